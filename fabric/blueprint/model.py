@@ -1,0 +1,250 @@
+"""The blueprint: a fabric as its axes, device groups and link rules, tiny at any size.
+
+::
+
+    axes      rack: 16, tray: 18, slot: 4             names and sizes
+    groups    gpu[rack, tray, slot]  leaf[slot]       parts placed on axes
+    rules     gpu - leaf                              joined where shared axes agree
+
+A *primitive* axis has a size of its own; a *composed* axis is a product of axes, last one fastest. All
+meaning is on the primitive axes; names print the composed index.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from fabric.errors import Problem
+from fabric.parts import Part
+
+Kind = Literal["gpu", "switch", "nic", "host"]
+Net = Literal["scale-up", "host", "scale-out"]
+Transit = Literal["turn", "pass", "end", "relay", "all"]
+
+DEFAULT_TRANSIT: Mapping[str, Transit] = {"switch": "turn", "nic": "pass", "host": "pass", "gpu": "end"}
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where an element stands in its file, for errors that are found later.
+
+    Parameters
+    ----------
+    path, line, col, where
+        As in `fabric.errors.Problem`.
+    keys : mapping of str to (int, int)
+        Line and column of the value of each key of the element.
+    """
+
+    path: str
+    line: int
+    col: int
+    where: str
+    keys: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+
+    def problem(self, what: str, *, key: str = "", got: str = "", expected: str = "", todo: str = "") -> Problem:
+        """Return the finding `what` at this element, or at the value of its `key`."""
+        line, col = self.keys.get(key, (self.line, self.col))
+        return Problem(self.path, line, col, self.where, what, got, expected, todo)
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """One named axis.
+
+    Parameters
+    ----------
+    name : str
+    size : int
+        Number of indices, at least 1.
+    parts : tuple of str
+        Axes whose product this is, last one fastest; empty for a primitive axis.
+    """
+
+    name: str
+    size: int
+    parts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One restriction of a selector: `axis` lies in ``lo..hi``, both included."""
+
+    axis: str
+    lo: int
+    hi: int
+
+
+@dataclass(frozen=True, slots=True)
+class Selector:
+    """Devices by group and index ranges; ``group`` is None where every group is meant.
+
+    ``text`` is what the user wrote.
+    """
+
+    text: str
+    group: str | None
+    terms: tuple[Term, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceGroup:
+    """A part placed on axes.
+
+    Parameters
+    ----------
+    name : str
+    kind : {"gpu", "switch", "nic", "host"}
+    part : Part or None
+        Row of the catalogue; None is a generic device without port budget.
+    axes : tuple of str
+        As written; the last index is printed on the group's name.
+    primitives : tuple of str
+        The same axes resolved to primitive ones, outermost first.
+    transit : {"turn", "pass", "end", "relay", "all"}
+        Who may forward, see `fabric.routing`.
+    is_endpoint : bool
+        True where traffic starts and ends here.
+    """
+
+    name: str
+    kind: Kind
+    part: Part | None
+    axes: tuple[str, ...]
+    primitives: tuple[str, ...]
+    transit: Transit
+    is_endpoint: bool
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """How two devices differ on one axis.
+
+    Parameters
+    ----------
+    kind : {"mesh", "ring", "line", "pairs"}
+    axes : tuple of str
+        The relation's axis as primitive axes, last one fastest.
+    size : int
+        Product of their sizes.
+    twist : tuple of (str, int)
+        Axes that the wrap cable of a ring shifts, and by how much.
+    pairs : tuple of (int, int)
+        Left and right index of every joined pair, for ``kind="pairs"``.
+    """
+
+    kind: Literal["mesh", "ring", "line", "pairs"]
+    axes: tuple[str, ...]
+    size: int
+    twist: tuple[tuple[str, int], ...] = ()
+    pairs: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One link rule: which devices are joined, by how many cables of which rate.
+
+    Parameters
+    ----------
+    name : str
+    left, right : Selector
+        The lower and the upper side; both name a group.
+    relation : Relation or None
+    rate_gbps : float
+        Per cable and direction [Gb/s].
+    count : int or tuple of int
+        Parallel cables a pair, or one number per index of `count_axis`.
+    count_axis : str
+        Empty where `count` is one number.
+    each : tuple of (int, int) or None
+        Cables that the writer expects per left and per right device.
+    net : {"scale-up", "host", "scale-out"}
+    is_peer : bool
+        Like with like: neither side is above the other.
+    is_oneway : bool
+        Cables carry traffic from left to right only.
+    protocol, port_class, medium : str
+        Rows of the catalogue; empty where not said.
+    length_m : float or None
+        Cable length [m].
+    """
+
+    name: str
+    left: Selector
+    right: Selector
+    relation: Relation | None
+    rate_gbps: float
+    count: int | tuple[int, ...]
+    count_axis: str
+    each: tuple[int, int] | None
+    net: Net
+    is_peer: bool
+    is_oneway: bool
+    protocol: str
+    port_class: str
+    medium: str
+    length_m: float | None
+    about: str
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
+class FailedCables:
+    """Cables that are down between two selectors: all of them, or `n` of every joined pair's total."""
+
+    left: Selector
+    right: Selector
+    n: int | None
+    origin: Origin
+
+
+@dataclass(frozen=True, eq=False)
+class Blueprint:
+    """A whole fabric in its smallest form; compared by identity.
+
+    Parameters
+    ----------
+    name : str
+    axes : mapping of str to Axis
+    groups : mapping of str to DeviceGroup
+        In the order of the file, included groups first.
+    rules : tuple of Rule
+    absent : tuple of Selector
+        Devices never populated.
+    failed : tuple of Selector
+        Devices that are down.
+    failed_cables : tuple of FailedCables
+    islands : int
+        Physically separate parts with endpoints that are meant.
+    notes : tuple of str
+        What the file and its includes say about themselves, assumptions above all.
+    path : str
+        The file.
+    sha256 : str
+        Hash over the file and every file that it includes.
+    """
+
+    name: str
+    axes: Mapping[str, Axis]
+    groups: Mapping[str, DeviceGroup]
+    rules: tuple[Rule, ...]
+    absent: tuple[Selector, ...] = ()
+    failed: tuple[Selector, ...] = ()
+    failed_cables: tuple[FailedCables, ...] = ()
+    islands: int = 1
+    notes: tuple[str, ...] = ()
+    path: str = "<text>"
+    sha256: str = ""
+
+    def primitives(self, axis: str) -> tuple[str, ...]:
+        """Return the primitive axes that `axis` is the product of, last one fastest."""
+        parts = self.axes[axis].parts
+        return sum((self.primitives(p) for p in parts), ()) if parts else (axis,)
+
+    def n_devices(self, group: str) -> int:
+        """Return the places of `group`, absent ones included."""
+        return math.prod(self.axes[a].size for a in self.groups[group].primitives)

@@ -1,0 +1,595 @@
+"""Read an untrusted YAML or JSON text into plain Python data with the position of every node.
+
+Values follow the YAML 1.2 core schema, so ``no``, ``010`` and ``12:30:00`` mean what they seem to;
+JSON is read by the same rules. Whatever could run code, hide a value or exhaust memory is refused:
+tags, merge keys, duplicate keys, deep nesting, aliases that expand without bound.
+
+The events of the YAML parser are turned into data with an explicit stack. Next to the data grows a
+tree of positions, in which an aliased subtree is shared::
+
+    a: &x {b: 1}      data   {"a": {"b": 1}, "c": {"b": 1}}        (the second is a copy)
+    c: *x             spots  {"a": (1:4, T), "c": (2:4, T)}, T = {"b": (1:11, None)}
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import math
+import os
+import re
+import stat
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple, NoReturn, TypeAlias
+
+import yaml
+
+from fabric.errors import Problem, TopologyError
+
+MAX_BYTES = 16 * 2**20
+"""Largest file."""
+MAX_DEPTH = 32
+"""Deepest nesting of mappings and lists, aliases expanded."""
+MAX_NODES = 1_000_000
+"""Most keys and values in a file, aliases expanded."""
+MAX_NUMBER_CHARS = 40
+"""Longest number."""
+MAX_PROBLEMS = 100
+"""Problems after which reading stops."""
+
+Loc: TypeAlias = tuple[str | int, ...]
+# The C and the Python parser have event and mark classes that share attributes but no base.
+_Event: TypeAlias = Any
+_YamlMark: TypeAlias = Any
+
+# The C parser is some twenty times faster; not every build of PyYAML has it.
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+# YAML 1.2.2, 10.3.2, core schema.
+_WORDS: dict[str, object] = {
+    **dict.fromkeys(("", "~", "null", "Null", "NULL")),
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+    **dict.fromkeys((s + w for s in ("", "+") for w in (".inf", ".Inf", ".INF")), math.inf),
+    **dict.fromkeys(("-.inf", "-.Inf", "-.INF"), -math.inf),
+    **dict.fromkeys((".nan", ".NaN", ".NAN"), math.nan),
+}
+_NUMBER_RE = re.compile(
+    r"(?P<int>[-+]?[0-9]+)|(?P<oct>0o[0-7]+)|(?P<hex>0x[0-9a-fA-F]+)"
+    r"|(?P<float>[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?)"
+)
+# YAML 1.2.2, 5.1, without DEL, C1 and NEL; U+2028 and U+2029, at which YAML 1.1 parsers break
+# lines and others do not; and a byte order mark that is not the first character.
+_BAD_CHAR_RE = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
+_LINE_BREAK_RE = re.compile("\r\n|\r|\n")
+_SURROGATE_RE = re.compile(r"\\u[dD][89abAB]")
+# Escapes are consumed from the left, so that an escaped backslash cannot start one.
+_ESCAPE_RE = re.compile(r"\\(?:u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})|.)")
+
+
+class Mark(NamedTuple):
+    """A position in the file, line and column from 1; columns count characters."""
+
+    line: int
+    col: int
+
+
+_START = Mark(1, 1)
+
+
+class _Spot(NamedTuple):
+    """Where a value and its key are, and the spots below; key_line is 0 for the items of a list."""
+
+    line: int
+    col: int
+    key_line: int
+    key_col: int
+    below: dict[str | int, _Spot] | None
+
+
+class _Marks(Mapping[Loc, Mark]):
+    """The marks of all values, or of all keys, as a mapping from path to mark."""
+
+    __slots__ = ("_is_key", "_root")
+
+    def __init__(self, root: _Spot, is_key: bool) -> None:
+        self._root = root
+        self._is_key = is_key
+
+    def __getitem__(self, loc: Loc) -> Mark:
+        n_known, spot = _walk(self._root, loc)
+        if n_known < len(loc) or (self._is_key and not spot.key_line):
+            raise KeyError(loc)
+        return Mark(spot.key_line, spot.key_col) if self._is_key else Mark(spot.line, spot.col)
+
+    def __iter__(self) -> Iterator[Loc]:
+        stack: list[tuple[Loc, _Spot]] = [((), self._root)]
+        while stack:
+            loc, spot = stack.pop()
+            if spot.key_line or not self._is_key:
+                yield loc
+            stack.extend(((*loc, step), below) for step, below in reversed((spot.below or {}).items()))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One topology file as plain data, with the position of every key and value.
+
+    Parameters
+    ----------
+    path : str
+        The file, as the user named it.
+    data : dict
+        Keys are str; values dict, list, str, int, float, bool or None. Aliased parts are copies.
+    marks : Mapping
+        From the path of each value, such as ``("links", 1, "rate")``, to its mark; ``()`` is the
+        top. Inside an aliased part they are the marks of the anchor.
+    key_marks : Mapping
+        The same for the keys of mappings.
+    sha256 : str
+        Of the bytes of the file, in hexadecimal.
+    """
+
+    path: str
+    data: dict[str, object]
+    marks: Mapping[Loc, Mark]
+    key_marks: Mapping[Loc, Mark]
+    sha256: str
+
+    def locate(self, loc: Loc, key: bool = False) -> Mark:
+        r"""Return the mark of the longest known prefix of `loc`.
+
+        Parameters
+        ----------
+        loc : tuple of str and int
+            A path into `data`, as pydantic gives it; it may go on beyond the data.
+        key : bool
+            Give the mark of the key where the prefix ends in one.
+
+        Examples
+        --------
+        >>> doc = read_text("links:\n  - {rate: 1Gb/s}", "a.yaml")
+        >>> doc.locate(("links", 0, "rate")), doc.locate(("links", 0, "rate"), key=True)
+        (Mark(line=2, col=12), Mark(line=2, col=6))
+        >>> doc.locate(("links", 0, "between"))
+        Mark(line=2, col=5)
+        """
+        for end in range(len(loc), -1, -1):
+            mark = (self.key_marks.get(loc[:end]) if key else None) or self.marks.get(loc[:end])
+            if mark:
+                return mark
+        return _START
+
+
+def read_file(path: str | os.PathLike[str]) -> Document:
+    """Read a topology file.
+
+    Parameters
+    ----------
+    path : str or path-like
+        A regular file of at most `MAX_BYTES`, in UTF-8.
+
+    Returns
+    -------
+    Document
+        Its data and positions.
+
+    Raises
+    ------
+    TopologyError
+        With all problems that were found; also if the file cannot be opened.
+    """
+    name = os.fspath(path)
+    # O_NONBLOCK: opening a FIFO that nobody writes to must return, for fstat to refuse it.
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    try:
+        with open(os.open(name, flags | getattr(os, "O_CLOEXEC", 0)), "rb") as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                _refuse(name, "not a regular file", todo="save it as a file and name that")
+            raw = b"" if status.st_size > MAX_BYTES else file.read(MAX_BYTES + 1)
+            n_bytes = max(status.st_size, len(raw))
+    except OSError as error:
+        _refuse(name, _os_complaint(error))
+    except ValueError:  # a NUL in the name
+        _refuse(name, "not a file name")
+    if n_bytes > MAX_BYTES:
+        _refuse_size(name, n_bytes)
+    return read_text(raw, name)
+
+
+def read_text(text: str | bytes, path: str) -> Document:
+    r"""Read the text of a topology file.
+
+    Parameters
+    ----------
+    text : str or bytes
+        YAML or JSON; bytes are UTF-8, with or without byte order mark.
+    path : str
+        The name of the file in problems.
+
+    Returns
+    -------
+    Document
+        Its data and positions.
+
+    Raises
+    ------
+    TopologyError
+        With all problems that were found.
+
+    Examples
+    --------
+    >>> read_text("fabric: pod\naxes: {rack: 010, on: no}", "pod.fabric.yaml").data
+    {'fabric': 'pod', 'axes': {'rack': 10, 'on': 'no'}}
+    >>> read_text("axes: {rack: 2, rack: 4}", "pod.fabric.yaml")
+    Traceback (most recent call last):
+        ...
+    fabric.errors.TopologyError: pod.fabric.yaml:1:17: axes.rack: duplicate key; first on line 1
+    """
+    if len(text) > MAX_BYTES:
+        _refuse_size(path, len(text))
+    raw = text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
+    if len(raw) > MAX_BYTES:
+        _refuse_size(path, len(raw))
+    chars = text if isinstance(text, str) else _decode(text, path)
+    chars = chars.removeprefix("\ufeff")
+    bad = _BAD_CHAR_RE.search(chars)
+    if bad:
+        got = f"U+{ord(bad[0]):04X}"
+        todo = "leave it out, or write it as an escape in double quotes"
+        _refuse(path, "character not allowed", mark=_end(chars[: bad.start()]), got=got, todo=todo)
+    shifts: dict[int, list[int]] = {}
+    if _SURROGATE_RE.search(chars) and _is_json(chars):
+        chars, shifts = _join_surrogates(chars)
+    data, root = _Builder(path, shifts).build(chars)
+    return Document(path, data, _Marks(root, False), _Marks(root, True), hashlib.sha256(raw).hexdigest())
+
+
+def dotted(loc: Loc) -> str:
+    """Write a path as problems show it.
+
+    Examples
+    --------
+    >>> dotted(("links", 1, "rate")), dotted(())
+    ('links[1].rate', 'file')
+    """
+    text = "".join(f"[{step}]" if isinstance(step, int) else f".{_short(step)}" for step in loc)
+    return text.removeprefix(".") or "file"
+
+
+class _Frame:
+    """A mapping or list that is being read."""
+
+    __slots__ = ("anchor", "before", "data", "height", "is_dropped", "key", "spot", "spots")
+
+    def __init__(self, data: dict[str, object] | list[object], spot: Mark, anchor: str | None) -> None:
+        self.data = data
+        self.spots: dict[str | int, _Spot] = {}
+        self.spot = spot
+        self.anchor = anchor
+        self.before = 0  # nodes in the file before this one
+        self.height = 1  # levels in here, this one included
+        self.key: tuple[str, int, int] | None = None  # in a mapping: the key that awaits its value
+        self.is_dropped = False  # its key is at fault, so the value is read and forgotten
+
+
+class _Anchored(NamedTuple):
+    """What an alias stands for."""
+
+    value: object
+    below: dict[str | int, _Spot] | None
+    n_nodes: int
+    height: int
+
+
+class _Builder:
+    """Turns the events of one document into data, spots and problems."""
+
+    __slots__ = ("_anchors", "_n_documents", "_n_nodes", "_path", "_problems", "_root", "_shifts", "_stack")
+
+    def __init__(self, path: str, shifts: dict[int, list[int]]) -> None:
+        self._path = path
+        self._shifts = shifts
+        self._problems: list[Problem] = []
+        self._stack: list[_Frame] = []
+        self._anchors: dict[str, _Anchored | None] = {}  # None: still open
+        self._root: tuple[object, _Spot] | None = None
+        self._n_nodes = 0
+        self._n_documents = 0
+
+    def build(self, chars: str) -> tuple[dict[str, object], _Spot]:
+        handlers: dict[type, Callable[[_Event], None]] = {
+            yaml.ScalarEvent: self._scalar,
+            yaml.MappingStartEvent: lambda event: self._open(event, {}),
+            yaml.SequenceStartEvent: lambda event: self._open(event, []),
+            yaml.MappingEndEvent: self._close,
+            yaml.SequenceEndEvent: self._close,
+            yaml.AliasEvent: self._alias,
+            yaml.DocumentStartEvent: self._document,
+        }
+        try:
+            for event in yaml.parse(chars, Loader=_LOADER):
+                handler = handlers.get(type(event))
+                if handler:
+                    handler(event)
+        except yaml.YAMLError as error:
+            self._syntax(error)
+        if self._root is None:
+            self._stop(_START, "empty file", expected="a mapping with the key fabric")
+        data, spot = self._root
+        if not isinstance(data, dict):
+            got = _kind(data)
+            self._say(Mark(spot.line, spot.col), "top level must be a mapping", got=got)
+        if self._problems or not isinstance(data, dict):
+            raise TopologyError(self._problems)
+        return data, spot
+
+    def _at(self, mark: _YamlMark) -> Mark:
+        line, col = mark.line + 1, mark.column + 1
+        if self._shifts and line in self._shifts:
+            col += 2 * bisect_left(self._shifts[line], col)
+        return Mark(line, col)
+
+    def _where(self) -> str:
+        steps: list[str | int] = []
+        for frame in self._stack:
+            if isinstance(frame.data, list):
+                steps.append(len(frame.data))
+            elif frame.key:
+                steps.append(frame.key[0])
+        return dotted(tuple(steps))
+
+    def _say(self, mark: Mark, what: str, got: str = "", expected: str = "", todo: str = "") -> None:
+        self._problems.append(Problem(self._path, *mark, self._where(), what, got, expected, todo))
+        if len(self._problems) >= MAX_PROBLEMS:
+            raise TopologyError(self._problems)
+
+    def _stop(self, mark: Mark, what: str, got: str = "", expected: str = "", todo: str = "") -> NoReturn:
+        self._say(mark, what, got, expected, todo)
+        raise TopologyError(self._problems)
+
+    def _syntax(self, error: yaml.YAMLError) -> NoReturn:
+        mark, what = _START, str(error)
+        if isinstance(error, yaml.MarkedYAMLError):
+            at = error.problem_mark or error.context_mark
+            mark = self._at(at) if at else mark
+            what = ", ".join(part for part in (error.context, error.problem) if part)
+        self._stop(mark, "syntax error: " + " ".join(what.split()))
+
+    def _document(self, event: _Event) -> None:
+        self._n_documents += 1
+        mark = self._at(event.start_mark)
+        if self._n_documents > 1:
+            self._stop(mark, "second document", expected="one document in a file", todo="split the file")
+        if event.tags or event.version not in (None, (1, 2)):
+            self._say(mark, "directive not allowed", todo="remove the lines that start with %")
+
+    def _count(self, mark: Mark, n_nodes: int) -> None:
+        self._n_nodes += n_nodes
+        if self._n_nodes > MAX_NODES:
+            expected = f"at most {MAX_NODES} keys and values, aliases expanded"
+            self._stop(mark, "too many nodes", expected=expected)
+
+    def _begin(self, event: _Event) -> Mark:
+        """Do what scalars, mappings and lists have in common: count, tag, anchor."""
+        mark = self._at(event.start_mark)
+        self._count(mark, 1)
+        if event.tag is not None:
+            self._say(mark, "tag not allowed", got=_short(event.tag), todo="remove it")
+        if event.anchor is not None:
+            if event.anchor in self._anchors:
+                self._say(mark, f"anchor &{_short(event.anchor)} is defined twice")
+            self._anchors[event.anchor] = None
+        return mark
+
+    def _scalar(self, event: _Event) -> None:
+        mark = self._begin(event)
+        text: str = event.value
+        value: object = text
+        if not event.style:  # plain
+            if text == "<<" and self._awaits_key():
+                todo = "write the keys out, or use include"
+                self._say(mark, "merge key '<<' not allowed", todo=todo)
+                self._drop("<<", mark)
+                return
+            if text in _WORDS:
+                value = _WORDS[text]
+            elif text[0] in "+-.0123456789":
+                value = self._number(text, mark)
+        if event.anchor is not None:
+            self._anchors[event.anchor] = _Anchored(value, None, 1, 0)
+        self._add(value, mark, None, 0, text)
+
+    def _number(self, text: str, mark: Mark) -> object:
+        match = _NUMBER_RE.fullmatch(text)
+        if not match:
+            return text
+        if len(text) > MAX_NUMBER_CHARS:
+            todo = "quote it if it is a text"
+            self._say(mark, f"number of more than {MAX_NUMBER_CHARS} characters", todo=todo)
+            return 0
+        if match["float"]:
+            value = float(text)
+            if math.isinf(value):
+                self._say(mark, "number too large", got=text, todo="write .inf if infinity is meant")
+            return value
+        return int(text[2:], 8 if match["oct"] else 16) if match["int"] is None else int(text)
+
+    def _open(self, event: _Event, data: dict[str, object] | list[object]) -> None:
+        mark = self._begin(event)
+        if len(self._stack) >= MAX_DEPTH:
+            self._stop(mark, "nested too deep", expected=f"at most {MAX_DEPTH} levels")
+        frame = _Frame(data, mark, event.anchor)
+        frame.before = self._n_nodes - 1
+        self._stack.append(frame)
+
+    def _close(self, event: _Event) -> None:
+        frame = self._stack.pop()
+        if frame.anchor is not None:
+            n_nodes = self._n_nodes - frame.before
+            self._anchors[frame.anchor] = _Anchored(frame.data, frame.spots, n_nodes, frame.height)
+        self._add(frame.data, frame.spot, frame.spots, frame.height, None)
+
+    def _alias(self, event: _Event) -> None:
+        mark, name = self._at(event.start_mark), event.anchor
+        anchored = self._anchors.get(name)
+        if anchored is None:
+            if name in self._anchors:
+                self._say(mark, f"alias *{_short(name)} inside its own anchor")
+            else:
+                self._say(mark, f"alias *{_short(name)} has no anchor before it")
+            self._count(mark, 1)
+            self._add("", mark, None, 0, None)
+            return
+        # The expanded size and depth are known without expanding, so neither is ever exceeded.
+        self._count(mark, anchored.n_nodes)
+        if len(self._stack) + anchored.height > MAX_DEPTH:
+            self._stop(mark, "nested too deep", expected=f"at most {MAX_DEPTH} levels, aliases expanded")
+        self._add(_copied(anchored.value), mark, anchored.below, anchored.height, None)
+
+    def _awaits_key(self) -> bool:
+        return bool(self._stack) and isinstance(self._stack[-1].data, dict) and self._stack[-1].key is None
+
+    def _drop(self, name: str, mark: Mark) -> None:
+        self._stack[-1].key = (name, *mark)
+        self._stack[-1].is_dropped = True
+
+    def _add(
+        self, value: object, mark: Mark, below: dict[str | int, _Spot] | None, height: int, text: str | None
+    ) -> None:
+        """Put a finished node into the mapping or list that is open; `text` is a scalar as written."""
+        if not self._stack:
+            self._root = (value, _Spot(*mark, 0, 0, below))
+            return
+        frame = self._stack[-1]
+        frame.height = max(frame.height, height + 1)
+        if isinstance(frame.data, list):
+            frame.spots[len(frame.data)] = _Spot(*mark, 0, 0, below)
+            frame.data.append(value)
+        elif frame.key is None:
+            self._key(frame, value, mark, text)
+        else:
+            name, line, col = frame.key
+            if not frame.is_dropped:
+                frame.data[name] = value
+                frame.spots[name] = _Spot(*mark, line, col, below)
+            frame.key = None
+            frame.is_dropped = False
+
+    def _key(self, frame: _Frame, value: object, mark: Mark, text: str | None) -> None:
+        if not isinstance(value, str):
+            todo = f'quote it: "{_short(text)}"' if text else ""
+            self._say(mark, "key must be a string", got=_kind(value), todo=todo)
+            self._drop(text or "?", mark)
+        elif value in frame.spots:
+            frame.key = (value, *mark)  # so that the problem names it
+            self._say(mark, f"duplicate key; first on line {frame.spots[value].key_line}")
+            frame.is_dropped = True
+        else:
+            frame.key = (value, *mark)
+
+
+def _walk(root: _Spot, loc: Loc) -> tuple[int, _Spot]:
+    """Follow `loc` as far as it is known; return the number of known steps and the spot there."""
+    spot = root
+    for n_known, step in enumerate(loc):
+        below = spot.below.get(step) if spot.below else None
+        if below is None:
+            return n_known, spot
+        spot = below
+    return len(loc), spot
+
+
+def _copied(value: object) -> object:
+    # Recursion is safe: nothing that is read is deeper than MAX_DEPTH.
+    if isinstance(value, dict):
+        return {key: _copied(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_copied(item) for item in value]
+    return value
+
+
+def _kind(value: object) -> str:
+    names = {dict: "a mapping", list: "a list", str: "a text", bool: "a boolean", type(None): "nothing"}
+    return names.get(type(value), "a number")
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _refuse(
+    path: str, what: str, *, mark: Mark = _START, got: str = "", expected: str = "", todo: str = ""
+) -> NoReturn:
+    raise TopologyError([Problem(path, *mark, "file", what, got, expected, todo)])
+
+
+def _refuse_size(path: str, n_bytes: int) -> NoReturn:
+    _refuse(path, "file too large", got=f"{n_bytes} bytes or more", expected=f"at most {MAX_BYTES} bytes")
+
+
+def _os_complaint(error: OSError) -> str:
+    known = {
+        errno.ENOENT: "file not found",
+        errno.EACCES: "permission denied",
+        errno.EISDIR: "is a directory, not a file",
+    }
+    return known.get(error.errno or 0, f"cannot be read: {error.strerror}")
+
+
+def _decode(raw: bytes, path: str) -> str:
+    # UTF-16 without byte order mark shows as NULs beside the first characters, which are ASCII.
+    has_bom = raw.startswith((b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff"))
+    if has_bom or re.match(rb"[^\0]\0[^\0]\0|\0[^\0]\0[^\0]|[^\0]\0\0\0|\0\0\0[^\0]", raw):
+        _refuse(path, "file is UTF-16 or UTF-32", expected="UTF-8", todo="save it as UTF-8")
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        before = raw[: error.start].decode("utf-8").removeprefix("\ufeff")
+        got = f"byte 0x{raw[error.start]:02X}"
+        _refuse(path, "file is not UTF-8", mark=_end(before), got=got, todo="save it as UTF-8")
+
+
+def _end(before: str) -> Mark:
+    """Return the mark of the character that follows `before`."""
+    lines = _LINE_BREAK_RE.split(before)
+    return Mark(len(lines), len(lines[-1]) + 1)
+
+
+def _is_json(chars: str) -> bool:
+    try:
+        json.loads(chars, parse_int=str)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _join_surrogates(chars: str) -> tuple[str, dict[int, list[int]]]:
+    r"""Write the pairs ``\ud83d\ude00`` that JSON has, and YAML has not, as ``\U0001f600``.
+
+    Returns the text and, for each line that became shorter, the columns at which it did (by two).
+    """
+    shifts: dict[int, list[int]] = {}
+    pieces = re.split("(\r\n|\r|\n)", chars)
+    for i in range(0, len(pieces), 2):
+        if not _SURROGATE_RE.search(pieces[i]):
+            continue
+        cols: list[int] = []
+
+        def join(match: re.Match[str], cols: list[int] = cols) -> str:
+            if match[1] is None:
+                return match[0]
+            cols.append(match.start() + 1 - 2 * len(cols))
+            code = 0x10000 + ((int(match[1], 16) - 0xD800) << 10) + int(match[2], 16) - 0xDC00
+            return f"\\U{code:08x}"
+
+        pieces[i] = _ESCAPE_RE.sub(join, pieces[i])
+        shifts[i // 2 + 1] = cols
+    return "".join(pieces), shifts

@@ -1,0 +1,103 @@
+"""The error tree: every mistake of a user ends in one of these, never in a traceback."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+class FabricError(Exception):
+    """Base of all errors that a user can cause and mend."""
+
+
+class UnitError(FabricError, ValueError):
+    """A quantity that cannot be read, or a unit of the wrong kind."""
+
+
+class PartError(FabricError, LookupError):
+    """A part that the catalogue does not hold, or a row that may not load."""
+
+
+class SelectorError(FabricError, ValueError):
+    """A selector that cannot be read or that matches nothing."""
+
+
+class QuestionError(FabricError, ValueError):
+    """A question that the fabric cannot answer as it was put."""
+
+
+class LimitError(FabricError, ValueError):
+    """An expanded form larger than the limit that guards memory."""
+
+
+class GraphError(FabricError, ValueError):
+    """A graph that cannot be read as a fabric."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One finding in one file: where it is, what it is, and what to do.
+
+    Parameters
+    ----------
+    path : str
+        The file, as the user named it.
+    line, col : int
+        Position of the offending node, both from 1.
+    where : str
+        Dotted path inside the file, such as ``links.nic-leaf``.
+    what : str
+        The rule that is broken.
+    got, expected, todo : str
+        What was found, what was expected, and the remedy; each may be empty.
+    """
+
+    path: str
+    line: int
+    col: int
+    where: str
+    what: str
+    got: str = ""
+    expected: str = ""
+    todo: str = ""
+
+    def __str__(self) -> str:
+        """Return ``path:line:col: where: what; got; expected; what to do`` on one line."""
+        tail = [self.what]
+        if self.got:
+            tail.append(f"got {self.got}")
+        if self.expected:
+            tail.append(f"expected {self.expected}")
+        if self.todo:
+            tail.append(self.todo)
+        text = f"{self.path}:{self.line}:{self.col}: {self.where}: " + "; ".join(tail)
+        # A file may hold control characters; none of them may reach a terminal or a report.
+        return "".join(c if c.isprintable() else "\ufffd" for c in text)
+
+
+class TopologyError(FabricError, ValueError):
+    """All problems of a topology file at once.
+
+    Parameters
+    ----------
+    problems : iterable of Problem
+        At least one; shown in the order of their position in the file.
+    """
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        unique = dict.fromkeys(problems)
+        self.problems = tuple(sorted(unique, key=lambda p: (p.path, p.line, p.col)))
+        super().__init__("\n".join(str(p) for p in self.problems))
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """Return ``"did you mean a or b?"`` for the names closest to `name`, or an empty string.
+
+    Examples
+    --------
+    >>> nearest("sn5601", ["sn5600", "sn5610", "cx8"])
+    'did you mean sn5600 or sn5610?'
+    """
+    close = difflib.get_close_matches(name, sorted(names), n=3, cutoff=0.6)
+    return f"did you mean {' or '.join(close)}?" if close else ""

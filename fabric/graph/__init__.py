@@ -1,0 +1,22 @@
+"""A fabric as arrays and as NetworkX graphs, and the rules of who may forward."""
+
+from fabric.graph.expanded import EXPAND_LIMIT, Expanded, GroupInfo, RuleInfo
+from fabric.graph.fabric import Fabric, expand, load, loads, select
+from fabric.graph.forwarding import Forwarding, Paths, components, forwarding, reachable
+
+__all__ = [
+    "EXPAND_LIMIT",
+    "Expanded",
+    "Fabric",
+    "Forwarding",
+    "GroupInfo",
+    "Paths",
+    "RuleInfo",
+    "components",
+    "expand",
+    "forwarding",
+    "load",
+    "loads",
+    "reachable",
+    "select",
+]

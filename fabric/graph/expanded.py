@@ -1,0 +1,297 @@
+"""The expanded form: every device and every cable bundle of a fabric as flat arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import cast
+
+import numpy as np
+import numpy.typing as npt
+
+from fabric.blueprint.join import Bools, Floats, Grid, Ints, full_grid, join
+from fabric.blueprint.model import Blueprint, Kind, Net, Rule, Selector, Transit
+from fabric.blueprint.selector import selected_groups
+from fabric.errors import LimitError
+
+EXPAND_LIMIT = 2_500_000
+"""Cable bundles (joined pairs) and devices that are listed unless a caller allows more."""
+
+
+@dataclass(frozen=True, slots=True)
+class GroupInfo:
+    """What the devices of one group have in common; see `fabric.blueprint.model.DeviceGroup`."""
+
+    name: str
+    kind: Kind | str
+    part: str
+    transit: Transit
+    is_endpoint: bool
+    axes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RuleInfo:
+    """What the cables of one rule have in common; see `fabric.blueprint.model.Rule`."""
+
+    name: str
+    net: Net
+    is_peer: bool
+    is_oneway: bool
+    medium: str = ""
+    protocol: str = ""
+    length_m: float | None = None
+    key: Hashable = None
+
+
+@dataclass(frozen=True, eq=False)
+class Expanded:
+    """A fabric as arrays; all of them read-only.
+
+    Parameters
+    ----------
+    name : str
+    groups : tuple of GroupInfo
+    rules : tuple of RuleInfo
+    group : ndarray of int32, shape (n,)
+        ``group[v]`` is the group of device v.
+    tail, head : ndarray of int64, shape (m,)
+        Lower and upper device of each cable bundle; source and target where the rule is one-way.
+    rule : ndarray of int32, shape (m,)
+        Index into `rules`; rows of one rule are contiguous and ascending.
+    rate_gbps : ndarray of float64, shape (m,)
+        Per cable and direction [Gb/s].
+    count : ndarray of int64, shape (m,)
+        Parallel cables of the bundle.
+    failed_count : ndarray of int64, shape (m,)
+        How many of them are down, 0 to count; failed devices are in `failed`.
+    failed : ndarray of bool, shape (n,)
+        Devices that are down.
+    names : sequence of hashable
+        ``names[v]`` is the name of device v, made when asked for.
+    coordinates : mapping of str to ndarray of int64, shape (n,)
+        Index of every device on every axis that its group is placed on; -1 elsewhere.
+    """
+
+    name: str
+    groups: tuple[GroupInfo, ...]
+    rules: tuple[RuleInfo, ...]
+    group: npt.NDArray[np.int32]
+    tail: Ints
+    head: Ints
+    rule: npt.NDArray[np.int32]
+    rate_gbps: Floats
+    count: Ints
+    failed_count: Ints
+    failed: Bools
+    names: Sequence[Hashable]
+    coordinates: Mapping[str, Ints]
+
+    def __post_init__(self) -> None:
+        """Make the arrays read-only."""
+        for array in (self.group, self.tail, self.head, self.rule, self.rate_gbps, self.count, self.failed_count):
+            array.setflags(write=False)
+        self.failed.setflags(write=False)
+
+    @property
+    def n_devices(self) -> int:
+        """Number of devices, failed ones included."""
+        return len(self.group)
+
+    @property
+    def n_bundles(self) -> int:
+        """Number of joined pairs; each may be several cables."""
+        return len(self.tail)
+
+    @property
+    def n_cables(self) -> int:
+        """Number of physical cables, failed ones included."""
+        return int(self.count.sum())
+
+    @property
+    def is_endpoint(self) -> Bools:
+        """Devices where traffic starts and ends, shape (n,)."""
+        return np.array([g.is_endpoint for g in self.groups], dtype=np.bool_)[self.group]
+
+    @property
+    def alive(self) -> Ints:
+        """Cables of each bundle that carry traffic, shape (m,)."""
+        down = self.failed[self.tail] | self.failed[self.head]
+        return np.where(down, 0, self.count - self.failed_count)
+
+
+class DeviceNames(Sequence[Hashable]):
+    """Names of the devices of a blueprint, made one by one when asked for.
+
+    Parameters
+    ----------
+    grid : Grid
+        The full grid.
+    groups : tuple of str
+    first : ndarray of int64, shape (number of groups + 1,)
+        First device of each group, ascending, and the number of devices.
+    rows : ndarray of int64, shape (n,)
+        Row of each device on the grid of its group.
+    """
+
+    def __init__(self, grid: Grid, groups: tuple[str, ...], first: Ints, rows: Ints) -> None:
+        self._grid, self._groups, self._first, self._rows = grid, groups, first, rows
+
+    def __len__(self) -> int:
+        """Return the number of devices."""
+        return len(self._rows)
+
+    def __getitem__(self, index: int) -> str:  # type: ignore[override]
+        """Return the name of device `index`."""
+        if not -len(self) <= index < len(self):
+            raise IndexError(index)
+        index %= len(self)
+        group = int(np.searchsorted(self._first, index, side="right")) - 1
+        return self._grid.name(self._groups[group], int(self._rows[index]))
+
+    def all(self) -> list[str]:
+        """Return every name, much faster than one by one."""
+        names: list[str] = []
+        for i, group in enumerate(self._groups):
+            rows = self._rows[self._first[i] : self._first[i + 1]]
+            names += group_names(self._grid, group, rows)
+        return names
+
+
+def group_names(grid: Grid, group: str, rows: Ints) -> list[str]:
+    """Return the names of `rows` of `group`."""
+    axes = grid.blueprint.groups[group].axes
+    if not axes:
+        return [group] * len(rows)
+    columns = [[f"{axis}{i}" for i in range(grid.blueprint.axes[axis].size)] for axis in axes[:-1]]
+    columns.append([f"{group}{i}" for i in range(grid.blueprint.axes[axes[-1]].size)])
+    indices = [grid.index(group, rows, axis).tolist() for axis in axes]
+    words = [[column[i] for i in index] for column, index in zip(columns, indices, strict=True)]
+    return ["/".join(parts) for parts in zip(*words, strict=True)]
+
+
+def expand(blueprint: Blueprint, *, limit: int = EXPAND_LIMIT) -> Expanded:
+    """List every device and every cable bundle.
+
+    Parameters
+    ----------
+    blueprint : Blueprint
+    limit : int
+        Refuse to list more devices, or more bundles, than this.
+
+    Returns
+    -------
+    Expanded
+        Absent devices are left out; failed ones are in and marked.
+
+    Raises
+    ------
+    LimitError
+        Naming the number that is too large.
+    """
+    n_devices = sum(blueprint.n_devices(g) for g in blueprint.groups)
+    if n_devices > limit:
+        msg = (
+            f"{blueprint.name} has {n_devices:,} devices; the expanded form is limited to {limit:,}. "
+            f"Raise limit= if memory allows (about 100 bytes a device or cable), or ask about a smaller file"
+        )
+        raise LimitError(msg)
+    return _expand(blueprint, limit)
+
+
+@lru_cache(maxsize=4)
+def _expand(blueprint: Blueprint, limit: int) -> Expanded:
+    grid = full_grid(blueprint)
+    groups = tuple(blueprint.groups)
+    ids: dict[str, Ints] = {}
+    rows, first = [], [0]
+    for group in groups:
+        present = ~grid.mask(group, blueprint.absent)
+        ids[group] = np.where(present, first[-1] + np.cumsum(present) - 1, -1)
+        rows.append(np.flatnonzero(present).astype(np.int64))
+        first.append(first[-1] + len(rows[-1]))
+    parts, left_over = [], limit
+    for number, rule in enumerate(blueprint.rules):
+        part = _bundles(grid, rule, number, ids, left_over)
+        left_over -= len(part[0])
+        parts.append(part)
+    # An empty first row block keeps the concatenation typed where there are no rules.
+    empty = (np.zeros(0, np.int64),) * 2 + (np.zeros(0, np.int32), np.zeros(0), np.zeros(0, np.int64))
+    tail, head, rule_of, rate, count = (np.concatenate(c) for c in zip(empty, *parts, strict=True))
+    failed = [grid.mask(g, blueprint.failed)[r] for g, r in zip(groups, rows, strict=True)]
+    all_rows = np.concatenate([np.zeros(0, np.int64), *rows])
+    expanded = Expanded(
+        name=blueprint.name,
+        groups=tuple(
+            GroupInfo(g.name, g.kind, g.part.id if g.part else "", g.transit, g.is_endpoint, g.axes)
+            for g in blueprint.groups.values()
+        ),
+        rules=tuple(
+            RuleInfo(r.name, r.net, r.is_peer, r.is_oneway, r.medium, r.protocol, r.length_m, r.name)
+            for r in blueprint.rules
+        ),
+        group=np.repeat(np.arange(len(groups), dtype=np.int32), [len(r) for r in rows]),
+        tail=tail,
+        head=head,
+        rule=rule_of,
+        rate_gbps=rate,
+        count=count,
+        failed_count=np.zeros(len(tail), dtype=np.int64),
+        failed=np.concatenate([np.zeros(0, np.bool_), *failed]),
+        names=DeviceNames(grid, groups, np.array(first, dtype=np.int64), all_rows),
+        coordinates=_coordinates(grid, groups, rows),
+    )
+    return _with_failed_cables(blueprint, expanded) if blueprint.failed_cables else expanded
+
+
+def _bundles(
+    grid: Grid, rule: Rule, number: int, ids: Mapping[str, Ints], limit: int
+) -> tuple[Ints, Ints, npt.NDArray[np.int32], Floats, Ints]:
+    pairs = join(grid, rule, limit=limit)
+    tail, head = ids[cast(str, rule.left.group)][pairs.left], ids[cast(str, rule.right.group)][pairs.right]
+    kept = (tail >= 0) & (head >= 0)
+    if not kept.all():
+        tail, head = tail[kept], head[kept]
+    count = pairs.count[kept]
+    return tail, head, np.full(len(tail), number, np.int32), np.full(len(tail), rule.rate_gbps), count
+
+
+def _coordinates(grid: Grid, groups: tuple[str, ...], rows: list[Ints]) -> dict[str, Ints]:
+    """Return the index on every axis, composed and primitive, of every device."""
+    found: dict[str, list[Ints]] = {}
+    for axis in grid.blueprint.axes:
+        own = set(grid.blueprint.primitives(axis))
+        found[axis] = [
+            grid.index(g, r, axis)
+            if own <= set(grid.blueprint.groups[g].primitives)
+            else np.full(len(r), -1, dtype=np.int64)
+            for g, r in zip(groups, rows, strict=True)
+        ]
+    return {axis: np.concatenate([np.zeros(0, np.int64), *columns]) for axis, columns in found.items()}
+
+
+def _with_failed_cables(blueprint: Blueprint, expanded: Expanded) -> Expanded:
+    """Return `expanded` with the failed cables between selectors marked, first devices first."""
+    down = np.zeros(expanded.n_bundles, dtype=np.int64)
+    for failure in blueprint.failed_cables:
+        left, right = (matching(blueprint, expanded, s) for s in (failure.left, failure.right))
+        hit = (left[expanded.tail] & right[expanded.head]) | (right[expanded.tail] & left[expanded.head])
+        if failure.n is None:
+            down[hit] = expanded.count[hit]
+        else:
+            room = np.where(hit, expanded.count - down, 0)
+            before = np.cumsum(room) - room
+            down += np.clip(failure.n - before, 0, room)
+    fields = {name: getattr(expanded, name) for name in expanded.__dataclass_fields__}
+    return Expanded(**{**fields, "failed_count": down})
+
+
+def matching(blueprint: Blueprint, expanded: Expanded, selector: Selector) -> Bools:
+    """Return which devices `selector` matches, shape (n,)."""
+    names = [g.name for g in expanded.groups]
+    wanted = np.isin(expanded.group, [names.index(g) for g in selected_groups(blueprint, selector)])
+    for term in selector.terms:
+        index = expanded.coordinates[term.axis]
+        wanted &= (index >= term.lo) & (index <= term.hi)
+    return np.asarray(wanted, dtype=np.bool_)

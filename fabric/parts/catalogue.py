@@ -1,0 +1,310 @@
+"""The catalogue read from its data files, checked, and looked up by name.
+
+One file per kind of part; ``ports.csv`` adds the ports of all of them. A row that is not sound stops
+the load: better no catalogue than one with a figure of unknown origin.
+
+A column that is not text is a figure, and ends in its unit. A range takes two: ``power_typical_w`` and
+``power_max_w``, or ``x_min`` beside ``x``. An empty cell is an unknown, not a zero. Column ``exceptions``
+lists the figures with other evidence than their row: ``power_max_w:assumed:own tdp_w:reported:a+b``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import TypeVar
+
+from fabric.errors import PartError, nearest
+from fabric.parts.model import SLACK, Frozen, Medium, Part, PortClass, Protocol, Source
+from fabric.parts.rows import Row, exceptions, figures, grounds, read_rows
+
+KIND_OF_FILE = {"gpus.csv": "gpu", "hosts.csv": "host", "nics.csv": "nic", "switches.csv": "switch"}
+NETS = ("scale-up", "host", "scale-out")
+NETWORK = "network"
+MODE = re.compile(r"([1-9]\d*)x([1-9]\d*(?:\.\d+)?)")
+
+_EVIDENCE = ("source", "confidence", "exceptions", "note")
+_PART = ("id", "name", "vendor", "year", *_EVIDENCE)
+_SWITCH = ("planes", "in_network_reduction")
+_PORT = ("part", "port_class", "n_ports", "rate_gbps", "ports_per_cage", "modes", *_EVIDENCE)
+_PROTOCOL = ("id", "aliases", "port_class", "rate_gbps", "net", "medium", "source", "confidence", "note")
+_MEDIUM = ("id", "name", *_EVIDENCE)
+_SOURCE = ("id", "title", "locator")
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """All rows, by id and in the order of the files.
+
+    Parameters
+    ----------
+    parts, protocols, media, sources : mapping
+        From id to row. Protocols are listed once; `find_protocol` knows their aliases.
+    """
+
+    parts: Mapping[str, Part]
+    protocols: Mapping[str, Protocol]
+    media: Mapping[str, Medium]
+    sources: Mapping[str, Source]
+
+
+@cache
+def catalogue() -> Catalogue:
+    """Return the catalogue that comes with the package, read once.
+
+    Returns
+    -------
+    Catalogue
+        All rows.
+
+    Examples
+    --------
+    >>> [part.id for part in catalogue().parts.values() if part.kind == "host"]
+    ['grace', 'vera']
+    """
+    return load_catalogue(resources.files("fabric.parts").joinpath("data"))
+
+
+def find_part(name: str) -> Part:
+    """Return a part.
+
+    Parameters
+    ----------
+    name : str
+        Its id.
+
+    Returns
+    -------
+    Part
+        The row.
+
+    Raises
+    ------
+    PartError
+        If there is none; the message holds the nearest ids.
+
+    Examples
+    --------
+    >>> find_part("nvlink5_switch").ports[0].n_ports
+    72
+    """
+    return _find(catalogue().parts, name, "part")
+
+
+def find_protocol(name: str) -> Protocol:
+    """Return a protocol.
+
+    Parameters
+    ----------
+    name : str
+        Its id or one of its aliases.
+
+    Returns
+    -------
+    Protocol
+        The row.
+
+    Raises
+    ------
+    PartError
+        If there is none; the message holds the nearest names.
+
+    Examples
+    --------
+    >>> find_protocol("pcie6").rate_gbps
+    968.0
+    """
+    protocols = catalogue().protocols
+    aliases = {alias: p for p in protocols.values() for alias in p.aliases}
+    return _find({**protocols, **aliases}, name, "protocol")
+
+
+def find_medium(name: str) -> Medium:
+    """Return a medium.
+
+    Parameters
+    ----------
+    name : str
+        Its id.
+
+    Returns
+    -------
+    Medium
+        The row.
+
+    Raises
+    ------
+    PartError
+        If there is none; the message holds the nearest ids.
+
+    Examples
+    --------
+    >>> find_medium("dac_passive").figures["power_w_per_end"]
+    0.1
+    """
+    return _find(catalogue().media, name, "medium")
+
+
+def load_catalogue(directory: Traversable | Path) -> Catalogue:
+    """Read and check a catalogue.
+
+    Parameters
+    ----------
+    directory : Traversable or Path
+        Folder with the eight data files.
+
+    Returns
+    -------
+    Catalogue
+        All rows.
+
+    Raises
+    ------
+    PartError
+        At the first row that is not sound, with file, line, row and what is wrong.
+
+    Examples
+    --------
+    >>> load_catalogue(resources.files("fabric.parts").joinpath("data")) == catalogue()
+    True
+    """
+    sources: dict[str, Source] = {}
+    for row in read_rows(directory, "sources.csv", _SOURCE):
+        _add(sources, row, Source(row.text("id"), row.text("title"), row.text("locator")), row.cells["id"])
+    media: dict[str, Medium] = {}
+    for row in read_rows(directory, "media.csv", _MEDIUM):
+        _add(media, row, _medium(row, sources), row.cells["id"])
+    protocols = _protocols(directory, sources, media)
+    classes = {NETWORK, *(p.port_class for p in protocols.values())}
+    part_rows = _part_rows(directory)
+    ports = _ports(directory, sources, set(part_rows), classes)
+    parts = {name: _part(row, ports.get(name, {}), sources) for name, row in part_rows.items()}
+    return Catalogue(Frozen(parts), Frozen(protocols), Frozen(media), Frozen(sources))
+
+
+def _find(rows: Mapping[str, T], name: str, what: str) -> T:
+    if name not in rows:
+        hint = nearest(name, rows) or f"the catalogue holds {', '.join(rows)}"
+        msg = f"unknown {what} {name!r}; {hint}"
+        raise PartError(msg)
+    return rows[name]
+
+
+def _add(rows: dict[str, T], row: Row, value: T, name: str) -> None:
+    if name in rows:
+        row.refuse(f"{name} stands twice in the catalogue")
+    rows[name] = value
+
+
+def _medium(row: Row, sources: Collection[str]) -> Medium:
+    behind = grounds(row, sources)
+    return Medium(
+        id=row.text("id"),
+        name=row.text("name"),
+        figures=figures(row, _MEDIUM),
+        source=behind.source,
+        confidence=behind.confidence,
+        exceptions=exceptions(row, sources),
+        note=row.cells["note"],
+    )
+
+
+def _protocols(
+    directory: Traversable | Path, sources: Collection[str], media: Collection[str]
+) -> dict[str, Protocol]:
+    protocols: dict[str, Protocol] = {}
+    names: dict[str, str] = {}
+    for row in read_rows(directory, "protocols.csv", _PROTOCOL):
+        behind = grounds(row, sources)
+        protocol = Protocol(
+            id=row.text("id"),
+            aliases=tuple(row.cells["aliases"].split()),
+            port_class=row.text("port_class"),
+            rate_gbps=row.rate("rate_gbps"),
+            net=row.choice("net", NETS),
+            medium=row.choice("medium", media),
+            source=behind.source,
+            confidence=behind.confidence,
+            note=row.cells["note"],
+        )
+        protocols[protocol.id] = protocol
+        for name in (protocol.id, *protocol.aliases):
+            _add(names, row, protocol.id, name)
+    return protocols
+
+
+def _part_rows(directory: Traversable | Path) -> dict[str, Row]:
+    found: dict[str, Row] = {}
+    for file, kind in KIND_OF_FILE.items():
+        for row in read_rows(directory, file, (*_PART, *_SWITCH) if kind == "switch" else _PART):
+            _add(found, row, row, row.text("id"))
+    return found
+
+
+def _part(row: Row, ports: Mapping[str, PortClass], sources: Collection[str]) -> Part:
+    behind = grounds(row, sources)
+    kind = KIND_OF_FILE[row.file]
+    return Part(
+        id=row.text("id"),
+        kind=kind,
+        name=row.text("name"),
+        vendor=row.text("vendor"),
+        year=row.whole("year"),
+        planes=row.whole("planes") if kind == "switch" else 1,
+        in_network_reduction=row.cells["in_network_reduction"] if kind == "switch" else "",
+        figures=figures(row, (*_PART, *_SWITCH)),
+        ports=tuple(ports.values()),
+        source=behind.source,
+        confidence=behind.confidence,
+        exceptions=exceptions(row, sources),
+        note=row.cells["note"],
+    )
+
+
+def _ports(
+    directory: Traversable | Path, sources: Collection[str], parts: Collection[str], classes: Collection[str]
+) -> dict[str, dict[str, PortClass]]:
+    found: dict[str, dict[str, PortClass]] = {}
+    for row in read_rows(directory, "ports.csv", _PORT):
+        part, behind = row.choice("part", parts), grounds(row, sources)
+        port = PortClass(
+            name=row.choice("port_class", classes),
+            n_ports=row.whole("n_ports"),
+            rate_gbps=row.rate("rate_gbps"),
+            ports_per_cage=row.whole("ports_per_cage") if row.cells["ports_per_cage"] else None,
+            modes=_modes(row),
+            source=behind.source,
+            confidence=behind.confidence,
+            exceptions=exceptions(row, sources),
+            note=row.cells["note"],
+        )
+        if port.n_ports % (port.ports_per_cage or 1):
+            row.refuse(f"{port.n_ports} ports do not fill cages of {port.ports_per_cage}")
+        _add(found.setdefault(part, {}), row, port, port.name)
+    return found
+
+
+def _modes(row: Row) -> tuple[tuple[int, float], ...]:
+    """Read breakouts such as ``64x800 128x400``: cables over all ports, and the rate of each."""
+    n_ports, rate_gbps = row.whole("n_ports"), row.rate("rate_gbps")
+    modes: dict[float, int] = {}
+    for text in row.cells["modes"].split():
+        match = MODE.fullmatch(text)
+        if match is None:
+            row.refuse(f"mode {text!r}; expected cables x Gb/s, such as 128x400")
+        n_cables, cable_gbps = int(match[1]), float(match[2])
+        if n_cables * cable_gbps > n_ports * rate_gbps * (1 + SLACK):
+            row.refuse(f"mode {text} needs more than the {n_ports * rate_gbps:g} Gb/s of the ports")
+        if n_cables % n_ports:
+            row.refuse(f"mode {text} does not give each of {n_ports} ports the same number of cables")
+        if cable_gbps in modes:
+            row.refuse(f"second mode of {cable_gbps:g} Gb/s")
+        modes[cable_gbps] = n_cables
+    return tuple((n, rate) for rate, n in modes.items())
