@@ -36,7 +36,8 @@ class Origin:
     path, line, col, where
         As in `fabric.errors.Problem`.
     keys : mapping of str to (int, int)
-        Line and column of the value of each key of the element.
+        Line and column of the value of each key of the element, and of the words in short lists, such as
+        ``between[1]``.
     """
 
     path: str
@@ -46,8 +47,9 @@ class Origin:
     keys: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
     def problem(self, what: str, *, key: str = "", got: str = "", expected: str = "", todo: str = "") -> Problem:
-        """Return the finding `what` at this element, or at the value of its `key`."""
-        line, col = self.keys.get(key, (self.line, self.col))
+        """Return the finding `what` at this element, or at the value of its `key` where it has that."""
+        whole = self.keys.get(key.partition("[")[0], (self.line, self.col))
+        line, col = self.keys.get(key, whole)
         return Problem(self.path, line, col, self.where, what, got, expected, todo)
 
 
@@ -128,11 +130,11 @@ class Relation:
     ----------
     kind : {"mesh", "ring", "line", "pairs"}
     axes : tuple of str
-        The relation's axis as primitive axes, last one fastest.
+        As written, last one fastest; a file that includes this one may split them.
     size : int
         Product of their sizes.
     twist : tuple of (str, int)
-        Axes that the wrap cable of a ring shifts, and by how much.
+        Axes, as written, that the wrap cable of a ring shifts, and by how much.
     pairs : tuple of (int, int)
         Left and right index of every joined pair, for ``kind="pairs"``.
     """
@@ -194,7 +196,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class FailedCables:
-    """Cables that are down between two selectors: all of them, or `n` of every joined pair's total."""
+    """Cables that are down between two selectors: all of them, or the first `n` of their total."""
 
     left: Selector
     right: Selector
@@ -226,6 +228,10 @@ class Blueprint:
         The file.
     sha256 : str
         Hash over the file and every file that it includes.
+    origin : Origin
+        The top of the file.
+    skipped : tuple of str
+        Checks that were not run, and why.
     """
 
     name: str
@@ -239,6 +245,8 @@ class Blueprint:
     notes: tuple[str, ...] = ()
     path: str = "<text>"
     sha256: str = ""
+    origin: Origin = Origin("<text>", 1, 1, "file")
+    skipped: tuple[str, ...] = ()
 
     def primitives(self, axis: str) -> tuple[str, ...]:
         """Return the primitive axes that `axis` is the product of, last one fastest."""

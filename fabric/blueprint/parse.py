@@ -10,11 +10,13 @@ from typing import Any, cast
 from pydantic import BaseModel, ValidationError
 
 from fabric.blueprint.model import Origin
-from fabric.blueprint.reader import Document
+from fabric.blueprint.reader import Document, dotted
 from fabric.blueprint.schema import DeviceItem, FabricFile, IncludeItem, LinkItem, WiringItem
-from fabric.errors import Problem, nearest
+from fabric.blueprint.selector import NAME, near
+from fabric.errors import Problem, UnitError, nearest
 
 Loc = tuple[str | int, ...]
+_NAME_RE = re.compile(NAME)
 
 _WORDS = {
     "missing": "missing key",
@@ -26,6 +28,11 @@ _WORDS = {
     "model_type": "expected a mapping",
     "model_attributes_type": "expected a mapping",
 }
+
+
+_MAX_SHOWN = 60
+# Longer lists, such as the pairs of a wiring, are pointed at as a whole.
+_MAX_MARKED = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,31 +59,31 @@ class Parsed:
         for step in loc:
             node = node[step] if isinstance(node, dict | list) else None
         keys = {}
-        if isinstance(node, dict):
-            for key in node:
-                value = self.document.locate((*loc, key))
-                keys[key] = (value.line, value.col)
+        for key, value in node.items() if isinstance(node, dict) else ():
+            keys[key] = self._at(*loc, key)
+            if isinstance(value, list) and len(value) <= _MAX_MARKED:
+                keys |= {f"{key}[{i}]": self._at(*loc, key, i) for i in range(len(value))}
         return Origin(self.document.path, mark.line, mark.col, where(self.document, loc), keys)
+
+    def _at(self, *loc: str | int) -> tuple[int, int]:
+        mark = self.document.locate(loc)
+        return mark.line, mark.col
 
 
 def where(document: Document, loc: Loc) -> str:
     """Return the dotted path of `loc`, rules by their names."""
-    words = [str(step) for step in loc]
     if len(loc) > 1 and loc[0] == "links" and isinstance(loc[1], int):
-        words[1] = _rule_name(document, loc[1])
-    if len(loc) > 1 and isinstance(loc[1], int) and loc[0] != "links":
-        words[:2] = [f"{loc[0]}[{loc[1]}]"]
-    text = ".".join(words) or "file"
-    return "".join(c if c.isprintable() else "\ufffd" for c in text)[:120]
+        return dotted(("links", _rule_name(document, loc[1]), *loc[2:]))
+    return dotted(loc)
 
 
-def _rule_name(document: Document, index: int) -> str:
+def _rule_name(document: Document, index: int) -> str | int:
     try:
         item = cast(Mapping[str, Any], document.data)["links"][index]
-        name = item.get("name") or "-".join(re.sub(r"\d.*$", "", s.split("/")[-1]) for s in item["between"])
-    except (KeyError, TypeError, IndexError, AttributeError):
-        return f"[{index}]"
-    return str(name)[:80]
+        groups = [_NAME_RE.match(side.split("/")[-1]) for side in item["between"]]
+        return str(item.get("name") or "-".join(match[0] for match in groups if match))
+    except (KeyError, TypeError, AttributeError):
+        return index
 
 
 def parse(document: Document, problems: list[Problem]) -> Parsed:
@@ -91,12 +98,11 @@ def parse(document: Document, problems: list[Problem]) -> Parsed:
         try:
             return Parsed(document, FabricFile.model_validate(data), broken)
         except ValidationError as error:
-            if broken:
-                break
             details = error.errors(include_url=False)
             problems += [_problem(document, _real(document, d["loc"]), d) for d in details]
             broken = frozenset(_element(_real(document, d["loc"])) for d in details)
             data = _without(data, broken)
+    # What is left is sound by construction; should it not be, the problems found so far stand.
     return Parsed(document, None, broken)
 
 
@@ -141,39 +147,54 @@ _STAND_IN: Mapping[str, Any] = {
 
 
 def _problem(document: Document, loc: Loc, detail: Mapping[str, Any]) -> Problem:
-    kind = detail["type"]
-    what, got, expected, todo = detail["msg"], _shown(detail["input"]), "", ""
+    """Word one finding of pydantic as the program words its own."""
+    kind, value = detail["type"], detail["input"]
+    what, got, expected, todo = _WORDS.get(kind, detail["msg"]), shown_value(value), "", ""
+    is_key = kind in ("extra_forbidden", "missing") or loc[-1:] == ("[key]",)
+    if loc[-1:] == ("[key]",):
+        loc = loc[:-1]
     if kind == "extra_forbidden":
         keys = _keys(loc)
-        what, got = f"unknown key {str(loc[-1])!r}", ""
-        todo = nearest(str(loc[-1]), keys) or f"keys are {', '.join(keys)}"
+        what, got = f"unknown key {str(loc[-1])[:_MAX_SHOWN]!r}", ""
+        todo = near(str(loc[-1]), keys, "keys are")
     elif kind == "missing":
         what, got, loc = f"missing key {str(loc[-1])!r}", "", loc[:-1]
     elif kind == "literal_error":
-        what, expected = "unknown value", str(detail["ctx"]["expected"])
+        words = str(detail["ctx"]["expected"]).replace("'", "")
+        what, expected = "unknown value", words
+        todo = nearest(str(value)[:_MAX_SHOWN], words.replace(" or ", ", ").split(", "))
     elif kind == "value_error":
         what = str(detail["ctx"]["error"])
-    else:
-        what = _WORDS.get(kind, what)
-    if kind == "value_error" and isinstance(detail["input"], dict):
-        got = ""
-    mark = document.locate(loc, key=kind in ("extra_forbidden", "missing"))
+        # Quantities name what they could not read; a rule as a whole has nothing to show.
+        got = "" if isinstance(value, dict) or isinstance(detail["ctx"]["error"], UnitError) else got
+    mark = document.locate(loc, key=is_key)
     return Problem(document.path, mark.line, mark.col, where(document, loc), what, got, expected, todo)
 
 
-def _shown(value: object) -> str:
+def shown_value(value: object) -> str:
+    """Return `value` as a file has it, cut where it is long.
+
+    Examples
+    --------
+    >>> shown_value(["rack", 3]), shown_value(None), shown_value(True)
+    ('[rack, 3]', 'nothing', 'true')
+    """
     if isinstance(value, dict):
         return "a mapping"
     if value is None:
         return "nothing"
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    if isinstance(value, list):
+        # Few items fill the space; a long list need not be written to be cut.
+        text = f"[{', '.join(shown_value(v) for v in value[:_MAX_SHOWN])}]"
+    else:
+        text = str(value).lower() if isinstance(value, bool) else str(value)
+    return (text if len(text) <= _MAX_SHOWN else f"{text[: _MAX_SHOWN - 3]}...") or "an empty text"
 
 
 def _keys(loc: Loc) -> list[str]:
     """Return the keys that the model at the parent of `loc` has."""
-    model: type[BaseModel] = FabricFile
-    if len(loc) >= 2:
-        models = {"include": IncludeItem, "devices": DeviceItem, "links": LinkItem}
-        model = WiringItem if "wiring" in loc[:-1] else models.get(str(loc[0]), FabricFile)
+    models: dict[str, type[BaseModel]] = {"include": IncludeItem, "devices": DeviceItem, "links": LinkItem}
+    model = models.get(str(loc[0]), FabricFile) if len(loc) >= 2 else FabricFile
+    if "wiring" in loc[:-1]:
+        model = WiringItem
     return [field.alias or name for name, field in model.model_fields.items()]

@@ -13,10 +13,28 @@ NAME = r"[A-Za-z](?:[A-Za-z0-9._-]*[A-Za-z])?"
 _TERM = re.compile(rf"(?P<name>{NAME})(?:(?P<lo>0|[1-9]\d{{0,15}})(?:-(?P<hi>0|[1-9]\d{{0,15}}))?|\*)?")
 
 
+_MAX_SHOWN = 80
+
+
+class UnknownNameError(SelectorError):
+    """A selector names an axis or a group that is not there.
+
+    Parameters
+    ----------
+    message : str
+    name : str
+        The word that is unknown.
+    """
+
+    def __init__(self, message: str, name: str) -> None:
+        super().__init__(message)
+        self.name = name
+
+
 def parse_selector(
     text: str,
     axes: Mapping[str, Axis],
-    groups: Mapping[str, DeviceGroup] | Collection[str],
+    groups: Mapping[str, DeviceGroup],
     *,
     needs_group: bool = True,
 ) -> Selector:
@@ -27,8 +45,7 @@ def parse_selector(
     text : str
         ``TERM/TERM/g``, ``g0-3`` or ``*`` at the end; a term is ``axis``, ``axis3``, ``axis0-7``, ``axis*``.
     axes : mapping of str to Axis
-    groups : mapping or collection of str
-        Names of the device groups; with a mapping the axes of the group are checked too.
+    groups : mapping of str to DeviceGroup
     needs_group : bool
         False in a question, where ``rack0`` means the endpoints there.
 
@@ -39,7 +56,17 @@ def parse_selector(
     Raises
     ------
     SelectorError
-        Naming the word that cannot be read, with the nearest names.
+        Naming the word that cannot be read, with the nearest names; `UnknownNameError` if it is a name.
+
+    Examples
+    --------
+    >>> axes = {"rack": Axis("rack", 16)}
+    >>> parse_selector("rack0-7/*", axes, {}).terms
+    (Term(axis='rack', lo=0, hi=7),)
+    >>> parse_selector("rak3/*", axes, {})
+    Traceback (most recent call last):
+        ...
+    fabric.blueprint.selector.UnknownNameError: selector 'rak3/*': no axis 'rak'; did you mean rack?
     """
     *heads, last = text.split("/")
     terms = [_axis_term(word, text, axes) for word in heads]
@@ -48,69 +75,81 @@ def parse_selector(
         name, lo, hi = _split(last, text)
         if name in groups:
             group = name
-            terms += _last_term(name, lo, hi, text, axes, groups)
-        elif needs_group:
-            hint = nearest(name, groups) or f"groups are {', '.join(sorted(groups))}"
-            msg = f"selector {text!r}: no device group {name!r}; {hint}"
-            raise SelectorError(msg)
-        elif name in axes:
+            if lo is not None:
+                terms.append(_group_term(groups[name], (lo, hi), text, axes))
+        elif not needs_group and name in axes:
             terms.append(_axis_term(last, text, axes))
         else:
-            hint = nearest(name, [*groups, *axes]) or f"groups are {', '.join(sorted(groups))}"
-            msg = f"selector {text!r}: no device group or axis {name!r}; {hint}"
-            raise SelectorError(msg)
+            raise _unknown(name, text, groups, () if needs_group else axes)
     found = [t for t in terms if t is not None]
     doubled = {t.axis for t in found if sum(u.axis == t.axis for u in found) > 1}
     if doubled:
-        msg = f"selector {text!r}: axis {min(doubled)} is restricted twice"
+        msg = f"selector {shown(text)}: axis {min(doubled)} is restricted twice"
         raise SelectorError(msg)
     return Selector(text, group, tuple(found))
 
 
-def _split(word: str, text: str) -> tuple[str, int | None, int | None]:
+def shown(text: str) -> str:
+    """Return `text` in quotes, cut where it is long."""
+    return repr(text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}...")
+
+
+def _unknown(name: str, text: str, groups: Collection[str], axes: Collection[str]) -> UnknownNameError:
+    kind = "device group or axis" if axes else "device group"
+    # A slip among groups is likelier than one among axes, which stand to the left.
+    hint = near(name, [*groups, *axes], "groups are", groups)
+    head = "" if text == name else f"selector {shown(text)}: "
+    return UnknownNameError(f"{head}no {kind} {shown(name)}; {hint}", name)
+
+
+def near(name: str, names: Collection[str], otherwise: str, listed: Collection[str] | None = None) -> str:
+    """Return the names closest to `name`, or up to ten of all names, led by the words `otherwise`.
+
+    Examples
+    --------
+    >>> near("lef", ["leaf", "gpu"], "groups are"), near("x", ["leaf", "gpu"], "groups are")
+    ('did you mean leaf?', 'groups are leaf, gpu')
+    """
+    close = nearest(name[:_MAX_SHOWN], names)
+    words = list(names if listed is None else listed)
+    tail = f" and {len(words) - 10} more" if len(words) > 10 else ""
+    return close or f"{otherwise} {', '.join(words[:10]) or 'none'}{tail}"
+
+
+def _split(word: str, text: str) -> tuple[str, int | None, int]:
+    """Return name, first and last index of a word; the first is None where all are meant."""
     match = _TERM.fullmatch(word)
     if not match:
-        msg = f"selector {text!r}: cannot read {word!r}; write a name, name3, name0-7 or name*"
+        what = f"cannot read {shown(word)}" + ("" if word == text else f" in selector {shown(text)}")
+        msg = f"{what}; write name, name3, name0-7 or name*, with / between and indices not padded"
         raise SelectorError(msg)
-    lo = None if match["lo"] is None else int(match["lo"])
-    hi = lo if match["hi"] is None else int(match["hi"])
-    return match["name"], lo, hi
+    if match["lo"] is None:
+        return match["name"], None, 0
+    return match["name"], int(match["lo"]), int(match["hi"] or match["lo"])
 
 
 def _axis_term(word: str, text: str, axes: Mapping[str, Axis]) -> Term | None:
     name, lo, hi = _split(word, text)
     if name not in axes:
-        hint = nearest(name, axes) or f"axes are {', '.join(sorted(axes)) or 'none'}"
-        msg = f"selector {text!r}: no axis {name!r}; {hint}"
+        msg = f"selector {shown(text)}: no axis {shown(name)}; {near(name, axes, 'axes are')}"
+        raise UnknownNameError(msg, name)
+    return None if lo is None else _term(axes[name], lo, hi, text)
+
+
+def _group_term(group: DeviceGroup, index: tuple[int, int], text: str, axes: Mapping[str, Axis]) -> Term:
+    if not group.axes:
+        msg = f"selector {shown(text)}: {group.name} is one device and has no index"
         raise SelectorError(msg)
-    return _term(axes[name], lo, hi, text)
+    return _term(axes[group.axes[-1]], *index, text)
 
 
-def _last_term(
-    group: str,
-    lo: int | None,
-    hi: int | None,
-    text: str,
-    axes: Mapping[str, Axis],
-    groups: Mapping[str, DeviceGroup] | Collection[str],
-) -> list[Term | None]:
-    if lo is None or not isinstance(groups, Mapping):
-        return []
-    placed = groups[group].axes
-    if not placed:
-        msg = f"selector {text!r}: {group} is one device and has no index"
-        raise SelectorError(msg)
-    return [_term(axes[placed[-1]], lo, hi, text)]
-
-
-def _term(axis: Axis, lo: int | None, hi: int | None, text: str) -> Term | None:
-    if lo is None or hi is None:
-        return None
+def _term(axis: Axis, lo: int, hi: int, text: str) -> Term:
     if lo > hi:
-        msg = f"selector {text!r}: range {lo}-{hi} of {axis.name} runs backwards"
+        msg = f"selector {shown(text)}: range {lo}-{hi} of {axis.name} runs backwards"
         raise SelectorError(msg)
     if hi >= axis.size:
-        msg = f"selector {text!r} matches nothing beyond {axis.name}{axis.size - 1}; {axis.name} has {axis.size}"
+        what = f"{axis.name}{hi} is beyond the last index, {axis.name}{axis.size - 1}"
+        msg = f"selector {shown(text)}{'' if lo < axis.size else ' matches nothing'}: {what}"
         raise SelectorError(msg)
     return Term(axis.name, lo, hi)
 
@@ -129,20 +168,21 @@ def selected_groups(blueprint: Blueprint, selector: Selector) -> tuple[str, ...]
         for term in selector.terms:
             if not set(blueprint.primitives(term.axis)) <= set(group.primitives):
                 msg = (
-                    f"selector {selector.text!r}: {group.name} has no axis {term.axis}; "
+                    f"selector {shown(selector.text)}: {group.name} has no axis {term.axis}; "
                     f"it is placed on {', '.join(group.axes) or 'no axis'}"
                 )
                 raise SelectorError(msg)
         return (group.name,)
     found = tuple(g.name for g in blueprint.groups.values() if needed <= set(g.primitives))
     if not found:
-        msg = f"selector {selector.text!r} matches nothing: no device group has all of these axes"
+        msg = f"selector {shown(selector.text)} matches nothing: no device group has all of its axes"
         raise SelectorError(msg)
     return found
 
 
 def pinned(blueprint: Blueprint, selector: Selector) -> frozenset[str]:
-    """Return the primitive axes that `selector` restricts to one index."""
-    return frozenset(
-        p for t in selector.terms for p in blueprint.primitives(t.axis) if t.lo == t.hi
-    )
+    """Return the primitive axes that a term of `selector` restricts to one index.
+
+    A range pins nothing, even where it leaves one index of a part of a composed axis.
+    """
+    return frozenset(p for t in selector.terms if t.lo == t.hi for p in blueprint.primitives(t.axis))

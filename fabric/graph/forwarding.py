@@ -82,7 +82,13 @@ class Forwarding:
 
 
 def forwarding(
-    expanded: Expanded, sources: Bools, targets: Bools, *, paths: Paths = "rules", through: bool = True
+    expanded: Expanded,
+    sources: Bools,
+    targets: Bools,
+    *,
+    paths: Paths = "rules",
+    through: bool = True,
+    bystanders: bool = True,
 ) -> Forwarding:
     """Return the permitted moves for traffic from `sources` to `targets`.
 
@@ -96,6 +102,8 @@ def forwarding(
     through : bool
         Whether sources and targets may forward the traffic of others, as their transit says. A question with
         one commodity does not need it: what reaches a source may as well start there.
+    bystanders : bool
+        Whether endpoints that are neither source nor target may forward; the GPUs outside a job do not.
 
     Returns
     -------
@@ -103,7 +111,12 @@ def forwarding(
     """
     transit = _transits(expanded, paths)
     has_relay = "relay" in transit
-    roles = _Roles(expanded, transit, sources, targets, has_relay=has_relay, through=through)
+    middle = ~expanded.failed
+    if not through:
+        middle &= ~(sources | targets)
+    if not bystanders:
+        middle &= ~expanded.is_endpoint | sources | targets
+    roles = _Roles(expanded, transit, sources, targets, middle, has_relay=has_relay)
     moves = list(_moves(expanded, transit, roles, has_relay=has_relay))
     for up in [r for r in roles.number if r[0] == "up"]:
         turning = np.flatnonzero((roles.number[up] >= 0) & roles.turns)
@@ -134,13 +147,12 @@ class _Roles:
         transit: tuple[str, ...],
         sources: Bools,
         targets: Bools,
+        middle: Bools,
         *,
         has_relay: bool,
-        through: bool,
     ) -> None:
         codes = np.array(transit)[expanded.group]
         alive = ~expanded.failed
-        middle = alive if through else alive & ~sources & ~targets
         self.turns = codes == "turn"
         halves = middle & ((codes == "turn") | (codes == "pass"))
         free = middle & (codes == "all")

@@ -1,0 +1,78 @@
+# Needs make and Python >= 3.11, nothing else; `make PYTHON=/path/to/python3` picks the interpreter.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+BIN := .venv/bin
+# Named after this folder: an environment that was copied or moved along points at the old place, so it is made anew.
+STAMP := .venv/stamp-$(shell printf %s "$(CURDIR)" | cksum | cut -d' ' -f1)
+REPORT := gb300-nvl72-1152
+SCHEMA := fabric/blueprint/fabric.schema.json
+
+# Nothing of the caller's Python or plotting set-up may reach the tests or the reports.
+unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV PYTEST_ADDOPTS
+export PYTHONNOUSERSITE := 1
+export MPLBACKEND := Agg
+export MPLCONFIGDIR := $(CURDIR)/.venv/matplotlib
+
+.PHONY: help setup report reports check-reports generate test lint format bench pins clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+setup: $(STAMP) ## make .venv with the pinned packages (every target below does it by itself)
+
+$(STAMP): pyproject.toml constraints.txt tools/setup.py
+	@for python in "$(PYTHON)" python3 python3.13 python3.12 python3.11; do \
+		if [ -n "$$python" ] && "$$python" -c '' 2>/dev/null; then exec "$$python" tools/setup.py $@; fi; \
+	done; echo 'setup: no python3 found; install Python >= 3.11, or name it: make PYTHON=/path/to/python3' >&2; exit 1
+
+report: $(STAMP) ## the report on the GB300 cluster of 1,152 GPUs
+	$(BIN)/fabtopo report topologies/$(REPORT).fabric.yaml -o docs/reports/$(REPORT)
+
+# Made aside and moved in one go, so that nothing stale stays. Files right under docs/reports are written by hand.
+reports: $(STAMP) ## all reports, and the schema of the topology file
+	@rm -rf .reports
+	@$(MAKE) --no-print-directory generate OUT=.reports
+	@mkdir -p docs/reports
+	@find docs/reports -mindepth 1 -maxdepth 1 -type d -exec rm -rf {} +
+	@mv .reports/reports/* docs/reports/
+	@mv .reports/schema.json $(SCHEMA)
+	@rm -rf .reports
+
+check-reports: $(STAMP) ## fail if the committed reports are not what the code writes now
+	@new=$$(mktemp -d) && trap 'rm -rf "$$new"' EXIT && \
+	$(MAKE) --no-print-directory generate OUT="$$new" && \
+	find docs/reports -maxdepth 1 -type f -exec cp {} "$$new/reports/" \; && \
+	{ diff -r docs/reports "$$new/reports" && diff $(SCHEMA) "$$new/schema.json"; } >"$$new/diff" 2>&1 || \
+	{ [ ! -f "$$new/diff" ] || { cut -c1-200 "$$new/diff" | head -60; \
+	  echo "check-reports: docs/reports or $(SCHEMA) is out of date; run 'make reports' and commit the result"; }; exit 1; } >&2
+
+generate: $(STAMP)
+	@mkdir -p "$(OUT)/reports"
+	@set -e; for file in topologies/*.fabric.yaml; do \
+		name=$$(basename "$$file" .fabric.yaml); echo "report: $$name"; \
+		$(BIN)/fabtopo report "$$file" -o "$(OUT)/reports/$$name" >/dev/null; \
+	done
+	@$(BIN)/fabtopo schema >"$(OUT)/schema.json"
+
+test: $(STAMP) ## all tests and doctests
+	$(BIN)/python -m pytest -q --durations=10
+
+lint: $(STAMP) ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(STAMP) ## format the code and mend what ruff can mend
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(STAMP) ## time the solvers
+	@if [ -d benchmarks ]; then $(BIN)/python -m benchmarks; else echo 'bench: there is no benchmarks/ here'; fi
+
+pins: ## renew constraints.txt from the latest releases (then run make reports)
+	@"$(or $(PYTHON),python3)" tools/setup.py --pins
+
+clean: ## remove .venv and all caches
+	rm -rf .venv .venv-pins .reports .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
+	find . -path ./.git -prune -o -type d -name __pycache__ -exec rm -rf {} +

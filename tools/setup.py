@@ -1,0 +1,166 @@
+"""Set up ``.venv`` for the Makefile: find an interpreter, get pip into it, install the pinned packages.
+
+Runs under any Python 3.7 or later, so that an old ``python3`` can still say what is missing or hand over to
+a newer one; hence no import outside the standard library and no recent syntax.
+
+``python3 tools/setup.py STAMP`` sets up ``.venv`` and then writes STAMP, a file inside it.
+``python3 tools/setup.py --pins`` writes ``constraints.txt`` anew from the latest releases.
+"""
+
+import glob
+import os
+import shutil
+import subprocess
+import sys
+
+OLDEST = (3, 11)
+CANDIDATES = ["python3.13", "python3.12", "python3.11", "python3"]
+REQUIREMENT = ".[report,dev]"
+# Variables that would lead pip or Python to packages outside `.venv`.
+FOREIGN = ["PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_PYTHON"]
+FOREIGN += ["PIP_REQUIRE_VIRTUALENV", "PIP_NO_DEPS", "__PYVENV_LAUNCHER__"]
+
+
+def clean_environment() -> "dict[str, str]":
+    """Return the environment without an active virtualenv and without the user's site-packages."""
+    env = {name: value for name, value in os.environ.items() if name not in FOREIGN}
+    # PIP_USER=0, rather than no PIP_USER, also overrides `user = true` in a pip.conf.
+    env.update(PIP_USER="0", PIP_NO_INPUT="1", PIP_DISABLE_PIP_VERSION_CHECK="1")
+    return env
+
+
+def run(*command: str) -> "tuple[int, str]":
+    """Run a command quietly and return its exit status and all it printed."""
+    try:
+        done = subprocess.run(
+            command,
+            env=clean_environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+    except OSError as error:
+        return 127, str(error)
+    return done.returncode, done.stdout
+
+
+def fail(message: str, details: str = "") -> None:
+    """Leave with one clear message, below whatever the failing command printed."""
+    if details.strip():
+        sys.stderr.write(details.rstrip() + "\n\n")
+    sys.exit("setup: " + message)
+
+
+def probe(name: str) -> "tuple[tuple[int, ...], str]":
+    """Return the version of an interpreter and its path, or ``((), "")`` if it does not run.
+
+    The path is that of the base interpreter: `name` may be the Python of an active virtualenv.
+    """
+    code = "import sys; print(*sys.version_info[:2], getattr(sys, '_base_executable', '') or sys.executable)"
+    status, printed = run(name, "-c", code)
+    words = printed.strip().split(" ", 2)
+    if status or len(words) != 3:
+        return (), ""
+    return (int(words[0]), int(words[1])), words[2]
+
+
+def find_python(names: "list[str]") -> "tuple[tuple[int, ...], str]":
+    """Return version and path of the first interpreter that is new enough, ``$PYTHON`` before all others."""
+    chosen = os.environ.get("PYTHON", "")
+    seen = []
+    for name in [chosen] if chosen else names:
+        version, path = probe(name)
+        if version >= OLDEST:
+            return version, path
+        seen.append("{} ({})".format(name, ".".join(map(str, version)) or "does not run"))
+    wanted = ".".join(map(str, OLDEST))
+    remedy = "install one, or name it: make PYTHON=/path/to/python3"
+    fail(f"needs Python >= {wanted}, found {', '.join(seen)}; {remedy}")
+    raise AssertionError
+
+
+def make_venv(python: str, folder: str) -> None:
+    """Make a virtual environment with pip, also where the system's Python comes without ensurepip."""
+    shutil.rmtree(folder, ignore_errors=True)
+    status, first = run(python, "-m", "venv", folder)
+    inner = os.path.join(folder, "bin", "python")
+    if status == 0 and run(inner, "-m", "pip", "--version")[0] == 0:
+        return
+    shutil.rmtree(folder, ignore_errors=True)
+    status, printed = run(python, "-m", "venv", "--without-pip", folder)
+    remedy = "on Debian or Ubuntu: apt install python3-venv"
+    if status:
+        fail(f"{python} cannot make a virtual environment; {remedy}", printed)
+    # The interpreter's own pip can install into another one (pip >= 22.3); failing that, Debian keeps wheels.
+    attempts = [[python, "-m", "pip", "--python", inner, "install", "pip"]]
+    for wheel in sorted(glob.glob("/usr/share/python-wheels/pip-*.whl")):
+        attempts.append([inner, wheel + "/pip", "install", "--no-index", wheel])
+    tried = first
+    for attempt in attempts:
+        status, printed = run(*attempt)
+        if status == 0 and run(inner, "-m", "pip", "--version")[0] == 0:
+            return
+        tried += printed
+    shutil.rmtree(folder, ignore_errors=True)
+    fail(f"{python} has neither ensurepip nor a pip that could stand in for it; {remedy}", tried)
+
+
+def install(folder: str, *options: str) -> None:
+    """Install the project, editable, and all it needs into a virtual environment."""
+    pip = [os.path.join(folder, "bin", "python"), "-m", "pip"]
+    status, printed = run(*pip, "install", *options, "-e", REQUIREMENT)
+    if status:
+        fail("pip could not install the packages (see above)", printed)
+
+
+def set_up(stamp: str) -> None:
+    """Bring ``.venv`` up to date and write the stamp last, so that an interrupted set-up leaves none."""
+    folder = os.path.dirname(stamp)
+    version, python = find_python(CANDIDATES)
+    complete = os.path.exists(stamp) and probe(os.path.join(folder, "bin", "python"))[0] == version
+    if complete:
+        os.remove(stamp)
+    else:
+        print("setup: {} with Python {}.{} ({})".format(folder, *version, python), flush=True)
+        make_venv(python, folder)
+    print("setup: installing the packages of constraints.txt", flush=True)
+    install(folder, "-c", "constraints.txt")
+    with open(stamp, "w") as file:
+        file.write(python + "\n")
+
+
+def renew_pins() -> None:
+    """Write ``constraints.txt`` from the latest releases that the oldest supported Python can use."""
+    folder = ".venv-pins"
+    with open("constraints.txt") as file:
+        header = file.readline()
+    python = find_python(CANDIDATES[::-1])[1]
+    make_venv(python, folder)
+    install(folder)
+    inner = os.path.join(folder, "bin", "python")
+    # Only standard output: a warning must not become a pin.
+    pins = subprocess.check_output(
+        [inner, "-m", "pip", "freeze", "--exclude-editable"], env=clean_environment(), text=True
+    )
+    with open("constraints.txt", "w") as file:
+        file.write(header + pins)
+    shutil.rmtree(folder)
+
+
+def main() -> None:
+    """Read the one argument."""
+    if len(sys.argv) != 2:
+        fail("usage: tools/setup.py STAMP | --pins")
+    os.chdir(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    try:
+        if sys.argv[1] == "--pins":
+            renew_pins()
+        else:
+            set_up(sys.argv[1])
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()
