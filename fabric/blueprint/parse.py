@@ -57,7 +57,7 @@ class Parsed:
         mark = self.document.locate(loc, key=True)
         node: Any = self.document.data
         for step in loc:
-            node = node[step] if isinstance(node, dict | list) else None
+            node = node[step]
         keys = {}
         for key, value in node.items() if isinstance(node, dict) else ():
             keys[key] = self._at(*loc, key)

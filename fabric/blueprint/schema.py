@@ -1,12 +1,14 @@
 """The shape of a topology file: pydantic at the boundary, and the JSON Schema for editors.
 
 These models know keys, types and quantities. What a file means (axes, joins, ports) is checked in
-`fabric.blueprint.resolve` and `fabric.blueprint.checks`.
+`fabric.blueprint.elements` and `fabric.blueprint.checks`.
 """
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
@@ -19,21 +21,38 @@ SCHEMA_ID = "urn:fabtopo:fabric.schema.json"
 _NAME = re.compile(NAME)
 _LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 _MAX_NAME = 80
+# A reference may hold prefixes of several includes, a selector several terms.
+_MAX_WORD = 400
 
 
 def _name(value: object) -> str:
-    if not isinstance(value, str) or len(value) > _MAX_NAME or not _NAME.fullmatch(value):
-        tail = "; a digit at the end would read as an index" if str(value)[-1:].isdigit() else ""
-        msg = f"a name starts and ends with a letter and holds letters, digits and ._- only{tail}"
-        raise ValueError(msg)
-    return value
+    if isinstance(value, str) and len(value) <= _MAX_NAME and _NAME.fullmatch(value):
+        return value
+    msg = f"a name starts and ends with a letter and holds letters, digits and ._- only, at most {_MAX_NAME}"
+    if isinstance(value, str) and value[-1:].isdigit():
+        msg = "a name must not end in a digit, which would read as an index"
+    raise ValueError(msg)
 
 
 def _label(value: object) -> str:
     if not isinstance(value, str) or len(value) > _MAX_NAME or not _LABEL.fullmatch(value):
-        msg = "a name holds letters, digits and ._- only, at most 80 of them"
+        msg = f"a name holds letters, digits and ._- only, at most {_MAX_NAME}, the first and last no mark"
         raise ValueError(msg)
     return value
+
+
+def _word(value: object) -> str:
+    if isinstance(value, str) and 0 < len(value) <= _MAX_WORD and value.isprintable():
+        return value
+    msg = f"expected a name or a selector, at most {_MAX_WORD} characters"
+    raise ValueError(msg)
+
+
+def _words(value: object) -> list[str]:
+    if isinstance(value, list):
+        return [_word(v) for v in value]
+    msg = "expected a list of axes, such as [rack, slot]; [] is one device"
+    raise ValueError(msg)
 
 
 def _text(value: object) -> str:
@@ -44,10 +63,10 @@ def _text(value: object) -> str:
 
 
 def _reference(value: object) -> str:
-    if not isinstance(value, str) or not value or not value.isprintable():
-        msg = "expected a template name or a relative path"
-        raise ValueError(msg)
-    return value
+    if isinstance(value, str) and 0 < len(value) <= _MAX_WORD and value.isprintable():
+        return value
+    msg = "expected the name of a template, or a relative path such as ./rack.fabric.yaml"
+    raise ValueError(msg)
 
 
 def _count(value: object) -> int:
@@ -69,7 +88,7 @@ def _axis(value: object) -> int | list[str]:
         if not value or not all(isinstance(v, str) for v in value):
             msg = "a composed axis lists the names of its parts, such as [block, r]"
             raise ValueError(msg)
-        return value
+        return _words(value)
     return _count(value)
 
 
@@ -109,8 +128,8 @@ def _cables(value: object) -> int | dict[str, tuple[int, ...]]:
 
 
 def _between(value: object) -> tuple[str, str]:
-    if isinstance(value, list) and len(value) == 2 and all(isinstance(v, str) for v in value):
-        return value[0], value[1]
+    if isinstance(value, list) and len(value) == 2:
+        return _word(value[0]), _word(value[1])
     msg = "expected [lower, upper]: two device groups, or selectors of one group each"
     raise ValueError(msg)
 
@@ -118,16 +137,45 @@ def _between(value: object) -> tuple[str, str]:
 def _along(value: object) -> list[str]:
     names = value if isinstance(value, list) else [value]
     if names and all(isinstance(n, str) for n in names):
-        return names
+        return _words(names)
     msg = "expected an axis, or a list of axes"
+    raise ValueError(msg)
+
+
+def _index(value: object) -> list[int]:
+    digits = value if isinstance(value, list) else [value]
+    return [_number(digit) for digit in digits]
+
+
+def _pairs(value: object) -> list[tuple[list[int], list[int]]]:
+    if not isinstance(value, list) or not value:
+        msg = "expected a list of [left index, right index]"
+        raise ValueError(msg)
+    found = []
+    for number, pair in enumerate(value):
+        if not isinstance(pair, list) or len(pair) != 2:
+            msg = f"pairs[{number}] is not [left index, right index]"
+            raise ValueError(msg)
+        try:
+            found.append((_index(pair[0]), _index(pair[1])))
+        except ValueError:
+            msg = f"pairs[{number}]: an index is a whole number of at least 0, or a list with one for each axis"
+            raise ValueError(msg) from None
+    return found
+
+
+def _shift(value: object) -> int:
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) <= units.MAX_COUNT:
+        return value
+    msg = "expected a whole number, by which the wrap cable shifts the axis"
     raise ValueError(msg)
 
 
 def _failed(value: object) -> str | tuple[str, str, int | None]:
     if isinstance(value, str):
-        return value
+        return _word(value)
     if isinstance(value, list) and len(value) in (2, 3) and all(isinstance(v, str) for v in value[:2]):
-        return value[0], value[1], _count(value[2]) if len(value) == 3 else None
+        return _word(value[0]), _word(value[1]), _count(value[2]) if len(value) == 3 else None
     msg = "expected a selector, [selector, selector], or [selector, selector, number of cables]"
     raise ValueError(msg)
 
@@ -139,56 +187,73 @@ def _include(value: object) -> object:
 
 _NAME_SCHEMA = {"type": "string", "pattern": f"^{NAME}$", "maxLength": _MAX_NAME}
 _LABEL_SCHEMA = {"type": "string", "pattern": f"^{_LABEL.pattern}$", "maxLength": _MAX_NAME}
+_WORD_SCHEMA = {"type": "string", "minLength": 1, "maxLength": _MAX_WORD}
 _COUNT_SCHEMA = {
-    "anyOf": [{"type": "integer", "minimum": 1}, {"type": "string", "description": "such as 1_048_576 or 1M"}]
+    "anyOf": [
+        {"type": "integer", "minimum": 1, "maximum": units.MAX_COUNT},
+        {"type": "string", "pattern": "^[0-9]", "description": "such as 1_048_576 or 1M"},
+    ]
 }
-_STRING_SCHEMA = {"type": "string"}
-_AXIS_SCHEMA = {"anyOf": [_COUNT_SCHEMA, {"type": "array", "items": _NAME_SCHEMA, "minItems": 1}]}
-_PAIR_SCHEMA = {"type": "array", "items": _STRING_SCHEMA, "minItems": 2, "maxItems": 2}
+_INDEX_SCHEMA = {"type": "integer", "minimum": 0, "maximum": units.MAX_COUNT}
+_INDICES_SCHEMA = {"anyOf": [_INDEX_SCHEMA, {"type": "array", "items": _INDEX_SCHEMA, "minItems": 1}]}
+
+
+def _list_schema(item: Mapping[str, object], at_least: int = 1, at_most: int | None = None) -> dict[str, Any]:
+    return {"type": "array", "items": item, "minItems": at_least} | ({"maxItems": at_most} if at_most else {})
+
+
+_AXIS_SCHEMA = {"anyOf": [_COUNT_SCHEMA, _list_schema(_WORD_SCHEMA)]}
+_EACH_SCHEMA = {"anyOf": [_COUNT_SCHEMA, _list_schema(_COUNT_SCHEMA, 2, 2)]}
+_COUNT_LIST_SCHEMA = {
+    "type": "object",
+    "minProperties": 1,
+    "maxProperties": 1,
+    "additionalProperties": _list_schema(_INDEX_SCHEMA),
+}
+_FAILED_LIST_SCHEMA = {
+    "type": "array",
+    "items": [_WORD_SCHEMA, _WORD_SCHEMA, _COUNT_SCHEMA],
+    "additionalItems": False,
+    "minItems": 2,
+}
+_RATE_SCHEMA = {"type": "string", "description": "per direction: 400Gb/s, 50GB/s, 8Tb/s/3"}
+_ONE_INCLUDE: list[dict[str, Any]] = [_WORD_SCHEMA, {"$ref": "#/definitions/IncludeItem"}]
+_INCLUDE_SCHEMA = {"anyOf": [*_ONE_INCLUDE, _list_schema({"anyOf": _ONE_INCLUDE}, 0)]}
 
 Name = Annotated[str, BeforeValidator(_name), WithJsonSchema(_NAME_SCHEMA)]
 Label = Annotated[str, BeforeValidator(_label), WithJsonSchema(_LABEL_SCHEMA)]
-Text = Annotated[str, BeforeValidator(_text), WithJsonSchema(_STRING_SCHEMA)]
+Word = Annotated[str, BeforeValidator(_word), WithJsonSchema(_WORD_SCHEMA)]
+Words = Annotated[list[str], BeforeValidator(_words), WithJsonSchema(_list_schema(_WORD_SCHEMA, 0))]
+Reference = Annotated[str, BeforeValidator(_reference), WithJsonSchema(_WORD_SCHEMA)]
+Text = Annotated[str, BeforeValidator(_text), WithJsonSchema({"type": "string"})]
 Count = Annotated[int, BeforeValidator(_count), WithJsonSchema(_COUNT_SCHEMA)]
+Shift = Annotated[int, BeforeValidator(_shift), WithJsonSchema({"type": "integer"})]
 AxisSize = Annotated[int | list[str], BeforeValidator(_axis), WithJsonSchema(_AXIS_SCHEMA)]
-Rate = Annotated[
-    float,
-    BeforeValidator(_rate),
-    WithJsonSchema({"type": "string", "description": "per direction: 400Gb/s, 50GB/s, 8Tb/s/3"}),
-]
+Rate = Annotated[float, BeforeValidator(_rate), WithJsonSchema(_RATE_SCHEMA)]
 Length = Annotated[float, BeforeValidator(_length), WithJsonSchema({"type": "string", "description": "30m"})]
-Each = Annotated[
-    tuple[int, int],
-    BeforeValidator(_each),
-    WithJsonSchema({"anyOf": [_COUNT_SCHEMA, {"type": "array", "items": _COUNT_SCHEMA, "minItems": 2, "maxItems": 2}]}),
-]
+Each = Annotated[tuple[int, int], BeforeValidator(_each), WithJsonSchema(_EACH_SCHEMA)]
 Cables = Annotated[
     int | dict[str, tuple[int, ...]],
     BeforeValidator(_cables),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                _COUNT_SCHEMA,
-                {
-                    "type": "object",
-                    "minProperties": 1,
-                    "maxProperties": 1,
-                    "additionalProperties": {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 1},
-                },
-            ]
-        }
-    ),
+    WithJsonSchema({"anyOf": [_COUNT_SCHEMA, _COUNT_LIST_SCHEMA]}),
 ]
-Between = Annotated[tuple[str, str], BeforeValidator(_between), WithJsonSchema(_PAIR_SCHEMA)]
+Between = Annotated[
+    tuple[str, str], BeforeValidator(_between), WithJsonSchema(_list_schema(_WORD_SCHEMA, 2, 2))
+]
 Along = Annotated[
     list[str],
     BeforeValidator(_along),
-    WithJsonSchema({"anyOf": [_STRING_SCHEMA, {"type": "array", "items": _STRING_SCHEMA, "minItems": 1}]}),
+    WithJsonSchema({"anyOf": [_WORD_SCHEMA, _list_schema(_WORD_SCHEMA)]}),
+]
+Pairs = Annotated[
+    list[tuple[list[int], list[int]]],
+    BeforeValidator(_pairs),
+    WithJsonSchema(_list_schema(_list_schema(_INDICES_SCHEMA, 2, 2))),
 ]
 Failed = Annotated[
     str | tuple[str, str, int | None],
     BeforeValidator(_failed),
-    WithJsonSchema({"anyOf": [_STRING_SCHEMA, {"type": "array", "minItems": 2, "maxItems": 3}]}),
+    WithJsonSchema({"anyOf": [_WORD_SCHEMA, _FAILED_LIST_SCHEMA]}),
 ]
 
 
@@ -199,9 +264,7 @@ class _Strict(BaseModel):
 class IncludeItem(_Strict):
     """Another fabric, repeated over new axes."""
 
-    fabric: Annotated[str, BeforeValidator(_reference), WithJsonSchema(_STRING_SCHEMA)] = Field(
-        description="a template of the library, or a path relative to this file"
-    )
+    fabric: Reference = Field(description="a template of the library, or a path relative to this file")
     over: dict[Name, Count] = Field(default_factory=dict, description="new axes, outermost first")
     prefix: Name | None = Field(None, alias="as", description="renames its devices and axes to prefix.name")
 
@@ -209,16 +272,21 @@ class IncludeItem(_Strict):
 class DeviceItem(_Strict):
     """A part placed on axes."""
 
-    part: Text | None = Field(None, description="row of the catalogue: fabtopo parts")
-    kind: Literal["gpu", "switch", "nic", "host"] | None = Field(None, description="a generic device instead of a part")
-    axes: list[str] = Field(description="outermost first; [] is one device")
-    transit: Literal["turn", "pass", "end", "relay", "all"] | None = None
-    endpoint: bool | None = None
+    part: Word | None = Field(None, description="row of the catalogue: fabtopo parts")
+    kind: Literal["gpu", "switch", "nic", "host"] | None = Field(
+        None, description="a generic device without port budget, instead of a part"
+    )
+    axes: Words = Field(description="outermost first; [] is one device")
+    transit: Literal["turn", "pass", "end", "relay", "all"] | None = Field(None, description="who may forward")
+    endpoint: bool | None = Field(None, description="traffic starts and ends here; default: GPUs")
 
     @model_validator(mode="after")
     def _one_of(self) -> DeviceItem:
-        if (self.part is None) == (self.kind is None):
-            msg = "give either part (a row of the catalogue) or kind (a generic device)"
+        if self.part is None and self.kind is None:
+            msg = "part or kind missing; give part, a row of the catalogue, or kind, a generic device"
+            raise ValueError(msg)
+        if self.part is not None and self.kind is not None:
+            msg = "part and kind together; leave out kind, which the part has"
             raise ValueError(msg)
         return self
 
@@ -226,29 +294,29 @@ class DeviceItem(_Strict):
 class WiringItem(_Strict):
     """A named pattern for what axes cannot say."""
 
-    pattern: str = Field(description="pairs")
-    along: Along
-    pairs: list[list[int | list[int]]] | None = Field(None, description="[[left index, right index], ...]")
+    pattern: Word = Field(description="pairs")
+    along: Along = Field(description="the axis, or axes, that the indices run over")
+    pairs: Pairs | None = Field(None, description="[[left index, right index], ...]")
 
 
 class LinkItem(_Strict):
     """A link rule between two device groups."""
 
     between: Between = Field(description="[lower, upper], the side nearer the endpoints first")
-    name: Label | None = None
-    peer: bool = False
-    net: Literal["scale-up", "host", "scale-out"] | None = None
-    mesh: str | None = None
-    ring: str | None = None
-    twist: dict[str, int] | None = None
-    line: str | None = None
+    name: Label | None = Field(None, description="default: left-right")
+    peer: bool = Field(False, description="like with like: neither side is above the other")
+    net: Literal["scale-up", "host", "scale-out"] | None = Field(None, description="default: the protocol's")
+    mesh: Word | None = Field(None, description="axis: every two different indices")
+    ring: Word | None = Field(None, description="axis: each index with the next, the last with the first")
+    twist: dict[str, Shift] | None = Field(None, description="axis: what the wrap cable of the ring adds to it")
+    line: Word | None = Field(None, description="axis: each index with the next")
     wiring: WiringItem | None = None
     rate: Rate | None = None
-    link: Text | None = Field(None, description="protocol of the catalogue, such as nvlink5")
-    count: Cables = 1
-    each: Each | None = None
-    oneway: bool = False
-    medium: Text | None = None
+    link: Word | None = Field(None, description="protocol of the catalogue, such as nvlink5")
+    count: Cables = Field(1, description="parallel cables of a pair, or {axis: [one number per index]}")
+    each: Each | None = Field(None, description="cables expected per left and per right device; checked")
+    oneway: bool = Field(False, description="traffic from left to right only")
+    medium: Word | None = Field(None, description="row of the catalogue")
     length: Length | None = None
     about: Text | None = None
 
@@ -256,13 +324,13 @@ class LinkItem(_Strict):
     def _consistent(self) -> LinkItem:
         relations = [k for k in ("mesh", "ring", "line", "wiring") if getattr(self, k) is not None]
         if len(relations) > 1:
-            msg = f"at most one relation; got {' and '.join(relations)}"
+            msg = f"more than one relation; got {' and '.join(relations)}; write a rule for each"
             raise ValueError(msg)
         if self.twist is not None and self.ring is None:
-            msg = "twist belongs to a ring"
+            msg = "twist without a ring; write ring: axis, or leave twist out"
             raise ValueError(msg)
         if self.rate is None and self.link is None:
-            msg = "rate missing: give rate with its unit, such as 400Gb/s, or link with a protocol of the catalogue"
+            msg = "rate missing; give rate with its unit, such as 400Gb/s, or link, a protocol of the catalogue"
             raise ValueError(msg)
         return self
 
@@ -273,29 +341,24 @@ class FabricFile(_Strict):
     fabric: Label = Field(description="name of the fabric")
     format: Literal[1] = 1
     about: Text | None = None
-    include: Annotated[
-        list[IncludeItem],
-        BeforeValidator(_include),
-        WithJsonSchema(
-            {
-                "anyOf": [
-                    _STRING_SCHEMA,
-                    {"$ref": "#/definitions/IncludeItem"},
-                    {"type": "array", "items": {"anyOf": [_STRING_SCHEMA, {"$ref": "#/definitions/IncludeItem"}]}},
-                ]
-            }
-        ),
-    ] = Field(default_factory=list)
-    axes: dict[Name, AxisSize] = Field(default_factory=dict)
+    include: Annotated[list[IncludeItem], BeforeValidator(_include)] = Field(
+        default_factory=list, description="templates and files that this one is built on"
+    )
+    axes: dict[Name, AxisSize] = Field(default_factory=dict, description="sizes, or [parts] of a composed axis")
     devices: dict[Name, DeviceItem] = Field(default_factory=dict)
     links: list[LinkItem] = Field(default_factory=list)
-    absent: list[str] = Field(default_factory=list)
-    failed: list[Failed] = Field(default_factory=list)
-    islands: Count = 1
+    absent: list[Word] = Field(default_factory=list, description="selectors of devices never populated")
+    failed: list[Failed] = Field(default_factory=list, description="devices and cables that are down")
+    islands: Count = Field(1, description="physically separate parts with endpoints that are meant")
 
 
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema (draft-07) of a topology file.
+
+    Returns
+    -------
+    dict
+        Plain data; the same on every call.
 
     Examples
     --------
@@ -304,11 +367,17 @@ def json_schema() -> dict[str, Any]:
     """
     body = FabricFile.model_json_schema(ref_template="#/definitions/{model}", by_alias=True)
     definitions = body.pop("$defs")
-    include = IncludeItem.model_json_schema(by_alias=True)
-    definitions["IncludeItem"] = include
+    # A name stands for an item, and an item for a list of one; pydantic knows only what both become.
+    del body["properties"]["include"]["items"], body["properties"]["include"]["type"]
+    body["properties"]["include"] |= _INCLUDE_SCHEMA
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "$id": SCHEMA_ID,
         **body,
         "definitions": dict(sorted(definitions.items())),
     }
+
+
+def schema_text() -> str:
+    """Return the JSON Schema as the file ``fabric.schema.json`` of the package has it."""
+    return json.dumps(json_schema(), indent=2, sort_keys=True) + "\n"

@@ -1,0 +1,303 @@
+"""What a fabric is made of: devices, ports, cables, capacity and oversubscription per tier.
+
+Counted on the blueprint, so the summary of a million GPUs takes as long as that of a rack.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+
+from fabric.blueprint import Blueprint, Census, census
+from fabric.blueprint.census import degrees
+from fabric.blueprint.checks import cables_by_port, ports_needed
+from fabric.blueprint.model import DeviceGroup
+from fabric.errors import QuestionError
+from fabric.graph import Fabric
+
+
+@dataclass(frozen=True, slots=True)
+class PortUse:
+    """Ports of one class of a device group, all devices together.
+
+    Parameters
+    ----------
+    name : str
+        Port class.
+    rate_gbps : float
+        Of one port, per direction [Gb/s].
+    n_ports, n_used : int
+        Of all present devices; a breakout takes whole ports.
+    most_used : float
+        Ports that the busiest device needs.
+    per_device : int
+        Ports that one device has.
+    """
+
+    name: str
+    rate_gbps: float
+    n_ports: int
+    n_used: int
+    most_used: float
+    per_device: int
+
+
+@dataclass(frozen=True, slots=True)
+class GroupSummary:
+    """One device group.
+
+    Parameters
+    ----------
+    name, kind, part : str
+    axes : tuple of (str, int)
+        Axes with their sizes.
+    n_devices, n_absent : int
+        Populated devices, and places never populated.
+    is_endpoint : bool
+    level : int
+        Steps above the endpoints along the orientation of the rules.
+    ports : tuple of PortUse
+    """
+
+    name: str
+    kind: str
+    part: str
+    axes: tuple[tuple[str, int], ...]
+    n_devices: int
+    n_absent: int
+    is_endpoint: bool
+    level: int
+    ports: tuple[PortUse, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LinkSummary:
+    """One link rule, which is one tier of the fabric.
+
+    Parameters
+    ----------
+    name, lower, upper, net, medium : str
+        Rule, its two groups, ``scale-up``, ``host`` or ``scale-out``, and the medium.
+    n_cables : int
+    rate_gbps : float
+        Per cable and direction [Gb/s].
+    capacity_gbps : float
+        All cables together, per direction [Gb/s].
+    per_lower, per_upper : tuple of (int, int)
+        Fewest and most cables at one device of the two groups.
+    per_endpoint_gbps : float
+        Capacity over endpoints, per direction [Gb/s].
+    """
+
+    name: str
+    lower: str
+    upper: str
+    net: str
+    medium: str
+    n_cables: int
+    rate_gbps: float
+    capacity_gbps: float
+    per_lower: tuple[int, int]
+    per_upper: tuple[int, int]
+    per_endpoint_gbps: float
+
+
+@dataclass(frozen=True, slots=True)
+class TierSummary:
+    """Oversubscription of one group of switches: downlink capacity over uplink capacity.
+
+    Parameters
+    ----------
+    name : str
+        The group.
+    down_gbps, up_gbps : float
+        All its devices together, per direction [Gb/s]; up is 0 at the top.
+    ratio : float or None
+        Down over up; None at the top.
+    """
+
+    name: str
+    down_gbps: float
+    up_gbps: float
+    ratio: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """A fabric in tables.
+
+    Parameters
+    ----------
+    name : str
+    n_endpoints : int
+    groups : tuple of GroupSummary
+    links : tuple of LinkSummary
+        Scale-up first, then host, then scale-out, each from the endpoints up.
+    tiers : tuple of TierSummary
+    failed : tuple of str
+        Selectors of what is down.
+    notes, skipped : tuple of str
+        What the files say about themselves, and the checks that were not run.
+    """
+
+    name: str
+    n_endpoints: int
+    groups: tuple[GroupSummary, ...]
+    links: tuple[LinkSummary, ...]
+    tiers: tuple[TierSummary, ...]
+    failed: tuple[str, ...]
+    notes: tuple[str, ...]
+    skipped: tuple[str, ...]
+
+
+_NETS = ("scale-up", "host", "scale-out")
+
+
+def summarize(fabric: Fabric) -> Summary:
+    """Return the tables of `fabric`.
+
+    Raises
+    ------
+    QuestionError
+        If the fabric came from a graph and has no blueprint.
+
+    Examples
+    --------
+    >>> from fabric.graph import loads
+    >>> text = "{fabric: a, axes: {i: 2}, devices: {gpu: {kind: gpu, axes: [i]}, leaf: {kind: switch, axes: []}},"
+    >>> text += " links: [{between: [gpu, leaf], rate: 400Gb/s}]}"
+    >>> summarize(loads(text)).links[0].capacity_gbps
+    800.0
+    """
+    blueprint = fabric.blueprint
+    if blueprint is None:
+        msg = "a fabric read from a graph has no blueprint to summarize"
+        raise QuestionError(msg)
+    counted = census(blueprint)
+    levels = group_levels(blueprint)
+    groups = tuple(_group(counted, g, levels[g.name]) for g in blueprint.groups.values())
+    n_endpoints = sum(g.n_devices for g in groups if g.is_endpoint)
+    links = tuple(_link(counted, i, n_endpoints) for i in range(len(blueprint.rules)))
+    links = tuple(sorted(links, key=lambda one: (_NETS.index(one.net), levels[one.lower], levels[one.upper])))
+    failed = [s.text for s in blueprint.failed]
+    failed += [f"{c.n or 'all'} cables of [{c.left.text}, {c.right.text}]" for c in blueprint.failed_cables]
+    return Summary(
+        blueprint.name, n_endpoints, groups, links, _tiers(groups, links), tuple(failed), blueprint.notes, fabric.skipped
+    )
+
+
+def group_levels(blueprint: Blueprint) -> dict[str, int]:
+    """Return how far above the endpoints each group is: the longest chain of oriented rules below it."""
+    below: dict[str, set[str]] = {name: set() for name in blueprint.groups}
+    for rule in blueprint.rules:
+        if not rule.is_peer:
+            below[cast(str, rule.right.group)].add(cast(str, rule.left.group))
+    levels = dict.fromkeys(blueprint.groups, 0)
+    # One round per group settles the longest chain; orientation that runs in a circle stops there too.
+    for _ in blueprint.groups:
+        levels = {name: max((levels[b] + 1 for b in below[name]), default=0) for name in blueprint.groups}
+    return levels
+
+
+def _group(counted: Census, group: DeviceGroup, level: int) -> GroupSummary:
+    axes = counted.grid.blueprint.axes
+    n = counted.n_devices[group.name]
+    present = ~counted.absent[group.name]
+    ports = []
+    used = cables_by_port(counted, group)
+    for port in group.part.ports if group.part else ():
+        needed = np.broadcast_to(ports_needed(port, used.get(port.name, {})), n.shape)
+        total = int(np.ceil((needed * n)[present].sum() - 1e-9))
+        most = float(needed[present].max(initial=0.0))
+        ports.append(
+            PortUse(port.name, port.rate_gbps, int(n[present].sum()) * port.n_ports, total, most, port.n_ports)
+        )
+    return GroupSummary(
+        group.name,
+        group.kind,
+        group.part.id if group.part else "",
+        tuple((a, axes[a].size) for a in group.axes),
+        int(n[present].sum()),
+        int(n[~present].sum()),
+        group.is_endpoint,
+        level,
+        tuple(ports),
+    )
+
+
+def _link(counted: Census, index: int, n_endpoints: int) -> LinkSummary:
+    one = counted.rules[index]
+    rule = one.rule
+    lower, upper = cast(str, rule.left.group), cast(str, rule.right.group)
+    n_rows = (counted.grid.n_rows(lower), counted.grid.n_rows(upper))
+    spans = []
+    for side, degree in zip((rule.left, rule.right), degrees(one, n_rows, present_only=True), strict=True):
+        group = cast(str, side.group)
+        rows = counted.grid.rows(group, side)
+        rows = rows[~counted.absent[group][rows]]
+        found = degree[rows]
+        spans.append((int(found.min(initial=0 if not len(found) else found.max())), int(found.max(initial=0))))
+    capacity = one.total * rule.rate_gbps
+    return LinkSummary(
+        rule.name,
+        lower,
+        upper,
+        rule.net,
+        rule.medium,
+        one.total,
+        rule.rate_gbps,
+        capacity,
+        spans[0],
+        spans[1],
+        capacity / n_endpoints if n_endpoints else 0.0,
+    )
+
+
+def _tiers(groups: tuple[GroupSummary, ...], links: tuple[LinkSummary, ...]) -> tuple[TierSummary, ...]:
+    found = []
+    for group in sorted(groups, key=lambda g: g.level):
+        if group.kind != "switch":
+            continue
+        down = sum(one.capacity_gbps for one in links if one.upper == group.name != one.lower)
+        up = sum(one.capacity_gbps for one in links if one.lower == group.name != one.upper)
+        if down and any(one.net == "scale-out" and group.name in (one.lower, one.upper) for one in links):
+            found.append(TierSummary(group.name, down, up, down / up if up else None))
+    return tuple(found)
+
+
+def tree(summary: Summary) -> str:
+    """Return the groups as a tree of axes.
+
+    Examples
+    --------
+    >>> from fabric.graph import loads
+    >>> text = "{fabric: a, axes: {i: 2}, devices: {gpu: {kind: gpu, axes: [i]}, leaf: {kind: switch, axes: []}},"
+    >>> text += " links: [{between: [gpu, leaf], rate: 400Gb/s}]}"
+    >>> print(tree(summarize(loads(text))))
+    a
+    ├─ leaf (switch)
+    └─ i x 2
+       └─ gpu (gpu): 2
+    """
+    root: dict[str, object] = {}
+    for group in summary.groups:
+        node = root
+        for axis, size in group.axes:
+            node = cast(dict[str, object], node.setdefault(f"{axis} x {size:,}", {}))
+        total = f": {group.n_devices:,}" if group.axes else ""
+        absent = f", {group.n_absent:,} absent" if group.n_absent else ""
+        node[f"{group.name} ({group.part or group.kind}){total}{absent}"] = None
+    return "\n".join([summary.name, *_branches(root)])
+
+
+def _branches(node: dict[str, object]) -> list[str]:
+    lines = []
+    items = sorted(node.items(), key=lambda item: item[1] is not None)
+    for i, (label, child) in enumerate(items):
+        is_last = i == len(items) - 1
+        lines.append(("└─ " if is_last else "├─ ") + label)
+        if isinstance(child, dict):
+            lines += [("   " if is_last else "│  ") + line for line in _branches(child)]
+    return lines
