@@ -1,0 +1,96 @@
+"""Which permutations of indices are automorphisms of a blueprint.
+
+A plain axis may be permuted. Axis b is *under* axis a when every group that has b also has a, and every rule
+both of whose sides have b makes them agree on a: then b may be permuted independently for each index of a (rack 3
+of pod 0 has nothing to do with rack 3 of pod 1). The axis of a ring has its rotations and reflections, that of a
+line one reflection. Marks (a source, a failed leaf) keep the permutations that leave them in place.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+
+from fabric.blueprint.join import Ints, agreeing, relation_axes
+from fabric.blueprint.model import Blueprint, Rule
+from fabric.errors import FabricError
+
+
+class NoSymmetryError(FabricError):
+    """A construct whose symmetry the axes do not say; refinement of the graph finds it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Nesting:
+    """The automorphism group that the axes say.
+
+    Parameters
+    ----------
+    order : tuple of str
+        Primitive axes, each after those that it is under.
+    above : dict of str to tuple of str
+        The axes that each axis is under.
+    permutations : dict of str to ndarray of int64, shape (k, n)
+        For an axis of a ring or a line, every permutation that keeps all of them; other axes may be permuted at will
+        inside their cells.
+    """
+
+    order: tuple[str, ...]
+    above: dict[str, tuple[str, ...]]
+    permutations: dict[str, Ints]
+
+
+def nesting(blueprint: Blueprint) -> Nesting:
+    """Return the symmetry of the axes of `blueprint`.
+
+    Raises
+    ------
+    NoSymmetryError
+        If it has a twisted ring, a list of pairs, or a ring or line over a composed axis.
+    """
+    for rule in blueprint.rules:
+        relation = rule.relation
+        if relation and (relation.kind == "pairs" or relation.twist):
+            msg = f"{rule.name}: a {'list of pairs' if relation.kind == 'pairs' else 'twisted ring'} has no axis symmetry"
+            raise NoSymmetryError(msg)
+        if relation and relation.kind in ("ring", "line") and len(relation_axes(blueprint, rule)) > 1:
+            msg = f"{rule.name}: a {relation.kind} over a composed axis has no axis symmetry"
+            raise NoSymmetryError(msg)
+    names = [a.name for a in blueprint.axes.values() if not a.parts]
+    used = [n for n in names if any(n in g.primitives for g in blueprint.groups.values())]
+    under = {b: {a for a in used if a != b and _is_under(blueprint, b, a)} for b in used}
+    above = {
+        b: tuple(a for a in used if a in under[b] and (b not in under[a] or used.index(a) < used.index(b))) for b in used
+    }
+    order = tuple(sorted(used, key=lambda b: (len(above[b]), used.index(b))))
+    return Nesting(order, above, _permutations(blueprint, used))
+
+
+def _is_under(blueprint: Blueprint, b: str, a: str) -> bool:
+    if any(b in g.primitives and a not in g.primitives for g in blueprint.groups.values()):
+        return False
+    return all(a in agreeing(blueprint, rule) for rule in blueprint.rules if _on_both(blueprint, rule, b))
+
+
+def _on_both(blueprint: Blueprint, rule: Rule, axis: str) -> bool:
+    return all(axis in blueprint.groups[cast(str, s.group)].primitives for s in (rule.left, rule.right))
+
+
+def _permutations(blueprint: Blueprint, used: list[str]) -> dict[str, Ints]:
+    found: dict[str, Ints] = {}
+    for axis in used:
+        kinds = {
+            r.relation.kind for r in blueprint.rules if r.relation and axis in relation_axes(blueprint, r)
+        } - {"mesh"}
+        if not kinds:
+            continue
+        n = blueprint.axes[axis].size
+        index = np.arange(n, dtype=np.int64)
+        if "line" in kinds:
+            found[axis] = np.stack([index, index[::-1]])
+        else:
+            turned = (index + index[:, None]) % n
+            found[axis] = np.concatenate([turned, turned[:, ::-1]])
+    return found
