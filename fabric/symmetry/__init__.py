@@ -1,6 +1,18 @@
 """The quotient of a fabric under its automorphisms: what solvers see, at any size."""
 
-from fabric.symmetry.nesting import Nesting, NoSymmetryError, nesting
+from fabric.symmetry.lifting import Lift, RealLink, sample_links
+from fabric.symmetry.nesting import Nesting, NoSymmetryError, Tie, nesting
 from fabric.symmetry.quotient import Mark, Quotient, quotient
 
-__all__ = ["Mark", "Nesting", "NoSymmetryError", "Quotient", "nesting", "quotient"]
+__all__ = [
+    "Lift",
+    "Mark",
+    "Nesting",
+    "NoSymmetryError",
+    "Quotient",
+    "RealLink",
+    "Tie",
+    "nesting",
+    "quotient",
+    "sample_links",
+]

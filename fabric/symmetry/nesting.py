@@ -42,8 +42,27 @@ class Nesting:
     permutations: dict[str, Ints]
 
 
-def nesting(blueprint: Blueprint) -> Nesting:
-    """Return the symmetry of the axes of `blueprint`.
+@dataclass(frozen=True, slots=True)
+class Tie:
+    """Traffic between endpoints that agree on some axes, which a permutation must respect as a rule does.
+
+    Parameters
+    ----------
+    group : str
+        The endpoints.
+    agree : frozenset of str
+        Primitive axes on which source and target agree.
+    turned : frozenset of str
+        Primitive axes on which the target is a fixed number of places on; only rotations keep that.
+    """
+
+    group: str
+    agree: frozenset[str]
+    turned: frozenset[str] = frozenset()
+
+
+def nesting(blueprint: Blueprint, ties: tuple[Tie, ...] = ()) -> Nesting:
+    """Return the symmetry of the axes of `blueprint` and of the traffic that `ties` describe.
 
     Raises
     ------
@@ -60,15 +79,17 @@ def nesting(blueprint: Blueprint) -> Nesting:
             raise NoSymmetryError(msg)
     names = [a.name for a in blueprint.axes.values() if not a.parts]
     used = [n for n in names if any(n in g.primitives for g in blueprint.groups.values())]
-    under = {b: {a for a in used if a != b and _is_under(blueprint, b, a)} for b in used}
+    under = {b: {a for a in used if a != b and _is_under(blueprint, b, a, ties)} for b in used}
     above = {
         b: tuple(a for a in used if a in under[b] and (b not in under[a] or used.index(a) < used.index(b))) for b in used
     }
     order = tuple(sorted(used, key=lambda b: (len(above[b]), used.index(b))))
-    return Nesting(order, above, _permutations(blueprint, used))
+    return Nesting(order, above, _permutations(blueprint, used, frozenset().union(*(t.turned for t in ties))))
 
 
-def _is_under(blueprint: Blueprint, b: str, a: str) -> bool:
+def _is_under(blueprint: Blueprint, b: str, a: str, ties: tuple[Tie, ...]) -> bool:
+    if any(b in blueprint.groups[t.group].primitives and a not in t.agree for t in ties):
+        return False
     if any(b in g.primitives and a not in g.primitives for g in blueprint.groups.values()):
         return False
     return all(a in agreeing(blueprint, rule) for rule in blueprint.rules if _on_both(blueprint, rule, b))
@@ -78,19 +99,19 @@ def _on_both(blueprint: Blueprint, rule: Rule, axis: str) -> bool:
     return all(axis in blueprint.groups[cast(str, s.group)].primitives for s in (rule.left, rule.right))
 
 
-def _permutations(blueprint: Blueprint, used: list[str]) -> dict[str, Ints]:
+def _permutations(blueprint: Blueprint, used: list[str], turned: frozenset[str]) -> dict[str, Ints]:
     found: dict[str, Ints] = {}
     for axis in used:
         kinds = {
             r.relation.kind for r in blueprint.rules if r.relation and axis in relation_axes(blueprint, r)
         } - {"mesh"}
-        if not kinds:
+        if not kinds and axis not in turned:
             continue
         n = blueprint.axes[axis].size
         index = np.arange(n, dtype=np.int64)
+        rotations = (index + index[:, None]) % n
         if "line" in kinds:
-            found[axis] = np.stack([index, index[::-1]])
+            found[axis] = index[None] if axis in turned else np.stack([index, index[::-1]])
         else:
-            turned = (index + index[:, None]) % n
-            found[axis] = np.concatenate([turned, turned[:, ::-1]])
+            found[axis] = rotations if axis in turned else np.concatenate([rotations, rotations[:, ::-1]])
     return found

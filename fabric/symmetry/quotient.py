@@ -13,6 +13,7 @@ so the number of classes grows with the marks, not with the size.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -21,7 +22,7 @@ import numpy as np
 from fabric.blueprint.join import Bools, Floats, Grid, Ints, class_grid, join, partners
 from fabric.blueprint.model import Blueprint, Rule, Selector, Term
 from fabric.graph import Expanded, GroupInfo, RuleInfo
-from fabric.symmetry.nesting import Nesting, NoSymmetryError, nesting
+from fabric.symmetry.nesting import Nesting, NoSymmetryError, Tie, nesting
 
 Mark = tuple[tuple[str, int], ...]
 """Index on some primitive axes, all axes above each of them included."""
@@ -42,12 +43,18 @@ class Quotient:
         One device of each class, by its index on every primitive axis.
     base : ndarray of int64, shape (2 * m,)
         For each directed link of `classes`, its class when only failures are marked.
+    origin : ndarray of int64, shape (c,)
+        For each class of devices, its class when only failures are marked.
+    keys : ndarray of int64, shape (m, w)
+        Rule and labels of every bundle of `classes`, ascending; -1 fills short rows.
     """
 
     classes: Expanded
     size: Floats
     index: tuple[Mark, ...]
     base: Ints
+    origin: Ints
+    keys: Ints
 
 
 def failure_marks(blueprint: Blueprint, nest: Nesting) -> tuple[tuple[Mark, ...], tuple[Selector, ...]]:
@@ -76,27 +83,46 @@ def _as_mark(blueprint: Blueprint, selector: Selector, nest: Nesting) -> Mark | 
     return tuple(sorted(found.items()))
 
 
-def quotient(blueprint: Blueprint, sources: tuple[Mark, ...] = ()) -> Quotient:
+def quotient(
+    blueprint: Blueprint,
+    sources: tuple[Mark, ...] = (),
+    *,
+    apart: tuple[Selector, ...] = (),
+    ties: tuple[Tie, ...] = (),
+) -> Quotient:
     """Return the quotient of `blueprint` with its failures and `sources` marked.
+
+    Parameters
+    ----------
+    blueprint : Blueprint
+    sources : tuple of Mark
+        Devices that are told apart from all others.
+    apart : tuple of Selector
+        Selections that a question tells apart; devices inside and outside are never of one class.
+    ties : tuple of Tie
+        What the traffic asks permutations to respect.
 
     Raises
     ------
     NoSymmetryError
         If the axes do not say the symmetry of a construct.
     """
-    nest = nesting(blueprint)
+    nest = nesting(blueprint, ties)
     failed, cells = failure_marks(blueprint, nest)
-    marks = (*failed, *sources)
+    cells = (*cells, *apart)
+    nest = keep_cells(blueprint, nest, cells)
+    known = tuple(dict(m) for m in failed)
+    marks = (*known, *(dict(m) for m in sources))
     selectors = tuple(
-        Selector("", None, tuple(Term(axis, i, i) for axis, i in mark)) for mark in marks
+        Selector("", None, tuple(Term(axis, i, i) for axis, i in mark)) for mark in (*failed, *sources)
     )
     plain = class_grid(blueprint, cells)
     grid = class_grid(blueprint, (*cells, *selectors))
     names = tuple(blueprint.groups)
     up = {g: ~grid.mask(g, (*blueprint.absent, *blueprint.failed)) for g in names}
-    device, group, size, index = _device_classes(grid, plain, nest, marks, up)
+    device, group, size, index, origin = device_classes(grid, plain, nest, (known, marks), up)
     links = [
-        _link_rows(grid, plain, nest, (failed, marks), number, rule, device, up)
+        _link_rows(grid, plain, nest, (known, marks), number, rule, device, up)
         for number, rule in enumerate(blueprint.rules)
     ]
     width = max((keys.shape[1] for one in links for keys in one[1]), default=1)
@@ -135,6 +161,8 @@ def quotient(blueprint: Blueprint, sources: tuple[Mark, ...] = ()) -> Quotient:
         size,
         index,
         np.column_stack([base_of, base_of + 1]).ravel(),
+        origin,
+        fine[first],
     )
 
 
@@ -147,31 +175,35 @@ def _padded(keys: Ints, width: int) -> Ints:
     return np.pad(keys, ((0, 0), (0, width - keys.shape[1])), constant_values=-1)
 
 
-def _device_classes(
-    grid: Grid, plain: Grid, nest: Nesting, marks: tuple[Mark, ...], up: dict[str, Bools]
-) -> tuple[dict[str, Ints], Ints, Floats, tuple[Mark, ...]]:
-    """Return the class of every row of every group (-1 where it is down), and group, size and a device of each."""
+def device_classes(
+    grid: Grid, plain: Grid, nest: Nesting, marks: tuple[Sequence[Mapping[str, int]], Sequence[Mapping[str, int]]], up: dict[str, Bools]
+) -> tuple[dict[str, Ints], Ints, Floats, tuple[Mark, ...], Ints]:
+    """Return the class of every row of every group (-1 where it is down), and what is known of each class."""
     device: dict[str, Ints] = {}
-    groups, sizes, index = [], [], []
+    groups, sizes, index, origin = [], [], [], []
+    n_base = 0
     for number, (name, group) in enumerate(grid.blueprint.groups.items()):
         rows = np.flatnonzero(up[name])
-        labels = _labels(grid, plain, nest, marks, [(name, rows)])
-        _, first, inverse = np.unique(labels, axis=0, return_index=True, return_inverse=True)
+        coarse, own = (labels(plain, nest, those, [_values(grid, name, rows)]) for those in marks)
+        _, base = np.unique(coarse, axis=0, return_inverse=True)
+        _, first, inverse = np.unique(own, axis=0, return_index=True, return_inverse=True)
         weight = grid.weight(name, rows, group.primitives)
         device[name] = np.full(grid.n_rows(name), -1, dtype=np.int64)
         device[name][rows] = inverse.ravel() + len(groups)
         sizes += np.bincount(inverse.ravel(), weight, minlength=len(first)).tolist()
         groups += [number] * len(first)
+        origin += (base.ravel()[first] + n_base).tolist()
+        n_base += int(base.max(initial=-1)) + 1
         values = {p: grid.reps[p][grid.digit(name, rows[first], p)].tolist() for p in group.primitives}
         index += [tuple(sorted((p, v[i]) for p, v in values.items())) for i in range(len(first))]
-    return device, np.array(groups, dtype=np.int64), np.array(sizes), tuple(index)
+    return device, np.array(groups, dtype=np.int64), np.array(sizes), tuple(index), np.array(origin, dtype=np.int64)
 
 
 def _link_rows(
     grid: Grid,
     plain: Grid,
     nest: Nesting,
-    marks: tuple[tuple[Mark, ...], tuple[Mark, ...]],
+    marks: tuple[Sequence[Mapping[str, int]], Sequence[Mapping[str, int]]],
     number: int,
     rule: Rule,
     device: dict[str, Ints],
@@ -193,7 +225,7 @@ def _link_rows(
     for (a, b), (x, y) in ways:
         rows.append(np.column_stack([device[a][x], device[b][y], n_links, np.full(len(x), rule.rate_gbps)]))
         for known, those in zip(keys, marks, strict=True):
-            label = _labels(grid, plain, nest, those, [(a, x), (b, y)])
+            label = labels(plain, nest, those, [_values(grid, a, x), _values(grid, b, y)])
             known.append(np.column_stack([np.full(len(x), number), label]))
     return np.concatenate(rows), (np.concatenate(keys[0]), np.concatenate(keys[1]))
 
@@ -215,33 +247,56 @@ def _alive(grid: Grid, rule: Rule, left: Ints, right: Ints, count: Ints) -> Floa
     return alive
 
 
-def _labels(
-    grid: Grid, plain: Grid, nest: Nesting, marks: tuple[Mark, ...], sides: list[tuple[str, Ints]]
-) -> Ints:
-    """Return one row of labels per device or pair, equal where an automorphism maps one to the other."""
-    own = [grid.blueprint.groups[g].primitives for g, _ in sides]
-    values = [{p: grid.reps[p][grid.digit(g, rows, p)] for p in own[i]} for i, (g, rows) in enumerate(sides)]
-    known = [dict(mark) for mark in marks]
+Values = Mapping[str, Ints]
+"""Index of devices on each primitive axis of their group."""
+
+
+def _values(grid: Grid, group: str, rows: Ints) -> dict[str, Ints]:
+    primitives = grid.blueprint.groups[group].primitives
+    return {p: grid.reps[p][grid.digit(group, rows, p)] for p in primitives}
+
+
+def labels(plain: Grid, nest: Nesting, marks: Sequence[Values | Mapping[str, int]], sides: list[Values]) -> Ints:
+    """Return one row of labels per device or pair, equal where an automorphism maps one to the other.
+
+    Parameters
+    ----------
+    plain : Grid
+        Class grid of the blueprint without marks; it holds the cells of plain axes.
+    nest : Nesting
+    marks : sequence of mapping
+        Index of each mark on its axes: a number, or one per row.
+    sides : list of mapping
+        Devices, or the two ends of links, by their index on every primitive axis, shape (n,) each.
+
+    Returns
+    -------
+    ndarray of int64, shape (n, w)
+        The same for images of one another, whichever device of a class is marked.
+    """
+    n = max((len(column) for values in sides for column in values.values()), default=1)
     columns: list[Ints] = []
     for axis in nest.order:
-        here = [i for i, names in enumerate(own) if axis in names]
+        here = [values for values in sides if axis in values]
         if not here:
             continue
-        agree = [_consistent(values[i], known, axis, nest) for i in here]
+        agree = [_consistent(values, marks, axis, nest) for values in here]
         if axis in nest.permutations:
-            columns += _moved(grid, plain, axis, nest, known, [values[i][axis] for i in here], agree)
+            size = plain.blueprint.axes[axis].size
+            columns += _moved(size, nest.permutations[axis], axis, marks, [v[axis] for v in here], agree)
         else:
-            for i, near in zip(here, agree, strict=True):
-                columns.append(_told(plain, axis, known, values[i][axis], near))
-    return np.column_stack(columns) if columns else np.zeros((len(sides[0][1]), 1), dtype=np.int64)
+            for values, near in zip(here, agree, strict=True):
+                columns.append(_told(plain, axis, marks, values[axis], near))
+    return np.column_stack(columns) if columns else np.zeros((n, 1), dtype=np.int64)
 
 
-def _consistent(values: dict[str, Ints], marks: list[dict[str, int]], axis: str, nest: Nesting) -> list[Bools]:
+def _consistent(
+    values: Values, marks: Sequence[Values | Mapping[str, int]], axis: str, nest: Nesting
+) -> list[Bools]:
     """Return, for each mark, which rows have its index on every axis above `axis`."""
-    n = len(next(iter(values.values())))
     found = []
     for mark in marks:
-        near = np.full(n, axis in mark)
+        near = np.full(len(values[axis]), axis in mark)
         if axis in mark:
             for a in nest.above[axis]:
                 near &= values[a] == mark[a]
@@ -249,7 +304,9 @@ def _consistent(values: dict[str, Ints], marks: list[dict[str, int]], axis: str,
     return found
 
 
-def _told(plain: Grid, axis: str, marks: list[dict[str, int]], value: Ints, near: list[Bools]) -> Ints:
+def _told(
+    plain: Grid, axis: str, marks: Sequence[Values | Mapping[str, int]], value: Ints, near: list[Bools]
+) -> Ints:
     """Label indices of a plain axis: the first mark that an index belongs to, else its cell."""
     label = np.searchsorted(plain.reps[axis], value, side="right").astype(np.int64)
     for number in reversed(range(len(marks))):
@@ -259,45 +316,58 @@ def _told(plain: Grid, axis: str, marks: list[dict[str, int]], value: Ints, near
 
 
 def _moved(
-    grid: Grid,
-    plain: Grid,
+    n: int,
+    permutations: Ints,
     axis: str,
-    nest: Nesting,
-    marks: list[dict[str, int]],
+    marks: Sequence[Values | Mapping[str, int]],
     values: list[Ints],
     near: list[list[Bools]],
 ) -> list[Ints]:
-    """Label indices of a ring or line: the least image under the permutations that keep cells and marks."""
-    n = grid.blueprint.axes[axis].size
-    cells = np.searchsorted(_selector_cells(grid.blueprint, axis), np.arange(n), side="right")
-    permutations = nest.permutations[axis]
-    permutations = permutations[(cells[permutations] == cells).all(axis=1)]
+    """Label indices of a ring or line: the least image under the permutations that move its marks least."""
     # Both sides of a pair agree on all axes above a ring, so the first side says which marks are near.
-    pattern = sum((near[0][m].astype(np.int64) << m for m in range(len(marks))), np.zeros(len(values[0]), np.int64))
+    fixed = [
+        np.where(near[0][m], np.broadcast_to(mark[axis], len(values[0])), -1)
+        for m, mark in enumerate(marks)
+        if axis in mark
+    ]
+    pattern = [(f >= 0).astype(np.int64) for f in fixed]
+    if not fixed:
+        fixed = [np.full(len(values[0]), -1)]
+    known, which = np.unique(np.column_stack(fixed), axis=0, return_inverse=True)
     code = np.zeros(len(values[0]), dtype=np.int64)
-    for one in np.unique(pattern):
-        rows = pattern == one
-        fixed = [mark[axis] for m, mark in enumerate(marks) if one >> m & 1]
-        keep = permutations[(permutations[:, fixed] == fixed).all(axis=1)] if fixed else permutations
+    for number, at in enumerate(known):
+        rows = which.ravel() == number
+        held = at[at >= 0]
+        keep = permutations[_least(permutations[:, held])] if len(held) else permutations
         images = keep[:, values[0][rows]]
         if len(values) > 1:
             images = images * n + keep[:, values[1][rows]]
         code[rows] = images.min(axis=0)
-    return [pattern, code]
+    return [*pattern, code]
 
 
-def _selector_cells(blueprint: Blueprint, axis: str) -> Ints:
-    """Return where cells of a listed axis begin: bounds of selectors, and changes of a count list."""
-    cuts = {0}
+def _least(images: Ints) -> Bools:
+    """Return which rows of `images` are the lexicographically least one."""
+    order = np.lexsort(images.T[::-1])
+    return np.asarray((images == images[order[0]]).all(axis=1), dtype=np.bool_)
+
+
+def keep_cells(blueprint: Blueprint, nest: Nesting, cells: tuple[Selector, ...]) -> Nesting:
+    """Return `nest` with only those permutations of rings and lines that keep every selection and count list."""
     sides = [s for r in blueprint.rules for s in (r.left, r.right)]
-    for term in (t for s in (*blueprint.absent, *blueprint.failed, *sides) for t in s.terms):
-        lo, hi = term.lo, term.hi
-        for p in reversed(blueprint.primitives(term.axis)):
-            lo, a = divmod(lo, blueprint.axes[p].size)
-            hi, b = divmod(hi, blueprint.axes[p].size)
-            if p == axis:
-                cuts |= {a, a + 1, b, b + 1}
-    for rule in blueprint.rules:
-        if rule.count_axis and axis in blueprint.primitives(rule.count_axis):
-            cuts |= set(range(blueprint.axes[axis].size))
-    return np.array(sorted(cuts))
+    terms = [t for s in (*blueprint.absent, *cells, *sides) for t in s.terms]
+    kept = {}
+    for axis, permutations in nest.permutations.items():
+        n = blueprint.axes[axis].size
+        cuts = {0}
+        for term in terms:
+            lo, hi = term.lo, term.hi
+            for p in reversed(blueprint.primitives(term.axis)):
+                lo, a = divmod(lo, blueprint.axes[p].size)
+                hi, b = divmod(hi, blueprint.axes[p].size)
+                cuts |= {a, a + 1, b, b + 1} if p == axis else set()
+        if any(r.count_axis and axis in blueprint.primitives(r.count_axis) for r in blueprint.rules):
+            cuts |= set(range(n))
+        cell = np.searchsorted(np.array(sorted(cuts)), np.arange(n), side="right")
+        kept[axis] = permutations[(cell[permutations] == cell).all(axis=1)]
+    return Nesting(nest.order, nest.above, kept)

@@ -1,0 +1,163 @@
+"""The class program: largest rate at which all demands can be met at once.
+
+By averaging over the automorphisms there is an optimum in which the flow of one source is the image of the flow of
+any other of its class. So one source for each class of endpoints suffices; its flow lives on the classes that
+keep the source in place, and a class of links O carries::
+
+    sum over sources s of  |class of s| * (flow of s through the parts of O)  <=  |O| * rate
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import optimize, sparse
+
+from fabric.blueprint.join import Floats
+from fabric.errors import QuestionError
+from fabric.graph import Forwarding
+from fabric.symmetry import Quotient
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """One commodity: the traffic of one source, or towards one target, on the classes that keep it in place.
+
+    Parameters
+    ----------
+    n_alike : float
+        How many commodities this one stands for.
+    view : Quotient
+        Classes with the source or target marked.
+    moves : Forwarding
+        Permitted moves of its traffic.
+    supply : ndarray of float64, shape (n_states,)
+        What enters (positive) and leaves (negative) at each state at unit rate; sums to 0.
+    origin : int
+        Base class of the source, or -1 for a single commodity.
+    """
+
+    n_alike: float
+    view: Quotient
+    moves: Forwarding
+    supply: Floats
+    origin: int = -1
+
+
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """Solution of a class program.
+
+    Parameters
+    ----------
+    rate_gbps : float
+        The largest rate; every supply is met times this [Gb/s].
+    flow : tuple of ndarray of float64
+        For each block, flow of one commodity on every move [Gb/s].
+    price : ndarray of float64
+        Of every base class of links; the best rate is at most the sum of capacity times price.
+    n_variables : int
+    """
+
+    rate_gbps: float
+    flow: tuple[Floats, ...]
+    price: Floats
+    n_variables: int
+
+
+def capacities(base: Quotient) -> Floats:
+    """Return the capacity of every base class of links [Gb/s]."""
+    found = np.zeros(int(base.base.max(initial=-1)) + 1)
+    np.add.at(found, base.base, np.repeat(base.classes.count * base.classes.rate_gbps, 2))
+    return found
+
+
+def solve_blocks(capacity: Floats, parts: list[Block]) -> Solution:
+    """Return the largest rate at which all blocks can be met at once.
+
+    Parameters
+    ----------
+    capacity : ndarray of float64
+        Of every base class of links [Gb/s].
+    parts : list of Block
+
+    Raises
+    ------
+    QuestionError
+        If the program is not solved.
+    """
+    used = np.flatnonzero(capacity > 0)
+    row_of = np.full(len(capacity), -1)
+    row_of[used] = np.arange(len(used))
+    equal, shared = [], []
+    for part in parts:
+        moves = part.moves
+        k, n = len(moves.tail), moves.n_states
+        arcs = np.arange(k)
+        flow = sparse.coo_matrix((np.ones(k), (moves.tail, arcs)), shape=(n, k))
+        equal.append((flow - sparse.coo_matrix((np.ones(k), (moves.head, arcs)), shape=(n, k))).tocsr())
+        on = moves.link >= 0
+        rows = row_of[part.view.base[moves.link[on]]]
+        weight = part.n_alike / capacity[used][rows]
+        shared.append(sparse.coo_matrix((weight, (rows, arcs[on])), shape=(len(used), k)))
+    supply = np.concatenate([p.supply for p in parts])
+    balance = sparse.hstack([sparse.block_diag(equal), -supply[:, None]]).tocsr()
+    load = sparse.hstack([*shared, sparse.coo_matrix((len(used), 1))]).tocsr()
+    x, dual = maximize(balance, load)
+    edges = np.cumsum([0, *(len(p.moves.tail) for p in parts)])
+    price = np.zeros(len(capacity))
+    price[used] = dual / capacity[used]
+    flow = tuple(x[a:b] for a, b in zip(edges[:-1], edges[1:], strict=True))
+    return Solution(float(x[-1]), flow, price, len(x))
+
+
+def maximize(balance: sparse.csr_matrix, load: sparse.csr_matrix) -> tuple[Floats, Floats]:
+    """Maximize the last variable subject to ``balance @ x = 0``, ``load @ x <= 1`` and ``x >= 0``.
+
+    Returns
+    -------
+    x : ndarray of float64
+    dual : ndarray of float64
+        Of the rows of `load`; sums to the optimum.
+
+    Notes
+    -----
+    Rows and columns are scaled first: classes of one device and of a million meet in one program.
+    """
+    n_rows = balance.shape[0]
+    matrix = sparse.vstack([balance, load]).tocsr()
+    row, column = _equilibrate(matrix)
+    scaled = sparse.diags(row) @ matrix @ sparse.diags(column)
+    cost = np.zeros(matrix.shape[1])
+    cost[-1] = -1.0
+    result = optimize.linprog(
+        cost,
+        A_ub=scaled[n_rows:],
+        b_ub=row[n_rows:],
+        A_eq=scaled[:n_rows],
+        b_eq=np.zeros(n_rows),
+        method="highs",
+        options={"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10},
+    )
+    if result.status != 0:
+        msg = f"the class program was not solved: {result.message}"
+        raise QuestionError(msg)
+    dual = -result.ineqlin.marginals * row[n_rows:] * column[-1]
+    return np.clip(result.x, 0, None) * column, np.clip(dual, 0, None)
+
+
+def _equilibrate(matrix: sparse.csr_matrix) -> tuple[Floats, Floats]:
+    """Return row and column factors that bring the entries of `matrix` near 1.
+
+    Alternating geometric means (Fulkerson and Wolfe, "An algorithm for scaling matrices", SIAM Review 4, 1962).
+    """
+    entries = abs(matrix).tocoo()
+    value = np.log(entries.data)
+    row, column = np.zeros(matrix.shape[0]), np.zeros(matrix.shape[1])
+    n_row = np.maximum(np.bincount(entries.row, minlength=len(row)), 1)
+    n_column = np.maximum(np.bincount(entries.col, minlength=len(column)), 1)
+    for _ in range(20):
+        row = -np.bincount(entries.row, value + column[entries.col], minlength=len(row)) / n_row
+        column = -np.bincount(entries.col, value + row[entries.row], minlength=len(column)) / n_column
+    return np.exp(row), np.exp(column)

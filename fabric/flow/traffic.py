@@ -1,0 +1,329 @@
+"""Traffic patterns as commodities on the quotient."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from fabric.blueprint.join import Bools, Floats
+from fabric.blueprint.model import Blueprint, Selector, Term
+from fabric.blueprint.selector import parse_selector, selected_groups
+from fabric.errors import QuestionError, nearest
+from fabric.flow.program import Block, capacities
+from fabric.graph import Paths, forwarding, reachable
+from fabric.symmetry import Mark, Quotient, Tie, quotient
+
+PATTERNS = ("all-to-all", "one-to-all", "all-to-one", "shift", "halves")
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """Who sends to whom.
+
+    Parameters
+    ----------
+    pattern : {"all-to-all", "one-to-all", "all-to-one", "shift", "halves"}
+        Every endpoint to all others alike; one endpoint to all others alike, or all to one; every endpoint to the
+        one `by` places on along an axis; every endpoint of one half of an axis to all of the other half alike.
+    over : tuple of str
+        For all-to-all: axes that a group spans; one group for each index of the other axes, all at once. For shift
+        and halves: the one axis. Empty for all endpoints.
+    root : str
+        For one-to-all and all-to-one: selector of the one.
+    by : int
+        For shift.
+    """
+
+    pattern: str = "all-to-all"
+    over: tuple[str, ...] = ()
+    root: str = ""
+    by: int = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Commodities:
+    """Traffic on a blueprint.
+
+    Parameters
+    ----------
+    base : Quotient
+        With failures marked.
+    capacity : ndarray of float64
+        Of every base class of links [Gb/s].
+    blocks : list of Block
+    n_endpoints : float
+        Endpoints that send or receive.
+    cut_off : tuple of (str, float)
+        Base classes of endpoints that cannot take part: one device and how many.
+    blueprint : Blueprint or None
+        None where classes are real devices and links.
+    is_averaged : bool
+        Whether one source stands for all of its class.
+    apart, ties
+        As given to `fabric.symmetry.quotient`.
+    shift : tuple of (str, int, int) or None
+        Axis, places and size, where every source has one target.
+    """
+
+    base: Quotient
+    capacity: Floats
+    blocks: list[Block]
+    n_endpoints: float
+    cut_off: tuple[tuple[str, float], ...]
+    blueprint: Blueprint | None = None
+    is_averaged: bool = True
+    apart: tuple[Selector, ...] = ()
+    ties: tuple[Tie, ...] = ()
+    shift: tuple[str, int, int] | None = None
+
+    def marks(self, source: Mark) -> tuple[Mark, ...]:
+        """Return the devices that are marked in the block of `source`: itself, and its one target if it has one."""
+        return (source,) if self.shift is None else (source, moved(source, *self.shift))
+
+
+def moved(mark: Mark, axis: str, by: int, size: int) -> Mark:
+    """Return `mark` some places on along an axis."""
+    return tuple((p, (i + by) % size if p == axis else i) for p, i in mark)
+
+
+def commodities(
+    blueprint: Blueprint,
+    traffic: Traffic,
+    *,
+    among: str | None = None,
+    paths: Paths = "rules",
+    drop_unreachable: bool = False,
+) -> Commodities:
+    """Return `traffic` among the endpoints of `blueprint` as commodities on classes.
+
+    Raises
+    ------
+    QuestionError
+        If the traffic does not fit the fabric.
+    SelectorError
+        If a selector cannot be read.
+    NoSymmetryError
+        If the axes do not say the symmetry of a construct.
+    """
+    plan = _Plan(blueprint, traffic, among, paths)
+    blocks = list(plan.blocks(np.ones(len(plan.base.size), np.bool_)))
+    lost = plan.lost(blocks)
+    if lost.any() and drop_unreachable:
+        blocks = list(plan.blocks(~lost))
+    cut_off = tuple((plan.base.classes.names[i], float(plan.base.size[i])) for i in np.flatnonzero(lost).tolist())
+    ends = plan.ends & ~lost if drop_unreachable else plan.ends
+    return Commodities(
+        plan.base,
+        capacities(plan.base),
+        blocks,
+        float(plan.base.size[ends].sum()),
+        cut_off,
+        blueprint,
+        plan.root is None,
+        plan.apart,
+        plan.ties,
+        plan.shift,
+    )
+
+
+class _Plan:
+    """One question on the quotient: which classes take part, and the blocks of its traffic."""
+
+    def __init__(self, blueprint: Blueprint, traffic: Traffic, among: str | None, paths: Paths) -> None:
+        self.blueprint, self.traffic, self.paths = blueprint, traffic, paths
+        self.among = None if among is None else _selector(blueprint, among)
+        if traffic.pattern not in PATTERNS:
+            msg = f"unknown traffic {traffic.pattern!r}; known are {', '.join(PATTERNS)}"
+            raise QuestionError(msg)
+        groups = self._groups()
+        self.spans = self._spans(groups)
+        self.root = self._root()
+        self.shift = None
+        if traffic.pattern == "shift":
+            (axis,) = self.spans
+            self.shift = (axis, traffic.by, blueprint.axes[axis].size)
+        self.apart = tuple(s for s in (self.among, *self._halves()) if s is not None)
+        self.ties = self._ties(groups)
+        roots = () if self.root is None else (self.root,)
+        self.base = quotient(blueprint, roots, apart=self.apart, ties=self.ties)
+        if roots:
+            # One commodity: nothing is averaged, so every class of links has a capacity of its own.
+            own = np.arange(len(self.base.base)), np.arange(len(self.base.size))
+            self.base = replace(self.base, base=own[0], origin=own[1])
+        self.ends = self._in(self.base)
+        n = float(self.base.size[self.ends].sum())
+        if n < 2:
+            msg = f"{traffic.pattern} needs at least 2 endpoints; the job has {int(n)}"
+            raise QuestionError(msg)
+
+    def _groups(self) -> tuple[str, ...]:
+        groups = tuple(g.name for g in self.blueprint.groups.values() if g.is_endpoint)
+        if self.among is not None:
+            chosen = selected_groups(self.blueprint, self.among)
+            return tuple(g for g in groups if g in chosen)
+        if len(groups) > 1:
+            msg = f"endpoints are of several groups ({', '.join(groups)}); say among which, such as among={groups[0]!r}"
+            raise QuestionError(msg)
+        return groups
+
+    def _spans(self, groups: tuple[str, ...]) -> frozenset[str]:
+        """Return the primitive axes of `over`."""
+        axes = self.blueprint.axes
+        for axis in self.traffic.over:
+            if axis not in axes:
+                msg = f"over: no axis {axis!r}; {nearest(axis, axes) or 'axes are ' + ', '.join(axes)}"
+                raise QuestionError(msg)
+        found = frozenset(p for a in self.traffic.over for p in self.blueprint.primitives(a))
+        for group in groups:
+            missing = found - set(self.blueprint.groups[group].primitives)
+            if missing:
+                msg = f"over: {group} is not placed on {min(missing)}"
+                raise QuestionError(msg)
+        if self.traffic.pattern in ("shift", "halves") and len(found) != 1:
+            msg = f"{self.traffic.pattern} needs over= with one plain axis"
+            raise QuestionError(msg)
+        return found
+
+    def _root(self) -> Mark | None:
+        if self.traffic.pattern not in ("one-to-all", "all-to-one"):
+            return None
+        selector = _selector(self.blueprint, self.traffic.root)
+        groups = selected_groups(self.blueprint, selector)
+        found: dict[str, int] = {}
+        for term in selector.terms:
+            rest = term.lo
+            for p in reversed(self.blueprint.primitives(term.axis)):
+                rest, found[p] = divmod(rest, self.blueprint.axes[p].size)
+        is_one = len(groups) == 1 and all(t.lo == t.hi for t in selector.terms)
+        if not is_one or set(found) != set(self.blueprint.groups[groups[0]].primitives):
+            msg = f"root {self.traffic.root!r} must select exactly one device"
+            raise QuestionError(msg)
+        return tuple(sorted(found.items()))
+
+    def _halves(self) -> tuple[Selector, ...]:
+        if self.traffic.pattern != "halves":
+            return ()
+        (axis,) = self.spans
+        return (Selector("", None, (Term(axis, 0, self.blueprint.axes[axis].size // 2 - 1),)),)
+
+    def _ties(self, groups: tuple[str, ...]) -> tuple[Tie, ...]:
+        if self.traffic.pattern == "shift" or (self.traffic.pattern == "all-to-all" and self.spans):
+            turned = self.spans if self.traffic.pattern == "shift" else frozenset()
+            return tuple(
+                Tie(g, frozenset(self.blueprint.groups[g].primitives) - self.spans, turned) for g in groups
+            )
+        return ()
+
+    def _in(self, view: Quotient) -> Bools:
+        """Return which classes of `view` are endpoints of the job."""
+        ends = view.classes.is_endpoint
+        if self.among is None:
+            return ends
+        groups = selected_groups(self.blueprint, self.among)
+        names = list(self.blueprint.groups)
+        ends &= np.isin(view.classes.group, [names.index(g) for g in groups])
+        for i in np.flatnonzero(ends).tolist():
+            at = dict(view.index[i])
+            ends[i] = all(t.lo <= _flat(self.blueprint, at, t.axis) <= t.hi for t in self.among.terms)
+        return ends
+
+    def blocks(self, kept: Bools) -> Iterator[Block]:
+        """Yield the commodities among the base classes that are `kept`."""
+        if self.root is not None:
+            yield self._single(kept)
+            return
+        for one in np.flatnonzero(self.ends & kept).tolist():
+            source = self.base.index[one]
+            marks = (source,) if self.shift is None else (source, moved(source, *self.shift))
+            view = quotient(self.blueprint, marks, apart=self.apart, ties=self.ties)
+            own = _class_of(view, source, int(self.base.classes.group[one]))
+            weight = self._weights(view, own, self._in(view) & kept[view.origin])
+            if weight.sum() > 0:
+                yield self._block(view, own, weight, one)
+
+    def _block(self, view: Quotient, own: int, weight: Floats, one: int) -> Block:
+        source = np.zeros(len(view.size), dtype=np.bool_)
+        source[own] = True
+        moves = forwarding(view.classes, source, weight > 0, paths=self.paths)
+        supply = np.zeros(moves.n_states)
+        targets = np.flatnonzero(weight > 0)
+        np.add.at(supply, moves.target[targets], -weight[targets] / weight.sum())
+        supply[moves.source[own]] += 1.0
+        return Block(float(self.base.size[one]), view, moves, supply, int(self.base.origin[one]))
+
+    def _weights(self, view: Quotient, own: int, ends: Bools) -> Floats:
+        """Return how many devices of each class are targets of the source."""
+        weight = np.where(ends, view.size, 0.0)
+        weight[own] = 0.0
+        home = dict(view.index[own])
+        for i in np.flatnonzero(weight).tolist():
+            at = dict(view.index[i])
+            if self.traffic.pattern == "halves":
+                (axis,) = self.spans
+                half = self.blueprint.axes[axis].size // 2
+                weight[i] *= (home[axis] < half) != (at[axis] < half)
+            elif self.traffic.pattern == "shift":
+                is_target = view.index[i] == moved(view.index[own], *self.shift) if self.shift else False
+                weight[i] *= is_target and view.classes.group[i] == view.classes.group[own]
+            elif self.spans:
+                weight[i] *= all(at.get(p) == i_ for p, i_ in home.items() if p not in self.spans)
+        return weight
+
+    def _single(self, kept: Bools) -> Block:
+        """Return the one commodity of one-to-all or all-to-one; the rate is that of each of the others."""
+        view = self.base
+        own = _class_of(view, self.root or (), None)
+        if not view.classes.is_endpoint[own]:
+            msg = f"root {self.traffic.root!r} is no endpoint"
+            raise QuestionError(msg)
+        others = self.ends & kept
+        others[own] = False
+        root = np.zeros(len(view.size), dtype=np.bool_)
+        root[own] = True
+        is_out = self.traffic.pattern == "one-to-all"
+        moves = forwarding(view.classes, root if is_out else others, others if is_out else root, paths=self.paths)
+        supply = np.zeros(moves.n_states)
+        chosen = np.flatnonzero(others)
+        sign = -1.0 if is_out else 1.0
+        np.add.at(supply, (moves.target if is_out else moves.source)[chosen], sign * view.size[chosen])
+        supply[(moves.source if is_out else moves.target)[own]] -= sign * view.size[chosen].sum()
+        return Block(1.0, view, moves, supply)
+
+    def lost(self, blocks: list[Block]) -> Bools:
+        """Return the base classes of endpoints that cannot exchange traffic with the largest class."""
+        found = np.zeros(len(self.base.size), dtype=np.bool_)
+        for block in blocks:
+            moves = block.moves
+            starts, ends = block.supply > 0, block.supply < 0
+            seen = reachable(moves.n_states, moves.tail, moves.head, starts)
+            co = reachable(moves.n_states, moves.head, moves.tail, ends)
+            lonely = np.concatenate([np.flatnonzero(ends & ~seen), np.flatnonzero(starts & ~co)])
+            share = block.view.size[moves.device[ends & seen]].sum()
+            total = block.view.size[moves.device[ends]].sum()
+            if len(lonely) and share * 2 > total:
+                found[np.unique(block.view.origin[moves.device[lonely]])] = True
+            elif len(lonely):
+                found[block.view.origin[moves.device[starts]]] = True
+        return found & self.ends
+
+
+def _class_of(view: Quotient, mark: Mark, group: int | None) -> int:
+    known = dict(mark)
+    for i, index in enumerate(view.index):
+        if dict(index) == known and (group is None or int(view.classes.group[i]) == group) and view.size[i] == 1:
+            return i
+    msg = f"no class of one device at {mark}"
+    raise QuestionError(msg)
+
+
+def _flat(blueprint: Blueprint, at: dict[str, int], axis: str) -> int:
+    flat = 0
+    for p in blueprint.primitives(axis):
+        flat = flat * blueprint.axes[p].size + at[p]
+    return flat
+
+
+def _selector(blueprint: Blueprint, text: str) -> Selector:
+    return parse_selector(text, blueprint.axes, blueprint.groups, needs_group=False)

@@ -1,0 +1,194 @@
+"""Back from classes to devices and cables: real links of a blueprint, drawn at random, and the class of each.
+
+Nothing here solves anything; a certificate uses it to look at real links.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+
+from fabric.blueprint.join import Floats, Ints, agreeing, class_grid, relation_axes
+from fabric.blueprint.model import Blueprint, Rule, Selector, Term
+from fabric.blueprint.selector import selected_groups
+from fabric.symmetry.nesting import Tie, nesting
+from fabric.symmetry.quotient import Mark, Quotient, device_classes, failure_marks, keep_cells, labels
+
+
+@dataclass(frozen=True, slots=True)
+class RealLink:
+    """One directed link between two real devices.
+
+    Parameters
+    ----------
+    rule : int
+        Position of its rule in the blueprint.
+    tail, head : Mark
+        The two devices; for a rule with a lower and an upper side in that order, whatever the direction.
+    is_back : bool
+        Whether the link leads from the upper to the lower device.
+    """
+
+    rule: int
+    tail: Mark
+    head: Mark
+    is_back: bool
+
+
+class Lift:
+    """Find the class of real links, for any device in the place of the marked one.
+
+    Parameters
+    ----------
+    blueprint : Blueprint
+    apart, ties
+        As given to `quotient`.
+    """
+
+    def __init__(self, blueprint: Blueprint, apart: tuple[Selector, ...] = (), ties: tuple[Tie, ...] = ()) -> None:
+        self.blueprint = blueprint
+        nest = nesting(blueprint, ties)
+        failed, cells = failure_marks(blueprint, nest)
+        self.nest = keep_cells(blueprint, nest, (*cells, *apart))
+        self.marks = failed
+        self.failed = [dict(m) for m in failed]
+        self.cells = (*cells, *apart)
+        self.plain = class_grid(blueprint, self.cells)
+
+    def endpoints_around(self, link: RealLink) -> tuple[Floats, tuple[Mark, ...], Ints]:
+        """Return the classes of endpoints that keep both ends of `link` in place: size, a device, base class."""
+        grid = class_grid(
+            self.blueprint,
+            (*self.cells, *(Selector("", None, tuple(Term(a, i, i) for a, i in m)) for m in (*self.marks, link.tail, link.head))),
+        )
+        names = tuple(self.blueprint.groups)
+        up = {g: ~grid.mask(g, (*self.blueprint.absent, *self.blueprint.failed)) for g in names}
+        marks = (self.failed, [*self.failed, dict(link.tail), dict(link.head)])
+        _, group, size, index, origin = device_classes(grid, self.plain, self.nest, marks, up)
+        ends = np.flatnonzero([self.blueprint.groups[names[g]].is_endpoint for g in group.tolist()])
+        return size[ends], tuple(index[i] for i in ends.tolist()), origin[ends]
+
+    def cables(self, link: RealLink) -> float:
+        """Return the cables of the bundle of `link` that are up."""
+        rule = self.blueprint.rules[link.rule]
+        ends = [(cast(str, s.group), dict(m)) for s, m in ((rule.left, link.tail), (rule.right, link.head))]
+        if rule.is_peer and not _fits(self.blueprint, ends[0][1], rule.left):
+            ends = [(ends[0][0], ends[1][1]), (ends[1][0], ends[0][1])]
+        for group, own in ends:
+            down = (*self.blueprint.absent, *self.blueprint.failed)
+            if any(_is_of(self.blueprint, group, own, s) for s in down):
+                return 0.0
+        count = rule.count
+        if not isinstance(count, int):
+            own = next(o for _, o in ends if set(self.blueprint.primitives(rule.count_axis)) <= set(o))
+            count = count[_flat(self.blueprint, own, rule.count_axis)]
+        for failure in self.blueprint.failed_cables:
+            sides = (failure.left, failure.right)
+            hit = any(
+                _is_of(self.blueprint, *ends[0], a) and _is_of(self.blueprint, *ends[1], b) for a, b in (sides, sides[::-1])
+            )
+            if hit:
+                count = 0 if failure.n is None else max(count - failure.n, 0)
+        return float(count)
+
+    def link_class(self, view: Quotient, link: RealLink, sources: list[tuple[Mark, ...]]) -> Ints:
+        """Return the directed link of ``view.classes`` that `link` belongs to, for each choice of marked devices.
+
+        Parameters
+        ----------
+        view : Quotient
+            Made with other devices of the same classes marked.
+        link : RealLink
+        sources : list of tuple of Mark
+            Devices to take the place of the marked ones, n choices.
+
+        Returns
+        -------
+        ndarray of int64, shape (n,)
+            -1 where it belongs to none.
+        """
+        n = len(sources)
+        marks: list[Mapping[str, int | Ints]] = [*self.failed]
+        for place in range(len(sources[0])):
+            axes = dict(sources[0][place])
+            marks.append({a: np.array([dict(s[place])[a] for s in sources], dtype=np.int64) for a in axes})
+        sides = [{a: np.full(n, i, dtype=np.int64) for a, i in mark} for mark in (link.tail, link.head)]
+        own = labels(self.plain, self.nest, cast(list[Mapping[str, Ints]], marks), sides)
+        key = np.column_stack([np.full(n, link.rule), own])
+        key = np.pad(key, ((0, 0), (0, view.keys.shape[1] - key.shape[1])), constant_values=-1)
+        table = {row.tobytes(): i for i, row in enumerate(np.ascontiguousarray(view.keys))}
+        found = [table.get(row.tobytes(), -1) for row in np.ascontiguousarray(key)]
+        return np.array([2 * i + link.is_back if i >= 0 else -1 for i in found], dtype=np.int64)
+
+
+def sample_links(blueprint: Blueprint, n_per_rule: int, seed: int) -> list[RealLink]:
+    """Return real links of every rule, drawn at random: neighbours are worked out from the rule itself.
+
+    Links of absent or failed devices and failed cables may be among them; a certificate skips what carries nothing.
+    """
+    rng = np.random.default_rng(seed)
+    found: dict[RealLink, None] = {}
+    for number, rule in enumerate(blueprint.rules):
+        for _ in range(20 * n_per_rule):
+            pair = _draw(blueprint, rule, rng)
+            if pair is None:
+                continue
+            ends = [pair] if not rule.is_peer else [pair, pair[::-1]]
+            for tail, head in ends:
+                found[RealLink(number, tail, head, False)] = None
+                if not rule.is_peer and not rule.is_oneway:
+                    found[RealLink(number, tail, head, True)] = None
+            if sum(link.rule == number for link in found) >= 2 * n_per_rule:
+                break
+    return list(found)
+
+
+def _draw(blueprint: Blueprint, rule: Rule, rng: np.random.Generator) -> tuple[Mark, Mark] | None:
+    """Return one joined pair of a rule, or None if the draw did not fit."""
+    left, right = (blueprint.groups[cast(str, s.group)].primitives for s in (rule.left, rule.right))
+    size = {p: blueprint.axes[p].size for p in {*left, *right}}
+    x = {p: int(rng.integers(size[p])) for p in left}
+    y = {p: int(rng.integers(size[p])) for p in right}
+    y |= {p: x[p] for p in agreeing(blueprint, rule)}
+    for own, side in ((x, rule.left), (y, rule.right)):
+        own |= _pins(blueprint, side)
+    y |= {p: x[p] for p in agreeing(blueprint, rule)}
+    axes = relation_axes(blueprint, rule)
+    if rule.relation and rule.relation.kind in ("ring", "line"):
+        (axis,) = axes
+        if size[axis] == 1 or (rule.relation.kind == "line" and x[axis] == size[axis] - 1):
+            return None
+        y[axis] = (x[axis] + 1) % size[axis]
+    elif rule.relation and all(x[p] == y[p] for p in axes):
+        return None
+    fits = all(_fits(blueprint, own, s) for own, s in ((x, rule.left), (y, rule.right)))
+    return (tuple(sorted(x.items())), tuple(sorted(y.items()))) if fits else None
+
+
+def _pins(blueprint: Blueprint, selector: Selector) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for term in selector.terms:
+        rest = term.lo
+        for p in reversed(blueprint.primitives(term.axis)):
+            rest, digit = divmod(rest, blueprint.axes[p].size)
+            if term.lo == term.hi:
+                found[p] = digit
+    return found
+
+
+def _fits(blueprint: Blueprint, own: Mapping[str, int], selector: Selector) -> bool:
+    return all(t.lo <= _flat(blueprint, own, t.axis) <= t.hi for t in selector.terms)
+
+
+def _is_of(blueprint: Blueprint, group: str, own: Mapping[str, int], selector: Selector) -> bool:
+    return group in selected_groups(blueprint, selector) and _fits(blueprint, own, selector)
+
+
+def _flat(blueprint: Blueprint, own: Mapping[str, int], axis: str) -> int:
+    flat = 0
+    for p in blueprint.primitives(axis):
+        flat = flat * blueprint.axes[p].size + own[p]
+    return flat
