@@ -49,7 +49,8 @@ def _class_faults(work: Commodities, answer: Solution) -> list[str]:
         through = np.bincount(moves.tail, flow, minlength=n) + np.bincount(moves.head, flow, minlength=n)
         if (flow < 0).any():
             faults.append("a negative flow")
-        if (np.abs(net - answer.rate_gbps * block.supply) > 1e-7 * np.maximum(through, 1e-12)).any():
+        floor = 1e-6 * answer.rate_gbps
+        if (np.abs(net - answer.rate_gbps * block.supply) > 1e-7 * np.maximum(through, floor)).any():
             faults.append("flow lost or made inside a class")
         on = moves.link >= 0
         load += np.bincount(block.view.base[moves.link[on]], block.n_alike * flow[on], minlength=len(load))

@@ -1,182 +1,283 @@
-"""Maximum concurrent flow of uniform all-to-all, exact on the quotient, at any size.
-
-By averaging over the automorphisms there is an optimum in which the flow of one source is the image of the flow of
-any other of its class. So one source for each class of endpoints suffices; its flow lives on the classes that
-keep the source in place, and a class of links O carries::
-
-    sum over sources s of  |class of s| * (flow of s through the parts of O)  <=  |O| * rate
-"""
+"""Throughput of a traffic pattern: the exact rate, what binds it, and how much the price of every class is."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
-from scipy import optimize, sparse
 
-from fabric.blueprint.join import Floats, Ints
-from fabric.blueprint.model import Blueprint
+from fabric.blueprint.join import Floats
 from fabric.errors import QuestionError
-from fabric.graph import Forwarding, Paths, forwarding
-from fabric.symmetry import Quotient, quotient
+from fabric.flow.certificate import Verdict
+from fabric.flow.concurrent import check_concurrent
+from fabric.flow.explicit import Matrix, all_to_all, from_matrix
+from fabric.flow.maxflow import PATH_RULES
+from fabric.flow.program import Solution, solve_blocks
+from fabric.flow.traffic import Commodities, Traffic, commodities
+from fabric.graph import EXPAND_LIMIT, Fabric, Paths, expand, select
+from fabric.symmetry import NoSymmetryError
+from fabric.units import format_count, format_rate
+
+Method = Literal["auto", "axes", "explicit"]
 
 
-@dataclass(frozen=True, eq=False)
-class Block:
-    """The flow of one source class.
-
-    Parameters
-    ----------
-    n_sources : float
-        Sources in the class.
-    view : Quotient
-        Classes with one of them marked.
-    moves : Forwarding
-        Permitted moves of its traffic.
-    start : int
-        State in which the source sends.
-    wanted : ndarray of float64, shape (n_states,)
-        Traffic that ends in each state when every endpoint sends at rate 1.
-    """
-
-    n_sources: float
-    view: Quotient
-    moves: Forwarding
-    start: int
-    wanted: Floats
-
-
-def blocks(blueprint: Blueprint, *, paths: Paths = "rules") -> tuple[Quotient, list[Block]]:
-    """Return the quotient of `blueprint` and one block for each class of endpoints.
-
-    Raises
-    ------
-    QuestionError
-        If there are fewer than two endpoints.
-    """
-    base = quotient(blueprint)
-    ends = np.flatnonzero(base.classes.is_endpoint)
-    n = float(base.size[ends].sum())
-    if n < 2:
-        msg = f"{blueprint.name}: uniform all-to-all needs at least 2 endpoints; it has {int(n)}"
-        raise QuestionError(msg)
-    found = []
-    for one in ends.tolist():
-        view = quotient(blueprint, (base.index[one],))
-        is_end = view.classes.is_endpoint
-        same = view.classes.group == base.classes.group[one]
-        (own,) = (i for i in np.flatnonzero(same & is_end).tolist() if view.index[i] == base.index[one])
-        source = np.zeros(len(view.size), dtype=np.bool_)
-        source[own] = True
-        moves = forwarding(view.classes, source, is_end & ~source, paths=paths)
-        wanted = np.zeros(moves.n_states)
-        targets = np.flatnonzero(is_end & ~source)
-        np.add.at(wanted, moves.target[targets], view.size[targets] / (n - 1))
-        found.append(Block(float(base.size[one]), view, moves, int(moves.source[own]), wanted))
-    return base, found
-
-
-def capacities(base: Quotient) -> Floats:
-    """Return the capacity of every base class of links [Gb/s]."""
-    found = np.zeros(int(base.base.max(initial=-1)) + 1)
-    np.add.at(found, base.base, np.repeat(base.classes.count * base.classes.rate_gbps, 2))
-    return found
-
-
-@dataclass(frozen=True, eq=False)
-class Concurrent:
-    """Solution of the class program.
+@dataclass(frozen=True, slots=True)
+class LinkPrice:
+    """What one link class has to do with the answer.
 
     Parameters
     ----------
-    rate_gbps : float
-        What every endpoint sends [Gb/s].
-    flow : list of ndarray of float64
-        For each block, flow of one source on every move [Gb/s].
-    price : ndarray of float64
-        Of every base class of links, so that the best rate is at most the sum of capacity times price.
-    n_variables : int
+    link : str
+        Rule.
+    n_cables : int
+        Cables of the class that are up.
+    share : float
+        Share of the price: the classes with a share bind, and the shares of all sum to 1.
+    load : float
+        Busiest direction: load over capacity, in the solution found.
     """
 
-    rate_gbps: float
-    flow: list[Floats]
-    price: Floats
+    link: str
+    n_cables: int
+    share: float
+    load: float
+
+
+@dataclass(frozen=True, slots=True)
+class Throughput:
+    """Answer of `throughput`; all rates in one direction.
+
+    Parameters
+    ----------
+    traffic : str
+    per_endpoint_gbps : float
+        What every endpoint sends, all at once [Gb/s]; for one-to-all and all-to-one the rate of each of the others;
+        for a matrix, the factor by which all its demands can be met.
+    status : {"optimal", "bounded"}
+    binding : tuple of LinkPrice
+        Link classes with a price, dearest first.
+    slack : tuple of LinkPrice
+        The others that carry traffic, busiest first.
+    n_endpoints : int
+    paths : {"rules", "no-relay", "any"}
+    method, why : str
+        How the question was solved, and why so.
+    cut_off : tuple of (str, int)
+        One endpoint of each class that cannot take part, and how many.
+    is_dropped : bool
+        Whether those were left out.
+    n_classes, n_variables : int
+        Size of the program.
+    solve_s : float
+        Wall time of the answer, certificate included [s].
+    certificate : Verdict
+    """
+
+    traffic: str
+    per_endpoint_gbps: float
+    status: Literal["optimal", "bounded"]
+    binding: tuple[LinkPrice, ...]
+    slack: tuple[LinkPrice, ...]
+    n_endpoints: int
+    paths: Paths
+    method: str
+    why: str
+    cut_off: tuple[tuple[str, int], ...]
+    is_dropped: bool
+    n_classes: int
     n_variables: int
+    solve_s: float = field(compare=False)
+    certificate: Verdict = field(repr=False)
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the answer with the documented keys of ``--json``."""
+        return {
+            "traffic": self.traffic,
+            "per_endpoint_gbps": self.per_endpoint_gbps,
+            "value_gbps": self.per_endpoint_gbps * self.n_endpoints,
+            "status": self.status,
+            "binding": [{"link": c.link, "share": c.share, "n_cables": c.n_cables} for c in self.binding],
+            "slack": [{"link": c.link, "idle": 1 - c.load} for c in self.slack],
+            "n_endpoints": self.n_endpoints,
+            "cut_off": [{"endpoint": name, "n": n} for name, n in self.cut_off],
+            "paths": self.paths,
+            "method": self.method,
+            "why": self.why,
+            "classes": self.n_classes,
+            "variables": self.n_variables,
+            "solve_s": self.solve_s,
+            "lower_gbps": self.certificate.lower_gbps,
+            "upper_gbps": self.certificate.upper_gbps,
+        }
+
+    def __str__(self) -> str:
+        """Return the answer in a few lines."""
+        lines = [
+            f"throughput of {self.traffic} among {format_count(self.n_endpoints)} endpoints: "
+            f"{format_rate(self.per_endpoint_gbps)} each, per direction"
+        ]
+        lines += [
+            f"  binding: {c.link}, {format_count(c.n_cables)} cables, {100 * c.share:.4g} % of the price" for c in self.binding
+        ]
+        if self.slack:
+            lines.append("  slack: " + ", ".join(f"{c.link} {100 * (1 - c.load):.3g} %" for c in self.slack))
+        for name, n in self.cut_off:
+            lines.append(f"  {'left out' if self.is_dropped else 'cut off'}: {format_count(n)} endpoints such as {name}")
+        lines.append(f"  paths: {PATH_RULES[self.paths]}")
+        lines.append(f"  by {self.method}: {self.why}")
+        proof = self.certificate
+        lines.append(
+            f"  {self.status}: flows of {format_rate(proof.lower_gbps)} and prices of {format_rate(proof.upper_gbps)} "
+            f"({self.n_variables:,} variables)"
+        )
+        return "\n".join(lines)
 
 
-def solve_blocks(base: Quotient, parts: list[Block]) -> Concurrent:
-    """Return the largest rate at which every endpoint can send to all others alike.
+def throughput(
+    fabric: Fabric,
+    traffic: str | Traffic | Matrix = "all-to-all",
+    *,
+    among: str | None = None,
+    over: Sequence[str] = (),
+    paths: Paths = "rules",
+    method: Method = "auto",
+    drop_unreachable: bool = False,
+    limit: int = EXPAND_LIMIT,
+) -> Throughput:
+    """Return the largest rate at which a traffic pattern can be met, and what binds it.
+
+    Parameters
+    ----------
+    fabric : Fabric
+    traffic : str, Traffic or mapping
+        ``"all-to-all"``; a `Traffic` for other patterns; or a matrix, demands by (source, target) device.
+    among : str, optional
+        Selector of the endpoints; needed where there are several groups of them.
+    over : sequence of str
+        Axes that a group of all-to-all spans: one group for each index of the other axes, all at once.
+    paths : {"rules", "no-relay", "any"}
+    method : {"auto", "axes", "explicit"}
+        On classes, which costs the same at any size, or on real links.
+    drop_unreachable : bool
+        Leave out endpoints that failures cut off; otherwise the rate is then 0.
+    limit : int
+        Of the expanded form, for the explicit method.
+
+    Returns
+    -------
+    Throughput
 
     Raises
     ------
-    QuestionError
-        If the program is not solved.
+    QuestionError, SelectorError
+        If the question does not fit the fabric.
+    LimitError
+        If only the explicit method applies and the fabric is too large for it.
+
+    Examples
+    --------
+    >>> from fabric.graph import loads
+    >>> text = "{fabric: a, axes: {i: 4}, devices: {gpu: {kind: gpu, axes: [i]}, leaf: {kind: switch, axes: []}},"
+    >>> text += " links: [{between: [gpu, leaf], rate: 400Gb/s}]}"
+    >>> answer = throughput(loads(text))
+    >>> round(answer.per_endpoint_gbps, 6), answer.binding[0].link, answer.status
+    (400.0, 'gpu-leaf', 'optimal')
     """
-    capacity = capacities(base)
-    used = np.flatnonzero(capacity > 0)
-    row_of = np.full(len(capacity), -1)
-    row_of[used] = np.arange(len(used))
-    equal, shared, right = [], [], []
-    for part in parts:
-        moves = part.moves
-        k, n = len(moves.tail), moves.n_states
-        arcs = np.arange(k)
-        flow = sparse.coo_matrix((np.ones(k), (moves.tail, arcs)), shape=(n, k))
-        flow = flow - sparse.coo_matrix((np.ones(k), (moves.head, arcs)), shape=(n, k))
-        keep = np.arange(n) != part.start
-        equal.append(flow.tocsr()[keep])
-        right.append(part.wanted[keep])
-        on = moves.link >= 0
-        rows = row_of[part.view.base[moves.link[on]]]
-        weight = np.full(on.sum(), part.n_sources) / capacity[used][rows]
-        shared.append(sparse.coo_matrix((weight, (rows, arcs[on])), shape=(len(used), k)))
-    balance = sparse.hstack([sparse.block_diag(equal), np.concatenate(right)[:, None]]).tocsr()
-    load = sparse.hstack([*shared, sparse.coo_matrix((len(used), 1))]).tocsr()
-    x, dual = _maximize(balance, load)
-    edges = np.cumsum([0, *(len(p.moves.tail) for p in parts)])
-    price = np.zeros(len(capacity))
-    price[used] = dual / capacity[used]
-    return Concurrent(float(x[-1]), [x[a:b] for a, b in zip(edges[:-1], edges[1:], strict=True)], price, len(x))
-
-
-def _maximize(balance: sparse.csr_matrix, load: sparse.csr_matrix) -> tuple[Floats, Floats]:
-    """Maximize the last variable subject to ``balance @ x = 0`` and ``load @ x <= 1``.
-
-    Rows and columns are scaled by geometric means first: classes of one device and of a million meet in one program.
-    """
-    n_rows = balance.shape[0]
-    matrix = sparse.vstack([balance, load]).tocsr()
-    row, column = _equilibrate(matrix)
-    scaled = sparse.diags(row) @ matrix @ sparse.diags(column)
-    cost = np.zeros(matrix.shape[1])
-    cost[-1] = -1.0
-    result = optimize.linprog(
-        cost,
-        A_ub=scaled[n_rows:],
-        b_ub=row[n_rows:],
-        A_eq=scaled[:n_rows],
-        b_eq=np.zeros(n_rows),
-        method="highs",
+    begin = time.perf_counter()
+    work, name, used, why = _posed(fabric, traffic, among, over, paths, method, drop_unreachable, limit)
+    if work.cut_off and not drop_unreachable:
+        answer = Solution(0.0, tuple(np.zeros(len(b.moves.tail)) for b in work.blocks), np.zeros(len(work.capacity)), 0)
+        proof = Verdict(0.0, 0.0)
+    else:
+        answer = solve_blocks(work.capacity, work.blocks)
+        proof = check_concurrent(work, answer)
+    binding, slack = _prices(work, answer)
+    return Throughput(
+        name,
+        answer.rate_gbps,
+        proof.status,
+        binding,
+        slack,
+        round(work.n_endpoints),
+        paths,
+        used,
+        why,
+        tuple((who, round(n)) for who, n in work.cut_off),
+        drop_unreachable,
+        sum(len(b.view.size) for b in work.blocks) if work.is_averaged else len(work.base.size),
+        answer.n_variables,
+        time.perf_counter() - begin,
+        proof,
     )
-    if result.status != 0:
-        msg = f"the class program was not solved: {result.message}"
+
+
+def _posed(
+    fabric: Fabric,
+    traffic: str | Traffic | Matrix,
+    among: str | None,
+    over: Sequence[str],
+    paths: Paths,
+    method: Method,
+    drop_unreachable: bool,
+    limit: int,
+) -> tuple[Commodities, str, str, str]:
+    """Return the question as commodities, its name, the method, and why that one."""
+    if not isinstance(traffic, str | Traffic):
+        work = from_matrix(expand(fabric, limit=limit), traffic, paths=paths)
+        return work, f"a matrix of {len(traffic):,} demands", "explicit", "a matrix has no symmetry"
+    asked = traffic if isinstance(traffic, Traffic) else Traffic(traffic, tuple(over))
+    name = asked.pattern + (f" over {', '.join(asked.over)}" if asked.over else "")
+    why = "asked for"
+    if method != "explicit" and fabric.blueprint is not None:
+        try:
+            work = commodities(fabric.blueprint, asked, among=among, paths=paths, drop_unreachable=drop_unreachable)
+        except NoSymmetryError as error:
+            if method == "axes":
+                raise
+            why = str(error)
+        else:
+            return work, name, "axes", "the axes say the symmetry"
+    elif fabric.blueprint is None:
+        why = "a fabric read from a graph has no axes"
+    if asked.pattern != "all-to-all" or asked.over:
+        msg = f"{name} needs axes that say the symmetry ({why}); give its demands as a matrix"
         raise QuestionError(msg)
-    return np.clip(result.x, 0, None) * column, np.clip(-result.ineqlin.marginals * row[n_rows:] * column[-1], 0, None)
+    expanded = expand(fabric, limit=limit)
+    ends = expanded.is_endpoint if among is None else select(fabric, among, limit=limit) & expanded.is_endpoint
+    if among is None and len(np.unique(expanded.group[ends])) > 1 and fabric.blueprint is not None:
+        groups = sorted({expanded.groups[g].name for g in np.unique(expanded.group[ends])})
+        msg = f"endpoints are of several groups ({', '.join(groups)}); say among which, such as among={groups[0]!r}"
+        raise QuestionError(msg)
+    work = all_to_all(expanded, ends & ~expanded.failed, paths=paths, drop_unreachable=drop_unreachable)
+    return work, name, "explicit", why
 
 
-def _equilibrate(matrix: sparse.csr_matrix) -> tuple[Floats, Floats]:
-    """Return row and column factors that bring the entries of `matrix` near 1 (Ruiz, RAL-TR-2001-034)."""
-    row, column = np.ones(matrix.shape[0]), np.ones(matrix.shape[1])
-    logs = abs(matrix).tocoo()
-    value = np.log(logs.data)
-    r, c = np.zeros(matrix.shape[0]), np.zeros(matrix.shape[1])
-    n_row = np.maximum(np.bincount(logs.row, minlength=len(r)), 1)
-    n_column = np.maximum(np.bincount(logs.col, minlength=len(c)), 1)
-    for _ in range(20):
-        r = -np.bincount(logs.row, value + c[logs.col], minlength=len(r)) / n_row
-        c = -np.bincount(logs.col, value + r[logs.row], minlength=len(c)) / n_column
-    row, column = np.exp(r), np.exp(c)
-    return row, column
+def _prices(work: Commodities, answer: Solution) -> tuple[tuple[LinkPrice, ...], tuple[LinkPrice, ...]]:
+    """Return the rules with a price, and the others that carry traffic."""
+    e = work.base.classes
+    worth = (work.capacity * answer.price)[work.base.base] * _fraction(work)
+    load = np.zeros(len(work.capacity))
+    for block, flow in zip(work.blocks, answer.flow, strict=True):
+        on = block.moves.link >= 0
+        load += np.bincount(block.view.base[block.moves.link[on]], block.n_alike * flow[on], minlength=len(load))
+    busy = np.divide(load, work.capacity, out=np.zeros(len(load)), where=work.capacity > 0)[work.base.base]
+    total = float(worth.sum())
+    rows = []
+    for number, rule in enumerate(e.rules):
+        own = np.repeat(e.rule == number, 2)
+        if own.any():
+            n_cables = int(e.count[e.rule == number].sum()) // (2 if rule.is_peer and rule.is_oneway else 1)
+            share = float(worth[own].sum()) / total if total else 0.0
+            rows.append(LinkPrice(rule.name, n_cables, share, float(busy[own].max())))
+    binding = sorted((r for r in rows if r.share > 1e-9), key=lambda r: -r.share)
+    return tuple(binding), tuple(sorted((r for r in rows if r.share <= 1e-9 and r.load > 0), key=lambda r: -r.load))
 
 
+def _fraction(work: Commodities) -> Floats:
+    """Return for every link of the base its part of the capacity of its class."""
+    own = np.repeat(work.base.classes.count * work.base.classes.rate_gbps, 2)
+    whole = work.capacity[work.base.base]
+    return np.divide(own, whole, out=np.zeros(len(own)), where=whole > 0)
