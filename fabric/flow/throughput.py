@@ -187,7 +187,7 @@ def throughput(
     (400.0, 'gpu-leaf', 'optimal')
     """
     begin = time.perf_counter()
-    work, name, used, why = _posed(fabric, traffic, among, over, paths, method, drop_unreachable, limit)
+    work, name, used, why = posed(fabric, traffic, among, over, paths, method, drop_unreachable, limit)
     if work.cut_off and not drop_unreachable:
         answer = Solution(0.0, tuple(np.zeros(len(b.moves.tail)) for b in work.blocks), np.zeros(len(work.capacity)), 0)
         proof = Verdict(0.0, 0.0)
@@ -214,7 +214,7 @@ def throughput(
     )
 
 
-def _posed(
+def posed(
     fabric: Fabric,
     traffic: str | Traffic | Matrix,
     among: str | None,

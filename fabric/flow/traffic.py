@@ -128,6 +128,25 @@ def commodities(
     )
 
 
+def without(work: Commodities, lost: Bools) -> list[Block] | None:
+    """Return the blocks of averaged traffic when some base classes of endpoints neither send nor receive.
+
+    Every source then sends as much as before, to the targets that are left; None where nothing is left.
+    """
+    found = []
+    for block in work.blocks:
+        if block.origin < 0 or lost[work.base.origin == block.origin].any():
+            continue
+        supply = block.supply.copy()
+        gone = lost[block.view.origin[block.moves.device]] & (supply < 0)
+        supply[gone] = 0.0
+        left = -supply[supply < 0].sum()
+        if left > 0:
+            supply[supply < 0] /= left
+            found.append(replace(block, supply=supply))
+    return found or None
+
+
 class _Plan:
     """One question on the quotient: which classes take part, and the blocks of its traffic."""
 

@@ -155,7 +155,7 @@ def quotient(
             count=n_links.astype(np.int64),
             failed_count=np.zeros(len(first), dtype=np.int64),
             failed=np.zeros(len(group), dtype=np.bool_),
-            names=tuple(_class_name(blueprint, int(g), mark) for g, mark in zip(group, index, strict=True)),
+            names=tuple(device_name(blueprint, names[g], mark) for g, mark in zip(group.tolist(), index, strict=True)),
             coordinates={},
         ),
         size,
@@ -166,9 +166,17 @@ def quotient(
     )
 
 
-def _class_name(blueprint: Blueprint, group: int, mark: Mark) -> str:
-    name = list(blueprint.groups)[group]
-    return "/".join([*(f"{a}{i}" for a, i in mark), name])
+def device_name(blueprint: Blueprint, group: str, mark: Mark) -> str:
+    """Return the name of the device of `group` at `mark`, such as ``rack3/tray7/gpu1``."""
+    at = dict(mark)
+    index = []
+    for axis in blueprint.groups[group].axes:
+        flat = 0
+        for p in blueprint.primitives(axis):
+            flat = flat * blueprint.axes[p].size + at[p]
+        index.append(flat)
+    words = [f"{a}{i}" for a, i in zip(blueprint.groups[group].axes[:-1], index[:-1], strict=False)]
+    return "/".join([*words, group + "".join(map(str, index[-1:]))])
 
 
 def _padded(keys: Ints, width: int) -> Ints:

@@ -1,0 +1,311 @@
+"""Which link class binds a traffic pattern, what it costs, and what comes next.
+
+Send and receive classes tie in balanced traffic, so one dual solution is arbitrary. A price here belongs to a class
+of cables, both directions together, and is measured: the program is solved again with the class a little wider and
+a little narrower, and 10 % wider and narrower. Classes that lose when narrowed but gain nothing alone bind jointly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from fabric.blueprint.join import Bools, Floats, Ints
+from fabric.errors import QuestionError
+from fabric.flow.program import Solution, solve_blocks
+from fabric.flow.throughput import Method, Throughput, posed, throughput
+from fabric.flow.traffic import Commodities, Traffic, without
+from fabric.graph import EXPAND_LIMIT, Fabric, Paths
+from fabric.units import format_count, format_rate
+
+STEP = 1e-4
+"""Relative change of a capacity for the slopes; the program is piecewise linear."""
+
+
+@dataclass(frozen=True, slots=True)
+class CablePrice:
+    """Price of one class of cables.
+
+    Parameters
+    ----------
+    link : str
+        Rule.
+    where : str
+        One cable of the class; empty where the rule is one class.
+    n_cables : int
+    up_slope, down_slope : float
+        Relative gain of the rate per relative gain of capacity, and relative loss per relative loss.
+    gain, loss : float
+        Change of the rate when the class is 10 % wider, and 10 % narrower, as a fraction of the rate.
+    share : float
+        Mean of the two slopes over the sum of the means.
+    load : float
+        Busiest direction: load over capacity.
+    """
+
+    link: str
+    where: str
+    n_cables: int
+    up_slope: float
+    down_slope: float
+    gain: float
+    loss: float
+    share: float
+    load: float
+
+    @property
+    def is_joint(self) -> bool:
+        """Whether the class binds only together with others."""
+        return self.down_slope > 1e-3 and self.up_slope <= 1e-3
+
+    def __str__(self) -> str:
+        """Return the class with what widening and narrowing it does."""
+        where = f" (such as {self.where})" if self.where else ""
+        return (
+            f"{self.link}{where}, {format_count(self.n_cables)} cables: +10 % gives {100 * self.gain:+.3g} %, "
+            f"-10 % gives {-100 * self.loss:+.3g} %, share {100 * self.share:.3g} %" + (", jointly" if self.is_joint else "")
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Bottleneck:
+    """Answer of `bottleneck`.
+
+    Parameters
+    ----------
+    throughput : Throughput
+    binding : tuple of CablePrice
+        Classes whose loss lowers the rate, dearest first.
+    joint_gain : float
+        Change of the rate when all binding classes are 10 % wider at once.
+    slack : tuple of CablePrice
+        Other classes that carry traffic, busiest first.
+    next_gbps : float
+        Rate once the binding classes are widened without limit; infinite where nothing else binds.
+    next_binding : tuple of str
+        What binds then.
+    starving : tuple of (str, int, float)
+        One endpoint of a small class that holds back all, how many, and the rate of the rest without them [Gb/s].
+    """
+
+    throughput: Throughput
+    binding: tuple[CablePrice, ...]
+    joint_gain: float
+    slack: tuple[CablePrice, ...]
+    next_gbps: float
+    next_binding: tuple[str, ...]
+    starving: tuple[tuple[str, int, float], ...]
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the answer with the documented keys of ``--json``."""
+        return {
+            **self.throughput.to_dict(),
+            "binding": [_as_dict(p) for p in self.binding],
+            "joint_gain": self.joint_gain,
+            "slack": [{"link": p.link, "where": p.where, "idle": 1 - p.load} for p in self.slack],
+            "next": {
+                "per_endpoint_gbps": self.next_gbps if np.isfinite(self.next_gbps) else None,
+                "binding": list(self.next_binding),
+            },
+            "starving": [{"endpoint": w, "n": n, "rest_gbps": rate} for w, n, rate in self.starving],
+        }
+
+    def __str__(self) -> str:
+        """Return the answer in a few lines."""
+        first = self.throughput
+        lines = [
+            f"{first.traffic} among {format_count(first.n_endpoints)} endpoints: "
+            f"{format_rate(first.per_endpoint_gbps)} each, per direction"
+        ]
+        lines += [f"  binds: {price}" for price in self.binding]
+        if any(p.is_joint for p in self.binding):
+            lines.append(f"  all of these 10 % wider: {100 * self.joint_gain:+.3g} %")
+        if self.slack:
+            lines.append("  slack: " + ", ".join(f"{p.link} {max(100 * (1 - p.load), 0):.3g} %" for p in self.slack))
+        if np.isfinite(self.next_gbps):
+            lines.append(f"  next, once these are wide: {', '.join(self.next_binding)} at {format_rate(self.next_gbps)} each")
+        for who, n, rate in self.starving:
+            lines.append(f"  {format_count(n)} endpoints such as {who} hold back the rest, who would get {format_rate(rate)}")
+        lines.append(f"  {first.status}, by {first.method}: {first.why}")
+        return "\n".join(lines)
+
+
+def _as_dict(price: CablePrice) -> dict[str, object]:
+    return {
+        "link": price.link,
+        "share": price.share,
+        "where": price.where,
+        "n_cables": price.n_cables,
+        "gain": price.gain,
+        "loss": price.loss,
+        "up_slope": price.up_slope,
+        "down_slope": price.down_slope,
+        "joint": price.is_joint,
+    }
+
+
+def bottleneck(
+    fabric: Fabric,
+    traffic: str | Traffic = "all-to-all",
+    *,
+    among: str | None = None,
+    over: Sequence[str] = (),
+    paths: Paths = "rules",
+    method: Method = "auto",
+    drop_unreachable: bool = False,
+    limit: int = EXPAND_LIMIT,
+) -> Bottleneck:
+    """Return what binds a traffic pattern, what each class is worth, and the next bottleneck.
+
+    Parameters
+    ----------
+    fabric, traffic, among, over, paths, method, drop_unreachable, limit
+        As in `throughput`.
+
+    Returns
+    -------
+    Bottleneck
+
+    Raises
+    ------
+    QuestionError, SelectorError, LimitError
+        As `throughput`, and if failures cut endpoints off that are not left out.
+
+    Examples
+    --------
+    >>> from fabric.graph import loads
+    >>> text = "{fabric: a, axes: {i: 4}, devices: {gpu: {kind: gpu, axes: [i]}, leaf: {kind: switch, axes: []}},"
+    >>> text += " links: [{between: [gpu, leaf], rate: 400Gb/s}]}"
+    >>> price = bottleneck(loads(text)).binding[0]
+    >>> price.link, round(price.gain, 6), round(price.loss, 6)
+    ('gpu-leaf', 0.1, 0.1)
+    """
+    first = throughput(
+        fabric, traffic, among=among, over=over, paths=paths, method=method, drop_unreachable=drop_unreachable, limit=limit
+    )
+    if not first.per_endpoint_gbps:
+        some = f"; {first.cut_off[0][1]:,} endpoints such as {first.cut_off[0][0]} are cut off" if first.cut_off else ""
+        msg = f"nothing can flow{some}: leave them out with drop_unreachable (--drop-unreachable)"
+        raise QuestionError(msg)
+    work, *_ = posed(fabric, traffic, among, over, paths, method, drop_unreachable, limit)
+    answer = solve_blocks(work.capacity, work.blocks)
+    load = loads_of(work, answer)
+    cables = _cable_classes(work, load)
+    rate = answer.rate_gbps
+    prices = [_price(work, rate, load, ids, number) for number, ids in cables]
+    total = sum(p.up_slope + p.down_slope for p in prices) or 1.0
+    prices = [_shared(p, total) for p in prices]
+    bound = [i for i, p in enumerate(prices) if p.down_slope > 1e-3]
+    ids = np.concatenate([cables[i][1] for i in bound]) if bound else np.zeros(0, np.int64)
+    joint = _resolved(work, ids, 1.1) / rate - 1
+    next_rate, next_names = _next(work, ids, rate)
+    by_share = sorted((prices[i] for i in bound), key=lambda p: -p.share)
+    others = sorted((p for i, p in enumerate(prices) if i not in bound and p.load > 1e-9), key=lambda p: -p.load)
+    return Bottleneck(first, tuple(by_share), joint, tuple(others), next_rate, next_names, _starving(work, rate))
+
+
+def loads_of(work: Commodities, answer: Solution) -> Floats:
+    """Return load over capacity of every base class of links."""
+    load = np.zeros(len(work.capacity))
+    for block, flow in zip(work.blocks, answer.flow, strict=True):
+        on = block.moves.link >= 0
+        load += np.bincount(block.view.base[block.moves.link[on]], block.n_alike * flow[on], minlength=len(load))
+    return np.divide(load, work.capacity, out=np.zeros(len(load)), where=work.capacity > 0)
+
+
+def _cable_classes(work: Commodities, load: Floats) -> list[tuple[int, Ints]]:
+    """Return rule and link classes of every class of cables: the full ones of a rule, and its others.
+
+    A cable is full where either direction is; symmetry classes of one rule that fill alike are one class here.
+    """
+    e = work.base.classes
+    found = []
+    for rule in range(len(e.rules)):
+        ids = work.base.base.reshape(-1, 2)[e.rule == rule]
+        ids = ids[(work.capacity[ids] > 0).all(axis=1)]
+        if e.rules[rule].is_peer:
+            # Cables between peers are listed once for each direction.
+            full = np.repeat((load[ids].max(axis=1, initial=0.0) > 1 - 1e-6)[:, None], 2, axis=1)
+            full |= np.isin(ids, _reversed(work, rule, ids[full[:, 0]]))
+            full = full.any(axis=1)
+        else:
+            full = load[ids].max(axis=1, initial=0.0) > 1 - 1e-6
+        found += [(rule, np.unique(part)) for part in (ids[full], ids[~full]) if len(part)]
+    return found
+
+
+def _reversed(work: Commodities, rule: int, full: Ints) -> Ints:
+    """Return the link classes of the other direction of peers' cables."""
+    e = work.base.classes
+    rows = np.flatnonzero((e.rule == rule) & np.isin(work.base.base[0::2], full))
+    ends = {(int(e.head[b]), int(e.tail[b])) for b in rows}
+    back = [b for b in np.flatnonzero(e.rule == rule) if (int(e.tail[b]), int(e.head[b])) in ends]
+    return work.base.base[0::2][back]
+
+
+def _price(work: Commodities, rate: float, load: Floats, ids: Ints, rule: int) -> CablePrice:
+    e = work.base.classes
+    peak = float(load[ids].max())
+    rows = np.isin(work.base.base[0::2], ids)
+    some = int(np.flatnonzero(rows)[0])
+    is_whole = rows.sum() == (e.rule == rule).sum()
+    up = down = gain = loss = 0.0
+    if peak > 1 - 1e-6:
+        up = (_resolved(work, ids, 1 + STEP) / rate - 1) / STEP
+        down = (1 - _resolved(work, ids, 1 - STEP) / rate) / STEP
+        gain = _resolved(work, ids, 1.1) / rate - 1
+    if peak > 0.9 - 1e-6:
+        loss = 1 - _resolved(work, ids, 0.9) / rate
+    n_cables = int(e.count[rows].sum()) // (2 if e.rules[rule].is_peer and e.rules[rule].is_oneway and work.is_averaged else 1)
+    where = "" if is_whole else f"{e.names[int(e.tail[some])]} - {e.names[int(e.head[some])]}"
+    clean = [0.0 if abs(x) < 1e-6 else x for x in (up, down, gain, loss)]
+    return CablePrice(e.rules[rule].name, where, n_cables, *clean, 0.0, peak)
+
+
+def _shared(price: CablePrice, total: float) -> CablePrice:
+    share = (price.up_slope + price.down_slope) / total
+    return CablePrice(
+        price.link, price.where, price.n_cables, price.up_slope, price.down_slope, price.gain, price.loss, share, price.load
+    )
+
+
+def _resolved(work: Commodities, ids: Ints, factor: float) -> float:
+    capacity = work.capacity.copy()
+    capacity[ids] *= factor
+    return solve_blocks(capacity, work.blocks).rate_gbps
+
+
+def _next(work: Commodities, ids: Ints, rate: float) -> tuple[float, tuple[str, ...]]:
+    """Return the rate and the rules that bind once the classes `ids` are far wider than anything else."""
+    if not len(ids):
+        return float("inf"), ()
+    capacity = work.capacity.copy()
+    capacity[ids] *= 1e4
+    answer = solve_blocks(capacity, work.blocks)
+    worth = capacity * answer.price
+    e = work.base.classes
+    bound = np.flatnonzero(worth > 1e-6 * worth.sum())
+    rules = {int(r) for r in e.rule[np.isin(work.base.base, bound).reshape(-1, 2).any(axis=1)]}
+    own = {int(r) for r in e.rule[np.isin(work.base.base, ids).reshape(-1, 2).any(axis=1)]}
+    if answer.rate_gbps > 1e3 * rate or rules <= own:
+        return float("inf"), ()
+    return answer.rate_gbps, tuple(e.rules[r].name for r in sorted(rules))
+
+
+def _starving(work: Commodities, rate: float) -> tuple[tuple[str, int, float], ...]:
+    """Return small classes of endpoints without which the rest would get over 1 % more."""
+    if not work.is_averaged or len(work.blocks) < 2:
+        return ()
+    found = []
+    for block in work.blocks:
+        lost: Bools = work.base.origin == block.origin
+        n = float(work.base.size[lost].sum())
+        rest = without(work, lost)
+        if n * 2 < work.n_endpoints and rest is not None:
+            better = solve_blocks(work.capacity, rest).rate_gbps
+            if better > rate * 1.01:
+                where = int(np.flatnonzero(lost)[0])
+                found.append((str(work.base.classes.names[where]), round(n), better))
+    return tuple(sorted(found, key=lambda f: -f[2]))
