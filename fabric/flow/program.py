@@ -112,8 +112,10 @@ def solve_blocks(capacity: Floats, parts: list[Block]) -> Solution:
     return Solution(float(x[-1]), flow, price, len(x))
 
 
-def maximize(balance: sparse.csr_matrix, load: sparse.csr_matrix) -> tuple[Floats, Floats]:
-    """Maximize the last variable subject to ``balance @ x = 0``, ``load @ x <= 1`` and ``x >= 0``.
+def maximize(
+    balance: sparse.csr_matrix, load: sparse.csr_matrix, bound: Floats | None = None
+) -> tuple[Floats, Floats]:
+    """Maximize the last variable subject to ``balance @ x = 0``, ``load @ x <= bound`` (1) and ``x >= 0``.
 
     Returns
     -------
@@ -127,20 +129,26 @@ def maximize(balance: sparse.csr_matrix, load: sparse.csr_matrix) -> tuple[Float
     """
     n_rows = balance.shape[0]
     matrix = sparse.vstack([balance, load]).tocsr()
+    matrix.eliminate_zeros()
     row, column = _equilibrate(matrix)
     scaled = sparse.diags(row) @ matrix @ sparse.diags(column)
     cost = np.zeros(matrix.shape[1])
     cost[-1] = -1.0
-    result = optimize.linprog(
-        cost,
-        A_ub=scaled[n_rows:],
-        b_ub=row[n_rows:],
-        A_eq=scaled[:n_rows],
-        b_eq=np.zeros(n_rows),
-        method="highs",
-        options={"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10},
-    )
-    if result.status != 0:
+    right = row[n_rows:] * (1.0 if bound is None else bound)
+    # Tight tolerances first; where HiGHS cannot keep them, its own, and the certificate tells what that costs.
+    for method, tolerance in (("highs", 1e-10), ("highs-ipm", 1e-10), ("highs", 1e-7)):
+        result = optimize.linprog(
+            cost,
+            A_ub=scaled[n_rows:],
+            b_ub=right,
+            A_eq=scaled[:n_rows],
+            b_eq=np.zeros(n_rows),
+            method=method,
+            options={"primal_feasibility_tolerance": tolerance, "dual_feasibility_tolerance": tolerance},
+        )
+        if result.status == 0:
+            break
+    else:
         msg = f"the class program was not solved: {result.message}"
         raise QuestionError(msg)
     dual = -result.ineqlin.marginals * row[n_rows:] * column[-1]

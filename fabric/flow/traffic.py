@@ -107,12 +107,14 @@ def commodities(
     NoSymmetryError
         If the axes do not say the symmetry of a construct.
     """
-    plan = _Plan(blueprint, traffic, among, paths)
+    plan = Question(blueprint, traffic, among, paths)
     blocks = list(plan.blocks(np.ones(len(plan.base.size), np.bool_)))
     lost = plan.lost(blocks)
     if lost.any() and drop_unreachable:
         blocks = list(plan.blocks(~lost))
-    cut_off = tuple((plan.base.classes.names[i], float(plan.base.size[i])) for i in np.flatnonzero(lost).tolist())
+    cut_off = tuple(
+        (plan.base.classes.names[i], float(plan.base.size[i])) for i in np.flatnonzero(lost).tolist()
+    )
     ends = plan.ends & ~lost if drop_unreachable else plan.ends
     return Commodities(
         plan.base,
@@ -147,7 +149,7 @@ def without(work: Commodities, lost: Bools) -> list[Block] | None:
     return found or None
 
 
-class _Plan:
+class Question:
     """One question on the quotient: which classes take part, and the blocks of its traffic."""
 
     def __init__(self, blueprint: Blueprint, traffic: Traffic, among: str | None, paths: Paths) -> None:
@@ -165,13 +167,10 @@ class _Plan:
             self.shift = (axis, traffic.by, blueprint.axes[axis].size)
         self.apart = tuple(s for s in (self.among, *self._halves()) if s is not None)
         self.ties = self._ties(groups)
-        roots = () if self.root is None else (self.root,)
-        self.base = quotient(blueprint, roots, apart=self.apart, ties=self.ties)
-        if roots:
-            # One commodity: nothing is averaged, so every class of links has a capacity of its own.
-            own = np.arange(len(self.base.base)), np.arange(len(self.base.size))
-            self.base = replace(self.base, base=own[0], origin=own[1])
-        self.ends = self._in(self.base)
+        # A root is one commodity: it is kept in place in the base as well.
+        fixed = () if self.root is None else (self.root,)
+        self.base = quotient(blueprint, apart=self.apart, ties=self.ties, fixed=fixed)
+        self.ends = self.inside(self.base)
         n = float(self.base.size[self.ends].sum())
         if n < 2:
             msg = f"{traffic.pattern} needs at least 2 endpoints; the job has {int(n)}"
@@ -206,9 +205,17 @@ class _Plan:
         return found
 
     def _root(self) -> Mark | None:
-        if self.traffic.pattern not in ("one-to-all", "all-to-one"):
-            return None
-        selector = _selector(self.blueprint, self.traffic.root)
+        return self.one(self.traffic.root) if self.traffic.pattern in ("one-to-all", "all-to-one") else None
+
+    def one(self, text: str) -> Mark:
+        """Return the one device that a selector means.
+
+        Raises
+        ------
+        QuestionError
+            If it selects another number of devices.
+        """
+        selector = _selector(self.blueprint, text)
         groups = selected_groups(self.blueprint, selector)
         found: dict[str, int] = {}
         for term in selector.terms:
@@ -217,9 +224,18 @@ class _Plan:
                 rest, found[p] = divmod(rest, self.blueprint.axes[p].size)
         is_one = len(groups) == 1 and all(t.lo == t.hi for t in selector.terms)
         if not is_one or set(found) != set(self.blueprint.groups[groups[0]].primitives):
-            msg = f"root {self.traffic.root!r} must select exactly one device"
+            msg = f"root {text!r} must select exactly one device"
             raise QuestionError(msg)
         return tuple(sorted(found.items()))
+
+    def group_size(self) -> int:
+        """Return the ranks of one group of all-to-all."""
+        if not self.spans:
+            return round(float(self.base.size[self.ends].sum()))
+        one = int(np.flatnonzero(self.ends)[0])
+        view = quotient(self.blueprint, (self.base.index[one],), apart=self.apart, ties=self.ties)
+        own = _class_of(view, self.base.index[one], int(self.base.classes.group[one]))
+        return round(float(self._weights(view, own, self.inside(view)).sum())) + 1
 
     def _halves(self) -> tuple[Selector, ...]:
         if self.traffic.pattern != "halves":
@@ -235,7 +251,7 @@ class _Plan:
             )
         return ()
 
-    def _in(self, view: Quotient) -> Bools:
+    def inside(self, view: Quotient) -> Bools:
         """Return which classes of `view` are endpoints of the job."""
         ends = view.classes.is_endpoint
         if self.among is None:
@@ -258,7 +274,7 @@ class _Plan:
             marks = (source,) if self.shift is None else (source, moved(source, *self.shift))
             view = quotient(self.blueprint, marks, apart=self.apart, ties=self.ties)
             own = _class_of(view, source, int(self.base.classes.group[one]))
-            weight = self._weights(view, own, self._in(view) & kept[view.origin])
+            weight = self._weights(view, own, self.inside(view) & kept[view.origin])
             if weight.sum() > 0:
                 yield self._block(view, own, weight, one)
 
@@ -302,7 +318,9 @@ class _Plan:
         root = np.zeros(len(view.size), dtype=np.bool_)
         root[own] = True
         is_out = self.traffic.pattern == "one-to-all"
-        moves = forwarding(view.classes, root if is_out else others, others if is_out else root, paths=self.paths)
+        moves = forwarding(
+            view.classes, root if is_out else others, others if is_out else root, paths=self.paths
+        )
         supply = np.zeros(moves.n_states)
         chosen = np.flatnonzero(others)
         sign = -1.0 if is_out else 1.0
@@ -331,7 +349,11 @@ class _Plan:
 def _class_of(view: Quotient, mark: Mark, group: int | None) -> int:
     known = dict(mark)
     for i, index in enumerate(view.index):
-        if dict(index) == known and (group is None or int(view.classes.group[i]) == group) and view.size[i] == 1:
+        if (
+            dict(index) == known
+            and (group is None or int(view.classes.group[i]) == group)
+            and view.size[i] == 1
+        ):
             return i
     msg = f"no class of one device at {mark}"
     raise QuestionError(msg)

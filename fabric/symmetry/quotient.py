@@ -89,6 +89,7 @@ def quotient(
     *,
     apart: tuple[Selector, ...] = (),
     ties: tuple[Tie, ...] = (),
+    fixed: tuple[Mark, ...] = (),
 ) -> Quotient:
     """Return the quotient of `blueprint` with its failures and `sources` marked.
 
@@ -101,6 +102,8 @@ def quotient(
         Selections that a question tells apart; devices inside and outside are never of one class.
     ties : tuple of Tie
         What the traffic asks permutations to respect.
+    fixed : tuple of Mark
+        Marked in the base too, as failures are.
 
     Raises
     ------
@@ -109,7 +112,7 @@ def quotient(
     """
     nest = nesting(blueprint, ties)
     failed, cells = failure_marks(blueprint, nest)
-    cells = (*cells, *apart)
+    failed, cells = (*failed, *fixed), (*cells, *apart)
     nest = keep_cells(blueprint, nest, cells)
     known = tuple(dict(m) for m in failed)
     marks = (*known, *(dict(m) for m in sources))
