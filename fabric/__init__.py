@@ -1,8 +1,7 @@
 """Declare, check and cost the network fabrics of accelerator clusters.
 
 The names below are loaded when they are first used, so that ``import fabric`` and light commands stay fast.
-The layers are ordinary modules: ``import fabric.report`` gives the report layer, whose one verb is
-``write_report``.
+The layers are ordinary modules below: ``fabric.graph``, ``fabric.flow``, ``fabric.collective`` and so on.
 """
 
 from __future__ import annotations
@@ -21,6 +20,7 @@ _guard.refuse_rivals(sys.path)
 
 if TYPE_CHECKING:
     from fabric.collective import cost
+    from fabric.collective.bound import bound
     from fabric.errors import (
         FabricError,
         GraphError,
@@ -32,10 +32,13 @@ if TYPE_CHECKING:
         TopologyError,
         UnitError,
     )
-    from fabric.flow import max_flow
-    from fabric.graph import Fabric, expand, from_networkx, load, loads, to_networkx
-    from fabric.report import write_report
-    from fabric.routing import flow_network
+    from fabric.flow import flow_network, max_flow
+    from fabric.flow.bottleneck import bottleneck
+    from fabric.flow.throughput import throughput
+    from fabric.flow.traffic import Traffic
+    from fabric.graph import Fabric, expand, load, loads
+    from fabric.graph.exchange import from_networkx, to_networkx
+    from fabric.reporting import report
 
 __all__ = [
     "Fabric",
@@ -47,7 +50,10 @@ __all__ = [
     "QuestionError",
     "SelectorError",
     "TopologyError",
+    "Traffic",
     "UnitError",
+    "bottleneck",
+    "bound",
     "cost",
     "expand",
     "flow_network",
@@ -55,21 +61,26 @@ __all__ = [
     "load",
     "loads",
     "max_flow",
+    "report",
+    "throughput",
     "to_networkx",
-    "write_report",
 ]
 
 _HOME = {
+    "bottleneck": "fabric.flow.bottleneck",
+    "bound": "fabric.collective.bound",
     "cost": "fabric.collective",
     "expand": "fabric.graph",
     "Fabric": "fabric.graph",
-    "flow_network": "fabric.routing",
-    "from_networkx": "fabric.graph",
+    "flow_network": "fabric.flow",
+    "from_networkx": "fabric.graph.exchange",
     "load": "fabric.graph",
     "loads": "fabric.graph",
     "max_flow": "fabric.flow",
-    "to_networkx": "fabric.graph",
-    "write_report": "fabric.report",
+    "report": "fabric.reporting",
+    "throughput": "fabric.flow.throughput",
+    "to_networkx": "fabric.graph.exchange",
+    "Traffic": "fabric.flow.traffic",
 }
 
 # Hidden from type checkers, which would otherwise accept any misspelt name.

@@ -96,8 +96,8 @@ def nearest(name: str, names: Iterable[str]) -> str:
 
     Examples
     --------
-    >>> nearest("sn5601", ["sn5600", "sn5610", "cx8"])
-    'did you mean sn5600 or sn5610?'
+    >>> nearest("leef", ["leaf", "spine", "gpu"])
+    'did you mean leaf?'
     """
     close = difflib.get_close_matches(name, sorted(names), n=3, cutoff=0.6)
     return f"did you mean {' or '.join(close)}?" if close else ""

@@ -22,7 +22,7 @@ LAYERS = """
     collective
     workload
     study
-    report
+    reporting
     cli
 """
 RANK = {name: rank for rank, line in enumerate(LAYERS.split("\n")) for name in line.split()}
@@ -62,8 +62,8 @@ def violations(sources: dict[str, str]) -> list[str]:
         for name in imports(path, text):
             top, _, rest = name.partition(".")
             target = rest.partition(".")[0]
-            if top in PLOTTING and layer != "report":
-                found.append(f"{path}: imports {top}, which only report may")
+            if top in PLOTTING and layer != "reporting":
+                found.append(f"{path}: imports {top}, which only reporting may")
             elif top != "fabric" or target in {layer, "__version__"}:
                 continue
             elif target not in RANK:
@@ -87,7 +87,7 @@ def test_imports_point_down():
         ("fabric/graph/a.py", "from fabric.flow import max_flow", "graph imports flow"),
         ("fabric/graph/a.py", "if TYPE_CHECKING:\n    from fabric import cli", "graph imports cli"),
         ("fabric/graph/a.py", "def f():\n    import fabric.study.sweep", "graph imports study"),
-        ("fabric/graph/a.py", "from ..report import figures", "graph imports report"),
+        ("fabric/graph/a.py", "from ..reporting import figures", "graph imports reporting"),
         ("fabric/graph/__init__.py", "from .. import routing", "graph imports routing"),
         ("fabric/graph/a.py", "importlib.import_module('fabric.flow')", "graph imports flow"),
         ("fabric/design/a.py", "import fabric.interop", "design imports interop"),
@@ -116,8 +116,8 @@ def test_breakers(path, text, complaint):
         ("fabric/graph/a.py", "from .. import blueprint, parts"),
         ("fabric/flow/a.py", "import scipy\nfrom fabric.routing import paths"),
         ("fabric/collective/a.py", "from fabric import flow, routing"),
-        ("fabric/report/a.py", "def f():\n    import matplotlib.pyplot"),
-        ("fabric/cli.py", "from fabric import __version__\nfrom fabric.report import write_report"),
+        ("fabric/reporting/a.py", "def f():\n    import matplotlib.pyplot"),
+        ("fabric/cli.py", "from fabric import __version__\nfrom fabric.reporting import report"),
     ],
 )
 def test_sound_imports_pass(path, text):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
-from fabric.blueprint.model import Axis, Origin
-from fabric.errors import Problem, nearest
+from fabric.blueprint.model import Axis, Origin, primitives
+from fabric.blueprint.selector import near, shown
+from fabric.errors import Problem
 from fabric.units import MAX_COUNT
 
 
@@ -15,14 +16,19 @@ from fabric.units import MAX_COUNT
 class AxisTable:
     """Axes by name.
 
-    `declare` takes the axes of a file, `inherit` those of its includes; `settle` then computes the sizes of
-    composed axes and removes what is wrong, so that every axis left in the table is sound.
+    `inherit` takes the axes of a file's includes, `declare` its own; `settle` then computes the sizes of
+    composed axes. Every axis in the table is sound, and those left out are named.
+
+    Parameters
+    ----------
+    axes : dict of str to Axis
+    broken : set of str
+        Axes that were declared but left out, with a problem noted.
     """
 
     axes: dict[str, Axis] = field(default_factory=dict)
-    origins: dict[str, Origin] = field(default_factory=dict)
     broken: set[str] = field(default_factory=set)
-    _own: dict[str, tuple[int | list[str], Origin]] = field(default_factory=dict)
+    _own: dict[str, tuple[list[str], Origin]] = field(default_factory=dict)
 
     def __contains__(self, name: str) -> bool:
         """Return whether the axis is known."""
@@ -37,9 +43,8 @@ class AxisTable:
         known = self.axes.get(axis.name)
         if known is None or (known.size == axis.size and not known.parts):
             self.axes[axis.name] = axis
-            self.origins[axis.name] = origin
         elif known.size != axis.size or (axis.parts and axis.parts != known.parts):
-            what = f"axis {axis.name!r} comes from two includes with another size or product"
+            what = f"axis {axis.name!r} comes from two includes with another {_difference(axis, known)}"
             got = f"{_shown(axis)} and {_shown(known)}"
             problems.append(origin.problem(what, got=got, todo="give one of them as: prefix"))
 
@@ -53,74 +58,97 @@ class AxisTable:
         """Add an axis of the file itself; sizes of composed axes follow in `settle`."""
         known = self.axes.get(name)
         if isinstance(spec, int):
-            if known is not None and known.size != spec:
-                what = f"axis {name!r} redeclared with another size"
-                problems.append(origin.problem(what, got=str(spec), expected=_shown(known)))
-            elif known is None:
+            if known is None:
                 self.axes[name] = Axis(name, spec)
-                self.origins[name] = origin
-        elif known is not None and known.parts and known.parts != tuple(spec):
-            what = f"axis {name!r} redeclared with another product"
-            problems.append(origin.problem(what, got=_shown(Axis(name, 0, tuple(spec))), expected=_shown(known)))
+            elif known.size != spec:
+                what = f"axis {name!r} redeclared with another size"
+                todo = "the same name is the same axis; take another name"
+                problems.append(origin.problem(what, got=str(spec), expected=str(known.size), todo=todo))
         elif known is None or not known.parts:
             self._own[name] = (spec, origin)
+        elif known.parts != tuple(spec):
+            what = f"axis {name!r} redeclared with another product"
+            got = _shown(Axis(name, 0, tuple(spec)))
+            problems.append(origin.problem(what, got=got, expected=_shown(known)))
 
     def settle(self, problems: list[Problem]) -> None:
         """Compute composed axes in the order of their dependence."""
         while self._own:
             ready = [n for n, (parts, _) in self._own.items() if not any(p in self._own for p in parts)]
             if not ready:
-                for name, (parts, origin) in self._own.items():
-                    problems.append(origin.problem(f"axis cycle: {name!r} is part of itself", got=f"[{', '.join(parts)}]"))
-                self.broken |= set(self._own)
-                self._own.clear()
+                self._name_cycles(problems)
             for name in ready:
-                self._compose(name, *self._own.pop(name), problems)
+                parts, origin = self._own.pop(name)
+                problem = self._compose(name, parts, origin)
+                if problem is not None:
+                    problems.append(problem)
 
-    def _compose(self, name: str, parts: list[str], origin: Origin, problems: list[Problem]) -> None:
+    def _name_cycles(self, problems: list[Problem]) -> None:
+        """Give up on what is left, and tell which axes of it are part of themselves."""
+        told: set[str] = set()
+        for name, (parts, origin) in self._own.items():
+            below = set(parts)
+            while more := {q for p in below if p in self._own for q in self._own[p][0]} - below:
+                below |= more
+            if name in below and name not in told:
+                # Another cycle below this one is told when this one is mended.
+                told |= below
+                what = f"axis cycle: {name!r} is part of itself"
+                problems.append(origin.problem(what, got=_shown(Axis(name, 0, tuple(parts)))))
+        self.broken |= set(self._own)
+        self._own.clear()
+
+    def _compose(self, name: str, parts: list[str], origin: Origin) -> Problem | None:
         known = self.axes.get(name)
+        got = _shown(Axis(name, 0, tuple(parts)))
         unknown = [p for p in parts if p not in self.axes]
         if unknown:
-            if not self.broken.issuperset(unknown):
-                hint = nearest(unknown[0], self.axes) or f"axes are {', '.join(self.axes) or 'none'}"
-                problems.append(origin.problem(f"unknown axis {unknown[0]!r} in {name!r}", todo=hint))
             self.broken.add(name)
-            return
-        if self._reaches(parts, name):
-            problems.append(origin.problem(f"axis cycle: {name!r} is part of itself", got=f"[{', '.join(parts)}]"))
+            missing = next((p for p in unknown if p not in self.broken), None)
+            # An axis that is itself at fault has its own problem.
+            return None if missing is None else self.unknown(missing, origin)
+        if name in self.below(parts):
             self.broken.add(name)
-            return
+            return origin.problem(f"axis cycle: {name!r} is part of itself", got=got)
         primitive = [q for p in parts for q in self.primitives(p)]
         if len(set(primitive)) < len(primitive):
-            problems.append(origin.problem(f"axis {name!r} has a part twice", got=f"[{', '.join(parts)}]"))
             self.broken.add(name)
-            return
+            twice = next(q for q in primitive if primitive.count(q) > 1)
+            return origin.problem(f"axis {name!r} is a product with {twice!r} twice", got=got)
         size = math.prod(self.axes[p].size for p in parts)
         if known is not None and known.size != size:
             what = f"axis {name!r} redeclared with a wrong product"
-            got = f"{' x '.join(str(self.axes[p].size) for p in parts)} = {size}"
-            problems.append(origin.problem(what, got=got, expected=str(known.size)))
-            return
+            product = f"{' x '.join(str(self.axes[p].size) for p in parts)} = {size}"
+            return origin.problem(what, got=product, expected=str(known.size))
         if size > MAX_COUNT:
-            problems.append(origin.problem(f"axis {name!r} is too large", got=str(size), expected="at most 2**53"))
             self.broken.add(name)
-            return
+            return origin.problem(f"axis {name!r} is too large", got=str(size), expected="at most 2**53")
         self.axes[name] = Axis(name, size, tuple(parts))
-        self.origins[name] = origin
+        return None
 
-    def _reaches(self, parts: list[str], name: str) -> bool:
-        return any(p == name or self._reaches(list(self.axes[p].parts), name) for p in parts)
+    def unknown(self, name: str, origin: Origin, key: str = "") -> Problem:
+        """Return the problem that there is no axis `name`."""
+        todo = near(name, self.axes, "axes are")
+        return origin.problem(f"unknown axis {shown(name)}", key=key, todo=todo)
+
+    def below(self, names: Iterable[str]) -> dict[str, None]:
+        """Return `names` and all that they are made of, in that order."""
+        found = dict.fromkeys(names)
+        stack = list(found)[::-1]
+        while stack:
+            new = [p for p in self.axes[stack.pop()].parts if p not in found]
+            found |= dict.fromkeys(new)
+            stack += new
+        return found
 
     def primitives(self, name: str) -> tuple[str, ...]:
         """Return the primitive axes of `name`, last one fastest."""
-        parts = self.axes[name].parts
-        return tuple(q for p in parts for q in self.primitives(p)) if parts else (name,)
+        return primitives(self.axes, name)
 
     def renamed(self, new: Callable[[str], str]) -> AxisTable:
         """Return the table with every name changed by `new`."""
         axes = {new(a.name): Axis(new(a.name), a.size, tuple(map(new, a.parts))) for a in self.axes.values()}
-        origins = {new(n): o for n, o in self.origins.items()}
-        return AxisTable(axes, origins, {new(n) for n in self.broken})
+        return AxisTable(axes, {new(n) for n in self.broken})
 
     def final(self) -> dict[str, Axis]:
         """Return the axes by name."""
@@ -129,3 +157,7 @@ class AxisTable:
 
 def _shown(axis: Axis) -> str:
     return f"[{', '.join(axis.parts)}]" if axis.parts else str(axis.size)
+
+
+def _difference(one: Axis, other: Axis) -> str:
+    return "size" if one.size != other.size else "product"

@@ -7,8 +7,8 @@ from typing import cast
 
 import numpy as np
 
-from fabric.blueprint.join import Bools, Floats, Grid, Ints, agreeing, class_grid, join
-from fabric.blueprint.model import Blueprint, Rule
+from fabric.blueprint.join import MAX_CLASS_PAIRS, Bools, Floats, Grid, Ints, class_grid, join, partners
+from fabric.blueprint.model import Blueprint, Rule, Selector
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,9 +21,10 @@ class RuleCensus:
     left, right : ndarray of int64, shape (m,)
         Class rows of the two groups.
     per_left, per_right : ndarray of float64, shape (m,)
-        Cables of one left device towards the right class, and the other way.
-    n_cables : ndarray of float64, shape (m,)
-        Cables between the two classes; exact below 2**53.
+        Cables of one left device towards the right class, and the other way; halves where the devices of a
+        class are joined with one another, so that the degree of a device is always the sum of both.
+    n_pairs, n_cables : ndarray of float64, shape (m,)
+        Joined pairs of devices, and cables, between the two classes; exact below 2**53.
     present : ndarray of bool, shape (m,)
         False where either end is absent.
     """
@@ -33,6 +34,7 @@ class RuleCensus:
     right: Ints
     per_left: Floats
     per_right: Floats
+    n_pairs: Floats
     n_cables: Floats
     present: Bools
 
@@ -63,17 +65,23 @@ class Census:
     absent: dict[str, Bools]
     rules: tuple[RuleCensus, ...]
 
+    def n_rows(self, rule: Rule) -> tuple[int, int]:
+        """Return the class rows of the left and the right group of `rule`."""
+        return self.grid.n_rows(cast(str, rule.left.group)), self.grid.n_rows(cast(str, rule.right.group))
+
     def present(self, group: str) -> int:
         """Return the populated devices of `group`."""
         return int(self.n_devices[group][~self.absent[group]].sum())
 
 
-def census(blueprint: Blueprint) -> Census:
+def census(blueprint: Blueprint, extra: tuple[Selector, ...] = ()) -> Census:
     """Count a blueprint; cost depends on its marks, not on its size.
 
     Parameters
     ----------
     blueprint : Blueprint
+    extra : tuple of Selector
+        Devices to tell apart besides those that the blueprint tells apart.
 
     Returns
     -------
@@ -84,7 +92,7 @@ def census(blueprint: Blueprint) -> Census:
     LimitError
         If its selectors and relations tell too many classes apart.
     """
-    grid = class_grid(blueprint)
+    grid = class_grid(blueprint, extra)
     n_devices, absent = {}, {}
     for name, group in blueprint.groups.items():
         rows = np.arange(grid.n_rows(name), dtype=np.int64)
@@ -96,30 +104,40 @@ def census(blueprint: Blueprint) -> Census:
 
 def _count(grid: Grid, rule: Rule, n_devices: dict[str, Floats], absent: dict[str, Bools]) -> RuleCensus:
     left, right = cast(str, rule.left.group), cast(str, rule.right.group)
-    pairs = join(grid, rule)
-    shared = agreeing(grid.blueprint, rule)
-    own = [tuple(p for p in grid.blueprint.groups[g].primitives if p not in shared) for g in (left, right)]
-    per_left = pairs.count * grid.weight(right, pairs.right, own[1])
-    per_right = pairs.count * grid.weight(left, pairs.left, own[0])
+    pairs = join(grid, rule, limit=MAX_CLASS_PAIRS)
+    n_left, n_right = partners(grid, rule, pairs)
+    n_pairs = n_right * n_devices[left][pairs.left]
     return RuleCensus(
-        rule,
-        pairs.left,
-        pairs.right,
-        per_left,
-        per_right,
-        per_left * n_devices[left][pairs.left],
-        ~(absent[left][pairs.left] | absent[right][pairs.right]),
+        rule=rule,
+        left=pairs.left,
+        right=pairs.right,
+        per_left=pairs.count * n_right,
+        per_right=pairs.count * n_left,
+        n_pairs=n_pairs,
+        n_cables=pairs.count * n_pairs,
+        present=~(absent[left][pairs.left] | absent[right][pairs.right]),
     )
 
 
 def degrees(counted: RuleCensus, n_rows: tuple[int, int], *, present_only: bool) -> tuple[Floats, Floats]:
     """Return the cables of one rule at one device of each class row, for the left and the right group.
 
-    Where both sides are the same group, both results are the whole degree of a device.
+    Parameters
+    ----------
+    counted : RuleCensus
+    n_rows : (int, int)
+        Class rows of the left and the right group.
+    present_only : bool
+        Leave out the cables of absent devices.
+
+    Returns
+    -------
+    left, right : ndarray of float64, shape (n_rows[0],) and (n_rows[1],)
+        Where both sides are the same group, both are the whole degree of a device.
     """
     keep = counted.present if present_only else np.ones(len(counted.left), dtype=np.bool_)
-    left = np.bincount(counted.left[keep], counted.per_left[keep], minlength=n_rows[0])
-    right = np.bincount(counted.right[keep], counted.per_right[keep], minlength=n_rows[1])
+    left = np.bincount(counted.left[keep], counted.per_left[keep], minlength=n_rows[0]).astype(np.float64)
+    right = np.bincount(counted.right[keep], counted.per_right[keep], minlength=n_rows[1]).astype(np.float64)
     if counted.rule.left.group == counted.rule.right.group:
         left = right = left + right
     return left, right

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import NoReturn, cast
 
 from fabric.blueprint.axes import AxisTable
+from fabric.blueprint.join import class_grid
 from fabric.blueprint.model import (
     DEFAULT_TRANSIT,
     Blueprint,
@@ -19,333 +19,352 @@ from fabric.blueprint.model import (
     Relation,
     Rule,
     Selector,
+    WrongError,
 )
-from fabric.blueprint.parse import Parsed
-from fabric.blueprint.schema import DeviceItem, LinkItem
-from fabric.blueprint.selector import parse_selector, pinned, selected_groups
-from fabric.errors import PartError, Problem, SelectorError, nearest
+from fabric.blueprint.parse import Parsed, shown_value
+from fabric.blueprint.ports import port_class
+from fabric.blueprint.schema import DeviceItem, LinkItem, WiringItem
+from fabric.blueprint.selector import UnknownNameError, parse_selector, pinned, selected_groups, shown
+from fabric.errors import PartError, Problem, SelectorError
 from fabric.parts import Part, Protocol, find_medium, find_part, find_protocol
-from fabric.units import MAX_COUNT, format_rate
+from fabric.units import MAX_COUNT
 
-
-class _Wrong(Exception):
-    """One problem of a rule; the rule is left out and the others are still read."""
-
-    def __init__(self, what: str, key: str = "", **words: str) -> None:
-        super().__init__(what)
-        self.what, self.key, self.words = what, key, words
+Groups = tuple[DeviceGroup, DeviceGroup]
 
 
 @dataclass(slots=True)
 class Scope:
-    """What an element may refer to: axes, groups so far, names that are broken, and the list of problems."""
+    """What the elements of a file may refer to, and the problems so far.
+
+    Parameters
+    ----------
+    axes : AxisTable
+    groups : dict of str to DeviceGroup
+    broken : set of str
+        Groups that were left out, with a problem noted.
+    is_lost : bool
+        True where a whole section or an include could not be read; an unknown name is then no finding.
+    problems : list of Problem
+    """
 
     axes: AxisTable
     groups: dict[str, DeviceGroup]
     broken: set[str]
+    is_lost: bool
     problems: list[Problem]
 
     def view(self) -> Blueprint:
         """Return the axes and groups as a blueprint without rules."""
         return Blueprint("", self.axes.axes, self.groups, ())
 
+    def excuses(self, name: str) -> bool:
+        """Return whether `name` may be unknown for a reason that is told elsewhere."""
+        return self.is_lost or name in self.broken or name in self.axes.broken
+
 
 def build_group(name: str, item: DeviceItem, origin: Origin, scope: Scope) -> DeviceGroup | None:
-    """Return the device group `item`, or None with a problem noted."""
+    """Return the device group `item`, or None with its problems noted."""
     part: Part | None = None
+    is_sound = True
     if item.part is not None:
         try:
             part = find_part(item.part)
         except PartError as error:
-            scope.problems.append(origin.problem(f"unknown part: {error}", key="part"))
-            return None
-    unknown = [a for a in item.axes if a not in scope.axes]
-    if unknown:
-        if not scope.axes.broken.issuperset(unknown):
-            hint = nearest(unknown[0], scope.axes) or f"axes are {', '.join(scope.axes) or 'none'}"
-            scope.problems.append(origin.problem(f"unknown axis {unknown[0]!r}", key="axes", todo=hint))
+            scope.problems.append(origin.problem(str(error), key="part"))
+            is_sound = False
+    for index, axis in enumerate(item.axes):
+        if axis not in scope.axes:
+            is_sound = False
+            if not scope.excuses(axis):
+                scope.problems.append(scope.axes.unknown(axis, origin, f"axes[{index}]"))
+    if not is_sound:
         return None
     kind = cast(Kind, part.kind if part else item.kind)
-    is_endpoint = kind == "gpu" if item.endpoint is None else item.endpoint
-    return DeviceGroup(name, kind, part, tuple(item.axes), (), item.transit or DEFAULT_TRANSIT[kind], is_endpoint, origin)
+    return DeviceGroup(
+        name=name,
+        kind=kind,
+        part=part,
+        axes=tuple(item.axes),
+        primitives=(),
+        transit=item.transit or DEFAULT_TRANSIT[kind],
+        is_endpoint=kind == "gpu" if item.endpoint is None else item.endpoint,
+        origin=origin,
+    )
 
 
-def check_placement(
-    group: DeviceGroup, primitives: tuple[str, ...], axes: AxisTable, problems: list[Problem]
-) -> bool:
-    """Return whether `group` stands well on its axes; what is wrong is noted."""
+def placement_problem(group: DeviceGroup, primitives: tuple[str, ...], axes: AxisTable) -> Problem | None:
+    """Return what is wrong with the axes that `group` stands on, if anything is."""
     doubled = [p for p in primitives if primitives.count(p) > 1]
     size = math.prod(axes.axes[p].size for p in primitives)
     if doubled:
         what = f"axis {doubled[0]!r} twice in device {group.name!r}"
-        problems.append(group.origin.problem(what, key="axes", got=f"[{', '.join(group.axes)}]"))
-    elif size > MAX_COUNT:
+        return group.origin.problem(what, key="axes", got=shown_value(list(group.axes)))
+    if size > MAX_COUNT:
         what = f"{group.name} has too many devices"
-        problems.append(group.origin.problem(what, key="axes", got=str(size), expected="at most 2**53"))
-    elif group.name in axes and group.axes[-1:] != (group.name,):
+        return group.origin.problem(what, key="axes", got=str(size), expected="at most 2**53")
+    if group.name in axes and group.axes[-1:] != (group.name,):
         what = f"group {group.name!r} has the name of an axis that is not its last"
-        problems.append(group.origin.problem(what, key="axes", todo="rename the group or the axis"))
-    else:
-        return True
-    return False
+        got = shown_value(list(group.axes))
+        return group.origin.problem(what, key="axes", got=got, todo="rename the group or the axis")
+    return None
 
 
 def build_rule(item: LinkItem, origin: Origin, scope: Scope) -> Rule | None:
     """Return the link rule `item`, or None with a problem noted."""
     try:
-        return _rule(item, origin, scope)
-    except _Wrong as wrong:
-        if wrong.what:
-            scope.problems.append(origin.problem(wrong.what, key=wrong.key, **wrong.words))
-    except SelectorError as error:
-        scope.problems.append(origin.problem(str(error), key="between"))
-    return None
+        return _Builder(item, origin, scope).rule()
+    except WrongError as wrong:
+        if wrong.problem is not None:
+            scope.problems.append(wrong.problem)
+        return None
 
 
-def _rule(item: LinkItem, origin: Origin, scope: Scope) -> Rule:
-    view = scope.view()
-    left, right = (_side(text, scope) for text in item.between)
-    groups = view.groups[cast(str, left.group)], view.groups[cast(str, right.group)]
-    protocol = _protocol(item)
-    relation = _relation(item, groups, scope)
-    _check_apart(left, right, relation, view)
-    rate = item.rate if item.rate is not None else cast(Protocol, protocol).rate_gbps
-    count, count_axis = _count(item, left, right, relation, view)
-    medium = item.medium or (protocol.medium if protocol else "")
-    if item.medium:
+class _Builder:
+    """One rule on its way from a link item; every method raises `WrongError` at what is wrong."""
+
+    def __init__(self, item: LinkItem, origin: Origin, scope: Scope) -> None:
+        self._item, self._origin, self._scope = item, origin, scope
+        self._view = scope.view()
+
+    def rule(self) -> Rule:
+        item = self._item
+        left, right = self._side(0), self._side(1)
+        groups = self._view.groups[cast(str, left.group)], self._view.groups[cast(str, right.group)]
+        protocol = self._protocol()
+        relation = self._relation(groups)
+        self._check_apart(left, right, relation)
+        rate = item.rate if item.rate is not None else cast(Protocol, protocol).rate_gbps
+        count, count_axis = self._count(left, right, relation)
+        return Rule(
+            name=item.name or f"{left.group}-{right.group}",
+            left=left,
+            right=right,
+            relation=relation,
+            rate_gbps=rate,
+            count=count,
+            count_axis=count_axis,
+            each=item.each,
+            net=cast(Net, item.net or (protocol.net if protocol else "scale-out")),
+            is_peer=item.peer or left.group == right.group,
+            is_oneway=item.oneway,
+            protocol=protocol.id if protocol else "",
+            port_class=port_class(protocol, [g.part for g in groups if g.part], rate, self._origin),
+            medium=self._medium(protocol),
+            length_m=item.length,
+            about=item.about or "",
+            origin=self._origin,
+        )
+
+    def _fail(
+        self, what: str, key: str = "", *, got: str = "", expected: str = "", todo: str = ""
+    ) -> NoReturn:
+        raise WrongError(self._origin.problem(what, key=key, got=got, expected=expected, todo=todo))
+
+    def _side(self, index: int) -> Selector:
+        text, key = self._item.between[index], f"between[{index}]"
         try:
-            find_medium(item.medium)
-        except PartError as error:
-            raise _Wrong(str(error), "medium") from error
-    return Rule(
-        name=item.name or f"{left.group}-{right.group}",
-        left=left,
-        right=right,
-        relation=relation,
-        rate_gbps=rate,
-        count=count,
-        count_axis=count_axis,
-        each=item.each,
-        net=cast(Net, item.net or (protocol.net if protocol else "scale-out")),
-        is_peer=item.peer or left.group == right.group,
-        is_oneway=item.oneway,
-        protocol=protocol.id if protocol else "",
-        port_class=_port_class(protocol, groups, rate),
-        medium=medium or "",
-        length_m=item.length,
-        about=item.about or "",
-        origin=origin,
-    )
-
-
-def _side(text: str, scope: Scope) -> Selector:
-    # A side that names a group which is itself broken is not a second problem.
-    if any(text.split("/")[-1].startswith(name) for name in scope.broken) and scope.broken:
-        try:
-            parse_selector(text, scope.axes.axes, scope.groups)
+            selector = parse_selector(text, self._view.axes, self._view.groups)
+            if selector.group is None:
+                todo = "end it with the name of a group"
+                self._fail(f"side {shown(text)} must name one device group", key, todo=todo)
+            _check_match(self._view, selector)
+        except UnknownNameError as error:
+            if self._scope.excuses(error.name):
+                raise WrongError(None) from error
+            self._fail(str(error), key)
         except SelectorError as error:
-            raise _Wrong("") from error
-    selector = parse_selector(text, scope.axes.axes, scope.groups)
-    if selector.group is None:
-        raise _Wrong(f"side {text!r} must name one device group", "between")
-    selected_groups(scope.view(), selector)
-    return selector
+            self._fail(str(error), key)
+        return selector
 
+    def _protocol(self) -> Protocol | None:
+        if self._item.link is None:
+            return None
+        try:
+            return find_protocol(self._item.link)
+        except PartError as error:
+            self._fail(str(error), "link")
 
-def _protocol(item: LinkItem) -> Protocol | None:
-    if item.link is None:
+    def _medium(self, protocol: Protocol | None) -> str:
+        if self._item.medium is None:
+            return protocol.medium if protocol else ""
+        try:
+            return find_medium(self._item.medium).id
+        except PartError as error:
+            self._fail(str(error), "medium")
+
+    def _primitives(self, axis: str, key: str) -> tuple[str, ...]:
+        if axis not in self._scope.axes:
+            known = self._scope.excuses(axis)
+            raise WrongError(None if known else self._scope.axes.unknown(axis, self._origin, key))
+        return self._view.primitives(axis)
+
+    def _relation(self, groups: Groups) -> Relation | None:
+        item = self._item
+        if item.wiring is not None:
+            return self._wiring(item.wiring, groups)
+        if item.mesh is not None:
+            return Relation("mesh", (item.mesh,), self._size("mesh", [item.mesh], groups))
+        if item.line is not None:
+            return Relation("line", (item.line,), self._size("line", [item.line], groups))
+        if item.ring is not None:
+            size = self._size("ring", [item.ring], groups)
+            return Relation("ring", (item.ring,), size, self._twist(item.ring, groups))
         return None
-    try:
-        return find_protocol(item.link)
-    except PartError as error:
-        raise _Wrong(str(error), "link") from error
+
+    def _size(self, key: str, axes: list[str], groups: Groups) -> int:
+        """Return the number of indices that a relation runs over, its axes checked."""
+        own = [p for a in axes for p in self._primitives(a, key)]
+        if len(set(own)) < len(own):
+            self._fail(f"axis twice in {key}", key, got=shown_value(axes))
+        for group in groups:
+            if not set(own) <= set(group.primitives):
+                what = f"relation axis {'/'.join(axes)!r} is not on both sides"
+                self._fail(f"{what}: {group.name} is placed on {', '.join(group.axes) or 'no axis'}", key)
+        return math.prod(self._view.axes[p].size for p in own)
+
+    def _wiring(self, wiring: WiringItem, groups: Groups) -> Relation:
+        if wiring.pattern != "pairs":
+            self._fail("unknown pattern", "wiring", got=shown_value(wiring.pattern), expected="pairs")
+        size = self._size("wiring", wiring.along, groups)
+        if wiring.pairs is None:
+            self._fail("pattern pairs without pairs", "wiring", todo="list pairs: [[left, right], ...]")
+        sizes = [self._view.axes[a].size for a in wiring.along]
+        flat = []
+        for number, pair in enumerate(wiring.pairs):
+            i, j = (self._flat_index(index, sizes, number) for index in pair)
+            flat.append((i, j))
+        is_same = groups[0] is groups[1]
+        if is_same and any(i == j for i, j in flat):
+            number = next(n for n, (i, j) in enumerate(flat) if i == j)
+            self._fail(f"pairs[{number}] joins a device with itself", "wiring")
+        seen: dict[tuple[int, int], int] = {}
+        for number, (i, j) in enumerate(flat):
+            pair_key = (min(i, j), max(i, j)) if is_same and not self._item.oneway else (i, j)
+            first = seen.setdefault(pair_key, number)
+            if first != number:
+                what = f"pairs[{number}] is pairs[{first}] again"
+                self._fail(what, "wiring", todo="use count for parallel cables")
+        return Relation("pairs", tuple(wiring.along), size, pairs=tuple(flat))
+
+    def _flat_index(self, digits: list[int], sizes: list[int], number: int) -> int:
+        got = shown_value(digits if len(digits) != 1 else digits[0])
+        if len(digits) != len(sizes):
+            what = f"pairs[{number}]: an index needs one number for each axis of along"
+            self._fail(what, "wiring", got=got, expected=f"{len(sizes)} numbers")
+        flat = 0
+        for digit, size in zip(digits, sizes, strict=True):
+            if digit >= size:
+                what = f"pairs[{number}]: index out of range"
+                self._fail(what, "wiring", got=got, expected=f"0 to {size - 1}")
+            flat = flat * size + digit
+        return flat
+
+    def _twist(self, ring: str, groups: Groups) -> tuple[tuple[str, int], ...]:
+        taken = set(self._view.primitives(ring))
+        twist = self._item.twist or {}
+        for axis in twist:
+            own = set(self._primitives(axis, "twist"))
+            if own & taken or not all(own <= set(g.primitives) for g in groups):
+                what = f"twist axis {axis!r} need not agree on the two sides"
+                todo = "twist an axis that both sides have, other than the ring and the other twists"
+                self._fail(what, "twist", todo=todo)
+            taken |= own
+        return tuple(twist.items())
+
+    def _check_apart(self, left: Selector, right: Selector, relation: Relation | None) -> None:
+        """Check that a rule within one group says how its devices differ."""
+        view, both = self._view, pinned(self._view, left) & pinned(self._view, right)
+        for axis, _ in relation.twist if relation else ():
+            if both & set(view.primitives(axis)):
+                what = f"twist axis {axis!r} need not agree on the two sides"
+                self._fail(what, "twist", todo="both sides pin it to one index")
+        if relation is None and left.group == right.group:
+            digits = [_pins(view, side) for side in (left, right)]
+            if all(digits[0][p] == digits[1][p] for p in both):
+                what = f"{left.group} on both sides needs a relation, or sides pinned apart"
+                todo = f"add mesh, ring, line or wiring, or write such as [{_apart_example(view, left)}]"
+                self._fail(what, "between", todo=todo)
+
+    def _count(
+        self, left: Selector, right: Selector, relation: Relation | None
+    ) -> tuple[int | tuple[int, ...], str]:
+        count, view = self._item.count, self._view
+        if isinstance(count, int):
+            return count, ""
+        [(axis, numbers)] = count.items()
+        own = set(self._primitives(axis, "count"))
+        ruled = [*relation.axes, *(a for a, _ in relation.twist)] if relation else []
+        if own & {p for a in ruled for p in view.primitives(a)}:
+            self._fail(f"count list on {axis!r}, an axis of the relation", "count")
+        sides = [own <= set(view.groups[cast(str, s.group)].primitives) for s in (left, right)]
+        if not any(sides):
+            self._fail(f"count list on {axis!r}, an axis of neither side", "count")
+        if all(sides) and own & pinned(view, left) & pinned(view, right):
+            self._fail(f"count list on {axis!r}, which both sides pin", "count")
+        if len(numbers) != view.axes[axis].size:
+            what = f"count list of the wrong length for {axis!r}"
+            self._fail(what, "count", got=str(len(numbers)), expected=str(view.axes[axis].size))
+        return numbers, axis
 
 
-def _primitives(axis: str, key: str, scope: Scope) -> tuple[str, ...]:
-    if axis not in scope.axes:
-        if axis in scope.axes.broken:
-            raise _Wrong("")
-        hint = nearest(axis, scope.axes) or f"axes are {', '.join(scope.axes) or 'none'}"
-        raise _Wrong(f"unknown axis {axis!r}", key, todo=hint)
-    return scope.axes.primitives(axis)
-
-
-def _relation(item: LinkItem, groups: tuple[DeviceGroup, DeviceGroup], scope: Scope) -> Relation | None:
-    kind = next((k for k in ("mesh", "ring", "line", "wiring") if getattr(item, k) is not None), None)
-    if kind is None:
-        return None
-    axes = item.wiring.along if item.wiring else [getattr(item, kind)]
-    primitives = [p for a in axes for p in _primitives(a, kind, scope)]
-    if len(set(primitives)) < len(primitives):
-        raise _Wrong(f"axis twice in {kind}", kind)
-    for group in groups:
-        missing = set(primitives) - set(group.primitives)
-        if missing:
-            what = f"relation axis {'/'.join(axes)!r} is not on both sides"
-            raise _Wrong(what, kind, got=f"{group.name} is placed on {', '.join(group.axes) or 'no axis'}")
-    size = math.prod(scope.axes.axes[p].size for p in primitives)
-    if item.wiring:
-        if item.wiring.pattern != "pairs":
-            raise _Wrong("unknown pattern", kind, got=repr(item.wiring.pattern), expected="pairs")
-        sizes = [scope.axes.axes[a].size for a in axes]
-        return Relation("pairs", tuple(axes), size, pairs=_pairs(item.wiring.pairs, sizes, groups[0] is groups[1]))
-    return Relation(cast(Any, kind), tuple(axes), size, _twist(item, set(primitives), groups, scope))
-
-
-def _pairs(pairs: list[Any] | None, sizes: list[int], is_same_group: bool) -> tuple[tuple[int, int], ...]:
-    if not pairs:
-        raise _Wrong("pattern pairs needs pairs: a list of [left index, right index]", "wiring")
-    flat: list[tuple[int, int]] = []
-    for number, pair in enumerate(pairs):
-        if len(pair) != 2:
-            raise _Wrong(f"pairs[{number}] is not [left index, right index]", "wiring", got=str(pair)[:60])
-        i, j = (_flat_index(index, sizes, number) for index in pair)
-        if is_same_group and i == j:
-            raise _Wrong(f"pairs[{number}] joins a device with itself", "wiring", got=str(pair)[:60])
-        flat.append((i, j))
-    seen = {tuple(sorted(p)) if is_same_group else p for p in flat}
-    if len(seen) < len(flat):
-        raise _Wrong("a pair is listed twice", "wiring", todo="use count for parallel cables")
-    return tuple(flat)
-
-
-def _flat_index(index: int | list[int], sizes: list[int], number: int) -> int:
-    digits = index if isinstance(index, list) else [index]
-    if len(digits) != len(sizes):
-        raise _Wrong(f"pairs[{number}]: one index per axis of along", "wiring", got=str(index)[:60])
-    flat = 0
-    for digit, size in zip(digits, sizes, strict=True):
-        if isinstance(digit, bool) or not 0 <= digit < size:
-            raise _Wrong(f"pairs[{number}]: index out of range", "wiring", got=str(index)[:60], expected=f"0-{size - 1}")
-        flat = flat * size + digit
-    return flat
-
-
-def _twist(
-    item: LinkItem, relation: set[str], groups: tuple[DeviceGroup, DeviceGroup], scope: Scope
-) -> tuple[tuple[str, int], ...]:
-    twist: Mapping[str, int] = item.twist or {}
-    for axis in twist:
-        primitives = _primitives(axis, "twist", scope)
-        agrees = all(set(primitives) <= set(g.primitives) for g in groups) and not relation & set(primitives)
-        if not agrees:
-            raise _Wrong(f"twist axis {axis!r} need not agree on the two sides", "twist")
-        if len(primitives) > 1:
-            raise _Wrong(f"twist axis {axis!r} is composed", "twist", todo="twist its parts")
-    return tuple((_primitives(a, "twist", scope)[0], k) for a, k in twist.items())
-
-
-def _check_apart(left: Selector, right: Selector, relation: Relation | None, view: Blueprint) -> None:
-    both = pinned(view, left) & pinned(view, right)
-    if relation:
-        axes = {p for a in relation.axes for p in view.primitives(a)} | {a for a, _ in relation.twist}
-        if axes & both:
-            raise _Wrong(f"both sides pin {min(axes & both)!r}, an axis of the relation", "between")
-        return
-    if left.group == right.group:
-        apart = any(_index(view, left, p) != _index(view, right, p) for p in both)
-        if not apart:
-            what = f"{left.group} on both sides needs a relation (mesh, ring, line, wiring), or sides pinned apart"
-            raise _Wrong(what, "between")
-
-
-def _index(view: Blueprint, selector: Selector, primitive: str) -> int:
-    """Return the index that `selector` pins `primitive` to."""
+def _pins(view: Blueprint, selector: Selector) -> dict[str, int]:
+    """Return the index on each primitive axis that `selector` pins."""
+    found = {}
     for term in selector.terms:
-        digits, rest = {}, term.lo
-        for p in reversed(view.primitives(term.axis)):
-            rest, digits[p] = divmod(rest, view.axes[p].size)
-        if primitive in digits and term.lo == term.hi:
-            return digits[primitive]
-    msg = f"{selector.text} does not pin {primitive}"
-    raise AssertionError(msg)
+        rest = term.lo
+        for p in reversed(view.primitives(term.axis) if term.lo == term.hi else ()):
+            rest, found[p] = divmod(rest, view.axes[p].size)
+    return found
 
 
-def _count(
-    item: LinkItem, left: Selector, right: Selector, relation: Relation | None, view: Blueprint
-) -> tuple[int | tuple[int, ...], str]:
-    if isinstance(item.count, int):
-        return item.count, ""
-    [(axis, numbers)] = item.count.items()
-    if axis not in view.axes:
-        hint = nearest(axis, view.axes) or f"axes are {', '.join(view.axes) or 'none'}"
-        raise _Wrong(f"unknown axis {axis!r}", "count", todo=hint)
-    own = set(view.primitives(axis))
-    if relation and own & ({p for a in relation.axes for p in view.primitives(a)} | {a for a, _ in relation.twist}):
-        raise _Wrong(f"count list on {axis!r}, an axis of the relation", "count")
-    sides = [own <= set(view.groups[cast(str, s.group)].primitives) for s in (left, right)]
-    if not any(sides):
-        raise _Wrong(f"count list on {axis!r}, an axis of neither side", "count")
-    if all(sides) and own & pinned(view, left) & pinned(view, right):
-        raise _Wrong(f"count list on {axis!r}, which both sides pin", "count")
-    if len(numbers) != view.axes[axis].size:
-        what = f"count list of the wrong length for {axis!r}"
-        raise _Wrong(what, "count", got=str(len(numbers)), expected=str(view.axes[axis].size))
-    return numbers, axis
+def _apart_example(view: Blueprint, side: Selector) -> str:
+    group = view.groups[cast(str, side.group)]
+    axis = group.axes[0] if group.axes else "axis"
+    return f"{axis}0/{group.name}, {axis}1/{group.name}"
 
 
-def _port_class(protocol: Protocol | None, groups: tuple[DeviceGroup, DeviceGroup], rate: float) -> str:
-    parts = [g.part for g in groups if g.part is not None]
-    if not parts:
-        return protocol.port_class if protocol else ""
-    owned = [{c.name for c in p.ports} for p in parts]
-    if protocol:
-        name = protocol.port_class
-        lacking = [p for p, names in zip(parts, owned, strict=True) if name not in names]
-        if lacking:
-            classes = ", ".join(c.name for c in lacking[0].ports) or "none"
-            what = f"unclear port class: {lacking[0].id} has no {name} port for {protocol.id}"
-            raise _Wrong(what, "link", todo=f"its port classes are {classes}")
-    else:
-        shared = set.intersection(*owned)
-        if len(shared) != 1:
-            got = " and ".join(f"{p.id} has {', '.join(sorted(n)) or 'none'}" for p, n in zip(parts, owned, strict=True))
-            what = "unclear port class: the parts share none" if not shared else "unclear port class"
-            raise _Wrong(what, "between", got=got, todo="name the protocol with link:")
-        name = shared.pop()
-    for part in parts:
-        port = next(c for c in part.ports if c.name == name)
-        if rate > port.rate_gbps * (1 + 1e-9):
-            what = f"cable faster than the {name} port of {part.id}"
-            raise _Wrong(what, "rate", got=format_rate(rate), expected=f"at most {format_rate(port.rate_gbps)}")
-    return name
-
-
-def add_failures(
-    parsed: Parsed,
-    scope: Scope,
-    absent: list[Selector],
-    failed: list[Selector],
-    cables: list[FailedCables],
-) -> None:
-    """Read ``absent`` and ``failed`` of the file into the three lists."""
-    file = parsed.file
-    if file is None:
-        return
-    for index, text in enumerate(file.absent):
+def read_failures(parsed: Parsed, scope: Scope) -> tuple[list[Selector], list[Selector], list[FailedCables]]:
+    """Return the selectors of ``absent`` and ``failed``, and the failed cables, of the file itself."""
+    absent: list[Selector] = []
+    failed: list[Selector] = []
+    cables: list[FailedCables] = []
+    for index, text in enumerate(parsed.file.absent if parsed.file else ()):
         if ("absent", index) not in parsed.broken:
-            absent += _selectors([text], parsed.origin("absent", index), scope)
-    for index, entry in enumerate(file.failed):
+            absent += _selectors((text,), parsed.origin("absent", index), scope)
+    for index, entry in enumerate(parsed.file.failed if parsed.file else ()):
         if ("failed", index) in parsed.broken:
             continue
         origin = parsed.origin("failed", index)
         if isinstance(entry, str):
-            failed += _selectors([entry], origin, scope)
+            failed += _selectors((entry,), origin, scope)
         else:
             both = _selectors(entry[:2], origin, scope)
             if len(both) == 2:
                 cables.append(FailedCables(both[0], both[1], entry[2], origin))
+    return absent, failed, cables
 
 
-def _selectors(texts: list[str] | tuple[str, str], origin: Origin, scope: Scope) -> list[Selector]:
-    found = []
+def _selectors(texts: tuple[str, ...], origin: Origin, scope: Scope) -> list[Selector]:
+    found, view = [], scope.view()
     for text in texts:
+        is_excused = False
         try:
-            selector = parse_selector(text, scope.axes.axes, scope.groups)
-            selected_groups(scope.view(), selector)
-        except SelectorError as error:
-            if not any(text.split("/")[-1].startswith(name) for name in scope.broken):
-                scope.problems.append(origin.problem(str(error)))
-        else:
+            selector = parse_selector(text, view.axes, view.groups)
+            # Without a group, what it means may be among the devices that were left out.
+            is_excused = selector.group is None and bool(scope.is_lost or scope.broken)
+            _check_match(view, selector)
             found.append(selector)
+        except SelectorError as error:
+            if not is_excused and not (isinstance(error, UnknownNameError) and scope.excuses(error.name)):
+                scope.problems.append(origin.problem(str(error)))
     return found
+
+
+def _check_match(view: Blueprint, selector: Selector) -> None:
+    """Raise a `SelectorError` if `selector` matches no device."""
+    groups = selected_groups(view, selector)
+    if len(selector.terms) > 1:
+        grid = class_grid(view, (selector,))
+        if not any(len(grid.rows(g, selector)) for g in groups):
+            msg = f"selector {shown(selector.text)} matches nothing: its terms exclude each other"
+            raise SelectorError(msg)

@@ -27,6 +27,9 @@ Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
 MAX_CLASS_ROWS = 4_000_000
+"""Classes of devices of one group that are counted."""
+MAX_CLASS_PAIRS = 20_000_000
+"""Joined pairs of classes of one rule that are counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +82,10 @@ class Grid:
         """Return the name of one device, such as ``rack3/tray7/gpu1``."""
         axes = self.blueprint.groups[group].axes
         index = [int(self.index(group, np.array([row]), a)[0]) for a in axes]
-        return "/".join([f"{a}{i}" for a, i in zip(axes[:-1], index[:-1], strict=True)] + [group + "".join(map(str, index[-1:]))])
+        return "/".join(
+            [f"{a}{i}" for a, i in zip(axes[:-1], index[:-1], strict=True)]
+            + [group + "".join(map(str, index[-1:]))]
+        )
 
     def rows(self, group: str, selector: Selector | None = None) -> Ints:
         """Return the rows of `group` that `selector` matches, ascending."""
@@ -100,50 +106,67 @@ class Grid:
 
 def full_grid(blueprint: Blueprint) -> Grid:
     """Return the grid on which every index stands for itself."""
-    reps = {a.name: np.arange(a.size, dtype=np.int64) for a in blueprint.axes.values() if not a.parts}
+    used = {p for group in blueprint.groups.values() for p in group.primitives}
+    reps = {p: np.arange(blueprint.axes[p].size, dtype=np.int64) for p in used}
     return Grid(blueprint, reps, {name: np.ones(len(r)) for name, r in reps.items()})
 
 
 def class_grid(blueprint: Blueprint, extra: tuple[Selector, ...] = ()) -> Grid:
     """Return the grid of the index classes that the rules, the absent devices and `extra` tell apart.
 
+    Parameters
+    ----------
+    blueprint : Blueprint
+    extra : tuple of Selector
+
+    Returns
+    -------
+    Grid
+
     Raises
     ------
     LimitError
-        If a relation, a twist or a count list runs over an axis too large to be listed.
+        If there are more classes than `MAX_CLASS_ROWS` on an axis or of a group.
     """
     cuts: dict[str, set[int]] = {a.name: {0, a.size} for a in blueprint.axes.values() if not a.parts}
-    listed: set[str] = set()
-    selectors = [*blueprint.absent, *extra]
-    for rule in blueprint.rules:
-        selectors += [rule.left, rule.right]
-        if rule.relation:
-            listed |= {p for a in rule.relation.axes for p in blueprint.primitives(a)}
-            listed |= {a for a, _ in rule.relation.twist}
-        if rule.count_axis:
-            listed |= set(blueprint.primitives(rule.count_axis))
-    for term in (t for s in selectors for t in s.terms):
+    sides = [side for rule in blueprint.rules for side in (rule.left, rule.right)]
+    for term in (t for s in (*blueprint.absent, *extra, *sides) for t in s.terms):
         # Membership in lo..hi depends on each digit only through its order against the digits of lo and hi.
         lo, hi = term.lo, term.hi
         for p in reversed(blueprint.primitives(term.axis)):
-            size = blueprint.axes[p].size
-            lo, a = divmod(lo, size)
-            hi, b = divmod(hi, size)
+            lo, a = divmod(lo, blueprint.axes[p].size)
+            hi, b = divmod(hi, blueprint.axes[p].size)
             cuts[p] |= {a, a + 1, b, b + 1}
+    listed = _listed(blueprint)
     reps, weights = {}, {}
     for name, points in cuts.items():
         size = blueprint.axes[name].size
         if name in listed and size > MAX_CLASS_ROWS:
-            msg = f"axis {name} has {size:,} indices; a relation or a count list runs over at most {MAX_CLASS_ROWS:,}"
+            msg = (
+                f"axis {name} has {size:,} indices; a ring, a line, pairs and a count list are counted "
+                f"over at most {MAX_CLASS_ROWS:,}"
+            )
             raise LimitError(msg)
         edges = np.arange(size + 1) if name in listed else np.array(sorted(points))
         reps[name], weights[name] = edges[:-1].astype(np.int64), np.diff(edges).astype(np.float64)
     grid = Grid(blueprint, reps, weights)
     for group in blueprint.groups:
         if grid.n_rows(group) > MAX_CLASS_ROWS:
-            msg = f"{group} has {grid.n_rows(group):,} classes of devices; at most {MAX_CLASS_ROWS:,} are counted"
+            n = grid.n_rows(group)
+            msg = f"{group} has {n:,} classes of devices; at most {MAX_CLASS_ROWS:,} are counted"
             raise LimitError(msg)
     return grid
+
+
+def _listed(blueprint: Blueprint) -> set[str]:
+    """Return the primitive axes whose indices are all told apart; in a mesh they are alike."""
+    listed: set[str] = set()
+    for rule in blueprint.rules:
+        if rule.relation and rule.relation.kind != "mesh":
+            listed |= {*relation_axes(blueprint, rule), *twist_axes(blueprint, rule)}
+        if rule.count_axis:
+            listed |= set(blueprint.primitives(rule.count_axis))
+    return listed
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,12 +186,22 @@ class Joined:
     count: Ints
 
 
+def relation_axes(blueprint: Blueprint, rule: Rule) -> tuple[str, ...]:
+    """Return the primitive axes of the relation of `rule`, last one fastest; empty without a relation."""
+    axes = rule.relation.axes if rule.relation else ()
+    return tuple(p for a in axes for p in blueprint.primitives(a))
+
+
+def twist_axes(blueprint: Blueprint, rule: Rule) -> tuple[str, ...]:
+    """Return the primitive axes that the twist of `rule` shifts."""
+    twist = rule.relation.twist if rule.relation else ()
+    return tuple(p for a, _ in twist for p in blueprint.primitives(a))
+
+
 def agreeing(blueprint: Blueprint, rule: Rule) -> tuple[str, ...]:
-    """Return the primitive axes on which both devices of a pair must agree."""
+    """Return the primitive axes on which both devices of a pair must agree, up to a twist."""
     left, right = (blueprint.groups[cast(str, s.group)].primitives for s in (rule.left, rule.right))
-    free = pinned(blueprint, rule.left) & pinned(blueprint, rule.right)
-    if rule.relation:
-        free |= {p for a in rule.relation.axes for p in blueprint.primitives(a)}
+    free = {*relation_axes(blueprint, rule), *(pinned(blueprint, rule.left) & pinned(blueprint, rule.right))}
     return tuple(p for p in left if p in right and p not in free)
 
 
@@ -182,6 +215,11 @@ def join(grid: Grid, rule: Rule, *, limit: int | None = None) -> Joined:
     limit : int, optional
         Refuse to list more pairs than this.
 
+    Returns
+    -------
+    Joined
+        Each pair of rows once; a row with itself where a mesh joins the devices of one class.
+
     Raises
     ------
     LimitError
@@ -190,46 +228,93 @@ def join(grid: Grid, rule: Rule, *, limit: int | None = None) -> Joined:
     groups = cast(str, rule.left.group), cast(str, rule.right.group)
     rows = grid.rows(groups[0], rule.left), grid.rows(groups[1], rule.right)
     relation = rule.relation
-    if relation is not None and relation.kind != "mesh":
-        own = [_relation_index(grid, relation, g, r) for g, r in zip(groups, rows, strict=True)]
-        kept, target = _targets(relation, own[0])
-        shift = dict(relation.twist)
-        wrapped = target == 0 if relation.kind == "ring" else np.zeros(len(target), dtype=np.bool_)
-        key = _keys(grid, rule, groups, (rows[0][kept], rows[1]), shift, wrapped)
-        lkey, rkey = key[0] * relation.size + target, key[1] * relation.size + own[1]
-        li, ri = _equijoin(lkey, rkey, limit, rule.name)
-        left, right = rows[0][kept][li], rows[1][ri]
-    else:
+    if relation is None or relation.kind == "mesh":
         li, ri = _equijoin(*_keys(grid, rule, groups, rows), limit, rule.name)
         left, right = rows[0][li], rows[1][ri]
         if relation is not None:
-            unequal = _relation_index(grid, relation, groups[0], left) != _relation_index(
-                grid, relation, groups[1], right
-            )
-            left, right = left[unequal], right[unequal]
+            apart = ~_is_equal(grid, rule, left, right)
+            apart |= grid.weight(groups[1], right, relation_axes(grid.blueprint, rule)) > 1
+            left, right = left[apart], right[apart]
+    else:
+        own = [_relation_index(grid, relation, g, r) for g, r in zip(groups, rows, strict=True)]
+        kept, target = _targets(relation, own[0])
+        wrapped = target == 0 if relation.kind == "ring" else np.zeros(len(target), dtype=np.bool_)
+        key = _keys(grid, rule, groups, (rows[0][kept], rows[1]), wrapped)
+        lkey, rkey = key[0] * relation.size + target, key[1] * relation.size + own[1]
+        li, ri = _equijoin(lkey, rkey, limit, rule.name)
+        left, right = rows[0][kept][li], rows[1][ri]
     if groups[0] == groups[1]:
-        left, right = _once(left, right, grid.n_rows(groups[0]), is_oneway=rule.is_oneway)
+        left, right = _once(grid, rule, left, right)
     return _counted(grid, rule, groups, left, right)
 
 
+def partners(grid: Grid, rule: Rule, pairs: Joined) -> tuple[Floats, Floats]:
+    """Return how many devices of the other side each device of a pair of rows is joined with.
+
+    Parameters
+    ----------
+    grid : Grid
+    rule : Rule
+    pairs : Joined
+        What `join` returns for both.
+
+    Returns
+    -------
+    n_left, n_right : ndarray of float64, shape (m,)
+        Left devices for one right device, and right devices for one left device. Where a mesh joins the
+        devices of one row with one another, each is half of the others, so that n_left + n_right is right.
+    """
+    groups = cast(str, rule.left.group), cast(str, rule.right.group)
+    mesh = relation_axes(grid.blueprint, rule) if rule.relation and rule.relation.kind == "mesh" else ()
+    apart = {*agreeing(grid.blueprint, rule), *mesh}
+    equal = (
+        _is_equal(grid, rule, pairs.left, pairs.right) if mesh else np.zeros(len(pairs.left), dtype=np.bool_)
+    )
+    found = []
+    for group, rows in zip(groups, (pairs.left, pairs.right), strict=True):
+        free = tuple(p for p in grid.blueprint.groups[group].primitives if p not in apart)
+        found.append(grid.weight(group, rows, free) * (grid.weight(group, rows, mesh) - equal))
+    if groups[0] == groups[1] and not rule.is_oneway:
+        half = np.where(pairs.left == pairs.right, 0.5, 1.0)
+        found = [number * half for number in found]
+    return found[0], found[1]
+
+
+def _is_equal(grid: Grid, rule: Rule, left: Ints, right: Ints) -> Bools:
+    """Return which pairs of rows are alike on the axis of a mesh."""
+    relation = cast(Relation, rule.relation)
+    own = [
+        _relation_index(grid, relation, cast(str, s.group), r)
+        for s, r in ((rule.left, left), (rule.right, right))
+    ]
+    return np.asarray(own[0] == own[1], dtype=np.bool_)
+
+
 def _keys(
-    grid: Grid,
-    rule: Rule,
-    groups: tuple[str, str],
-    rows: tuple[Ints, Ints],
-    shift: Mapping[str, int] | None = None,
-    wrapped: Bools | None = None,
+    grid: Grid, rule: Rule, groups: tuple[str, str], rows: tuple[Ints, Ints], wrapped: Bools | None = None
 ) -> tuple[Ints, Ints]:
-    """Return one number per row that is equal where the agreeing axes are; `shift` twists wrapped left rows."""
+    """Return one number per row that is equal where the agreeing axes are, `wrapped` left rows twisted."""
+    axes = agreeing(grid.blueprint, rule)
+    digits = [{p: grid.digit(g, r, p) for p in axes} for g, r in zip(groups, rows, strict=True)]
+    if rule.relation and wrapped is not None:
+        digits[0] |= _shifted(grid, rule.relation, groups[0], rows[0], wrapped)
     keys = [np.zeros(len(r), dtype=np.int64) for r in rows]
-    for p in agreeing(grid.blueprint, rule):
-        n = len(grid.reps[p])
-        for side in (0, 1):
-            digit = grid.digit(groups[side], rows[side], p)
-            if side == 0 and shift and wrapped is not None and p in shift:
-                digit = np.where(wrapped, (digit + shift[p]) % n, digit)
-            keys[side] = keys[side] * n + digit
+    for p in axes:
+        keys = [key * len(grid.reps[p]) + digit[p] for key, digit in zip(keys, digits, strict=True)]
     return keys[0], keys[1]
+
+
+def _shifted(grid: Grid, relation: Relation, group: str, rows: Ints, wrapped: Bools) -> dict[str, Ints]:
+    """Return the digits of `rows` on the axes of the twist, moved where the cable wraps."""
+    found: dict[str, Ints] = {}
+    for axis, shift in relation.twist:
+        size = grid.blueprint.axes[axis].size
+        index = grid.index(group, rows, axis)
+        # The axes of a twist are listed, so that an index is made of digits.
+        rest = np.where(wrapped, (index + shift % size) % size, index)
+        for p in reversed(grid.blueprint.primitives(axis)):
+            rest, found[p] = np.divmod(rest, grid.blueprint.axes[p].size)
+    return found
 
 
 def _relation_index(grid: Grid, relation: Relation, group: str, rows: Ints) -> Ints:
@@ -262,19 +347,20 @@ def _equijoin(left: Ints, right: Ints, limit: int | None, name: str) -> tuple[In
     n = np.searchsorted(ranked, left, side="right") - first
     total = int(n.sum())
     if limit is not None and total > limit:
-        msg = f"{name} alone has {total:,} cable bundles; the limit of the expanded form is {limit:,}"
+        msg = f"{name} alone joins {total:,} pairs; at most {limit:,} are listed"
         raise LimitError(msg)
     starts = np.cumsum(n) - n
     within = np.arange(total, dtype=np.int64) - np.repeat(starts, n)
     return np.repeat(np.arange(len(left), dtype=np.int64), n), order[np.repeat(first, n) + within]
 
 
-def _once(left: Ints, right: Ints, n_rows: int, *, is_oneway: bool) -> tuple[Ints, Ints]:
+def _once(grid: Grid, rule: Rule, left: Ints, right: Ints) -> tuple[Ints, Ints]:
     """Drop a device joined with itself and keep each pair once (each ordered pair, if one-way)."""
-    other = left != right
-    left, right = left[other], right[other]
-    low, high = (left, right) if is_oneway else (np.minimum(left, right), np.maximum(left, right))
-    _, first = np.unique(low * n_rows + high, return_index=True)
+    if rule.relation is None or rule.relation.kind != "mesh":
+        other = left != right
+        left, right = left[other], right[other]
+    low, high = (left, right) if rule.is_oneway else (np.minimum(left, right), np.maximum(left, right))
+    _, first = np.unique(low * grid.n_rows(cast(str, rule.left.group)) + high, return_index=True)
     first.sort()
     return left[first], right[first]
 

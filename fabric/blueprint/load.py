@@ -6,18 +6,21 @@ Every error of every file is collected and raised at once as a `TopologyError`.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import os
 from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
+from typing import NoReturn
 
 from fabric.blueprint.axes import AxisTable
 from fabric.blueprint.checks import check_numbers
-from fabric.blueprint.elements import Scope, add_failures, build_group, build_rule, check_placement
-from fabric.blueprint.model import Axis, Blueprint, DeviceGroup, FailedCables, Rule, Selector, Term
-from fabric.blueprint.parse import Parsed, parse
+from fabric.blueprint.elements import Scope, build_group, build_rule, placement_problem, read_failures
+from fabric.blueprint.model import Axis, Blueprint, DeviceGroup, FailedCables, Origin, Rule, Selector, Term
+from fabric.blueprint.parse import Loc, Parsed, parse
 from fabric.blueprint.reader import Document, read_file, read_text
-from fabric.errors import Problem, TopologyError, nearest
+from fabric.blueprint.schema import IncludeItem
+from fabric.blueprint.selector import near, shown
+from fabric.errors import LimitError, Problem, TopologyError
 
 _SUFFIXES = (".fabric.yaml", ".fabric.yml", ".fabric.json")
 _MAX_INCLUDES = 64
@@ -25,7 +28,17 @@ _MAX_INCLUDES = 64
 
 @dataclass(slots=True)
 class _Fragment:
-    """A file with its includes, before the primitive axes are final."""
+    """A file with its includes, before the primitive axes are final.
+
+    Parameters
+    ----------
+    is_whole : bool
+        False where a rule, or part of it, was left out.
+    is_countable : bool
+        False where axes or devices are not what was meant; no number then means anything.
+    is_lost : bool
+        True where names are missing that the files may well have.
+    """
 
     axes: AxisTable = field(default_factory=AxisTable)
     groups: dict[str, DeviceGroup] = field(default_factory=dict)
@@ -34,7 +47,10 @@ class _Fragment:
     failed: list[Selector] = field(default_factory=list)
     failed_cables: list[FailedCables] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    broken: set[str] = field(default_factory=set)
     is_whole: bool = True
+    is_countable: bool = True
+    is_lost: bool = False
 
 
 @dataclass(slots=True)
@@ -44,6 +60,15 @@ class _Run:
     problems: list[Problem] = field(default_factory=list)
     digest: list[str] = field(default_factory=list)
     n_files: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """One file: its text, the folder of its relative paths, and its identity after those of its includers."""
+
+    document: Document
+    base: Path
+    stack: tuple[str, ...]
 
 
 def load_blueprint(path: str | Path) -> Blueprint:
@@ -99,159 +124,196 @@ def template_names() -> tuple[str, ...]:
     True
     """
     folder = resources.files("fabric") / "templates"
-    return tuple(sorted(f.name.removesuffix(_SUFFIXES[0]) for f in folder.iterdir() if f.name.endswith(_SUFFIXES[0])))
+    return tuple(
+        sorted(f.name.removesuffix(_SUFFIXES[0]) for f in folder.iterdir() if f.name.endswith(_SUFFIXES[0]))
+    )
 
 
 def _finish(document: Document, base: Path) -> Blueprint:
     run = _Run()
-    fragment, parsed = _resolve(document, base, (), run)
-    blueprint = None
-    if parsed is not None and parsed.file is not None:
-        blueprint = Blueprint(
-            parsed.file.fabric,
-            fragment.axes.final(),
-            fragment.groups,
-            tuple(fragment.rules),
-            tuple(fragment.absent),
-            tuple(fragment.failed),
-            tuple(fragment.failed_cables),
-            parsed.file.islands,
-            tuple(fragment.notes),
-            document.path,
-            hashlib.sha256("".join(run.digest).encode()).hexdigest(),
-        )
-        run.problems += check_numbers(blueprint, is_whole=fragment.is_whole and not run.problems)
-    if run.problems or blueprint is None:
+    fragment, parsed = _resolve(_Place(document, base, (_identity(document.path),)), run)
+    if parsed.file is None:
+        raise TopologyError(run.problems)
+    origin = parsed.origin()
+    blueprint = Blueprint(
+        name=parsed.file.fabric,
+        axes=dict(fragment.axes.axes),
+        groups=fragment.groups,
+        rules=tuple(fragment.rules),
+        absent=tuple(fragment.absent),
+        failed=tuple(fragment.failed),
+        failed_cables=tuple(fragment.failed_cables),
+        islands=parsed.file.islands,
+        notes=tuple(fragment.notes),
+        path=document.path,
+        sha256=hashlib.sha256("".join(run.digest).encode()).hexdigest(),
+        origin=origin,
+    )
+    if fragment.is_countable:
+        try:
+            run.problems += check_numbers(blueprint, is_whole=fragment.is_whole)
+        except LimitError as error:
+            blueprint = replace(blueprint, skipped=(f"each, ports, rates and failed cables: {error}",))
+    if run.problems:
         raise TopologyError(run.problems)
     return blueprint
 
 
-def _resolve(document: Document, base: Path, stack: tuple[str, ...], run: _Run) -> tuple[_Fragment, Parsed | None]:
+def _resolve(place: _Place, run: _Run) -> tuple[_Fragment, Parsed]:
     """Return the fragment of one file; what is wrong goes to ``run.problems``."""
-    run.digest.append(document.sha256)
+    run.digest.append(place.document.sha256)
     run.n_files += 1
-    before = len(run.problems)
-    parsed = parse(document, run.problems)
-    if parsed.file is None:
-        return _Fragment(is_whole=False), None
+    parsed = parse(place.document, run.problems)
     fragment = _Fragment()
+    if parsed.file is None:
+        fragment.is_whole = fragment.is_countable = False
+        fragment.is_lost = True
+        return fragment, parsed
+    _leave_out(fragment, parsed)
+    before = len(run.problems)
     for index, item in enumerate(parsed.file.include):
-        loc = ("include", index) if isinstance(_raw(document, "include"), list) else ("include",)
+        is_list = isinstance(place.document.data.get("include"), list)
+        loc: Loc = ("include", index) if is_list else ("include",)
         if loc not in parsed.broken:
-            _include(parsed, loc, item.fabric, item.over, item.prefix, base, stack, fragment, run)
+            _include(place, item, parsed.origin(*loc), fragment, run)
     for name, spec in parsed.file.axes.items():
         fragment.axes.declare(name, spec, parsed.origin("axes", name), run.problems)
     fragment.axes.settle(run.problems)
-    fragment.is_whole = fragment.is_whole and len(run.problems) == before
-    _add_own(parsed, fragment, run.problems)
+    fragment.is_countable = fragment.is_countable and len(run.problems) == before
+    _add_groups(parsed, fragment, run.problems)
+    _add_rules(parsed, fragment, run.problems)
     fragment.is_whole = fragment.is_whole and len(run.problems) == before
     if parsed.file.about:
         fragment.notes.append(f"{parsed.file.fabric}: {' '.join(parsed.file.about.split())}")
     return fragment, parsed
 
 
-def _raw(document: Document, key: str) -> object:
-    return document.data.get(key) if isinstance(document.data, Mapping) else None
+def _leave_out(fragment: _Fragment, parsed: Parsed) -> None:
+    """Note what of the file could not be read, so that it is not missed again."""
+    sections = {loc[0] for loc in parsed.broken if loc}
+    fragment.is_whole = not sections & {"include", "axes", "devices", "links", "absent"}
+    fragment.is_countable = not sections & {"include", "axes"}
+    fragment.is_lost = "include" in sections or any(
+        loc in parsed.broken for loc in (("axes",), ("devices",), ())
+    )
+    fragment.broken |= {str(loc[1]) for loc in parsed.broken if len(loc) > 1 and loc[0] == "devices"}
+    fragment.axes.broken |= {str(loc[1]) for loc in parsed.broken if len(loc) > 1 and loc[0] == "axes"}
 
 
-def _add_own(parsed: Parsed, fragment: _Fragment, problems: list[Problem]) -> None:
-    """Add the devices, links and failures of the file itself, then settle primitive axes."""
-    file = parsed.file
-    if file is None:
-        return
-    broken_groups = {str(loc[1]) for loc in parsed.broken if len(loc) > 1 and loc[0] == "devices"}
-    scope = Scope(fragment.axes, fragment.groups, broken_groups, problems)
-    for name, item in file.devices.items():
+def _scope(fragment: _Fragment, problems: list[Problem]) -> Scope:
+    return Scope(fragment.axes, fragment.groups, fragment.broken, fragment.is_lost, problems)
+
+
+def _add_groups(parsed: Parsed, fragment: _Fragment, problems: list[Problem]) -> None:
+    """Add the devices of the file itself, then resolve the axes of all devices to primitive ones."""
+    scope = _scope(fragment, problems)
+    for name, item in parsed.file.devices.items() if parsed.file else ():
         origin = parsed.origin("devices", name)
         if name in fragment.groups:
             first = fragment.groups[name].origin
             todo = f"it comes from {first.path}:{first.line}; rename one, or include with as: prefix"
             problems.append(origin.problem(f"duplicate name {name!r}", todo=todo))
+            fragment.is_countable = False
             continue
         group = build_group(name, item, origin, scope)
         if group is None:
-            broken_groups.add(name)
+            fragment.broken.add(name)
         else:
             fragment.groups[name] = group
-    _settle_groups(fragment, broken_groups, problems)
+    _settle_groups(parsed, fragment, problems)
+
+
+def _settle_groups(parsed: Parsed, fragment: _Fragment, problems: list[Problem]) -> None:
+    """Resolve the axes of all devices to primitive ones; a file may have split those of its includes."""
+    told: set[tuple[int, int]] = set()
+    for name, group in list(fragment.groups.items()):
+        primitives = tuple(p for a in group.axes for p in fragment.axes.primitives(a))
+        origin = group.origin
+        if parsed.file and origin.path != parsed.document.path:
+            # What was sound in its own file is at odds with an axis declared here, or with `over`.
+            axis = next((a for a in fragment.axes.below(group.axes) if a in parsed.file.axes), None)
+            origin = parsed.origin("include") if axis is None else parsed.origin("axes", axis)
+        problem = placement_problem(replace(group, origin=origin), primitives, fragment.axes)
+        if problem is None:
+            fragment.groups[name] = replace(group, primitives=primitives)
+            continue
+        if (problem.line, problem.col) not in told:
+            problems.append(problem)
+        told.add((problem.line, problem.col))
+        fragment.is_countable = False
+        fragment.broken.add(name)
+        del fragment.groups[name]
+
+
+def _add_rules(parsed: Parsed, fragment: _Fragment, problems: list[Problem]) -> None:
+    """Add the links and failures of the file itself."""
+    scope = _scope(fragment, problems)
     taken = {r.name: r.origin for r in fragment.rules}
-    for index, link in enumerate(file.links):
+    for index, link in enumerate(parsed.file.links if parsed.file else ()):
         if ("links", index) in parsed.broken:
             continue
         origin = parsed.origin("links", index)
         rule = build_rule(link, origin, scope)
         if rule is None:
             fragment.is_whole = False
-            continue
-        if rule.name in taken:
+        elif rule.name in taken:
             first = taken[rule.name]
             todo = f"the first is at {first.path}:{first.line}; give this rule a name:"
-            problems.append(origin.problem(f"duplicate name {rule.name!r}", todo=todo))
-            continue
-        taken[rule.name] = origin
-        fragment.rules.append(rule)
-    add_failures(parsed, scope, fragment.absent, fragment.failed, fragment.failed_cables)
-
-
-def _settle_groups(fragment: _Fragment, broken: set[str], problems: list[Problem]) -> None:
-    """Resolve every group's axes to primitive ones, which an including file may have split."""
-    for name, group in list(fragment.groups.items()):
-        primitives = tuple(p for a in group.axes for p in fragment.axes.primitives(a))
-        if check_placement(group, primitives, fragment.axes, problems):
-            fragment.groups[name] = replace(group, primitives=primitives)
+            problems.append(origin.problem(f"duplicate name {rule.name!r}", key="name", todo=todo))
         else:
-            broken.add(name)
-            del fragment.groups[name]
+            taken[rule.name] = origin
+            fragment.rules.append(rule)
+    absent, failed, cables = read_failures(parsed, scope)
+    fragment.absent += absent
+    fragment.failed += failed
+    fragment.failed_cables += cables
 
 
-def _include(
-    parsed: Parsed,
-    loc: tuple[str | int, ...],
-    reference: str,
-    over: Mapping[str, int],
-    prefix: str | None,
-    base: Path,
-    stack: tuple[str, ...],
-    into: _Fragment,
-    run: _Run,
-) -> None:
-    origin = parsed.origin(*loc)
-    stack = stack or (_identity(parsed.document.path),)
+def _include(place: _Place, item: IncludeItem, origin: Origin, into: _Fragment, run: _Run) -> None:
+    """Add the fragment that `item` of the file at `place` names."""
     try:
-        document, folder = _open(reference, base)
-        identity = _identity(document.path)
-        if identity in stack:
-            raise _IncludeError(f"include cycle: {reference} includes itself")  # noqa: EM102, TRY301
-        if run.n_files >= _MAX_INCLUDES:
-            raise _IncludeError(f"more than {_MAX_INCLUDES} files included")  # noqa: EM102, TRY301
-    except _IncludeError as error:
-        run.problems.append(origin.problem(str(error), key="fabric"))
-        into.is_whole = False
-        return
+        inner = _open(item.fabric, place, origin, run)
     except TopologyError as error:
         run.problems += error.problems
-        into.is_whole = False
+        into.is_whole = into.is_countable = False
+        into.is_lost = True
         return
-    fragment, _ = _resolve(document, folder, (*stack, identity), run)
-    if prefix:
-        fragment = _renamed(fragment, prefix)
-    for axis in over:
-        if axis in fragment.axes:
-            what = f"over: {reference} already has an axis {axis!r}"
-            run.problems.append(origin.problem(what, key="over", todo="take another axis name, or include with as: prefix"))
-            into.is_whole = False
-            return
-    into.is_whole = into.is_whole and fragment.is_whole
+    fragment, _ = _resolve(inner, run)
+    if item.prefix:
+        fragment = _renamed(fragment, item.prefix)
+    over = {axis: size for axis, size in item.over.items() if axis not in fragment.axes}
+    for axis in item.over:
+        if axis not in over:
+            what = f"over: {item.fabric} already has an axis {axis!r}"
+            todo = "take another axis name, or include with as: prefix"
+            run.problems.append(origin.problem(what, key="over", todo=todo))
+            into.is_countable = False
     for axis, size in over.items():
         into.axes.inherit(Axis(axis, size), origin, run.problems)
-    into.axes.inherit_all(fragment.axes, origin, run.problems)
-    for name, group in fragment.groups.items():
-        if name in into.groups:
-            what = f"device {name!r} comes from two includes"
-            run.problems.append(origin.problem(what, todo="give one of them as: prefix"))
-            into.is_whole = False
-            return
-        into.groups[name] = replace(group, axes=(*over, *group.axes))
+    fragment.groups = {n: replace(g, axes=(*over, *g.axes)) for n, g in fragment.groups.items()}
+    _merge(fragment, item.fabric, origin, into, run.problems)
+
+
+def _merge(fragment: _Fragment, name: str, origin: Origin, into: _Fragment, problems: list[Problem]) -> None:
+    """Add the fragment of the include `name`, renamed and placed, to that of the file that has it."""
+    into.is_whole = into.is_whole and fragment.is_whole
+    into.is_countable = into.is_countable and fragment.is_countable
+    into.is_lost = into.is_lost or fragment.is_lost
+    into.broken |= fragment.broken
+    into.axes.inherit_all(fragment.axes, origin, problems)
+    todo = "give one of them as: prefix"
+    devices = sorted(set(fragment.groups) & set(into.groups))
+    if devices:
+        got = ", ".join(devices[:3]) + (f" and {len(devices) - 3} more" if len(devices) > 3 else "")
+        what = f"{name} brings devices that another include has"
+        problems.append(origin.problem(what, got=got, todo=todo))
+        into.is_lost = True
+        return
+    rules = sorted({r.name for r in fragment.rules} & {r.name for r in into.rules})
+    if rules:
+        what = f"{name} brings a rule {rules[0]!r} that another include has"
+        problems.append(origin.problem(what, todo=todo))
+    into.groups |= fragment.groups
     into.rules += fragment.rules
     into.absent += fragment.absent
     into.failed += fragment.failed
@@ -263,27 +325,34 @@ def _identity(path: str) -> str:
     return path if path.startswith("<") else str(Path(path).resolve())
 
 
-class _IncludeError(Exception):
-    """An include that cannot be followed; becomes a problem at its place."""
-
-
-def _open(reference: str, base: Path) -> tuple[Document, Path]:
-    """Return the document that `reference` names, and the folder of its own includes."""
+def _open(reference: str, place: _Place, origin: Origin, run: _Run) -> _Place:
+    """Return the file that `reference` names in the file at `place`."""
     if "/" not in reference and not reference.endswith(_SUFFIXES):
         if reference not in template_names():
-            hint = nearest(reference, template_names()) or f"templates are {', '.join(template_names())}"
-            msg = f"no template {reference!r}; {hint}; a file of your own is named by its path, such as ./a.fabric.yaml"
-            raise _IncludeError(msg)
-        text = (resources.files("fabric") / "templates" / f"{reference}{_SUFFIXES[0]}").read_text("utf-8")
-        return read_text(text, f"<{reference}>"), base
-    full = base / reference
-    if Path(reference).is_absolute() or not reference.endswith(_SUFFIXES):
-        msg = f"an include is a template or a relative path to a {_SUFFIXES[0]} or {_SUFFIXES[2]} file; got {reference!r}"
-        raise _IncludeError(msg)
-    if not full.exists():
-        msg = f"cannot include {reference!r}: no such file"
-        raise _IncludeError(msg)
-    return read_file(full), full.parent
+            todo = near(reference, template_names(), "templates are")
+            todo += "; a file of your own is named by its path, such as ./a.fabric.yaml"
+            _refuse(f"no template {shown(reference)}", origin, todo=todo)
+        identity, base = f"<{reference}>", place.base
+    else:
+        if Path(reference).is_absolute() or not reference.endswith(_SUFFIXES):
+            expected = "a template or a relative path to a .fabric.yaml or .fabric.json file"
+            _refuse(f"cannot include {shown(reference)}", origin, expected=expected)
+        identity, base = _identity(str(place.base / reference)), (place.base / reference).parent
+    if identity in place.stack:
+        chain = [Path(p).name for p in (*place.stack[place.stack.index(identity) :], identity)]
+        _refuse("include cycle", origin, got=" includes ".join(chain))
+    if run.n_files >= _MAX_INCLUDES:
+        _refuse("too many includes", origin, expected=f"at most {_MAX_INCLUDES} files in all")
+    if identity.startswith("<"):
+        file = resources.files("fabric") / "templates" / f"{reference}{_SUFFIXES[0]}"
+        return _Place(read_text(file.read_bytes(), identity), base, (*place.stack, identity))
+    if not os.path.exists(place.base / reference):
+        _refuse(f"cannot include {shown(reference)}: no such file", origin)
+    return _Place(read_file(place.base / reference), base, (*place.stack, identity))
+
+
+def _refuse(what: str, origin: Origin, *, got: str = "", expected: str = "", todo: str = "") -> NoReturn:
+    raise TopologyError([origin.problem(what, key="fabric", got=got, expected=expected, todo=todo)])
 
 
 def _renamed(fragment: _Fragment, prefix: str) -> _Fragment:
@@ -321,6 +390,7 @@ def _renamed(fragment: _Fragment, prefix: str) -> _Fragment:
     return replace(
         fragment,
         axes=fragment.axes.renamed(new),
+        broken=set(map(new, fragment.broken)),
         groups=groups,
         rules=[rule(r) for r in fragment.rules],
         absent=[selector(s) for s in fragment.absent],

@@ -46,7 +46,9 @@ class Origin:
     where: str
     keys: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
-    def problem(self, what: str, *, key: str = "", got: str = "", expected: str = "", todo: str = "") -> Problem:
+    def problem(
+        self, what: str, *, key: str = "", got: str = "", expected: str = "", todo: str = ""
+    ) -> Problem:
         """Return the finding `what` at this element, or at the value of its `key` where it has that."""
         whole = self.keys.get(key.partition("[")[0], (self.line, self.col))
         line, col = self.keys.get(key, whole)
@@ -69,6 +71,39 @@ class Axis:
     name: str
     size: int
     parts: tuple[str, ...] = ()
+
+
+class WrongError(Exception):
+    """One problem of an element; the element is left out and the others are still read.
+
+    Parameters
+    ----------
+    problem : Problem or None
+        None where what is wrong has been told elsewhere.
+    """
+
+    def __init__(self, problem: Problem | None) -> None:
+        super().__init__()
+        self.problem = problem
+
+
+def primitives(axes: Mapping[str, Axis], name: str) -> tuple[str, ...]:
+    """Return the primitive axes that axis `name` is the product of, last one fastest.
+
+    Examples
+    --------
+    >>> axes = {"rack": Axis("rack", 16, ("block", "r")), "block": Axis("block", 8), "r": Axis("r", 2)}
+    >>> primitives(axes, "rack"), primitives(axes, "r")
+    (('block', 'r'), ('r',))
+    """
+    found: list[str] = []
+    stack = [name]
+    while stack:
+        name = stack.pop()
+        stack += reversed(axes[name].parts)
+        if not axes[name].parts:
+            found.append(name)
+    return tuple(found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,8 +285,7 @@ class Blueprint:
 
     def primitives(self, axis: str) -> tuple[str, ...]:
         """Return the primitive axes that `axis` is the product of, last one fastest."""
-        parts = self.axes[axis].parts
-        return sum((self.primitives(p) for p in parts), ()) if parts else (axis,)
+        return primitives(self.axes, axis)
 
     def n_devices(self, group: str) -> int:
         """Return the places of `group`, absent ones included."""

@@ -11,12 +11,14 @@ from pydantic import BaseModel, ValidationError
 
 from fabric.blueprint.model import Origin
 from fabric.blueprint.reader import Document, dotted
-from fabric.blueprint.schema import DeviceItem, FabricFile, IncludeItem, LinkItem, WiringItem
+from fabric.blueprint.schema import DeviceItem, FabricFile, IncludeItem, LinkItem, WiringItem, is_label
 from fabric.blueprint.selector import NAME, near
 from fabric.errors import Problem, UnitError, nearest
 
 Loc = tuple[str | int, ...]
 _NAME_RE = re.compile(NAME)
+# "rate '4: 5': cannot be read; ...", or "count 0: zero; ...".
+_QUANTITY_RE = re.compile(r"""\w+ (?:'.*'|".*"|[^'":]*)(?:\.\.\.)?: (.*)""", re.DOTALL)
 
 _WORDS = {
     "missing": "missing key",
@@ -58,7 +60,8 @@ class Parsed:
         node: Any = self.document.data
         for step in loc:
             node = node[step]
-        keys = {}
+        # A template named outright stands for {fabric: template}.
+        keys = {"fabric": self._at(*loc)} if isinstance(node, str) else {}
         for key, value in node.items() if isinstance(node, dict) else ():
             keys[key] = self._at(*loc, key)
             if isinstance(value, list) and len(value) <= _MAX_MARKED:
@@ -81,7 +84,8 @@ def _rule_name(document: Document, index: int) -> str | int:
     try:
         item = cast(Mapping[str, Any], document.data)["links"][index]
         groups = [_NAME_RE.match(side.split("/")[-1]) for side in item["between"]]
-        return str(item.get("name") or "-".join(match[0] for match in groups if match))
+        name = item.get("name")
+        return name if name and is_label(name) else "-".join(match[0] for match in groups if match)
     except (KeyError, TypeError, AttributeError):
         return index
 
@@ -121,28 +125,24 @@ def _element(loc: Loc) -> Loc:
 
 def _without(data: dict[str, Any], broken: frozenset[Loc]) -> dict[str, Any]:
     """Return `data` without the broken elements; list positions are kept by an inert stand-in."""
-    kept = dict(data)
-    for loc in broken:
-        if len(loc) == 1 or not isinstance(kept.get(str(loc[0])), dict | list):
-            kept.pop(str(loc[0]) if loc else "", None)
+    kept = {key: value for key, value in data.items() if (key,) not in broken}
     for top in {str(loc[0]) for loc in broken if len(loc) > 1}:
-        if top in kept and isinstance(kept[top], dict) and top != "include":
-            kept[top] = {k: v for k, v in kept[top].items() if (top, k) not in broken}
-        elif top in kept and isinstance(kept[top], list):
-            kept[top] = [_STAND_IN[top] if (top, i) in broken else v for i, v in enumerate(kept[top])]
+        value = kept.get(top)
+        if isinstance(value, dict) and top != "include":
+            kept[top] = {k: v for k, v in value.items() if (top, k) not in broken}
+        elif isinstance(value, list):
+            kept[top] = [_STAND_IN[top] if (top, i) in broken else v for i, v in enumerate(value)]
         else:
             kept.pop(top, None)
-    if ("fabric",) in broken or "fabric" not in kept:
-        kept["fabric"] = "unnamed"
-    return kept
+    return {"fabric": "unnamed"} | kept
 
 
 # List items are addressed by position, so a broken one keeps its place; readers skip what is `broken`.
 _STAND_IN: Mapping[str, Any] = {
-    "links": {"between": ["", ""], "rate": "1Gb/s"},
+    "links": {"between": ["-", "-"], "rate": "1Gb/s"},
     "include": {"fabric": "-"},
-    "absent": "",
-    "failed": "",
+    "absent": "-",
+    "failed": "-",
 }
 
 
@@ -164,11 +164,21 @@ def _problem(document: Document, loc: Loc, detail: Mapping[str, Any]) -> Problem
         what, expected = "unknown value", words
         todo = nearest(str(value)[:_MAX_SHOWN], words.replace(" or ", ", ").split(", "))
     elif kind == "value_error":
-        what = str(detail["ctx"]["error"])
-        # Quantities name what they could not read; a rule as a whole has nothing to show.
-        got = "" if isinstance(value, dict) or isinstance(detail["ctx"]["error"], UnitError) else got
+        error = detail["ctx"]["error"]
+        what = str(error)
+        if isinstance(error, UnitError):
+            what, todo = _complaint(what)
+        elif isinstance(value, dict) and loc[-1:] != ("count",):
+            got = ""  # an element as a whole has nothing to show
     mark = document.locate(loc, key=is_key)
     return Problem(document.path, mark.line, mark.col, where(document, loc), what, got, expected, todo)
+
+
+def _complaint(message: str) -> tuple[str, str]:
+    """Return what a unit error complains of, and the remedy, without the quantity that it shows."""
+    match = _QUANTITY_RE.fullmatch(message)
+    what, _, todo = (match[1] if match else message).partition("; ")
+    return what, todo
 
 
 def shown_value(value: object) -> str:
@@ -180,7 +190,11 @@ def shown_value(value: object) -> str:
     ('[rack, 3]', 'nothing', 'true')
     """
     if isinstance(value, dict):
-        return "a mapping"
+        return (
+            f"{{{', '.join(f'{k}: {shown_value(v)}' for k, v in value.items())}}}"
+            if len(value) < 4
+            else "a mapping"
+        )
     if value is None:
         return "nothing"
     if isinstance(value, list):

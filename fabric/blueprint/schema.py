@@ -9,9 +9,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from itertools import combinations
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic.config import JsonDict
 
 from fabric import units
 from fabric.blueprint.selector import NAME
@@ -28,17 +30,32 @@ _MAX_WORD = 400
 def _name(value: object) -> str:
     if isinstance(value, str) and len(value) <= _MAX_NAME and _NAME.fullmatch(value):
         return value
-    msg = f"a name starts and ends with a letter and holds letters, digits and ._- only, at most {_MAX_NAME}"
+    msg = "a name starts and ends with a letter and holds letters, digits and ._- only"
     if isinstance(value, str) and value[-1:].isdigit():
         msg = "a name must not end in a digit, which would read as an index"
+    if isinstance(value, str) and len(value) > _MAX_NAME:
+        msg = f"a name has at most {_MAX_NAME} characters"
     raise ValueError(msg)
 
 
 def _label(value: object) -> str:
-    if not isinstance(value, str) or len(value) > _MAX_NAME or not _LABEL.fullmatch(value):
-        msg = f"a name holds letters, digits and ._- only, at most {_MAX_NAME}, the first and last no mark"
-        raise ValueError(msg)
-    return value
+    if isinstance(value, str) and is_label(value):
+        return value
+    msg = "a name starts and ends with a letter or a digit and holds letters, digits and ._- only"
+    if isinstance(value, str) and len(value) > _MAX_NAME:
+        msg = f"a name has at most {_MAX_NAME} characters"
+    raise ValueError(msg)
+
+
+def is_label(value: str) -> bool:
+    """Return whether `value` may name a fabric or a rule.
+
+    Examples
+    --------
+    >>> is_label("b300-8su"), is_label("<b>")
+    (True, False)
+    """
+    return len(value) <= _MAX_NAME and _LABEL.fullmatch(value) is not None
 
 
 def _word(value: object) -> str:
@@ -70,7 +87,7 @@ def _reference(value: object) -> str:
 
 
 def _count(value: object) -> int:
-    if isinstance(value, str | int | float):
+    if isinstance(value, str | int | float) and not isinstance(value, bool):
         return units.parse_count(value)
     msg = "expected a whole number of at least 1"
     raise ValueError(msg)
@@ -123,7 +140,11 @@ def _cables(value: object) -> int | dict[str, tuple[int, ...]]:
         if not isinstance(numbers, list) or not numbers:
             msg = f"expected a list with one number per index of {axis}"
             raise ValueError(msg)
-        return {axis: tuple(_number(n) for n in numbers)}
+        try:
+            return {axis: tuple(_number(n) for n in numbers)}
+        except ValueError:
+            msg = f"a count list holds whole numbers of at least 0, one per index of {axis}"
+            raise ValueError(msg) from None
     return _count(value)
 
 
@@ -159,9 +180,18 @@ def _pairs(value: object) -> list[tuple[list[int], list[int]]]:
         try:
             found.append((_index(pair[0]), _index(pair[1])))
         except ValueError:
-            msg = f"pairs[{number}]: an index is a whole number of at least 0, or a list with one for each axis"
+            msg = (
+                f"pairs[{number}]: an index is a whole number of at least 0, or a list with one for each axis"
+            )
             raise ValueError(msg) from None
     return found
+
+
+def _given(value: object) -> object:
+    if value is None:
+        msg = "no value; give one, or leave the key out"
+        raise ValueError(msg)
+    return value
 
 
 def _shift(value: object) -> int:
@@ -216,7 +246,13 @@ _FAILED_LIST_SCHEMA = {
     "additionalItems": False,
     "minItems": 2,
 }
-_RATE_SCHEMA = {"type": "string", "description": "per direction: 400Gb/s, 50GB/s, 8Tb/s/3"}
+_RATE_SCHEMA = {
+    "type": "string",
+    "pattern": "^[^-].*[A-Za-z]",
+    "description": "per direction: 400Gb/s, 50GB/s, 8Tb/s/3, NDR",
+}
+_LENGTH_SCHEMA = {"type": "string", "pattern": "^[^-].*m$", "description": "30m"}
+_ALONG_SCHEMA = {"anyOf": [_WORD_SCHEMA, _list_schema(_WORD_SCHEMA)]}
 _ONE_INCLUDE: list[dict[str, Any]] = [_WORD_SCHEMA, {"$ref": "#/definitions/IncludeItem"}]
 _INCLUDE_SCHEMA = {"anyOf": [*_ONE_INCLUDE, _list_schema({"anyOf": _ONE_INCLUDE}, 0)]}
 
@@ -225,13 +261,9 @@ Label = Annotated[str, BeforeValidator(_label), WithJsonSchema(_LABEL_SCHEMA)]
 Word = Annotated[str, BeforeValidator(_word), WithJsonSchema(_WORD_SCHEMA)]
 Words = Annotated[list[str], BeforeValidator(_words), WithJsonSchema(_list_schema(_WORD_SCHEMA, 0))]
 Reference = Annotated[str, BeforeValidator(_reference), WithJsonSchema(_WORD_SCHEMA)]
-Text = Annotated[str, BeforeValidator(_text), WithJsonSchema({"type": "string"})]
 Count = Annotated[int, BeforeValidator(_count), WithJsonSchema(_COUNT_SCHEMA)]
 Shift = Annotated[int, BeforeValidator(_shift), WithJsonSchema({"type": "integer"})]
 AxisSize = Annotated[int | list[str], BeforeValidator(_axis), WithJsonSchema(_AXIS_SCHEMA)]
-Rate = Annotated[float, BeforeValidator(_rate), WithJsonSchema(_RATE_SCHEMA)]
-Length = Annotated[float, BeforeValidator(_length), WithJsonSchema({"type": "string", "description": "30m"})]
-Each = Annotated[tuple[int, int], BeforeValidator(_each), WithJsonSchema(_EACH_SCHEMA)]
 Cables = Annotated[
     int | dict[str, tuple[int, ...]],
     BeforeValidator(_cables),
@@ -240,21 +272,34 @@ Cables = Annotated[
 Between = Annotated[
     tuple[str, str], BeforeValidator(_between), WithJsonSchema(_list_schema(_WORD_SCHEMA, 2, 2))
 ]
-Along = Annotated[
-    list[str],
-    BeforeValidator(_along),
-    WithJsonSchema({"anyOf": [_WORD_SCHEMA, _list_schema(_WORD_SCHEMA)]}),
-]
-Pairs = Annotated[
-    list[tuple[list[int], list[int]]],
-    BeforeValidator(_pairs),
-    WithJsonSchema(_list_schema(_list_schema(_INDICES_SCHEMA, 2, 2))),
-]
+Along = Annotated[list[str], BeforeValidator(_along), WithJsonSchema(_ALONG_SCHEMA)]
 Failed = Annotated[
     str | tuple[str, str, int | None],
     BeforeValidator(_failed),
     WithJsonSchema({"anyOf": [_WORD_SCHEMA, _FAILED_LIST_SCHEMA]}),
 ]
+# None stands for a key that is left out; a key without a value is an error.
+OptionalName = Annotated[str | None, BeforeValidator(_name), WithJsonSchema(_NAME_SCHEMA)]
+OptionalLabel = Annotated[str | None, BeforeValidator(_label), WithJsonSchema(_LABEL_SCHEMA)]
+OptionalWord = Annotated[str | None, BeforeValidator(_word), WithJsonSchema(_WORD_SCHEMA)]
+OptionalText = Annotated[str | None, BeforeValidator(_text), WithJsonSchema({"type": "string"})]
+OptionalRate = Annotated[float | None, BeforeValidator(_rate), WithJsonSchema(_RATE_SCHEMA)]
+OptionalLength = Annotated[float | None, BeforeValidator(_length), WithJsonSchema(_LENGTH_SCHEMA)]
+OptionalEach = Annotated[tuple[int, int] | None, BeforeValidator(_each), WithJsonSchema(_EACH_SCHEMA)]
+OptionalPairs = Annotated[
+    list[tuple[list[int], list[int]]] | None,
+    BeforeValidator(_pairs),
+    WithJsonSchema(_list_schema(_list_schema(_INDICES_SCHEMA, 2, 2))),
+]
+_Given = BeforeValidator(_given)
+_RELATIONS = ("mesh", "ring", "line", "wiring")
+# What the validators of two models say, for editors.
+_DEVICE_EXTRA: JsonDict = {"oneOf": [{"required": ["part"]}, {"required": ["kind"]}]}
+_LINK_EXTRA: JsonDict = {
+    "anyOf": [{"required": ["rate"]}, {"required": ["link"]}],
+    "allOf": [{"not": {"required": list(pair)}} for pair in combinations(_RELATIONS, 2)],
+    "dependencies": {"twist": ["ring"]},
+}
 
 
 class _Strict(BaseModel):
@@ -266,19 +311,25 @@ class IncludeItem(_Strict):
 
     fabric: Reference = Field(description="a template of the library, or a path relative to this file")
     over: dict[Name, Count] = Field(default_factory=dict, description="new axes, outermost first")
-    prefix: Name | None = Field(None, alias="as", description="renames its devices and axes to prefix.name")
+    prefix: OptionalName = Field(None, alias="as", description="renames its devices and axes to prefix.name")
 
 
 class DeviceItem(_Strict):
     """A part placed on axes."""
 
-    part: Word | None = Field(None, description="row of the catalogue: fabtopo parts")
-    kind: Literal["gpu", "switch", "nic", "host"] | None = Field(
+    model_config = ConfigDict(json_schema_extra=_DEVICE_EXTRA)
+
+    part: OptionalWord = Field(None, description="row of the catalogue: fabtopo parts")
+    kind: Annotated[Literal["gpu", "switch", "nic", "host"] | None, _Given] = Field(
         None, description="a generic device without port budget, instead of a part"
     )
     axes: Words = Field(description="outermost first; [] is one device")
-    transit: Literal["turn", "pass", "end", "relay", "all"] | None = Field(None, description="who may forward")
-    endpoint: bool | None = Field(None, description="traffic starts and ends here; default: GPUs")
+    transit: Annotated[Literal["turn", "pass", "end", "relay", "all"] | None, _Given] = Field(
+        None, description="who may forward"
+    )
+    endpoint: Annotated[bool | None, _Given] = Field(
+        None, description="traffic starts and ends here; default: GPUs"
+    )
 
     @model_validator(mode="after")
     def _one_of(self) -> DeviceItem:
@@ -296,33 +347,39 @@ class WiringItem(_Strict):
 
     pattern: Word = Field(description="pairs")
     along: Along = Field(description="the axis, or axes, that the indices run over")
-    pairs: Pairs | None = Field(None, description="[[left index, right index], ...]")
+    pairs: OptionalPairs = Field(None, description="[[left index, right index], ...]")
 
 
 class LinkItem(_Strict):
     """A link rule between two device groups."""
 
+    model_config = ConfigDict(json_schema_extra=_LINK_EXTRA)
+
     between: Between = Field(description="[lower, upper], the side nearer the endpoints first")
-    name: Label | None = Field(None, description="default: left-right")
+    name: OptionalLabel = Field(None, description="default: left-right")
     peer: bool = Field(False, description="like with like: neither side is above the other")
-    net: Literal["scale-up", "host", "scale-out"] | None = Field(None, description="default: the protocol's")
-    mesh: Word | None = Field(None, description="axis: every two different indices")
-    ring: Word | None = Field(None, description="axis: each index with the next, the last with the first")
-    twist: dict[str, Shift] | None = Field(None, description="axis: what the wrap cable of the ring adds to it")
-    line: Word | None = Field(None, description="axis: each index with the next")
-    wiring: WiringItem | None = None
-    rate: Rate | None = None
-    link: Word | None = Field(None, description="protocol of the catalogue, such as nvlink5")
+    net: Annotated[Literal["scale-up", "host", "scale-out"] | None, _Given] = Field(
+        None, description="default: the protocol's, else scale-out"
+    )
+    mesh: OptionalWord = Field(None, description="axis: every two different indices")
+    ring: OptionalWord = Field(None, description="axis: each index with the next, the last with the first")
+    twist: Annotated[dict[str, Shift] | None, _Given] = Field(
+        None, description="axis: what the wrap cable of the ring adds to it"
+    )
+    line: OptionalWord = Field(None, description="axis: each index with the next")
+    wiring: Annotated[WiringItem | None, _Given] = None
+    rate: OptionalRate = None
+    link: OptionalWord = Field(None, description="protocol of the catalogue, such as nvlink5")
     count: Cables = Field(1, description="parallel cables of a pair, or {axis: [one number per index]}")
-    each: Each | None = Field(None, description="cables expected per left and per right device; checked")
+    each: OptionalEach = Field(None, description="cables expected per left and per right device; checked")
     oneway: bool = Field(False, description="traffic from left to right only")
-    medium: Word | None = Field(None, description="row of the catalogue")
-    length: Length | None = None
-    about: Text | None = None
+    medium: OptionalWord = Field(None, description="row of the catalogue")
+    length: OptionalLength = None
+    about: OptionalText = None
 
     @model_validator(mode="after")
     def _consistent(self) -> LinkItem:
-        relations = [k for k in ("mesh", "ring", "line", "wiring") if getattr(self, k) is not None]
+        relations = [k for k in _RELATIONS if getattr(self, k) is not None]
         if len(relations) > 1:
             msg = f"more than one relation; got {' and '.join(relations)}; write a rule for each"
             raise ValueError(msg)
@@ -330,7 +387,9 @@ class LinkItem(_Strict):
             msg = "twist without a ring; write ring: axis, or leave twist out"
             raise ValueError(msg)
         if self.rate is None and self.link is None:
-            msg = "rate missing; give rate with its unit, such as 400Gb/s, or link, a protocol of the catalogue"
+            msg = (
+                "rate missing; give rate with its unit, such as 400Gb/s, or link, a protocol of the catalogue"
+            )
             raise ValueError(msg)
         return self
 
@@ -340,11 +399,13 @@ class FabricFile(_Strict):
 
     fabric: Label = Field(description="name of the fabric")
     format: Literal[1] = 1
-    about: Text | None = None
+    about: OptionalText = None
     include: Annotated[list[IncludeItem], BeforeValidator(_include)] = Field(
         default_factory=list, description="templates and files that this one is built on"
     )
-    axes: dict[Name, AxisSize] = Field(default_factory=dict, description="sizes, or [parts] of a composed axis")
+    axes: dict[Name, AxisSize] = Field(
+        default_factory=dict, description="sizes, or [parts] of a composed axis"
+    )
     devices: dict[Name, DeviceItem] = Field(default_factory=dict)
     links: list[LinkItem] = Field(default_factory=list)
     absent: list[Word] = Field(default_factory=list, description="selectors of devices never populated")
@@ -370,12 +431,31 @@ def json_schema() -> dict[str, Any]:
     # A name stands for an item, and an item for a list of one; pydantic knows only what both become.
     del body["properties"]["include"]["items"], body["properties"]["include"]["type"]
     body["properties"]["include"] |= _INCLUDE_SCHEMA
+    _tidy(body)
+    _tidy(definitions)
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "$id": SCHEMA_ID,
         **body,
         "definitions": dict(sorted(definitions.items())),
     }
+
+
+def _tidy(node: object) -> None:
+    """Drop what says nothing, and the null that stands for a key left out; close mappings of names."""
+    for child in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        _tidy(child)
+    if not isinstance(node, dict):
+        return
+    if isinstance(node.get("title"), str):
+        del node["title"]
+    if "default" in node and node["default"] is None:
+        del node["default"]
+    if {"type": "null"} in node.get("anyOf", ()):
+        (only,) = (option for option in node.pop("anyOf") if option != {"type": "null"})
+        node.update(only)
+    if "patternProperties" in node:
+        node["additionalProperties"] = False
 
 
 def schema_text() -> str:

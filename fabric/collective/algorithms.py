@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from typing import Literal
 
 from fabric.collective.schedule import Move, Pattern, Phase, Pipe, Schedule
 from fabric.errors import QuestionError
@@ -49,7 +49,10 @@ class Shape:
         """
         if len(set(self.sizes)) > 1:
             low, high = min(self.sizes), max(self.sizes)
-            msg = f"the hierarchical form needs domains of equal size; this job has {low} to {high} ranks a domain"
+            msg = (
+                "the hierarchical form needs domains of equal size; "
+                f"this job has {low} to {high} ranks a domain; use the ring, or leave ranks out with among"
+            )
             raise QuestionError(msg)
         return self.sizes[0]
 
@@ -96,8 +99,8 @@ def pairwise(shape: Shape, size_bytes: float) -> Schedule:
 
     References
     ----------
-    Thakur, Rabenseifner, Gropp, "Optimization of Collective Communication Operations in MPICH", IJHPCA 19(1), 2005,
-    section 4.4.
+    Thakur, Rabenseifner, Gropp, "Optimization of Collective Communication Operations in MPICH", IJHPCA 19(1),
+    2005, section 4.4.
     """
 
     def moves(n: int, step: int) -> Iterator[Move]:
@@ -109,13 +112,12 @@ def pairwise(shape: Shape, size_bytes: float) -> Schedule:
     return Phase("pairwise", Pattern("pairwise", "job"), (n - 1) / n * size_bytes, n - 1, "copy", moves)
 
 
-@lru_cache(maxsize=4096)
 def ring_order(sizes: tuple[int, ...], turn: int) -> tuple[int, ...]:
     """Return the ranks of one ring in order.
 
     Ring `turn` enters a domain at the member with that number and leaves it at the member before, passing all
-    others; the next domain is entered at the member where the last was left and passed the other way round, so
-    that traffic between domains stays on its rail.
+    others; the next domain is entered at the member where the last was left and passed the other way round,
+    so that traffic between domains stays on its rail.
 
     ::
 
@@ -127,7 +129,8 @@ def ring_order(sizes: tuple[int, ...], turn: int) -> tuple[int, ...]:
 
     References
     ----------
-    Alternating rings over rails: NCCL, ``NCCL_CROSS_NIC=2`` (NVIDIA NCCL documentation, environment variables).
+    Alternating rings over rails: NCCL, ``NCCL_CROSS_NIC=2`` (NVIDIA NCCL documentation, environment
+    variables).
     """
     order: list[int] = []
     first = 0
@@ -141,8 +144,8 @@ def ring_order(sizes: tuple[int, ...], turn: int) -> tuple[int, ...]:
 
 
 def n_rings(shape: Shape) -> int:
-    """Return the rings of the rotated ring: one per member of the largest domain."""
-    return max(shape.sizes)
+    """Return the number of rings: one per member of the largest domain; a single domain has one cycle."""
+    return max(shape.sizes) if shape.n_domains > 1 else 1
 
 
 def ring(collective: str, shape: Shape, size_bytes: float) -> Schedule:
@@ -169,18 +172,24 @@ def ring(collective: str, shape: Shape, size_bytes: float) -> Schedule:
 
     scatter = Phase("reduce-scatter", pattern, once, n - 1, "reduce", around(-1))
     gather = Phase("all-gather", pattern, once, n - 1, "copy", around(0))
-    return {"all-reduce": Pipe((scatter, gather)), "all-gather": gather, "reduce-scatter": scatter}[collective]
+    forms: dict[str, Schedule] = {
+        "all-reduce": Pipe((scatter, gather)),
+        "all-gather": gather,
+        "reduce-scatter": scatter,
+    }
+    return forms[collective]
 
 
 def hierarchical(collective: str, shape: Shape, size_bytes: float) -> Schedule:
-    """Return the hierarchical form: inside the scale-up domain by pairs, across domains by a ring on every rail.
+    """Return the hierarchical form: by pairs inside the scale-up domain, by a ring on every rail across.
 
     ::
 
-        all-reduce = reduce-scatter in domain | reduce-scatter on rail | all-gather on rail | all-gather in domain
+        all-reduce = reduce-scatter in domain | reduce-scatter on rail
+                                              | all-gather on rail | all-gather in domain
 
-    The parts are piped, so the loads add and the slowest link sets the time: an H100 cluster is measured near the
-    NIC limit, which a sum of phases would halve.
+    The parts are piped, so the loads add and the slowest link sets the time: an H100 cluster is measured near
+    the NIC limit, which a sum of phases would halve.
 
     References
     ----------
@@ -200,7 +209,7 @@ def hierarchical(collective: str, shape: Shape, size_bytes: float) -> Schedule:
     return useful[0] if len(useful) == 1 else Pipe(useful)
 
 
-def _in_domain(g: int, k: int, action: str, block: float) -> Phase:
+def _in_domain(g: int, k: int, action: Literal["reduce", "copy"], block: float) -> Phase:
     """Return one half of an all-reduce inside a domain; chunk c belongs to member c mod g."""
 
     def moves(n: int, step: int) -> Iterator[Move]:
@@ -211,11 +220,10 @@ def _in_domain(g: int, k: int, action: str, block: float) -> Phase:
                 yield rank, domain * g + other, place * g + (other if action == "reduce" else member)
 
     name = "reduce-scatter in domain" if action == "reduce" else "all-gather in domain"
-    kind: Pattern = Pattern("pairwise", "domain")
-    return Phase(name, kind, (g - 1) * k * block, g - 1, "reduce" if action == "reduce" else "copy", moves)
+    return Phase(name, Pattern("pairwise", "domain"), (g - 1) * k * block, g - 1, action, moves)
 
 
-def _on_rail(g: int, k: int, action: str, block: float) -> Phase:
+def _on_rail(g: int, k: int, action: Literal["reduce", "copy"], block: float) -> Phase:
     """Return one half of a ring all-reduce on every rail; chunk c ends at, or starts from, rank c."""
     shift = -1 if action == "reduce" else 0
 
@@ -226,5 +234,4 @@ def _on_rail(g: int, k: int, action: str, block: float) -> Phase:
             yield rank, (domain + 1) % k * g + member, chunk * g + member
 
     name = "reduce-scatter on rail" if action == "reduce" else "all-gather on rail"
-    kind: Pattern = Pattern("ring", "rail")
-    return Phase(name, kind, (k - 1) * block, k - 1, "reduce" if action == "reduce" else "copy", moves)
+    return Phase(name, Pattern("ring", "rail"), (k - 1) * block, k - 1, action, moves)

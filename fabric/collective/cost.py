@@ -13,8 +13,19 @@ from fabric.collective.job import Job, job
 from fabric.collective.schedule import Phase, Schedule, Seq, phases
 from fabric.errors import QuestionError
 from fabric.graph import EXPAND_LIMIT, Fabric
-from fabric.units import format_bytes, format_rate, format_time, gbytes_per_second, gbytes_to_gbps, parse_bytes, seconds_to_send
+from fabric.routing import Progress
+from fabric.units import (
+    format_bytes,
+    format_rate,
+    format_time,
+    gbytes_per_second,
+    gbytes_to_gbps,
+    parse_bytes,
+    seconds_to_send,
+)
 
+# Values equal to so many digits are equal: rounding does not choose between them, the order of the file does.
+_DIGITS = 9
 CALIBRATION = "wire rates, zero latency: a lower bound on time, not a prediction"
 
 
@@ -107,9 +118,10 @@ class Cost:
 
     def __str__(self) -> str:
         """Return the answer in a few lines."""
+        plural = "s" if self.n_domains > 1 else ""
         lines = [
-            f"{self.collective} of {format_bytes(self.size_bytes)} among {self.n_ranks:,} ranks in {self.n_domains:,} "
-            f"scale-up domain{'s' if self.n_domains > 1 else ''}, {self.routing} routing"
+            f"{self.collective} of {format_bytes(self.size_bytes)} among {self.n_ranks:,} ranks "
+            f"in {self.n_domains:,} scale-up domain{plural}, {self.routing} routing"
         ]
         for one in self.algorithms:
             mark = "*" if one is self.chosen else " "
@@ -117,7 +129,10 @@ class Cost:
                 f"{mark} {one.algorithm}: {format_time(one.time_s)}, algbw {format_rate(one.algbw_gbps)}, "
                 f"busbw {format_rate(one.busbw_gbps)}"
             )
-            slack = ", ".join(f"{name} {100 * idle:.3g} %" for name, idle in one.slack) or "no other class carries traffic"
+            slack = (
+                ", ".join(f"{name} {100 * idle:.3g} %" for name, idle in one.slack)
+                or "no other class carries traffic"
+            )
             lines.append(f"    binding: {one.binding}; slack: {slack}")
         lines.append(f"  {self.calibration}")
         return "\n".join(lines)
@@ -144,6 +159,7 @@ def cost(
     among: str | None = None,
     routing: str = "ecmp",
     limit: int = EXPAND_LIMIT,
+    progress: Progress | None = None,
 ) -> Cost:
     """Return what a collective costs on a fabric.
 
@@ -161,6 +177,9 @@ def cost(
         Equal split per hop over the shortest permitted paths.
     limit : int
         Of the expanded form.
+    progress : callable, optional
+        Called with the destinations that are routed so far and their number, over all traffic patterns; not
+        at all where an earlier question has routed them.
 
     Returns
     -------
@@ -175,10 +194,10 @@ def cost(
     Examples
     --------
     >>> from fabric.graph import loads
-    >>> text = "{fabric: a, axes: {i: 4}, devices: {gpu: {kind: gpu, axes: [i]}, leaf: {kind: switch, axes: []}},"
-    >>> text += " links: [{between: [gpu, leaf], rate: 400Gb/s}]}"
+    >>> text = "{fabric: a, axes: {i: 4}, devices: {gpu: {kind: gpu, axes: [i]}, leaf: {kind: switch, "
+    >>> text += "axes: []}}, links: [{between: [gpu, leaf], rate: 400Gb/s}]}"
     >>> answer = cost(loads(text), "all-reduce", "1GB")
-    >>> answer.time_s, answer.busbw_gbps, answer.binding
+    >>> round(answer.time_s, 9), round(answer.busbw_gbps, 6), answer.binding
     (0.03, 400.0, 'gpu-leaf')
     """
     if routing != "ecmp":
@@ -188,20 +207,17 @@ def cost(
     work = _job(fabric, among, limit)
     found = schedules(collective, work.shape, size_bytes)
     if algorithm not in ("auto", *found):
-        if algorithm == "hierarchical":
+        if algorithm == "hierarchical" and "ring" in found:
             work.shape.equal()
         msg = f"no algorithm {algorithm!r} for {collective}; known are auto, {', '.join(found)}"
         raise QuestionError(msg)
-    costs = [
-        _cost(work, collective, size_bytes, name, schedule)
-        for name, schedule in found.items()
-        if algorithm in ("auto", name)
-    ]
-    # Equal to nine digits is equal: rounding does not choose, the order of the algorithms does.
-    costs.sort(key=lambda c: float(f"{c.time_s:.9g}"))
-    return Cost(
-        collective, size_bytes, work.shape.n, work.shape.n_domains, costs[0], tuple(costs), routing
-    )
+    if algorithm != "auto":
+        found = {algorithm: found[algorithm]}
+    if progress:
+        work.prepare((p.pattern for schedule in found.values() for p in phases(schedule)), progress)
+    costs = [_cost(work, collective, size_bytes, name, schedule) for name, schedule in found.items()]
+    costs.sort(key=lambda c: float(f"{c.time_s:.{_DIGITS}g}"))
+    return Cost(collective, size_bytes, work.shape.n, work.shape.n_domains, costs[0], tuple(costs), routing)
 
 
 @lru_cache(maxsize=8)
@@ -210,21 +226,24 @@ def _job(fabric: Fabric, among: str | None, limit: int) -> Job:
 
 
 def _cost(work: Job, collective: str, size_bytes: int, name: str, schedule: Schedule) -> AlgorithmCost:
-    time_s, busy = evaluate(work, schedule)
+    time_s, busy, held = _timed(work, schedule)
     algbw = gbytes_to_gbps(gbytes_per_second(size_bytes, time_s))
-    rule = work.expanded.rule
-    peak = np.zeros(len(work.expanded.rules))
-    np.maximum.at(peak, rule, np.maximum(busy[0::2], busy[1::2]))
-    binding = int(np.argmax(peak))
-    others = sorted((float(1 - peak[r] / time_s), r) for r in np.flatnonzero(peak > 0).tolist() if r != binding)
+    peak = _peaks(work, busy)
+    binding = _first_largest(held)
+    others = [
+        (round(max(1 - peak[r] / time_s, 0.0), _DIGITS), r)
+        for r in np.flatnonzero(peak).tolist()
+        if r != binding
+    ]
+    rules = work.expanded.rules
     return AlgorithmCost(
         name,
         time_s,
         algbw,
         algbw * busbw_factor(collective, work.shape.n),
         sum(p.steps for p in phases(schedule)),
-        work.expanded.rules[binding].name,
-        tuple((work.expanded.rules[r].name, max(idle, 0.0)) for idle, r in others),
+        rules[binding].name,
+        tuple((rules[r].name, float(idle)) for idle, r in sorted(others)),
     )
 
 
@@ -239,17 +258,47 @@ def evaluate(work: Job, schedule: Schedule) -> tuple[float, Floats]:
 
     Notes
     -----
-    ``Seq`` adds the times of its parts; ``Pipe`` and ``Par`` add their loads on every link and take the slowest
-    link. Latency is zero.
+    ``Seq`` adds the times of its parts; ``Pipe`` and ``Par`` add their loads on every link and take the
+    slowest link, or the slowest part where a ``Seq`` inside takes longer than any link. Latency is zero.
     """
-    if isinstance(schedule, Seq):
-        results = [evaluate(work, part) for part in schedule.parts]
-        return sum(time for time, _ in results), np.sum([busy for _, busy in results], axis=0)
+    time_s, busy, _ = _timed(work, schedule)
+    return time_s, busy
+
+
+def _timed(work: Job, schedule: Schedule) -> tuple[float, Floats, Floats]:
+    """Return the time, how long each link is busy, and for how long of that time each rule sets the pace."""
     if isinstance(schedule, Phase):
         busy = schedule.bytes_per_endpoint * work.loads(schedule.pattern) * _seconds_per_byte(work)
-    else:
-        busy = np.sum([evaluate(work, part)[1] for part in schedule.parts], axis=0)
-    return float(busy.max()), busy
+        return _paced(work, busy)
+    parts = [_timed(work, part) for part in schedule.parts]
+    busy = np.sum([part[1] for part in parts], axis=0)
+    if isinstance(schedule, Seq):
+        return sum(part[0] for part in parts), busy, np.sum([part[2] for part in parts], axis=0)
+    slowest = max(parts, key=lambda part: part[0])
+    together = _paced(work, busy)
+    if slowest[0] > together[0]:
+        return slowest[0], busy, slowest[2]
+    return together
+
+
+def _paced(work: Job, busy: Floats) -> tuple[float, Floats, Floats]:
+    """Return what `_timed` does for links that are all busy at once."""
+    time_s = float(busy.max())
+    held = np.zeros(len(work.expanded.rules))
+    held[_first_largest(_peaks(work, busy))] = time_s
+    return time_s, busy, held
+
+
+def _peaks(work: Job, busy: Floats) -> Floats:
+    """Return how long the busiest link of each rule is busy, shape (number of rules,)."""
+    peak = np.zeros(len(work.expanded.rules))
+    np.maximum.at(peak, work.expanded.rule, np.maximum(busy[0::2], busy[1::2]))
+    return peak
+
+
+def _first_largest(values: Floats) -> int:
+    """Return the place of the largest value; of those equal to nine digits, the first."""
+    return int(np.argmax(values >= values.max() * (1 - 10.0**-_DIGITS)))
 
 
 def _seconds_per_byte(work: Job) -> Floats:

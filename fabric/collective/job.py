@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from fabric.collective.algorithms import Shape, n_rings, ring_order
 from fabric.collective.schedule import Pattern
 from fabric.errors import QuestionError
 from fabric.graph import EXPAND_LIMIT, Expanded, Fabric, components, expand, select
-from fabric.routing import Demands, Router, link_loads, router
+from fabric.routing import Demands, Progress, Router, link_loads, router
 
 # Pairs of a pairwise phase that are listed; a million GPUs need the symmetry engine.
 MAX_PAIRS = 50_000_000
@@ -38,11 +39,25 @@ class Job:
     route: Router
     _loads: dict[Pattern, Floats] = field(default_factory=dict)
 
-    def loads(self, pattern: Pattern) -> Floats:
-        """Return bytes on every link, shape (2 * m,), when every rank sends one byte in `pattern`."""
+    def loads(self, pattern: Pattern, progress: Progress | None = None) -> Floats:
+        """Return bytes on every link, shape (2 * m,), when every rank sends one byte in `pattern`.
+
+        A pattern is routed once and then remembered; `progress` hears nothing where it is known.
+        """
         if pattern not in self._loads:
-            self._loads[pattern] = link_loads(self.route, demands(self, pattern))
+            self._loads[pattern] = link_loads(self.route, demands(self, pattern), progress=progress)
         return self._loads[pattern]
+
+    def prepare(self, patterns: Iterable[Pattern], progress: Progress) -> None:
+        """Route those of `patterns` that are not known; `progress` hears of the destinations of all."""
+        missing = [p for p in dict.fromkeys(patterns) if p not in self._loads]
+        n = self.shape.n
+        for i, pattern in enumerate(missing):
+
+            def tell(done: int, of: int, before: int = i * n) -> None:
+                progress(before + n * done // of, len(missing) * n)
+
+            self.loads(pattern, tell)
 
 
 def job(fabric: Fabric, among: str | None = None, *, limit: int = EXPAND_LIMIT) -> Job:
@@ -51,8 +66,8 @@ def job(fabric: Fabric, among: str | None = None, *, limit: int = EXPAND_LIMIT) 
     Raises
     ------
     QuestionError
-        If endpoints are of more than one group and `among` does not say which, if it selects something that is no
-        endpoint, or if nothing is left.
+        If endpoints are of more than one group and `among` does not say which, if it selects something that
+        is no endpoint, or if nothing is left.
     """
     expanded = expand(fabric, limit=limit)
     ends = expanded.is_endpoint
@@ -60,7 +75,8 @@ def job(fabric: Fabric, among: str | None = None, *, limit: int = EXPAND_LIMIT) 
         chosen = ends
         groups = sorted({expanded.groups[g].name for g in np.unique(expanded.group[ends])})
         if len(groups) > 1:
-            msg = f"endpoints are of several groups ({', '.join(groups)}); say among which, such as among={groups[0]!r}"
+            several = ", ".join(groups)
+            msg = f"endpoints are of several groups ({several}); say among which, such as among={groups[0]!r}"
             raise QuestionError(msg)
     else:
         chosen = select(fabric, among, limit=limit)
@@ -70,7 +86,8 @@ def job(fabric: Fabric, among: str | None = None, *, limit: int = EXPAND_LIMIT) 
             raise QuestionError(msg)
     down = np.flatnonzero(chosen & expanded.failed)
     if len(down):
-        msg = f"{len(down):,} of the ranks are failed, such as {expanded.names[int(down[0])]}; leave them out with among"
+        some = expanded.names[int(down[0])]
+        msg = f"{len(down):,} of the ranks are failed, such as {some}; leave them out with among"
         raise QuestionError(msg)
     devices = np.flatnonzero(chosen)
     if not len(devices):
@@ -97,26 +114,29 @@ def demands(work: Job, pattern: Pattern) -> Demands:
     QuestionError
         If a pairwise pattern has more than `MAX_PAIRS` pairs.
     """
-    maker = {
-        ("pairwise", "job"): lambda: _pairwise([np.arange(work.shape.n)]),
-        ("pairwise", "domain"): lambda: _pairwise(_blocks(work.shape)),
-        ("ring", "rail"): lambda: _rails(work.shape),
-        ("rotated-rings", "job"): lambda: _rotated(work.shape),
-    }
-    key: Hashable = (pattern.kind, pattern.over)
-    source, target, amount = maker[key]()  # type: ignore[index]
+    if pattern.kind == "rotated-rings":
+        source, target, amount = _rotated(work.shape)
+    elif pattern.kind == "ring":
+        source, target, amount = _ring(_among(work.shape, pattern.over))
+    else:
+        source, target, amount = _pairwise(_among(work.shape, pattern.over))
     return Demands(work.ranks[source], work.ranks[target], amount)
 
 
-def _blocks(shape: Shape) -> list[Ints]:
-    edges = np.concatenate([[0], np.cumsum(shape.sizes)])
-    return [np.arange(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+def _among(shape: Shape, over: Literal["job", "domain", "rail"]) -> list[Ints]:
+    """Return the groups of ranks that a pattern runs among, each in its order."""
+    ranks = np.arange(shape.n)
+    if over == "job":
+        return [ranks]
+    if over == "domain":
+        return np.split(ranks, np.cumsum(shape.sizes)[:-1])
+    return list(ranks.reshape(-1, shape.equal()).T)
 
 
 def _pairwise(blocks: list[Ints]) -> tuple[Ints, Ints, Floats]:
     total = sum(len(b) * (len(b) - 1) for b in blocks)
     if total > MAX_PAIRS:
-        msg = f"a pairwise phase with {total:,} pairs; at most {MAX_PAIRS:,} are routed one by one; choose a smaller job"
+        msg = f"a pairwise phase of {total:,} pairs; {MAX_PAIRS:,} at most are routed; choose a smaller job"
         raise QuestionError(msg)
     source, target, amount = [], [], []
     for block in blocks:
@@ -128,18 +148,15 @@ def _pairwise(blocks: list[Ints]) -> tuple[Ints, Ints, Floats]:
     return np.concatenate(source), np.concatenate(target), np.concatenate(amount)
 
 
-def _rails(shape: Shape) -> tuple[Ints, Ints, Floats]:
-    ranks = np.arange(shape.n)
-    return ranks, (ranks + shape.equal()) % shape.n, np.ones(shape.n)
+def _ring(groups: list[Ints]) -> tuple[Ints, Ints, Floats]:
+    source = np.concatenate(groups)
+    target = np.concatenate([np.roll(group, -1) for group in groups])
+    order = np.argsort(source)
+    return source[order], target[order], np.ones(len(source))
 
 
 def _rotated(shape: Shape) -> tuple[Ints, Ints, Floats]:
     rings = n_rings(shape)
-    hops = np.zeros(0, dtype=np.int64)
-    count = np.zeros(0)
-    for turn in range(rings):
-        order = np.array(ring_order(shape.sizes, turn), dtype=np.int64)
-        keys = order * shape.n + np.roll(order, -1)
-        hops, inverse = np.unique(np.concatenate([hops, keys]), return_inverse=True)
-        count = np.bincount(inverse.ravel(), np.concatenate([count, np.ones(len(keys))]))
+    orders = np.array([ring_order(shape.sizes, turn) for turn in range(rings)], dtype=np.int64)
+    hops, count = np.unique(orders * shape.n + np.roll(orders, -1, axis=1), return_counts=True)
     return hops // shape.n, hops % shape.n, count / rings

@@ -1,8 +1,8 @@
 """A collective algorithm is a schedule: a series-parallel tree of phases.
 
 A phase says who sends to whom, how many bytes every rank sends, and in how many steps. ``Seq`` runs its parts
-one after the other; ``Pipe`` overlaps them chunk by chunk and ``Par`` runs them side by side, so that both add
-their loads on every link.
+one after the other; ``Pipe`` overlaps them chunk by chunk and ``Par`` runs them side by side, so that both
+add their loads on every link.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ class Phase:
     action : {"copy", "reduce", "multicast"}
         What happens to the bytes at the receiver.
     moves : callable
-        ``moves(n, step)`` names source, target and chunk of every message of a step, 0 <= step < steps, among n
-        ranks. Costs ignore it; correctness tests run it.
+        ``moves(n, step)`` names source, target and chunk of every message of a step, 0 <= step < steps, among
+        n ranks. Costs ignore it; correctness tests run it.
     in_switch : bool
         Whether switches reduce or multiply.
     """

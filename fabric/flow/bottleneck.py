@@ -65,7 +65,8 @@ class CablePrice:
         where = f" (such as {self.where})" if self.where else ""
         return (
             f"{self.link}{where}, {format_count(self.n_cables)} cables: +10 % gives {100 * self.gain:+.3g} %, "
-            f"-10 % gives {-100 * self.loss:+.3g} %, share {100 * self.share:.3g} %" + (", jointly" if self.is_joint else "")
+            f"-10 % gives {-100 * self.loss:+.3g} %, share {100 * self.share:.3g} %"
+            + (", jointly" if self.is_joint else "")
         )
 
 
@@ -123,11 +124,17 @@ class Bottleneck:
         if any(p.is_joint for p in self.binding):
             lines.append(f"  all of these 10 % wider: {100 * self.joint_gain:+.3g} %")
         if self.slack:
-            lines.append("  slack: " + ", ".join(f"{p.link} {max(100 * (1 - p.load), 0):.3g} %" for p in self.slack))
+            lines.append(
+                "  slack: " + ", ".join(f"{p.link} {max(100 * (1 - p.load), 0):.3g} %" for p in self.slack)
+            )
         if np.isfinite(self.next_gbps):
-            lines.append(f"  next, once these are wide: {', '.join(self.next_binding)} at {format_rate(self.next_gbps)} each")
+            lines.append(
+                f"  next, once these are wide: {', '.join(self.next_binding)} at {format_rate(self.next_gbps)} each"
+            )
         for who, n, rate in self.starving:
-            lines.append(f"  {format_count(n)} endpoints such as {who} hold back the rest, who would get {format_rate(rate)}")
+            lines.append(
+                f"  {format_count(n)} endpoints such as {who} hold back the rest, who would get {format_rate(rate)}"
+            )
         lines.append(f"  {first.status}, by {first.method}: {first.why}")
         return "\n".join(lines)
 
@@ -183,10 +190,21 @@ def bottleneck(
     ('gpu-leaf', 0.1, 0.1)
     """
     first = throughput(
-        fabric, traffic, among=among, over=over, paths=paths, method=method, drop_unreachable=drop_unreachable, limit=limit
+        fabric,
+        traffic,
+        among=among,
+        over=over,
+        paths=paths,
+        method=method,
+        drop_unreachable=drop_unreachable,
+        limit=limit,
     )
     if not first.per_endpoint_gbps:
-        some = f"; {first.cut_off[0][1]:,} endpoints such as {first.cut_off[0][0]} are cut off" if first.cut_off else ""
+        some = (
+            f"; {first.cut_off[0][1]:,} endpoints such as {first.cut_off[0][0]} are cut off"
+            if first.cut_off
+            else ""
+        )
         msg = f"nothing can flow{some}: leave them out with drop_unreachable (--drop-unreachable)"
         raise QuestionError(msg)
     work, *_ = posed(fabric, traffic, among, over, paths, method, drop_unreachable, limit)
@@ -202,8 +220,12 @@ def bottleneck(
     joint = _resolved(work, ids, 1.1) / rate - 1
     next_rate, next_names = _next(work, ids, rate)
     by_share = sorted((prices[i] for i in bound), key=lambda p: -p.share)
-    others = sorted((p for i, p in enumerate(prices) if i not in bound and p.load > 1e-9), key=lambda p: -p.load)
-    return Bottleneck(first, tuple(by_share), joint, tuple(others), next_rate, next_names, _starving(work, rate))
+    others = sorted(
+        (p for i, p in enumerate(prices) if i not in bound and p.load > 1e-9), key=lambda p: -p.load
+    )
+    return Bottleneck(
+        first, tuple(by_share), joint, tuple(others), next_rate, next_names, _starving(work, rate)
+    )
 
 
 def loads_of(work: Commodities, answer: Solution) -> Floats:
@@ -211,7 +233,9 @@ def loads_of(work: Commodities, answer: Solution) -> Floats:
     load = np.zeros(len(work.capacity))
     for block, flow in zip(work.blocks, answer.flow, strict=True):
         on = block.moves.link >= 0
-        load += np.bincount(block.view.base[block.moves.link[on]], block.n_alike * flow[on], minlength=len(load))
+        load += np.bincount(
+            block.view.base[block.moves.link[on]], block.n_alike * flow[on], minlength=len(load)
+        )
     return np.divide(load, work.capacity, out=np.zeros(len(load)), where=work.capacity > 0)
 
 
@@ -258,7 +282,9 @@ def _price(work: Commodities, rate: float, load: Floats, ids: Ints, rule: int) -
         gain = _resolved(work, ids, 1.1) / rate - 1
     if peak > 0.9 - 1e-6:
         loss = 1 - _resolved(work, ids, 0.9) / rate
-    n_cables = int(e.count[rows].sum()) // (2 if e.rules[rule].is_peer and e.rules[rule].is_oneway and work.is_averaged else 1)
+    n_cables = int(e.count[rows].sum()) // (
+        2 if e.rules[rule].is_peer and e.rules[rule].is_oneway and work.is_averaged else 1
+    )
     where = "" if is_whole else f"{e.names[int(e.tail[some])]} - {e.names[int(e.head[some])]}"
     clean = [0.0 if abs(x) < 1e-6 else x for x in (up, down, gain, loss)]
     return CablePrice(e.rules[rule].name, where, n_cables, *clean, 0.0, peak)
@@ -267,7 +293,15 @@ def _price(work: Commodities, rate: float, load: Floats, ids: Ints, rule: int) -
 def _shared(price: CablePrice, total: float) -> CablePrice:
     share = (price.up_slope + price.down_slope) / total
     return CablePrice(
-        price.link, price.where, price.n_cables, price.up_slope, price.down_slope, price.gain, price.loss, share, price.load
+        price.link,
+        price.where,
+        price.n_cables,
+        price.up_slope,
+        price.down_slope,
+        price.gain,
+        price.loss,
+        share,
+        price.load,
     )
 
 

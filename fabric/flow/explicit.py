@@ -120,4 +120,3 @@ def _blocks(view: Quotient, demand: dict[int, Floats], paths: Paths) -> list[Blo
             supply[moves.source[s]] += wanted[targets].sum()
         found.append(Block(1.0, view, moves, supply, s))
     return found
-

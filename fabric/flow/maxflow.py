@@ -10,11 +10,12 @@ import numpy as np
 
 from fabric.blueprint.join import Floats, Ints
 from fabric.errors import LimitError, QuestionError
-from fabric.flow.certificate import Verdict, check_flow
-from fabric.flow.problem import FlowProblem, Network, Selection, flow_problem, network
-from fabric.flow.solve import residual, solve
-from fabric.graph import EXPAND_LIMIT, Fabric, Paths, expand
+from fabric.flow.certificate import GAP, Verdict, check_flow
+from fabric.flow.problem import FlowProblem, Network, Selection, flow_problem, network, parts_of
+from fabric.flow.solve import solve
+from fabric.graph import EXPAND_LIMIT, Fabric, Paths
 from fabric.graph.exchange import NETWORKX_LIMIT, node_names
+from fabric.graph.forwarding import ARRIVED, AWAY, HOME
 from fabric.units import format_count, format_rate
 
 PATH_RULES = {
@@ -35,7 +36,8 @@ class CutClass:
     n_cables : int
         Cables that cross.
     capacity_gbps : float
-        Together, in the direction of the question [Gb/s].
+        Together, in the direction of the question [Gb/s]. Where a link shares its capacity between climbing
+        and descending traffic, what the certificate counts of it.
     """
 
     link: str
@@ -44,7 +46,8 @@ class CutClass:
 
     def __str__(self) -> str:
         """Return such as ``144 nic-leaf cables, 57.6 Tb/s (7.2 TB/s)``."""
-        return f"{format_count(self.n_cables)} {self.link} cables, {format_rate(self.capacity_gbps)}"
+        cables = "cable" if self.n_cables == 1 else "cables"
+        return f"{format_count(self.n_cables)} {self.link} {cables}, {format_rate(self.capacity_gbps)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +63,10 @@ class MaxFlow:
     status : {"optimal", "bounded"}
         Whether the certificate closes the gap.
     cut : tuple of CutClass
-        The minimum cut nearest the source, by rule; empty where nothing can flow.
+        The minimum cut nearest the source, by rule; empty where nothing can flow. Where the program of joint
+        capacities decides (see `flow_network`), one of the minimum cuts.
     tied : tuple of str
-        Rules that bind in another minimum cut.
+        Other rules that bind in another minimum cut; more of those in `cut` alone would not help.
     paths : {"rules", "no-relay", "any"}
         The path rule.
     without_relay_gbps : float or None
@@ -87,7 +91,9 @@ class MaxFlow:
             "target": self.target,
             "value_gbps": self.value_gbps,
             "status": self.status,
-            "cut": [{"link": c.link, "n_cables": c.n_cables, "capacity_gbps": c.capacity_gbps} for c in self.cut],
+            "cut": [
+                {"link": c.link, "n_cables": c.n_cables, "capacity_gbps": c.capacity_gbps} for c in self.cut
+            ],
             "tied": list(self.tied),
             "binding": [{"link": c.link, "share": None} for c in self.cut],
             "paths": self.paths,
@@ -106,9 +112,8 @@ class MaxFlow:
         lines.append(f"  paths: {PATH_RULES[self.paths]}")
         if self.without_relay_gbps is not None:
             lines.append(f"  without relaying: {format_rate(self.without_relay_gbps)}")
-        lines.append(
-            f"  {self.status}: a flow of {format_rate(proof.lower_gbps)} and a cut of {format_rate(proof.upper_gbps)}"
-        )
+        lower, upper = format_rate(proof.lower_gbps), format_rate(proof.upper_gbps)
+        lines.append(f"  {self.status}: a flow of {lower} and a cut of {upper}")
         return "\n".join(lines)
 
 
@@ -121,7 +126,8 @@ def max_flow(
     ----------
     fabric : Fabric
     source, target : selector, or several
-        Such as ``"rack0"``, ``"rack0/tray0/gpu0"`` or ``["block0-3"]``; a node for a fabric read from a graph.
+        Such as ``"rack0"``, ``"rack0/tray0/gpu0"`` or ``["rack0", "rack2"]``; a node, or a list of nodes, for
+        a fabric read from a graph.
     paths : {"rules", "no-relay", "any"}
         The path rule: the file's, the file's without relaying, or any path at all.
     limit : int
@@ -141,78 +147,83 @@ def max_flow(
     Examples
     --------
     >>> from fabric.graph import loads
-    >>> text = "{fabric: a, axes: {i: 2}, devices: {gpu: {kind: gpu, axes: [i]}, leaf: {kind: switch, axes: []}},"
-    >>> text += " links: [{between: [gpu, leaf], rate: 400Gb/s}]}"
+    >>> devices = "devices: {gpu: {kind: gpu, axes: [i]}, leaf: {kind: switch, axes: []}}"
+    >>> links = "links: [{between: [gpu, leaf], rate: 400Gb/s}]"
+    >>> text = f"{{fabric: a, axes: {{i: 2}}, {devices}, {links}}}"
     >>> print(max_flow(loads(text), "gpu0", "gpu1"))
     max-flow gpu0 -> gpu1: 400 Gb/s (50 GB/s) per direction
-      binding: 1 gpu-leaf cables, 400 Gb/s (50 GB/s)
-      tied with: gpu-leaf
+      binding: 1 gpu-leaf cable, 400 Gb/s (50 GB/s)
       paths: up, one turn, down; relays as the file says
       optimal: a flow of 400 Gb/s (50 GB/s) and a cut of 400 Gb/s (50 GB/s)
     """
+    source, target = parts_of(fabric, source), parts_of(fabric, target)
     problem = flow_problem(fabric, source, target, paths=paths, limit=limit)
-    flow, price, in_some_cut = _solved(problem)
-    proof = check_flow(
-        problem.tail, problem.head, problem.link, problem.capacity, problem.sources, problem.targets, flow, price
-    )
-    cut = _cut(problem, price)
-    relays = any(g.transit == "relay" for g in expand(fabric, limit=limit).groups)
+    proof, cut, binding = _answer(problem)
     without = None
-    if paths == "rules" and relays:
-        plain = max_flow(fabric, source, target, paths="no-relay", limit=limit).value_gbps
-        without = plain if abs(plain - proof.lower_gbps) > 1e-9 * max(plain, proof.lower_gbps) else None
-    rules = problem.moves.expanded.rules
-    here = _rules_of(problem, np.flatnonzero(price))
-    tied = sorted({rules[r].name for r in _rules_of(problem, in_some_cut)} - {rules[r].name for r in here})
+    if paths == "rules" and any(g.transit == "relay" for g in problem.moves.expanded.groups):
+        plain = _answer(flow_problem(fabric, source, target, paths="no-relay", limit=limit))[0].lower_gbps
+        without = plain if abs(plain - proof.lower_gbps) > GAP * max(plain, proof.lower_gbps) else None
     return MaxFlow(
-        str(source), str(target), proof.lower_gbps, proof.status, cut, tuple(tied), paths, without, proof
+        source=", ".join(map(str, source)),
+        target=", ".join(map(str, target)),
+        value_gbps=proof.lower_gbps,
+        status=proof.status,
+        cut=cut,
+        tied=tuple(name for name in binding if name not in {c.link for c in cut}),
+        paths=paths,
+        without_relay_gbps=without,
+        certificate=proof,
     )
 
 
-def _solved(problem: FlowProblem) -> tuple[Floats, Floats, Ints]:
-    """Return the flow on every move, the price of every link, and the links that are in some minimum cut."""
-    net = network(problem)
-    flow, arc_price = solve(net)
-    link = np.full(len(net.tail), -1, dtype=np.int64)
-    link[net.move >= 0] = problem.link[net.move[net.move >= 0]]
-    # The capacity of a shared link sits on the arc at its node, which carries no move of its own.
-    for node in np.unique(np.concatenate([net.tail, net.head])):
-        if problem.moves.n_states <= node < net.source:
-            around = np.flatnonzero((net.tail == node) | (net.head == node))
-            link[around] = link[around].max()
-    price = np.zeros(len(problem.capacity))
-    if arc_price is not None:
-        np.maximum.at(price, link[arc_price > 0], arc_price[arc_price > 0])
-        tied = np.zeros(0, dtype=np.int64)
-    else:
-        near, in_some_cut = residual(net, flow)
-        crossing = near[net.tail] & ~near[net.head] & np.isfinite(net.capacity) & (link >= 0)
-        price[link[crossing]] = 1.0
-        tied = link[in_some_cut & (link >= 0)]
-    on_moves = np.zeros(len(problem.tail))
-    kept = net.move >= 0
-    on_moves[net.move[kept]] = flow[kept]
-    return on_moves, price, tied
-
-
-def _rules_of(problem: FlowProblem, links: Ints) -> set[int]:
-    return set(problem.moves.expanded.rule[links // 2].tolist())
-
-
-def _cut(problem: FlowProblem, price: Floats) -> tuple[CutClass, ...]:
-    """Group the links that carry a price by rule, in the order of the file."""
+def _answer(problem: FlowProblem) -> tuple[Verdict, tuple[CutClass, ...], tuple[str, ...]]:
+    """Return what is proven, the cut, and the names of all rules that bind in some minimum cut."""
     e = problem.moves.expanded
+    net = network(problem)
+    # Rules of a graph can share a name; what has one name is one class.
+    names = list(dict.fromkeys(rule.name for rule in e.rules))
+    class_of = np.array([names.index(rule.name) for rule in e.rules], dtype=np.int64)[e.rule]
+    has_link = net.link >= 0
+    kind = np.full(len(net.link), -1, dtype=np.int64)
+    kind[has_link] = class_of[net.link[has_link] // 2]
+    found = solve(net, kind)
+    flow = np.zeros(len(problem.tail))
+    flow[net.move[net.move >= 0]] = found.flow[net.move >= 0]
+    price = np.zeros(len(problem.capacity))
+    np.maximum.at(price, net.link[has_link], found.price[has_link])
+    proof = check_flow(
+        problem.tail,
+        problem.head,
+        problem.link,
+        problem.capacity,
+        problem.sources,
+        problem.targets,
+        flow,
+        price,
+    )
+    binding = tuple(names[i] for i in np.unique(kind[found.binds]).tolist())
+    return proof, _cut(problem, price, class_of, names), binding
+
+
+def _cut(problem: FlowProblem, price: Floats, class_of: Ints, names: list[str]) -> tuple[CutClass, ...]:
+    """Group the links that carry a price by class, in the order of the file."""
+    alive = problem.moves.expanded.alive
     links = np.flatnonzero((price > 0) & (problem.capacity > 0))
     found = []
-    for rule in sorted(_rules_of(problem, links)):
-        own = links[e.rule[links // 2] == rule]
-        capacity = float((problem.capacity[own] * price[own]).sum())
-        found.append(CutClass(e.rules[rule].name, int(e.alive[own // 2].sum()), capacity))
+    for number in np.unique(class_of[links // 2]).tolist():
+        own = links[class_of[links // 2] == number]
+        n_cables = int(alive[np.unique(own // 2)].sum())
+        found.append(CutClass(names[number], n_cables, float(problem.capacity[own] @ price[own])))
     return tuple(found)
 
 
 def flow_network(
-    fabric: Fabric, source: Selection, target: Selection, *, paths: Paths = "rules", limit: int = NETWORKX_LIMIT
+    fabric: Fabric,
+    source: Selection,
+    target: Selection,
+    *,
+    paths: Paths = "rules",
+    limit: int = NETWORKX_LIMIT,
 ) -> tuple[nx.DiGraph, str, str]:
     """Return the question as a directed graph on which any max-flow code is right.
 
@@ -227,9 +238,10 @@ def flow_network(
     Returns
     -------
     D : networkx.DiGraph
-        ``capacity`` [Gb/s] on arcs, none where only the neighbours limit. A device that does not forward freely
-        is its upward half ``name`` and its downward half ``name:rx``; ``name~home`` and ``name~arrived`` are a
-        device inside the scale-up network of the source and of the target.
+        ``capacity`` [Gb/s] on arcs, none where only the neighbours limit. A device that does not forward
+        freely is its upward half ``name`` and its downward half ``name:rx``; ``name~home`` and
+        ``name~arrived`` are a device inside the scale-up network of the source and of the target;
+        ``<link i>`` stands for a link that several arcs share.
     s, t : str
         So that ``nx.maximum_flow_value(D, s, t)`` is the answer of `max_flow`.
 
@@ -249,39 +261,42 @@ def flow_network(
         )
         raise LimitError(msg)
     net = network(problem)
-    if net.shared:
+    if len(net.joint):
         e = problem.moves.expanded
-        row = int(problem.link[net.shared[0][0][0]]) // 2
+        row = int(net.joint[0]) // 2
         msg = (
-            f"{e.names[int(e.tail[row])]} - {e.names[int(e.head[row])]} shares its capacity between climbing and "
-            "descending traffic of this question, which no directed graph expresses; use max_flow"
+            f"{e.names[int(e.tail[row])]} - {e.names[int(e.head[row])]} shares its capacity between climbing "
+            "and descending traffic of this question, which no directed graph expresses; use max_flow"
         )
         raise QuestionError(msg)
     labels = _labels(problem, net)
     graph = nx.DiGraph()
+    graph.add_nodes_from(labels[-2:])
     for u, v, capacity in zip(net.tail.tolist(), net.head.tolist(), net.capacity.tolist(), strict=True):
         a, b = labels[u], labels[v]
-        if graph.has_edge(a, b):
-            graph[a][b]["capacity"] += capacity
-        elif np.isfinite(capacity):
-            graph.add_edge(a, b, capacity=capacity)
-        else:
+        if np.isinf(capacity):
             graph.add_edge(a, b)
-    graph.add_nodes_from(["<source>", "<target>"])
-    return graph, "<source>", "<target>"
+        elif graph.has_edge(a, b):
+            graph[a][b]["capacity"] += capacity
+        else:
+            graph.add_edge(a, b, capacity=capacity)
+    return graph, labels[-2], labels[-1]
 
 
 def _labels(problem: FlowProblem, net: Network) -> list[str]:
-    """Return a name for every node of the network."""
+    """Return a name for every node of the network, all different."""
     names = node_names(problem.moves.expanded)
-    labels = []
+    wanted = []
     for device, (role, stage) in zip(problem.moves.device.tolist(), problem.moves.role, strict=True):
-        label = str(names[device])
-        if role in ("down", "relay in"):
-            label += ":rx"
-        if not role.startswith("relay"):
-            label += {0: "~home", 1: "", 2: "~arrived"}[stage]
-        labels.append(label)
-    labels += [f"<link {i}>" for i in range(net.n_nodes - 2 - problem.moves.n_states)]
-    return [*labels, "<source>", "<target>"]
-
+        half = ":rx" if role in ("down", "relay in") else ""
+        inside = "" if role.startswith("relay") else {HOME: "~home", AWAY: "", ARRIVED: "~arrived"}[stage]
+        wanted.append(f"{names[device]}{half}{inside}")
+    wanted += [f"<link {i}>" for i in range(net.n_nodes - 2 - problem.moves.n_states)]
+    wanted += ["<source>", "<target>"]
+    # Nodes of a graph can print alike, such as 0 and "0", or end in ":rx".
+    labels: dict[str, None] = {}
+    for label in wanted:
+        while label in labels:
+            label += "'"
+        labels[label] = None
+    return list(labels)

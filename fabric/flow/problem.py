@@ -12,6 +12,7 @@ from fabric.errors import QuestionError
 from fabric.graph import EXPAND_LIMIT, Fabric, Forwarding, Paths, expand, forwarding, reachable, select
 
 Selection = str | Hashable | Iterable[Hashable]
+"""A selector, or a node of a graph, or several of them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,15 +41,49 @@ class FlowProblem:
     capacity: Floats
 
 
-def selected(fabric: Fabric, selection: Selection, *, limit: int = EXPAND_LIMIT) -> Bools:
-    """Return the devices of a question's side, shape (n,): a selector, or several."""
-    if isinstance(selection, str) or not isinstance(selection, list | set | frozenset):
-        return select(fabric, selection, limit=limit)  # type: ignore[arg-type]
-    found = [select(fabric, one, limit=limit) for one in selection]  # type: ignore[arg-type]
-    if not found:
-        msg = "an empty selection"
+def parts_of(fabric: Fabric, selection: Selection) -> tuple[object, ...]:
+    """Return the selectors, or the nodes, that `selection` lists.
+
+    A text is one selector. A node of a graph can itself be a tuple or a frozenset: what names a device is
+    one part.
+    """
+    if isinstance(selection, str):
+        return (selection,)
+    if fabric.graph is not None and isinstance(selection, Hashable):
+        try:
+            if selection in fabric.graph.names or not isinstance(selection, Iterable):
+                return (selection,)
+        except TypeError:  # a tuple that holds a list
+            pass
+    return tuple(selection) if isinstance(selection, Iterable) else (str(selection),)
+
+
+def selected(fabric: Fabric, parts: tuple[object, ...], *, limit: int = EXPAND_LIMIT) -> Bools:
+    """Return the devices of a side of a question, shape (n,).
+
+    Raises
+    ------
+    QuestionError
+        If there are no parts.
+    SelectorError
+        If one of them matches no device.
+    """
+    if not parts:
+        msg = "an empty selection; name at least one device"
         raise QuestionError(msg)
-    return np.logical_or.reduce(found)
+    expanded = expand(fabric, limit=limit)
+    found = np.zeros(expanded.n_devices, dtype=np.bool_)
+    number = {name: i for i, name in enumerate(expanded.names)} if fabric.graph is not None else {}
+    for part in parts:
+        try:
+            index = number.get(part)
+        except TypeError:  # a list in a list
+            index = None
+        if index is not None:
+            found[index] = True
+        else:
+            found |= select(fabric, str(part), limit=limit)
+    return found
 
 
 def flow_problem(
@@ -64,10 +99,12 @@ def flow_problem(
         If the two sides share a device.
     """
     expanded = expand(fabric, limit=limit)
-    sources, targets = selected(fabric, source, limit=limit), selected(fabric, target, limit=limit)
+    sources = selected(fabric, parts_of(fabric, source), limit=limit)
+    targets = selected(fabric, parts_of(fabric, target), limit=limit)
     both = np.flatnonzero(sources & targets)
     if len(both):
-        msg = f"source and target share {len(both):,} devices, such as {expanded.names[int(both[0])]}"
+        devices = "device" if len(both) == 1 else "devices"
+        msg = f"source and target share {len(both):,} {devices}, such as {expanded.names[int(both[0])]}"
         raise QuestionError(msg)
     moves = forwarding(expanded, sources, targets, paths=paths, through=False)
     starts, ends = np.zeros(moves.n_states, np.bool_), np.zeros(moves.n_states, np.bool_)
@@ -83,7 +120,7 @@ def flow_problem(
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """A `FlowProblem` with shared capacities made explicit, one node after the states for each shared link.
+    """A `FlowProblem` with one source, one target, and a node after the states for most shared links.
 
     ::
 
@@ -94,22 +131,26 @@ class Network:
     Parameters
     ----------
     n_nodes : int
-        States, shared links, then one source and one target.
+        States, nodes of shared links, then the source and the target.
     tail, head : ndarray of int64, shape (k,)
     capacity : ndarray of float64, shape (k,)
         Infinite where only the neighbours limit.
+    link : ndarray of int64, shape (k,)
+        Link whose capacity the arc has; -1 where it is infinite.
     move : ndarray of int64, shape (k,)
         The move of the problem whose flow this arc carries, or -1.
-    shared : tuple of (ndarray of int64, float)
-        Sets of arcs with one capacity that no node can express: different tails and different heads.
+    joint : ndarray of int64
+        Links that several arcs have, and share, because no node can stand for them: their moves differ in
+        tails and in heads, as where a peer link carries climbing and descending traffic.
     """
 
     n_nodes: int
     tail: Ints
     head: Ints
     capacity: Floats
+    link: Ints
     move: Ints
-    shared: tuple[tuple[Ints, float], ...]
+    joint: Ints
 
     @property
     def source(self) -> int:
@@ -123,43 +164,46 @@ class Network:
 
 
 def network(problem: FlowProblem) -> Network:
-    """Return `problem` as arcs with capacities of their own."""
-    n = problem.moves.n_states
-    k = len(problem.link)
-    capacity = np.where(problem.link >= 0, problem.capacity[problem.link], np.inf)
-    tail, head = problem.tail.copy(), problem.head.copy()
-    extra: list[tuple[int, int, float]] = []
-    shared: list[tuple[Ints, float]] = []
-    for arcs in _sharing(problem.link):
-        limit = float(capacity[arcs[0]])
-        capacity[arcs] = np.inf
-        if (head[arcs] == head[arcs[0]]).all():
-            extra.append((n, int(head[arcs[0]]), limit))
-            head[arcs] = n
-        elif (tail[arcs] == tail[arcs[0]]).all():
-            extra.append((int(tail[arcs[0]]), n, limit))
-            tail[arcs] = n
-        else:
-            shared.append((arcs, limit))
-            continue
-        n += 1
+    """Return `problem` as arcs with capacities of their own, as far as that can be."""
+    tail, head, link = problem.tail.copy(), problem.head.copy(), problem.link.copy()
+    run, run_of = _runs(link)
+    same_head, same_tail = _alike(head, run, run_of), _alike(tail, run, run_of)
+    several = np.bincount(run_of[link >= 0], minlength=len(run))[: len(run)] > 1
+    merging, fanning = several & same_head, several & same_tail & ~same_head
+    made = np.flatnonzero(merging | fanning)
+    node = np.full(len(run), -1, dtype=np.int64)
+    node[made] = problem.moves.n_states + np.arange(len(made))
+    first = run[made]
+    extra_tail = np.where(merging[made], node[made], tail[first])
+    extra_head = np.where(merging[made], head[first], node[made])
+    own_link = link[first]
+    into, out = merging[run_of], fanning[run_of]
+    head[into] = node[run_of[into]]
+    tail[out] = node[run_of[out]]
+    joint = problem.link[run[several & ~same_head & ~same_tail]]
+    link[into | out] = -1
     starts, ends = np.flatnonzero(problem.sources), np.flatnonzero(problem.targets)
-    more = np.array(extra, dtype=np.float64).reshape(-1, 3)
-    n_more = len(more) + len(starts) + len(ends)
+    n = problem.moves.n_states + len(made)
+    none = np.full(len(starts) + len(ends), -1, dtype=np.int64)
+    link = np.concatenate([link, own_link, none])
     return Network(
-        n + 2,
-        np.concatenate([tail, more[:, 0].astype(np.int64), np.full(len(starts), n), ends]),
-        np.concatenate([head, more[:, 1].astype(np.int64), starts, np.full(len(ends), n + 1)]),
-        np.concatenate([capacity, more[:, 2], np.full(len(starts) + len(ends), np.inf)]),
-        np.concatenate([np.arange(k), np.full(n_more, -1)]),
-        tuple(shared),
+        n_nodes=n + 2,
+        tail=np.concatenate([tail, extra_tail, np.full(len(starts), n), ends]),
+        head=np.concatenate([head, extra_head, starts, np.full(len(ends), n + 1)]),
+        capacity=np.append(problem.capacity, np.inf)[link],
+        link=link,
+        move=np.concatenate([np.arange(len(tail)), np.full(len(made), -1), none]),
+        joint=joint,
     )
 
 
-def _sharing(link: Ints) -> list[Ints]:
-    """Return the moves of every link that has several."""
-    order = np.argsort(link, kind="stable")
-    ranked = link[order]
-    edges = np.flatnonzero(np.diff(ranked)) + 1
-    runs = np.split(order, edges)
-    return [np.sort(run) for run in runs if len(run) > 1 and link[run[0]] >= 0]
+def _runs(link: Ints) -> tuple[Ints, Ints]:
+    """Return the first move of every link, and the index into these for every move."""
+    _, first, inverse = np.unique(link, return_index=True, return_inverse=True)
+    return first, inverse.ravel()
+
+
+def _alike(values: Ints, first: Ints, run_of: Ints) -> Bools:
+    """Return for which runs all `values` are that of their first."""
+    differ = np.bincount(run_of, values != values[first][run_of], minlength=len(first))
+    return np.asarray(differ[: len(first)] == 0)

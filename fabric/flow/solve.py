@@ -1,11 +1,13 @@
-"""Solvers of single-commodity flow: exact integers where they fit, a linear program else."""
+"""Solvers of single-commodity flow: whole units, or a linear program where links share a capacity."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
+import numpy.typing as npt
 from scipy import optimize, sparse
 from scipy.sparse import csgraph
 
@@ -13,150 +15,225 @@ from fabric.blueprint.join import Bools, Floats, Ints
 from fabric.errors import QuestionError
 from fabric.flow.problem import Network
 
-_INT32 = 2**31 - 1
+# A residual of scipy's Dinic is the sum of two capacities and must stay below 2**31: it wraps silently.
+_INT32_BITS = 30
+# Units beyond which float64 no longer tells neighbours apart safely, and room for sums of them in int64.
+_UNIT_BITS, _TOTAL_BITS = 48, 60
+# How much less a class gets to see whether it binds; a class with less slack than this counts as binding.
+_NUDGE = 1e-4
 
 
-def solve(net: Network) -> tuple[Floats, Floats | None]:
-    """Return a maximum flow on the arcs of `net`.
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """A maximum flow and what limits it, on the arcs of a network.
 
-    Returns
-    -------
+    Parameters
+    ----------
     flow : ndarray of float64, shape (k,)
         On each arc [Gb/s].
-    price : ndarray of float64, shape (k,) or None
-        Price of the capacity of each arc, where a linear program gave one; None where the flow has no shared
-        sets, so that its residual network holds the cut.
+    price : ndarray of float64, shape (k,)
+        What one more Gb/s of the capacity of the arc is worth: 1 on the minimum cut nearest the source, else
+        0; fractions can occur where capacities are joint.
+    binds : ndarray of bool, shape (k,)
+        Arcs whose classes belong to some minimum cut.
+    """
+
+    flow: Floats
+    price: Floats
+    binds: Bools
+
+
+def solve(net: Network, kind: Ints) -> Solution:
+    """Return a maximum flow on the arcs of `net`.
+
+    Parameters
+    ----------
+    net : Network
+    kind : ndarray of int64, shape (k,)
+        Class of each arc, -1 for none; only joint capacities need it.
+
+    Raises
+    ------
+    QuestionError
+        If the linear program of joint capacities is not solved.
+    """
+    return _joint(net, kind) if len(net.joint) else _separate(net)
+
+
+def _separate(net: Network) -> Solution:
+    """Solve a network in which every arc has its capacity to itself.
 
     Notes
     -----
-    Rates are scaled to whole units of their greatest common divisor and given to scipy's Dinic, which works in
-    int32 and would wrap silently above; a network that does not fit is solved as a linear program (HiGHS).
+    An arc is in some minimum cut exactly when it is full and its ends lie in different strong components of
+    the residual network (Picard and Queyranne, Math. Programming Study 13, 1980).
     """
-    bounded = _bounded(net)
-    unit = _unit(net.capacity[np.isfinite(net.capacity)])
-    if not net.shared and unit is not None and bounded.max(initial=0.0) / unit <= _INT32:
-        return _dinic(net, bounded, unit), None
-    return _program(net, bounded)
-
-
-def _bounded(net: Network) -> Floats:
-    """Return capacities with each infinite one replaced by what its neighbourhood can carry."""
-    finite = np.where(np.isfinite(net.capacity), net.capacity, 0.0)
-    for arcs, limit in net.shared:
-        finite[arcs] = limit
-    # What enters or leaves a node over finite arcs; passed on once over infinite arcs in each round.
-    bound = np.where(np.isfinite(net.capacity), net.capacity, np.inf)
-    for arcs, limit in net.shared:
-        bound[arcs] = limit
-    for _ in range(4):
-        free = ~np.isfinite(bound)
-        if not free.any():
+    limited = np.isfinite(net.capacity)
+    bound = np.inf
+    while True:
+        capacity = np.minimum(net.capacity[limited], bound)
+        unit, is_exact = _unit(capacity)
+        units = np.zeros(len(net.tail), dtype=np.int64)
+        # Whole units leave the division with an error far below 1/8. On a grid, which divides exactly, the
+        # remainder is dropped.
+        units[limited] = np.floor(capacity / unit + (0.125 if is_exact else 0.0))
+        total = int(units.sum())
+        units[~limited] = total + 1
+        arcs = _Pairs(net, units)
+        residual = _residual(arcs, net.source, net.target, total)
+        left = residual > 0
+        near = arcs.reach(left, net.source)
+        crossing = near[net.tail] & ~near[net.head]
+        # On a grid the cut may hold almost one unit more on every arc; twice that much limits no flow.
+        above = 2 * float(units[crossing].sum() + crossing.sum()) * unit
+        if is_exact or above == 0 or above > bound / 2:
             break
-        known = np.where(free, 0.0, bound)
-        unknown_out = np.bincount(net.tail, free, minlength=net.n_nodes) > 0
-        unknown_in = np.bincount(net.head, free, minlength=net.n_nodes) > 0
-        out_sum = np.where(unknown_out, np.inf, np.bincount(net.tail, known, minlength=net.n_nodes))
-        in_sum = np.where(unknown_in, np.inf, np.bincount(net.head, known, minlength=net.n_nodes))
-        out_sum[net.target] = in_sum[net.source] = np.inf
-        bound = np.where(free, np.minimum(out_sum[net.head], in_sum[net.tail]), bound)
-    return np.where(np.isfinite(bound), bound, finite.sum())
+        bound = above
+    flow = _dealt(np.maximum(arcs.capacity - residual, 0), arcs.pair, units) * unit
+    _, strong = csgraph.connected_components(arcs.graph(left), directed=True, connection="strong")
+    full = limited & (units > 0) & ~left[arcs.pair]
+    return Solution(flow, crossing.astype(np.float64), full & (strong[net.tail] != strong[net.head]))
 
 
-def _unit(rates: Floats) -> float | None:
-    """Return the greatest rate that all `rates` are whole multiples of, or None."""
-    fractions = [Fraction(float(r)).limit_denominator(1000) for r in np.unique(rates) if r > 0]
-    if not fractions:
-        return 1.0
-    if any(abs(float(f) - r) > 1e-15 * r for f, r in zip(fractions, np.unique(rates[rates > 0]), strict=True)):
-        return None
-    lcm = math.lcm(*(f.denominator for f in fractions))
-    gcd = math.gcd(*(int(f * lcm) for f in fractions))
-    return gcd / lcm
+def _unit(rates: Floats) -> tuple[float, bool]:
+    """Return a rate of which all `rates` are whole multiples and True, or else a fine grid and False.
+
+    Examples
+    --------
+    >>> _unit(np.array([400.0, 600.0]))
+    (200.0, True)
+    >>> _unit(np.array([400.0, 8000 / 3])) == (400 / 3, True)
+    True
+    """
+    unique = np.unique(rates[rates > 0])
+    if not len(unique):
+        return 1.0, True
+    fractions = []
+    for rate in unique.tolist():
+        fraction = Fraction(rate).limit_denominator(10**6)
+        if abs(float(fraction) - rate) > 1e-15 * rate:
+            break
+        fractions.append(fraction)
+    largest, total = float(unique[-1]), float(rates.sum())
+    if len(fractions) == len(unique):
+        lcm = math.lcm(*(f.denominator for f in fractions))
+        unit = Fraction(math.gcd(*(int(f * lcm) for f in fractions)), lcm)
+        if Fraction(largest) / unit < 2**_UNIT_BITS and Fraction(total) / unit < 2**_TOTAL_BITS:
+            return float(unit), True
+    # A power of two: rates that lie on the grid stay exact.
+    bits = max(math.frexp(largest)[1] - _UNIT_BITS, math.frexp(total)[1] - _TOTAL_BITS)
+    return math.ldexp(1.0, max(bits, -1000)), False
 
 
-def _dinic(net: Network, bounded: Floats, unit: float) -> Floats:
-    units = np.rint(bounded / unit).astype(np.int64)
-    shape = (net.n_nodes, net.n_nodes)
-    # Parallel arcs become one matrix entry; its flow is dealt out again below.
-    total = sparse.coo_matrix((units, (net.tail, net.head)), shape=shape).tocsr()
-    if total.nnz and total.data.max() > _INT32:
-        return _program(net, bounded)[0]
-    graph = sparse.csr_matrix((total.data.astype(np.int32), total.indices, total.indptr), shape=shape)
-    graph.sum_duplicates()
-    result = csgraph.maximum_flow(graph, net.source, net.target, method="dinic")
-    merged = result.flow.tocsr()
-    key = net.tail * net.n_nodes + net.head
-    unique, inverse = np.unique(key, return_inverse=True)
-    entry = np.asarray(merged[unique // net.n_nodes, unique % net.n_nodes]).ravel().astype(np.int64)
-    return _dealt(np.maximum(entry, 0), inverse.ravel(), units) * unit
+class _Pairs:
+    """Arcs merged into one entry for each ordered pair of nodes; every entry has its reverse."""
+
+    def __init__(self, net: Network, units: Ints) -> None:
+        n = self.n_nodes = net.n_nodes
+        ahead = net.tail * n + net.head
+        self.key = np.unique(np.concatenate([ahead, net.head * n + net.tail]))
+        self.pair = np.searchsorted(self.key, ahead)
+        self.capacity = np.zeros(len(self.key), dtype=np.int64)
+        np.add.at(self.capacity, self.pair, units)
+        self._head = (self.key % n).astype(np.int32)
+        self._first = np.searchsorted(self.key // n, np.arange(n + 1)).astype(np.int32)
+
+    def matrix(self, data: npt.NDArray[np.int32]) -> sparse.csr_matrix:
+        """Return a matrix of the nodes with `data` as entries."""
+        return sparse.csr_matrix((data, self._head, self._first), shape=(self.n_nodes, self.n_nodes))
+
+    def graph(self, kept: Bools) -> sparse.csr_matrix:
+        """Return a matrix of the nodes with an entry for each pair that is `kept`."""
+        graph = self.matrix(kept.astype(np.int32)).copy()
+        graph.eliminate_zeros()  # in place, on arrays that would be shared
+        return graph
+
+    def reach(self, kept: Bools, start: int) -> Bools:
+        """Return the nodes that `start` reaches over the pairs that are `kept`, itself included."""
+        found = np.zeros(self.n_nodes, np.bool_)
+        found[csgraph.breadth_first_order(self.graph(kept), start, return_predecessors=False)] = True
+        return found
 
 
-def _dealt(entry: Ints, inverse: Ints, units: Ints) -> Floats:
-    """Deal the flow of each matrix entry out to its parallel arcs, first arcs first."""
-    order = np.argsort(inverse, kind="stable")
-    room = units[order]
-    before = np.cumsum(room) - room
-    group = inverse[order]
-    first = np.concatenate([[True], group[1:] != group[:-1]]) if len(group) else np.zeros(0, np.bool_)
-    before = before - np.maximum.accumulate(np.where(first, before, 0)) if len(group) else before
+def _residual(arcs: _Pairs, source: int, target: int, bound: int) -> Ints:
+    """Return what a maximum flow leaves of each pair, in units; no flow exceeds `bound`.
+
+    Notes
+    -----
+    scipy's Dinic counts in int32. Capacities above that are first solved in steps of `step` units, which
+    leaves less than one step on every entry of some cut; what remains is solved in finer steps on the
+    residual network, the last time in single units (Gabow, J. Comput. Syst. Sci. 31, 1985).
+    """
+    residual = arcs.capacity.copy()
+    while True:
+        step = 1 << max(0, bound.bit_length() - _INT32_BITS)
+        graph = arcs.matrix((np.minimum(residual, bound) // step).astype(np.int32))
+        flow = csgraph.maximum_flow(graph, source, target, method="dinic").flow.tocoo()
+        entry = np.searchsorted(arcs.key, flow.row.astype(np.int64) * arcs.n_nodes + flow.col)
+        residual[entry] -= step * flow.data.astype(np.int64)
+        if step == 1:
+            return residual
+        bound = len(residual) * step
+
+
+def _dealt(entry: Ints, pair: Ints, units: Ints) -> Floats:
+    """Deal the flow of each pair of nodes out to its parallel arcs, first arcs first."""
     flow = np.zeros(len(units))
+    if not len(units):
+        return flow
+    order = np.argsort(pair, kind="stable")
+    room = units[order]
+    group = pair[order]
+    is_first = np.concatenate([[True], group[1:] != group[:-1]])
+    before = np.cumsum(room) - room
+    before -= before[np.flatnonzero(is_first)][np.cumsum(is_first) - 1]
     flow[order] = np.clip(entry[group] - before, 0, room)
     return flow
 
 
-def _program(net: Network, bounded: Floats) -> tuple[Floats, Floats | None]:
-    """Solve as a linear program; needed for shared sets and for rates beyond whole units of int32."""
+def _joint(net: Network, kind: Ints) -> Solution:
+    """Solve a network in which several arcs share the capacity of a link."""
+    flow, price = _program(net)
+    value = float(flow[net.head == net.target].sum())
+    carried = np.bincount(net.link[net.link >= 0], flow[net.link >= 0], minlength=1)
+    limited = net.link >= 0
+    full = np.zeros(len(flow), dtype=np.bool_)
+    full[limited] = carried[net.link[limited]] >= net.capacity[limited] * (1 - _NUDGE)
+    binds = np.zeros(len(flow), dtype=np.bool_)
+    for one in np.unique(kind[full & (kind >= 0)]).tolist() if value > 0 else []:
+        # The value is concave in the capacity of a class, so a binding class shows in any cut of it.
+        less = replace(net, capacity=np.where(kind == one, net.capacity * (1 - _NUDGE), net.capacity))
+        fewer, _ = _program(less)
+        if fewer[net.head == net.target].sum() < value * (1 - 1e-4 * _NUDGE):
+            binds |= full & (kind == one)
+    return Solution(flow, price, binds)
+
+
+def _program(net: Network) -> tuple[Floats, Floats]:
+    """Return flow and price of each arc by a linear program (HiGHS)."""
     k = len(net.tail)
-    scale = float(net.capacity[np.isfinite(net.capacity)].max(initial=1.0)) or 1.0
-    inner = np.arange(net.n_nodes - 2)
     arcs = np.arange(k)
-    incidence = sparse.coo_matrix((np.ones(k), (net.tail, arcs)), shape=(net.n_nodes, k))
-    incidence = (incidence - sparse.coo_matrix((np.ones(k), (net.head, arcs)), shape=(net.n_nodes, k))).tocsr()
-    single = np.flatnonzero(np.isfinite(net.capacity))
-    rows = [(np.array([a]), net.capacity[a]) for a in single] + list(net.shared)
-    row_of = np.repeat(np.arange(len(rows)), [len(a) for a, _ in rows])
-    columns = np.concatenate([a for a, _ in rows]) if rows else np.zeros(0, np.int64)
-    upper = sparse.coo_matrix((np.ones(len(columns)), (row_of, columns)), shape=(len(rows), k)).tocsr()
-    limits = np.array([limit for _, limit in rows]) / scale
-    cost = -(net.head == net.target).astype(np.float64)
+    limited = np.flatnonzero(net.link >= 0)
+    _, first, row = np.unique(net.link[limited], return_index=True, return_inverse=True)
+    capacity = net.capacity[limited][first]
+    scale = float(capacity.max(initial=0.0)) or 1.0
+    upper = sparse.coo_matrix((np.ones(len(limited)), (row, limited)), shape=(len(first), k)).tocsr()
+    ones = np.ones(k)
+    shape = (net.n_nodes, k)
+    balance = sparse.coo_matrix((ones, (net.tail, arcs)), shape=shape).tocsr()
+    balance -= sparse.coo_matrix((ones, (net.head, arcs)), shape=shape).tocsr()
+    inner = net.n_nodes - 2
     result = optimize.linprog(
-        cost, A_ub=upper, b_ub=limits, A_eq=incidence[inner], b_eq=np.zeros(len(inner)), method="highs"
+        -(net.head == net.target).astype(np.float64),
+        A_ub=upper,
+        b_ub=capacity / scale,
+        A_eq=balance[:inner],
+        b_eq=np.zeros(inner),
+        method="highs",
     )
     if result.status != 0:
-        msg = f"the flow program was not solved: {result.message}"
+        msg = f"the linear program of this question was not solved: {result.message}"
         raise QuestionError(msg)
-    flow = np.clip(result.x, 0.0, None) * scale
-    if not net.shared:
-        return flow, None
     price = np.zeros(k)
-    for (arcs_of, _), dual in zip(rows, -result.ineqlin.marginals, strict=True):
-        price[arcs_of] = max(dual, 0.0)
-    return flow, price
-
-
-def residual(net: Network, flow: Floats) -> tuple[Bools, Bools]:
-    """Return what the residual network says about minimum cuts.
-
-    Returns
-    -------
-    near : ndarray of bool, shape (n_nodes,)
-        Nodes on the source's side of the minimum cut nearest the source.
-    in_some_cut : ndarray of bool, shape (k,)
-        Arcs of finite capacity that belong to at least one minimum cut.
-
-    Notes
-    -----
-    An arc is in some minimum cut exactly when it is full and its ends lie in different strong components of the
-    residual network (Picard and Queyranne, Math. Programming Study 13, 1980).
-    """
-    slack = 1e-9 * np.where(np.isfinite(net.capacity), net.capacity, 1.0)
-    forward = ~np.isfinite(net.capacity) | (flow < net.capacity - slack)
-    backward = flow > slack
-    tail = np.concatenate([net.tail[forward], net.head[backward]])
-    head = np.concatenate([net.head[forward], net.tail[backward]])
-    graph = sparse.csr_matrix((np.ones(len(tail), np.int8), (tail, head)), shape=(net.n_nodes, net.n_nodes))
-    near = np.zeros(net.n_nodes, np.bool_)
-    near[csgraph.breadth_first_order(graph, net.source, return_predecessors=False)] = True
-    _, strong = csgraph.connected_components(graph, directed=True, connection="strong")
-    full = ~forward & (net.capacity > 0)
-    return near, full & (strong[net.tail] != strong[net.head])
+    price[limited] = np.maximum(-result.ineqlin.marginals, 0.0)[row]
+    return np.maximum(result.x, 0.0) * scale, price

@@ -120,12 +120,15 @@ class Throughput:
             f"{format_rate(self.per_endpoint_gbps)} each, per direction"
         ]
         lines += [
-            f"  binding: {c.link}, {format_count(c.n_cables)} cables, {100 * c.share:.4g} % of the price" for c in self.binding
+            f"  binding: {c.link}, {format_count(c.n_cables)} cables, {100 * c.share:.4g} % of the price"
+            for c in self.binding
         ]
         if self.slack:
             lines.append("  slack: " + ", ".join(f"{c.link} {100 * (1 - c.load):.3g} %" for c in self.slack))
         for name, n in self.cut_off:
-            lines.append(f"  {'left out' if self.is_dropped else 'cut off'}: {format_count(n)} endpoints such as {name}")
+            lines.append(
+                f"  {'left out' if self.is_dropped else 'cut off'}: {format_count(n)} endpoints such as {name}"
+            )
         lines.append(f"  paths: {PATH_RULES[self.paths]}")
         lines.append(f"  by {self.method}: {self.why}")
         proof = self.certificate
@@ -189,7 +192,9 @@ def throughput(
     begin = time.perf_counter()
     work, name, used, why = posed(fabric, traffic, among, over, paths, method, drop_unreachable, limit)
     if work.cut_off and not drop_unreachable:
-        answer = Solution(0.0, tuple(np.zeros(len(b.moves.tail)) for b in work.blocks), np.zeros(len(work.capacity)), 0)
+        answer = Solution(
+            0.0, tuple(np.zeros(len(b.moves.tail)) for b in work.blocks), np.zeros(len(work.capacity)), 0
+        )
         proof = Verdict(0.0, 0.0)
     else:
         answer = solve_blocks(work.capacity, work.blocks)
@@ -233,7 +238,9 @@ def posed(
     why = "asked for"
     if method != "explicit" and fabric.blueprint is not None:
         try:
-            work = commodities(fabric.blueprint, asked, among=among, paths=paths, drop_unreachable=drop_unreachable)
+            work = commodities(
+                fabric.blueprint, asked, among=among, paths=paths, drop_unreachable=drop_unreachable
+            )
         except NoSymmetryError as error:
             if method == "axes":
                 raise
@@ -246,7 +253,9 @@ def posed(
         msg = f"{name} needs axes that say the symmetry ({why}); give its demands as a matrix"
         raise QuestionError(msg)
     expanded = expand(fabric, limit=limit)
-    ends = expanded.is_endpoint if among is None else select(fabric, among, limit=limit) & expanded.is_endpoint
+    ends = (
+        expanded.is_endpoint if among is None else select(fabric, among, limit=limit) & expanded.is_endpoint
+    )
     if among is None and len(np.unique(expanded.group[ends])) > 1 and fabric.blueprint is not None:
         groups = sorted({expanded.groups[g].name for g in np.unique(expanded.group[ends])})
         msg = f"endpoints are of several groups ({', '.join(groups)}); say among which, such as among={groups[0]!r}"
@@ -262,7 +271,9 @@ def _prices(work: Commodities, answer: Solution) -> tuple[tuple[LinkPrice, ...],
     load = np.zeros(len(work.capacity))
     for block, flow in zip(work.blocks, answer.flow, strict=True):
         on = block.moves.link >= 0
-        load += np.bincount(block.view.base[block.moves.link[on]], block.n_alike * flow[on], minlength=len(load))
+        load += np.bincount(
+            block.view.base[block.moves.link[on]], block.n_alike * flow[on], minlength=len(load)
+        )
     busy = np.divide(load, work.capacity, out=np.zeros(len(load)), where=work.capacity > 0)[work.base.base]
     total = float(worth.sum())
     rows = []
@@ -273,7 +284,9 @@ def _prices(work: Commodities, answer: Solution) -> tuple[tuple[LinkPrice, ...],
             share = float(worth[own].sum()) / total if total else 0.0
             rows.append(LinkPrice(rule.name, n_cables, share, float(busy[own].max())))
     binding = sorted((r for r in rows if r.share > 1e-9), key=lambda r: -r.share)
-    return tuple(binding), tuple(sorted((r for r in rows if r.share <= 1e-9 and r.load > 0), key=lambda r: -r.load))
+    return tuple(binding), tuple(
+        sorted((r for r in rows if r.share <= 1e-9 and r.load > 0), key=lambda r: -r.load)
+    )
 
 
 def _fraction(work: Commodities) -> Floats:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from fabric.blueprint.join import Bools, Floats
+from fabric.blueprint.join import Bools, Floats, relation_axes
 from fabric.blueprint.model import Blueprint, Selector, Term
 from fabric.blueprint.selector import parse_selector, selected_groups
 from fabric.errors import QuestionError, nearest
@@ -165,7 +165,7 @@ class Question:
         if traffic.pattern == "shift":
             (axis,) = self.spans
             self.shift = (axis, traffic.by, blueprint.axes[axis].size)
-        self.apart = tuple(s for s in (self.among, *self._halves()) if s is not None)
+        self.apart = tuple(s for s in (self.among, *self._halves(), *self._places()) if s is not None)
         self.ties = self._ties(groups)
         # A root is one commodity: it is kept in place in the base as well.
         fixed = () if self.root is None else (self.root,)
@@ -242,6 +242,16 @@ class Question:
             return ()
         (axis,) = self.spans
         return (Selector("", None, (Term(axis, 0, self.blueprint.axes[axis].size // 2 - 1),)),)
+
+    def _places(self) -> tuple[Selector, ...]:
+        """Return every index of the axis of a shift where a mesh over it has links of every distance."""
+        if self.shift is None:
+            return ()
+        axis, _, size = self.shift
+        rules = (r for r in self.blueprint.rules if r.relation and r.relation.kind == "mesh")
+        if not any(axis in relation_axes(self.blueprint, r) for r in rules):
+            return ()
+        return tuple(Selector("", None, (Term(axis, i, i),)) for i in range(size))
 
     def _ties(self, groups: tuple[str, ...]) -> tuple[Tie, ...]:
         if self.traffic.pattern == "shift" or (self.traffic.pattern == "all-to-all" and self.spans):

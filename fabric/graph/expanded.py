@@ -10,6 +10,7 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 
+from fabric.blueprint.census import census
 from fabric.blueprint.join import Bools, Floats, Grid, Ints, full_grid, join
 from fabric.blueprint.model import Blueprint, Kind, Net, Rule, Selector, Transit
 from fabric.blueprint.selector import selected_groups
@@ -90,7 +91,15 @@ class Expanded:
 
     def __post_init__(self) -> None:
         """Make the arrays read-only."""
-        for array in (self.group, self.tail, self.head, self.rule, self.rate_gbps, self.count, self.failed_count):
+        for array in (
+            self.group,
+            self.tail,
+            self.head,
+            self.rule,
+            self.rate_gbps,
+            self.count,
+            self.failed_count,
+        ):
             array.setflags(write=False)
         self.failed.setflags(write=False)
 
@@ -190,14 +199,22 @@ def expand(blueprint: Blueprint, *, limit: int = EXPAND_LIMIT) -> Expanded:
     LimitError
         Naming the number that is too large.
     """
-    n_devices = sum(blueprint.n_devices(g) for g in blueprint.groups)
-    if n_devices > limit:
+    _refuse_size(blueprint.name, "devices", sum(blueprint.n_devices(g) for g in blueprint.groups), limit)
+    try:
+        n_pairs = sum(float(one.n_pairs.sum()) for one in census(blueprint).rules)
+    except LimitError:
+        n_pairs = 0.0  # too irregular to be counted at once; `join` counts rule by rule
+    _refuse_size(blueprint.name, "joined pairs of devices", int(n_pairs), limit)
+    return _expand(blueprint, limit)
+
+
+def _refuse_size(name: str, what: str, n: int, limit: int) -> None:
+    if n > limit:
         msg = (
-            f"{blueprint.name} has {n_devices:,} devices; the expanded form is limited to {limit:,}. "
-            f"Raise limit= if memory allows (about 100 bytes a device or cable), or ask about a smaller file"
+            f"{name} has {n:,} {what}; the expanded form is limited to {limit:,}. Raise limit= if memory "
+            f"allows (about 100 bytes for each), or ask about a smaller file"
         )
         raise LimitError(msg)
-    return _expand(blueprint, limit)
 
 
 @lru_cache(maxsize=4)

@@ -139,50 +139,66 @@ def _select_by_name(expanded: Expanded, text: object) -> Bools:
 
 def _checked(blueprint: Blueprint) -> Fabric:
     """Check what only the expanded form can tell, up to its limit."""
+    skipped = blueprint.skipped
     try:
         expanded = expand_blueprint(blueprint)
     except LimitError as error:
-        return Fabric(blueprint.name, blueprint, skipped=(f"islands and reachability: {error}",))
-    problems, skipped = _reach_problems(blueprint, expanded)
-    if problems:
-        raise TopologyError(problems)
-    return Fabric(blueprint.name, blueprint, skipped=skipped)
-
-
-def _reach_problems(blueprint: Blueprint, expanded: Expanded) -> tuple[list[Problem], tuple[str, ...]]:
-    """Return what islands and path rules make wrong in the nominal file, and what was skipped."""
+        return Fabric(blueprint.name, blueprint, skipped=(*skipped, f"islands and reachability: {error}"))
     nominal = _nominal(expanded)
     island = components(nominal.n_devices, nominal.tail, nominal.head)
+    problem = _island_problem(blueprint, nominal, island)
+    if problem is not None:
+        raise TopologyError([problem])
+    problems, more = _reach_problems(blueprint, nominal, island)
+    if problems:
+        raise TopologyError(problems)
+    return Fabric(blueprint.name, blueprint, skipped=(*skipped, *more))
+
+
+def _reach_problems(
+    blueprint: Blueprint, nominal: Expanded, island: Ints
+) -> tuple[list[Problem], tuple[str, ...]]:
+    """Return the endpoints that cannot reach others of their group and island, and what was skipped."""
     endpoints = nominal.is_endpoint
-    n_islands = len(np.unique(island[endpoints]))
-    if n_islands != blueprint.islands and endpoints.any():
-        return [_island_problem(blueprint, nominal, island)], ()
     transits = {g.transit for g in nominal.groups if g.is_endpoint}
     if transits <= {"all"} and not any(r.is_oneway for r in nominal.rules):
         return [], ()
     moves = forwarding(nominal, endpoints, endpoints)
-    sources = _representatives(blueprint, nominal)
+    try:
+        sources = _representatives(blueprint, nominal)
+    except LimitError as error:
+        return [], (f"reachability: {error}",)
     if len(sources) * len(moves.tail) * 8 > _REACH_BUDGET:
-        return [], (f"reachability: {len(sources):,} classes of endpoints on {len(moves.tail):,} moves are too many",)
+        what = f"{len(sources):,} classes of endpoints on {len(moves.tail):,} moves are too many"
+        return [], (f"reachability: {what}",)
     problems = []
     told: set[int] = set()
     for source in sources.tolist():
+        group = int(nominal.group[source])
+        if group in told:
+            continue
         start = np.zeros(moves.n_states, dtype=np.bool_)
         start[moves.source[source]] = True
         seen = reachable(moves.n_states, moves.tail, moves.head, start)
-        alike = endpoints & (nominal.group == nominal.group[source]) & (island == island[source])
+        alike = endpoints & (nominal.group == group) & (island == island[source])
         alike[source] = False
         others = np.flatnonzero(alike)
         lost = others[~seen[moves.target[others]]]
-        group = int(nominal.group[source])
-        if len(lost) and group not in told:
+        if len(lost):
             told.add(group)
-            name = nominal.groups[group].name
-            what = f"{nominal.names[source]} cannot reach {nominal.names[int(lost[0])]} under the path rules"
-            got = f"{len(lost):,} {name} out of reach"
-            todo = "check which side of each rule is named first (lower, upper), and the transit of the devices between"
-            problems.append(blueprint.groups[name].origin.problem(what, got=got, todo=todo))
+            problems.append(_lost_problem(blueprint, nominal, source, lost))
     return problems, ()
+
+
+def _lost_problem(blueprint: Blueprint, nominal: Expanded, source: int, lost: Ints) -> Problem:
+    group = blueprint.groups[nominal.groups[int(nominal.group[source])].name]
+    what = f"{nominal.names[source]} cannot reach {nominal.names[int(lost[0])]} under the path rules"
+    got = f"{len(lost):,} {group.name} out of reach"
+    todo = "check which side of each rule stands first (lower, upper), and the transit of the devices between"
+    if group.origin.path == blueprint.path:
+        return group.origin.problem(what, got=got, todo=todo)
+    # A template is rarely at fault; point at where it is included.
+    return blueprint.origin.problem(what, key="include", got=got, todo=todo)
 
 
 def _nominal(expanded: Expanded) -> Expanded:
@@ -194,17 +210,21 @@ def _nominal(expanded: Expanded) -> Expanded:
     return Expanded(**{**fields, "failed": np.zeros_like(expanded.failed), "failed_count": zeros})
 
 
-def _island_problem(blueprint: Blueprint, expanded: Expanded, island: Ints) -> Problem:
-    ends = np.flatnonzero(expanded.is_endpoint)
+def _island_problem(blueprint: Blueprint, nominal: Expanded, island: Ints) -> Problem | None:
+    """Return that the endpoints are in more or fewer islands than the file says, if they are."""
+    ends = np.flatnonzero(nominal.is_endpoint)
     labels, first = np.unique(island[ends], return_index=True)
-    some = ", ".join(str(expanded.names[int(ends[i])]) for i in first[:3])
+    if len(labels) == blueprint.islands or not len(ends):
+        return None
+    some = ", ".join(str(nominal.names[int(ends[i])]) for i in first[:3])
     if len(labels) > blueprint.islands:
-        todo = f"one device in each: {some}; join them, or say islands: {len(labels)}"
+        what = "endpoints in more islands than the file says"
+        todo = f"one endpoint of each: {some}; join them, or say islands: {len(labels)}"
     else:
+        what = "endpoints in fewer islands than the file says"
         todo = f"say islands: {len(labels)}, or check what joins them"
-    group = blueprint.groups[expanded.groups[int(expanded.group[ends[0]])].name]
-    what = "endpoints in more islands than the file says" if len(labels) > blueprint.islands else "fewer islands than the file says"
-    return group.origin.problem(what, got=str(len(labels)), expected=str(blueprint.islands), todo=todo)
+    got, expected = str(len(labels)), str(blueprint.islands)
+    return blueprint.origin.problem(what, key="islands", got=got, expected=expected, todo=todo)
 
 
 def _representatives(blueprint: Blueprint, expanded: Expanded) -> Ints:

@@ -39,6 +39,8 @@ HOME, AWAY, ARRIVED = 0, 1, 2
 State = tuple[str, int]
 _SOURCE, _TARGET = ("source", AWAY), ("target", AWAY)
 _OUT, _IN = ("relay out", HOME), ("relay in", AWAY)
+# What descends never climbs again, and what climbs turns before it descends; relays are lowest.
+_NEVER = {("up", "down"), ("down", "up"), ("down", "relay out"), ("down", "relay in")}
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,8 +57,8 @@ class Forwarding:
     tail, head : ndarray of int64, shape (n_moves,)
         States of each move.
     link : ndarray of int64, shape (n_moves,)
-        ``2 * bundle`` for a move from tail to head of the bundle, ``2 * bundle + 1`` for the way back; -1 for a
-        turn inside a device.
+        ``2 * bundle`` for a move from tail to head of the bundle, ``2 * bundle + 1`` for the way back; -1 for
+        a turn inside a device.
     source, target : ndarray of int64, shape (n,)
         State in which device v sends and receives; -1 where it does neither.
     """
@@ -117,15 +119,19 @@ def forwarding(
     if not bystanders:
         middle &= ~expanded.is_endpoint | sources | targets
     roles = _Roles(expanded, transit, sources, targets, middle, has_relay=has_relay)
-    moves = list(_moves(expanded, transit, roles, has_relay=has_relay))
-    for up in [r for r in roles.number if r[0] == "up"]:
-        turning = np.flatnonzero((roles.number[up] >= 0) & roles.turns)
-        moves.append((roles.number[up][turning], roles.number["down", up[1]][turning], np.full(len(turning), -1)))
-    tail, head, link = (np.concatenate([np.zeros(0, np.int64), *c]) for c in zip(*moves, strict=True)) if moves else (
-        np.zeros(0, np.int64),
-    ) * 3
+    # An empty first block keeps the concatenation typed where nothing may move.
+    blocks = [(np.zeros(0, np.int64),) * 3, *_moves(expanded, roles, has_relay=has_relay), *_turns(roles)]
+    tail, head, link = (np.concatenate(column) for column in zip(*blocks, strict=True))
+    kept = ~_idle(expanded, roles, tail, head, link)
     return Forwarding(
-        expanded, roles.device, roles.role, tail, head, link, roles.number[_SOURCE], roles.number[_TARGET]
+        expanded,
+        roles.device,
+        roles.role,
+        tail[kept],
+        head[kept],
+        link[kept],
+        roles.number[_SOURCE],
+        roles.number[_TARGET],
     )
 
 
@@ -151,12 +157,12 @@ class _Roles:
         *,
         has_relay: bool,
     ) -> None:
-        codes = np.array(transit)[expanded.group]
+        codes = np.array(transit, dtype="U5")[expanded.group]
         alive = ~expanded.failed
         self.turns = codes == "turn"
         halves = middle & ((codes == "turn") | (codes == "pass"))
         free = middle & (codes == "all")
-        own = _touches(expanded, scale_up=True) if has_relay else alive
+        own = _on_scale_up(expanded) if has_relay else alive
         wanted: dict[State, Bools] = {_SOURCE: sources & alive, _TARGET: targets & alive}
         for stage in (HOME, AWAY, ARRIVED) if has_relay else (AWAY,):
             here = own if stage != AWAY else alive
@@ -179,9 +185,9 @@ class _Roles:
         self.role = tuple(roles)
 
 
-def _touches(expanded: Expanded, *, scale_up: bool) -> Bools:
+def _on_scale_up(expanded: Expanded) -> Bools:
     """Return which devices have a cable of a scale-up rule."""
-    rules = np.array([(r.net == "scale-up") == scale_up for r in expanded.rules], dtype=np.bool_)
+    rules = np.array([r.net == "scale-up" for r in expanded.rules], dtype=np.bool_)
     rows = rules[expanded.rule]
     found = np.zeros(expanded.n_devices, dtype=np.bool_)
     found[expanded.tail[rows]] = True
@@ -189,35 +195,57 @@ def _touches(expanded: Expanded, *, scale_up: bool) -> Bools:
     return found
 
 
-def _moves(
-    expanded: Expanded, transit: tuple[str, ...], roles: _Roles, *, has_relay: bool
-) -> Iterator[tuple[Ints, Ints, Ints]]:
-    """Yield (tail states, head states, links) for each rule, direction and pair of roles."""
-    alive = expanded.alive > 0
-    edges = np.searchsorted(expanded.rule, np.arange(len(expanded.rules) + 1))
-    for number, rule in enumerate(expanded.rules):
-        rows = np.arange(edges[number], edges[number + 1])
-        rows = rows[alive[rows]]
+def _moves(expanded: Expanded, roles: _Roles, *, has_relay: bool) -> Iterator[tuple[Ints, Ints, Ints]]:
+    """Yield (tail states, head states, links) for each kind of link and pair of roles."""
+    kinds = [(r.net == "scale-up", r.is_peer, r.is_oneway) for r in expanded.rules]
+    kind = np.array([kinds.index(k) for k in kinds], dtype=np.int64)[expanded.rule]
+    alive = (expanded.alive > 0) & (expanded.rate_gbps > 0)
+    for number in np.unique(kind).tolist():
+        is_scale_up, is_peer, is_oneway = kinds[number]
+        rows = np.flatnonzero(alive & (kind == number))
         lower, upper = expanded.tail[rows], expanded.head[rows]
-        is_scale_up = rule.net == "scale-up"
-        ways = [("peer" if rule.is_peer else "up", lower, upper, 2 * rows)]
-        if not rule.is_oneway:
-            ways.append(("peer" if rule.is_peer else "down", upper, lower, 2 * rows + 1))
+        ways = [("peer" if is_peer else "up", lower, upper, 2 * rows)]
+        if not is_oneway:
+            ways.append(("peer" if is_peer else "down", upper, lower, 2 * rows + 1))
         for way, x, y, link in ways:
-            for role in roles.number:
-                left = roles.number[role][x]
+            for role, states in roles.number.items():
+                left = states[x]
                 if (left < 0).all():
                     continue
                 for other in _heads(role, way, is_scale_up=is_scale_up, has_relay=has_relay):
-                    if other not in roles.number:
-                        continue
                     right = roles.number[other][y]
                     both = (left >= 0) & (right >= 0)
                     if other[0] == "down" and way == "peer" and role[0] != "down":
                         # The upward half of a device that turns can do all that its downward half can.
                         both &= ~roles.turns[y]
-                    if both.any():
-                        yield left[both], right[both], link[both]
+                    yield left[both], right[both], link[both]
+
+
+def _turns(roles: _Roles) -> Iterator[tuple[Ints, Ints, Ints]]:
+    """Yield the moves inside the devices that turn."""
+    for role, up in roles.number.items():
+        if role[0] == "up":
+            turning = np.flatnonzero((up >= 0) & roles.turns)
+            yield up[turning], roles.number["down", role[1]][turning], np.full(len(turning), -1, np.int64)
+
+
+def _idle(expanded: Expanded, roles: _Roles, tail: Ints, head: Ints, link: Ints) -> Bools:
+    """Return the moves between downward halves of peers that only traffic which has just turned would use.
+
+    It may as well cross as climbing traffic and turn at the peer. Without these moves no link of a mesh of
+    leaves carries both climbing and descending traffic, and questions about it stay plain flow.
+    """
+    descends = np.zeros(len(roles.device), dtype=np.bool_)
+    for role, states in roles.number.items():
+        if role[0] == "down":
+            descends[states[states >= 0]] = True
+    is_peer = np.array([r.is_peer for r in expanded.rules], dtype=np.bool_)[expanded.rule]
+    sideways = descends[tail] & descends[head]
+    sideways[sideways] = is_peer[link[sideways] // 2]
+    fed = np.zeros(len(descends), dtype=np.bool_)
+    fed[head[~sideways & (link >= 0)]] = True
+    fed = reachable(len(descends), tail[sideways], head[sideways], fed & descends)
+    return np.asarray(sideways & ~fed[tail] & roles.turns[roles.device[head]])
 
 
 def _heads(role: State, way: str, *, is_scale_up: bool, has_relay: bool) -> list[State]:
@@ -234,26 +262,21 @@ def _heads(role: State, way: str, *, is_scale_up: bool, has_relay: bool) -> list
     has_relay : bool
         Whether the fabric has relays; without them there is one stage.
     """
-    name, stage = role
-    if role == _TARGET or (way == "up" and name == "down") or (way == "down" and name in ("up", *_OUT, *_IN)):
+    name = role[0]
+    if role == _TARGET or (way, name) in _NEVER:
         return []
-    if role == _OUT and is_scale_up or role == _IN and not is_scale_up:
+    after = _stage_after(role, is_scale_up=is_scale_up) if has_relay else AWAY
+    if after < 0:
         return []
-    after = AWAY
-    if has_relay:
-        after = _stage_after(role, is_scale_up=is_scale_up)
-        if after < 0:
-            return []
     found: list[State] = [_TARGET, ("free", after)]
     if way == "up" or (way == "peer" and name != "down"):
         found.append(("up", after))
     if way == "down" or (way == "peer" and name != "up"):
         found.append(("down", after))
-    if has_relay and way != "up":
-        if is_scale_up and after == HOME:
-            found.append(_OUT)
-        elif not is_scale_up and after == AWAY:
-            found.append(_IN)
+    if has_relay and way != "up" and is_scale_up and after == HOME:
+        found.append(_OUT)
+    if has_relay and way != "up" and not is_scale_up and after == AWAY:
+        found.append(_IN)
     return found
 
 
@@ -263,9 +286,9 @@ def _stage_after(role: State, *, is_scale_up: bool) -> int:
     if name == "source":
         return HOME if is_scale_up else AWAY
     if role == _OUT:
-        return AWAY
+        return -1 if is_scale_up else AWAY
     if role == _IN:
-        return ARRIVED
+        return ARRIVED if is_scale_up else -1
     if stage == HOME:
         return HOME if is_scale_up else AWAY
     if stage == ARRIVED:

@@ -12,8 +12,8 @@ import numpy as np
 
 from fabric.blueprint import Blueprint, Census, census
 from fabric.blueprint.census import degrees
-from fabric.blueprint.checks import cables_by_port, ports_needed
 from fabric.blueprint.model import DeviceGroup
+from fabric.blueprint.ports import cables_by_port, ports_needed
 from fabric.errors import QuestionError
 from fabric.graph import Fabric
 
@@ -59,6 +59,8 @@ class GroupSummary:
     level : int
         Steps above the endpoints along the orientation of the rules.
     ports : tuple of PortUse
+    transit : {"turn", "pass", "end", "relay", "all"}
+        Who may forward; see `fabric.blueprint.DeviceGroup`.
     """
 
     name: str
@@ -70,6 +72,7 @@ class GroupSummary:
     is_endpoint: bool
     level: int
     ports: tuple[PortUse, ...]
+    transit: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +92,8 @@ class LinkSummary:
         Fewest and most cables at one device of the two groups.
     per_endpoint_gbps : float
         Capacity over endpoints, per direction [Gb/s].
+    is_peer : bool
+        Like with like: neither group is above the other.
     """
 
     name: str
@@ -102,6 +107,7 @@ class LinkSummary:
     per_lower: tuple[int, int]
     per_upper: tuple[int, int]
     per_endpoint_gbps: float
+    is_peer: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,8 +172,8 @@ def summarize(fabric: Fabric) -> Summary:
     Examples
     --------
     >>> from fabric.graph import loads
-    >>> text = "{fabric: a, axes: {i: 2}, devices: {gpu: {kind: gpu, axes: [i]}, leaf: {kind: switch, axes: []}},"
-    >>> text += " links: [{between: [gpu, leaf], rate: 400Gb/s}]}"
+    >>> text = "{fabric: a, axes: {i: 2}, links: [{between: [gpu, leaf], rate: 400Gb/s}],"
+    >>> text += " devices: {gpu: {kind: gpu, axes: [i]}, leaf: {kind: switch, axes: []}}}"
     >>> summarize(loads(text)).links[0].capacity_gbps
     800.0
     """
@@ -184,7 +190,14 @@ def summarize(fabric: Fabric) -> Summary:
     failed = [s.text for s in blueprint.failed]
     failed += [f"{c.n or 'all'} cables of [{c.left.text}, {c.right.text}]" for c in blueprint.failed_cables]
     return Summary(
-        blueprint.name, n_endpoints, groups, links, _tiers(groups, links), tuple(failed), blueprint.notes, fabric.skipped
+        blueprint.name,
+        n_endpoints,
+        groups,
+        links,
+        _tiers(groups, links),
+        tuple(failed),
+        blueprint.notes,
+        fabric.skipped,
     )
 
 
@@ -211,9 +224,8 @@ def _group(counted: Census, group: DeviceGroup, level: int) -> GroupSummary:
         needed = np.broadcast_to(ports_needed(port, used.get(port.name, {})), n.shape)
         total = int(np.ceil((needed * n)[present].sum() - 1e-9))
         most = float(needed[present].max(initial=0.0))
-        ports.append(
-            PortUse(port.name, port.rate_gbps, int(n[present].sum()) * port.n_ports, total, most, port.n_ports)
-        )
+        n_ports = int(n[present].sum()) * port.n_ports
+        ports.append(PortUse(port.name, port.rate_gbps, n_ports, total, most, port.n_ports))
     return GroupSummary(
         group.name,
         group.kind,
@@ -224,6 +236,7 @@ def _group(counted: Census, group: DeviceGroup, level: int) -> GroupSummary:
         group.is_endpoint,
         level,
         tuple(ports),
+        group.transit,
     )
 
 
@@ -231,14 +244,13 @@ def _link(counted: Census, index: int, n_endpoints: int) -> LinkSummary:
     one = counted.rules[index]
     rule = one.rule
     lower, upper = cast(str, rule.left.group), cast(str, rule.right.group)
-    n_rows = (counted.grid.n_rows(lower), counted.grid.n_rows(upper))
     spans = []
-    for side, degree in zip((rule.left, rule.right), degrees(one, n_rows, present_only=True), strict=True):
+    found = degrees(one, counted.n_rows(rule), present_only=True)
+    for side, degree in zip((rule.left, rule.right), found, strict=True):
         group = cast(str, side.group)
         rows = counted.grid.rows(group, side)
-        rows = rows[~counted.absent[group][rows]]
-        found = degree[rows]
-        spans.append((int(found.min(initial=0 if not len(found) else found.max())), int(found.max(initial=0))))
+        own = degree[rows[~counted.absent[group][rows]]]
+        spans.append((int(own.min()), int(own.max())) if len(own) else (0, 0))
     capacity = one.total * rule.rate_gbps
     return LinkSummary(
         rule.name,
@@ -252,6 +264,7 @@ def _link(counted: Census, index: int, n_endpoints: int) -> LinkSummary:
         spans[0],
         spans[1],
         capacity / n_endpoints if n_endpoints else 0.0,
+        rule.is_peer,
     )
 
 
@@ -273,8 +286,8 @@ def tree(summary: Summary) -> str:
     Examples
     --------
     >>> from fabric.graph import loads
-    >>> text = "{fabric: a, axes: {i: 2}, devices: {gpu: {kind: gpu, axes: [i]}, leaf: {kind: switch, axes: []}},"
-    >>> text += " links: [{between: [gpu, leaf], rate: 400Gb/s}]}"
+    >>> text = "{fabric: a, axes: {i: 2}, links: [{between: [gpu, leaf], rate: 400Gb/s}],"
+    >>> text += " devices: {gpu: {kind: gpu, axes: [i]}, leaf: {kind: switch, axes: []}}}"
     >>> print(tree(summarize(loads(text))))
     a
     ├─ leaf (switch)

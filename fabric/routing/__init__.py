@@ -1,5 +1,5 @@
 """Permitted paths and what traffic puts on links."""
 
-from fabric.routing.ecmp import Demands, Router, link_loads, router
+from fabric.routing.ecmp import Demands, Progress, Router, link_loads, router
 
-__all__ = ["Demands", "Router", "link_loads", "router"]
+__all__ = ["Demands", "Progress", "Router", "link_loads", "router"]

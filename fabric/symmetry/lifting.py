@@ -57,12 +57,24 @@ class Lift:
         self.failed = [dict(m) for m in failed]
         self.cells = (*cells, *apart)
         self.plain = class_grid(blueprint, self.cells)
+        # Sources that differ on a turned axis have other targets, even where the fabric cannot tell them apart.
+        turned = sorted(frozenset().union(*(t.turned for t in ties)))
+        self.told = tuple(
+            Selector("", None, (Term(axis, i, i),)) for axis in turned for i in range(blueprint.axes[axis].size)
+        )
 
     def endpoints_around(self, link: RealLink) -> tuple[Floats, tuple[Mark, ...], Ints]:
         """Return the classes of endpoints that keep both ends of `link` in place: size, a device, base class."""
         grid = class_grid(
             self.blueprint,
-            (*self.cells, *(Selector("", None, tuple(Term(a, i, i) for a, i in m)) for m in (*self.marks, link.tail, link.head))),
+            (
+                *self.cells,
+                *self.told,
+                *(
+                    Selector("", None, tuple(Term(a, i, i) for a, i in m))
+                    for m in (*self.marks, link.tail, link.head)
+                ),
+            ),
         )
         names = tuple(self.blueprint.groups)
         up = {g: ~grid.mask(g, (*self.blueprint.absent, *self.blueprint.failed)) for g in names}

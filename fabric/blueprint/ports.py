@@ -1,0 +1,163 @@
+"""Ports: which class a cable takes, how many ports of it, and whether a device has them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+
+from fabric.blueprint.census import Census, degrees
+from fabric.blueprint.join import Floats
+from fabric.blueprint.model import DeviceGroup, Origin, WrongError
+from fabric.errors import Problem
+from fabric.parts import Part, PortClass, Protocol, cables_per_port, catalogue
+from fabric.units import format_count, format_rate
+
+# Rates such as 8000/3 come out of divisions; no budget is broken by the last bit of one.
+_SLACK = 1e-9
+
+
+def port_class(protocol: Protocol | None, parts: Sequence[Part], rate_gbps: float, origin: Origin) -> str:
+    """Return the port class that the cables of a rule take.
+
+    Parameters
+    ----------
+    protocol : Protocol or None
+        That of the rule, if it names one.
+    parts : sequence of Part
+        Parts at the two ends; generic devices, which have no ports, are left out.
+    rate_gbps : float
+        Per cable and direction [Gb/s].
+    origin : Origin
+        The rule.
+
+    Returns
+    -------
+    str
+        Empty where no end has ports and no protocol is named.
+
+    Raises
+    ------
+    WrongError
+        If the class is unclear, or the cable is faster than a port.
+
+    Notes
+    -----
+    The class is the protocol's, else the one that both parts share. Against a generic device a part with
+    several classes is taken at the only one that belongs to no protocol, which is that of the network.
+    """
+    name = protocol.port_class if protocol else ""
+    if not parts:
+        return name
+    if not protocol:
+        shared = set.intersection(*({c.name for c in p.ports} for p in parts))
+        if len(parts) == 1 and len(shared) > 1:
+            shared -= {p.port_class for p in catalogue().protocols.values()}
+        if len(shared) != 1:
+            is_disjoint = len(parts) > 1 and not shared
+            what = "unclear port class: the parts share none" if is_disjoint else "unclear port class"
+            got = " and ".join(f"{p.id} with {_classes(p)}" for p in parts)
+            problem = origin.problem(what, key="between", got=got, todo="name the protocol with link:")
+            raise WrongError(problem)
+        (name,) = shared
+    for part in parts:
+        port = next((c for c in part.ports if c.name == name), None)
+        if port is None:
+            what = f"unclear port class: {part.id} has no {name} port"
+            todo = f"its ports are {_classes(part)}"
+            raise WrongError(origin.problem(what, key="link", todo=todo))
+        if rate_gbps > port.rate_gbps * (1 + _SLACK):
+            what = f"cable faster than the {name} port of {part.id}"
+            got, expected = format_rate(rate_gbps), f"at most {format_rate(port.rate_gbps)}"
+            key = "rate" if "rate" in origin.keys else "link"
+            raise WrongError(origin.problem(what, key=key, got=got, expected=expected))
+    return name
+
+
+def _classes(part: Part) -> str:
+    return ", ".join(c.name for c in part.ports) or "none"
+
+
+def ports_needed(port: PortClass, cables: dict[float, Floats]) -> Floats:
+    """Return the ports of one class that `cables` take at each device.
+
+    Parameters
+    ----------
+    port : PortClass
+    cables : dict of float to ndarray of float64, shape (n,)
+        Cables at each device by rate [Gb/s].
+
+    Returns
+    -------
+    ndarray of float64, shape (n,)
+
+    Notes
+    -----
+    A cable of the port's own rate takes one port. A slower one takes rate / port rate of a port; where the
+    port can be broken out, cables of one slower rate fill whole cages (two of 400 Gb/s an 800 Gb/s cage).
+
+    Examples
+    --------
+    >>> from fabric.parts import find_part
+    >>> (network,) = find_part("sn5600").ports
+    >>> ports_needed(network, {400.0: np.array([1.0, 2.0, 3.0]), 800.0: np.array([0.0, 0.0, 62.0])})
+    array([ 1.,  1., 64.])
+    """
+    total = np.zeros(1)
+    for rate, number in cables.items():
+        if abs(rate - port.rate_gbps) <= _SLACK * port.rate_gbps:
+            total = total + number
+        elif port.modes:
+            in_cage = port.ports_per_cage or 1
+            per_cage = cables_per_port(port, rate) * in_cage
+            total = total + np.ceil(number / per_cage - _SLACK) * in_cage
+        else:
+            total = total + number / cables_per_port(port, rate)
+    return total
+
+
+def cables_by_port(counted: Census, group: DeviceGroup) -> dict[str, dict[float, Floats]]:
+    """Return the present cables at each class row of `group`, by port class and rate [Gb/s]."""
+    found: dict[str, dict[float, Floats]] = defaultdict(dict)
+    for one in counted.rules:
+        sides = (one.rule.left.group, one.rule.right.group)
+        if one.rule.port_class and group.name in sides:
+            degree = degrees(one, counted.n_rows(one.rule), present_only=True)[sides.index(group.name)]
+            rates = found[one.rule.port_class]
+            rates[one.rule.rate_gbps] = rates.get(one.rule.rate_gbps, 0.0) + degree
+    return found
+
+
+def port_problems(counted: Census) -> list[Problem]:
+    """Return the devices with more cables than ports, one of each group and port class."""
+    problems = []
+    for group in counted.grid.blueprint.groups.values():
+        if group.part is None:
+            continue
+        for name, cables in cables_by_port(counted, group).items():
+            port = next(c for c in group.part.ports if c.name == name)
+            needed = np.where(counted.absent[group.name], 0.0, ports_needed(port, cables))
+            worst = int(np.argmax(needed))
+            if needed[worst] > port.n_ports * (1 + _SLACK):
+                problems.append(_port_problem(counted, group, port, cables, worst))
+    return problems
+
+
+def _port_problem(
+    counted: Census, group: DeviceGroup, port: PortClass, cables: dict[float, Floats], row: int
+) -> Problem:
+    rules = [r.rule for r in counted.rules if group.name in (r.rule.left.group, r.rule.right.group)]
+    last = [r for r in rules if r.port_class == port.name][-1]
+    at = 0 if last.left.group == group.name else 1
+    needed = float(ports_needed(port, {rate: n[row : row + 1] for rate, n in cables.items()})[0])
+    part = group.part.id if group.part else ""
+    what = f"port budget: {counted.grid.name(group.name, row)} needs {needed:,.4g} {port.name} ports"
+    got = " and ".join(
+        f"{format_count(int(n[row]))} {'cable' if n[row] == 1 else 'cables'} of {format_rate(rate)}"
+        for rate, n in cables.items()
+        if n[row]
+    )
+    expected = f"at most {port.n_ports} of {format_rate(port.rate_gbps)}, all that {part} has"
+    todo = f"place {group.name} on another axis, use fewer cables, or take a larger part"
+    return last.origin.problem(what, key=f"between[{at}]", got=got, expected=expected, todo=todo)

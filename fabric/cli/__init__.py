@@ -1,0 +1,5 @@
+"""The command `fabtopo`."""
+
+from fabric.cli.app import main
+
+__all__ = ["main"]

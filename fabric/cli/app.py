@@ -1,0 +1,332 @@
+"""Commands: arguments, exit codes, printing. Every answer comes from the layers below.
+
+Imports inside the commands keep ``fabtopo --help`` and ``fabtopo check`` free of solvers and plots.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from fabric import __version__
+from fabric.errors import FabricError, TopologyError
+
+if TYPE_CHECKING:
+    from fabric.graph import Paths
+
+app = typer.Typer(
+    name="fabtopo",
+    help="Declare, check and cost the network fabrics of GPU clusters.",
+    epilog="A file is checked whole: every error with its line and column, exit status 2.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+File = Annotated[Path, typer.Argument(metavar="FILE", help="Topology file, *.fabric.yaml or *.fabric.json.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON with stable keys (docs/cli.md).")]
+
+
+def main() -> None:
+    """Run the command line; a user's error is one message and exit status 2."""
+    try:
+        app()
+    except FabricError as error:
+        _fail(error, as_json="--json" in sys.argv)
+    except BrokenPipeError:
+        # The reader has gone, as with `| head`; nobody is left to tell.
+        sys.stderr.close()
+        raise SystemExit(0) from None
+    except OSError as error:
+        _fail(FabricError(f"{error.filename or ''}: {error.strerror or error}"), as_json="--json" in sys.argv)
+
+
+def _fail(error: FabricError, *, as_json: bool) -> NoReturn:
+    if as_json:
+        from fabric.cli.text import to_json
+
+        problems = error.problems if isinstance(error, TopologyError) else ()
+        typer.echo(to_json({"status": "error", "message": str(error), "problems": problems}))
+    else:
+        typer.echo(str(error), err=True)
+    raise SystemExit(2)
+
+
+@app.callback(invoke_without_command=True)
+def _options(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    if version:
+        typer.echo(f"fabtopo {__version__}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit
+
+
+@app.command()
+def check(file: File, as_json: Json = False) -> None:
+    """Check a topology file: grammar, axes, joins, ports, islands, reachability."""
+    from fabric.blueprint import census
+    from fabric.cli.text import to_json
+    from fabric.graph import load
+
+    fabric = load(file)
+    assert fabric.blueprint is not None
+    counted = census(fabric.blueprint)
+    devices = {name: counted.present(name) for name in fabric.blueprint.groups}
+    cables = {one.rule.name: one.total for one in counted.rules}
+    if as_json:
+        typer.echo(
+            to_json(
+                {"status": "ok", "name": fabric.name, "devices": devices, "cables": cables, "skipped": fabric.skipped}
+            )
+        )
+        return
+    sizes = ", ".join(f"{n:,} {name}" for name, n in devices.items())
+    typer.echo(f"{file}: ok: {fabric.name}: {sizes}; {sum(cables.values()):,} cables")
+    for why in fabric.skipped:
+        typer.echo(f"{file}: not checked: {why}")
+
+
+@app.command()
+def show(file: File, as_json: Json = False) -> None:
+    """Show the groups as a tree, capacity and oversubscription per tier, and ports."""
+    from fabric.cli.text import summary_text, to_json
+    from fabric.graph import load
+    from fabric.reporting.summary import summarize
+
+    summary = summarize(load(file))
+    typer.echo(to_json(summary) if as_json else summary_text(summary))
+
+
+@app.command("max-flow")
+def max_flow_command(
+    file: File,
+    source: Annotated[str, typer.Option("--from", metavar="SELECTOR", help="Such as rack0 or rack0/tray0/gpu0.")],
+    target: Annotated[str, typer.Option("--to", metavar="SELECTOR", help="Such as rack1 or block4-7.")],
+    paths: Annotated[
+        str, typer.Option(metavar="RULE", help="rules (the file's), no-relay, or any (every device forwards).")
+    ] = "rules",
+    as_json: Json = False,
+) -> None:
+    """Maximum flow between two selections, with the minimum cut by link class."""
+    from fabric.cli.text import to_json
+    from fabric.flow import max_flow
+    from fabric.graph import load
+
+    answer = max_flow(load(file), source, target, paths=_path_rule(paths))
+    typer.echo(to_json(answer.to_dict()) if as_json else str(answer))
+
+
+def _path_rule(text: str) -> Paths:
+    if text in ("rules", "no-relay", "any"):
+        return text  # type: ignore[return-value]
+    msg = f"expected rules, no-relay or any; got {text!r}"
+    raise typer.BadParameter(msg, param_hint="--paths")
+
+
+@app.command("cost")
+def cost_command(
+    file: File,
+    collective: Annotated[
+        str, typer.Option(metavar="NAME", help="all-reduce, all-gather, reduce-scatter or all-to-all.")
+    ],
+    size: Annotated[str, typer.Option(metavar="BYTES", help="Such as 1GiB or 16MB, as nccl-tests counts them.")],
+    algorithm: Annotated[str, typer.Option(metavar="NAME", help="auto, hierarchical, ring or pairwise.")] = "auto",
+    among: Annotated[
+        str | None, typer.Option(metavar="SELECTOR", help="The ranks of the job; all endpoints if left out.")
+    ] = None,
+    routing: Annotated[str, typer.Option(metavar="NAME", help="ecmp.")] = "ecmp",
+    as_json: Json = False,
+) -> None:
+    """Time, algbw and busbw of a collective, and the link class that binds it."""
+    from fabric.cli.text import to_json
+    from fabric.collective import cost
+    from fabric.graph import load
+
+    fabric = load(file)
+    with _progress("routing") as told:
+        answer = cost(
+            fabric, collective, size, algorithm=algorithm, among=among, routing=routing, progress=told
+        )
+    typer.echo(to_json(answer.to_dict()) if as_json else str(answer))
+
+
+Over = Annotated[
+    str, typer.Option(metavar="AXES", help="Axes that a group spans, such as pod,rack; one group for each of the rest.")
+]
+Among = Annotated[str | None, typer.Option(metavar="SELECTOR", help="The endpoints; all if left out.")]
+PathRule = Annotated[str, typer.Option(metavar="RULE", help="rules (the file's), no-relay, or any.")]
+Drop = Annotated[bool, typer.Option("--drop-unreachable", help="Leave out endpoints that failures cut off.")]
+Pattern = Annotated[
+    str, typer.Option(metavar="NAME", help="all-to-all, one-to-all, all-to-one, shift, halves or longest-matching.")
+]
+Root = Annotated[str, typer.Option(metavar="SELECTOR", help="The one endpoint of one-to-all, all-to-one, broadcast, reduce.")]
+Places = Annotated[int, typer.Option(help="Places along the axis, for shift.")]
+
+
+def _axes(text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+@app.command("throughput")
+def throughput_command(
+    file: File,
+    traffic: Pattern = "all-to-all",
+    over: Over = "",
+    among: Among = None,
+    root: Root = "",
+    by: Places = 1,
+    paths: PathRule = "rules",
+    drop_unreachable: Drop = False,
+    as_json: Json = False,
+) -> None:
+    """Rate that every endpoint can send in a traffic pattern, exact at any size, and what binds it."""
+    from fabric.cli.text import to_json
+    from fabric.flow.throughput import throughput
+    from fabric.flow.traffic import Traffic
+    from fabric.graph import load
+
+    asked = Traffic(traffic, _axes(over), root, by)
+    answer = throughput(load(file), asked, among=among, paths=_path_rule(paths), drop_unreachable=drop_unreachable)
+    typer.echo(to_json(answer.to_dict()) if as_json else str(answer))
+
+
+@app.command("bottleneck")
+def bottleneck_command(
+    file: File,
+    traffic: Pattern = "all-to-all",
+    over: Over = "",
+    among: Among = None,
+    root: Root = "",
+    by: Places = 1,
+    paths: PathRule = "rules",
+    drop_unreachable: Drop = False,
+    as_json: Json = False,
+) -> None:
+    """Which link class binds a traffic pattern, what widening it gains, and what binds next."""
+    from fabric.cli.text import to_json
+    from fabric.flow.bottleneck import bottleneck
+    from fabric.flow.traffic import Traffic
+    from fabric.graph import load
+
+    asked = Traffic(traffic, _axes(over), root, by)
+    answer = bottleneck(load(file), asked, among=among, paths=_path_rule(paths), drop_unreachable=drop_unreachable)
+    typer.echo(to_json(answer.to_dict()) if as_json else str(answer))
+
+
+@app.command("bound")
+def bound_command(
+    file: File,
+    collective: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="all-gather, reduce-scatter, all-reduce, broadcast, reduce or all-to-all."),
+    ],
+    size: Annotated[str, typer.Option(metavar="BYTES", help="Such as 1GiB, as nccl-tests counts them.")] = "1GiB",
+    over: Over = "",
+    among: Among = None,
+    root: Root = "",
+    paths: PathRule = "rules",
+    in_network: Annotated[bool, typer.Option(help="Whether switches that reduce may do so.")] = True,
+    as_json: Json = False,
+) -> None:
+    """What no algorithm of a collective can beat on this fabric."""
+    from fabric.cli.text import to_json
+    from fabric.collective.bound import bound
+    from fabric.graph import load
+
+    answer = bound(
+        load(file),
+        collective,
+        size,
+        over=_axes(over),
+        among=among,
+        root=root,
+        paths=_path_rule(paths),
+        in_network=in_network,
+    )
+    typer.echo(to_json(answer.to_dict()) if as_json else str(answer))
+
+
+@app.command()
+def report(
+    file: File,
+    out: Annotated[Path, typer.Option("-o", "--out", metavar="DIR", help="Folder to write README.md and figures to.")],
+    as_json: Json = False,
+) -> None:
+    """Write the report of a fabric: Markdown and SVG, the same bytes on every run."""
+    from fabric.cli.text import to_json
+    from fabric.graph import load
+    from fabric.reporting import report as write
+
+    fabric = load(file)
+    with _progress("report") as told:
+        page = write(fabric, out, progress=told)
+    files = sorted(str(f) for f in page.parent.iterdir() if f.is_file())
+    typer.echo(to_json({"status": "ok", "report": str(page), "files": files}) if as_json else f"wrote {page}")
+
+
+@app.command()
+def parts(
+    name: Annotated[str | None, typer.Argument(help="A part, protocol or medium; all parts if left out.")] = None,
+    kind: Annotated[
+        str | None, typer.Option(help="Only gpu, host, nic, switch, protocol or medium.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """List the catalogue, or explain one row with its sources."""
+    from fabric.cli.text import part_text, parts_text, to_json
+    from fabric.errors import PartError, nearest
+    from fabric.parts import Part, catalogue
+
+    known = catalogue()
+    rows = {**known.parts, **known.protocols, **known.media}
+    if name is not None:
+        aliases = {alias: p.id for p in known.protocols.values() for alias in p.aliases}
+        row = rows.get(aliases.get(name, name))
+        if row is None:
+            msg = f"unknown part {name!r}; {nearest(name, [*rows, *aliases]) or 'fabtopo parts lists all'}"
+            raise PartError(msg)
+        typer.echo(to_json(row) if as_json else part_text(row, known.sources))
+        return
+    kinds = {i: r.kind if isinstance(r, Part) else type(r).__name__.lower() for i, r in rows.items()}
+    if kind is not None and kind not in kinds.values():
+        msg = f"expected one of {', '.join(dict.fromkeys(kinds.values()))}; got {kind!r}"
+        raise typer.BadParameter(msg, param_hint="--kind")
+    chosen = [row for i, row in rows.items() if kind in (None, kinds[i])]
+    typer.echo(to_json(chosen) if as_json else parts_text(chosen))
+
+
+@app.command()
+def schema(as_json: Annotated[bool, typer.Option("--json", help="The schema is JSON in any case.")] = False) -> None:
+    """Print the JSON Schema (draft-07) of a topology file, for editors."""
+    from fabric.blueprint import json_schema
+    from fabric.cli.text import to_json
+
+    del as_json
+    typer.echo(to_json(json_schema()))
+
+
+@contextlib.contextmanager
+def _progress(label: str) -> Iterator[Callable[[int, int], None] | None]:
+    """Show a bar on standard error while work takes long; nothing where that is no terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(label, total=None)
+
+        def told(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        yield told

@@ -1,0 +1,154 @@
+"""Tables and JSON on a terminal."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+
+from fabric.parts import Medium, Part, Protocol, Source, evidence
+from fabric.reporting.summary import GroupSummary, Summary, tree
+from fabric.units import format_count, format_rate, format_ratio
+
+Record = Mapping[str, object]
+
+
+def columns(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return aligned columns; a column whose cells start with a digit is flush right.
+
+    Examples
+    --------
+    >>> print(columns(["part", "ports"], [["sn5610", "64"], ["q3400", "144"]]))
+    part    ports
+    sn5610     64
+    q3400     144
+    """
+    table = [list(head), *(list(row) for row in rows)]
+    widths = [max(len(row[i]) for row in table) for i in range(len(head))]
+    right = [bool(rows) and all(row[i][:1].isdigit() or row[i] in ("", "-") for row in rows) for i in range(len(head))]
+    lines = []
+    for row in table:
+        cells = [c.rjust(w) if r else c.ljust(w) for c, w, r in zip(row, widths, right, strict=True)]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
+
+
+def to_json(value: object) -> str:
+    """Return `value` as JSON, dataclasses as objects; keys in the order in which they are documented."""
+    return json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False)
+
+
+def _plain(value: object) -> object:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    return value
+
+
+def _span(span: tuple[int, int]) -> str:
+    return format_count(span[0]) if span[0] == span[1] else f"{span[0]:,}-{span[1]:,}"
+
+
+def summary_text(summary: Summary) -> str:
+    """Return the tables of `fabtopo show`."""
+    links = [
+        [
+            one.name,
+            one.net,
+            format_count(one.n_cables),
+            format_rate(one.rate_gbps),
+            format_rate(one.capacity_gbps),
+            format_rate(one.per_endpoint_gbps),
+            f"{_span(one.per_lower)} per {one.lower}, {_span(one.per_upper)} per {one.upper}",
+        ]
+        for one in summary.links
+    ]
+    blocks = [
+        tree(summary),
+        columns(["link", "net", "cables", "per cable", "capacity", "per endpoint", "each"], links)
+        + "\nAll rates per direction; capacity is all cables together.",
+        _ports_text(summary.groups),
+        _tiers_text(summary),
+    ]
+    if summary.failed:
+        blocks.append("failed: " + "; ".join(summary.failed))
+    blocks += [f"note: {note}" for note in summary.notes]
+    blocks += [f"not checked: {why}" for why in summary.skipped]
+    return "\n\n".join(b for b in blocks if b)
+
+
+def _ports_text(groups: Sequence[GroupSummary]) -> str:
+    rows = [
+        [
+            group.name,
+            group.part,
+            port.name,
+            format_rate(port.rate_gbps),
+            f"{port.most_used:.4g} of {port.per_device}",
+            format_count(port.n_used) if port.n_used else "0",
+            format_count(port.n_ports - port.n_used) if port.n_ports > port.n_used else "0",
+        ]
+        for group in groups
+        for port in group.ports
+    ]
+    return columns(["group", "part", "ports", "rate", "busiest", "used", "free"], rows) if rows else ""
+
+
+def _tiers_text(summary: Summary) -> str:
+    rows = [
+        [
+            tier.name,
+            format_rate(tier.down_gbps),
+            format_rate(tier.up_gbps) if tier.up_gbps else "-",
+            format_ratio(tier.ratio) if tier.ratio else "top",
+        ]
+        for tier in summary.tiers
+    ]
+    if not rows:
+        return ""
+    head = ["tier", "down", "up", "oversubscription"]
+    return columns(head, rows) + "\nOversubscription is downlink capacity over uplink capacity of the tier."
+
+
+def parts_text(rows: Sequence[Part | Protocol | Medium]) -> str:
+    """Return one line per row of the catalogue."""
+    cells = []
+    for row in rows:
+        kind = row.kind if isinstance(row, Part) else type(row).__name__.lower()
+        name = row.name if not isinstance(row, Protocol) else f"{format_rate(row.rate_gbps)} per cable"
+        ports = ", ".join(f"{p.n_ports} x {format_rate(p.rate_gbps)} {p.name}" for p in row.ports) if isinstance(row, Part) else ""
+        cells.append([row.id, kind, name, row.confidence, ports])
+    return columns(["id", "kind", "name", "confidence", "ports (per direction)"], cells)
+
+
+def part_text(row: Part | Protocol | Medium, sources: Mapping[str, Source]) -> str:
+    """Return everything that the catalogue knows of one row, each figure with its evidence."""
+    lines = [f"{row.id}: {getattr(row, 'name', '') or 'link protocol'}"]
+    facts = {"kind": getattr(row, "kind", type(row).__name__.lower())}
+    for key in ("vendor", "year", "port_class", "net", "medium", "in_network_reduction", "planes"):
+        if getattr(row, key, None):
+            facts[key.replace("_", " ")] = str(getattr(row, key))
+    if isinstance(row, Protocol):
+        facts["rate"] = f"{format_rate(row.rate_gbps)} per direction and cable"
+        facts["aliases"] = ", ".join(row.aliases) or "none"
+    lines += [f"  {key}: {value}" for key, value in facts.items()]
+    for figure, value in getattr(row, "figures", {}).items():
+        proof = evidence(row, figure) if not isinstance(row, Protocol) else None
+        lines.append(f"  {figure}: {value:g}" + (f" ({proof.confidence}: {', '.join(proof.source)})" if proof else ""))
+    for port in getattr(row, "ports", ()):
+        modes = ", ".join(f"{n} x {rate:g}G" for n, rate in port.modes)
+        lines.append(
+            f"  ports {port.name}: {port.n_ports} x {format_rate(port.rate_gbps)} per direction"
+            + (f"; modes {modes}" if modes else "")
+            + (f"; {port.ports_per_cage} a cage" if port.ports_per_cage else "")
+            + f" ({port.confidence}: {', '.join(port.source)})"
+        )
+    if row.note:
+        lines.append(f"  note: {row.note}")
+    lines.append(f"  confidence: {row.confidence}")
+    used = dict.fromkeys([*row.source, *(s for p in getattr(row, "ports", ()) for s in p.source)])
+    lines += [f"  source {s}: {sources[s].title} ({sources[s].locator})" for s in used]
+    return "\n".join(lines)

@@ -1,0 +1,184 @@
+"""The questions that a report asks of a fabric, chosen from its axes, and their answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from fabric.blueprint import Axis, Blueprint
+from fabric.blueprint.join import Bools
+from fabric.collective import COLLECTIVES, Cost, cost
+from fabric.errors import FabricError, QuestionError
+from fabric.flow import MaxFlow, max_flow
+from fabric.graph import Expanded, Fabric, expand
+from fabric.units import parse_bytes
+
+Progress = Callable[[int, int], None]
+
+SIZES = ("1MiB", "4MiB", "16MiB", "64MiB", "256MiB", "1GiB", "4GiB", "16GiB")
+REFERENCE = "1GiB"
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A maximum flow: what it tells, and its two sides as selectors."""
+
+    what: str
+    source: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """A question without an answer: its section, ``flows`` or ``collectives``, what it is, and why."""
+
+    section: str
+    what: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """Everything that a report needs solvers for.
+
+    Parameters
+    ----------
+    flows : tuple of (Question, MaxFlow)
+    costs : mapping of str to tuple of Cost
+        By collective, one for each of `SIZES`.
+    missing : tuple of Missing
+    """
+
+    flows: tuple[tuple[Question, MaxFlow], ...]
+    costs: dict[str, tuple[Cost, ...]]
+    missing: tuple[Missing, ...]
+
+    def at_reference(self, collective: str) -> Cost | None:
+        """Return the cost at `REFERENCE`, if there is one."""
+        size = parse_bytes(REFERENCE)
+        return next((one for one in self.costs.get(collective, ()) if one.size_bytes == size), None)
+
+
+def ask(fabric: Fabric, told: Progress) -> Answers:
+    """Answer all questions of a report; one that the fabric cannot answer is noted, with the reason.
+
+    Parameters
+    ----------
+    fabric : Fabric
+    told : callable
+        Given the steps done and all steps, after each.
+
+    Returns
+    -------
+    Answers
+    """
+    missing: list[Missing] = []
+    flows: list[tuple[Question, MaxFlow]] = []
+    try:
+        asked = questions(fabric)
+    except FabricError as error:
+        why = str(error)
+        return Answers(
+            (), {}, (Missing("flows", "max-flow", why), Missing("collectives", "collectives", why))
+        )
+    steps = len(asked) + len(COLLECTIVES)
+    for i, question in enumerate(asked):
+        told(i, steps)
+        try:
+            flows.append((question, max_flow(fabric, question.source, question.target)))
+        except FabricError as error:
+            missing.append(Missing("flows", f"max-flow {question.source} to {question.target}", str(error)))
+    costs: dict[str, tuple[Cost, ...]] = {}
+    for i, collective in enumerate(COLLECTIVES):
+        told(len(asked) + i, steps)
+        try:
+            costs[collective] = tuple(cost(fabric, collective, size) for size in SIZES)
+        except FabricError as error:
+            missing.append(Missing("collectives", collective, str(error)))
+    told(steps, steps)
+    return Answers(tuple(flows), costs, tuple(missing))
+
+
+def questions(fabric: Fabric) -> list[Question]:
+    """Return the flows to ask about: between two units, between the halves, and between two endpoints.
+
+    Parameters
+    ----------
+    fabric : Fabric
+        With a blueprint.
+
+    Returns
+    -------
+    list of Question
+        A unit is an index of the outermost axis of the endpoints that has a size above 1; halves are of its
+        first part where it is composed. Indices without an endpoint are left out.
+
+    Raises
+    ------
+    QuestionError
+        If there is no endpoint, or only one.
+    LimitError
+        If the fabric is too large to be expanded.
+
+    Examples
+    --------
+    >>> from fabric.graph import loads
+    >>> text = "{fabric: a, axes: {i: 5}, links: [{between: [gpu, leaf], rate: 400Gb/s}],"
+    >>> text += " devices: {gpu: {kind: gpu, axes: [i]}, leaf: {kind: switch, axes: []}}}"
+    >>> [(q.source, q.target) for q in questions(loads(text))]
+    [('gpu0', 'gpu1'), ('i0-1', 'i2-4')]
+    """
+    blueprint = fabric.blueprint
+    if blueprint is None or not any(g.is_endpoint for g in blueprint.groups.values()):
+        msg = f"{fabric.name} has no endpoint, so nothing is sent"
+        raise QuestionError(msg)
+    expanded = expand(fabric)
+    up = expanded.is_endpoint & ~expanded.failed
+    if up.sum() < 2:
+        msg = f"{fabric.name} has {int(up.sum())} endpoints that are up; a flow needs two"
+        raise QuestionError(msg)
+    axis = _outermost(blueprint, expanded, up)
+    if axis is None:
+        first, second = np.flatnonzero(up)[:2].tolist()
+        return [Question("two endpoints", str(expanded.names[first]), str(expanded.names[second]))]
+    return list(_along(blueprint, expanded, up, axis))
+
+
+def _outermost(blueprint: Blueprint, expanded: Expanded, up: Bools) -> Axis | None:
+    """Return the first axis, of the largest group of endpoints, with endpoints at two indices."""
+    numbers = np.bincount(expanded.group[up], minlength=len(expanded.groups))
+    group = blueprint.groups[expanded.groups[int(np.argmax(numbers))].name]
+    for name in group.axes:
+        if len(_indices(expanded, up, name)) > 1:
+            return blueprint.axes[name]
+    return None
+
+
+def _indices(expanded: Expanded, up: Bools, axis: str) -> list[int]:
+    found = np.unique(expanded.coordinates[axis][up])
+    return [int(i) for i in found if i >= 0]
+
+
+def _along(blueprint: Blueprint, expanded: Expanded, up: Bools, axis: Axis) -> Iterator[Question]:
+    here, there = _indices(expanded, up, axis.name)[:2]
+    index = expanded.coordinates[axis.name]
+    ends = [str(expanded.names[int(np.flatnonzero(up & (index == i))[0])]) for i in (here, there)]
+    one_each = all(int((up & (index == i)).sum()) == 1 for i in (here, there))
+    if not one_each:
+        yield Question("two neighbouring units", f"{axis.name}{here}", f"{axis.name}{there}")
+    else:
+        yield Question("two neighbouring endpoints", *ends)
+    part = next((p for p in axis.parts if blueprint.axes[p].size > 1), axis.name)
+    size = blueprint.axes[part].size
+    middle = size // 2
+    low = [i for i in _indices(expanded, up, part) if i < middle]
+    if low and len(low) < len(_indices(expanded, up, part)):
+        yield Question("the two halves", _range(part, 0, middle - 1), _range(part, middle, size - 1))
+    if not one_each:
+        yield Question("two endpoints of neighbouring units", *ends)
+
+
+def _range(axis: str, first: int, last: int) -> str:
+    return f"{axis}{first}" if first == last else f"{axis}{first}-{last}"

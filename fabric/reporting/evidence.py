@@ -1,0 +1,174 @@
+"""What a report rests on: assumptions, the catalogue's sources, and its provenance."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import PurePath
+
+from fabric import __version__
+from fabric.blueprint import Blueprint, Rule
+from fabric.collective.cost import CALIBRATION
+from fabric.flow.certificate import GAP
+from fabric.flow.maxflow import PATH_RULES
+from fabric.graph import Fabric
+from fabric.parts import Evidence, Medium, Part, PortClass, Protocol, catalogue, find_medium, find_protocol
+from fabric.reporting.answers import Answers
+from fabric.reporting.markdown import bullets, code, escape, link, table
+from fabric.reporting.summary import Summary
+from fabric.reporting.words import counted
+from fabric.units import format_rate
+
+_UNSURE = ("assumed", "reported")
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """One statement of the catalogue that the report uses.
+
+    Parameters
+    ----------
+    row, what : str
+        Id of the row, and what it states.
+    evidence : Evidence
+    note : str
+    """
+
+    row: str
+    what: str
+    evidence: Evidence
+    note: str = ""
+
+
+def grounds(fabric: Fabric) -> list[Ground]:
+    """Return all statements of the catalogue behind the counts and rates of `fabric`, each once."""
+    blueprint = fabric.blueprint
+    if blueprint is None:
+        return []
+    rules = blueprint.rules
+    parts = {g.part.id: g.part for g in blueprint.groups.values() if g.part}
+    protocols = [find_protocol(name) for name in dict.fromkeys(r.protocol for r in rules if r.protocol)]
+    media = [find_medium(name) for name in dict.fromkeys(r.medium for r in rules if r.medium)]
+    found = [one for part in parts.values() for one in _of_part(part)]
+    return found + [_of_protocol(one) for one in protocols] + [_of_medium(one) for one in media]
+
+
+def _of_part(part: Part) -> Iterator[Ground]:
+    yield Ground(part.id, part.name, Evidence(part.confidence, part.source), part.note)
+    for port in part.ports:
+        yield from _of_port(part.id, port)
+
+
+def _of_port(row: str, port: PortClass) -> Iterator[Ground]:
+    what = f"{counted(port.n_ports, f'{port.name} port')} of {format_rate(port.rate_gbps)}"
+    yield Ground(row, what, Evidence(port.confidence, port.source), port.note)
+    for figure, proof in port.exceptions.items():
+        shown = f"{port.name} ports: {figure.replace('_', ' ')}"
+        if figure == "modes":
+            shown += " " + ", ".join(f"{n} x {rate:g} Gb/s" for n, rate in port.modes)
+        yield Ground(row, shown, proof, port.note)
+
+
+def _of_protocol(one: Protocol) -> Ground:
+    return Ground(
+        one.id, f"link of {format_rate(one.rate_gbps)}", Evidence(one.confidence, one.source), one.note
+    )
+
+
+def _of_medium(one: Medium) -> Ground:
+    return Ground(one.id, one.name, Evidence(one.confidence, one.source), one.note)
+
+
+def assumptions(fabric: Fabric, summary: Summary) -> str:
+    """Return what the files say, what the catalogue is unsure of, and what was not checked."""
+    notes = [f"From the file: {escape(note)}" for note in summary.notes]
+    notes += [f"Failed: {escape(one)}." for one in summary.failed]
+    if summary.failed:
+        notes.append("Tables and figures count what is built, failed or not; flows and costs leave it out.")
+    skipped = dict.fromkeys([*summary.skipped, *(fabric.blueprint.skipped if fabric.blueprint else ())])
+    notes += [f"Not checked: {escape(why)}" for why in skipped]
+    notes.append(f"Calibration: {CALIBRATION}.")
+    unsure = unsure_rows(fabric)
+    if not unsure:
+        notes.append("No part, port or link in use is assumed or only reported in the catalogue.")
+        return bullets(notes)
+    rows = [[code(g.row), escape(g.what), g.evidence.confidence, escape(g.note)] for g in unsure]
+    text = (
+        "Figures of the catalogue that no vendor document states (*assumed*: recalled or guessed; "
+        "*reported*: by press or analysts):"
+    )
+    return f"{bullets(notes)}\n\n{text}\n\n{table(['Row', 'Figure', 'Confidence', 'Note'], rows)}"
+
+
+def unsure_rows(fabric: Fabric) -> list[Ground]:
+    """Return the grounds that are assumed or only reported, those assumed first."""
+    found = [g for g in grounds(fabric) if g.evidence.confidence in _UNSURE]
+    return sorted(found, key=lambda g: _UNSURE.index(g.evidence.confidence))
+
+
+def doubts(fabric: Fabric, link_name: str) -> list[Ground]:
+    """Return the unsure grounds of the rate of one link rule: its protocol, or the ports at its ends."""
+    blueprint = fabric.blueprint
+    rule = next((r for r in blueprint.rules if r.name == link_name), None) if blueprint else None
+    if blueprint is None or rule is None:
+        return []
+    return [g for g in _of_rule(blueprint, rule) if g.evidence.confidence in _UNSURE]
+
+
+def _of_rule(blueprint: Blueprint, rule: Rule) -> Iterator[Ground]:
+    if rule.protocol:
+        yield _of_protocol(find_protocol(rule.protocol))
+    for name in dict.fromkeys((rule.left.group, rule.right.group)):
+        part = blueprint.groups[name].part if name else None
+        for port in part.ports if part else ():
+            if part and port.name == rule.port_class:
+                yield from _of_port(part.id, port)
+
+
+def sources(fabric: Fabric) -> str:
+    """Return every row of the catalogue in use with its confidence and sources, and the sources."""
+    found = grounds(fabric)
+    if not found:
+        return "No row of the parts catalogue is used: all devices are generic."
+    rows = [
+        [code(g.row), escape(g.what), g.evidence.confidence, ", ".join(code(s) for s in g.evidence.source)]
+        for g in found
+    ]
+    known = catalogue().sources
+    used = [known[name] for name in _unique(s for g in found for s in g.evidence.source)]
+    texts = bullets(f"{code(one.id)}: {link(one.title, one.locator)}" for one in used)
+    return f"{table(['Row', 'What', 'Confidence', 'Sources'], rows)}\n\n{texts}"
+
+
+def _unique(names: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(names))
+
+
+def provenance(fabric: Fabric, answers: Answers) -> str:
+    """Return where the report comes from: input, program, command, and how far the answers are proved."""
+    blueprint = fabric.blueprint
+    file = PurePath(blueprint.path).name if blueprint else fabric.name
+    routing = {one.routing for costs in answers.costs.values() for one in costs}
+    rows = [
+        ["Input", code(file)],
+        ["SHA-256 of the input and its includes", code(blueprint.sha256 if blueprint else "")],
+        ["fabtopo", __version__],
+        ["Command", code(f"fabtopo report {file} -o DIR")],
+        ["Paths of maximum flow", PATH_RULES["rules"]],
+        ["Routing of collectives", ", ".join(sorted(routing)) or "none"],
+        ["Calibration", f"none: {CALIBRATION}"],
+        ["Solver", "Dinic (scipy.sparse.csgraph), or HiGHS where capacities need a linear program"],
+        ["Status", _status(answers)],
+    ]
+    return table(["What", "Value"], rows)
+
+
+def _status(answers: Answers) -> str:
+    """Say how many answers are proved; a gap below the tolerance is rounding, and not printed."""
+    proofs = [flow.certificate for _, flow in answers.flows]
+    if not proofs:
+        return "no maximum flow was asked for"
+    proved = sum(one.status == "optimal" for one in proofs)
+    text = f"{proved} of {len(proofs)} maximum flows optimal"
+    worst = max(one.gap for one in proofs)
+    return f"{text}, gap at most {GAP:g}" if proved == len(proofs) else f"{text}, largest gap {worst:.2g}"

@@ -1,0 +1,218 @@
+"""Where the boxes and bundles of the wiring diagram go, without any drawing.
+
+A visibility drawing: a device group is a horizontal bar in the row of its level, a link rule a vertical
+bundle in a column. Bundles meet only the bars of their own ends, so each has room for its numbers beside it.
+
+::
+
+    row 4             [spine]
+    row 3             [leaf ]
+    row 2             [  nic    ] [dpu]
+    row 1  [nvswitch]    |   [  grace  ]
+    row 0  [        gpu         ]
+    column     0         1     2     3
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+from fabric.reporting.summary import LinkSummary, Summary
+from fabric.reporting.ways import Way
+
+_FAULT = 1000.0
+_MOST_SEARCHED = 24
+"""Rules up to which columns are searched for, some seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A device group: its row, and its first and last column."""
+
+    row: int
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A link rule: its column, and the group and row at each end; one group where it joins like with like."""
+
+    name: str
+    column: int
+    lower: str
+    upper: str
+    low: int
+    high: int
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The diagram in rows and columns, counted from the bottom left."""
+
+    bars: Mapping[str, Bar]
+    bundles: tuple[Bundle, ...]
+    n_rows: int
+    n_columns: int
+
+
+def layout(summary: Summary, roles: Mapping[str, Way]) -> Layout:
+    """Place the groups and rules of `summary`.
+
+    Parameters
+    ----------
+    summary : Summary
+    roles : mapping of str to str
+        From `fabric.reporting.ways`; steps are drawn in one column where they can be.
+
+    Returns
+    -------
+    Layout
+
+    Notes
+    -----
+    Columns come from a local search over single moves and swaps, from a start that is fixed, to the least sum
+    of faults, widths and bends. It is deterministic, and good enough for the few rules of a fabric. Where it
+    leaves a fault, as no drawing may exist, every bundle gets a column and every group a row of its own, and
+    bundles pass behind bars.
+    """
+    rows = _rows(summary)
+    edges = _edges(summary, rows)
+    columns = _search(edges, [_start(one, roles[one.name]) for one in summary.links], roles)
+    if _badness(edges, columns, roles) >= _FAULT:
+        order = sorted(rows, key=lambda name: (rows[name], list(rows).index(name)))
+        rows = {name: row for row, name in enumerate(order)}
+        edges = _edges(summary, rows)
+        columns = list(range(len(edges)))
+    used = sorted(set(columns))
+    bundles = tuple(
+        Bundle(e.name, used.index(c), e.lower, e.upper, e.low, e.high)
+        for e, c in zip(edges, columns, strict=True)
+    )
+    bars = _bars(bundles)
+    n_columns = len(used)
+    for group in summary.groups:  # a group without a bundle gets a column of its own
+        if group.name not in bars:
+            bars[group.name] = Bar(rows[group.name], n_columns, n_columns)
+            n_columns += 1
+    return Layout(bars, bundles, max(rows.values(), default=0) + 1, max(n_columns, 1))
+
+
+def _edges(summary: Summary, rows: Mapping[str, int]) -> list[Bundle]:
+    found = []
+    for one in summary.links:
+        is_up = rows[one.lower] <= rows[one.upper]
+        lower, upper = (one.lower, one.upper) if is_up else (one.upper, one.lower)
+        found.append(Bundle(one.name, 0, lower, upper, rows[lower], rows[upper]))
+    return found
+
+
+def _rows(summary: Summary) -> dict[str, int]:
+    """Return the row of each group: endpoints lowest, every bundle between two rows."""
+    above: dict[str, set[str]] = {g.name: set() for g in summary.groups}
+    for one in sorted(summary.links, key=lambda link: link.is_peer):
+        if one.lower != one.upper:
+            lower, upper = one.lower, one.upper
+            if lower in _reached(above, upper):  # a rule against the order of the others hangs upside down
+                lower, upper = upper, lower
+            above[lower].add(upper)
+    rows = dict.fromkeys(above, 0)
+    for _ in above:
+        for lower, uppers in above.items():
+            for upper in uppers:
+                rows[upper] = max(rows[upper], rows[lower] + 1)
+    ends = {g.name for g in summary.groups if g.is_endpoint}
+    entered = {upper for uppers in above.values() for upper in uppers}
+    for name, uppers in above.items():
+        if name not in ends | entered and uppers:
+            rows[name] = min(rows[upper] for upper in uppers) - 1
+    return rows
+
+
+def _reached(above: Mapping[str, set[str]], start: str) -> set[str]:
+    found, front = {start}, [start]
+    while front:
+        new = above[front.pop()] - found
+        found |= new
+        front += sorted(new)
+    return found
+
+
+def _start(link: LinkSummary, way: Way) -> int:
+    """Return a first column: scale-up left, the way out in the middle, the rest right of it."""
+    if link.net == "scale-up":
+        return 0
+    return 1 if way == "step" else 2
+
+
+def _bars(bundles: Sequence[Bundle]) -> dict[str, Bar]:
+    spans: dict[str, list[int]] = {}
+    rows: dict[str, int] = {}
+    for one in bundles:
+        for name, row in ((one.lower, one.low), (one.upper, one.high)):
+            spans.setdefault(name, []).append(one.column)
+            rows[name] = row
+    return {name: Bar(rows[name], min(found), max(found)) for name, found in spans.items()}
+
+
+def _search(edges: Sequence[Bundle], start: Sequence[int], roles: Mapping[str, Way]) -> list[int]:
+    best = list(start)
+    if len(edges) > _MOST_SEARCHED:
+        return best
+    least = _badness(edges, best, roles)
+    while True:
+        better = None
+        for trial in _neighbours(best):
+            found = _badness(edges, trial, roles)
+            if found < least - 1e-9:
+                least, better = found, trial
+        if better is None:
+            return best
+        best = better
+
+
+def _neighbours(columns: list[int]) -> Iterator[list[int]]:
+    """Yield the placements one change away: a bundle moved, put into a new column, or two columns swapped."""
+    used = sorted(set(columns))
+    for i in range(len(columns)):
+        for target in range(2 * len(used) + 1):
+            # Odd targets are existing columns, even ones the gaps around them.
+            spread = [2 * used.index(c) + 1 for c in columns]
+            if spread[i] != target:
+                spread[i] = target
+                order = sorted(set(spread))
+                yield [order.index(c) for c in spread]
+    for a, b in combinations(used, 2):
+        yield [b if c == a else a if c == b else c for c in columns]
+
+
+def _badness(edges: Sequence[Bundle], columns: Sequence[int], roles: Mapping[str, Way]) -> float:
+    """Return how bad a placement is: faults first, then wide bars, many columns, and bends of the way out."""
+    placed = [Bundle(e.name, c, e.lower, e.upper, e.low, e.high) for e, c in zip(edges, columns, strict=True)]
+    bars = _bars(placed)
+    total = 1.5 * len(set(columns))
+    for name, bar in bars.items():
+        total += bar.last - bar.first
+        total += sum(
+            _FAULT for e in placed if e.low < bar.row < _top(e) and bar.first <= e.column <= bar.last
+        )
+        total += sum(
+            _FAULT
+            for other, o in bars.items()
+            if other > name and o.row == bar.row and bar.first <= o.last and o.first <= bar.last
+        )
+    for a, b in combinations(placed, 2):
+        if a.column == b.column and a.low < _top(b) and b.low < _top(a):
+            total += _FAULT
+        if a.upper == b.lower or b.upper == a.lower:
+            both = roles[a.name] == roles[b.name] == "step"
+            total += (0.4 if both else 0.1) * abs(a.column - b.column)
+    # Of two mirror images the one with the steps on the left.
+    return total + 0.01 * sum(e.column for e in placed if roles[e.name] == "step")
+
+
+def _top(bundle: Bundle) -> int:
+    """Return the row below which a bundle takes room; a relation inside a group loops above its bar."""
+    return max(bundle.high, bundle.low + 1)

@@ -1,0 +1,72 @@
+"""Pieces of CommonMark, with every text from a file made harmless."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+_MARKS = re.compile(r"([\\`*_\[\]<>|~&#$@!])")
+_LEADING = re.compile(r"^(\d{0,9})([-+=.)])")  # of a list, or of the line under a heading
+
+
+def escape(text: str) -> str:
+    r"""Return free text as one line of CommonMark that renders as written: no markup, HTML or link.
+
+    Examples
+    --------
+    >>> print(escape("a|b <b>\n# [x](http://y) `c`"))
+    a\|b \<b\> \# \[x\](http:\//y) \`c\`
+    """
+    line = " ".join(_printable(text).split())
+    line = _MARKS.sub(r"\\\1", line)
+    # GitHub makes links of bare addresses.
+    line = line.replace("://", ":\\//").replace("www.", "www\\.")
+    return _LEADING.sub(r"\1\\\2", line)
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else " " for c in text)
+
+
+def code(text: str) -> str:
+    r"""Return a name as code.
+
+    Examples
+    --------
+    >>> print(code("nic-leaf"), code("a`b|c"))
+    `nic-leaf` `a'b\|c`
+    """
+    line = " ".join(_printable(text).split()).replace("`", "'").replace("|", "\\|")
+    return f"`{line}`"
+
+
+def link(title: str, target: str) -> str:
+    """Return `title`, linked where `target` is a web address that can stand in angle brackets.
+
+    Examples
+    --------
+    >>> print(link("manual", "https://a.b/c"), link("book", "none"))
+    [manual](<https://a.b/c>) book (none)
+    """
+    if re.fullmatch(r"https?://[^\s<>\\|]+", target):
+        return f"[{escape(title)}](<{target}>)"
+    return f"{escape(title)} ({escape(target)})"
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table; a heading that starts with ``>`` is flush right. Cells are CommonMark already.
+
+    Examples
+    --------
+    >>> print(table(["tier", ">ratio"], [["leaf", "1:1"]]))
+    | tier | ratio |
+    | --- | ---: |
+    | leaf | 1:1 |
+    """
+    lines = [[h.removeprefix(">") for h in head], ["---:" if h.startswith(">") else "---" for h in head]]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in [*lines, *rows])
+
+
+def bullets(items: Iterable[str]) -> str:
+    """Return a list."""
+    return "\n".join(f"- {item}" for item in items)

@@ -1,0 +1,97 @@
+"""The report of a fabric: a Markdown page and its figures, written as a whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from fabric.graph import Fabric
+from fabric.reporting.answers import Progress, ask
+from fabric.reporting.evidence import assumptions, provenance, sources
+from fabric.reporting.figures import staircase, wiring
+from fabric.reporting.markdown import escape
+from fabric.reporting.results import changes, collectives, flows, headlines
+from fabric.reporting.staircase import staircase_title
+from fabric.reporting.summary import summarize
+from fabric.reporting.tables import cables, devices, oversubscription, ports
+from fabric.reporting.wiring import wiring_title
+
+
+def report(fabric: Fabric, out: str | Path, *, progress: Progress | None = None) -> Path:
+    """Write the report of a fabric.
+
+    Parameters
+    ----------
+    fabric : Fabric
+        Read from a file. Without endpoints, or too large for the solvers, it still gets its tables and
+        figures, and the page says what is missing and why.
+    out : str or Path
+        Folder for ``README.md``, ``staircase.svg`` and ``wiring.svg``; made if need be. The files are the
+        same bytes on every run.
+    progress : callable, optional
+        Given the steps done and all steps.
+
+    Returns
+    -------
+    Path
+        The page.
+
+    Raises
+    ------
+    QuestionError
+        If the fabric came from a graph.
+    OSError
+        If the files cannot be written; those of an earlier report then stay as they were.
+    """
+    pages = compose(fabric, progress or (lambda done, total: None))
+    folder = Path(out)
+    folder.mkdir(parents=True, exist_ok=True)
+    _write(folder, pages)
+    return folder / "README.md"
+
+
+def compose(fabric: Fabric, told: Progress) -> dict[str, str]:
+    """Return the text of every file of the report, by name."""
+    summary = summarize(fabric)
+    figures = {"staircase.svg": staircase(summary), "wiring.svg": wiring(summary)}
+    answers = ask(fabric, told)
+    blocks = [
+        f"# {escape(fabric.name)}",
+        "## Summary",
+        headlines(fabric, summary, answers),
+        "## Bandwidth per tier",
+        f"![{escape(staircase_title(summary))}](staircase.svg)",
+        cables(summary),
+        oversubscription(summary),
+        "## Devices and wiring",
+        f"![{escape(wiring_title(summary))}](wiring.svg)",
+        devices(summary),
+        ports(fabric, summary),
+        "## Maximum flow",
+        flows(answers),
+        "## Collectives",
+        collectives(answers),
+        "## What would change the answer",
+        changes(fabric, answers),
+        "## Assumptions and notes",
+        assumptions(fabric, summary),
+        "## Sources",
+        sources(fabric),
+        "## Provenance",
+        provenance(fabric, answers),
+    ]
+    return {**figures, "README.md": "\n\n".join(b for b in blocks if b) + "\n"}
+
+
+def _write(folder: Path, texts: Mapping[str, str]) -> None:
+    """Write all files beside their places first, and move them there only once all are written."""
+    drafts = {folder / f".{name}.{os.getpid()}.tmp": folder / name for name in texts}
+    try:
+        for draft, place in drafts.items():
+            draft.write_text(texts[place.name], encoding="utf-8", newline="\n")
+        for draft, place in drafts.items():
+            draft.replace(place)
+    finally:
+        for draft in drafts:
+            draft.unlink(missing_ok=True)

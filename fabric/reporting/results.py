@@ -1,0 +1,251 @@
+"""Answers of the solvers in words and tables: the summary, flows, collectives, and what they hang on."""
+
+from __future__ import annotations
+
+from itertools import groupby
+
+from fabric.collective import AlgorithmCost, Cost
+from fabric.flow import MaxFlow
+from fabric.graph import Fabric
+from fabric.reporting.answers import REFERENCE, Answers, Question
+from fabric.reporting.evidence import doubts, unsure_rows
+from fabric.reporting.markdown import bullets, code, escape, table
+from fabric.reporting.summary import Summary
+from fabric.reporting.tables import number
+from fabric.reporting.words import counted, listed
+from fabric.units import (
+    format_bytes,
+    format_rate,
+    format_rate_gbit,
+    format_ratio,
+    format_time,
+    gbps_to_gbytes,
+    parse_bytes,
+)
+
+_SUMMARIZED = ("all-reduce", "all-to-all")
+_SIZE = format_bytes(parse_bytes(REFERENCE))
+
+
+def headlines(fabric: Fabric, summary: Summary, answers: Answers) -> str:
+    """Return the summary: at most seven lines, each one finding, the bottleneck in bold."""
+    lines = [_size(summary, answers)]
+    lines += [_bottleneck(answers, name) for name in _SUMMARIZED if answers.at_reference(name)]
+    # Seven lines in all: three more follow where something is missing, else two.
+    n_flows = 5 - len(lines) - bool(answers.missing)
+    lines += [_flow_line(question, flow) for question, flow in answers.flows[:n_flows]]
+    if answers.missing:
+        lines.append(
+            f"Not answered: {listed([escape(m.what) for m in answers.missing])}; the reasons are below."
+        )
+    lines.append(_oversubscribed(summary))
+    lines.append(_assumed(fabric))
+    return bullets(lines)
+
+
+def _size(summary: Summary, answers: Answers) -> str:
+    ends = [counted(g.n_devices, g.name) for g in summary.groups if g.is_endpoint] or ["no endpoint"]
+    switches = [counted(g.n_devices, g.name) for g in summary.groups if g.kind == "switch"]
+    text = f"Size: {listed(ends)}"
+    cost = answers.at_reference("all-reduce")
+    if cost:
+        text += f" in {cost.n_domains:,} scale-up domain{'' if cost.n_domains == 1 else 's'}"
+    nets = {one.net for one in summary.links}
+    net = next((n for n in ("scale-out", "scale-up", "host") if n in nets), "")
+    cables = counted(sum(one.n_cables for one in summary.links if one.net == net), f"{net} cable".strip())
+    return f"{text}, {listed(switches) or 'no switch'}, {cables}."
+
+
+def _bottleneck(answers: Answers, collective: str) -> str:
+    cost = answers.at_reference(collective)
+    if cost is None:
+        return ""
+    idle = [f"{code(name)} is next, {100 * part:.3g} % idle" for name, part in cost.chosen.slack[:1]]
+    return (
+        f"{collective.capitalize()} of {_SIZE}: **{code(cost.binding)} binds**; {format_time(cost.time_s)}, "
+        f"busbw {_gbytes_first(cost.busbw_gbps)} by {cost.chosen.algorithm}; "
+        f"{''.join(idle) or 'no other class is used'}."
+    )
+
+
+def _gbytes_first(gbps: float) -> str:
+    """Return a rate in GB/s, as nccl-tests prints it, with Gb/s beside it."""
+    return f"{number(gbps_to_gbytes(gbps))} GB/s ({number(gbps)} Gb/s)"
+
+
+def _flow_line(question: Question, flow: MaxFlow) -> str:
+    cut = " + ".join(
+        f"**{counted(c.n_cables, f'{code(c.link)} cable')}**, {format_rate_gbit(c.capacity_gbps)}"
+        for c in flow.cut
+    )
+    tied = f", tied with {listed([code(t) for t in flow.tied])}" if flow.tied else ""
+    head = f"Max-flow between {question.what}, {code(question.source)} to {code(question.target)}"
+    return f"{head}: {format_rate(flow.value_gbps)}; cut {cut or 'empty: no way between them'}{tied}."
+
+
+def _oversubscribed(summary: Summary) -> str:
+    found = [f"{t.name} {format_ratio(t.ratio)}" for t in summary.tiers if t.ratio is not None]
+    if not found:
+        return "Oversubscription: no tier of switches has both downlinks and uplinks."
+    return f"Oversubscription (downlink capacity / uplink capacity): {', '.join(found)}."
+
+
+def _assumed(fabric: Fabric) -> str:
+    unsure = unsure_rows(fabric)
+    assumed = sum(g.evidence.confidence == "assumed" for g in unsure)
+    rest = f"; {assumed} figures of the catalogue are assumed and {len(unsure) - assumed} only reported"
+    return f"Assumed: wire rate, zero latency, equal split over paths{rest if unsure else ''} (see below)."
+
+
+def flows(answers: Answers) -> str:
+    """Return the table of maximum flows."""
+    rows = [
+        [
+            question.what,
+            f"{code(question.source)} to {code(question.target)}",
+            format_rate(flow.value_gbps),
+            "; ".join(f"{c.n_cables:,} {code(c.link)}: {format_rate(c.capacity_gbps)}" for c in flow.cut)
+            or "none",
+            ", ".join(code(t) for t in flow.tied) or "none",
+            format_rate(flow.without_relay_gbps) if flow.without_relay_gbps is not None else "the same",
+            flow.status,
+        ]
+        for question, flow in answers.flows
+    ]
+    text = _missing(answers, "flows")
+    if not rows:
+        return text
+    head = [
+        "Between",
+        "From, to",
+        ">Maximum flow",
+        "Minimum cut: cables of each rule",
+        "Tied",
+        ">Without relaying",
+    ]
+    words = (
+        "Per direction. Paths climb, turn once and descend; an endpoint relays only where the file lets "
+        "it. Of equal cuts the one nearest the source is shown; rules that bind in another are tied. "
+        "*Optimal*: a flow and a cut of the same value were both checked."
+    )
+    return "\n\n".join(filter(None, [table([*head, "Status"], rows), words, text]))
+
+
+def _missing(answers: Answers, section: str) -> str:
+    """Say which questions of a section have no answer, and why."""
+    found = [m for m in answers.missing if m.section == section]
+    return "\n\n".join(f"Missing here: {escape(m.what)}, because {escape(m.why.rstrip('.'))}." for m in found)
+
+
+def collectives(answers: Answers) -> str:
+    """Return times over sizes, bandwidths, and the slack of every class."""
+    missing = _missing(answers, "collectives")
+    if not answers.costs:
+        return missing
+    first = next(iter(answers.costs.values()))[0]
+    domains = f"{first.n_domains:,} scale-up domain{'' if first.n_domains == 1 else 's'}"
+    words = (
+        f"{counted(first.n_ranks, 'rank')} in {domains}, {first.routing} routing. **Wire rate and zero "
+        "latency, until there are calibrations: a lower bound on time, not a prediction.** Sizes and "
+        "bandwidths are those of "
+        "[nccl-tests](<https://github.com/NVIDIA/nccl-tests/blob/master/doc/PERFORMANCE.md>): algbw = size "
+        "/ time; busbw = algbw x 2(n-1)/n for all-reduce and algbw x (n-1)/n for the others, with n ranks. "
+        "Where traffic spreads over several classes, busbw may exceed what any one of them carries."
+    )
+    slack = (
+        f"Busy and idle time of the busiest link of each class, {_SIZE} (`*`: the algorithm chosen above):"
+    )
+    blocks = [words, _times(answers), _bandwidths(answers), slack, _slack(answers), missing]
+    return "\n\n".join(filter(None, blocks))
+
+
+def _times(answers: Answers) -> str:
+    names = list(answers.costs)
+    columns = zip(*answers.costs.values(), strict=True)
+    rows = [[format_bytes(row[0].size_bytes), *(format_time(one.time_s) for one in row)] for row in columns]
+    return table([">Size", *(f">{name}" for name in names)], rows)
+
+
+def _bandwidths(answers: Answers) -> str:
+    """Return one row for each run of sizes over which nothing printed changes."""
+    rows = []
+    for name, costs in answers.costs.items():
+        for cells, same in groupby(costs, key=_bandwidth):
+            sizes = [format_bytes(one.size_bytes) for one in same]
+            rows.append([name, " to ".join(dict.fromkeys([sizes[0], sizes[-1]])), *cells])
+    head = ["Collective", "Sizes", "Algorithm", ">algbw [GB/s]", ">busbw [GB/s]", ">busbw [Gb/s]", "Binding"]
+    return table(head, rows)
+
+
+def _bandwidth(one: Cost) -> tuple[str, ...]:
+    return (
+        one.chosen.algorithm,
+        number(gbps_to_gbytes(one.algbw_gbps)),
+        number(gbps_to_gbytes(one.busbw_gbps)),
+        number(one.busbw_gbps),
+        code(one.binding),
+    )
+
+
+def _slack(answers: Answers) -> str:
+    costs = [one for name in answers.costs if (one := answers.at_reference(name))]
+    columns = [(cost, one) for cost in costs for one in cost.algorithms]
+    links = dict.fromkeys(name for _, one in columns for name in (one.binding, *(n for n, _ in one.slack)))
+    head = [f">{cost.collective} {one.algorithm}{'*' * (one is cost.chosen)}" for cost, one in columns]
+    rows = [["time", *(format_time(one.time_s) for _, one in columns)]]
+    rows += [["busbw [GB/s]", *(number(gbps_to_gbytes(one.busbw_gbps)) for _, one in columns)]]
+    rows += [[code(name), *(_idle(one, name) for _, one in columns)] for name in links]
+    return table(["Class", *(escape(h).replace("\\>", ">", 1) for h in head)], rows)
+
+
+def _idle(one: AlgorithmCost, name: str) -> str:
+    if name == one.binding:
+        return "**binds**"
+    return next((f"{100 * idle:.3g} % idle" for other, idle in one.slack if other == name), "no traffic")
+
+
+def changes(fabric: Fabric, answers: Answers) -> str:
+    """Return what the answers hang on: capacity, latency, efficiency, and unsure figures."""
+    costs = [one for name in _SUMMARIZED if (one := answers.at_reference(name))]
+    items = [_upgrade(cost) for cost in costs]
+    items += [_latency(cost) for cost in costs[:1]]
+    items.append(
+        "Efficiency: protocols reach less than wire rate. At a fraction e of it on the binding class, its "
+        "time is 1/e times as long; the order of classes may change where fractions differ."
+    )
+    items.append(
+        "Routing: equal split over all shortest paths. Hashed flows collide, and the busiest link then "
+        "carries more."
+    )
+    bound = dict.fromkeys(
+        [c.binding for c in costs] + [c.link for _, flow in answers.flows for c in flow.cut]
+    )
+    items += [_doubt(fabric, name) for name in bound if doubts(fabric, name)]
+    return bullets(items)
+
+
+def _upgrade(cost: Cost) -> str:
+    head = f"Capacity: more of {code(cost.binding)} shortens {cost.collective}"
+    if not cost.chosen.slack:
+        return f"{head} without limit from another class, as no other carries traffic."
+    name, idle = cost.chosen.slack[0]
+    if idle < 5e-4:
+        return f"{head} only together with {code(name)}, which is as busy."
+    return f"{head} up to {1 / (1 - idle):.3g} times, where {code(name)} binds (same algorithm and paths)."
+
+
+def _latency(cost: Cost) -> str:
+    one = cost.chosen
+    per_us = one.steps * 1e-6
+    even = format_bytes(float(f"{cost.size_bytes * per_us / one.time_s:.2g}"))
+    return (
+        f"Latency: {cost.collective} by {one.algorithm} takes {one.steps:,} steps; each microsecond per "
+        f"step adds {format_time(per_us)}, as much as the wire time of {even}. At smaller sizes latency "
+        "decides."
+    )
+
+
+def _doubt(fabric: Fabric, name: str) -> str:
+    found = doubts(fabric, name)
+    shown = listed([f"{code(g.row)} {escape(g.what)} ({g.evidence.confidence})" for g in found])
+    return f"Figures behind {code(name)}, which binds above: {shown}."

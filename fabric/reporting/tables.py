@@ -1,0 +1,155 @@
+"""Tables of what a fabric is made of, counted on the blueprint."""
+
+from __future__ import annotations
+
+from fabric.blueprint import Blueprint
+from fabric.graph import Fabric
+from fabric.parts import PortClass, cables_per_port
+from fabric.reporting.markdown import code, table
+from fabric.reporting.summary import GroupSummary, LinkSummary, Summary
+from fabric.reporting.ways import ways
+from fabric.reporting.words import counted, span
+from fabric.units import format_count, format_rate, format_rate_gbit, format_ratio, gbps_to_gbytes
+
+_ROLE = {"step": "shortest ways", "detour": "longer ways only", "none": "none"}
+
+
+def number(value: float) -> str:
+    """Return a figure of a column with one unit: four digits, or all before the point.
+
+    Examples
+    --------
+    >>> number(8294.4), number(921.6), number(0.19685), number(8)
+    ('8,294', '921.6', '0.1968', '8')
+    """
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
+def cables(summary: Summary) -> str:
+    """Return the table of link rules, with capacity per direction."""
+    if not summary.links:
+        return "The fabric has no cable."
+    roles = ways(summary)
+    rows = [
+        [
+            code(one.name),
+            one.net,
+            format_count(one.n_cables),
+            format_rate(one.rate_gbps),
+            code(one.medium) if one.medium else "not given",
+            f"{span(one.per_lower)} per {one.lower}, {span(one.per_upper)} per {one.upper}",
+            number(one.capacity_gbps / 1000),
+            number(gbps_to_gbytes(one.capacity_gbps) / 1000),
+            number(one.per_endpoint_gbps) if summary.n_endpoints else "",
+            number(gbps_to_gbytes(one.per_endpoint_gbps)) if summary.n_endpoints else "",
+            _ROLE[roles[one.name]],
+        ]
+        for one in summary.links
+    ]
+    head = ["Rule", "Net", ">Cables", ">Rate of a cable", "Medium", "Cables of a device", ">Total [Tb/s]"]
+    head += [">Total [TB/s]", ">Per endpoint [Gb/s]", ">Per endpoint [GB/s]", "Endpoint traffic"]
+    total = sum(one.n_cables for one in summary.links)
+    nets = dict.fromkeys(one.net for one in summary.links)
+    parts = [f"{_n_cables(summary, net):,} {net}" for net in nets]
+    text = (
+        f"All rates and capacities are per direction. {counted(total, 'cable')}: {', '.join(parts)}. "
+        "*Endpoint traffic*: which permitted ways between endpoints use the rule."
+    )
+    return f"{table(head, rows)}\n\n{text}"
+
+
+def _n_cables(summary: Summary, net: str) -> int:
+    return sum(one.n_cables for one in summary.links if one.net == net)
+
+
+def oversubscription(summary: Summary) -> str:
+    """Return the table of downlink over uplink capacity per tier of switches."""
+    if not summary.tiers:
+        return "No switch joins scale-out cables from below, so there is no oversubscription to state."
+    rows = [
+        [
+            code(tier.name),
+            format_rate(tier.down_gbps),
+            format_rate(tier.up_gbps) if tier.up_gbps else "none",
+            format_ratio(tier.ratio) if tier.ratio is not None else "top tier",
+        ]
+        for tier in summary.tiers
+    ]
+    text = (
+        "Oversubscription is downlink capacity / uplink capacity of a tier, all cables of all its switches."
+    )
+    return f"{table(['Tier', '>Down', '>Up', '>Oversubscription'], rows)}\n\n{text}"
+
+
+def devices(summary: Summary) -> str:
+    """Return the table of device groups."""
+    rows = [
+        [
+            code(group.name),
+            group.kind + (", endpoint" if group.is_endpoint else ""),
+            code(group.part) if group.part else "generic",
+            ", ".join(f"{axis} x {size:,}" for axis, size in group.axes) or "one device",
+            format_count(group.n_devices),
+            format_count(group.n_absent),
+            group.transit,
+        ]
+        for group in summary.groups
+    ]
+    return table(["Group", "Kind", "Part", "Axes", ">Devices", ">Absent", "Transit"], rows)
+
+
+def ports(fabric: Fabric, summary: Summary) -> str:
+    """Return the table of ports, used and free."""
+    rows = [
+        [
+            code(group.name),
+            port.name,
+            format_rate(port.rate_gbps),
+            format_count(port.n_ports),
+            format_count(port.n_used),
+            format_count(port.n_ports - port.n_used),
+            f"{number(port.most_used)} of {port.per_device}",
+            _breakout(fabric.blueprint, summary, group, port.name) if fabric.blueprint else "",
+        ]
+        for group in summary.groups
+        for port in group.ports
+    ]
+    if not rows:
+        return "No part of the catalogue is used, so there are no ports to count."
+    head = [
+        "Group",
+        "Ports",
+        ">Rate of a port",
+        ">Ports",
+        ">Used",
+        ">Free",
+        ">Busiest device",
+        "Slower cables",
+    ]
+    generic = [code(g.name) for g in summary.groups if not g.ports]
+    text = f"\n\nNot in the table, since without a part they have no port budget: {', '.join(generic)}."
+    return table(head, rows) + (text if generic else "")
+
+
+def _breakout(blueprint: Blueprint, summary: Summary, group: GroupSummary, name: str) -> str:
+    """Say how cables slower than the port share it."""
+    part = blueprint.groups[group.name].part
+    port = next(p for p in part.ports if p.name == name) if part else None
+    found = dict.fromkeys(
+        _sharing(port, one)
+        for one in summary.links
+        if port and group.name in (one.lower, one.upper) and _port_class(blueprint, one) == name
+    )
+    return ", ".join(filter(None, found))
+
+
+def _port_class(blueprint: Blueprint, one: LinkSummary) -> str:
+    return next(rule.port_class for rule in blueprint.rules if rule.name == one.name)
+
+
+def _sharing(port: PortClass, one: LinkSummary) -> str:
+    if one.rate_gbps >= port.rate_gbps * (1 - 1e-9):
+        return ""
+    if not port.modes:
+        return f"{format_rate_gbit(one.rate_gbps)} on a share of the lanes"
+    return f"breakout: {cables_per_port(port, one.rate_gbps):.4g} x {format_rate_gbit(one.rate_gbps)} a port"

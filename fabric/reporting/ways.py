@@ -1,0 +1,117 @@
+"""Which tiers carry traffic between endpoints, and which lie on the shortest way out.
+
+::
+
+        spine                 nic-leaf, leaf-spine   steps of the shortest way
+          |
+        leaf                  gpu-grace, grace-nic   a detour: one more hop to the same NIC
+          |
+        nic ----- grace       grace-dpu              nothing turns or ends behind the DPU
+          |      /     |
+        gpu ----+     dpu
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from fabric.reporting.summary import LinkSummary, Summary
+
+Way = Literal["step", "detour", "none"]
+
+
+def ways(summary: Summary) -> dict[str, Way]:
+    """Return the role of every link rule for traffic between endpoints.
+
+    Parameters
+    ----------
+    summary : Summary
+
+    Returns
+    -------
+    dict of str to str
+        By the name of the rule: ``step`` where it is on a way of fewest hops from an endpoint to a device
+        that turns traffic or to another endpoint, ``detour`` where only longer ways use it, ``none`` where no
+        permitted way does. Decided on groups, so an absent or failed device changes nothing.
+
+    Examples
+    --------
+    >>> from fabric.graph import loads
+    >>> from fabric.reporting.summary import summarize
+    >>> text = "{fabric: a, axes: {i: 2}, links: [{between: [gpu, leaf], rate: 400Gb/s},"
+    >>> text += " {between: [ufm, leaf], rate: 400Gb/s}], devices: {gpu: {kind: gpu, axes: [i]},"
+    >>> text += " leaf: {kind: switch, axes: []}, ufm: {kind: host, endpoint: false, axes: []}}}"
+    >>> ways(summarize(loads(text)))
+    {'gpu-leaf': 'step', 'ufm-leaf': 'none'}
+    """
+    used = _used(summary, summary.links)
+    hops = _hops(summary, used)
+    shortest = [
+        one for one in used if one.lower == one.upper or hops[one.upper] == hops[one.lower] + 1 or one.is_peer
+    ]
+    on_path = {one.name for one in _used(summary, shortest)}
+    some = {one.name for one in used}
+    found: dict[str, Way] = {}
+    for one in summary.links:
+        found[one.name] = "step" if one.name in on_path else "detour" if one.name in some else "none"
+    return found
+
+
+def steps(summary: Summary) -> list[LinkSummary]:
+    """Return the rules on the shortest way out, from the endpoints outward."""
+    roles = ways(summary)
+    return [one for one in summary.links if roles[one.name] == "step"]
+
+
+def _climbs(links: Sequence[LinkSummary]) -> dict[str, set[str]]:
+    """Return the groups one hop up, or along, from each group."""
+    found: dict[str, set[str]] = {}
+    for one in links:
+        found.setdefault(one.lower, set()).add(one.upper)
+        if one.is_peer:
+            found.setdefault(one.upper, set()).add(one.lower)
+    return found
+
+
+def _used(summary: Summary, links: Sequence[LinkSummary]) -> list[LinkSummary]:
+    """Return the rules that a way climbs: from an endpoint to a group from which it can still turn or end."""
+    above = _climbs(links)
+    ends = {g.name for g in summary.groups if g.is_endpoint}
+    forwards = {g.name for g in summary.groups if g.transit != "end"} | ends
+    reached = _closure(ends, above, forwards)
+    useful = ends | {g.name for g in summary.groups if g.transit in ("turn", "all")}
+    below: dict[str, set[str]] = {}
+    for lower, uppers in above.items():
+        for upper in uppers:
+            below.setdefault(upper, set()).add(lower)
+    useful = _closure(useful & reached, below, forwards)
+    return [
+        one
+        for one in links
+        if {one.lower, one.upper} <= reached
+        and (one.upper in useful or (one.is_peer and one.lower in useful))
+    ]
+
+
+def _closure(start: set[str], near: dict[str, set[str]], through: set[str]) -> set[str]:
+    found, front = set(start), list(start)
+    while front:
+        for other in near.get(front.pop(), ()):
+            if other not in found and other in through:
+                found.add(other)
+                front.append(other)
+    return found
+
+
+def _hops(summary: Summary, links: Sequence[LinkSummary]) -> dict[str, int]:
+    """Return the fewest hops from an endpoint to each group."""
+    above = _climbs(links)
+    hops = {g.name: 0 for g in summary.groups if g.is_endpoint}
+    front = list(hops)
+    for name in front:
+        for other in sorted(above.get(name, ())):
+            if other not in hops:
+                hops[other] = hops[name] + 1
+                front.append(other)
+    return hops

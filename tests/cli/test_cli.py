@@ -1,0 +1,260 @@
+"""Every command as a user runs it: output, documented JSON keys, exit status, one clear error."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+ROOT = Path(__file__).parents[2]
+RACK = str(ROOT / "topologies/gb300-nvl72.fabric.yaml")
+SMALL = """
+fabric: small
+axes: {rack: 2, slot: 4, spine: 2}
+devices:
+  gpu:   {kind: gpu, axes: [rack, slot]}
+  leaf:  {kind: switch, axes: [rack]}
+  spine: {kind: switch, axes: [spine]}
+links:
+  - {between: [gpu, leaf], rate: 400Gb/s, each: [1, 4]}
+  - {between: [leaf, spine], rate: 400Gb/s, each: [2, 2]}
+"""
+
+
+def run(*arguments, cwd=ROOT):
+    command = [sys.executable, "-m", "fabric.cli", *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+
+
+def answer(*arguments):
+    done = run(*arguments)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    return done.stdout
+
+
+@pytest.fixture
+def small(tmp_path):
+    file = tmp_path / "small.fabric.yaml"
+    file.write_text(SMALL)
+    return file
+
+
+def test_help_lists_every_command():
+    text = answer("--help")
+    for command in ("check", "show", "max-flow", "throughput", "bottleneck", "bound", "cost", "report", "parts", "schema"):
+        assert command in text
+    assert answer() == text
+
+
+def test_version():
+    assert re.fullmatch(r"fabtopo \d+\.\d+\.\d+\n", answer("--version"))
+
+
+def test_check(small):
+    assert answer("check", small) == f"{small}: ok: small: 8 gpu, 2 leaf, 2 spine; 12 cables\n"
+    assert json.loads(answer("check", small, "--json")) == {
+        "status": "ok",
+        "name": "small",
+        "devices": {"gpu": 8, "leaf": 2, "spine": 2},
+        "cables": {"gpu-leaf": 8, "leaf-spine": 4},
+        "skipped": [],
+    }
+
+
+def test_check_says_what_it_skipped(tmp_path):
+    file = tmp_path / "large.fabric.yaml"
+    file.write_text(SMALL.replace("rack: 2", "rack: 1M").replace(", each: [2, 2]", ""))
+    text = answer("check", file)
+    assert "4,000,000 gpu" in text
+    assert "not checked: islands and reachability" in text
+    assert "limited to 2,500,000" in text
+
+
+def test_show(small):
+    text = answer("show", small)
+    assert "└─ slot x 4" in text
+    assert re.search(r"leaf +3\.2 Tb/s \(400 GB/s\) +1\.6 Tb/s \(200 GB/s\) +2:1", text)
+    tables = json.loads(answer("show", small, "--json"))
+    assert tables["n_endpoints"] == 8
+    assert [(one["name"], one["n_cables"], one["capacity_gbps"]) for one in tables["links"]] == [
+        ("gpu-leaf", 8, 3200.0),
+        ("leaf-spine", 4, 1600.0),
+    ]
+    assert {t["name"]: t["ratio"] for t in tables["tiers"]} == {"leaf": 2.0, "spine": None}
+
+
+def test_max_flow(small):
+    assert "2 leaf-spine cables, 800 Gb/s (100 GB/s)" in answer("max-flow", small, "--from", "rack0", "--to", "rack1")
+    found = json.loads(answer("max-flow", small, "--from", "rack0", "--to", "rack1", "--json"))
+    assert found["value_gbps"] == 800.0
+    assert found["status"] == "optimal"
+    assert found["cut"] == [{"link": "leaf-spine", "n_cables": 2, "capacity_gbps": 800.0}]
+    assert found["binding"] == [{"link": "leaf-spine", "share": None}]
+    assert set(found) == {
+        "source", "target", "value_gbps", "status", "cut", "tied", "binding", "paths", "without_relay_gbps",
+        "lower_gbps", "upper_gbps",
+    }  # fmt: skip
+
+
+def test_cost(small):
+    found = json.loads(answer("cost", small, "--collective", "all-to-all", "--size", "1GB", "--json"))
+    # 4 of 7 peers are across: 4 GPUs x 4/8 GB leave each leaf over 2 x 400 Gb/s.
+    assert found["time_s"] == pytest.approx(4 * 4 / 8 * 8 / 800)
+    assert found["busbw_gbps"] == pytest.approx(found["algbw_gbps"] * 7 / 8)
+    assert found["binding"] == [{"link": "leaf-spine", "share": None}]
+    assert found["slack"] == [{"link": "gpu-leaf", "idle": pytest.approx(1 - (7 / 8 * 8 / 400) / 0.02)}]
+    assert "zero latency" in found["calibration"]
+    text = answer("cost", small, "--collective", "all-reduce", "--size", "1GiB")
+    assert "* hierarchical" in text
+    assert "ring" in text
+    assert "zero latency" in text
+
+
+def test_cost_among_and_algorithm(small):
+    found = json.loads(
+        answer("cost", small, "--collective", "all-reduce", "--size", "1GB", "--among", "rack0", "--algorithm", "ring", "--json")
+    )
+    assert found["n_ranks"] == 4
+    assert found["algorithm"] == "ring"
+    assert found["time_s"] == pytest.approx(2 * 3 / 4 * 8 / 400)
+
+
+def test_throughput(small):
+    found = json.loads(answer("throughput", small, "--json"))
+    # 4 of 7 peers are across: every leaf sends 4 x 4/7 of the rate over 2 x 400 Gb/s.
+    assert found["per_endpoint_gbps"] == pytest.approx(800 * 7 / 16)
+    assert found["status"] == "optimal"
+    assert found["binding"][0]["link"] == "leaf-spine"
+    assert found["method"] == "axes"
+    assert {"classes", "variables", "solve_s", "paths", "value_gbps"} <= set(found)
+    text = answer("throughput", small, "--over", "slot")
+    assert "400 Gb/s (50 GB/s) each" in text
+    assert "binding: gpu-leaf" in text
+    shifted = json.loads(answer("throughput", small, "--traffic", "shift", "--over", "rack", "--json"))
+    assert shifted["per_endpoint_gbps"] == pytest.approx(200)
+
+
+def test_bottleneck(small):
+    found = json.loads(answer("bottleneck", small, "--json"))
+    (price,) = found["binding"]
+    assert price["link"] == "leaf-spine"
+    assert price["share"] == pytest.approx(1)
+    assert price["gain"] == pytest.approx(0.1)
+    assert price["loss"] == pytest.approx(0.1)
+    assert found["next"]["binding"] == ["gpu-leaf"]
+    assert found["next"]["per_endpoint_gbps"] == pytest.approx(400)
+
+
+def test_bound(small):
+    found = json.loads(answer("bound", small, "--collective", "all-gather", "--size", "1GB", "--json"))
+    # A leaf takes in 4 of 8 parts over 2 x 400 Gb/s, a GPU 7 of 8 over 400 Gb/s: the GPU binds.
+    assert found["algbw_gbps"] == pytest.approx(400 * 8 / 7)
+    assert found["time_s"] == pytest.approx(8 * 7 / 8 / 400)
+    assert "busbw at most" in answer("bound", small, "--collective", "all-reduce")
+
+
+def test_failures_are_named(tmp_path):
+    file = tmp_path / "failed.fabric.yaml"
+    file.write_text(SMALL + "failed: [leaf0]\n")
+    assert "cut off: 4 endpoints such as rack0/gpu0" in answer("throughput", file)
+    assert "400 Gb/s (50 GB/s) each" in answer("throughput", file, "--drop-unreachable")
+    done = run("bottleneck", file)
+    assert done.returncode == 2
+    assert "--drop-unreachable" in done.stderr
+
+
+def test_report(small, tmp_path):
+    out = tmp_path / "a" / "b"
+    found = json.loads(answer("report", small, "-o", out, "--json"))
+    assert sorted(f.name for f in out.iterdir()) == ["README.md", "staircase.svg", "wiring.svg"]
+    assert found["report"] == str(out / "README.md")
+    assert "leaf-spine" in (out / "README.md").read_text()
+
+
+def test_parts():
+    assert "sn5610" in answer("parts")
+    assert "sn5610" not in answer("parts", "--kind", "gpu")
+    text = answer("parts", "cx8")
+    assert "2 x 400G" in text
+    assert "https://docs.nvidia.com" in text
+    assert json.loads(answer("parts", "cx8", "--json"))["id"] == "cx8"
+    assert answer("parts", "pcie5") == answer("parts", "pcie5_x16")
+    assert len(json.loads(answer("parts", "--kind", "switch", "--json"))) > 5
+
+
+def test_schema_is_one():
+    schema = json.loads(answer("schema"))
+    jsonschema.Draft7Validator.check_schema(schema)
+    assert schema["$schema"] == "http://json-schema.org/draft-07/schema#"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["check", "none.fabric.yaml"], r"none\.fabric\.yaml:1:1: .*not found"),
+        (["check", "."], r"\.:1:1: .*"),
+        (["show", "none.fabric.yaml"], r"not found"),
+        (["max-flow", RACK, "--from", "rack0", "--to", "tray1"], r"no device group or axis 'rack'"),
+        (["max-flow", RACK, "--from", "tray0", "--to", "tray0-1"], r"share 4 devices, such as tray0/gpu0"),
+        (["max-flow", RACK, "--from", "tray0", "--to", "tray99"], r"tray99.* matches nothing"),
+        (["max-flow", RACK, "--from", "tray0", "--to", "tray1", "--paths", "all"], r"expected rules, no-relay or any"),
+        (["cost", RACK, "--collective", "all-reduce", "--size", "1"], r"^$|."),
+        (["cost", RACK, "--collective", "allreduce", "--size", "1GiB"], r"unknown collective 'allreduce'"),
+        (["cost", RACK, "--collective", "all-reduce", "--size", "1 gib"], r"did you mean"),
+        (["cost", RACK, "--collective", "all-reduce", "--size", "1GiB", "--routing", "best"], r"unknown routing"),
+        (["cost", RACK, "--collective", "all-reduce", "--size", "1GiB", "--among", "nic"], r"no endpoint"),
+        (["throughput", RACK, "--traffic", "gossip"], r"unknown traffic 'gossip'"),
+        (["throughput", RACK, "--over", "trey"], r"no axis 'trey'; did you mean tray"),
+        (["throughput", RACK, "--traffic", "one-to-all", "--root", "tray0"], r"exactly one device"),
+        (["bound", RACK, "--collective", "scan"], r"unknown collective 'scan'"),
+        (["parts", "sn5601"], r"unknown part 'sn5601'; did you mean"),
+        (["parts", "--kind", "gpus"], r"expected one of gpu"),
+        (["report", RACK, "-o", "/proc/none"], r"/proc/none"),
+        (["nonsense"], r"No such command"),
+    ],
+    ids=lambda value: "-".join(value)[:60] if isinstance(value, list) else None,
+)
+def test_errors_are_one_message_and_status_2(arguments, message):
+    if arguments[-1] == "1":  # one byte is a size like any other
+        assert run(*arguments).returncode == 0
+        return
+    done = run(*arguments)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr + done.stdout
+    assert re.search(message, done.stderr), done.stderr
+
+
+def test_errors_as_json(tmp_path):
+    file = tmp_path / "bad.fabric.yaml"
+    file.write_text(SMALL.replace("400Gb/s", "400", 1).replace("[spine]", "[spin]"))
+    done = run("check", file, "--json")
+    assert done.returncode == 2
+    found = json.loads(done.stdout)
+    assert found["status"] == "error"
+    assert [(p["line"], p["where"]) for p in found["problems"]] == [(7, "devices.spine"), (9, "links.gpu-leaf.rate")]
+    assert set(found["problems"][0]) == {"path", "line", "col", "where", "what", "got", "expected", "todo"}
+
+
+def test_all_errors_of_a_file_at_once(tmp_path):
+    file = tmp_path / "bad.fabric.yaml"
+    file.write_text(SMALL.replace("400Gb/s", "400gbps", 1).replace("[spine]", "[spin]").replace("[1, 4]", "[1, 5]"))
+    done = run("check", file)
+    assert done.returncode == 2
+    lines = done.stderr.splitlines()
+    assert len(lines) == 2
+    assert lines[0].startswith(f"{file}:7:")
+    assert "did you mean spine?" in lines[0]
+    assert lines[1].startswith(f"{file}:9:")
+    assert "800" not in lines[1]
+
+
+def test_a_reader_that_leaves_is_no_error():
+    done = subprocess.run(
+        f"{sys.executable} -m fabric.cli parts | head -1", shell=True, cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0
+    assert done.stderr == ""

@@ -1,0 +1,38 @@
+"""Small fabrics with everything that a report shows."""
+
+import pytest
+
+from fabric.graph import loads
+
+# 16 GPUs in 4 NVLink domains; 2 leaves, 1 spine, 2:1 oversubscribed; a side network and a management host.
+SMALL = """
+fabric: small
+about: A test.
+axes: {rack: 4, chip: 2, rail: 2, lane: 2, slot: [rail, lane]}
+devices:
+  gpu:    {part: gb300_gpu, axes: [rack, slot], transit: relay}
+  chip:   {part: nvlink5_switch, axes: [rack, chip]}
+  nic:    {part: cx8, axes: [rack, slot]}
+  cpu:    {part: grace, axes: [rack, rail]}
+  leaf:   {part: sn5610, axes: [rail]}
+  spine:  {kind: switch, axes: []}
+  admin:  {kind: host, endpoint: false, axes: []}
+links:
+  - {between: [gpu, chip], link: nvlink5, count: 9, each: [18, 36]}
+  - {between: [gpu, nic], link: pcie6, each: 1}
+  - {between: [gpu, cpu], link: c2c-grace, each: [1, 2]}
+  - {between: [nic, leaf], rate: 400Gb/s, count: 2, medium: opt_400_sm, each: [2, 16]}
+  - {between: [leaf, spine], rate: 400Gb/s, count: 8}
+  - {between: [admin, leaf], rate: 400Gb/s, each: [2, 1]}
+absent: [rack3/slot3/*]
+"""
+
+
+@pytest.fixture(scope="session")
+def small_text():
+    return SMALL
+
+
+@pytest.fixture(scope="session")
+def small(small_text):
+    return loads(small_text, path="small.fabric.yaml")

@@ -1,0 +1,290 @@
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fabric import from_networkx, to_networkx
+from fabric.collective import cost
+from fabric.errors import LimitError, QuestionError
+from fabric.graph import load, loads
+from fabric.reporting import answers, report
+from fabric.reporting.markdown import code, escape, link
+from fabric.reporting.summary import summarize
+from fabric.units import parse_rate
+
+ROOT = Path(__file__).parents[2]
+TOPOLOGIES = ROOT / "topologies"
+FILES = {"README.md", "staircase.svg", "wiring.svg"}
+
+
+@pytest.fixture(scope="module")
+def page(small, tmp_path_factory):
+    return report(small, tmp_path_factory.mktemp("small") / "made" / "here").read_text()
+
+
+def section(page, title):
+    return re.search(rf"^## {title}\n\n(.*?)(?=^## |\Z)", page, re.DOTALL | re.MULTILINE)[1]
+
+
+def rows(text):
+    """Return the tables of a section, each a list of dicts by heading."""
+    tables = []
+    for block in text.split("\n\n"):
+        lines = [
+            [c.strip().strip("`*") for c in re.split(r"(?<!\\)\|", x)[1:-1]]
+            for x in block.splitlines()
+            if x.startswith("|")
+        ]
+        if lines:
+            tables.append([dict(zip(lines[0], cells, strict=True)) for cells in lines[2:]])
+    return tables
+
+
+def whole(text):
+    return int(text.replace(",", ""))
+
+
+def test_summary_is_short_and_names_what_binds(page, small):
+    lines = section(page, "Summary").strip().splitlines()
+    assert len(lines) <= 7
+    for collective in ("all-reduce", "all-to-all"):
+        (line,) = [x for x in lines if x.startswith(f"- {collective.capitalize()} of 1 GiB")]
+        answer = cost(small, collective, "1GiB")
+        assert f"**`{answer.binding}` binds**" in line
+        assert f"{answer.busbw_gbps / 8:,.4g} GB/s" in line
+    assert any("`rack0` to `rack1`: " in x and "**8 `nic-leaf` cables**, 3.2 Tb/s" in x for x in lines)
+    assert any("`rack0-1` to `rack2-3`: " in x for x in lines)
+
+
+def test_tables_add_up(page, small):
+    summary = summarize(small)
+    cables, tiers = rows(section(page, "Bandwidth per tier"))
+    assert {row["Rule"]: whole(row["Cables"]) for row in cables} == {
+        x.name: x.n_cables for x in summary.links
+    }
+    for row in cables:
+        per_cable = parse_rate(row["Rate of a cable"].split(" (")[0])
+        assert float(row["Total [Tb/s]"]) == pytest.approx(whole(row["Cables"]) * per_cable / 1000, rel=1e-3)
+        assert float(row["Total [Tb/s]"]) == pytest.approx(8 * float(row["Total [TB/s]"]), rel=1e-3)
+        assert whole(row["Cables"]) * per_cable / 15 == pytest.approx(
+            float(row["Per endpoint [Gb/s]"].replace(",", "")), rel=1e-3
+        )
+    assert [(row["Tier"], row["Oversubscription"]) for row in tiers] == [
+        ("leaf", "2:1"),
+        ("spine", "top tier"),
+    ]
+    devices, ports = rows(section(page, "Devices and wiring"))
+    numbers = {row["Group"]: whole(row["Devices"]) for row in devices}
+    assert numbers == {"gpu": 15, "chip": 8, "nic": 15, "cpu": 8, "leaf": 2, "spine": 1, "admin": 1}
+    for row in ports:
+        of_one = whole(row["Busiest device"].split(" of ")[1])
+        assert numbers[row["Group"]] * of_one == whole(row["Used"]) + whole(row["Free"])
+
+
+def test_costs_are_those_of_the_solver(page, small):
+    times, bandwidths, slack = rows(section(page, "Collectives"))
+    assert [row["Size"] for row in times] == [
+        "1 MiB", "4 MiB", "16 MiB", "64 MiB", "256 MiB", "1 GiB", "4 GiB", "16 GiB",
+    ]  # fmt: skip
+    for row in bandwidths:
+        answer = cost(small, row["Collective"], "1GiB")
+        assert row["Binding"] == answer.binding
+        assert float(row["busbw [GB/s]"]) == pytest.approx(answer.busbw_gbps / 8, rel=1e-3)
+    binding = {row["Class"] for row in slack if "binds" in {c.strip("*") for c in row.values()}}
+    assert binding >= {row["Binding"] for row in bandwidths}
+
+
+def test_provenance_is_last_and_names_no_place(page, small):
+    assert page.rindex("\n## ") == page.index("\n## Provenance")
+    (table,) = rows(section(page, "Provenance"))
+    found = {row["What"]: row["Value"] for row in table}
+    assert found["SHA-256 of the input and its includes"] == small.blueprint.sha256
+    assert found["Command"] == "fabtopo report small.fabric.yaml -o DIR"
+    assert found["Status"].startswith("3 of 3 maximum flows optimal")
+    assert not re.search(r"/work|/tmp|/home", page)
+
+
+def test_every_part_has_its_source(page):
+    text = section(page, "Sources")
+    (table,) = rows(text)
+    assert {"gb300_gpu", "nvlink5_switch", "cx8", "sn5610", "nvlink5", "opt_400_sm"} <= {
+        row["Row"] for row in table
+    }
+    for row in table:
+        for name in re.findall(r"[\w-]+", row["Sources"]):
+            assert f"- `{name}`: " in text
+
+
+def test_same_bytes_on_every_run_and_from_anywhere(small_text, tmp_path):
+    (tmp_path / "small.fabric.yaml").write_text(small_text)
+    program = "import sys; from fabric.graph import load; from fabric.reporting import report; "
+    program += "report(load(sys.argv[1]), sys.argv[2])"
+    found = []
+    runs = [(tmp_path, "small.fabric.yaml", "1"), (ROOT, str(tmp_path / "small.fabric.yaml"), "2")]
+    for i, (folder, file, seed) in enumerate(runs):
+        out = tmp_path / f"out{i}"
+        environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT)}
+        subprocess.run(
+            [sys.executable, "-c", program, file, str(out)], cwd=folder, env=environment, check=True
+        )
+        found.append({f.name: f.read_bytes() for f in out.iterdir()})
+    assert found[0] == found[1]
+    assert set(found[0]) == FILES
+
+
+def test_a_failing_write_leaves_the_old_report(small, tmp_path, monkeypatch):
+    report(small, tmp_path)
+    (tmp_path / "README.md").write_text("old")
+    write = Path.write_text
+
+    def full_disk(self, text, **options):
+        if "wiring" in self.name:
+            write(self, text[:10], **options)
+            msg = "no space left"
+            raise OSError(msg)
+        return write(self, text, **options)
+
+    monkeypatch.setattr(Path, "write_text", full_disk)
+    with pytest.raises(OSError, match="no space left"):
+        report(small, tmp_path)
+    assert {f.name for f in tmp_path.iterdir()} == FILES
+    assert (tmp_path / "README.md").read_text() == "old"
+
+
+def test_nothing_is_written_where_the_page_cannot_be_made(small, tmp_path):
+    with pytest.raises(QuestionError, match="no blueprint"):
+        report(from_networkx(to_networkx(small)), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_progress_is_told_to_the_end(small, tmp_path):
+    told = []
+    report(small, tmp_path, progress=lambda done, total: told.append((done, total)))
+    assert told == [(i, 7) for i in range(8)]
+
+
+HOSTILE = (
+    "x | y <script>alert(1)</script> `code` [a](javascript:b) ![i](http://c) "
+    "http://d www.e.f *g* _h_ &lt; $k$"
+)
+
+
+def test_hostile_about_is_shown_as_text(small_text, tmp_path):
+    text = small_text.replace("about: A test.", f"about: |\n  {HOSTILE}\n\n  ## Provenance\n  - item\n")
+    page = report(loads(text), tmp_path).read_text()
+    (line,) = [x for x in page.splitlines() if "alert" in x]
+    assert line == f"- From the file: small: {escape(HOSTILE)} \\#\\# Provenance - item"
+    assert not re.search(r"(?<!\\)[<`|]script|(?<!\\)\[a|(?<!\\)`code|://d|www\.", line)
+    assert page.count("\n## Provenance") == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "escaped"),
+    [
+        ("- a", "\\- a"),
+        ("1. a", "1\\. a"),
+        ("12) a", "12\\) a"),
+        ("# a", "\\# a"),
+        ("a\r\n\tb\u202e\x1b[0m", "a b \\[0m"),
+        ("a@b.c", "a\\@b.c"),
+        ("\\|", "\\\\\\|"),
+        ("~~a~~", "\\~\\~a\\~\\~"),
+    ],
+)
+def test_escape(text, escaped):
+    assert escape(text) == escaped
+
+
+def test_code_and_link_hold_hostile_names():
+    assert code("a`|\nb") == "`a'\\| b`"
+    assert link("[x]", "https://a/b>c") == "\\[x\\] (https:\\//a/b\\>c)"
+    assert link("[x]", "https://a/b") == "[\\[x\\]](<https://a/b>)"
+
+
+def test_without_endpoints_the_page_says_what_is_missing(small_text, tmp_path):
+    text = small_text.replace("transit: relay}", "endpoint: false, transit: pass}")
+    page = report(loads(text), tmp_path).read_text()
+    assert "no endpoint" in section(page, "Summary")
+    for title in ("Maximum flow", "Collectives"):
+        assert section(page, title).startswith("Missing here: ")
+    assert len(rows(section(page, "Devices and wiring"))) == 2
+    assert len(section(page, "Summary").strip().splitlines()) <= 7
+
+
+def test_too_large_for_the_solvers_still_gets_its_tables(small_text, tmp_path):
+    fabric = loads(small_text.replace("rack: 4,", "rack: 4_000_000,").replace("each: [2, 16]", "about: large")
+                   .replace("part: sn5610", "kind: switch"))  # fmt: skip
+    page = report(fabric, tmp_path).read_text()
+    assert "expanded form is limited to" in section(page, "Maximum flow")
+    assert "expanded form is limited to" in section(page, "Collectives")
+    assert "Not checked: " in section(page, "Assumptions and notes")
+    assert "15,999,999 GPUs" in section(page, "Summary")
+
+
+def test_two_groups_of_endpoints_get_flows_but_no_collective(small_text, tmp_path):
+    text = small_text.replace("cpu:    {part: grace,", "cpu:    {kind: host, endpoint: true, transit: end,")
+    text = text.replace("[gpu, cpu], link: c2c-grace, each: [1, 2]", "[cpu, leaf], rate: 400Gb/s")
+    page = report(loads(text), tmp_path).read_text()
+    assert "several groups" in section(page, "Collectives")
+    assert len(rows(section(page, "Maximum flow"))) == 1
+    assert len(section(page, "Summary").strip().splitlines()) <= 7
+
+
+def test_one_collective_that_fails_leaves_the_others(small, tmp_path, monkeypatch):
+    def picky(fabric, collective, size):
+        if collective == "all-to-all":
+            msg = "too many pairs"
+            raise LimitError(msg)
+        return cost(fabric, collective, size)
+
+    monkeypatch.setattr(answers, "cost", picky)
+    page = report(small, tmp_path).read_text()
+    assert "Missing here: all-to-all, because too many pairs." in section(page, "Collectives")
+    assert "| all-reduce |" in section(page, "Collectives")
+    assert len(section(page, "Summary").strip().splitlines()) <= 7
+
+
+def test_failures_are_named_and_lower_the_flow(small_text, tmp_path):
+    page = report(loads(small_text + "failed: [rack0/slot0/nic]"), tmp_path).read_text()
+    assert "Failed: rack0/slot0/nic." in section(page, "Assumptions and notes")
+    assert "2.4 Tb/s (300 GB/s)" in rows(section(page, "Maximum flow"))[0][0]["Maximum flow"]
+
+
+def test_light_imports():
+    program = "import sys, fabric.reporting, fabric.reporting.summary; "
+    program += "print([m for m in ('scipy', 'matplotlib') if m in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_cuts_of_the_1152_gpu_cluster():
+    fabric = load(TOPOLOGIES / "gb300-nvl72-1152.fabric.yaml")
+    asked = [(q.source, q.target) for q in answers.questions(fabric)]
+    assert asked == [("rack0", "rack1"), ("block0-3", "block4-7"), ("rack0/tray0/gpu0", "rack1/tray0/gpu0")]
+
+
+@pytest.mark.parametrize(
+    ("axes", "absent", "asked"),
+    [
+        ("i: 1", "", ""),
+        ("i: 2", "", "gpu0 gpu1; i0 i1"),
+        ("i: 7", "", "gpu0 gpu1; i0-2 i3-6"),
+        ("i: 4", "gpu0", "gpu1 gpu2; i0-1 i2-3"),
+        ("i: 4", "gpu0-1", "gpu2 gpu3"),
+    ],
+)
+def test_questions_follow_the_axes(axes, absent, asked):
+    text = (
+        f"{{fabric: a, axes: {{{axes}}}, absent: [{absent}], links: [{{between: [gpu, leaf], rate: 1Gb/s}}],"
+    )
+    fabric = loads(text + " devices: {gpu: {kind: gpu, axes: [i]}, leaf: {kind: switch, axes: []}}}")
+    if asked:
+        assert [f"{q.source} {q.target}" for q in answers.questions(fabric)] == asked.split("; ")
+    else:
+        with pytest.raises(QuestionError, match="a flow needs two"):
+            answers.questions(fabric)

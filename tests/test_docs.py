@@ -1,0 +1,78 @@
+"""What the README and the manuals show is what the program prints."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import fabric
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def blocks(text, language):
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
+def fabtopo(command):
+    words = shlex.split(command)
+    done = subprocess.run(
+        [sys.executable, "-m", "fabric.cli", *words[1:]], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    return done.stdout + done.stderr
+
+
+def test_console_blocks_of_the_readme_are_real():
+    (block,) = blocks(README, "console")
+    command, _, expected = block.partition("\n")
+    assert fabtopo(command.removeprefix("$ ")) == expected
+
+
+@pytest.mark.parametrize(
+    "command", [line for b in blocks(README, "sh") for line in b.splitlines() if line.startswith("fabtopo")]
+)
+def test_commands_of_the_readme_exist(command):
+    assert "Usage" in fabtopo(" ".join([*command.split()[:2], "--help"]))
+
+
+def test_file_of_the_readme_is_the_one_in_topologies():
+    (text,) = blocks(README, "yaml")
+    written = fabric.loads(text)
+    kept = fabric.load(ROOT / "topologies/gb300-nvl72-1152.fabric.yaml")
+    assert written.blueprint.axes == kept.blueprint.axes
+    assert [(r.name, r.rate_gbps, r.count) for r in written.blueprint.rules] == [
+        (r.name, r.rate_gbps, r.count) for r in kept.blueprint.rules
+    ]
+
+
+def test_python_of_the_readme_names_what_exists():
+    (code,) = blocks(README, "python")
+    used = set(re.findall(r"fabric\.([a-z_]+)\(", code))
+    assert used <= set(fabric.__all__)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(<?([^)#>]+)>?\)", page.read_text()):
+        if not target.startswith(("http://", "https://")):
+            assert (page.parent / target).exists(), target
+
+
+def test_error_example_of_the_cli_page(tmp_path):
+    text = (ROOT / "docs/cli.md").read_text()
+    (block,) = blocks(text, "console")
+    expected = block.splitlines()[1]
+    file = tmp_path / "broken.fabric.yaml"
+    file.write_text(
+        "fabric: broken\naxes: {slot: 2}\ndevices:\n  nic: {kind: nic, axes: [slot], endpoint: true}\n"
+        "  leaf: {kind: switch, axes: []}\nlinks:\n  - {between: [nic, leaf], rate: 400}\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "fabric.cli", "check", file.name], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.stderr.strip() == expected
