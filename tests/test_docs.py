@@ -22,7 +22,11 @@ def blocks(text, language):
 def fabtopo(command):
     words = shlex.split(command)
     done = subprocess.run(
-        [sys.executable, "-m", "fabric.cli", *words[1:]], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "fabric.cli", *words[1:]],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     return done.stdout + done.stderr
 
@@ -73,6 +77,26 @@ def test_error_example_of_the_cli_page(tmp_path):
         "  leaf: {kind: switch, axes: []}\nlinks:\n  - {between: [nic, leaf], rate: 400}\n"
     )
     done = subprocess.run(
-        [sys.executable, "-m", "fabric.cli", "check", file.name], cwd=tmp_path, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "fabric.cli", "check", file.name],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.stderr.strip() == expected
+
+
+def test_worked_example_of_the_method(tmp_path):
+    text = (ROOT / "docs/method.md").read_text()
+    (file,) = blocks(text, "yaml")
+    (block,) = blocks(text, "console")
+    command, _, expected = block.partition("\n")
+    (tmp_path / "small.fabric.yaml").write_text(file)
+    done = subprocess.run(
+        [sys.executable, "-m", "fabric.cli", *command.split()[2:]],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == expected, done.stderr

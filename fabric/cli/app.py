@@ -85,7 +85,13 @@ def check(file: File, as_json: Json = False) -> None:
     if as_json:
         typer.echo(
             to_json(
-                {"status": "ok", "name": fabric.name, "devices": devices, "cables": cables, "skipped": fabric.skipped}
+                {
+                    "status": "ok",
+                    "name": fabric.name,
+                    "devices": devices,
+                    "cables": cables,
+                    "skipped": fabric.skipped,
+                }
             )
         )
         return
@@ -109,10 +115,13 @@ def show(file: File, as_json: Json = False) -> None:
 @app.command("max-flow")
 def max_flow_command(
     file: File,
-    source: Annotated[str, typer.Option("--from", metavar="SELECTOR", help="Such as rack0 or rack0/tray0/gpu0.")],
+    source: Annotated[
+        str, typer.Option("--from", metavar="SELECTOR", help="Such as rack0 or rack0/tray0/gpu0.")
+    ],
     target: Annotated[str, typer.Option("--to", metavar="SELECTOR", help="Such as rack1 or block4-7.")],
     paths: Annotated[
-        str, typer.Option(metavar="RULE", help="rules (the file's), no-relay, or any (every device forwards).")
+        str,
+        typer.Option(metavar="RULE", help="rules (the file's), no-relay, or any (every device forwards)."),
     ] = "rules",
     as_json: Json = False,
 ) -> None:
@@ -138,8 +147,12 @@ def cost_command(
     collective: Annotated[
         str, typer.Option(metavar="NAME", help="all-reduce, all-gather, reduce-scatter or all-to-all.")
     ],
-    size: Annotated[str, typer.Option(metavar="BYTES", help="Such as 1GiB or 16MB, as nccl-tests counts them.")],
-    algorithm: Annotated[str, typer.Option(metavar="NAME", help="auto, hierarchical, ring or pairwise.")] = "auto",
+    size: Annotated[
+        str, typer.Option(metavar="BYTES", help="Such as 1GiB or 16MB, as nccl-tests counts them.")
+    ],
+    algorithm: Annotated[
+        str, typer.Option(metavar="NAME", help="auto, hierarchical, ring or pairwise.")
+    ] = "auto",
     among: Annotated[
         str | None, typer.Option(metavar="SELECTOR", help="The ranks of the job; all endpoints if left out.")
     ] = None,
@@ -160,15 +173,24 @@ def cost_command(
 
 
 Over = Annotated[
-    str, typer.Option(metavar="AXES", help="Axes that a group spans, such as pod,rack; one group for each of the rest.")
+    str,
+    typer.Option(
+        metavar="AXES", help="Axes that a group spans, such as pod,rack; one group for each of the rest."
+    ),
 ]
 Among = Annotated[str | None, typer.Option(metavar="SELECTOR", help="The endpoints; all if left out.")]
 PathRule = Annotated[str, typer.Option(metavar="RULE", help="rules (the file's), no-relay, or any.")]
 Drop = Annotated[bool, typer.Option("--drop-unreachable", help="Leave out endpoints that failures cut off.")]
 Pattern = Annotated[
-    str, typer.Option(metavar="NAME", help="all-to-all, one-to-all, all-to-one, shift, halves or longest-matching.")
+    str,
+    typer.Option(
+        metavar="NAME", help="all-to-all, one-to-all, all-to-one, shift, halves or longest-matching."
+    ),
 ]
-Root = Annotated[str, typer.Option(metavar="SELECTOR", help="The one endpoint of one-to-all, all-to-one, broadcast, reduce.")]
+Root = Annotated[
+    str,
+    typer.Option(metavar="SELECTOR", help="The one endpoint of one-to-all, all-to-one, broadcast, reduce."),
+]
 Places = Annotated[int, typer.Option(help="Places along the axis, for shift.")]
 
 
@@ -195,7 +217,9 @@ def throughput_command(
     from fabric.graph import load
 
     asked = Traffic(traffic, _axes(over), root, by)
-    answer = throughput(load(file), asked, among=among, paths=_path_rule(paths), drop_unreachable=drop_unreachable)
+    answer = throughput(
+        load(file), asked, among=among, paths=_path_rule(paths), drop_unreachable=drop_unreachable
+    )
     typer.echo(to_json(answer.to_dict()) if as_json else str(answer))
 
 
@@ -218,7 +242,9 @@ def bottleneck_command(
     from fabric.graph import load
 
     asked = Traffic(traffic, _axes(over), root, by)
-    answer = bottleneck(load(file), asked, among=among, paths=_path_rule(paths), drop_unreachable=drop_unreachable)
+    answer = bottleneck(
+        load(file), asked, among=among, paths=_path_rule(paths), drop_unreachable=drop_unreachable
+    )
     typer.echo(to_json(answer.to_dict()) if as_json else str(answer))
 
 
@@ -227,9 +253,13 @@ def bound_command(
     file: File,
     collective: Annotated[
         str,
-        typer.Option(metavar="NAME", help="all-gather, reduce-scatter, all-reduce, broadcast, reduce or all-to-all."),
+        typer.Option(
+            metavar="NAME", help="all-gather, reduce-scatter, all-reduce, broadcast, reduce or all-to-all."
+        ),
     ],
-    size: Annotated[str, typer.Option(metavar="BYTES", help="Such as 1GiB, as nccl-tests counts them.")] = "1GiB",
+    size: Annotated[
+        str, typer.Option(metavar="BYTES", help="Such as 1GiB, as nccl-tests counts them.")
+    ] = "1GiB",
     over: Over = "",
     among: Among = None,
     root: Root = "",
@@ -237,7 +267,7 @@ def bound_command(
     in_network: Annotated[bool, typer.Option(help="Whether switches that reduce may do so.")] = True,
     as_json: Json = False,
 ) -> None:
-    """What no algorithm of a collective can beat on this fabric."""
+    """Bound a collective: what no algorithm can beat on this fabric."""
     from fabric.cli.text import to_json
     from fabric.collective.bound import bound
     from fabric.graph import load
@@ -258,7 +288,9 @@ def bound_command(
 @app.command()
 def report(
     file: File,
-    out: Annotated[Path, typer.Option("-o", "--out", metavar="DIR", help="Folder to write README.md and figures to.")],
+    out: Annotated[
+        Path, typer.Option("-o", "--out", metavar="DIR", help="Folder to write README.md and figures to.")
+    ],
     as_json: Json = False,
 ) -> None:
     """Write the report of a fabric: Markdown and SVG, the same bytes on every run."""
@@ -275,19 +307,19 @@ def report(
 
 @app.command()
 def parts(
-    name: Annotated[str | None, typer.Argument(help="A part, protocol or medium; all parts if left out.")] = None,
-    kind: Annotated[
-        str | None, typer.Option(help="Only gpu, host, nic, switch, protocol or medium.")
+    name: Annotated[
+        str | None, typer.Argument(help="A part, protocol or medium; all parts if left out.")
     ] = None,
+    kind: Annotated[str | None, typer.Option(help="Only gpu, host, nic, switch, protocol or medium.")] = None,
     as_json: Json = False,
 ) -> None:
     """List the catalogue, or explain one row with its sources."""
     from fabric.cli.text import part_text, parts_text, to_json
     from fabric.errors import PartError, nearest
-    from fabric.parts import Part, catalogue
+    from fabric.parts import Medium, Part, Protocol, catalogue
 
     known = catalogue()
-    rows = {**known.parts, **known.protocols, **known.media}
+    rows: dict[str, Part | Protocol | Medium] = {**known.parts, **known.protocols, **known.media}
     if name is not None:
         aliases = {alias: p.id for p in known.protocols.values() for alias in p.aliases}
         row = rows.get(aliases.get(name, name))
@@ -305,7 +337,9 @@ def parts(
 
 
 @app.command()
-def schema(as_json: Annotated[bool, typer.Option("--json", help="The schema is JSON in any case.")] = False) -> None:
+def schema(
+    as_json: Annotated[bool, typer.Option("--json", help="The schema is JSON in any case.")] = False,
+) -> None:
     """Print the JSON Schema (draft-07) of a topology file, for editors."""
     from fabric.blueprint import json_schema
     from fabric.cli.text import to_json

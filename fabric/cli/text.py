@@ -25,7 +25,10 @@ def columns(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """
     table = [list(head), *(list(row) for row in rows)]
     widths = [max(len(row[i]) for row in table) for i in range(len(head))]
-    right = [bool(rows) and all(row[i][:1].isdigit() or row[i] in ("", "-") for row in rows) for i in range(len(head))]
+    right = [
+        bool(rows) and all(row[i][:1].isdigit() or row[i] in ("", "-") for row in rows)
+        for i in range(len(head))
+    ]
     lines = []
     for row in table:
         cells = [c.rjust(w) if r else c.ljust(w) for c, w, r in zip(row, widths, right, strict=True)]
@@ -119,7 +122,11 @@ def parts_text(rows: Sequence[Part | Protocol | Medium]) -> str:
     for row in rows:
         kind = row.kind if isinstance(row, Part) else type(row).__name__.lower()
         name = row.name if not isinstance(row, Protocol) else f"{format_rate(row.rate_gbps)} per cable"
-        ports = ", ".join(f"{p.n_ports} x {format_rate(p.rate_gbps)} {p.name}" for p in row.ports) if isinstance(row, Part) else ""
+        ports = (
+            ", ".join(f"{p.n_ports} x {format_rate(p.rate_gbps)} {p.name}" for p in row.ports)
+            if isinstance(row, Part)
+            else ""
+        )
         cells.append([row.id, kind, name, row.confidence, ports])
     return columns(["id", "kind", "name", "confidence", "ports (per direction)"], cells)
 
@@ -137,7 +144,9 @@ def part_text(row: Part | Protocol | Medium, sources: Mapping[str, Source]) -> s
     lines += [f"  {key}: {value}" for key, value in facts.items()]
     for figure, value in getattr(row, "figures", {}).items():
         proof = evidence(row, figure) if not isinstance(row, Protocol) else None
-        lines.append(f"  {figure}: {value:g}" + (f" ({proof.confidence}: {', '.join(proof.source)})" if proof else ""))
+        lines.append(
+            f"  {figure}: {value:g}" + (f" ({proof.confidence}: {', '.join(proof.source)})" if proof else "")
+        )
     for port in getattr(row, "ports", ()):
         modes = ", ".join(f"{n} x {rate:g}G" for n, rate in port.modes)
         lines.append(

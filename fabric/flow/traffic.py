@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from fabric.blueprint.join import Bools, Floats, relation_axes
+from fabric.blueprint.join import Bools, Floats, Ints, relation_axes
 from fabric.blueprint.model import Blueprint, Selector, Term
 from fabric.blueprint.selector import parse_selector, selected_groups
 from fabric.errors import QuestionError, nearest
@@ -108,10 +108,17 @@ def commodities(
         If the axes do not say the symmetry of a construct.
     """
     plan = Question(blueprint, traffic, among, paths)
-    blocks = list(plan.blocks(np.ones(len(plan.base.size), np.bool_)))
-    lost = plan.lost(blocks)
-    if lost.any() and drop_unreachable:
+    lost = np.zeros(len(plan.base.size), dtype=np.bool_)
+    blocks = list(plan.blocks(~lost))
+    more = plan.lost(blocks)
+    while more.any():
+        lost |= more
+        if not drop_unreachable:
+            break
         blocks = list(plan.blocks(~lost))
+        more = plan.lost(blocks)
+    if not blocks:
+        raise QuestionError(_nothing(plan, lost))
     cut_off = tuple(
         (plan.base.classes.names[i], float(plan.base.size[i])) for i in np.flatnonzero(lost).tolist()
     )
@@ -128,6 +135,14 @@ def commodities(
         plan.ties,
         plan.shift,
     )
+
+
+def _nothing(plan: Question, lost: Bools) -> str:
+    """Return why no endpoint has anything to send."""
+    if not lost.any():
+        return f"{plan.traffic.pattern}: no endpoint has another one to send to; choose other axes for over="
+    who = plan.base.classes.names[int(np.flatnonzero(lost)[0])]
+    return f"no majority of the endpoints is left: {who} and others cannot reach most of the rest; choose with among"
 
 
 def without(work: Commodities, lost: Bools) -> list[Block] | None:
@@ -205,7 +220,15 @@ class Question:
         return found
 
     def _root(self) -> Mark | None:
-        return self.one(self.traffic.root) if self.traffic.pattern in ("one-to-all", "all-to-one") else None
+        if self.traffic.pattern not in ("one-to-all", "all-to-one"):
+            return None
+        if not self.blueprint.groups[self._root_group()].is_endpoint:
+            msg = f"root {self.traffic.root!r} is no endpoint"
+            raise QuestionError(msg)
+        return self.one(self.traffic.root)
+
+    def _root_group(self) -> str:
+        return selected_groups(self.blueprint, _selector(self.blueprint, self.traffic.root))[0]
 
     def one(self, text: str) -> Mark:
         """Return the one device that a selector means.
@@ -244,12 +267,22 @@ class Question:
         return (Selector("", None, (Term(axis, 0, self.blueprint.axes[axis].size // 2 - 1),)),)
 
     def _places(self) -> tuple[Selector, ...]:
-        """Return every index of the axis of a shift where a mesh over it has links of every distance."""
+        """Return every index of the axis of a shift, unless nothing but the shift tells two of them apart.
+
+        Rotations alone keep a shift, so what a mesh, a selection or a failure tells apart no permutation brings
+        back together; the sources are then told apart one by one.
+        """
         if self.shift is None:
             return ()
         axis, _, size = self.shift
-        rules = (r for r in self.blueprint.rules if r.relation and r.relation.kind == "mesh")
-        if not any(axis in relation_axes(self.blueprint, r) for r in rules):
+        b = self.blueprint
+        sides = (s for r in b.rules for s in (r.left, r.right))
+        cables = (s for c in b.failed_cables for s in (c.left, c.right))
+        job = () if self.among is None else (self.among,)
+        named = {t.axis for s in (*sides, *cables, *b.absent, *b.failed, *job) for t in s.terms}
+        named |= {a for r in b.rules if r.relation and r.relation.kind == "mesh" for a in relation_axes(b, r)}
+        named |= {r.count_axis for r in b.rules if r.count_axis}
+        if not any(axis in b.primitives(a) for a in named):
             return ()
         return tuple(Selector("", None, (Term(axis, i, i),)) for i in range(size))
 
@@ -319,12 +352,13 @@ class Question:
     def _single(self, kept: Bools) -> Block:
         """Return the one commodity of one-to-all or all-to-one; the rate is that of each of the others."""
         view = self.base
-        own = _class_of(view, self.root or (), None)
-        if not view.classes.is_endpoint[own]:
-            msg = f"root {self.traffic.root!r} is no endpoint"
-            raise QuestionError(msg)
+        names = list(self.blueprint.groups)
+        own = _class_of(view, self.root or (), names.index(self._root_group()))
         others = self.ends & kept
         others[own] = False
+        if not kept[view.origin[own]]:
+            msg = f"root {self.traffic.root!r} is cut off from most of the others"
+            raise QuestionError(msg)
         root = np.zeros(len(view.size), dtype=np.bool_)
         root[own] = True
         is_out = self.traffic.pattern == "one-to-all"
@@ -339,33 +373,54 @@ class Question:
         return Block(1.0, view, moves, supply)
 
     def lost(self, blocks: list[Block]) -> Bools:
-        """Return the base classes of endpoints that cannot exchange traffic with the largest class."""
+        """Return the base classes of endpoints that cannot exchange traffic with most of the others.
+
+        Where a source reaches the majority, it counts itself too, what it does not reach is cut off; otherwise
+        the source is.
+        """
         found = np.zeros(len(self.base.size), dtype=np.bool_)
         for block in blocks:
-            moves = block.moves
-            starts, ends = block.supply > 0, block.supply < 0
-            seen = reachable(moves.n_states, moves.tail, moves.head, starts)
-            co = reachable(moves.n_states, moves.head, moves.tail, ends)
-            lonely = np.concatenate([np.flatnonzero(ends & ~seen), np.flatnonzero(starts & ~co)])
-            share = block.view.size[moves.device[ends & seen]].sum()
-            total = block.view.size[moves.device[ends]].sum()
-            if len(lonely) and share * 2 > total:
-                found[np.unique(block.view.origin[moves.device[lonely]])] = True
-            elif len(lonely):
-                found[block.view.origin[moves.device[starts]]] = True
-        return found & self.ends
+            if any(len(part) for part in _unreached(block)):
+                # A source of a shift has one target, which says nothing about which of the two is cut off.
+                whole = block if self.shift is None else self._whole(block)
+                one, far = _unreached(whole)
+                found[np.unique(whole.view.origin[far])] = True
+                found[np.unique(whole.view.origin[one])] = True
+        return found
+
+    def _whole(self, block: Block) -> Block:
+        """Return `block` with all endpoints along the axis of its shift as targets."""
+        view = block.view
+        own = int(block.moves.device[np.flatnonzero(block.supply > 0)[0]])
+        home = dict(view.index[own])
+        near = [all(dict(i).get(p) == k for p, k in home.items() if p not in self.spans) for i in view.index]
+        weight = np.where(self.inside(view) & np.array(near), view.size, 0.0)
+        weight[own] = 0.0
+        return self._block(view, own, weight, block.origin)
 
 
-def _class_of(view: Quotient, mark: Mark, group: int | None) -> int:
-    known = dict(mark)
-    for i, index in enumerate(view.index):
-        if (
-            dict(index) == known
-            and (group is None or int(view.classes.group[i]) == group)
-            and view.size[i] == 1
-        ):
+def _unreached(block: Block) -> tuple[Ints, Ints]:
+    """Return the device classes of the one source or target that is cut off, or else of those it misses."""
+    moves = block.moves
+    starts, ends = block.supply > 0, block.supply < 0
+    if int(starts.sum()) > 1:
+        one, others = ends, starts & ~reachable(moves.n_states, moves.head, moves.tail, ends)
+        n_others = float(block.view.size[moves.device[starts]].sum())
+    else:
+        one, others = starts, ends & ~reachable(moves.n_states, moves.tail, moves.head, starts)
+        n_others = float(block.view.size[moves.device[ends]].sum())
+    far, none = moves.device[others], np.zeros(0, dtype=np.int64)
+    n_far = float(block.view.size[far].sum())
+    if not n_far:
+        return none, none
+    return (none, far) if 2 * n_far < n_others + 1 else (moves.device[one], none)
+
+
+def _class_of(view: Quotient, mark: Mark, group: int) -> int:
+    for i in np.flatnonzero(view.classes.group == group).tolist():
+        if view.index[i] == mark and view.size[i] == 1:
             return i
-    msg = f"no class of one device at {mark}"
+    msg = f"{device_name_of(view, mark, group)} is down"
     raise QuestionError(msg)
 
 

@@ -24,9 +24,8 @@ from fabric.blueprint.join import Bools, Floats, Ints
 from fabric.errors import QuestionError
 from fabric.graph import Expanded, Forwarding, forwarding, reachable
 
-# Columns of a block: at most this many, and fewer where a column has many states, so that memory stays
-# bounded.
-_COLUMNS = 128
+# Columns of a block: at most so many, and so many (state, column) cells, to bound memory.
+_COLUMNS = 64
 _CELLS = 8_000_000
 # Moves whose rows are gathered at once, so that they stay in the cache.
 _GATHER = 1_024

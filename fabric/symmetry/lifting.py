@@ -15,7 +15,7 @@ from fabric.blueprint.join import Floats, Ints, agreeing, class_grid, relation_a
 from fabric.blueprint.model import Blueprint, Rule, Selector, Term
 from fabric.blueprint.selector import selected_groups
 from fabric.symmetry.nesting import Tie, nesting
-from fabric.symmetry.quotient import Mark, Quotient, device_classes, failure_marks, keep_cells, labels
+from fabric.symmetry.quotient import Mark, Quotient, device_classes, failure_marks, keep_cells, labels, link_keys, pattern_axes
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +30,15 @@ class RealLink:
         The two devices; for a rule with a lower and an upper side in that order, whatever the direction.
     is_back : bool
         Whether the link leads from the upper to the lower device.
+    is_turned : bool
+        Whether the tail, of a link between peers, is of the right side of the rule.
     """
 
     rule: int
     tail: Mark
     head: Mark
     is_back: bool
+    is_turned: bool = False
 
 
 class Lift:
@@ -87,7 +90,7 @@ class Lift:
         """Return the cables of the bundle of `link` that are up."""
         rule = self.blueprint.rules[link.rule]
         ends = [(cast(str, s.group), dict(m)) for s, m in ((rule.left, link.tail), (rule.right, link.head))]
-        if rule.is_peer and not _fits(self.blueprint, ends[0][1], rule.left):
+        if link.is_turned:
             ends = [(ends[0][0], ends[1][1]), (ends[1][0], ends[0][1])]
         for group, own in ends:
             down = (*self.blueprint.absent, *self.blueprint.failed)
@@ -129,11 +132,17 @@ class Lift:
             marks.append({a: np.array([dict(s[place])[a] for s in sources], dtype=np.int64) for a in axes})
         sides = [{a: np.full(n, i, dtype=np.int64) for a, i in mark} for mark in (link.tail, link.head)]
         own = labels(self.plain, self.nest, cast(list[Mapping[str, Ints]], marks), sides)
-        key = np.column_stack([np.full(n, link.rule), own])
+        pattern = np.full(n, self._pattern(link), dtype=np.int64)
+        key = link_keys(self.blueprint.rules[link.rule], link.rule, own, pattern, is_turned=link.is_turned)
         key = np.pad(key, ((0, 0), (0, view.keys.shape[1] - key.shape[1])), constant_values=-1)
         table = {row.tobytes(): i for i, row in enumerate(np.ascontiguousarray(view.keys))}
         found = [table.get(row.tobytes(), -1) for row in np.ascontiguousarray(key)]
         return np.array([2 * i + link.is_back if i >= 0 else -1 for i in found], dtype=np.int64)
+
+    def _pattern(self, link: RealLink) -> int:
+        tail, head = dict(link.tail), dict(link.head)
+        axes = pattern_axes(self.blueprint, self.blueprint.rules[link.rule])
+        return sum(1 << i for i, p in enumerate(axes) if tail[p] != head[p])
 
 
 def sample_links(blueprint: Blueprint, n_per_rule: int, seed: int) -> list[RealLink]:
@@ -148,11 +157,12 @@ def sample_links(blueprint: Blueprint, n_per_rule: int, seed: int) -> list[RealL
             pair = _draw(blueprint, rule, rng)
             if pair is None:
                 continue
-            ends = [pair] if not rule.is_peer else [pair, pair[::-1]]
-            for tail, head in ends:
-                found[RealLink(number, tail, head, False)] = None
-                if not rule.is_peer and not rule.is_oneway:
-                    found[RealLink(number, tail, head, True)] = None
+            tail, head = pair
+            found[RealLink(number, tail, head, False)] = None
+            if rule.is_peer and not rule.is_oneway:
+                found[RealLink(number, head, tail, False, True)] = None
+            elif not rule.is_oneway:
+                found[RealLink(number, tail, head, True)] = None
             if sum(link.rule == number for link in found) >= 2 * n_per_rule:
                 break
     return list(found)

@@ -102,16 +102,24 @@ def _on_both(blueprint: Blueprint, rule: Rule, axis: str) -> bool:
 def _permutations(blueprint: Blueprint, used: list[str], turned: frozenset[str]) -> dict[str, Ints]:
     found: dict[str, Ints] = {}
     for axis in used:
-        kinds = {
-            r.relation.kind for r in blueprint.rules if r.relation and axis in relation_axes(blueprint, r)
-        } - {"mesh"}
-        if not kinds and axis not in turned:
+        rules = [
+            r
+            for r in blueprint.rules
+            if r.relation and r.relation.kind != "mesh" and axis in relation_axes(blueprint, r)
+        ]
+        if not rules and axis not in turned:
             continue
         n = blueprint.axes[axis].size
         index = np.arange(n, dtype=np.int64)
-        rotations = (index + index[:, None]) % n
-        if "line" in kinds:
-            found[axis] = index[None] if axis in turned else np.stack([index, index[::-1]])
-        else:
-            found[axis] = rotations if axis in turned else np.concatenate([rotations, rotations[:, ::-1]])
+        is_line = any(r.relation and r.relation.kind == "line" for r in rules)
+        moved = index[None] if is_line else (index + index[:, None]) % n
+        if axis not in turned and all(_reads_backwards(r) for r in rules):
+            moved = np.concatenate([moved, moved[:, ::-1]])
+        found[axis] = moved
     return found
+
+
+def _reads_backwards(rule: Rule) -> bool:
+    """Return whether a ring or line is the same in the other direction: one group of peers, both ways."""
+    is_alike = rule.left.group == rule.right.group and set(rule.left.terms) == set(rule.right.terms)
+    return is_alike and rule.is_peer and not rule.is_oneway

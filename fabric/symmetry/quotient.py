@@ -19,8 +19,18 @@ from typing import cast
 
 import numpy as np
 
-from fabric.blueprint.join import Bools, Floats, Grid, Ints, class_grid, join, partners
-from fabric.blueprint.model import Blueprint, Rule, Selector, Term
+from fabric.blueprint.join import (
+    Bools,
+    Floats,
+    Grid,
+    Ints,
+    Joined,
+    class_grid,
+    join,
+    partners,
+    relation_axes,
+)
+from fabric.blueprint.model import Blueprint, FailedCables, Rule, Selector, Term
 from fabric.graph import Expanded, GroupInfo, RuleInfo
 from fabric.symmetry.nesting import Nesting, NoSymmetryError, Tie, nesting
 
@@ -124,21 +134,22 @@ def quotient(
     names = tuple(blueprint.groups)
     up = {g: ~grid.mask(g, (*blueprint.absent, *blueprint.failed)) for g in names}
     device, group, size, index, origin = device_classes(grid, plain, nest, (known, marks), up)
+    joined = [join(grid, rule) for rule in blueprint.rules]
     links = [
-        _link_rows(grid, plain, nest, (known, marks), number, rule, device, up)
-        for number, rule in enumerate(blueprint.rules)
+        _link_rows(grid, plain, nest, (known, marks), number, pairs, alive, device)
+        for number, (pairs, alive) in enumerate(zip(joined, _alive(grid, joined), strict=True))
     ]
     width = max((keys.shape[1] for one in links for keys in one[1]), default=1)
     rows = np.concatenate([np.zeros((0, 4)), *(r for r, _ in links)])
     base, fine = (
         np.concatenate([np.zeros((0, width), np.int64), *(_padded(keys[i], width) for _, keys in links)]) for i in (0, 1)
     )
-    _, first, fine_id = np.unique(fine, axis=0, return_index=True, return_inverse=True)
-    _, base_id = np.unique(base, axis=0, return_inverse=True)
+    first, fine_id = _alike(fine)
+    _, base_id = _alike(base)
     one = rows[first]
     number = fine[first, 0]
-    n_links = np.bincount(fine_id.ravel(), rows[:, 2], minlength=len(first))
-    base_of = 2 * base_id.ravel()[first]
+    n_links = np.bincount(fine_id, rows[:, 2], minlength=len(first))
+    base_of = 2 * base_id[first]
     return Quotient(
         Expanded(
             name=blueprint.name,
@@ -182,6 +193,14 @@ def device_name(blueprint: Blueprint, group: str, mark: Mark) -> str:
     return "/".join([*words, group + "".join(map(str, index[-1:]))])
 
 
+def _alike(keys: Ints) -> tuple[Ints, Ints]:
+    """Return the first of each set of equal rows, and the set of every row."""
+    if not len(keys):
+        return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
+    _, first, inverse = np.unique(keys, axis=0, return_index=True, return_inverse=True)
+    return first.astype(np.int64), inverse.ravel().astype(np.int64)
+
+
 def _padded(keys: Ints, width: int) -> Ints:
     return np.pad(keys, ((0, 0), (0, width - keys.shape[1])), constant_values=-1)
 
@@ -195,15 +214,15 @@ def device_classes(
     n_base = 0
     for number, (name, group) in enumerate(grid.blueprint.groups.items()):
         rows = np.flatnonzero(up[name])
-        coarse, own = (labels(plain, nest, those, [_values(grid, name, rows)]) for those in marks)
-        _, base = np.unique(coarse, axis=0, return_inverse=True)
-        _, first, inverse = np.unique(own, axis=0, return_index=True, return_inverse=True)
+        coarse, own = (labels(plain, nest, those, [_values(grid, name, rows)])[: len(rows)] for those in marks)
+        _, base = _alike(coarse)
+        first, inverse = _alike(own)
         weight = grid.weight(name, rows, group.primitives)
         device[name] = np.full(grid.n_rows(name), -1, dtype=np.int64)
-        device[name][rows] = inverse.ravel() + len(groups)
-        sizes += np.bincount(inverse.ravel(), weight, minlength=len(first)).tolist()
+        device[name][rows] = inverse + len(groups)
+        sizes += np.bincount(inverse, weight, minlength=len(first)).tolist()
         groups += [number] * len(first)
-        origin += (base.ravel()[first] + n_base).tolist()
+        origin += (base[first] + n_base).tolist()
         n_base += int(base.max(initial=-1)) + 1
         values = {p: grid.reps[p][grid.digit(name, rows[first], p)].tolist() for p in group.primitives}
         index += [tuple(sorted((p, v[i]) for p, v in values.items())) for i in range(len(first))]
@@ -216,46 +235,124 @@ def _link_rows(
     nest: Nesting,
     marks: tuple[Sequence[Mapping[str, int]], Sequence[Mapping[str, int]]],
     number: int,
-    rule: Rule,
+    pairs: Joined,
+    alive: Floats,
     device: dict[str, Ints],
-    up: dict[str, Bools],
 ) -> tuple[Floats, tuple[Ints, Ints]]:
     """Return the links of one rule as rows (tail, head, links, rate), and their labels without and with sources."""
+    rule = grid.blueprint.rules[number]
     groups = cast(str, rule.left.group), cast(str, rule.right.group)
-    pairs = join(grid, rule)
-    kept = up[groups[0]][pairs.left] & up[groups[1]][pairs.right]
-    _, n_right = partners(grid, rule, pairs)
-    n_left = grid.weight(groups[0], pairs.left, grid.blueprint.groups[groups[0]].primitives)
-    n_links = _alive(grid, rule, pairs.left, pairs.right, pairs.count) * n_right * n_left
-    kept &= n_links > 0
-    left, right, n_links = pairs.left[kept], pairs.right[kept], n_links[kept]
-    ways = [(groups, (left, right))]
+    row, pattern, n_pairs = _patterns(grid, rule, pairs)
+    left, right, n_links = pairs.left[row], pairs.right[row], alive[row] * n_pairs
+    kept = (device[groups[0]][left] >= 0) & (device[groups[1]][right] >= 0) & (n_links > 0)
+    left, right, pattern, n_links = left[kept], right[kept], pattern[kept], n_links[kept]
+    ways = [(groups, (left, right), False)]
     if rule.is_peer and not rule.is_oneway:
-        ways.append((groups[::-1], (right, left)))
+        ways.append((groups[::-1], (right, left), True))
     rows, keys = [], ([], [])
-    for (a, b), (x, y) in ways:
+    for (a, b), (x, y), is_turned in ways:
         rows.append(np.column_stack([device[a][x], device[b][y], n_links, np.full(len(x), rule.rate_gbps)]))
         for known, those in zip(keys, marks, strict=True):
             label = labels(plain, nest, those, [_values(grid, a, x), _values(grid, b, y)])
-            known.append(np.column_stack([np.full(len(x), number), label]))
+            known.append(link_keys(rule, number, label, pattern, is_turned=is_turned))
     return np.concatenate(rows), (np.concatenate(keys[0]), np.concatenate(keys[1]))
 
 
-def _alive(grid: Grid, rule: Rule, left: Ints, right: Ints, count: Ints) -> Floats:
-    """Return the cables of each bundle that are up."""
-    alive = count.astype(np.float64)
-    groups = cast(str, rule.left.group), cast(str, rule.right.group)
+def link_keys(rule: Rule, number: int, label: Ints, pattern: Ints, *, is_turned: bool) -> Ints:
+    """Return what tells the classes of links apart: rule, which side the tail is of, pattern, labels.
+
+    Within one group an automorphism may turn a cable between peers round; between two groups none does.
+    """
+    n = len(pattern)
+    way = int(is_turned and rule.left.group != rule.right.group)
+    return np.column_stack([np.full(n, number), np.full(n, way), pattern, label[:n]])
+
+
+def pattern_axes(blueprint: Blueprint, rule: Rule) -> tuple[str, ...]:
+    """Return the axes of a mesh over a product of axes.
+
+    No automorphism maps a pair that differs on one of them to a pair that differs on two, so classes of links have
+    a bit for each, set where the two devices differ.
+    """
+    axes = relation_axes(blueprint, rule) if rule.relation and rule.relation.kind == "mesh" else ()
+    return axes if len(axes) > 1 else ()
+
+
+def _patterns(grid: Grid, rule: Rule, pairs: Joined) -> tuple[Ints, Ints, Floats]:
+    """Split pairs of rows by the axes of `pattern_axes` on which the two devices differ.
+
+    Returns
+    -------
+    row : ndarray of int64, shape (k,)
+        Pair of rows.
+    pattern : ndarray of int64, shape (k,)
+        One bit for each axis; 0 where there is nothing to tell apart.
+    n_pairs : ndarray of float64, shape (k,)
+        Pairs of devices.
+    """
+    left, right = cast(str, rule.left.group), cast(str, rule.right.group)
+    _, n_right = partners(grid, rule, pairs)
+    n_pairs = grid.weight(left, pairs.left, grid.blueprint.groups[left].primitives) * n_right
+    every = np.arange(len(pairs.left), dtype=np.int64)
+    axes = pattern_axes(grid.blueprint, rule)
+    if not axes or not len(every):
+        return every, np.zeros_like(every), n_pairs
+    ends = [(grid.digit(left, pairs.left, p), grid.digit(right, pairs.right, p)) for p in axes]
+    same = [np.asarray(x == y, dtype=np.float64) for x, y in ends]
+    weight = [grid.weights[p][y] for p, (_, y) in zip(axes, ends, strict=True)]
+    share = n_pairs / (np.prod(weight, axis=0) - np.prod(same, axis=0))
+    found = []
+    for pattern in range(1, 2 ** len(axes)):
+        factors = [w - s if pattern >> i & 1 else s for i, (w, s) in enumerate(zip(weight, same, strict=True))]
+        n = share * np.prod(factors, axis=0)
+        some = n > 0
+        found.append((every[some], np.full(int(some.sum()), pattern, dtype=np.int64), n[some]))
+    row, bits, number = (np.concatenate(column) for column in zip(*found, strict=True))
+    return row, bits, number
+
+
+def _alive(grid: Grid, joined: list[Joined]) -> list[Floats]:
+    """Return the cables that are up of each bundle of every rule.
+
+    Raises
+    ------
+    NoSymmetryError
+        If some but not all cables between two selectors have failed, and a class holds several of the bundles.
+    """
+    rules = grid.blueprint.rules
+    starts = np.cumsum([0, *(len(pairs.left) for pairs in joined)]).tolist()
+    alive = np.concatenate([np.zeros(0), *(pairs.count for pairs in joined)])
+    n_pairs = np.zeros(len(alive))
+    if any(failure.n is not None for failure in grid.blueprint.failed_cables):
+        for start, rule, pairs in zip(starts[:-1], rules, joined, strict=True):
+            row, _, n = _patterns(grid, rule, pairs)
+            np.add.at(n_pairs, start + row, n)
     for failure in grid.blueprint.failed_cables:
-        masks = [[grid.mask(g, (s,)) for s in (failure.left, failure.right)] for g in groups]
-        hit = (masks[0][0][left] & masks[1][1][right]) | (masks[0][1][left] & masks[1][0][right])
+        hits = [_hit(grid, rule, pairs, failure) for rule, pairs in zip(rules, joined, strict=True)]
+        hit = np.concatenate([np.zeros(0, np.bool_), *hits])
         if failure.n is None:
             alive[hit] = 0.0
-        elif hit.sum() > 1 or failure.n > alive[hit].sum():
-            msg = f"{failure.n} of the cables between {failure.left.text} and {failure.right.text} are not alike"
+            continue
+        # As in the expanded form: the first of them all, in the order of rules and devices.
+        room = np.where(hit, alive * n_pairs, 0.0)
+        down = np.clip(failure.n - (np.cumsum(room) - room), 0, room)
+        if ((n_pairs > 1) & (down > 0) & (failure.n < room.sum())).any():
+            between = f"{failure.left.text} and {failure.right.text}"
+            msg = f"{failure.n} of the cables between {between} are not alike; name two devices"
             raise NoSymmetryError(msg)
-        else:
-            alive[hit] -= failure.n
-    return alive
+        alive[hit] -= down[hit] / n_pairs[hit]
+    return [alive[a:b] for a, b in zip(starts[:-1], starts[1:], strict=True)]
+
+
+def _hit(grid: Grid, rule: Rule, pairs: Joined, failure: FailedCables) -> Bools:
+    """Return which pairs of rows are between the two selectors of a failure, absent devices left out."""
+    ends = []
+    for side, rows in ((rule.left, pairs.left), (rule.right, pairs.right)):
+        group = cast(str, side.group)
+        present = ~grid.mask(group, grid.blueprint.absent)[rows]
+        ends.append([grid.mask(group, (s,))[rows] & present for s in (failure.left, failure.right)])
+    (a, b), (c, d) = ends
+    return np.asarray((a & d) | (b & c), dtype=np.bool_)
 
 
 Values = Mapping[str, Ints]

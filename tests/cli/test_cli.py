@@ -45,7 +45,18 @@ def small(tmp_path):
 
 def test_help_lists_every_command():
     text = answer("--help")
-    for command in ("check", "show", "max-flow", "throughput", "bottleneck", "bound", "cost", "report", "parts", "schema"):
+    for command in (
+        "check",
+        "show",
+        "max-flow",
+        "throughput",
+        "bottleneck",
+        "bound",
+        "cost",
+        "report",
+        "parts",
+        "schema",
+    ):
         assert command in text
     assert answer() == text
 
@@ -88,7 +99,9 @@ def test_show(small):
 
 
 def test_max_flow(small):
-    assert "2 leaf-spine cables, 800 Gb/s (100 GB/s)" in answer("max-flow", small, "--from", "rack0", "--to", "rack1")
+    assert "2 leaf-spine cables, 800 Gb/s (100 GB/s)" in answer(
+        "max-flow", small, "--from", "rack0", "--to", "rack1"
+    )
     found = json.loads(answer("max-flow", small, "--from", "rack0", "--to", "rack1", "--json"))
     assert found["value_gbps"] == 800.0
     assert found["status"] == "optimal"
@@ -116,7 +129,19 @@ def test_cost(small):
 
 def test_cost_among_and_algorithm(small):
     found = json.loads(
-        answer("cost", small, "--collective", "all-reduce", "--size", "1GB", "--among", "rack0", "--algorithm", "ring", "--json")
+        answer(
+            "cost",
+            small,
+            "--collective",
+            "all-reduce",
+            "--size",
+            "1GB",
+            "--among",
+            "rack0",
+            "--algorithm",
+            "ring",
+            "--json",
+        )
     )
     assert found["n_ranks"] == 4
     assert found["algorithm"] == "ring"
@@ -201,11 +226,17 @@ def test_schema_is_one():
         (["max-flow", RACK, "--from", "rack0", "--to", "tray1"], r"no device group or axis 'rack'"),
         (["max-flow", RACK, "--from", "tray0", "--to", "tray0-1"], r"share 4 devices, such as tray0/gpu0"),
         (["max-flow", RACK, "--from", "tray0", "--to", "tray99"], r"tray99.* matches nothing"),
-        (["max-flow", RACK, "--from", "tray0", "--to", "tray1", "--paths", "all"], r"expected rules, no-relay or any"),
+        (
+            ["max-flow", RACK, "--from", "tray0", "--to", "tray1", "--paths", "all"],
+            r"expected rules, no-relay or any",
+        ),
         (["cost", RACK, "--collective", "all-reduce", "--size", "1"], r"^$|."),
         (["cost", RACK, "--collective", "allreduce", "--size", "1GiB"], r"unknown collective 'allreduce'"),
         (["cost", RACK, "--collective", "all-reduce", "--size", "1 gib"], r"did you mean"),
-        (["cost", RACK, "--collective", "all-reduce", "--size", "1GiB", "--routing", "best"], r"unknown routing"),
+        (
+            ["cost", RACK, "--collective", "all-reduce", "--size", "1GiB", "--routing", "best"],
+            r"unknown routing",
+        ),
         (["cost", RACK, "--collective", "all-reduce", "--size", "1GiB", "--among", "nic"], r"no endpoint"),
         (["throughput", RACK, "--traffic", "gossip"], r"unknown traffic 'gossip'"),
         (["throughput", RACK, "--over", "trey"], r"no axis 'trey'; did you mean tray"),
@@ -235,13 +266,18 @@ def test_errors_as_json(tmp_path):
     assert done.returncode == 2
     found = json.loads(done.stdout)
     assert found["status"] == "error"
-    assert [(p["line"], p["where"]) for p in found["problems"]] == [(7, "devices.spine"), (9, "links.gpu-leaf.rate")]
+    assert [(p["line"], p["where"]) for p in found["problems"]] == [
+        (7, "devices.spine"),
+        (9, "links.gpu-leaf.rate"),
+    ]
     assert set(found["problems"][0]) == {"path", "line", "col", "where", "what", "got", "expected", "todo"}
 
 
 def test_all_errors_of_a_file_at_once(tmp_path):
     file = tmp_path / "bad.fabric.yaml"
-    file.write_text(SMALL.replace("400Gb/s", "400gbps", 1).replace("[spine]", "[spin]").replace("[1, 4]", "[1, 5]"))
+    file.write_text(
+        SMALL.replace("400Gb/s", "400gbps", 1).replace("[spine]", "[spin]").replace("[1, 4]", "[1, 5]")
+    )
     done = run("check", file)
     assert done.returncode == 2
     lines = done.stderr.splitlines()
@@ -254,7 +290,12 @@ def test_all_errors_of_a_file_at_once(tmp_path):
 
 def test_a_reader_that_leaves_is_no_error():
     done = subprocess.run(
-        f"{sys.executable} -m fabric.cli parts | head -1", shell=True, cwd=ROOT, capture_output=True, text=True, check=False
+        f"{sys.executable} -m fabric.cli parts | head -1",
+        shell=True,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0
     assert done.stderr == ""

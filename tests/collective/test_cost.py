@@ -238,7 +238,8 @@ class TestClosedForms:
 
     def test_equal_link_classes_bind_in_the_order_of_the_file(self) -> None:
         # Nothing but rounding tells gpu-nic from nic-leaf at one rate; the first of the file is named.
-        text = """{fabric: chain, axes: {i: 7}, devices: {gpu: {kind: gpu, axes: [i]}, nic: {kind: nic, axes: [i]},
+        text = """{fabric: chain, axes: {i: 7},
+        devices: {gpu: {kind: gpu, axes: [i]}, nic: {kind: nic, axes: [i]},
         leaf: {kind: switch, axes: []}}, links: [{between: [nic, leaf], rate: 800Gb/s/3},
         {between: [gpu, nic], rate: 800Gb/s/3}]}"""
         for collective in COLLECTIVES:
@@ -287,7 +288,8 @@ class TestQuestions:
             cost(boxes(2, 2), "all-reduce", S, among="box9")
 
     def test_several_groups_of_endpoints_need_a_choice(self) -> None:
-        text = """{fabric: mixed, axes: {i: 3}, devices: {gpu: {kind: gpu, axes: [i]}, tpu: {kind: gpu, axes: [i]},
+        text = """{fabric: mixed, axes: {i: 3},
+        devices: {gpu: {kind: gpu, axes: [i]}, tpu: {kind: gpu, axes: [i]},
         leaf: {kind: switch, axes: []}}, links: [{between: [gpu, leaf], rate: 400Gb/s},
         {between: [tpu, leaf], rate: 200Gb/s}]}"""
         with pytest.raises(QuestionError, match=r"several groups \(gpu, tpu\); say .* such as among='gpu'"):
@@ -512,7 +514,7 @@ links:
     before = all_costs(loads(text))
     head, tail = text.split(f"[{rule}]")
     after = all_costs(loads(f"{head}[{rule}]{tail.replace('count: 1', 'count: 3', 1)}"))
-    # Another rule may: three cables to the NIC draw traffic from NVLink to the spine, which is split by cables.
+    # Others may slow down: the split goes by cables, so three to the NIC draw traffic from NVLink to the spine.
     name = rule.replace(", ", "-")
     for key, one in before.items():
         assert peak(after[key], name) <= peak(one, name) * (1 + 1e-9)

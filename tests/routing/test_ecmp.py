@@ -349,8 +349,8 @@ def test_loads_on_random_peers(seed: int) -> None:
 
 
 def test_a_peer_link_to_both_halves_counts_its_cables_once() -> None:
-    # One cable leads from s to n, and one to m, and on to t. As n passes, a peer link reaches it both climbing
-    # and descending, while m is one that turns; still half of the traffic takes each.
+    # One cable leads from s to n, and one to m, and on to t. As n passes, a peer link reaches it climbing and
+    # descending at once, while m turns; still half of the traffic takes each.
     graph = nx.MultiGraph()
     for name, how in (("s", "end"), ("t", "end"), ("n", "pass"), ("m", "turn")):
         graph.add_node(
