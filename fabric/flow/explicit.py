@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 
 import numpy as np
 
-from fabric.blueprint.join import Bools, Floats
+from fabric.blueprint.join import Bools, Floats, Ints
 from fabric.errors import LimitError, QuestionError
 from fabric.flow.program import Block, capacities
-from fabric.flow.traffic import Commodities
-from fabric.graph import Expanded, Paths, forwarding, reachable
+from fabric.flow.traffic import Asked, Commodities, unreached
+from fabric.graph import Expanded, Paths, forwarding
 from fabric.symmetry import Quotient
 
 MAX_VARIABLES = 400_000
@@ -25,98 +25,123 @@ def trivial(expanded: Expanded) -> Quotient:
     return Quotient(expanded, np.ones(n), ((),) * n, np.arange(m), np.arange(n), np.zeros((0, 1), np.int64))
 
 
-def all_to_all(
-    expanded: Expanded, ends: Bools, *, paths: Paths = "rules", drop_unreachable: bool = False
-) -> Commodities:
-    """Return uniform all-to-all among `ends`, shape (n,), one commodity a source.
+def matrix_demand(expanded: Expanded, matrix: Matrix) -> Floats:
+    """Return an explicit traffic matrix as an array, shape (n, n): demand by source and target.
 
     Raises
     ------
     QuestionError
-        If there are fewer than two endpoints.
-    LimitError
-        If the program has more than `MAX_VARIABLES` variables.
-    """
-    n = int(ends.sum())
-    if n < 2:
-        msg = f"all-to-all needs at least 2 endpoints; the job has {n}"
-        raise QuestionError(msg)
-    demand = {int(s): np.where(ends, 1.0 / (n - 1), 0.0) for s in np.flatnonzero(ends)}
-    for s, wanted in demand.items():
-        wanted[s] = 0.0
-    return _work(expanded, demand, paths, drop_unreachable)
-
-
-def from_matrix(expanded: Expanded, matrix: Matrix, *, paths: Paths = "rules") -> Commodities:
-    """Return an explicit traffic matrix: demand by (source, target), in any unit; the rate is its multiple.
-
-    Raises
-    ------
-    QuestionError
-        If a device is unknown or no endpoint, or a demand is not positive.
+        If a device is unknown, or a demand is not positive.
     """
     number = {name: i for i, name in enumerate(expanded.names)}
-    demand: dict[int, Floats] = {}
     for (source, target), amount in matrix.items():
         for name in (source, target):
             if name not in number:
                 msg = f"traffic: no device {name!r} in {expanded.name}"
                 raise QuestionError(msg)
-        if not amount > 0 or source == target:
+        if not (amount > 0 and np.isfinite(amount)) or source == target:
             msg = f"traffic: {source!r} -> {target!r}: expected a positive demand between two devices; got {amount}"
             raise QuestionError(msg)
-        row = demand.setdefault(number[source], np.zeros(expanded.n_devices))
-        row[number[target]] += amount
-    if not demand:
+    if not matrix:
         msg = "traffic: an empty matrix"
         raise QuestionError(msg)
-    return _work(expanded, demand, paths, drop_unreachable=False)
+    demand = np.zeros((expanded.n_devices,) * 2)
+    for (source, target), amount in matrix.items():
+        demand[number[source], number[target]] = amount
+    return demand
 
 
-def _work(expanded: Expanded, demand: dict[int, Floats], paths: Paths, drop_unreachable: bool) -> Commodities:
+def pattern_demand(expanded: Expanded, ends: Bools, asked: Asked | None = None, root: int = -1) -> Floats:
+    """Return a traffic pattern as an array, shape (n, n): demand by source and target.
+
+    Parameters
+    ----------
+    expanded : Expanded
+    ends : ndarray of bool, shape (n,)
+        Endpoints that take part.
+    asked : Asked, optional
+        The pattern; uniform all-to-all if left out.
+    root : int
+        Device of one-to-all and all-to-one.
+    """
+    pattern = asked.traffic.pattern if asked else "all-to-all"
+    others = np.flatnonzero(ends)
+    demand = np.zeros((expanded.n_devices,) * 2)
+    if pattern in ("one-to-all", "all-to-one"):
+        others = others[others != root]
+        demand[(root, others) if pattern == "one-to-all" else (others, root)] = 1.0
+        return demand
+    for s in others.tolist():
+        targets = others[others != s]
+        if asked is not None:
+            targets = targets[_is_target(expanded, asked, s, targets)]
+        demand[s, targets] = 1.0 / max(len(targets), 1)
+    return demand
+
+
+def _is_target(expanded: Expanded, asked: Asked, source: int, targets: Ints) -> Bools:
+    """Return which devices a source sends to."""
+    at = expanded.coordinates
+    if asked.traffic.pattern == "halves":
+        (axis,) = asked.spans
+        half = asked.blueprint.axes[axis].size // 2
+        return np.asarray((at[axis][targets] < half) != (at[axis][source] < half))
+    found = expanded.group[targets] == expanded.group[source]
+    if asked.shift is not None:
+        axis, by, size = asked.shift
+        found &= at[axis][targets] == (at[axis][source] + by) % size
+    elif not asked.spans:
+        return np.ones(len(targets), dtype=np.bool_)
+    own = expanded.groups[int(expanded.group[source])].name
+    for p in asked.blueprint.groups[own].primitives:
+        if p not in asked.spans:
+            found &= at[p][targets] == at[p][source]
+    return np.asarray(found)
+
+
+def explicit_program(
+    expanded: Expanded,
+    demand: Floats,
+    *,
+    paths: Paths = "rules",
+    drop_unreachable: bool = False,
+    probe: Floats | None = None,
+) -> Commodities:
+    """Return demands between real devices as commodities, one for each source (or target, if these are fewer).
+
+    Parameters
+    ----------
+    expanded : Expanded
+        n devices.
+    demand : ndarray of float64, shape (n, n)
+        By source and target, in any unit; the rate is its multiple.
+    paths, drop_unreachable
+        As in `throughput`.
+    probe : ndarray of float64, shape (n, n), optional
+        Demands by which to find out who is cut off; `demand` if left out.
+
+    Raises
+    ------
+    QuestionError
+        If nobody is left.
+    LimitError
+        If the program has more than `MAX_VARIABLES` variables.
+    """
     view = trivial(expanded)
     lost = np.zeros(expanded.n_devices, dtype=np.bool_)
     blocks = _blocks(view, demand, paths)
-    for block in blocks:
-        moves = block.moves
-        seen = reachable(moves.n_states, moves.tail, moves.head, block.supply > 0)
-        ends = block.supply < 0
-        if (ends & ~seen).any():
-            # A source that reaches fewer than half of its targets is itself cut off.
-            few = (ends & seen).sum() * 2 < ends.sum()
-            lost[moves.device[block.supply > 0 if few else ends & ~seen]] = True
-    if lost.any() and drop_unreachable:
-        kept = {s: np.where(lost, 0.0, row) for s, row in demand.items() if not lost[s]}
-        scaled = {s: row / row.sum() * demand[s].sum() for s, row in kept.items() if row.sum() > 0}
-        blocks = _blocks(view, scaled, paths)
-    taking = np.zeros(expanded.n_devices, dtype=np.bool_)
-    for s, row in demand.items():
-        taking[s] = True
-        taking |= row > 0
-    if drop_unreachable:
-        taking &= ~lost
+    more = lost_of(view, blocks, probe, paths)
+    while more.any():
+        lost |= more
+        if not drop_unreachable:
+            break
+        demand, probe = left_over(demand, lost), None if probe is None else left_over(probe, lost)
+        blocks = _blocks(view, demand, paths)
+        more = lost_of(view, blocks, probe, paths)
+    if not blocks:
+        what = f"{expanded.names[int(np.flatnonzero(lost)[0])]} and others cannot reach most of the rest"
+        msg = f"no majority of the endpoints is left: {what}; choose with among"
+        raise QuestionError(msg if lost.any() else "no endpoint has another one to send to")
+    taking = (demand > 0).any(axis=0) | (demand > 0).any(axis=1)
     cut_off = tuple((str(expanded.names[i]), 1.0) for i in np.flatnonzero(lost).tolist())
     return Commodities(view, capacities(view), blocks, float(taking.sum()), cut_off, is_averaged=False)
-
-
-def _blocks(view: Quotient, demand: dict[int, Floats], paths: Paths) -> list[Block]:
-    expanded = view.classes
-    found, n_variables = [], 0
-    for s, wanted in demand.items():
-        source = np.zeros(expanded.n_devices, dtype=np.bool_)
-        source[s] = True
-        moves = forwarding(expanded, source, wanted > 0, paths=paths)
-        n_variables += len(moves.tail)
-        if n_variables > MAX_VARIABLES:
-            msg = (
-                f"the explicit program of {len(demand):,} sources has more than {MAX_VARIABLES:,} variables; "
-                "declare the fabric by its axes, or choose fewer endpoints with among"
-            )
-            raise LimitError(msg)
-        supply = np.zeros(moves.n_states)
-        targets = np.flatnonzero((wanted > 0) & (moves.target >= 0))
-        supply[moves.target[targets]] -= wanted[targets]
-        if moves.source[s] >= 0:
-            supply[moves.source[s]] += wanted[targets].sum()
-        found.append(Block(1.0, view, moves, supply, s))
-    return found

@@ -228,7 +228,13 @@ class Question:
         return self.one(self.traffic.root)
 
     def _root_group(self) -> str:
-        return selected_groups(self.blueprint, _selector(self.blueprint, self.traffic.root))[0]
+        return self._meant(_selector(self.blueprint, self.traffic.root))[0]
+
+    def _meant(self, selector: Selector) -> tuple[str, ...]:
+        """Return the groups that `selector` means: endpoints where it names no group."""
+        groups = selected_groups(self.blueprint, selector)
+        ends = tuple(g for g in groups if self.blueprint.groups[g].is_endpoint)
+        return ends if selector.group is None and ends else groups
 
     def one(self, text: str) -> Mark:
         """Return the one device that a selector means.
@@ -239,7 +245,7 @@ class Question:
             If it selects another number of devices.
         """
         selector = _selector(self.blueprint, text)
-        groups = selected_groups(self.blueprint, selector)
+        groups = self._meant(selector)
         found: dict[str, int] = {}
         for term in selector.terms:
             rest = term.lo
@@ -420,7 +426,8 @@ def _class_of(view: Quotient, mark: Mark, group: int) -> int:
     for i in np.flatnonzero(view.classes.group == group).tolist():
         if view.index[i] == mark and view.size[i] == 1:
             return i
-    msg = f"{device_name_of(view, mark, group)} is down"
+    where = "/".join(f"{axis}{i}" for axis, i in mark)
+    msg = f"{view.classes.groups[group].name} at {where} is down or absent"
     raise QuestionError(msg)
 
 

@@ -299,6 +299,7 @@ def _route_block(route: Router, block: _Block, loads: Floats) -> None:
         busy = np.flatnonzero(share.any(axis=1))
         moves, tail = _ranges(route.first, level.states[busy])
         moves, tail, head = _leading(route, moves, tail, route.head[moves], nearer.states)
+        # A move counts in the columns in which its head is one hop nearer.
         is_nearer = (nearer.ways > 0).astype(np.float64)
         share = share[busy]
         flow = _spread(tail, head, route.cables[moves], len(nearer.states), share) * is_nearer
@@ -328,6 +329,7 @@ def _search(route: Router, block: _Block) -> list[_Level]:
         left = left[~here]
         if not len(left):
             return levels
+        # One hop back, to states that some column has not reached.
         moves, place = _ranges(route.into_first, states)
         moves = route.into[moves]
         is_before = np.zeros(route.n_states, dtype=np.bool_)

@@ -28,7 +28,7 @@ from fabric.collective import (
     phases,
     schedules,
 )
-from fabric.collective.cost import _cost
+from fabric.collective.cost import _cost, _first_largest
 from fabric.collective.job import demands
 from fabric.errors import LimitError, QuestionError, SelectorError, UnitError
 from fabric.graph import Fabric, load, loads
@@ -246,6 +246,10 @@ class TestClosedForms:
             answer = cost(loads(text), collective, 12345)
             assert answer.binding == "nic-leaf"
             assert answer.chosen.slack == (("gpu-nic", 0.0),)
+
+    def test_rounding_does_not_choose_what_binds(self) -> None:
+        assert _first_largest(np.array([0.5, 1.0, 1.0 + 1e-12])) == 1
+        assert _first_largest(np.array([0.5, 1.0, 1.0 + 1e-6])) == 2
 
 
 class TestQuestions:
@@ -514,7 +518,7 @@ links:
     before = all_costs(loads(text))
     head, tail = text.split(f"[{rule}]")
     after = all_costs(loads(f"{head}[{rule}]{tail.replace('count: 1', 'count: 3', 1)}"))
-    # Others may slow down: the split goes by cables, so three to the NIC draw traffic from NVLink to the spine.
+    # Others may slow down: the split goes by cables, so three to the NIC draw traffic from NVLink to spines.
     name = rule.replace(", ", "-")
     for key, one in before.items():
         assert peak(after[key], name) <= peak(one, name) * (1 + 1e-9)

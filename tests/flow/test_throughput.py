@@ -166,3 +166,134 @@ def test_patterns_equal_the_explicit_program(family, n_failed):
         ends = alive(fabric)
         for traffic in patterns(sizes, rng, rng.choice(ends)):
             agree(fabric, traffic, rng.choice(PATHS))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_part_of_the_endpoints(family):
+    for seed in range(8):
+        fabric, sizes, rng = fabric_of(family, ("among", seed))
+        axis = rng.choice([a for a, n in sizes.items() if n > 1])
+        among = f"{axis}0-{rng.randint(1, sizes[axis] - 1)}"
+        root = rng.choice([str(expand(fabric).names[v]) for v in np.flatnonzero(select(fabric, among))])
+        for traffic in patterns(sizes, rng, root):
+            try:
+                demands_of(fabric, traffic, among=among)
+            except ZeroDivisionError:  # a shift that leads out of the job
+                continue
+            agree(fabric, traffic, rng.choice(PATHS), among=among)
+
+
+def cut_off(fabric, paths, over):
+    """Return the endpoints that no flow joins with the majority of their group."""
+    ends = alive(fabric)
+    e = expand(fabric)
+    row = {str(e.names[v]): v for v in range(e.n_devices)}
+    same = [c for a, c in e.coordinates.items() if over and a not in over and not fabric.blueprint.axes[a].parts]
+
+    def joined(s, t):
+        return max_flow(fabric, s, t, paths=paths).value_gbps > 0
+
+    gone = set()
+    for s in ends:
+        group = [t for t in ends if all(c[row[s]] == c[row[t]] for c in same)]
+        seen = [t for t in group if t == s or (joined(s, t) and joined(t, s))]
+        if 2 * len(seen) <= len(group):
+            gone.add(s)
+    return gone
+
+
+def test_what_failures_cut_off_is_named_and_left_out():
+    n_seen = 0
+    for seed in range(60):
+        fabric, sizes, rng = fabric_of("uneven", ("lost", seed), n_failed=2)
+        gone = cut_off(fabric, "rules", ())
+        ends = alive(fabric)
+        if not gone or len(ends) - len(gone) < 2:
+            continue
+        n_seen += 1
+        root = rng.choice([name for name in ends if name not in gone])
+        for traffic in (Traffic(), Traffic("one-to-all", root=root), Traffic("all-to-one", root=root)):
+            found = throughput(fabric, traffic)
+            assert (found.per_endpoint_gbps, found.status) == (0.0, "optimal")
+            assert sum(n for _, n in found.cut_off) == len(gone)
+            assert {name for name, _ in found.cut_off} <= gone
+            rest = throughput(fabric, traffic, drop_unreachable=True)
+            wanted = throughput(fabric, demands_of(fabric, traffic, gone=gone))
+            assert rest.per_endpoint_gbps == pytest.approx(wanted.per_endpoint_gbps, rel=3e-9)
+            assert rest.n_endpoints == len(ends) - len(gone)
+            assert rest.status == "optimal"
+            explicit = throughput(fabric, traffic, drop_unreachable=True, method="explicit")
+            assert explicit.per_endpoint_gbps == pytest.approx(wanted.per_endpoint_gbps, rel=3e-9)
+            assert sum(n for _, n in explicit.cut_off) == len(gone)
+    assert n_seen >= 10
+
+
+PAIRS_OF_A_LEAF = """
+{fabric: a, axes: {leaf: 3, i: 2}, islands: %d, devices: {gpu: {kind: gpu, axes: [leaf, i]},
+ sw: {kind: switch, axes: [leaf]}, nic: {kind: nic, axes: [leaf, i]}, top: {kind: switch, axes: []}},
+ links: [{between: [gpu, nic], rate: 4Gb/s}, {between: [nic, sw], rate: 4Gb/s}, {between: [sw, top], rate: 6Gb/s}],
+ failed: [%s]}
+"""
+
+
+def test_a_shift_blames_the_one_that_is_cut_off():
+    fabric = loads(PAIRS_OF_A_LEAF % (1, "leaf1/i0/gpu"[:6] + "nic0"))
+    found = throughput(fabric, Traffic("shift", ("leaf",)))
+    assert found.cut_off == (("leaf1/gpu0", 1),)
+    rest = throughput(fabric, Traffic("shift", ("leaf",)), drop_unreachable=True)
+    # leaf0/gpu0 has no target left and leaf2/gpu0 still sends; leaf 2 sends and takes in two flows.
+    assert rest.per_endpoint_gbps == pytest.approx(3.0)
+    assert rest.n_endpoints == 5
+
+
+def test_halves_without_a_majority_are_refused():
+    fabric = loads(PAIRS_OF_A_LEAF % (1, "top"))
+    assert sum(n for _, n in throughput(fabric).cut_off) == 6
+    with pytest.raises(QuestionError, match="no majority of the endpoints is left: leaf0/gpu0 and others"):
+        throughput(fabric, drop_unreachable=True)
+    assert throughput(fabric, Traffic("all-to-all", ("i",))).per_endpoint_gbps == pytest.approx(4.0)
+
+
+@pytest.mark.parametrize(
+    ("traffic", "match"),
+    [
+        (Traffic("one-to-all"), "root '' must select exactly one device"),
+        (Traffic("one-to-all", root="gpu"), "must select exactly one device"),
+        (Traffic("one-to-all", root="leaf0/nic0"), "is no endpoint"),
+        (Traffic("all-to-one", root="leaf1/gpu1"), "cut off from most of the others"),
+        (Traffic("shift", ("leaf",), by=3), "leads every endpoint to itself"),
+        (Traffic("shift"), "needs over= with one plain axis"),
+        (Traffic("halves", ("leaf", "i")), "needs over= with one plain axis"),
+        (Traffic("all-to-all", ("rank",)), "no axis 'rank'"),
+        (Traffic("all-to-al"), "unknown traffic"),
+    ],
+)
+@pytest.mark.parametrize("method", ["axes", "explicit"])
+def test_questions_that_do_not_fit(traffic, match, method):
+    fabric = loads(PAIRS_OF_A_LEAF % (1, "leaf1/nic1"))
+    with pytest.raises(QuestionError, match=match):
+        throughput(fabric, traffic, drop_unreachable=True, method=method)
+
+
+def test_a_root_that_is_down():
+    fabric = loads(PAIRS_OF_A_LEAF % (1, "leaf1/gpu1"))
+    with pytest.raises(QuestionError, match="down or absent"):
+        throughput(fabric, Traffic("one-to-all", root="leaf1/gpu1"))
+
+
+def test_the_root_may_be_named_without_its_group():
+    fabric = loads(PAIRS_OF_A_LEAF % (1, ""))
+    found = throughput(fabric, Traffic("one-to-all", root="leaf0/i1"))
+    assert found.per_endpoint_gbps == pytest.approx(4 / 5)
+    assert found.to_dict()["value_gbps"] == pytest.approx(4.0)  # of five others
+
+
+def test_several_groups_of_endpoints():
+    text = "{fabric: a, axes: {i: 2, j: 3}, devices: {a: {kind: gpu, axes: [i]}, b: {kind: gpu, axes: [j]},"
+    text += " s: {kind: switch, axes: []}}, links: [{between: [a, s], rate: 2Gb/s}, {between: [b, s], rate: 1Gb/s}]}"
+    fabric = loads(text)
+    for method in ("axes", "explicit"):
+        with pytest.raises(QuestionError, match="several groups"):
+            throughput(fabric, method=method)
+        assert throughput(fabric, among="a", method=method).per_endpoint_gbps == pytest.approx(2.0)
+        assert throughput(fabric, among="b", method=method).n_endpoints == 3
