@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -11,11 +12,13 @@ import numpy as np
 from fabric.blueprint.join import Floats, Ints
 from fabric.errors import LimitError, QuestionError
 from fabric.flow.certificate import GAP, Verdict, check_flow
+from fabric.flow.classes import class_problem
 from fabric.flow.problem import FlowProblem, Network, Selection, flow_problem, network, parts_of
 from fabric.flow.solve import solve
 from fabric.graph import EXPAND_LIMIT, Fabric, Paths
 from fabric.graph.exchange import NETWORKX_LIMIT, node_names
 from fabric.graph.forwarding import ARRIVED, AWAY, HOME
+from fabric.symmetry import NoSymmetryError, nesting
 from fabric.units import format_count, format_rate
 
 PATH_RULES = {
@@ -71,6 +74,10 @@ class MaxFlow:
         The path rule.
     without_relay_gbps : float or None
         The value with no relaying, where that differs.
+    method, why : str
+        ``axes`` where it was solved on classes, ``expanded`` where on real devices, and why.
+    n_classes : int
+        Classes of devices, or devices, that the solver saw.
     certificate : Verdict
     """
 
@@ -82,6 +89,9 @@ class MaxFlow:
     tied: tuple[str, ...]
     paths: Paths
     without_relay_gbps: float | None
+    method: str
+    why: str
+    n_classes: int
     certificate: Verdict = field(repr=False)
 
     def to_dict(self) -> dict[str, object]:
@@ -98,6 +108,9 @@ class MaxFlow:
             "binding": [{"link": c.link, "share": None} for c in self.cut],
             "paths": self.paths,
             "without_relay_gbps": self.without_relay_gbps,
+            "method": self.method,
+            "why": self.why,
+            "classes": self.n_classes,
             "lower_gbps": self.certificate.lower_gbps,
             "upper_gbps": self.certificate.upper_gbps,
         }
@@ -112,13 +125,23 @@ class MaxFlow:
         lines.append(f"  paths: {PATH_RULES[self.paths]}")
         if self.without_relay_gbps is not None:
             lines.append(f"  without relaying: {format_rate(self.without_relay_gbps)}")
+        lines.append(f"  by {self.method}: {self.why}")
         lower, upper = format_rate(proof.lower_gbps), format_rate(proof.upper_gbps)
         lines.append(f"  {self.status}: a flow of {lower} and a cut of {upper}")
         return "\n".join(lines)
 
 
+Method = Literal["auto", "axes", "expanded"]
+
+
 def max_flow(
-    fabric: Fabric, source: Selection, target: Selection, *, paths: Paths = "rules", limit: int = EXPAND_LIMIT
+    fabric: Fabric,
+    source: Selection,
+    target: Selection,
+    *,
+    paths: Paths = "rules",
+    method: Method = "auto",
+    limit: int = EXPAND_LIMIT,
 ) -> MaxFlow:
     """Return the maximum flow from `source` to `target` and what binds it.
 
@@ -130,6 +153,9 @@ def max_flow(
         a fabric read from a graph.
     paths : {"rules", "no-relay", "any"}
         The path rule: the file's, the file's without relaying, or any path at all.
+    method : {"auto", "axes", "expanded"}
+        On classes, which costs the same at any size, or on real devices and cables; by default on classes where
+        the axes say the symmetry.
     limit : int
         Of the expanded form.
 
@@ -154,14 +180,16 @@ def max_flow(
     max-flow gpu0 -> gpu1: 400 Gb/s (50 GB/s) per direction
       binding: 1 gpu-leaf cable, 400 Gb/s (50 GB/s)
       paths: up, one turn, down; relays as the file says
+      by axes: the axes say the symmetry
       optimal: a flow of 400 Gb/s (50 GB/s) and a cut of 400 Gb/s (50 GB/s)
     """
     source, target = parts_of(fabric, source), parts_of(fabric, target)
-    problem = flow_problem(fabric, source, target, paths=paths, limit=limit)
+    pose, used, why = _posed(fabric, source, target, method, limit)
+    problem = pose(paths)
     proof, cut, binding = _answer(problem)
     without = None
     if paths == "rules" and any(g.transit == "relay" for g in problem.moves.expanded.groups):
-        plain = _answer(flow_problem(fabric, source, target, paths="no-relay", limit=limit))[0].lower_gbps
+        plain = _answer(pose("no-relay"))[0].lower_gbps
         without = plain if abs(plain - proof.lower_gbps) > GAP * max(plain, proof.lower_gbps) else None
     return MaxFlow(
         source=", ".join(map(str, source)),
@@ -172,8 +200,33 @@ def max_flow(
         tied=tuple(name for name in binding if name not in {c.link for c in cut}),
         paths=paths,
         without_relay_gbps=without,
+        method=used,
+        why=why,
+        n_classes=problem.moves.expanded.n_devices,
         certificate=proof,
     )
+
+
+def _posed(
+    fabric: Fabric, source: tuple[object, ...], target: tuple[object, ...], method: Method, limit: int
+) -> tuple[Callable[[Paths], FlowProblem], str, str]:
+    """Return the question under each path rule, the method, and why that one."""
+
+    def expanded(paths: Paths) -> FlowProblem:
+        return flow_problem(fabric, source, target, paths=paths, limit=limit)
+
+    blueprint = fabric.blueprint
+    if blueprint is None:
+        return expanded, "expanded", "a fabric read from a graph has no axes"
+    if method == "expanded":
+        return expanded, "expanded", "asked for"
+    try:
+        nesting(blueprint)
+    except NoSymmetryError as error:
+        if method == "axes":
+            raise
+        return expanded, "expanded", str(error)
+    return lambda paths: class_problem(blueprint, source, target, paths=paths), "axes", "the axes say the symmetry"
 
 
 def _answer(problem: FlowProblem) -> tuple[Verdict, tuple[CutClass, ...], tuple[str, ...]]:

@@ -9,7 +9,17 @@ import numpy as np
 
 from fabric.blueprint.join import Bools, Floats, Ints
 from fabric.errors import QuestionError
-from fabric.graph import EXPAND_LIMIT, Fabric, Forwarding, Paths, expand, forwarding, reachable, select
+from fabric.graph import (
+    EXPAND_LIMIT,
+    Expanded,
+    Fabric,
+    Forwarding,
+    Paths,
+    expand,
+    forwarding,
+    reachable,
+    select,
+)
 
 Selection = str | Hashable | Iterable[Hashable]
 """A selector, or a node of a graph, or several of them."""
@@ -106,6 +116,11 @@ def flow_problem(
         devices = "device" if len(both) == 1 else "devices"
         msg = f"source and target share {len(both):,} {devices}, such as {expanded.names[int(both[0])]}"
         raise QuestionError(msg)
+    return problem_of(expanded, sources, targets, paths)
+
+
+def problem_of(expanded: Expanded, sources: Bools, targets: Bools, paths: Paths) -> FlowProblem:
+    """Return the useful moves from `sources` to `targets`, shape (n,) each."""
     moves = forwarding(expanded, sources, targets, paths=paths, through=False)
     starts, ends = np.zeros(moves.n_states, np.bool_), np.zeros(moves.n_states, np.bool_)
     starts[moves.source[sources & ~expanded.failed]] = True

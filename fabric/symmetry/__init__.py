@@ -2,7 +2,7 @@
 
 from fabric.symmetry.lifting import Lift, RealLink, sample_links
 from fabric.symmetry.nesting import Nesting, NoSymmetryError, Tie, nesting
-from fabric.symmetry.quotient import Mark, Quotient, quotient
+from fabric.symmetry.quotient import Mark, Quotient, as_mark, quotient
 
 __all__ = [
     "Lift",
@@ -12,6 +12,7 @@ __all__ = [
     "Quotient",
     "RealLink",
     "Tie",
+    "as_mark",
     "nesting",
     "quotient",
     "sample_links",

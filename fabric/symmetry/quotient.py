@@ -72,7 +72,7 @@ def failure_marks(blueprint: Blueprint, nest: Nesting) -> tuple[tuple[Mark, ...]
     marks, cells = [], []
     selectors = [*blueprint.failed, *(s for c in blueprint.failed_cables for s in (c.left, c.right))]
     for selector in selectors:
-        mark = _as_mark(blueprint, selector, nest)
+        mark = as_mark(blueprint, selector, nest)
         if mark is None:
             cells.append(selector)
         else:
@@ -80,7 +80,7 @@ def failure_marks(blueprint: Blueprint, nest: Nesting) -> tuple[tuple[Mark, ...]
     return tuple(dict.fromkeys(marks)), tuple(cells)
 
 
-def _as_mark(blueprint: Blueprint, selector: Selector, nest: Nesting) -> Mark | None:
+def as_mark(blueprint: Blueprint, selector: Selector, nest: Nesting) -> Mark | None:
     found: dict[str, int] = {}
     for term in selector.terms:
         if term.lo != term.hi:
