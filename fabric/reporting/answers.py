@@ -10,8 +10,9 @@ import numpy as np
 from fabric.blueprint import Axis, Blueprint
 from fabric.blueprint.join import Bools
 from fabric.collective import COLLECTIVES, Cost, cost
-from fabric.errors import FabricError, QuestionError
+from fabric.errors import FabricError, LimitError, QuestionError
 from fabric.flow import MaxFlow, max_flow
+from fabric.flow.throughput import Throughput, throughput
 from fabric.graph import Expanded, Fabric, expand
 from fabric.units import parse_bytes
 
@@ -32,7 +33,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """A question without an answer: its section, ``flows`` or ``collectives``, what it is, and why."""
+    """A question without an answer: its section (flows, throughput, collectives), what it is, and why."""
 
     section: str
     what: str
@@ -49,11 +50,14 @@ class Answers:
     costs : mapping of str to tuple of Cost
         By collective, one for each of `SIZES`.
     missing : tuple of Missing
+    spread : Throughput or None
+        The best rate of uniform all-to-all.
     """
 
     flows: tuple[tuple[Question, MaxFlow], ...]
     costs: dict[str, tuple[Cost, ...]]
     missing: tuple[Missing, ...]
+    spread: Throughput | None = None
 
     def at_reference(self, collective: str) -> Cost | None:
         """Return the cost at `REFERENCE`, if there is one."""
@@ -83,7 +87,7 @@ def ask(fabric: Fabric, told: Progress) -> Answers:
         return Answers(
             (), {}, (Missing("flows", "max-flow", why), Missing("collectives", "collectives", why))
         )
-    steps = len(asked) + len(COLLECTIVES)
+    steps = len(asked) + len(COLLECTIVES) + 1
     for i, question in enumerate(asked):
         told(i, steps)
         try:
@@ -97,8 +101,14 @@ def ask(fabric: Fabric, told: Progress) -> Answers:
             costs[collective] = tuple(cost(fabric, collective, size) for size in SIZES)
         except FabricError as error:
             missing.append(Missing("collectives", collective, str(error)))
+    told(steps - 1, steps)
+    spread = None
+    try:
+        spread = throughput(fabric, drop_unreachable=True)
+    except FabricError as error:
+        missing.append(Missing("throughput", "all-to-all throughput", str(error)))
     told(steps, steps)
-    return Answers(tuple(flows), costs, tuple(missing))
+    return Answers(tuple(flows), costs, tuple(missing), spread)
 
 
 def questions(fabric: Fabric) -> list[Question]:
@@ -119,9 +129,6 @@ def questions(fabric: Fabric) -> list[Question]:
     ------
     QuestionError
         If there is no endpoint, or only one.
-    LimitError
-        If the fabric is too large to be expanded.
-
     Examples
     --------
     >>> from fabric.graph import loads
@@ -134,7 +141,10 @@ def questions(fabric: Fabric) -> list[Question]:
     if blueprint is None or not any(g.is_endpoint for g in blueprint.groups.values()):
         msg = f"{fabric.name} has no endpoint, so nothing is sent"
         raise QuestionError(msg)
-    expanded = expand(fabric)
+    try:
+        expanded = expand(fabric)
+    except LimitError:
+        return list(_by_blueprint(blueprint))
     up = expanded.is_endpoint & ~expanded.failed
     if up.sum() < 2:
         msg = f"{fabric.name} has {int(up.sum())} endpoints that are up; a flow needs two"
@@ -144,6 +154,22 @@ def questions(fabric: Fabric) -> list[Question]:
         first, second = np.flatnonzero(up)[:2].tolist()
         return [Question("two endpoints", str(expanded.names[first]), str(expanded.names[second]))]
     return list(_along(blueprint, expanded, up, axis))
+
+
+def _by_blueprint(blueprint: Blueprint) -> Iterator[Question]:
+    """Yield the same questions where the fabric is too large to look at each endpoint."""
+    groups = [g for g in blueprint.groups.values() if g.is_endpoint]
+    group = max(groups, key=lambda g: blueprint.n_devices(g.name))
+    axis = next((blueprint.axes[a] for a in group.axes if blueprint.axes[a].size > 1), None)
+    if axis is None:
+        return
+    yield Question("two neighbouring units", f"{axis.name}0", f"{axis.name}1")
+    part = next((p for p in axis.parts if blueprint.axes[p].size > 1), axis.name)
+    size = blueprint.axes[part].size
+    yield Question("the two halves", _range(part, 0, size // 2 - 1), _range(part, size // 2, size - 1))
+    first, second = ({a: 0 for a in group.axes} | {axis.name: i} for i in (0, 1))
+    names = ["/".join([*(f"{a}{i}" for a, i in at.items())][:-1] + [f"{group.name}{at[group.axes[-1]]}"]) for at in (first, second)]
+    yield Question("two endpoints of neighbouring units", *names)
 
 
 def _outermost(blueprint: Blueprint, expanded: Expanded, up: Bools) -> Axis | None:

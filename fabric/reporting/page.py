@@ -11,7 +11,7 @@ from fabric.reporting.answers import Progress, ask
 from fabric.reporting.evidence import assumptions, provenance, sources
 from fabric.reporting.figures import staircase, wiring
 from fabric.reporting.markdown import escape
-from fabric.reporting.results import changes, collectives, flows, headlines
+from fabric.reporting.results import changes, collectives, flows, headlines, spread
 from fabric.reporting.staircase import staircase_title
 from fabric.reporting.summary import summarize
 from fabric.reporting.tables import cables, devices, oversubscription, ports
@@ -70,6 +70,8 @@ def compose(fabric: Fabric, told: Progress) -> dict[str, str]:
         ports(fabric, summary),
         "## Maximum flow",
         flows(answers),
+        "## All-to-all throughput",
+        spread(answers),
         "## Collectives",
         collectives(answers),
         "## What would change the answer",

@@ -6,6 +6,7 @@ from itertools import groupby
 
 from fabric.collective import AlgorithmCost, Cost
 from fabric.flow import MaxFlow
+from fabric.flow.throughput import Throughput
 from fabric.graph import Fabric
 from fabric.reporting.answers import REFERENCE, Answers, Question
 from fabric.reporting.evidence import doubts, unsure_rows
@@ -31,6 +32,8 @@ def headlines(fabric: Fabric, summary: Summary, answers: Answers) -> str:
     """Return the summary: at most seven lines, each one finding, the bottleneck in bold."""
     lines = [_size(summary, answers)]
     lines += [_bottleneck(answers, name) for name in _SUMMARIZED if answers.at_reference(name)]
+    if not answers.at_reference("all-to-all") and answers.spread is not None:
+        lines.append(_spread_line(answers.spread))
     # Seven lines in all: three more follow where something is missing, else two.
     n_flows = 5 - len(lines) - bool(answers.missing)
     lines += [_flow_line(question, flow) for question, flow in answers.flows[:n_flows]]
@@ -66,6 +69,11 @@ def _bottleneck(answers: Answers, collective: str) -> str:
         f"busbw {_gbytes_first(cost.busbw_gbps)} by {cost.chosen.algorithm}; "
         f"{''.join(idle) or 'no other class is used'}."
     )
+
+
+def _spread_line(spread: Throughput) -> str:
+    binding = listed([f"**{code(p.link)} binds**" for p in spread.binding]) or "nothing flows"
+    return f"All-to-all at its best: {binding}; {format_rate(spread.per_endpoint_gbps)} for every endpoint."
 
 
 def _gbytes_first(gbps: float) -> str:
@@ -129,6 +137,27 @@ def flows(answers: Answers) -> str:
         "*Optimal*: a flow and a cut of the same value were both checked."
     )
     return "\n\n".join(filter(None, [table([*head, "Status"], rows), words, text]))
+
+
+def spread(answers: Answers) -> str:
+    """Return the best rate of uniform all-to-all and what binds it."""
+    found = answers.spread
+    if found is None:
+        return _missing(answers, "throughput")
+    rows = [
+        [
+            counted(found.n_endpoints, "endpoint"),
+            format_rate(found.per_endpoint_gbps),
+            "; ".join(f"{code(p.link)} ({p.n_cables:,} cables, {100 * p.share:.3g} %)" for p in found.binding) or "none",
+            found.status,
+        ]
+    ]
+    words = (
+        "Every endpoint sends to all others alike, all at once, over the best split of all permitted paths: no routing "
+        "does better. Solved on classes of devices and cables that are alike; flows and prices were both checked."
+    )
+    lost = "".join(f" Cut off and left out: {n:,} endpoints such as {code(who)}." for who, n in found.cut_off)
+    return f"{table(['Endpoints', 'Rate of each', 'Binding, share of the price', 'Status'], rows)}\n\n{words}{lost}"
 
 
 def _missing(answers: Answers, section: str) -> str:

@@ -4,6 +4,7 @@ import itertools
 import random
 from collections import defaultdict
 from functools import partial
+from pathlib import Path
 
 import networkx as nx
 import numpy as np
@@ -14,8 +15,10 @@ from fabric.errors import LimitError, QuestionError, SelectorError
 from fabric.flow import flow_network, max_flow
 from fabric.flow.problem import flow_problem, network, parts_of, selected
 from fabric.flow.solve import solve
-from fabric.graph import expand, loads
+from fabric.graph import expand, load, loads
 from fabric.graph.exchange import from_networkx, to_networkx
+
+TOPOLOGIES = Path(__file__).parents[2] / "topologies"
 
 NVL72 = """
 fabric: small-nvl72
@@ -456,7 +459,41 @@ def test_limits():
         flow_network(fabric, "x0", "x2", limit=5)
     assert flow_network(fabric, "x0", "x2", limit=size)[0].number_of_edges() == size
     with pytest.raises(LimitError, match=r"torus has 12 devices; the expanded form is limited to 5"):
-        max_flow(fabric, "x0", "x2", limit=5)
+        max_flow(fabric, "x0", "x2", method="expanded", limit=5)
+    assert max_flow(fabric, "x0", "x2", limit=5).method == "axes"
+
+
+@pytest.mark.parametrize("paths", ["rules", "no-relay", "any"])
+@pytest.mark.parametrize(
+    ("file", "source", "target"),
+    [
+        ("gb300-nvl72-1152", "rack0", "rack1"),
+        ("gb300-nvl72-1152", "block0-3", "block4-7"),
+        ("gb300-nvl72-1152", "rack0/tray0/gpu0", "rack5/tray3/gpu2"),
+        ("gb300-nvl72-1152", "tray0", "tray1-3"),
+        ("gb300-nvl72", "tray0/gpu0", "tray0/gpu1"),
+        ("superpod-h100-4su", "su0", "su3"),
+        ("superpod-h100-4su", "su0/node3/gpu1", "su3/node30"),
+    ],
+)
+def test_classes_answer_as_real_devices_do(file, source, target, paths):
+    fabric = load(TOPOLOGIES / f"{file}.fabric.yaml")
+    by_axes = max_flow(fabric, source, target, paths=paths, method="axes")
+    real = max_flow(fabric, source, target, paths=paths, method="expanded")
+    assert by_axes.value_gbps == pytest.approx(real.value_gbps, rel=1e-12)
+    assert (by_axes.cut, by_axes.tied, by_axes.status) == (real.cut, real.tied, real.status)
+    assert by_axes.without_relay_gbps == real.without_relay_gbps
+    assert by_axes.n_classes * 10 < real.n_classes
+
+
+def test_a_million_gpus_need_no_expanded_form():
+    fabric = load(TOPOLOGIES / "million.fabric.yaml")
+    answer = max_flow(fabric, "pod0", "pod1")
+    # 128 spines of a pod with 112 cables of 800 Gb/s each.
+    assert (answer.value_gbps, answer.status) == (128 * 112 * 800.0, "optimal")
+    assert [(c.link, c.n_cables) for c in answer.cut] == [("spine-core", 128 * 112)]
+    pair = max_flow(fabric, "pod0/su0/block0/rack0/tray0/gpu0", "pod1/su0/block0/rack0/tray0/gpu0", paths="no-relay")
+    assert pair.value_gbps == 800 + 504  # by its own NIC, and by Grace to the next
 
 
 def test_json_keys():

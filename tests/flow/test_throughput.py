@@ -176,11 +176,8 @@ def test_part_of_the_endpoints(family):
         among = f"{axis}0-{rng.randint(1, sizes[axis] - 1)}"
         root = rng.choice([str(expand(fabric).names[v]) for v in np.flatnonzero(select(fabric, among))])
         for traffic in patterns(sizes, rng, root):
-            try:
-                demands_of(fabric, traffic, among=among)
-            except ZeroDivisionError:  # a shift that leads out of the job
-                continue
-            agree(fabric, traffic, rng.choice(PATHS), among=among)
+            if demands_of(fabric, traffic, among=among):  # a shift may lead out of the job
+                agree(fabric, traffic, rng.choice(PATHS), among=among)
 
 
 def cut_off(fabric, paths, over):
@@ -237,7 +234,7 @@ PAIRS_OF_A_LEAF = """
 
 
 def test_a_shift_blames_the_one_that_is_cut_off():
-    fabric = loads(PAIRS_OF_A_LEAF % (1, "leaf1/i0/gpu"[:6] + "nic0"))
+    fabric = loads(PAIRS_OF_A_LEAF % (1, "leaf1/nic0"))
     found = throughput(fabric, Traffic("shift", ("leaf",)))
     assert found.cut_off == (("leaf1/gpu0", 1),)
     rest = throughput(fabric, Traffic("shift", ("leaf",)), drop_unreachable=True)
@@ -257,7 +254,7 @@ def test_halves_without_a_majority_are_refused():
 @pytest.mark.parametrize(
     ("traffic", "match"),
     [
-        (Traffic("one-to-all"), "root '' must select exactly one device"),
+        (Traffic("one-to-all"), "needs a root"),
         (Traffic("one-to-all", root="gpu"), "must select exactly one device"),
         (Traffic("one-to-all", root="leaf0/nic0"), "is no endpoint"),
         (Traffic("all-to-one", root="leaf1/gpu1"), "cut off from most of the others"),

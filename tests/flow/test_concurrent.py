@@ -1,0 +1,161 @@
+"""The certificate of a class program: sound answers pass, and every way of breaking one is caught."""
+
+import ast
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import fabric.flow.concurrent as concurrent
+from fabric.flow.concurrent import check_concurrent
+from fabric.flow.program import capacities, solve_blocks
+from fabric.flow.throughput import posed
+from fabric.flow.traffic import Traffic
+from fabric.graph import loads
+
+CLOS = """
+{fabric: clos, axes: {pod: 2, rack: 2, slot: 2, k: 2}, devices: {gpu: {kind: gpu, axes: [pod, rack, slot]},
+ leaf: {kind: switch, axes: [pod, rack]}, spine: {kind: switch, axes: [k]}},
+ links: [{between: [gpu, leaf], rate: 4Gb/s}, {between: [leaf, spine], rate: 3Gb/s}], failed: [%s]}
+"""
+
+
+def torus(x, y, z, failed=""):
+    links = ", ".join(f"{{between: [chip, chip], name: {a}, ring: {a}, rate: 1Gb/s}}" for a in "xyz")
+    return loads(
+        f"{{fabric: torus, axes: {{x: {x}, y: {y}, z: {z}}}, links: [{links}], failed: [{failed}], "
+        "devices: {chip: {kind: gpu, axes: [x, y, z], transit: all}}}"
+    )
+
+
+def solved(fabric, traffic=None, **more):
+    work, *_ = posed(fabric, traffic or Traffic(), None, (), "rules", "axes", False, 10**6)
+    return work, solve_blocks(work.capacity, work.blocks)
+
+
+@pytest.mark.parametrize("failed", ["", "pod1/rack0/gpu0", "spine0"])
+@pytest.mark.parametrize("pattern", ["all-to-all", "one-to-all", "all-to-one"])
+def test_sound_answers_pass(failed, pattern):
+    work, answer = solved(loads(CLOS % failed), Traffic(pattern, root="pod0/rack0/gpu1"))
+    verdict = check_concurrent(work, answer)
+    assert (verdict.status, verdict.faults) == ("optimal", ())
+    assert verdict.lower_gbps == pytest.approx(answer.rate_gbps, rel=1e-9)
+
+
+def scaled_rate(work, answer):
+    return work, replace(answer, rate_gbps=answer.rate_gbps * 1.01)
+
+
+def lost_flow(work, answer):
+    flow = answer.flow[0].copy()
+    flow[int(flow.argmax())] *= 0.9
+    return work, replace(answer, flow=(flow, *answer.flow[1:]))
+
+
+def negative_flow(work, answer):
+    flow = answer.flow[0].copy()
+    flow[int(flow.argmin())] -= 1e-3
+    return work, replace(answer, flow=(flow, *answer.flow[1:]))
+
+
+def no_number(work, answer):
+    flow = np.full_like(answer.flow[0], np.nan)
+    return work, replace(answer, flow=(flow, *answer.flow[1:]))
+
+
+def overloaded(work, answer):
+    factor = 1.01
+    return work, replace(
+        answer, rate_gbps=answer.rate_gbps * factor, flow=tuple(f * factor for f in answer.flow)
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        (scaled_rate, "flow lost or made inside a class"),
+        (lost_flow, "flow lost or made inside a class"),
+        (negative_flow, "a negative flow"),
+        (no_number, "a flow that is no number"),
+        (overloaded, "a class of links above its capacity"),
+    ],
+)
+def test_a_wrong_flow_proves_nothing(change, fault):
+    verdict = check_concurrent(*change(*solved(torus(3, 4, 4))))
+    assert fault in verdict.faults
+    assert (verdict.lower_gbps, verdict.status) == (0.0, "bounded")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [lambda p: p * 0, lambda p: p + p.max() / 9, lambda p: -p, lambda p: np.where(p > 0, np.nan, p), lambda p: p - 1],
+)
+def test_wrong_prices_prove_less(change):
+    work, answer = solved(loads(CLOS % "spine0"))
+    verdict = check_concurrent(work, replace(answer, price=change(answer.price)))
+    assert verdict.upper_gbps > answer.rate_gbps * 1.001
+    assert verdict.status == "bounded"
+    assert verdict.lower_gbps == pytest.approx(answer.rate_gbps, rel=1e-9)
+
+
+def test_prices_of_any_size_prove_the_same():
+    work, answer = solved(loads(CLOS % "spine0"))
+    verdict = check_concurrent(work, replace(answer, price=answer.price * 1e7))
+    assert verdict.status == "optimal"
+
+
+def merged(work):
+    """Return `work` with all classes of links taken for one."""
+    # Cables between peers are one-way in a quotient: the way back of each, every other link, is none.
+    base = replace(work.base, base=np.arange(len(work.base.base)) % 2)
+    blocks = [replace(b, view=replace(b.view, base=np.arange(len(b.view.base)) % 2)) for b in work.blocks]
+    return replace(work, base=base, capacity=capacities(base), blocks=blocks)
+
+
+def test_links_that_are_not_alike_must_not_be_merged():
+    work, honest = solved(torus(4, 4, 8))
+    assert honest.rate_gbps == pytest.approx(0.9921875, rel=1e-9)
+    work = merged(work)
+    answer = solve_blocks(work.capacity, work.blocks)
+    # The sources of a torus are all alike; its links are not, and on classes alone the lie is consistent.
+    assert answer.rate_gbps == pytest.approx(1.48828125, rel=1e-9)
+    verdict = check_concurrent(work, answer)
+    assert verdict.upper_gbps == pytest.approx(answer.rate_gbps, rel=1e-9)
+    assert "carries" in verdict.faults[0]
+    assert (verdict.lower_gbps, verdict.status) == (0.0, "bounded")
+
+
+def test_sources_that_are_not_alike_must_not_be_merged():
+    text = """{fabric: a, axes: {rack: 3, i: 2}, devices: {gpu: {kind: gpu, axes: [rack, i]},
+      leaf: {kind: switch, axes: [rack]}, top: {kind: switch, axes: []}},
+      links: [{between: [gpu, leaf], rate: 8Gb/s}, {between: [leaf, top], rate: 4Gb/s, count: {rack: [1, 4, 4]}}]}"""
+    work, honest = solved(loads(text))
+    # One source stands for all, and the links of one rule for each other.
+    def alike(q):
+        return 2 * np.repeat(q.classes.rule, 2) + np.arange(len(q.base)) % 2
+
+    base = replace(work.base, base=alike(work.base))
+    one = work.blocks[-1]
+    one = replace(one, n_alike=work.n_endpoints, view=replace(one.view, base=alike(one.view)))
+    wrong = replace(work, base=base, capacity=capacities(base), blocks=[one])
+    answer = solve_blocks(wrong.capacity, wrong.blocks)
+    assert answer.rate_gbps > honest.rate_gbps * 1.1
+    verdict = check_concurrent(wrong, answer)
+    assert "stand" in verdict.faults[0]
+    assert verdict.lower_gbps == 0.0
+
+
+def test_what_cannot_be_reached_gets_nothing():
+    work, _ = solved(loads(CLOS % "pod0/rack0/leaf"))
+    answer = solve_blocks(work.capacity, work.blocks)
+    assert answer.rate_gbps == pytest.approx(0.0, abs=1e-12)
+    verdict = check_concurrent(work, answer)
+    assert (verdict.lower_gbps, verdict.upper_gbps) == (pytest.approx(0.0, abs=1e-12), 0.0)
+
+
+def test_it_shares_nothing_with_the_solvers():
+    tree = ast.parse(Path(concurrent.__file__).read_text())
+    imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for alias in node.names}
+    imported |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    assert not imported & {"scipy", "optimize", "sparse", "linprog", "solve_blocks", "maximize"}
