@@ -88,7 +88,7 @@ def load_blueprint(path: str | Path) -> Blueprint:
     TopologyError
         With every problem of the file and of its includes, each at its line and column.
     """
-    return _finish(read_file(path), Path(path).parent)
+    return _finish(read_file(path, is_strict=False), Path(path).parent)
 
 
 def loads_blueprint(text: str, *, path: str = "<text>", base: str | Path = ".") -> Blueprint:
@@ -112,7 +112,7 @@ def loads_blueprint(text: str, *, path: str = "<text>", base: str | Path = ".") 
     >>> loads_blueprint(text).n_devices("gpu")
     2
     """
-    return _finish(read_text(text, path), Path(base))
+    return _finish(read_text(text, path, is_strict=False), Path(base))
 
 
 def template_names() -> tuple[str, ...]:
@@ -163,6 +163,7 @@ def _resolve(place: _Place, run: _Run) -> tuple[_Fragment, Parsed]:
     """Return the fragment of one file; what is wrong goes to ``run.problems``."""
     run.digest.append(place.document.sha256)
     run.n_files += 1
+    run.problems += place.document.problems
     parsed = parse(place.document, run.problems)
     fragment = _Fragment()
     if parsed.file is None:
@@ -348,7 +349,7 @@ def _open(reference: str, place: _Place, origin: Origin, run: _Run) -> _Place:
         return _Place(read_text(file.read_bytes(), identity), base, (*place.stack, identity))
     if not os.path.exists(place.base / reference):
         _refuse(f"cannot include {shown(reference)}: no such file", origin)
-    return _Place(read_file(place.base / reference), base, (*place.stack, identity))
+    return _Place(read_file(place.base / reference, is_strict=False), base, (*place.stack, identity))
 
 
 def _refuse(what: str, origin: Origin, *, got: str = "", expected: str = "", todo: str = "") -> NoReturn:

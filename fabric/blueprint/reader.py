@@ -135,6 +135,8 @@ class Document:
         The same for the keys of mappings.
     sha256 : str
         Of the bytes of the file, in hexadecimal.
+    problems : tuple of Problem
+        Duplicate keys, the first of each kept, so that the rest of the file can be judged too.
     """
 
     path: str
@@ -142,6 +144,7 @@ class Document:
     marks: Mapping[Loc, Mark]
     key_marks: Mapping[Loc, Mark]
     sha256: str
+    problems: tuple[Problem, ...] = ()
 
     def locate(self, loc: Loc, key: bool = False) -> Mark:
         r"""Return the mark of the longest known prefix of `loc`.
@@ -168,13 +171,15 @@ class Document:
         return self.marks[()]
 
 
-def read_file(path: str | os.PathLike[str]) -> Document:
+def read_file(path: str | os.PathLike[str], *, is_strict: bool = True) -> Document:
     """Read a topology file.
 
     Parameters
     ----------
     path : str or path-like
         A regular file of at most `MAX_BYTES`, in UTF-8.
+    is_strict : bool
+        Raise for duplicate keys too, instead of noting them in the document.
 
     Returns
     -------
@@ -200,10 +205,10 @@ def read_file(path: str | os.PathLike[str]) -> Document:
         _refuse(name, "not a regular file", todo="save it as a file and name that")
     if status.st_size > MAX_BYTES:
         _refuse_size(name, status.st_size)
-    return read_text(raw, name)
+    return read_text(raw, name, is_strict=is_strict)
 
 
-def read_text(text: str | bytes, path: str) -> Document:
+def read_text(text: str | bytes, path: str, *, is_strict: bool = True) -> Document:
     r"""Read the text of a topology file.
 
     Parameters
@@ -212,6 +217,8 @@ def read_text(text: str | bytes, path: str) -> Document:
         YAML or JSON; bytes are UTF-8, with or without byte order mark.
     path : str
         The name of the file in problems.
+    is_strict : bool
+        Raise for duplicate keys too, instead of noting them in the document.
 
     Returns
     -------
@@ -247,8 +254,12 @@ def read_text(text: str | bytes, path: str) -> Document:
     shifts: dict[int, list[int]] = {}
     if _SURROGATE_RE.search(chars) and _is_json(chars):
         chars, shifts = _join_surrogates(chars)
-    data, root = _Builder(path, shifts).build(chars)
-    return Document(path, data, _Marks(root, False), _Marks(root, True), hashlib.sha256(raw).hexdigest())
+    builder = _Builder(path, shifts)
+    data, root = builder.build(chars)
+    if is_strict and builder.doubled:
+        raise TopologyError(builder.doubled)
+    digest = hashlib.sha256(raw).hexdigest()
+    return Document(path, data, _Marks(root, False), _Marks(root, True), digest, tuple(builder.doubled))
 
 
 def dotted(loc: Loc) -> str:
@@ -292,12 +303,23 @@ class _Anchored(NamedTuple):
 class _Builder:
     """Turns the events of one document into data, spots and problems."""
 
-    __slots__ = ("_anchors", "_n_documents", "_n_nodes", "_path", "_problems", "_root", "_shifts", "_stack")
+    __slots__ = (
+        "_anchors",
+        "_n_documents",
+        "_n_nodes",
+        "_path",
+        "_problems",
+        "_root",
+        "_shifts",
+        "_stack",
+        "doubled",
+    )
 
     def __init__(self, path: str, shifts: dict[int, list[int]]) -> None:
         self._path = path
         self._shifts = shifts
         self._problems: list[Problem] = []
+        self.doubled: list[Problem] = []  # duplicate keys: the data can still be used
         self._stack: list[_Frame] = []
         self._anchors: dict[str, _Anchored | None] = {}  # None: still open
         self._root: tuple[object, _Spot] | None = None
@@ -328,7 +350,7 @@ class _Builder:
             got = _kind(data)
             self._say(spot[0], "top level must be a mapping", got=got)
         if self._problems or not isinstance(data, dict):
-            raise TopologyError(self._problems)
+            raise TopologyError([*self._problems, *self.doubled])
         return data, spot
 
     def _at(self, mark: _YamlMark) -> _Pos:
@@ -348,12 +370,12 @@ class _Builder:
 
     def _say(self, pos: _Pos, what: str, *, got: str = "", expected: str = "", todo: str = "") -> None:
         self._problems.append(Problem(self._path, *pos, self._where(), what, got, expected, todo))
-        if len(self._problems) >= MAX_PROBLEMS:
-            raise TopologyError(self._problems)
+        if len(self._problems) + len(self.doubled) >= MAX_PROBLEMS:
+            raise TopologyError([*self._problems, *self.doubled])
 
     def _stop(self, pos: _Pos, what: str, *, got: str = "", expected: str = "", todo: str = "") -> NoReturn:
         self._say(pos, what, got=got, expected=expected, todo=todo)
-        raise TopologyError(self._problems)
+        raise TopologyError([*self._problems, *self.doubled])
 
     def _syntax(self, error: yaml.YAMLError) -> NoReturn:
         pos: _Pos = _START
@@ -503,6 +525,7 @@ class _Builder:
         first = frame.spots.get(value)
         if first and first[1]:
             self._say(pos, f"duplicate key; first on line {first[1][0]}")
+            self.doubled.append(self._problems.pop())
             frame.is_dropped = True
 
 

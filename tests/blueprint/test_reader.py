@@ -443,3 +443,9 @@ def test_problem_names_the_path_as_given(tmp_path: Path, monkeypatch: pytest.Mon
 def test_dotted() -> None:
     assert dotted(("links", 1, "between", 0)) == "links[1].between[0]"
     assert dotted(("x" * 100,)) == "x" * 57 + "..."
+
+
+def test_duplicate_keys_can_be_noted_so_that_the_rest_is_judged():
+    document = read_text("a: 1\na: 2\nb: 3", "x.yaml", is_strict=False)
+    assert document.data == {"a": 1, "b": 3}
+    assert [str(p) for p in document.problems] == ["x.yaml:2:1: a: duplicate key; first on line 1"]
