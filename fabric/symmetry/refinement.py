@@ -1,13 +1,13 @@
 """The quotient of any expanded fabric by colour refinement, where no axis says its symmetry.
 
-Colours are hashed neighbourhoods of the physical graph: rule, direction, rate as float bits and cables of every
-bundle, and the colour at its other end, again and again until no round tells more devices apart.
+Colours are hashed neighbourhoods of the physical graph: rule, direction, rate as float bits and cables of
+every bundle, and the colour at its other end, again and again until no round tells more devices apart.
 
-A question with one commodity needs no more than that: the coarsest equitable partition [1]_, see `coarsest`. For
-many commodities it is not enough that sources are alike; the links must be alike too. In a torus of 4 x 4 x 8 chips
-all sources are alike and all links look alike, and yet the long rings carry more than the short ones. So `refine`
-colours the fabric once for each source, and puts two links in one class only if, over all sources, they see the
-same multiset of (what the source sees, colour of the tail, colour of the head)::
+A question with one commodity needs no more than that: the coarsest equitable partition [1]_, see `coarsest`.
+For many commodities it is not enough that sources are alike; the links must be alike too. In a torus of
+4 x 4 x 8 chips all sources are alike and all links look alike, and yet the long rings carry more than the
+short ones. So `refine` colours the fabric once for each source, and puts two links in one class only if, over
+all sources, they see the same multiset of (what the source sees, colour of the tail, colour of the head)::
 
     for each source s:   colours of the fabric with s told apart    [ 0 1 1 2 ... ]
     for each link:       what all sources see at its two ends       {(s-like, 0, 1), (s-like, 1, 2), ...}
@@ -77,7 +77,9 @@ def coarsest(expanded: Expanded, marked: Ints | Bools) -> Quotient:
     return _quotient(expanded, graph, every, every, links, _names(expanded, graph))
 
 
-def refine(expanded: Expanded, *, limit: int = REFINE_LIMIT) -> tuple[Quotient, list[tuple[float, Quotient, int]]]:
+def refine(
+    expanded: Expanded, *, limit: int = REFINE_LIMIT
+) -> tuple[Quotient, list[tuple[float, Quotient, int]]]:
     """Return the classes that are exact for traffic from every endpoint to all others alike.
 
     Parameters
@@ -91,8 +93,8 @@ def refine(expanded: Expanded, *, limit: int = REFINE_LIMIT) -> tuple[Quotient, 
     base : Quotient
         Classes of devices and links that no source tells apart.
     views : list of (float, Quotient, int)
-        For each class of endpoints that are up: how many they are, the classes with one of them told apart, and
-        the position of its own class there.
+        For each class of endpoints that are up: how many they are, the classes with one of them told apart,
+        and the position of its own class there.
 
     Raises
     ------
@@ -101,17 +103,17 @@ def refine(expanded: Expanded, *, limit: int = REFINE_LIMIT) -> tuple[Quotient, 
 
     Notes
     -----
-    A round takes time and memory in proportion to endpoints times classes of links. Devices that stay alike when
-    every endpoint is told apart, such as the switch chips of a rack, are merged before.
+    A round takes time and memory in proportion to endpoints times classes of links. Devices that stay alike
+    when every endpoint is told apart, such as the switch chips of a rack, are merged before.
     """
     graph = _merged(expanded)
     ends = np.flatnonzero(expanded.is_endpoint[graph.first])
     work = len(ends) * max(len(graph.tail), len(graph.size))
     if work > limit:
         msg = (
-            f"{expanded.name}: refinement looks from {len(ends):,} endpoints at {len(graph.tail):,} classes of "
-            f"links, {work:,} in all; at most {limit:,} are coloured. Declare the fabric by its axes, raise limit= "
-            "(about 50 bytes each), or ask about a smaller one"
+            f"{expanded.name}: refinement looks from {len(ends):,} endpoints at {len(graph.tail):,} classes "
+            f"of links, {work:,} in all; at most {limit:,} are coloured. Declare the fabric by its axes, "
+            "raise limit= (about 50 bytes each), or ask about a smaller one"
         )
         raise LimitError(msg)
     device, link = _dense(expanded.group[graph.first].astype(np.int64)), _dense(graph.label)
@@ -221,7 +223,8 @@ def _stable(expanded: Expanded, label: Ints, colour: Words) -> Words:
     rule = np.zeros(len(known), dtype=np.int64)
     rule[label] = expanded.rule if every else expanded.rule[up]
     up_factor = _factors(known, 1)
-    down_factor = np.where(_two_way(expanded)[rule], up_factor, _factors(known, 2)) if len(known) else up_factor
+    two_way = _two_way(expanded)[rule] if len(known) else np.zeros(0, dtype=np.bool_)
+    down_factor = np.where(two_way, up_factor, _factors(known, 2))
     n_colours = len(np.unique(colour))
     while True:
         word = _mix(colour + _ODD)
@@ -238,7 +241,7 @@ def _stable(expanded: Expanded, label: Ints, colour: Words) -> Words:
 
 
 def _dense(colour: Words | Ints, kept: Bools | None = None) -> Ints:
-    """Number colours by their first device; -1 for what is not kept."""
+    """Return small numbers for colours, in the order of first devices; -1 for what is not kept."""
     found = np.full(len(colour), -1, dtype=np.int64)
     rows = np.arange(len(colour)) if kept is None else np.flatnonzero(kept)
     _, first, inverse = np.unique(colour[rows], return_index=True, return_inverse=True)
@@ -257,7 +260,7 @@ def _key(label: Ints, tail: Ints, head: Ints, n: int) -> Ints:
         If there are so many that 63 bits do not hold them.
     """
     if (int(label.max(initial=0)) + 1) * n * n > 2**63:
-        msg = f"{int(label.max()) + 1:,} labels of links between {n:,} classes of devices are too many to number"
+        msg = f"{int(label.max()) + 1:,} labels of links between {n:,} classes of devices are too many"
         raise LimitError(msg)
     return np.asarray((label * n + tail) * n + head, dtype=np.int64)
 
@@ -274,8 +277,9 @@ def _graph(expanded: Expanded, label: Ints, node: Ints) -> _Graph:
         tail, head = node[expanded.tail[up]], node[expanded.head[up]]
         for turned, mine in ((0, up >= 0), (1, back[expanded.rule[up]])):
             ends = (head[mine], tail[mine]) if turned else (tail[mine], head[mine])
-            keys, at, n_bundles = np.unique(_key(label[up[mine]], *ends, n), return_index=True, return_counts=True)
-            found.append((keys, 2 * up[mine][at] + turned, n_bundles))
+            key = _key(label[up[mine]], *ends, n)
+            keys, at, n_each = np.unique(key, return_index=True, return_counts=True)
+            found.append((keys, 2 * up[mine][at] + turned, n_each))
     every, at, n_each = (np.concatenate(column) for column in zip(*found, strict=True))
     keys, one, inverse = np.unique(every, return_index=True, return_inverse=True)
     n_bundles = np.zeros(len(keys), dtype=np.int64)
@@ -346,7 +350,8 @@ def _neighbours(graph: _Graph, link: Ints) -> sparse.csr_matrix:
     n = len(graph.size)
     has_twin = graph.twin >= 0
     # A device tells links apart by both directions: what it sends on, and what it receives on.
-    out = np.where(has_twin, _factors(link, 1) + _mix(_factors(link[graph.twin], 2)), _factors(link, 3)) | _ONE
+    both = (_factors(link, 1) + _mix(_factors(link[graph.twin], 2))) | _ONE
+    out = np.where(has_twin, both, _factors(link, 3))
     alone = np.flatnonzero(~has_twin)
     own = np.concatenate([graph.tail, graph.head[alone]])
     other = np.concatenate([graph.head, graph.tail[alone]])
@@ -356,10 +361,8 @@ def _neighbours(graph: _Graph, link: Ints) -> sparse.csr_matrix:
     return sparse.coo_matrix((factor * degree, (own, other)), shape=(n, n)).tocsr()
 
 
-def _alike_for_all(
-    graph: _Graph, device: Ints, link: Ints, colours: Words, seen: Words
-) -> tuple[Ints, Ints]:
-    """Return finer labels of nodes and of classes of links: equal only if all sources together see the same."""
+def _alike_for_all(graph: _Graph, device: Ints, link: Ints, colours: Words, seen: Words) -> tuple[Ints, Ints]:
+    """Return finer labels of nodes and links: equal only if all sources together see the same."""
     word = np.empty_like(colours)
     nodes = np.zeros(len(device), dtype=np.uint64)
     step = max(1, _CHUNK // max(1, len(seen)))
@@ -377,7 +380,7 @@ def _alike_for_all(
 
 
 def _order(graph: _Graph, link: Ints) -> Ints:
-    """Number labels of links by rule, then by their first class."""
+    """Return labels of links as numbers that ascend by rule, then by first class."""
     _, first, inverse = np.unique(link, return_index=True, return_inverse=True)
     rank = np.empty(len(first), dtype=np.int64)
     rank[np.lexsort((first, graph.rule[first]))] = np.arange(len(first))
@@ -428,7 +431,7 @@ def _quotient(
             names=tuple(names[i] for i in first.tolist()),
             coordinates={},
         ),
-        size=np.bincount(node, graph.size, minlength=n),
+        size=np.bincount(node, graph.size, minlength=n).astype(np.float64),
         index=((),) * n,
         base=np.column_stack([2 * link[row], 2 * link[row] + 1]).ravel(),
         origin=origin[first],

@@ -1,0 +1,25 @@
+"""The modules beside this file, for tests that have no package to import them from."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+
+def _module(name):
+    spec = importlib.util.spec_from_file_location(f"symmetry_{name}", Path(__file__).parent / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def explicit():
+    """Return the rates by the explicit program, by axes and by refinement."""
+    return _module("explicit")
+
+
+@pytest.fixture(scope="session")
+def constructs():
+    """Return the random fabrics by construct."""
+    return _module("constructs")
