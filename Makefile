@@ -14,7 +14,7 @@ export PYTHONNOUSERSITE := 1
 export MPLBACKEND := Agg
 export MPLCONFIGDIR := $(CURDIR)/.venv/matplotlib
 
-.PHONY: help setup report reports check-reports generate test lint format bench pins clean
+.PHONY: help setup report reports check-reports generate test stress lint format bench pins clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -55,8 +55,11 @@ generate: $(STAMP)
 	done
 	@$(BIN)/fabtopo schema >"$(OUT)/schema.json"
 
-test: $(STAMP) ## all tests and doctests
-	$(BIN)/python -m pytest -q --durations=10
+test: $(STAMP) ## all tests and doctests but the slow ones
+	$(BIN)/python -m pytest -q --durations=10 -m "not slow"
+
+stress: $(STAMP) ## the slow tests: thousands of random fabrics, some minutes
+	$(BIN)/python -m pytest -q --durations=10 -m slow
 
 lint: $(STAMP) ## ruff and mypy
 	$(BIN)/ruff check .
