@@ -1,104 +1,114 @@
-"""Time the main job step by step, each in a process of its own, beside a peer where there is one.
+"""Time the main jobs step by step, each in a process of its own, beside a peer where there is one.
 
-Seconds depend on the machine; the last column, the ratio to the row that it names, is what to compare.
+`python -m benchmarks` prints one Markdown table of all cases, `python -m benchmarks NAME ...` of some, and
+`python -m benchmarks --list` their names. Seconds depend on the machine: compare the ratios.
 """
 
 from __future__ import annotations
 
+import gc
 import json
+import os
+import platform
+import resource
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
-FILE = "topologies/gb300-nvl72-1152.fabric.yaml"
-REPEAT = 3
+from benchmarks.cases import CASES, Case
 
-LOAD = f"import fabric; f = fabric.load({FILE!r})"
-MILLION = '''
-text = """
-fabric: million
-axes: {pod: 55, su: 4, block: 8, rack: 8, tray: 18, rail: 4, chip: 18, spine: 128, core: 112}
-devices:
-  gpu: {kind: gpu, axes: [pod, su, block, rack, tray, rail], transit: relay}
-  nvswitch: {kind: switch, axes: [pod, su, block, rack, chip]}
-  nic: {kind: nic, axes: [pod, su, block, rack, tray, rail]}
-  leaf: {kind: switch, axes: [pod, su, block, rail]}
-  spine: {kind: switch, axes: [pod, spine]}
-  core: {kind: switch, axes: [spine, core]}
-links:
-  - {between: [gpu, nvswitch], rate: 400Gb/s, net: scale-up, each: [18, 72]}
-  - {between: [gpu, nic], rate: 800Gb/s, net: host, each: 1}
-  - {between: [nic, leaf], rate: 800Gb/s, each: [1, 144]}
-  - {between: [leaf, spine], rate: 800Gb/s}
-  - {between: [spine, core], rate: 800Gb/s}
-"""
-import fabric
-'''
+HEADER = "| step | result | seconds | peak MiB | ratio to | budget |\n|---|---|---:|---:|---|---|"
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
-    """One measurement: `setup` is not timed, `work` is; `beside` names the row of the ratio."""
-
-    name: str
-    setup: str
-    work: str
-    beside: str = ""
-
-
-CASES = (
-    Case("start Python", "", "pass"),
-    Case("fabtopo --help", "import subprocess, sys", "subprocess.run([sys.executable, '-m', 'fabric.cli', '--help'], capture_output=True, check=True)"),
-    Case("load and check 1,152 GPUs", "import fabric, fabric.graph", f"fabric.load({FILE!r})"),
-    Case("expand 1,152 GPUs", LOAD + "; from fabric.graph import expanded; expanded._expand.cache_clear()", "fabric.expand(f)"),
-    Case("to NetworkX", LOAD + "; fabric.expand(f); fabric.to_networkx", "fabric.to_networkx(f)"),
-    Case("max-flow, half to half", LOAD + "; fabric.max_flow(f, 'rack0', 'rack1')", "fabric.max_flow(f, 'block0-3', 'block4-7')"),
-    Case(
-        "the same by NetworkX",
-        LOAD + "; import networkx; D, s, t = fabric.flow_network(f, 'block0-3', 'block4-7')",
-        "networkx.maximum_flow_value(D, s, t)",
-        "max-flow, half to half",
-    ),
-    Case("cost of an all-reduce", LOAD + "; fabric.cost", "fabric.cost(f, 'all-reduce', '1GiB')"),
-    Case("cost of an all-to-all", LOAD + "; fabric.cost", "fabric.cost(f, 'all-to-all', '1GiB')"),
-    Case("report of 1,152 GPUs", LOAD + "; import tempfile; fabric.report", "fabric.report(f, tempfile.mkdtemp())"),
-    Case("load a million GPUs", MILLION, "fabric.loads(text)", "load and check 1,152 GPUs"),
-)
-
-PROGRAM = """
-import json, resource, time
-{setup}
-begin = time.perf_counter()
-{work}
-took = time.perf_counter() - begin
-peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-print(json.dumps([took, peak / 1024]))
-"""
+def one(name: str) -> None:
+    """Run a case in this process and print what it found as JSON."""
+    case = CASES[name]
+    seconds = []
+    try:
+        for _ in range(case.runs):
+            work = case.prepare()
+            gc.collect()
+            begin = time.perf_counter()
+            result = work()
+            seconds.append(time.perf_counter() - begin)
+    except ImportError as error:
+        print(json.dumps({"skipped": str(error)}))
+        return
+    peak = max(resource.getrusage(w).ru_maxrss for w in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    text = result if isinstance(result, str) else ""
+    print(json.dumps({"seconds": min(seconds), "peak_mib": peak / 1024, "result": text}))
 
 
-def measure(case: Case) -> tuple[float, float]:
-    """Return the least seconds and the peak MiB over a few runs."""
-    program = PROGRAM.format(setup=case.setup, work=case.work)
-    command = [sys.executable, "-c", program]
-    runs = [json.loads(subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.splitlines()[-1]) for _ in range(REPEAT)]
-    return min(r[0] for r in runs), max(r[1] for r in runs)
+def measure(name: str) -> dict[str, object]:
+    """Return the least seconds and the greatest memory over the processes of a case."""
+    found: list[dict[str, object]] = []
+    for _ in range(CASES[name].processes):
+        command = [sys.executable, "-m", "benchmarks", "--one", name]
+        done = subprocess.run(command, cwd=Path(__file__).parents[1], capture_output=True, text=True)
+        if done.returncode:
+            last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+            return {"failed": last}
+        found.append(json.loads(done.stdout.splitlines()[-1]))
+        if "skipped" in found[-1]:
+            return found[-1]
+    least = min(found, key=lambda one: one["seconds"])
+    return {**least, "peak_mib": max(one["peak_mib"] for one in found)}
 
 
-def main() -> None:
+def row(case: Case, got: dict[str, object], times: dict[str, float]) -> str:
+    """Return the line of the table."""
+    for why in ("skipped", "failed"):
+        if why in got:
+            return f"| {case.step} | {why}: {got[why]} | | | | {', '.join(budgets(case))} |"
+    seconds, peak = float(got["seconds"]), float(got["peak_mib"])
+    ratio = seconds / times[case.beside] if case.beside in times else None
+    beside = f"{ratio:.3g} x {CASES[case.beside].step}" if ratio is not None else ""
+    budget = ", ".join(budgets(case, (seconds, peak * 1.048576, ratio)))
+    return f"| {case.step} | {got['result']} | {seconds:.4f} | {peak:.0f} | {beside} | {budget} |"
+
+
+def budgets(case: Case, got: tuple[float | None, ...] = (None, None, None)) -> list[str]:
+    """Return the budgets of a case in words; `got` is seconds, MB and ratio, where they are known."""
+    limits = ((case.budget_s, "s"), (case.budget_mb, "MB"), (case.budget_ratio, "x"))
+    words = []
+    for (limit, unit), value in zip(limits, got, strict=True):
+        if limit is not None:
+            is_missed = value is not None and value > limit
+            words.append(f"**{limit:g} {unit}: missed**" if is_missed else f"{limit:g} {unit}")
+    return words
+
+
+def main(asked: list[str]) -> int:
     """Print the table."""
-    begin = time.perf_counter()
-    found: dict[str, float] = {}
-    print("| step | seconds | peak MiB | ratio |\n|---|---:|---:|---|")
-    for case in CASES:
-        seconds, peak = measure(case)
-        found[case.name] = seconds
-        ratio = f"{seconds / found[case.beside]:.3g} x {case.beside}" if case.beside else ""
-        print(f"| {case.name} | {seconds:.4f} | {peak:.0f} | {ratio} |", flush=True)
-    print(f"\n{REPEAT} runs each, least time and greatest memory; {time.perf_counter() - begin:.0f} s in all")
+    if asked[:1] == ["--one"]:
+        one(asked[1])
+        return 0
+    if asked == ["--list"]:
+        print("\n".join(f"{name:20} {case.step}" for name, case in CASES.items()))
+        return 0
+    unknown = [name for name in asked if name not in CASES]
+    if unknown:
+        print(f"no case {unknown[0]!r}; one of: {', '.join(CASES)}", file=sys.stderr)
+        return 2
+    # A ratio needs the row that it divides by.
+    wanted = {*asked, *(CASES[name].beside for name in asked)} if asked else set(CASES)
+    begin, times, is_sound = time.perf_counter(), {}, True
+    print(HEADER)
+    for name, case in CASES.items():
+        if name in wanted:
+            got = measure(name)
+            is_sound &= "failed" not in got
+            if "seconds" in got:
+                times[name] = float(got["seconds"])
+            print(row(case, got, times), flush=True)
+    took = time.perf_counter() - begin
+    python = platform.python_version()
+    machine = f"{date.today()}, {os.cpu_count()} cores, Python {python}"
+    print(f"\n{machine}: least time and greatest memory of a few runs; {took:.0f} s in all")
+    return 0 if is_sound else 1
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main(sys.argv[1:]))

@@ -11,8 +11,8 @@ degrees of a fabric of any size::
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import cast
 
 import numpy as np
@@ -31,6 +31,9 @@ MAX_CLASS_ROWS = 4_000_000
 MAX_CLASS_PAIRS = 20_000_000
 """Joined pairs of classes of one rule that are counted."""
 
+# Pairs that `join_parts` yields at a time: few enough to stay in the cache, enough to make calls cheap.
+_PART = 1 << 17
+
 
 @dataclass(frozen=True, slots=True)
 class Grid:
@@ -48,6 +51,8 @@ class Grid:
     blueprint: Blueprint
     reps: Mapping[str, Ints]
     weights: Mapping[str, Floats]
+    # Every digit of every row is asked for by its stride; found once a group.
+    _strides: dict[str, dict[str, int]] = field(init=False, repr=False, compare=False, default_factory=dict)
 
     def shape(self, group: str) -> tuple[int, ...]:
         """Return the classes per primitive axis of `group`, outermost first."""
@@ -59,10 +64,16 @@ class Grid:
 
     def digit(self, group: str, rows: Ints, primitive: str) -> Ints:
         """Return the position on `primitive` of each of `rows`, shape (len(rows),)."""
-        names, shape = self.blueprint.groups[group].primitives, self.shape(group)
-        at = names.index(primitive)
-        stride = math.prod(shape[at + 1 :])
-        return np.asarray((rows // stride) % shape[at], dtype=np.int64)
+        stride = self.strides(group)[primitive]
+        return np.asarray((rows // stride) % len(self.reps[primitive]), dtype=np.int64)
+
+    def strides(self, group: str) -> dict[str, int]:
+        """Return how many rows one step on each primitive axis of `group` is, outermost first."""
+        if group not in self._strides:
+            shape = self.shape(group)
+            names = self.blueprint.groups[group].primitives
+            self._strides[group] = {p: math.prod(shape[at + 1 :]) for at, p in enumerate(names)}
+        return self._strides[group]
 
     def index(self, group: str, rows: Ints, axis: str) -> Ints:
         """Return the index on `axis`, which may be composed, of each of `rows`."""
@@ -225,27 +236,88 @@ def join(grid: Grid, rule: Rule, *, limit: int | None = None) -> Joined:
     LimitError
         If there are more pairs than `limit`.
     """
+    parts = list(join_parts(grid, rule, limit=limit))
+    if len(parts) == 1:
+        return parts[0]
+    columns = (np.concatenate([getattr(p, c) for p in parts]) for c in ("left", "right", "count"))
+    return Joined(*columns)
+
+
+def join_parts(grid: Grid, rule: Rule, *, limit: int | None = None) -> Iterator[Joined]:
+    """Yield what `join` returns some pairs at a time, at least one part, for those who would only copy it.
+
+    Raises
+    ------
+    LimitError
+        As `join`.
+    """
     groups = cast(str, rule.left.group), cast(str, rule.right.group)
-    rows = grid.rows(groups[0], rule.left), grid.rows(groups[1], rule.right)
+    found = _candidates(grid, rule, groups, limit)
+    if groups[0] == groups[1]:
+        found = iter([_once(grid, rule, *_whole(found))])
+    for left, right in found:
+        yield _counted(grid, rule, groups, left, right)
+
+
+def _whole(parts: Iterable[tuple[Ints, Ints]]) -> tuple[Ints, Ints]:
+    left, right = zip(*parts, strict=True)
+    return np.concatenate(left), np.concatenate(right)
+
+
+def _candidates(
+    grid: Grid, rule: Rule, groups: tuple[str, str], limit: int | None
+) -> Iterator[tuple[Ints, Ints]]:
+    """Yield the pairs of rows that agree, a device with itself and both orders of a pair included."""
     relation = rule.relation
     if relation is None or relation.kind == "mesh":
-        li, ri = _equijoin(*_keys(grid, rule, groups, rows), limit, rule.name)
-        left, right = rows[0][li], rows[1][ri]
-        if relation is not None:
+        for left, right in _agreeing_pairs(grid, rule, groups, limit):
+            if relation is None:
+                yield left, right
+                continue
             apart = ~_is_equal(grid, rule, left, right)
             apart |= grid.weight(groups[1], right, relation_axes(grid.blueprint, rule)) > 1
-            left, right = left[apart], right[apart]
-    else:
-        own = [_relation_index(grid, relation, g, r) for g, r in zip(groups, rows, strict=True)]
-        kept, target = _targets(relation, own[0])
-        wrapped = target == 0 if relation.kind == "ring" else np.zeros(len(target), dtype=np.bool_)
-        key = _keys(grid, rule, groups, (rows[0][kept], rows[1]), wrapped)
-        lkey, rkey = key[0] * relation.size + target, key[1] * relation.size + own[1]
-        li, ri = _equijoin(lkey, rkey, limit, rule.name)
-        left, right = rows[0][kept][li], rows[1][ri]
-    if groups[0] == groups[1]:
-        left, right = _once(grid, rule, left, right)
-    return _counted(grid, rule, groups, left, right)
+            yield left[apart], right[apart]
+        return
+    rows = grid.rows(groups[0], rule.left), grid.rows(groups[1], rule.right)
+    own = [_relation_index(grid, relation, g, r) for g, r in zip(groups, rows, strict=True)]
+    kept, target = _targets(relation, own[0])
+    wrapped = target == 0 if relation.kind == "ring" else np.zeros(len(target), dtype=np.bool_)
+    key = _keys(grid, rule, groups, (rows[0][kept], rows[1]), wrapped)
+    lkey, rkey = key[0] * relation.size + target, key[1] * relation.size + own[1]
+    li, ri = _equijoin(lkey, rkey, limit, rule.name)
+    yield rows[0][kept][li], rows[1][ri]
+
+
+def _agreeing_pairs(
+    grid: Grid, rule: Rule, groups: tuple[str, str], limit: int | None
+) -> Iterator[tuple[Ints, Ints]]:
+    """Yield the pairs of rows that are equal on the agreeing axes, in the order of the left rows."""
+    rows = grid.rows(groups[0], rule.left)
+    if rule.right.terms:
+        others = grid.rows(groups[1], rule.right)
+        li, ri = _equijoin(*_keys(grid, rule, groups, (rows, others)), limit, rule.name)
+        yield rows[li], others[ri]
+        return
+    # Without a selector the right rows are a full product of digits: those that left row i meets are
+    # base[i] + offset, the agreeing digits taken from the left and the others free.
+    step = grid.strides(groups[1])
+    apart = agreeing(grid.blueprint, rule)
+    base = _row_sums(grid.shape(groups[0]), [step[p] if p in apart else 0 for p in grid.strides(groups[0])])
+    free = [p for p in step if p not in apart]
+    offset = _row_sums(tuple(len(grid.reps[p]) for p in free), [step[p] for p in free])
+    _refuse_pairs(rule.name, len(rows) * len(offset), limit)
+    per = max(1, _PART // len(offset))
+    for start in range(0, max(1, len(rows)), per):
+        some = rows[start : start + per]
+        yield np.repeat(some, len(offset)), np.add.outer(base[some], offset).ravel()
+
+
+def _row_sums(shape: tuple[int, ...], steps: list[int]) -> Ints:
+    """Return the sum of digit times step over the axes of every row of a grid."""
+    flat = np.zeros(1, dtype=np.int64)
+    for size, step in zip(shape, steps, strict=True):
+        flat = np.add.outer(flat, np.arange(size, dtype=np.int64) * step).ravel()
+    return flat
 
 
 def partners(grid: Grid, rule: Rule, pairs: Joined) -> tuple[Floats, Floats]:
@@ -341,17 +413,23 @@ def _targets(relation: Relation, own: Ints) -> tuple[Ints, Ints]:
 
 def _equijoin(left: Ints, right: Ints, limit: int | None, name: str) -> tuple[Ints, Ints]:
     """Return the positions (i, j) of all equal keys ``left[i] == right[j]``, ordered by i."""
-    order = np.argsort(right, kind="stable")
-    ranked = right[order]
+    # Keys often come ascending: the agreeing axes of the right group are mostly its outermost.
+    order = None if (right[1:] >= right[:-1]).all() else np.argsort(right, kind="stable")
+    ranked = right if order is None else right[order]
     first = np.searchsorted(ranked, left, side="left")
     n = np.searchsorted(ranked, left, side="right") - first
     total = int(n.sum())
+    _refuse_pairs(name, total, limit)
+    starts = np.cumsum(n) - n
+    at = np.repeat(first - starts, n)
+    at += np.arange(total, dtype=np.int64)
+    return np.repeat(np.arange(len(left), dtype=np.int64), n), at if order is None else order[at]
+
+
+def _refuse_pairs(name: str, total: int, limit: int | None) -> None:
     if limit is not None and total > limit:
         msg = f"{name} alone joins {total:,} pairs; at most {limit:,} are listed"
         raise LimitError(msg)
-    starts = np.cumsum(n) - n
-    within = np.arange(total, dtype=np.int64) - np.repeat(starts, n)
-    return np.repeat(np.arange(len(left), dtype=np.int64), n), order[np.repeat(first, n) + within]
 
 
 def _once(grid: Grid, rule: Rule, left: Ints, right: Ints) -> tuple[Ints, Ints]:

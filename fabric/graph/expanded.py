@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import cast
@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fabric.blueprint.census import census
-from fabric.blueprint.join import Bools, Floats, Grid, Ints, full_grid, join
-from fabric.blueprint.model import Blueprint, Kind, Net, Rule, Selector, Transit
+from fabric.blueprint.join import Bools, Floats, Grid, Ints, full_grid, join_parts
+from fabric.blueprint.model import Blueprint, Kind, Net, Selector, Transit
 from fabric.blueprint.selector import selected_groups
 from fabric.errors import LimitError
 
@@ -72,7 +72,7 @@ class Expanded:
     names : sequence of hashable
         ``names[v]`` is the name of device v, made when asked for.
     coordinates : mapping of str to ndarray of int64, shape (n,)
-        Index of every device on every axis that its group is placed on; -1 elsewhere.
+        Index of every device on every axis that its group is placed on; -1 elsewhere. Made when asked for.
     """
 
     name: str
@@ -168,6 +168,45 @@ class DeviceNames(Sequence[Hashable]):
         return names
 
 
+class Coordinates(Mapping[str, Ints]):
+    """Index of every device on every axis, composed and primitive, each made when it is first asked for.
+
+    Parameters
+    ----------
+    grid : Grid
+        The full grid.
+    rows : mapping of str to ndarray of int64
+        Rows of the devices of each group on the grid, in the order of the devices.
+    """
+
+    def __init__(self, grid: Grid, rows: Mapping[str, Ints]) -> None:
+        self._grid, self._rows = grid, rows
+        self._found: dict[str, Ints] = {}
+
+    def __getitem__(self, axis: str) -> Ints:
+        """Return the index of every device on `axis`, -1 where its group is not placed on it."""
+        if axis not in self._found:
+            own = set(self._grid.blueprint.primitives(axis))
+            columns = [
+                self._grid.index(group, rows, axis)
+                if own <= set(self._grid.blueprint.groups[group].primitives)
+                else np.full(len(rows), -1, dtype=np.int64)
+                for group, rows in self._rows.items()
+            ]
+            column = np.concatenate([np.zeros(0, np.int64), *columns])
+            column.setflags(write=False)
+            self._found[axis] = column
+        return self._found[axis]
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the axes in the order of the blueprint."""
+        return iter(self._grid.blueprint.axes)
+
+    def __len__(self) -> int:
+        """Return the number of axes."""
+        return len(self._grid.blueprint.axes)
+
+
 def group_names(grid: Grid, group: str, rows: Ints) -> list[str]:
     """Return the names of `rows` of `group`."""
     axes = grid.blueprint.groups[group].axes
@@ -200,12 +239,17 @@ def expand(blueprint: Blueprint, *, limit: int = EXPAND_LIMIT) -> Expanded:
         Naming the number that is too large.
     """
     _refuse_size(blueprint.name, "devices", sum(blueprint.n_devices(g) for g in blueprint.groups), limit)
+    n_pairs = _counted_pairs(blueprint)
+    _refuse_size(blueprint.name, "joined pairs of devices", n_pairs, limit)
+    return _expand(blueprint, limit, n_pairs)
+
+
+def _counted_pairs(blueprint: Blueprint) -> int:
+    """Return the joined pairs, absent devices included; 0 where only `join_parts` can count them."""
     try:
-        n_pairs = sum(float(one.n_pairs.sum()) for one in census(blueprint).rules)
+        return int(sum(float(one.n_pairs.sum()) for one in census(blueprint).rules))
     except LimitError:
-        n_pairs = 0.0  # too irregular to be counted at once; `join` counts rule by rule
-    _refuse_size(blueprint.name, "joined pairs of devices", int(n_pairs), limit)
-    return _expand(blueprint, limit)
+        return 0  # too irregular to be counted at once
 
 
 def _refuse_size(name: str, what: str, n: int, limit: int) -> None:
@@ -218,26 +262,18 @@ def _refuse_size(name: str, what: str, n: int, limit: int) -> None:
 
 
 @lru_cache(maxsize=4)
-def _expand(blueprint: Blueprint, limit: int) -> Expanded:
+def _expand(blueprint: Blueprint, limit: int, n_pairs: int) -> Expanded:
     grid = full_grid(blueprint)
     groups = tuple(blueprint.groups)
-    ids: dict[str, Ints] = {}
-    rows, first = [], [0]
-    for group in groups:
-        present = ~grid.mask(group, blueprint.absent)
-        ids[group] = np.where(present, first[-1] + np.cumsum(present) - 1, -1)
-        rows.append(np.flatnonzero(present).astype(np.int64))
-        first.append(first[-1] + len(rows[-1]))
-    parts, left_over = [], limit
-    for number, rule in enumerate(blueprint.rules):
-        part = _bundles(grid, rule, number, ids, left_over)
-        left_over -= len(part[0])
-        parts.append(part)
-    # An empty first row block keeps the concatenation typed where there are no rules.
-    empty = (np.zeros(0, np.int64),) * 2 + (np.zeros(0, np.int32), np.zeros(0), np.zeros(0, np.int64))
-    tail, head, rule_of, rate, count = (np.concatenate(c) for c in zip(empty, *parts, strict=True))
-    failed = [grid.mask(g, blueprint.failed)[r] for g, r in zip(groups, rows, strict=True)]
-    all_rows = np.concatenate([np.zeros(0, np.int64), *rows])
+    present = {group: np.flatnonzero(~grid.mask(group, blueprint.absent)) for group in groups}
+    first = np.cumsum([0, *(len(rows) for rows in present.values())], dtype=np.int64)
+    all_rows = np.concatenate([np.zeros(0, np.int64), *present.values()])
+    # Views of one array, which names and coordinates share.
+    rows = {g: all_rows[first[i] : first[i + 1]] for i, g in enumerate(groups)}
+    del present
+    ids = {g: _ids(grid.n_rows(g), rows[g], int(start)) for g, start in zip(groups, first[:-1], strict=True)}
+    bundles = _bundles(grid, ids, limit, n_pairs)
+    failed = [grid.mask(g, blueprint.failed)[r] for g, r in rows.items()]
     expanded = Expanded(
         name=blueprint.name,
         groups=tuple(
@@ -248,44 +284,77 @@ def _expand(blueprint: Blueprint, limit: int) -> Expanded:
             RuleInfo(r.name, r.net, r.is_peer, r.is_oneway, r.medium, r.protocol, r.length_m, r.name)
             for r in blueprint.rules
         ),
-        group=np.repeat(np.arange(len(groups), dtype=np.int32), [len(r) for r in rows]),
-        tail=tail,
-        head=head,
-        rule=rule_of,
-        rate_gbps=rate,
-        count=count,
-        failed_count=np.zeros(len(tail), dtype=np.int64),
+        group=np.repeat(np.arange(len(groups), dtype=np.int32), np.diff(first)),
+        tail=bundles.tail,
+        head=bundles.head,
+        rule=bundles.rule,
+        rate_gbps=bundles.rate_gbps,
+        count=bundles.count,
+        # Untouched zeros take no memory.
+        failed_count=np.zeros(len(bundles.tail), dtype=np.int64),
         failed=np.concatenate([np.zeros(0, np.bool_), *failed]),
-        names=DeviceNames(grid, groups, np.array(first, dtype=np.int64), all_rows),
-        coordinates=_coordinates(grid, groups, rows),
+        names=DeviceNames(grid, groups, first, all_rows),
+        coordinates=Coordinates(grid, rows),
     )
     return _with_failed_cables(blueprint, expanded) if blueprint.failed_cables else expanded
 
 
-def _bundles(
-    grid: Grid, rule: Rule, number: int, ids: Mapping[str, Ints], limit: int
-) -> tuple[Ints, Ints, npt.NDArray[np.int32], Floats, Ints]:
-    pairs = join(grid, rule, limit=limit)
-    tail, head = ids[cast(str, rule.left.group)][pairs.left], ids[cast(str, rule.right.group)][pairs.right]
-    kept = (tail >= 0) & (head >= 0)
-    if not kept.all():
-        tail, head = tail[kept], head[kept]
-    count = pairs.count[kept]
-    return tail, head, np.full(len(tail), number, np.int32), np.full(len(tail), rule.rate_gbps), count
+@dataclass(slots=True)
+class _Bundles:
+    """Columns of the bundles that grow from the front; see `Expanded`."""
+
+    tail: Ints
+    head: Ints
+    rule: npt.NDArray[np.int32]
+    rate_gbps: Floats
+    count: Ints
+
+    @classmethod
+    def empty(cls, n: int) -> _Bundles:
+        """Return room for `n` bundles; memory is taken only where it is written."""
+        tail, head, count = (np.empty(n, np.int64) for _ in range(3))
+        return cls(tail, head, np.empty(n, np.int32), np.empty(n), count)
+
+    def resize(self, n: int) -> None:
+        """Cut, or make room for, `n` bundles; what was written stays."""
+        for name in self.__slots__:
+            column = getattr(self, name)
+            if n > len(column):
+                column = np.concatenate([column, np.empty(n - len(column), column.dtype)])
+            setattr(self, name, column[:n])
 
 
-def _coordinates(grid: Grid, groups: tuple[str, ...], rows: list[Ints]) -> dict[str, Ints]:
-    """Return the index on every axis, composed and primitive, of every device."""
-    found: dict[str, list[Ints]] = {}
-    for axis in grid.blueprint.axes:
-        own = set(grid.blueprint.primitives(axis))
-        found[axis] = [
-            grid.index(g, r, axis)
-            if own <= set(grid.blueprint.groups[g].primitives)
-            else np.full(len(r), -1, dtype=np.int64)
-            for g, r in zip(groups, rows, strict=True)
-        ]
-    return {axis: np.concatenate([np.zeros(0, np.int64), *columns]) for axis, columns in found.items()}
+def _bundles(grid: Grid, ids: Mapping[str, Ints | int], limit: int, n_pairs: int) -> _Bundles:
+    """Return the bundles of all rules; `n_pairs` of them are expected."""
+    found, stop = _Bundles.empty(n_pairs), 0
+    for number, rule in enumerate(grid.blueprint.rules):
+        left, right = (ids[cast(str, side.group)] for side in (rule.left, rule.right))
+        start = stop
+        for part in join_parts(grid, rule, limit=limit - start):
+            tail, head, count = _numbered(left, part.left), _numbered(right, part.right), part.count
+            if not (isinstance(left, int) and isinstance(right, int)):
+                kept = (tail >= 0) & (head >= 0)
+                tail, head, count = tail[kept], head[kept], count[kept]
+            at, stop = stop, stop + len(tail)
+            if stop > len(found.tail):
+                found.resize(max(stop, 2 * at))
+            found.tail[at:stop], found.head[at:stop], found.count[at:stop] = tail, head, count
+        found.rule[start:stop], found.rate_gbps[start:stop] = number, rule.rate_gbps
+    found.resize(stop)
+    return found
+
+
+def _ids(n_rows: int, rows: Ints, first: int) -> Ints | int:
+    """Return the device of every row of a group, -1 where absent, or the first if none is."""
+    if len(rows) == n_rows:
+        return first
+    ids = np.full(n_rows, -1, dtype=np.int64)
+    ids[rows] = np.arange(first, first + len(rows))
+    return ids
+
+
+def _numbered(ids: Ints | int, rows: Ints) -> Ints:
+    return rows + ids if isinstance(ids, int) else ids[rows]
 
 
 def _with_failed_cables(blueprint: Blueprint, expanded: Expanded) -> Expanded:

@@ -1,0 +1,376 @@
+"""What is timed: one function a case, which prepares without being timed and returns the work.
+
+The work returns a few words on its result, for the table, and checks it: a wrong answer in no time is worth
+nothing. Imports stand inside the functions: a process should hold what its case needs and no more.
+"""
+# A case is documented by its step.
+# ruff: noqa: D103, ANN401
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks import fabrics, peers
+
+Work = Callable[[], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One row of the table.
+
+    Parameters
+    ----------
+    step : str
+    prepare : callable
+        Returns the work; called anew before every run.
+    beside : str
+        Name of the case that the ratio divides by.
+    budget_s, budget_mb, budget_ratio : float, optional
+    runs : int
+        Timed runs in one process.
+    processes : int
+    """
+
+    step: str
+    prepare: Callable[[], Work]
+    beside: str = ""
+    budget_s: float | None = None
+    budget_mb: float | None = None
+    budget_ratio: float | None = None
+    runs: int = 3
+    processes: int = 2
+
+
+CASES: dict[str, Case] = {}
+
+
+def case(step: str, **fields: Any) -> Callable[[Callable[[], Work]], Callable[[], Work]]:
+    """Put a function into `CASES` under its own name, with hyphens."""
+
+    def listed(prepare: Callable[[], Work]) -> Callable[[], Work]:
+        CASES[prepare.__name__.replace("_", "-")] = Case(step, prepare, **fields)
+        return prepare
+
+    return listed
+
+
+def sure(is_right: bool, got: object) -> object:
+    """Return `got`, or raise if it is wrong."""
+    if not is_right:
+        msg = f"wrong answer: {got}"
+        raise ValueError(msg)
+    return got
+
+
+def run(*command: str) -> Work:
+    """Return the work of running a program to its end."""
+    return lambda: (
+        subprocess.run([sys.executable, *command], cwd=fabrics.ROOT, capture_output=True, check=True) and ""
+    )
+
+
+# --- the command line, and 1,152 GPUs
+
+
+@case("start Python")
+def python() -> Work:
+    return run("-c", "pass")
+
+
+@case("`fabtopo --help`", beside="python")
+def command_help() -> Work:
+    return run("-m", "fabric.cli", "--help")
+
+
+@case("load and check 1,152 GPUs")
+def load_racks() -> Work:
+    from fabric.graph import load
+
+    return lambda: load(fabrics.RACKS)
+
+
+@case("expand 1,152 GPUs")
+def expand_racks() -> Work:
+    from fabric.blueprint import load_blueprint
+    from fabric.graph.expanded import expand
+
+    blueprint = load_blueprint(fabrics.RACKS)
+    return lambda: f"{expand(blueprint).n_cables:,} cables"
+
+
+@case("the same to NetworkX", budget_s=3)
+def to_networkx() -> Work:
+    import fabric
+
+    f = fabric.load(fabrics.RACKS)
+    fabric.to_networkx  # noqa: B018  loads the module
+    return lambda: f"{fabric.to_networkx(f).number_of_edges():,} edges"
+
+
+HALVES = ("block0-3", "block4-7")
+HALVES_GBPS = 460_800.0
+
+
+@case("max-flow half to half, 1,152 GPUs, proved")
+def max_flow() -> Work:
+    import fabric
+
+    f = fabric.load(fabrics.RACKS)
+
+    def work() -> object:
+        value = fabric.max_flow(f, *HALVES).value_gbps
+        return sure(abs(value - HALVES_GBPS) < 1e-6, f"{value:.7g} Gb/s")
+
+    return work
+
+
+@case("its flow network, for the three rows below", beside="max-flow")
+def flow_network() -> Work:
+    import fabric
+
+    f = fabric.load(fabrics.RACKS)
+    fabric.flow_network  # noqa: B018  loads the module
+    return lambda: f"{fabric.flow_network(f, *HALVES)[0].number_of_edges():,} arcs"
+
+
+def network() -> Any:
+    """Return the flow network of the question, which peers are given for nothing."""
+    import fabric
+
+    return fabric.flow_network(fabric.load(fabrics.RACKS), *HALVES)
+
+
+@case("NetworkX `maximum_flow_value` on it, solving only", beside="max-flow")
+def networkx_flow() -> Work:
+    import networkx as nx
+
+    graph, source, target = network()
+
+    def work() -> object:
+        value = nx.maximum_flow_value(graph, source, target)
+        return sure(abs(value - HALVES_GBPS) < 1e-6, f"{value:.7g} Gb/s")
+
+    return work
+
+
+@case("scipy `maximum_flow` on it, solving only, whole Gb/s", beside="max-flow")
+def scipy_flow() -> Work:
+    from scipy.sparse.csgraph import maximum_flow
+
+    matrix, source, target = peers.scipy_matrix(*network())
+
+    def work() -> object:
+        value = maximum_flow(matrix, source, target).flow_value
+        return sure(value == HALVES_GBPS, f"{value:.7g} Gb/s")
+
+    return work
+
+
+@case("`ngraph` (NetGraph) on it, solving only", beside="max-flow")
+def ngraph_flow() -> Work:
+    import ngraph  # noqa: F401  skipped where it is not installed
+
+    solver, graph, source, target = peers.ngraph_graph(*network())
+
+    def work() -> object:
+        value = solver.max_flow(graph, source, target)[0]
+        return sure(abs(value - HALVES_GBPS) < 1e-3, f"{value:.7g} Gb/s")
+
+    return work
+
+
+def cost_of(operation: str) -> Work:
+    """Return the work of costing 1 GiB among all 1,152 GPUs."""
+    import fabric
+
+    f = fabric.load(fabrics.RACKS)
+    fabric.cost  # noqa: B018  loads the module
+    return lambda: f"{fabric.cost(f, operation, '1GiB').time_s * 1e3:.4g} ms"
+
+
+@case("cost of an all-reduce, 1,152 GPUs")
+def cost_all_reduce() -> Work:
+    return cost_of("all-reduce")
+
+
+@case("cost of an all-to-all, 1,152 GPUs")
+def cost_all_to_all() -> Work:
+    return cost_of("all-to-all")
+
+
+@case("report of 1,152 GPUs", runs=1)
+def report() -> Work:
+    import fabric
+
+    f = fabric.load(fabrics.RACKS)
+    fabric.report  # noqa: B018  loads the module
+    return lambda: fabric.report(f, tempfile.mkdtemp()) and ""
+
+
+# --- 1,013,760 GPUs
+
+
+@case("load and check the million")
+def load_million() -> Work:
+    from fabric.graph import load
+
+    return lambda: f"{load(fabrics.MILLION).blueprint.n_devices('gpu'):,} GPUs"
+
+
+def all_to_all(text: str, gbps: float | None = None) -> Work:
+    """Return the work of all-to-all among all endpoints of a fabric, certificate included."""
+    import fabric
+
+    f = fabric.loads(text, base=fabrics.ROOT / "topologies")
+    ask = fabric.throughput
+
+    def work() -> object:
+        answer = ask(f)
+        words = f"{answer.per_endpoint_gbps:.6g} Gb/s, {answer.status}"
+        return sure(gbps is None or abs(answer.per_endpoint_gbps - gbps) < 1e-3, words)
+
+    return work
+
+
+@case("all-to-all, two pods (36,864 GPUs)", runs=5, processes=3)
+def two_pods() -> Work:
+    return all_to_all(fabrics.million(pods=2))
+
+
+@case(
+    "all-to-all, the million (aim: 15 ms)",
+    beside="two-pods",
+    budget_s=0.05,
+    budget_ratio=1.5,
+    runs=7,
+    processes=3,
+)
+def million() -> Work:
+    return all_to_all(fabrics.million(), 633.744)
+
+
+@case("the same, one failed NIC", beside="million", budget_s=0.2)
+def million_nic() -> Work:
+    return all_to_all(fabrics.million(fabrics.NIC))
+
+
+@case("the same, one failed leaf", beside="million", budget_s=0.2)
+def million_leaf() -> Work:
+    return all_to_all(fabrics.million(fabrics.LEAF), 533.636)
+
+
+@case("the same, one failed spine", beside="million", budget_s=0.2)
+def million_spine() -> Work:
+    return all_to_all(fabrics.million(fabrics.SPINE))
+
+
+@case("the same, a NIC, a leaf and a spine", beside="million", budget_s=1)
+def million_three() -> Work:
+    return all_to_all(fabrics.million(*fabrics.ELSEWHERE))
+
+
+@case("all-gather bound of the million", budget_s=0.015, runs=7)
+def million_all_gather() -> Work:
+    import fabric
+
+    f = fabric.load(fabrics.MILLION)
+    ask = fabric.bound
+    return lambda: f"{ask(f, 'all-gather', '1GiB').algbw_gbps:.7g} Gb/s"
+
+
+@case("`fabtopo throughput topologies/million.fabric.yaml`, cold", budget_s=2, budget_mb=250)
+def million_command() -> Work:
+    return run("-m", "fabric.cli", "throughput", str(fabrics.MILLION))
+
+
+@case("all-to-all, torus 16x20x28", budget_s=0.4)
+def torus() -> Work:
+    return all_to_all(fabrics.TORUS, 2 / 7)
+
+
+@case("expand the bare million", budget_s=3, budget_mb=1000, runs=1, processes=3)
+def expand_bare() -> Work:
+    import fabric
+
+    f = fabric.loads(fabrics.BARE)
+
+    def work() -> object:
+        e = fabric.expand(f, limit=30_000_000)
+        return sure(e.n_bundles == fabrics.N_BARE_CABLES, f"{e.n_bundles:,} cables")
+
+    return work
+
+
+@case("expand topologies/million.fabric.yaml", beside="expand-bare", runs=1)
+def expand_million() -> Work:
+    import fabric
+
+    f = fabric.load(fabrics.MILLION)
+
+    def work() -> object:
+        e = fabric.expand(f, limit=40_000_000)
+        return f"{e.n_bundles:,} pairs"
+
+    return work
+
+
+@case("colour refinement of the bare million, expanded", budget_s=12, budget_mb=2500, runs=1)
+def refine_bare() -> Work:
+    import numpy as np
+
+    import fabric
+    from fabric.symmetry.refinement import coarsest
+
+    e = fabric.expand(fabric.loads(fabrics.BARE), limit=30_000_000)
+    return lambda: f"{len(coarsest(e, np.zeros(e.n_devices, dtype=np.bool_)).size)} classes"
+
+
+# --- where the peers stop
+
+
+@case("all-to-all, 160 GPUs under two tiers, by classes", runs=5)
+def two_tier() -> Work:
+    import fabric
+
+    f = fabric.loads(fabrics.TWO_TIER)
+    return lambda: f"{fabric.throughput(f, method='axes').per_endpoint_gbps:.6g} Gb/s"
+
+
+@case("the same by the explicit program (HiGHS)", beside="two-tier", runs=1, processes=1)
+def two_tier_explicit() -> Work:
+    import fabric
+
+    f = fabric.loads(fabrics.TWO_TIER)
+    expected = fabric.throughput(f, method="axes").per_endpoint_gbps
+
+    def work() -> object:
+        value = fabric.throughput(f, method="explicit").per_endpoint_gbps
+        return sure(abs(value - expected) < 1e-6 * expected, f"{value:.6g} Gb/s")
+
+    return work
+
+
+@case("four NVL72 racks as a networkx graph")
+def racks() -> Work:
+    import fabric
+
+    fabric.to_networkx  # noqa: B018  loads the module
+
+    def work() -> object:
+        graph = fabric.to_networkx(fabric.loads(fabrics.NVL72_RACKS))
+        return f"{graph.number_of_edges():,} edges"
+
+    return work
+
+
+@case("the same by `infragraph`", beside="racks", runs=1, processes=1)
+def infragraph_racks() -> Work:
+    import infragraph  # noqa: F401  skipped where it is not installed
+
+    return lambda: f"{peers.infragraph_racks(fabrics.N_RACKS).number_of_edges():,} edges"

@@ -1,0 +1,77 @@
+"""The fabrics that are timed, as files and as text."""
+
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+RACKS = ROOT / "topologies" / "gb300-nvl72-1152.fabric.yaml"
+MILLION = ROOT / "topologies" / "million.fabric.yaml"
+
+# The million without parts and host buses: NVLink, one NIC a GPU and three tiers of switches.
+BARE = """
+fabric: bare-million
+axes: {pod: 55, su: 4, block: 8, rack: 8, tray: 18, rail: 4, chip: 18, spine: 128, core: 112}
+devices:
+  gpu: {kind: gpu, axes: [pod, su, block, rack, tray, rail], transit: relay}
+  nvswitch: {kind: switch, axes: [pod, su, block, rack, chip]}
+  nic: {kind: nic, axes: [pod, su, block, rack, tray, rail]}
+  leaf: {kind: switch, axes: [pod, su, block, rail]}
+  spine: {kind: switch, axes: [pod, spine]}
+  core: {kind: switch, axes: [spine, core]}
+links:
+  - {between: [gpu, nvswitch], rate: 400Gb/s, net: scale-up, each: [18, 72]}
+  - {between: [gpu, nic], rate: 800Gb/s, net: host, each: 1}
+  - {between: [nic, leaf], rate: 800Gb/s, each: [1, 144]}
+  - {between: [leaf, spine], rate: 800Gb/s}
+  - {between: [spine, core], rate: 800Gb/s}
+"""
+N_BARE_CABLES = 21_964_800
+
+TORUS = """
+fabric: torus
+axes: {x: 16, y: 20, z: 28}
+devices:
+  chip: {kind: gpu, axes: [x, y, z], transit: all}
+links:
+  - {between: [chip, chip], name: along-x, rate: 1Gb/s, ring: x}
+  - {between: [chip, chip], name: along-y, rate: 1Gb/s, ring: y}
+  - {between: [chip, chip], name: along-z, rate: 1Gb/s, ring: z}
+"""
+
+# As many GPUs as the program on real links answers in some seconds: one variable a source and a link.
+TWO_TIER = """
+fabric: two-tier
+axes: {leaf: 20, slot: 8, spine: 4}
+devices:
+  gpu: {kind: gpu, axes: [leaf, slot]}
+  leaf: {kind: switch, axes: [leaf]}
+  spine: {kind: switch, axes: [spine]}
+links:
+  - {between: [gpu, leaf], rate: 400Gb/s}
+  - {between: [leaf, spine], rate: 400Gb/s}
+"""
+
+# What a peer builds as well: NVL72 racks with their NICs, 72 GPUs and 18 NVLink chips each.
+NVL72_RACKS = """
+fabric: racks
+axes: {rack: 4, gpu: 72, chip: 18}
+islands: 4
+devices:
+  gpu: {kind: gpu, axes: [rack, gpu]}
+  chip: {kind: switch, axes: [rack, chip]}
+  nic: {kind: nic, axes: [rack, gpu]}
+links:
+  - {between: [gpu, chip], rate: 400Gb/s, net: scale-up}
+  - {between: [gpu, nic], rate: 800Gb/s, net: host}
+"""
+N_RACKS = 4
+
+NIC = "pod0/su0/block0/rack0/tray0/nic0"
+LEAF = "pod0/su0/block0/leaf0"
+SPINE = "pod0/spine0"
+ELSEWHERE = (NIC, "pod1/su1/block0/leaf0", "pod2/spine5")
+
+
+def million(*failed: str, pods: int = 55) -> str:
+    """Return the text of the million, with fewer pods or with failed devices."""
+    text = MILLION.read_text().replace("pod: 55", f"pod: {pods}").replace("[112, 55]", f"[112, {pods}]")
+    return text + (f"failed: [{', '.join(failed)}]\n" if failed else "")
