@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from fabric.blueprint import Axis, Blueprint
+from fabric.blueprint import Axis, Blueprint, DeviceGroup
 from fabric.blueprint.join import Bools
 from fabric.collective import COLLECTIVES, Cost, cost
 from fabric.errors import FabricError, LimitError, QuestionError
@@ -129,6 +129,7 @@ def questions(fabric: Fabric) -> list[Question]:
     ------
     QuestionError
         If there is no endpoint, or only one.
+
     Examples
     --------
     >>> from fabric.graph import loads
@@ -168,8 +169,13 @@ def _by_blueprint(blueprint: Blueprint) -> Iterator[Question]:
     size = blueprint.axes[part].size
     yield Question("the two halves", _range(part, 0, size // 2 - 1), _range(part, size // 2, size - 1))
     first, second = ({a: 0 for a in group.axes} | {axis.name: i} for i in (0, 1))
-    names = ["/".join([*(f"{a}{i}" for a, i in at.items())][:-1] + [f"{group.name}{at[group.axes[-1]]}"]) for at in (first, second)]
-    yield Question("two endpoints of neighbouring units", *names)
+    yield Question("two endpoints of neighbouring units", _named(group, first), _named(group, second))
+
+
+def _named(group: DeviceGroup, at: Mapping[str, int]) -> str:
+    """Return the name of the device of `group` at an index on each of its axes."""
+    above = [f"{axis}{at[axis]}" for axis in group.axes[:-1]]
+    return "/".join([*above, f"{group.name}{at[group.axes[-1]]}"])
 
 
 def _outermost(blueprint: Blueprint, expanded: Expanded, up: Bools) -> Axis | None:

@@ -144,20 +144,21 @@ def spread(answers: Answers) -> str:
     found = answers.spread
     if found is None:
         return _missing(answers, "throughput")
-    rows = [
-        [
-            counted(found.n_endpoints, "endpoint"),
-            format_rate(found.per_endpoint_gbps),
-            "; ".join(f"{code(p.link)} ({p.n_cables:,} cables, {100 * p.share:.3g} %)" for p in found.binding) or "none",
-            found.status,
-        ]
+    binding = [f"{code(p.link)} ({p.n_cables:,} cables, {100 * p.share:.3g} %)" for p in found.binding]
+    row = [
+        f"{found.n_endpoints:,}",
+        format_rate(found.per_endpoint_gbps),
+        "; ".join(binding) or "none",
+        found.status,
     ]
     words = (
-        "Every endpoint sends to all others alike, all at once, over the best split of all permitted paths: no routing "
-        "does better. Solved on classes of devices and cables that are alike; flows and prices were both checked."
+        "Every endpoint sends to all others alike, all at once, over the best split of all permitted paths: no "
+        "routing does better. Solved on classes of devices and cables that are alike; flows and prices were "
+        "both checked."
     )
     lost = "".join(f" Cut off and left out: {n:,} endpoints such as {code(who)}." for who, n in found.cut_off)
-    return f"{table(['Endpoints', 'Rate of each', 'Binding, share of the price', 'Status'], rows)}\n\n{words}{lost}"
+    head = [">Endpoints", ">Rate of each", "Binding, share of the price", "Status"]
+    return f"{table(head, [row])}\n\n{words}{lost}"
 
 
 def _missing(answers: Answers, section: str) -> str:

@@ -108,9 +108,8 @@ def test_max_flow(small):
     assert found["cut"] == [{"link": "leaf-spine", "n_cables": 2, "capacity_gbps": 800.0}]
     assert found["binding"] == [{"link": "leaf-spine", "share": None}]
     assert set(found) == {
-        "source", "target", "value_gbps", "status", "cut", "tied", "binding", "paths", "without_relay_gbps", "method",
-        "why", "classes",
-        "lower_gbps", "upper_gbps",
+        "source", "target", "value_gbps", "status", "cut", "tied", "binding", "paths", "without_relay_gbps",
+        "method", "why", "classes", "lower_gbps", "upper_gbps",
     }  # fmt: skip
 
 
