@@ -152,7 +152,7 @@ def spread(answers: Answers) -> str:
         found.status,
     ]
     words = (
-        "Every endpoint sends to all others alike, all at once, over the best split of all permitted paths: no "
+        "Every endpoint sends to all others alike, all at once, over the best split of permitted paths: no "
         "routing does better. Solved on classes of devices and cables that are alike; flows and prices were "
         "both checked."
     )
