@@ -1,8 +1,9 @@
 """Which link class binds a traffic pattern, what it costs, and what comes next.
 
-Send and receive classes tie in balanced traffic, so one dual solution is arbitrary. A price here belongs to a class
-of cables, both directions together, and is measured: the program is solved again with the class a little wider and
-a little narrower, and 10 % wider and narrower. Classes that lose when narrowed but gain nothing alone bind jointly.
+Send and receive classes tie in balanced traffic, so one dual solution is arbitrary. A price here belongs to a
+class of cables, both directions together, and is measured: the program is solved again with the class a
+little wider and a little narrower, and 10 % wider and narrower. Classes that lose when narrowed but gain
+nothing alone bind jointly.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ import numpy as np
 
 from fabric.blueprint.join import Bools, Floats, Ints
 from fabric.errors import QuestionError
-from fabric.flow.program import Solution, solve_blocks
-from fabric.flow.throughput import Method, Throughput, posed, throughput
+from fabric.flow.program import solve_blocks
+from fabric.flow.throughput import Ask, Method, Throughput, posed, throughput, use_of
 from fabric.flow.traffic import Commodities, Traffic, without
 from fabric.graph import EXPAND_LIMIT, Fabric, Paths
 from fabric.units import format_count, format_rate
@@ -64,7 +65,8 @@ class CablePrice:
         """Return the class with what widening and narrowing it does."""
         where = f" (such as {self.where})" if self.where else ""
         return (
-            f"{self.link}{where}, {format_count(self.n_cables)} cables: +10 % gives {100 * self.gain:+.3g} %, "
+            f"{self.link}{where}, {format_count(self.n_cables)} cables: "
+            f"+10 % gives {100 * self.gain:+.3g} %, "
             f"-10 % gives {-100 * self.loss:+.3g} %, share {100 * self.share:.3g} %"
             + (", jointly" if self.is_joint else "")
         )
@@ -88,7 +90,8 @@ class Bottleneck:
     next_binding : tuple of str
         What binds then.
     starving : tuple of (str, int, float)
-        One endpoint of a small class that holds back all, how many, and the rate of the rest without them [Gb/s].
+        One endpoint of a small class that holds back all, how many, and the rate of the rest without them
+        [Gb/s].
     """
 
     throughput: Throughput
@@ -129,11 +132,13 @@ class Bottleneck:
             )
         if np.isfinite(self.next_gbps):
             lines.append(
-                f"  next, once these are wide: {', '.join(self.next_binding)} at {format_rate(self.next_gbps)} each"
+                f"  next, once these are wide: {', '.join(self.next_binding)} "
+                f"at {format_rate(self.next_gbps)} each"
             )
         for who, n, rate in self.starving:
             lines.append(
-                f"  {format_count(n)} endpoints such as {who} hold back the rest, who would get {format_rate(rate)}"
+                f"  {format_count(n)} endpoints such as {who} hold back the rest, "
+                f"who would get {format_rate(rate)}"
             )
         lines.append(f"  {first.status}, by {first.method}: {first.why}")
         return "\n".join(lines)
@@ -183,8 +188,8 @@ def bottleneck(
     Examples
     --------
     >>> from fabric.graph import loads
-    >>> text = "{fabric: a, axes: {i: 4}, devices: {gpu: {kind: gpu, axes: [i]}, leaf: {kind: switch, axes: []}},"
-    >>> text += " links: [{between: [gpu, leaf], rate: 400Gb/s}]}"
+    >>> text = "{fabric: a, axes: {i: 4}, devices: {gpu: {kind: gpu, axes: [i]},"
+    >>> text += " leaf: {kind: switch, axes: []}}, links: [{between: [gpu, leaf], rate: 400Gb/s}]}"
     >>> price = bottleneck(loads(text)).binding[0]
     >>> price.link, round(price.gain, 6), round(price.loss, 6)
     ('gpu-leaf', 0.1, 0.1)
@@ -207,9 +212,9 @@ def bottleneck(
         )
         msg = f"nothing can flow{some}: leave them out with drop_unreachable (--drop-unreachable)"
         raise QuestionError(msg)
-    work, *_ = posed(fabric, traffic, among, over, paths, method, drop_unreachable, limit)
+    work, _ = posed(Ask(fabric, traffic, among, tuple(over), paths, method, drop_unreachable, limit))
     answer = solve_blocks(work.capacity, work.blocks)
-    load = loads_of(work, answer)
+    load = use_of(work, answer)
     cables = _cable_classes(work, load)
     rate = answer.rate_gbps
     prices = [_price(work, rate, load, ids, number) for number, ids in cables]
@@ -228,21 +233,11 @@ def bottleneck(
     )
 
 
-def loads_of(work: Commodities, answer: Solution) -> Floats:
-    """Return load over capacity of every base class of links."""
-    load = np.zeros(len(work.capacity))
-    for block, flow in zip(work.blocks, answer.flow, strict=True):
-        on = block.moves.link >= 0
-        load += np.bincount(
-            block.view.base[block.moves.link[on]], block.n_alike * flow[on], minlength=len(load)
-        )
-    return np.divide(load, work.capacity, out=np.zeros(len(load)), where=work.capacity > 0)
-
-
 def _cable_classes(work: Commodities, load: Floats) -> list[tuple[int, Ints]]:
     """Return rule and link classes of every class of cables: the full ones of a rule, and its others.
 
-    A cable is full where either direction is; symmetry classes of one rule that fill alike are one class here.
+    A cable is full where either direction is; symmetry classes of one rule that fill alike are one class
+    here.
     """
     e = work.base.classes
     found = []
@@ -253,9 +248,9 @@ def _cable_classes(work: Commodities, load: Floats) -> list[tuple[int, Ints]]:
             # Cables between peers are listed once for each direction.
             full = np.repeat((load[ids].max(axis=1, initial=0.0) > 1 - 1e-6)[:, None], 2, axis=1)
             full |= np.isin(ids, _reversed(work, rule, ids[full[:, 0]]))
-            full = full.any(axis=1)
+            full = np.asarray(full.any(axis=1))
         else:
-            full = load[ids].max(axis=1, initial=0.0) > 1 - 1e-6
+            full = np.asarray(load[ids].max(axis=1, initial=0.0) > 1 - 1e-6)
         found += [(rule, np.unique(part)) for part in (ids[full], ids[~full]) if len(part)]
     return found
 
@@ -286,8 +281,8 @@ def _price(work: Commodities, rate: float, load: Floats, ids: Ints, rule: int) -
         2 if e.rules[rule].is_peer and e.rules[rule].is_oneway and work.is_averaged else 1
     )
     where = "" if is_whole else f"{e.names[int(e.tail[some])]} - {e.names[int(e.head[some])]}"
-    clean = [0.0 if abs(x) < 1e-6 else x for x in (up, down, gain, loss)]
-    return CablePrice(e.rules[rule].name, where, n_cables, *clean, 0.0, peak)
+    up, down, gain, loss = (0.0 if abs(x) < 1e-6 else x for x in (up, down, gain, loss))
+    return CablePrice(e.rules[rule].name, where, n_cables, up, down, gain, loss, 0.0, peak)
 
 
 def _shared(price: CablePrice, total: float) -> CablePrice:
@@ -329,7 +324,7 @@ def _next(work: Commodities, ids: Ints, rate: float) -> tuple[float, tuple[str, 
 
 
 def _starving(work: Commodities, rate: float) -> tuple[tuple[str, int, float], ...]:
-    """Return small classes of endpoints without which the rest would get over 1 % more."""
+    """Return small classes of endpoints without which the rest would get far more."""
     if not work.is_averaged or len(work.blocks) < 2:
         return ()
     found = []
@@ -339,7 +334,8 @@ def _starving(work: Commodities, rate: float) -> tuple[tuple[str, int, float], .
         rest = without(work, lost)
         if n * 2 < work.n_endpoints and rest is not None:
             better = solve_blocks(work.capacity, rest).rate_gbps
-            if better > rate * 1.01:
+            # Fewer endpoints always get more; a class that starves all holds back more than its own part.
+            if better > rate * (1 + max(0.01, n / (work.n_endpoints - n))):
                 where = int(np.flatnonzero(lost)[0])
                 found.append((str(work.base.classes.names[where]), round(n), better))
     return tuple(sorted(found, key=lambda f: -f[2]))

@@ -1,23 +1,34 @@
-"""Throughput of a traffic pattern: the exact rate, what binds it, and how much the price of every class is."""
+"""Throughput of a traffic pattern: the exact rate, what binds it, and the price of every class."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 
-from fabric.blueprint.join import Floats
+from fabric.blueprint.join import Bools, Floats
 from fabric.errors import QuestionError
 from fabric.flow.certificate import Verdict
 from fabric.flow.concurrent import check_concurrent
-from fabric.flow.explicit import Matrix, all_to_all, from_matrix
+from fabric.flow.explicit import (
+    DemandOf,
+    Matrix,
+    ProgramSizeError,
+    explicit_program,
+    matrix_demand,
+    pattern_demand,
+    trivial,
+)
 from fabric.flow.maxflow import PATH_RULES
-from fabric.flow.program import Solution, solve_blocks
-from fabric.flow.traffic import Commodities, Traffic, commodities
-from fabric.graph import EXPAND_LIMIT, Fabric, Paths, expand, select
+from fabric.flow.program import Solution, capacities, solve_blocks
+from fabric.flow.routed import Interval, cut_off, interval
+from fabric.flow.topology_bounds import longest_matching
+from fabric.flow.traffic import Asked, Commodities, Traffic, commodities
+from fabric.graph import EXPAND_LIMIT, Expanded, Fabric, Paths, expand, select
+from fabric.routing.ecmp import Demands
 from fabric.symmetry import NoSymmetryError
 from fabric.units import format_count, format_rate
 
@@ -54,14 +65,16 @@ class Throughput:
     ----------
     traffic : str
     per_endpoint_gbps : float
-        What every endpoint sends, all at once [Gb/s]; for one-to-all and all-to-one the rate of each of the others;
-        for a matrix, the factor by which all its demands can be met.
+        What every endpoint sends, all at once [Gb/s]; for one-to-all and all-to-one the rate of each of the
+        others; for a matrix, the factor by which all its demands can be met.
     status : {"optimal", "bounded"}
     binding : tuple of LinkPrice
         Link classes with a price, dearest first.
     slack : tuple of LinkPrice
         The others that carry traffic, busiest first.
     n_endpoints : int
+    n_senders : float
+        Sum of all demands over the demand of one; the rate times this is what the fabric carries.
     paths : {"rules", "no-relay", "any"}
     method, why : str
         How the question was solved, and why so.
@@ -82,6 +95,7 @@ class Throughput:
     binding: tuple[LinkPrice, ...]
     slack: tuple[LinkPrice, ...]
     n_endpoints: int
+    n_senders: float
     paths: Paths
     method: str
     why: str
@@ -97,7 +111,7 @@ class Throughput:
         return {
             "traffic": self.traffic,
             "per_endpoint_gbps": self.per_endpoint_gbps,
-            "value_gbps": self.per_endpoint_gbps * self.n_endpoints,
+            "value_gbps": self.per_endpoint_gbps * self.n_senders,
             "status": self.status,
             "binding": [{"link": c.link, "share": c.share, "n_cables": c.n_cables} for c in self.binding],
             "slack": [{"link": c.link, "idle": 1 - c.load} for c in self.slack],
@@ -126,15 +140,14 @@ class Throughput:
         if self.slack:
             lines.append("  slack: " + ", ".join(f"{c.link} {100 * (1 - c.load):.3g} %" for c in self.slack))
         for name, n in self.cut_off:
-            lines.append(
-                f"  {'left out' if self.is_dropped else 'cut off'}: {format_count(n)} endpoints such as {name}"
-            )
+            what = "left out" if self.is_dropped else "cut off"
+            lines.append(f"  {what}: {format_count(n)} endpoints such as {name}")
         lines.append(f"  paths: {PATH_RULES[self.paths]}")
         lines.append(f"  by {self.method}: {self.why}")
         proof = self.certificate
         lines.append(
-            f"  {self.status}: flows of {format_rate(proof.lower_gbps)} and prices of {format_rate(proof.upper_gbps)} "
-            f"({self.n_variables:,} variables)"
+            f"  {self.status}: flows of {format_rate(proof.lower_gbps)} and "
+            f"prices of {format_rate(proof.upper_gbps)} ({self.n_variables:,} variables)"
         )
         return "\n".join(lines)
 
@@ -156,7 +169,8 @@ def throughput(
     ----------
     fabric : Fabric
     traffic : str, Traffic or mapping
-        ``"all-to-all"``; a `Traffic` for other patterns; or a matrix, demands by (source, target) device.
+        ``"all-to-all"`` or ``"longest-matching"``, the permutation with the most hops; a `Traffic` for other
+        patterns; or a matrix, demands by (source, target) device.
     among : str, optional
         Selector of the endpoints; needed where there are several groups of them.
     over : sequence of str
@@ -178,37 +192,43 @@ def throughput(
     QuestionError, SelectorError
         If the question does not fit the fabric.
     LimitError
-        If only the explicit method applies and the fabric is too large for it.
+        If only the explicit method applies and the fabric is too large to be expanded. One that can be
+        expanded but not solved gets status ``bounded``: the rate of one routing, with an upper bound by
+        prices.
 
     Examples
     --------
     >>> from fabric.graph import loads
-    >>> text = "{fabric: a, axes: {i: 4}, devices: {gpu: {kind: gpu, axes: [i]}, leaf: {kind: switch, axes: []}},"
-    >>> text += " links: [{between: [gpu, leaf], rate: 400Gb/s}]}"
+    >>> text = "{fabric: a, axes: {i: 4}, devices: {gpu: {kind: gpu, axes: [i]},"
+    >>> text += " leaf: {kind: switch, axes: []}}, links: [{between: [gpu, leaf], rate: 400Gb/s}]}"
     >>> answer = throughput(loads(text))
     >>> round(answer.per_endpoint_gbps, 6), answer.binding[0].link, answer.status
     (400.0, 'gpu-leaf', 'optimal')
     """
     begin = time.perf_counter()
-    work, name, used, why = posed(fabric, traffic, among, over, paths, method, drop_unreachable, limit)
+    ask = Ask(fabric, traffic, among, tuple(over), paths, method, drop_unreachable, limit)
+    try:
+        work, why = posed(ask)
+    except ProgramSizeError as error:
+        return _bounded(ask, str(error), begin)
     if work.cut_off and not drop_unreachable:
-        answer = Solution(
-            0.0, tuple(np.zeros(len(b.moves.tail)) for b in work.blocks), np.zeros(len(work.capacity)), 0
-        )
+        flow = tuple(np.zeros(len(b.moves.tail)) for b in work.blocks)
+        answer = Solution(0.0, flow, np.zeros(len(work.capacity)), 0)
         proof = Verdict(0.0, 0.0)
     else:
         answer = solve_blocks(work.capacity, work.blocks)
         proof = check_concurrent(work, answer)
-    binding, slack = _prices(work, answer)
+    binding, slack = _prices(work, work.capacity * answer.price, use_of(work, answer))
     return Throughput(
-        name,
+        ask.name,
         answer.rate_gbps,
         proof.status,
         binding,
         slack,
         round(work.n_endpoints),
+        sum(b.n_alike * float(b.supply[b.supply > 0].sum()) for b in work.blocks),
         paths,
-        used,
+        "axes" if work.blueprint is not None else "explicit",
         why,
         tuple((who, round(n)) for who, n in work.cut_off),
         drop_unreachable,
@@ -219,62 +239,197 @@ def throughput(
     )
 
 
-def posed(
-    fabric: Fabric,
-    traffic: str | Traffic | Matrix,
-    among: str | None,
-    over: Sequence[str],
-    paths: Paths,
-    method: Method,
-    drop_unreachable: bool,
-    limit: int,
-) -> tuple[Commodities, str, str, str]:
-    """Return the question as commodities, its name, the method, and why that one."""
-    if not isinstance(traffic, str | Traffic):
-        work = from_matrix(expand(fabric, limit=limit), traffic, paths=paths)
-        return work, f"a matrix of {len(traffic):,} demands", "explicit", "a matrix has no symmetry"
-    asked = traffic if isinstance(traffic, Traffic) else Traffic(traffic, tuple(over))
-    name = asked.pattern + (f" over {', '.join(asked.over)}" if asked.over else "")
+@dataclass(frozen=True, eq=False)
+class Ask:
+    """A question as it was put; see `throughput`."""
+
+    fabric: Fabric
+    asked: str | Traffic | Matrix
+    among: str | None = None
+    over: tuple[str, ...] = ()
+    paths: Paths = "rules"
+    method: Method = "auto"
+    drop_unreachable: bool = False
+    limit: int = EXPAND_LIMIT
+
+    @property
+    def traffic(self) -> Traffic | None:
+        """The pattern, or None for a matrix."""
+        if isinstance(self.asked, Traffic):
+            return self.asked
+        return Traffic(self.asked, self.over) if isinstance(self.asked, str) else None
+
+    @property
+    def name(self) -> str:
+        """What the answer calls the traffic."""
+        traffic = self.traffic
+        if traffic is None:
+            return f"a matrix of {len(cast(Matrix, self.asked)):,} demands"
+        return traffic.pattern + (f" over {', '.join(traffic.over)}" if traffic.over else "")
+
+
+def posed(ask: Ask) -> tuple[Commodities, str]:
+    """Return the question as commodities, and why on classes or on real links.
+
+    Raises
+    ------
+    ProgramSizeError
+        If only real links are possible, and they are too many.
+    """
+    fabric, traffic = ask.fabric, ask.traffic
     why = "asked for"
-    if method != "explicit" and fabric.blueprint is not None:
+    if traffic is None:
+        why = "a matrix has no symmetry"
+    elif fabric.blueprint is None:
+        why = "a fabric read from a graph has no axes"
+    elif traffic.pattern == "longest-matching":
+        why = "a longest matching has no symmetry"
+    elif ask.method != "explicit":
         try:
             work = commodities(
-                fabric.blueprint, asked, among=among, paths=paths, drop_unreachable=drop_unreachable
+                fabric.blueprint,
+                traffic,
+                among=ask.among,
+                paths=ask.paths,
+                drop_unreachable=ask.drop_unreachable,
             )
         except NoSymmetryError as error:
-            if method == "axes":
+            if ask.method == "axes":
                 raise
             why = str(error)
         else:
-            return work, name, "axes", "the axes say the symmetry"
-    elif fabric.blueprint is None:
-        why = "a fabric read from a graph has no axes"
-    if asked.pattern != "all-to-all" or asked.over:
-        msg = f"{name} needs axes that say the symmetry ({why}); give its demands as a matrix"
+            return work, "the axes say the symmetry"
+    if ask.method == "axes":
+        msg = f"{ask.name} cannot be answered by axes: {why}"
         raise QuestionError(msg)
-    expanded = expand(fabric, limit=limit)
-    ends = (
-        expanded.is_endpoint if among is None else select(fabric, among, limit=limit) & expanded.is_endpoint
+    e, demand_of, probe_of = _written_out(ask)
+    drop = ask.drop_unreachable
+    return explicit_program(e, demand_of, paths=ask.paths, drop_unreachable=drop, probe_of=probe_of), why
+
+
+def _bounded(ask: Ask, why: str, begin: float) -> Throughput:
+    """Return the answer to a question that is too large to be solved: an interval."""
+    e, demand_of, _ = _written_out(ask)
+    kept = np.ones(e.n_devices, dtype=np.bool_)
+    demand = demand_of(kept)
+    ends = np.zeros(e.n_devices, dtype=np.bool_)
+    ends[demand.source] = ends[demand.target] = True
+    lost = np.zeros(0, dtype=np.int64)
+    if ask.traffic is not None and not ask.traffic.over:
+        lost = cut_off(e, ends, paths=ask.paths)
+    kept[lost] = False
+    view = trivial(e)
+    work = Commodities(view, capacities(view), [], float((ends & kept).sum()), (), is_averaged=False)
+    nothing = np.zeros(len(work.capacity))
+    found = Interval(0.0, 0.0, nothing, nothing, 0)
+    if not len(lost) or ask.drop_unreachable:
+        demand = demand_of(kept) if len(lost) else demand
+        found = interval(e, demand, paths=ask.paths)
+    proof = Verdict(found.lower_gbps, found.upper_gbps)
+    binding, slack = _prices(work, work.capacity * found.price, found.use)
+    return Throughput(
+        ask.name,
+        found.lower_gbps,
+        proof.status,
+        binding,
+        slack,
+        round(work.n_endpoints),
+        float(demand.amount.sum()),
+        ask.paths,
+        "routing",
+        why,
+        tuple((str(e.names[i]), 1) for i in lost.tolist()),
+        ask.drop_unreachable,
+        found.n_states,
+        0,
+        time.perf_counter() - begin,
+        proof,
     )
-    if among is None and len(np.unique(expanded.group[ends])) > 1 and fabric.blueprint is not None:
-        groups = sorted({expanded.groups[g].name for g in np.unique(expanded.group[ends])})
-        msg = f"endpoints are of several groups ({', '.join(groups)}); say among which, such as among={groups[0]!r}"
+
+
+def _written_out(ask: Ask) -> tuple[Expanded, DemandOf, DemandOf | None]:
+    """Return the expanded fabric, the demands on it, and those that tell who is cut off."""
+    traffic, blueprint = ask.traffic, ask.fabric.blueprint
+    e = expand(ask.fabric, limit=ask.limit)
+    if traffic is None:
+        matrix = matrix_demand(e, cast(Matrix, ask.asked))
+
+        def given(kept: Bools) -> Demands:
+            rows = kept[matrix.source] & kept[matrix.target]
+            return Demands(matrix.source[rows], matrix.target[rows], matrix.amount[rows])
+
+        return e, given, None
+    asked = None if blueprint is None else Asked(blueprint, traffic, ask.among)
+    if asked is None and (traffic.over or traffic.pattern in ("shift", "halves")):
+        msg = (
+            f"{traffic.pattern} over axes: a fabric read from a graph has none; give the demands as a matrix"
+        )
         raise QuestionError(msg)
-    work = all_to_all(expanded, ends & ~expanded.failed, paths=paths, drop_unreachable=drop_unreachable)
-    return work, name, "explicit", why
+    ends, root = _taking_part(ask, traffic, e)
+
+    def demand_of(kept: Bools) -> Demands:
+        if root >= 0 and not kept[root]:
+            msg = f"root {traffic.root!r} is cut off from most of the others"
+            raise QuestionError(msg)
+        if traffic.pattern == "longest-matching":
+            sides = longest_matching(e, ends & kept, paths=ask.paths)
+            return Demands(*sides, np.ones(len(sides[0])))
+        return pattern_demand(e, ends & kept, asked, root, traffic.pattern)
+
+    if traffic.pattern == "longest-matching":
+        return e, demand_of, lambda kept: pattern_demand(e, ends & kept, None)
+    if asked is None or asked.shift is None:
+        return e, demand_of, None
+    along = Asked(asked.blueprint, Traffic("all-to-all", traffic.over), ask.among)
+    return e, demand_of, lambda kept: pattern_demand(e, ends & kept, along)
 
 
-def _prices(work: Commodities, answer: Solution) -> tuple[tuple[LinkPrice, ...], tuple[LinkPrice, ...]]:
-    """Return the rules with a price, and the others that carry traffic."""
-    e = work.base.classes
-    worth = (work.capacity * answer.price)[work.base.base] * _fraction(work)
+def _taking_part(ask: Ask, traffic: Traffic, e: Expanded) -> tuple[Bools, int]:
+    """Return which devices are endpoints of a pattern, and its root or -1."""
+    ends = e.is_endpoint & ~e.failed
+    if ask.among is not None:
+        ends &= select(ask.fabric, ask.among, limit=ask.limit)
+    root = -1
+    if traffic.pattern in ("one-to-all", "all-to-one"):
+        found = np.flatnonzero(select(ask.fabric, traffic.root, limit=ask.limit))
+        if len(found) != 1 or not e.is_endpoint[found[0]]:
+            msg = f"root {traffic.root!r} must select exactly one endpoint; it selects {len(found):,} devices"
+            raise QuestionError(msg)
+        root = int(found[0])
+        if e.failed[root]:
+            msg = f"{e.names[root]} is down or absent"
+            raise QuestionError(msg)
+    n = int(ends.sum())
+    if n < 2:
+        msg = f"{traffic.pattern} needs at least 2 endpoints; the job has {n}"
+        raise QuestionError(msg)
+    return ends, root
+
+
+def use_of(work: Commodities, answer: Solution) -> Floats:
+    """Return load over capacity of every base class of links."""
     load = np.zeros(len(work.capacity))
     for block, flow in zip(work.blocks, answer.flow, strict=True):
         on = block.moves.link >= 0
         load += np.bincount(
             block.view.base[block.moves.link[on]], block.n_alike * flow[on], minlength=len(load)
         )
-    busy = np.divide(load, work.capacity, out=np.zeros(len(load)), where=work.capacity > 0)[work.base.base]
+    return np.divide(load, work.capacity, out=np.zeros(len(load)), where=work.capacity > 0)
+
+
+def _prices(
+    work: Commodities, worth: Floats, use: Floats
+) -> tuple[tuple[LinkPrice, ...], tuple[LinkPrice, ...]]:
+    """Return the rules with a price, and the others that carry traffic.
+
+    Parameters
+    ----------
+    work : Commodities
+    worth, use : ndarray of float64
+        Capacity times price, and load over capacity, of every base class of links.
+    """
+    e = work.base.classes
+    worth, busy = worth[work.base.base] * _fraction(work), use[work.base.base]
     total = float(worth.sum())
     rows = []
     for number, rule in enumerate(e.rules):

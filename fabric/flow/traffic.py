@@ -15,7 +15,7 @@ from fabric.flow.program import Block, capacities
 from fabric.graph import Paths, forwarding, reachable
 from fabric.symmetry import Mark, Quotient, Tie, quotient
 
-PATTERNS = ("all-to-all", "one-to-all", "all-to-one", "shift", "halves")
+PATTERNS = ("all-to-all", "one-to-all", "all-to-one", "shift", "halves", "longest-matching")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +24,13 @@ class Traffic:
 
     Parameters
     ----------
-    pattern : {"all-to-all", "one-to-all", "all-to-one", "shift", "halves"}
-        Every endpoint to all others alike; one endpoint to all others alike, or all to one; every endpoint to the
-        one `by` places on along an axis; every endpoint of one half of an axis to all of the other half alike.
+    pattern : {"all-to-all", "one-to-all", "all-to-one", "shift", "halves", "longest-matching"}
+        Every endpoint to all others alike; one endpoint to all others alike, or all to one; every endpoint to
+        the one `by` places on along an axis; every endpoint of one half of an axis to all of the other half
+        alike; the permutation with the most hops in all.
     over : tuple of str
-        For all-to-all: axes that a group spans; one group for each index of the other axes, all at once. For shift
-        and halves: the one axis. Empty for all endpoints.
+        For all-to-all: axes that a group spans; one group for each index of the other axes, all at once. For
+        shift and halves: the one axis. Empty for all endpoints.
     root : str
         For one-to-all and all-to-one: selector of the one.
     by : int
@@ -79,7 +80,7 @@ class Commodities:
     shift: tuple[str, int, int] | None = None
 
     def marks(self, source: Mark) -> tuple[Mark, ...]:
-        """Return the devices that are marked in the block of `source`: itself, and its one target if it has one."""
+        """Return the devices that are marked for `source`: itself, and its one target if it has one."""
         return (source,) if self.shift is None else (source, moved(source, *self.shift))
 
 
@@ -120,7 +121,7 @@ def commodities(
     if not blocks:
         raise QuestionError(_nothing(plan, lost))
     cut_off = tuple(
-        (plan.base.classes.names[i], float(plan.base.size[i])) for i in np.flatnonzero(lost).tolist()
+        (str(plan.base.classes.names[i]), float(plan.base.size[i])) for i in np.flatnonzero(lost).tolist()
     )
     ends = plan.ends & ~lost if drop_unreachable else plan.ends
     return Commodities(
@@ -142,7 +143,8 @@ def _nothing(plan: Question, lost: Bools) -> str:
     if not lost.any():
         return f"{plan.traffic.pattern}: no endpoint has another one to send to; choose other axes for over="
     who = plan.base.classes.names[int(np.flatnonzero(lost)[0])]
-    return f"no majority of the endpoints is left: {who} and others cannot reach most of the rest; choose with among"
+    what = f"{who} and others cannot reach most of the rest"
+    return f"no majority of the endpoints is left: {what}; choose with among"
 
 
 def without(work: Commodities, lost: Bools) -> list[Block] | None:
@@ -164,32 +166,37 @@ def without(work: Commodities, lost: Bools) -> list[Block] | None:
     return found or None
 
 
-class Question:
-    """One question on the quotient: which classes take part, and the blocks of its traffic."""
+class Asked:
+    """A question that fits the fabric: which groups take part, along which axes, from which root.
 
-    def __init__(self, blueprint: Blueprint, traffic: Traffic, among: str | None, paths: Paths) -> None:
-        self.blueprint, self.traffic, self.paths = blueprint, traffic, paths
+    Raises
+    ------
+    QuestionError, SelectorError
+        If it does not fit.
+    """
+
+    def __init__(self, blueprint: Blueprint, traffic: Traffic, among: str | None) -> None:
+        self.blueprint, self.traffic = blueprint, traffic
         self.among = None if among is None else _selector(blueprint, among)
         if traffic.pattern not in PATTERNS:
             msg = f"unknown traffic {traffic.pattern!r}; known are {', '.join(PATTERNS)}"
             raise QuestionError(msg)
-        groups = self._groups()
-        self.spans = self._spans(groups)
+        self.groups = self._groups()
+        self.spans = self._spans(self.groups)
         self.root = self._root()
-        self.shift = None
-        if traffic.pattern == "shift":
-            (axis,) = self.spans
-            self.shift = (axis, traffic.by, blueprint.axes[axis].size)
-        self.apart = tuple(s for s in (self.among, *self._halves(), *self._places()) if s is not None)
-        self.ties = self._ties(groups)
-        # A root is one commodity: it is kept in place in the base as well.
-        fixed = () if self.root is None else (self.root,)
-        self.base = quotient(blueprint, apart=self.apart, ties=self.ties, fixed=fixed)
-        self.ends = self.inside(self.base)
-        n = float(self.base.size[self.ends].sum())
-        if n < 2:
-            msg = f"{traffic.pattern} needs at least 2 endpoints; the job has {int(n)}"
+        self.shift = self._shift()
+
+    def _shift(self) -> tuple[str, int, int] | None:
+        if self.traffic.pattern != "shift":
+            return None
+        (axis,) = self.spans
+        size = self.blueprint.axes[axis].size
+        if self.traffic.by % size == 0:
+            msg = (
+                f"a shift by {self.traffic.by} along {axis}, which has {size}, leads every endpoint to itself"
+            )
             raise QuestionError(msg)
+        return axis, self.traffic.by, size
 
     def _groups(self) -> tuple[str, ...]:
         groups = tuple(g.name for g in self.blueprint.groups.values() if g.is_endpoint)
@@ -197,7 +204,8 @@ class Question:
             chosen = selected_groups(self.blueprint, self.among)
             return tuple(g for g in groups if g in chosen)
         if len(groups) > 1:
-            msg = f"endpoints are of several groups ({', '.join(groups)}); say among which, such as among={groups[0]!r}"
+            some = f"say among which, such as among={groups[0]!r}"
+            msg = f"endpoints are of several groups ({', '.join(groups)}); {some}"
             raise QuestionError(msg)
         return groups
 
@@ -222,6 +230,9 @@ class Question:
     def _root(self) -> Mark | None:
         if self.traffic.pattern not in ("one-to-all", "all-to-one"):
             return None
+        if not self.traffic.root:
+            msg = f"{self.traffic.pattern} needs a root: the selector of one endpoint"
+            raise QuestionError(msg)
         if not self.blueprint.groups[self._root_group()].is_endpoint:
             msg = f"root {self.traffic.root!r} is no endpoint"
             raise QuestionError(msg)
@@ -257,6 +268,32 @@ class Question:
             raise QuestionError(msg)
         return tuple(sorted(found.items()))
 
+
+class Question(Asked):
+    """A question on the quotient: which classes take part, and the blocks of its traffic.
+
+    Raises
+    ------
+    QuestionError, SelectorError
+        If it does not fit.
+    NoSymmetryError
+        If the axes do not say the symmetry of a construct.
+    """
+
+    def __init__(self, blueprint: Blueprint, traffic: Traffic, among: str | None, paths: Paths) -> None:
+        super().__init__(blueprint, traffic, among)
+        self.paths = paths
+        self.apart = tuple(s for s in (self.among, *self._halves(), *self._places()) if s is not None)
+        self.ties = self._ties(self.groups)
+        # A root is one commodity: it is kept in place in the base as well.
+        fixed = () if self.root is None else (self.root,)
+        self.base = quotient(blueprint, apart=self.apart, ties=self.ties, fixed=fixed)
+        self.ends = self.inside(self.base)
+        n = float(self.base.size[self.ends].sum())
+        if n < 2:
+            msg = f"{traffic.pattern} needs at least 2 endpoints; the job has {int(n)}"
+            raise QuestionError(msg)
+
     def group_size(self) -> int:
         """Return the ranks of one group of all-to-all."""
         if not self.spans:
@@ -275,8 +312,8 @@ class Question:
     def _places(self) -> tuple[Selector, ...]:
         """Return every index of the axis of a shift, unless nothing but the shift tells two of them apart.
 
-        Rotations alone keep a shift, so what a mesh, a selection or a failure tells apart no permutation brings
-        back together; the sources are then told apart one by one.
+        Rotations alone keep a shift, so what a mesh, a selection or a failure tells apart no permutation
+        brings back together; the sources are then told apart one by one.
         """
         if self.shift is None:
             return ()
@@ -381,15 +418,15 @@ class Question:
     def lost(self, blocks: list[Block]) -> Bools:
         """Return the base classes of endpoints that cannot exchange traffic with most of the others.
 
-        Where a source reaches the majority, it counts itself too, what it does not reach is cut off; otherwise
-        the source is.
+        Where a source reaches the majority, it counts itself too, what it does not reach is cut off;
+        otherwise the source is.
         """
         found = np.zeros(len(self.base.size), dtype=np.bool_)
         for block in blocks:
-            if any(len(part) for part in _unreached(block)):
+            if any(len(part) for part in unreached(block)):
                 # A source of a shift has one target, which says nothing about which of the two is cut off.
                 whole = block if self.shift is None else self._whole(block)
-                one, far = _unreached(whole)
+                one, far = unreached(whole)
                 found[np.unique(whole.view.origin[far])] = True
                 found[np.unique(whole.view.origin[one])] = True
         return found
@@ -405,7 +442,7 @@ class Question:
         return self._block(view, own, weight, block.origin)
 
 
-def _unreached(block: Block) -> tuple[Ints, Ints]:
+def unreached(block: Block) -> tuple[Ints, Ints]:
     """Return the device classes of the one source or target that is cut off, or else of those it misses."""
     moves = block.moves
     starts, ends = block.supply > 0, block.supply < 0

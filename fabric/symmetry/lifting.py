@@ -11,11 +11,19 @@ from typing import cast
 
 import numpy as np
 
-from fabric.blueprint.join import Floats, Ints, agreeing, class_grid, relation_axes
+from fabric.blueprint.join import Floats, Grid, Ints, agreeing, class_grid, relation_axes
 from fabric.blueprint.model import Blueprint, Rule, Selector, Term
 from fabric.blueprint.selector import selected_groups
 from fabric.symmetry.nesting import Tie, nesting
-from fabric.symmetry.quotient import Mark, Quotient, device_classes, failure_marks, keep_cells, labels, link_keys, pattern_axes
+from fabric.symmetry.quotient import (
+    Mark,
+    Quotient,
+    failure_marks,
+    keep_cells,
+    labels,
+    link_keys,
+    pattern_axes,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +59,9 @@ class Lift:
         As given to `quotient`.
     """
 
-    def __init__(self, blueprint: Blueprint, apart: tuple[Selector, ...] = (), ties: tuple[Tie, ...] = ()) -> None:
+    def __init__(
+        self, blueprint: Blueprint, apart: tuple[Selector, ...] = (), ties: tuple[Tie, ...] = ()
+    ) -> None:
         self.blueprint = blueprint
         nest = nesting(blueprint, ties)
         failed, cells = failure_marks(blueprint, nest)
@@ -60,31 +70,60 @@ class Lift:
         self.failed = [dict(m) for m in failed]
         self.cells = (*cells, *apart)
         self.plain = class_grid(blueprint, self.cells)
-        # Sources that differ on a turned axis have other targets, even where the fabric cannot tell them apart.
+        # Sources that differ on a turned axis have other targets, even where the fabric is alike.
         turned = sorted(frozenset().union(*(t.turned for t in ties)))
         self.told = tuple(
-            Selector("", None, (Term(axis, i, i),)) for axis in turned for i in range(blueprint.axes[axis].size)
+            Selector("", None, (Term(axis, i, i),))
+            for axis in turned
+            for i in range(blueprint.axes[axis].size)
         )
+        self.number = self._numbered()
+        self._rows: dict[int, dict[bytes, int]] = {}
+
+    def _grid(self, marks: tuple[Mark, ...]) -> Grid:
+        selectors = (Selector("", None, tuple(Term(a, i, i) for a, i in m)) for m in (*self.marks, *marks))
+        return class_grid(self.blueprint, (*self.cells, *self.told, *selectors))
+
+    def _labels(self, grid: Grid, group: str, marks: list[dict[str, int]]) -> tuple[Ints, Ints]:
+        """Return the rows of a group that are up, and their labels."""
+        down = (*self.blueprint.absent, *self.blueprint.failed)
+        rows = np.flatnonzero(~grid.mask(group, down)).astype(np.int64)
+        primitives = self.blueprint.groups[group].primitives
+        values = {p: grid.reps[p][grid.digit(group, rows, p)] for p in primitives}
+        return rows, labels(self.plain, self.nest, marks, [values])[: len(rows)]
+
+    def _numbered(self) -> dict[str, dict[bytes, int]]:
+        """Return the number of every base class of devices by its label, as `quotient` numbers them."""
+        grid = self._grid(())
+        found: dict[str, dict[bytes, int]] = {}
+        n = 0
+        for group in self.blueprint.groups:
+            known = np.unique(self._labels(grid, group, self.failed)[1], axis=0)
+            found[group] = {row.tobytes(): n + i for i, row in enumerate(known)}
+            n += len(known)
+        return found
 
     def endpoints_around(self, link: RealLink) -> tuple[Floats, tuple[Mark, ...], Ints]:
-        """Return the classes of endpoints that keep both ends of `link` in place: size, a device, base class."""
-        grid = class_grid(
-            self.blueprint,
-            (
-                *self.cells,
-                *self.told,
-                *(
-                    Selector("", None, tuple(Term(a, i, i) for a, i in m))
-                    for m in (*self.marks, link.tail, link.head)
-                ),
-            ),
-        )
-        names = tuple(self.blueprint.groups)
-        up = {g: ~grid.mask(g, (*self.blueprint.absent, *self.blueprint.failed)) for g in names}
-        marks = (self.failed, [*self.failed, dict(link.tail), dict(link.head)])
-        _, group, size, index, origin = device_classes(grid, self.plain, self.nest, marks, up)
-        ends = np.flatnonzero([self.blueprint.groups[names[g]].is_endpoint for g in group.tolist()])
-        return size[ends], tuple(index[i] for i in ends.tolist()), origin[ends]
+        """Return the classes of endpoints that keep `link` in place: size, a device, base class."""
+        grid = self._grid((link.tail, link.head))
+        ends = [dict(link.tail), dict(link.head)]
+        size: list[float] = []
+        index: list[Mark] = []
+        origin: list[int] = []
+        for group in self.blueprint.groups.values():
+            if not group.is_endpoint:
+                continue
+            rows, own = self._labels(grid, group.name, [*self.failed, *ends])
+            _, base = self._labels(grid, group.name, self.failed)
+            _, first, inverse = np.unique(own, axis=0, return_index=True, return_inverse=True)
+            weight = grid.weight(group.name, rows, group.primitives)
+            size += np.bincount(inverse.ravel(), weight, minlength=len(first)).tolist()
+            values = {
+                p: grid.reps[p][grid.digit(group.name, rows[first], p)].tolist() for p in group.primitives
+            }
+            index += [tuple(sorted((p, v[i]) for p, v in values.items())) for i in range(len(first))]
+            origin += [self.number[group.name][row.tobytes()] for row in base[first]]
+        return np.array(size), tuple(index), np.array(origin, dtype=np.int64)
 
     def cables(self, link: RealLink) -> float:
         """Return the cables of the bundle of `link` that are up."""
@@ -103,14 +142,15 @@ class Lift:
         for failure in self.blueprint.failed_cables:
             sides = (failure.left, failure.right)
             hit = any(
-                _is_of(self.blueprint, *ends[0], a) and _is_of(self.blueprint, *ends[1], b) for a, b in (sides, sides[::-1])
+                _is_of(self.blueprint, *ends[0], a) and _is_of(self.blueprint, *ends[1], b)
+                for a, b in (sides, sides[::-1])
             )
             if hit:
                 count = 0 if failure.n is None else max(count - failure.n, 0)
         return float(count)
 
     def link_class(self, view: Quotient, link: RealLink, sources: list[tuple[Mark, ...]]) -> Ints:
-        """Return the directed link of ``view.classes`` that `link` belongs to, for each choice of marked devices.
+        """Return the directed link of ``view.classes`` that `link` belongs to, for each choice of marks.
 
         Parameters
         ----------
@@ -135,7 +175,11 @@ class Lift:
         pattern = np.full(n, self._pattern(link), dtype=np.int64)
         key = link_keys(self.blueprint.rules[link.rule], link.rule, own, pattern, is_turned=link.is_turned)
         key = np.pad(key, ((0, 0), (0, view.keys.shape[1] - key.shape[1])), constant_values=-1)
-        table = {row.tobytes(): i for i, row in enumerate(np.ascontiguousarray(view.keys))}
+        # Views live as long as the question that is being checked.
+        table = self._rows.get(id(view))
+        if table is None:
+            table = {row.tobytes(): i for i, row in enumerate(np.ascontiguousarray(view.keys))}
+            self._rows[id(view)] = table
         found = [table.get(row.tobytes(), -1) for row in np.ascontiguousarray(key)]
         return np.array([2 * i + link.is_back if i >= 0 else -1 for i in found], dtype=np.int64)
 
@@ -148,7 +192,7 @@ class Lift:
 def sample_links(blueprint: Blueprint, n_per_rule: int, seed: int) -> list[RealLink]:
     """Return real links of every rule, drawn at random: neighbours are worked out from the rule itself.
 
-    Links of absent or failed devices and failed cables may be among them; a certificate skips what carries nothing.
+    Links of absent or failed devices and failed cables may be among them; a certificate skips them.
     """
     rng = np.random.default_rng(seed)
     found: dict[RealLink, None] = {}

@@ -1,9 +1,10 @@
 """Which permutations of indices are automorphisms of a blueprint.
 
-A plain axis may be permuted. Axis b is *under* axis a when every group that has b also has a, and every rule
-both of whose sides have b makes them agree on a: then b may be permuted independently for each index of a (rack 3
-of pod 0 has nothing to do with rack 3 of pod 1). The axis of a ring has its rotations and reflections, that of a
-line one reflection. Marks (a source, a failed leaf) keep the permutations that leave them in place.
+A plain axis may be permuted. Axis b is *under* axis a when every group that has b also has a, and every
+rule both of whose sides have b makes them agree on a: then b may be permuted independently for each index of
+a (rack 3 of pod 0 has nothing to do with rack 3 of pod 1). The axis of a ring has its rotations and
+reflections, that of a line one reflection. Marks (a source, a failed leaf) keep the permutations that leave
+them in place.
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ class Nesting:
     above : dict of str to tuple of str
         The axes that each axis is under.
     permutations : dict of str to ndarray of int64, shape (k, n)
-        For an axis of a ring or a line, every permutation that keeps all of them; other axes may be permuted at will
-        inside their cells.
+        For an axis of a ring or a line, every permutation that keeps all of them; other axes may be permuted
+        at will inside their cells.
     """
 
     order: tuple[str, ...]
@@ -72,7 +73,8 @@ def nesting(blueprint: Blueprint, ties: tuple[Tie, ...] = ()) -> Nesting:
     for rule in blueprint.rules:
         relation = rule.relation
         if relation and (relation.kind == "pairs" or relation.twist):
-            msg = f"{rule.name}: a {'list of pairs' if relation.kind == 'pairs' else 'twisted ring'} has no axis symmetry"
+            what = "list of pairs" if relation.kind == "pairs" else "twisted ring"
+            msg = f"{rule.name}: a {what} has no axis symmetry"
             raise NoSymmetryError(msg)
         if relation and relation.kind in ("ring", "line") and len(relation_axes(blueprint, rule)) > 1:
             msg = f"{rule.name}: a {relation.kind} over a composed axis has no axis symmetry"
@@ -81,7 +83,8 @@ def nesting(blueprint: Blueprint, ties: tuple[Tie, ...] = ()) -> Nesting:
     used = [n for n in names if any(n in g.primitives for g in blueprint.groups.values())]
     under = {b: {a for a in used if a != b and _is_under(blueprint, b, a, ties)} for b in used}
     above = {
-        b: tuple(a for a in used if a in under[b] and (b not in under[a] or used.index(a) < used.index(b))) for b in used
+        b: tuple(a for a in used if a in under[b] and (b not in under[a] or used.index(a) < used.index(b)))
+        for b in used
     }
     order = tuple(sorted(used, key=lambda b: (len(above[b]), used.index(b))))
     return Nesting(order, above, _permutations(blueprint, used, frozenset().union(*(t.turned for t in ties))))

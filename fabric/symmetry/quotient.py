@@ -37,6 +37,7 @@ from fabric.symmetry.nesting import Nesting, NoSymmetryError, Tie, nesting
 Mark = tuple[tuple[str, int], ...]
 """Index on some primitive axes, all axes above each of them included."""
 
+
 @dataclass(frozen=True, eq=False)
 class Quotient:
     """Classes of a blueprint under the automorphisms that keep its marks.
@@ -45,8 +46,8 @@ class Quotient:
     ----------
     classes : Expanded
         The classes as a fabric of their own: a device is a class of devices, a bundle a class of cables, and
-        ``count`` how many cables that are up it holds. Cables between peers are listed once for each direction, as
-        one-way cables, because an automorphism may turn them round.
+        ``count`` how many cables that are up it holds. Cables between peers are listed once for each
+        direction, as one-way cables, because an automorphism may turn them round.
     size : ndarray of float64, shape (c,)
         Devices in each class.
     index : tuple of Mark
@@ -81,6 +82,7 @@ def failure_marks(blueprint: Blueprint, nest: Nesting) -> tuple[tuple[Mark, ...]
 
 
 def as_mark(blueprint: Blueprint, selector: Selector, nest: Nesting) -> Mark | None:
+    """Return `selector` as a mark, or None where it is not one index on axes with all above them."""
     found: dict[str, int] = {}
     for term in selector.terms:
         if term.lo != term.hi:
@@ -142,7 +144,8 @@ def quotient(
     width = max((keys.shape[1] for one in links for keys in one[1]), default=1)
     rows = np.concatenate([np.zeros((0, 4)), *(r for r, _ in links)])
     base, fine = (
-        np.concatenate([np.zeros((0, width), np.int64), *(_padded(keys[i], width) for _, keys in links)]) for i in (0, 1)
+        np.concatenate([np.zeros((0, width), np.int64), *(_padded(keys[i], width) for _, keys in links)])
+        for i in (0, 1)
     )
     first, fine_id = _alike(fine)
     _, base_id = _alike(base)
@@ -158,7 +161,16 @@ def quotient(
                 for g in blueprint.groups.values()
             ),
             rules=tuple(
-                RuleInfo(r.name, r.net, r.is_peer, r.is_oneway or r.is_peer, r.medium, r.protocol, r.length_m, r.name)
+                RuleInfo(
+                    r.name,
+                    r.net,
+                    r.is_peer,
+                    r.is_oneway or r.is_peer,
+                    r.medium,
+                    r.protocol,
+                    r.length_m,
+                    r.name,
+                )
                 for r in blueprint.rules
             ),
             group=group.astype(np.int32),
@@ -169,7 +181,9 @@ def quotient(
             count=n_links.astype(np.int64),
             failed_count=np.zeros(len(first), dtype=np.int64),
             failed=np.zeros(len(group), dtype=np.bool_),
-            names=tuple(device_name(blueprint, names[g], mark) for g, mark in zip(group.tolist(), index, strict=True)),
+            names=tuple(
+                device_name(blueprint, names[g], mark) for g, mark in zip(group.tolist(), index, strict=True)
+            ),
             coordinates={},
         ),
         size,
@@ -206,15 +220,24 @@ def _padded(keys: Ints, width: int) -> Ints:
 
 
 def device_classes(
-    grid: Grid, plain: Grid, nest: Nesting, marks: tuple[Sequence[Mapping[str, int]], Sequence[Mapping[str, int]]], up: dict[str, Bools]
+    grid: Grid,
+    plain: Grid,
+    nest: Nesting,
+    marks: tuple[Sequence[Mapping[str, int]], Sequence[Mapping[str, int]]],
+    up: dict[str, Bools],
 ) -> tuple[dict[str, Ints], Ints, Floats, tuple[Mark, ...], Ints]:
     """Return the class of every row of every group (-1 where it is down), and what is known of each class."""
     device: dict[str, Ints] = {}
-    groups, sizes, index, origin = [], [], [], []
+    groups: list[int] = []
+    sizes: list[float] = []
+    index: list[Mark] = []
+    origin: list[int] = []
     n_base = 0
     for number, (name, group) in enumerate(grid.blueprint.groups.items()):
         rows = np.flatnonzero(up[name])
-        coarse, own = (labels(plain, nest, those, [_values(grid, name, rows)])[: len(rows)] for those in marks)
+        coarse, own = (
+            labels(plain, nest, those, [_values(grid, name, rows)])[: len(rows)] for those in marks
+        )
         _, base = _alike(coarse)
         first, inverse = _alike(own)
         weight = grid.weight(name, rows, group.primitives)
@@ -226,7 +249,13 @@ def device_classes(
         n_base += int(base.max(initial=-1)) + 1
         values = {p: grid.reps[p][grid.digit(name, rows[first], p)].tolist() for p in group.primitives}
         index += [tuple(sorted((p, v[i]) for p, v in values.items())) for i in range(len(first))]
-    return device, np.array(groups, dtype=np.int64), np.array(sizes), tuple(index), np.array(origin, dtype=np.int64)
+    return (
+        device,
+        np.array(groups, dtype=np.int64),
+        np.array(sizes),
+        tuple(index),
+        np.array(origin, dtype=np.int64),
+    )
 
 
 def _link_rows(
@@ -239,7 +268,7 @@ def _link_rows(
     alive: Floats,
     device: dict[str, Ints],
 ) -> tuple[Floats, tuple[Ints, Ints]]:
-    """Return the links of one rule as rows (tail, head, links, rate), and their labels without and with sources."""
+    """Return links of a rule as rows (tail, head, links, rate), and their keys without and with sources."""
     rule = grid.blueprint.rules[number]
     groups = cast(str, rule.left.group), cast(str, rule.right.group)
     row, pattern, n_pairs = _patterns(grid, rule, pairs)
@@ -249,7 +278,8 @@ def _link_rows(
     ways = [(groups, (left, right), False)]
     if rule.is_peer and not rule.is_oneway:
         ways.append((groups[::-1], (right, left), True))
-    rows, keys = [], ([], [])
+    rows: list[Floats] = []
+    keys: tuple[list[Ints], list[Ints]] = ([], [])
     for (a, b), (x, y), is_turned in ways:
         rows.append(np.column_stack([device[a][x], device[b][y], n_links, np.full(len(x), rule.rate_gbps)]))
         for known, those in zip(keys, marks, strict=True):
@@ -271,8 +301,8 @@ def link_keys(rule: Rule, number: int, label: Ints, pattern: Ints, *, is_turned:
 def pattern_axes(blueprint: Blueprint, rule: Rule) -> tuple[str, ...]:
     """Return the axes of a mesh over a product of axes.
 
-    No automorphism maps a pair that differs on one of them to a pair that differs on two, so classes of links have
-    a bit for each, set where the two devices differ.
+    No automorphism maps a pair that differs on one of them to a pair that differs on two, so classes of links
+    have a bit for each, set where the two devices differ.
     """
     axes = relation_axes(blueprint, rule) if rule.relation and rule.relation.kind == "mesh" else ()
     return axes if len(axes) > 1 else ()
@@ -303,7 +333,9 @@ def _patterns(grid: Grid, rule: Rule, pairs: Joined) -> tuple[Ints, Ints, Floats
     share = n_pairs / (np.prod(weight, axis=0) - np.prod(same, axis=0))
     found = []
     for pattern in range(1, 2 ** len(axes)):
-        factors = [w - s if pattern >> i & 1 else s for i, (w, s) in enumerate(zip(weight, same, strict=True))]
+        factors = [
+            w - s if pattern >> i & 1 else s for i, (w, s) in enumerate(zip(weight, same, strict=True))
+        ]
         n = share * np.prod(factors, axis=0)
         some = n > 0
         found.append((every[some], np.full(int(some.sum()), pattern, dtype=np.int64), n[some]))
@@ -317,7 +349,7 @@ def _alive(grid: Grid, joined: list[Joined]) -> list[Floats]:
     Raises
     ------
     NoSymmetryError
-        If some but not all cables between two selectors have failed, and a class holds several of the bundles.
+        If some but not all cables between two selectors have failed, and one class holds several bundles.
     """
     rules = grid.blueprint.rules
     starts = np.cumsum([0, *(len(pairs.left) for pairs in joined)]).tolist()
@@ -364,7 +396,9 @@ def _values(grid: Grid, group: str, rows: Ints) -> dict[str, Ints]:
     return {p: grid.reps[p][grid.digit(group, rows, p)] for p in primitives}
 
 
-def labels(plain: Grid, nest: Nesting, marks: Sequence[Values | Mapping[str, int]], sides: list[Values]) -> Ints:
+def labels(
+    plain: Grid, nest: Nesting, marks: Sequence[Values | Mapping[str, int]], sides: Sequence[Values]
+) -> Ints:
     """Return one row of labels per device or pair, equal where an automorphism maps one to the other.
 
     Parameters
@@ -461,7 +495,7 @@ def _least(images: Ints) -> Bools:
 
 
 def keep_cells(blueprint: Blueprint, nest: Nesting, cells: tuple[Selector, ...]) -> Nesting:
-    """Return `nest` with only those permutations of rings and lines that keep every selection and count list."""
+    """Return `nest` with only those permutations that keep every selection and count list."""
     sides = [s for r in blueprint.rules for s in (r.left, r.right)]
     terms = [t for s in (*blueprint.absent, *cells, *sides) for t in s.terms]
     kept = {}

@@ -10,7 +10,7 @@ import pytest
 import fabric.flow.concurrent as concurrent
 from fabric.flow.concurrent import check_concurrent
 from fabric.flow.program import capacities, solve_blocks
-from fabric.flow.throughput import posed
+from fabric.flow.throughput import Ask, posed
 from fabric.flow.traffic import Traffic
 from fabric.graph import loads
 
@@ -30,7 +30,7 @@ def torus(x, y, z, failed=""):
 
 
 def solved(fabric, traffic=None, **more):
-    work, *_ = posed(fabric, traffic or Traffic(), None, (), "rules", "axes", False, 10**6)
+    work, _ = posed(Ask(fabric, traffic or Traffic(), method="axes"))
     return work, solve_blocks(work.capacity, work.blocks)
 
 
@@ -89,7 +89,13 @@ def test_a_wrong_flow_proves_nothing(change, fault):
 
 @pytest.mark.parametrize(
     "change",
-    [lambda p: p * 0, lambda p: p + p.max() / 9, lambda p: -p, lambda p: np.where(p > 0, np.nan, p), lambda p: p - 1],
+    [
+        lambda p: p * 0,
+        lambda p: p + p.max() / 9,
+        lambda p: -p,
+        lambda p: np.where(p > 0, np.nan, p),
+        lambda p: p - 1,
+    ],
 )
 def test_wrong_prices_prove_less(change):
     work, answer = solved(loads(CLOS % "spine0"))
@@ -129,8 +135,10 @@ def test_links_that_are_not_alike_must_not_be_merged():
 def test_sources_that_are_not_alike_must_not_be_merged():
     text = """{fabric: a, axes: {rack: 3, i: 2}, devices: {gpu: {kind: gpu, axes: [rack, i]},
       leaf: {kind: switch, axes: [rack]}, top: {kind: switch, axes: []}},
-      links: [{between: [gpu, leaf], rate: 8Gb/s}, {between: [leaf, top], rate: 4Gb/s, count: {rack: [1, 4, 4]}}]}"""
+      links: [{between: [gpu, leaf], rate: 8Gb/s}, {between: [leaf, top], rate: 4Gb/s, count: {rack: [1, 4,
+      4]}}]}"""
     work, honest = solved(loads(text))
+
     # One source stands for all, and the links of one rule for each other.
     def alike(q):
         return 2 * np.repeat(q.classes.rule, 2) + np.arange(len(q.base)) % 2
@@ -156,6 +164,10 @@ def test_what_cannot_be_reached_gets_nothing():
 
 def test_it_shares_nothing_with_the_solvers():
     tree = ast.parse(Path(concurrent.__file__).read_text())
-    imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for alias in node.names}
-    imported |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    imported = {
+        alias.name for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for alias in node.names
+    }
+    imported |= {
+        alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names
+    }
     assert not imported & {"scipy", "optimize", "sparse", "linprog", "solve_blocks", "maximize"}

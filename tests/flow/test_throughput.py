@@ -2,14 +2,18 @@
 
 import random
 
+import networkx as nx
 import numpy as np
 import pytest
+from scipy import optimize
 
 from fabric.errors import QuestionError
-from fabric.flow import max_flow
+from fabric.flow import explicit, max_flow
 from fabric.flow.throughput import throughput
+from fabric.flow.topology_bounds import longest_matching
 from fabric.flow.traffic import Traffic
 from fabric.graph import expand, loads, select
+from fabric.graph.exchange import from_networkx
 
 RATES = ("1Gb/s", "2Gb/s", "3Gb/s", "5Gb/s", "8Gb/s/3")
 
@@ -185,7 +189,9 @@ def cut_off(fabric, paths, over):
     ends = alive(fabric)
     e = expand(fabric)
     row = {str(e.names[v]): v for v in range(e.n_devices)}
-    same = [c for a, c in e.coordinates.items() if over and a not in over and not fabric.blueprint.axes[a].parts]
+    same = [
+        c for a, c in e.coordinates.items() if over and a not in over and not fabric.blueprint.axes[a].parts
+    ]
 
     def joined(s, t):
         return max_flow(fabric, s, t, paths=paths).value_gbps > 0
@@ -228,8 +234,8 @@ def test_what_failures_cut_off_is_named_and_left_out():
 PAIRS_OF_A_LEAF = """
 {fabric: a, axes: {leaf: 3, i: 2}, islands: %d, devices: {gpu: {kind: gpu, axes: [leaf, i]},
  sw: {kind: switch, axes: [leaf]}, nic: {kind: nic, axes: [leaf, i]}, top: {kind: switch, axes: []}},
- links: [{between: [gpu, nic], rate: 4Gb/s}, {between: [nic, sw], rate: 4Gb/s}, {between: [sw, top], rate: 6Gb/s}],
- failed: [%s]}
+ links: [{between: [gpu, nic], rate: 4Gb/s}, {between: [nic, sw], rate: 4Gb/s}, {between: [sw, top], rate:
+ 6Gb/s}], failed: [%s]}
 """
 
 
@@ -287,10 +293,162 @@ def test_the_root_may_be_named_without_its_group():
 
 def test_several_groups_of_endpoints():
     text = "{fabric: a, axes: {i: 2, j: 3}, devices: {a: {kind: gpu, axes: [i]}, b: {kind: gpu, axes: [j]},"
-    text += " s: {kind: switch, axes: []}}, links: [{between: [a, s], rate: 2Gb/s}, {between: [b, s], rate: 1Gb/s}]}"
+    text += " s: {kind: switch, axes: []}}, links:"
+    text += " [{between: [a, s], rate: 2Gb/s}, {between: [b, s], rate: 1Gb/s}]}"
     fabric = loads(text)
     for method in ("axes", "explicit"):
         with pytest.raises(QuestionError, match="several groups"):
             throughput(fabric, method=method)
         assert throughput(fabric, among="a", method=method).per_endpoint_gbps == pytest.approx(2.0)
         assert throughput(fabric, among="b", method=method).n_endpoints == 3
+
+
+@pytest.mark.parametrize("paths", PATHS)
+def test_a_longest_matching(paths):
+    for seed in range(6):
+        fabric, _, _ = fabric_of("clos" if seed % 2 else "chips", ("matching", seed))
+        e = expand(fabric)
+        ends = np.flatnonzero(e.is_endpoint)
+        graph = nx.Graph(zip(e.tail.tolist(), e.head.tolist(), strict=True))
+        hops = dict(nx.all_pairs_shortest_path_length(graph))
+        sources, targets = longest_matching(e, e.is_endpoint, paths="any")
+        assert sorted(sources) == sorted(targets) == ends.tolist()
+        assert (sources != targets).all()
+        total = sum(hops[s][t] for s, t in zip(sources.tolist(), targets.tolist(), strict=True))
+        # As many hops as any permutation without fixed points has; all of them, as there are few devices.
+        row = np.array([[hops[s][t] if s != t else -99 for t in ends] for s in ends])
+        best = row[optimize.linear_sum_assignment(-row)].sum()
+        assert total == best
+        found = throughput(fabric, "longest-matching", paths=paths)
+        sources, targets = longest_matching(e, e.is_endpoint, paths=paths)
+        matrix = {
+            (e.names[s], e.names[t]): 1.0 for s, t in zip(sources.tolist(), targets.tolist(), strict=True)
+        }
+        assert found.per_endpoint_gbps == pytest.approx(
+            throughput(fabric, matrix, paths=paths).per_endpoint_gbps, rel=1e-9
+        )
+        assert found.status == "optimal"
+
+
+def test_a_longest_matching_leaves_out_what_is_cut_off():
+    fabric = loads(PAIRS_OF_A_LEAF % (1, "leaf1/nic0"))
+    assert throughput(fabric, "longest-matching").cut_off == (("leaf1/gpu0", 1),)
+    rest = throughput(fabric, "longest-matching", drop_unreachable=True)
+    assert rest.n_endpoints == 5
+    assert rest.per_endpoint_gbps == pytest.approx(3.0)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_what_is_too_large_gets_an_interval(family, monkeypatch):
+    n_tight = 0
+    for seed in range(8):
+        fabric, sizes, rng = fabric_of(family, ("interval", seed))
+        traffic = rng.choice(patterns(sizes, rng, rng.choice(alive(fabric))))
+        paths = rng.choice(PATHS)
+        exact = throughput(fabric, traffic, paths=paths, method="explicit")
+        with monkeypatch.context() as patch:
+            patch.setattr(explicit, "MAX_VARIABLES", 0)
+            found = throughput(fabric, traffic, paths=paths, method="explicit")
+        proof = found.certificate
+        assert proof.lower_gbps * (1 - 1e-9) <= exact.per_endpoint_gbps <= proof.upper_gbps * (1 + 1e-9)
+        assert found.per_endpoint_gbps == proof.lower_gbps > 0
+        assert (found.method, found.n_endpoints) == ("routing", exact.n_endpoints)
+        assert found.to_dict()["value_gbps"] == pytest.approx(
+            exact.to_dict()["value_gbps"] * found.per_endpoint_gbps / exact.per_endpoint_gbps
+        )
+        n_tight += found.status == "optimal" or proof.gap < 1e-6
+    assert "more than 0 variables" in found.why
+    assert n_tight >= 2
+
+
+def test_an_interval_names_what_is_cut_off(monkeypatch):
+    monkeypatch.setattr(explicit, "MAX_VARIABLES", 0)
+    fabric = loads(PAIRS_OF_A_LEAF % (1, "leaf1/nic0"))
+    found = throughput(fabric, method="explicit")
+    assert (found.per_endpoint_gbps, found.cut_off) == (0.0, (("leaf1/gpu0", 1),))
+    rest = throughput(fabric, method="explicit", drop_unreachable=True)
+    assert rest.n_endpoints == 5
+    assert rest.per_endpoint_gbps > 0
+
+
+MILLION = """
+fabric: million
+axes: {pod: %d, su: 4, block: 8, rack: 8, tray: 18, rail: 4, chip: 18, spine: 128, core: 112}
+devices:
+  gpu: {kind: gpu, axes: [pod, su, block, rack, tray, rail], transit: %s}
+  nvswitch: {kind: switch, axes: [pod, su, block, rack, chip]}
+  nic: {kind: nic, axes: [pod, su, block, rack, tray, rail]}
+  leaf: {kind: switch, axes: [pod, su, block, rail]}
+  spine: {kind: switch, axes: [pod, spine]}
+  core: {kind: switch, axes: [spine, core]}
+links:
+  - {between: [gpu, nvswitch], rate: 400Gb/s, net: scale-up, each: [18, 72]}
+  - {between: [gpu, nic], rate: 800Gb/s, net: host, each: 1}
+  - {between: [nic, leaf], rate: 800Gb/s, each: [1, 144]}
+  - {between: [leaf, spine], rate: 800Gb/s}
+  - {between: [spine, core], rate: 800Gb/s}
+failed: [%s]
+"""
+
+
+@pytest.mark.parametrize(
+    ("n_pods", "transit", "rate", "link"),
+    [
+        (55, "all", 633.744, "spine-core"),
+        (55, "end", 633.744, "spine-core"),
+        (55, "relay", 633.744, "spine-core"),
+        (55_000, "all", 622.234, "spine-core"),
+        (1, "end", 718.8, "leaf-spine"),
+        (1, "all", 734.0, "leaf-spine"),
+    ],
+)
+def test_the_million(n_pods, transit, rate, link):
+    found = throughput(loads(MILLION % (n_pods, transit, "")))
+    assert found.per_endpoint_gbps == pytest.approx(rate, abs=0.05 if n_pods == 1 else 5e-4)
+    assert found.n_endpoints == 18_432 * n_pods
+    assert (found.status, found.method) == ("optimal", "axes")
+    if n_pods > 1:
+        # What leaves a pod, 128 x 112 cables for 18,432 GPUs; nothing else binds.
+        n = found.n_endpoints
+        assert found.per_endpoint_gbps == pytest.approx(
+            128 * 112 * 800 / 18_432 * (n - 1) / (n - 18_432), rel=1e-9
+        )
+        assert [c.link for c in found.binding] == [link]
+
+
+def test_the_million_with_a_failed_leaf():
+    failed = "pod0/su0/block0/leaf0"
+    found = throughput(loads(MILLION % (55, "all", failed)))
+    assert found.per_endpoint_gbps == pytest.approx(533.6, abs=0.05)
+    assert (found.status, found.binding[0].link) == ("optimal", "leaf-spine")
+    # Without relaying the GPUs of that rail reach nobody outside their racks.
+    fabric = loads(MILLION % (55, "end", failed))
+    cut = throughput(fabric)
+    assert cut.per_endpoint_gbps == 0.0
+    assert cut.cut_off == (("pod0/su0/block0/rack0/tray0/gpu0", 144),)
+    rest = throughput(fabric, drop_unreachable=True)
+    assert rest.n_endpoints == 1_013_760 - 144
+    assert rest.status == "optimal"
+    assert "left out: 144 endpoints such as pod0/su0/block0/rack0/tray0/gpu0" in str(rest)
+
+
+@pytest.mark.parametrize("method", ["axes", "explicit"])
+def test_a_torus_with_two_failed_cables(method):
+    text = """{fabric: t, axes: {x: 4, y: 4}, devices: {chip: {kind: gpu, axes: [x, y], transit: all}}, links: [
+      {name: x, between: [chip, chip], ring: x, rate: 1Gb/s}, {name: y, between: [chip, chip], ring: y, rate: 1Gb/s}],
+      failed: [[x0/chip0, x1/chip0], [x2/chip0, x3/chip0]]}"""
+    found = throughput(loads(text), method=method)
+    assert found.per_endpoint_gbps / 15 == pytest.approx(0.09375, rel=1e-9)
+    assert found.status == "optimal"
+
+
+@pytest.mark.parametrize(
+    ("graph", "per_pair"),
+    [(nx.random_regular_graph(4, 14, seed=1), 0.15), (nx.petersen_graph(), 0.2)],
+    ids=["RRG(14,4)", "Petersen"],
+)
+def test_graphs_without_axes(graph, per_pair):
+    nx.set_edge_attributes(graph, 1.0, "capacity")
+    found = throughput(from_networkx(graph))
+    assert found.per_endpoint_gbps / (len(graph) - 1) == pytest.approx(per_pair, rel=1e-9)
+    assert found.status == "optimal"

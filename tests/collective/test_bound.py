@@ -1,0 +1,277 @@
+"""Bounds of collectives: closed forms, laws, and a program on real links that is written out here."""
+
+import numpy as np
+import pytest
+from scipy import optimize
+
+from fabric.collective.bound import OPERATIONS, bound
+from fabric.errors import QuestionError
+from fabric.flow import max_flow
+from fabric.graph import expand, loads
+
+N, RATE = 6, 40.0
+STAR = """{fabric: star, axes: {i: 6}, devices: {gpu: {kind: gpu, axes: [i]}, leaf: {kind: switch, axes: []}},
+ links: [{between: [gpu, leaf], rate: 40Gb/s}]}"""
+RING = """{fabric: ring, axes: {i: 6}, devices: {gpu: {kind: gpu, axes: [i], transit: all}},
+ links: [{between: [gpu, gpu], ring: i, rate: 40Gb/s%s}]}"""
+
+CLOSED = {
+    "all-gather": RATE * N / (N - 1),
+    "reduce-scatter": RATE * N / (N - 1),
+    "all-reduce": RATE * N / (N - 1) / 2,
+    "broadcast": RATE,
+    "reduce": RATE,
+    "all-to-all": RATE * N / (N - 1),
+}
+
+
+@pytest.mark.parametrize("operation", CLOSED)
+def test_a_star(operation):
+    found = bound(loads(STAR), operation, "1GB")
+    assert found.algbw_gbps == pytest.approx(CLOSED[operation], rel=1e-9)
+    assert found.time_s == pytest.approx(8 / CLOSED[operation], rel=1e-9)
+    assert found.n_ranks == N
+    assert found.binding == ("gpu-leaf",)
+    assert found.busbw_gbps == pytest.approx(RATE, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("operation", "algbw"),
+    [
+        ("broadcast", 2 * RATE),
+        ("reduce", 2 * RATE),
+        ("all-gather", 2 * RATE * N / (N - 1)),
+        ("all-reduce", RATE * N / (N - 1)),
+    ],
+)
+def test_a_ring_uses_both_ways(operation, algbw):
+    assert bound(loads(RING % ""), operation).algbw_gbps == pytest.approx(algbw, rel=1e-9)
+
+
+@pytest.mark.parametrize("operation", ["broadcast", "reduce", "all-gather", "reduce-scatter"])
+def test_a_ring_of_one_way_cables(operation):
+    expected = RATE if operation in ("broadcast", "reduce") else RATE * N / (N - 1)
+    found = bound(loads(RING % ", oneway: true"), operation)
+    assert found.algbw_gbps == pytest.approx(expected, rel=1e-9)
+    assert found.kind == "upper bound"
+
+
+UNEQUAL = """{fabric: a, axes: {i: 4}, devices: {gpu: {kind: gpu, axes: [i]}, leaf: {kind: switch, axes: []}},
+links: [
+  {name: up, between: [%s], oneway: true, rate: 30Gb/s, count: {i: [1, 1, 1, 3]}},
+  {name: down, between: [%s], oneway: true, rate: 50Gb/s, count: {i: [2, 1, 2, 1]}}]}"""
+
+
+def test_a_reduce_scatter_is_an_all_gather_of_reversed_links():
+    forward = loads(UNEQUAL % ("gpu, leaf", "leaf, gpu"))
+    backward = loads(UNEQUAL % ("leaf, gpu", "gpu, leaf"))
+    rates = {}
+    for operation, other in (("all-gather", "reduce-scatter"), ("reduce", "broadcast")):
+        for one, two in ((operation, other), (other, operation)):
+            a = bound(forward, one, paths="any").algbw_gbps
+            assert a == pytest.approx(bound(backward, two, paths="any").algbw_gbps, rel=1e-9)
+            rates[one] = a
+    # GPU 1 takes in 50 at most; three of four send 30.
+    assert rates["all-gather"] != pytest.approx(rates["reduce-scatter"])
+
+
+def test_a_broadcast_is_the_least_flow_to_any_other():
+    text = """{fabric: a, axes: {x: 3, y: 3}, devices: {gpu: {kind: gpu, axes: [x, y], transit: all}}, links:
+    [
+      {name: x, between: [gpu, gpu], line: x, rate: 3Gb/s}, {name: y, between: [gpu, gpu], ring: y, rate:
+      2Gb/s}]}"""
+    fabric = loads(text)
+    root = "x0/gpu1"
+    others = [str(n) for n in expand(fabric).names if n != root]
+    least = min(max_flow(fabric, root, other).value_gbps for other in others)
+    assert bound(fabric, "broadcast", root=root).algbw_gbps == pytest.approx(least, rel=1e-9)
+    assert bound(fabric, "reduce", root=root).algbw_gbps == pytest.approx(least, rel=1e-9)
+    corner = bound(fabric, "broadcast", root="x1/gpu1")
+    assert corner.kind == "optimum"
+
+
+# ---------------------------------------------------------------- the same on real links, written out
+
+
+class Explicit:
+    """One envelope of links for each group and direction, and in it a flow for every rank."""
+
+    def __init__(self, fabric, groups, *, inward, outward):
+        e = expand(fabric)
+        self.links = [
+            (a, b, c)
+            for t, h, c in zip(
+                e.tail.tolist(), e.head.tolist(), (e.alive * e.rate_gbps).tolist(), strict=True
+            )
+            for a, b in ((t, h), (h, t))
+        ]
+        self.n, self.groups = e.n_devices, groups
+        self.ends = e.is_endpoint
+        self.ways = [w for w, used in (("in", inward), ("out", outward)) if used]
+        self.n_columns, self.equal, self.upper = 1, [], []
+
+    def columns(self, n):
+        first = self.n_columns
+        self.n_columns += n
+        return np.arange(first, first + n)
+
+    def conserve(self, x, supply):
+        """Add: out minus in is the supply, {node: [(column, factor)]}; a node without entry is free."""
+        for v in range(self.n):
+            if v not in supply:
+                continue
+            row = [(x[i], 1.0) for i, (a, _, _) in enumerate(self.links) if a == v]
+            row += [(x[i], -1.0) for i, (_, b, _) in enumerate(self.links) if b == v]
+            self.equal.append(row + [(c, -f) for c, f in supply[v]])
+
+    def rate(self, *, free_roots):
+        m = len(self.links)
+        shared = [[] for _ in range(m)]
+        for group in self.groups:
+            weight = self.columns(len(group))
+            self.equal.append([(w, 1.0) for w in weight] + [(0, -1.0)])
+            if not free_roots:
+                self.equal += [[(w, 1.0), (weight[0], -1.0)] for w in weight[1:]]
+            for way in self.ways:
+                u = self.columns(m)
+                self.conserve(u, {v: [] for v in range(self.n) if not self.ends[v]})
+                for i in range(m):
+                    shared[i].append((u[i], 1.0))
+                for k, rank in enumerate(group):
+                    sign = 1.0 if way == "out" else -1.0
+                    f = self.columns(m)
+                    supply = {v: [] for v in range(self.n)}
+                    for w, v in zip(weight, group, strict=True):
+                        supply[v] = [(w, sign)]
+                    supply[rank] = [(0, -sign), (weight[k], sign)]
+                    self.conserve(f, supply)
+                    self.upper += [([(f[i], 1.0), (u[i], -1.0)], 0.0) for i in range(m)]
+        self.upper += [(row, self.links[i][2]) for i, row in enumerate(shared)]
+        a_eq = np.zeros((len(self.equal), self.n_columns))
+        a_ub = np.zeros((len(self.upper), self.n_columns))
+        for r, row in enumerate(self.equal):
+            for c, factor in row:
+                a_eq[r, c] += factor
+        for r, (row, _) in enumerate(self.upper):
+            for c, factor in row:
+                a_ub[r, c] += factor
+        cost = np.zeros(self.n_columns)
+        cost[0] = -1.0
+        limits = np.array([limit for _, limit in self.upper])
+        return optimize.linprog(cost, a_ub, limits, a_eq, np.zeros(len(a_eq)), method="highs").x[0]
+
+
+PAIRS = """{fabric: a, axes: {rack: %d, i: %d}, devices: {gpu: {kind: gpu, axes: [rack, i], transit: all},
+  box: {kind: switch, axes: [rack]}, rail: {kind: switch, axes: [i]}}, failed: [%s], links: [
+  {between: [gpu, box], rate: 7Gb/s}, {between: [gpu, rail], rate: 3Gb/s}]}"""
+
+SHARED = [
+    (2, 2, "", ("rack",)),
+    (3, 2, "", ("rack",)),
+    (3, 2, "", ("i",)),
+    (2, 3, "", ()),
+    (2, 2, "[rack0/gpu0, rail0]", ()),
+    (2, 3, "[rack0/gpu0, rail0]", ()),
+    (3, 2, "[rack0/gpu0, rail0]", ("rack",)),
+    (3, 2, "[rack0/gpu0, rail0]", ("i",)),
+    (3, 3, "rack0/gpu0", ("i",)),
+]
+
+
+@pytest.mark.parametrize(("n_racks", "n_each", "failed", "over"), SHARED)
+@pytest.mark.parametrize("operation", ["all-gather", "reduce-scatter", "all-reduce"])
+def test_groups_share_links(n_racks, n_each, failed, over, operation):
+    fabric = loads(PAIRS % (n_racks, n_each, failed))
+    e = expand(fabric)
+    ends = np.flatnonzero(e.is_endpoint & ~e.failed)
+    rest = [a for a in ("rack", "i") if a not in over] if over else []
+    keys = [tuple(int(e.coordinates[a][v]) for a in rest) for v in ends]
+    groups = [[int(v) for v, k in zip(ends, keys, strict=True) if k == key] for key in dict.fromkeys(keys)]
+    found = bound(fabric, operation, over=over, paths="any")
+    ways = {"inward": operation != "all-gather", "outward": operation != "reduce-scatter"}
+    explicit = Explicit(fabric, groups, **ways)
+    assert found.n_ranks == max(map(len, groups))
+    assert found.algbw_gbps == pytest.approx(explicit.rate(free_roots=operation == "all-reduce"), rel=1e-8)
+    assert found.kind == ("optimum" if not over and operation != "all-reduce" else "upper bound")
+
+
+# ---------------------------------------------------------------- laws and names
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_laws(operation):
+    base = bound(loads(PAIRS % (3, 2, "")), operation).algbw_gbps
+    double = loads((PAIRS % (3, 2, "")).replace("7Gb", "14Gb").replace("3Gb", "6Gb"))
+    assert bound(double, operation).algbw_gbps == pytest.approx(2 * base, rel=1e-9)
+    wider = loads((PAIRS % (3, 2, "")).replace("3Gb", "4Gb"))
+    assert bound(wider, operation).algbw_gbps >= base * (1 - 1e-9)
+    narrower = loads(PAIRS % (3, 2, "[rack1/gpu1, rail1]"))
+    assert bound(
+        narrower, operation, root="rack0/gpu0" if operation in ("broadcast", "reduce") else ""
+    ).algbw_gbps <= base * (1 + 1e-9)
+    any_path = bound(loads(PAIRS % (3, 2, "")), operation, paths="any").algbw_gbps
+    assert any_path >= base * (1 - 1e-9)
+
+
+def test_all_reduce_lies_between_half_and_the_whole_of_all_gather():
+    for failed in ("", "[rack0/gpu0, rail0]", "rail1"):
+        fabric = loads(PAIRS % (3, 2, failed))
+        gather, both = (bound(fabric, op).algbw_gbps for op in ("all-gather", "all-reduce"))
+        assert gather / 2 * (1 - 1e-9) <= both <= gather * (1 + 1e-9)
+
+
+TWO_TIERS = """{fabric: a, axes: {leaf: 3, i: 2, s: 2}, devices: {gpu: {kind: gpu, axes: [leaf, i]},
+  sw: {kind: switch, axes: [leaf]}, top: {kind: switch, axes: [s]}}, links: [
+  {between: [gpu, sw], rate: 4Gb/s}, {between: [sw, top], rate: 4Gb/s}]}"""
+
+
+@pytest.mark.parametrize(
+    ("text", "operation", "more", "kind"),
+    [
+        (STAR, "all-gather", {}, "optimum"),
+        (STAR, "reduce-scatter", {}, "optimum"),
+        (STAR, "broadcast", {}, "optimum"),
+        (STAR, "all-reduce", {}, "upper bound"),
+        (STAR, "all-to-all", {}, "optimum"),
+        (TWO_TIERS, "all-gather", {}, "upper bound"),
+        (TWO_TIERS, "all-gather", {"paths": "any"}, "optimum"),
+        (TWO_TIERS, "all-gather", {"over": ("leaf",), "paths": "any"}, "upper bound"),
+    ],
+)
+def test_optimum_is_said_only_where_an_algorithm_reaches_it(text, operation, more, kind):
+    assert bound(loads(text), operation, **more).kind == kind
+
+
+def test_part_of_the_gpus():
+    found = bound(loads(STAR), "all-gather", among="i0-3")
+    assert found.n_ranks == 4
+    assert found.algbw_gbps == pytest.approx(RATE * 4 / 3, rel=1e-9)
+
+
+def test_a_cut_off_rank_leaves_no_bound():
+    found = bound(loads(STAR[:-1] + ", failed: [[gpu0, leaf]]}"), "all-gather")
+    assert found.algbw_gbps == pytest.approx(0.0, abs=1e-9)
+    assert found.time_s == float("inf")
+    assert "gpu0" in str(found)
+
+
+@pytest.mark.parametrize(
+    ("operation", "more", "match"),
+    [
+        ("all-gathr", {}, "unknown collective"),
+        ("all-gather", {"among": "i3"}, "at least 2"),
+        ("all-gather", {"over": ("j",)}, "no axis 'j'"),
+        ("broadcast", {"root": "i0-1"}, "exactly one"),
+        ("broadcast", {"root": "leaf"}, "endpoint"),
+    ],
+)
+def test_questions_that_do_not_fit(operation, more, match):
+    with pytest.raises(QuestionError, match=match):
+        bound(loads(STAR), operation, **more)
+
+
+def test_the_answer_prints_and_serialises():
+    found = bound(loads(STAR), "all-gather", "1GB")
+    assert "at least 166.7 ms" in str(found)
+    assert "(optimum)" in str(found)
+    assert found.to_dict()["algbw_gbps"] == found.algbw_gbps
