@@ -19,8 +19,8 @@ __version__ = "0.1.0"
 _guard.refuse_rivals(sys.path)
 
 if TYPE_CHECKING:
-    from fabric.collective import cost
     from fabric.collective.bound import bound
+    from fabric.collective.cost import cost
     from fabric.errors import (
         FabricError,
         GraphError,

@@ -118,10 +118,12 @@ class Cost:
 
     def __str__(self) -> str:
         """Return the answer in a few lines."""
-        plural = "s" if self.n_domains > 1 else ""
+        where = f"in {self.n_domains:,} scale-up domain{'s' if self.n_domains > 1 else ''}"
+        if self.n_domains == self.n_ranks:
+            where = "with no scale-up network between them"
         lines = [
             f"{self.collective} of {format_bytes(self.size_bytes)} among {self.n_ranks:,} ranks "
-            f"in {self.n_domains:,} scale-up domain{plural}, {self.routing} routing"
+            f"{where}, {self.routing} routing"
         ]
         for one in self.algorithms:
             mark = "*" if one is self.chosen else " "

@@ -1,7 +1,8 @@
 """The question of a max-flow on classes: its size does not grow with the fabric.
 
-One commodity needs no more than an equitable partition (Grohe, Kersting, Mladenov, Selman, "Dimension Reduction via
-Colour Refinement", ESA 2014): a flow that is equal on all links of a class exists wherever any does.
+One commodity needs no more than an equitable partition (Grohe, Kersting, Mladenov, Selman, "Dimension
+Reduction via Colour Refinement", ESA 2014): a flow that is equal on all links of a class exists wherever any
+does.
 """
 
 from __future__ import annotations

@@ -22,8 +22,8 @@ from fabric.symmetry import NoSymmetryError, nesting
 from fabric.units import format_count, format_rate
 
 PATH_RULES = {
-    "rules": "up, one turn, down; relays as the file says",
-    "no-relay": "up, one turn, down; no relaying",
+    "rules": "climb, turn once, descend; relay or pass freely where the file says so",
+    "no-relay": "climb, turn once, descend; no relaying",
     "any": "any path, every device forwards",
 }
 
@@ -125,7 +125,7 @@ class MaxFlow:
         lines.append(f"  paths: {PATH_RULES[self.paths]}")
         if self.without_relay_gbps is not None:
             lines.append(f"  without relaying: {format_rate(self.without_relay_gbps)}")
-        lines.append(f"  by {self.method}: {self.why}")
+        lines.append(f"  method: {self.method} ({self.why})")
         lower, upper = format_rate(proof.lower_gbps), format_rate(proof.upper_gbps)
         lines.append(f"  {self.status}: a flow of {lower} and a cut of {upper}")
         return "\n".join(lines)
@@ -154,8 +154,8 @@ def max_flow(
     paths : {"rules", "no-relay", "any"}
         The path rule: the file's, the file's without relaying, or any path at all.
     method : {"auto", "axes", "expanded"}
-        On classes, which costs the same at any size, or on real devices and cables; by default on classes where
-        the axes say the symmetry.
+        On classes, which costs the same at any size, or on real devices and cables; by default on classes
+        where the axes say the symmetry.
     limit : int
         Of the expanded form.
 
@@ -179,8 +179,8 @@ def max_flow(
     >>> print(max_flow(loads(text), "gpu0", "gpu1"))
     max-flow gpu0 -> gpu1: 400 Gb/s (50 GB/s) per direction
       binding: 1 gpu-leaf cable, 400 Gb/s (50 GB/s)
-      paths: up, one turn, down; relays as the file says
-      by axes: the axes say the symmetry
+      paths: climb, turn once, descend; relay or pass freely where the file says so
+      method: axes (the axes say the symmetry)
       optimal: a flow of 400 Gb/s (50 GB/s) and a cut of 400 Gb/s (50 GB/s)
     """
     source, target = parts_of(fabric, source), parts_of(fabric, target)
@@ -226,7 +226,11 @@ def _posed(
         if method == "axes":
             raise
         return expanded, "expanded", str(error)
-    return lambda paths: class_problem(blueprint, source, target, paths=paths), "axes", "the axes say the symmetry"
+    return (
+        lambda paths: class_problem(blueprint, source, target, paths=paths),
+        "axes",
+        "the axes say the symmetry",
+    )
 
 
 def _answer(problem: FlowProblem) -> tuple[Verdict, tuple[CutClass, ...], tuple[str, ...]]:

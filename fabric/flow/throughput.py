@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, cast
 
 import numpy as np
 
 from fabric.blueprint.join import Bools, Floats
-from fabric.errors import QuestionError
+from fabric.errors import LimitError, QuestionError
 from fabric.flow.certificate import Verdict
 from fabric.flow.concurrent import check_concurrent
 from fabric.flow.explicit import (
@@ -24,6 +24,7 @@ from fabric.flow.explicit import (
 )
 from fabric.flow.maxflow import PATH_RULES
 from fabric.flow.program import Solution, capacities, solve_blocks
+from fabric.flow.refined import is_small, refined_program
 from fabric.flow.routed import Interval, cut_off, interval
 from fabric.flow.topology_bounds import longest_matching
 from fabric.flow.traffic import Asked, Commodities, Traffic, commodities
@@ -32,7 +33,7 @@ from fabric.routing.ecmp import Demands
 from fabric.symmetry import NoSymmetryError
 from fabric.units import format_count, format_rate
 
-Method = Literal["auto", "axes", "explicit"]
+Method = Literal["auto", "axes", "refinement", "explicit"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,11 +144,12 @@ class Throughput:
             what = "left out" if self.is_dropped else "cut off"
             lines.append(f"  {what}: {format_count(n)} endpoints such as {name}")
         lines.append(f"  paths: {PATH_RULES[self.paths]}")
-        lines.append(f"  by {self.method}: {self.why}")
+        lines.append(f"  method: {self.method} ({self.why})")
         proof = self.certificate
+        remarks = ", ".join([*proof.faults, f"{self.n_variables:,} variables"])
         lines.append(
             f"  {self.status}: flows of {format_rate(proof.lower_gbps)} and "
-            f"prices of {format_rate(proof.upper_gbps)} ({self.n_variables:,} variables)"
+            f"prices of {format_rate(proof.upper_gbps)} ({remarks})"
         )
         return "\n".join(lines)
 
@@ -176,7 +178,7 @@ def throughput(
     over : sequence of str
         Axes that a group of all-to-all spans: one group for each index of the other axes, all at once.
     paths : {"rules", "no-relay", "any"}
-    method : {"auto", "axes", "explicit"}
+    method : {"auto", "axes", "refinement", "explicit"}
         On classes, which costs the same at any size, or on real links.
     drop_unreachable : bool
         Leave out endpoints that failures cut off; otherwise the rate is then 0.
@@ -218,6 +220,9 @@ def throughput(
     else:
         answer = solve_blocks(work.capacity, work.blocks)
         proof = check_concurrent(work, answer)
+    if work.is_averaged and work.blueprint is None and proof.lower_gbps:
+        # Flows on classes that nobody declared are a claim about links that was not checked on links.
+        proof = replace(proof, faults=("checked on classes only",))
     binding, slack = _prices(work, work.capacity * answer.price, use_of(work, answer))
     return Throughput(
         ask.name,
@@ -228,7 +233,7 @@ def throughput(
         round(work.n_endpoints),
         sum(b.n_alike * float(b.supply[b.supply > 0].sum()) for b in work.blocks),
         paths,
-        "axes" if work.blueprint is not None else "explicit",
+        "axes" if work.blueprint is not None else "refinement" if work.is_averaged else "explicit",
         why,
         tuple((who, round(n)) for who, n in work.cut_off),
         drop_unreachable,
@@ -284,7 +289,7 @@ def posed(ask: Ask) -> tuple[Commodities, str]:
         why = "a fabric read from a graph has no axes"
     elif traffic.pattern == "longest-matching":
         why = "a longest matching has no symmetry"
-    elif ask.method != "explicit":
+    elif ask.method in ("auto", "axes"):
         try:
             work = commodities(
                 fabric.blueprint,
@@ -302,9 +307,32 @@ def posed(ask: Ask) -> tuple[Commodities, str]:
     if ask.method == "axes":
         msg = f"{ask.name} cannot be answered by axes: {why}"
         raise QuestionError(msg)
+    refined = _refined(ask)
+    if refined is not None:
+        return refined, why
     e, demand_of, probe_of = _written_out(ask)
     drop = ask.drop_unreachable
     return explicit_program(e, demand_of, paths=ask.paths, drop_unreachable=drop, probe_of=probe_of), why
+
+
+def _refined(ask: Ask) -> Commodities | None:
+    """Return uniform all-to-all among all endpoints on refined classes, where those are the better way."""
+    traffic = ask.traffic
+    is_asked = ask.method == "refinement"
+    if traffic is None or traffic != Traffic() or ask.among is not None or ask.method in ("axes", "explicit"):
+        if is_asked:
+            msg = f"{ask.name} cannot be answered by refinement: it knows all-to-all among all endpoints only"
+            raise QuestionError(msg)
+        return None
+    e = expand(ask.fabric, limit=ask.limit)
+    if e.is_endpoint.sum() < 2 or (not is_asked and is_small(e)):
+        return None
+    try:
+        return refined_program(e, paths=ask.paths)
+    except LimitError:
+        if is_asked:
+            raise
+        return None
 
 
 def _bounded(ask: Ask, why: str, begin: float) -> Throughput:
@@ -437,7 +465,7 @@ def _prices(
         if own.any():
             n_cables = int(e.count[e.rule == number].sum()) // (2 if rule.is_peer and rule.is_oneway else 1)
             share = float(worth[own].sum()) / total if total else 0.0
-            rows.append(LinkPrice(rule.name, n_cables, share, float(busy[own].max())))
+            rows.append(LinkPrice(rule.name, n_cables, share, min(float(busy[own].max()), 1.0)))
     binding = sorted((r for r in rows if r.share > 1e-9), key=lambda r: -r.share)
     return tuple(binding), tuple(
         sorted((r for r in rows if r.share <= 1e-9 and r.load > 0), key=lambda r: -r.load)

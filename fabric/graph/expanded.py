@@ -255,8 +255,8 @@ def _counted_pairs(blueprint: Blueprint) -> int:
 def _refuse_size(name: str, what: str, n: int, limit: int) -> None:
     if n > limit:
         msg = (
-            f"{name} has {n:,} {what}; the expanded form is limited to {limit:,}. Raise limit= if memory "
-            f"allows (about 100 bytes for each), or ask about a smaller file"
+            f"{name} has {n:,} {what}; the expanded form is limited to {limit:,}. In Python, raise "
+            f"limit= if memory allows (about 100 bytes for each); else ask about a smaller file"
         )
         raise LimitError(msg)
 

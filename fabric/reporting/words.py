@@ -16,7 +16,8 @@ def noun(name: str, n: float = 1) -> str:
     """
     if name in _UPPER:
         return name.upper() + ("" if n == 1 else "s")
-    if n == 1:
+    # A short or dotted name of a group is a label, not a word.
+    if n == 1 or "." in name or len(name) < 3:
         return name
     return _PLURALS.get(name) or name + ("es" if name.endswith(("s", "x", "ch", "sh")) else "s")
 

@@ -184,9 +184,10 @@ def test_bound(small):
 
 def test_failures_are_named(tmp_path):
     file = tmp_path / "failed.fabric.yaml"
-    file.write_text(SMALL + "failed: [leaf0]\n")
+    three = SMALL.replace("rack: 2", "rack: 3").replace("each: [2, 2]", "each: [2, 3]")
+    file.write_text(three + "failed: [leaf0]\n")
     assert "cut off: 4 endpoints such as rack0/gpu0" in answer("throughput", file)
-    assert "400 Gb/s (50 GB/s) each" in answer("throughput", file, "--drop-unreachable")
+    assert "350 Gb/s (43.75 GB/s) each" in answer("throughput", file, "--drop-unreachable")
     done = run("bottleneck", file)
     assert done.returncode == 2
     assert "--drop-unreachable" in done.stderr

@@ -492,7 +492,9 @@ def test_a_million_gpus_need_no_expanded_form():
     # 128 spines of a pod with 112 cables of 800 Gb/s each.
     assert (answer.value_gbps, answer.status) == (128 * 112 * 800.0, "optimal")
     assert [(c.link, c.n_cables) for c in answer.cut] == [("spine-core", 128 * 112)]
-    pair = max_flow(fabric, "pod0/su0/block0/rack0/tray0/gpu0", "pod1/su0/block0/rack0/tray0/gpu0", paths="no-relay")
+    pair = max_flow(
+        fabric, "pod0/su0/block0/rack0/tray0/gpu0", "pod1/su0/block0/rack0/tray0/gpu0", paths="no-relay"
+    )
     assert pair.value_gbps == 800 + 504  # by its own NIC, and by Grace to the next
 
 

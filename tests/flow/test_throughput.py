@@ -207,7 +207,7 @@ def cut_off(fabric, paths, over):
 
 def test_what_failures_cut_off_is_named_and_left_out():
     n_seen = 0
-    for seed in range(60):
+    for seed in range(36):
         fabric, sizes, rng = fabric_of("uneven", ("lost", seed), n_failed=2)
         gone = cut_off(fabric, "rules", ())
         ends = alive(fabric)
@@ -228,7 +228,7 @@ def test_what_failures_cut_off_is_named_and_left_out():
             explicit = throughput(fabric, traffic, drop_unreachable=True, method="explicit")
             assert explicit.per_endpoint_gbps == pytest.approx(wanted.per_endpoint_gbps, rel=3e-9)
             assert sum(n for _, n in explicit.cut_off) == len(gone)
-    assert n_seen >= 10
+    assert n_seen >= 8
 
 
 PAIRS_OF_A_LEAF = """
@@ -434,9 +434,10 @@ def test_the_million_with_a_failed_leaf():
 
 @pytest.mark.parametrize("method", ["axes", "explicit"])
 def test_a_torus_with_two_failed_cables(method):
-    text = """{fabric: t, axes: {x: 4, y: 4}, devices: {chip: {kind: gpu, axes: [x, y], transit: all}}, links: [
-      {name: x, between: [chip, chip], ring: x, rate: 1Gb/s}, {name: y, between: [chip, chip], ring: y, rate: 1Gb/s}],
-      failed: [[x0/chip0, x1/chip0], [x2/chip0, x3/chip0]]}"""
+    text = """{fabric: t, axes: {x: 4, y: 4}, devices: {chip: {kind: gpu, axes: [x, y], transit: all}},
+      failed: [[x0/chip0, x1/chip0], [x2/chip0, x3/chip0]], links: [
+        {name: x, between: [chip, chip], ring: x, rate: 1Gb/s},
+        {name: y, between: [chip, chip], ring: y, rate: 1Gb/s}]}"""
     found = throughput(loads(text), method=method)
     assert found.per_endpoint_gbps / 15 == pytest.approx(0.09375, rel=1e-9)
     assert found.status == "optimal"
