@@ -341,11 +341,10 @@ def schema(
     as_json: Annotated[bool, typer.Option("--json", help="The schema is JSON in any case.")] = False,
 ) -> None:
     """Print the JSON Schema (draft-07) of a topology file, for editors."""
-    from fabric.blueprint import json_schema
-    from fabric.cli.text import to_json
+    from fabric.blueprint.schema import schema_text
 
     del as_json
-    typer.echo(to_json(json_schema()))
+    typer.echo(schema_text(), nl=False)
 
 
 @contextlib.contextmanager

@@ -8,24 +8,18 @@ import numpy as np
 
 from fabric.blueprint.join import Bools, Ints
 from fabric.errors import LimitError, QuestionError
-from fabric.flow.program import Block, capacities
+from fabric.flow.program import MAX_VARIABLES, Block, ProgramSizeError, capacities
 from fabric.flow.traffic import Asked, Commodities, unreached
 from fabric.graph import Expanded, Paths, forwarding
 from fabric.routing.ecmp import Demands
 from fabric.symmetry import Quotient
 
-MAX_VARIABLES = 400_000
-"""Flow variables of an explicit program: some minutes of HiGHS."""
 MAX_PAIRS = 20_000_000
 """Pairs of endpoints that are listed."""
 
 Matrix = Mapping[tuple[Hashable, Hashable], float]
 DemandOf = Callable[[Bools], Demands]
 """Demands among the devices that are kept, shape (n,)."""
-
-
-class ProgramSizeError(LimitError):
-    """A program of more than `MAX_VARIABLES` variables; an interval can still be given."""
 
 
 def trivial(expanded: Expanded) -> Quotient:

@@ -15,12 +15,20 @@ import numpy as np
 from scipy import optimize, sparse
 
 from fabric.blueprint.join import Floats, Ints
-from fabric.errors import QuestionError
+from fabric.errors import LimitError, QuestionError
 from fabric.graph import Forwarding
 from fabric.symmetry import Quotient
 
 MANY_VARIABLES, MANY_CAPACITIES = 4_000, 100
 """Size beyond which the interior point method solves a program (10,081 and 240: in a third of the time)."""
+
+
+MAX_VARIABLES = 400_000
+"""Flow variables of a program: some minutes of HiGHS."""
+
+
+class ProgramSizeError(LimitError):
+    """A program of more than `MAX_VARIABLES` variables; an interval can still be given."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,14 +16,13 @@ from fabric.flow.concurrent import check_concurrent
 from fabric.flow.explicit import (
     DemandOf,
     Matrix,
-    ProgramSizeError,
     explicit_program,
     matrix_demand,
     pattern_demand,
     trivial,
 )
 from fabric.flow.maxflow import PATH_RULES
-from fabric.flow.program import Solution, capacities, solve_blocks
+from fabric.flow.program import ProgramSizeError, Solution, capacities, solve_blocks
 from fabric.flow.refined import is_small, refined_program
 from fabric.flow.routed import Interval, cut_off, interval
 from fabric.flow.topology_bounds import longest_matching

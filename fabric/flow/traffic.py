@@ -11,7 +11,7 @@ from fabric.blueprint.join import Bools, Floats, Ints, relation_axes
 from fabric.blueprint.model import Blueprint, Selector, Term
 from fabric.blueprint.selector import parse_selector, selected_groups
 from fabric.errors import QuestionError, nearest
-from fabric.flow.program import Block, capacities
+from fabric.flow.program import MAX_VARIABLES, Block, ProgramSizeError, capacities
 from fabric.graph import Paths, forwarding, reachable
 from fabric.symmetry import Mark, Quotient, Tie, quotient
 
@@ -355,6 +355,7 @@ class Question(Asked):
         if self.root is not None:
             yield self._single(kept)
             return
+        n_variables = 0
         for one in np.flatnonzero(self.ends & kept).tolist():
             source = self.base.index[one]
             marks = (source,) if self.shift is None else (source, moved(source, *self.shift))
@@ -362,7 +363,13 @@ class Question(Asked):
             own = _class_of(view, source, int(self.base.classes.group[one]))
             weight = self._weights(view, own, self.inside(view) & kept[view.origin])
             if weight.sum() > 0:
-                yield self._block(view, own, weight, one)
+                block = self._block(view, own, weight, one)
+                n_variables += len(block.moves.tail)
+                if n_variables > MAX_VARIABLES:
+                    n = int((self.ends & kept).sum())
+                    msg = f"the program of {n:,} classes of sources has more than {MAX_VARIABLES:,} variables"
+                    raise ProgramSizeError(msg)
+                yield block
 
     def _block(self, view: Quotient, own: int, weight: Floats, one: int) -> Block:
         source = np.zeros(len(view.size), dtype=np.bool_)

@@ -13,6 +13,7 @@ so the number of classes grows with the marks, not with the size.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
@@ -211,8 +212,20 @@ def _alike(keys: Ints) -> tuple[Ints, Ints]:
     """Return the first of each set of equal rows, and the set of every row."""
     if not len(keys):
         return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
-    _, first, inverse = np.unique(keys, axis=0, return_index=True, return_inverse=True)
+    _, first, inverse = np.unique(_packed(keys), axis=0, return_index=True, return_inverse=True)
     return first.astype(np.int64), inverse.ravel().astype(np.int64)
+
+
+def _packed(keys: Ints) -> Ints:
+    """Return one number for each row, in the order of the rows, or `keys` where that would not fit."""
+    low = keys.min(axis=0)
+    span = [int(n) for n in keys.max(axis=0) - low + 1]
+    if math.prod(span) >= 2**62:
+        return keys
+    code = np.zeros(len(keys), dtype=np.int64)
+    for column, n in zip((keys - low).T, span, strict=True):
+        code = code * n + column
+    return code
 
 
 def _padded(keys: Ints, width: int) -> Ints:
@@ -475,7 +488,9 @@ def _moved(
     pattern = [(f >= 0).astype(np.int64) for f in fixed]
     if not fixed:
         fixed = [np.full(len(values[0]), -1)]
-    known, which = np.unique(np.column_stack(fixed), axis=0, return_inverse=True)
+    found = np.column_stack(fixed)
+    first, which = _alike(found)
+    known = found[first]
     code = np.zeros(len(values[0]), dtype=np.int64)
     for number, at in enumerate(known):
         rows = which.ravel() == number
