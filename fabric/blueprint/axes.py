@@ -150,10 +150,6 @@ class AxisTable:
         axes = {new(a.name): Axis(new(a.name), a.size, tuple(map(new, a.parts))) for a in self.axes.values()}
         return AxisTable(axes, {new(n) for n in self.broken})
 
-    def final(self) -> dict[str, Axis]:
-        """Return the axes by name."""
-        return dict(self.axes)
-
 
 def _shown(axis: Axis) -> str:
     return f"[{', '.join(axis.parts)}]" if axis.parts else str(axis.size)

@@ -287,6 +287,13 @@ class Blueprint:
         """Return the primitive axes that `axis` is the product of, last one fastest."""
         return primitives(self.axes, axis)
 
+    def flat(self, axis: str, at: Mapping[str, int]) -> int:
+        """Return the index on `axis`, which may be composed, of a device at its primitive indices."""
+        index = 0
+        for p in self.primitives(axis):
+            index = index * self.axes[p].size + at[p]
+        return index
+
     def n_devices(self, group: str) -> int:
         """Return the places of `group`, absent ones included."""
         return math.prod(self.axes[a].size for a in self.groups[group].primitives)

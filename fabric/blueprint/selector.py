@@ -180,6 +180,11 @@ def selected_groups(blueprint: Blueprint, selector: Selector) -> tuple[str, ...]
     return found
 
 
+def fits(blueprint: Blueprint, selector: Selector, at: Mapping[str, int]) -> bool:
+    """Return whether a device of a selected group, at an index on each primitive axis, is selected."""
+    return all(t.lo <= blueprint.flat(t.axis, at) <= t.hi for t in selector.terms)
+
+
 def pinned(blueprint: Blueprint, selector: Selector) -> frozenset[str]:
     """Return the primitive axes that a term of `selector` restricts to one index.
 

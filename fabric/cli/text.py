@@ -10,8 +10,6 @@ from fabric.parts import Medium, Part, Protocol, Source, evidence
 from fabric.reporting.summary import GroupSummary, Summary, tree
 from fabric.units import format_count, format_rate, format_ratio
 
-Record = Mapping[str, object]
-
 
 def columns(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Return aligned columns; a column whose cells start with a digit is flush right.

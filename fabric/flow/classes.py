@@ -7,13 +7,11 @@ does.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 
 from fabric.blueprint.join import Bools
 from fabric.blueprint.model import Blueprint, Selector
-from fabric.blueprint.selector import parse_selector, selected_groups
+from fabric.blueprint.selector import fits, parse_selector, selected_groups
 from fabric.errors import QuestionError, SelectorError
 from fabric.flow.problem import FlowProblem, problem_of
 from fabric.graph import Paths
@@ -78,8 +76,7 @@ def _chosen(blueprint: Blueprint, view: Quotient, side: list[Selector]) -> Bools
         if selector.group is None and not selector.text.endswith("*"):
             one &= view.classes.is_endpoint
         for i in np.flatnonzero(one).tolist():
-            at = dict(view.index[i])
-            one[i] = all(t.lo <= _flat(blueprint, at, t.axis) <= t.hi for t in selector.terms)
+            one[i] = fits(blueprint, selector, dict(view.index[i]))
         # What has failed has no class; a selector that names only such devices is still a question.
         if not one.any() and not _names_failed(blueprint, selector):
             msg = f"selector {selector.text!r} matches no device of {blueprint.name}"
@@ -91,10 +88,3 @@ def _chosen(blueprint: Blueprint, view: Quotient, side: list[Selector]) -> Bools
 def _names_failed(blueprint: Blueprint, selector: Selector) -> bool:
     groups = set(selected_groups(blueprint, selector))
     return any(groups & set(selected_groups(blueprint, f)) for f in blueprint.failed)
-
-
-def _flat(blueprint: Blueprint, at: Mapping[str, int], axis: str) -> int:
-    flat = 0
-    for p in blueprint.primitives(axis):
-        flat = flat * blueprint.axes[p].size + at[p]
-    return flat

@@ -9,7 +9,7 @@ import numpy as np
 
 from fabric.blueprint.join import Bools, Floats, Ints, relation_axes
 from fabric.blueprint.model import Blueprint, Selector, Term
-from fabric.blueprint.selector import parse_selector, selected_groups
+from fabric.blueprint.selector import fits, parse_selector, selected_groups
 from fabric.errors import QuestionError, nearest
 from fabric.flow.program import MAX_VARIABLES, Block, ProgramSizeError, capacities
 from fabric.graph import Paths, forwarding, reachable
@@ -347,7 +347,7 @@ class Question(Asked):
         ends &= np.isin(view.classes.group, [names.index(g) for g in groups])
         for i in np.flatnonzero(ends).tolist():
             at = dict(view.index[i])
-            ends[i] = all(t.lo <= _flat(self.blueprint, at, t.axis) <= t.hi for t in self.among.terms)
+            ends[i] = fits(self.blueprint, self.among, at)
         return ends
 
     def blocks(self, kept: Bools) -> Iterator[Block]:
@@ -473,13 +473,6 @@ def _class_of(view: Quotient, mark: Mark, group: int) -> int:
     where = "/".join(f"{axis}{i}" for axis, i in mark)
     msg = f"{view.classes.groups[group].name} at {where} is down or absent"
     raise QuestionError(msg)
-
-
-def _flat(blueprint: Blueprint, at: dict[str, int], axis: str) -> int:
-    flat = 0
-    for p in blueprint.primitives(axis):
-        flat = flat * blueprint.axes[p].size + at[p]
-    return flat
 
 
 def _selector(blueprint: Blueprint, text: str) -> Selector:

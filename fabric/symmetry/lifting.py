@@ -13,7 +13,7 @@ import numpy as np
 
 from fabric.blueprint.join import Floats, Grid, Ints, agreeing, class_grid, relation_axes
 from fabric.blueprint.model import Blueprint, Rule, Selector, Term
-from fabric.blueprint.selector import selected_groups
+from fabric.blueprint.selector import fits, selected_groups
 from fabric.symmetry.nesting import Tie, nesting
 from fabric.symmetry.quotient import (
     Mark,
@@ -138,7 +138,7 @@ class Lift:
         count = rule.count
         if not isinstance(count, int):
             own = next(o for _, o in ends if set(self.blueprint.primitives(rule.count_axis)) <= set(o))
-            count = count[_flat(self.blueprint, own, rule.count_axis)]
+            count = count[self.blueprint.flat(rule.count_axis, own)]
         for failure in self.blueprint.failed_cables:
             sides = (failure.left, failure.right)
             hit = any(
@@ -230,8 +230,8 @@ def _draw(blueprint: Blueprint, rule: Rule, rng: np.random.Generator) -> tuple[M
         y[axis] = (x[axis] + 1) % size[axis]
     elif rule.relation and all(x[p] == y[p] for p in axes):
         return None
-    fits = all(_fits(blueprint, own, s) for own, s in ((x, rule.left), (y, rule.right)))
-    return (tuple(sorted(x.items())), tuple(sorted(y.items()))) if fits else None
+    is_pair = fits(blueprint, rule.left, x) and fits(blueprint, rule.right, y)
+    return (tuple(sorted(x.items())), tuple(sorted(y.items()))) if is_pair else None
 
 
 def _pins(blueprint: Blueprint, selector: Selector) -> dict[str, int]:
@@ -245,16 +245,5 @@ def _pins(blueprint: Blueprint, selector: Selector) -> dict[str, int]:
     return found
 
 
-def _fits(blueprint: Blueprint, own: Mapping[str, int], selector: Selector) -> bool:
-    return all(t.lo <= _flat(blueprint, own, t.axis) <= t.hi for t in selector.terms)
-
-
 def _is_of(blueprint: Blueprint, group: str, own: Mapping[str, int], selector: Selector) -> bool:
-    return group in selected_groups(blueprint, selector) and _fits(blueprint, own, selector)
-
-
-def _flat(blueprint: Blueprint, own: Mapping[str, int], axis: str) -> int:
-    flat = 0
-    for p in blueprint.primitives(axis):
-        flat = flat * blueprint.axes[p].size + own[p]
-    return flat
+    return group in selected_groups(blueprint, selector) and fits(blueprint, selector, own)

@@ -198,12 +198,7 @@ def quotient(
 def device_name(blueprint: Blueprint, group: str, mark: Mark) -> str:
     """Return the name of the device of `group` at `mark`, such as ``rack3/tray7/gpu1``."""
     at = dict(mark)
-    index = []
-    for axis in blueprint.groups[group].axes:
-        flat = 0
-        for p in blueprint.primitives(axis):
-            flat = flat * blueprint.axes[p].size + at[p]
-        index.append(flat)
+    index = [blueprint.flat(axis, at) for axis in blueprint.groups[group].axes]
     words = [f"{a}{i}" for a, i in zip(blueprint.groups[group].axes[:-1], index[:-1], strict=False)]
     return "/".join([*words, group + "".join(map(str, index[-1:]))])
 
