@@ -35,6 +35,25 @@ class GraphError(FabricError, ValueError):
     """A graph that cannot be read as a fabric."""
 
 
+class LogError(FabricError, ValueError):
+    """A log of measurements that cannot be read, or whose numbers contradict each other.
+
+    Parameters
+    ----------
+    path : str
+        The file, as the user named it.
+    line : int
+        From 1; 0 for the file as a whole.
+    what : str
+        What is wrong, with the numbers.
+    """
+
+    def __init__(self, path: str, line: int, what: str) -> None:
+        self.path, self.line = path, line
+        text = f"{path}:{line}: {what}" if line else f"{path}: {what}"
+        super().__init__("".join(c if c.isprintable() else "\ufffd" for c in text))
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One finding in one file: where it is, what it is, and what to do.

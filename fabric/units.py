@@ -22,6 +22,8 @@ BITS_PER_GBIT = 1_000_000_000
 BYTES_PER_GBYTE = 1_000_000_000
 GBPS_PER_GBYTE_PER_S = 8.0
 """Gb/s in one GB/s."""
+MICROSECONDS_PER_SECOND = 10**6
+
 MAX_COUNT = 2**53
 """Largest count: every whole number up to it is a float64."""
 MAX_BYTES = 2**63 - 1
@@ -488,6 +490,17 @@ def gbytes_to_gbps(gbytes: float) -> float:
     400.0
     """
     return gbytes * GBPS_PER_GBYTE_PER_S
+
+
+def seconds(microseconds: float) -> float:
+    """Convert microseconds to seconds.
+
+    Examples
+    --------
+    >>> seconds(2.5)
+    2.5e-06
+    """
+    return microseconds / MICROSECONDS_PER_SECOND
 
 
 def seconds_to_send(n_bytes: float, gbps: float) -> float:

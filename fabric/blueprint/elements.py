@@ -323,14 +323,19 @@ def _apart_example(view: Blueprint, side: Selector) -> str:
     return f"{axis}0/{group.name}, {axis}1/{group.name}"
 
 
-def read_failures(parsed: Parsed, scope: Scope) -> tuple[list[Selector], list[Selector], list[FailedCables]]:
-    """Return the selectors of ``absent`` and ``failed``, and the failed cables, of the file itself."""
-    absent: list[Selector] = []
-    failed: list[Selector] = []
-    cables: list[FailedCables] = []
+def read_absent(parsed: Parsed, scope: Scope) -> list[Selector]:
+    """Return the selectors of ``absent`` of the file itself."""
+    found: list[Selector] = []
     for index, text in enumerate(parsed.file.absent if parsed.file else ()):
         if ("absent", index) not in parsed.broken:
-            absent += _selectors((text,), parsed.origin("absent", index), scope)
+            found += _selectors((text,), parsed.origin("absent", index), scope)
+    return found
+
+
+def read_failed(parsed: Parsed, scope: Scope) -> tuple[list[Selector], list[FailedCables]]:
+    """Return the selectors of ``failed`` and the failed cables of the file itself."""
+    failed: list[Selector] = []
+    cables: list[FailedCables] = []
     for index, entry in enumerate(parsed.file.failed if parsed.file else ()):
         if ("failed", index) in parsed.broken:
             continue
@@ -341,7 +346,7 @@ def read_failures(parsed: Parsed, scope: Scope) -> tuple[list[Selector], list[Se
             both = _selectors(entry[:2], origin, scope)
             if len(both) == 2:
                 cables.append(FailedCables(both[0], both[1], entry[2], origin))
-    return absent, failed, cables
+    return failed, cables
 
 
 def _selectors(texts: tuple[str, ...], origin: Origin, scope: Scope) -> list[Selector]:

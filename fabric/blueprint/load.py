@@ -14,7 +14,14 @@ from typing import NoReturn
 
 from fabric.blueprint.axes import AxisTable
 from fabric.blueprint.checks import check_numbers
-from fabric.blueprint.elements import Scope, build_group, build_rule, placement_problem, read_failures
+from fabric.blueprint.elements import (
+    Scope,
+    build_group,
+    build_rule,
+    placement_problem,
+    read_absent,
+    read_failed,
+)
 from fabric.blueprint.model import Axis, Blueprint, DeviceGroup, FailedCables, Origin, Rule, Selector, Term
 from fabric.blueprint.parse import Loc, Parsed, parse
 from fabric.blueprint.reader import Document, read_file, read_text
@@ -148,15 +155,26 @@ def _finish(document: Document, base: Path) -> Blueprint:
         path=document.path,
         sha256=hashlib.sha256("".join(run.digest).encode()).hexdigest(),
         origin=origin,
+        skipped=_unasked(fragment, origin),
     )
     if fragment.is_countable:
         try:
             run.problems += check_numbers(blueprint, is_whole=fragment.is_whole)
         except LimitError as error:
-            blueprint = replace(blueprint, skipped=(f"each, ports, rates and failed cables: {error}",))
+            missed = f"each, ports, rates and failed cables: {error}"
+            blueprint = replace(blueprint, skipped=(*blueprint.skipped, missed))
     if run.problems:
         raise TopologyError(run.problems)
     return blueprint
+
+
+def _unasked(fragment: _Fragment, origin: Origin) -> tuple[str, ...]:
+    """Return that nothing sends or receives, where that is so: a plan of switches alone, or a slip."""
+    if any(g.is_endpoint for g in fragment.groups.values()):
+        return ()
+    line, col = origin.keys.get("devices", (origin.line, origin.col))
+    todo = "give a group kind: gpu, or endpoint: true"
+    return (f"islands and reachability: {origin.path}:{line}:{col}: no device is an endpoint; {todo}",)
 
 
 def _resolve(place: _Place, run: _Run) -> tuple[_Fragment, Parsed]:
@@ -184,6 +202,10 @@ def _resolve(place: _Place, run: _Run) -> tuple[_Fragment, Parsed]:
     _add_groups(parsed, fragment, run.problems)
     _add_rules(parsed, fragment, run.problems)
     fragment.is_whole = fragment.is_whole and len(run.problems) == before
+    # No number but those of the failures themselves hangs on them.
+    failed, cables = read_failed(parsed, _scope(fragment, run.problems))
+    fragment.failed += failed
+    fragment.failed_cables += cables
     if parsed.file.about:
         fragment.notes.append(f"{parsed.file.fabric}: {' '.join(parsed.file.about.split())}")
     return fragment, parsed
@@ -247,7 +269,7 @@ def _settle_groups(parsed: Parsed, fragment: _Fragment, problems: list[Problem])
 
 
 def _add_rules(parsed: Parsed, fragment: _Fragment, problems: list[Problem]) -> None:
-    """Add the links and failures of the file itself."""
+    """Add the links and the absent devices of the file itself."""
     scope = _scope(fragment, problems)
     taken = {r.name: r.origin for r in fragment.rules}
     for index, link in enumerate(parsed.file.links if parsed.file else ()):
@@ -264,10 +286,7 @@ def _add_rules(parsed: Parsed, fragment: _Fragment, problems: list[Problem]) -> 
         else:
             taken[rule.name] = origin
             fragment.rules.append(rule)
-    absent, failed, cables = read_failures(parsed, scope)
-    fragment.absent += absent
-    fragment.failed += failed
-    fragment.failed_cables += cables
+    fragment.absent += read_absent(parsed, scope)
 
 
 def _include(place: _Place, item: IncludeItem, origin: Origin, into: _Fragment, run: _Run) -> None:

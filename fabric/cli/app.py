@@ -123,6 +123,7 @@ def max_flow_command(
         str,
         typer.Option(metavar="RULE", help="rules (the file's), no-relay, or any (every device forwards)."),
     ] = "rules",
+    devices: Annotated[bool, typer.Option("--devices", help="Name the devices that the cut parts.")] = False,
     as_json: Json = False,
 ) -> None:
     """Maximum flow between two selections, with the minimum cut by link class."""
@@ -130,7 +131,7 @@ def max_flow_command(
     from fabric.flow import max_flow
     from fabric.graph import load
 
-    answer = max_flow(load(file), source, target, paths=_path_rule(paths))
+    answer = max_flow(load(file), source, target, paths=_path_rule(paths), devices=devices)
     typer.echo(to_json(answer.to_dict()) if as_json else str(answer))
 
 
@@ -260,6 +261,9 @@ def bound_command(
     size: Annotated[
         str, typer.Option(metavar="BYTES", help="Such as 1GiB, as nccl-tests counts them.")
     ] = "1GiB",
+    kind: Annotated[
+        str, typer.Option(metavar="NAME", help="cut; for all-to-all also tub or path-length, by hops alone.")
+    ] = "cut",
     over: Over = "",
     among: Among = None,
     root: Root = "",
@@ -276,6 +280,7 @@ def bound_command(
         load(file),
         collective,
         size,
+        kind=kind,
         over=_axes(over),
         among=among,
         root=root,

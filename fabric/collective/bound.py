@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast, get_args, overload
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from fabric.blueprint.model import Blueprint
 from fabric.collective.algorithms import busbw_factor
 from fabric.collective.packing import Task, pack, reducing_groups
 from fabric.errors import QuestionError
+from fabric.flow.hops import HopBound, HopKind, hop_bound
 from fabric.flow.throughput import throughput
 from fabric.flow.traffic import Question, Traffic
 from fabric.graph import Fabric, Paths
@@ -102,26 +103,59 @@ class Bound:
         )
 
 
+@overload
+def bound(
+    fabric: Fabric,
+    operation: str,
+    size: int | str = ...,
+    *,
+    over: Sequence[str] = ...,
+    among: str | None = ...,
+    root: str = ...,
+    paths: Paths = ...,
+    in_network: bool = ...,
+) -> Bound: ...
+
+
+@overload
+def bound(
+    fabric: Fabric,
+    operation: str,
+    size: int | str = ...,
+    *,
+    kind: str,
+    over: Sequence[str] = ...,
+    among: str | None = ...,
+    root: str = ...,
+    paths: Paths = ...,
+    in_network: bool = ...,
+) -> Bound | HopBound: ...
+
+
 def bound(
     fabric: Fabric,
     operation: str,
     size: int | str = "1GiB",
     *,
+    kind: str = "cut",
     over: Sequence[str] = (),
     among: str | None = None,
     root: str = "",
     paths: Paths = "rules",
     in_network: bool = True,
-) -> Bound:
+) -> Bound | HopBound:
     """Return the bound of a collective.
 
     Parameters
     ----------
     fabric : Fabric
-        Declared by axes.
+        Declared by axes; any for the kinds by hop distances.
     operation : {"all-gather", "reduce-scatter", "all-reduce", "broadcast", "reduce", "all-to-all"}
     size : int or str
         Bytes by the convention of nccl-tests.
+    kind : {"cut", "tub", "path-length"}
+        By cuts; or, of all-to-all among all endpoints, by hop distances alone, see
+        `fabric.flow.hops.hop_bound`. These hold for every path rule and have no use for a size.
     over : sequence of str
         Axes that a group spans; one group for each index of the other axes, all at once on shared links.
     among : str, optional
@@ -135,12 +169,14 @@ def bound(
 
     Returns
     -------
-    Bound
+    Bound or HopBound
 
     Raises
     ------
     QuestionError, SelectorError
         If the question does not fit the fabric.
+    LimitError
+        If the fabric is too large for bounds by hop distances.
     NoSymmetryError
         If the axes do not say the symmetry of a construct.
 
@@ -156,8 +192,10 @@ def bound(
     if operation not in OPERATIONS:
         msg = f"unknown collective {operation!r}; bounds are known for {', '.join(OPERATIONS)}"
         raise QuestionError(msg)
+    if kind != "cut":
+        return _by_hops(fabric, operation, kind, is_whole=not (over or among or root))
     if fabric.blueprint is None:
-        msg = "bounds of collectives need a fabric declared by axes"
+        msg = "bounds of collectives by cuts need a fabric declared by axes"
         raise QuestionError(msg)
     if operation == "all-to-all":
         return _all_to_all(fabric, size_bytes, over, among, paths)
@@ -185,6 +223,17 @@ def bound(
         packing.n_variables,
         _cut_off(question) if rate <= 0 else (),
     )
+
+
+def _by_hops(fabric: Fabric, operation: str, kind: str, *, is_whole: bool) -> HopBound:
+    """Return the bound by hop distances, which is known for all endpoints together."""
+    if kind not in get_args(HopKind):
+        msg = f"unknown kind of bound {kind!r}; use cut, {' or '.join(get_args(HopKind))}"
+        raise QuestionError(msg)
+    if operation != "all-to-all" or not is_whole:
+        msg = f"kind {kind} bounds all-to-all among all endpoints; leave out over, among and root, or use cut"
+        raise QuestionError(msg)
+    return hop_bound(fabric, cast(HopKind, kind))
 
 
 def _cut_off(question: Question) -> tuple[tuple[str, int], ...]:

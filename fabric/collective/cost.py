@@ -1,155 +1,45 @@
-"""What a collective costs: time, algbw, busbw, and the link class that binds."""
+"""What a collective costs: time, algbw, busbw, what binds, and how far from the best possible."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from pathlib import Path
+from typing import Unpack
 
 import numpy as np
 
-from fabric.blueprint.join import Floats
-from fabric.collective.algorithms import busbw_factor, schedules
-from fabric.collective.job import Job, job
-from fabric.collective.schedule import Phase, Schedule, Seq, phases
-from fabric.errors import QuestionError
-from fabric.graph import EXPAND_LIMIT, Fabric
+from fabric.collective.algorithms import (
+    ALGORITHMS,
+    Moe,
+    Shape,
+    busbw_factor,
+    moe_combine,
+    moe_dispatch,
+    moe_logical_bytes,
+    moe_reach,
+    schedules,
+)
+from fabric.collective.answer import AlgorithmCost, Cost
+from fabric.collective.ask import Asked, Options, job, ranks_group
+from fabric.collective.bound import OPERATIONS, Bound, bound
+from fabric.collective.calibration import Calibration, Protocol
+from fabric.collective.calibration import calibration as read_calibration
+from fabric.collective.evaluate import DIGITS, Overheads, Timing, evaluate, first_largest, peaks, steps_of
+from fabric.collective.job import Job
+from fabric.collective.nccl import ABOUT, machine, node_of, predict
+from fabric.collective.schedule import Schedule, phases
+from fabric.collective.spread import Slowdown, Spread, slowdowns
+from fabric.errors import FabricError, QuestionError, nearest
+from fabric.graph import Fabric
 from fabric.routing import Progress
 from fabric.units import (
-    format_bytes,
-    format_rate,
-    format_time,
     gbytes_per_second,
     gbytes_to_gbps,
     parse_bytes,
+    seconds,
     seconds_to_send,
 )
-
-# Values equal to so many digits are equal: rounding does not choose between them, the order of the file does.
-_DIGITS = 9
-CALIBRATION = "wire rates, zero latency: a lower bound on time, not a prediction"
-
-
-@dataclass(frozen=True, slots=True)
-class AlgorithmCost:
-    """Cost of one algorithm.
-
-    Parameters
-    ----------
-    algorithm : str
-    time_s : float
-    algbw_gbps, busbw_gbps : float
-        As nccl-tests defines them [Gb/s].
-    steps : int
-        Messages one after the other on the longest phase chain.
-    binding : str
-        The rule whose busiest link sets the time.
-    slack : tuple of (str, float)
-        Idle fraction of the busiest link of every other rule that carries traffic, least first.
-    """
-
-    algorithm: str
-    time_s: float
-    algbw_gbps: float
-    busbw_gbps: float
-    steps: int
-    binding: str
-    slack: tuple[tuple[str, float], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """Answer of `cost`.
-
-    Parameters
-    ----------
-    collective : str
-    size_bytes : int
-        By the convention of nccl-tests.
-    n_ranks, n_domains : int
-        Ranks, and scale-up domains that they lie in.
-    chosen : AlgorithmCost
-    algorithms : tuple of AlgorithmCost
-        All that were costed, fastest first.
-    routing : str
-    calibration : str
-    """
-
-    collective: str
-    size_bytes: int
-    n_ranks: int
-    n_domains: int
-    chosen: AlgorithmCost
-    algorithms: tuple[AlgorithmCost, ...]
-    routing: str
-    calibration: str = CALIBRATION
-
-    @property
-    def time_s(self) -> float:
-        """Time of the chosen algorithm [s]."""
-        return self.chosen.time_s
-
-    @property
-    def algbw_gbps(self) -> float:
-        """Algorithm bandwidth of the chosen algorithm [Gb/s]."""
-        return self.chosen.algbw_gbps
-
-    @property
-    def busbw_gbps(self) -> float:
-        """Bus bandwidth of the chosen algorithm [Gb/s]."""
-        return self.chosen.busbw_gbps
-
-    @property
-    def binding(self) -> str:
-        """The rule that binds the chosen algorithm."""
-        return self.chosen.binding
-
-    def to_dict(self) -> dict[str, object]:
-        """Return the answer with the documented keys of ``--json``."""
-        return {
-            "collective": self.collective,
-            "size_bytes": self.size_bytes,
-            "n_ranks": self.n_ranks,
-            "n_domains": self.n_domains,
-            "routing": self.routing,
-            "calibration": self.calibration,
-            **_as_dict(self.chosen),
-            "algorithms": [_as_dict(a) for a in self.algorithms],
-        }
-
-    def __str__(self) -> str:
-        """Return the answer in a few lines."""
-        where = f"in {self.n_domains:,} scale-up domain{'s' if self.n_domains > 1 else ''}"
-        if self.n_domains == self.n_ranks:
-            where = "with no scale-up network between them"
-        lines = [
-            f"{self.collective} of {format_bytes(self.size_bytes)} among {self.n_ranks:,} ranks "
-            f"{where}, {self.routing} routing"
-        ]
-        for one in self.algorithms:
-            mark = "*" if one is self.chosen else " "
-            lines.append(
-                f"{mark} {one.algorithm}: {format_time(one.time_s)}, algbw {format_rate(one.algbw_gbps)}, "
-                f"busbw {format_rate(one.busbw_gbps)}"
-            )
-            slack = (
-                ", ".join(f"{name} {100 * idle:.3g} %" for name, idle in one.slack)
-                or "no other class carries traffic"
-            )
-            lines.append(f"    binding: {one.binding}; slack: {slack}")
-        lines.append(f"  {self.calibration}")
-        return "\n".join(lines)
-
-
-def _as_dict(one: AlgorithmCost) -> dict[str, object]:
-    return {
-        "algorithm": one.algorithm,
-        "time_s": one.time_s,
-        "algbw_gbps": one.algbw_gbps,
-        "busbw_gbps": one.busbw_gbps,
-        "steps": one.steps,
-        "binding": [{"link": one.binding, "share": None}],
-        "slack": [{"link": name, "idle": idle} for name, idle in one.slack],
-    }
 
 
 def cost(
@@ -158,35 +48,37 @@ def cost(
     size: int | str,
     *,
     algorithm: str = "auto",
-    among: str | None = None,
-    routing: str = "ecmp",
-    limit: int = EXPAND_LIMIT,
+    calibration: str | Path | Calibration = "wire",
+    spread: Spread | None = None,
     progress: Progress | None = None,
+    **asked: Unpack[Options],
 ) -> Cost:
     """Return what a collective costs on a fabric.
 
     Parameters
     ----------
     fabric : Fabric
-    collective : {"all-reduce", "all-gather", "reduce-scatter", "all-to-all"}
+    collective : str
+        One of `fabric.collective.COLLECTIVES`.
     size : int or str
         Bytes, or text such as ``"1GiB"``, as nccl-tests counts them.
     algorithm : str
-        ``"auto"`` for the fastest, or ``"hierarchical"``, ``"ring"``, ``"pairwise"``.
-    among : str, optional
-        Selector of the ranks; all endpoints by default.
-    routing : {"ecmp"}
-        Equal split per hop over the shortest permitted paths.
-    limit : int
-        Of the expanded form.
+        ``"auto"`` for the fastest of those that the calibration names as usual, ``"all"`` to cost every one
+        that can run, or a name.
+    calibration : str, Path or Calibration
+        ``"wire"`` for wire rates and zero latency; ``"measured"``; ``"nccl"`` for what NCCL's own model expects;
+        or the path of a file.
+    spread : Spread, optional
+        Queue pairs of hashed routing, efficiency of adaptive routing.
     progress : callable, optional
-        Called with the destinations that are routed so far and their number, over all traffic patterns; not
-        at all where an earlier question has routed them.
+        Called with the part that is routed so far and the whole, where that takes long.
+    **asked
+        Which ranks and how they are routed, see `fabric.collective.ask.Asked`: ``over``, ``among``,
+        ``ranks``, ``order``, ``routing``, ``method``, ``limit``.
 
     Returns
     -------
     Cost
-        At wire rates and zero latency.
 
     Raises
     ------
@@ -202,110 +94,289 @@ def cost(
     >>> round(answer.time_s, 9), round(answer.busbw_gbps, 6), answer.binding
     (0.03, 400.0, 'gpu-leaf')
     """
-    if routing != "ecmp":
-        msg = f"unknown routing {routing!r}; known is ecmp"
-        raise QuestionError(msg)
+    question = Asked.of(asked)
+    if calibration == "nccl":
+        return _as_nccl(fabric, question, collective, parse_bytes(size), algorithm)
+    work = _job(fabric, question)
+    known = read_calibration(calibration)
     size_bytes = parse_bytes(size)
-    work = _job(fabric, among, limit)
-    found = schedules(collective, work.shape, size_bytes)
-    if algorithm not in ("auto", *found):
-        if algorithm == "hierarchical" and "ring" in found:
-            work.shape.equal()
-        msg = f"no algorithm {algorithm!r} for {collective}; known are auto, {', '.join(found)}"
-        raise QuestionError(msg)
-    if algorithm != "auto":
-        found = {algorithm: found[algorithm]}
+    found, refused = _schedules(collective, work.shape, size_bytes, algorithm, known)
     if progress:
-        work.prepare((p.pattern for schedule in found.values() for p in phases(schedule)), progress)
-    costs = [_cost(work, collective, size_bytes, name, schedule) for name, schedule in found.items()]
-    costs.sort(key=lambda c: float(f"{c.time_s:.{_DIGITS}g}"))
-    return Cost(collective, size_bytes, work.shape.n, work.shape.n_domains, costs[0], tuple(costs), routing)
+        work.prepare([p.pattern for schedule in found.values() for p in phases(schedule)], progress)
+    factor = busbw_factor(collective, work.shape.n)
+    run = _Run(work, collective, size_bytes, factor, known, question.routing, spread or Spread())
+    answer = _answer(run, [_cost(run, name, schedule) for name, schedule in found.items()])
+    return _bounded(fabric, replace(answer, refused=refused), question, found)
 
 
-@lru_cache(maxsize=8)
-def _job(fabric: Fabric, among: str | None, limit: int) -> Job:
-    return job(fabric, among, limit=limit)
+def moe_cost(
+    fabric: Fabric,
+    way: str,
+    moe: Moe,
+    *,
+    algorithm: str = "auto",
+    calibration: str | Path | Calibration = "wire",
+    spread: Spread | None = None,
+    **asked: Unpack[Options],
+) -> Cost:
+    """Return what the all-to-all of a mixture of experts costs.
 
-
-def _cost(work: Job, collective: str, size_bytes: int, name: str, schedule: Schedule) -> AlgorithmCost:
-    time_s, busy, held = _timed(work, schedule)
-    algbw = gbytes_to_gbps(gbytes_per_second(size_bytes, time_s))
-    peak = _peaks(work, busy)
-    binding = _first_largest(held)
-    others = [
-        (round(max(1 - peak[r] / time_s, 0.0), _DIGITS), r)
-        for r in np.flatnonzero(peak).tolist()
-        if r != binding
-    ]
-    rules = work.expanded.rules
-    return AlgorithmCost(
-        name,
-        time_s,
-        algbw,
-        algbw * busbw_factor(collective, work.shape.n),
-        sum(p.steps for p in phases(schedule)),
-        rules[binding].name,
-        tuple((rules[r].name, float(idle)) for idle, r in sorted(others)),
-    )
-
-
-def evaluate(work: Job, schedule: Schedule) -> tuple[float, Floats]:
-    """Return the time of a schedule and how long each link is busy.
+    Parameters
+    ----------
+    fabric : Fabric
+    way : {"dispatch", "combine"}
+        Tokens to their experts, or the results back.
+    moe : Moe
+        Tokens, experts, and how a token chooses.
+    algorithm : str
+        ``"hierarchical"``: once to each other domain by the rail, and on over the scale-up network;
+        ``"pairwise"``: to every expert by itself; ``"auto"`` for the faster one.
+    calibration, spread, **asked
+        As for `cost`.
 
     Returns
     -------
-    time_s : float
-    busy : ndarray of float64, shape (2 * m,)
-        Seconds that each link needs for its bytes at wire rate.
+    Cost
+        Its size is logical, as DeepEP counts: a token for every domain that it goes to, its own included, or
+        for every rank where there is one domain; algbw and busbw are that over the time.
 
-    Notes
-    -----
-    ``Seq`` adds the times of its parts; ``Pipe`` and ``Par`` add their loads on every link and take the
-    slowest link, or the slowest part where a ``Seq`` inside takes longer than any link. Latency is zero.
+    Raises
+    ------
+    QuestionError
+        If the question does not fit the fabric.
+
+    References
+    ----------
+    DeepSeek-AI, DeepEP (github.com/deepseek-ai/DeepEP), README.
     """
-    time_s, busy, _ = _timed(work, schedule)
-    return time_s, busy
+    question = Asked.of(asked)
+    work = _job(fabric, question)
+    known = read_calibration(calibration)
+    ways = {"dispatch": moe_dispatch, "combine": moe_combine}
+    if way not in ways:
+        msg = f"a mixture of experts has dispatch and combine; got {way!r}"
+        raise QuestionError(msg)
+    found = ways[way](work.shape, moe)
+    if algorithm != "auto" and algorithm not in found:
+        msg = f"no algorithm {algorithm!r} for {way}; known here are auto, {', '.join(found)}"
+        raise QuestionError(msg)
+    chosen = {n: s for n, s in found.items() if algorithm in ("auto", n)}
+    logical = moe_logical_bytes(work.shape, moe)
+    size = logical.to_ranks if work.shape.n_domains == 1 else logical.between_domains
+    run = _Run(work, way, round(size), 1.0, known, question.routing, spread or Spread())
+    answer = _answer(run, [_cost(run, name, schedule) for name, schedule in chosen.items()])
+    reach = moe_reach(work.shape, moe)
+    note = (
+        f"a token goes to {reach.domains:.4g} domains and {reach.ranks:.4g} ranks; size and rates are logical"
+    )
+    return replace(answer, no_bound=f"no bound for {way}", notes=(note,))
 
 
-def _timed(work: Job, schedule: Schedule) -> tuple[float, Floats, Floats]:
-    """Return the time, how long each link is busy, and for how long of that time each rule sets the pace."""
-    if isinstance(schedule, Phase):
-        busy = schedule.bytes_per_endpoint * work.loads(schedule.pattern) * _seconds_per_byte(work)
-        return _paced(work, busy)
-    parts = [_timed(work, part) for part in schedule.parts]
-    busy = np.sum([part[1] for part in parts], axis=0)
-    if isinstance(schedule, Seq):
-        return sum(part[0] for part in parts), busy, np.sum([part[2] for part in parts], axis=0)
-    slowest = max(parts, key=lambda part: part[0])
-    together = _paced(work, busy)
-    if slowest[0] > together[0]:
-        return slowest[0], busy, slowest[2]
-    return together
+def _answer(run: _Run, costs: list[AlgorithmCost]) -> Cost:
+    costs.sort(key=lambda c: float(f"{c.time_s:.{DIGITS}g}"))
+    work = run.job
+    return Cost(
+        run.collective,
+        run.size_bytes,
+        work.shape.n,
+        work.shape.n_domains,
+        costs[0],
+        tuple(costs),
+        run.routing,
+        run.calibration.name,
+        work.n_instances,
+        method=work.method,
+        why=work.why,
+        about=run.calibration.about,
+    )
 
 
-def _paced(work: Job, busy: Floats) -> tuple[float, Floats, Floats]:
-    """Return what `_timed` does for links that are all busy at once."""
-    time_s = float(busy.max())
-    held = np.zeros(len(work.expanded.rules))
-    held[_first_largest(_peaks(work, busy))] = time_s
-    return time_s, busy, held
+def _as_nccl(fabric: Fabric, question: Asked, collective: str, size_bytes: int, algorithm: str) -> Cost:
+    """Return the times that NCCL's own model expects, with what binds on the wires.
+
+    Raises
+    ------
+    QuestionError
+        If NCCL has no model of the collective or of the fabric.
+    """
+    blueprint = fabric.blueprint
+    if blueprint is None:
+        msg = "NCCL's model needs a fabric with parts and protocols; use another calibration"
+        raise QuestionError(msg)
+    work = _job(fabric, question)
+    node, n_nodes = node_of(blueprint, ranks_group(fabric, question), work.shape)
+    predicted = predict(machine(node, n_nodes), collective, size_bytes)
+    known = replace(read_calibration("wire"), name="nccl", about=ABOUT)
+    found = schedules(collective, work.shape, size_bytes)
+    run = _Run(
+        work,
+        collective,
+        size_bytes,
+        busbw_factor(collective, work.shape.n),
+        known,
+        question.routing,
+        Spread(),
+    )
+    costs, chosen = [], {}
+    for name in dict.fromkeys(row.algorithm for row in predicted.rows if row.algorithm in found):
+        if algorithm in ("auto", "all", name):
+            row = predicted.of(name)
+            chosen[name] = found[name]
+            costs.append(
+                _retimed(run, _cost(run, name, found[name]), row.protocol, row.latency_us, row.time_us)
+            )
+    if not costs:
+        names = ", ".join(dict.fromkeys(row.algorithm for row in predicted.rows))
+        msg = f"NCCL does not run {algorithm!r} for {collective} here; it chooses from {names}"
+        raise QuestionError(msg)
+    answer = replace(_answer(run, costs), notes=tuple(str(predicted).split("\n")))
+    return _bounded(fabric, answer, question, chosen)
 
 
-def _peaks(work: Job, busy: Floats) -> Floats:
-    """Return how long the busiest link of each rule is busy, shape (number of rules,)."""
-    peak = np.zeros(len(work.expanded.rules))
-    np.maximum.at(peak, work.expanded.rule, np.maximum(busy[0::2], busy[1::2]))
-    return peak
+def _retimed(
+    run: _Run, one: AlgorithmCost, protocol: str, latency_us: float, time_us: float
+) -> AlgorithmCost:
+    """Return a cost on the wires with times of NCCL's model."""
+    time_s = seconds(time_us)
+    algbw = gbytes_to_gbps(gbytes_per_second(run.size_bytes, time_s))
+    return replace(
+        one,
+        protocol=protocol,
+        time_s=time_s,
+        latency_s=seconds(latency_us),
+        transfer_s=time_s - seconds(latency_us),
+        algbw_gbps=algbw,
+        busbw_gbps=algbw * run.factor,
+        wire_gbps=one.wire_gbps * one.time_s / time_s,
+    )
 
 
-def _first_largest(values: Floats) -> int:
-    """Return the place of the largest value; of those equal to nine digits, the first."""
-    return int(np.argmax(values >= values.max() * (1 - 10.0**-_DIGITS)))
+@lru_cache(maxsize=16)
+def _job(fabric: Fabric, asked: Asked) -> Job:
+    return job(fabric, asked)
 
 
-def _seconds_per_byte(work: Job) -> Floats:
-    """Return the time of one byte on every link that is up, 0 elsewhere, shape (2 * m,)."""
-    rate = np.repeat(work.expanded.alive * work.expanded.rate_gbps, 2)
-    found = np.zeros(len(rate))
-    np.divide(seconds_to_send(1, 1.0), rate, out=found, where=rate > 0)
-    return found
+def _schedules(
+    collective: str, shape: Shape, size_bytes: int, algorithm: str, known: Calibration
+) -> tuple[dict[str, Schedule], tuple[tuple[str, str], ...]]:
+    """Return the schedules that were asked for, and which cannot run."""
+    found = schedules(collective, shape, size_bytes)
+    serving = {a.name: a for a in ALGORITHMS if collective in a.collectives}
+    if algorithm == "all":
+        refused = tuple((n, a.refuses(collective, shape)) for n, a in serving.items() if n not in found)
+        return found, refused
+    if algorithm == "auto":
+        usual = {n: s for n, s in found.items() if n in known.algorithms}
+        return usual or found, ()
+    if algorithm not in serving:
+        hint = nearest(algorithm, serving) or f"known are auto, all, {', '.join(serving)}"
+        msg = f"no algorithm {algorithm!r} for {collective}; {hint}"
+        raise QuestionError(msg)
+    if algorithm not in found:
+        msg = f"{algorithm} cannot run: {serving[algorithm].refuses(collective, shape)}"
+        raise QuestionError(msg)
+    return {algorithm: found[algorithm]}, ()
+
+
+@dataclass(frozen=True, eq=False)
+class _Run:
+    """What the algorithms of one question have in common."""
+
+    job: Job
+    collective: str
+    size_bytes: int
+    factor: float
+    calibration: Calibration
+    routing: str
+    spread: Spread
+
+    def timing(self, schedule: Schedule, protocol: Protocol, slowdown: Slowdown | None) -> Timing:
+        """Return how long a schedule takes with a protocol, when flows are spread unevenly by `slowdown`."""
+        is_ideal = self.routing == "ideal"
+        return evaluate(self.job, schedule, Overheads(self.calibration, protocol, slowdown, is_ideal))
+
+
+def _cost(run: _Run, name: str, schedule: Schedule) -> AlgorithmCost:
+    """Return the cost of an algorithm, with the protocol that is fastest."""
+    mean, *others = slowdowns(run.job, run.routing, run.spread)
+    # Switches reduce, and all-to-all sends, by one protocol: the last, of full rate.
+    has_copy = all(p.transfer == "copy" for p in phases(schedule))
+    protocols = run.calibration.protocols if has_copy else run.calibration.protocols[-1:]
+    timings = [(run.timing(schedule, protocol, mean[1]), protocol) for protocol in protocols]
+    timing, protocol = min(timings, key=lambda t: float(f"{t[0].time_s:.{DIGITS}g}"))
+    launch = run.calibration.launch_s
+    time_s = launch + timing.time_s
+    algbw = gbytes_to_gbps(gbytes_per_second(run.size_bytes, time_s))
+    links = run.job.links
+    peak = peaks(run.job, timing.busy_s)
+    binding = first_largest(timing.held_s)
+    slack = [
+        (round(max(1 - peak[r] / timing.transfer_s, 0.0), DIGITS), r)
+        for r in np.flatnonzero(peak).tolist()
+        if r != binding
+    ]
+    return AlgorithmCost(
+        name,
+        protocol.name if has_copy and len(protocols) > 1 else "",
+        time_s,
+        launch + timing.latency_s,
+        timing.transfer_s,
+        algbw,
+        algbw * run.factor,
+        _wire_rate(run, schedule, binding, time_s),
+        steps_of(schedule),
+        links.rules[binding],
+        tuple((links.rules[r], float(idle)) for idle, r in sorted(slack)),
+        tuple((n, launch + run.timing(schedule, protocol, slowdown).time_s) for n, slowdown in others),
+    )
+
+
+def _wire_rate(run: _Run, schedule: Schedule, binding: int, time_s: float) -> float:
+    """Return what the busiest cable of a rule carries on average over the whole time [Gb/s]."""
+    links = run.job.links
+    on = (links.rule == binding) & (links.n_cables > 0)
+    load = np.zeros(len(links.rule))
+    for phase in phases(schedule):
+        load += phase.bytes_per_endpoint * run.job.loads(phase.pattern).on_link
+    return float((seconds_to_send(1.0, 1.0) * load[on] / links.n_cables[on]).max()) / time_s
+
+
+def _bounded(fabric: Fabric, answer: Cost, asked: Asked, found: dict[str, Schedule]) -> Cost:
+    """Return an answer with the bound of its collective, or why there is none.
+
+    An algorithm is held against the bound with the path rule of its routing, and with switches that reduce
+    only if it lets them.
+    """
+    if answer.collective not in OPERATIONS:
+        return replace(answer, no_bound=f"no bound for {answer.collective}")
+    if fabric.blueprint is None or asked.ranks or asked.order:
+        return replace(answer, no_bound="the ranks are no product of the axes of the file")
+    known: dict[str, Bound] = {}
+    try:
+        for name, schedule in found.items():
+            is_in = any(p.transfer == "in-switch" for p in phases(schedule))
+            known[name] = _bound(fabric, answer.collective, asked, is_in)
+    except FabricError as error:
+        return replace(answer, no_bound=str(error))
+    ratios = []
+    for one in answer.algorithms:
+        most = known[one.algorithm].algbw_gbps
+        ratios.append(replace(one, bound_ratio=one.algbw_gbps / most if most > 0 else 0.0))
+    best = known[answer.chosen.algorithm]
+    time_s = seconds_to_send(answer.size_bytes, best.algbw_gbps) if best.algbw_gbps > 0 else float("inf")
+    best = replace(best, size_bytes=answer.size_bytes, time_s=time_s)
+    return replace(answer, bound=best, chosen=ratios[0], algorithms=tuple(ratios))
+
+
+@lru_cache(maxsize=64)
+def _bound(fabric: Fabric, collective: str, asked: Asked, in_network: bool) -> Bound:
+    """Return a bound; its rate does not depend on the size."""
+    return bound(
+        fabric,
+        collective,
+        "1GiB",
+        over=asked.over,
+        among=asked.among,
+        paths=asked.paths,
+        in_network=in_network,
+    )

@@ -1,22 +1,75 @@
-"""A job: the ranks of a collective, their domains, and the link loads of their traffic patterns."""
+"""A job: the ranks of a collective, and what its traffic patterns put on links.
+
+Loads come from classes, at any size (`fabric.collective.on_classes`), or from every cable
+(`fabric.collective.on_links`); costs do not know which.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 
-from fabric.blueprint.join import Floats, Ints
-from fabric.collective.algorithms import Shape, n_rings, ring_order
+from fabric.blueprint.join import Bools, Floats, Ints
+from fabric.collective.algorithms import Shape
 from fabric.collective.schedule import Pattern
-from fabric.errors import QuestionError
-from fabric.graph import EXPAND_LIMIT, Expanded, Fabric, components, expand, select
-from fabric.routing import Demands, Progress, Router, link_loads, router
+from fabric.graph import Expanded
+from fabric.graph.expanded import RuleInfo
+from fabric.routing import Progress
 
-# Pairs of a pairwise phase that are listed; a million GPUs need the symmetry engine.
-MAX_PAIRS = 50_000_000
+Routing = Literal["ecmp", "ideal", "hashed", "adaptive", "rail", "rail-direct"]
+ROUTINGS: tuple[Routing, ...] = ("ecmp", "ideal", "hashed", "adaptive", "rail", "rail-direct")
+
+
+@dataclass(frozen=True, eq=False)
+class Loads:
+    """What a pattern puts on links when the busiest rank sends one byte.
+
+    Parameters
+    ----------
+    on_link : ndarray of float64, shape (l,)
+        Bytes on every link, or class of links.
+    hops : ndarray of float64, shape (number of rules,)
+        Links of each rule that a byte passes on average.
+    """
+
+    on_link: Floats
+    hops: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Links:
+    """The links that loads are counted on: every cable bundle both ways, or classes of links.
+
+    Parameters
+    ----------
+    rules : tuple of str
+        Names of the link rules.
+    keys : tuple of tuple of str
+        For each rule, what a calibration may call it: its name, its protocol on its medium, its protocol, its
+        kind of network.
+    rule : ndarray of int64, shape (l,)
+    capacity_gbps : ndarray of float64, shape (l,)
+        Of all cables that are up together.
+    n_cables : ndarray of float64, shape (l,)
+    lower : ndarray of int64, shape (l,)
+        Class of devices at the lower end.
+    n_lower : ndarray of float64, shape (l,)
+        Devices in that class.
+    is_inner : ndarray of bool, shape (l,)
+        Between two switches.
+    """
+
+    rules: tuple[str, ...]
+    keys: tuple[tuple[str, ...], ...]
+    rule: Ints
+    capacity_gbps: Floats
+    n_cables: Floats
+    lower: Ints
+    n_lower: Floats
+    is_inner: Bools
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,138 +78,81 @@ class Job:
 
     Parameters
     ----------
-    expanded : Expanded
-    ranks : ndarray of int64, shape (n,)
-        Devices in the order of the ranks: domain by domain, then by device.
     shape : Shape
-        Ranks per domain.
-    route : Router
+        Ranks of one instance, by domain.
+    n_instances : int
+        Groups that run at the same time.
+    links : Links
+    route : callable
+        ``route(pattern, progress)`` returns the loads of a pattern.
+    optimum : callable
+        ``optimum(patterns, amounts)`` returns the least time [s] in which the patterns can run at once when the
+        busiest rank sends that many bytes of each, and for how long each link is then busy [s].
+    method : str
+        ``"axes"`` or ``"links"``.
+    why : str
+        Why not by axes.
     """
 
-    expanded: Expanded
-    ranks: Ints
     shape: Shape
-    route: Router
-    _loads: dict[Pattern, Floats] = field(default_factory=dict)
+    n_instances: int
+    links: Links
+    route: Callable[[Pattern, Progress | None], Loads]
+    optimum: Callable[[Sequence[Pattern], Sequence[float]], tuple[float, Floats]]
+    method: str
+    why: str
+    _known: dict[Pattern, Loads] = field(default_factory=dict)
 
-    def loads(self, pattern: Pattern, progress: Progress | None = None) -> Floats:
-        """Return bytes on every link, shape (2 * m,), when every rank sends one byte in `pattern`.
+    def loads(self, pattern: Pattern, progress: Progress | None = None) -> Loads:
+        """Return the loads of `pattern`; it is routed once and then remembered."""
+        if pattern not in self._known:
+            self._known[pattern] = self.route(pattern, progress)
+        return self._known[pattern]
 
-        A pattern is routed once and then remembered; `progress` hears nothing where it is known.
-        """
-        if pattern not in self._loads:
-            self._loads[pattern] = link_loads(self.route, demands(self, pattern), progress=progress)
-        return self._loads[pattern]
-
-    def prepare(self, patterns: Iterable[Pattern], progress: Progress) -> None:
-        """Route those of `patterns` that are not known; `progress` hears of the destinations of all."""
-        missing = [p for p in dict.fromkeys(patterns) if p not in self._loads]
-        n = self.shape.n
+    def prepare(self, patterns: Sequence[Pattern], progress: Progress) -> None:
+        """Route those of `patterns` that are not known; `progress` hears of all."""
+        missing = [p for p in dict.fromkeys(patterns) if p not in self._known]
         for i, pattern in enumerate(missing):
 
-            def tell(done: int, of: int, before: int = i * n) -> None:
-                progress(before + n * done // of, len(missing) * n)
+            def tell(done: int, of: int, before: int = i) -> None:
+                progress(before * of + done, len(missing) * of)
 
             self.loads(pattern, tell)
 
 
-def job(fabric: Fabric, among: str | None = None, *, limit: int = EXPAND_LIMIT) -> Job:
-    """Return the job on the endpoints that `among` selects, or on all.
+def links_of(expanded: Expanded, base: Ints | None = None, size: Floats | None = None) -> Links:
+    """Return the links of an expanded fabric, or of the classes of a quotient.
 
-    Raises
-    ------
-    QuestionError
-        If endpoints are of more than one group and `among` does not say which, if it selects something that
-        is no endpoint, or if nothing is left.
+    Parameters
+    ----------
+    expanded : Expanded
+        m bundles.
+    base : ndarray of int64, shape (2 * m,), optional
+        Class of each directed link; each link is its own class by default.
+    size : ndarray of float64, shape (n,), optional
+        Devices in each class; 1 by default.
     """
-    expanded = expand(fabric, limit=limit)
-    ends = expanded.is_endpoint
-    if among is None:
-        chosen = ends
-        groups = sorted({expanded.groups[g].name for g in np.unique(expanded.group[ends])})
-        if len(groups) > 1:
-            several = ", ".join(groups)
-            msg = f"endpoints are of several groups ({several}); say among which, such as among={groups[0]!r}"
-            raise QuestionError(msg)
-    else:
-        chosen = select(fabric, among, limit=limit)
-        other = np.flatnonzero(chosen & ~ends)
-        if len(other):
-            msg = f"among={among!r} selects {expanded.names[int(other[0])]}, which is no endpoint"
-            raise QuestionError(msg)
-    down = np.flatnonzero(chosen & expanded.failed)
-    if len(down):
-        some = expanded.names[int(down[0])]
-        msg = f"{len(down):,} of the ranks are failed, such as {some}; leave them out with among"
-        raise QuestionError(msg)
-    devices = np.flatnonzero(chosen)
-    if not len(devices):
-        msg = f"{expanded.name} has no endpoint"
-        raise QuestionError(msg)
-    domain = _domains(expanded)[devices]
-    order = np.lexsort((devices, domain))
-    _, sizes = np.unique(domain, return_counts=True)
-    return Job(expanded, devices[order], Shape(tuple(sizes.tolist())), router(expanded, chosen))
+    m = expanded.n_bundles
+    own = np.arange(2 * m) if base is None else base
+    n = int(own.max(initial=-1)) + 1
+    first = np.zeros(n, dtype=np.int64)
+    first[own[::-1]] = np.arange(2 * m)[::-1]
+    bundle = first // 2
+    n_cables = np.bincount(own, np.repeat(expanded.alive.astype(np.float64), 2), minlength=n)
+    inner = np.array([g.kind == "switch" for g in expanded.groups], dtype=np.bool_)[expanded.group]
+    lower = expanded.tail[bundle]
+    return Links(
+        tuple(r.name for r in expanded.rules),
+        tuple(_keys(r) for r in expanded.rules),
+        expanded.rule[bundle].astype(np.int64),
+        n_cables * expanded.rate_gbps[bundle],
+        n_cables,
+        lower,
+        np.ones(n) if size is None else size[lower],
+        inner[expanded.tail[bundle]] & inner[expanded.head[bundle]],
+    )
 
 
-def _domains(expanded: Expanded) -> Ints:
-    """Return the scale-up domain of every device: what rules of ``net: scale-up`` join."""
-    rules = np.array([r.net == "scale-up" for r in expanded.rules], dtype=np.bool_)
-    rows = rules[expanded.rule] if len(rules) else np.zeros(0, np.bool_)
-    return components(expanded.n_devices, expanded.tail[rows], expanded.head[rows])
-
-
-def demands(work: Job, pattern: Pattern) -> Demands:
-    """Return the traffic of `pattern` when every rank sends one byte.
-
-    Raises
-    ------
-    QuestionError
-        If a pairwise pattern has more than `MAX_PAIRS` pairs.
-    """
-    if pattern.kind == "rotated-rings":
-        source, target, amount = _rotated(work.shape)
-    elif pattern.kind == "ring":
-        source, target, amount = _ring(_among(work.shape, pattern.over))
-    else:
-        source, target, amount = _pairwise(_among(work.shape, pattern.over))
-    return Demands(work.ranks[source], work.ranks[target], amount)
-
-
-def _among(shape: Shape, over: Literal["job", "domain", "rail"]) -> list[Ints]:
-    """Return the groups of ranks that a pattern runs among, each in its order."""
-    ranks = np.arange(shape.n)
-    if over == "job":
-        return [ranks]
-    if over == "domain":
-        return np.split(ranks, np.cumsum(shape.sizes)[:-1])
-    return list(ranks.reshape(-1, shape.equal()).T)
-
-
-def _pairwise(blocks: list[Ints]) -> tuple[Ints, Ints, Floats]:
-    total = sum(len(b) * (len(b) - 1) for b in blocks)
-    if total > MAX_PAIRS:
-        msg = f"a pairwise phase of {total:,} pairs; {MAX_PAIRS:,} at most are routed; choose a smaller job"
-        raise QuestionError(msg)
-    source, target, amount = [], [], []
-    for block in blocks:
-        a, b = np.repeat(block, len(block)), np.tile(block, len(block))
-        other = a != b
-        source.append(a[other])
-        target.append(b[other])
-        amount.append(np.full(int(other.sum()), 1 / max(len(block) - 1, 1)))
-    return np.concatenate(source), np.concatenate(target), np.concatenate(amount)
-
-
-def _ring(groups: list[Ints]) -> tuple[Ints, Ints, Floats]:
-    source = np.concatenate(groups)
-    target = np.concatenate([np.roll(group, -1) for group in groups])
-    order = np.argsort(source)
-    return source[order], target[order], np.ones(len(source))
-
-
-def _rotated(shape: Shape) -> tuple[Ints, Ints, Floats]:
-    rings = n_rings(shape)
-    orders = np.array([ring_order(shape.sizes, turn) for turn in range(rings)], dtype=np.int64)
-    hops, count = np.unique(orders * shape.n + np.roll(orders, -1, axis=1), return_counts=True)
-    return hops // shape.n, hops % shape.n, count / rings
+def _keys(rule: RuleInfo) -> tuple[str, ...]:
+    own = (f"{rule.protocol}/{rule.medium}", rule.protocol) if rule.protocol else ()
+    return (rule.name, *own, rule.net)

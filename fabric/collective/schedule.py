@@ -14,22 +14,55 @@ from typing import Literal
 Move = tuple[int, int, Hashable]
 """Source rank, target rank, chunk."""
 
+Kind = Literal[
+    "pairwise",
+    "ring",
+    "two-way-ring",
+    "rotated-rings",
+    "shift",
+    "exchange",
+    "fold",
+    "unfold",
+    "binomial",
+    "tree-up",
+    "tree-down",
+    "from-root",
+    "to-root",
+    "to-switches",
+    "from-switches",
+]
+Over = Literal["job", "domain", "rail", "axis"]
+Transfer = Literal["copy", "in-switch", "all-to-all"]
+
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """Who sends to whom.
+    """Who sends to whom, among the m members 0 to m - 1 of every group.
 
     Parameters
     ----------
-    kind : {"pairwise", "ring", "rotated-rings"}
-        To every other rank alike; to the next rank; or along one ring per member of a domain, each turned by
-        one, so that every NIC carries one of them.
-    over : {"job", "domain", "rail"}
-        Among which ranks: all; those of a scale-up domain; those with the same place in every domain.
+    kind : str
+        ``pairwise``: to every other member alike. ``ring``: to the next. ``two-way-ring``: half to the next
+        and half to the one before. ``rotated-rings`` (of the job): along one ring per member of a domain,
+        each turned by one, so that every NIC carries one of them. ``shift``: to the member `by` places on, or
+        back if negative. ``exchange``: with the member whose number differs in the bit `by`, among the
+        largest power of two of members; ``fold`` and ``unfold``: the members beyond that power send to, and
+        hear from, the first ones. ``binomial``: members below `by` to those `by` places on; if negative, the
+        other way. ``tree-up`` and ``tree-down``: half to the parents, or the children, of each of two binary
+        trees. ``from-root`` and ``to-root``: member 0 to all others alike, and back. ``to-switches`` and
+        ``from-switches``: to and from the switches that reduce and multiply.
+    over : {"job", "domain", "rail", "axis"}
+        Among which ranks: all; those of a scale-up domain; those with the same place in every domain; those
+        that differ along one axis only.
+    by : int
+    axis : str
+        For ``over="axis"``.
     """
 
-    kind: Literal["pairwise", "ring", "rotated-rings"]
-    over: Literal["job", "domain", "rail"]
+    kind: Kind
+    over: Over
+    by: int = 1
+    axis: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +74,16 @@ class Phase:
     name : str
     pattern : Pattern
     bytes_per_endpoint : float
-        What every rank sends in this phase.
+        What the busiest rank sends, or receives if that is more.
     steps : int
-        Messages that a rank sends one after the other.
+        Rounds of messages, one after the other; of a pipelined tree or chain its depth.
     action : {"copy", "reduce", "multicast"}
         What happens to the bytes at the receiver.
     moves : callable
         ``moves(n, step)`` names source, target and chunk of every message of a step, 0 <= step < steps, among
-        n ranks. Costs ignore it; correctness tests run it.
-    in_switch : bool
-        Whether switches reduce or multiply.
+        n ranks; negative numbers are switches. Costs ignore it; correctness tests run it.
+    transfer : {"copy", "in-switch", "all-to-all"}
+        The kind of transfer, by which a calibration gives efficiencies.
     """
 
     name: str
@@ -59,7 +92,7 @@ class Phase:
     steps: int
     action: Literal["copy", "reduce", "multicast"]
     moves: Callable[[int, int], Iterable[Move]]
-    in_switch: bool = False
+    transfer: Transfer = "copy"
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,8 @@ import numpy as np
 from fabric.blueprint.join import Bools, Floats, Ints
 from fabric.errors import QuestionError
 from fabric.flow.program import solve_blocks
-from fabric.flow.throughput import Ask, Method, Throughput, posed, throughput, use_of
+from fabric.flow.question import Ask, Method, posed
+from fabric.flow.throughput import Throughput, throughput, use_of
 from fabric.flow.traffic import Commodities, Traffic, without
 from fabric.graph import EXPAND_LIMIT, Fabric, Paths
 from fabric.units import format_count, format_rate
@@ -277,9 +278,7 @@ def _price(work: Commodities, rate: float, load: Floats, ids: Ints, rule: int) -
         gain = _resolved(work, ids, 1.1) / rate - 1
     if peak > 0.9 - 1e-6:
         loss = 1 - _resolved(work, ids, 0.9) / rate
-    n_cables = int(e.count[rows].sum()) // (
-        2 if e.rules[rule].is_peer and e.rules[rule].is_oneway and work.is_averaged else 1
-    )
+    n_cables = int(e.count[rows].sum()) // work.n_listings(rule)
     where = "" if is_whole else f"{e.names[int(e.tail[some])]} - {e.names[int(e.head[some])]}"
     up, down, gain, loss = (0.0 if abs(x) < 1e-6 else x for x in (up, down, gain, loss))
     return CablePrice(e.rules[rule].name, where, n_cables, up, down, gain, loss, 0.0, peak)

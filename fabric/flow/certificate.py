@@ -28,11 +28,15 @@ class Verdict:
         What the flow and the prices prove [Gb/s].
     faults : tuple of str
         What the flow violates by more than rounding; then it proves nothing and `lower_gbps` is 0.
+    scope : str
+        Where the flow was checked, such as ``on all 54,720 links``; empty where classes are no claim about
+        links.
     """
 
     lower_gbps: float
     upper_gbps: float
     faults: tuple[str, ...] = ()
+    scope: str = ""
 
     @property
     def gap(self) -> float:

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from fabric.blueprint.join import Bools
+from fabric.blueprint.join import Bools, class_grid
 from fabric.blueprint.model import Blueprint, Selector
 from fabric.blueprint.selector import fits, parse_selector, selected_groups
 from fabric.errors import QuestionError, SelectorError
 from fabric.flow.problem import FlowProblem, problem_of
 from fabric.graph import Paths
-from fabric.symmetry import Quotient, as_mark, nesting, quotient
+from fabric.symmetry import Ground, Mark, Quotient, as_mark, grounded, nesting, quotient
 
 
 def class_problem(
@@ -40,15 +40,8 @@ def class_problem(
         If the axes do not say the symmetry of a construct.
     """
     sides = [_selectors(blueprint, parts) for parts in (source, target)]
-    nest = nesting(blueprint)
-    marks, cells = [], []
-    for selector in (s for side in sides for s in side):
-        mark = as_mark(blueprint, selector, nest)
-        if mark is None:
-            cells.append(selector)
-        else:
-            marks.append(mark)
-    view = quotient(blueprint, apart=tuple(cells), fixed=tuple(dict.fromkeys(marks)))
+    fixed, apart = _told_apart(blueprint, sides)
+    view = quotient(blueprint, apart=apart, fixed=fixed)
     sources, targets = (_chosen(blueprint, view, side) for side in sides)
     both = np.flatnonzero(sources & targets)
     if len(both):
@@ -57,6 +50,33 @@ def class_problem(
         msg = f"source and target share {n:,} {'device' if n == 1 else 'devices'}, such as {name}"
         raise QuestionError(msg)
     return problem_of(view.classes, sources, targets, paths)
+
+
+def class_ground(blueprint: Blueprint, source: tuple[object, ...], target: tuple[object, ...]) -> Ground:
+    """Return what the classes of `class_problem` are made from, to name them by.
+
+    Raises
+    ------
+    SelectorError, QuestionError, NoSymmetryError
+        As `class_problem`.
+    """
+    fixed, apart = _told_apart(blueprint, [_selectors(blueprint, parts) for parts in (source, target)])
+    return grounded(blueprint, apart=apart, fixed=fixed)
+
+
+def _told_apart(
+    blueprint: Blueprint, sides: list[list[Selector]]
+) -> tuple[tuple[Mark, ...], tuple[Selector, ...]]:
+    """Return the sides of a question as marks, and the selectors that only cells of axes can tell apart."""
+    nest = nesting(blueprint)
+    marks, cells = [], []
+    for selector in (s for side in sides for s in side):
+        mark = as_mark(blueprint, selector, nest)
+        if mark is None:
+            cells.append(selector)
+        else:
+            marks.append(mark)
+    return tuple(dict.fromkeys(marks)), tuple(cells)
 
 
 def _selectors(blueprint: Blueprint, parts: tuple[object, ...]) -> list[Selector]:
@@ -78,13 +98,16 @@ def _chosen(blueprint: Blueprint, view: Quotient, side: list[Selector]) -> Bools
         for i in np.flatnonzero(one).tolist():
             one[i] = fits(blueprint, selector, dict(view.index[i]))
         # What has failed has no class; a selector that names only such devices is still a question.
-        if not one.any() and not _names_failed(blueprint, selector):
+        if not one.any() and not _names_present(blueprint, selector):
             msg = f"selector {selector.text!r} matches no device of {blueprint.name}"
             raise SelectorError(msg)
         found |= one
     return found
 
 
-def _names_failed(blueprint: Blueprint, selector: Selector) -> bool:
-    groups = set(selected_groups(blueprint, selector))
-    return any(groups & set(selected_groups(blueprint, f)) for f in blueprint.failed)
+def _names_present(blueprint: Blueprint, selector: Selector) -> bool:
+    """Return whether a side of a question names a device that is not absent, up or failed."""
+    is_any = selector.group is not None or selector.text.endswith("*")
+    groups = [g for g in selected_groups(blueprint, selector) if is_any or blueprint.groups[g].is_endpoint]
+    grid = class_grid(blueprint, (selector,))
+    return any((grid.mask(g, (selector,)) & ~grid.mask(g, blueprint.absent)).any() for g in groups)

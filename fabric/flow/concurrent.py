@@ -2,24 +2,32 @@
 
 Upper bound: with prices on links, the rate is at most sum(capacity * price) / sum(demand * distance), because
 every unit of a demand pays at least its distance. Lower bound: the flows, checked state by state on the
-classes, and on real links: for links drawn at random from the blueprint the load is added up over all
-sources, one by one class of sources seen from that link. Classes that were merged wrongly carry unequal loads
-there and are found out.
+classes, and on real links. Up to some thousand endpoints these are all links: the flow of each source is
+brought back to them and added up over all sources. Above that they are drawn at random from the blueprint,
+and the load is added up over the classes of sources as seen from that link. Classes that were merged wrongly
+carry unequal loads there and are found out.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from fabric.blueprint.join import Bools, Floats, Ints
+from fabric.blueprint.model import Blueprint
+from fabric.errors import LimitError
 from fabric.flow.certificate import GAP, Verdict
-from fabric.flow.program import Solution
+from fabric.flow.lifted import LinkView, check_lifted, is_lost, per_cable, singles
+from fabric.flow.program import Block, Solution
 from fabric.flow.traffic import Commodities
+from fabric.graph.expanded import expand
 from fabric.symmetry import Lift, Mark, RealLink, sample_links
+from fabric.symmetry.unfolding import AxisView, Unfolding
 
 SEED = 20261121
-MANY = 4_000
-"""Endpoints above which fewer real links are looked at."""
+MANY_ENDPOINTS, MANY_BUNDLES, MANY_PAIRS = 4_000, 500_000, 32_000_000
+"""Endpoints, joined pairs of devices, and sources times kinds of links, above which a sample is looked at."""
 
 Around = tuple[Floats, tuple[Mark, ...], Ints]
 """Classes of endpoints that keep a link in place: their sizes, one of each, and their classes in the base."""
@@ -42,10 +50,12 @@ def check_concurrent(work: Commodities, answer: Solution) -> Verdict:
     if not all(np.isfinite(part).all() for part in (*answer.flow, np.array([answer.rate_gbps]))):
         return Verdict(0.0, upper, ("a flow that is no number",))
     faults, overload = _class_faults(work, answer)
+    scope = ""
     if not faults and answer.rate_gbps > 0:
-        faults += _link_faults(work, answer)
-    # Rounding is paid for: what overloads a class is scaled down until it fits.
-    return Verdict(0.0 if faults else answer.rate_gbps / overload, upper, tuple(faults))
+        faults, worst, scope = _link_faults(work, answer)
+        overload = max(overload, worst)
+    # Rounding is paid for: what overloads a class or a link is scaled down until it fits.
+    return Verdict(0.0 if faults else answer.rate_gbps / overload, upper, tuple(faults), scope)
 
 
 def _class_faults(work: Commodities, answer: Solution) -> tuple[list[str], float]:
@@ -55,15 +65,12 @@ def _class_faults(work: Commodities, answer: Solution) -> tuple[list[str], float
     for block, flow in zip(work.blocks, answer.flow, strict=True):
         moves = block.moves
         n = moves.n_states
-        net = np.bincount(moves.tail, flow, minlength=n) - np.bincount(moves.head, flow, minlength=n)
-        through = np.bincount(moves.tail, flow, minlength=n) + np.bincount(moves.head, flow, minlength=n)
+        out, into = (np.bincount(end, flow, minlength=n) for end in (moves.tail, moves.head))
         if (flow < 0).any():
             faults.append("a negative flow")
-        wrong = np.abs(net - answer.rate_gbps * block.supply)
-        # All that is wrong takes at most as much from the least demand; else each must be rounding.
-        least = float(np.abs(block.supply[block.supply != 0]).min()) * answer.rate_gbps
-        floor = 1e-6 * answer.rate_gbps
-        if wrong.sum() > GAP * least and (wrong > 1e-7 * np.maximum(through, floor)).any():
+        wrong = np.abs(out - into - answer.rate_gbps * block.supply)
+        through = np.asarray(out + into, dtype=np.float64)
+        if is_lost(wrong, through, np.ones(n), block.supply, answer.rate_gbps):
             faults.append("flow lost or made inside a class")
         on = moves.link >= 0
         load += np.bincount(block.view.base[moves.link[on]], block.n_alike * flow[on], minlength=len(load))
@@ -104,47 +111,101 @@ def _distances(n: int, tail: Ints, head: Ints, length: Floats, start: Bools) -> 
     return distance
 
 
-def _link_faults(work: Commodities, answer: Solution) -> list[str]:
-    """Add up the load of real links over all sources and compare it with what they can carry."""
-    if work.blueprint is None or not work.is_averaged:
-        return []
-    lift = Lift(work.blueprint, work.apart, work.ties)
+def _link_faults(work: Commodities, answer: Solution) -> tuple[list[str], float, str]:
+    """Return what is wrong on real links, the largest load over capacity there, and which were looked at."""
+    views: Sequence[LinkView] | None = work.views
+    if work.blueprint is not None:
+        lift = Lift(work.blueprint, work.apart, work.ties)
+        views = link_views(work, work.blueprint, lift)
+        if views is None:
+            faults, n_links = _sample_faults(work, answer, lift)
+            return faults, 1.0, f"on a sample of {n_links:,} links"
+    e = views[0].expanded if views else work.base.classes
+    n_ways = np.array([1 if rule.is_oneway else 2 for rule in e.rules], dtype=np.int64)
+    n_links = int(n_ways[e.rule[e.alive > 0]].sum())
+    # Without views classes are real links, and have been looked at.
+    faults, overload = check_lifted(views, work.blocks, answer, SEED) if views else ([], 1.0)
+    return faults, overload, f"on all {n_links:,} links"
+
+
+def link_views(work: Commodities, blueprint: Blueprint, lift: Lift) -> list[LinkView] | None:
+    """Return all links as seen from the sources of each block, or None where they are too many."""
+    if work.n_endpoints > MANY_ENDPOINTS:
+        return None
+    try:
+        expanded = expand(blueprint, limit=MANY_BUNDLES)
+    except LimitError:
+        return None
+    unfolding = Unfolding(lift, expanded)
+    found: list[LinkView] = []
+    n_pairs = 0
+    for block in work.blocks:
+        own = _single(work, block)
+        group = int(block.view.classes.group[own])
+        if block.origin < 0:
+            sources = np.array([unfolding.device(group, block.view.index[own])])
+        else:
+            sources = np.flatnonzero(unfolding.origin() == block.origin)
+        marks = [unfolding.places(sources, tuple(blueprint.groups.values())[group].primitives)]
+        if work.shift is not None:
+            axis, by, size = work.shift
+            marks.append({p: (i + by) % size if p == axis else i for p, i in marks[0].items()})
+        view = AxisView(unfolding, block.view, sources, tuple(marks))
+        n_pairs += view.n_pairs
+        if n_pairs > MANY_PAIRS:
+            return None
+        found.append(view)
+    return found
+
+
+def _single(work: Commodities, block: Block) -> int:
+    """Return the class that is marked in the view of a block: its one source, or the root of all traffic."""
+    own = singles(block)
+    return own[0] if work.root is None else next(c for c in own if block.view.index[c] == work.root)
+
+
+def _sample_faults(work: Commodities, answer: Solution, lift: Lift) -> tuple[list[str], int]:
+    """Return what is wrong on real links drawn at random, and how many have been looked at."""
     # Few where the fabric is large: each link is seen with all its sources.
-    n_per_rule = 1 if work.n_endpoints > MANY else 4
+    n_per_rule = 1 if work.n_endpoints > MANY_ENDPOINTS else 4
     pairs: dict[tuple[int, frozenset[Mark]], list[RealLink]] = {}
-    for link in sample_links(work.blueprint, n_per_rule, SEED):
+    for link in sample_links(lift.blueprint, n_per_rule, SEED):
         pairs.setdefault((link.rule, frozenset((link.tail, link.head))), []).append(link)
+    loads = [per_cable(block, flow) for block, flow in zip(work.blocks, answer.flow, strict=True)]
+    n_links = 0
     for links in pairs.values():
         cables = lift.cables(links[0])
         if not cables:
             continue
         around = lift.endpoints_around(links[0])
-        rate = work.blueprint.rules[links[0].rule].rate_gbps
         for block in work.blocks:
-            n = float(around[0][around[2] == block.origin].sum())
+            n = 1.0 if block.origin < 0 else float(around[0][around[2] == block.origin].sum())
             if n != block.n_alike:
-                return [f"{n:,.0f} sources are alike, {block.n_alike:,.0f} stand in the program"]
+                what = f"{n:,.0f} sources are alike, {block.n_alike:,.0f} stand in the program"
+                return [what], n_links
+        rule = lift.blueprint.rules[links[0].rule]
         for link in links:
-            load = _load_of_a_cable(work, answer, lift, link, around)
-            if load > rate * (1 + 1e-6):
-                name = work.blueprint.rules[link.rule].name
-                return [f"a {name} link carries {load * cables:.6g} of {rate * cables:.6g} Gb/s"]
-    return []
+            n_links += 1
+            load = _load_of_a_cable(work, loads, lift, link, around)
+            if load > rule.rate_gbps * (1 + 1e-6):
+                carried, whole = load * cables, rule.rate_gbps * cables
+                return [f"a {rule.name} link carries {carried:.6g} of {whole:.6g} Gb/s"], n_links
+    return [], n_links
 
 
 def _load_of_a_cable(
-    work: Commodities, answer: Solution, lift: Lift, link: RealLink, around: Around
+    work: Commodities, loads: Sequence[Floats], lift: Lift, link: RealLink, around: Around
 ) -> float:
     """Return what all sources together put on one cable of a real link."""
     size, index, origin = around
     total = 0.0
-    for block, flow in zip(work.blocks, answer.flow, strict=True):
-        alike = np.flatnonzero(origin == block.origin)
-        if not len(alike):
-            continue
-        at = lift.link_class(block.view, link, [work.marks(index[i]) for i in alike.tolist()])
-        on = block.moves.link >= 0
-        carried = np.bincount(block.moves.link[on], flow[on], minlength=len(block.view.base))
-        per_cable = carried / np.repeat(np.maximum(block.view.classes.count, 1), 2)
-        total += float((size[alike] * np.where(at >= 0, per_cable[at], 0.0)).sum())
+    for block, load in zip(work.blocks, loads, strict=True):
+        if block.origin < 0:
+            sources, n_each = [block.view.index[_single(work, block)]], np.ones(1)
+        else:
+            alike = np.flatnonzero(origin == block.origin)
+            sources, n_each = [index[i] for i in alike.tolist()], size[alike]
+        if sources:
+            at = lift.link_class(block.view, link, [work.marks(s) for s in sources])
+            total += float((n_each * np.where(at >= 0, load[at], 0.0)).sum())
     return total

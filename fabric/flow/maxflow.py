@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Literal
 
 import networkx as nx
@@ -12,45 +13,21 @@ import numpy as np
 from fabric.blueprint.join import Floats, Ints
 from fabric.errors import LimitError, QuestionError
 from fabric.flow.certificate import GAP, Verdict, check_flow
-from fabric.flow.classes import class_problem
+from fabric.flow.classes import class_ground, class_problem
+from fabric.flow.cut import CutCables, CutClass, named_classes, named_links
 from fabric.flow.problem import FlowProblem, Network, Selection, flow_problem, network, parts_of
 from fabric.flow.solve import solve
-from fabric.graph import EXPAND_LIMIT, Fabric, Paths
+from fabric.graph import EXPAND_LIMIT, Expanded, Fabric, Paths
 from fabric.graph.exchange import NETWORKX_LIMIT, node_names
 from fabric.graph.forwarding import ARRIVED, AWAY, HOME
 from fabric.symmetry import NoSymmetryError, nesting
-from fabric.units import format_count, format_rate
+from fabric.units import format_rate
 
 PATH_RULES = {
     "rules": "climb, turn once, descend; relay or pass freely where the file says so",
     "no-relay": "climb, turn once, descend; no relaying",
     "any": "any path, every device forwards",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class CutClass:
-    """Cables of one rule in a cut.
-
-    Parameters
-    ----------
-    link : str
-        Name of the rule.
-    n_cables : int
-        Cables that cross.
-    capacity_gbps : float
-        Together, in the direction of the question [Gb/s]. Where a link shares its capacity between climbing
-        and descending traffic, what the certificate counts of it.
-    """
-
-    link: str
-    n_cables: int
-    capacity_gbps: float
-
-    def __str__(self) -> str:
-        """Return such as ``144 nic-leaf cables, 57.6 Tb/s (7.2 TB/s)``."""
-        cables = "cable" if self.n_cables == 1 else "cables"
-        return f"{format_count(self.n_cables)} {self.link} {cables}, {format_rate(self.capacity_gbps)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +78,7 @@ class MaxFlow:
             "target": self.target,
             "value_gbps": self.value_gbps,
             "status": self.status,
-            "cut": [
-                {"link": c.link, "n_cables": c.n_cables, "capacity_gbps": c.capacity_gbps} for c in self.cut
-            ],
+            "cut": [c.to_dict() for c in self.cut],
             "tied": list(self.tied),
             "binding": [{"link": c.link, "share": None} for c in self.cut],
             "paths": self.paths,
@@ -142,6 +117,7 @@ def max_flow(
     paths: Paths = "rules",
     method: Method = "auto",
     limit: int = EXPAND_LIMIT,
+    devices: bool = False,
 ) -> MaxFlow:
     """Return the maximum flow from `source` to `target` and what binds it.
 
@@ -158,6 +134,9 @@ def max_flow(
         where the axes say the symmetry.
     limit : int
         Of the expanded form.
+    devices : bool
+        Whether to name the devices that the cables of the cut join, up to `fabric.flow.cut.MAX_NAMED` ranges
+        of them for each rule.
 
     Returns
     -------
@@ -186,7 +165,8 @@ def max_flow(
     source, target = parts_of(fabric, source), parts_of(fabric, target)
     pose, used, why = _posed(fabric, source, target, method, limit)
     problem = pose(paths)
-    proof, cut, binding = _answer(problem)
+    name = _names(fabric, source, target, problem.moves.expanded, used) if devices else None
+    proof, cut, binding = _answer(problem, name)
     without = None
     if paths == "rules" and any(g.transit == "relay" for g in problem.moves.expanded.groups):
         plain = _answer(pose("no-relay"))[0].lower_gbps
@@ -233,7 +213,21 @@ def _posed(
     )
 
 
-def _answer(problem: FlowProblem) -> tuple[Verdict, tuple[CutClass, ...], tuple[str, ...]]:
+_Namer = Callable[[Ints], tuple[CutCables, ...]]
+
+
+def _names(
+    fabric: Fabric, source: tuple[object, ...], target: tuple[object, ...], e: Expanded, method: str
+) -> _Namer:
+    """Return what names the links of `e`, the fabric as the solver saw it."""
+    if fabric.blueprint is None or method != "axes":
+        return partial(named_links, fabric.blueprint, e)
+    return partial(named_classes, class_ground(fabric.blueprint, source, target), e)
+
+
+def _answer(
+    problem: FlowProblem, name: _Namer | None = None
+) -> tuple[Verdict, tuple[CutClass, ...], tuple[str, ...]]:
     """Return what is proven, the cut, and the names of all rules that bind in some minimum cut."""
     e = problem.moves.expanded
     net = network(problem)
@@ -259,10 +253,12 @@ def _answer(problem: FlowProblem) -> tuple[Verdict, tuple[CutClass, ...], tuple[
         price,
     )
     binding = tuple(names[i] for i in np.unique(kind[found.binds]).tolist())
-    return proof, _cut(problem, price, class_of, names), binding
+    return proof, _cut(problem, price, class_of, names, name), binding
 
 
-def _cut(problem: FlowProblem, price: Floats, class_of: Ints, names: list[str]) -> tuple[CutClass, ...]:
+def _cut(
+    problem: FlowProblem, price: Floats, class_of: Ints, names: list[str], name: _Namer | None
+) -> tuple[CutClass, ...]:
     """Group the links that carry a price by class, in the order of the file."""
     alive = problem.moves.expanded.alive
     links = np.flatnonzero((price > 0) & (problem.capacity > 0))
@@ -270,7 +266,8 @@ def _cut(problem: FlowProblem, price: Floats, class_of: Ints, names: list[str]) 
     for number in np.unique(class_of[links // 2]).tolist():
         own = links[class_of[links // 2] == number]
         n_cables = int(alive[np.unique(own // 2)].sum())
-        found.append(CutClass(names[number], n_cables, float(problem.capacity[own] @ price[own])))
+        capacity = float(problem.capacity[own] @ price[own])
+        found.append(CutClass(names[number], n_cables, capacity, name(own) if name else ()))
     return tuple(found)
 
 

@@ -1,54 +1,146 @@
-"""Uniform all-to-all on the classes that colour refinement finds, where no axis says the symmetry."""
+"""Traffic on the classes that colour refinement finds, where no axis says the symmetry or not all of it."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
 import numpy as np
 
-from fabric.flow.program import Block, capacities
+from fabric.blueprint.join import Bools
+from fabric.errors import QuestionError
+from fabric.flow.program import MAX_VARIABLES, Block, ProgramSizeError, capacities
 from fabric.flow.traffic import Commodities, unreached
 from fabric.graph import Expanded, Paths, forwarding
-from fabric.symmetry import refine
+from fabric.symmetry import REFINE_LIMIT, Quotient, one_view, refined
 
-SMALL_PROGRAM = 30_000
-"""Flow variables up to which the program on real links is solved at once; it proves more than classes do."""
-
-
-def is_small(expanded: Expanded) -> bool:
-    """Return whether the program on real links is small: a flow on every link for every endpoint."""
-    return int(expanded.is_endpoint.sum()) * 2 * expanded.n_bundles <= SMALL_PROGRAM
+REFINED_PATTERNS = ("all-to-all", "one-to-all", "all-to-one")
+"""Traffic that treats all endpoints alike, but for one root; refinement knows no groups of them."""
 
 
-def refined_program(expanded: Expanded, *, paths: Paths = "rules") -> Commodities | None:
-    """Return uniform all-to-all among all endpoints on the refined classes.
+@dataclass(frozen=True, eq=False)
+class Job:
+    """Traffic among some endpoints.
+
+    Parameters
+    ----------
+    ends : ndarray of bool, shape (n,)
+        Endpoints that take part: at least two, all of them up.
+    pattern : {"all-to-all", "one-to-all", "all-to-one"}
+        For the last two the rate is that of each of the others.
+    root : int
+        The device of the last two, else -1.
+    paths : {"rules", "no-relay", "any"}
+    """
+
+    ends: Bools
+    pattern: str = "all-to-all"
+    root: int = -1
+    paths: Paths = "rules"
+
+
+def refined_program(
+    expanded: Expanded, job: Job, *, drop_unreachable: bool = False, limit: int = REFINE_LIMIT
+) -> Commodities:
+    """Return traffic on refined classes.
 
     Parameters
     ----------
     expanded : Expanded
-    paths : {"rules", "no-relay", "any"}
-
-    Returns
-    -------
-    Commodities or None
-        None where an endpoint cannot be reached, which classes of this kind do not name.
+        n devices.
+    job : Job
+    drop_unreachable : bool
+        As in `throughput`.
+    limit : int
+        As in `fabric.symmetry.refine`.
 
     Raises
     ------
+    QuestionError
+        If nobody is left.
     LimitError
         If the fabric is too large to be coloured from every endpoint.
+    ProgramSizeError
+        If the program has more than `MAX_VARIABLES` variables.
+
+    Notes
+    -----
+    With a root there is one commodity, and the coarsest equitable partition that tells the root and the other
+    endpoints apart is enough; see `fabric.symmetry.coarsest`.
     """
-    base, views = refine(expanded)
-    n = float(base.size[base.classes.is_endpoint].sum())
-    blocks = []
-    for n_alike, view, own in views:
+    kept = job.ends.copy()
+    cut_off: tuple[tuple[str, float], ...] = ()
+    while True:
+        left = replace(job, ends=kept)
+        work, lost = _all_to_all(expanded, left, limit) if job.root < 0 else _single(expanded, left)
+        cut_off += work.cut_off
+        if not lost.any() or not drop_unreachable:
+            return replace(work, cut_off=cut_off)
+        kept = kept & ~lost
+        if job.root >= 0 and lost[job.root]:
+            msg = f"root {str(expanded.names[job.root])!r} is cut off from most of the others"
+            raise QuestionError(msg)
+        if kept.sum() < 2:
+            what = f"{expanded.names[int(np.flatnonzero(lost)[0])]} and others cannot reach most of the rest"
+            msg = f"no majority of the endpoints is left: {what}; choose with among"
+            raise QuestionError(msg)
+
+
+def _all_to_all(expanded: Expanded, job: Job, limit: int) -> tuple[Commodities, Bools]:
+    """Return the program, and the devices that are cut off."""
+    found = refined(expanded, job.ends, limit=limit)
+    base = found.base
+    n = float(job.ends.sum())
+    blocks, views = [], []
+    lost = np.zeros(len(base.size), dtype=np.bool_)
+    n_variables = 0
+    for number in range(found.n_views):
+        n_alike, view, own = found.view(number)
         source = np.arange(len(view.size)) == own
-        targets = view.classes.is_endpoint & ~source
-        moves = forwarding(view.classes, source, targets, paths=paths)
+        targets = found.ends_of_base[view.origin] & ~source
+        moves = forwarding(view.classes, source, targets, paths=job.paths)
+        n_variables += len(moves.tail)
+        if n_variables > MAX_VARIABLES:
+            msg = (
+                f"the program of {found.n_views:,} refined classes of sources has more than "
+                f"{MAX_VARIABLES:,} variables"
+            )
+            raise ProgramSizeError(msg)
         supply = np.zeros(moves.n_states)
         chosen = np.flatnonzero(targets)
         np.add.at(supply, moves.target[chosen], -view.size[chosen] / (n - 1))
         supply[moves.source[own]] += 1.0
-        block = Block(n_alike, view, moves, supply, int(view.origin[own]))
-        if any(len(part) for part in unreached(block)):
-            return None
-        blocks.append(block)
-    return Commodities(base, capacities(base), blocks, n, ())
+        blocks.append(Block(n_alike, view, moves, supply, int(view.origin[own])))
+        views.append(found.links(number, view))
+        for part in unreached(blocks[-1]):
+            lost[view.origin[part]] = True
+    work = Commodities(base, capacities(base), blocks, n, _named(base, lost), views=tuple(views))
+    return work, found.devices(lost)
+
+
+def _single(expanded: Expanded, job: Job) -> tuple[Commodities, Bools]:
+    """Return the program of one commodity, and the devices that are cut off."""
+    at_root = np.arange(expanded.n_devices) == job.root
+    links = one_view(expanded, job.ends + 2 * at_root, job.root)
+    view = links.view
+    own, taking = (links.classes(devices) for devices in (at_root, job.ends))
+    others = taking & ~own
+    is_out = job.pattern == "one-to-all"
+    moves = forwarding(view.classes, *((own, others) if is_out else (others, own)), paths=job.paths)
+    at, far, sign = (moves.source, moves.target, 1.0) if is_out else (moves.target, moves.source, -1.0)
+    supply = np.zeros(moves.n_states)
+    supply[far[others]] = -sign * view.size[others]
+    supply[at[own]] = sign * view.size[others].sum()
+    block = Block(1.0, view, moves, supply)
+    lost = np.zeros(len(view.size), dtype=np.bool_)
+    lost[np.concatenate(unreached(block))] = True
+    n = float(job.ends.sum())
+    work = Commodities(
+        view, capacities(view), [block], n, _named(view, lost), is_averaged=False, views=(links,)
+    )
+    return work, links.devices(lost)
+
+
+def _named(base: Quotient, lost: Bools) -> tuple[tuple[str, float], ...]:
+    """Return one device of each class, and how many."""
+    rows = np.flatnonzero(lost)
+    return tuple((str(base.classes.names[i]), float(base.size[i])) for i in rows.tolist())

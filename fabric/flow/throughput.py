@@ -4,35 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import Literal, cast
+from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 
-from fabric.blueprint.join import Bools, Floats
-from fabric.errors import LimitError, QuestionError
+from fabric.blueprint.join import Floats
 from fabric.flow.certificate import Verdict
 from fabric.flow.concurrent import check_concurrent
-from fabric.flow.explicit import (
-    DemandOf,
-    Matrix,
-    explicit_program,
-    matrix_demand,
-    pattern_demand,
-    trivial,
-)
+from fabric.flow.explicit import Matrix, trivial
 from fabric.flow.maxflow import PATH_RULES
 from fabric.flow.program import ProgramSizeError, Solution, capacities, solve_blocks
-from fabric.flow.refined import is_small, refined_program
+from fabric.flow.question import Ask, Method, posed, written_out
 from fabric.flow.routed import Interval, cut_off, interval
-from fabric.flow.topology_bounds import longest_matching
-from fabric.flow.traffic import Asked, Commodities, Traffic, commodities
-from fabric.graph import EXPAND_LIMIT, Expanded, Fabric, Paths, expand, select
-from fabric.routing.ecmp import Demands
-from fabric.symmetry import NoSymmetryError
+from fabric.flow.traffic import Commodities, Traffic
+from fabric.graph import EXPAND_LIMIT, Fabric, Paths
 from fabric.units import format_count, format_rate
-
-Method = Literal["auto", "axes", "refinement", "explicit"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +110,7 @@ class Throughput:
             "classes": self.n_classes,
             "variables": self.n_variables,
             "solve_s": self.solve_s,
+            "certificate": self.certificate.scope,
             "lower_gbps": self.certificate.lower_gbps,
             "upper_gbps": self.certificate.upper_gbps,
         }
@@ -145,7 +133,8 @@ class Throughput:
         lines.append(f"  paths: {PATH_RULES[self.paths]}")
         lines.append(f"  method: {self.method} ({self.why})")
         proof = self.certificate
-        remarks = ", ".join([*proof.faults, f"{self.n_variables:,} variables"])
+        scope = [f"checked {proof.scope}"] if proof.scope and not proof.faults else []
+        remarks = ", ".join([*proof.faults, *scope, f"{self.n_variables:,} variables"])
         lines.append(
             f"  {self.status}: flows of {format_rate(proof.lower_gbps)} and "
             f"prices of {format_rate(proof.upper_gbps)} ({remarks})"
@@ -219,9 +208,6 @@ def throughput(
     else:
         answer = solve_blocks(work.capacity, work.blocks)
         proof = check_concurrent(work, answer)
-    if work.is_averaged and work.blueprint is None and proof.lower_gbps:
-        # Flows on classes that nobody declared are a claim about links that was not checked on links.
-        proof = replace(proof, faults=("checked on classes only",))
     binding, slack = _prices(work, work.capacity * answer.price, use_of(work, answer))
     return Throughput(
         ask.name,
@@ -232,7 +218,7 @@ def throughput(
         round(work.n_endpoints),
         sum(b.n_alike * float(b.supply[b.supply > 0].sum()) for b in work.blocks),
         paths,
-        "axes" if work.blueprint is not None else "refinement" if work.is_averaged else "explicit",
+        work.method,
         why,
         tuple((who, round(n)) for who, n in work.cut_off),
         drop_unreachable,
@@ -243,100 +229,9 @@ def throughput(
     )
 
 
-@dataclass(frozen=True, eq=False)
-class Ask:
-    """A question as it was put; see `throughput`."""
-
-    fabric: Fabric
-    asked: str | Traffic | Matrix
-    among: str | None = None
-    over: tuple[str, ...] = ()
-    paths: Paths = "rules"
-    method: Method = "auto"
-    drop_unreachable: bool = False
-    limit: int = EXPAND_LIMIT
-
-    @property
-    def traffic(self) -> Traffic | None:
-        """The pattern, or None for a matrix."""
-        if isinstance(self.asked, Traffic):
-            return self.asked
-        return Traffic(self.asked, self.over) if isinstance(self.asked, str) else None
-
-    @property
-    def name(self) -> str:
-        """What the answer calls the traffic."""
-        traffic = self.traffic
-        if traffic is None:
-            return f"a matrix of {len(cast(Matrix, self.asked)):,} demands"
-        return traffic.pattern + (f" over {', '.join(traffic.over)}" if traffic.over else "")
-
-
-def posed(ask: Ask) -> tuple[Commodities, str]:
-    """Return the question as commodities, and why on classes or on real links.
-
-    Raises
-    ------
-    ProgramSizeError
-        If only real links are possible, and they are too many.
-    """
-    fabric, traffic = ask.fabric, ask.traffic
-    why = "asked for"
-    if traffic is None:
-        why = "a matrix has no symmetry"
-    elif fabric.blueprint is None:
-        why = "a fabric read from a graph has no axes"
-    elif traffic.pattern == "longest-matching":
-        why = "a longest matching has no symmetry"
-    elif ask.method in ("auto", "axes"):
-        try:
-            work = commodities(
-                fabric.blueprint,
-                traffic,
-                among=ask.among,
-                paths=ask.paths,
-                drop_unreachable=ask.drop_unreachable,
-            )
-        except NoSymmetryError as error:
-            if ask.method == "axes":
-                raise
-            why = str(error)
-        else:
-            return work, "the axes say the symmetry"
-    if ask.method == "axes":
-        msg = f"{ask.name} cannot be answered by axes: {why}"
-        raise QuestionError(msg)
-    refined = _refined(ask)
-    if refined is not None:
-        return refined, why
-    e, demand_of, probe_of = _written_out(ask)
-    drop = ask.drop_unreachable
-    return explicit_program(e, demand_of, paths=ask.paths, drop_unreachable=drop, probe_of=probe_of), why
-
-
-def _refined(ask: Ask) -> Commodities | None:
-    """Return uniform all-to-all among all endpoints on refined classes, where those are the better way."""
-    traffic = ask.traffic
-    is_asked = ask.method == "refinement"
-    if traffic is None or traffic != Traffic() or ask.among is not None or ask.method in ("axes", "explicit"):
-        if is_asked:
-            msg = f"{ask.name} cannot be answered by refinement: it knows all-to-all among all endpoints only"
-            raise QuestionError(msg)
-        return None
-    e = expand(ask.fabric, limit=ask.limit)
-    if e.is_endpoint.sum() < 2 or (not is_asked and is_small(e)):
-        return None
-    try:
-        return refined_program(e, paths=ask.paths)
-    except LimitError:
-        if is_asked:
-            raise
-        return None
-
-
 def _bounded(ask: Ask, why: str, begin: float) -> Throughput:
     """Return the answer to a question that is too large to be solved: an interval."""
-    e, demand_of, _ = _written_out(ask)
+    e, demand_of, _ = written_out(ask)
     kept = np.ones(e.n_devices, dtype=np.bool_)
     demand = demand_of(kept)
     ends = np.zeros(e.n_devices, dtype=np.bool_)
@@ -374,65 +269,6 @@ def _bounded(ask: Ask, why: str, begin: float) -> Throughput:
     )
 
 
-def _written_out(ask: Ask) -> tuple[Expanded, DemandOf, DemandOf | None]:
-    """Return the expanded fabric, the demands on it, and those that tell who is cut off."""
-    traffic, blueprint = ask.traffic, ask.fabric.blueprint
-    e = expand(ask.fabric, limit=ask.limit)
-    if traffic is None:
-        matrix = matrix_demand(e, cast(Matrix, ask.asked))
-
-        def given(kept: Bools) -> Demands:
-            rows = kept[matrix.source] & kept[matrix.target]
-            return Demands(matrix.source[rows], matrix.target[rows], matrix.amount[rows])
-
-        return e, given, None
-    asked = None if blueprint is None else Asked(blueprint, traffic, ask.among)
-    if asked is None and (traffic.over or traffic.pattern in ("shift", "halves")):
-        msg = (
-            f"{traffic.pattern} over axes: a fabric read from a graph has none; give the demands as a matrix"
-        )
-        raise QuestionError(msg)
-    ends, root = _taking_part(ask, traffic, e)
-
-    def demand_of(kept: Bools) -> Demands:
-        if root >= 0 and not kept[root]:
-            msg = f"root {traffic.root!r} is cut off from most of the others"
-            raise QuestionError(msg)
-        if traffic.pattern == "longest-matching":
-            sides = longest_matching(e, ends & kept, paths=ask.paths)
-            return Demands(*sides, np.ones(len(sides[0])))
-        return pattern_demand(e, ends & kept, asked, root, traffic.pattern)
-
-    if traffic.pattern == "longest-matching":
-        return e, demand_of, lambda kept: pattern_demand(e, ends & kept, None)
-    if asked is None or asked.shift is None:
-        return e, demand_of, None
-    along = Asked(asked.blueprint, Traffic("all-to-all", traffic.over), ask.among)
-    return e, demand_of, lambda kept: pattern_demand(e, ends & kept, along)
-
-
-def _taking_part(ask: Ask, traffic: Traffic, e: Expanded) -> tuple[Bools, int]:
-    """Return which devices are endpoints of a pattern, and its root or -1."""
-    ends = e.is_endpoint & ~e.failed
-    if ask.among is not None:
-        ends &= select(ask.fabric, ask.among, limit=ask.limit)
-    root = -1
-    if traffic.pattern in ("one-to-all", "all-to-one"):
-        found = np.flatnonzero(select(ask.fabric, traffic.root, limit=ask.limit))
-        if len(found) != 1 or not e.is_endpoint[found[0]]:
-            msg = f"root {traffic.root!r} must select exactly one endpoint; it selects {len(found):,} devices"
-            raise QuestionError(msg)
-        root = int(found[0])
-        if e.failed[root]:
-            msg = f"{e.names[root]} is down or absent"
-            raise QuestionError(msg)
-    n = int(ends.sum())
-    if n < 2:
-        msg = f"{traffic.pattern} needs at least 2 endpoints; the job has {n}"
-        raise QuestionError(msg)
-    return ends, root
-
-
 def use_of(work: Commodities, answer: Solution) -> Floats:
     """Return load over capacity of every base class of links."""
     load = np.zeros(len(work.capacity))
@@ -462,7 +298,7 @@ def _prices(
     for number, rule in enumerate(e.rules):
         own = np.repeat(e.rule == number, 2)
         if own.any():
-            n_cables = int(e.count[e.rule == number].sum()) // (2 if rule.is_peer and rule.is_oneway else 1)
+            n_cables = int(e.count[e.rule == number].sum()) // work.n_listings(number)
             share = float(worth[own].sum()) / total if total else 0.0
             rows.append(LinkPrice(rule.name, n_cables, share, min(float(busy[own].max()), 1.0)))
     binding = sorted((r for r in rows if r.share > 1e-9), key=lambda r: -r.share)

@@ -172,39 +172,92 @@ def tub(fabric: Fabric, *, limit: int = EXPAND_LIMIT) -> Tub:
     >>> tub(loads(text)).throughput
     1.0
     """
+    return tub_of(nodes_of(fabric, "tub", limit))
+
+
+@dataclass(frozen=True, eq=False)
+class Nodes:
+    """Switches, or endpoints where there is no switch, and the links between them.
+
+    Parameters
+    ----------
+    tail, head : ndarray of int64
+        Nodes of each bundle that is up.
+    access, n_ends : ndarray, shape (n,)
+        Rate at which endpoints hang on each node [Gb/s], and how many.
+    capacity_gbps : float
+        Of all links, both directions.
+    n_links : int
+        How many these are, cables each counted in each direction.
+    """
+
+    name: str
+    has_switches: bool
+    tail: Ints
+    head: Ints
+    access: Floats
+    n_ends: Ints
+    capacity_gbps: float
+    n_links: int
+
+
+def nodes_of(fabric: Fabric, kind: str, limit: int) -> Nodes:
+    """Return the nodes of `fabric`; `kind` is the bound that wants them, for errors.
+
+    Raises
+    ------
+    QuestionError
+        If there are fewer than two with endpoints, some of them are not joined, or an endpoint hangs on
+        several switches or none.
+    """
     e = expand(fabric, limit=limit)
     alive = e.alive * e.rate_gbps
     is_switch = np.array([g.kind == "switch" for g in e.groups], dtype=np.bool_)[e.group] & ~e.failed
     has_switches = bool(is_switch.any())
-    if not has_switches:
-        is_switch = e.is_endpoint & ~e.failed
-    inner = is_switch[e.tail] & is_switch[e.head] & (alive > 0)
-    access = (
-        _access(e, is_switch, alive) if has_switches else is_switch * float(alive[inner].max(initial=0.0))
-    )
-    tors = np.flatnonzero(access > 0)
-    _refuse_many(len(tors))
-    row = np.cumsum(is_switch) - 1
-    n = int(is_switch.sum())
-    joined = sparse.coo_matrix((np.ones(int(inner.sum())), (row[e.tail[inner]], row[e.head[inner]])), (n, n))
-    hops = csgraph.shortest_path(joined.tocsr(), directed=False, unweighted=True, indices=row[tors])[
-        :, row[tors]
-    ]
-    if not np.isfinite(hops).all():
-        msg = f"tub: some switches with endpoints of {e.name} are not joined"
+    is_node = is_switch if has_switches else e.is_endpoint & ~e.failed
+    inner = is_node[e.tail] & is_node[e.head] & (alive > 0)
+    if has_switches:
+        access, n_ends = _access(e, is_switch, alive, kind)
+    else:
+        access = is_node.astype(np.float64) * float(alive[inner].max(initial=0.0))
+        n_ends = is_node.astype(np.int64)
+    row = np.cumsum(is_node) - 1
+    tail, head = row[e.tail[inner]], row[e.head[inner]]
+    own = n_ends[is_node] > 0
+    what = "switches with endpoints" if has_switches else "endpoints"
+    if own.sum() < 2:
+        msg = f"{kind}: {e.name} has fewer than two {what}"
         raise QuestionError(msg)
-    amount = np.minimum(access[tors][:, None], access[tors])
+    if len(np.unique(components(len(own), tail, head)[own])) > 1:
+        msg = f"{kind}: some {what} of {e.name} are not joined"
+        raise QuestionError(msg)
+    ways = np.where(np.array([r.is_oneway for r in e.rules], dtype=np.bool_)[e.rule[inner]], 1, 2)
+    return Nodes(
+        e.name,
+        has_switches,
+        tail,
+        head,
+        access[is_node],
+        n_ends[is_node],
+        float((alive[inner] * ways).sum()),
+        int((e.alive[inner] * ways).sum()),
+    )
+
+
+def tub_of(net: Nodes) -> Tub:
+    """Return what `tub` returns of the fabric that `net` is taken from."""
+    tors, n = np.flatnonzero(net.access > 0), len(net.access)
+    _refuse_many(len(tors))
+    joined = sparse.coo_matrix((np.ones(len(net.tail)), (net.tail, net.head)), (n, n))
+    hops = csgraph.shortest_path(joined.tocsr(), directed=False, unweighted=True, indices=tors)[:, tors]
+    amount = np.minimum(net.access[tors][:, None], net.access[tors])
     left, right = optimize.linear_sum_assignment(amount * hops, maximize=True)
     paid = float((amount * hops)[left, right].sum())
-    ways = np.where(np.array([r.is_oneway for r in e.rules], dtype=np.bool_)[e.rule[inner]], 1, 2)
-    capacity = float((alive[inner] * ways).sum())
-    return Tub(
-        capacity / paid if paid else float("inf"), n, len(tors), paid / float(amount[left, right].sum())
-    )
+    return Tub(net.capacity_gbps / paid, n, len(tors), paid / float(amount[left, right].sum()))
 
 
-def _access(e: Expanded, is_switch: Bools, alive: Floats) -> Floats:
-    """Return the rate at which endpoints hang on every device, 0 where none does [Gb/s]."""
+def _access(e: Expanded, is_switch: Bools, alive: Floats, kind: str) -> tuple[Floats, Ints]:
+    """Return the rate at which endpoints hang on every device, 0 where none does [Gb/s], and how many do."""
     below = ~is_switch & ~e.failed
     inside = below[e.tail] & below[e.head] & (alive > 0)
     part = components(e.n_devices, e.tail[inside], e.head[inside])
@@ -217,13 +270,17 @@ def _access(e: Expanded, is_switch: Bools, alive: Floats) -> Floats:
     wrong = ends[n_switches[part[ends]] != 1]
     if len(wrong):
         n = int(n_switches[part[wrong[0]]])
-        msg = f"tub: {e.names[int(wrong[0])]} hangs on {n} switches; the bound is known for one switch each"
+        msg = (
+            f"{kind}: {e.names[int(wrong[0])]} hangs on {n} switches; the bound is known for one switch each"
+        )
         raise QuestionError(msg)
     has_end = np.zeros(e.n_devices, dtype=np.bool_)
     has_end[part[ends]] = True
     kept = has_end[part[low]]
-    found: Floats = np.bincount(high[kept], alive[edge][kept], minlength=e.n_devices).astype(np.float64)
-    return found
+    rate: Floats = np.bincount(high[kept], alive[edge][kept], minlength=e.n_devices).astype(np.float64)
+    switch = np.zeros(e.n_devices, dtype=np.int64)
+    switch[on[:, 0]] = on[:, 1]
+    return rate, np.bincount(switch[part[ends]], minlength=e.n_devices)
 
 
 def longest_matching(expanded: Expanded, ends: Bools, *, paths: Paths = "rules") -> tuple[Ints, Ints]:

@@ -11,6 +11,7 @@ from fabric.blueprint.join import Bools, Floats, Ints, relation_axes
 from fabric.blueprint.model import Blueprint, Selector, Term
 from fabric.blueprint.selector import fits, parse_selector, selected_groups
 from fabric.errors import QuestionError, nearest
+from fabric.flow.lifted import LinkView
 from fabric.flow.program import MAX_VARIABLES, Block, ProgramSizeError, capacities
 from fabric.graph import Paths, forwarding, reachable
 from fabric.symmetry import Mark, Quotient, Tie, quotient
@@ -66,6 +67,10 @@ class Commodities:
         As given to `fabric.symmetry.quotient`.
     shift : tuple of (str, int, int) or None
         Axis, places and size, where every source has one target.
+    root : Mark or None
+        Where all traffic starts, or where it ends.
+    views : tuple of LinkView
+        Where refinement found the classes: all links as seen from the sources of each block.
     """
 
     base: Quotient
@@ -78,6 +83,25 @@ class Commodities:
     apart: tuple[Selector, ...] = ()
     ties: tuple[Tie, ...] = ()
     shift: tuple[str, int, int] | None = None
+    root: Mark | None = None
+    views: tuple[LinkView, ...] = ()
+
+    @property
+    def method(self) -> str:
+        """How the classes were found."""
+        return "axes" if self.blueprint is not None else "refinement" if self.views else "explicit"
+
+    def n_listings(self, rule: int) -> int:
+        """Return how often the base lists each cable of a rule: on classes, those between peers each way."""
+        if self.method == "explicit":
+            return 1
+        rules = self.views[0].expanded.rules if self.blueprint is None else self.blueprint.rules
+        return 2 if rules[rule].is_peer and not rules[rule].is_oneway else 1
+
+    @property
+    def n_moves(self) -> int:
+        """Moves of all blocks: what the program costs."""
+        return sum(len(block.moves.tail) for block in self.blocks)
 
     def marks(self, source: Mark) -> tuple[Mark, ...]:
         """Return the devices that are marked for `source`: itself, and its one target if it has one."""
@@ -135,6 +159,7 @@ def commodities(
         plan.apart,
         plan.ties,
         plan.shift,
+        plan.root,
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from fabric.blueprint import Axis, Blueprint, DeviceGroup
 from fabric.blueprint.join import Bools
-from fabric.collective import COLLECTIVES, Cost, cost
+from fabric.collective import Cost, cost
 from fabric.errors import FabricError, LimitError, QuestionError
 from fabric.flow import MaxFlow, max_flow
 from fabric.flow.throughput import Throughput, throughput
@@ -87,7 +87,7 @@ def ask(fabric: Fabric, told: Progress) -> Answers:
         return Answers(
             (), {}, (Missing("flows", "max-flow", why), Missing("collectives", "collectives", why))
         )
-    steps = len(asked) + len(COLLECTIVES) + 1
+    steps = len(asked) + len(REPORTED) + 1
     for i, question in enumerate(asked):
         told(i, steps)
         try:
@@ -95,7 +95,7 @@ def ask(fabric: Fabric, told: Progress) -> Answers:
         except FabricError as error:
             missing.append(Missing("flows", f"max-flow {question.source} to {question.target}", str(error)))
     costs: dict[str, tuple[Cost, ...]] = {}
-    for i, collective in enumerate(COLLECTIVES):
+    for i, collective in enumerate(REPORTED):
         told(len(asked) + i, steps)
         try:
             costs[collective] = tuple(cost(fabric, collective, size) for size in SIZES)

@@ -8,7 +8,7 @@ from pathlib import PurePath
 
 from fabric import __version__
 from fabric.blueprint import Blueprint, Rule
-from fabric.collective.cost import CALIBRATION
+from fabric.collective import calibration
 from fabric.flow.certificate import GAP
 from fabric.flow.maxflow import PATH_RULES
 from fabric.graph import Fabric
@@ -87,7 +87,7 @@ def assumptions(fabric: Fabric, summary: Summary) -> str:
         notes.append("Tables and figures count what is built, failed or not; flows and costs leave it out.")
     skipped = dict.fromkeys([*summary.skipped, *(fabric.blueprint.skipped if fabric.blueprint else ())])
     notes += [f"Not checked: {escape(why)}" for why in skipped]
-    notes.append(f"Calibration: {CALIBRATION}.")
+    notes.append("Calibration: " + calibration("wire").about)
     unsure = unsure_rows(fabric)
     if not unsure:
         notes.append("No part, port or link in use is assumed or only reported in the catalogue.")
@@ -156,7 +156,7 @@ def provenance(fabric: Fabric, answers: Answers) -> str:
         ["Command", code(f"fabtopo report {file} -o DIR")],
         ["Paths of maximum flow", PATH_RULES["rules"]],
         ["Routing of collectives", ", ".join(sorted(routing)) or "none"],
-        ["Calibration", f"none: {CALIBRATION}"],
+        ["Calibration", "wire: " + calibration("wire").about],
         ["Solver", "Dinic (scipy.sparse.csgraph), or HiGHS where capacities need a linear program"],
         ["Status", _status(answers)],
     ]

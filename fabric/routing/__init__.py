@@ -1,5 +1,27 @@
 """Permitted paths and what traffic puts on links."""
 
+from fabric.routing.adaptive import Spraying, spraying_efficiency, sprayings
+from fabric.routing.balls import SlowestFlow, busy_share, delivered_share, hashed_factor, max_load
 from fabric.routing.ecmp import Demands, Progress, Router, link_loads, router
+from fabric.routing.hashed import HashedOutcome, cable_loads, flow_rates, hashed_loads, slowest_flow
 
-__all__ = ["Demands", "Progress", "Router", "link_loads", "router"]
+__all__ = [
+    "Demands",
+    "HashedOutcome",
+    "Progress",
+    "Router",
+    "SlowestFlow",
+    "Spraying",
+    "busy_share",
+    "cable_loads",
+    "delivered_share",
+    "flow_rates",
+    "hashed_factor",
+    "hashed_loads",
+    "link_loads",
+    "max_load",
+    "router",
+    "slowest_flow",
+    "spraying_efficiency",
+    "sprayings",
+]

@@ -14,7 +14,7 @@ A level holds only states that some destination of the block has in it, so spars
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,11 +22,13 @@ from scipy import sparse
 
 from fabric.blueprint.join import Bools, Floats, Ints
 from fabric.errors import QuestionError
-from fabric.graph import Expanded, Forwarding, forwarding, reachable
+from fabric.graph import Expanded, Forwarding, Paths, forwarding, reachable
 
 # Columns of a block: at most so many, and so many (state, column) cells, to bound memory.
 _COLUMNS = 64
-_CELLS = 8_000_000
+_CELLS = 16_000_000
+# A block is left when less than one column in so many has sources to find.
+_FEW = 4
 # Moves whose rows are gathered at once, so that they stay in the cache.
 _GATHER = 1_024
 
@@ -41,8 +43,8 @@ class Demands:
     Parameters
     ----------
     source, target : ndarray of int64, shape (k,)
-        Devices; a pair may appear more than once. Targets are routed in the order of their first appearance,
-        fastest where neighbours in that order are neighbours in the fabric.
+        Devices; a pair may appear more than once. Targets are routed in the order of the devices, fastest
+        where neighbours in that order are neighbours in the fabric.
     amount : ndarray of float64, shape (k,)
         In any unit; loads come out in the same.
     """
@@ -89,14 +91,26 @@ class Router:
         return len(self.first) - 1
 
 
-def router(expanded: Expanded, ranks: Bools) -> Router:
-    """Return a router for traffic among `ranks`, shape (n,); endpoints outside do not forward."""
-    moves = _useful(forwarding(expanded, ranks, ranks, bystanders=False))
+def router(
+    expanded: Expanded, ranks: Bools, *, switches: Bools | None = None, paths: Paths = "rules"
+) -> Router:
+    """Return a router for traffic among `ranks`, shape (n,); endpoints outside do not forward.
+
+    Parameters
+    ----------
+    expanded : Expanded
+    ranks : ndarray of bool, shape (n,)
+    switches : ndarray of bool, shape (n,), optional
+        Devices that send and receive beside the ranks: switches that reduce and multiply.
+    paths : {"rules", "no-relay", "any"}
+    """
+    ends = ranks if switches is None else ranks | switches
+    moves = _useful(forwarding(expanded, ends, ends, paths=paths, bystanders=False))
     inner = moves.link < 0
     up, down = moves.tail[inner], moves.head[inner]
     tail, head, link = _by_tail(moves.tail[~inner], moves.head[~inner], moves.link[~inner])
     # A turn is no hop: what leaves the downward half may leave the upward half as well.
-    again, which = _ranges(_starts(tail, moves.n_states), down)
+    again, which = ranges(firsts(tail, moves.n_states), down)
     tail, head, link = _by_tail(
         *(np.concatenate(c) for c in ((tail, up[which]), (head, head[again]), (link, link[again])))
     )
@@ -113,9 +127,9 @@ def router(expanded: Expanded, ranks: Bools) -> Router:
         head,
         link,
         cables,
-        _starts(tail, n_states),
+        firsts(tail, n_states),
         into,
-        _starts(head[into], n_states),
+        firsts(head[into], n_states),
     )
 
 
@@ -151,7 +165,7 @@ def _join_halves(tail: Ints, head: Ints, link: Ints, is_target: Bools) -> tuple[
     construction; Rabin, Scott, "Finite automata and their decision problems", IBM Journal 3(2), 1959).
     """
     n = n_states = len(is_target)
-    first = _starts(tail, n)
+    first = firsts(tail, n)
     joined: dict[int, int] = {}
     found = [(np.zeros(0, np.int64),) * 3]
     t, h, way = tail, head, link
@@ -168,7 +182,7 @@ def _join_halves(tail: Ints, head: Ints, link: Ints, is_target: Bools) -> tuple[
         h[second - 1] = np.array([joined[pair] for pair in pairs.tolist()], dtype=np.int64)[inverse]
         found.append((np.delete(t, second), np.delete(h, second), np.delete(way, second)))
         # The joined state does what either half does.
-        moves, which = _ranges(first, np.concatenate([fresh // n, fresh % n]))
+        moves, which = ranges(first, np.concatenate([fresh // n, fresh % n]))
         t, h, way = np.tile(states, 2)[which], head[moves], link[moves]
         n_states += len(fresh)
     return *_by_tail(*(np.concatenate(column) for column in zip(*found, strict=True))), n_states
@@ -188,12 +202,12 @@ def _by_tail(tail: Ints, head: Ints, link: Ints) -> tuple[Ints, Ints, Ints]:
     return tail[order], head[order], link[order]
 
 
-def _starts(ascending: Ints, n: int) -> Ints:
+def firsts(ascending: Ints, n: int) -> Ints:
     """Return where each of the numbers 0 to n starts in `ascending`, shape (n + 1,)."""
     return np.searchsorted(ascending, np.arange(n + 1))
 
 
-def _ranges(first: Ints, which: Ints) -> tuple[Ints, Ints]:
+def ranges(first: Ints, which: Ints) -> tuple[Ints, Ints]:
     """Return the numbers ``first[i]`` to ``first[i + 1] - 1`` for each i of `which`, and its place there."""
     n = first[which + 1] - first[which]
     place = np.repeat(np.arange(len(which)), n)
@@ -220,27 +234,71 @@ def link_loads(route: Router, demands: Demands, *, progress: Progress | None = N
     QuestionError
         If a source has no permitted path to its target.
     """
-    _check_ends(route, demands)
     loads = np.zeros(2 * route.expanded.n_bundles)
-    # What stays on its device loads no link.
-    away = np.flatnonzero(demands.source != demands.target)
-    targets = _by_appearance(demands.target[away], route.expanded.n_devices)
-    column = np.zeros(route.expanded.n_devices, dtype=np.int64)
-    column[targets] = np.arange(len(targets))
-    column = column[demands.target[away]]
+    for block, levels in routed(route, demands, progress=progress):
+        _route_block(route, block, levels, loads)
+    return loads
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """Some destinations and the demands towards them, which are routed at once.
+
+    Parameters
+    ----------
+    targets : ndarray of int64, shape (n,)
+        A column each.
+    number : ndarray of int64, shape (k,)
+        Which demands they are.
+    source : ndarray of int64, shape (k,)
+    column : ndarray of int64, shape (k,)
+        Place of the target in `targets`.
+    amount : ndarray of float64, shape (k,)
+    """
+
+    targets: Ints
+    number: Ints
+    source: Ints
+    column: Ints
+    amount: Floats
+
+
+def routed(
+    route: Router, demands: Demands, *, progress: Progress | None = None
+) -> Iterator[tuple[Block, list[Level]]]:
+    """Yield `demands` by blocks of destinations, with the levels of each; see `link_loads`.
+
+    What stays on its device is left out. A few columns whose sources are far away, in a block of others, are
+    put off, and routed with such columns of other blocks.
+    """
+    _check_ends(route, demands)
+    number = np.flatnonzero(demands.source != demands.target)
+    n_done, n_targets = 0, len(np.unique(demands.target[number]))
+    may_leave = True
+    while len(number):
+        late = []
+        for block in _blocks(route, demands, number):
+            levels, left = _search(route, block, may_leave=may_leave)
+            yield block, levels
+            late.append(block.number[left])
+            n_done += len(block.targets) - len(np.unique(block.column[left]))
+            if progress:
+                progress(n_done, n_targets)
+        number = np.concatenate(late)
+        may_leave = False
+
+
+def _blocks(route: Router, demands: Demands, number: Ints) -> Iterator[Block]:
+    """Yield some demands by blocks of destinations."""
+    targets, column = np.unique(demands.target[number], return_inverse=True)
     order = np.argsort(column, kind="stable")
-    edges = _starts(column[order], len(targets))
+    edges = firsts(column[order], len(targets))
     width = int(np.clip(_CELLS // max(route.n_states, 1), 1, _COLUMNS))
     for begin in range(0, len(targets), width):
         end = min(begin + width, len(targets))
         rows = order[edges[begin] : edges[end]]
-        block = _Block(
-            targets[begin:end], demands.source[away[rows]], column[rows] - begin, demands.amount[away[rows]]
-        )
-        _route_block(route, block, loads)
-        if progress:
-            progress(end, len(targets))
-    return loads
+        own = number[rows]
+        yield Block(targets[begin:end], own, demands.source[own], column[rows] - begin, demands.amount[own])
 
 
 def _check_ends(route: Router, demands: Demands) -> None:
@@ -252,25 +310,8 @@ def _check_ends(route: Router, demands: Demands) -> None:
             raise QuestionError(msg)
 
 
-def _by_appearance(devices: Ints, n: int) -> Ints:
-    """Return the distinct devices, out of n, in the order of their first appearance."""
-    first = np.full(n, len(devices))
-    first[devices[::-1]] = np.arange(len(devices))[::-1]
-    return np.argsort(first, kind="stable")[: int((first < len(devices)).sum())]
-
-
 @dataclass(frozen=True, eq=False)
-class _Block:
-    """Some destinations and the demands towards them; a demand names its column in `targets`."""
-
-    targets: Ints
-    source: Ints
-    column: Ints
-    amount: Floats
-
-
-@dataclass(frozen=True, eq=False)
-class _Level:
+class Level:
     """States that are so many hops from some destination.
 
     Parameters
@@ -288,29 +329,37 @@ class _Level:
     demands: Ints
 
 
-def _route_block(route: Router, block: _Block, loads: Floats) -> None:
-    """Add the loads of all demands of `block` to `loads`."""
-    levels = _search(route, block)
-    flow = np.zeros_like(levels[-1].ways)
+def _route_block(route: Router, block: Block, levels: list[Level], loads: Floats) -> None:
+    """Add the loads of all demands of `levels` to `loads`."""
+    rows, flow = np.zeros(0, dtype=np.int64), np.zeros((0, len(block.targets)))
     for level, nearer in zip(levels[:0:-1], levels[-2::-1], strict=True):
         starts = np.searchsorted(level.states, route.source[block.source[level.demands]])
-        np.add.at(flow, (starts, block.column[level.demands]), block.amount[level.demands])
-        share = np.divide(flow, level.ways, out=flow, where=level.ways > 0)
-        busy = np.flatnonzero(share.any(axis=1))
-        moves, tail = _ranges(route.first, level.states[busy])
-        moves, tail, head = _leading(route, moves, tail, route.head[moves], nearer.states)
+        busy = np.union1d(rows, starts)
+        share = np.zeros((len(busy), len(block.targets)))
+        share[np.searchsorted(busy, rows)] = flow
+        places = np.searchsorted(busy, starts), block.column[level.demands]
+        np.add.at(share, places, block.amount[level.demands])
+        ways = level.ways[busy]
+        np.divide(share, ways, out=share, where=ways > 0)
+        moves, tail = ranges(route.first, level.states[busy])
+        moves, tail, head = leading(route, moves, tail, route.head[moves], nearer.states)
         # A move counts in the columns in which its head is one hop nearer.
         is_nearer = (nearer.ways > 0).astype(np.float64)
-        share = share[busy]
         flow = _spread(tail, head, route.cables[moves], len(nearer.states), share) * is_nearer
+        rows = np.flatnonzero(flow.any(axis=1))
+        flow = flow[rows]
         for i in range(0, len(moves), _GATHER):
             part = slice(i, i + _GATHER)
             carried = np.einsum("ij,ij->i", share[tail[part]], is_nearer[head[part]])
             np.add.at(loads, route.link[moves[part]], route.cables[moves[part]] * carried)
 
 
-def _search(route: Router, block: _Block) -> list[_Level]:
-    """Return the levels of `block`, nearest first, up to the one that holds its last source."""
+def _search(route: Router, block: Block, *, may_leave: bool) -> tuple[list[Level], Ints]:
+    """Return the levels of `block`, nearest first, and the demands whose sources are in none of them.
+
+    The last level holds the last source, or if the search `may_leave` some, the last before few columns have
+    sources to find.
+    """
     n = len(block.targets)
     ends = route.target[block.targets]
     order = np.argsort(ends)
@@ -325,39 +374,65 @@ def _search(route: Router, block: _Block) -> list[_Level]:
         is_new = ways > 0
         reached[states] |= is_new
         here = reached[starts[left], block.column[left]]
-        levels.append(_Level(states, ways, left[here]))
+        levels.append(Level(states, ways, left[here]))
         left = left[~here]
-        if not len(left):
-            return levels
-        # One hop back, to states that some column has not reached.
-        moves, place = _ranges(route.into_first, states)
+        is_open = np.zeros(n, dtype=np.bool_)
+        is_open[block.column[left]] = True
+        if not len(left) or (may_leave and _FEW * is_open.sum() < n):
+            return levels, left
+        # One hop back, to states that some column with sources to find has not reached.
+        moves, place = ranges(route.into_first, states)
         moves = route.into[moves]
-        is_before = np.zeros(route.n_states, dtype=np.bool_)
-        is_before[route.tail[moves]] = True
-        before = np.flatnonzero(is_before)
-        before = before[~reached[before].all(axis=1)]
-        moves, place, tail = _leading(route, moves, place, route.tail[moves], before)
-        ways = _spread(place, tail, route.cables[moves], len(before), is_new.astype(np.float64))
-        ways *= ~reached[before]
-        some = np.flatnonzero(ways.any(axis=1))
-        if not len(some):
+        before = _distinct(route.tail[moves], route.n_states)
+        # Nothing leads to a source, so one without demands tells the search nothing.
+        is_idle = route.into_first[before] == route.into_first[before + 1]
+        is_idle[is_idle] = ~np.isin(before[is_idle], starts)
+        before = before[~is_idle]
+        is_wanted = is_open & ~reached[before]
+        some = is_wanted.any(axis=1)
+        before, is_wanted = before[some], is_wanted[some]
+        if len(before):
+            moves, place, tail = leading(route, moves, place, route.tail[moves], before)
+            ways = _spread(place, tail, route.cables[moves], len(before), is_new.astype(np.float64))
+            ways *= is_wanted
+            some = ways.any(axis=1)
+            before, ways = before[some], ways[some]
+        if not len(before):
             names = route.expanded.names
             source, target = block.source[left[0]], block.targets[block.column[left[0]]]
             msg = f"no permitted path from {names[int(source)]} to {names[int(target)]}"
             raise QuestionError(msg)
-        states, ways = before[some], ways[some]
+        states = before
 
 
-def _leading(route: Router, moves: Ints, here: Ints, there: Ints, states: Ints) -> tuple[Ints, Ints, Ints]:
+def leading(route: Router, moves: Ints, here: Ints, there: Ints, states: Ints) -> tuple[Ints, Ints, Ints]:
     """Return the moves with a far end in `states`, their near ends, and the places of their far ends."""
-    place = np.full(route.n_states, -1, dtype=np.int64)
-    place[states] = np.arange(len(states))
-    far = place[there]
-    kept = far >= 0
+    if _is_sparse(there, route.n_states):
+        far = np.minimum(np.searchsorted(states, there), len(states) - 1)
+        kept = states[far] == there
+    else:
+        place = np.full(route.n_states, -1, dtype=np.int64)
+        place[states] = np.arange(len(states))
+        far = place[there]
+        kept = far >= 0
     return moves[kept], here[kept], far[kept]
+
+
+def _distinct(numbers: Ints, n: int) -> Ints:
+    """Return which of the numbers below n there are, ascending."""
+    if _is_sparse(numbers, n):
+        return np.unique(numbers)
+    is_there = np.zeros(n, dtype=np.bool_)
+    is_there[numbers] = True
+    return np.flatnonzero(is_there)
+
+
+def _is_sparse(numbers: Ints, n: int) -> bool:
+    """Whether to search for numbers below n rather than to mark each of the n."""
+    return 16 * len(numbers) < n
 
 
 def _spread(here: Ints, there: Ints, cables: Floats, n: int, values: Floats) -> Floats:
     """Return `values` of the near ends, times cables, summed at the n far ends; `here` is ascending."""
-    first = _starts(here, len(values))
+    first = firsts(here, len(values))
     return np.asarray(sparse.csr_array((cables, there, first), shape=(len(values), n)).T @ values)

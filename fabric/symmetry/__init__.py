@@ -2,22 +2,39 @@
 
 from fabric.symmetry.lifting import Lift, RealLink, sample_links
 from fabric.symmetry.nesting import Nesting, NoSymmetryError, Tie, nesting
-from fabric.symmetry.quotient import Mark, Quotient, as_mark, quotient
-from fabric.symmetry.refinement import REFINE_LIMIT, coarsest, refine
+from fabric.symmetry.quotient import Ground, Mark, Quotient, as_mark, grounded, quotient
+from fabric.symmetry.refinement import (
+    REFINE_LIMIT,
+    ColourView,
+    Refined,
+    coarsest,
+    one_view,
+    refine,
+    refined,
+)
+from fabric.symmetry.unfolding import AxisView, Unfolding
 
 __all__ = [
     "REFINE_LIMIT",
+    "AxisView",
+    "ColourView",
+    "Ground",
     "Lift",
     "Mark",
     "Nesting",
     "NoSymmetryError",
     "Quotient",
     "RealLink",
+    "Refined",
     "Tie",
+    "Unfolding",
     "as_mark",
     "coarsest",
+    "grounded",
     "nesting",
+    "one_view",
     "quotient",
     "refine",
+    "refined",
     "sample_links",
 ]

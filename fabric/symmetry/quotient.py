@@ -123,25 +123,10 @@ def quotient(
     NoSymmetryError
         If the axes do not say the symmetry of a construct.
     """
-    nest = nesting(blueprint, ties)
-    failed, cells = failure_marks(blueprint, nest)
-    failed, cells = (*failed, *fixed), (*cells, *apart)
-    nest = keep_cells(blueprint, nest, cells)
-    known = tuple(dict(m) for m in failed)
-    marks = (*known, *(dict(m) for m in sources))
-    selectors = tuple(
-        Selector("", None, tuple(Term(axis, i, i) for axis, i in mark)) for mark in (*failed, *sources)
-    )
-    plain = class_grid(blueprint, cells)
-    grid = class_grid(blueprint, (*cells, *selectors))
+    ground = grounded(blueprint, sources, apart=apart, ties=ties, fixed=fixed)
     names = tuple(blueprint.groups)
-    up = {g: ~grid.mask(g, (*blueprint.absent, *blueprint.failed)) for g in names}
-    device, group, size, index, origin = device_classes(grid, plain, nest, (known, marks), up)
-    joined = [join(grid, rule) for rule in blueprint.rules]
-    links = [
-        _link_rows(grid, plain, nest, (known, marks), number, pairs, alive, device)
-        for number, (pairs, alive) in enumerate(zip(joined, _alive(grid, joined), strict=True))
-    ]
+    group, size, index, origin = ground.classes
+    links = [_link_rows(ground, number) for number in range(len(blueprint.rules))]
     width = max((keys.shape[1] for one in links for keys in one[1]), default=1)
     rows = np.concatenate([np.zeros((0, 4)), *(r for r, _ in links)])
     base, fine = (
@@ -193,6 +178,70 @@ def quotient(
         origin,
         fine[first],
     )
+
+
+@dataclass(frozen=True, eq=False)
+class Ground:
+    """What a quotient is made from: the class grid, the class of each of its rows, and the pairs it joins.
+
+    Parameters
+    ----------
+    grid, plain : Grid
+        With the marks and without them.
+    nest : Nesting
+    marks : (sequence of mapping, sequence of mapping)
+        Those of the base, and all.
+    device : mapping of str to ndarray of int64
+        For every group, the class of each row of `grid`; -1 where it is down.
+    classes : (ndarray of int64, ndarray of float64, tuple of Mark, ndarray of int64)
+        Group, size, one device, and class in the base of each class.
+    joined : tuple of Joined
+        Pairs of rows that each rule joins.
+    alive : tuple of ndarray of float64
+        Cables of each pair of devices there that are up.
+    """
+
+    grid: Grid
+    plain: Grid
+    nest: Nesting
+    marks: tuple[Sequence[Mapping[str, int]], Sequence[Mapping[str, int]]]
+    device: dict[str, Ints]
+    classes: tuple[Ints, Floats, tuple[Mark, ...], Ints]
+    joined: tuple[Joined, ...]
+    alive: tuple[Floats, ...]
+
+
+def grounded(
+    blueprint: Blueprint,
+    sources: tuple[Mark, ...] = (),
+    *,
+    apart: tuple[Selector, ...] = (),
+    ties: tuple[Tie, ...] = (),
+    fixed: tuple[Mark, ...] = (),
+) -> Ground:
+    """Return what `quotient` of the same makes its classes from; classes are numbered as there.
+
+    Raises
+    ------
+    NoSymmetryError
+        As `quotient`.
+    """
+    nest = nesting(blueprint, ties)
+    failed, cells = failure_marks(blueprint, nest)
+    failed, cells = (*failed, *fixed), (*cells, *apart)
+    nest = keep_cells(blueprint, nest, cells)
+    known = tuple(dict(m) for m in failed)
+    marks = (known, (*known, *(dict(m) for m in sources)))
+    selectors = tuple(
+        Selector("", None, tuple(Term(axis, i, i) for axis, i in mark)) for mark in (*failed, *sources)
+    )
+    plain = class_grid(blueprint, cells)
+    grid = class_grid(blueprint, (*cells, *selectors))
+    up = {g: ~grid.mask(g, (*blueprint.absent, *blueprint.failed)) for g in blueprint.groups}
+    device, group, size, index, origin = device_classes(grid, plain, nest, marks, up)
+    joined = [join(grid, rule) for rule in blueprint.rules]
+    alive = tuple(_alive(grid, joined))
+    return Ground(grid, plain, nest, marks, device, (group, size, index, origin), tuple(joined), alive)
 
 
 def device_name(blueprint: Blueprint, group: str, mark: Mark) -> str:
@@ -266,17 +315,9 @@ def device_classes(
     )
 
 
-def _link_rows(
-    grid: Grid,
-    plain: Grid,
-    nest: Nesting,
-    marks: tuple[Sequence[Mapping[str, int]], Sequence[Mapping[str, int]]],
-    number: int,
-    pairs: Joined,
-    alive: Floats,
-    device: dict[str, Ints],
-) -> tuple[Floats, tuple[Ints, Ints]]:
+def _link_rows(ground: Ground, number: int) -> tuple[Floats, tuple[Ints, Ints]]:
     """Return links of a rule as rows (tail, head, links, rate), and their keys without and with sources."""
+    grid, device, pairs, alive = ground.grid, ground.device, ground.joined[number], ground.alive[number]
     rule = grid.blueprint.rules[number]
     groups = cast(str, rule.left.group), cast(str, rule.right.group)
     row, pattern, n_pairs = _patterns(grid, rule, pairs)
@@ -290,8 +331,9 @@ def _link_rows(
     keys: tuple[list[Ints], list[Ints]] = ([], [])
     for (a, b), (x, y), is_turned in ways:
         rows.append(np.column_stack([device[a][x], device[b][y], n_links, np.full(len(x), rule.rate_gbps)]))
-        for known, those in zip(keys, marks, strict=True):
-            label = labels(plain, nest, those, [_values(grid, a, x), _values(grid, b, y)])
+        for known, those in zip(keys, ground.marks, strict=True):
+            ends = [_values(grid, a, x), _values(grid, b, y)]
+            label = labels(ground.plain, ground.nest, those, ends)
             known.append(link_keys(rule, number, label, pattern, is_turned=is_turned))
     return np.concatenate(rows), (np.concatenate(keys[0]), np.concatenate(keys[1]))
 

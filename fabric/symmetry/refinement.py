@@ -22,25 +22,32 @@ References
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
-from scipy import sparse
 
 from fabric.blueprint.join import Bools, Floats, Ints
 from fabric.errors import LimitError
 from fabric.graph import Expanded
+from fabric.symmetry.colouring import (
+    Graph,
+    Words,
+    alike_for_all,
+    bundle_classes,
+    bundle_labels,
+    colours_from,
+    dense,
+    graph_of,
+    link_key,
+    merged,
+    mix,
+    stable,
+)
 from fabric.symmetry.quotient import Quotient
 
 REFINE_LIMIT = 20_000_000
 """Endpoints times classes of links, alike devices merged first, that `refine` colours: a minute, 1 GB."""
-
-_CHUNK = 4_000_000
-_ODD = np.uint64(0x9E3779B97F4A7C15)
-_APART = np.uint64(0xD1B54A32D192ED03)
-_ONE = np.uint64(1)
-Words = npt.NDArray[np.uint64]
 
 
 def coarsest(expanded: Expanded, marked: Ints | Bools) -> Quotient:
@@ -68,23 +75,33 @@ def coarsest(expanded: Expanded, marked: Ints | Bools) -> Quotient:
     >>> coarsest(expand(from_networkx(cube)), np.arange(8) == 0).size.tolist()
     [1.0, 3.0, 3.0, 1.0]
     """
-    label = _bundle_labels(expanded)
-    start = expanded.group.astype(np.uint64) + _mix(np.asarray(marked).astype(np.int64).view(np.uint64))
-    node = _dense(_stable(expanded, label, _mix(start)), ~expanded.failed)
-    graph = _graph(expanded, label, node)
+    return one_view(expanded, marked, -1).view
+
+
+def one_view(expanded: Expanded, marked: Ints | Bools, source: int) -> ColourView:
+    """Return `coarsest`, with the class of every link in it; `source` is the device that it is seen from."""
+    label = bundle_labels(expanded)
+    start = expanded.group.astype(np.uint64) + mix(np.asarray(marked).astype(np.int64).view(np.uint64))
+    node = dense(stable(expanded, label, mix(start)), ~expanded.failed)
+    graph = graph_of(expanded, label, node)
     every = np.arange(len(graph.size), dtype=np.int64)
-    links = _order(graph, graph.label)
-    return _quotient(expanded, graph, every, every, links, _names(expanded, graph))
+    # One commodity: nothing is averaged over sources, and every class of links has its own capacity.
+    link = np.arange(len(graph.label), dtype=np.int64)
+    view = _quotient(expanded, graph, every, every, link, _names(expanded, graph))
+    return ColourView(expanded, graph, view, link, np.array([source]), every[:, None], every)
 
 
 def refine(
-    expanded: Expanded, *, limit: int = REFINE_LIMIT
+    expanded: Expanded, ends: Bools | None = None, *, limit: int = REFINE_LIMIT
 ) -> tuple[Quotient, list[tuple[float, Quotient, int]]]:
     """Return the classes that are exact for traffic from every endpoint to all others alike.
 
     Parameters
     ----------
     expanded : Expanded
+        n devices.
+    ends : ndarray of bool, shape (n,), optional
+        Endpoints that take part; all that are up if left out.
     limit : int
         Refuse more than this many endpoints times classes of links.
 
@@ -93,8 +110,8 @@ def refine(
     base : Quotient
         Classes of devices and links that no source tells apart.
     views : list of (float, Quotient, int)
-        For each class of endpoints that are up: how many they are, the classes with one of them told apart,
-        and the position of its own class there.
+        For each class of endpoints that take part: how many they are, the classes with one of them told
+        apart, and the position of its own class there.
 
     Raises
     ------
@@ -106,280 +123,218 @@ def refine(
     A round takes time and memory in proportion to endpoints times classes of links. Devices that stay alike
     when every endpoint is told apart, such as the switch chips of a rack, are merged before.
     """
-    graph = _merged(expanded)
-    ends = np.flatnonzero(expanded.is_endpoint[graph.first])
-    work = len(ends) * max(len(graph.tail), len(graph.size))
-    if work > limit:
-        msg = (
-            f"{expanded.name}: refinement looks from {len(ends):,} endpoints at {len(graph.tail):,} classes "
-            f"of links, {work:,} in all; at most {limit:,} are coloured. Declare the fabric by its axes, "
-            "raise limit= (about 50 bytes each), or ask about a smaller one"
-        )
-        raise LimitError(msg)
-    device, link = _dense(expanded.group[graph.first].astype(np.int64)), _dense(graph.label)
-    while True:
-        colours, seen = _views(graph, device, link, ends)
-        finer_device, finer_link = _alike_for_all(graph, device, link, colours, seen)
-        n_before = device.max(initial=-1), link.max(initial=-1)
-        device, link = finer_device, finer_link
-        if (device.max(initial=-1), link.max(initial=-1)) == n_before:
-            break
-    names = _names(expanded, graph)
-    base_link = _order(graph, link)
-    base = _quotient(expanded, graph, device, device, base_link, names)
-    views = []
-    _, first = np.unique(device[ends], return_index=True)
-    for at in np.sort(first).tolist():
-        node = _dense(colours[:, at])
-        view = _quotient(expanded, graph, node, device, base_link, names)
-        n_alike = float((device[ends] == device[ends[at]]).sum())
-        views.append((n_alike, view, int(node[ends[at]])))
-    return base, views
+    found = refined(expanded, expanded.is_endpoint & ~expanded.failed if ends is None else ends, limit=limit)
+    return found.base, [found.view(number) for number in range(found.n_views)]
 
 
-@dataclass(frozen=True, eq=False)
-class _Graph:
-    """Devices and links with those merged that are alike.
-
-    Parameters
-    ----------
-    size : ndarray of float64, shape (n,)
-        Devices of each node.
-    first : ndarray of int64, shape (n,)
-        One of them.
-    tail, head, rule : ndarray of int64, shape (k,)
-        Classes of links, one-way or up; links between peers are there for each direction.
-    twin : ndarray of int64, shape (k,)
-        The other direction of a class of links between peers; -1 for others.
-    label : ndarray of int64, shape (k,)
-        Equal for equal rule, rate and cables of a bundle.
-    n_bundles, n_cables : ndarray of int64, shape (k,)
-    rate_gbps : ndarray of float64, shape (k,)
-    """
-
-    size: Floats
-    first: Ints
-    tail: Ints
-    head: Ints
-    rule: Ints
-    twin: Ints
-    label: Ints
-    n_bundles: Ints
-    n_cables: Ints
-    rate_gbps: Floats
-
-
-def _merged(expanded: Expanded) -> _Graph:
-    """Return the fabric with those devices merged that stay alike when every endpoint is told apart."""
-    label = _bundle_labels(expanded)
-    start = expanded.group.astype(np.uint64)
-    ends = np.flatnonzero(expanded.is_endpoint)
-    start[ends] += _mix(ends.astype(np.uint64))
-    node = _dense(_stable(expanded, label, _mix(start)), ~expanded.failed)
-    return _graph(expanded, label, node)
-
-
-def _bundle_labels(expanded: Expanded) -> Ints:
-    """Return a label for each bundle, equal for equal rule, rate and cables that are up; -1 for none."""
-    label = expanded.alive
-    # A rate is told apart by its bits, never by rounding.
-    bits = expanded.rate_gbps.view(np.int64)
-    n_labels = 0
-    for number in range(len(expanded.rules)):
-        a, b = np.searchsorted(expanded.rule, [number, number + 1]).tolist()
-        cables, rate = label[a:b], bits[a:b]
-        if b == a or (cables.min() == cables.max() and rate.min() == rate.max()):
-            inverse = np.zeros(b - a, dtype=np.int64)
-        else:
-            inverse = np.unique(np.column_stack([rate, cables]), axis=0, return_inverse=True)[1].ravel()
-        label[a:b] = np.where(cables > 0, n_labels + inverse, -1)
-        n_labels += int(inverse.max(initial=-1)) + 1
-    return label
-
-
-def _two_way(expanded: Expanded) -> Bools:
-    """Return which rules join peers in both directions."""
-    return np.array([r.is_peer and not r.is_oneway for r in expanded.rules], dtype=np.bool_)
-
-
-def _mix(x: Words) -> Words:
-    """Return hashed words (the finalizer of SplitMix64; Steele, Lea, Flood, OOPSLA 2014)."""
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
-
-
-def _factors(label: Ints, side: int) -> Words:
-    """Return an odd random factor for each label, another one for each side of a link."""
-    return _mix((label.view(np.uint64) + _ONE) * _ODD + np.uint64(side)) | _ONE
-
-
-def _stable(expanded: Expanded, label: Ints, colour: Words) -> Words:
-    """Refine the colours of devices, shape (n,), until no round tells more apart."""
-    up = label >= 0
-    every = bool(up.all())
-    tail, head, label = (x if every else x[up] for x in (expanded.tail, expanded.head, label))
-    known = np.arange(int(label.max(initial=-1)) + 1)
-    rule = np.zeros(len(known), dtype=np.int64)
-    rule[label] = expanded.rule if every else expanded.rule[up]
-    up_factor = _factors(known, 1)
-    two_way = _two_way(expanded)[rule] if len(known) else np.zeros(0, dtype=np.bool_)
-    down_factor = np.where(two_way, up_factor, _factors(known, 2))
-    n_colours = len(np.unique(colour))
-    while True:
-        word = _mix(colour + _ODD)
-        total = np.zeros_like(colour)
-        for a in range(0, len(label), _CHUNK):
-            part = slice(a, a + _CHUNK)
-            np.add.at(total, tail[part], up_factor[label[part]] * word[head[part]])
-            np.add.at(total, head[part], down_factor[label[part]] * word[tail[part]])
-        colour = _mix(colour * _ODD + total)
-        n = len(np.unique(colour))
-        if n == n_colours:
-            return colour
-        n_colours = n
-
-
-def _dense(colour: Words | Ints, kept: Bools | None = None) -> Ints:
-    """Return small numbers for colours, in the order of first devices; -1 for what is not kept."""
-    found = np.full(len(colour), -1, dtype=np.int64)
-    rows = np.arange(len(colour)) if kept is None else np.flatnonzero(kept)
-    _, first, inverse = np.unique(colour[rows], return_index=True, return_inverse=True)
-    rank = np.empty(len(first), dtype=np.int64)
-    rank[np.argsort(first)] = np.arange(len(first))
-    found[rows] = rank[inverse.ravel()]
-    return found
-
-
-def _key(label: Ints, tail: Ints, head: Ints, n: int) -> Ints:
-    """Return a number for each (label, tail, head); ascends with them.
+def refined(expanded: Expanded, ends: Bools, *, limit: int = REFINE_LIMIT) -> Refined:
+    """Return what `refine` finds, each view made when it is asked for.
 
     Raises
     ------
     LimitError
-        If there are so many that 63 bits do not hold them.
+        As `refine`.
     """
-    if (int(label.max(initial=0)) + 1) * n * n > 2**63:
-        msg = f"{int(label.max()) + 1:,} labels of links between {n:,} classes of devices are too many"
+    graph = merged(expanded, ends)
+    nodes = np.flatnonzero(ends[graph.first])
+    work = len(nodes) * max(len(graph.tail), len(graph.size))
+    if work > limit:
+        msg = (
+            f"{expanded.name}: refinement looks from {len(nodes):,} endpoints at {len(graph.tail):,} classes "
+            f"of links, {work:,} in all; at most {limit:,} are coloured. Declare the fabric by its axes, "
+            "raise limit= (about 50 bytes each), or ask about a smaller one"
+        )
         raise LimitError(msg)
-    return np.asarray((label * n + tail) * n + head, dtype=np.int64)
+    device = dense(2 * expanded.group[graph.first].astype(np.int64) + ends[graph.first])
+    link = dense(graph.label)
+    while True:
+        colours, seen = colours_from(graph, device, link, nodes)
+        finer_device, finer_link = alike_for_all(graph, device, link, colours, seen)
+        n_before = device.max(initial=-1), link.max(initial=-1)
+        device, link = finer_device, finer_link
+        if (device.max(initial=-1), link.max(initial=-1)) == n_before:
+            return Refined(expanded, graph, nodes, device, link, colours)
 
 
-def _graph(expanded: Expanded, label: Ints, node: Ints) -> _Graph:
-    """Return the classes of links between the `node` of every device, -1 for those that are down."""
-    kept = np.flatnonzero(node >= 0)
-    _, first = np.unique(node[kept], return_index=True)
-    n = len(first)
-    back = _two_way(expanded)
-    found = []
-    for a in range(0, max(1, len(label)), _CHUNK):
-        up = a + np.flatnonzero(label[a : a + _CHUNK] >= 0)
-        tail, head = node[expanded.tail[up]], node[expanded.head[up]]
-        for turned, mine in ((0, up >= 0), (1, back[expanded.rule[up]])):
-            ends = (head[mine], tail[mine]) if turned else (tail[mine], head[mine])
-            key = _key(label[up[mine]], *ends, n)
-            keys, at, n_each = np.unique(key, return_index=True, return_counts=True)
-            found.append((keys, 2 * up[mine][at] + turned, n_each))
-    every, at, n_each = (np.concatenate(column) for column in zip(*found, strict=True))
-    keys, one, inverse = np.unique(every, return_index=True, return_inverse=True)
-    n_bundles = np.zeros(len(keys), dtype=np.int64)
-    np.add.at(n_bundles, inverse.ravel(), n_each)
-    row, is_turned = at[one] // 2, at[one] % 2 == 1
-    tail, head = (node[end[row]] for end in (expanded.tail, expanded.head))
-    tail, head = np.where(is_turned, head, tail), np.where(is_turned, tail, head)
-    rule = expanded.rule[row].astype(np.int64)
-    twin = np.where(back[rule], np.searchsorted(keys, _key(label[row], head, tail, n)), -1)
-    return _Graph(
-        size=np.bincount(node[kept], minlength=n).astype(np.float64),
-        first=kept[first],
-        tail=tail,
-        head=head,
-        rule=rule,
-        twin=twin.astype(np.int64),
-        label=label[row],
-        n_bundles=n_bundles,
-        n_cables=n_bundles * (expanded.count[row] - expanded.failed_count[row]),
-        rate_gbps=expanded.rate_gbps[row],
-    )
-
-
-def _views(graph: _Graph, device: Ints, link: Ints, ends: Ints) -> tuple[Words, Words]:
-    """Colour the graph once for each endpoint.
+@dataclass(frozen=True, eq=False)
+class Refined:
+    """The colours of a fabric from every endpoint that takes part.
 
     Parameters
     ----------
-    graph : _Graph
+    expanded : Expanded
+    graph : Graph
         n nodes, k classes of links.
-    device, link : ndarray of int64, shapes (n,) and (k,)
-        Labels.
     ends : ndarray of int64, shape (s,)
-        Nodes of endpoints.
-
-    Returns
-    -------
+        Nodes of the endpoints; each is one device.
+    device, link : ndarray of int64, shapes (n,) and (k,)
+        Base classes, of links in no order.
     colours : ndarray of uint64, shape (n, s)
-        Comparable between columns: all of them have been through the same rounds.
-    seen : ndarray of uint64, shape (s,)
-        What each endpoint sees: equal where the colours are the same multiset.
     """
-    matrix = _neighbours(graph, link)
-    start = _mix(device.astype(np.uint64))
-    colours = np.repeat(start[:, None], len(ends), axis=1)
-    colours[ends, np.arange(len(ends))] = _mix(start[ends] ^ _APART)
-    weight = graph.size.astype(np.uint64)[:, None]
-    seen = np.zeros(len(ends), dtype=np.uint64)
-    step = max(1, _CHUNK // max(1, len(start)))
-    n_colours = 0
-    while len(ends):
-        for a in range(0, len(ends), step):
-            part = np.ascontiguousarray(colours[:, a : a + step])
-            part = _mix(part * _ODD + matrix @ _mix(part + _ODD))
-            colours[:, a : a + step] = part
-            seen[a : a + step] = (_mix(part ^ _APART) * weight).sum(axis=0)
-        # Endpoints that see the same have the same colours, so one of each is enough to count them.
-        _, one = np.unique(seen, return_index=True)
-        n = len(np.unique(colours[:, one]))
-        if n == n_colours:
-            break
-        n_colours = n
-    return colours, seen
+
+    expanded: Expanded
+    graph: Graph
+    ends: Ints
+    device: Ints
+    link: Ints
+    colours: Words = field(repr=False)
+
+    @property
+    def n_views(self) -> int:
+        """Number of classes of endpoints that take part."""
+        return len(self._columns)
+
+    @cached_property
+    def base(self) -> Quotient:
+        """Classes of devices and links that no source tells apart."""
+        return _quotient(self.expanded, self.graph, self.device, self.device, self._base_link, self._names)
+
+    @cached_property
+    def ends_of_base(self) -> Bools:
+        """Which base classes take part."""
+        found = np.zeros(len(self.base.size), dtype=np.bool_)
+        found[self.device[self.ends]] = True
+        return found
+
+    @cached_property
+    def _columns(self) -> list[Ints]:
+        """Columns of `colours` of each class of endpoints, in the order of the first."""
+        own = self.device[self.ends]
+        _, first = np.unique(own, return_index=True)
+        return [np.flatnonzero(own == own[at]) for at in np.sort(first).tolist()]
+
+    @cached_property
+    def _base_link(self) -> Ints:
+        return _order(self.graph, self.link)
+
+    @cached_property
+    def _names(self) -> list[object]:
+        return _names(self.expanded, self.graph)
+
+    def view(self, number: int) -> tuple[float, Quotient, int]:
+        """Return how many endpoints are of a class, the view of one, and its own class there."""
+        columns = self._columns[number]
+        node = dense(self.colours[:, columns[0]])
+        view = _quotient(self.expanded, self.graph, node, self.device, self._base_link, self._names)
+        return float(len(columns)), view, int(node[self.ends[columns[0]]])
+
+    def links(self, number: int, view: Quotient) -> ColourView:
+        """Return all links as seen from each endpoint of a class, whose view is `view`."""
+        columns = self._columns[number]
+        sources = self.graph.first[self.ends[columns]]
+        known = dense(self.colours[:, columns[0]])
+        colours = self.colours[:, columns]
+        return ColourView(self.expanded, self.graph, view, self._base_link, sources, colours, known)
+
+    def devices(self, classes: Bools) -> Bools:
+        """Return which devices are of some base classes."""
+        return np.asarray(np.append(classes[self.device], False)[self.graph.node])
 
 
-def _neighbours(graph: _Graph, link: Ints) -> sparse.csr_matrix:
-    """Return the links of a device of each node, as random factors of their labels, shape (n, n)."""
-    n = len(graph.size)
-    has_twin = graph.twin >= 0
-    # A device tells links apart by both directions: what it sends on, and what it receives on.
-    both = (_factors(link, 1) + _mix(_factors(link[graph.twin], 2))) | _ONE
-    out = np.where(has_twin, both, _factors(link, 3))
-    alone = np.flatnonzero(~has_twin)
-    own = np.concatenate([graph.tail, graph.head[alone]])
-    other = np.concatenate([graph.head, graph.tail[alone]])
-    factor = np.concatenate([out, _factors(link[alone], 4)])
-    n_bundles = np.concatenate([graph.n_bundles, graph.n_bundles[alone]])
-    degree = np.rint(n_bundles / graph.size[own]).astype(np.uint64)
-    return sparse.coo_matrix((factor * degree, (own, other)), shape=(n, n)).tocsr()
+class ColourView:
+    """All links as seen from each source of one class; see `fabric.symmetry.unfolding.AxisView`.
+
+    Parameters
+    ----------
+    expanded : Expanded
+        n devices, m bundles.
+    graph : Graph
+        c nodes, k classes of links.
+    view : Quotient
+        With the first of the sources told apart.
+    link : ndarray of int64, shape (k,)
+        Base class of links.
+    sources : ndarray of int64, shape (s,)
+    colours : ndarray of uint64 or int64, shape (c, s)
+        Of every node as seen from each source.
+    known : ndarray of int64, shape (c,)
+        Class of each node in the view: that of its colour from the first source.
+    """
+
+    def __init__(
+        self,
+        expanded: Expanded,
+        graph: Graph,
+        view: Quotient,
+        link: Ints,
+        sources: Ints,
+        colours: Words | Ints,
+        known: Ints,
+    ) -> None:
+        self.expanded, self.view, self.sources = expanded, view, sources
+        self._graph, self._link, self._colours = graph, link, colours
+        self._colour, first = np.unique(colours[:, 0], return_index=True)
+        self._class = known[first]
+        self._key = link_key(view.keys[:, 1], view.keys[:, 2], view.keys[:, 3], len(view.size))
+
+    @cached_property
+    def _bundle(self) -> Ints:
+        return bundle_classes(self.expanded, self._graph)
+
+    def _seen(self, at: int) -> Ints:
+        """Return the bundle of the view of every class of links from one source, shape (k,); -1 for none."""
+        own = self._colours[:, at]
+        place = np.minimum(np.searchsorted(self._colour, own), len(self._colour) - 1)
+        is_known = self._colour[place] == own
+        tail, head = self._graph.tail, self._graph.head
+        key = link_key(self._link, self._class[place][tail], self._class[place][head], len(self.view.size))
+        found = np.minimum(np.searchsorted(self._key, key), max(len(self._key) - 1, 0))
+        return np.where((self._key[found] == key) & is_known[tail] & is_known[head], found, -1)
+
+    @cached_property
+    def _row(self) -> Ints:
+        """Place of every link among the classes of links ahead, those back, and none."""
+        rules, k = self.expanded.rules, len(self._link)
+        bundle, rule = self._bundle, self.expanded.rule
+        one_way = np.array([r.is_oneway for r in rules], dtype=np.bool_)[rule]
+        peer = np.array([r.is_peer for r in rules], dtype=np.bool_)[rule]
+        twin = np.append(self._graph.twin, -1)[bundle]
+        back = np.where(one_way, 2 * k, np.where(peer, twin, k + bundle))
+        ways = np.column_stack([bundle, back])
+        ways[bundle < 0] = 2 * k
+        return ways.ravel()
+
+    def classes(self, devices: Bools) -> Bools:
+        """Return which classes of the view hold some of the devices, as seen from the first source."""
+        found = np.zeros(len(self.view.size), dtype=np.bool_)
+        own = self._graph.node[devices]
+        place = np.searchsorted(self._colour, self._colours[own[own >= 0], 0])
+        found[self._class[place]] = True
+        return found
+
+    def devices(self, classes: Bools) -> Bools:
+        """Return which devices are of some classes of the view, as seen from the first source."""
+        known = classes[self._class[np.searchsorted(self._colour, self._colours[:, 0])]]
+        return np.asarray(np.append(known, False)[self._graph.node])
+
+    def seen(self, source: int) -> Ints:
+        """Return the class of every link as seen from a device of `sources`, shape (2 * m,); -1 for none."""
+        bundle = self._seen(int(np.flatnonzero(self.sources == source)[0]))
+        ways = [np.where(bundle >= 0, 2 * bundle + way, -1) for way in (0, 1)]
+        return np.concatenate([*ways, [-1]])[self._row]
+
+    def total(self, amount: Floats) -> Floats:
+        """Return the sum, over all sources, of the `amount` of the class of every link.
+
+        Parameters
+        ----------
+        amount : ndarray of float64
+            For every directed link of the view.
+
+        Returns
+        -------
+        ndarray of float64, shape (2 * m,)
+        """
+        ways = [np.append(amount[way::2], 0.0) for way in (0, 1)]
+        found = np.zeros((2, len(self._link)))
+        for at in range(len(self.sources)):
+            bundle = self._seen(at)
+            for way, worth in enumerate(ways):
+                found[way] += worth[bundle]
+        return np.append(found.ravel(), 0.0)[self._row]
 
 
-def _alike_for_all(graph: _Graph, device: Ints, link: Ints, colours: Words, seen: Words) -> tuple[Ints, Ints]:
-    """Return finer labels of nodes and links: equal only if all sources together see the same."""
-    word = np.empty_like(colours)
-    nodes = np.zeros(len(device), dtype=np.uint64)
-    step = max(1, _CHUNK // max(1, len(seen)))
-    for a in range(0, len(device), step):
-        word[a : a + step] = _mix(colours[a : a + step] ^ _mix(seen + _ODD))
-        nodes[a : a + step] = word[a : a + step].sum(axis=1)
-    links = np.zeros(len(link), dtype=np.uint64)
-    for a in range(0, len(link), step):
-        part = slice(a, a + step)
-        links[part] = _mix(word[graph.tail[part]] * _ODD + word[graph.head[part]]).sum(axis=1)
-    found = []
-    for label, told in ((device, nodes), (link, links)):
-        found.append(_dense(_mix(told + _mix((label.astype(np.uint64) + _ONE) * _ODD))))
-    return found[0], found[1]
-
-
-def _order(graph: _Graph, link: Ints) -> Ints:
+def _order(graph: Graph, link: Ints) -> Ints:
     """Return labels of links as numbers that ascend by rule, then by first class."""
     _, first, inverse = np.unique(link, return_index=True, return_inverse=True)
     rank = np.empty(len(first), dtype=np.int64)
@@ -387,19 +342,19 @@ def _order(graph: _Graph, link: Ints) -> Ints:
     return rank[inverse.ravel()]
 
 
-def _names(expanded: Expanded, graph: _Graph) -> list[object]:
+def _names(expanded: Expanded, graph: Graph) -> list[object]:
     return [expanded.names[v] for v in graph.first.tolist()]
 
 
 def _quotient(
-    expanded: Expanded, graph: _Graph, node: Ints, origin: Ints, link: Ints, names: list[object]
+    expanded: Expanded, graph: Graph, node: Ints, origin: Ints, link: Ints, names: list[object]
 ) -> Quotient:
     """Return `graph` with the nodes of equal `node`, and the links of equal `link` between them, merged.
 
     Parameters
     ----------
     expanded : Expanded
-    graph : _Graph
+    graph : Graph
         n nodes, k classes of links.
     node, origin : ndarray of int64, shape (n,)
         Class of each node here and in the base; numbered by first node.
@@ -412,7 +367,7 @@ def _quotient(
     n = len(first)
     tail, head = node[graph.tail], node[graph.head]
     # Base classes ascend with the rule, so rows of one rule stay together.
-    _, row, inverse = np.unique(_key(link, tail, head, n), return_index=True, return_inverse=True)
+    _, row, inverse = np.unique(link_key(link, tail, head, n), return_index=True, return_inverse=True)
     n_cables = np.zeros(len(row), dtype=np.int64)
     np.add.at(n_cables, inverse.ravel(), graph.n_cables)
     return Quotient(

@@ -168,3 +168,35 @@ def test_deep_chains_of_axes_are_read():
     axes |= {f"b{'x' * i}": [f"b{'x' * (i - 1)}"] for i in range(1, 70)} | {"b": [f"a{'x' * 69}"]}
     file = {"fabric": "a", "axes": axes, "devices": {"gpu": {"kind": "gpu", "axes": [f"b{'x' * 69}"]}}}
     assert loads_blueprint(json.dumps(file)).groups["gpu"].primitives == ("a",)
+
+
+PAIR = """
+fabric: a
+axes: {x: 3}
+devices:
+  gpu: {kind: gpu, axes: [x]}
+  sw: {kind: switch, axes: []}
+links:
+  - {between: [gpu, sw], rate: 1Gb/s}
+"""
+
+
+def test_an_unknown_failure_hides_no_other():
+    text = PAIR + "failed: [[gpuu0, sw], [gpu0, gpu1], [gpu1, sw, 2], [gpu2, sv]]\n"
+    with pytest.raises(TopologyError, match="no cable between gpu0 and gpu1") as caught:
+        loads(text)
+    found = [(p.where, p.what.partition(";")[0]) for p in caught.value.problems]
+    assert found == [
+        ("failed[0]", "selector 'gpuu0': no device group 'gpuu'"),
+        ("failed[1]", "no cable between gpu0 and gpu1"),
+        ("failed[2]", "more failed cables than there are between gpu1 and sw"),
+        ("failed[3]", "no device group 'sv'"),
+    ]
+
+
+def test_no_endpoint_is_said():
+    assert loads(PAIR).skipped == ()
+    plain = PAIR.replace("kind: gpu", "kind: host")
+    (missed,) = loads(plain, path="a.fabric.yaml").skipped
+    assert missed.startswith("islands and reachability: a.fabric.yaml:5:3: no device is an endpoint; give")
+    assert loads(plain.replace("kind: host", "kind: host, endpoint: true")).skipped == ()

@@ -630,7 +630,7 @@ PORTS = {
             leaf=SWITCH,
             down="{between: @@[gpu, leaf], rate: 100Gb/s}",
         ),
-        "unclear port class: the parts share none; got v100_sxm with nvlink2 and sn5600 with network; name the protocol",
+        "unclear port class: the parts share none; got v100_sxm with nvlink2, pcie and sn5600 with network; name the protocol",
     ),
     "several ports in common": (
         pod(

@@ -300,3 +300,38 @@ def test_a_reader_that_leaves_is_no_error():
     )
     assert done.returncode == 0
     assert done.stderr == ""
+
+
+def test_max_flow_names_devices(small):
+    asked = ("max-flow", small, "--from", "rack0", "--to", "rack1")
+    assert "\n    leaf0 -> spine0-1: 2 cables\n" in answer(*asked, "--devices")
+    found = json.loads(answer(*asked, "--devices", "--json"))
+    (cut,) = found["cut"]
+    assert cut["devices"] == [{"tail": "leaf0", "head": "spine0-1", "n_cables": 2}]
+    assert cut["n_more"] == 0
+
+
+def test_the_cut_of_the_manual_is_real():
+    text = (ROOT / "docs/cli.md").read_text()
+    block = next(b for b in re.findall(r"```text\n(.*?)```", text, re.DOTALL) if "--devices" in b)
+    command, *lines = block.splitlines()
+    assert answer(*command.split()[2:]).splitlines()[: len(lines)] == lines
+
+
+def test_bound_by_hops(small):
+    asked = ("bound", small, "--collective", "all-to-all", "--kind")
+    assert answer(*asked, "cut") == answer(*asked[:-1])
+    # Two leaves with 2 x 400 Gb/s up and 4 GPUs each; every cable is passed twice.
+    assert "at most 200 Gb/s (25 GB/s) each, 800 Gb/s (100 GB/s) per switch\n  tub: 0.5 of" in answer(
+        *asked, "tub"
+    )
+    found = json.loads(answer(*asked, "tub", "--json"))
+    assert (found["kind"], found["per_endpoint_gbps"], found["per_node_gbps"]) == ("tub", 200.0, 800.0)
+    assert set(found) == {
+        "collective", "status", "kind", "per_endpoint_gbps", "per_node_gbps", "throughput", "node", "n_nodes",
+        "n_endpoints", "degree", "mean_hops", "holds",
+    }  # fmt: skip
+    done = run(*asked, "path-length")
+    assert done.returncode == 2
+    assert "have 0 to 4 endpoints" in done.stderr
+    assert "unknown kind of bound 'hop'" in run(*asked, "hop").stderr

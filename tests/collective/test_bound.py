@@ -1,13 +1,19 @@
 """Bounds of collectives: closed forms, laws, and a program on real links that is written out here."""
 
+import itertools
+import random
+
+import networkx as nx
 import numpy as np
 import pytest
 from scipy import optimize
 
 from fabric.collective.bound import OPERATIONS, bound
-from fabric.errors import QuestionError
+from fabric.errors import LimitError, QuestionError
 from fabric.flow import max_flow
+from fabric.flow.throughput import throughput
 from fabric.graph import expand, loads
+from fabric.graph.exchange import from_networkx
 
 N, RATE = 6, 40.0
 STAR = """{fabric: star, axes: {i: 6}, devices: {gpu: {kind: gpu, axes: [i]}, leaf: {kind: switch, axes: []}},
@@ -275,3 +281,103 @@ def test_the_answer_prints_and_serialises():
     assert "at least 166.7 ms" in str(found)
     assert "(optimum)" in str(found)
     assert found.to_dict()["algbw_gbps"] == found.algbw_gbps
+
+
+# ---------------------------------------------------------------- by hop distances alone
+
+
+def random_switches(seed, *, spread=1):
+    """Return switches joined at random, with 1 to 3 GPUs each; `spread` makes them differ in that."""
+    rng = random.Random(seed)
+    n, each = rng.randint(3, 6), rng.randint(1, 3)
+    graph = nx.MultiGraph(nx.random_labeled_tree(n, seed=seed))
+    for u, v in itertools.combinations(range(n), 2):
+        if rng.random() < 0.4:
+            graph.add_edge(u, v, key="more")
+    nx.set_node_attributes(graph, "switch", "kind")
+    for edge in graph.edges(keys=True):
+        graph.edges[edge]["capacity"] = rng.choice([1.0, 2.0, 8 / 3])
+    for switch in range(n):
+        for i in range(each + (switch % spread)):
+            graph.add_node((switch, i), kind="gpu")
+            graph.add_edge((switch, i), switch, lower=(switch, i), capacity=100.0)
+    return from_networkx(graph)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_no_routing_beats_hops(seed):
+    fabric = random_switches(seed)
+    spread = throughput(fabric, "all-to-all").per_endpoint_gbps
+    assert 0 < spread <= bound(fabric, "all-to-all", kind="path-length").per_endpoint_gbps * (1 + 1e-9)
+    worst = throughput(fabric, "longest-matching").per_endpoint_gbps
+    assert 0 < worst <= bound(fabric, "all-to-all", kind="tub").per_endpoint_gbps * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("each", [1, 2, 3])
+def test_hops_are_exact_in_a_complete_graph(each):
+    # Every pair of switches is one hop apart, so only what leaves a switch counts.
+    text = f"{{fabric: a, axes: {{x: 5, i: {each}}}, devices: {{gpu: {{kind: gpu, axes: [x, i]}}, "
+    text += "sw: {kind: switch, axes: [x]}}, links: [{between: [gpu, sw], rate: 90Gb/s}, "
+    fabric = loads(text + "{between: [sw, sw], mesh: x, rate: 2Gb/s}]}")
+    exact = throughput(fabric, "all-to-all").per_endpoint_gbps
+    found = bound(fabric, "all-to-all", kind="path-length")
+    assert found.per_endpoint_gbps == pytest.approx(exact, rel=1e-9)
+    assert (found.node, found.n_nodes, found.n_endpoints, found.degree) == ("switch", 5, 5 * each, 4)
+    assert (found.per_node_gbps, found.throughput, found.mean_hops) == (8.0, 4.0, 1.0)
+
+
+def test_hops_scale_and_say_what_they_bound():
+    found = [
+        bound(loads(TWO_TIERS.replace("4Gb/s", rate)), "all-to-all", kind="tub")
+        for rate in ("4Gb/s", "12Gb/s")
+    ]
+    assert found[0].per_endpoint_gbps == 4.0
+    assert found[1].per_endpoint_gbps == 12.0
+    assert found[0].throughput == found[1].throughput == 1.0
+    text = str(found[0])
+    assert "the worst permutation of 6 endpoints: at most 4 Gb/s (500 MB/s) each, 8 Gb/s (1 GB/s) per" in text
+    assert "tub: 1 of the access rate: longest matching of 3 switches, 2 hops on average" in text
+    assert "uniform all-to-all may be faster" in text
+    shown = found[0].to_dict()
+    assert (shown["kind"], shown["status"], shown["per_node_gbps"]) == ("tub", "upper bound", 8.0)
+    ring = str(bound(loads(RING % ""), "all-to-all", kind="path-length"))
+    assert "all-to-all among 6 endpoints: at most 44.44 Gb/s (5.556 GB/s) each\n" in ring
+    assert "1.11111 links' rate for each of 6 endpoints with at most 2 neighbours, at least 1.8 hops" in ring
+
+
+NVLINK = PAIRS % (2, 2, "")
+ALONE = """{fabric: a, axes: {i: 2}, devices: {gpu: {kind: gpu, axes: [i]}, sw: {kind: switch, axes: [i]}},
+ islands: 2, links: [{between: [gpu, sw], rate: 4Gb/s}]}"""
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "match"),
+    [
+        (NVLINK, "tub", "tub: rack0/gpu0 hangs on 2 switches"),
+        (NVLINK, "path-length", "path-length: rack0/gpu0 hangs on 2 switches"),
+        (
+            TWO_TIERS,
+            "path-length",
+            "have 0 to 2 endpoints; the bound is known where every switch has as many",
+        ),
+        (STAR, "tub", "fewer than two switches with endpoints"),
+        (ALONE, "tub", "some switches with endpoints of a are not joined"),
+        (STAR, "tubb", "unknown kind of bound 'tubb'; use cut, tub or path-length"),
+    ],
+)
+def test_fabrics_without_bounds_by_hops(text, kind, match):
+    with pytest.raises(QuestionError, match=match):
+        bound(loads(text), "all-to-all", kind=kind)
+
+
+def test_bounds_by_hops_are_of_all_endpoints():
+    fabric = loads(RING % "")
+    for operation, more in (("all-gather", {}), ("all-to-all", {"among": "i0-3"})):
+        with pytest.raises(QuestionError, match="kind tub bounds all-to-all among all endpoints"):
+            bound(fabric, operation, kind="tub", **more)
+    with pytest.raises(QuestionError, match="by cuts need a fabric declared by axes"):
+        bound(random_switches(0), "all-to-all")
+    with pytest.raises(QuestionError, match="have 3 to 5 endpoints"):
+        bound(random_switches(1, spread=3), "all-to-all", kind="path-length")
+    with pytest.raises(LimitError, match="limited to 2,500,000"):
+        bound(loads((RING % "").replace("i: 6", "i: 3M")), "all-to-all", kind="path-length")

@@ -1,18 +1,21 @@
 """The certificate of a class program: sound answers pass, and every way of breaking one is caught."""
 
 import ast
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-import fabric.flow.concurrent as concurrent
+from fabric.flow import concurrent, lifted
 from fabric.flow.concurrent import check_concurrent
 from fabric.flow.program import capacities, solve_blocks
-from fabric.flow.throughput import Ask, posed
+from fabric.flow.question import Ask, posed
+from fabric.flow.throughput import throughput
 from fabric.flow.traffic import Traffic
-from fabric.graph import loads
+from fabric.graph import expand, loads
+from fabric.symmetry import refinement, unfolding
 
 CLOS = """
 {fabric: clos, axes: {pod: 2, rack: 2, slot: 2, k: 2}, devices: {gpu: {kind: gpu, axes: [pod, rack, slot]},
@@ -34,13 +37,31 @@ def solved(fabric, traffic=None, **more):
     return work, solve_blocks(work.capacity, work.blocks)
 
 
+@pytest.fixture(params=["all links", "a sample"])
+def scope(request, monkeypatch):
+    """Have all real links looked at, or a sample of them as in large fabrics."""
+    if request.param == "a sample":
+        monkeypatch.setattr(concurrent, "MANY_ENDPOINTS", 0)
+    return request.param
+
+
 @pytest.mark.parametrize("failed", ["", "pod1/rack0/gpu0", "spine0"])
 @pytest.mark.parametrize("pattern", ["all-to-all", "one-to-all", "all-to-one"])
-def test_sound_answers_pass(failed, pattern):
+def test_sound_answers_pass(failed, pattern, scope):
     work, answer = solved(loads(CLOS % failed), Traffic(pattern, root="pod0/rack0/gpu1"))
     verdict = check_concurrent(work, answer)
     assert (verdict.status, verdict.faults) == ("optimal", ())
     assert verdict.lower_gbps == pytest.approx(answer.rate_gbps, rel=1e-9)
+    n_links = {"": 32, "pod1/rack0/gpu0": 30, "spine0": 24}[failed]
+    assert verdict.scope.startswith(f"on all {n_links} links" if scope == "all links" else "on a sample of ")
+
+
+@pytest.mark.parametrize("limit", ["MANY_ENDPOINTS", "MANY_BUNDLES", "MANY_PAIRS"])
+def test_what_is_large_is_looked_at_in_a_sample(limit, monkeypatch):
+    monkeypatch.setattr(concurrent, limit, 7)
+    verdict = check_concurrent(*solved(loads(CLOS % "")))
+    assert verdict.status == "optimal"
+    assert verdict.scope.startswith("on a sample of ")
 
 
 def scaled_rate(work, answer):
@@ -119,7 +140,7 @@ def merged(work):
     return replace(work, base=base, capacity=capacities(base), blocks=blocks)
 
 
-def test_links_that_are_not_alike_must_not_be_merged():
+def test_links_that_are_not_alike_must_not_be_merged(scope):
     work, honest = solved(torus(4, 4, 8))
     assert honest.rate_gbps == pytest.approx(0.9921875, rel=1e-9)
     work = merged(work)
@@ -132,7 +153,7 @@ def test_links_that_are_not_alike_must_not_be_merged():
     assert (verdict.lower_gbps, verdict.status) == (0.0, "bounded")
 
 
-def test_sources_that_are_not_alike_must_not_be_merged():
+def test_sources_that_are_not_alike_must_not_be_merged(scope):
     text = """{fabric: a, axes: {rack: 3, i: 2}, devices: {gpu: {kind: gpu, axes: [rack, i]},
       leaf: {kind: switch, axes: [rack]}, top: {kind: switch, axes: []}},
       links: [{between: [gpu, leaf], rate: 8Gb/s}, {between: [leaf, top], rate: 4Gb/s, count: {rack: [1, 4,
@@ -162,8 +183,99 @@ def test_what_cannot_be_reached_gets_nothing():
     assert (verdict.lower_gbps, verdict.upper_gbps) == (pytest.approx(0.0, abs=1e-12), 0.0)
 
 
-def test_it_shares_nothing_with_the_solvers():
-    tree = ast.parse(Path(concurrent.__file__).read_text())
+def test_a_flow_is_of_its_own_fabric(scope):
+    work, answer = solved(torus(3, 4, 4))
+    slower = torus(3, 4, 4).blueprint
+    rules = tuple(replace(r, rate_gbps=r.rate_gbps * (0.5 if r.name == "y" else 1)) for r in slower.rules)
+    verdict = check_concurrent(replace(work, blueprint=replace(slower, rules=rules)), answer)
+    assert "a y link carries" in verdict.faults[0]
+    assert verdict.lower_gbps == 0.0
+
+
+def turned_round(view):
+    """Return a view in which the keys of its links stand in another order."""
+    keys = view.keys.copy()
+    for rule in np.unique(keys[:, 0]):
+        rows = keys[:, 0] == rule
+        keys[rows] = keys[rows][::-1]
+    return replace(view, keys=keys)
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        (lambda b: replace(b, view=turned_round(b.view)), "a device that is in two classes"),
+        (
+            lambda b: replace(b, view=replace(b.view, size=b.view.size + 1)),
+            "devices are like .* stand in the",
+        ),
+        (lambda b: replace(b, n_alike=b.n_alike - 1), "48 sources are alike, 47 stand in the program"),
+    ],
+)
+def test_classes_are_not_taken_for_granted(change, fault):
+    work, answer = solved(torus(3, 4, 4))
+    work = replace(work, blocks=[change(b) for b in work.blocks])
+    # A tenth of the flow, so that it fits even where it should not be.
+    answer = replace(answer, rate_gbps=answer.rate_gbps / 10, flow=tuple(f / 10 for f in answer.flow))
+    verdict = check_concurrent(work, answer)
+    assert re.search(fault, verdict.faults[0])
+    assert (verdict.lower_gbps, verdict.status) == (0.0, "bounded")
+
+
+def test_a_flow_starts_at_its_own_source(monkeypatch):
+    work, answer = solved(torus(3, 4, 4))
+    monkeypatch.setattr(lifted, "singles", lambda block: [1])
+    assert "is no source of its own flow" in check_concurrent(work, answer).faults[0]
+
+
+CHIPS = torus(3, 3, 3, "[x0/y0/chip0, x1/y0/chip0], [x2/y1/chip2, x2/y2/chip2]")
+
+
+def test_refined_flows_are_proved_on_links():
+    for fabric in (torus(4, 3, 4), CHIPS):
+        found = throughput(fabric, method="refinement")
+        assert (found.status, found.method) == ("optimal", "refinement")
+        n_cables = int(expand(fabric).alive.sum())
+        assert found.certificate.scope == f"on all {2 * n_cables} links"
+        assert found.per_endpoint_gbps == pytest.approx(throughput(fabric, method="axes").per_endpoint_gbps)
+
+
+def test_links_that_sources_tell_apart_must_not_be_merged(monkeypatch):
+    monkeypatch.setattr(refinement, "alike_for_all", lambda graph, device, link, *_: (device, link * 0))
+    found = throughput(torus(4, 4, 8), method="refinement")
+    assert found.per_endpoint_gbps == pytest.approx(1.48828125, rel=1e-9)
+    assert "link carries" in found.certificate.faults[0]
+    assert (found.certificate.lower_gbps, found.status) == (0.0, "bounded")
+
+
+ONE_AND_THREE = """
+{fabric: a, axes: {i: 4}, devices: {gpu: {kind: gpu, axes: [i]}, left: {kind: switch, axes: []},
+ right: {kind: switch, axes: []}, top: {kind: switch, axes: []}, root: {kind: gpu, axes: []}}, links: [
+ {between: [root, left], rate: 1Gb/s}, {between: [root, right], rate: 1Gb/s},
+ {between: [i0/gpu, left], rate: 1Gb/s}, {between: [i1-3/gpu, right], rate: 1Gb/s},
+ {between: [left, top], rate: 0.1Gb/s}, {between: [right, top], rate: 0.1Gb/s}]}
+"""
+
+
+def test_a_partition_must_be_equitable(monkeypatch):
+    def found():
+        return throughput(
+            loads(ONE_AND_THREE), Traffic("one-to-all", root="root"), among="*", method="refinement"
+        )
+
+    # Three GPUs take what the right switch gets, and what goes round over the top.
+    assert found().per_endpoint_gbps == pytest.approx(1.1 / 3)
+    assert found().status == "optimal"
+    monkeypatch.setattr(refinement, "stable", lambda e, label, colour: colour)
+    # With all GPUs in one class, the first would hand on what it takes in too much.
+    assert found().per_endpoint_gbps == pytest.approx(0.5)
+    assert found().certificate.faults == ("flow lost or made at a device",)
+    assert (found().certificate.lower_gbps, found().status) == (0.0, "bounded")
+
+
+@pytest.mark.parametrize("module", [concurrent, lifted, unfolding])
+def test_it_shares_nothing_with_the_solvers(module):
+    tree = ast.parse(Path(module.__file__).read_text())
     imported = {
         alias.name for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for alias in node.names
     }

@@ -2,6 +2,7 @@
 
 import itertools
 import random
+import re
 from collections import defaultdict
 from functools import partial
 from pathlib import Path
@@ -504,3 +505,25 @@ def test_json_keys():
     assert answer["binding"] == [{"link": "x", "share": None}]
     assert (answer["value_gbps"], answer["status"], answer["tied"]) == (600.0, "optimal", [])
     assert answer["lower_gbps"] == answer["upper_gbps"] == 600.0
+
+
+ABSENT = """
+fabric: a
+axes: {slot: 4}
+devices: {gpu: {kind: gpu, axes: [slot]}, spare: {kind: gpu, axes: [slot]}, leaf: {kind: switch, axes: []}}
+links:
+  - {between: [gpu, leaf], rate: 100Gb/s}
+  - {between: [spare, leaf], rate: 100Gb/s}
+absent: [gpu3, spare]
+failed: [gpu2]
+"""
+
+
+@pytest.mark.parametrize("method", ["axes", "expanded"])
+def test_absent_devices_are_no_side_and_failed_ones_are(method):
+    fabric = loads(ABSENT)
+    assert max_flow(fabric, "gpu2", "gpu0", method=method).value_gbps == 0.0
+    for nothing in ("gpu3", "slot3", "slot3/*", "spare"):
+        with pytest.raises(SelectorError, match=f"{re.escape(nothing)}' matches no device of a"):
+            max_flow(fabric, nothing, "gpu0", method=method)
+    assert max_flow(fabric, "slot1-2", "gpu0", method=method).value_gbps == 100.0

@@ -8,7 +8,10 @@ import pytest
 from scipy import optimize
 
 from fabric.errors import QuestionError
-from fabric.flow import explicit, max_flow
+from fabric.flow import explicit, max_flow, question, refined
+from fabric.flow import traffic as commodities
+from fabric.flow.question import Ask, posed
+from fabric.flow.refined import REFINED_PATTERNS
 from fabric.flow.throughput import throughput
 from fabric.flow.topology_bounds import longest_matching
 from fabric.flow.traffic import Traffic
@@ -159,6 +162,14 @@ def agree(fabric, traffic, paths, **more):
     explicit = throughput(fabric, demands_of(fabric, traffic, **more), paths=paths)
     assert found.per_endpoint_gbps == pytest.approx(explicit.per_endpoint_gbps, rel=3e-9), (traffic, paths)
     assert found.status == explicit.status == "optimal", (traffic, found.certificate, explicit.certificate)
+    if traffic.pattern in REFINED_PATTERNS and not traffic.over:
+        refined = throughput(fabric, traffic, paths=paths, method="refinement", **more)
+        assert refined.per_endpoint_gbps == pytest.approx(explicit.per_endpoint_gbps, rel=3e-9), (
+            traffic,
+            paths,
+        )
+        assert (refined.status, refined.method) == ("optimal", "refinement"), refined.certificate
+        assert refined.n_endpoints == found.n_endpoints
     return found.per_endpoint_gbps
 
 
@@ -225,9 +236,14 @@ def test_what_failures_cut_off_is_named_and_left_out():
             assert rest.per_endpoint_gbps == pytest.approx(wanted.per_endpoint_gbps, rel=3e-9)
             assert rest.n_endpoints == len(ends) - len(gone)
             assert rest.status == "optimal"
-            explicit = throughput(fabric, traffic, drop_unreachable=True, method="explicit")
-            assert explicit.per_endpoint_gbps == pytest.approx(wanted.per_endpoint_gbps, rel=3e-9)
-            assert sum(n for _, n in explicit.cut_off) == len(gone)
+            for method in ("refinement", "explicit"):
+                other = throughput(fabric, traffic, drop_unreachable=True, method=method)
+                assert other.per_endpoint_gbps == pytest.approx(wanted.per_endpoint_gbps, rel=3e-9)
+                assert sum(n for _, n in other.cut_off) == len(gone)
+                assert (other.n_endpoints, other.status) == (rest.n_endpoints, "optimal")
+            cut = throughput(fabric, traffic, method="refinement")
+            assert (cut.per_endpoint_gbps, cut.n_endpoints) == (0.0, found.n_endpoints)
+            assert {name for name, _ in cut.cut_off} <= gone
     assert n_seen >= 8
 
 
@@ -432,7 +448,7 @@ def test_the_million_with_a_failed_leaf():
     assert "left out: 144 endpoints such as pod0/su0/block0/rack0/tray0/gpu0" in str(rest)
 
 
-@pytest.mark.parametrize("method", ["axes", "explicit"])
+@pytest.mark.parametrize("method", ["auto", "axes", "refinement", "explicit"])
 def test_a_torus_with_two_failed_cables(method):
     text = """{fabric: t, axes: {x: 4, y: 4}, devices: {chip: {kind: gpu, axes: [x, y], transit: all}},
       failed: [[x0/chip0, x1/chip0], [x2/chip0, x3/chip0]], links: [
@@ -440,7 +456,114 @@ def test_a_torus_with_two_failed_cables(method):
         {name: y, between: [chip, chip], ring: y, rate: 1Gb/s}]}"""
     found = throughput(loads(text), method=method)
     assert found.per_endpoint_gbps / 15 == pytest.approx(0.09375, rel=1e-9)
-    assert found.status == "optimal"
+    assert (found.status, found.certificate.scope) == ("optimal", "on all 60 links")
+
+
+TORUS = """
+{fabric: torus, axes: {x: %d, y: %d, z: %d}, devices: {c: {kind: gpu, axes: [x, y, z], transit: all}},
+ links: [{between: [c, c], name: x, ring: x, rate: 1Gb/s}, {between: [c, c], name: y, ring: y, rate: 1Gb/s},
+ {between: [c, c], name: z, ring: z, rate: 1Gb/s}], failed: [%s]}
+"""
+CABLES = ("[x0/y0/c0, x1/y0/c0]", "[x2/y1/c0, x2/y1/c1]")
+
+
+@pytest.mark.parametrize(
+    ("failed", "method"),
+    [
+        ("", "axes"),  # a few classes
+        (CABLES[0], "refinement"),  # the ends of the cable are alike, which the axes do not say
+        ("x0/y0/c0", "axes"),
+        ("x0/y0/c0, x2/y1/c3", "refinement"),
+        (", ".join(CABLES), "axes"),  # nothing is alike
+    ],
+)
+def test_auto_takes_the_smallest_exact_program(failed, method, monkeypatch):
+    monkeypatch.setattr(question, "FEW_VARIABLES", 1_000)
+    fabric = loads(TORUS % (4, 3, 4, failed))
+    sizes = {m: posed(Ask(fabric, "all-to-all", method=m))[0].n_moves for m in ("axes", "refinement")}
+    work, why = posed(Ask(fabric, "all-to-all"))
+    assert (work.method, work.n_moves) == (method, min(sizes.values()))
+    assert (
+        why
+        == {
+            "axes": "the axes say the symmetry",
+            "refinement": "refinement finds fewer classes than the axes say",
+        }[method]
+    )
+
+
+def test_a_torus_with_failures_is_exact_while_small_and_else_an_interval(monkeypatch):
+    fabric = loads(TORUS % (4, 2, 4, CABLES[0]))
+    exact = throughput(fabric, method="explicit").per_endpoint_gbps
+    monkeypatch.setattr(commodities, "MAX_VARIABLES", 1_000)
+    found = throughput(fabric)
+    assert (found.method, found.status) == ("refinement", "optimal")
+    assert found.why == "the program of 24 classes of sources has more than 1,000 variables"
+    assert found.per_endpoint_gbps == pytest.approx(exact, rel=1e-9)
+    monkeypatch.setattr(refined, "MAX_VARIABLES", 1_000)
+    found = throughput(fabric)
+    assert (found.method, found.status) == ("routing", "bounded")
+    assert found.why == "the program of 8 refined classes of sources has more than 1,000 variables"
+    assert found.certificate.lower_gbps < exact < found.certificate.upper_gbps
+    monkeypatch.setattr(question, "REFINE_LIMIT", 5)
+    assert "refinement looks from 32 endpoints" in throughput(fabric).why
+
+
+@pytest.mark.parametrize("method", ["auto", "axes", "refinement", "explicit"])
+def test_a_chip_without_cables(method):
+    cables = ", ".join(
+        f"[x0/y0/c0, {c}]" for c in ("x1/y0/c0", "x2/y0/c0", "x0/y1/c0", "x0/y0/c1", "x0/y0/c2")
+    )
+    fabric = loads(TORUS % (3, 2, 3, cables))
+    cut = throughput(fabric, method=method)
+    assert (cut.per_endpoint_gbps, cut.status, cut.cut_off) == (0.0, "optimal", (("x0/y0/c0", 1),))
+    rest = throughput(fabric, method=method, drop_unreachable=True)
+    assert (rest.n_endpoints, rest.status, rest.cut_off) == (17, "optimal", cut.cut_off)
+    assert rest.per_endpoint_gbps == pytest.approx(
+        throughput(loads(TORUS % (3, 2, 3, "x0/y0/c0"))).per_endpoint_gbps, rel=1e-9
+    )
+    for pattern in ("one-to-all", "all-to-one"):
+        with pytest.raises(QuestionError, match=r"root 'x0/y0/c0' is cut off from most of the others"):
+            throughput(fabric, Traffic(pattern, root="x0/y0/c0"), method=method, drop_unreachable=True)
+
+
+def test_a_program_of_one_commodity_is_never_too_large_for_refinement():
+    # No pair of endpoints is coloured, so the limit of all-to-all does not hold.
+    fabric = loads(TORUS % (8, 8, 64, CABLES[0]))
+    found = throughput(fabric, Traffic("one-to-all", root="x0/y0/c0"), method="refinement")
+    assert (found.status, found.method) == ("optimal", "refinement")
+    assert found.per_endpoint_gbps == pytest.approx(5 / (8 * 8 * 64 - 1), rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("traffic", "method", "match"),
+    [
+        (
+            Traffic("shift", ("i",)),
+            "refinement",
+            "cannot be answered by refinement: it knows all-to-all",
+        ),
+        (Traffic("all-to-all", ("i",)), "refinement", "over no axes"),
+        ({("leaf0/gpu0", "leaf1/gpu0"): 1.0}, "refinement", "a matrix tells endpoints apart"),
+        ({("leaf0/gpu0", "leaf1/gpu0"): 1.0}, "axes", "cannot be answered by axes: a matrix has no symmetry"),
+        (Traffic("longest-matching"), "axes", "a longest matching has no symmetry"),
+        (Traffic("one-to-all"), "refinement", "needs a root"),
+        (Traffic("all-to-one", root="leaf0/nic0"), "refinement", "is no endpoint"),
+    ],
+)
+def test_a_method_that_does_not_fit(traffic, method, match):
+    with pytest.raises(QuestionError, match=match):
+        throughput(loads(PAIRS_OF_A_LEAF % (1, "")), traffic, method=method)
+
+
+@pytest.mark.parametrize("method", ["axes", "refinement", "explicit"])
+def test_one_way_cables_between_peers_are_counted_once(method):
+    text = "{fabric: a, axes: {i: 5, j: 2}, devices: {c: {kind: gpu, axes: [i, j], transit: all}}, links: ["
+    text += "{between: [c, c], name: one, ring: i, oneway: true, rate: 1Gb/s},"
+    fabric = loads(text + "{between: [c, c], name: two, ring: j, rate: 0.1Gb/s}]}")
+    for traffic in (Traffic(), Traffic("one-to-all", root="i0/c0")):
+        found = throughput(fabric, traffic, method=method)
+        assert {c.link: c.n_cables for c in (*found.binding, *found.slack)} == {"one": 10, "two": 5}
 
 
 @pytest.mark.parametrize(

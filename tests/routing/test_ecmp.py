@@ -18,6 +18,7 @@ from fabric.errors import QuestionError
 from fabric.graph import Expanded, Fabric, expand, loads
 from fabric.graph.exchange import from_networkx
 from fabric.routing import Demands, link_loads, router
+from fabric.routing.ecmp import routed
 
 Walk = list[tuple[int, int]]
 """Links of a walk, each with the device that it leads to."""
@@ -442,6 +443,38 @@ def test_blocks_of_destinations_do_not_matter(monkeypatch: pytest.MonkeyPatch) -
         monkeypatch.setattr("fabric.routing.ecmp._COLUMNS", columns)
         monkeypatch.setattr("fabric.routing.ecmp._GATHER", columns)
         np.testing.assert_allclose(link_loads(route, traffic), whole, rtol=1e-12)
+
+
+@pytest.mark.parametrize("text", [RELAY_SPINE, PCIE, TORUS], ids=title)
+def test_destinations_with_far_sources_are_put_off(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    e, ranks, traffic = everyone(loads(text))
+    route = router(e, ranks)
+    monkeypatch.setattr("fabric.routing.ecmp._FEW", np.inf)
+    at_once = [block.number for block, _ in routed(route, traffic)]
+    whole = link_loads(route, traffic)
+    monkeypatch.setattr("fabric.routing.ecmp._FEW", 1)
+    monkeypatch.setattr("fabric.routing.ecmp._COLUMNS", 4)
+    told: list[tuple[int, int]] = []
+    later = [
+        block.number[level.demands]
+        for block, levels in routed(route, traffic, progress=lambda *done: told.append(done))
+        for level in levels
+    ]
+    # Every demand starts in one level, and the last destination is done at the end.
+    assert sorted(np.concatenate(later).tolist()) == sorted(np.concatenate(at_once).tolist())
+    assert told == sorted(told)
+    assert told[-1][0] == told[-1][1] == len(np.unique(traffic.target))
+    np.testing.assert_allclose(link_loads(route, traffic), whole, rtol=1e-12)
+
+
+@pytest.mark.parametrize("is_sparse", [True, False])
+def test_states_are_found_by_search_or_by_mark(is_sparse: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fabric.routing.ecmp._is_sparse", lambda *_: is_sparse)
+    for text in HAND_MADE:
+        matches_oracle(loads(text))
+    e, ranks, traffic = everyone(loads(TWO_TIER + "failed: [spine0-1]"))
+    with pytest.raises(QuestionError, match="no permitted path from"):
+        link_loads(router(e, ranks), traffic)
 
 
 def test_progress_counts_destinations(monkeypatch: pytest.MonkeyPatch) -> None:

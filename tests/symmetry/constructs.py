@@ -265,7 +265,14 @@ CONSTRUCTS = {
 
 @cache
 def random_fabric(construct, seed):
-    """Return a fabric of `construct` with ``seed % 4`` failures, and the path rule to ask about.
+    """Return a fabric of `construct` with ``seed % 4`` failures, and the path rule to ask about."""
+    draft, failed, paths = random_draft(construct, seed)
+    return load(draft, failed), paths
+
+
+@cache
+def random_draft(construct, seed):
+    """Return a draft of `construct`, a list of ``seed % 4`` failures, and the path rule to ask about.
 
     The seed walks through transits, path rules and numbers of failures; drafts that the checks reject, or
     that are large, are drawn again.
@@ -275,16 +282,15 @@ def random_fabric(construct, seed):
         rng = random.Random(f"{construct} {seed} {attempt}")
         draft = CONSTRUCTS[construct](rng, transit)
         try:
-            fabric = load(draft)
-            e = expand(fabric)
+            e = expand(load(draft))
             if not 2 <= e.is_endpoint.sum() <= MAX_ENDPOINTS or e.n_bundles > MAX_BUNDLES:
                 continue
             failed = list(_failures(rng, e, draft, seed % 4))
-            broken = load(draft, failed)
+            broken = expand(load(draft, failed))
         except TopologyError:
             continue
-        if (expand(broken).is_endpoint & ~expand(broken).failed).sum() >= 2:
-            return broken, PATHS[(seed + seed // 12) % 3]
+        if (broken.is_endpoint & ~broken.failed).sum() >= 2:
+            return draft, failed, PATHS[(seed + seed // 12) % 3]
 
 
 def load(draft, failed=()):

@@ -1,0 +1,236 @@
+"""Loads of traffic patterns on every cable: for explicit ranks, and where nothing is symmetric."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from fabric.blueprint.join import Bools, Floats, Ints
+from fabric.collective.algorithms import Shape, n_rings, ring_order
+from fabric.collective.in_switch import reducing_switches, switch_loads
+from fabric.collective.job import Job, Loads, Routing, links_of
+from fabric.collective.patterns import edges
+from fabric.collective.schedule import Pattern
+from fabric.errors import QuestionError
+from fabric.flow.explicit import trivial
+from fabric.flow.program import Block, capacities, solve_blocks
+from fabric.graph import Expanded, Paths, components, forwarding
+from fabric.routing import Demands, Progress, Router, link_loads, router
+from fabric.units import seconds_to_send
+
+# Messages of a pattern that are listed; more need the symmetry of the axes.
+MAX_PAIRS = 50_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class Ranks:
+    """Ranks on an expanded fabric.
+
+    Parameters
+    ----------
+    expanded : Expanded
+    devices : ndarray of int64, shape (instances, n)
+        Devices of every instance in the order of the ranks, domain by domain.
+    shape : Shape
+        Of one instance.
+    """
+
+    expanded: Expanded
+    devices: Ints
+    shape: Shape
+
+    @property
+    def is_rank(self) -> Bools:
+        """Which devices are ranks, shape (number of devices,)."""
+        found = np.zeros(self.expanded.n_devices, dtype=np.bool_)
+        found[self.devices] = True
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class _Listed:
+    """A job on every cable; its methods are the `route` and `optimum` of `Job`."""
+
+    ranks: Ranks
+    routing: Routing
+    paths: Paths
+    reducing: tuple[str, ...]
+
+    # Not slotted: routers take a while and costs may not need them.
+    @cached_property
+    def router(self) -> Router:
+        """The permitted moves among the ranks."""
+        return router(self.ranks.expanded, self.ranks.is_rank, paths=self.paths)
+
+    def route(self, pattern: Pattern, progress: Progress | None = None) -> Loads:
+        """Return the loads of `pattern`; see `Job`."""
+        e = self.ranks.expanded
+        if pattern.kind in ("to-switches", "from-switches"):
+            return self._switched(pattern)
+        demand = demands(self.ranks, pattern)
+        if self.routing == "rail" and pattern.over == "job":
+            demand = by_rail(self.ranks, demand)
+        load = link_loads(self.router, demand, progress=progress)
+        total = max(float(demand.amount.sum()), 1e-300)
+        return Loads(load, np.bincount(np.repeat(e.rule, 2), load, minlength=len(e.rules)) / total)
+
+    def _switched(self, pattern: Pattern) -> Loads:
+        e = self.ranks.expanded
+        chosen = reducing_switches(e, self.reducing, is_scale_up=pattern.over == "domain")
+        group = np.full(e.n_devices, -1, dtype=np.int64)
+        groups = _members(self.ranks.shape, pattern)
+        for i, devices in enumerate(self.ranks.devices):
+            for j, members in enumerate(groups):
+                group[devices[members]] = i * len(groups) + j
+        found = switch_loads(
+            e,
+            np.ones(e.n_devices),
+            self.ranks.is_rank,
+            chosen,
+            lambda flow: flow.n_arriving(group),
+            self.paths,
+        )
+        if found is None:
+            msg = "no switch that reduces joins the ranks"
+            raise QuestionError(msg)
+        load, hops = found
+        if pattern.kind == "from-switches":
+            load = load.reshape(-1, 2)[:, ::-1].ravel()
+        return Loads(load, hops)
+
+    def optimum(self, patterns: Sequence[Pattern], amounts: Sequence[float]) -> tuple[float, Floats]:
+        """Return the least time, and how long each link is busy; see `Job`."""
+        e = self.ranks.expanded
+        view = trivial(e)
+        capacity = capacities(view)
+        all_of = [demands(self.ranks, p) for p in patterns]
+        source = np.concatenate([d.source for d in all_of])
+        target = np.concatenate([d.target for d in all_of])
+        sent = np.concatenate(
+            [d.amount * seconds_to_send(a, 1.0) for d, a in zip(all_of, amounts, strict=True)]
+        )
+        blocks = []
+        for one in np.unique(target).tolist():
+            only = np.zeros(e.n_devices, dtype=np.bool_)
+            only[one] = True
+            moves = forwarding(e, self.ranks.is_rank, only, paths=self.paths, bystanders=False)
+            supply = np.zeros(moves.n_states)
+            own = np.flatnonzero((target == one) & (source != one))
+            np.add.at(supply, moves.source[source[own]], sent[own])
+            supply[moves.target[one]] -= sent[own].sum()
+            blocks.append(Block(1.0, view, moves, supply))
+        answer = solve_blocks(capacity, blocks)
+        load = np.zeros(len(capacity))
+        for block, flow in zip(blocks, answer.flow, strict=True):
+            on = block.moves.link >= 0
+            load += np.bincount(block.view.base[block.moves.link[on]], flow[on], minlength=len(load))
+        busy = np.divide(load, capacity * answer.rate_gbps, where=capacity > 0, out=np.zeros(len(load)))
+        return 1 / answer.rate_gbps, busy[view.base]
+
+
+def on_links(ranks: Ranks, routing: Routing, paths: Paths, reducing: tuple[str, ...], why: str) -> Job:
+    """Return the job on every cable.
+
+    Parameters
+    ----------
+    ranks : Ranks
+    routing, paths : str
+    reducing : tuple of str
+        Groups of switches that reduce.
+    why : str
+        Why not by axes.
+    """
+    listed = _Listed(ranks, routing, paths, reducing)
+    return Job(
+        ranks.shape,
+        len(ranks.devices),
+        links_of(ranks.expanded),
+        listed.route,
+        listed.optimum,
+        "links",
+        why,
+    )
+
+
+def scale_up_domains(expanded: Expanded) -> Ints:
+    """Return the scale-up domain of every device: what rules of ``net: scale-up`` join, shape (n,)."""
+    rules = np.array([r.net == "scale-up" for r in expanded.rules], dtype=np.bool_)
+    rows = rules[expanded.rule] & (expanded.alive > 0) if len(rules) else np.zeros(0, np.bool_)
+    return components(expanded.n_devices, expanded.tail[rows], expanded.head[rows])
+
+
+def demands(ranks: Ranks, pattern: Pattern) -> Demands:
+    """Return the traffic of `pattern` when the busiest rank sends one byte.
+
+    Raises
+    ------
+    QuestionError
+        If it has more than `MAX_PAIRS` messages, or needs coordinates that the ranks do not have.
+    """
+    shape = ranks.shape
+    if pattern.kind == "rotated-rings":
+        source, target, amount = _rotated(shape)
+    else:
+        groups = _members(shape, pattern)
+        if pattern.kind == "pairwise":
+            _check_pairs(sum(len(g) * (len(g) - 1) for g in groups) * len(ranks.devices))
+        parts = []
+        for group in groups:
+            some = edges(pattern.kind, len(group), pattern.by)
+            parts.append((group[some.source], group[some.target], some.weight))
+        source, target, amount = (np.concatenate(c) for c in zip(*parts, strict=True))
+    every = ranks.devices
+    return Demands(every[:, source].ravel(), every[:, target].ravel(), np.tile(amount, len(every)))
+
+
+def by_rail(ranks: Ranks, demand: Demands) -> Demands:
+    """Return `demand` with what crosses rails taken over the scale-up network to the right rail first.
+
+    References
+    ----------
+    PXN: NVIDIA NCCL documentation, ``NCCL_PXN_DISABLE``; introduced with NCCL 2.12.
+    """
+    n = ranks.shape.n
+    g = ranks.shape.equal()
+    place = np.full(ranks.expanded.n_devices, -1, dtype=np.int64)
+    place[ranks.devices.ravel()] = np.arange(ranks.devices.size)
+    source, target = place[demand.source], place[demand.target]
+    mate = (source // n) * n + (source % n) // g * g + target % n % g
+    crosses = (source % n // g != target % n // g) & (mate != source)
+    all_of = ranks.devices.ravel()
+    return Demands(
+        np.concatenate([np.where(crosses, all_of[mate], demand.source), demand.source[crosses]]),
+        np.concatenate([demand.target, all_of[mate[crosses]]]),
+        np.concatenate([demand.amount, demand.amount[crosses]]),
+    )
+
+
+def _check_pairs(total: int) -> None:
+    if total > MAX_PAIRS:
+        msg = f"a pairwise phase of {total:,} pairs; {MAX_PAIRS:,} at most are routed; choose a smaller job"
+        raise QuestionError(msg)
+
+
+def _members(shape: Shape, pattern: Pattern) -> list[Ints]:
+    """Return the groups of ranks that a pattern runs among, each in its order."""
+    every = np.arange(shape.n)
+    if pattern.over == "job":
+        return [every]
+    if pattern.over == "domain":
+        return np.split(every, np.cumsum(shape.sizes)[:-1])
+    if pattern.over == "rail":
+        return list(every.reshape(-1, shape.equal()).T)
+    sizes = [n for _, n in shape.torus]
+    axis = [a for a, _ in shape.torus].index(pattern.axis)
+    lines = np.moveaxis(every.reshape(sizes), axis, -1)
+    return list(lines.reshape(-1, sizes[axis]))
+
+
+def _rotated(shape: Shape) -> tuple[Ints, Ints, Floats]:
+    rings = n_rings(shape)
+    orders = np.array([ring_order(shape.sizes, turn) for turn in range(rings)], dtype=np.int64)
+    hops, count = np.unique(orders * shape.n + np.roll(orders, -1, axis=1), return_counts=True)
+    return hops // shape.n, hops % shape.n, count / rings

@@ -1,0 +1,257 @@
+"""Which ranks a job has, how they are numbered, and which of them form a group.
+
+Parallel dimensions are mapped onto axes as einops does it::
+
+    (pod rack tray slot) -> (dp pp=4 tp=8)
+
+numbers the ranks along the axes on the left, the last one fastest, and cuts the numbers into the dimensions on
+the right; one of these may leave its size open. Where a dimension takes part of an axis, the axis is split, and
+the fabric stays as symmetric as it is under such a split.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from fabric.blueprint.join import relation_axes
+from fabric.blueprint.model import Axis, Blueprint
+from fabric.errors import QuestionError, nearest
+from fabric.flow.traffic import Question, Traffic
+from fabric.symmetry import NoSymmetryError, nesting
+
+_ORDER_RE = re.compile(r"\s*\(?([\w.\s]{1,400})\)?\s*->\s*\(?([\w.=\s]{1,400})\)?\s*")
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Which ranks, in which order.
+
+    Parameters
+    ----------
+    blueprint : Blueprint
+        With the axes that the order splits.
+    group : str
+        The endpoints.
+    order : tuple of str
+        Primitive axes of the group, outermost first: ranks are numbered with the last one fastest.
+    spans : frozenset of str
+        Primitive axes that one instance spans.
+    among : str or None
+        Selector of the ranks.
+    """
+
+    blueprint: Blueprint
+    group: str
+    order: tuple[str, ...]
+    spans: frozenset[str]
+    among: str | None
+
+
+def placement(blueprint: Blueprint, *, over: Sequence[str], among: str | None, order: str = "") -> Placement:
+    """Return the placement of a job.
+
+    Parameters
+    ----------
+    blueprint : Blueprint
+    over : sequence of str
+        Axes, or dimensions of `order`, that one instance spans; all of them if empty.
+    among : str, optional
+        Selector of the ranks.
+    order : str
+        Such as ``"(pod rack tray slot) -> (dp tp=8)"``; the order of the file if empty.
+
+    Raises
+    ------
+    QuestionError, SelectorError
+        If it does not fit the fabric.
+    NoSymmetryError
+        If ranks are of several groups, or a dimension straddles an axis.
+    """
+    if not order:
+        question = Question(blueprint, Traffic("all-to-all", tuple(over)), among, "rules")
+        if len(question.groups) > 1:
+            msg = f"the ranks are of several groups ({', '.join(question.groups)})"
+            raise NoSymmetryError(msg)
+        (group,) = question.groups
+        own = blueprint.groups[group].primitives
+        return Placement(blueprint, group, own, question.spans or frozenset(own), among)
+    left, right = read_order(order)
+    whole = placement(blueprint, over=(), among=among)
+    numbered = _numbered(whole, left, order)
+    if among is not None:
+        msg = "order: numbers all endpoints; leave among out"
+        raise QuestionError(msg)
+    split, dimensions = _cut(blueprint, numbered, right, order)
+    for name in over:
+        if name not in dimensions:
+            hint = nearest(name, dimensions) or f"dimensions are {', '.join(dimensions)}"
+            msg = f"over: no dimension {name!r} in {order!r}; {hint}"
+            raise QuestionError(msg)
+    spans = frozenset(p for name in over or dimensions for p in dimensions[name])
+    return Placement(
+        split, whole.group, tuple(p for a in numbered for p in split.primitives(a)), spans, among
+    )
+
+
+def read_order(order: str) -> tuple[tuple[str, ...], dict[str, int | None]]:
+    """Return the axes on the left of an order, and the dimensions on its right with their sizes.
+
+    Raises
+    ------
+    QuestionError
+        If it cannot be read.
+
+    Examples
+    --------
+    >>> read_order("(rack slot) -> (dp tp=4)")
+    (('rack', 'slot'), {'dp': None, 'tp': 4})
+    """
+    match = _ORDER_RE.fullmatch(order)
+    form = "expected such as '(pod rack tray slot) -> (dp pp=4 tp=8)'"
+    if match is None:
+        msg = f"order {order[:80]!r}: {form}"
+        raise QuestionError(msg)
+    found: dict[str, int | None] = {}
+    for word in match[2].split():
+        name, equals, size = word.partition("=")
+        is_good = name.isidentifier() and (not equals or (size.isdecimal() and 0 < int(size[:10]) < 10**9))
+        if not is_good or name in found:
+            msg = f"order {order!r}: {word!r} is no new dimension with a size; {form}"
+            raise QuestionError(msg)
+        found[name] = int(size) if equals else None
+    if sum(size is None for size in found.values()) > 1:
+        msg = f"order {order!r}: one dimension at most may leave its size open"
+        raise QuestionError(msg)
+    return tuple(match[1].split()), found
+
+
+def _numbered(place: Placement, left: tuple[str, ...], order: str) -> tuple[str, ...]:
+    """Return the primitive axes on the left, which must be those of the group, each once."""
+    blueprint = place.blueprint
+    for axis in left:
+        if axis not in blueprint.axes:
+            hint = nearest(axis, blueprint.axes) or f"axes are {', '.join(blueprint.axes)}"
+            msg = f"order: no axis {axis!r}; {hint}"
+            raise QuestionError(msg)
+    found = tuple(p for axis in left for p in blueprint.primitives(axis))
+    if sorted(found) != sorted(place.order):
+        msg = f"order {order!r}: {place.group} is placed on {' '.join(place.order)}; name each of them once"
+        raise QuestionError(msg)
+    return found
+
+
+def _cut(
+    blueprint: Blueprint, numbered: tuple[str, ...], right: Mapping[str, int | None], order: str
+) -> tuple[Blueprint, dict[str, tuple[str, ...]]]:
+    """Return the blueprint with axes split where dimensions meet inside them, and the axes of each dimension.
+
+    From the last axis and the last dimension on, the smaller of two sizes must divide the larger one, which
+    goes on with the rest.
+    """
+    total = math.prod(blueprint.axes[a].size for a in numbered)
+    sizes = dimension_sizes(right, total, order)
+    factors: dict[str, list[tuple[str, int]]] = {a: [] for a in numbered}
+    own: dict[str, list[str]] = {name: [] for name in sizes}
+    axes = list(reversed([(a, blueprint.axes[a].size) for a in numbered]))
+    axis, room = "", 1
+    for name, size in reversed(sizes.items()):
+        left = size
+        while left > 1:
+            while room == 1:
+                axis, room = axes.pop(0)
+            step = min(left, room)
+            if left % step or room % step:
+                msg = f"order {order!r}: {name} ({size}) straddles {axis}"
+                raise NoSymmetryError(msg)
+            part = f"{axis}.{len(factors[axis])}"
+            factors[axis].append((part, step))
+            own[name].append(part)
+            left, room = left // step, room // step
+    split = {a: parts for a, parts in factors.items() if len(parts) > 1}
+    whole = {parts[0][0]: a for a, parts in factors.items() if len(parts) == 1}
+    dimensions = {n: tuple(whole.get(p, p) for p in reversed(parts)) for n, parts in own.items()}
+    return split_axes(blueprint, {a: tuple(reversed(parts)) for a, parts in split.items()}), dimensions
+
+
+def dimension_sizes(right: Mapping[str, int | None], total: int, order: str) -> dict[str, int]:
+    """Return the size of every dimension among `total` ranks.
+
+    Raises
+    ------
+    QuestionError
+        If their product is another number.
+    """
+    known = math.prod(size for size in right.values() if size is not None)
+    is_open = None in right.values()
+    if total % known or (not is_open and known != total):
+        msg = f"order {order!r}: {total:,} ranks on the left, {known:,} on the right"
+        raise QuestionError(msg)
+    return {name: total // known if size is None else size for name, size in right.items()}
+
+
+def split_axes(blueprint: Blueprint, parts: Mapping[str, tuple[tuple[str, int], ...]]) -> Blueprint:
+    """Return `blueprint` with some primitive axes as products of new ones; the fabric is the same.
+
+    Parameters
+    ----------
+    blueprint : Blueprint
+    parts : mapping of str to tuple of (str, int)
+        Names and sizes of the new axes, the last one fastest; their product is the size of the old one.
+    """
+    axes: dict[str, Axis] = {}
+    for axis in blueprint.axes.values():
+        if axis.name in parts:
+            axes |= {name: Axis(name, size) for name, size in parts[axis.name]}
+            axis = replace(axis, parts=tuple(name for name, _ in parts[axis.name]))
+        axes[axis.name] = axis
+    found = replace(blueprint, axes=axes)
+    groups = {
+        g.name: replace(g, primitives=tuple(p for a in g.axes for p in found.primitives(a)))
+        for g in blueprint.groups.values()
+    }
+    return replace(found, groups=groups)
+
+
+def ring_axes(blueprint: Blueprint, axes: Sequence[str]) -> dict[str, int]:
+    """Return which of some axes are rings, with 2 where the ring is the same both ways round, else 1.
+
+    Raises
+    ------
+    NoSymmetryError
+        If one of them is a line, whose places are all different, or has no axis symmetry.
+    """
+    found: dict[str, int] = {}
+    permutations = nesting(blueprint).permutations
+    for rule in blueprint.rules:
+        if rule.relation is None or rule.relation.kind not in ("ring", "line"):
+            continue
+        (axis,) = relation_axes(blueprint, rule)
+        if axis not in axes:
+            continue
+        if rule.relation.kind == "line":
+            msg = f"{rule.name}: the places on a line are all different"
+            raise NoSymmetryError(msg)
+        found[axis] = 2 if len(permutations[axis]) > blueprint.axes[axis].size else 1
+    return found
+
+
+def torus_of(
+    place: Placement, sizes: Mapping[str, int], rings: Mapping[str, int]
+) -> tuple[tuple[str, int], ...]:
+    """Return the ring axes of an instance with their sizes, if it is a whole torus; else nothing.
+
+    Parameters
+    ----------
+    place : Placement
+    sizes : mapping of str to int
+        Indices of each axis that the instance takes up.
+    rings : mapping of str to int
+        As `ring_axes` returns them.
+    """
+    own = [a for a in place.order if a in place.spans and sizes[a] > 1]
+    if any(a not in rings or sizes[a] != place.blueprint.axes[a].size for a in own):
+        return ()
+    return tuple((a, sizes[a]) for a in own)

@@ -1,0 +1,148 @@
+"""A collective over a range of sizes, in the columns of nccl-tests, with the busbw that a run must reach."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Unpack
+
+from fabric.collective.answer import Cost
+from fabric.collective.ask import Options
+from fabric.collective.cost import cost
+from fabric.errors import QuestionError
+from fabric.graph import Fabric
+from fabric.interop.nccl_tests import format_rows, predicted_row
+from fabric.routing import Progress
+from fabric.units import gbps_to_gbytes, parse_bytes
+
+MAX_SIZES = 200
+THRESHOLD = 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """Answer of `sweep`.
+
+    Parameters
+    ----------
+    costs : tuple of Cost
+        By size.
+    threshold : float
+        Part of the predicted busbw that a measured run must reach to pass.
+    """
+
+    costs: tuple[Cost, ...]
+    threshold: float
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the answer with the documented keys of ``--json``."""
+        rows = []
+        for one in self.costs:
+            row = one.to_dict()
+            row.pop("algorithms")
+            rows.append({**row, "pass_gbps": self.threshold * one.busbw_gbps})
+        return {"threshold": self.threshold, "rows": rows}
+
+    def __str__(self) -> str:
+        """Return the rows of nccl-tests, with threshold, algorithm and what binds behind each."""
+        first = self.costs[0]
+        rows = [predicted_row(c.collective, c.size_bytes, c.time_s, n_ranks=c.n_ranks) for c in self.costs]
+        lines = format_rows(rows).split("\n")
+        head, body = lines[: -len(rows)], lines[-len(rows) :]
+        width = max(len(line) for line in lines)
+        units = ["", f"pass at {100 * self.threshold:.4g} %", "(GB/s)"]
+        found = [
+            f"# {first.collective} of {first.n_ranks:,} ranks in {first.n_domains:,} scale-up domains, "
+            f"{first.routing} routing, calibration {first.calibration}",
+            f"# {first.about}",
+        ]
+        found += [
+            f"{line:{width}}  {unit:>13}  {'algorithm (binds)' if unit == '(GB/s)' else ''}".rstrip()
+            for line, unit in zip(head, units[-len(head) :], strict=True)
+        ]
+        for line, one in zip(body, self.costs, strict=True):
+            chosen = one.chosen
+            name = f"{chosen.algorithm} {chosen.protocol}".strip()
+            passed = gbps_to_gbytes(self.threshold * one.busbw_gbps)
+            found.append(f"{line:{width}}  {passed:13.2f}  {name} ({chosen.binding})")
+        return "\n".join(found)
+
+
+def sizes_of(text: str, factor: int = 2) -> tuple[int, ...]:
+    """Return the sizes of a range, such as ``"1KiB..16GiB"``, each `factor` times the one before.
+
+    Raises
+    ------
+    QuestionError
+        If the range runs backwards, or has more than `MAX_SIZES` sizes.
+
+    Examples
+    --------
+    >>> sizes_of("1KiB..4KiB")
+    (1024, 2048, 4096)
+    """
+    low, dots, high = text.partition("..")
+    first = parse_bytes(low.strip())
+    last = parse_bytes(high.strip()) if dots else first
+    if first > last or first <= 0:
+        msg = f"sizes {text!r}: from a positive size up; write such as 1KiB..16GiB"
+        raise QuestionError(msg)
+    if factor < 2:
+        msg = f"sizes {text!r}: a step factor of 2 or more; got {factor}"
+        raise QuestionError(msg)
+    found = [first]
+    while found[-1] * factor <= last:
+        found.append(found[-1] * factor)
+        if len(found) > MAX_SIZES:
+            msg = f"sizes {text!r}: more than {MAX_SIZES}; take a larger factor"
+            raise QuestionError(msg)
+    return tuple(found)
+
+
+def sweep(
+    fabric: Fabric,
+    collective: str,
+    sizes: str = "1KiB..16GiB",
+    *,
+    factor: int = 2,
+    threshold: float = THRESHOLD,
+    progress: Progress | None = None,
+    **asked: Unpack[Options],
+) -> Sweep:
+    """Return what a collective costs over a range of sizes.
+
+    Parameters
+    ----------
+    fabric : Fabric
+    collective : str
+    sizes : str
+        Such as ``"1KiB..16GiB"``.
+    factor : int
+        From one size to the next.
+    threshold : float
+        Part of the predicted busbw that a measured run must reach, 0 < threshold <= 1.
+    progress : callable, optional
+        Called with the sizes that are done and their number.
+    **asked
+        As for `fabric.collective.cost.cost`.
+
+    Raises
+    ------
+    QuestionError
+        If the question does not fit the fabric.
+
+    Examples
+    --------
+    >>> from fabric.graph import loads
+    >>> text = "{fabric: a, axes: {i: 8}, devices: {gpu: {kind: gpu, axes: [i]}, leaf: {kind: switch, "
+    >>> text += "axes: []}}, links: [{between: [gpu, leaf], rate: 400Gb/s}]}"
+    >>> [round(c.busbw_gbps) for c in sweep(loads(text), "all-gather", "1MiB..4MiB").costs]
+    [400, 400, 400]
+    """
+    if not 0 < threshold <= 1:
+        msg = f"threshold: above 0 and at most 1; got {threshold}"
+        raise QuestionError(msg)
+    wanted = sizes_of(sizes, factor)
+    found = []
+    for i, size in enumerate(wanted):
+        found.append(cost(fabric, collective, size, progress=progress if i == 0 else None, **asked))
+    return Sweep(tuple(found), threshold)

@@ -1,0 +1,198 @@
+"""The flows of classes, brought back to every device and link of the expanded form and checked there.
+
+The flow of a class of sources is that of one of them. For each of the others the links are put into classes
+as seen from it, and every cable of a class carries its part. What is checked: that so many devices are
+alike, that what all sources together put on each link fits, and, from the sources one by one, that each
+device passes on what it takes in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+
+from fabric.blueprint.join import Floats, Ints
+from fabric.flow.certificate import GAP
+from fabric.flow.program import Block, Solution
+from fabric.graph import Expanded
+from fabric.symmetry import Quotient
+
+BALANCED = 600_000
+"""Sources times links up to which every source is checked for balance; above that a sample of them."""
+
+
+class LinkView(Protocol):
+    """All links as seen from each source of one class."""
+
+    @property
+    def expanded(self) -> Expanded:
+        """The expanded form: n devices, m bundles."""
+
+    @property
+    def view(self) -> Quotient:
+        """Classes with one of the sources told apart."""
+
+    @property
+    def sources(self) -> Ints:
+        """Devices, shape (s,)."""
+
+    def seen(self, source: int) -> Ints:
+        """Return the class of every link as seen from one source, shape (2 * m,); -1 for none."""
+
+    def total(self, amount: Floats) -> Floats:
+        """Return the sum, over all sources, of the `amount` of the class of every link, shape (2 * m,)."""
+
+
+def check_lifted(
+    views: Sequence[LinkView], blocks: Sequence[Block], answer: Solution, seed: int
+) -> tuple[list[str], float]:
+    """Return what is wrong on real devices and links, and the largest load over capacity.
+
+    Parameters
+    ----------
+    views : sequence of LinkView
+        One for each block.
+    blocks : sequence of Block
+    answer : Solution
+    seed : int
+        Of the sample of sources.
+    """
+    for view, block in zip(views, blocks, strict=True):
+        if len(view.sources) != block.n_alike:
+            return [
+                f"{len(view.sources):,} sources are alike, {block.n_alike:,.0f} stand in the program"
+            ], 1.0
+    e = views[0].expanded
+    load = np.zeros(2 * e.n_bundles)
+    for view, block, flow in zip(views, blocks, answer.flow, strict=True):
+        load += view.total(per_cable(block, flow))
+    use = np.divide(load, np.repeat(e.rate_gbps, 2), out=np.zeros(len(load)), where=load > 0)
+    worst = int(use.argmax()) if len(use) else 0
+    overload = float(use.max(initial=1.0))
+    if overload > 1 + GAP:
+        rule, cables = e.rules[int(e.rule[worst // 2])].name, int(e.alive[worst // 2])
+        whole = float(e.rate_gbps[worst // 2]) * cables
+        return [f"a {rule} link carries {load[worst] * cables:.6g} of {whole:.6g} Gb/s"], overload
+    return _unbalanced(views, blocks, answer, seed), overload
+
+
+def per_cable(block: Block, flow: Floats) -> Floats:
+    """Return what one source puts on each cable of every directed link of its view [Gb/s]."""
+    on = block.moves.link >= 0
+    carried = np.bincount(block.moves.link[on], flow[on], minlength=len(block.view.base))
+    return np.asarray(carried / np.repeat(np.maximum(block.view.classes.count, 1), 2))
+
+
+def singles(block: Block) -> list[int]:
+    """Return the class of the one source of a block and that of its one target, whichever there are."""
+    ends = (np.flatnonzero(side) for side in (block.supply > 0, block.supply < 0))
+    return [int(block.moves.device[one[0]]) for one in ends if len(one) == 1]
+
+
+def _unbalanced(views: Sequence[LinkView], blocks: Sequence[Block], answer: Solution, seed: int) -> list[str]:
+    """Return what devices do not pass on, as seen from all sources or a sample of them."""
+    pairs = [(number, s) for number, view in enumerate(views) for s in view.sources.tolist()]
+    n = max(1, BALANCED // max(1, 2 * views[0].expanded.n_bundles))
+    if len(pairs) > n:
+        chosen = np.random.default_rng(seed).permutation(len(pairs))[:n]
+        pairs = [pairs[i] for i in np.sort(chosen).tolist()]
+    last, lift = -1, None
+    for number, source in pairs:
+        if lift is None or number != last:
+            last, lift = number, _Lifted(blocks[number], answer.flow[number], answer.rate_gbps)
+        fault = lift.fault(views[number].expanded, views[number].seen(source), source)
+        if fault:
+            return [fault]
+    return []
+
+
+class _Lifted:
+    """The flow of a block on real links, from any of the sources it stands for."""
+
+    def __init__(self, block: Block, flow: Floats, rate_gbps: float) -> None:
+        self._block, self._rate_gbps = block, rate_gbps
+        moves, view = block.moves, block.view
+        names = sorted(set(moves.role))
+        role = np.array([names.index(r) for r in moves.role], dtype=np.int64)
+        self._n_roles = len(names)
+        # Moves by link: each link of a class carries them all.
+        on = np.flatnonzero((moves.link >= 0) & (flow > 0))
+        on = on[np.argsort(moves.link[on], kind="stable")]
+        self._first = np.searchsorted(moves.link[on], np.arange(len(view.base) + 1))
+        self._tail, self._head = role[moves.tail[on]], role[moves.head[on]]
+        self._amount = flow[on] / np.maximum(view.classes.count, 1)[moves.link[on] // 2]
+        # Turns and demands of one device of each class, by role.
+        state = moves.device * self._n_roles + role
+        inside = moves.link < 0
+        size = len(view.size) * self._n_roles
+        out, into = (
+            np.bincount(state[x[inside]], flow[inside], minlength=size) for x in (moves.tail, moves.head)
+        )
+        wanted = np.bincount(state, block.supply * rate_gbps, minlength=size)
+        each = np.repeat(view.size, self._n_roles)
+        self._net = ((out - into - wanted) / each).reshape(-1, self._n_roles)
+        self._through = ((out + into) / each).reshape(-1, self._n_roles)
+        self._own = singles(block)
+
+    def fault(self, e: Expanded, seen: Ints, source: int) -> str:
+        """Return what is wrong as seen from `source`, or nothing."""
+        classes, size = self._block.view.classes, self._block.view.size
+        on = np.flatnonzero(seen >= 0)
+        ends = np.column_stack([e.tail, e.head]).ravel()
+        # A link leads from the first of its bundle to the second; the way back is its neighbour.
+        tail, head = ends[on], ends[on ^ 1]
+        mine = np.column_stack([classes.tail, classes.head]).ravel()
+        of = np.full(e.n_devices, -1, dtype=np.int64)
+        of[tail], of[head] = mine[seen[on]], mine[seen[on] ^ 1]
+        if (of[tail] != mine[seen[on]]).any() or (of[head] != mine[seen[on] ^ 1]).any():
+            return "a device that is in two classes"
+        joined = np.zeros(len(size), dtype=np.bool_)
+        joined[mine] = True
+        n_each = np.bincount(of[of >= 0], minlength=len(size))
+        if (n_each != size)[joined].any():
+            at = int(np.flatnonzero((n_each != size) & joined)[0])
+            return (
+                f"{n_each[at]:,} devices are like {classes.names[at]}, {size[at]:,.0f} stand in the program"
+            )
+        if of[source] not in self._own:
+            return f"{e.names[source]} is no source of its own flow"
+        return self._lost(e, of, (tail, head, seen[on], e.alive[on // 2]))
+
+    def _lost(self, e: Expanded, of: Ints, links: tuple[Ints, Ints, Ints, Ints]) -> str:
+        tail, head, seen, cables = links
+        n_moves = self._first[seen + 1] - self._first[seen]
+        row = np.repeat(np.arange(len(seen)), n_moves)
+        move = np.arange(len(row)) - np.repeat(np.cumsum(n_moves) - n_moves, n_moves) + self._first[seen][row]
+        amount = self._amount[move] * cables[row]
+        n = e.n_devices * self._n_roles
+        out = np.bincount(tail[row] * self._n_roles + self._tail[move], amount, minlength=n)
+        into = np.bincount(head[row] * self._n_roles + self._head[move], amount, minlength=n)
+        net, through = (np.reshape(x, (-1, self._n_roles)) for x in (out - into, out + into))
+        some = of >= 0
+        net[some] += self._net[of[some]]
+        through[some] += self._through[of[some]]
+        least = np.ones(e.n_devices)
+        least[some] = 1 / self._block.view.size[of[some]]
+        is_wrong = is_lost(np.abs(net), through, least[:, None], self._block.supply, self._rate_gbps)
+        return "flow lost or made at a device" if is_wrong else ""
+
+
+def is_lost(wrong: Floats, through: Floats, share: Floats, supply: Floats, rate_gbps: float) -> bool:
+    """Return whether what is out of balance is more than rounding.
+
+    Parameters
+    ----------
+    wrong, through : ndarray of float64
+        What is lost or made at each place, and what passes there [Gb/s].
+    share : ndarray of float64
+        Part of its class that each place is.
+    supply : ndarray of float64
+        Of all classes, at unit rate.
+    rate_gbps : float
+    """
+    # All that is wrong takes at most as much from the least demand; else each must be rounding.
+    least = float(np.abs(supply[supply != 0]).min()) * rate_gbps
+    floor = 1e-6 * rate_gbps * share
+    return bool(wrong.sum() > GAP * least and (wrong > 1e-7 * np.maximum(through, floor)).any())

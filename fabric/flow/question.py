@@ -1,0 +1,221 @@
+"""A question about traffic as it was put, and the program that answers it: on classes or on real links."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, cast
+
+import numpy as np
+
+from fabric.blueprint.join import Bools
+from fabric.blueprint.model import Blueprint
+from fabric.errors import LimitError, QuestionError
+from fabric.flow.explicit import DemandOf, Matrix, explicit_program, matrix_demand, pattern_demand
+from fabric.flow.program import ProgramSizeError
+from fabric.flow.refined import REFINED_PATTERNS, Job, refined_program
+from fabric.flow.topology_bounds import longest_matching
+from fabric.flow.traffic import Asked, Commodities, Traffic, commodities
+from fabric.graph import EXPAND_LIMIT, Expanded, Fabric, Paths, expand, select
+from fabric.routing.ecmp import Demands
+from fabric.symmetry import REFINE_LIMIT, NoSymmetryError
+
+Method = Literal["auto", "axes", "refinement", "explicit"]
+
+FEW_VARIABLES = 4_000
+"""Flow variables up to which a program on axes is solved at once; refinement may find a smaller one."""
+
+PAIRS_A_VARIABLE = 20
+"""Endpoints times classes of links that are coloured in less time than one more variable takes."""
+
+
+@dataclass(frozen=True, eq=False)
+class Ask:
+    """A question as it was put; see `throughput`."""
+
+    fabric: Fabric
+    asked: str | Traffic | Matrix
+    among: str | None = None
+    over: tuple[str, ...] = ()
+    paths: Paths = "rules"
+    method: Method = "auto"
+    drop_unreachable: bool = False
+    limit: int = EXPAND_LIMIT
+
+    @property
+    def traffic(self) -> Traffic | None:
+        """The pattern, or None for a matrix."""
+        if isinstance(self.asked, Traffic):
+            return self.asked
+        return Traffic(self.asked, self.over) if isinstance(self.asked, str) else None
+
+    @property
+    def name(self) -> str:
+        """What the answer calls the traffic."""
+        traffic = self.traffic
+        if traffic is None:
+            return f"a matrix of {len(cast(Matrix, self.asked)):,} demands"
+        return traffic.pattern + (f" over {', '.join(traffic.over)}" if traffic.over else "")
+
+
+def posed(ask: Ask) -> tuple[Commodities, str]:
+    """Return the question as commodities, and why on classes or on real links.
+
+    Raises
+    ------
+    QuestionError
+        If the question does not fit the fabric, or the method does not fit the question.
+    ProgramSizeError
+        If no method makes a program that is small enough.
+    LimitError
+        If the fabric is too large to be expanded, or for the method asked for.
+    """
+    if ask.method == "explicit":
+        return _explicit(ask), "asked for"
+    if ask.method == "auto":
+        return _cheapest(ask)
+    refusal, program = (
+        (_no_axes(ask), _by_axes) if ask.method == "axes" else (_no_refinement(ask), _by_refinement)
+    )
+    if refusal:
+        msg = f"{ask.name} cannot be answered by {ask.method}: {refusal}"
+        raise QuestionError(msg)
+    return program(ask), "asked for"
+
+
+def _cheapest(ask: Ask) -> tuple[Commodities, str]:
+    """Return the smallest exact program: by axes, by refinement, or on real links."""
+    why, work = _no_axes(ask), None
+    if not why:
+        try:
+            work = _by_axes(ask)
+        except (NoSymmetryError, ProgramSizeError) as error:
+            why = str(error)
+    if work is not None and not _is_worth_refining(ask, work):
+        return work, "the axes say the symmetry"
+    if _no_refinement(ask):
+        return _explicit(ask), why
+    limit = REFINE_LIMIT if work is None else PAIRS_A_VARIABLE * work.n_moves
+    try:
+        finer = _by_refinement(ask, limit)
+    except LimitError as error:
+        if work is None:
+            # Real links are more than their classes.
+            raise ProgramSizeError(str(error)) from error
+        return work, "the axes say the symmetry"
+    if work is None:
+        return finer, why
+    if finer.n_moves < work.n_moves:
+        return finer, "refinement finds fewer classes than the axes say"
+    return work, "the axes say the symmetry"
+
+
+def _is_worth_refining(ask: Ask, work: Commodities) -> bool:
+    """Return whether colouring a fabric costs little beside its program on axes."""
+    # There are more links than endpoints.
+    is_large = work.n_moves > FEW_VARIABLES and work.n_endpoints**2 <= PAIRS_A_VARIABLE * work.n_moves
+    return is_large and not _no_refinement(ask)
+
+
+def _no_axes(ask: Ask) -> str:
+    """Return why axes say nothing about a question, or nothing."""
+    if ask.traffic is None:
+        return "a matrix has no symmetry"
+    if ask.fabric.blueprint is None:
+        return "a fabric read from a graph has no axes"
+    return "a longest matching has no symmetry" if ask.traffic.pattern == "longest-matching" else ""
+
+
+def _no_refinement(ask: Ask) -> str:
+    """Return why refinement says nothing about a question, or nothing."""
+    if ask.traffic is None:
+        return "a matrix tells endpoints apart"
+    if ask.traffic.pattern not in REFINED_PATTERNS or ask.traffic.over:
+        return "it knows all-to-all, one-to-all and all-to-one, over no axes"
+    return ""
+
+
+def _by_axes(ask: Ask) -> Commodities:
+    blueprint, traffic = ask.fabric.blueprint, ask.traffic
+    drop = ask.drop_unreachable
+    return commodities(
+        cast(Blueprint, blueprint),
+        cast(Traffic, traffic),
+        among=ask.among,
+        paths=ask.paths,
+        drop_unreachable=drop,
+    )
+
+
+def _by_refinement(ask: Ask, limit: int = REFINE_LIMIT) -> Commodities:
+    traffic = cast(Traffic, ask.traffic)
+    if ask.fabric.blueprint is not None:
+        Asked(ask.fabric.blueprint, traffic, ask.among)  # raises what is wrong with the question
+    e = expand(ask.fabric, limit=ask.limit)
+    ends, root = taking_part(ask, traffic, e)
+    job = Job(ends, traffic.pattern, root, ask.paths)
+    return refined_program(e, job, drop_unreachable=ask.drop_unreachable, limit=limit)
+
+
+def _explicit(ask: Ask) -> Commodities:
+    e, demand_of, probe_of = written_out(ask)
+    drop = ask.drop_unreachable
+    return explicit_program(e, demand_of, paths=ask.paths, drop_unreachable=drop, probe_of=probe_of)
+
+
+def written_out(ask: Ask) -> tuple[Expanded, DemandOf, DemandOf | None]:
+    """Return the expanded fabric, the demands on it, and those that tell who is cut off."""
+    traffic, blueprint = ask.traffic, ask.fabric.blueprint
+    e = expand(ask.fabric, limit=ask.limit)
+    if traffic is None:
+        matrix = matrix_demand(e, cast(Matrix, ask.asked))
+
+        def given(kept: Bools) -> Demands:
+            rows = kept[matrix.source] & kept[matrix.target]
+            return Demands(matrix.source[rows], matrix.target[rows], matrix.amount[rows])
+
+        return e, given, None
+    asked = None if blueprint is None else Asked(blueprint, traffic, ask.among)
+    if asked is None and (traffic.over or traffic.pattern in ("shift", "halves")):
+        msg = (
+            f"{traffic.pattern} over axes: a fabric read from a graph has none; give the demands as a matrix"
+        )
+        raise QuestionError(msg)
+    ends, root = taking_part(ask, traffic, e)
+
+    def demand_of(kept: Bools) -> Demands:
+        if root >= 0 and not kept[root]:
+            msg = f"root {traffic.root!r} is cut off from most of the others"
+            raise QuestionError(msg)
+        if traffic.pattern == "longest-matching":
+            sides = longest_matching(e, ends & kept, paths=ask.paths)
+            return Demands(*sides, np.ones(len(sides[0])))
+        return pattern_demand(e, ends & kept, asked, root, traffic.pattern)
+
+    if traffic.pattern == "longest-matching":
+        return e, demand_of, lambda kept: pattern_demand(e, ends & kept, None)
+    if asked is None or asked.shift is None:
+        return e, demand_of, None
+    along = Asked(asked.blueprint, Traffic("all-to-all", traffic.over), ask.among)
+    return e, demand_of, lambda kept: pattern_demand(e, ends & kept, along)
+
+
+def taking_part(ask: Ask, traffic: Traffic, e: Expanded) -> tuple[Bools, int]:
+    """Return which devices are endpoints of a pattern, and its root or -1."""
+    ends = e.is_endpoint & ~e.failed
+    if ask.among is not None:
+        ends &= select(ask.fabric, ask.among, limit=ask.limit)
+    root = -1
+    if traffic.pattern in ("one-to-all", "all-to-one"):
+        found = np.flatnonzero(select(ask.fabric, traffic.root, limit=ask.limit))
+        if len(found) != 1 or not e.is_endpoint[found[0]]:
+            msg = f"root {traffic.root!r} must select exactly one endpoint; it selects {len(found):,} devices"
+            raise QuestionError(msg)
+        root = int(found[0])
+        if e.failed[root]:
+            msg = f"{e.names[root]} is down or absent"
+            raise QuestionError(msg)
+    n = int(ends.sum())
+    if n < 2:
+        msg = f"{traffic.pattern} needs at least 2 endpoints; the job has {n}"
+        raise QuestionError(msg)
+    return ends, root

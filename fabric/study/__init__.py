@@ -1,0 +1,1 @@
+"""Many runs of the layers below, and measurements held against them."""

@@ -1,0 +1,405 @@
+"""From classes back to every device and link of the expanded form, as seen from each source in turn.
+
+What labels tell of a link, as seen from a source, they tell axis by axis: from the indices of both on that
+axis, and from whether they agree on the axes above it. So all links are walked through from all sources at
+once, axis by axis, as words that an automaton reads::
+
+    axis       rack                tray                slot
+    start --- of the source's --- of the source's --- another ---> class 3
+         `--- another ----------- any --------------- any -------> class 7
+
+Nothing here solves anything, and no class is taken for granted: a certificate uses it to add up real links.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import cast
+
+import numpy as np
+import numpy.typing as npt
+
+from fabric.blueprint.join import Bools, Floats, Ints
+from fabric.graph import Expanded
+from fabric.symmetry.lifting import Lift
+from fabric.symmetry.quotient import Mark, Quotient, labels, link_keys, pattern_axes
+
+_CHUNK = 65_536
+Place = Mapping[str, Ints]
+"""Index of devices on each primitive axis of their group."""
+
+
+class Unfolding:
+    """All devices and links of a blueprint, with the class of each in the quotients of a question.
+
+    Parameters
+    ----------
+    lift : Lift
+    expanded : Expanded
+        The same blueprint.
+    """
+
+    def __init__(self, lift: Lift, expanded: Expanded) -> None:
+        self.lift, self.expanded = lift, expanded
+        self._rows: dict[frozenset[str], list[_Rows]] = {}
+        self._origin: Ints | None = None
+
+    def origin(self) -> Ints:
+        """Return the base class of every endpoint that is up, shape (n,); -1 for other devices."""
+        if self._origin is None:
+            e, lift = self.expanded, self.lift
+            self._origin = np.full(e.n_devices, -1, dtype=np.int64)
+            for number, group in enumerate(lift.blueprint.groups.values()):
+                if group.is_endpoint:
+                    devices = np.flatnonzero((e.group == number) & ~e.failed)
+                    places = self.places(devices, group.primitives)
+                    rows = labels(lift.plain, lift.nest, lift.failed, [places])[: len(devices)]
+                    known, one = np.unique(rows, axis=0, return_inverse=True)
+                    names = [lift.number[group.name][row.tobytes()] for row in known]
+                    self._origin[devices] = np.array(names, dtype=np.int64)[one.ravel()]
+        return self._origin
+
+    def device(self, group: int, mark: Mark) -> int:
+        """Return the device of a group at `mark`."""
+        here = self.expanded.group == group
+        for axis, i in mark:
+            here &= self.expanded.coordinates[axis] == i
+        (found,) = np.flatnonzero(here).tolist()
+        return int(found)
+
+    def places(self, devices: Ints, axes: tuple[str, ...]) -> dict[str, Ints]:
+        """Return the index of `devices` on primitive axes."""
+        return {axis: self.expanded.coordinates[axis][devices] for axis in axes}
+
+    def rows(self, axes: frozenset[str]) -> list[_Rows]:
+        """Return all links that are up; those that differ on none of `axes`, nor in labels, are one row."""
+        if axes not in self._rows:
+            e, b = self.expanded, self.lift.blueprint
+            up = e.alive > 0
+            found = []
+            for number, rule in enumerate(b.rules):
+                a, z = np.searchsorted(e.rule, [number, number + 1]).tolist()
+                bundles = a + np.flatnonzero(up[a:z])
+                if len(bundles):
+                    found.append(self._alike(number, bundles, axes, is_turned=False))
+                    if rule.is_peer and not rule.is_oneway:
+                        found.append(self._alike(number, bundles, axes, is_turned=True))
+            self._rows[axes] = found
+        return self._rows[axes]
+
+    def _alike(self, number: int, bundles: Ints, axes: frozenset[str], *, is_turned: bool) -> _Rows:
+        lift, b = self.lift, self.lift.blueprint
+        rule = b.rules[number]
+        groups = [b.groups[cast(str, side.group)].primitives for side in (rule.left, rule.right)]
+        ends = [self.expanded.tail[bundles], self.expanded.head[bundles]]
+        if is_turned:
+            groups, ends = groups[::-1], ends[::-1]
+        sides = tuple(self.places(end, group) for end, group in zip(ends, groups, strict=True))
+        pattern = np.zeros(len(bundles), dtype=np.int64)
+        for i, p in enumerate(pattern_axes(b, rule)):
+            pattern += (sides[0][p] != sides[1][p]) << i
+        # Axes that no source is on: what labels say of them is the same from everywhere.
+        rest = replace(lift.nest, order=tuple(p for p in lift.nest.order if p not in axes))
+        told = labels(lift.plain, rest, lift.failed, sides)
+        columns = [side[p] for side in sides for p in side if p in axes]
+        first, row = distinct(np.column_stack([pattern, *columns, *told[: len(bundles)].T]))
+        return _Rows(
+            number,
+            2 * bundles + is_turned,
+            row,
+            tuple({p: x[first] for p, x in side.items()} for side in sides),
+            pattern[first],
+            is_turned=is_turned,
+            is_two_way=not rule.is_peer and not rule.is_oneway,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    """Links of one rule in one way, those once that no source tells apart.
+
+    Parameters
+    ----------
+    rule : int
+    link : ndarray of int64, shape (k,)
+        Links of the expanded form, twice the bundle and 1 for the way back.
+    row : ndarray of int64, shape (k,)
+        Row of each, below p.
+    sides : (mapping, mapping)
+        Place of the two ends of each row, shape (p,) each.
+    pattern : ndarray of int64, shape (p,)
+    is_turned : bool
+        Whether tails are of the right side of the rule.
+    is_two_way : bool
+        Whether the way back of each link is of the same class of cables.
+    """
+
+    rule: int
+    link: Ints
+    row: Ints
+    sides: tuple[dict[str, Ints], ...]
+    pattern: Ints
+    is_turned: bool
+    is_two_way: bool
+
+
+class AxisView:
+    """All links as seen from each source of one class.
+
+    Parameters
+    ----------
+    unfolding : Unfolding
+    view : Quotient
+        With one of the sources marked.
+    sources : ndarray of int64, shape (s,)
+        Devices of one group.
+    marks : tuple of mapping of str to ndarray of int64, shape (s,)
+        Places of the devices that are marked for each source: itself, and its one target if it has one.
+    """
+
+    def __init__(self, unfolding: Unfolding, view: Quotient, sources: Ints, marks: tuple[Place, ...]) -> None:
+        self.expanded, self.view, self.sources = unfolding.expanded, view, sources
+        self._lift = unfolding.lift
+        self._parts = [
+            _projected(rows, marks, len(sources)) for rows in unfolding.rows(frozenset().union(*marks))
+        ]
+
+    @property
+    def n_pairs(self) -> int:
+        """Sources times links that are looked at, alike ones once."""
+        return sum(len(part.n_alike) * len(part.rows.pattern) for part in self._parts)
+
+    @cached_property
+    def _walks(self) -> list[_Walk]:
+        return [_Walk(self._lift, part.rows, part.marks, self.view.keys) for part in self._parts]
+
+    def seen(self, source: int) -> Ints:
+        """Return the class of every link as seen from a device of `sources`, shape (2 * m,); -1 for none."""
+        at = int(np.flatnonzero(self.sources == source)[0])
+        found = np.full(2 * self.expanded.n_bundles, -1, dtype=np.int64)
+        for part, walk in zip(self._parts, self._walks, strict=True):
+            own = int(part.source[at])
+            bundle = walk.bundle[walk.states(slice(own, own + 1))[0][part.rows.row]]
+            for way in range(1 + part.rows.is_two_way):
+                found[part.rows.link + way] = np.where(bundle >= 0, 2 * bundle + way, -1)
+        return found
+
+    def total(self, amount: Floats) -> Floats:
+        """Return the sum, over all sources, of the `amount` of the class of every link.
+
+        Parameters
+        ----------
+        amount : ndarray of float64
+            For every directed link of the view.
+
+        Returns
+        -------
+        ndarray of float64, shape (2 * m,)
+        """
+        found = np.zeros(2 * self.expanded.n_bundles)
+        for part, walk in zip(self._parts, self._walks, strict=True):
+            rows = part.rows
+            worth = [np.append(amount[way::2], 0.0)[walk.bundle] for way in range(1 + rows.is_two_way)]
+            step = max(1, _CHUNK // len(rows.pattern))
+            for a in range(0, len(part.n_alike), step):
+                state = walk.states(slice(a, a + step))
+                n = part.n_alike[a : a + step]
+                if len(state) < len(n):
+                    n = n.sum(keepdims=True)
+                for way, each in enumerate(worth):
+                    found[rows.link + way] += (n @ each.take(state))[rows.row]
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """Some rows, and the sources on their axes: those that agree there are one.
+
+    Parameters
+    ----------
+    rows : _Rows
+    marks : tuple of mapping of str to ndarray of int64, shape (t,)
+    n_alike : ndarray of float64, shape (t,)
+    source : ndarray of int64, shape (s,)
+        Which of them each source is.
+    """
+
+    rows: _Rows
+    marks: tuple[Place, ...]
+    n_alike: Floats
+    source: Ints
+
+
+def _projected(rows: _Rows, marks: tuple[Place, ...], n_sources: int) -> _Part:
+    axes = frozenset().union(*rows.sides)
+    own = [{p: x for p, x in mark.items() if p in axes} for mark in marks]
+    columns = [np.zeros(n_sources, dtype=np.int64), *(x for mark in own for x in mark.values())]
+    first, one = distinct(np.column_stack(columns))
+    some = tuple({p: x[first] for p, x in mark.items()} for mark in own)
+    return _Part(rows, some, np.bincount(one).astype(np.float64), one)
+
+
+@dataclass(frozen=True, eq=False)
+class _Told:
+    """What labels say of rows on one axis, from sources in every position.
+
+    Parameters
+    ----------
+    source : ndarray of int64, shape (s,) or (1,)
+        Position of every source on the axis, below s'.
+    row : ndarray of int64, shape (p,)
+        Kind of every row, below p'.
+    columns : ndarray of int64, shape (2**c, s', p', w)
+        Labels, by which of the c marks of `near` are near.
+    near : tuple of int
+        Marks on the axis, where there are axes above it.
+    agree : ndarray of bool, shape (number of marks, s', p')
+        Whether rows have the index of a mark.
+    """
+
+    source: Ints
+    row: Ints
+    columns: Ints
+    near: tuple[int, ...]
+    agree: Bools
+
+
+class _Walk:
+    """An automaton that reads what is told of a row axis by axis, and ends in its bundle of a view.
+
+    Its states are prefixes of the keys of the view, with the axes on which the row agrees with a mark.
+    """
+
+    def __init__(self, lift: Lift, rows: _Rows, marks: tuple[Place, ...], keys: Ints) -> None:
+        self._lift, self._rows, self._marks = lift, rows, marks
+        rule = lift.blueprint.rules[rows.rule]
+        none = np.zeros((len(rows.pattern), 0), dtype=np.int64)
+        front = link_keys(rule, rows.rule, none, rows.pattern, is_turned=rows.is_turned)
+        column = front.shape[1]
+        own = np.flatnonzero(keys[:, 0] == rows.rule)
+        # Prefixes of the keys by number; one number more is for what no key begins with.
+        prefix, self._start, n = _numbered(keys[own, :column], front)
+        order = [a for a in lift.nest.order if any(a in side for side in rows.sides)]
+        told = []
+        for axis in order if len(own) else ():
+            one = self._told(axis)
+            told.append((axis, one, keys[own, column : column + one.columns.shape[-1]]))
+            column += one.columns.shape[-1]
+        # First those that say the same to all sources, which are worked out once.
+        told.sort(key=lambda t: len(t[1].source) > 1)
+        states = np.column_stack([np.arange(n + 1), np.zeros(n + 1, dtype=np.int64)])
+        self._steps: list[tuple[Ints, Ints, Ints]] = []
+        for axis, one, part in told:
+            states, prefix, n = self._add(axis, one, part, states, prefix, n)
+        bundle = np.full(n + 1, -1, dtype=np.int64)
+        bundle[prefix] = own
+        self.bundle = bundle[states[:, 0]]
+
+    def states(self, part: slice) -> Ints:
+        """Return the last state of every row from some sources, shape (s, p) or (1, p)."""
+        at = self._start[None]
+        for source, symbols, after in self._steps:
+            at = after.take(at + symbols[source if len(source) == 1 else source[part]])
+        return at
+
+    def _told(self, axis: str) -> _Told:
+        nest, marks = self._lift.nest, self._marks
+        above = nest.above[axis]
+        here = [side for side in self._rows.sides if axis in side]
+        first, row = distinct(np.column_stack([side[p] for side in here for p in (axis, *above)]))
+        on = [m for m, mark in enumerate(marks) if axis in mark]
+        some, source = np.zeros((2, 1), dtype=np.int64)
+        if on:
+            some, source = distinct(np.column_stack([marks[m][axis] for m in on]))
+        n = len(some) * len(first)
+        sides = [{p: np.tile(side[p][first], len(some)) for p in (axis, *above)} for side in here]
+        index = {m: np.repeat(marks[m][axis][some], len(first)) for m in on}
+        near = tuple(on) if above else ()
+        columns = []
+        for choice in range(2 ** len(near)):
+            # A mark is near a row where it has the row's indices on all axes above, far where it has none.
+            upper = [sides[0][p] for p in above], [np.full(n, -1)] * len(above)
+            those: list[Mapping[str, int | Ints]] = [*self._lift.failed, *({} for _ in marks)]
+            for i, m in enumerate(on):
+                those[len(self._lift.failed) + m] = {
+                    axis: index[m],
+                    **dict(zip(above, upper[not choice >> i & 1], strict=True)),
+                }
+            own = replace(nest, order=(axis,))
+            columns.append(labels(self._lift.plain, own, cast(list[Mapping[str, Ints]], those), sides)[:n])
+        agree = np.zeros((len(marks), n), dtype=np.bool_)
+        for m in on:
+            agree[m] = index[m] == sides[0][axis]
+        shape = len(some), len(first)
+        return _Told(
+            source,
+            row,
+            np.reshape(columns, (len(columns), *shape, -1)),
+            near,
+            agree.reshape(-1, *shape),
+        )
+
+    def _add(
+        self, axis: str, told: _Told, keys: Ints, states: Ints, prefix: Ints, n: int
+    ) -> tuple[Ints, Ints, int]:
+        """Add the step of an axis, and return the states and the prefixes of the keys after it."""
+        order, above = self._lift.nest.order, self._lift.nest.above[axis]
+        n_choices, *shape, width = told.columns.shape
+        known, code, n_codes = _numbered(keys, told.columns.reshape(-1, width))
+        # Sources and rows that are alike whichever marks are near give one symbol.
+        said = told.agree.reshape(len(told.agree), -1).astype(np.int64)
+        read = np.concatenate([code.reshape(n_choices, -1), said]).T
+        first, symbol = distinct(read)
+        read = read[first]
+        bits = [m * len(order) + order.index(axis) for m in range(len(told.agree))]
+        bit = (read[:, n_choices:] << np.array(bits, dtype=np.int64)).sum(axis=1)
+        choice = np.zeros(len(states), dtype=np.int64)
+        for i, m in enumerate(told.near):
+            wanted = sum(1 << m * len(order) + order.index(a) for a in above)
+            choice |= (states[:, 1] & wanted == wanted).astype(np.int64) << i
+        # The tree of prefixes; what leads out of it stays out.
+        reached, number = np.unique(prefix * (n_codes + 1) + known, return_inverse=True)
+        tree = np.full((n + 1) * (n_codes + 1), len(reached), dtype=np.int64)
+        tree[reached] = np.arange(len(reached))
+        end = tree[states[:, :1] * (n_codes + 1) + read[:, choice].T]
+        mask = np.where(end < len(reached), states[:, 1:] | bit, 0)
+        every = np.column_stack([end.ravel(), mask.ravel()])
+        some, after = distinct(every)
+        if self._steps:
+            # States are numbered by where their transitions begin.
+            self._steps[-1][2][:] *= len(first)
+        else:
+            self._start = self._start * len(first)
+        symbols = symbol.reshape(shape)[:, told.row]
+        self._steps.append((told.source, symbols, after))
+        return every[some], number.ravel().astype(np.int64), len(reached)
+
+
+def distinct(columns: npt.NDArray[np.integer]) -> tuple[Ints, Ints]:
+    """Return the first of each set of equal rows, and the set of every row."""
+    _, first, one = np.unique(_packed(columns), return_index=True, return_inverse=True)
+    return first.astype(np.int64), one.ravel().astype(np.int64)
+
+
+def _numbered(known: Ints, rows: Ints) -> tuple[Ints, Ints, int]:
+    """Return numbers of known rows, of other rows, and how many; rows like no known one have that number."""
+    code = _packed(np.concatenate([known, rows]))
+    keys, number = np.unique(code[: len(known)], return_inverse=True)
+    place = np.searchsorted(keys, code[len(known) :])
+    is_known = np.append(keys, -1)[place] == code[len(known) :]
+    return number.ravel().astype(np.int64), np.where(is_known, place, len(keys)).astype(np.int64), len(keys)
+
+
+def _packed(columns: npt.NDArray[np.integer]) -> Ints:
+    """Return one number, not negative, for each row: equal where the rows are."""
+    code, span = np.zeros(len(columns), dtype=np.int64), 1
+    for column in columns.T:
+        low = int(column.min(initial=0))
+        n = int(column.max(initial=0)) - low + 1
+        if span * n >= 2**62:
+            code = np.unique(code, return_inverse=True)[1].ravel()
+            span = len(code)
+        code, span = code * n + (column - low), span * n
+    return code

@@ -1,0 +1,156 @@
+"""Fits give back the parameters that made the points."""
+
+import math
+import random
+from pathlib import Path
+
+import pytest
+
+from fabric.errors import QuestionError
+from fabric.interop.nccl_tests import read_log
+from fabric.study.fit import fit, fit_model
+
+SIZES = [2**k for k in range(3, 34)]
+DATA = Path(__file__).parents[1] / "interop" / "data"
+
+
+@pytest.mark.parametrize("latency", [0.0, 5e-6, 1e-3])
+@pytest.mark.parametrize("rate", [1e9, 50e9, 900e9])
+def test_line_is_found(latency, rate):
+    found = fit([(s, latency + s / rate) for s in SIZES])
+    assert found.latency_s == pytest.approx(latency, rel=1e-6, abs=1e-15)
+    assert found.bandwidth_gbps == pytest.approx(rate * 8 / 1e9, rel=1e-6)
+    assert max(map(abs, found.residuals)) < 1e-6
+
+
+def test_rows_off_the_line_count_little():
+    points = [(s, (20e-6 + s / 50e9) * (8 if s in (2**12, 2**20, 2**21, 2**30) else 1)) for s in SIZES]
+    found = fit(points)
+    assert found.latency_s == pytest.approx(20e-6, rel=1e-4)
+    assert found.bandwidth_gbps == pytest.approx(400, rel=1e-4)
+    assert points[found.worst][0] in (2**12, 2**20, 2**21, 2**30)
+
+
+def test_parameters_are_not_negative():
+    assert fit([(2**20, 2e-3), (2**10, 4e-3), (2**8, 4e-3)]).bandwidth_gbps == math.inf
+    assert fit([(1e6, 1e-6), (4e6, 5e-6), (16e6, 25e-6)]).latency_s == 0
+
+
+def test_a_real_log():
+    """The H100 job of CoreWeave ends at 386.56 GB/s, of 400 that its NICs have."""
+    (log,) = read_log(DATA / "coreweave-h100.log")
+    found = fit([(r.size_bytes, r.out_of_place.time_s) for r in log.rows])
+    assert found.bandwidth_gbps * log.factor / 8 == pytest.approx(388.8, abs=0.1)
+    assert max(map(abs, found.residuals)) < 0.02
+
+
+@pytest.mark.parametrize(
+    ("points", "complaint"),
+    [
+        ([], "0 points of fewer than two sizes"),
+        ([(8, 1.0), (8, 2.0)], "2 points of fewer than two sizes"),
+        ([(8, 1.0), (9, 0.0)], r"size 9 and time 0\.0: both must be positive"),
+        ([(8, 1.0), (9, math.nan)], "time nan: both must be positive"),
+    ],
+)
+def test_points_that_fit_no_line(points, complaint):
+    with pytest.raises(QuestionError, match=complaint):
+        fit(points)
+
+
+STEPS = {"all-reduce": 14, "all-gather": 7, "all-to-all": 7}
+
+
+def wire(collective, size):
+    if collective == "all-to-all":
+        return STEPS[collective], size / 100e9, "nic", "pairwise"
+    return STEPS[collective], size / 450e9, "nvlink", "ring"
+
+
+def made(collective, size, *, launch=6e-6):
+    step, efficiency = (2e-6, 0.7) if collective == "all-to-all" else (1e-6, 0.8)
+    n_steps, wire_s, _, _ = wire(collective, size)
+    return launch + n_steps * step + wire_s / efficiency
+
+
+def points(collectives=STEPS, sizes=SIZES, time_of=made):
+    return [(c, s, time_of(c, s)) for c in collectives for s in sizes]
+
+
+def test_one_set_of_parameters_over_all_logs():
+    found = fit_model(points(), wire)
+    assert found.efficiencies == {
+        ("nic", "pairwise"): pytest.approx(0.7, rel=1e-5),
+        ("nvlink", "ring"): pytest.approx(0.8, rel=1e-5),
+    }
+    assert found.step_latency_s == {
+        "nic": pytest.approx(2e-6, rel=1e-4),
+        "nvlink": pytest.approx(1e-6, rel=1e-4),
+    }
+    assert found.launch_s == pytest.approx(6e-6, rel=1e-4)
+    assert (found.n_rows, found.remarks) == (3 * len(SIZES), ())
+    assert max(map(abs, found.residuals)) < 1e-5
+
+
+def test_order_of_the_points_does_not_matter():
+    table = points()
+    one = fit_model(table, wire)
+    random.Random(3).shuffle(table)
+    other = fit_model(table, wire)
+    assert other.efficiencies == pytest.approx(one.efficiencies, rel=1e-9)
+    assert other.launch_s == pytest.approx(one.launch_s, rel=1e-6)
+
+
+def test_noise_and_dips():
+    rng = random.Random(11)
+
+    def noisy(collective, size):
+        return made(collective, size) * rng.uniform(0.98, 1.02) * (5 if rng.random() < 0.05 else 1)
+
+    found = fit_model(points(time_of=noisy), wire)
+    assert found.efficiencies["nvlink", "ring"] == pytest.approx(0.8, rel=0.02)
+    assert found.efficiencies["nic", "pairwise"] == pytest.approx(0.7, rel=0.02)
+    assert found.residuals[found.worst] == pytest.approx(-0.8, abs=0.05)
+
+
+def test_launch_is_not_told_by_one_count_of_steps():
+    found = fit_model(points(["all-reduce"]), wire)
+    assert found.launch_s == 0
+    assert found.step_latency_s["nvlink"] == pytest.approx((6e-6 + 14e-6) / 14, rel=1e-4)
+    assert found.remarks == (
+        "every row has the same steps: the launch cannot be told from them and counts as 0",
+    )
+
+
+def test_small_sizes_tell_no_efficiency():
+    found = fit_model(points(["all-reduce"], [8, 64, 1024]), wire)
+    assert found.efficiencies == {}
+    assert "no row is large enough to show the rate of ring on nvlink" in found.remarks[-1]
+    assert max(map(abs, found.residuals)) < 1e-3
+
+
+def test_full_rate_is_efficiency_one():
+    found = fit_model(points(["all-gather"], time_of=lambda c, s: 1e-6 + wire(c, s)[1] * (1 - 5e-4)), wire)
+    assert found.efficiencies == {("nvlink", "ring"): 1.0}
+
+
+def test_log_that_beats_the_wire_is_refused():
+    faster = points(["all-gather"], time_of=lambda c, s: wire(c, s)[1] * 0.99 + 1e-6)
+    with pytest.raises(
+        QuestionError, match=r"all-gather of .*B: measured .* less than .* ring .* wire rate of nvlink\."
+    ):
+        fit_model(faster, wire)
+
+
+@pytest.mark.parametrize(
+    ("table", "model", "complaint"),
+    [
+        ([], wire, "no point to fit"),
+        ([("all-gather", 8, -1.0)], wire, "both must be positive"),
+        ([("all-gather", 8, 1.0)], lambda c, s: (-1, 1.0, "a", "b"), "the model gives -1 steps"),
+        ([("all-gather", 8, 1.0)], lambda c, s: (1, 0.0, "a", "b"), r"the model gives 1 steps and 0\.0 s"),
+    ],
+)
+def test_models_that_fit_nothing(table, model, complaint):
+    with pytest.raises(QuestionError, match=complaint):
+        fit_model(table, model)
