@@ -19,8 +19,9 @@ __version__ = "0.1.0"
 _guard.refuse_rivals(sys.path)
 
 if TYPE_CHECKING:
+    from fabric.collective import Moe, Spread, cost, moe_cost, sweep
     from fabric.collective.bound import bound
-    from fabric.collective.cost import cost
+    from fabric.collective.chunked import chunk_bound
     from fabric.errors import (
         FabricError,
         GraphError,
@@ -39,7 +40,9 @@ if TYPE_CHECKING:
     from fabric.flow.traffic import Traffic
     from fabric.graph import Fabric, expand, load, loads
     from fabric.graph.exchange import from_networkx, to_networkx
+    from fabric.interop.nccl_tests import read_log
     from fabric.reporting import report
+    from fabric.study.logs import calibrate, compare_log
 
 __all__ = [
     "Fabric",
@@ -47,15 +50,20 @@ __all__ = [
     "GraphError",
     "LimitError",
     "LogError",
+    "Moe",
     "PartError",
     "Problem",
     "QuestionError",
     "SelectorError",
+    "Spread",
     "TopologyError",
     "Traffic",
     "UnitError",
     "bottleneck",
     "bound",
+    "calibrate",
+    "chunk_bound",
+    "compare_log",
     "cost",
     "expand",
     "flow_network",
@@ -63,7 +71,10 @@ __all__ = [
     "load",
     "loads",
     "max_flow",
+    "moe_cost",
+    "read_log",
     "report",
+    "sweep",
     "throughput",
     "to_networkx",
 ]
@@ -71,6 +82,9 @@ __all__ = [
 _HOME = {
     "bottleneck": "fabric.flow.bottleneck",
     "bound": "fabric.collective.bound",
+    "calibrate": "fabric.study.logs",
+    "chunk_bound": "fabric.collective.chunked",
+    "compare_log": "fabric.study.logs",
     "cost": "fabric.collective",
     "expand": "fabric.graph",
     "Fabric": "fabric.graph",
@@ -79,7 +93,12 @@ _HOME = {
     "load": "fabric.graph",
     "loads": "fabric.graph",
     "max_flow": "fabric.flow",
+    "Moe": "fabric.collective",
+    "moe_cost": "fabric.collective",
+    "read_log": "fabric.interop.nccl_tests",
     "report": "fabric.reporting",
+    "Spread": "fabric.collective",
+    "sweep": "fabric.collective",
     "throughput": "fabric.flow.throughput",
     "to_networkx": "fabric.graph.exchange",
     "Traffic": "fabric.flow.traffic",

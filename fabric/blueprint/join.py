@@ -18,7 +18,7 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 
-from fabric.blueprint.model import Blueprint, Relation, Rule, Selector
+from fabric.blueprint.model import Blueprint, Relation, Rule, Selector, Term
 from fabric.blueprint.selector import pinned, selected_groups
 from fabric.errors import LimitError
 
@@ -142,12 +142,8 @@ def class_grid(blueprint: Blueprint, extra: tuple[Selector, ...] = ()) -> Grid:
     cuts: dict[str, set[int]] = {a.name: {0, a.size} for a in blueprint.axes.values() if not a.parts}
     sides = [side for rule in blueprint.rules for side in (rule.left, rule.right)]
     for term in (t for s in (*blueprint.absent, *extra, *sides) for t in s.terms):
-        # Membership in lo..hi depends on each digit only through its order against the digits of lo and hi.
-        lo, hi = term.lo, term.hi
-        for p in reversed(blueprint.primitives(term.axis)):
-            lo, a = divmod(lo, blueprint.axes[p].size)
-            hi, b = divmod(hi, blueprint.axes[p].size)
-            cuts[p] |= {a, a + 1, b, b + 1}
+        for p, points in term_cuts(blueprint, term):
+            cuts[p] |= points
     listed = _listed(blueprint)
     reps, weights = {}, {}
     for name, points in cuts.items():
@@ -167,6 +163,21 @@ def class_grid(blueprint: Blueprint, extra: tuple[Selector, ...] = ()) -> Grid:
             msg = f"{group} has {n:,} classes of devices; at most {MAX_CLASS_ROWS:,} are counted"
             raise LimitError(msg)
     return grid
+
+
+def term_cuts(blueprint: Blueprint, term: Term) -> Iterator[tuple[str, set[int]]]:
+    """Yield the primitive axes of `term` and where it cuts them: indices between two cuts are alike.
+
+    Membership in lo..hi depends on each digit only through its order against the digits of lo and hi, and on
+    no digit below those that the range holds whole.
+    """
+    lo, hi, is_whole = term.lo, term.hi, True
+    for p in reversed(blueprint.primitives(term.axis)):
+        size = blueprint.axes[p].size
+        lo, a = divmod(lo, size)
+        hi, b = divmod(hi, size)
+        yield p, {a, b + 1} if is_whole else {a, a + 1, b, b + 1}
+        is_whole = is_whole and a == 0 and b == size - 1
 
 
 def _listed(blueprint: Blueprint) -> set[str]:

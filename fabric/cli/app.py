@@ -5,19 +5,16 @@ Imports inside the commands keep ``fabtopo --help`` and ``fabtopo check`` free o
 
 from __future__ import annotations
 
-import contextlib
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
 from fabric import __version__
+from fabric.cli import collective
+from fabric.cli.options import Among, Drop, File, Json, Over, PathRule, Root, path_rule, progress, words
 from fabric.errors import FabricError, TopologyError
-
-if TYPE_CHECKING:
-    from fabric.graph import Paths
 
 app = typer.Typer(
     name="fabtopo",
@@ -27,9 +24,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-File = Annotated[Path, typer.Argument(metavar="FILE", help="Topology file, *.fabric.yaml or *.fabric.json.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON with stable keys (docs/cli.md).")]
 
 
 def main() -> None:
@@ -131,72 +125,17 @@ def max_flow_command(
     from fabric.flow import max_flow
     from fabric.graph import load
 
-    answer = max_flow(load(file), source, target, paths=_path_rule(paths), devices=devices)
+    answer = max_flow(load(file), source, target, paths=path_rule(paths), devices=devices)
     typer.echo(to_json(answer.to_dict()) if as_json else str(answer))
 
 
-def _path_rule(text: str) -> Paths:
-    if text in ("rules", "no-relay", "any"):
-        return text  # type: ignore[return-value]
-    msg = f"expected rules, no-relay or any; got {text!r}"
-    raise typer.BadParameter(msg, param_hint="--paths")
-
-
-@app.command("cost")
-def cost_command(
-    file: File,
-    collective: Annotated[
-        str, typer.Option(metavar="NAME", help="all-reduce, all-gather, reduce-scatter or all-to-all.")
-    ],
-    size: Annotated[
-        str, typer.Option(metavar="BYTES", help="Such as 1GiB or 16MB, as nccl-tests counts them.")
-    ],
-    algorithm: Annotated[
-        str, typer.Option(metavar="NAME", help="auto, hierarchical, ring or pairwise.")
-    ] = "auto",
-    among: Annotated[
-        str | None, typer.Option(metavar="SELECTOR", help="The ranks of the job; all endpoints if left out.")
-    ] = None,
-    routing: Annotated[str, typer.Option(metavar="NAME", help="ecmp.")] = "ecmp",
-    as_json: Json = False,
-) -> None:
-    """Time, algbw and busbw of a collective, and the link class that binds it."""
-    from fabric.cli.text import to_json
-    from fabric.collective import cost
-    from fabric.graph import load
-
-    fabric = load(file)
-    with _progress("routing") as told:
-        answer = cost(
-            fabric, collective, size, algorithm=algorithm, among=among, routing=routing, progress=told
-        )
-    typer.echo(to_json(answer.to_dict()) if as_json else str(answer))
-
-
-Over = Annotated[
-    str,
-    typer.Option(
-        metavar="AXES", help="Axes that a group spans, such as pod,rack; one group for each of the rest."
-    ),
-]
-Among = Annotated[str | None, typer.Option(metavar="SELECTOR", help="The endpoints; all if left out.")]
-PathRule = Annotated[str, typer.Option(metavar="RULE", help="rules (the file's), no-relay, or any.")]
-Drop = Annotated[bool, typer.Option("--drop-unreachable", help="Leave out endpoints that failures cut off.")]
 Pattern = Annotated[
     str,
     typer.Option(
         metavar="NAME", help="all-to-all, one-to-all, all-to-one, shift, halves or longest-matching."
     ),
 ]
-Root = Annotated[
-    str,
-    typer.Option(metavar="SELECTOR", help="The one endpoint of one-to-all, all-to-one, broadcast, reduce."),
-]
 Places = Annotated[int, typer.Option(help="Places along the axis, for shift.")]
-
-
-def _axes(text: str) -> tuple[str, ...]:
-    return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
 @app.command("throughput")
@@ -217,9 +156,9 @@ def throughput_command(
     from fabric.flow.traffic import Traffic
     from fabric.graph import load
 
-    asked = Traffic(traffic, _axes(over), root, by)
+    asked = Traffic(traffic, words(over), root, by)
     answer = throughput(
-        load(file), asked, among=among, paths=_path_rule(paths), drop_unreachable=drop_unreachable
+        load(file), asked, among=among, paths=path_rule(paths), drop_unreachable=drop_unreachable
     )
     typer.echo(to_json(answer.to_dict()) if as_json else str(answer))
 
@@ -242,50 +181,9 @@ def bottleneck_command(
     from fabric.flow.traffic import Traffic
     from fabric.graph import load
 
-    asked = Traffic(traffic, _axes(over), root, by)
+    asked = Traffic(traffic, words(over), root, by)
     answer = bottleneck(
-        load(file), asked, among=among, paths=_path_rule(paths), drop_unreachable=drop_unreachable
-    )
-    typer.echo(to_json(answer.to_dict()) if as_json else str(answer))
-
-
-@app.command("bound")
-def bound_command(
-    file: File,
-    collective: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME", help="all-gather, reduce-scatter, all-reduce, broadcast, reduce or all-to-all."
-        ),
-    ],
-    size: Annotated[
-        str, typer.Option(metavar="BYTES", help="Such as 1GiB, as nccl-tests counts them.")
-    ] = "1GiB",
-    kind: Annotated[
-        str, typer.Option(metavar="NAME", help="cut; for all-to-all also tub or path-length, by hops alone.")
-    ] = "cut",
-    over: Over = "",
-    among: Among = None,
-    root: Root = "",
-    paths: PathRule = "rules",
-    in_network: Annotated[bool, typer.Option(help="Whether switches that reduce may do so.")] = True,
-    as_json: Json = False,
-) -> None:
-    """Bound a collective: what no algorithm can beat on this fabric."""
-    from fabric.cli.text import to_json
-    from fabric.collective.bound import bound
-    from fabric.graph import load
-
-    answer = bound(
-        load(file),
-        collective,
-        size,
-        kind=kind,
-        over=_axes(over),
-        among=among,
-        root=root,
-        paths=_path_rule(paths),
-        in_network=in_network,
+        load(file), asked, among=among, paths=path_rule(paths), drop_unreachable=drop_unreachable
     )
     typer.echo(to_json(answer.to_dict()) if as_json else str(answer))
 
@@ -304,7 +202,7 @@ def report(
     from fabric.reporting import report as write
 
     fabric = load(file)
-    with _progress("report") as told:
+    with progress("report") as told:
         page = write(fabric, out, progress=told)
     files = sorted(str(f) for f in page.parent.iterdir() if f.is_file())
     typer.echo(to_json({"status": "ok", "report": str(page), "files": files}) if as_json else f"wrote {page}")
@@ -352,19 +250,4 @@ def schema(
     typer.echo(schema_text(), nl=False)
 
 
-@contextlib.contextmanager
-def _progress(label: str) -> Iterator[Callable[[int, int], None] | None]:
-    """Show a bar on standard error while work takes long; nothing where that is no terminal."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(label, total=None)
-
-        def told(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total)
-
-        yield told
+collective.register(app)

@@ -13,10 +13,9 @@ import numpy as np
 from fabric.blueprint.join import Bools, Ints
 from fabric.blueprint.selector import parse_selector, selected_groups
 from fabric.collective.algorithms import Shape
-from fabric.collective.in_switch import reduces
 from fabric.collective.job import ROUTINGS, Job, Routing
 from fabric.collective.on_classes import on_classes
-from fabric.collective.on_links import Ranks, on_links, scale_up_domains
+from fabric.collective.on_links import on_links, scale_up_domains
 from fabric.collective.packing import reducing_groups
 from fabric.collective.placement import (
     Placement,
@@ -32,6 +31,9 @@ from fabric.parts import catalogue
 from fabric.symmetry import NoSymmetryError
 
 
+NETS = ("scale-up", "scale-out")
+
+
 class Options(TypedDict, total=False):
     """Keywords of `Asked`, for the functions that hand them on."""
 
@@ -40,6 +42,7 @@ class Options(TypedDict, total=False):
     ranks: Sequence[str]
     order: str
     routing: Routing
+    reduces: Sequence[str]
     method: str
     limit: int
 
@@ -59,6 +62,9 @@ class Asked:
     order : str
         How ranks are numbered; see `fabric.collective.placement`.
     routing : str
+    reduces : tuple of str
+        Networks whose switches may reduce, where their parts can: ``"scale-up"`` (NVLink SHARP, which libraries
+        use unasked) and ``"scale-out"`` (SHARP, which must be switched on).
     method : {"auto", "axes", "links"}
     limit : int
         Of the expanded form.
@@ -69,6 +75,7 @@ class Asked:
     ranks: tuple[str, ...] = ()
     order: str = ""
     routing: Routing = "ecmp"
+    reduces: tuple[str, ...] = ("scale-up",)
     method: str = "auto"
     limit: int = EXPAND_LIMIT
 
@@ -76,7 +83,7 @@ class Asked:
     def of(cls, options: Options) -> Asked:
         """Return the question that some keywords ask; lists become tuples."""
         found = {**options}
-        for key in ("over", "ranks"):
+        for key in ("over", "ranks", "reduces"):
             if key in found:
                 found[key] = tuple(cast("Sequence[str]", found[key]))
         return cls(**cast("Any", found))
@@ -87,6 +94,10 @@ class Asked:
             hint = nearest(self.routing, ROUTINGS) or f"known are {', '.join(ROUTINGS)}"
             msg = f"unknown routing {self.routing!r}; {hint}"
             raise QuestionError(msg)
+        for net in self.reduces:
+            if net not in NETS:
+                msg = f"reduces: unknown network {net!r}; known are {', '.join(NETS)}"
+                raise QuestionError(msg)
         if self.method not in ("auto", "axes", "links"):
             msg = f"unknown method {self.method!r}; known are auto, axes, links"
             raise QuestionError(msg)
@@ -113,6 +124,18 @@ def job(fabric: Fabric, asked: Asked | None = None) -> Job:
         If only every cable will do, and they are too many.
     """
     asked = asked or Asked()
+    found = _job(fabric, asked)
+    inside, across = (net in asked.reduces for net in NETS)
+    shape = replace(
+        found.shape,
+        reduces_in_domain=found.shape.reduces_in_domain and inside,
+        reduces_across=found.shape.reduces_across and across,
+    )
+    return replace(found, shape=shape)
+
+
+def _job(fabric: Fabric, asked: Asked) -> Job:
+    """Return the job of a question, with all switches that reduce."""
     blueprint = fabric.blueprint
     if asked.ranks:
         if asked.method == "axes":
@@ -328,8 +351,7 @@ def _on_links(how: _How, e: Expanded, rows: Ints, sizes: tuple[int, ...]) -> Job
     blueprint, asked = how.fabric.blueprint, how.asked
     names = reducing_groups(blueprint) if blueprint is not None else _reducing(e)
     torus = how.torus if math.prod(n for _, n in how.torus) == sum(sizes) else ()
-    shape = Shape(sizes, torus, *reduces(e, names))
-    return on_links(Ranks(e, rows, shape), asked.routing, asked.paths, names, how.why)
+    return on_links(e, rows, Shape(sizes, torus), (asked.routing, asked.paths), names, how.why)
 
 
 def _reducing(e: Expanded) -> tuple[str, ...]:

@@ -210,6 +210,7 @@ def _read(document: Document) -> Calibration:
         file.launch,
         links,
         protocols or (Protocol("Simple"),),
+        tuple(file.algorithms),
     )
 
 

@@ -19,6 +19,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import numpy as np
 
@@ -26,12 +27,12 @@ from fabric.blueprint.join import Bools, Floats, Ints
 from fabric.collective.algorithms import busbw_factor
 from fabric.collective.cut_in_time import (
     Latency,
-    Least,
     Timing,
     Ways,
     at_ports,
     earliest,
     latencies,
+    minimum_cut,
     past_cut,
     remaining,
     ways,
@@ -83,9 +84,10 @@ class ChunkBound:
         What whole chunks at the ports of the worst rank say alone [s].
     target : str
         Rank with the least time, one of its class; empty where all ranks together give the bound.
+    is_out : bool
+        Whether the chunks must leave the target; else they must come in.
     n_sources, away_s : int, float
-        Ranks whose chunks give the bound there, and how long one of them is on its way at least [s]. Where
-        time runs backwards these are the ranks that the target sends to.
+        Ranks they come from or go to, and how long one of them is on its way at least [s].
     binding : tuple of str
         Rules of the links that the chunks must cross.
     pipelined : bool
@@ -104,6 +106,7 @@ class ChunkBound:
     busbw_gbps: float
     ports_s: float
     target: str
+    is_out: bool
     n_sources: int
     away_s: float
     binding: tuple[str, ...]
@@ -114,19 +117,13 @@ class ChunkBound:
 
     def to_dict(self) -> dict[str, object]:
         """Return the answer with the documented keys of ``--json``."""
-        names = ("size_bytes", "n_ranks", "n_chunks", "chunk_bytes", "time_s", "algbw_gbps", "busbw_gbps")
-        more = ("ports_s", "target", "n_sources", "away_s", "pipelined", "paths", "n_targets", "n_classes")
-        return {
-            "collective": self.operation,
-            "status": "upper bound",
-            **{name: getattr(self, name) for name in names},
-            "binding": [{"link": name, "share": None} for name in self.binding],
-            **{name: getattr(self, name) for name in more},
-        }
+        fields = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "operation"}
+        binding = [{"link": name, "share": None} for name in self.binding]
+        return {"collective": self.operation, "status": "upper bound", **fields, "binding": binding}
 
     def __str__(self) -> str:
         """Return the answer in a few lines."""
-        way = "out of" if self.operation in _BACKWARDS else "into"
+        way = "out of" if self.is_out else "into"
         ranks = "1 rank" if self.n_sources == 1 else f"{format_count(self.n_sources)} ranks"
         where = f"{way} {self.target}, {ranks}" if self.target else "all ranks"
         away = f" at least {format_time(self.away_s)} away" if self.away_s else ""
@@ -154,6 +151,7 @@ class _Task:
     n_ranks: int
     n_chunks: int
     timing: Timing
+    is_out: bool
 
     @property
     def n_all(self) -> int:
@@ -170,15 +168,16 @@ class _Task:
         number = np.arange(len(view.size))
         targets = view.ranks & (number != view.root) if view.target < 0 else number == view.target
         sources = view.ranks & (number != view.target) if view.root < 0 else number == view.root
-        return ways(view.classes, sources, targets, self.timing, backwards=self.operation in _BACKWARDS)
+        return ways(view.classes, sources, targets, self.timing, backwards=self.is_out)
 
 
 @dataclass(frozen=True, eq=False)
 class _Found:
-    """A bound: its time, for which target, by which ranks how far away, on links of which rules."""
+    """A bound: its time, to or from which target, by which ranks how far away, on links of which rules."""
 
     time_s: float
     target: str
+    is_out: bool
     n_sources: int
     away_s: float
     binding: tuple[str, ...]
@@ -258,13 +257,14 @@ def chunk_bound(
     n = round(float(base.size[base.ranks].sum()))
     chunk_bytes = size_bytes / (n_chunks if operation in _ROOTED else n * n_chunks)
     timing = Timing(chunk_bytes, latencies(base.classes.rules, latency), pipelined, paths)
-    task = _Task(operation, n, n_chunks, timing)
-    targets, ports_s, best = _by_ports(task, base)
-    order = np.argsort(-ports_s, kind="stable")[:limit]
-    finds = list(_for_targets(task, view_of, targets[order]))
-    for found in (*_together(task, base), *finds):
-        if found.time_s > best.time_s * (1 + _SAME):
-            best = found
+    ports: list[_Found] = []
+    more: list[list[_Found]] = []
+    for is_out in (False, True) if operation == "all-reduce" else (operation in _BACKWARDS,):
+        task = _Task(operation, n, n_chunks, timing, is_out)
+        targets, worst = _by_ports(task, base)
+        ports.append(worst)
+        more.append(list(_for_targets(task, view_of, targets[:limit])))
+    best = _slowest([*ports, *_together(task, base), *chain.from_iterable(more)])
     algbw = gbytes_to_gbps(gbytes_per_second(size_bytes, best.time_s))
     return ChunkBound(
         operation,
@@ -275,20 +275,30 @@ def chunk_bound(
         best.time_s,
         algbw,
         algbw * (1.0 if operation in _ROOTED else busbw_factor(operation, n)),
-        float(ports_s.max()),
+        max(found.time_s for found in ports),
         best.target,
+        best.is_out,
         best.n_sources,
         best.away_s,
         best.binding,
         pipelined,
         paths,
-        len(finds),
+        min(map(len, more)),
         len(targets),
     )
 
 
-def _by_ports(task: _Task, base: View) -> tuple[Ints, Floats, _Found]:
-    """Return the classes of ranks, what whole chunks at the ports of each say [s], and the worst of them."""
+def _slowest(finds: list[_Found]) -> _Found:
+    """Return the first of those with the largest time."""
+    best, *others = finds
+    for found in others:
+        if found.time_s > best.time_s * (1 + _SAME):
+            best = found
+    return best
+
+
+def _by_ports(task: _Task, base: View) -> tuple[Ints, _Found]:
+    """Return the classes of ranks, those with the worst ports first, and what whole chunks there say."""
     net = task.ways(base)
     soon = earliest(net, _states(net, net.start[net.start >= 0]))
     targets = np.flatnonzero(net.end >= 0)
@@ -307,10 +317,12 @@ def _by_ports(task: _Task, base: View) -> tuple[Ints, Floats, _Found]:
             known[key] = ports.full_by(task.n_in)
         times[i] = known[key]
         rules.append(ports.link)
-    worst = int(times.argmax())
+    order = np.argsort(-times, kind="stable")
+    worst = int(order[0])
     name = str(base.classes.names[int(targets[worst])])
     n_others = task.n_ranks - 1 if base.root < 0 else 1
-    return targets, times, _Found(float(times[worst]), name, n_others, 0.0, _names(base, rules[worst]))
+    binding = _names(base, rules[worst])
+    return targets[order], _Found(float(times[worst]), name, task.is_out, n_others, 0.0, binding)
 
 
 def _together(task: _Task, base: View) -> Iterator[_Found]:
@@ -323,12 +335,12 @@ def _together(task: _Task, base: View) -> Iterator[_Found]:
     others = base.classes.is_endpoint & ~base.classes.failed & ~base.ranks
     if task.operation != "all-reduce" or any(adding) or others.any():
         return
-    net = task.ways(base)
+    net = replace(task, is_out=False).ways(base)
     soon = earliest(net, _states(net, net.start[net.start >= 0]))
     rows = np.flatnonzero(_states(net, net.end[net.end >= 0])[net.head])
     ports = windows(net, rows, soon[net.tail[rows]])
     time = ports.full_by(2 * (task.n_ranks - 1) * task.n_all)
-    yield _Found(time, "", task.n_ranks, 0.0, _names(base, ports.link))
+    yield _Found(time, "", False, task.n_ranks, 0.0, _names(base, ports.link))
 
 
 def _for_targets(task: _Task, view_of: Callable[[int], View], targets: Ints) -> Iterator[_Found]:
@@ -342,23 +354,24 @@ def _for_targets(task: _Task, view_of: Callable[[int], View], targets: Ints) -> 
         end = int(net.end[view.target])
         left = remaining(net, end)
         name = str(view.classes.names[view.target])
-        best = _Found(0.0, name, 0, 0.0, ())
+        best = _Found(0.0, name, task.is_out, 0, 0.0, ())
         is_narrow = True
         for sources, n in _demands(task, view, left, net.start):
             spent += view.classes.n_bundles
             states = net.start[sources]
             starts = _states(net, states)
             soon = earliest(net, starts)
-            found: list[Least | None] = [at_ports(net, end, soon, n)]
+            least = at_ports(net, end, soon, n)
             # More sources make no narrower cut.
-            if is_narrow and math.isfinite(left[states].max()):
-                found.append(past_cut(net, end, starts, soon, left, n))
-                is_narrow = task.operation == "all-reduce" or found[-1] is not None
-            least = max((one for one in found if one is not None), key=lambda one: one.time_s)
+            if is_narrow and math.isfinite(least.time_s):
+                side, is_narrow = minimum_cut(net, end, starts, soon)
+                if not side[end]:
+                    cut = past_cut(net, end, side, soon, left, n)
+                    least = max(least, cut, key=lambda one: one.time_s)
             if least.time_s > best.time_s * (1 + _SAME):
                 n_sources = round(float(view.size[sources].sum()))
                 away = float(left[states].min())
-                best = _Found(least.time_s, name, n_sources, away, _names(view, least.link))
+                best = _Found(least.time_s, name, task.is_out, n_sources, away, _names(view, least.link))
         yield best
 
 
@@ -374,10 +387,8 @@ def _demands(task: _Task, view: View, left: Floats, start: Ints) -> Iterator[tup
     levels = levels[np.concatenate([[True], levels[1:] > levels[:-1] * (1 + _SAME)])]
     for level in levels[::-1].tolist():
         far = others[away >= level]
-        if task.operation == "all-reduce":
-            yield others[(away >= level) & (away <= level * (1 + _SAME))], task.n_all
-        else:
-            yield far, float(view.size[far].sum()) * task.n_chunks
+        n_each = view.size[far].sum() * task.n_chunks
+        yield far, task.n_all if task.operation == "all-reduce" else float(n_each)
 
 
 def _states(net: Ways, states: Ints) -> Bools:

@@ -74,7 +74,7 @@ def cost(
         Called with the part that is routed so far and the whole, where that takes long.
     **asked
         Which ranks and how they are routed, see `fabric.collective.ask.Asked`: ``over``, ``among``,
-        ``ranks``, ``order``, ``routing``, ``method``, ``limit``.
+        ``ranks``, ``order``, ``routing``, ``reduces``, ``method``, ``limit``.
 
     Returns
     -------

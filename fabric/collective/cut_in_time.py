@@ -19,8 +19,8 @@ choice of sources, cut and tau gives a bound; here
 
 - the cut is the ports themselves: all that comes from far enough enters by them, the first no sooner than it
   can be there;
-- or it is a minimum cut, and tau just before the last chunk can have crossed it: what is not behind the cut
-  by then still has to enter by the ports, one after another.
+- or it is the minimum cut nearest the sources, and tau just before some of the last chunks can have crossed
+  it: what is not behind the cut by then still has to enter by the ports, one after another.
 
 Before the cut, a device has a chunk with its first byte, behind the cut with its last, so links of the cut
 have the whole chunk inside their window. Such cuts are those of flows over time (Ford and Fulkerson,
@@ -46,6 +46,8 @@ from fabric.units import parse_time, seconds_to_send
 
 # A time just before another: by this part of it.
 _BEFORE = 1e-12
+# Of the moments when chunks cross a cut, so many of the last are looked at.
+_MOMENTS = 8
 
 
 Latency = float | str | Mapping[str, float | str] | Callable[[RuleInfo], float]
@@ -244,6 +246,11 @@ class Windows:
             low, high = (low, middle) if self.n_by(middle) >= n else (middle, high)
         return high
 
+    def last_by(self, time_s: float) -> Floats:
+        """Return when links of each class turn their last chunk before or at `time_s`, ascending."""
+        n = np.floor(np.maximum(time_s - self.begin_s, 0.0) / self.hold_s)
+        return np.unique((self.begin_s + n * self.hold_s)[n > 0])
+
 
 def windows(ways: Ways, rows: Ints, before: Floats, after: Floats | float = 0.0) -> Windows:
     """Return the windows of the links of some moves.
@@ -292,53 +299,59 @@ def at_ports(ways: Ways, end: int, soon: Floats, n: float) -> Least:
     return Least(entering.full_by(n), entering.link)
 
 
-def past_cut(ways: Ways, end: int, sources: Bools, soon: Floats, left: Floats, n: float) -> Least | None:
-    """Return when `n` chunks can have crossed a minimum cut and entered by the ports of a target.
+def past_cut(ways: Ways, end: int, side: Bools, soon: Floats, left: Floats, n: float) -> Least:
+    """Return when `n` chunks can have crossed a cut and entered by the ports of a target.
 
     Parameters
     ----------
     ways, end, soon, n
         As in `at_ports`.
-    sources : ndarray of bool, shape (n_states,)
-        Each may have any of the chunks.
+    side : ndarray of bool, shape (n_states,)
+        The near side, with the sources.
     left : ndarray of float64, shape (n_states,)
         As `remaining` says of `end`.
-
-    Returns
-    -------
-    Least or None
-        None where no cut is narrower than the ports.
     """
-    side = _before_cut(ways, end, sources, soon)
-    if side[end]:
-        return None
     crossing = np.flatnonzero((ways.link >= 0) & side[ways.tail] & ~side[ways.head])
     over = windows(ways, crossing, soon[ways.tail[crossing]], left[ways.head[crossing]])
     crossed = over.full_by(n)
-    # Not all are behind the cut just before; what crosses into the target itself is no port twice.
-    tau = crossed * (1 - _BEFORE)
+    # What crosses into the target itself enters by a port.
     inner = crossing[ways.head[crossing] != end]
-    n_before = windows(ways, inner, soon[ways.tail[inner]], left[ways.head[inner]]).n_by(tau)
+    behind = windows(ways, inner, soon[ways.tail[inner]], left[ways.head[inner]])
     ports = np.flatnonzero(ways.head == end)
     tail = ways.tail[ports]
     # Late at a device that passes chunks on is the last byte; the first may have left before.
-    late = tau - left[tail] - np.where(ways.stores[tail], 0.0, ways.send_s[ways.link[ports]])
-    entering = windows(ways, ports, np.where(side[tail], soon[tail], late))
-    time = max(crossed, entering.full_by(n - n_before))
-    return Least(time, np.union1d(over.link, entering.link))
+    lead = left[tail] + np.where(ways.stores[tail], 0.0, ways.send_s[ways.link[ports]])
+    time, links = crossed, over.link
+    for tau in (over.last_by(crossed)[-_MOMENTS:] * (1 - _BEFORE)).tolist():
+        entering = windows(ways, ports, np.where(side[tail], soon[tail], tau - lead))
+        links = np.union1d(links, entering.link)
+        time = max(time, entering.full_by(n - behind.n_by(tau)))
+    return Least(time, links)
 
 
-def _before_cut(ways: Ways, end: int, sources: Bools, soon: Floats) -> Bools:
-    """Return the near side of a minimum cut; everything where no set of links is narrower than the ports."""
+def minimum_cut(ways: Ways, end: int, sources: Bools, soon: Floats) -> tuple[Bools, bool]:
+    """Return the near side of the minimum cut nearest the sources, and whether it is narrower than the ports.
+
+    Parameters
+    ----------
+    ways, end, soon
+        As in `at_ports`.
+    sources : ndarray of bool, shape (n_states,)
+
+    Returns
+    -------
+    side : ndarray of bool, shape (n_states,)
+        With `end` where no set of links is a minimum cut, as joint capacities allow.
+    is_narrow : bool
+    """
     n = ways.moves.n_states
     capacity = ways.moves.link_capacity()
     problem = FlowProblem(ways.moves, sources, np.arange(n) == end, ways.tail, ways.head, ways.link, capacity)
     net = network(problem)
     found = solve(net, np.full(len(net.link), -1, dtype=np.int64))
-    ports = np.unique(ways.link[(ways.head == end) & np.isfinite(soon[ways.tail])])
-    if found.flow[net.head == net.target].sum() >= capacity[ports].sum() * (1 - 1e-9):
-        return np.ones(n, dtype=np.bool_)
     cut = np.zeros(len(capacity) + 1, dtype=np.bool_)  # one more for turns, whose link is -1
     cut[net.link[(net.link >= 0) & (found.price > 0)]] = True
     kept = ~cut[ways.link]
-    return reachable(n, ways.tail[kept], ways.head[kept], sources)
+    ports = np.unique(ways.link[(ways.head == end) & np.isfinite(soon[ways.tail])])
+    is_narrow = found.flow[net.head == net.target].sum() < capacity[ports].sum() * (1 - 1e-9)
+    return reachable(n, ways.tail[kept], ways.head[kept], sources), bool(is_narrow)

@@ -1,27 +1,35 @@
-"""Loads of reductions in switches: every switch that reduces passes on one sum, however many come in.
+r"""Loads of reductions in switches: every switch that reduces passes on one sum, however many come in.
 
 ::
 
             spine            one sum a leaf arrives
-           /     \\
+           /     \
         leaf     leaf        one byte a rank arrives
-       / | \\     / | \\
+       / | \     / | \
       ranks      ranks
 
-What switches multiply runs the same links the other way.
+Bytes climb to the nearest switches that reduce, sums from there to the nearest above, until every byte of a
+group is summed in one place. What switches multiply runs the same links the other way.
+
+A rank's bytes may take several ways, and those of all ranks of a group are cut alike: a byte that goes half
+to either of two planes makes a sum of half a byte in each. So the parts that come in from a group are of one
+size, and that is the size of their sum: the sum of their squares over their sum.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 from scipy import sparse
 
 from fabric.blueprint.join import Bools, Floats, Ints
+from fabric.collective.nearest import nearest
 from fabric.graph import Expanded, Paths
-from fabric.routing import Router, router
+from fabric.routing import router
+
+Sums = Callable[[Bools, Bools], Floats]
+"""``sums(senders, targets)`` moves all parts on and returns the bytes of the sums at each device, (n,)."""
 
 
 def reducing_switches(expanded: Expanded, groups: tuple[str, ...], *, is_scale_up: bool) -> Bools:
@@ -34,33 +42,73 @@ def reducing_switches(expanded: Expanded, groups: tuple[str, ...], *, is_scale_u
     return np.asarray(found & named & ~expanded.failed)
 
 
-def reduces(expanded: Expanded, groups: tuple[str, ...]) -> tuple[bool, bool]:
-    """Return whether switches of `groups` reduce on the scale-up network, and whether some do beyond it."""
-    inside, outside = (reducing_switches(expanded, groups, is_scale_up=up).any() for up in (True, False))
-    return bool(inside), bool(outside)
-
-
-def switch_loads(
-    expanded: Expanded,
-    size: Floats,
-    ranks: Bools,
-    switches: Bools,
-    n_sums: Callable[[Flow], Floats],
-    paths: Paths,
-) -> tuple[Floats, Floats] | None:
-    """Return what one byte from every rank to the switches puts on links.
+class Climb:
+    """Parts of the bytes of some senders on their way up through switches.
 
     Parameters
     ----------
     expanded : Expanded
         n devices, or classes of devices, and m bundles.
-    size : ndarray of float64, shape (n,)
-        Devices in each class.
-    ranks, switches : ndarray of bool, shape (n,)
-        Who sends, and which switches reduce.
-    n_sums : callable
-        From the flow of the ranks to the nearest switches to the number of different sums that each device
-        forms, shape (n,).
+    part : sparse array, shape (n, k)
+        What starts at each device, of k demands; later what has come to it.
+    paths : {"rules", "no-relay", "any"}
+    """
+
+    def __init__(self, expanded: Expanded, part: sparse.csr_array, paths: Paths) -> None:
+        self.expanded, self.part, self.paths = expanded, part, paths
+        self.is_first = True
+
+    def on(self, senders: Bools, targets: Bools) -> sparse.csr_array | None:
+        """Move all parts on to the nearest targets, shape (n,); from switches only upwards.
+
+        Returns
+        -------
+        sparse array, shape (2 * m, k)
+            What that puts on links; None where a part reaches no target.
+        """
+        route = router(self.expanded, senders, switches=targets, paths=self.paths)
+        ways = nearest(route, targets, climbs=not self.is_first)
+        self.is_first = False
+        if (ways.hops[route.source[self.part.tocoo().row]] < 0).any():
+            return None
+        at = ways.at(_moved(self.part, route.source, route.n_states))
+        device = np.full(route.n_states, -1)
+        ends = np.flatnonzero(targets & (route.target >= 0))
+        device[route.target[ends]] = ends
+        self.part = _moved(at, device, len(targets))
+        return ways.onto @ at
+
+
+def _moved(part: sparse.csr_array, place: Ints, n: int) -> sparse.csr_array:
+    """Return `part` with its rows at other places of n; those at -1 are left out."""
+    own = part.tocoo()
+    row = place[own.row]
+    kept = row >= 0
+    return sparse.csr_array((own.data[kept], (row[kept], own.col[kept])), shape=(n, part.shape[1]))
+
+
+def column(amount: Floats) -> sparse.csr_array:
+    """Return one demand, shape (n, 1)."""
+    return sparse.csr_array(amount[:, None])
+
+
+def switch_loads(
+    expanded: Expanded, amount: Floats, switches: Bools, sums: Sums, n_groups: float, paths: Paths
+) -> tuple[Floats, Floats] | None:
+    """Return what a reduction in switches puts on links.
+
+    Parameters
+    ----------
+    expanded : Expanded
+        n devices, or classes of devices, and m bundles.
+    amount : ndarray of float64, shape (n,)
+        Bytes of the ranks: one of each.
+    switches : ndarray of bool, shape (n,)
+        That reduce.
+    sums : callable
+        As `Sums`; called once for each time that bytes are moved on.
+    n_groups : float
+        Groups of ranks that are summed each by itself.
     paths : {"rules", "no-relay", "any"}
 
     Returns
@@ -69,110 +117,20 @@ def switch_loads(
     hops : ndarray of float64, shape (number of rules,)
         Links of each rule on the way of one byte.
     None
-        If a rank reaches no such switch.
-
-    Notes
-    -----
-    Bytes go to the nearest switches that reduce; from there on to the others that do, if there are any.
+        If the switches do not join all ranks of a group.
     """
-    near = _to_nearest(
-        router(expanded, ranks, switches=switches, paths=paths), np.where(ranks, size, 0.0), switches
-    )
-    if near is None:
-        return None
-    n_rules = len(expanded.rules)
     rule = np.repeat(expanded.rule, 2)
-    load = near.load
-    hops = np.bincount(rule, load, minlength=n_rules) / size[ranks].sum()
-    active = near.arrived > 0
-    others = switches & ~active
-    if others.any():
-        sums = np.where(active, np.minimum(near.arrived, size * n_sums(near)), 0.0)
-        onward = _to_nearest(router(expanded, active, switches=others, paths=paths), sums, others)
-        if onward is not None:
-            load = load + onward.load
-            hops = hops + np.bincount(rule, onward.load, minlength=n_rules) / sums.sum()
-    return load, hops
-
-
-@dataclass(frozen=True, eq=False)
-class Flow:
-    """What goes to the nearest of some targets.
-
-    Parameters
-    ----------
-    route : Router
-    targets : ndarray of bool, shape (n,)
-    nearer : ndarray of bool, shape (k,)
-        Moves of the router that lead one hop nearer.
-    load : ndarray of float64, shape (2 * m,)
-    arrived : ndarray of float64, shape (n,)
-        At each target.
-    """
-
-    route: Router
-    targets: Bools
-    nearer: Bools
-    load: Floats
-    arrived: Floats
-
-    def n_arriving(self, group: Ints) -> Floats:
-        """Return from how many groups of devices something arrives at each target, shape (n,).
-
-        Parameters
-        ----------
-        group : ndarray of int64, shape (n,)
-            Group of each device that sends, -1 for the others.
-        """
-        route, n = self.route, self.route.n_states
-        senders = np.flatnonzero(group >= 0)
-        shape = (n, int(group.max()) + 1)
-        here = sparse.csr_array((np.ones(len(senders)), (route.source[senders], group[senders])), shape=shape)
-        moves = np.flatnonzero(self.nearer)
-        step = sparse.csr_array((np.ones(len(moves)), (route.head[moves], route.tail[moves])), shape=(n, n))
-        found = np.zeros(len(self.targets))
-        ends = np.flatnonzero(self.targets)
-        ends = ends[route.target[ends] >= 0]
-        while here.nnz:
-            here = step @ here
-            here.data[:] = 1.0
-            found[ends] = np.maximum(found[ends], np.diff(here[route.target[ends]].indptr))
-        return found
-
-
-def _to_nearest(route: Router, amount: Floats, targets: Bools) -> Flow | None:
-    """Return what happens when all goes to the nearest targets.
-
-    Equal split per hop over the cables of all shortest permitted paths; None where there is no path.
-    """
-    n = route.n_states
-    hops = np.full(n, -1)
-    ends = route.target[targets]
-    hops[ends[ends >= 0]] = 0
-    level = 0
-    while True:
-        before = (hops[route.head] == level) & (hops[route.tail] < 0)
-        if not before.any():
-            break
-        level += 1
-        hops[route.tail[before]] = level
-    flow = np.zeros(n)
-    senders = np.flatnonzero(amount)
-    starts = route.source[senders]
-    if (hops[starts] < 0).any():
-        return None
-    np.add.at(flow, starts, amount[senders])
-    load = np.zeros(2 * route.expanded.n_bundles)
-    nearer = hops[route.head] == hops[route.tail] - 1
-    nearer &= hops[route.head] >= 0
-    ways = np.bincount(route.tail[nearer], route.cables[nearer], minlength=n)
-    for step in range(level, 0, -1):
-        moves = np.flatnonzero(nearer & (hops[route.tail] == step))
-        share = flow[route.tail[moves]] * route.cables[moves] / ways[route.tail[moves]]
-        np.add.at(load, route.link[moves], share)
-        np.add.at(flow, route.head[moves], share)
-    arrived = np.zeros(len(targets))
-    found = np.flatnonzero(targets)
-    found = found[route.target[found] >= 0]
-    arrived[found] = flow[route.target[found]]
-    return Flow(route, targets, nearer, load, arrived)
+    load, hops = np.zeros(len(rule)), np.zeros(len(expanded.rules))
+    climb = Climb(expanded, column(amount), paths)
+    senders, left = amount > 0, switches.copy()
+    while (found := climb.on(senders, left)) is not None:
+        own = found.toarray()[:, 0]
+        load += own
+        hops += np.bincount(rule, own, minlength=len(hops)) / amount.sum()
+        amount = sums(senders, left)
+        if amount.sum() <= n_groups * (1 + 1e-9):
+            return load, hops
+        senders = climb.part.toarray()[:, 0] > 0
+        left = left & ~senders
+        climb.part = column(amount)
+    return None

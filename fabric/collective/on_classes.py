@@ -1,277 +1,233 @@
 """Loads of traffic patterns on the quotient: what a job costs does not depend on its size.
 
-A pattern is averaged over the automorphisms of the fabric: it runs once in every image of itself, each with an
-equal part of the bytes. What is left of an edge is then only how its two ends differ on each axis: not at all,
-or, on a ring, by how many places. So a pattern among a million ranks is a short list of differences, each with
-its part of the bytes; one rank of each class receives them, and the classes that keep it in place carry them::
-
-    ring of 3 pods x 4 racks     pod rack
-                                  .    x     9 of 12 messages go to another rack of the pod
-                                  x    x     3 of 12 go on to a rack of the next pod
-
-Links at a rank carry what the busiest of all ranks sends or receives; links between switches carry the average.
+A pattern is averaged over all ways to number the indices of axes anew: it runs once in each of them, with an
+equal part of the bytes. What is left of it is how the ends of its messages differ, see
+`fabric.collective.differences`; one rank of each class receives them, and the classes that keep it in place
+carry them. A link carries what the busiest rank puts on it, and what all others put there on average.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
+from scipy import sparse
 
-from fabric.blueprint.join import Bools, Floats, Ints
+from fabric.blueprint.join import Bools, Floats
 from fabric.collective.algorithms import Shape
-from fabric.collective.in_switch import reduces, reducing_switches, switch_loads
+from fabric.collective.differences import Places, Rows
+from fabric.collective.in_switch import Climb, reducing_switches, switch_loads
 from fabric.collective.job import Job, Loads, Routing, links_of
 from fabric.collective.packing import reducing_groups
-from fabric.collective.patterns import edges
 from fabric.collective.placement import Placement, ring_axes, torus_of
-from fabric.collective.schedule import Pattern
+from fabric.collective.schedule import Over, Pattern
+from fabric.collective.views import Carrier, View, view_of
 from fabric.errors import QuestionError
 from fabric.flow.program import Block, capacities, solve_blocks
 from fabric.flow.traffic import Question, Traffic
 from fabric.graph import Paths, components, forwarding
-from fabric.routing import Demands, Progress, Router, link_loads, router
-from fabric.symmetry import NoSymmetryError, Quotient, Tie, quotient
+from fabric.routing import Progress
+from fabric.symmetry import NoSymmetryError, Quotient, Tie
 from fabric.units import seconds_to_send
-
-Difference = tuple[int, ...]
-"""How two ranks differ on each axis of the job: 0 not at all; on a ring, by so many places; 1 elsewhere."""
-
-
-@dataclass(frozen=True, eq=False)
-class _View:
-    """The classes that keep one rank in place.
-
-    Parameters
-    ----------
-    quotient : Quotient
-    own : int
-        Class of the rank.
-    n_alike : float
-        Ranks that it stands for.
-    sources : dict of tuple to ndarray of int64
-        Classes of ranks by how they differ from it.
-    route : Router
-    inside : ndarray of bool
-        Classes of ranks.
-    """
-
-    quotient: Quotient
-    own: int
-    n_alike: float
-    sources: dict[Difference, Ints]
-    route: Router
-    inside: Bools
-
-    def arriving(self, parts: dict[Difference, float]) -> tuple[Ints, Floats]:
-        """Return the classes that send to the rank, and how much in all."""
-        found = [(self.sources[d], part) for d, part in parts.items()]
-        size = self.quotient.size
-        amount = [part * size[c] / size[c].sum() for c, part in found]
-        return np.concatenate([c for c, _ in found]), np.concatenate(amount)
 
 
 @dataclass(frozen=True, eq=False)
 class _Classes:
     """A job on classes; its methods are the `route` and `optimum` of `Job`."""
 
-    place: Placement
+    group: str
+    places: Places
     base: Quotient
-    views: tuple[_View, ...]
+    views: tuple[View, ...]
     inside: Bools
-    size: dict[str, int]
-    turns: dict[str, int]
-    domain: frozenset[str]
     reducing: tuple[str, ...]
     routing: Routing
     paths: Paths
-    _units: dict[Difference, Floats] = field(default_factory=dict)
+    _carriers: dict[tuple[int, bool], Carrier] = field(default_factory=dict)
 
-    def axes(self, pattern: Pattern) -> tuple[str, ...]:
-        """Return the axes along which ranks of one group of `pattern` differ, outermost first."""
-        place = self.place
-        if pattern.over == "axis":
-            return (pattern.axis,)
-        across = tuple(a for a in place.order if a in place.spans - self.domain)
-        inside = tuple(a for a in place.order if a in place.spans & self.domain)
-        return {"job": across + inside, "rail": across, "domain": inside}[pattern.over]
+    @cached_property
+    def n_ranks(self) -> float:
+        """Ranks of all instances."""
+        return sum(view.n_alike for view in self.views)
 
-    def rows(self, pattern: Pattern) -> tuple[tuple[Difference, ...], Floats, Floats]:
-        """Return what ranks send, and receive, by difference.
+    def put(self, number: int, rows: Floats, *, is_sent: bool) -> Floats:
+        """Return the bytes on every class of links of a view when one rank sends, or receives, some rows."""
+        key = (number, is_sent)
+        if key not in self._carriers:
+            self._carriers[key] = Carrier(self.views[number], self.places, is_sent=is_sent)
+        return self._carriers[key].put(rows @ self.legs if self.routing == "rail" else rows)
 
-        Returns
-        -------
-        differences : tuple of tuple
-        mean : ndarray of float64, shape (number of differences,)
-            Of all ranks.
-        busy : ndarray of float64, shape (k, number of differences)
-            Of the different kinds of ranks, sending or receiving.
-        """
-        if pattern.kind == "rotated-rings":
-            inside = self._uniform(self.axes(Pattern("pairwise", "domain")), rings=True)
-            across = self.rows(Pattern("ring", "rail"))
-            g = math.prod(self.size[a] for a in self.axes(Pattern("ring", "domain")))
-            parts = {d: part * (1 - 1 / g if across[0] else 1.0) for d, part in inside.items()}
-            parts |= {d: part / g for d, part in zip(across[0], across[1].tolist(), strict=True)}
-        elif pattern.kind == "pairwise":
-            parts = self._uniform(self.axes(pattern))
-        else:
-            return self._of_edges(pattern)
-        mean = np.array(list(parts.values()))
-        return tuple(parts), mean, mean[None]
-
-    def _uniform(self, axes: tuple[str, ...], *, rings: bool = False) -> dict[Difference, float]:
-        """Return the part of every difference along some axes, of traffic to all others alike, or of rings.
-
-        Rings in a domain that is a product of axes visit its members in the order of their numbers.
-        """
-        if rings:
-            names, mean, _ = self._of_edges(Pattern("ring", "domain"))
-            return dict(zip(names, mean.tolist(), strict=True))
-        view = self.views[0]
-        found = {}
-        for difference, classes in view.sources.items():
-            own = [a for a, d in zip(self.place.order, difference, strict=True) if d]
-            if own and set(own) <= set(axes):
-                found[difference] = float(view.quotient.size[classes].sum())
-        n = sum(found.values())
-        return {d: part / n for d, part in found.items()}
-
-    def _of_edges(self, pattern: Pattern) -> tuple[tuple[Difference, ...], Floats, Floats]:
-        axes = self.axes(pattern)
-        m = math.prod(self.size[a] for a in axes)
-        some = edges(pattern.kind, m, pattern.by)
-        if not len(some.source):
-            return (), np.zeros(0), np.zeros((1, 0))
-        shape = [self.size[a] for a in axes]
-        ends = [np.unravel_index(rank, shape) for rank in (some.source, some.target)]
-        code = np.zeros(len(some.source), dtype=np.int64)
-        for axis, a, b in zip(axes, *ends, strict=True):
-            code = code * self.size[axis] + self._difference(axis, a, b)
-        codes, column = np.unique(code, return_inverse=True)
-        found = []
-        for digits in np.stack(np.unravel_index(codes, shape), 1).tolist():
-            own = dict(zip(axes, digits, strict=True))
-            found.append(tuple(own.get(a, 0) for a in self.place.order))
-        mean = np.bincount(column.ravel(), some.weight, minlength=len(codes)) / m
-        busy = [_kinds(end, column.ravel(), some.weight, m, len(codes)) for end in (some.source, some.target)]
-        return tuple(found), mean, np.concatenate(busy)
-
-    def _difference(self, axis: str, a: Ints, b: Ints) -> Ints:
-        if axis not in self.turns:
-            return (a != b).astype(np.int64)
-        places = (b - a) % self.size[axis]
-        return np.minimum(places, self.size[axis] - places) if self.turns[axis] == 2 else places
-
-    def unit(self, difference: Difference) -> Floats:
-        """Return the bytes on every class of links when every rank receives one byte from so far away."""
-        if difference not in self._units:
-            legs = self._legs(difference)
-            if legs == (difference,):
-                load = np.zeros(int(self.base.base.max(initial=-1)) + 1)
-                for view in self.views:
-                    source, amount = view.arriving({difference: 1.0})
-                    demand = Demands(source, np.full(len(source), view.own), amount)
-                    own = link_loads(view.route, demand)
-                    load += view.n_alike * np.bincount(view.quotient.base, own, minlength=len(load))
-            else:
-                load = np.sum([self.unit(leg) for leg in legs], axis=0)
-            self._units[difference] = load
-        return self._units[difference]
-
-    def _legs(self, difference: Difference) -> tuple[Difference, ...]:
-        """Return the ways that traffic takes one after the other: to the right rail first, if routed so."""
-        is_in = [a in self.domain for a in self.place.order]
-        own = tuple(d if i else 0 for d, i in zip(difference, is_in, strict=True))
-        other = tuple(0 if i else d for d, i in zip(difference, is_in, strict=True))
-        return (own, other) if self.routing == "rail" and any(own) and any(other) else (difference,)
+    @cached_property
+    def legs(self) -> Floats:
+        """Where traffic changes the rail first; see `Places.legs`."""
+        return self.places.legs()
 
     def route(self, pattern: Pattern, progress: Progress | None = None) -> Loads:
         """Return the loads of `pattern`; see `Job`."""
         links = links_of(self.base.classes, self.base.base)
         if pattern.kind in ("to-switches", "from-switches"):
-            return self._switched(pattern, len(links.rule))
-        differences, mean, busy = self.rows(pattern)
-        if not differences:
-            return Loads(np.zeros(len(links.rule)), np.zeros(len(links.rules)))
-        units = []
-        for i, difference in enumerate(differences):
-            units.append(self.unit(difference))
-            if progress:
-                progress(i + 1, len(differences))
-        average = mean @ np.stack(units)
-        n_sent = float(mean.sum()) * sum(v.n_alike for v in self.views)
-        hops = np.bincount(links.rule, average, minlength=len(links.rules)) / n_sent
-        return Loads(np.where(links.is_inner, average, (busy @ np.stack(units)).max(axis=0)), hops)
+            return self._switched(pattern)
+        rows = self.places.rows(pattern)
+        total = self._totals(rows.mean[None])[0]
+        sent = max(float(rows.mean.sum()) * self.n_ranks, 1e-300)
+        hops = np.bincount(links.rule, total, minlength=len(links.rules)) / sent
+        return Loads(self._peaks(rows, total / links.n_cables) * links.n_cables, hops)
 
-    def _switched(self, pattern: Pattern, n: int) -> Loads:
-        view, place = self.base, self.place
-        chosen = reducing_switches(view.classes, self.reducing, is_scale_up=pattern.over == "domain")
-        # Ranks of one reduction agree on these axes; a switch that is placed on all of them has one reduction.
-        told = {a: self.size[a] for a in place.order if a not in self.axes(pattern)}
-        groups = place.blueprint.groups.values()
-        sums = [math.prod(n for a, n in told.items() if a not in g.primitives) for g in groups]
-        n_sums = np.array(sums, dtype=np.float64)[view.classes.group]
-        found = switch_loads(view.classes, view.size, self.inside, chosen, lambda _: n_sums, self.paths)
+    def _peaks(self, rows: Rows, average: Floats) -> Floats:
+        """Return what cables carry at most, by class of links."""
+        peak, best = average.copy(), np.zeros(len(average))
+        found = []
+        for is_sent, kinds in ((False, rows.received), (True, rows.sent)):
+            if len(kinds.rows) == 1:
+                continue
+            whole = self._totals(kinds.rows) / self.n_cables
+            for number, view in enumerate(self.views):
+                base = view.quotient.base
+                own = self.put(number, np.vstack([rows.mean, kinds.rows]), is_sent=is_sent) / view.n_cables
+                share = np.divide(own[0], average[base], out=np.zeros(len(base)), where=average[base] > 0)
+                np.maximum.at(best, base, share)
+                others = kinds.most_of_mates(np.maximum(whole[:, base] - own[1:], 0.0))
+                found.append((view, share, own[1:], others))
+        for view, share, own, others in found:
+            base = view.quotient.base
+            # The ranks that a link is nearest to are those with the largest share in what it carries.
+            is_own = ~view.is_shared & (share > (1 - 1e-6) * best[base])
+            np.maximum.at(peak, base, (own + np.where(is_own, others, 0.0)).max(axis=0))
+        return peak
+
+    def _totals(self, rows: Floats) -> Floats:
+        """Return the bytes on every class of links when all ranks receive some rows."""
+        found = np.zeros((len(rows), len(self.n_cables)))
+        for number, view in enumerate(self.views):
+            own = self.put(number, rows, is_sent=False)
+            for total, one in zip(found, own, strict=True):
+                total += view.n_alike * np.bincount(view.quotient.base, one, minlength=len(total))
+        return found
+
+    @cached_property
+    def n_cables(self) -> Floats:
+        """Cables of every class of links."""
+        return links_of(self.base.classes, self.base.base).n_cables
+
+    def _switched(self, pattern: Pattern) -> Loads:
+        found = self._in_switches(pattern.over, self.views)
         if found is None:
-            msg = f"no switch that reduces joins the ranks of {place.group}"
+            msg = f"the switches that reduce do not join the ranks of {self.group}"
             raise QuestionError(msg)
         load, hops = found
         if pattern.kind == "from-switches":
             load = load.reshape(-1, 2)[:, ::-1].ravel()
-        return Loads(np.bincount(view.base, load, minlength=n), hops)
+        return Loads(np.bincount(self.base.base, load), hops)
 
-    def _worst(self, pattern: Pattern) -> dict[Difference, float]:
-        """Return what the rank whose links are the busiest sends or receives, by difference."""
-        differences, _, busy = self.rows(pattern)
-        loads = busy @ np.stack([self.unit(d) for d in differences])
-        capacity = capacities(self.base)
-        use = np.divide(loads, capacity, out=np.zeros_like(loads), where=capacity > 0).max(axis=1)
-        row = busy[int(np.argmax(use))]
-        return {d: part for d, part in zip(differences, row.tolist(), strict=True) if part}
+    def joins(self, over: Over) -> bool:
+        """Return whether switches that reduce join all ranks of a domain, or of a rail."""
+        if len(self.places.axes(Pattern("to-switches", over))) == 0:
+            return bool(
+                reducing_switches(self.base.classes, self.reducing, is_scale_up=over == "domain").any()
+            )
+        return self._in_switches(over, self.views[:1]) is not None
+
+    def _in_switches(self, over: Over, views: Sequence[View]) -> tuple[Floats, Floats] | None:
+        """Return what `switch_loads` does, by some views that stand for all."""
+        chosen = reducing_switches(self.base.classes, self.reducing, is_scale_up=over == "domain")
+        axes = self.places.axes(Pattern("to-switches", over))
+        climbs = [
+            (view, Climb(view.quotient.classes, _with_mates(view, self.places, axes), self.paths))
+            for view in views
+        ]
+        weight = self.n_ranks / sum(view.n_alike for view in views)
+
+        def sums(senders: Bools, targets: Bools) -> Floats:
+            found = np.zeros(len(self.base.size))
+            for view, climb in climbs:
+                origin, size = view.quotient.origin, view.quotient.size
+                climb.on(senders[origin], targets[origin])
+                own, all_of = climb.part.toarray().T
+                own = np.divide(own**2, size * all_of, out=np.zeros(len(own)), where=all_of > 0)
+                np.add.at(found, origin, weight * view.n_alike * own)
+            return found
+
+        amount = np.where(self.inside, self.base.size, 0.0)
+        n_groups = self.n_ranks / math.prod(self.places.size[a] for a in axes)
+        return switch_loads(self.base.classes, amount, chosen, sums, n_groups, self.paths)
 
     def optimum(self, patterns: Sequence[Pattern], amounts: Sequence[float]) -> tuple[float, Floats]:
-        """Return the least time, and how long each link is busy; see `Job`."""
-        capacity = capacities(self.base)
-        blocks = []
-        for view in self.views:
-            moves = forwarding(
-                view.quotient.classes,
-                view.inside,
-                _only(view.own, view.inside),
-                paths=self.paths,
-                bystanders=False,
+        """Return the least time, and how long each link is busy; see `Job`.
+
+        Notes
+        -----
+        Not less than what all ranks need together on average, nor than the busiest needs if it is alone.
+        """
+        rows = [self.places.rows(p) for p in patterns]
+        sent = [seconds_to_send(a, 1.0) for a in amounts]
+        mean, *most = (
+            np.sum([s * one for s, one in zip(sent, part, strict=True)], axis=0)
+            for part in (
+                [r.mean for r in rows],
+                [self._most(r.received.rows) for r in rows],
+                [self._most(r.sent.rows) for r in rows],
             )
-            supply = np.zeros(moves.n_states)
-            for pattern, amount in zip(patterns, amounts, strict=True):
-                source, part = view.arriving(self._worst(pattern))
-                sent = part * seconds_to_send(amount, 1.0)
-                np.add.at(supply, moves.source[source], sent)
-                supply[moves.target[view.own]] -= sent.sum()
-            blocks.append(Block(view.n_alike, view.quotient, moves, supply))
-        answer = solve_blocks(capacity, blocks)
-        load = np.zeros(len(capacity))
-        for block, flow in zip(blocks, answer.flow, strict=True):
-            on = block.moves.link >= 0
-            own = block.view.base[block.moves.link[on]]
-            load += np.bincount(own, block.n_alike * flow[on], minlength=len(load))
-        return 1 / answer.rate_gbps, np.divide(
-            load, capacity * answer.rate_gbps, where=capacity > 0, out=load
         )
+        time_s, busy = _least(self.base, [self._block(view, mean, is_sent=False) for view in self.views])
+        for is_sent, row in zip((False, True), most, strict=True):
+            if np.allclose(row, mean, rtol=1e-9, atol=0.0):
+                continue
+            for view in self.views:
+                alone = replace(view.quotient, base=np.arange(len(view.quotient.base)))
+                block = replace(self._block(view, row, is_sent=is_sent), n_alike=1.0, view=alone)
+                own_s, own = _least(alone, [block])
+                time_s = max(time_s, own_s)
+                np.maximum.at(busy, view.quotient.base, own)
+        return time_s, busy
+
+    def _most(self, kinds: Floats) -> Floats:
+        """Return the row of the rank that has most to do, the farthest if there are several."""
+        far = [sum(places > 0 for places in d) for d in self.places.differences]
+        order = np.lexsort(((kinds @ np.array(far, dtype=np.float64)).round(9), kinds.sum(axis=1).round(9)))
+        return np.asarray(kinds[order[-1]])
+
+    def _block(self, view: View, row: Floats, *, is_sent: bool) -> Block:
+        """Return what one rank receives, or sends, as a commodity."""
+        classes, one = view.quotient.classes, view.only
+        sides = (one, view.inside) if is_sent else (view.inside, one)
+        moves = forwarding(classes, *sides, paths=self.paths, bystanders=False)
+        amount = view.others(self.places, is_sent=is_sent) @ row
+        amount[view.own] -= amount.sum()
+        some = np.flatnonzero(amount)
+        sign = -1.0 if is_sent else 1.0
+        state = np.where(sign * amount > 0, moves.source, moves.target)[some]
+        supply = np.bincount(state, sign * amount[some], minlength=moves.n_states)
+        return Block(view.n_alike, view.quotient, moves, supply)
 
 
-def _kinds(end: Ints, column: Ints, weight: Floats, m: int, n: int) -> Floats:
-    """Return the different rows of what m members send, or receive, of n kinds, shape (k, n)."""
-    sums = np.bincount(end * n + column, weight, minlength=m * n).reshape(m, n)
-    return np.unique(sums, axis=0)
+def _with_mates(view: View, places: Places, axes: tuple[str, ...]) -> sparse.csr_array:
+    """Return a byte of the rank, and one of each rank of its group along some axes, shape (classes, 2)."""
+    is_mate = np.append(places.alike(axes) > 0, True)
+    found = np.zeros((len(view.inside), 2))
+    found[view.own] = 1.0
+    for difference in np.array(places.differences)[is_mate[:-1]].tolist():
+        mates = view.sources[tuple(difference)]
+        found[mates, 1] = view.quotient.size[mates]
+    return sparse.csr_array(found)
 
 
-def _only(one: int, like: Bools) -> Bools:
-    found = np.zeros_like(like)
-    found[one] = True
-    return found
+def _least(base: Quotient, blocks: list[Block]) -> tuple[float, Floats]:
+    """Return the least time [s] for some commodities at once, and how long each class of links is busy."""
+    capacity = capacities(base)
+    answer = solve_blocks(capacity, blocks)
+    if answer.rate_gbps <= 0:
+        msg = "no permitted path between some of the ranks"
+        raise QuestionError(msg)
+    load = np.zeros(len(capacity))
+    for block, flow in zip(blocks, answer.flow, strict=True):
+        on = block.moves.link >= 0
+        own = block.view.base[block.moves.link[on]]
+        load += np.bincount(own, block.n_alike * flow[on], minlength=len(load))
+    busy = np.divide(load, capacity * answer.rate_gbps, where=capacity > 0, out=np.zeros(len(load)))
+    return 1 / answer.rate_gbps, busy
 
 
 def on_classes(place: Placement, routing: Routing, paths: Paths) -> Job:
@@ -288,19 +244,16 @@ def on_classes(place: Placement, routing: Routing, paths: Paths) -> Job:
     inside = question.ends
     marks = [(one, base.index[one]) for one in np.flatnonzero(inside).tolist()]
     turns = ring_axes(blueprint, place.order)
-    views = tuple(_view(question, place, mark, float(base.size[one]), turns, paths) for one, mark in marks)
-    size = _sizes(place, views)
-    domain = _domain(place, views)
-    names = reducing_groups(blueprint)
-    job = _Classes(place, base, views, inside, size, turns, domain, names, routing, paths)
-    sizes = {a: size[a] for a in place.spans}
-    g = math.prod(n for a, n in sizes.items() if a in domain)
-    k = math.prod(n for a, n in sizes.items() if a not in domain)
-    shape = Shape((g,) * k, torus_of(place, sizes, turns), *reduces(base.classes, names))
-    n_instances = math.prod(size.values()) // math.prod(sizes.values())
-    return Job(
-        shape, n_instances, links_of(base.classes, base.base, base.size), job.route, job.optimum, "axes", ""
-    )
+    views = tuple(view_of(question, place, mark, float(base.size[one]), turns, paths) for one, mark in marks)
+    places = _places(place, views, turns)
+    work = _Classes(place.group, places, base, views, inside, reducing_groups(blueprint), routing, paths)
+    sizes = {a: places.size[a] for a in place.spans}
+    g = math.prod(n for a, n in sizes.items() if a in places.domain)
+    k = math.prod(n for a, n in sizes.items() if a not in places.domain)
+    shape = Shape((g,) * k, torus_of(place, sizes, turns), work.joins("domain"), work.joins("rail"))
+    n_instances = math.prod(places.size.values()) // math.prod(sizes.values())
+    links = links_of(base.classes, base.base, base.size)
+    return Job(shape, n_instances, links, work.route, work.optimum, "axes", "")
 
 
 class _Product(Question):
@@ -310,55 +263,33 @@ class _Product(Question):
         return tuple(Tie(g, frozenset()) for g in groups)
 
 
-def _view(
-    question: _Product,
-    place: Placement,
-    mark: tuple[tuple[str, int], ...],
-    n_alike: float,
-    turns: dict[str, int],
-    paths: Paths,
-) -> _View:
-    view = quotient(question.blueprint, (mark,), apart=question.apart, ties=question.ties)
-    inside = question.inside(view)
-    own = next(i for i in np.flatnonzero(inside).tolist() if view.index[i] == mark)
-    found: dict[Difference, list[int]] = {}
-    home = dict(mark)
-    for i in np.flatnonzero(inside).tolist():
-        at = dict(view.index[i])
-        difference = []
-        for axis in place.order:
-            places = (home[axis] - at[axis]) % question.blueprint.axes[axis].size
-            if axis in turns and turns[axis] == 2:
-                places = min(places, question.blueprint.axes[axis].size - places)
-            difference.append(places if axis in turns else int(places > 0))
-        found.setdefault(tuple(difference), []).append(i)
-    sources = {d: np.array(c, dtype=np.int64) for d, c in found.items()}
-    return _View(view, own, n_alike, sources, router(view.classes, inside, paths=paths), inside)
-
-
-def _sizes(place: Placement, views: tuple[_View, ...]) -> dict[str, int]:
-    """Return how many indices of each axis the job takes up.
+def _places(place: Placement, views: tuple[View, ...], turns: dict[str, int]) -> Places:
+    """Return how the ranks lie on axes.
 
     Raises
     ------
     NoSymmetryError
-        If the ranks are not the product of these.
+        If they are no product of axes.
     """
-    found = {}
     counted = [{d: round(float(v.quotient.size[c].sum())) for d, c in v.sources.items()} for v in views]
+    size = {}
     for i, axis in enumerate(place.order):
         along = [sum(n for d, n in one.items() if d[i] and not any(d[:i] + d[i + 1 :])) for one in counted]
-        found[axis] = along[0] + 1
+        size[axis] = along[0] + 1
         if len(set(along)) > 1:
             msg = f"the ranks along {axis} are not the same everywhere"
             raise NoSymmetryError(msg)
-    if any(one != counted[0] for one in counted[1:]) or sum(counted[0].values()) != math.prod(found.values()):
+        if axis in turns and 1 < size[axis] < place.blueprint.axes[axis].size:
+            msg = f"the ranks are a part of the ring along {axis}, where places differ"
+            raise NoSymmetryError(msg)
+    if any(one != counted[0] for one in counted[1:]) or sum(counted[0].values()) != math.prod(size.values()):
         msg = "the ranks are no product of axes"
         raise NoSymmetryError(msg)
-    return found
+    n_alike = {d: float(n) for d, n in counted[0].items()}
+    return Places(place.order, size, turns, place.spans, _domain(place, views), n_alike)
 
 
-def _domain(place: Placement, views: tuple[_View, ...]) -> frozenset[str]:
+def _domain(place: Placement, views: tuple[View, ...]) -> frozenset[str]:
     """Return the axes along which ranks of one scale-up domain differ.
 
     Raises

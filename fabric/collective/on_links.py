@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+from scipy import sparse
 
 from fabric.blueprint.join import Bools, Floats, Ints
 from fabric.collective.algorithms import Shape, n_rings, ring_order
-from fabric.collective.in_switch import reducing_switches, switch_loads
+from fabric.collective.in_switch import Climb, reducing_switches, switch_loads
 from fabric.collective.job import Job, Loads, Routing, links_of
 from fabric.collective.patterns import edges
-from fabric.collective.schedule import Pattern
+from fabric.collective.schedule import Over, Pattern
 from fabric.errors import QuestionError
 from fabric.flow.explicit import trivial
 from fabric.flow.program import Block, capacities, solve_blocks
@@ -61,6 +62,10 @@ class _Listed:
 
     # Not slotted: routers take a while and costs may not need them.
     @cached_property
+    def _in_switches(self) -> dict[Over, tuple[Floats, Floats] | None]:
+        return {}
+
+    @cached_property
     def router(self) -> Router:
         """The permitted moves among the ranks."""
         return router(self.ranks.expanded, self.ranks.is_rank, paths=self.paths)
@@ -78,28 +83,56 @@ class _Listed:
         return Loads(load, np.bincount(np.repeat(e.rule, 2), load, minlength=len(e.rules)) / total)
 
     def _switched(self, pattern: Pattern) -> Loads:
-        e = self.ranks.expanded
-        chosen = reducing_switches(e, self.reducing, is_scale_up=pattern.over == "domain")
-        group = np.full(e.n_devices, -1, dtype=np.int64)
-        groups = _members(self.ranks.shape, pattern)
-        for i, devices in enumerate(self.ranks.devices):
-            for j, members in enumerate(groups):
-                group[devices[members]] = i * len(groups) + j
-        found = switch_loads(
-            e,
-            np.ones(e.n_devices),
-            self.ranks.is_rank,
-            chosen,
-            lambda flow: flow.n_arriving(group),
-            self.paths,
-        )
+        found = self.in_switches(pattern.over)
         if found is None:
-            msg = "no switch that reduces joins the ranks"
+            msg = "the switches that reduce do not join the ranks"
             raise QuestionError(msg)
         load, hops = found
         if pattern.kind == "from-switches":
             load = load.reshape(-1, 2)[:, ::-1].ravel()
         return Loads(load, hops)
+
+    def in_switches(self, over: Over) -> tuple[Floats, Floats] | None:
+        """Return what `switch_loads` does, which is asked for once."""
+        if over not in self._in_switches:
+            self._in_switches[over] = self._reduced(over)
+        return self._in_switches[over]
+
+    def _reduced(self, over: Over) -> tuple[Floats, Floats] | None:
+        e, devices = self.ranks.expanded, self.ranks.devices
+        chosen = reducing_switches(e, self.reducing, is_scale_up=over == "domain")
+        groups = _members(self.ranks.shape, Pattern("to-switches", over))
+        own = np.empty(self.ranks.shape.n, dtype=np.int64)
+        for number, members in enumerate(groups):
+            own[members] = number
+        n_groups = len(groups) * len(devices)
+        group = (np.arange(len(devices))[:, None] * len(groups) + own).ravel()
+        every, n = np.arange(devices.size), devices.size
+        ones = np.ones(n)
+        climb = Climb(
+            e, sparse.csr_array((ones, (devices.ravel(), every)), shape=(e.n_devices, n)), self.paths
+        )
+        to_group = sparse.csr_array((ones, (every, group)), shape=(n, n_groups))
+
+        def sums(senders: Bools, targets: Bools) -> Floats:
+            climb.on(senders, targets)
+            whole, squares = climb.part @ to_group, climb.part.power(2) @ to_group
+            whole.data = 1 / whole.data
+            return np.asarray(squares.multiply(whole).sum(axis=1)).ravel()
+
+        amount = self.ranks.is_rank.astype(np.float64)
+        return switch_loads(e, amount, chosen, sums, n_groups, self.paths)
+
+    def joins(self, over: Over) -> bool:
+        """Return whether switches that reduce join all ranks of a domain, or of a rail."""
+        shape, e = self.ranks.shape, self.ranks.expanded
+        if not reducing_switches(e, self.reducing, is_scale_up=over == "domain").any():
+            return False
+        if over == "rail" and not shape.is_even:
+            return False
+        return all(len(g) == 1 for g in _members(shape, Pattern("to-switches", over))) or (
+            self.in_switches(over) is not None
+        )
 
     def optimum(self, patterns: Sequence[Pattern], amounts: Sequence[float]) -> tuple[float, Floats]:
         """Return the least time, and how long each link is busy; see `Job`."""
@@ -131,28 +164,33 @@ class _Listed:
         return 1 / answer.rate_gbps, busy[view.base]
 
 
-def on_links(ranks: Ranks, routing: Routing, paths: Paths, reducing: tuple[str, ...], why: str) -> Job:
+def on_links(
+    expanded: Expanded,
+    devices: Ints,
+    shape: Shape,
+    asked: tuple[Routing, Paths],
+    reducing: tuple[str, ...],
+    why: str,
+) -> Job:
     """Return the job on every cable.
 
     Parameters
     ----------
-    ranks : Ranks
-    routing, paths : str
+    expanded : Expanded
+    devices : ndarray of int64, shape (instances, n)
+        Of every instance in the order of the ranks, domain by domain.
+    shape : Shape
+        Of one instance, as far as domains and a torus go.
+    asked : (str, str)
+        Routing and path rule.
     reducing : tuple of str
         Groups of switches that reduce.
     why : str
         Why not by axes.
     """
-    listed = _Listed(ranks, routing, paths, reducing)
-    return Job(
-        ranks.shape,
-        len(ranks.devices),
-        links_of(ranks.expanded),
-        listed.route,
-        listed.optimum,
-        "links",
-        why,
-    )
+    listed = _Listed(Ranks(expanded, devices, shape), *asked, reducing)
+    shape = replace(shape, reduces_in_domain=listed.joins("domain"), reduces_across=listed.joins("rail"))
+    return Job(shape, len(devices), links_of(expanded), listed.route, listed.optimum, "links", why)
 
 
 def scale_up_domains(expanded: Expanded) -> Ints:

@@ -1,4 +1,4 @@
-"""The linear program of a collective's bound: weights of roots, envelopes of capacity, a flow for every rank.
+"""The program of a collective's bound: weights of roots, envelopes of capacity, a flow for every rank.
 
 Every group of ranks has an envelope: what its data takes of every class of links, outward from the roots and
 inward to them. Groups that automorphisms map onto each other are alike, so one of them is in the program for
@@ -6,54 +6,35 @@ all::
 
     maximize   rate
     outward    roots --weights--> rank takes in rate - its own weight      a flow within the envelope, for
-    every rank inward     rank sends rate - its own weight --> roots links      sum over group classes of
-    groups * (outward + inward)  <=  capacity
+    inward     rank sends rate - its own weight --> roots                  every rank
+    links      sum over group classes of  groups * (outward + inward)  <=  capacity
+
+Where all cables carry as much both ways, one group whose data flows one way has all capacity for its envelope
+and fixed weights, so every rank is a flow of its own, and no linear program is needed. And where data flows
+both ways, turning every path round turns outward flows into inward ones. The mean of a solution and its
+mirror image is its own mirror image: what flows inward over a link is what flows outward over its way back,
+so that the outward flows are enough.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from scipy import sparse
 
 from fabric.blueprint.join import Bools, Floats, Ints
 from fabric.blueprint.model import Blueprint, Selector, Term
+from fabric.collective.trees import Tree, fed, tree_of
 from fabric.errors import QuestionError
 from fabric.flow.program import capacities, maximize
 from fabric.flow.traffic import Question
-from fabric.graph import Forwarding, Paths, forwarding
+from fabric.graph import Paths
 from fabric.parts import catalogue
 from fabric.symmetry import Mark, Quotient, quotient
 
 Entries = tuple[list[Ints], list[Ints], list[Floats]]
 """Rows, columns and values of a part of the program."""
-
-
-@dataclass(frozen=True, eq=False)
-class Trees:
-    """Flow between the roots and one rank, on the classes that keep that rank in place.
-
-    Parameters
-    ----------
-    view : Quotient
-        With the group and the rank marked; ``base`` and ``origin`` refer to the classes of the group.
-    moves : Forwarding
-    rank : int
-        State in which the rank sends (inward) or receives (outward).
-    rank_class : int
-        Class of the rank among the classes of the group.
-    root : ndarray of int64
-        State in which each device class of the view takes part as a root, or -1.
-    is_inward : bool
-    """
-
-    view: Quotient
-    moves: Forwarding
-    rank: int
-    rank_class: int
-    root: Ints
-    is_inward: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,6 +80,24 @@ class Task:
     root: Mark | None
     paths: Paths
     reducing: tuple[str, ...]
+
+    @property
+    def is_even(self) -> bool:
+        """Whether all cables carry as much both ways."""
+        return not any(r.is_oneway for r in self.blueprint.rules)
+
+    @property
+    def is_mirrored(self) -> bool:
+        """Whether inward flows are outward flows turned round; the way back of peers has no number of its own."""
+        both = self.operation == "all-reduce"
+        return both and self.is_even and not any(r.is_peer for r in self.blueprint.rules)
+
+    @property
+    def ways(self) -> tuple[bool, ...]:
+        """The flows of a rank that are in the program: False for outward, True for inward."""
+        if self.operation == "all-reduce":
+            return (False,) if self.is_mirrored else (False, True)
+        return (self.operation in ("reduce-scatter", "reduce"),)
 
     @property
     def apart(self) -> tuple[Selector, ...]:
@@ -172,14 +171,8 @@ class Group:
             found[i] = all(at.get(p) == k for p, k in self.mark)
         return found
 
-    def _trees(self) -> list[Trees]:
-        """Return the flows that the operation needs: outward, inward, or both, for every class of ranks."""
-        inward = {
-            "all-gather": (False,),
-            "broadcast": (False,),
-            "reduce-scatter": (True,),
-            "reduce": (True,),
-        }.get(self.task.operation, (False, True))
+    def _trees(self) -> list[Tree]:
+        """Return the flows that the operation needs, for every class of ranks."""
         found = []
         for one in np.flatnonzero(self.members).tolist():
             mark = self.view.index[one]
@@ -189,22 +182,9 @@ class Group:
             group = int(self.view.classes.group[one])
             hits = (view.index[i] == mark for i in np.flatnonzero(view.classes.group == group))
             own = int(np.flatnonzero(view.classes.group == group)[list(hits).index(True)])
-            found += [self._tree(view, own, is_inward=way) for way in inward]
+            roots, paths = self.roots(view), self.task.paths
+            found += [tree_of(view, own, roots, paths=paths, is_inward=way) for way in self.task.ways]
         return found
-
-    def _tree(self, view: Quotient, own: int, *, is_inward: bool) -> Trees:
-        # Endpoints hold the data, so they pass it on whatever their transit.
-        free = tuple(replace(g, transit="all") if g.is_endpoint else g for g in view.classes.groups)
-        classes = replace(view.classes, groups=free)
-        roots = self.roots(view)
-        rank = np.zeros(len(view.size), dtype=np.bool_)
-        rank[own] = True
-        roots[own] = False
-        sides = (rank, roots) if is_inward else (roots, rank)
-        moves = forwarding(classes, *sides, paths=self.task.paths)
-        at = moves.source if is_inward else moves.target
-        root = moves.target if is_inward else moves.source
-        return Trees(view, moves, int(at[own]), int(view.origin[own]), np.where(roots, root, -1), is_inward)
 
     def roots(self, view: Quotient) -> Bools:
         """Return the device classes of a view that may be roots."""
@@ -216,13 +196,17 @@ class Group:
 
     @property
     def n_columns(self) -> int:
-        """Columns of the program: weights of root classes, envelopes outward and inward, flows."""
-        return self.n_root + 2 * self.n_link + sum(len(t.moves.tail) for t in self.trees)
+        """Columns of the program: weights of root classes, an envelope for each way, flows."""
+        return self._first_flow + sum(len(t.moves.tail) for t in self.trees)
+
+    @property
+    def _first_flow(self) -> int:
+        return self.n_root + len(self.task.ways) * self.n_link
 
     def equal(self, first: int, n: int) -> list[sparse.coo_matrix]:
         """Return the rows that are 0: columns of the group begin at `first`, the rate is column ``n - 1``."""
         found = [self._weights(first, n), self._carried(first + self.n_root, n)]
-        at = first + self.n_root + 2 * self.n_link
+        at = first + self._first_flow
         for tree in self.trees:
             found.append(self._balance(tree, at, first, n))
             at += len(tree.moves.tail)
@@ -231,9 +215,9 @@ class Group:
     def within(self, first: int, n: int) -> list[sparse.coo_matrix]:
         """Return the rows that are at most 0: flows stay within their part of the envelope."""
         found = []
-        at = first + self.n_root + 2 * self.n_link
+        at = first + self._first_flow
         for tree in self.trees:
-            envelope = first + self.n_root + (self.n_link if tree.is_inward else 0)
+            envelope = first + self.n_root + self.n_link * self.task.ways.index(tree.is_inward)
             found.append(_inside(tree, at, envelope, n))
             at += len(tree.moves.tail)
         return found
@@ -245,11 +229,14 @@ class Group:
         ids = np.flatnonzero(to_base >= 0)
         ids = ids[row_of[to_base[ids]] >= 0]
         rows = row_of[to_base[ids]]
-        columns = first + self.n_root + np.concatenate([ids, self.n_link + ids])
-        values = np.full(2 * len(ids), self.n_groups)
-        return sparse.coo_matrix((values, (np.tile(rows, 2), columns)), shape=(n_rows, n))
+        ways = [self.n_link * number + ids for number in range(len(self.task.ways))]
+        if self.task.is_mirrored:
+            ways.append(ids ^ 1)
+        columns = first + self.n_root + np.concatenate(ways)
+        values = np.full(len(columns), self.n_groups)
+        return sparse.coo_matrix((values, (np.tile(rows, len(ways)), columns)), shape=(n_rows, n))
 
-    def _balance(self, tree: Trees, at: int, first: int, n: int) -> sparse.coo_matrix:
+    def _balance(self, tree: Tree, at: int, first: int, n: int) -> sparse.coo_matrix:
         """Return: what leaves a state beyond what enters is the weight of its roots, or the rate."""
         moves = tree.moves
         k = len(moves.tail)
@@ -286,7 +273,7 @@ class Group:
 
     def _carried(self, first: int, n: int) -> sparse.coo_matrix:
         """Return: what neither holds data nor reduces sends on as much as it takes in, in either envelope."""
-        e = self.view.classes
+        e, n_ways = self.view.classes, len(self.task.ways)
         names = list(self.task.blueprint.groups)
         held = e.is_endpoint | np.isin(e.group, [names.index(g) for g in self.task.reducing])
         tail = np.column_stack([e.tail, e.head]).ravel()
@@ -297,25 +284,21 @@ class Group:
         rows, columns, values = [], [], []
         for at, sign in ((tail, 1.0), (head, -1.0)):
             own = np.flatnonzero(real & ~held[at])
-            for number in (0, 1):
-                rows.append(2 * at[own] + number)
+            for number in range(n_ways):
+                rows.append(n_ways * at[own] + number)
                 columns.append(first + number * self.n_link + self.view.base[own])
                 values.append(np.full(len(own), sign))
-        return _matrix((rows, columns, values), 2 * e.n_devices, n)
+        return _matrix((rows, columns, values), n_ways * e.n_devices, n)
 
 
-def _inside(tree: Trees, at: int, envelope: int, n: int) -> sparse.coo_matrix:
+def _inside(tree: Tree, at: int, envelope: int, n: int) -> sparse.coo_matrix:
     """Return: the flow on every class of links stays within its part of the envelope."""
     moves, view = tree.moves, tree.view
     on = np.flatnonzero(moves.link >= 0)
     links, row = np.unique(moves.link[on], return_inverse=True)
-    whole = np.zeros(int(view.base.max()) + 1)
-    own = np.repeat(view.classes.count.astype(np.float64), 2)
-    np.add.at(whole, view.base, own)
-    part = own[links] / whole[view.base[links]]
     rows = [row.ravel(), np.arange(len(links))]
     columns = [at + on, envelope + view.base[links]]
-    return _matrix((rows, columns, [np.ones(len(on)), -part]), len(links), n)
+    return _matrix((rows, columns, [np.ones(len(on)), -tree.part[links]]), len(links), n)
 
 
 def _matrix(entries: Entries, n_rows: int, n: int) -> sparse.coo_matrix:
@@ -334,8 +317,35 @@ def pack(task: Task) -> Packing:
     base = task.question.base
     if task.root is not None:
         base = task.quotient(fixed=() if task.question.spans else (task.root,))
-    capacity = capacities(base)
     groups = _groups(task, base)
+    is_single = task.is_even and len(task.ways) == 1 and not task.is_mirrored and not task.question.spans
+    rate, bound, n = _by_rank(groups[0], base) if is_single else _by_program(groups, base)
+    rows = np.isin(base.base.reshape(-1, 2), bound).any(axis=1)
+    rules = sorted({int(r) for r in base.classes.rule[rows]})
+    names = tuple(base.classes.rules[r].name for r in rules)
+    return Packing(rate, names, max(g.n_ranks for g in groups), n)
+
+
+def _by_rank(group: Group, base: Quotient) -> tuple[float, Ints, int]:
+    """Return the least rate at which a rank can be fed, the base links that limit it, and the moves looked at."""
+    capacity = capacities(base)
+    n_roots = float(group.view.size[group.roots(group.view)].sum())
+    found = []
+    for tree in group.trees:
+        weight = np.where(tree.root >= 0, tree.view.size / n_roots, 0.0)
+        found.append(fed(tree, capacity, weight, 0.0 if group.root is not None else 1.0 / n_roots))
+    rate = min(one for one, _ in found)
+    least = (
+        tree.view.base[links]
+        for tree, (one, links) in zip(group.trees, found, strict=True)
+        if one <= rate * (1 + 1e-9)
+    )
+    return rate, np.unique(np.concatenate(list(least))), sum(len(t.moves.tail) for t in group.trees)
+
+
+def _by_program(groups: list[Group], base: Quotient) -> tuple[float, Ints, int]:
+    """Return the optimum of the linear program, the base links with a price, and its variables."""
+    capacity = capacities(base)
     at = np.cumsum([0, *(g.n_columns for g in groups)]).tolist()
     n = at[-1] + 1
     used = np.flatnonzero(capacity > 0)
@@ -346,12 +356,9 @@ def pack(task: Task) -> Packing:
     shared = sum(g.shared(first, n, row_of, len(used)).tocsr() for g, first in zip(groups, at, strict=False))
     limit = np.concatenate([*(np.zeros(m.shape[0]) for m in within), capacity[used]])
     x, dual = maximize(sparse.vstack(equal).tocsr(), sparse.vstack([*within, shared]).tocsr(), limit)
-    paid = dual[-len(used) :]
+    paid = dual[-len(used) :] if len(used) else dual[:0]
     bound = used[paid > 1e-9 * max(float(paid.max(initial=0.0)), 1e-300)]
-    rows = np.isin(base.base.reshape(-1, 2), bound).any(axis=1)
-    rules = sorted({int(r) for r in base.classes.rule[rows]})
-    names = tuple(base.classes.rules[r].name for r in rules)
-    return Packing(float(x[-1]), names, max(g.n_ranks for g in groups), n)
+    return float(x[-1]), bound, n
 
 
 def _groups(task: Task, base: Quotient) -> list[Group]:

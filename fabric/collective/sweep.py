@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Unpack
 
 from fabric.collective.answer import Cost
 from fabric.collective.ask import Options
+from fabric.collective.calibration import Calibration
 from fabric.collective.cost import cost
+from fabric.collective.spread import Spread
 from fabric.errors import QuestionError
 from fabric.graph import Fabric
 from fabric.interop.nccl_tests import format_rows, predicted_row
@@ -105,6 +108,9 @@ def sweep(
     *,
     factor: int = 2,
     threshold: float = THRESHOLD,
+    algorithm: str = "auto",
+    calibration: str | Path | Calibration = "wire",
+    spread: Spread | None = None,
     progress: Progress | None = None,
     **asked: Unpack[Options],
 ) -> Sweep:
@@ -121,8 +127,8 @@ def sweep(
     threshold : float
         Part of the predicted busbw that a measured run must reach, 0 < threshold <= 1.
     progress : callable, optional
-        Called with the sizes that are done and their number.
-    **asked
+        As for `fabric.collective.cost.cost`.
+    algorithm, calibration, spread, **asked
         As for `fabric.collective.cost.cost`.
 
     Raises
@@ -141,8 +147,18 @@ def sweep(
     if not 0 < threshold <= 1:
         msg = f"threshold: above 0 and at most 1; got {threshold}"
         raise QuestionError(msg)
-    wanted = sizes_of(sizes, factor)
-    found = []
-    for i, size in enumerate(wanted):
-        found.append(cost(fabric, collective, size, progress=progress if i == 0 else None, **asked))
-    return Sweep(tuple(found), threshold)
+    # The first size routes the patterns; the others find them known.
+    costs = tuple(
+        cost(
+            fabric,
+            collective,
+            size,
+            algorithm=algorithm,
+            calibration=calibration,
+            spread=spread,
+            progress=progress,
+            **asked,
+        )
+        for size in sizes_of(sizes, factor)
+    )
+    return Sweep(costs, threshold)

@@ -66,6 +66,19 @@ def refined_program(
     -----
     With a root there is one commodity, and the coarsest equitable partition that tells the root and the other
     endpoints apart is enough; see `fabric.symmetry.coarsest`.
+
+    Examples
+    --------
+    >>> import networkx as nx
+    >>> from fabric.flow.program import solve_blocks
+    >>> from fabric.graph import expand
+    >>> from fabric.graph.exchange import from_networkx
+    >>> graph = nx.petersen_graph()
+    >>> nx.set_edge_attributes(graph, 1.0, "capacity")
+    >>> e = expand(from_networkx(graph))
+    >>> work = refined_program(e, Job(e.is_endpoint))
+    >>> len(work.blocks), round(solve_blocks(work.capacity, work.blocks).rate_gbps, 6)
+    (1, 1.8)
     """
     kept = job.ends.copy()
     cut_off: tuple[tuple[str, float], ...] = ()

@@ -20,6 +20,7 @@ Progress = Callable[[int, int], None]
 
 SIZES = ("1MiB", "4MiB", "16MiB", "64MiB", "256MiB", "1GiB", "4GiB", "16GiB")
 REFERENCE = "1GiB"
+REPORTED = ("all-reduce", "all-gather", "reduce-scatter", "all-to-all")
 
 
 @dataclass(frozen=True, slots=True)

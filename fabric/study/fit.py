@@ -17,7 +17,7 @@ from fabric.blueprint.join import Floats
 from fabric.errors import QuestionError
 from fabric.units import format_bytes, format_time, gbytes_per_second, gbytes_to_gbps
 
-Wire = Callable[[str, int], tuple[int, float, str, str]]
+Wire = Callable[[str, int], tuple[float, float, str, str]]
 """From collective and size [bytes] to steps, time at wire rate [s], binding link class, kind of transfer."""
 
 ROUNDING = 1e-3

@@ -23,6 +23,7 @@ from fabric.symmetry.quotient import (
     labels,
     link_keys,
     pattern_axes,
+    plain_grid,
 )
 
 
@@ -69,7 +70,7 @@ class Lift:
         self.marks = failed
         self.failed = [dict(m) for m in failed]
         self.cells = (*cells, *apart)
-        self.plain = class_grid(blueprint, self.cells)
+        self.plain = plain_grid(blueprint, self.cells)
         # Sources that differ on a turned axis have other targets, even where the fabric is alike.
         turned = sorted(frozenset().union(*(t.turned for t in ties)))
         self.told = tuple(

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
@@ -30,6 +30,7 @@ from fabric.blueprint.join import (
     join,
     partners,
     relation_axes,
+    term_cuts,
 )
 from fabric.blueprint.model import Blueprint, FailedCables, Rule, Selector, Term
 from fabric.graph import Expanded, GroupInfo, RuleInfo
@@ -70,16 +71,26 @@ class Quotient:
 
 
 def failure_marks(blueprint: Blueprint, nest: Nesting) -> tuple[tuple[Mark, ...], tuple[Selector, ...]]:
-    """Return what has failed as marks, and the selectors that only cells of axes can tell apart."""
+    """Return what is absent or has failed as marks, and the selectors that only cells of axes can tell apart."""
     marks, cells = [], []
-    selectors = [*blueprint.failed, *(s for c in blueprint.failed_cables for s in (c.left, c.right))]
+    selectors = [*blueprint.absent, *blueprint.failed]
+    selectors += [s for c in blueprint.failed_cables for s in (c.left, c.right)]
     for selector in selectors:
         mark = as_mark(blueprint, selector, nest)
         if mark is None:
             cells.append(selector)
         else:
             marks.append(mark)
+    # The first cables of a range are at its first device.
+    some = (s for c in blueprint.failed_cables if c.n is not None for s in (c.left, c.right))
+    ends = (Term(t.axis, i, i) for s in some for t in s.terms if t.lo < t.hi for i in (t.lo, t.hi))
+    cells += [Selector("", None, (term,)) for term in ends]
     return tuple(dict.fromkeys(marks)), tuple(cells)
+
+
+def plain_grid(blueprint: Blueprint, cells: tuple[Selector, ...]) -> Grid:
+    """Return the class grid without marks; what is absent is a mark, or one of `cells`."""
+    return class_grid(replace(blueprint, absent=()), cells)
 
 
 def as_mark(blueprint: Blueprint, selector: Selector, nest: Nesting) -> Mark | None:
@@ -235,7 +246,7 @@ def grounded(
     selectors = tuple(
         Selector("", None, tuple(Term(axis, i, i) for axis, i in mark)) for mark in (*failed, *sources)
     )
-    plain = class_grid(blueprint, cells)
+    plain = plain_grid(blueprint, cells)
     grid = class_grid(blueprint, (*cells, *selectors))
     up = {g: ~grid.mask(g, (*blueprint.absent, *blueprint.failed)) for g in blueprint.groups}
     device, group, size, index, origin = device_classes(grid, plain, nest, marks, up)
@@ -549,19 +560,15 @@ def _least(images: Ints) -> Bools:
 def keep_cells(blueprint: Blueprint, nest: Nesting, cells: tuple[Selector, ...]) -> Nesting:
     """Return `nest` with only those permutations that keep every selection and count list."""
     sides = [s for r in blueprint.rules for s in (r.left, r.right)]
-    terms = [t for s in (*blueprint.absent, *cells, *sides) for t in s.terms]
+    cuts: dict[str, set[int]] = {axis: {0} for axis in blueprint.axes}
+    for term in (t for s in (*cells, *sides) for t in s.terms):
+        for axis, points in term_cuts(blueprint, term):
+            cuts[axis] |= points
     kept = {}
     for axis, permutations in nest.permutations.items():
         n = blueprint.axes[axis].size
-        cuts = {0}
-        for term in terms:
-            lo, hi = term.lo, term.hi
-            for p in reversed(blueprint.primitives(term.axis)):
-                lo, a = divmod(lo, blueprint.axes[p].size)
-                hi, b = divmod(hi, blueprint.axes[p].size)
-                cuts |= {a, a + 1, b, b + 1} if p == axis else set()
         if any(r.count_axis and axis in blueprint.primitives(r.count_axis) for r in blueprint.rules):
-            cuts |= set(range(n))
-        cell = np.searchsorted(np.array(sorted(cuts)), np.arange(n), side="right")
+            cuts[axis] |= set(range(n))
+        cell = np.searchsorted(np.array(sorted(cuts[axis])), np.arange(n), side="right")
         kept[axis] = permutations[(cell[permutations] == cell).all(axis=1)]
     return Nesting(nest.order, nest.above, kept)

@@ -122,6 +122,19 @@ def refine(
     -----
     A round takes time and memory in proportion to endpoints times classes of links. Devices that stay alike
     when every endpoint is told apart, such as the switch chips of a rack, are merged before.
+
+    Examples
+    --------
+    All nodes of a cube are alike; from one of them they are at a distance of 0 to 3.
+
+    >>> import networkx as nx
+    >>> from fabric.graph import expand
+    >>> from fabric.graph.exchange import from_networkx
+    >>> cube = nx.hypercube_graph(3)
+    >>> nx.set_edge_attributes(cube, 100.0, "capacity")
+    >>> base, [(n, view, own)] = refine(expand(from_networkx(cube)))
+    >>> base.size.tolist(), n, view.size.tolist(), own
+    ([8.0], 8.0, [1.0, 3.0, 3.0, 1.0], 0)
     """
     found = refined(expanded, expanded.is_endpoint & ~expanded.failed if ends is None else ends, limit=limit)
     return found.base, [found.view(number) for number in range(found.n_views)]

@@ -130,6 +130,23 @@ def test_all_reduce():
     assert far >= 4 * (P + A) + 4 * P - 1e-12
 
 
+def test_all_reduce_out_of_a_rank_with_a_thin_way_out():
+    fabric = loads(
+        """{fabric: a, axes: {i: 4}, devices: {gpu: {kind: gpu, axes: [i]}, hub: {kind: switch, axes: []}},
+        links: [{name: up, between: [gpu, hub], oneway: true, rate: 0.25GB/s, count: {i: [1, 8, 8, 8]}},
+          {name: down, between: [hub, gpu], oneway: true, rate: 8GB/s}]}"""
+    )
+    found = chunk_bound(fabric, "all-reduce", size_of(4), latency=A, paths="any")
+    assert found.time_s == pytest.approx(4 * 4 * P + 2 * A, rel=1e-12)
+    assert (found.target, found.is_out, found.binding) == ("gpu0", True, ("up",))
+    assert "out of gpu0" in str(found)
+
+
+def test_a_cut_of_ports_and_other_links():
+    # Some links of the cut are ports of the target themselves, and the last moment is not the worst.
+    assert check_schedules(95) == pytest.approx(1.0, rel=1e-9)
+
+
 # ---------------------------------------------------------------- schedules, simulated
 
 
@@ -221,13 +238,13 @@ def check_schedules(seed):
 
 def test_no_schedule_is_faster():
     near = [check_schedules(seed) for seed in range(60)]
-    # Not for want of sharpness: a greedy schedule often reaches the bound.
-    assert np.mean(np.array(near) > 1 - 1e-9) > 0.3
+    # Not for want of sharpness: most greedy schedules reach the bound.
+    assert np.mean(np.array(near) > 1 - 1e-9) > 0.75
 
 
 @pytest.mark.slow
 def test_no_schedule_of_many_is_faster():
-    for seed in range(1000, 4000):
+    for seed in range(1000, 2000):
         check_schedules(seed)
 
 

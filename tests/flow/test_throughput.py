@@ -503,7 +503,7 @@ def test_a_torus_with_failures_is_exact_while_small_and_else_an_interval(monkeyp
     monkeypatch.setattr(refined, "MAX_VARIABLES", 1_000)
     found = throughput(fabric)
     assert (found.method, found.status) == ("routing", "bounded")
-    assert found.why == "the program of 8 refined classes of sources has more than 1,000 variables"
+    assert found.why == "the program of 12 refined classes of sources has more than 1,000 variables"
     assert found.certificate.lower_gbps < exact < found.certificate.upper_gbps
     monkeypatch.setattr(question, "REFINE_LIMIT", 5)
     assert "refinement looks from 32 endpoints" in throughput(fabric).why

@@ -6,11 +6,11 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from fabric.blueprint.join import class_grid, full_grid, join
+from fabric.blueprint.join import full_grid, join
 from fabric.flow.throughput import throughput
 from fabric.graph import expand, loads
 from fabric.symmetry import NoSymmetryError, nesting, quotient
-from fabric.symmetry.quotient import device_classes, failure_marks, keep_cells
+from fabric.symmetry.quotient import device_classes, failure_marks, keep_cells, plain_grid
 
 FAMILIES = (
     "mesh x mesh",
@@ -180,7 +180,7 @@ def real_classes(blueprint, sources):
     full = full_grid(blueprint)
     up = {g: ~full.mask(g, (*blueprint.absent, *blueprint.failed)) for g in blueprint.groups}
     marks = (known, [*known, *(dict(m) for m in sources)])
-    rows, _, size, _, origin = device_classes(full, class_grid(blueprint, cells), nest, marks, up)
+    rows, _, size, _, origin = device_classes(full, plain_grid(blueprint, cells), nest, marks, up)
     present = {g: ~full.mask(g, blueprint.absent) for g in blueprint.groups}
     return np.concatenate([rows[g][present[g]] for g in blueprint.groups]), size, origin
 

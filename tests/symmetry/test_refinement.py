@@ -9,6 +9,11 @@ import pytest
 
 from fabric.errors import LimitError
 from fabric.flow import max_flow
+from fabric.flow.concurrent import check_concurrent
+from fabric.flow.program import capacities, solve_blocks
+from fabric.flow.refined import Job, refined_program
+from fabric.flow.throughput import throughput
+from fabric.flow.traffic import Traffic
 from fabric.graph import expand, loads
 from fabric.graph.exchange import from_networkx
 from fabric.symmetry.refinement import coarsest, refine
@@ -181,7 +186,54 @@ def test_like_sources_do_not_make_like_links(fabric, wrong, explicit):
     assert explicit.rate_of(base, views, "rules") == pytest.approx(wrong, abs=5e-4)
 
 
+def test_the_certificate_is_not_deceived_by_like_sources(explicit):
+    e = expand(torus(4, 4, without=DEAD))
+    work = refined_program(e, Job(e.is_endpoint))
+    honest = solve_blocks(work.capacity, work.blocks)
+    assert check_concurrent(work, honest).status == "optimal"
+    views = [(b.n_alike, b.view, 0) for b in work.blocks]
+    base, views = explicit.by_sources_alone(work.base, views)
+    blocks = [dataclasses.replace(b, view=view) for b, (_, view, _) in zip(work.blocks, views, strict=True)]
+    work = dataclasses.replace(work, base=base, blocks=blocks, capacity=capacities(base))
+    answer = solve_blocks(work.capacity, blocks)
+    assert answer.rate_gbps == pytest.approx(15 * 0.109375, rel=1e-9)
+    verdict = check_concurrent(work, answer)
+    assert "link carries" in verdict.faults[0]
+    assert (verdict.lower_gbps, verdict.status) == (0.0, "bounded")
+
+
+@pytest.mark.parametrize("root", [0, 5])
+@pytest.mark.parametrize("pattern", ["one-to-all", "all-to-one"])
+def test_one_commodity_on_any_graph(pattern, root, explicit):
+    for seed in range(6):
+        fabric = from_networkx(random_graph(seed))
+        e = expand(fabric)
+        ends = np.flatnonzero(e.is_endpoint)
+        root_name = str(e.names[int(ends[root % len(ends)])])
+        traffic = Traffic(pattern, root=root_name)
+        found = throughput(fabric, traffic, method="refinement")
+        assert found.status == "optimal"
+        want = throughput(fabric, traffic, method="explicit").per_endpoint_gbps
+        assert found.per_endpoint_gbps == near(want)
+
+
 # ---- classes --------------------------------------------------------------------------------------
+
+
+def test_only_endpoints_that_take_part_are_told_apart():
+    # A star: its leaves are alike until some of them are left out, which then are alike among themselves.
+    e = expand(fabric_of(nx.star_graph(6)))
+    base, views = refine(e, np.arange(7) < 3)
+    assert sorted(base.size.tolist()) == [1, 2, 4]
+    assert sorted(n for n, _, _ in views) == [1, 2]
+    assert {tuple(sorted(view.size.tolist())) for _, view, _ in views} == {(1, 2, 4), (1, 1, 1, 4)}
+
+
+def test_the_first_device_is_told_apart_too():
+    # Its number is 0, and what is mixed of 0 is 0.
+    e = expand(fabric_of(nx.complete_graph(5)))
+    _, views = refine(e, np.arange(5) < 2)
+    assert [(n, sorted(view.size.tolist())) for n, view, _ in views] == [(2, [1, 1, 3])]
 
 
 def test_links_of_a_torus_fall_into_its_short_and_its_long_rings():

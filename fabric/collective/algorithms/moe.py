@@ -1,8 +1,8 @@
 """Mixture of experts: tokens go to the ranks of their experts, and what these make of them comes back.
 
 Every token chooses `top_k` different experts, all alike, and experts lie evenly on the ranks. So bytes are
-expectations, exact for uniform choice. A choice that is limited to some groups of experts first draws these, all
-alike (DeepSeek-V3, arXiv 2412.19437, section 2.1.2: 4 of 8 groups).
+expectations, exact for uniform choice. A choice that is limited to some groups of experts first draws these,
+all alike (DeepSeek-V3, arXiv 2412.19437, section 2.1.2: 4 of 8 groups).
 """
 
 from __future__ import annotations
@@ -92,15 +92,15 @@ def moe_reach(shape: Shape, moe: Moe) -> Reach:
 
     Notes
     -----
-    Of N experts, K different ones miss a set of a with probability C(N - a, K) / C(N, K). If only M of G groups
-    may be used, N is the number of experts in these; a set that is part of one group is reached only if that is
-    among them, and of one that holds q groups some j are, with hypergeometric probability.
+    Of N experts, K different ones miss a set of a with probability C(N - a, K) / C(N, K). If only M of G
+    groups may be used, N is the number of experts in these; a set that is part of one group is reached only if
+    that is among them, and of one that holds q groups some j are, with hypergeometric probability.
 
     Raises
     ------
     QuestionError
-        If experts do not lie evenly on the ranks and in the groups, or if a token has fewer to choose from than
-        it must.
+        If experts do not lie evenly on the ranks and in the groups, or if a token has fewer to choose from
+        than it must.
 
     Examples
     --------
@@ -125,11 +125,9 @@ def moe_reach(shape: Shape, moe: Moe) -> Reach:
 
     def hit(size: int) -> float:
         experts = size * own
-        if experts <= group:
-            parts, inside = 1, experts
-        else:
-            parts, inside = experts // group, group
-        if (group if experts <= group else experts) % inside:
+        inside = min(experts, group)
+        parts = experts // inside
+        if moe.n_groups > 1 and (group % inside or experts % inside):
             msg = f"{experts} experts of a domain or rank straddle groups of {group}"
             raise QuestionError(msg)
         missed = 0.0

@@ -16,7 +16,8 @@ def tree(collective: str, shape: Shape, size_bytes: float) -> Schedule:
     """Return the all-reduce up and down two binary trees, each with half of the data.
 
     Every rank of a domain heads one chain through the domain, and the heads with the same place form two
-    trees across. All ranks of one domain, or of domains of unequal size, form two trees by themselves.
+    trees across; in one domain the chains are all there is. Ranks without a domain, or of domains of unequal
+    size, form two trees by themselves.
 
     ::
 
@@ -43,10 +44,13 @@ def tree(collective: str, shape: Shape, size_bytes: float) -> Schedule:
     broadcast over trees 2.0 3
     broadcast along chains 6.0 3
     """
-    if not shape.has_two_levels:
+    if not shape.is_even or shape.sizes[0] == 1:
         up = up_trees(Line((shape.n,), 0, "job"), size_bytes)
         return Pipe((up, mirrored(up)))
     rail, domain = lines(shape)
+    if shape.n_domains == 1:
+        along = along_chains(domain, size_bytes, 1)
+        return Pipe((along, mirrored(along)))
     along, up = along_chains(domain, size_bytes, 2), up_trees(rail, size_bytes / domain.length)
     return Pipe((along, up, mirrored(up), mirrored(along)))
 

@@ -1,0 +1,341 @@
+"""Commands about collectives: what they cost, what bounds them, and how logs compare."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, cast
+
+import typer
+
+from fabric.cli.options import Among, File, Json, Over, PathRule, Root, path_rule, progress, words
+from fabric.errors import QuestionError
+
+if TYPE_CHECKING:
+    from fabric.collective.algorithms import Moe
+    from fabric.collective.ask import Options
+
+Collective = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME",
+        help="all-reduce, all-gather, reduce-scatter, broadcast, reduce, all-to-all, gather, scatter or "
+        "send-recv; with --moe dispatch or combine.",
+    ),
+]
+Algorithm = Annotated[
+    str,
+    typer.Option(metavar="NAME", help="auto, all, or a name such as ring, tree, hierarchical, nvls, pxn."),
+]
+Ranks = Annotated[
+    str,
+    typer.Option(metavar="LIST", help="Devices in the order of the ranks, with commas, instead of --among."),
+]
+Order = Annotated[
+    str,
+    typer.Option(metavar="MAP", help="Such as '(pod rack slot) -> (dp tp=8)'; --over then names dp or tp."),
+]
+RoutingName = Annotated[
+    str, typer.Option(metavar="NAME", help="ecmp, ideal, hashed, adaptive, rail (with PXN) or rail-direct.")
+]
+Reduces = Annotated[
+    str,
+    typer.Option(
+        metavar="NETS", help="Networks whose switches reduce: scale-up, scale-out (SHARP), or none."
+    ),
+]
+CalibrationName = Annotated[
+    str, typer.Option(metavar="NAME", help="wire (no overheads), measured, nccl, or a file.")
+]
+Threshold = Annotated[
+    float, typer.Option(metavar="PART", help="Part of the predicted busbw that a run must reach to pass.")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module to `app`."""
+    app.command("cost")(cost_command)
+    app.command("bound")(bound_command)
+    app.command("compare")(compare_command)
+    app.command("calibrate")(calibrate_command)
+
+
+def _options(
+    over: str, among: str | None, ranks: str, order: str, routing: str, reduces: str = "scale-up"
+) -> Options:
+    found: dict[str, object] = {
+        "over": words(over),
+        "ranks": words(ranks),
+        "order": order,
+        "routing": routing,
+        "reduces": () if reduces == "none" else words(reduces),
+    }
+    return cast("Options", found if among is None else {**found, "among": among})
+
+
+def cost_command(
+    file: File,
+    collective: Collective,
+    size: Annotated[
+        str,
+        typer.Option(metavar="BYTES", help="Such as 1GiB, or 1KiB..16GiB for a table, as nccl-tests counts."),
+    ] = "1GiB",
+    algorithm: Algorithm = "auto",
+    over: Over = "",
+    among: Among = None,
+    ranks: Ranks = "",
+    order: Order = "",
+    routing: RoutingName = "ecmp",
+    reduces: Reduces = "scale-up",
+    queue_pairs: Annotated[int, typer.Option(help="Queue pairs of every pair, for hashed routing.")] = 1,
+    spraying: Annotated[
+        str,
+        typer.Option(
+            metavar="PART", help="Efficiency of adaptive routing: spectrum-x, multi-plane, or 0 to 1."
+        ),
+    ] = "spectrum-x",
+    calibration: CalibrationName = "wire",
+    factor: Annotated[int, typer.Option(help="From one size of a table to the next.")] = 2,
+    threshold: Threshold = 0.9,
+    moe: Annotated[
+        str,
+        typer.Option(
+            metavar="LIST",
+            help="tokens=4096,hidden=7168,top_k=8,experts=256,bytes=1[,groups=8,max_groups=4].",
+        ),
+    ] = "",
+    as_json: Json = False,
+) -> None:
+    """Time, algbw and busbw of a collective, what binds it, and how far it is from the best possible."""
+    from fabric.cli.text import to_json
+    from fabric.collective import Spread, cost, moe_cost, sweep
+    from fabric.graph import load
+
+    fabric = load(file)
+    asked = _options(over, among, ranks, order, routing, reduces)
+    spread = Spread(queue_pairs, _number(spraying))
+    with progress("routing") as told:
+        if moe:
+            layer = _moe(moe)
+            answer: object = moe_cost(
+                fabric,
+                collective,
+                layer,
+                algorithm=algorithm,
+                calibration=calibration,
+                spread=spread,
+                **asked,
+            )
+        elif ".." in size:
+            answer = sweep(
+                fabric,
+                collective,
+                size,
+                factor=factor,
+                threshold=threshold,
+                algorithm=algorithm,
+                calibration=calibration,
+                spread=spread,
+                progress=told,
+                **asked,
+            )
+        else:
+            answer = cost(
+                fabric,
+                collective,
+                size,
+                algorithm=algorithm,
+                calibration=calibration,
+                spread=spread,
+                progress=told,
+                **asked,
+            )
+    typer.echo(to_json(answer.to_dict()) if as_json else str(answer))  # type: ignore[attr-defined]
+
+
+def _number(text: str) -> str | float:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _moe(text: str) -> Moe:
+    """Return the mixture of experts that a list of names and values describes.
+
+    Raises
+    ------
+    QuestionError
+        If a name is unknown or missing, or a value is no number.
+    """
+    from fabric.collective.algorithms import Moe
+
+    names = {
+        "tokens": "tokens",
+        "hidden": "hidden",
+        "top_k": "top_k",
+        "experts": "n_experts",
+        "bytes": "bytes_per_value",
+        "groups": "n_groups",
+        "max_groups": "max_groups",
+    }
+    found: dict[str, float] = {}
+    for word in words(text):
+        name, _, value = word.partition("=")
+        try:
+            found[names[name.strip()]] = float(value) if name.strip() == "bytes" else int(value)
+        except (KeyError, ValueError):
+            msg = f"moe: {word!r} is not one of {', '.join(names)} with a number"
+            raise QuestionError(msg) from None
+    missing = [n for n in ("tokens", "hidden", "top_k", "experts", "bytes") if names[n] not in found]
+    if missing:
+        form = "tokens=4096,hidden=7168,top_k=8,experts=256,bytes=1"
+        msg = f"moe: {', '.join(missing)} missing; write such as {form}"
+        raise QuestionError(msg)
+    return Moe(**found)  # type: ignore[arg-type]
+
+
+def bound_command(
+    file: File,
+    collective: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME", help="all-gather, reduce-scatter, all-reduce, broadcast, reduce or all-to-all."
+        ),
+    ],
+    size: Annotated[
+        str, typer.Option(metavar="BYTES", help="Such as 1GiB, as nccl-tests counts them.")
+    ] = "1GiB",
+    kind: Annotated[
+        str, typer.Option(metavar="NAME", help="cut; for all-to-all also tub or path-length, by hops alone.")
+    ] = "cut",
+    over: Over = "",
+    among: Among = None,
+    root: Root = "",
+    paths: PathRule = "rules",
+    in_network: Annotated[bool, typer.Option(help="Whether switches that reduce may do so.")] = True,
+    as_json: Json = False,
+) -> None:
+    """Bound a collective: what no algorithm can beat on this fabric."""
+    from fabric.cli.text import to_json
+    from fabric.collective.bound import bound
+    from fabric.graph import load
+
+    answer = bound(
+        load(file),
+        collective,
+        size,
+        kind=kind,
+        over=words(over),
+        among=among,
+        root=root,
+        paths=path_rule(paths),
+        in_network=in_network,
+    )
+    typer.echo(to_json(answer.to_dict()) if as_json else str(answer))
+
+
+LogFile = Annotated[Path, typer.Argument(metavar="LOG", help="Output of nccl-tests or rccl-tests.")]
+LogCollective = Annotated[
+    str | None, typer.Option("--collective", metavar="NAME", help="What the log is of, if it does not say.")
+]
+
+
+def compare_command(
+    log: LogFile,
+    file: File,
+    collective: LogCollective = None,
+    over: Over = "",
+    among: Among = None,
+    ranks: Ranks = "",
+    order: Order = "",
+    routing: RoutingName = "ecmp",
+    calibration: CalibrationName = "measured",
+    threshold: Threshold = 0.9,
+    in_place: Annotated[bool, typer.Option("--in-place", help="Take the columns in place.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Hold a log of nccl-tests against the model; exit status 1 where it does not reach the threshold."""
+    from fabric.cli.text import to_json
+    from fabric.graph import load
+    from fabric.interop.nccl_tests import read_log
+    from fabric.study.logs import compare_log
+
+    fabric = load(file)
+    found = [
+        compare_log(
+            one,
+            fabric,
+            threshold=threshold,
+            in_place=in_place,
+            calibration=calibration,
+            **_options(over, among, ranks, order, routing),
+        )
+        for one in read_log(log, collective=collective)
+    ]
+    if as_json:
+        typer.echo(to_json({"runs": [one.to_dict() for one in found]}))
+    else:
+        typer.echo("\n\n".join(str(one) for one in found))
+    if not all(one.is_passed for one in found):
+        raise typer.Exit(1)
+
+
+def calibrate_command(
+    logs: Annotated[list[Path], typer.Argument(metavar="LOG...", help="Output of nccl-tests or rccl-tests.")],
+    file: Annotated[
+        Path, typer.Option("--on", metavar="FILE", help="Topology file of the fabric that the logs are of.")
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option("-o", "--out", metavar="FILE", help="Calibration to write; printed if left out."),
+    ] = None,
+    name: Annotated[str, typer.Option(help="Of the calibration.")] = "fitted",
+    collective: LogCollective = None,
+    algorithm: Algorithm = "auto",
+    over: Over = "",
+    among: Among = None,
+    ranks: Ranks = "",
+    order: Order = "",
+    as_json: Json = False,
+) -> None:
+    """Fit a calibration to logs of nccl-tests: one value for each class of links and kind of transfer."""
+    from fabric.cli.text import to_json
+    from fabric.collective.calibration import calibration_text
+    from fabric.graph import load
+    from fabric.interop.nccl_tests import read_log
+    from fabric.study.logs import calibrate, describe
+
+    found = [run for log in logs for run in read_log(log, collective=collective)]
+    today = datetime.datetime.now(tz=datetime.UTC).date().isoformat()
+    made, fitted = calibrate(
+        found,
+        load(file),
+        name=name,
+        date=today,
+        algorithm=algorithm,
+        **_options(over, among, ranks, order, "ecmp"),
+    )
+    text = calibration_text(made)
+    if out is not None:
+        _write(out, text)
+    if as_json:
+        typer.echo(
+            to_json({"calibration": text, "fitted": describe(fitted).split("\n"), "file": str(out or "")})
+        )
+    elif out is None:
+        typer.echo(text, nl=False)
+        typer.echo(describe(fitted), err=True)
+    else:
+        typer.echo(f"{describe(fitted)}\nwrote {out}")
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    with tempfile.NamedTemporaryFile(
+        "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False
+    ) as file:
+        file.write(text)
+    os.replace(file.name, path)

@@ -1,0 +1,67 @@
+"""Arguments and options that several commands share."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from fabric.graph import Paths
+
+File = Annotated[Path, typer.Argument(metavar="FILE", help="Topology file, *.fabric.yaml or *.fabric.json.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON with stable keys (docs/cli.md).")]
+Over = Annotated[
+    str,
+    typer.Option(
+        metavar="AXES", help="Axes that a group spans, such as pod,rack; one group for each of the rest."
+    ),
+]
+Among = Annotated[str | None, typer.Option(metavar="SELECTOR", help="The endpoints; all if left out.")]
+PathRule = Annotated[str, typer.Option(metavar="RULE", help="rules (the file's), no-relay, or any.")]
+Drop = Annotated[bool, typer.Option("--drop-unreachable", help="Leave out endpoints that failures cut off.")]
+Root = Annotated[
+    str,
+    typer.Option(metavar="SELECTOR", help="The one endpoint of one-to-all, all-to-one, broadcast, reduce."),
+]
+
+
+def words(text: str) -> tuple[str, ...]:
+    """Return the words of a list with commas."""
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+def path_rule(text: str) -> Paths:
+    """Return a path rule.
+
+    Raises
+    ------
+    typer.BadParameter
+        If there is no such rule.
+    """
+    if text in ("rules", "no-relay", "any"):
+        return text  # type: ignore[return-value]
+    msg = f"expected rules, no-relay or any; got {text!r}"
+    raise typer.BadParameter(msg, param_hint="--paths")
+
+
+@contextlib.contextmanager
+def progress(label: str) -> Iterator[Callable[[int, int], None] | None]:
+    """Show a bar on standard error while work takes long; nothing where that is no terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(label, total=None)
+
+        def told(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        yield told

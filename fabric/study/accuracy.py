@@ -1,0 +1,254 @@
+"""Published numbers beside ours: a file of cases in, a page with every ratio out.
+
+A case is a question to this program, the number that somebody published, and a tolerance; one that is not held
+to its tolerance says why.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from fabric.blueprint.reader import read_file
+from fabric.collective import Moe, Spread, calibration, cost, moe_cost
+from fabric.collective.bound import Bound, bound
+from fabric.collective.chunked import chunk_bound
+from fabric.collective.nccl import Node, machine, predict, tuning
+from fabric.errors import QuestionError
+from fabric.graph import Fabric, load, loads
+from fabric.routing.balls import busy_share, delivered_share, hashed_factor, max_load
+from fabric.units import gbps_to_gbytes
+
+UNITS = {"busbw": "GB/s", "algbw": "GB/s", "time": "s", "latency": "us", "bandwidth": "GB/s", "share": "", "load": "flows"}
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One published number.
+
+    Parameters
+    ----------
+    group, what, source : str
+    kind : str
+        Which question: ``cost``, ``bound``, ``chunks``, ``moe``, ``nccl`` or ``hashed``.
+    quantity : str
+        One of `UNITS`.
+    published : float
+    tolerance : float
+        Largest relative difference.
+    asked : mapping
+        What the question needs, by name.
+    why : str
+        Why the case is not held to its tolerance; empty where it is.
+    """
+
+    group: str
+    what: str
+    source: str
+    kind: str
+    quantity: str
+    published: float
+    tolerance: float
+    asked: Mapping[str, Any]
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A case and our number.
+
+    Parameters
+    ----------
+    case : Case
+    ours : float
+    binding : str
+        The link class that binds, where the question has one.
+    """
+
+    case: Case
+    ours: float
+    binding: str = ""
+
+    @property
+    def ratio(self) -> float:
+        """Ours over published."""
+        return self.ours / self.case.published
+
+    @property
+    def is_held(self) -> bool:
+        """Whether the difference is within the tolerance."""
+        return abs(self.ratio - 1) <= self.case.tolerance * (1 + 1e-9)
+
+
+def read_cases(path: str | Path) -> tuple[Case, ...]:
+    """Read a file of cases.
+
+    Raises
+    ------
+    TopologyError
+        If it cannot be read.
+    QuestionError
+        If a case lacks something.
+    """
+    data = read_file(path).data
+    found = []
+    for group in data["groups"]:  # type: ignore[attr-defined]
+        common = group.get("common", {})
+        for row in group["rows"]:
+            asked = {**common, **row}
+            known = {key: asked.pop(key) for key in ("kind", "quantity", "published", "tolerance", "what")}
+            source, why = asked.pop("source", group["source"]), asked.pop("why", "")
+            if known["quantity"] not in UNITS:
+                msg = f"{path}: {known['what']}: unknown quantity {known['quantity']!r}"
+                raise QuestionError(msg)
+            found.append(Case(group["title"], asked=asked, source=source, why=why, **known))
+    return tuple(found)
+
+
+def evaluate_case(case: Case, folder: Path) -> Result:
+    """Return our number for a case; files are relative to `folder`.
+
+    Raises
+    ------
+    QuestionError
+        If the kind of question is unknown.
+    """
+    kinds: dict[str, Callable[[Case, Path], tuple[float, str]]] = {
+        "cost": _cost,
+        "bound": _bound,
+        "chunks": _chunks,
+        "moe": _moe,
+        "nccl": _nccl,
+        "hashed": _hashed,
+    }
+    if case.kind not in kinds:
+        msg = f"{case.what}: unknown kind of case {case.kind!r}; known are {', '.join(kinds)}"
+        raise QuestionError(msg)
+    return Result(case, *kinds[case.kind](case, folder))
+
+
+@cache
+def _fabric(file: str, text: str, folder: Path) -> Fabric:
+    return loads(text) if text else load(folder / f"{file}.fabric.yaml")
+
+
+def _split(case: Case, folder: Path) -> tuple[Fabric, dict[str, Any]]:
+    asked = dict(case.asked)
+    return _fabric(asked.pop("file", ""), asked.pop("text", ""), folder), asked
+
+
+def _of(answer: Any, quantity: str) -> float:  # noqa: ANN401 - any answer with rates and a time
+    if quantity == "time":
+        return float(answer.time_s)
+    return gbps_to_gbytes(answer.algbw_gbps if quantity == "algbw" else answer.busbw_gbps)
+
+
+def _cost(case: Case, folder: Path) -> tuple[float, str]:
+    fabric, asked = _split(case, folder)
+    queue_pairs = asked.pop("queue_pairs", 1)
+    answer = cost(fabric, asked.pop("collective"), asked.pop("size"), spread=Spread(queue_pairs), **asked)
+    return _of(answer, case.quantity), answer.binding
+
+
+def _bound(case: Case, folder: Path) -> tuple[float, str]:
+    """Return a bound, or the part of it that a calibration gives to a class of links."""
+    fabric, asked = _split(case, folder)
+    part = 1.0
+    asked.pop("calibration", None)
+    if "efficiency" in asked:
+        part = calibration("measured").overhead((asked.pop("efficiency"),), "copy").rate
+    answer = bound(fabric, asked.pop("collective"), asked.pop("size", "1GiB"), **asked)
+    assert isinstance(answer, Bound)
+    return part * _of(answer, case.quantity), ", ".join(answer.binding)
+
+
+def _chunks(case: Case, folder: Path) -> tuple[float, str]:
+    fabric, asked = _split(case, folder)
+    answer = chunk_bound(fabric, asked.pop("collective"), asked.pop("size"), **asked)
+    return _of(answer, case.quantity), ""
+
+
+def _moe(case: Case, folder: Path) -> tuple[float, str]:
+    fabric, asked = _split(case, folder)
+    answer = moe_cost(fabric, asked.pop("way"), Moe(**asked.pop("moe")), **asked)
+    return _of(answer, case.quantity), answer.binding
+
+
+def _nccl(case: Case, folder: Path) -> tuple[float, str]:
+    asked = dict(case.asked)
+    seen = machine(Node(**asked["node"]), asked.get("n_nodes", 1))
+    if case.quantity in ("latency", "bandwidth"):
+        line = tuning(seen, asked["collective"])[asked["algorithm"], asked["protocol"]]
+        return (line.latency_us if case.quantity == "latency" else line.bandwidth_gb_s), ""
+    found = predict(seen, asked["collective"], asked["size"])
+    if "algorithm" not in asked:
+        return _of(found, case.quantity), ""
+    return gbps_to_gbytes(found.busbw_of(found.of(asked["algorithm"]))), ""
+
+
+def _hashed(case: Case, folder: Path) -> tuple[float, str]:
+    n, m = case.asked["flows"], case.asked["links"]
+    if case.quantity == "load":
+        load_, share = max_load(n, m)
+        return float(load_ @ share), ""
+    shares = {"busy": busy_share, "delivered": delivered_share, "slowest": lambda a, b: hashed_factor(a, b).expected}
+    return shares[case.asked["share"]](n, m), ""
+
+
+def page(results: Iterator[Result] | tuple[Result, ...]) -> str:
+    """Return the page of all cases as Markdown."""
+    table = list(results)
+    gated = [r for r in table if not r.case.why]
+    lines = [
+        "# Accuracy",
+        "",
+        "Every number that others published and this program can be asked for, beside ours. The page is made by",
+        "`make reports` from [topologies/measured/published.yaml](../topologies/measured/published.yaml); the same",
+        "cases are tests (`tests/test_published_collectives.py`). How the numbers come about is told in",
+        "[collectives.md](collectives.md).",
+        "",
+        f"{len(table)} numbers; {len(gated)} are held to the tolerance of their row, {len(table) - len(gated)} are",
+        "reported only, each with the reason. The calibration `measured` has one value for each class of links and",
+        "kind of transfer, and none for a row.",
+    ]
+    groups = dict.fromkeys(r.case.group for r in table)
+    for group in groups:
+        own = [r for r in table if r.case.group == group]
+        lines += ["", f"## {group}", "", f"Source: {own[0].case.source}.", ""]
+        lines += ["| case | published | ours | ratio | tolerance | binds |", "|---|--:|--:|--:|--:|---|"]
+        for r in own:
+            unit = UNITS[r.case.quantity]
+            held = f"{100 * r.case.tolerance:.3g} %" if not r.case.why else "reported"
+            lines.append(
+                f"| {r.case.what} | {_shown(r.case.published, unit)} | {_shown(r.ours, unit)} "
+                f"| {r.ratio:.3f} | {held} | {r.binding} |"
+            )
+        missed = [r for r in own if r.case.why]
+        if missed:
+            lines += ["", *(f"- *{r.case.what}*: {r.case.why}" for r in missed)]
+    return "\n".join(lines) + "\n"
+
+
+def _shown(value: float, unit: str) -> str:
+    if unit == "s":
+        return f"{1e6 * value:.5g} us"
+    return f"{value:.5g} {unit}".strip()
+
+
+def main() -> None:
+    """Write the page."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("cases", type=Path)
+    parser.add_argument("-o", "--out", type=Path, required=True)
+    given = parser.parse_args()
+    cases = read_cases(given.cases)
+    text = page(evaluate_case(case, given.cases.parent) for case in cases)
+    given.out.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
