@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from fabric.collective.bound import Bound
 from fabric.units import format_bytes, format_rate, format_time
 
+THRESHOLD = 0.9
+"""Part of the predicted busbw that a measured run must reach, unless a user says otherwise."""
+
 
 @dataclass(frozen=True, slots=True)
 class AlgorithmCost:
@@ -129,6 +132,7 @@ class Cost:
             "n_instances": self.n_instances,
             "routing": self.routing,
             "calibration": self.calibration,
+            "about": self.about,
             "method": self.method,
             "why": self.why,
             **_as_dict(self.chosen),
@@ -159,6 +163,9 @@ class Cost:
             )
         elif self.no_bound:
             lines.append(f"  bound: not known ({self.no_bound})")
+        if self.calibration != "wire":
+            least = format_rate(THRESHOLD * self.busbw_gbps)
+            lines.append(f"  a measured run passes from a busbw of {least}, {100 * THRESHOLD:.3g} % of this")
         lines.append(f"  calibration {self.calibration}: {self.about}")
         lines += [f"  {note}" for note in self.notes]
         return "\n".join(lines)

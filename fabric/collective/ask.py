@@ -25,13 +25,15 @@ from fabric.collective.placement import (
     ring_axes,
     torus_of,
 )
-from fabric.errors import QuestionError, nearest
+from fabric.collective.schedule import Pattern
+from fabric.errors import LimitError, QuestionError, nearest
 from fabric.graph import EXPAND_LIMIT, Expanded, Fabric, Paths, expand, select
 from fabric.parts import catalogue
 from fabric.symmetry import NoSymmetryError
 
-
 NETS = ("scale-up", "scale-out")
+MAX_MESH = 256
+"""Ranks of the largest full mesh that is looked for; every rank of it has a cable to each other one."""
 
 
 class Options(TypedDict, total=False):
@@ -130,8 +132,20 @@ def job(fabric: Fabric, asked: Asked | None = None) -> Job:
         found.shape,
         reduces_in_domain=found.shape.reduces_in_domain and inside,
         reduces_across=found.shape.reduces_across and across,
+        is_mesh=_is_mesh(found),
     )
     return replace(found, shape=shape)
+
+
+def _is_mesh(found: Job) -> bool:
+    """Return whether the ranks are one domain, and a message between any two of them passes one cable."""
+    shape = found.shape
+    if shape.n_domains > 1 or not 2 <= shape.n <= MAX_MESH:
+        return False
+    try:
+        return abs(float(found.loads(Pattern("pairwise", "domain")).hops.sum()) - 1) < 1e-9
+    except QuestionError:
+        return False
 
 
 def _job(fabric: Fabric, asked: Asked) -> Job:
@@ -171,6 +185,20 @@ class _How:
     asked: Asked
     why: str
     torus: tuple[tuple[str, int], ...] = ()
+
+    def expanded(self) -> Expanded:
+        """Return the fabric with every cable.
+
+        Raises
+        ------
+        LimitError
+            If it is too large, with why classes will not do.
+        """
+        try:
+            return expand(self.fabric, limit=self.asked.limit)
+        except LimitError as error:
+            msg = f"{error}. Why every cable: {self.why}"
+            raise LimitError(msg) from None
 
 
 def ranks_group(fabric: Fabric, asked: Asked) -> str:
@@ -217,7 +245,7 @@ def _every(how: _How, agree: tuple[str, ...], order: tuple[str, ...]) -> Job:
     agree, order : tuple of str
         Primitive axes on which the ranks of one instance agree, and those along which ranks are numbered.
     """
-    e = expand(how.fabric, limit=how.asked.limit)
+    e = how.expanded()
     devices = np.flatnonzero(_chosen(how.fabric, how.asked, e))
     at = {axis: index_on(how.fabric, e, axis)[devices] for axis in order}
     instance = _flat([at[a] for a in order if a in agree], len(devices))
@@ -230,7 +258,7 @@ def _ordered(how: _How) -> Job:
     asked, blueprint = how.asked, how.fabric.blueprint
     assert blueprint is not None
     left, right = read_order(asked.order)
-    e = expand(how.fabric, limit=asked.limit)
+    e = how.expanded()
     devices = np.flatnonzero(_chosen(how.fabric, asked, e))
     axes = [p for a in left for p in blueprint.primitives(a)]
     number = _flat([index_on(how.fabric, e, axis)[devices] for axis in axes], len(devices))
@@ -293,7 +321,8 @@ def index_on(fabric: Fabric, e: Expanded, axis: str) -> Ints:
 
 def _listed(fabric: Fabric, asked: Asked) -> Job:
     """Return the job of explicit ranks."""
-    e = expand(fabric, limit=asked.limit)
+    how = _How(fabric, asked, "ranks are listed one by one")
+    e = how.expanded()
     number = {str(name): i for i, name in enumerate(e.names)}
     rows = []
     for text in asked.ranks:
@@ -308,7 +337,7 @@ def _listed(fabric: Fabric, asked: Asked) -> Job:
         msg = f"ranks: {twice} is listed twice"
         raise QuestionError(msg)
     sizes = _runs(scale_up_domains(e)[devices])
-    return _on_links(_How(fabric, asked, "ranks are listed one by one"), e, devices[None], sizes)
+    return _on_links(how, e, devices[None], sizes)
 
 
 def _runs(domain: Ints) -> tuple[int, ...]:

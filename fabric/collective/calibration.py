@@ -7,16 +7,21 @@ pass their own, or let ``fabtopo calibrate`` fit one to their logs.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
+from fabric.blueprint.parse import shown_value
 from fabric.blueprint.reader import Document, dotted, read_file, read_text
+from fabric.blueprint.selector import near
+from fabric.collective.algorithms import ALGORITHMS
 from fabric.collective.schedule import Transfer
 from fabric.errors import Problem, QuestionError, TopologyError, nearest
 from fabric.units import parse_time
@@ -106,7 +111,23 @@ def _time(value: object) -> float:
     return parse_time(value)  # type: ignore[arg-type]
 
 
-_Part = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
+def _date(text: str) -> str:
+    with contextlib.suppress(ValueError):
+        if date.fromisoformat(text).isoformat() == text:
+            return text
+    msg = "not a date such as 2026-01-31"
+    raise ValueError(msg)
+
+
+def _algorithm(name: str) -> str:
+    names = dict.fromkeys(a.name for a in ALGORITHMS)
+    if name in names:
+        return name
+    msg = f"unknown algorithm; {nearest(name, names) or 'known are ' + ', '.join(names)}"
+    raise ValueError(msg)
+
+
+_Part = Annotated[float, Field(strict=True, gt=0, le=1, allow_inf_nan=False)]
 _Time = Annotated[float, BeforeValidator(_time)]
 
 
@@ -122,7 +143,7 @@ class _Overhead(_Strict):
 
 class _Protocol(_Strict):
     rate: _Part = 1.0
-    latency: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)] = 1.0
+    latency: Annotated[float, Field(strict=True, ge=0, le=100, allow_inf_nan=False)] = 1.0
     source: str = ""
 
 
@@ -136,11 +157,11 @@ class _File(_Strict):
     calibration: Annotated[str, Field(min_length=1, max_length=80)]
     about: str = ""
     source: Annotated[str, Field(min_length=1)]
-    date: Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")]
+    date: Annotated[str, AfterValidator(_date)]
     launch: _Time = 0.0
     links: dict[str, _Kinds] = {}
     protocols: Annotated[dict[str, _Protocol], Field(max_length=20)] = {"Simple": _Protocol()}
-    algorithms: list[str] = []
+    algorithms: list[Annotated[str, AfterValidator(_algorithm)]] = []
 
 
 def calibration_names() -> tuple[str, ...]:
@@ -181,6 +202,9 @@ def calibration(name: str | Path | Calibration) -> Calibration:
     if str(name) in known:
         file = resources.files("fabric.collective") / "calibrations" / f"{name}{_SUFFIX}"
         return _read(read_text(file.read_bytes(), str(name)))
+    if str(name) == "nccl":
+        msg = "nccl is NCCL's own model, not a calibration, and does not know this question; name another"
+        raise QuestionError(msg)
     if not Path(name).exists():
         hint = nearest(str(name), known) or f"known are {', '.join(known)}, or give a file"
         msg = f"no calibration {str(name)!r}; {hint}"
@@ -215,9 +239,30 @@ def _read(document: Document) -> Calibration:
 
 
 def _problem(document: Document, error: ErrorDetails) -> Problem:
-    loc = tuple(error["loc"])
-    mark = document.locate(loc, key=error["type"] == "extra_forbidden")
-    return Problem(document.path, mark.line, mark.col, dotted(loc) or "calibration", error["msg"])
+    """Word one finding of pydantic as the program words its own."""
+    loc, kind = tuple(error["loc"]), error["type"]
+    what, got, todo = error["msg"], shown_value(error["input"]), ""
+    is_key = kind in ("extra_forbidden", "missing")
+    if kind == "extra_forbidden":
+        keys = _keys(loc)
+        what, got, todo = f"unknown key {loc[-1]!r}", "", near(str(loc[-1]), keys, "keys are")
+    elif kind == "missing":
+        what, got, loc = f"missing key {loc[-1]!r}", "", loc[:-1]
+    elif kind == "value_error":
+        what, _, todo = str(error["ctx"]["error"]).partition("; ")
+    mark = document.locate(loc, key=is_key)
+    return Problem(document.path, mark.line, mark.col, dotted(loc) or "calibration", what, got, todo=todo)
+
+
+def _keys(loc: tuple[str | int, ...]) -> list[str]:
+    """Return the keys that may stand where `loc` ends."""
+    models: dict[tuple[str, int], type[BaseModel]] = {
+        ("links", 3): _Kinds,
+        ("links", 4): _Overhead,
+        ("protocols", 3): _Protocol,
+    }
+    fields = models.get((str(loc[0]), len(loc)), _File).model_fields
+    return [field.alias or name for name, field in fields.items()]
 
 
 def calibration_text(one: Calibration) -> str:
@@ -236,7 +281,7 @@ def calibration_text(one: Calibration) -> str:
     data["launch"] = _shown(one.launch_s)
     data["links"] = {
         key: {
-            name: {"rate": round(o.rate, 4), "latency": _shown(o.latency_s)}
+            name: {"rate": float(f"{o.rate:.4g}"), "latency": _shown(o.latency_s)}
             | ({"source": o.source} if o.source else {})
             for name, o in kinds.items()
         }

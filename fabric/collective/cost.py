@@ -34,12 +34,17 @@ from fabric.errors import FabricError, QuestionError, nearest
 from fabric.graph import Fabric
 from fabric.routing import Progress
 from fabric.units import (
+    format_rate,
+    format_time,
     gbytes_per_second,
     gbytes_to_gbps,
     parse_bytes,
     seconds,
     seconds_to_send,
 )
+
+FEW_RANKS = 4_096
+"""Ranks up to which an answer at wire rates also says what to expect, where every cable is listed."""
 
 
 def cost(
@@ -66,8 +71,8 @@ def cost(
         ``"auto"`` for the fastest of those that the calibration names as usual, ``"all"`` to cost every one
         that can run, or a name.
     calibration : str, Path or Calibration
-        ``"wire"`` for wire rates and zero latency; ``"measured"``; ``"nccl"`` for what NCCL's own model expects;
-        or the path of a file.
+        ``"wire"`` for wire rates and zero latency; ``"measured"``; ``"nccl"`` for what NCCL's own model
+        expects; or the path of a file.
     spread : Spread, optional
         Queue pairs of hashed routing, efficiency of adaptive routing.
     progress : callable, optional
@@ -106,7 +111,21 @@ def cost(
     factor = busbw_factor(collective, work.shape.n)
     run = _Run(work, collective, size_bytes, factor, known, question.routing, spread or Spread())
     answer = _answer(run, [_cost(run, name, schedule) for name, schedule in found.items()])
-    return _bounded(fabric, replace(answer, refused=refused), question, found)
+    is_quick = work.method == "axes" or work.shape.n <= FEW_RANKS
+    notes = (_expected(run),) if known.name == "wire" and algorithm == "auto" and is_quick else ()
+    return _bounded(fabric, replace(answer, refused=refused, notes=notes), question, found)
+
+
+def _expected(run: _Run) -> str:
+    """Return in words what published measurements let expect."""
+    run = replace(run, calibration=read_calibration("measured"))
+    found, _ = _schedules(run.collective, run.job.shape, run.size_bytes, "auto", run.calibration)
+    best = min((_cost(run, n, s) for n, s in found.items()), key=lambda c: c.time_s)
+    name = f"{best.algorithm} ({best.protocol})" if best.protocol else best.algorithm
+    return (
+        f"expected by calibration measured: {format_time(best.time_s)}, busbw {format_rate(best.busbw_gbps)} "
+        f"by {name}"
+    )
 
 
 def moe_cost(

@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
-from scipy import sparse
 
 from fabric.blueprint.join import Bools, Floats, Ints
 from fabric.collective.patterns import edges
@@ -28,6 +27,8 @@ Difference = tuple[int, ...]
 
 MAX_KINDS = 64
 """Different rows of ranks that are told apart; of more, those of ranks with as much to do are averaged."""
+# Domains times kinds that are counted at once.
+_CELLS = 4_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +64,12 @@ class Rows:
     mean: Floats
     sent: Kinds
     received: Kinds
+
+    @classmethod
+    def alike(cls, mean: Floats) -> Rows:
+        """Return the rows of ranks that all do the same."""
+        every = Kinds(mean[None], np.ones((1, 1), dtype=np.bool_))
+        return cls(mean, every, every)
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,13 +121,13 @@ class Places:
     def rows(self, pattern: Pattern) -> Rows:
         """Return what ranks send and receive in a pattern among ranks."""
         axes = self.axes(pattern)
+        if all(self.size[a] == 1 for a in axes):
+            return Rows.alike(np.zeros(len(self.differences)))
         if pattern.kind == "rotated-rings":
             return self._rotated()
         if pattern.kind == "pairwise":
             mean = self.alike(axes)
-            mean /= max(mean.sum(), 1.0)
-            every = Kinds(mean[None], np.ones((1, 1), dtype=np.bool_))
-            return Rows(mean, every, every)
+            return Rows.alike(mean / mean.sum())
         if pattern.kind in ("ring", "shift"):
             return self._shifted(axes, pattern.by if pattern.kind == "shift" else 1, pattern.over)
         return self._of_edges(pattern, axes)
@@ -236,7 +243,7 @@ class Places:
         found = (out[:, None] != out) | (to[:, None] == to)
         alone = np.where(out == 1, by % g, g - by % g) < 2
         found[np.diag_indices(len(kinds))] &= ~alone
-        return found
+        return np.asarray(found)
 
     def _of_edges(self, pattern: Pattern, axes: tuple[str, ...]) -> Rows:
         """Return the rows of a pattern, by all of its messages in one group."""
@@ -257,19 +264,24 @@ class Places:
         if axes not in self._digits:
             shape = [self.size[a] for a in axes]
             every = np.arange(math.prod(shape))
-            self._digits[axes] = [d.astype(np.int32) for d in np.unravel_index(every, shape)]
+            ends = np.unravel_index(every, shape)
+            # Narrow numbers: a million ranks are compared on every axis.
+            self._digits[axes] = [d.astype(np.min_scalar_type(-n)) for d, n in zip(ends, shape, strict=True)]
         digits = dict(zip(axes, self._digits[axes], strict=True))
-        code = np.zeros(len(source), dtype=np.int64)
         radix = [self.size[a] if a in self.turns else 2 for a in self.order]
+        code = np.zeros(len(source), dtype=np.min_scalar_type(-math.prod(radix)))
         for axis, n in zip(self.order, radix, strict=True):
             code *= n
-            if axis in digits:
-                places = digits[axis][target] - digits[axis][source]
-                if axis in self.turns:
-                    places %= n
-                    code += np.minimum(places, n - places) if self.turns[axis] == 2 else places
-                else:
-                    code += places != 0
+            if axis not in digits:
+                continue
+            a, b = digits[axis][source], digits[axis][target]
+            if axis in self.turns:
+                places = (b.astype(np.int64) - a) % n
+                code += (np.minimum(places, n - places) if self.turns[axis] == 2 else places).astype(
+                    code.dtype
+                )
+            else:
+                code += a != b
         known = np.zeros(math.prod(radix), dtype=np.int64)
         known[np.ravel_multi_index(np.array(self.differences).T, radix)] = np.arange(len(self.differences))
         return known[code]
@@ -299,8 +311,13 @@ def _kinds(end: Ints, column: Ints, weight: Floats, shape: tuple[int, int]) -> t
 def _together(kind: Ints, g: int) -> Bools:
     """Return which kinds two different ranks of one domain may have, with g ranks a domain, shape (k, k)."""
     n = int(kind.max()) + 1
-    here, count = np.unique(np.arange(len(kind)) // g * n + kind, return_counts=True)
-    in_domain = sparse.csr_array((np.ones(len(here)), (here // n, here % n)))
-    found = (in_domain.T @ in_domain).toarray() > 0
-    np.fill_diagonal(found, np.bincount(here % n, count > 1, minlength=n) > 0)
-    return found
+    found, twice = np.zeros((n, n)), np.zeros(n, dtype=np.bool_)
+    step = max(_CELLS // n, 1) * g
+    for first in range(0, len(kind) if g > 1 else 0, step):
+        own = kind[first : first + step]
+        count = np.bincount(np.arange(len(own)) // g * n + own, minlength=len(own) // g * n).reshape(-1, n)
+        is_here = (count > 0).astype(np.float32)
+        found += is_here.T @ is_here
+        twice |= (count > 1).any(axis=0)
+    np.fill_diagonal(found, twice)
+    return found > 0

@@ -9,7 +9,7 @@ the slowest link; the latencies of a pipe, which has to fill, add, and those of 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -57,8 +57,8 @@ class Overheads:
     calibration : Calibration
     protocol : Protocol
     slowdown : callable
-        ``slowdown(pattern, load)`` returns how much longer each link takes than under an equal split, where the busiest
-        rank sends one byte and links carry ``load``.
+        ``slowdown(pattern, load)`` returns how much longer each link takes than under an equal split, where
+        the busiest rank sends one byte and links carry ``load``.
     is_ideal : bool
         Whether routes are the best there are, instead of those of the job.
     """
@@ -74,10 +74,20 @@ def evaluate(job: Job, schedule: Schedule, over: Overheads) -> Timing:
 
     Notes
     -----
-    Part of a pipe that is a sequence, and takes longer than any link, sets the time of the pipe.
+    Part of a pipe that is a sequence, and takes longer than any link, sets the time of the pipe. Where routes
+    may be chosen they are also those of the job, if that is faster: a sequence within a pipe, and sums in
+    switches, are not part of one program.
     """
-    if over.is_ideal and not isinstance(schedule, Seq) and _is_flat(schedule):
-        return _ideal(job, schedule, over)
+    if not over.is_ideal or isinstance(schedule, Seq):
+        return _joined(job, schedule, over)
+    is_one = _is_flat(schedule) and any(p.bytes_per_endpoint for p in phases(schedule))
+    best = (_ideal if is_one else _joined)(job, schedule, over)
+    given = _joined(job, schedule, replace(over, is_ideal=False))
+    return best if best.transfer_s <= given.transfer_s else given
+
+
+def _joined(job: Job, schedule: Schedule, over: Overheads) -> Timing:
+    """Return the timing of a phase, or of parts that are timed each by itself."""
     if isinstance(schedule, Phase):
         return _paced(job, _latency(job, schedule, over), _busy(job, schedule, over))
     parts = [evaluate(job, part, over) for part in schedule.parts]
@@ -155,7 +165,7 @@ def _is_flat(schedule: Schedule) -> bool:
 def _ideal(job: Job, schedule: Schedule, over: Overheads) -> Timing:
     """Return the timing of phases whose routes are chosen together, for the least time at wire rates."""
     own = [p for p in phases(schedule) if p.bytes_per_endpoint > 0]
-    latency = sum(_latency(job, p, over) for p in own)
+    latencies = [_latency(job, p, over) for p in own]
     _, busy = job.optimum([p.pattern for p in own], [p.bytes_per_endpoint for p in own])
     rate = _by_rule(job, over, own[0].transfer)[0][job.links.rule]
-    return _paced(job, latency, busy / rate)
+    return _paced(job, max(latencies) if isinstance(schedule, Par) else sum(latencies), busy / rate)

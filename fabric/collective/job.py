@@ -6,21 +6,27 @@ Loads come from classes, at any size (`fabric.collective.on_classes`), or from e
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
 from fabric.blueprint.join import Bools, Floats, Ints
 from fabric.collective.algorithms import Shape
 from fabric.collective.schedule import Pattern
+from fabric.errors import QuestionError
+from fabric.flow.program import MAX_VARIABLES, Block, ProgramSizeError, capacities, solve_blocks
 from fabric.graph import Expanded
 from fabric.graph.expanded import RuleInfo
 from fabric.routing import Progress
+from fabric.symmetry import Quotient
 
 Routing = Literal["ecmp", "ideal", "hashed", "adaptive", "rail", "rail-direct"]
-ROUTINGS: tuple[Routing, ...] = ("ecmp", "ideal", "hashed", "adaptive", "rail", "rail-direct")
+ROUTINGS: tuple[Routing, ...] = get_args(Routing)
+
+# Parts that the progress of one pattern is told in.
+_TOLD = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +36,7 @@ class Loads:
     Parameters
     ----------
     on_link : ndarray of float64, shape (l,)
-        Bytes on every link, or class of links.
+        Bytes on every link, or on all links of a class if each carries what the busiest of them does.
     hops : ndarray of float64, shape (number of rules,)
         Links of each rule that a byte passes on average.
     """
@@ -86,8 +92,8 @@ class Job:
     route : callable
         ``route(pattern, progress)`` returns the loads of a pattern.
     optimum : callable
-        ``optimum(patterns, amounts)`` returns the least time [s] in which the patterns can run at once when the
-        busiest rank sends that many bytes of each, and for how long each link is then busy [s].
+        ``optimum(patterns, amounts)`` returns the least time [s] in which the patterns can run at once when
+        the busiest rank sends that many bytes of each, and for how long each link is then busy [s].
     method : str
         ``"axes"`` or ``"links"``.
     why : str
@@ -115,9 +121,11 @@ class Job:
         for i, pattern in enumerate(missing):
 
             def tell(done: int, of: int, before: int = i) -> None:
-                progress(before * of + done, len(missing) * of)
+                # Patterns go to different numbers of destinations; each counts as much.
+                progress(before * _TOLD + done * _TOLD // of, len(missing) * _TOLD)
 
             self.loads(pattern, tell)
+            tell(1, 1)
 
 
 def links_of(expanded: Expanded, base: Ints | None = None, size: Floats | None = None) -> Links:
@@ -138,7 +146,7 @@ def links_of(expanded: Expanded, base: Ints | None = None, size: Floats | None =
     first = np.zeros(n, dtype=np.int64)
     first[own[::-1]] = np.arange(2 * m)[::-1]
     bundle = first // 2
-    n_cables = np.bincount(own, np.repeat(expanded.alive.astype(np.float64), 2), minlength=n)
+    n_cables = np.bincount(own, np.repeat(expanded.alive, 2), minlength=n).astype(np.float64)
     inner = np.array([g.kind == "switch" for g in expanded.groups], dtype=np.bool_)[expanded.group]
     lower = expanded.tail[bundle]
     return Links(
@@ -156,3 +164,35 @@ def links_of(expanded: Expanded, base: Ints | None = None, size: Floats | None =
 def _keys(rule: RuleInfo) -> tuple[str, ...]:
     own = (f"{rule.protocol}/{rule.medium}", rule.protocol) if rule.protocol else ()
     return (rule.name, *own, rule.net)
+
+
+def least(base: Quotient, blocks: Iterable[Block]) -> tuple[float, Floats]:
+    """Return the least time [s] for some commodities at once, and how long each class of links is busy [s].
+
+    Raises
+    ------
+    QuestionError
+        If there is no path.
+    ProgramSizeError
+        If the program is too large.
+    """
+    parts: list[Block] = []
+    n_variables = 0
+    for block in blocks:
+        parts.append(block)
+        n_variables += len(block.moves.tail)
+        if n_variables > MAX_VARIABLES:
+            msg = f"ideal routes are a program of more than {MAX_VARIABLES:,} variables here; use ecmp"
+            raise ProgramSizeError(msg)
+    capacity = capacities(base)
+    answer = solve_blocks(capacity, parts)
+    if answer.rate_gbps <= 0:
+        msg = "no permitted path between some of the ranks"
+        raise QuestionError(msg)
+    load = np.zeros(len(capacity))
+    for block, flow in zip(parts, answer.flow, strict=True):
+        on = block.moves.link >= 0
+        own = block.view.base[block.moves.link[on]]
+        load += np.bincount(own, block.n_alike * flow[on], minlength=len(load))
+    busy = np.divide(load, capacity * answer.rate_gbps, where=capacity > 0, out=np.zeros(len(load)))
+    return 1 / answer.rate_gbps, busy

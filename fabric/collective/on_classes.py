@@ -3,7 +3,11 @@
 A pattern is averaged over all ways to number the indices of axes anew: it runs once in each of them, with an
 equal part of the bytes. What is left of it is how the ends of its messages differ, see
 `fabric.collective.differences`; one rank of each class receives them, and the classes that keep it in place
-carry them. A link carries what the busiest rank puts on it, and what all others put there on average.
+carry them.
+
+Links between switches carry that average, or what one rank alone puts on them if that is more. A link at a
+rank carries what the busiest rank puts on it, and what mates in its scale-up domain do if they use it too, all
+of them as the busiest kind that a mate may be of.
 """
 
 from __future__ import annotations
@@ -17,16 +21,17 @@ import numpy as np
 from scipy import sparse
 
 from fabric.blueprint.join import Bools, Floats
+from fabric.blueprint.selector import selected_groups
 from fabric.collective.algorithms import Shape
 from fabric.collective.differences import Places, Rows
 from fabric.collective.in_switch import Climb, reducing_switches, switch_loads
-from fabric.collective.job import Job, Loads, Routing, links_of
+from fabric.collective.job import Job, Loads, Routing, least, links_of
 from fabric.collective.packing import reducing_groups
 from fabric.collective.placement import Placement, ring_axes, torus_of
 from fabric.collective.schedule import Over, Pattern
 from fabric.collective.views import Carrier, View, view_of
 from fabric.errors import QuestionError
-from fabric.flow.program import Block, capacities, solve_blocks
+from fabric.flow.program import Block
 from fabric.flow.traffic import Question, Traffic
 from fabric.graph import Paths, components, forwarding
 from fabric.routing import Progress
@@ -47,6 +52,7 @@ class _Classes:
     routing: Routing
     paths: Paths
     _carriers: dict[tuple[int, bool], Carrier] = field(default_factory=dict)
+    _reduced: dict[Over, tuple[Floats, Floats] | None] = field(default_factory=dict)
 
     @cached_property
     def n_ranks(self) -> float:
@@ -67,14 +73,14 @@ class _Classes:
 
     def route(self, pattern: Pattern, progress: Progress | None = None) -> Loads:
         """Return the loads of `pattern`; see `Job`."""
-        links = links_of(self.base.classes, self.base.base)
         if pattern.kind in ("to-switches", "from-switches"):
             return self._switched(pattern)
+        links = links_of(self.base.classes, self.base.base)
         rows = self.places.rows(pattern)
         total = self._totals(rows.mean[None])[0]
         sent = max(float(rows.mean.sum()) * self.n_ranks, 1e-300)
         hops = np.bincount(links.rule, total, minlength=len(links.rules)) / sent
-        return Loads(self._peaks(rows, total / links.n_cables) * links.n_cables, hops)
+        return Loads(self._peaks(rows, total / self.n_cables) * self.n_cables, hops)
 
     def _peaks(self, rows: Rows, average: Floats) -> Floats:
         """Return what cables carry at most, by class of links."""
@@ -113,46 +119,51 @@ class _Classes:
         return links_of(self.base.classes, self.base.base).n_cables
 
     def _switched(self, pattern: Pattern) -> Loads:
-        found = self._in_switches(pattern.over, self.views)
+        found = self._in_switches(pattern.over)
         if found is None:
             msg = f"the switches that reduce do not join the ranks of {self.group}"
             raise QuestionError(msg)
         load, hops = found
         if pattern.kind == "from-switches":
             load = load.reshape(-1, 2)[:, ::-1].ravel()
-        return Loads(np.bincount(self.base.base, load), hops)
+        return Loads(np.bincount(self.base.base, load).astype(np.float64), hops)
 
     def joins(self, over: Over) -> bool:
         """Return whether switches that reduce join all ranks of a domain, or of a rail."""
-        if len(self.places.axes(Pattern("to-switches", over))) == 0:
-            return bool(
-                reducing_switches(self.base.classes, self.reducing, is_scale_up=over == "domain").any()
-            )
-        return self._in_switches(over, self.views[:1]) is not None
+        if not self._reducing(over).any():
+            return False
+        is_alone = not any(self.places.size[a] > 1 for a in self.places.axes(Pattern("to-switches", over)))
+        return is_alone or self._in_switches(over) is not None
 
-    def _in_switches(self, over: Over, views: Sequence[View]) -> tuple[Floats, Floats] | None:
-        """Return what `switch_loads` does, by some views that stand for all."""
-        chosen = reducing_switches(self.base.classes, self.reducing, is_scale_up=over == "domain")
+    def _reducing(self, over: Over) -> Bools:
+        return reducing_switches(self.base.classes, self.reducing, is_scale_up=over == "domain")
+
+    def _in_switches(self, over: Over) -> tuple[Floats, Floats] | None:
+        """Return what `switch_loads` does, which is asked for once."""
+        if over not in self._reduced:
+            self._reduced[over] = self._reduce(over)
+        return self._reduced[over]
+
+    def _reduce(self, over: Over) -> tuple[Floats, Floats] | None:
         axes = self.places.axes(Pattern("to-switches", over))
         climbs = [
             (view, Climb(view.quotient.classes, _with_mates(view, self.places, axes), self.paths))
-            for view in views
+            for view in self.views
         ]
-        weight = self.n_ranks / sum(view.n_alike for view in views)
 
         def sums(senders: Bools, targets: Bools) -> Floats:
             found = np.zeros(len(self.base.size))
             for view, climb in climbs:
-                origin, size = view.quotient.origin, view.quotient.size
+                origin = view.quotient.origin
                 climb.on(senders[origin], targets[origin])
                 own, all_of = climb.part.toarray().T
-                own = np.divide(own**2, size * all_of, out=np.zeros(len(own)), where=all_of > 0)
-                np.add.at(found, origin, weight * view.n_alike * own)
+                own = np.divide(own**2, all_of, out=np.zeros(len(own)), where=all_of > 0)
+                np.add.at(found, origin, view.n_alike * own)
             return found
 
         amount = np.where(self.inside, self.base.size, 0.0)
         n_groups = self.n_ranks / math.prod(self.places.size[a] for a in axes)
-        return switch_loads(self.base.classes, amount, chosen, sums, n_groups, self.paths)
+        return switch_loads(self.base.classes, amount, self._reducing(over), sums, n_groups, self.paths)
 
     def optimum(self, patterns: Sequence[Pattern], amounts: Sequence[float]) -> tuple[float, Floats]:
         """Return the least time, and how long each link is busy; see `Job`.
@@ -171,14 +182,14 @@ class _Classes:
                 [self._most(r.sent.rows) for r in rows],
             )
         )
-        time_s, busy = _least(self.base, [self._block(view, mean, is_sent=False) for view in self.views])
+        time_s, busy = least(self.base, [self._block(view, mean, is_sent=False) for view in self.views])
         for is_sent, row in zip((False, True), most, strict=True):
             if np.allclose(row, mean, rtol=1e-9, atol=0.0):
                 continue
             for view in self.views:
                 alone = replace(view.quotient, base=np.arange(len(view.quotient.base)))
                 block = replace(self._block(view, row, is_sent=is_sent), n_alike=1.0, view=alone)
-                own_s, own = _least(alone, [block])
+                own_s, own = least(alone, [block])
                 time_s = max(time_s, own_s)
                 np.maximum.at(busy, view.quotient.base, own)
         return time_s, busy
@@ -199,35 +210,20 @@ class _Classes:
         some = np.flatnonzero(amount)
         sign = -1.0 if is_sent else 1.0
         state = np.where(sign * amount > 0, moves.source, moves.target)[some]
-        supply = np.bincount(state, sign * amount[some], minlength=moves.n_states)
+        supply = np.zeros(moves.n_states)
+        np.add.at(supply, state, sign * amount[some])
         return Block(view.n_alike, view.quotient, moves, supply)
 
 
 def _with_mates(view: View, places: Places, axes: tuple[str, ...]) -> sparse.csr_array:
     """Return a byte of the rank, and one of each rank of its group along some axes, shape (classes, 2)."""
-    is_mate = np.append(places.alike(axes) > 0, True)
     found = np.zeros((len(view.inside), 2))
     found[view.own] = 1.0
-    for difference in np.array(places.differences)[is_mate[:-1]].tolist():
-        mates = view.sources[tuple(difference)]
-        found[mates, 1] = view.quotient.size[mates]
+    for difference, n in zip(places.differences, places.alike(axes).tolist(), strict=True):
+        if n:
+            mates = view.sources[difference]
+            found[mates, 1] = view.quotient.size[mates]
     return sparse.csr_array(found)
-
-
-def _least(base: Quotient, blocks: list[Block]) -> tuple[float, Floats]:
-    """Return the least time [s] for some commodities at once, and how long each class of links is busy."""
-    capacity = capacities(base)
-    answer = solve_blocks(capacity, blocks)
-    if answer.rate_gbps <= 0:
-        msg = "no permitted path between some of the ranks"
-        raise QuestionError(msg)
-    load = np.zeros(len(capacity))
-    for block, flow in zip(blocks, answer.flow, strict=True):
-        on = block.moves.link >= 0
-        own = block.view.base[block.moves.link[on]]
-        load += np.bincount(own, block.n_alike * flow[on], minlength=len(load))
-    busy = np.divide(load, capacity * answer.rate_gbps, where=capacity > 0, out=np.zeros(len(load)))
-    return 1 / answer.rate_gbps, busy
 
 
 def on_classes(place: Placement, routing: Routing, paths: Paths) -> Job:
@@ -242,6 +238,7 @@ def on_classes(place: Placement, routing: Routing, paths: Paths) -> Job:
     question = _Product(blueprint, Traffic(), place.among, paths)
     base = question.base
     inside = question.ends
+    _check_up(question, place, paths)
     marks = [(one, base.index[one]) for one in np.flatnonzero(inside).tolist()]
     turns = ring_axes(blueprint, place.order)
     views = tuple(view_of(question, place, mark, float(base.size[one]), turns, paths) for one, mark in marks)
@@ -257,10 +254,23 @@ def on_classes(place: Placement, routing: Routing, paths: Paths) -> Job:
 
 
 class _Product(Question):
-    """A question whose permutations keep every axis of the ranks apart: any pattern along axes is invariant."""
+    """A question whose permutations keep all axes of the ranks apart: patterns along axes are invariant."""
 
     def _ties(self, groups: tuple[str, ...]) -> tuple[Tie, ...]:
         return tuple(Tie(g, frozenset()) for g in groups)
+
+
+def _check_up(question: Question, place: Placement, paths: Paths) -> None:
+    """Raise where a rank is down."""
+    blueprint = place.blueprint
+    down = [s for s in blueprint.failed if place.group in selected_groups(blueprint, s)]
+    if not down:
+        return
+    whole = _Product(replace(blueprint, failed=()), Traffic(), place.among, paths)
+    n = round(float(whole.base.size[whole.ends].sum() - question.base.size[question.ends].sum()))
+    if n:
+        msg = f"{n:,} of the ranks are failed, such as {down[0].text}; leave them out with among"
+        raise QuestionError(msg)
 
 
 def _places(place: Placement, views: tuple[View, ...], turns: dict[str, int]) -> Places:
@@ -303,12 +313,14 @@ def _domain(place: Placement, views: tuple[View, ...]) -> frozenset[str]:
         rules = np.array([r.net == "scale-up" for r in e.rules], dtype=np.bool_)
         rows = rules[e.rule] & (e.alive > 0) if len(rules) else np.zeros(0, np.bool_)
         part = components(e.n_devices, e.tail[rows], e.head[rows])
-        mates = [d for d, classes in view.sources.items() if (part[classes] == part[view.own]).all()]
+        near = {d: part[classes] == part[view.own] for d, classes in view.sources.items()}
+        mates = [d for d, is_near in near.items() if is_near.any()]
         axes = frozenset(a for d in mates for a, own in zip(place.order, d, strict=True) if own)
         whole = [
             d for d in view.sources if all(a in axes for a, own in zip(place.order, d, strict=True) if own)
         ]
-        if len(whole) != len(mates) or found not in (None, axes):
+        is_whole = len(whole) == len(mates) and all(near[d].all() for d in mates)
+        if not is_whole or found not in (None, axes):
             msg = "the scale-up domains are not alike"
             raise NoSymmetryError(msg)
         found = axes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -12,14 +12,15 @@ from scipy import sparse
 from fabric.blueprint.join import Bools, Floats, Ints
 from fabric.collective.algorithms import Shape, n_rings, ring_order
 from fabric.collective.in_switch import Climb, reducing_switches, switch_loads
-from fabric.collective.job import Job, Loads, Routing, links_of
+from fabric.collective.job import Job, Loads, Routing, least, links_of
 from fabric.collective.patterns import edges
 from fabric.collective.schedule import Over, Pattern
 from fabric.errors import QuestionError
 from fabric.flow.explicit import trivial
-from fabric.flow.program import Block, capacities, solve_blocks
+from fabric.flow.program import Block
 from fabric.graph import Expanded, Paths, components, forwarding
 from fabric.routing import Demands, Progress, Router, link_loads, router
+from fabric.symmetry import Quotient
 from fabric.units import seconds_to_send
 
 # Messages of a pattern that are listed; more need the symmetry of the axes.
@@ -76,10 +77,10 @@ class _Listed:
         if pattern.kind in ("to-switches", "from-switches"):
             return self._switched(pattern)
         demand = demands(self.ranks, pattern)
+        total = max(float(demand.amount.sum()), 1e-300)
         if self.routing == "rail" and pattern.over == "job":
             demand = by_rail(self.ranks, demand)
         load = link_loads(self.router, demand, progress=progress)
-        total = max(float(demand.amount.sum()), 1e-300)
         return Loads(load, np.bincount(np.repeat(e.rule, 2), load, minlength=len(e.rules)) / total)
 
     def _switched(self, pattern: Pattern) -> Loads:
@@ -136,32 +137,30 @@ class _Listed:
 
     def optimum(self, patterns: Sequence[Pattern], amounts: Sequence[float]) -> tuple[float, Floats]:
         """Return the least time, and how long each link is busy; see `Job`."""
+        view = trivial(self.ranks.expanded)
+        time_s, busy = least(view, self._blocks(view, patterns, amounts))
+        return time_s, busy[view.base]
+
+    def _blocks(
+        self, view: Quotient, patterns: Sequence[Pattern], amounts: Sequence[float]
+    ) -> Iterator[Block]:
+        """Yield what every rank receives as a commodity."""
         e = self.ranks.expanded
-        view = trivial(e)
-        capacity = capacities(view)
         all_of = [demands(self.ranks, p) for p in patterns]
         source = np.concatenate([d.source for d in all_of])
         target = np.concatenate([d.target for d in all_of])
         sent = np.concatenate(
             [d.amount * seconds_to_send(a, 1.0) for d, a in zip(all_of, amounts, strict=True)]
         )
-        blocks = []
         for one in np.unique(target).tolist():
-            only = np.zeros(e.n_devices, dtype=np.bool_)
-            only[one] = True
-            moves = forwarding(e, self.ranks.is_rank, only, paths=self.paths, bystanders=False)
+            moves = forwarding(
+                e, self.ranks.is_rank, np.arange(e.n_devices) == one, paths=self.paths, bystanders=False
+            )
             supply = np.zeros(moves.n_states)
             own = np.flatnonzero((target == one) & (source != one))
             np.add.at(supply, moves.source[source[own]], sent[own])
             supply[moves.target[one]] -= sent[own].sum()
-            blocks.append(Block(1.0, view, moves, supply))
-        answer = solve_blocks(capacity, blocks)
-        load = np.zeros(len(capacity))
-        for block, flow in zip(blocks, answer.flow, strict=True):
-            on = block.moves.link >= 0
-            load += np.bincount(block.view.base[block.moves.link[on]], flow[on], minlength=len(load))
-        busy = np.divide(load, capacity * answer.rate_gbps, where=capacity > 0, out=np.zeros(len(load)))
-        return 1 / answer.rate_gbps, busy[view.base]
+            yield Block(1.0, view, moves, supply)
 
 
 def on_links(
@@ -231,8 +230,10 @@ def by_rail(ranks: Ranks, demand: Demands) -> Demands:
     ----------
     PXN: NVIDIA NCCL documentation, ``NCCL_PXN_DISABLE``; introduced with NCCL 2.12.
     """
-    n = ranks.shape.n
-    g = ranks.shape.equal()
+    if not ranks.shape.is_even:
+        msg = "rail routing needs scale-up domains of equal size; leave ranks out with among"
+        raise QuestionError(msg)
+    n, g = ranks.shape.n, ranks.shape.sizes[0]
     place = np.full(ranks.expanded.n_devices, -1, dtype=np.int64)
     place[ranks.devices.ravel()] = np.arange(ranks.devices.size)
     source, target = place[demand.source], place[demand.target]

@@ -4,9 +4,9 @@ Parallel dimensions are mapped onto axes as einops does it::
 
     (pod rack tray slot) -> (dp pp=4 tp=8)
 
-numbers the ranks along the axes on the left, the last one fastest, and cuts the numbers into the dimensions on
-the right; one of these may leave its size open. Where a dimension takes part of an axis, the axis is split, and
-the fabric stays as symmetric as it is under such a split.
+numbers the ranks along the axes on the left, the last one fastest, and cuts the numbers into the dimensions
+on the right; one of these may leave its size open. Where a dimension takes part of an axis, the axis is
+split, and the fabric stays as symmetric as it is under such a split.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from fabric.blueprint.join import relation_axes
 from fabric.blueprint.model import Axis, Blueprint
 from fabric.errors import QuestionError, nearest
-from fabric.flow.traffic import Question, Traffic
+from fabric.flow import traffic
 from fabric.symmetry import NoSymmetryError, nesting
 
 _ORDER_RE = re.compile(r"\s*\(?([\w.\s]{1,400})\)?\s*->\s*\(?([\w.=\s]{1,400})\)?\s*")
@@ -71,7 +71,10 @@ def placement(blueprint: Blueprint, *, over: Sequence[str], among: str | None, o
         If ranks are of several groups, or a dimension straddles an axis.
     """
     if not order:
-        question = Question(blueprint, Traffic("all-to-all", tuple(over)), among, "rules")
+        question = traffic.Asked(blueprint, traffic.Traffic("all-to-all", tuple(over)), among)
+        if not question.groups:
+            msg = f"among={among!r} selects no endpoint" if among else f"{blueprint.name} has no endpoint"
+            raise QuestionError(msg)
         if len(question.groups) > 1:
             msg = f"the ranks are of several groups ({', '.join(question.groups)})"
             raise NoSymmetryError(msg)

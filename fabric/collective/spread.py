@@ -68,25 +68,36 @@ def _hashed(
     """Return the slowdown of links between switches, where flows share a choice of cables.
 
     The cables of a rule at one lower switch, upwards or downwards, are one choice; the flows on them are what
-    they carry over what one flow carries. The slowest flow of all switches of a class counts.
+    they carry over what one flow carries. The slowest flow of all choices that are alike counts.
     """
     links = job.links
     found = np.ones(len(load))
-    per_rank = n_queue_pairs * _peers(job, pattern)
-    way = np.arange(len(load)) % 2
     chosen = np.flatnonzero(links.is_inner & (load > 0))
-    keys = np.column_stack([links.rule, links.lower, way])[chosen]
-    _, inverse = np.unique(keys, axis=0, return_inverse=True)
-    known: dict[tuple[int, int, int], float] = {}
-    for choice in range(int(inverse.max(initial=-1)) + 1):
-        own = chosen[inverse.ravel() == choice]
-        n_switches = links.n_lower[own[0]]
-        n_links = max(round(float(links.n_cables[own].sum() / n_switches)), 1)
-        n_flows = max(round(float(load[own].sum() / n_switches * per_rank)), 1)
-        key = (n_flows, n_links, round(float(n_switches)))
-        if key not in known:
-            known[key] = value(hashed_factor(n_flows, n_links, n_groups=key[2])) if n_links > 1 else 1.0
-        found[own] = known[key]
+    if not len(chosen):
+        return found
+    way = chosen % 2
+    _, choice = np.unique(
+        np.column_stack([links.lower[chosen], links.rule[chosen], way]), axis=0, return_inverse=True
+    )
+    choice = choice.ravel()
+    n_switches = np.zeros(choice.max() + 1)
+    n_switches[choice] = links.n_lower[chosen]
+    per_byte = n_queue_pairs * _peers(job, pattern)
+    n_links = np.maximum((np.bincount(choice, links.n_cables[chosen]) / n_switches).round(), 1)
+    n_flows = np.maximum((np.bincount(choice, load[chosen]) / n_switches * per_byte).round(), 1)
+    alike, kind = np.unique(
+        np.column_stack([n_flows[choice], n_links[choice], links.rule[chosen], way]),
+        axis=0,
+        return_inverse=True,
+    )
+    kind = kind.ravel()
+    first = np.unique(choice, return_index=True)[1]
+    n_groups = np.bincount(kind[first], n_switches)
+    slow = [
+        value(hashed_factor(int(flows), int(cables), n_groups=round(groups))) if cables > 1 else 1.0
+        for (flows, cables, *_), groups in zip(alike.tolist(), n_groups.tolist(), strict=True)
+    ]
+    found[chosen] = np.array(slow)[kind]
     return found
 
 
@@ -95,6 +106,6 @@ def _peers(job: Job, pattern: Pattern) -> int:
     shape = job.shape
     if pattern.kind == "rotated-rings":
         return max(shape.sizes)
-    if pattern.kind == "pairwise":
+    if pattern.kind in ("pairwise", "from-root", "to-root"):
         return {"job": shape.n, "rail": shape.n_domains}.get(pattern.over, max(shape.sizes)) - 1 or 1
     return {"two-way-ring": 2, "tree-up": 2, "tree-down": 2}.get(pattern.kind, 1)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Unpack
 
-from fabric.collective.answer import Cost
+from fabric.collective.answer import THRESHOLD, Cost
 from fabric.collective.ask import Options
 from fabric.collective.calibration import Calibration
 from fabric.collective.cost import cost
@@ -18,7 +18,6 @@ from fabric.routing import Progress
 from fabric.units import gbps_to_gbytes, parse_bytes
 
 MAX_SIZES = 200
-THRESHOLD = 0.9
 
 
 @dataclass(frozen=True, slots=True)

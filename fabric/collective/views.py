@@ -56,7 +56,9 @@ class View:
     @cached_property
     def only(self) -> Bools:
         """The class of the rank."""
-        return np.arange(len(self.inside)) == self.own
+        found = np.zeros_like(self.inside)
+        found[self.own] = True
+        return found
 
     @cached_property
     def n_cables(self) -> Floats:
@@ -65,7 +67,7 @@ class View:
 
     @cached_property
     def is_shared(self) -> Bools:
-        """Classes of links between devices that pass on what comes from anywhere: switches, chips of a torus."""
+        """Classes of links between devices that pass on what comes from anywhere, as switches do."""
         e = self.quotient.classes
         free = np.array([g.kind == "switch" or g.transit == "all" for g in e.groups], dtype=np.bool_)[e.group]
         return np.repeat(free[e.tail] & free[e.head], 2)
@@ -117,7 +119,10 @@ class Carrier:
             names = self.view.quotient.classes.names
             msg = f"no permitted path between {names[self.view.own]} and other ranks"
             raise QuestionError(msg)
-        return rows @ self.units if self.units is not None else self._put(rows)
+        if self.units is None:
+            return self._put(rows)
+        used = rows.any(axis=0)
+        return rows[:, used] @ self.units[used]
 
     def _put(self, rows: Floats) -> Floats:
         return np.asarray((self.ways.onto @ self.ways.at(self.start @ rows.T)).T)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -129,7 +130,7 @@ def select(fabric: Fabric, text: str, *, limit: int = EXPAND_LIMIT) -> Bools:
 def _select_by_name(expanded: Expanded, text: object) -> Bools:
     index = next((i for i, name in enumerate(expanded.names) if name == text or str(name) == text), None)
     if index is None:
-        hint = nearest(str(text), [str(n) for n in expanded.names[:10_000]])
+        hint = nearest(str(text), [str(n) for n in islice(expanded.names, 10_000)])
         msg = f"no device {text!r} in {expanded.name}; {hint or 'a graph has no axes: name one of its nodes'}"
         raise SelectorError(msg)
     found = np.zeros(expanded.n_devices, dtype=np.bool_)

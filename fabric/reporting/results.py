@@ -68,6 +68,7 @@ def _bottleneck(answers: Answers, collective: str) -> str:
         f"{collective.capitalize()} of {_SIZE}: **{code(cost.binding)} binds**; {format_time(cost.time_s)}, "
         f"busbw {_gbytes_first(cost.busbw_gbps)} by {cost.chosen.algorithm}; "
         f"{''.join(idle) or 'no other class is used'}."
+        + "".join(f" {note[0].upper()}{note[1:]}." for note in cost.notes)
     )
 
 
@@ -240,8 +241,8 @@ def changes(fabric: Fabric, answers: Answers) -> str:
     items = [_upgrade(cost) for cost in costs]
     items += [_latency(cost) for cost in costs[:1]]
     items.append(
-        "Efficiency: protocols reach less than wire rate. At a fraction e of it on the binding class, its "
-        "time is 1/e times as long; the order of classes may change where fractions differ."
+        "Efficiency: protocols reach less than wire rate, as the expected figures of the summary show; they "
+        "rest on published measurements, one value for each class of links and kind of transfer."
     )
     items.append(
         "Routing: equal split over all shortest paths. Hashed flows collide, and the busiest link then "

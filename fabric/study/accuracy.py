@@ -1,7 +1,7 @@
 """Published numbers beside ours: a file of cases in, a page with every ratio out.
 
-A case is a question to this program, the number that somebody published, and a tolerance; one that is not held
-to its tolerance says why.
+A case is a question to this program, the number that somebody published, and a tolerance; one that is not
+held to its tolerance says why.
 """
 
 from __future__ import annotations
@@ -23,7 +23,25 @@ from fabric.graph import Fabric, load, loads
 from fabric.routing.balls import busy_share, delivered_share, hashed_factor, max_load
 from fabric.units import gbps_to_gbytes
 
-UNITS = {"busbw": "GB/s", "algbw": "GB/s", "time": "s", "latency": "us", "bandwidth": "GB/s", "share": "", "load": "flows"}
+_INTRO = """\
+# Accuracy
+
+Every number that others published and this program can be asked for, beside ours. `make reports` makes the
+page from [topologies/measured/published.yaml](../topologies/measured/published.yaml), and the same cases are
+tests. How our numbers come about is told in [collectives.md](collectives.md).
+
+{all} numbers; {held} are held to the tolerance of their row, {reported} are reported only, each with the
+reason. The calibration `measured` has one value for each class of links and kind of transfer, and none for a
+row."""
+UNITS = {
+    "busbw": "GB/s",
+    "algbw": "GB/s",
+    "time": "s",
+    "latency": "us",
+    "bandwidth": "GB/s",
+    "share": "",
+    "load": "flows",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +213,11 @@ def _hashed(case: Case, folder: Path) -> tuple[float, str]:
     if case.quantity == "load":
         load_, share = max_load(n, m)
         return float(load_ @ share), ""
-    shares = {"busy": busy_share, "delivered": delivered_share, "slowest": lambda a, b: hashed_factor(a, b).expected}
+    shares = {
+        "busy": busy_share,
+        "delivered": delivered_share,
+        "slowest": lambda a, b: hashed_factor(a, b).expected,
+    }
     return shares[case.asked["share"]](n, m), ""
 
 
@@ -203,18 +225,7 @@ def page(results: Iterator[Result] | tuple[Result, ...]) -> str:
     """Return the page of all cases as Markdown."""
     table = list(results)
     gated = [r for r in table if not r.case.why]
-    lines = [
-        "# Accuracy",
-        "",
-        "Every number that others published and this program can be asked for, beside ours. The page is made by",
-        "`make reports` from [topologies/measured/published.yaml](../topologies/measured/published.yaml); the same",
-        "cases are tests (`tests/test_published_collectives.py`). How the numbers come about is told in",
-        "[collectives.md](collectives.md).",
-        "",
-        f"{len(table)} numbers; {len(gated)} are held to the tolerance of their row, {len(table) - len(gated)} are",
-        "reported only, each with the reason. The calibration `measured` has one value for each class of links and",
-        "kind of transfer, and none for a row.",
-    ]
+    lines = [_INTRO.format(all=len(table), held=len(gated), reported=len(table) - len(gated))]
     groups = dict.fromkeys(r.case.group for r in table)
     for group in groups:
         own = [r for r in table if r.case.group == group]

@@ -7,7 +7,7 @@ needs no model; and one set of efficiencies and latencies for a model of the fab
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,8 +17,11 @@ from fabric.blueprint.join import Floats
 from fabric.errors import QuestionError
 from fabric.units import format_bytes, format_time, gbytes_per_second, gbytes_to_gbps
 
-Wire = Callable[[str, int], tuple[float, float, str, str]]
-"""From collective and size [bytes] to steps, time at wire rate [s], binding link class, kind of transfer."""
+Pair = tuple[str, str]
+"""A link class and a kind of transfer."""
+Wire = Callable[[str, int], tuple[Mapping[Pair, float], float, Pair]]
+"""From collective and size [bytes] to the links that messages pass one after the other, the time at wire rate
+[s], and the pair that binds."""
 
 ROUNDING = 1e-3
 """Relative error of a printed time: four significant digits or more, and the same of the wire rate."""
@@ -57,8 +60,8 @@ class Fitted:
     ----------
     efficiencies : dict
         Of each (link class, kind of transfer): fraction of the wire rate, in (0, 1].
-    step_latency_s : dict
-        Of each link class [s].
+    link_latency_s : dict
+        Of each (link class, kind of transfer) that binds: latency of a link that a message passes [s].
     launch_s : float
         Latency that every operation has once [s].
     n_rows : int
@@ -70,8 +73,8 @@ class Fitted:
         What the points could not tell.
     """
 
-    efficiencies: dict[tuple[str, str], float]
-    step_latency_s: dict[str, float]
+    efficiencies: dict[Pair, float]
+    link_latency_s: dict[Pair, float]
     launch_s: float
     n_rows: int
     residuals: tuple[float, ...]
@@ -119,7 +122,9 @@ def fit(points: Iterable[tuple[float, float]]) -> Fit:
     return Fit(float(found[0]), rate, tuple(residuals.tolist()), int(np.abs(residuals).argmax()))
 
 
-def fit_model(points: Iterable[tuple[str, int, float]], wire: Wire) -> Fitted:
+def fit_model(
+    points: Iterable[tuple[str, int, float]], wire: Wire, known: Mapping[Pair, float] | None = None
+) -> Fitted:
     """Return the efficiencies and latencies with which a model comes nearest to the measured times.
 
     Parameters
@@ -127,8 +132,10 @@ def fit_model(points: Iterable[tuple[str, int, float]], wire: Wire) -> Fitted:
     points : iterable of (str, int, float)
         Collective, size [bytes] and time [s], of all logs together.
     wire : callable
-        ``wire(collective, size_bytes)`` gives the steps, the time at wire rate [s], the binding link class
-        and the kind of transfer, such as ``"ring"``.
+        ``wire(collective, size_bytes)`` gives the links passed one after the other of each link class by each
+        kind of transfer, such as ``{("nvlink", "copy"): 14}``, the time at wire rate [s], and which binds.
+    known : mapping, optional
+        Latency of a link [s] of those that bind nowhere; 0 where it is not given.
 
     Returns
     -------
@@ -143,22 +150,23 @@ def fit_model(points: Iterable[tuple[str, int, float]], wire: Wire) -> Fitted:
 
     Notes
     -----
-    Minimises the sum of |fitted / measured - 1| over::
+    Minimises the sum of |fitted / measured - 1| over launch, and latency and efficiency of what binds, in::
 
-        time = launch + steps * step latency [link class] + wire time / efficiency [link class, kind]
+        time = launch + sum(links passed * latency) + wire time / efficiency
 
     An efficiency is told only where some row spends a fifth of its time on the wire; elsewhere it is taken
-    as 1, left out, and remarked upon. Where every row of the logs has the same steps the launch cannot be
+    as 1, left out, and remarked upon. Where every row of the logs passes as many links the launch cannot be
     told from them, and counts as 0.
 
     Examples
     --------
     >>> def wire(collective, size):
-    ...     return (14 if collective == "all-reduce" else 7), size / 400e9, "nvlink", "ring"
+    ...     steps = 14 if collective == "all-reduce" else 7
+    ...     return {("nvlink", "copy"): steps}, size / 400e9, ("nvlink", "copy")
     >>> points = [("all-reduce", 2**k, 5e-6 + 14e-6 + 2**k / 320e9) for k in range(10, 32)]
     >>> points += [("all-gather", 2**k, 5e-6 + 7e-6 + 2**k / 320e9) for k in range(10, 32)]
     >>> found = fit_model(points, wire)
-    >>> round(found.efficiencies["nvlink", "ring"], 6), round(found.launch_s * 1e6, 3)
+    >>> round(found.efficiencies["nvlink", "copy"], 6), round(found.launch_s * 1e6, 3)
     (0.8, 5.0)
     """
     table = list(points)
@@ -169,23 +177,24 @@ def fit_model(points: Iterable[tuple[str, int, float]], wire: Wire) -> Fitted:
     model = [wire(collective, size) for collective, size, _ in table]
     _not_beaten(table, model)
     time = np.array([t for _, _, t in table])
-    links = sorted({link for _, _, link, _ in model})
-    pairs = sorted({(link, kind) for _, _, link, kind in model})
-    steps = np.array([[float(n * (link == one)) for one in links] for n, _, link, _ in model])
-    on_wire = np.array([[w * ((link, kind) == pair) for pair in pairs] for _, w, link, kind in model])
+    pairs = sorted({pair for _, _, pair in model})
+    steps = np.array([[passed.get(pair, 0.0) for pair in pairs] for passed, _, _ in model])
+    on_wire = np.array([[w * (own == pair) for pair in pairs] for _, w, own in model])
     columns = np.column_stack([np.ones(len(time)), steps, on_wire])
-    has_launch = np.linalg.matrix_rank(columns[:, : 1 + len(links)]) > np.linalg.matrix_rank(steps)
+    beside = np.array([_beside(passed, pairs, known or {}) for passed, _, _ in model])
+    has_launch = np.linalg.matrix_rank(columns[:, : 1 + len(pairs)]) > np.linalg.matrix_rank(steps)
     is_told = (on_wire / time[:, None]).max(axis=0) >= _SHOWS_RATE
-    free = np.concatenate([[has_launch], np.ones(len(links), dtype=np.bool_), is_told])
+    free = np.concatenate([[has_launch], np.ones(len(pairs), dtype=np.bool_), is_told])
     # Latency is at least 0 and efficiency at most 1; what is not told is held there.
-    found = np.concatenate([np.zeros(1 + len(links)), np.ones(len(pairs))])
-    found[free] = _least(columns[:, free], time, found[free], time - columns[:, ~free] @ found[~free])
-    residuals = columns @ found / time - 1
+    found = np.concatenate([np.zeros(1 + len(pairs)), np.ones(len(pairs))])
+    rest = time - beside - columns[:, ~free] @ found[~free]
+    found[free] = _least(columns[:, free], time, found[free], rest)
+    residuals = (beside + columns @ found) / time - 1
     told = dict(zip(pairs, is_told.tolist(), strict=True))
-    slowness = dict(zip(pairs, found[1 + len(links) :].tolist(), strict=True))
+    slowness = dict(zip(pairs, found[1 + len(pairs) :].tolist(), strict=True))
     return Fitted(
         {pair: 1 / slowness[pair] for pair in pairs if told[pair]},
-        dict(zip(links, found[1 : 1 + len(links)].tolist(), strict=True)),
+        dict(zip(pairs, found[1 : 1 + len(pairs)].tolist(), strict=True)),
         float(found[0]),
         len(table),
         tuple(residuals.tolist()),
@@ -194,9 +203,14 @@ def fit_model(points: Iterable[tuple[str, int, float]], wire: Wire) -> Fitted:
     )
 
 
-def _untold(has_launch: bool, told: dict[tuple[str, str], bool]) -> Iterator[str]:
+def _beside(passed: Mapping[Pair, float], fitted: Sequence[Pair], known: Mapping[Pair, float]) -> float:
+    """Return the latency of the links whose own is not fitted [s]."""
+    return sum(n * known.get(pair, 0.0) for pair, n in passed.items() if pair not in fitted)
+
+
+def _untold(has_launch: bool, told: dict[Pair, bool]) -> Iterator[str]:
     if not has_launch:
-        yield "every row has the same steps: the launch cannot be told from them and counts as 0"
+        yield "every row passes as many links: the launch cannot be told from them and counts as 0"
     for (link, kind), is_told in told.items():
         if not is_told:
             yield f"no row is large enough to show the rate of {kind} on {link}; it counts as 1"
@@ -210,12 +224,13 @@ def _positive(pairs: Sequence[tuple[float, float]]) -> None:
 
 
 def _not_beaten(
-    table: Sequence[tuple[str, int, float]], model: Sequence[tuple[int, float, str, str]]
+    table: Sequence[tuple[str, int, float]], model: Sequence[tuple[Mapping[Pair, float], float, Pair]]
 ) -> None:
     """Raise where a row is faster than its wire."""
-    for (collective, size, time), (n_steps, wire_s, link, kind) in zip(table, model, strict=True):
-        if n_steps < 0 or not (wire_s > 0 and math.isfinite(wire_s)):
-            msg = f"{collective} of {size:,} bytes: the model gives {n_steps} steps and {wire_s!r} s"
+    for (collective, size, time), (passed, wire_s, (link, kind)) in zip(table, model, strict=True):
+        n_links = min(passed.values(), default=0)
+        if n_links < 0 or not (wire_s > 0 and math.isfinite(wire_s)):
+            msg = f"{collective} of {size:,} bytes: the model gives {n_links} links and {wire_s!r} s"
             raise QuestionError(msg)
         if time < wire_s * (1 - ROUNDING):
             msg = (

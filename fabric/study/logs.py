@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Unpack
+from typing import Unpack, cast
 
 import numpy as np
 
 from fabric.collective import Calibration, Overhead, calibration, cost, job, schedules
 from fabric.collective.ask import Asked, Options
-from fabric.collective.schedule import Transfer, phases
+from fabric.collective.calibration import TRANSFERS
+from fabric.collective.job import Job
+from fabric.collective.schedule import Par, Phase, Schedule, Transfer
 from fabric.errors import QuestionError
 from fabric.graph import Fabric
 from fabric.interop.nccl_tests import Log
 from fabric.study.compare import Comparison, compare
-from fabric.study.fit import Fitted, fit_model
+from fabric.study.fit import Fitted, Pair, fit_model
 
 
 def compare_log(
@@ -93,25 +96,23 @@ def calibrate(
     question = Asked.of(asked)
     for log in logs:
         _check_ranks(log, fabric, question)
-    work = job(fabric, question)
-    key = {
-        rule: keys[-2] if len(keys) > 2 else keys[-1]
-        for rule, keys in zip(work.links.rules, work.links.keys, strict=True)
-    }
+    base = calibration("measured")
+    model = _Model(job(fabric, question), base)
 
-    def wire(collective: str, size_bytes: int) -> tuple[float, float, str, str]:
-        published = cost(fabric, collective, size_bytes, algorithm=algorithm, calibration="measured", **asked)
-        name = published.chosen.algorithm
+    def wire(collective: str, size_bytes: int) -> tuple[Mapping[Pair, float], float, Pair]:
+        name = algorithm
+        if name == "auto":
+            name = cost(fabric, collective, size_bytes, calibration=base, **asked).chosen.algorithm
         one = cost(fabric, collective, size_bytes, algorithm=name, **asked).chosen
-        schedule = schedules(collective, work.shape, size_bytes)[name]
-        rule = work.links.rules.index(one.binding)
-        links = sum(p.steps * float(work.loads(p.pattern).hops[rule]) for p in phases(schedule))
-        kinds = [p.transfer for p in phases(schedule) if work.loads(p.pattern).hops[rule] > 0]
-        return links, one.transfer_s, key[one.binding], kinds[0]
+        passed = model.passed(schedules(collective, model.job.shape, size_bytes)[name])
+        # A schedule moves its bytes over a class in one way.
+        rule = model.job.links.rules.index(one.binding)
+        pair = next(p for p in (model.pair(rule, kind) for kind in TRANSFERS) if p in passed)
+        return passed, one.transfer_s, pair
 
     points = [(log.collective, row.size_bytes, row.out_of_place.time_s) for log in logs for row in log.rows]
-    fitted = fit_model(points, wire)
-    return _calibration(fitted, name, date, logs), fitted
+    fitted = fit_model(points, wire, model.latencies())
+    return _calibration(fitted, base, (name, date), logs), fitted
 
 
 def _check_ranks(log: Log, fabric: Fabric, asked: Asked) -> None:
@@ -122,21 +123,63 @@ def _check_ranks(log: Log, fabric: Fabric, asked: Asked) -> None:
         raise QuestionError(msg)
 
 
-def _calibration(fitted: Fitted, name: str, date: str, logs: Iterable[Log]) -> Calibration:
-    base = calibration("measured")
-    links: dict[str, dict[Transfer, Overhead]] = {k: dict(v) for k, v in (base.links or {}).items()}
+@dataclass(frozen=True, eq=False)
+class _Model:
+    """A job in the terms of a fit.
+
+    Parameters
+    ----------
+    job : Job
+    base : Calibration
+        Which classes of links there are, and their latencies.
+    """
+
+    job: Job
+    base: Calibration
+
+    def pair(self, rule: int, kind: Transfer) -> Pair:
+        """Return the key under which a value for the links of a rule is looked up, and the kind."""
+        *own, net = self.job.links.keys[rule]
+        known = (key for key in own if kind in (self.base.links or {}).get(key, {}))
+        return next(known, own[-1] if len(own) > 1 else net), kind
+
+    def latencies(self) -> dict[Pair, float]:
+        """Return what the calibration knows of the latency of a link [s]."""
+        return {
+            self.pair(rule, kind): self.base.overhead(keys, kind).latency_s
+            for rule, keys in enumerate(self.job.links.keys)
+            for kind in TRANSFERS
+        }
+
+    def passed(self, schedule: Schedule) -> dict[Pair, float]:
+        """Return the links that messages pass one after the other; side by side, those of the latest part."""
+        if isinstance(schedule, Phase):
+            hops = schedule.steps * self.job.loads(schedule.pattern).hops
+            own = np.flatnonzero(hops).tolist()
+            parts = [{self.pair(rule, schedule.transfer): float(hops[rule])} for rule in own]
+        else:
+            parts = [self.passed(part) for part in schedule.parts]
+        if isinstance(schedule, Par):
+            known = self.latencies()
+            return max(parts, key=lambda part: sum(n * known[pair] for pair, n in part.items()))
+        found: dict[Pair, float] = {}
+        for pair, n in (item for part in parts for item in part.items()):
+            found[pair] = found.get(pair, 0.0) + n
+        return found
+
+
+def _calibration(
+    fitted: Fitted, base: Calibration, named: tuple[str, str], logs: Iterable[Log]
+) -> Calibration:
+    links = {k: dict(v) for k, v in (base.links or {}).items()}
     source = "fitted to " + ", ".join(dict.fromkeys(Path(log.name).name for log in logs))
-    told = {link for link, _ in fitted.efficiencies} | set(fitted.step_latency_s)
-    for link in sorted(told):
-        kinds = links.setdefault(link, {})
-        for kind in ("copy", "in-switch", "all-to-all"):
-            old = base.overhead((link,), kind)
-            rate = fitted.efficiencies.get((link, kind))
-            if rate is not None:
-                kinds[kind] = Overhead(rate, fitted.step_latency_s.get(link, old.latency_s), source)
-    about = (
-        f"Fitted to {fitted.n_rows} rows; largest difference {100 * np.abs(fitted.residuals).max():.3g} %."
-    )
+    for pair, latency_s in fitted.link_latency_s.items():
+        key, kind = pair[0], cast("Transfer", pair[1])
+        rate = fitted.efficiencies.get(pair, base.overhead((key,), kind).rate)
+        links.setdefault(key, {})[kind] = Overhead(rate, latency_s, source)
+    worst = 100 * np.abs(fitted.residuals).max()
+    about = f"Fitted to {fitted.n_rows} rows; largest difference {worst:.3g} %."
+    name, date = named
     return Calibration(
         name, about, source, date, fitted.launch_s, links, base.protocols[-1:], base.algorithms
     )
@@ -144,11 +187,11 @@ def _calibration(fitted: Fitted, name: str, date: str, logs: Iterable[Log]) -> C
 
 def describe(fitted: Fitted) -> str:
     """Return what was fitted, in a few lines."""
-    lines = [
-        f"{link}, {kind}: {100 * rate:.4g} % of the wire rate"
-        for (link, kind), rate in sorted(fitted.efficiencies.items())
-    ]
-    lines += [f"{link}: {1e6 * t:.4g} us a link" for link, t in sorted(fitted.step_latency_s.items())]
+    lines = []
+    for (link, kind), latency_s in sorted(fitted.link_latency_s.items()):
+        rate = fitted.efficiencies.get((link, kind))
+        share = f"{100 * rate:.4g} % of the wire rate, " if rate is not None else ""
+        lines.append(f"{link}, {kind}: {share}{1e6 * latency_s:.4g} us a link")
     lines.append(f"launch: {1e6 * fitted.launch_s:.4g} us")
     off = 100 * np.abs(fitted.residuals)
     lines.append(

@@ -120,7 +120,8 @@ def test_cost(small):
     assert found["busbw_gbps"] == pytest.approx(found["algbw_gbps"] * 7 / 8)
     assert found["binding"] == [{"link": "leaf-spine", "share": None}]
     assert found["slack"] == [{"link": "gpu-leaf", "idle": pytest.approx(1 - (7 / 8 * 8 / 400) / 0.02)}]
-    assert "zero latency" in found["calibration"]
+    assert found["calibration"] == "wire"
+    assert "zero latency" in found["about"]
     text = answer("cost", small, "--collective", "all-reduce", "--size", "1GiB")
     assert "* hierarchical" in text
     assert "ring" in text

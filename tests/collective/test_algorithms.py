@@ -35,7 +35,7 @@ SIZE = 840.0
 EQUAL = [Shape((g,) * k, (), True, True) for k in range(1, 6) for g in range(1, 6) if 1 < g * k < 17]
 LARGE = [Shape((g,) * k, (), True, True) for k in range(1, 7) for g in range(1, 9) if 16 < g * k < 49]
 UNEQUAL = [Shape(s) for s in ((1, 2), (3, 1, 2), (2, 5), (4, 3, 3, 1), (1, 1, 5), (2, 3, 2, 3, 2), (7, 4))]
-PRIME = [Shape((7,)), Shape((1,) * 11), Shape((13,))]
+PRIME = [Shape((7,), is_mesh=True), Shape((1,) * 11), Shape((13,))]
 POWERS = [Shape((8,)), Shape((8, 8), (), True, True)]
 TORI = [
     Shape((math.prod(sizes),), tuple((f"a{i}", size) for i, size in enumerate(sizes)))
@@ -69,7 +69,11 @@ def each(shapes: Iterable[Shape]) -> pytest.MarkDecorator:
 
 SHAPES = [*EQUAL, *UNEQUAL, *PRIME, *POWERS, *TORI]
 # Some to be broken: every algorithm runs on one.
-VICTIMS = [Shape((3, 3, 3), (), True, True), Shape((4,), (), True), Shape((9,), (("x", 3), ("y", 3)))]
+VICTIMS = [
+    Shape((3, 3, 3), (), True, True),
+    Shape((4,), (), True, is_mesh=True),
+    Shape((9,), (("x", 3), ("y", 3))),
+]
 
 
 class Wrong(AssertionError):
@@ -480,6 +484,7 @@ class TestTable:
             ("pxn", "all-to-all", Shape((1, 1)), "several ranks; this job has 2 of 1"),
             ("hierarchical-serial", "all-gather", Shape((8,)), "several ranks; this job has 1 of 8"),
             ("torus", "all-gather", Shape((4,)), "a whole torus"),
+            ("mesh", "all-gather", Shape((4,)), "every two ranks are joined directly"),
             ("halving-doubling", "all-gather", Shape((6,)), "power of two of ranks for all-gather.* has 6"),
             ("recursive-doubling", "all-gather", Shape((6,)), "power of two"),
             ("nvls", "all-reduce", Shape((4,)), "reduces between ranks of a scale-up domain"),

@@ -62,15 +62,13 @@ STEPS = {"all-reduce": 14, "all-gather": 7, "all-to-all": 7}
 
 
 def wire(collective, size):
-    if collective == "all-to-all":
-        return STEPS[collective], size / 100e9, "nic", "pairwise"
-    return STEPS[collective], size / 450e9, "nvlink", "ring"
+    pair, rate = (("nic", "pairwise"), 100e9) if collective == "all-to-all" else (("nvlink", "ring"), 450e9)
+    return {pair: STEPS[collective]}, size / rate, pair
 
 
 def made(collective, size, *, launch=6e-6):
     step, efficiency = (2e-6, 0.7) if collective == "all-to-all" else (1e-6, 0.8)
-    n_steps, wire_s, _, _ = wire(collective, size)
-    return launch + n_steps * step + wire_s / efficiency
+    return launch + STEPS[collective] * step + wire(collective, size)[1] / efficiency
 
 
 def points(collectives=STEPS, sizes=SIZES, time_of=made):
@@ -83,13 +81,40 @@ def test_one_set_of_parameters_over_all_logs():
         ("nic", "pairwise"): pytest.approx(0.7, rel=1e-5),
         ("nvlink", "ring"): pytest.approx(0.8, rel=1e-5),
     }
-    assert found.step_latency_s == {
-        "nic": pytest.approx(2e-6, rel=1e-4),
-        "nvlink": pytest.approx(1e-6, rel=1e-4),
+    assert found.link_latency_s == {
+        ("nic", "pairwise"): pytest.approx(2e-6, rel=1e-4),
+        ("nvlink", "ring"): pytest.approx(1e-6, rel=1e-4),
     }
     assert found.launch_s == pytest.approx(6e-6, rel=1e-4)
     assert (found.n_rows, found.remarks) == (3 * len(SIZES), ())
     assert max(map(abs, found.residuals)) < 1e-5
+
+
+def test_links_that_bind_nowhere_keep_the_latency_that_is_known():
+    def passing(collective, size):
+        passed, wire_s, pair = wire(collective, size)
+        return {**passed, ("pcie", "copy"): 2 * STEPS[collective]}, wire_s, pair
+
+    table = [(c, s, t + 2 * STEPS[c] * 3e-6) for c, s, t in points()]
+    found = fit_model(table, passing, {("pcie", "copy"): 3e-6})
+    assert found.link_latency_s == pytest.approx(fit_model(points(), wire).link_latency_s, rel=1e-4)
+    assert max(map(abs, found.residuals)) < 1e-5
+    blind = fit_model(table, passing)
+    assert blind.link_latency_s["nvlink", "ring"] == pytest.approx(7e-6, rel=1e-3)
+
+
+def test_a_latency_for_every_kind_of_transfer():
+    """Sums in the switches come later than copies on the same links, and a ring passes the links of both."""
+
+    def two(collective, size):
+        kind = "in-switch" if size > 2**20 else "copy"
+        passed = {("nvlink", "copy"): 14, ("nvlink", "in-switch"): 2 if size > 2**20 else 0}
+        return passed, size / 400e9, ("nvlink", kind)
+
+    times = [("all-reduce", s, 14 * 1e-6 + (s > 2**20) * 2 * 15e-6 + s / 320e9) for s in SIZES]
+    found = fit_model(times, two)
+    assert found.link_latency_s["nvlink", "copy"] == pytest.approx(1e-6, rel=1e-4)
+    assert found.link_latency_s["nvlink", "in-switch"] == pytest.approx(15e-6, rel=1e-4)
 
 
 def test_order_of_the_points_does_not_matter():
@@ -116,9 +141,9 @@ def test_noise_and_dips():
 def test_launch_is_not_told_by_one_count_of_steps():
     found = fit_model(points(["all-reduce"]), wire)
     assert found.launch_s == 0
-    assert found.step_latency_s["nvlink"] == pytest.approx((6e-6 + 14e-6) / 14, rel=1e-4)
+    assert found.link_latency_s["nvlink", "ring"] == pytest.approx((6e-6 + 14e-6) / 14, rel=1e-4)
     assert found.remarks == (
-        "every row has the same steps: the launch cannot be told from them and counts as 0",
+        "every row passes as many links: the launch cannot be told from them and counts as 0",
     )
 
 
@@ -147,8 +172,17 @@ def test_log_that_beats_the_wire_is_refused():
     [
         ([], wire, "no point to fit"),
         ([("all-gather", 8, -1.0)], wire, "both must be positive"),
-        ([("all-gather", 8, 1.0)], lambda c, s: (-1, 1.0, "a", "b"), "the model gives -1 steps"),
-        ([("all-gather", 8, 1.0)], lambda c, s: (1, 0.0, "a", "b"), r"the model gives 1 steps and 0\.0 s"),
+        ([("all-gather", 8, 1.0)], lambda c, s: ({}, math.inf, ("a", "b")), "gives 0 links and inf s"),
+        (
+            [("all-gather", 8, 1.0)],
+            lambda c, s: ({("a", "b"): -1}, 1.0, ("a", "b")),
+            "the model gives -1 links",
+        ),
+        (
+            [("all-gather", 8, 1.0)],
+            lambda c, s: ({("a", "b"): 1}, 0.0, ("a", "b")),
+            r"gives 1 links and 0\.0 s",
+        ),
     ],
 )
 def test_models_that_fit_nothing(table, model, complaint):

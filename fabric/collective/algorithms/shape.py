@@ -34,6 +34,8 @@ class Shape:
         Whether switches of the scale-up network reduce and multiply (NVLink SHARP).
     reduces_across : bool
         Whether switches between domains do (SHARP).
+    is_mesh : bool
+        Whether the ranks are one domain in which every two are joined directly.
 
     Raises
     ------
@@ -45,6 +47,7 @@ class Shape:
     torus: tuple[tuple[str, int], ...] = ()
     reduces_in_domain: bool = False
     reduces_across: bool = False
+    is_mesh: bool = False
 
     def __post_init__(self) -> None:
         if min(self.sizes, default=0) < 1:

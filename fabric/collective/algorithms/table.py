@@ -41,6 +41,10 @@ def _whole_torus(collective: str, shape: Shape) -> str:
     return "" if shape.torus else "needs ranks that are a whole torus of ring axes"
 
 
+def _mesh(collective: str, shape: Shape) -> str:
+    return "" if shape.is_mesh else "needs one domain in which every two ranks are joined directly"
+
+
 def _power_of_two(collective: str, shape: Shape) -> str:
     if collective == "all-reduce" or shape.n & (shape.n - 1) == 0:
         return ""
@@ -115,6 +119,7 @@ ALGORITHMS = (
     Algorithm("nvls-tree", ("all-reduce",), "NVIDIA NCCL 2.18", nvls_tree, _in_domains),
     Algorithm("collnet-direct", ("all-reduce",), "Graham et al., COMHPC 2016", collnet_direct, _across),
     Algorithm("collnet-chain", ("all-reduce",), "NVIDIA NCCL", collnet_chain, _across_two_levels),
+    Algorithm("mesh", _HALVES, "AMD RCCL, rings over a full xGMI mesh", hierarchical, _mesh),
     Algorithm("torus", _HALVES, "Sack, Gropp, ACM TOPC 1(2), 2015", torus, _whole_torus),
     Algorithm("halving-doubling", _HALVES, _MPICH, halving_doubling, _power_of_two),
     Algorithm("recursive-doubling", ("all-reduce", "all-gather"), _MPICH, recursive_doubling, _power_of_two),
