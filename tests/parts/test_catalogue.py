@@ -253,11 +253,13 @@ def test_power_of_nics_and_switch_latency_are_not_claimed_as_published():
 def test_parts_by_kind():
     wanted = {
         "gpu": "v100_sxm a100_sxm80 h100_sxm5 h800_sxm h200_sxm b200_sxm b300_sxm gb200_gpu gb300_gpu"
-        " rubin_vr200 mi300x",
-        "host": "grace vera",
-        "nic": "cx4 cx5 cx6 cx7 cx8 cx9 bf3 bf4 efa_v1 efa_v2 efa_v3",
+        " rubin_vr200 mi300x tpu_v4 tpu_v5e tpu_v5p tpu_v6e tpu_v7 inferentia2 trainium2 trainium3 trainium4"
+        " mi350x mi355x mi455x maia100 maia200 rubin_ultra groq3_lpu rubin_sxm",
+        "host": "grace vera graviton4",
+        "nic": "cx4 cx5 cx6 cx7 cx8 cx9 bf3 bf4 efa_v1 efa_v2 efa_v3 efa_v4 vulcano",
         "switch": "nvswitch1 nvswitch2 nvswitch3 nvlink5_switch nvlink6_switch sn5600 sn5610 sn5400 sn6600"
-        " sn6810 sn6800 qm8700 qm9700 q3400 q3450",
+        " sn6810 sn6800 qm8700 qm9700 q3400 q3450 nvlink7_switch neuronswitch_160 neuronswitch_320"
+        " neuronswitch_32 ualoe_th6 th5 th6",
     }
     for kind, names in wanted.items():
         assert [p.id for p in PARTS.values() if p.kind == kind] == names.split()
@@ -335,6 +337,24 @@ BOTH_WAYS_TB_S = 2 / 8 / 1000  # from Gb/s in one direction to TB/s of both
         ("nvswitch3", "nvlink4", 3.2),
         ("gb300_gpu", "c2c", 0.9),
         ("rubin_vr200", "c2c", 1.8),
+        ("tpu_v4", "ici_v4", 0.54),
+        ("tpu_v5e", "ici_v5e", 0.4),
+        ("tpu_v5p", "ici_v5p", 1.2),
+        ("tpu_v6e", "ici_v5p", 0.8),
+        ("tpu_v7", "ici_v5p", 1.2),
+        ("inferentia2", "neuronlink2", 192 * 1.024**3 / 1000),
+        ("trainium2", "neuronlink3", 1.024),
+        ("trainium2", "neuronlink3_z", 0.256),
+        ("trainium3", "neuronlink4", 2.56),
+        ("mi350x", "xgmi_mi350", 1.0752),
+        ("mi355x", "xgmi_mi350", 1.0752),
+        ("mi455x", "ualoe", 3.6),
+        ("maia100", "network", 1.2),
+        ("maia200", "maia200_quad", 2.0),
+        ("maia200", "network", 0.8),
+        ("rubin_sxm", "nvlink6", 3.6),
+        ("rubin_ultra", "nvlink7", 3.6),
+        ("groq3_lpu", "groq_c2c", 2.4),
         ("h100_sxm5", "pcie", 0.126),
         ("b300_sxm", "pcie", 0.242),
     ],
@@ -362,6 +382,12 @@ def test_total_of_both_directions(part, port_class, total_tb_s):
         ("qm9700", 25.6),
         ("q3400", 115.2),
         ("q3450", 115.2),
+        ("nvlink7_switch", 28.8),
+        ("neuronswitch_160", 10.24),
+        ("neuronswitch_320", 20.48),
+        ("ualoe_th6", 102.4),
+        ("th5", 51.2),
+        ("th6", 102.4),
     ],
 )
 def test_total_of_a_switch(part, total_tbps):
@@ -397,6 +423,7 @@ def test_reduction_in_the_network():
         "nvswitch3": "NVLS",
         "nvlink5_switch": "NVLS",
         "nvlink6_switch": "NVLS",
+        "nvlink7_switch": "NVLS",
         "qm8700": "SHARPv2",
         "qm9700": "SHARPv3",
         "q3400": "SHARPv4",
