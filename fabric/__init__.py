@@ -19,9 +19,12 @@ __version__ = "0.1.0"
 _guard.refuse_rivals(sys.path)
 
 if TYPE_CHECKING:
-    from fabric.collective import Moe, Spread, cost, moe_cost, sweep
+    from fabric.collective.algorithms import Moe
     from fabric.collective.bound import bound
     from fabric.collective.chunked import chunk_bound
+    from fabric.collective.cost import cost, moe_cost
+    from fabric.collective.spread import Spread
+    from fabric.collective.sweep import sweep
     from fabric.errors import (
         FabricError,
         GraphError,

@@ -7,11 +7,16 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
 
 import fabric
+from fabric.cli.app import app
+from fabric.collective import calibration
+from fabric.collective.algorithms import ALGORITHMS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
+COLLECTIVES = (ROOT / "docs/collectives.md").read_text()
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
@@ -31,17 +36,28 @@ def fabtopo(command):
     return done.stdout + done.stderr
 
 
-def test_console_blocks_of_the_readme_are_real():
-    (block,) = blocks(README, "console")
+@pytest.mark.parametrize("page", [README, COLLECTIVES], ids=["readme", "collectives"])
+def test_console_blocks_are_real(page):
+    (block,) = blocks(page, "console")
     command, _, expected = block.partition("\n")
     assert fabtopo(command.removeprefix("$ ")) == expected
 
 
-@pytest.mark.parametrize(
-    "command", [line for b in blocks(README, "sh") for line in b.splitlines() if line.startswith("fabtopo")]
-)
-def test_commands_of_the_readme_exist(command):
-    assert "Usage" in fabtopo(" ".join([*command.split()[:2], "--help"]))
+COMMANDS = [
+    line
+    for page in (README, COLLECTIVES)
+    for block in blocks(page, "sh")
+    for line in block.splitlines()
+    if line.startswith("fabtopo")
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_commands_exist(command):
+    _, name, *words = shlex.split(command, comments=True)
+    known = typer.main.get_command(app).commands[name].params
+    options = {option for p in known for option in (*p.opts, *p.secondary_opts)}
+    assert {word for word in words if word.startswith("-")} <= options
 
 
 def test_file_of_the_readme_is_the_one_in_topologies():
@@ -100,3 +116,22 @@ def test_worked_example_of_the_method(tmp_path):
         check=False,
     )
     assert done.stdout == expected, done.stderr
+
+
+def test_algorithms_of_the_manual_are_those_of_the_table():
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in COLLECTIVES.splitlines()]
+    first = rows.index(["algorithm", "does", "in short", "source"]) + 2
+    listed = rows[first : rows.index([], first)]
+    assert [(name, does, source) for name, does, _, source in listed] == [
+        (a.name, ", ".join(a.collectives), a.source) for a in ALGORITHMS
+    ]
+
+
+def test_calibration_of_the_manual_is_one(tmp_path):
+    (text,) = blocks(COLLECTIVES, "yaml")
+    (tmp_path / "mine.yaml").write_text(text)
+    one = calibration(tmp_path / "mine.yaml")
+    published = calibration("measured")
+    assert one.links.keys() <= published.links.keys()
+    assert one.launch_s == published.launch_s
+    assert set(one.algorithms) <= set(published.algorithms)

@@ -92,14 +92,35 @@ def census(blueprint: Blueprint, extra: tuple[Selector, ...] = ()) -> Census:
     LimitError
         If its selectors and relations tell too many classes apart.
     """
-    grid = class_grid(blueprint, extra)
+    return census_on(class_grid(blueprint, extra))
+
+
+def census_on(grid: Grid, rules: tuple[Rule, ...] | None = None) -> Census:
+    """Count the blueprint of a grid that tells at least as much apart as `class_grid` does.
+
+    Parameters
+    ----------
+    grid : Grid
+    rules : tuple of Rule, optional
+        Rules to count; all of them by default.
+
+    Returns
+    -------
+    Census
+
+    Raises
+    ------
+    LimitError
+        As `census`.
+    """
+    blueprint = grid.blueprint
     n_devices, absent = {}, {}
     for name, group in blueprint.groups.items():
         rows = np.arange(grid.n_rows(name), dtype=np.int64)
         n_devices[name] = grid.weight(name, rows, group.primitives)
         absent[name] = grid.mask(name, blueprint.absent)
-    rules = tuple(_count(grid, rule, n_devices, absent) for rule in blueprint.rules)
-    return Census(grid, n_devices, absent, rules)
+    wanted = blueprint.rules if rules is None else rules
+    return Census(grid, n_devices, absent, tuple(_count(grid, r, n_devices, absent) for r in wanted))
 
 
 def _count(grid: Grid, rule: Rule, n_devices: dict[str, Floats], absent: dict[str, Bools]) -> RuleCensus:

@@ -26,18 +26,28 @@ app = typer.Typer(
 )
 
 
+# Typer brings its own click or depends on the package, and exports only what is derived from this class.
+_UsageError: type[Exception] = typer.BadParameter.__bases__[0]
+
+
 def main() -> None:
     """Run the command line; a user's error is one message and exit status 2."""
+    as_json = "--json" in sys.argv
     try:
-        app()
+        # Typer shows wrong options itself, with the usage, except to a program.
+        raise SystemExit(app(standalone_mode=not as_json) or 0)
+    except _UsageError as error:
+        _fail(FabricError(error.format_message()), as_json=True)  # type: ignore[attr-defined]
+    except typer.Abort:
+        raise SystemExit(1) from None
     except FabricError as error:
-        _fail(error, as_json="--json" in sys.argv)
+        _fail(error, as_json=as_json)
     except BrokenPipeError:
         # The reader has gone, as with `| head`; nobody is left to tell.
         sys.stderr.close()
         raise SystemExit(0) from None
     except OSError as error:
-        _fail(FabricError(f"{error.filename or ''}: {error.strerror or error}"), as_json="--json" in sys.argv)
+        _fail(FabricError(f"{error.filename or ''}: {error.strerror or error}"), as_json=as_json)
 
 
 def _fail(error: FabricError, *, as_json: bool) -> NoReturn:

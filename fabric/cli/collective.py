@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
+import math
 import os
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -117,7 +118,7 @@ def cost_command(
     asked = _options(over, among, ranks, order, routing, reduces)
     spread = Spread(queue_pairs, _number(spraying))
     with progress("routing") as told:
-        if moe:
+        if moe or collective in ("dispatch", "combine"):
             layer = _moe(moe)
             answer: object = moe_cost(
                 fabric,
@@ -168,7 +169,7 @@ def _moe(text: str) -> Moe:
     Raises
     ------
     QuestionError
-        If a name is unknown or missing, or a value is no number.
+        If a name is unknown or missing, or a value is no positive number.
     """
     from fabric.collective.algorithms import Moe
 
@@ -183,12 +184,14 @@ def _moe(text: str) -> Moe:
     }
     found: dict[str, float] = {}
     for word in words(text):
-        name, _, value = word.partition("=")
-        try:
-            found[names[name.strip()]] = float(value) if name.strip() == "bytes" else int(value)
-        except (KeyError, ValueError):
-            msg = f"moe: {word!r} is not one of {', '.join(names)} with a number"
-            raise QuestionError(msg) from None
+        name, _, value = (part.strip() for part in word.partition("="))
+        number = math.nan
+        with contextlib.suppress(ValueError):
+            number = float(value) if name == "bytes" else int(value)
+        if name not in names or not 0 < number < math.inf:
+            msg = f"moe: {word!r} is not one of {', '.join(names)} with a positive number"
+            raise QuestionError(msg)
+        found[names[name]] = number
     missing = [n for n in ("tokens", "hidden", "top_k", "experts", "bytes") if names[n] not in found]
     if missing:
         form = "tokens=4096,hidden=7168,top_k=8,experts=256,bytes=1"
@@ -333,9 +336,21 @@ def calibrate_command(
 
 
 def _write(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    with tempfile.NamedTemporaryFile(
-        "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False
-    ) as file:
-        file.write(text)
-    os.replace(file.name, path)
+    """Write a file whole or not at all.
+
+    Raises
+    ------
+    QuestionError
+        If it cannot be written.
+    """
+    try:
+        draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        try:
+            draft.write_text(text, encoding="utf-8", newline="\n")
+            draft.replace(path)
+        finally:
+            draft.unlink(missing_ok=True)
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else "not the name of a file"
+        msg = f"{path}: cannot be written: {why}"
+        raise QuestionError(msg) from None

@@ -65,8 +65,8 @@ class Asked:
         How ranks are numbered; see `fabric.collective.placement`.
     routing : str
     reduces : tuple of str
-        Networks whose switches may reduce, where their parts can: ``"scale-up"`` (NVLink SHARP, which libraries
-        use unasked) and ``"scale-out"`` (SHARP, which must be switched on).
+        Networks whose switches may reduce, where their parts can: ``"scale-up"`` (NVLink SHARP, which
+        libraries use unasked) and ``"scale-out"`` (SHARP, which must be switched on).
     method : {"auto", "axes", "links"}
     limit : int
         Of the expanded form.
@@ -280,7 +280,9 @@ def _flat(columns: list[Ints], n: int) -> Ints:
 def _grouped(how: _How, e: Expanded, devices: Ints, instance: Ints, number: Ints) -> Job:
     """Return the job of devices by instance, in each by domain and number."""
     domain = scale_up_domains(e)[devices]
-    first = _first_seen(domain, np.lexsort((number, instance)))
+    # In every group the domain of its first rank comes first.
+    within = instance * (int(domain.max()) + 1) + domain
+    first = _first_seen(np.unique(within, return_inverse=True)[1].ravel(), np.lexsort((number, instance)))
     order = np.lexsort((number, first, instance))
     _, counts = np.unique(instance, return_counts=True)
     if len(set(counts.tolist())) > 1:

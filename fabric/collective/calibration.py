@@ -251,7 +251,7 @@ def _problem(document: Document, error: ErrorDetails) -> Problem:
     elif kind == "value_error":
         what, _, todo = str(error["ctx"]["error"]).partition("; ")
     mark = document.locate(loc, key=is_key)
-    return Problem(document.path, mark.line, mark.col, dotted(loc) or "calibration", what, got, todo=todo)
+    return Problem(document.path, mark.line, mark.col, dotted(loc), what, got, todo=todo)
 
 
 def _keys(loc: tuple[str | int, ...]) -> list[str]:

@@ -1,7 +1,8 @@
 """Who sends to whom by how their places differ: all of a pattern that no relabelling of axes changes.
 
-Two ranks differ on each axis not at all, or, on a ring, by some places, or else just so. A pattern among a
-million ranks is then a short row: what a rank sends to, or receives from, others by their difference::
+Two ranks differ on each axis not at all, or, on a ring, by some places one way round, or else just so. A
+pattern among a million ranks is then a short row: what a rank sends to, or receives from, others by their
+difference::
 
     ring of 3 pods x 4 racks     pod rack
                                   .    x     9 of 12 messages go to another rack of the pod
@@ -17,6 +18,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
+from scipy import sparse
 
 from fabric.blueprint.join import Bools, Floats, Ints
 from fabric.collective.patterns import edges
@@ -82,8 +84,8 @@ class Places:
         Primitive axes, outermost first; their product are the ranks of all instances.
     size : dict of str to int
         Indices of each axis that the job takes up.
-    turns : dict of str to int
-        Axes that are rings: 2 where the ring is the same both ways round, else 1.
+    rings : frozenset of str
+        Axes on which places count.
     spans : frozenset of str
         Axes of one instance.
     domain : frozenset of str
@@ -94,7 +96,7 @@ class Places:
 
     order: tuple[str, ...]
     size: dict[str, int]
-    turns: dict[str, int]
+    rings: frozenset[str]
     spans: frozenset[str]
     domain: frozenset[str]
     n_alike: dict[Difference, float]
@@ -148,12 +150,12 @@ class Places:
             self._told(a, -places) if places else 0 for a, places in zip(self.order, difference, strict=True)
         )
 
-    def legs(self) -> Floats:
+    def legs(self) -> sparse.csr_array:
         """Return the ways of traffic that goes to the right rail first, shape (differences, differences).
 
         Row d has a 1 for every leg: inside the domain, and on the rail.
         """
-        found = np.zeros((len(self.differences),) * 2)
+        row, column = [], []
         for i, difference in enumerate(self.differences):
             for is_inside in (True, False):
                 leg = tuple(
@@ -161,15 +163,14 @@ class Places:
                     for a, p in zip(self.order, difference, strict=True)
                 )
                 if any(leg):
-                    found[i, self.column[leg]] = 1.0
-        return found
+                    row.append(i)
+                    column.append(self.column[leg])
+        shape = (len(self.differences),) * 2
+        return sparse.csr_array((np.ones(len(row)), (row, column)), shape=shape)
 
     def _told(self, axis: str, places: int) -> int:
         """Return how a difference by some places, not a multiple of the size, is told on an axis."""
-        if axis not in self.turns:
-            return 1
-        places %= self.size[axis]
-        return min(places, self.size[axis] - places) if self.turns[axis] == 2 else places
+        return places % self.size[axis] if axis in self.rings else 1
 
     def _rotated(self) -> Rows:
         """Return the rows of rings that visit every domain, each in another order.
@@ -268,18 +269,15 @@ class Places:
             # Narrow numbers: a million ranks are compared on every axis.
             self._digits[axes] = [d.astype(np.min_scalar_type(-n)) for d, n in zip(ends, shape, strict=True)]
         digits = dict(zip(axes, self._digits[axes], strict=True))
-        radix = [self.size[a] if a in self.turns else 2 for a in self.order]
+        radix = [self.size[a] if a in self.rings else 2 for a in self.order]
         code = np.zeros(len(source), dtype=np.min_scalar_type(-math.prod(radix)))
         for axis, n in zip(self.order, radix, strict=True):
             code *= n
             if axis not in digits:
                 continue
             a, b = digits[axis][source], digits[axis][target]
-            if axis in self.turns:
-                places = (b.astype(np.int64) - a) % n
-                code += (np.minimum(places, n - places) if self.turns[axis] == 2 else places).astype(
-                    code.dtype
-                )
+            if axis in self.rings:
+                code += ((b.astype(np.int64) - a) % n).astype(code.dtype)
             else:
                 code += a != b
         known = np.zeros(math.prod(radix), dtype=np.int64)

@@ -1,13 +1,13 @@
 """Loads of traffic patterns on the quotient: what a job costs does not depend on its size.
 
-A pattern is averaged over all ways to number the indices of axes anew: it runs once in each of them, with an
-equal part of the bytes. What is left of it is how the ends of its messages differ, see
-`fabric.collective.differences`; one rank of each class receives them, and the classes that keep it in place
-carry them.
+A pattern is averaged over all ways to number the indices of axes anew, or to turn them on a ring: it runs
+once in each of them, with an equal part of the bytes. What is left of it is how the ends of its messages
+differ, see `fabric.collective.differences`; one rank of each class receives them, and the classes that keep
+it in place carry them.
 
-Links between switches carry that average, or what one rank alone puts on them if that is more. A link at a
-rank carries what the busiest rank puts on it, and what mates in its scale-up domain do if they use it too, all
-of them as the busiest kind that a mate may be of.
+Links between switches carry that average, or what one rank alone puts on them if that is more. A link at
+a rank carries what the busiest rank puts on it, and what mates in its scale-up domain do if they use it too,
+all of them as the busiest kind that a mate may be of.
 """
 
 from __future__ import annotations
@@ -64,10 +64,12 @@ class _Classes:
         key = (number, is_sent)
         if key not in self._carriers:
             self._carriers[key] = Carrier(self.views[number], self.places, is_sent=is_sent)
-        return self._carriers[key].put(rows @ self.legs if self.routing == "rail" else rows)
+        if self.routing == "rail":
+            rows = np.asarray((self.legs.T @ rows.T).T)
+        return self._carriers[key].put(rows)
 
     @cached_property
-    def legs(self) -> Floats:
+    def legs(self) -> sparse.csr_array:
         """Where traffic changes the rail first; see `Places.legs`."""
         return self.places.legs()
 
@@ -89,7 +91,9 @@ class _Classes:
         for is_sent, kinds in ((False, rows.received), (True, rows.sent)):
             if len(kinds.rows) == 1:
                 continue
-            whole = self._totals(kinds.rows) / self.n_cables
+            # Where all links are shared, as on a torus, mates do not matter.
+            is_free = all(view.is_shared.all() for view in self.views)
+            whole = average[None] if is_free else self._totals(kinds.rows) / self.n_cables
             for number, view in enumerate(self.views):
                 base = view.quotient.base
                 own = self.put(number, np.vstack([rows.mean, kinds.rows]), is_sent=is_sent) / view.n_cables
@@ -235,29 +239,33 @@ def on_classes(place: Placement, routing: Routing, paths: Paths) -> Job:
         If the ranks are no product of axes, or the axes do not say the symmetry.
     """
     blueprint = place.blueprint
+    rings = ring_axes(blueprint, place.order)
     question = _Product(blueprint, Traffic(), place.among, paths)
     base = question.base
     inside = question.ends
     _check_up(question, place, paths)
     marks = [(one, base.index[one]) for one in np.flatnonzero(inside).tolist()]
-    turns = ring_axes(blueprint, place.order)
-    views = tuple(view_of(question, place, mark, float(base.size[one]), turns, paths) for one, mark in marks)
-    places = _places(place, views, turns)
+    views = tuple(view_of(question, place, mark, float(base.size[one]), rings, paths) for one, mark in marks)
+    places = _places(place, views, rings)
     work = _Classes(place.group, places, base, views, inside, reducing_groups(blueprint), routing, paths)
     sizes = {a: places.size[a] for a in place.spans}
     g = math.prod(n for a, n in sizes.items() if a in places.domain)
     k = math.prod(n for a, n in sizes.items() if a not in places.domain)
-    shape = Shape((g,) * k, torus_of(place, sizes, turns), work.joins("domain"), work.joins("rail"))
+    shape = Shape((g,) * k, torus_of(place, sizes, rings), work.joins("domain"), work.joins("rail"))
     n_instances = math.prod(places.size.values()) // math.prod(sizes.values())
     links = links_of(base.classes, base.base, base.size)
     return Job(shape, n_instances, links, work.route, work.optimum, "axes", "")
 
 
 class _Product(Question):
-    """A question whose permutations keep all axes of the ranks apart: patterns along axes are invariant."""
+    """A question whose permutations keep all axes of the ranks apart: patterns along axes are invariant.
+
+    A ring is turned, but not turned over: a pattern may go one way round.
+    """
 
     def _ties(self, groups: tuple[str, ...]) -> tuple[Tie, ...]:
-        return tuple(Tie(g, frozenset()) for g in groups)
+        primitives = {g: self.blueprint.groups[g].primitives for g in groups}
+        return tuple(Tie(g, frozenset(), ring_axes(self.blueprint, own)) for g, own in primitives.items())
 
 
 def _check_up(question: Question, place: Placement, paths: Paths) -> None:
@@ -273,7 +281,7 @@ def _check_up(question: Question, place: Placement, paths: Paths) -> None:
         raise QuestionError(msg)
 
 
-def _places(place: Placement, views: tuple[View, ...], turns: dict[str, int]) -> Places:
+def _places(place: Placement, views: tuple[View, ...], rings: frozenset[str]) -> Places:
     """Return how the ranks lie on axes.
 
     Raises
@@ -289,14 +297,14 @@ def _places(place: Placement, views: tuple[View, ...], turns: dict[str, int]) ->
         if len(set(along)) > 1:
             msg = f"the ranks along {axis} are not the same everywhere"
             raise NoSymmetryError(msg)
-        if axis in turns and 1 < size[axis] < place.blueprint.axes[axis].size:
+        if axis in rings and 1 < size[axis] < place.blueprint.axes[axis].size:
             msg = f"the ranks are a part of the ring along {axis}, where places differ"
             raise NoSymmetryError(msg)
     if any(one != counted[0] for one in counted[1:]) or sum(counted[0].values()) != math.prod(size.values()):
         msg = "the ranks are no product of axes"
         raise NoSymmetryError(msg)
     n_alike = {d: float(n) for d, n in counted[0].items()}
-    return Places(place.order, size, turns, place.spans, _domain(place, views), n_alike)
+    return Places(place.order, size, rings, place.spans, _domain(place, views), n_alike)
 
 
 def _domain(place: Placement, views: tuple[View, ...]) -> frozenset[str]:

@@ -25,13 +25,17 @@ from scipy import sparse
 
 from fabric.blueprint.join import Bools, Floats, Ints
 from fabric.blueprint.model import Blueprint, Selector, Term
+from fabric.collective.parts import Ranks, least_by_parts
 from fabric.collective.trees import Tree, fed, tree_of
 from fabric.errors import QuestionError
 from fabric.flow.program import capacities, maximize
 from fabric.flow.traffic import Question
 from fabric.graph import Paths
 from fabric.parts import catalogue
-from fabric.symmetry import Mark, Quotient, quotient
+from fabric.symmetry import Mark, Quotient, nesting, quotient
+
+MANY_COLUMNS = 8_000
+"""Variables of a program for an all-reduce that is solved: about a third of a second of HiGHS."""
 
 Entries = tuple[list[Ints], list[Ints], list[Floats]]
 """Rows, columns and values of a part of the program."""
@@ -49,12 +53,15 @@ class Packing:
     n_ranks : int
         Of the largest group.
     n_variables : int
+    why : str
+        Why the bound is by partitions of the ranks, where it is.
     """
 
     rate_gbps: float
     binding: tuple[str, ...]
     n_ranks: int
     n_variables: int
+    why: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +95,7 @@ class Task:
 
     @property
     def is_mirrored(self) -> bool:
-        """Whether inward flows are outward flows turned round; the way back of peers has no number of its own."""
+        """Whether inward flows are outward flows turned round; peers have no number for the way back."""
         both = self.operation == "all-reduce"
         return both and self.is_even and not any(r.is_peer for r in self.blueprint.rules)
 
@@ -152,7 +159,7 @@ class Group:
             self.view = task.quotient(fixed=fixed)
             marked = task.quotient(fixed)
             self.base_link, self.base_device = marked.base, marked.origin
-        self.members = self._members(self.view)
+        self.members = self.members_of(self.view)
         self.n_ranks = round(float(self.view.size[self.members].sum()))
         alike = self.members & (self.base_device == base.origin[one])
         self.n_groups = float(base.size[one]) / float(self.view.size[alike].sum())
@@ -163,7 +170,7 @@ class Group:
             raise QuestionError(msg)
         self.trees = self._trees()
 
-    def _members(self, view: Quotient) -> Bools:
+    def members_of(self, view: Quotient) -> Bools:
         """Return the device classes of the ranks."""
         found = self.task.question.inside(view)
         for i in np.flatnonzero(found).tolist() if self.mark else []:
@@ -188,7 +195,7 @@ class Group:
 
     def roots(self, view: Quotient) -> Bools:
         """Return the device classes of a view that may be roots."""
-        found = self._members(view)
+        found = self.members_of(view)
         if self.root is not None:
             return found & np.array([index == self.root for index in view.index], dtype=np.bool_)
         names = list(self.task.blueprint.groups)
@@ -222,10 +229,15 @@ class Group:
             at += len(tree.moves.tail)
         return found
 
+    def to_base(self) -> Ints:
+        """Return the base class of every class of links of the group, or -1."""
+        found = np.full(self.n_link, -1, dtype=np.int64)
+        found[self.view.base] = self.base_link
+        return found
+
     def shared(self, first: int, n: int, row_of: Ints, n_rows: int) -> sparse.coo_matrix:
         """Return what the group, with all like it, takes of every base class of links."""
-        to_base = np.full(self.n_link, -1, dtype=np.int64)
-        to_base[self.view.base] = self.base_link
+        to_base = self.to_base()
         ids = np.flatnonzero(to_base >= 0)
         ids = ids[row_of[to_base[ids]] >= 0]
         rows = row_of[to_base[ids]]
@@ -319,28 +331,53 @@ def pack(task: Task) -> Packing:
         base = task.quotient(fixed=() if task.question.spans else (task.root,))
     groups = _groups(task, base)
     is_single = task.is_even and len(task.ways) == 1 and not task.is_mirrored and not task.question.spans
-    rate, bound, n = _by_rank(groups[0], base) if is_single else _by_program(groups, base)
+    n_columns, why = sum(g.n_columns for g in groups), ""
+    if is_single:
+        rate, bound, n = _by_rank(groups[0], base)
+    elif n_columns <= MANY_COLUMNS or task.operation != "all-reduce":
+        rate, bound, n = _by_program(groups, base)
+    else:
+        rate, bound, n = _by_parts(groups[0])
+        limit = f"its program has {n_columns:,} variables, more than {MANY_COLUMNS:,}"
+        why = f"by what parts of the ranks must take in: {limit}"
     rows = np.isin(base.base.reshape(-1, 2), bound).any(axis=1)
     rules = sorted({int(r) for r in base.classes.rule[rows]})
     names = tuple(base.classes.rules[r].name for r in rules)
-    return Packing(rate, names, max(g.n_ranks for g in groups), n)
+    return Packing(rate, names, max(g.n_ranks for g in groups), n, why)
 
 
 def _by_rank(group: Group, base: Quotient) -> tuple[float, Ints, int]:
-    """Return the least rate at which a rank can be fed, the base links that limit it, and the moves looked at."""
+    """Return the least rate at which a rank is fed, the base links that limit it, and the moves looked at."""
     capacity = capacities(base)
     n_roots = float(group.view.size[group.roots(group.view)].sum())
-    found = []
+    own = 0.0 if group.root is not None else 1.0 / n_roots
+    rate, binding = np.inf, np.zeros(0, dtype=np.int64)
     for tree in group.trees:
         weight = np.where(tree.root >= 0, tree.view.size / n_roots, 0.0)
-        found.append(fed(tree, capacity, weight, 0.0 if group.root is not None else 1.0 / n_roots))
-    rate = min(one for one, _ in found)
-    least = (
-        tree.view.base[links]
-        for tree, (one, links) in zip(group.trees, found, strict=True)
-        if one <= rate * (1 + 1e-9)
+        one, links = fed(tree, capacity, weight, own, rate)
+        if one < rate:
+            rate, binding = one, tree.view.base[links]
+    return rate, binding, sum(len(t.moves.tail) for t in group.trees)
+
+
+def _by_parts(group: Group) -> tuple[float, Ints, int]:
+    """Return the bound by partitions of one group, the base links that limit it, and the moves looked at.
+
+    All other groups leave it all links.
+    """
+    task, n_ways = group.task, len(group.task.ways)
+    ranks, axes = [], set()
+    for tree in group.trees[::n_ways]:
+        own = int(tree.moves.device[tree.rank])
+        n_alike = float(group.view.size[tree.rank_class])
+        ranks.append(Ranks(tree.view, own, group.members_of(tree.view), n_alike))
+        axes |= {p for p, _ in tree.view.index[own]}
+    order = tuple(p for p in nesting(task.blueprint, task.question.ties).order if p in axes)
+    ends = tuple(g.name for g in task.blueprint.groups.values() if g.is_endpoint)
+    rate, links, n = least_by_parts(
+        ranks, order, (*ends, *task.reducing), adds=bool(task.reducing), paths=task.paths
     )
-    return rate, np.unique(np.concatenate(list(least))), sum(len(t.moves.tail) for t in group.trees)
+    return rate, np.unique(group.to_base()[links]), n
 
 
 def _by_program(groups: list[Group], base: Quotient) -> tuple[float, Ints, int]:

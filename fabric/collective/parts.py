@@ -14,33 +14,110 @@ S at least, or else it knows nothing of the others.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from fabric.blueprint.join import Bools, Ints
-from fabric.collective.trees import Tree
 from fabric.flow.problem import network, problem_of
 from fabric.flow.solve import solve
 from fabric.graph import Paths
 from fabric.symmetry import Quotient
 
 
-def nested(views: list[tuple[Quotient, int]], order: tuple[str, ...]) -> Iterator[list[Bools]]:
-    """Yield partitions of ranks as classes of the view of each: those that agree on the first axes of `order`.
+@dataclass(frozen=True, eq=False)
+class Ranks:
+    """The ranks as one of them sees them.
 
     Parameters
     ----------
-    views : list of (Quotient, int)
-        For every class of ranks, the view of one and its own class there.
-    order : tuple of str
-        Primitive axes, each after those that it is under.
+    view : Quotient
+        With that one marked.
+    own : int
+        Its class in the view.
+    members : ndarray of bool, shape (c,)
+        Classes of ranks.
+    n_alike : float
+        Ranks of its base class.
     """
+
+    view: Quotient
+    own: int
+    members: Bools
+    n_alike: float
+
+
+def least_by_parts(
+    ranks: list[Ranks], order: tuple[str, ...], free: tuple[str, ...], *, adds: bool, paths: Paths
+) -> tuple[float, Ints, int]:
+    """Return the least bound by nested partitions, the base links that limit it, and the moves looked at.
+
+    Parameters
+    ----------
+    ranks : list of Ranks
+        One of every base class of ranks.
+    order : tuple of str
+        Primitive axes, each after those that it is under. Ranks that agree on the first, the first two, and
+        so on, are a part.
+    free : tuple of str
+        Device groups that send on what they take in wherever they like: endpoints, and switches that add.
+    adds : bool
+        Whether switches add.
+    paths : {"rules", "no-relay", "any"}
+        Of all other devices.
+    """
+    best, binding, n_moves = np.inf, np.zeros(0, dtype=np.int64), 0
     for n in range(1, len(order) + 1):
-        found = []
-        for view, own in views:
-            home = dict(view.index[own])
-            places = (dict(index) for index in view.index)
-            alike = [all(at.get(p) == home.get(p) for p in order[:n]) for at in places]
-            found.append(np.array(alike, dtype=np.bool_))
-        yield found
+        found = list(_parts(ranks, order[:n], free, paths))
+        n_moves += sum(part.n_moves for part in found)
+        n_parts = sum(part.n_alike for part in found)
+        if n_parts < 2:
+            continue
+        one = min(found, key=lambda part: part.gbps)
+        rates = [(one.gbps, one.links)]
+        if not adds:
+            whole = sum(part.n_alike * part.gbps for part in found)
+            rates.append((whole / (2 * (n_parts - 1)), np.unique(np.concatenate([p.links for p in found]))))
+        for rate, links in rates:
+            if rate < best:
+                best, binding = rate, links
+    return best, binding, n_moves
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """A part of the ranks, how many are like it, and the maximum flow into it with the links that limit it."""
+
+    n_alike: float
+    gbps: float
+    links: Ints
+    n_moves: int
+
+
+def _parts(ranks: list[Ranks], axes: tuple[str, ...], free: tuple[str, ...], paths: Paths) -> Iterator[_Part]:
+    """Yield the parts of ranks that agree on `axes`, alike ones once.
+
+    Two parts that both have a rank of some base class are images of one another.
+    """
+    done: set[int] = set()
+    for one in ranks:
+        view = one.view
+        origin = int(view.origin[one.own])
+        if origin in done:
+            continue
+        home = dict(view.index[one.own])
+        agree = [all(dict(at).get(p) == home.get(p) for p in axes) for at in view.index]
+        part = one.members & np.array(agree, dtype=np.bool_)
+        done |= set(view.origin[part].tolist())
+        n_alike = one.n_alike / float(view.size[part & (view.origin == origin)].sum())
+        rest = one.members & ~part
+        if rest.any():
+            groups = tuple(replace(g, transit="all") if g.name in free else g for g in view.classes.groups)
+            problem = problem_of(replace(view.classes, groups=groups), rest, part, paths)
+            net = network(problem)
+            answer = solve(net, np.full(len(net.tail), -1, dtype=np.int64))
+            full = (net.link >= 0) & (answer.price > 0)
+            gbps = float(answer.price[full] @ net.capacity[full])
+            yield _Part(n_alike, gbps, view.base[np.unique(net.link[full])], len(problem.tail))
+        else:
+            yield _Part(n_alike, np.inf, np.zeros(0, dtype=np.int64), 0)

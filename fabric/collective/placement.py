@@ -13,14 +13,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
 from fabric.blueprint.join import relation_axes
 from fabric.blueprint.model import Axis, Blueprint
 from fabric.errors import QuestionError, nearest
 from fabric.flow import traffic
-from fabric.symmetry import NoSymmetryError, nesting
+from fabric.symmetry import NoSymmetryError
 
 _ORDER_RE = re.compile(r"\s*\(?([\w.\s]{1,400})\)?\s*->\s*\(?([\w.=\s]{1,400})\)?\s*")
 
@@ -218,32 +218,27 @@ def split_axes(blueprint: Blueprint, parts: Mapping[str, tuple[tuple[str, int], 
     return replace(found, groups=groups)
 
 
-def ring_axes(blueprint: Blueprint, axes: Sequence[str]) -> dict[str, int]:
-    """Return which of some axes are rings, with 2 where the ring is the same both ways round, else 1.
+def ring_axes(blueprint: Blueprint, axes: Sequence[str]) -> frozenset[str]:
+    """Return which of some axes are rings.
 
     Raises
     ------
     NoSymmetryError
-        If one of them is a line, whose places are all different, or has no axis symmetry.
+        If one of them is a line, whose places are all different.
     """
-    found: dict[str, int] = {}
-    permutations = nesting(blueprint).permutations
+    found = set()
     for rule in blueprint.rules:
         if rule.relation is None or rule.relation.kind not in ("ring", "line"):
             continue
-        (axis,) = relation_axes(blueprint, rule)
-        if axis not in axes:
-            continue
-        if rule.relation.kind == "line":
+        own = set(relation_axes(blueprint, rule)) & set(axes)
+        if own and rule.relation.kind == "line":
             msg = f"{rule.name}: the places on a line are all different"
             raise NoSymmetryError(msg)
-        found[axis] = 2 if len(permutations[axis]) > blueprint.axes[axis].size else 1
-    return found
+        found |= own
+    return frozenset(found)
 
 
-def torus_of(
-    place: Placement, sizes: Mapping[str, int], rings: Mapping[str, int]
-) -> tuple[tuple[str, int], ...]:
+def torus_of(place: Placement, sizes: Mapping[str, int], rings: Set[str]) -> tuple[tuple[str, int], ...]:
     """Return the ring axes of an instance with their sizes, if it is a whole torus; else nothing.
 
     Parameters
@@ -251,7 +246,7 @@ def torus_of(
     place : Placement
     sizes : mapping of str to int
         Indices of each axis that the instance takes up.
-    rings : mapping of str to int
+    rings : set of str
         As `ring_axes` returns them.
     """
     own = [a for a in place.order if a in place.spans and sizes[a] > 1]

@@ -13,11 +13,10 @@ from fabric.collective.cost import cost
 from fabric.collective.spread import Spread
 from fabric.errors import QuestionError
 from fabric.graph import Fabric
+from fabric.interop.nccl_log import kind_of
 from fabric.interop.nccl_tests import format_rows, predicted_row
 from fabric.routing import Progress
 from fabric.units import gbps_to_gbytes, parse_bytes
-
-MAX_SIZES = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,27 +44,32 @@ class Sweep:
         return {"threshold": self.threshold, "rows": rows}
 
     def __str__(self) -> str:
-        """Return the rows of nccl-tests, with threshold, algorithm and what binds behind each."""
+        """Return the rows of nccl-tests, and behind each what a run must reach, the algorithm and what binds.
+
+        Every row has as many words as the line that names the columns, so that what reads logs of nccl-tests,
+        `fabric.interop.nccl_tests` too, reads it.
+        """
         first = self.costs[0]
         rows = [predicted_row(c.collective, c.size_bytes, c.time_s, n_ranks=c.n_ranks) for c in self.costs]
         lines = format_rows(rows).split("\n")
-        head, body = lines[: -len(rows)], lines[-len(rows) :]
-        width = max(len(line) for line in lines)
-        units = ["", f"pass at {100 * self.threshold:.4g} %", "(GB/s)"]
+        n_head = len(lines) - len(rows)
+        chosen = [c.chosen for c in self.costs]
+        names = [f"{a.algorithm}/{a.protocol}" if a.protocol else a.algorithm for a in chosen]
+        passed = [f"{gbps_to_gbytes(self.threshold * a.busbw_gbps):.2f}" for a in chosen]
+        ends = [("", "", ""), ("pass", "algorithm", "binds"), ("(GB/s)", "", "")][-n_head:]
+        ends += zip(passed, names, (a.binding for a in chosen), strict=True)
+        wide = [max(map(len, column)) for column in zip(*ends, strict=True)]
+        width = max(map(len, lines))
         found = [
-            f"# {first.collective} of {first.n_ranks:,} ranks in {first.n_domains:,} scale-up domains, "
-            f"{first.routing} routing, calibration {first.calibration}",
-            f"# {first.about}",
+            f"# Prediction for {kind_of(first.collective).binary}_perf, {first.routing} routing; "
+            f"a run passes from {100 * self.threshold:.4g} % of the busbw",
+            f"# Using {first.n_ranks} ranks in {first.n_domains:,} scale-up "
+            f"domain{'s' if first.n_domains > 1 else ''}",
+            f"# Calibration {first.calibration}: {first.about}",
         ]
-        found += [
-            f"{line:{width}}  {unit:>13}  {'algorithm (binds)' if unit == '(GB/s)' else ''}".rstrip()
-            for line, unit in zip(head, units[-len(head) :], strict=True)
-        ]
-        for line, one in zip(body, self.costs, strict=True):
-            chosen = one.chosen
-            name = f"{chosen.algorithm} {chosen.protocol}".strip()
-            passed = gbps_to_gbytes(self.threshold * one.busbw_gbps)
-            found.append(f"{line:{width}}  {passed:13.2f}  {name} ({chosen.binding})")
+        for line, (rate, name, binding) in zip(lines, ends, strict=True):
+            end = f"{line:{width}}  {rate:>{wide[0]}}  {name:{wide[1]}}  {binding}"
+            found.append(end.rstrip())
         return "\n".join(found)
 
 
@@ -75,7 +79,7 @@ def sizes_of(text: str, factor: int = 2) -> tuple[int, ...]:
     Raises
     ------
     QuestionError
-        If the range runs backwards, or has more than `MAX_SIZES` sizes.
+        If the range runs backwards, or the factor is less than 2.
 
     Examples
     --------
@@ -85,8 +89,8 @@ def sizes_of(text: str, factor: int = 2) -> tuple[int, ...]:
     low, dots, high = text.partition("..")
     first = parse_bytes(low.strip())
     last = parse_bytes(high.strip()) if dots else first
-    if first > last or first <= 0:
-        msg = f"sizes {text!r}: from a positive size up; write such as 1KiB..16GiB"
+    if first > last:
+        msg = f"sizes {text!r}: from the smallest up; write such as 1KiB..16GiB"
         raise QuestionError(msg)
     if factor < 2:
         msg = f"sizes {text!r}: a step factor of 2 or more; got {factor}"
@@ -94,9 +98,6 @@ def sizes_of(text: str, factor: int = 2) -> tuple[int, ...]:
     found = [first]
     while found[-1] * factor <= last:
         found.append(found[-1] * factor)
-        if len(found) > MAX_SIZES:
-            msg = f"sizes {text!r}: more than {MAX_SIZES}; take a larger factor"
-            raise QuestionError(msg)
     return tuple(found)
 
 

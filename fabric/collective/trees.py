@@ -114,7 +114,7 @@ def _meeting(moves: Forwarding) -> Ints:
     return found
 
 
-def fed(tree: Tree, capacity: Floats, weight: Floats, own: float) -> tuple[float, Ints]:
+def fed(tree: Tree, capacity: Floats, weight: Floats, own: float, most: float) -> tuple[float, Ints]:
     """Return the largest rate at which a rank can be fed, and the links of the view that limit it.
 
     Parameters
@@ -126,6 +126,8 @@ def fed(tree: Tree, capacity: Floats, weight: Floats, own: float) -> tuple[float
         What each class of the view holds as roots, for a rate of 1.
     own : float
         What the rank itself holds, for a rate of 1; less than 1.
+    most : float
+        Of no interest is how much faster the rank could be fed; no links limit it then [Gb/s].
 
     Notes
     -----
@@ -151,7 +153,11 @@ def fed(tree: Tree, capacity: Floats, weight: Floats, own: float) -> tuple[float
     # What roots hold is a capacity too, each its own.
     net = replace(net, link=np.where(side, len(share) + np.arange(len(side)), net.link))
     kind = np.full(len(side), -1, dtype=np.int64)
-    rate, limiting = float(share.sum()) / (1.0 - own), np.zeros(0, dtype=np.int64)
+    # What the rank itself can take in, or send, is often all.
+    limiting = np.unique(moves.link[(moves.tail if tree.is_inward else moves.head) == tree.rank])
+    rate = float(share[limiting].sum()) / (1.0 - own)
+    if most < rate:
+        rate, limiting = most, limiting[:0]
     for _ in range(MANY_STEPS):
         answer = solve(replace(net, capacity=np.where(side, rate * part, net.capacity)), kind)
         through = on & (answer.price > 0)

@@ -133,7 +133,7 @@ def view_of(
     place: Placement,
     mark: Mark,
     n_alike: float,
-    turns: dict[str, int],
+    rings: frozenset[str],
     paths: Paths,
 ) -> View:
     """Return the view of the rank at `mark`, of which there are `n_alike`."""
@@ -142,14 +142,11 @@ def view_of(
     own = next(i for i in np.flatnonzero(inside).tolist() if view.index[i] == mark)
     found: dict[Difference, list[int]] = {}
     home = dict(mark)
+    sizes = {axis: question.blueprint.axes[axis].size for axis in place.order}
     for i in np.flatnonzero(inside).tolist():
         at = dict(view.index[i])
-        difference = []
-        for axis in place.order:
-            places = (home[axis] - at[axis]) % question.blueprint.axes[axis].size
-            if axis in turns and turns[axis] == 2:
-                places = min(places, question.blueprint.axes[axis].size - places)
-            difference.append(places if axis in turns else int(places > 0))
-        found.setdefault(tuple(difference), []).append(i)
+        places = {axis: (home[axis] - at[axis]) % n for axis, n in sizes.items()}
+        difference = tuple(n if axis in rings else int(n > 0) for axis, n in places.items())
+        found.setdefault(difference, []).append(i)
     sources = {d: np.array(c, dtype=np.int64) for d, c in found.items()}
     return View(view, own, n_alike, sources, inside, paths)

@@ -69,7 +69,8 @@ def _separate(net: Network) -> Solution:
     the residual network (Picard and Queyranne, Math. Programming Study 13, 1980).
     """
     limited = np.isfinite(net.capacity)
-    bound = np.inf
+    ends = net.tail == net.source, net.head == net.target
+    bound = min(float(net.capacity[side].sum()) for side in ends)
     while True:
         capacity = np.minimum(net.capacity[limited], bound)
         unit, is_exact = _unit(capacity)

@@ -213,12 +213,9 @@ def _hashed(case: Case, folder: Path) -> tuple[float, str]:
     if case.quantity == "load":
         load_, share = max_load(n, m)
         return float(load_ @ share), ""
-    shares = {
-        "busy": busy_share,
-        "delivered": delivered_share,
-        "slowest": lambda a, b: hashed_factor(a, b).expected,
-    }
-    return shares[case.asked["share"]](n, m), ""
+    if case.asked["share"] == "slowest":
+        return hashed_factor(n, m).expected, ""
+    return {"busy": busy_share, "delivered": delivered_share}[case.asked["share"]](n, m), ""
 
 
 def page(results: Iterator[Result] | tuple[Result, ...]) -> str:

@@ -1,8 +1,9 @@
 """The quotient of a fabric under its automorphisms: what solvers see, at any size."""
 
+from fabric.symmetry.labels import Mark, as_mark
 from fabric.symmetry.lifting import Lift, RealLink, sample_links
 from fabric.symmetry.nesting import Nesting, NoSymmetryError, Tie, nesting
-from fabric.symmetry.quotient import Ground, Mark, Quotient, as_mark, grounded, quotient
+from fabric.symmetry.quotient import Ground, Quotient, grounded, quotient
 from fabric.symmetry.refinement import (
     REFINE_LIMIT,
     ColourView,

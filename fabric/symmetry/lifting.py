@@ -14,10 +14,8 @@ import numpy as np
 from fabric.blueprint.join import Floats, Grid, Ints, agreeing, class_grid, relation_axes
 from fabric.blueprint.model import Blueprint, Rule, Selector, Term
 from fabric.blueprint.selector import fits, selected_groups
-from fabric.symmetry.nesting import Tie, nesting
-from fabric.symmetry.quotient import (
+from fabric.symmetry.labels import (
     Mark,
-    Quotient,
     failure_marks,
     keep_cells,
     labels,
@@ -25,6 +23,8 @@ from fabric.symmetry.quotient import (
     pattern_axes,
     plain_grid,
 )
+from fabric.symmetry.nesting import Tie, nesting
+from fabric.symmetry.quotient import Quotient
 
 
 @dataclass(frozen=True, slots=True)

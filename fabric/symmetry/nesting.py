@@ -10,6 +10,7 @@ them in place.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import cast
 
 import numpy as np
@@ -70,6 +71,11 @@ def nesting(blueprint: Blueprint, ties: tuple[Tie, ...] = ()) -> Nesting:
     NoSymmetryError
         If it has a twisted ring, a list of pairs, or a ring or line over a composed axis.
     """
+    return _nesting(blueprint, ties)
+
+
+@lru_cache(maxsize=64)
+def _nesting(blueprint: Blueprint, ties: tuple[Tie, ...]) -> Nesting:
     for rule in blueprint.rules:
         relation = rule.relation
         if relation and (relation.kind == "pairs" or relation.twist):
@@ -81,7 +87,7 @@ def nesting(blueprint: Blueprint, ties: tuple[Tie, ...] = ()) -> Nesting:
             raise NoSymmetryError(msg)
     names = [a.name for a in blueprint.axes.values() if not a.parts]
     used = [n for n in names if any(n in g.primitives for g in blueprint.groups.values())]
-    under = {b: {a for a in used if a != b and _is_under(blueprint, b, a, ties)} for b in used}
+    under = {b: _above(blueprint, b, ties) - {b} for b in used}
     above = {
         b: tuple(a for a in used if a in under[b] and (b not in under[a] or used.index(a) < used.index(b)))
         for b in used
@@ -90,12 +96,13 @@ def nesting(blueprint: Blueprint, ties: tuple[Tie, ...] = ()) -> Nesting:
     return Nesting(order, above, _permutations(blueprint, used, frozenset().union(*(t.turned for t in ties))))
 
 
-def _is_under(blueprint: Blueprint, b: str, a: str, ties: tuple[Tie, ...]) -> bool:
-    if any(b in blueprint.groups[t.group].primitives and a not in t.agree for t in ties):
-        return False
-    if any(b in g.primitives and a not in g.primitives for g in blueprint.groups.values()):
-        return False
-    return all(a in agreeing(blueprint, rule) for rule in blueprint.rules if _on_both(blueprint, rule, b))
+def _above(blueprint: Blueprint, b: str, ties: tuple[Tie, ...]) -> set[str]:
+    """Return the axes that `b` is under, and maybe itself."""
+    groups = blueprint.groups
+    shared = [set(t.agree) for t in ties if b in groups[t.group].primitives]
+    shared += [set(g.primitives) for g in groups.values() if b in g.primitives]
+    shared += [set(agreeing(blueprint, rule)) for rule in blueprint.rules if _on_both(blueprint, rule, b)]
+    return set.intersection(*shared)
 
 
 def _on_both(blueprint: Blueprint, rule: Rule, axis: str) -> bool:

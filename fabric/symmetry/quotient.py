@@ -13,31 +13,35 @@ so the number of classes grows with the marks, not with the size.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import cast
 
 import numpy as np
 
-from fabric.blueprint.join import (
-    Bools,
-    Floats,
-    Grid,
-    Ints,
-    Joined,
-    class_grid,
-    join,
-    partners,
-    relation_axes,
-    term_cuts,
-)
+from fabric.blueprint.join import Bools, Floats, Grid, Ints, Joined, class_grid, join, partners
 from fabric.blueprint.model import Blueprint, FailedCables, Rule, Selector, Term
 from fabric.graph import Expanded, GroupInfo, RuleInfo
+from fabric.symmetry.labels import (
+    Mark,
+    Values,
+    alike,
+    failure_marks,
+    joined_labels,
+    keep_cells,
+    link_keys,
+    pattern_axes,
+    plain_grid,
+    told,
+)
 from fabric.symmetry.nesting import Nesting, NoSymmetryError, Tie, nesting
 
-Mark = tuple[tuple[str, int], ...]
-"""Index on some primitive axes, all axes above each of them included."""
+Known = Sequence[Mapping[str, int]]
+"""Index of each mark on its axes."""
+
+KEPT = 64
+"""Quotients that are kept for the next question of the same fabric."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,43 +74,6 @@ class Quotient:
     keys: Ints
 
 
-def failure_marks(blueprint: Blueprint, nest: Nesting) -> tuple[tuple[Mark, ...], tuple[Selector, ...]]:
-    """Return what is absent or has failed as marks, and the selectors that only cells of axes can tell apart."""
-    marks, cells = [], []
-    selectors = [*blueprint.absent, *blueprint.failed]
-    selectors += [s for c in blueprint.failed_cables for s in (c.left, c.right)]
-    for selector in selectors:
-        mark = as_mark(blueprint, selector, nest)
-        if mark is None:
-            cells.append(selector)
-        else:
-            marks.append(mark)
-    # The first cables of a range are at its first device.
-    some = (s for c in blueprint.failed_cables if c.n is not None for s in (c.left, c.right))
-    ends = (Term(t.axis, i, i) for s in some for t in s.terms if t.lo < t.hi for i in (t.lo, t.hi))
-    cells += [Selector("", None, (term,)) for term in ends]
-    return tuple(dict.fromkeys(marks)), tuple(cells)
-
-
-def plain_grid(blueprint: Blueprint, cells: tuple[Selector, ...]) -> Grid:
-    """Return the class grid without marks; what is absent is a mark, or one of `cells`."""
-    return class_grid(replace(blueprint, absent=()), cells)
-
-
-def as_mark(blueprint: Blueprint, selector: Selector, nest: Nesting) -> Mark | None:
-    """Return `selector` as a mark, or None where it is not one index on axes with all above them."""
-    found: dict[str, int] = {}
-    for term in selector.terms:
-        if term.lo != term.hi:
-            return None
-        rest = term.lo
-        for p in reversed(blueprint.primitives(term.axis)):
-            rest, found[p] = divmod(rest, blueprint.axes[p].size)
-    if any(a not in found for p in found for a in nest.above[p]):
-        return None
-    return tuple(sorted(found.items()))
-
-
 def quotient(
     blueprint: Blueprint,
     sources: tuple[Mark, ...] = (),
@@ -134,53 +101,40 @@ def quotient(
     NoSymmetryError
         If the axes do not say the symmetry of a construct.
     """
+    return _quotient(blueprint, sources, apart, ties, fixed)
+
+
+@lru_cache(maxsize=KEPT)
+def _quotient(
+    blueprint: Blueprint,
+    sources: tuple[Mark, ...],
+    apart: tuple[Selector, ...],
+    ties: tuple[Tie, ...],
+    fixed: tuple[Mark, ...],
+) -> Quotient:
     ground = grounded(blueprint, sources, apart=apart, ties=ties, fixed=fixed)
-    names = tuple(blueprint.groups)
     group, size, index, origin = ground.classes
     links = [_link_rows(ground, number) for number in range(len(blueprint.rules))]
-    width = max((keys.shape[1] for one in links for keys in one[1]), default=1)
     rows = np.concatenate([np.zeros((0, 4)), *(r for r, _ in links)])
-    base, fine = (
-        np.concatenate([np.zeros((0, width), np.int64), *(_padded(keys[i], width) for _, keys in links)])
-        for i in (0, 1)
-    )
-    first, fine_id = _alike(fine)
-    _, base_id = _alike(base)
+    base, fine = (_stacked([keys[i] for _, keys in links]) for i in (0, -1))
+    first, fine_id = alike(fine)
+    base_of = 2 * (alike(base)[1] if sources else fine_id)[first]
     one = rows[first]
-    number = fine[first, 0]
-    n_links = np.bincount(fine_id, rows[:, 2], minlength=len(first))
-    base_of = 2 * base_id[first]
-    return Quotient(
+    groups, rules = _infos(blueprint)
+    found = Quotient(
         Expanded(
             name=blueprint.name,
-            groups=tuple(
-                GroupInfo(g.name, g.kind, g.part.id if g.part else "", g.transit, g.is_endpoint, g.axes)
-                for g in blueprint.groups.values()
-            ),
-            rules=tuple(
-                RuleInfo(
-                    r.name,
-                    r.net,
-                    r.is_peer,
-                    r.is_oneway or r.is_peer,
-                    r.medium,
-                    r.protocol,
-                    r.length_m,
-                    r.name,
-                )
-                for r in blueprint.rules
-            ),
+            groups=groups,
+            rules=rules,
             group=group.astype(np.int32),
             tail=one[:, 0].astype(np.int64),
             head=one[:, 1].astype(np.int64),
-            rule=number.astype(np.int32),
+            rule=fine[first, 0].astype(np.int32),
             rate_gbps=one[:, 3].copy(),
-            count=n_links.astype(np.int64),
+            count=np.bincount(fine_id, rows[:, 2], minlength=len(first)).astype(np.int64),
             failed_count=np.zeros(len(first), dtype=np.int64),
             failed=np.zeros(len(group), dtype=np.bool_),
-            names=tuple(
-                device_name(blueprint, names[g], mark) for g, mark in zip(group.tolist(), index, strict=True)
-            ),
+            names=_Names(blueprint, group, index),
             coordinates={},
         ),
         size,
@@ -189,6 +143,102 @@ def quotient(
         origin,
         fine[first],
     )
+    for array in (found.size, found.base, found.origin, found.keys):
+        array.setflags(write=False)
+    return found
+
+
+@lru_cache(maxsize=KEPT)
+def _infos(blueprint: Blueprint) -> tuple[tuple[GroupInfo, ...], tuple[RuleInfo, ...]]:
+    """Return what all devices of a group and all cables of a rule have in common, peers one-way."""
+    groups = (
+        GroupInfo(g.name, g.kind, g.part.id if g.part else "", g.transit, g.is_endpoint, g.axes)
+        for g in blueprint.groups.values()
+    )
+    rules = (
+        RuleInfo(r.name, r.net, r.is_peer, r.is_oneway or r.is_peer, r.medium, r.protocol, r.length_m, r.name)
+        for r in blueprint.rules
+    )
+    return tuple(groups), tuple(rules)
+
+
+class _Names(Sequence[str]):
+    """Name of one device of each class, such as ``rack3/tray7/gpu1``, made when it is asked for."""
+
+    def __init__(self, blueprint: Blueprint, group: Ints, index: tuple[Mark, ...]) -> None:
+        self._blueprint, self._group, self._index = blueprint, group, index
+        self._groups = tuple(blueprint.groups.values())
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    def __getitem__(self, number: int) -> str:  # type: ignore[override]
+        group, at = self._groups[self._group[number]], dict(self._index[number])
+        index = [self._blueprint.flat(axis, at) for axis in group.axes]
+        words = [f"{a}{i}" for a, i in zip(group.axes[:-1], index[:-1], strict=False)]
+        return "/".join([*words, group.name + "".join(map(str, index[-1:]))])
+
+
+def _stacked(keys: list[Ints]) -> Ints:
+    """Return `keys` below one another; -1 fills short rows."""
+    width = max((one.shape[1] for one in keys), default=1)
+    found = np.full((sum(len(one) for one in keys), width), -1, dtype=np.int64)
+    at = 0
+    for one in keys:
+        found[at : at + len(one), : one.shape[1]] = one
+        at += len(one)
+    return found
+
+
+class Places:
+    """The rows of a class grid, with what labels tell of each on plain axes.
+
+    Parameters
+    ----------
+    grid, plain : Grid
+        With the marks and without them.
+    nest : Nesting
+    marks : tuple of sequence of mapping
+        Those of the base and, where there are more, all.
+
+    Attributes
+    ----------
+    weight : dict of str to ndarray of float64
+        For every group, the devices of each row.
+    """
+
+    def __init__(self, grid: Grid, plain: Grid, nest: Nesting, marks: tuple[Known, ...]) -> None:
+        self.grid, self._plain, self._nest, self._marks = grid, plain, nest, marks
+        self.weight: dict[str, Floats] = {}
+        self._values: dict[str, Values] = {}
+        self._told: list[dict[str, Values]] = [{} for _ in marks]
+        for name, group in grid.blueprint.groups.items():
+            rows = np.arange(grid.n_rows(name), dtype=np.int64)
+            digits = {p: grid.digit(name, rows, p) for p in group.primitives}
+            self.weight[name] = np.ones(len(rows))
+            for p, digit in digits.items():
+                self.weight[name] *= grid.weights[p][digit]
+            self._values[name] = {p: grid.reps[p][digit] for p, digit in digits.items()}
+            for found, those in zip(self._told, marks, strict=True):
+                found[name] = told(plain, nest, those, self._values[name])
+
+    def labels(self, number: int, ends: Sequence[tuple[str, Ints]]) -> Ints:
+        """Return labels of rows of a group, or of pairs of rows, by the marks of the base (0) or all (-1)."""
+        sides = [{p: x[rows] for p, x in self._values[group].items()} for group, rows in ends]
+        known = [{p: x[rows] for p, x in self._told[number][group].items()} for group, rows in ends]
+        found = joined_labels(self._plain, self._nest, self._marks[number], sides, known)
+        return found[: len(ends[0][1])]
+
+    @property
+    def n_marks(self) -> int:
+        """How many choices of marks there are, 1 or 2."""
+        return len(self._marks)
+
+    def index(self, group: str, rows: Ints) -> list[Mark]:
+        """Return one device of each row."""
+        axes = sorted(self._values[group])
+        columns = [self._values[group][p][rows].tolist() for p in axes]
+        return [tuple(zip(axes, at, strict=True)) for at in zip(*columns, strict=True)] or [()] * len(rows)
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,11 +247,7 @@ class Ground:
 
     Parameters
     ----------
-    grid, plain : Grid
-        With the marks and without them.
-    nest : Nesting
-    marks : (sequence of mapping, sequence of mapping)
-        Those of the base, and all.
+    places : Places
     device : mapping of str to ndarray of int64
         For every group, the class of each row of `grid`; -1 where it is down.
     classes : (ndarray of int64, ndarray of float64, tuple of Mark, ndarray of int64)
@@ -212,14 +258,16 @@ class Ground:
         Cables of each pair of devices there that are up.
     """
 
-    grid: Grid
-    plain: Grid
-    nest: Nesting
-    marks: tuple[Sequence[Mapping[str, int]], Sequence[Mapping[str, int]]]
+    places: Places
     device: dict[str, Ints]
     classes: tuple[Ints, Floats, tuple[Mark, ...], Ints]
     joined: tuple[Joined, ...]
     alive: tuple[Floats, ...]
+
+    @property
+    def grid(self) -> Grid:
+        """The class grid."""
+        return self.places.grid
 
 
 def grounded(
@@ -237,101 +285,61 @@ def grounded(
     NoSymmetryError
         As `quotient`.
     """
-    nest = nesting(blueprint, ties)
-    failed, cells = failure_marks(blueprint, nest)
-    failed, cells = (*failed, *fixed), (*cells, *apart)
-    nest = keep_cells(blueprint, nest, cells)
+    nest, failed, cells, plain = _symmetry(blueprint, apart, ties, fixed)
     known = tuple(dict(m) for m in failed)
-    marks = (known, (*known, *(dict(m) for m in sources)))
+    marks = (known, (*known, *(dict(m) for m in sources)))[: 1 + bool(sources)]
     selectors = tuple(
         Selector("", None, tuple(Term(axis, i, i) for axis, i in mark)) for mark in (*failed, *sources)
     )
-    plain = plain_grid(blueprint, cells)
     grid = class_grid(blueprint, (*cells, *selectors))
     up = {g: ~grid.mask(g, (*blueprint.absent, *blueprint.failed)) for g in blueprint.groups}
-    device, group, size, index, origin = device_classes(grid, plain, nest, marks, up)
+    places = Places(grid, plain, nest, marks)
+    device, group, size, index, origin = device_classes(places, up)
     joined = [join(grid, rule) for rule in blueprint.rules]
-    alive = tuple(_alive(grid, joined))
-    return Ground(grid, plain, nest, marks, device, (group, size, index, origin), tuple(joined), alive)
+    classes = group, size, index, origin
+    return Ground(places, device, classes, tuple(joined), tuple(_alive(places, joined)))
 
 
-def device_name(blueprint: Blueprint, group: str, mark: Mark) -> str:
-    """Return the name of the device of `group` at `mark`, such as ``rack3/tray7/gpu1``."""
-    at = dict(mark)
-    index = [blueprint.flat(axis, at) for axis in blueprint.groups[group].axes]
-    words = [f"{a}{i}" for a, i in zip(blueprint.groups[group].axes[:-1], index[:-1], strict=False)]
-    return "/".join([*words, group + "".join(map(str, index[-1:]))])
-
-
-def _alike(keys: Ints) -> tuple[Ints, Ints]:
-    """Return the first of each set of equal rows, and the set of every row."""
-    if not len(keys):
-        return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
-    _, first, inverse = np.unique(_packed(keys), axis=0, return_index=True, return_inverse=True)
-    return first.astype(np.int64), inverse.ravel().astype(np.int64)
-
-
-def _packed(keys: Ints) -> Ints:
-    """Return one number for each row, in the order of the rows, or `keys` where that would not fit."""
-    low = keys.min(axis=0)
-    span = [int(n) for n in keys.max(axis=0) - low + 1]
-    if math.prod(span) >= 2**62:
-        return keys
-    code = np.zeros(len(keys), dtype=np.int64)
-    for column, n in zip((keys - low).T, span, strict=True):
-        code = code * n + column
-    return code
-
-
-def _padded(keys: Ints, width: int) -> Ints:
-    return np.pad(keys, ((0, 0), (0, width - keys.shape[1])), constant_values=-1)
+@lru_cache(maxsize=KEPT)
+def _symmetry(
+    blueprint: Blueprint, apart: tuple[Selector, ...], ties: tuple[Tie, ...], fixed: tuple[Mark, ...]
+) -> tuple[Nesting, tuple[Mark, ...], tuple[Selector, ...], Grid]:
+    """Return the symmetry of a question, its marks and cells, and the class grid without marks."""
+    nest = nesting(blueprint, ties)
+    failed, cells = failure_marks(blueprint, nest)
+    cells = (*cells, *apart)
+    return keep_cells(blueprint, nest, cells), (*failed, *fixed), cells, plain_grid(blueprint, cells)
 
 
 def device_classes(
-    grid: Grid,
-    plain: Grid,
-    nest: Nesting,
-    marks: tuple[Sequence[Mapping[str, int]], Sequence[Mapping[str, int]]],
-    up: dict[str, Bools],
+    places: Places, up: dict[str, Bools]
 ) -> tuple[dict[str, Ints], Ints, Floats, tuple[Mark, ...], Ints]:
     """Return the class of every row of every group (-1 where it is down), and what is known of each class."""
+    rows = {name: np.flatnonzero(up[name]) for name in places.grid.blueprint.groups}
+    starts = np.cumsum([0, *(len(own) for own in rows.values())])
+    group = np.repeat(np.arange(len(rows)), np.diff(starts))
+    label = [
+        np.column_stack([group, _stacked([places.labels(i, [one]) for one in rows.items()])]) for i in (0, -1)
+    ]
+    first, inverse = alike(label[-1])
+    base = alike(label[0])[1] if places.n_marks > 1 else inverse
+    weight = np.concatenate([np.zeros(0), *(places.weight[name][own] for name, own in rows.items())])
     device: dict[str, Ints] = {}
-    groups: list[int] = []
-    sizes: list[float] = []
     index: list[Mark] = []
-    origin: list[int] = []
-    n_base = 0
-    for number, (name, group) in enumerate(grid.blueprint.groups.items()):
-        rows = np.flatnonzero(up[name])
-        coarse, own = (
-            labels(plain, nest, those, [_values(grid, name, rows)])[: len(rows)] for those in marks
-        )
-        _, base = _alike(coarse)
-        first, inverse = _alike(own)
-        weight = grid.weight(name, rows, group.primitives)
-        device[name] = np.full(grid.n_rows(name), -1, dtype=np.int64)
-        device[name][rows] = inverse + len(groups)
-        sizes += np.bincount(inverse, weight, minlength=len(first)).tolist()
-        groups += [number] * len(first)
-        origin += (base[first] + n_base).tolist()
-        n_base += int(base.max(initial=-1)) + 1
-        values = {p: grid.reps[p][grid.digit(name, rows[first], p)].tolist() for p in group.primitives}
-        index += [tuple(sorted((p, v[i]) for p, v in values.items())) for i in range(len(first))]
-    return (
-        device,
-        np.array(groups, dtype=np.int64),
-        np.array(sizes),
-        tuple(index),
-        np.array(origin, dtype=np.int64),
-    )
+    for (name, own), start, stop in zip(rows.items(), starts[:-1], starts[1:], strict=True):
+        device[name] = np.full(places.grid.n_rows(name), -1, dtype=np.int64)
+        device[name][own] = inverse[start:stop]
+        index += places.index(name, own[first[(first >= start) & (first < stop)] - start])
+    size = np.bincount(inverse, weight, minlength=len(first)).astype(np.float64)
+    return device, group[first], size, tuple(index), base[first]
 
 
-def _link_rows(ground: Ground, number: int) -> tuple[Floats, tuple[Ints, Ints]]:
+def _link_rows(ground: Ground, number: int) -> tuple[Floats, list[Ints]]:
     """Return links of a rule as rows (tail, head, links, rate), and their keys without and with sources."""
     grid, device, pairs, alive = ground.grid, ground.device, ground.joined[number], ground.alive[number]
     rule = grid.blueprint.rules[number]
     groups = cast(str, rule.left.group), cast(str, rule.right.group)
-    row, pattern, n_pairs = _patterns(grid, rule, pairs)
+    row, pattern, n_pairs = _patterns(ground.places, rule, pairs)
     left, right, n_links = pairs.left[row], pairs.right[row], alive[row] * n_pairs
     kept = (device[groups[0]][left] >= 0) & (device[groups[1]][right] >= 0) & (n_links > 0)
     left, right, pattern, n_links = left[kept], right[kept], pattern[kept], n_links[kept]
@@ -339,37 +347,16 @@ def _link_rows(ground: Ground, number: int) -> tuple[Floats, tuple[Ints, Ints]]:
     if rule.is_peer and not rule.is_oneway:
         ways.append((groups[::-1], (right, left), True))
     rows: list[Floats] = []
-    keys: tuple[list[Ints], list[Ints]] = ([], [])
+    keys: list[list[Ints]] = [[] for _ in range(ground.places.n_marks)]
     for (a, b), (x, y), is_turned in ways:
         rows.append(np.column_stack([device[a][x], device[b][y], n_links, np.full(len(x), rule.rate_gbps)]))
-        for known, those in zip(keys, ground.marks, strict=True):
-            ends = [_values(grid, a, x), _values(grid, b, y)]
-            label = labels(ground.plain, ground.nest, those, ends)
+        for i, known in enumerate(keys):
+            label = ground.places.labels(i, [(a, x), (b, y)])
             known.append(link_keys(rule, number, label, pattern, is_turned=is_turned))
-    return np.concatenate(rows), (np.concatenate(keys[0]), np.concatenate(keys[1]))
+    return np.concatenate(rows), [np.concatenate(known) for known in keys]
 
 
-def link_keys(rule: Rule, number: int, label: Ints, pattern: Ints, *, is_turned: bool) -> Ints:
-    """Return what tells the classes of links apart: rule, which side the tail is of, pattern, labels.
-
-    Within one group an automorphism may turn a cable between peers round; between two groups none does.
-    """
-    n = len(pattern)
-    way = int(is_turned and rule.left.group != rule.right.group)
-    return np.column_stack([np.full(n, number), np.full(n, way), pattern, label[:n]])
-
-
-def pattern_axes(blueprint: Blueprint, rule: Rule) -> tuple[str, ...]:
-    """Return the axes of a mesh over a product of axes.
-
-    No automorphism maps a pair that differs on one of them to a pair that differs on two, so classes of links
-    have a bit for each, set where the two devices differ.
-    """
-    axes = relation_axes(blueprint, rule) if rule.relation and rule.relation.kind == "mesh" else ()
-    return axes if len(axes) > 1 else ()
-
-
-def _patterns(grid: Grid, rule: Rule, pairs: Joined) -> tuple[Ints, Ints, Floats]:
+def _patterns(places: Places, rule: Rule, pairs: Joined) -> tuple[Ints, Ints, Floats]:
     """Split pairs of rows by the axes of `pattern_axes` on which the two devices differ.
 
     Returns
@@ -381,9 +368,9 @@ def _patterns(grid: Grid, rule: Rule, pairs: Joined) -> tuple[Ints, Ints, Floats
     n_pairs : ndarray of float64, shape (k,)
         Pairs of devices.
     """
-    left, right = cast(str, rule.left.group), cast(str, rule.right.group)
+    grid, left, right = places.grid, cast(str, rule.left.group), cast(str, rule.right.group)
     _, n_right = partners(grid, rule, pairs)
-    n_pairs = grid.weight(left, pairs.left, grid.blueprint.groups[left].primitives) * n_right
+    n_pairs = places.weight[left][pairs.left] * n_right
     every = np.arange(len(pairs.left), dtype=np.int64)
     axes = pattern_axes(grid.blueprint, rule)
     if not axes or not len(every):
@@ -404,7 +391,7 @@ def _patterns(grid: Grid, rule: Rule, pairs: Joined) -> tuple[Ints, Ints, Floats
     return row, bits, number
 
 
-def _alive(grid: Grid, joined: list[Joined]) -> list[Floats]:
+def _alive(places: Places, joined: list[Joined]) -> list[Floats]:
     """Return the cables that are up of each bundle of every rule.
 
     Raises
@@ -412,13 +399,15 @@ def _alive(grid: Grid, joined: list[Joined]) -> list[Floats]:
     NoSymmetryError
         If some but not all cables between two selectors have failed, and one class holds several bundles.
     """
-    rules = grid.blueprint.rules
+    grid, rules = places.grid, places.grid.blueprint.rules
+    if not grid.blueprint.failed_cables:
+        return [pairs.count.astype(np.float64) for pairs in joined]
     starts = np.cumsum([0, *(len(pairs.left) for pairs in joined)]).tolist()
     alive = np.concatenate([np.zeros(0), *(pairs.count for pairs in joined)])
     n_pairs = np.zeros(len(alive))
     if any(failure.n is not None for failure in grid.blueprint.failed_cables):
         for start, rule, pairs in zip(starts[:-1], rules, joined, strict=True):
-            row, _, n = _patterns(grid, rule, pairs)
+            row, _, n = _patterns(places, rule, pairs)
             np.add.at(n_pairs, start + row, n)
     for failure in grid.blueprint.failed_cables:
         hits = [_hit(grid, rule, pairs, failure) for rule, pairs in zip(rules, joined, strict=True)]
@@ -446,129 +435,3 @@ def _hit(grid: Grid, rule: Rule, pairs: Joined, failure: FailedCables) -> Bools:
         ends.append([grid.mask(group, (s,))[rows] & present for s in (failure.left, failure.right)])
     (a, b), (c, d) = ends
     return np.asarray((a & d) | (b & c), dtype=np.bool_)
-
-
-Values = Mapping[str, Ints]
-"""Index of devices on each primitive axis of their group."""
-
-
-def _values(grid: Grid, group: str, rows: Ints) -> dict[str, Ints]:
-    primitives = grid.blueprint.groups[group].primitives
-    return {p: grid.reps[p][grid.digit(group, rows, p)] for p in primitives}
-
-
-def labels(
-    plain: Grid, nest: Nesting, marks: Sequence[Values | Mapping[str, int]], sides: Sequence[Values]
-) -> Ints:
-    """Return one row of labels per device or pair, equal where an automorphism maps one to the other.
-
-    Parameters
-    ----------
-    plain : Grid
-        Class grid of the blueprint without marks; it holds the cells of plain axes.
-    nest : Nesting
-    marks : sequence of mapping
-        Index of each mark on its axes: a number, or one per row.
-    sides : list of mapping
-        Devices, or the two ends of links, by their index on every primitive axis, shape (n,) each.
-
-    Returns
-    -------
-    ndarray of int64, shape (n, w)
-        The same for images of one another, whichever device of a class is marked.
-    """
-    n = max((len(column) for values in sides for column in values.values()), default=1)
-    columns: list[Ints] = []
-    for axis in nest.order:
-        here = [values for values in sides if axis in values]
-        if not here:
-            continue
-        agree = [_consistent(values, marks, axis, nest) for values in here]
-        if axis in nest.permutations:
-            size = plain.blueprint.axes[axis].size
-            columns += _moved(size, nest.permutations[axis], axis, marks, [v[axis] for v in here], agree)
-        else:
-            for values, near in zip(here, agree, strict=True):
-                columns.append(_told(plain, axis, marks, values[axis], near))
-    return np.column_stack(columns) if columns else np.zeros((n, 1), dtype=np.int64)
-
-
-def _consistent(
-    values: Values, marks: Sequence[Values | Mapping[str, int]], axis: str, nest: Nesting
-) -> list[Bools]:
-    """Return, for each mark, which rows have its index on every axis above `axis`."""
-    found = []
-    for mark in marks:
-        near = np.full(len(values[axis]), axis in mark)
-        if axis in mark:
-            for a in nest.above[axis]:
-                near &= values[a] == mark[a]
-        found.append(near)
-    return found
-
-
-def _told(
-    plain: Grid, axis: str, marks: Sequence[Values | Mapping[str, int]], value: Ints, near: list[Bools]
-) -> Ints:
-    """Label indices of a plain axis: the first mark that an index belongs to, else its cell."""
-    label = np.searchsorted(plain.reps[axis], value, side="right").astype(np.int64)
-    for number in reversed(range(len(marks))):
-        if axis in marks[number]:
-            label = np.where(near[number] & (value == marks[number][axis]), -1 - number, label)
-    return label
-
-
-def _moved(
-    n: int,
-    permutations: Ints,
-    axis: str,
-    marks: Sequence[Values | Mapping[str, int]],
-    values: list[Ints],
-    near: list[list[Bools]],
-) -> list[Ints]:
-    """Label indices of a ring or line: the least image under the permutations that move its marks least."""
-    # Both sides of a pair agree on all axes above a ring, so the first side says which marks are near.
-    fixed = [
-        np.where(near[0][m], np.broadcast_to(mark[axis], len(values[0])), -1)
-        for m, mark in enumerate(marks)
-        if axis in mark
-    ]
-    pattern = [(f >= 0).astype(np.int64) for f in fixed]
-    if not fixed:
-        fixed = [np.full(len(values[0]), -1)]
-    found = np.column_stack(fixed)
-    first, which = _alike(found)
-    known = found[first]
-    code = np.zeros(len(values[0]), dtype=np.int64)
-    for number, at in enumerate(known):
-        rows = which.ravel() == number
-        held = at[at >= 0]
-        keep = permutations[_least(permutations[:, held])] if len(held) else permutations
-        images = keep[:, values[0][rows]]
-        if len(values) > 1:
-            images = images * n + keep[:, values[1][rows]]
-        code[rows] = images.min(axis=0)
-    return [*pattern, code]
-
-
-def _least(images: Ints) -> Bools:
-    """Return which rows of `images` are the lexicographically least one."""
-    order = np.lexsort(images.T[::-1])
-    return np.asarray((images == images[order[0]]).all(axis=1), dtype=np.bool_)
-
-
-def keep_cells(blueprint: Blueprint, nest: Nesting, cells: tuple[Selector, ...]) -> Nesting:
-    """Return `nest` with only those permutations that keep every selection and count list."""
-    sides = [s for r in blueprint.rules for s in (r.left, r.right)]
-    cuts: dict[str, set[int]] = {axis: {0} for axis in blueprint.axes}
-    for term in (t for s in (*cells, *sides) for t in s.terms):
-        for axis, points in term_cuts(blueprint, term):
-            cuts[axis] |= points
-    kept = {}
-    for axis, permutations in nest.permutations.items():
-        n = blueprint.axes[axis].size
-        if any(r.count_axis and axis in blueprint.primitives(r.count_axis) for r in blueprint.rules):
-            cuts[axis] |= set(range(n))
-        cell = np.searchsorted(np.array(sorted(cuts[axis])), np.arange(n), side="right")
-        kept[axis] = permutations[(cell[permutations] == cell).all(axis=1)]
-    return Nesting(nest.order, nest.above, kept)

@@ -23,8 +23,9 @@ import numpy.typing as npt
 
 from fabric.blueprint.join import Bools, Floats, Ints
 from fabric.graph import Expanded
+from fabric.symmetry.labels import Mark, labels, link_keys, pattern_axes
 from fabric.symmetry.lifting import Lift
-from fabric.symmetry.quotient import Mark, Quotient, labels, link_keys, pattern_axes
+from fabric.symmetry.quotient import Quotient
 
 _CHUNK = 65_536
 Place = Mapping[str, Ints]

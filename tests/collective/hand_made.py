@@ -5,12 +5,12 @@ import numpy as np
 from fabric.graph import loads
 
 
-def star(n, *, rate=400, part=""):
+def star(n, *, rate=400, switch="kind: switch"):
     """Return n GPUs on one switch."""
     return loads(f"""
 fabric: star
 axes: {{i: {n}}}
-devices: {{gpu: {{kind: gpu, axes: [i]}}, leaf: {{kind: switch, axes: []{part}}}}}
+devices: {{gpu: {{kind: gpu, axes: [i]}}, leaf: {{{switch}, axes: []}}}}
 links: [{{between: [gpu, leaf], rate: {rate}Gb/s}}]
 """)
 
@@ -34,22 +34,22 @@ links:
 {extra}""")
 
 
-def leaf_spine(uplinks=1, *, pods=4, nodes=4, spines=2, part="", extra=""):
+def leaf_spine(uplinks=1, *, pods=4, nodes=4, spines=2, switch="kind: switch", extra=""):
     """Return leaves of some GPUs and 2 spines, all of 50 GB/s a cable."""
     return loads(f"""
 fabric: leaf-spine
 axes: {{pod: {pods}, node: {nodes}, spine: {spines}}}
 devices:
   gpu: {{kind: gpu, axes: [pod, node]}}
-  leaf: {{kind: switch, axes: [pod]{part}}}
-  spine: {{kind: switch, axes: [spine]{part}}}
+  leaf: {{{switch}, axes: [pod]}}
+  spine: {{{switch}, axes: [spine]}}
 links:
   - {{between: [gpu, leaf], rate: 400Gb/s}}
   - {{between: [leaf, spine], rate: 400Gb/s, count: {uplinks}}}
 {extra}""")
 
 
-def pairs(k, *, part=""):
+def pairs(k, *, switch="kind: switch"):
     """Return k boxes of 4 GPUs, of which two share a PCIe switch with two NICs, each on a leaf of its own."""
     return loads(f"""
 fabric: pairs
@@ -59,14 +59,14 @@ devices:
   nvswitch: {{kind: switch, axes: [box, chip]}}
   pcieswitch: {{kind: switch, axes: [box, half]}}
   nic: {{kind: nic, axes: [box, slot]}}
-  leaf: {{kind: switch, axes: [slot]{part}}}
-  spine: {{kind: switch, axes: []{part}}}
+  leaf: {{{switch}, axes: [slot]}}
+  spine: {{{switch}, axes: []}}
 links:
   - {{between: [gpu, nvswitch], rate: 800Gb/s, net: scale-up}}
   - {{between: [gpu, pcieswitch], rate: 400Gb/s}}
   - {{between: [pcieswitch, nic], rate: 400Gb/s}}
   - {{between: [nic, leaf], rate: 200Gb/s}}
-  - {{between: [leaf, spine], rate: 800Gb/s}}
+  - {{between: [leaf, spine], rate: 400Gb/s, count: 2}}
 """)
 
 

@@ -93,8 +93,8 @@ def moe_reach(shape: Shape, moe: Moe) -> Reach:
     Notes
     -----
     Of N experts, K different ones miss a set of a with probability C(N - a, K) / C(N, K). If only M of G
-    groups may be used, N is the number of experts in these; a set that is part of one group is reached only if
-    that is among them, and of one that holds q groups some j are, with hypergeometric probability.
+    groups may be used, N is the number of experts in these; a set that is part of one group is reached only
+    if that is among them, and of one that holds q groups some j are, with hypergeometric probability.
 
     Raises
     ------

@@ -1,0 +1,372 @@
+"""A bill of materials and how it prints: Markdown, CSV, plain data, and text."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from fabric.design.cabling import Plug, Run
+from fabric.design.floor import FloorPlan
+from fabric.design.prices import Price
+from fabric.units import format_count, format_power, format_rate_gbit
+
+KINDS = (
+    "rack", "network rack", "gpu", "host", "nic", "switch chip", "switch", "transceiver", "built-in", "cable",
+)  # fmt: skip
+"""Kinds of items in the order of a bill. A ``switch chip`` has no scale-out cable and comes with a server or
+a rack; ``built-in`` optics are part of their switch."""
+_Table = tuple[str, Sequence[str], list[list[str]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One line of a bill.
+
+    Parameters
+    ----------
+    kind : str
+        One of `KINDS`.
+    item : str
+        Part or medium of the catalogue, ``generic``, or what is known of it; empty for an unknown medium.
+    where : str
+        Device group or rule.
+    n : int
+        How many the file needs.
+    about : str
+        Shape of a cable that is more than straight.
+    n_ends : int
+        Ends of cables that a transceiver takes, or the plugs on a cable.
+    reach_m : float or None
+        Length to order [m].
+    power_w : float or None
+        Of all of them [W]; None where not known.
+    power_from : str
+        The figure, and what stands behind it.
+    n_spare : int
+    price : Price or None
+        Of one.
+    """
+
+    kind: str
+    item: str
+    where: str
+    n: int
+    about: str = ""
+    n_ends: int = 0
+    reach_m: float | None = None
+    power_w: float | None = None
+    power_from: str = ""
+    n_spare: int = 0
+    price: Price | None = None
+
+    @property
+    def cost_usd(self) -> tuple[float, float] | None:
+        """Lowest and highest cost with spares [USD]; None without a price."""
+        if self.price is None:
+            return None
+        n = self.n + self.n_spare
+        return n * self.price.low_usd, n * self.price.high_usd
+
+    @property
+    def name(self) -> str:
+        """The item in words."""
+        return self.item or "unknown medium"
+
+
+@dataclass(frozen=True, slots=True)
+class PortUse:
+    """Ports of one class of a device group, all devices together.
+
+    Parameters
+    ----------
+    group, port_class : str
+    rate_gbps : float
+        Of one port, per direction [Gb/s].
+    n_ports, n_used : int
+        A breakout takes whole cages.
+    """
+
+    group: str
+    port_class: str
+    rate_gbps: float
+    n_ports: int
+    n_used: int
+
+    @property
+    def n_free(self) -> int:
+        """Ports that no cable takes."""
+        return self.n_ports - self.n_used
+
+
+@dataclass(frozen=True, slots=True)
+class Bom:
+    """Answer of `fabric.design.bom.bom`.
+
+    Parameters
+    ----------
+    name : str
+        Of the fabric.
+    n_gpus : int
+    items : tuple of Item
+        What there is, by kind.
+    runs : tuple of Run
+        Every cable of the file, by rule, medium and reach.
+    plugs : tuple of Plug
+        What the cages hold.
+    ports : tuple of PortUse
+    floor : FloorPlan
+    spares_percent : float
+    notes : tuple of str
+        What was assumed, is not known, or cannot be.
+    """
+
+    name: str
+    n_gpus: int
+    items: tuple[Item, ...]
+    runs: tuple[Run, ...]
+    plugs: tuple[Plug, ...]
+    ports: tuple[PortUse, ...]
+    floor: FloorPlan
+    spares_percent: float
+    notes: tuple[str, ...]
+
+    @property
+    def n_cables(self) -> int:
+        """Cables that are bought, those within servers and racks left out."""
+        return sum(run.n_cables for run in self.runs if not run.is_inside)
+
+    @property
+    def power_w(self) -> float | None:
+        """Power of all items whose power is known [W]; None if none is. `unknown_power` has the others."""
+        total = sum(one.power_w for one in self.items if one.power_w is not None)
+        return total if total or not self.unknown_power else None
+
+    @property
+    def unknown_power(self) -> tuple[Item, ...]:
+        """Items that draw power which is not known."""
+        return tuple(one for one in self.items if one.power_w is None)
+
+    @property
+    def cost_usd(self) -> tuple[float, float] | None:
+        """Lowest and highest cost of all items with a price [USD]; None if there is none."""
+        costs = [one.cost_usd for one in self.items if one.cost_usd]
+        return (sum(c[0] for c in costs), sum(c[1] for c in costs)) if costs else None
+
+    @property
+    def unpriced(self) -> tuple[Item, ...]:
+        """Items to buy without a price."""
+        return tuple(one for one in self.items if one.price is None and one.kind != "built-in")
+
+    def count(self, kind: str, where: str = "") -> int:
+        """Return the items of one kind, of one group or rule if named."""
+        return sum(one.n for one in self.items if one.kind == kind and where in ("", one.where))
+
+    def per_gpu(self, value: float | None) -> float | None:
+        """Return `value` over the number of GPUs; None where there is either none."""
+        return None if value is None or not self.n_gpus else value / self.n_gpus
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the bill with the documented keys of ``--format json``."""
+        return {
+            "fabric": self.name,
+            "n_gpus": self.n_gpus,
+            "items": [_item_dict(self, one) for one in self.items],
+            "cables": [
+                {
+                    "rule": run.rule,
+                    "medium": run.medium or None,
+                    "chosen_by": _chosen(run),
+                    "reach_m": run.reach_m,
+                    "n_cables": run.n_cables,
+                }
+                for run in self.runs
+            ],
+            "cages": [
+                {
+                    "group": plug.group,
+                    "medium": plug.medium or None,
+                    "cable_gbps": plug.rate_gbps,
+                    "n_cages": plug.n_cages,
+                    "n_ends": plug.n_ends,
+                }
+                for plug in self.plugs
+            ],
+            "ports": [
+                {
+                    "group": port.group,
+                    "port_class": port.port_class,
+                    "rate_gbps": port.rate_gbps,
+                    "n_ports": port.n_ports,
+                    "n_used": port.n_used,
+                    "n_free": port.n_free,
+                }
+                for port in self.ports
+            ],
+            "power_w": self.power_w,
+            "power_w_per_gpu": self.per_gpu(self.power_w),
+            "power_unknown": [
+                {"n": one.n, "item": one.item or None, "where": one.where} for one in self.unknown_power
+            ],
+            "cost_usd": list(self.cost_usd) if self.cost_usd else None,
+            "cost_unknown": [
+                {"n": one.n, "item": one.item or None, "where": one.where} for one in self.unpriced if self.cost_usd
+            ],
+            "spares_percent": self.spares_percent,
+            "notes": list(self.notes),
+        }
+
+    def to_csv(self) -> str:
+        """Return the items as CSV, one line each; an empty cell is not known or does not apply."""
+        rows = [_item_dict(self, one) for one in self.items]
+        text = io.StringIO()
+        writer = csv.DictWriter(text, list(rows[0]) if rows else [], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        return text.getvalue()
+
+    def to_markdown(self) -> str:
+        """Return the bill as CommonMark."""
+        lines = [f"# Bill of materials: {self.name}", "", *_summary(self)]
+        for title, head, rows in _tables(self):
+            marks = ["---:" if h.startswith(">") else "---" for h in head]
+            cells = [[h.removeprefix(">") for h in head], marks, *([_escape(c) for c in row] for row in rows)]
+            lines += ["", f"## {title}", "", *("| " + " | ".join(row) + " |" for row in cells)]
+        lines += ["", "## Assumed, and not known", "", *(f"- {note}" for note in self.notes)]
+        return "\n".join(lines) + "\n"
+
+    def __str__(self) -> str:
+        """Return the bill as text."""
+        lines = [f"Bill of materials: {self.name}", *_summary(self)]
+        for title, head, rows in _tables(self):
+            is_right = [h.startswith(">") for h in head]
+            cells = [[h.removeprefix(">") for h in head], *rows]
+            widths = [max(len(row[i]) for row in cells) for i in range(len(head))]
+            lines += ["", title]
+            for row in cells:
+                parts = zip(row, widths, is_right, strict=True)
+                lines.append("  ".join(f"{c:>{w}}" if r else f"{c:<{w}}" for c, w, r in parts).rstrip())
+        return "\n".join([*lines, "", *(f"- {note}" for note in self.notes)])
+
+
+def _summary(bom: Bom) -> Iterator[str]:
+    per, power = bom.per_gpu(bom.power_w), "no power known"
+    if bom.power_w is not None:
+        power = f"{format_power(bom.power_w)} known" + (f", {format_power(per)} per GPU" if per else "")
+    counts = [_counted(bom.n_gpus, "GPU", "GPUs"), _counted(bom.count("switch"), "switch", "switches")]
+    yield ", ".join([*counts, _counted(bom.n_cables, "cable", "cables"), power]) + "."
+    if bom.unknown_power:
+        yield f"Power not known, and not in that sum: {_listed(bom.unknown_power)}."
+    if bom.cost_usd:
+        yield f"Cost of what has a price, spares included: {_dollars(bom.cost_usd)}."
+        if bom.unpriced:
+            yield f"Without a price, and not in that sum: {_listed(bom.unpriced)}."
+
+
+def _counted(n: int, one: str, many: str) -> str:
+    return f"{n:,} {one if n == 1 else many}"
+
+
+def _listed(items: Iterable[Item]) -> str:
+    """Return items with their numbers, one item of a group or rule once."""
+    found: dict[str, int] = {}
+    for one in items:
+        name = f"{one.name} ({one.where})"
+        found[name] = found.get(name, 0) + one.n
+    return ", ".join(f"{n:,} {name}" for name, n in found.items())
+
+
+def _tables(bom: Bom) -> Iterator[_Table]:
+    yield _item_table(bom)
+    if bom.runs:
+        head = ("Rule", "Medium", "Chosen by", ">Order length", ">Cables", ">Per GPU")
+        rows = [
+            [run.rule, run.medium or "unknown", _chosen(run), _reach(run.reach_m), format_count(run.n_cables)]
+            + [_ratio(bom.per_gpu(run.n_cables))]
+            for run in bom.runs
+        ]
+        yield "Cables", head, rows
+    if bom.plugs:
+        rows = [
+            [plug.group, plug.medium or "unknown", format_rate_gbit(plug.rate_gbps)]
+            + [format_count(plug.n_cages), format_count(plug.n_ends)]
+            for plug in bom.plugs
+        ]
+        yield "Cages", ("Group", "Holds", ">Rate of a cable", ">Cages filled", ">Ends of cables"), rows
+    if bom.ports:
+        rows = [
+            [port.group, port.port_class, format_rate_gbit(port.rate_gbps)]
+            + [format_count(n) for n in (port.n_ports, port.n_used, port.n_free)]
+            for port in bom.ports
+        ]
+        yield "Ports", ("Group", "Class", ">Rate", ">Ports", ">Used", ">Free"), rows
+    if priced := [one for one in bom.items if one.price and one.cost_usd]:
+        rows = [
+            [one.name, one.where, _dollars((one.price.low_usd, one.price.high_usd)), _dollars(one.cost_usd)]
+            + [one.price.confidence, "; ".join(filter(None, (one.price.source, one.price.note)))]
+            for one in priced
+            if one.price and one.cost_usd
+        ]
+        yield "Cost", ("Item", "Where", ">Price of one", ">Cost", "Confidence", "Source"), rows
+
+
+def _item_table(bom: Bom) -> _Table:
+    head = ["Kind", "Item", "Where", ">Order length", ">Number", ">Per GPU", ">Ends"]
+    head += [">Spares"] * bool(bom.spares_percent) + [">Power [kW]", "Power from"]
+    rows = []
+    for one in bom.items:
+        row = [one.kind, " ".join(filter(None, (one.name, one.about))), one.where, _reach(one.reach_m)]
+        row += [format_count(one.n), _ratio(bom.per_gpu(one.n))]
+        row.append(format_count(one.n_ends) if one.n_ends else "")
+        if bom.spares_percent:
+            row.append(format_count(one.n_spare) if one.n_spare else "")
+        row += ["not known" if one.power_w is None else f"{one.power_w / 1000:,.2f}", one.power_from]
+        rows.append(row)
+    return "Items", head, rows
+
+
+def _item_dict(bom: Bom, one: Item) -> dict[str, object]:
+    cost, price = one.cost_usd, one.price
+    return {
+        "kind": one.kind,
+        "item": one.item or None,
+        "about": one.about or None,
+        "where": one.where,
+        "reach_m": one.reach_m,
+        "n": one.n,
+        "n_per_gpu": bom.per_gpu(one.n),
+        "n_ends": one.n_ends or None,
+        "n_spare": one.n_spare,
+        "power_w": one.power_w,
+        "power_from": one.power_from or None,
+        "price_low_usd": price.low_usd if price else None,
+        "price_high_usd": price.high_usd if price else None,
+        "cost_low_usd": cost[0] if cost else None,
+        "cost_high_usd": cost[1] if cost else None,
+        "price_source": price.source if price else None,
+        "price_confidence": price.confidence if price else None,
+    }
+
+
+def _chosen(run: Run) -> str:
+    if run.is_inside:
+        return "comes with server or rack"
+    return "file" if run.is_named else "reach" if run.medium else "not known"
+
+
+def _reach(reach_m: float | None) -> str:
+    return f"{reach_m:g} m" if reach_m else ""
+
+
+def _ratio(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"
+
+
+def _dollars(usd: tuple[float, float]) -> str:
+    low, high = (f"{v:,.0f}" if v >= 100 else f"{v:,.2f}" for v in usd)
+    return f"USD {low}" if low == high else f"USD {low} to {high}"
+
+
+def _escape(text: str) -> str:
+    return text.replace("|", "\\|")

@@ -1,0 +1,219 @@
+"""Bill of materials, power and cost of a fabric, counted on its blueprint."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from fabric.blueprint import Blueprint, Census, Rule, census
+from fabric.blueprint.ports import cables_by_port, ports_needed
+from fabric.design.bill import KINDS, Bom, Item, PortUse
+from fabric.design.cabling import Cabling, Plug, Run, cabling
+from fabric.design.fittings import fittings
+from fabric.design.floor import FloorPlan, Layout, count_racks, lay_out
+from fabric.design.prices import Price, Prices, checked_prices
+from fabric.errors import QuestionError
+from fabric.graph import Fabric
+from fabric.parts import Evidence, Part, catalogue, evidence
+
+__all__ = ["Bom", "FloorPlan", "bom"]
+
+# Without optics, which are items of their own; the largest draw only where there is no other figure.
+_POWER = ("tdp_w", "power_typical_w", "power_max_w")
+
+
+def bom(
+    fabric: Fabric | Blueprint,
+    *,
+    floor: FloorPlan | None = None,
+    prices: Prices | None = None,
+    spares: float = 0.0,
+) -> Bom:
+    """Return what a fabric is made of, the power of it, and its cost where prices are given.
+
+    Parameters
+    ----------
+    fabric : Fabric or Blueprint
+        Absent devices are left out; failed ones were bought.
+    floor : FloorPlan, optional
+        Where racks stand, for the length of cables whose rule has none; by default ``FloorPlan()``.
+    prices : mapping of str to Price or float, optional
+        Price [USD] of parts, media, device groups, ``rack`` and ``network rack``; a group's goes before that
+        of its part. None is assumed: see `fabric.design.prices.indicative_prices`.
+    spares : float
+        Spares of scale-out switches, NICs, transceivers and cables [percent], each line rounded up.
+
+    Returns
+    -------
+    Bom
+
+    Raises
+    ------
+    QuestionError
+        If the fabric came from a graph, or `spares` is not a percentage.
+    PartError
+        If a price is not sound or of no item.
+    LimitError
+        If rings, lines and lists tell too many classes of devices apart.
+
+    Notes
+    -----
+    Counts come from index classes, so that a million GPUs cost as much as a rack; only the floor is taken
+    enclosure by enclosure. A medium that no rule names is the first in the order of `fittings` that surely
+    reaches: the lower end of a range.
+
+    Examples
+    --------
+    >>> from fabric.graph import loads
+    >>> text = "{fabric: a, axes: {i: 8}, links: [{between: [nic, leaf], rate: NDR, length: 2m}],"
+    >>> text += " devices: {nic: {part: cx7, axes: [i], endpoint: true}, leaf: {part: qm9700, axes: []}}}"
+    >>> [(one.item, one.about, one.n, one.n_ends) for one in bom(loads(text)).items if one.kind == "cable"]
+    [('dac_passive', 'splitter', 4, 12)]
+    """
+    blueprint = fabric.blueprint if isinstance(fabric, Fabric) else fabric
+    if blueprint is None:
+        msg = "a fabric read from a graph has no blueprint to make a bill of"
+        raise QuestionError(msg)
+    if not 0 <= spares < math.inf:
+        msg = f"spares of {spares} percent; expected a number from 0 up"
+        raise QuestionError(msg)
+    known = checked_prices(prices, blueprint.groups)
+    plan = floor or FloorPlan()
+    counted = census(blueprint)
+    layout = lay_out(blueprint, plan)
+    cables = cabling(layout, counted)
+    found = [*_racks(layout), *_devices(counted), *_optics(cables.plugs), *_cables(cables)]
+    items = (_finished(one, known, spares) for one in found if one.n)
+    return Bom(
+        name=blueprint.name,
+        n_gpus=sum(counted.present(g.name) for g in blueprint.groups.values() if g.kind == "gpu"),
+        items=tuple(sorted(items, key=lambda one: KINDS.index(one.kind))),
+        runs=cables.runs,
+        plugs=cables.plugs,
+        ports=tuple(_ports(counted)),
+        floor=plan,
+        spares_percent=spares,
+        notes=tuple(_notes(layout, cables, spares)),
+    )
+
+
+def _racks(layout: Layout) -> Iterator[Item]:
+    racks = count_racks(layout)
+    if racks is not None:
+        for kind, n in zip(("rack", "network rack"), racks, strict=True):
+            yield Item(kind, kind, "floor", n, power_w=0.0, power_from="its devices are listed")
+
+
+def _devices(counted: Census) -> Iterator[Item]:
+    scale_out = [r for r in counted.grid.blueprint.rules if r.net == "scale-out"]
+    network = {side.group for r in scale_out for side in (r.left, r.right)}
+    for group in counted.grid.blueprint.groups.values():
+        n = counted.present(group.name)
+        watts, behind = _device_power(group.part)
+        total = None if watts is None else n * watts
+        item = group.part.id if group.part else "generic"
+        is_chip = group.kind == "switch" and group.name not in network
+        kind = "switch chip" if is_chip else group.kind
+        yield Item(kind, item, group.name, n, power_w=total, power_from=behind)
+
+
+def _device_power(part: Part | None) -> tuple[float | None, str]:
+    for figure in _POWER:
+        if part and figure in part.figures:
+            return part.figures[figure], _grounds(figure, evidence(part, figure))
+    return None, ""
+
+
+def _grounds(figure: str, behind: Evidence) -> str:
+    return f"{figure}, {behind.confidence} ({' '.join(behind.source)})"
+
+
+def _optics(plugs: tuple[Plug, ...]) -> Iterator[Item]:
+    """Yield the transceivers, and the optics that are built into switches."""
+    for plug in plugs:
+        if plug.form not in ("transceiver", "built-in"):
+            continue
+        watts, behind = _end_power(plug.medium)
+        total = None if watts is None else plug.n_cages * watts
+        if plug.form == "built-in" and total is not None:
+            # The figure is that of an end of another rate; optics draw by lanes.
+            total *= plug.rate_gbps / fittings()[plug.medium].medium.figures["rate_gbps"]
+            behind += ", by rate"
+        yield Item(
+            plug.form,
+            plug.medium,
+            plug.group,
+            plug.n_cages,
+            "",
+            plug.n_ends,
+            power_w=total,
+            power_from=behind,
+        )
+
+
+def _end_power(medium: str) -> tuple[float | None, str]:
+    """Return the power of one end of a medium [W], and what stands behind it."""
+    row = catalogue().media.get(medium)
+    if row is None or "power_w_per_end" not in row.figures:
+        return None, ""
+    return row.figures["power_w_per_end"], _grounds("power_w_per_end", evidence(row, "power_w_per_end"))
+
+
+def _cables(cables: Cabling) -> Iterator[Item]:
+    for one in cables.assemblies:
+        watts, behind = (0.0, "passive") if one.medium == "fibre" else _end_power(one.medium)
+        total = None if watts is None else watts * one.n_ends
+        about = "" if one.shape == "straight" else one.shape
+        yield Item("cable", one.medium, one.rule, one.n, about, one.n_ends, one.reach_m, total, behind)
+
+
+def _finished(one: Item, prices: Mapping[str, Price], spares: float) -> Item:
+    """Return an item with its spares and its price."""
+    is_swapped = one.kind in ("switch", "nic", "transceiver", "cable")
+    n_spare = math.ceil(one.n * spares / 100 - 1e-9) if is_swapped else 0
+    is_device = one.kind in ("gpu", "host", "nic", "switch chip", "switch")
+    price = (prices.get(one.where) if is_device else None) or prices.get(one.item)
+    return replace(one, n_spare=n_spare, price=None if one.kind == "built-in" else price)
+
+
+def _ports(counted: Census) -> Iterator[PortUse]:
+    for group in counted.grid.blueprint.groups.values():
+        n = np.where(counted.absent[group.name], 0.0, counted.n_devices[group.name])
+        used = cables_by_port(counted, group)
+        for port in group.part.ports if group.part else ():
+            needed = np.broadcast_to(ports_needed(port, used.get(port.name, {})), n.shape)
+            n_used = int(np.ceil((needed * n).sum() - 1e-9))
+            yield PortUse(group.name, port.name, port.rate_gbps, int(n.sum()) * port.n_ports, n_used)
+
+
+def _notes(layout: Layout, cables: Cabling, spares: float) -> Iterator[str]:
+    yield from cables.notes
+    if not layout.enclosures:
+        yield f"Racks are not known, nor lengths from the floor: {layout.why}."
+    elif any(r.length_m is None and not run.is_inside for r, run in _runs(layout, cables)):
+        yield f"Floor plan: {layout.plan}. Network racks take no place of their own in the rows."
+    if any(run.medium and not run.is_named for run in cables.runs):
+        yield (
+            "Media that no rule names: the first of passive copper, active copper, multimode and single-mode "
+            "that surely reaches (the lower end of a range) and fits both cages."
+        )
+    generic = [g.name for g in layout.grid.blueprint.groups.values() if g.part is None]
+    if any(plug.group in generic for plug in cables.plugs):
+        yield f"Generic devices have a cage for every cable: {', '.join(generic)}."
+    if any(one.shape == "shuffle" for one in cables.assemblies):
+        yield "Shuffle: each item runs from a device to a shuffle panel; the panels are not counted."
+    yield (
+        "Power is that of the parts in the file: GPUs at their limit, switches and NICs typical and without "
+        "optics. Memory, fans, power conversion and storage are not in it."
+    )
+    if spares:
+        what = "scale-out switches, NICs, transceivers and cables"
+        yield f"Spares: {spares:g} % of {what}, each line rounded up."
+
+
+def _runs(layout: Layout, cables: Cabling) -> Iterator[tuple[Rule, Run]]:
+    rules = {r.name: r for r in layout.grid.blueprint.rules}
+    return ((rules[run.rule], run) for run in cables.runs)

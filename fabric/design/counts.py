@@ -1,0 +1,176 @@
+"""What of a design is installed when only its first racks are: switches, cables, ports used and waiting."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from fabric.design.request import TIERS, Request
+from fabric.design.switch import mixed
+from fabric.design.tiers import Sizes
+
+
+@dataclass(frozen=True, slots=True)
+class Tier:
+    """The switches of one tier that are installed.
+
+    Parameters
+    ----------
+    name : str
+        ``leaf``, ``spine`` or ``core``.
+    part : str
+        As asked for.
+    switches : int
+    used : int
+        Ports with a cable, or lost to a breakout.
+    free : int
+        The others; used and free are all ports of the switches.
+    stranded : int
+        Free ports that are kept for racks or switches that are not installed.
+    oversubscription : float
+        Downlink over uplink capacity of a full switch; 0 where there is nothing above.
+    """
+
+    name: str
+    part: str
+    switches: int
+    used: int
+    free: int
+    stranded: int
+    oversubscription: float
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """What is installed.
+
+    Parameters
+    ----------
+    gpus, racks : int
+    tiers : tuple of Tier
+        From the leaves up.
+    cables : dict of str to int
+        By rule of the file.
+    """
+
+    gpus: int
+    racks: int
+    tiers: tuple[Tier, ...]
+    cables: dict[str, int]
+
+    @property
+    def switches(self) -> dict[str, int]:
+        """Switches by tier."""
+        return {t.name: t.switches for t in self.tiers}
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How far the first racks reach.
+
+    Parameters
+    ----------
+    blocks, last_block : int
+        Blocks with a rack, and places taken in the last of them.
+    pods, last_pod : int
+        Pods with a block, and blocks in the last of them.
+    """
+
+    blocks: int
+    last_block: int
+    pods: int
+    last_pod: int
+
+
+def extent(request: Request, sizes: Sizes, racks: int) -> Extent:
+    """Return how far the first `racks` reach, with the place that UFM takes in the first block."""
+    places = racks + bool(request.ask.ufm)
+    blocks = -(-places // sizes.block)
+    pods = -(-blocks // sizes.pod)
+    return Extent(blocks, places - (blocks - 1) * sizes.block, pods, blocks - (pods - 1) * sizes.pod)
+
+
+def installed(request: Request, sizes: Sizes, racks: int) -> Installed:
+    """Count what is installed with the first `racks` racks of a design."""
+    reach = extent(request, sizes, racks)
+    faces = sizes.networks // sizes.groups * sizes.homes
+    leaves = faces * sizes.rails * reach.blocks
+    spines = sizes.networks * sizes.subgroups * reach.pods * sizes.spines
+    cables = {f"{request.rack.nic}-leaf": racks * request.per_rack * faces * request.cables.per_leaf}
+    if sizes.tiers > 1:
+        cables["leaf-spine"] = leaves * sizes.up
+    if sizes.tiers > 2:
+        cables["spine-core"] = spines * sizes.spine_up
+    if request.ask.ufm:
+        cables["ufm-leaf"] = request.ask.ufm
+    rows = (_leaf_rows, _spine_rows, _core_rows)[: sizes.tiers]
+    ratios = (_leaf_ratio(request, sizes), _spine_ratio(request, sizes), 0.0)
+    tiers = []
+    for name, row, ratio in zip(TIERS, rows, ratios, strict=False):
+        switch = getattr(request, name)
+        counted = list(row(request, sizes, racks))
+        n = sum(k for k, _, _ in counted)
+        used = sum(k * now for k, now, _ in counted)
+        stranded = sum(k * (full - now) for k, now, full in counted)
+        tiers.append(Tier(name, switch.name, n, used, n * switch.port.n_ports - used, stranded, ratio))
+    return Installed(racks * request.rack.n_gpus, racks, tuple(tiers), cables)
+
+
+def _leaf_ratio(request: Request, sizes: Sizes) -> float:
+    cables = request.cables
+    return sizes.down * cables.nic_gbps / (sizes.up * cables.leaf_gbps) if sizes.up else 0.0
+
+
+def _spine_ratio(request: Request, sizes: Sizes) -> float:
+    cables = request.cables
+    return (
+        sizes.spine_down * cables.leaf_gbps / (sizes.spine_up * cables.spine_gbps) if sizes.spine_up else 0.0
+    )
+
+
+# Each yields, for switches that are alike: how many, ports taken now, and ports taken when all is built.
+_Rows = Iterator[tuple[int, int, int]]
+
+
+def _leaf_rows(request: Request, sizes: Sizes, racks: int) -> _Rows:
+    reach, ufm = extent(request, sizes, racks), request.ask.ufm
+    leaves = sizes.networks // sizes.groups * sizes.homes * sizes.rails
+    per_rack = sizes.down // sizes.block
+    nic, up = request.cables.nic_gbps, (request.cables.leaf_gbps, sizes.up)
+
+    def row(n: int, here: int, most: int, extra: int = 0) -> tuple[int, int, int]:
+        now, full = (request.ports("leaf", mixed((nic, k * per_rack + extra), up)) for k in (here, most))
+        return n, now, full
+
+    size = sizes.block
+    if ufm:
+        # The first block has one rack less, and UFM on some of its leaves.
+        here = (size if reach.blocks > 1 else reach.last_block) - 1
+        managed = min(ufm, leaves)
+        yield row(managed, here, size - 1, ufm // managed)
+        yield row(leaves - managed, here, size - 1)
+    yield row(leaves * max(reach.blocks - 1 - bool(ufm), 0), size, size)
+    if reach.blocks > 1 or not ufm:
+        yield row(leaves, reach.last_block, size)
+
+
+def _spine_rows(request: Request, sizes: Sizes, racks: int) -> _Rows:
+    reach = extent(request, sizes, racks)
+    each = sizes.networks * sizes.subgroups * sizes.spines
+    per_block = sizes.spine_down // sizes.pod
+    for n, here in ((each * (reach.pods - 1), sizes.pod), (each, reach.last_pod)):
+        taken = [
+            request.ports(
+                "spine",
+                mixed((request.cables.leaf_gbps, k * per_block), (request.cables.spine_gbps, sizes.spine_up)),
+            )
+            for k in (here, sizes.pod)
+        ]
+        yield n, taken[0], taken[1]
+
+
+def _core_rows(request: Request, sizes: Sizes, racks: int) -> _Rows:
+    reach = extent(request, sizes, racks)
+    rate = request.cables.spine_gbps
+    now = request.ports("core", {rate: sizes.core_down // sizes.pods * reach.pods})
+    yield sizes.n_cores, now, request.ports("core", {rate: sizes.core_down})

@@ -1,0 +1,159 @@
+"""What the ends of a cable plug into, and which media join two of them: data beside the catalogue.
+
+::
+
+    board, backplane     comes with the server or the rack; nothing is bought
+    assembly             both ends attached (DAC, ACC, AEC, AOC): one item
+    transceiver          an item in the cage at each end, fibre between; twin-port ones have two connectors
+    built-in             fibre goes straight into a switch with co-packaged optics
+    fibre                glass alone; the transceivers follow from the cages
+
+Transceivers of one *family* understand each other, whatever the rate of their cage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+
+from fabric.blueprint.model import Rule
+from fabric.errors import PartError
+from fabric.parts import Frozen, Medium, Part, cables_per_port, catalogue
+from fabric.parts.rows import grounds, read_rows
+
+DATA = resources.files("fabric.design").joinpath("data")
+FORMS = ("board", "backplane", "assembly", "transceiver", "built-in", "fibre")
+_COLUMNS = ("medium", "form", "family", "n_connectors", "rank", "source", "confidence", "note")
+
+
+@dataclass(frozen=True, slots=True)
+class Fitting:
+    """How a medium is plugged in.
+
+    Parameters
+    ----------
+    medium : Medium
+        Row of the catalogue.
+    form : str
+        One of `FORMS`.
+    family : str
+        Of transceivers, else empty.
+    n_connectors : int
+        Fibre connectors of a transceiver; else 1.
+    rank : int or None
+        Order in which media are tried where a file names none; None is never taken unasked.
+    """
+
+    medium: Medium
+    form: str
+    family: str
+    n_connectors: int
+    rank: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Cage:
+    """What one end of a rule's cables plugs into.
+
+    Parameters
+    ----------
+    rate_gbps : float
+        Of the whole cage [Gb/s per direction].
+    n_cables : int
+        Cables of the rule that one cage takes.
+    form : {"cage", "bare", "generic"}
+        ``bare`` is a port without cage, as of co-packaged optics; ``generic`` a device without part, taken
+        to have one cage for each cable.
+    """
+
+    rate_gbps: float
+    n_cables: int
+    form: str
+
+
+@cache
+def fittings() -> Mapping[str, Fitting]:
+    """Return the fitting of every medium of the catalogue, by its id.
+
+    Examples
+    --------
+    >>> [name for name, f in fittings().items() if f.family == "multimode"]
+    ['opt_400_mm', 'opt_800_mm']
+    """
+    return load_fittings(DATA)
+
+
+def load_fittings(directory: Traversable | Path) -> Mapping[str, Fitting]:
+    """Read and check ``fittings.csv``.
+
+    Raises
+    ------
+    PartError
+        If a row is not sound, or a medium of the catalogue has none.
+    """
+    media, sources = catalogue().media, catalogue().sources
+    found: dict[str, Fitting] = {}
+    for row in read_rows(directory, "fittings.csv", _COLUMNS):
+        grounds(row, sources)
+        name = row.choice("medium", media)
+        form = row.choice("form", FORMS)
+        if name in found:
+            row.refuse(f"{name} stands twice")
+        if (form in ("transceiver", "built-in")) != bool(row.cells["family"]):
+            row.refuse("transceivers have a family, and nothing else has")
+        found[name] = Fitting(
+            media[name],
+            form,
+            row.cells["family"],
+            row.whole("n_connectors") if row.cells["n_connectors"] else 1,
+            row.whole("rank") if row.cells["rank"] else None,
+        )
+    if missing := media.keys() - found.keys():
+        msg = f"fittings.csv: no row for {', '.join(sorted(missing))}, of the media of the catalogue"
+        raise PartError(msg)
+    return Frozen(found)
+
+
+def is_inside(rule: Rule) -> bool:
+    """Return whether the cables of `rule` come with a server or a rack, so that none is bought.
+
+    Without a medium those of ``net: host`` do, since they are lanes of a board.
+    """
+    if not rule.medium:
+        return rule.net == "host"
+    return fittings()[rule.medium].form in ("board", "backplane")
+
+
+def cage(part: Part | None, rule: Rule) -> Cage:
+    """Return what the cables of `rule` plug into at a device.
+
+    Parameters
+    ----------
+    part : Part or None
+        That of the device; None is a generic one.
+    rule : Rule
+
+    Returns
+    -------
+    Cage
+
+    Examples
+    --------
+    >>> from fabric.graph import loads
+    >>> text = "{fabric: a, axes: {i: 2}, links: [{between: [gpu, leaf], rate: NDR}],"
+    >>> text += " devices: {gpu: {kind: gpu, axes: [i]}, leaf: {part: qm9700, axes: []}}}"
+    >>> blueprint = loads(text).blueprint
+    >>> cage(blueprint.groups["leaf"].part, blueprint.rules[0])
+    Cage(rate_gbps=800.0, n_cables=2, form='cage')
+    """
+    port = next((p for p in part.ports if p.name == rule.port_class), None) if part else None
+    if port is None:
+        return Cage(rule.rate_gbps, 1, "generic")
+    per_port = int(cables_per_port(port, rule.rate_gbps) + 1e-9) if port.modes else 1
+    in_cage = port.ports_per_cage or 1
+    form = "cage" if port.ports_per_cage else "bare"
+    return Cage(port.rate_gbps * in_cage, per_port * in_cage, form)

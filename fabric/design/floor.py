@@ -1,0 +1,360 @@
+"""From a floor plan to cable lengths.
+
+::
+
+    row 0   [0] [1] [2] [3] [4] [5] [6] [7]      racks in the order of the file's axes, row after row
+    row 1   [8] [9] ...  N  ...                  N: switches stand in the middle of what they serve
+    ...                                          after so many rows, a column of rows further on
+
+    length = rise + metres along a row + metres across the rows + rise       between racks
+    length = in_rack                                                         within one
+
+An *enclosure* is what boards and backplanes hold together: with a backplane a rack, else a server. A device
+that serves the enclosures of one rack only stands in it; network racks take no place of their own.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, cast
+
+import numpy as np
+
+from fabric.blueprint.census import Census, RuleCensus, census_on
+from fabric.blueprint.join import MAX_CLASS_ROWS, Floats, Grid, Ints, agreeing, class_grid
+from fabric.blueprint.model import Blueprint, DeviceGroup
+from fabric.design.fittings import fittings, is_inside
+from fabric.errors import QuestionError
+
+MAX_ENCLOSURES = 1_000_000
+"""Racks or servers that are put on the floor one by one."""
+_NAMES = {"rack": True, "node": False, "server": False}
+
+
+@dataclass(frozen=True, slots=True)
+class FloorPlan:
+    """Where racks stand. All defaults are assumptions; a bill prints those that it used.
+
+    Parameters
+    ----------
+    racks_per_row, rows_per_column : int
+        A floor is filled row by row, column of rows by column.
+    rack_pitch_m : float
+        From rack to rack along a row [m].
+    row_pitch_m : float
+        From row to row, with the aisle [m].
+    column_gap_m : float
+        Aisle between two columns of rows [m].
+    rise_m : float
+        From a port up to the tray over the racks, slack included, at each end of a cable [m].
+    in_rack_m : float
+        Length of a cable within a rack [m].
+    servers_per_rack : int
+        For servers that no axis called ``rack`` puts in racks.
+    switches_per_rack : int
+        In the network racks.
+    network_racks : {"middle", "end"}
+        In the middle of the servers or racks that they serve, or at the end of the row.
+
+    Raises
+    ------
+    QuestionError
+        If a length is negative or not finite, or a number below 1.
+    """
+
+    racks_per_row: int = 16
+    rows_per_column: int = 32
+    rack_pitch_m: float = 0.6
+    row_pitch_m: float = 3.0
+    column_gap_m: float = 3.0
+    rise_m: float = 2.5
+    in_rack_m: float = 2.0
+    servers_per_rack: int = 4
+    switches_per_rack: int = 16
+    network_racks: Literal["middle", "end"] = "middle"
+
+    def __post_init__(self) -> None:
+        """Refuse a plan that cannot be built."""
+        for name in ("racks_per_row", "rows_per_column", "servers_per_rack", "switches_per_rack"):
+            if getattr(self, name) < 1:
+                msg = f"floor plan: {name} is {getattr(self, name)}; expected at least 1"
+                raise QuestionError(msg)
+        for name in ("rack_pitch_m", "row_pitch_m", "column_gap_m", "rise_m", "in_rack_m"):
+            if not 0 <= getattr(self, name) < math.inf:
+                msg = f"floor plan: {name} is {getattr(self, name)}; expected metres, from 0 up"
+                raise QuestionError(msg)
+        if self.network_racks not in ("middle", "end"):
+            msg = f"floor plan: network_racks is {self.network_racks!r}; expected 'middle' or 'end'"
+            raise QuestionError(msg)
+
+    def __str__(self) -> str:
+        """Return the plan in words."""
+        where = "in the middle" if self.network_racks == "middle" else "at the end of the row"
+        return (
+            f"{self.racks_per_row} racks a row, {self.rack_pitch_m:g} m apart; {self.rows_per_column} rows a "
+            f"column, {self.row_pitch_m:g} m apart; {self.column_gap_m:g} m between columns; "
+            f"{self.rise_m:g} m up to the tray at each end, {self.in_rack_m:g} m within a rack; "
+            f"{self.servers_per_rack} servers a rack; {self.switches_per_rack} switches a network rack, "
+            f"{where} of what they serve"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Enclosure:
+    """Servers or racks of one kind: one for each index on `axes`.
+
+    Parameters
+    ----------
+    groups : frozenset of str
+        Device groups within.
+    axes : tuple of str
+        Primitive axes, outermost first.
+    n_rack_axes : int or None
+        How many of them number the racks; None puts `FloorPlan.servers_per_rack` of them in each.
+    """
+
+    groups: frozenset[str]
+    axes: tuple[str, ...]
+    n_rack_axes: int | None
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """The devices of a fabric on a floor.
+
+    Parameters
+    ----------
+    plan : FloorPlan
+    grid : Grid
+        Classes of devices, of which all of one stand in one place.
+    enclosures : tuple of Enclosure
+        Empty where the racks are not known.
+    racks : tuple of ndarray of int64
+        Number of the rack of every enclosure, kind by kind, in the order of the axes.
+    why : str
+        Why they are not.
+    """
+
+    plan: FloorPlan
+    grid: Grid
+    enclosures: tuple[Enclosure, ...]
+    racks: tuple[Ints, ...] = ()
+    why: str = ""
+
+
+def enclosures(blueprint: Blueprint) -> tuple[Enclosure, ...]:
+    """Return what holds endpoints: groups that boards and backplanes join, and the axes that they share.
+
+    Without any, an endpoint's axis called ``rack``, ``node`` or ``server`` is one.
+
+    Examples
+    --------
+    >>> from fabric.blueprint import loads_blueprint
+    >>> blueprint = loads_blueprint("{fabric: a, include: {fabric: hgx-h100, over: {su: 4, node: 32}}}")
+    >>> [(one.axes, one.n_rack_axes) for one in enclosures(blueprint)]
+    [(('su', 'node'), None)]
+    """
+    parts: list[tuple[set[str], set[str], bool]] = []
+    for rule in filter(is_inside, blueprint.rules):
+        ends = {cast(str, rule.left.group), cast(str, rule.right.group)}
+        axes = set(agreeing(blueprint, rule))
+        is_rack = bool(rule.medium) and fittings()[rule.medium].form == "backplane"
+        for part in [p for p in parts if p[0] & ends]:
+            parts.remove(part)
+            ends, axes, is_rack = ends | part[0], axes & part[1], is_rack or part[2]
+        parts.append((ends, axes, is_rack))
+    endpoints = [g for g in blueprint.groups.values() if g.is_endpoint]
+    found = [_enclosure(blueprint, g, p) for p in parts for g in endpoints if g.name in p[0]]
+    found = found or [e for g in endpoints for e in _named(blueprint, g)]
+    return tuple({one.axes: one for one in found}.values())
+
+
+def _enclosure(blueprint: Blueprint, group: DeviceGroup, part: tuple[set[str], set[str], bool]) -> Enclosure:
+    groups, shared, is_rack = part
+    axes = tuple(p for p in group.primitives if p in shared)
+    if is_rack:
+        return Enclosure(frozenset(groups), axes, len(axes))
+    racks = [a for a in group.axes if _word(a) == "rack" and set(blueprint.primitives(a)) <= shared]
+    n = axes.index(blueprint.primitives(racks[-1])[-1]) + 1 if racks else None
+    return Enclosure(frozenset(groups), axes, n)
+
+
+def _named(blueprint: Blueprint, group: DeviceGroup) -> Iterator[Enclosure]:
+    """Yield the enclosure that an axis of an endpoint is called by."""
+    for axis in group.axes:
+        if (is_rack := _NAMES.get(_word(axis))) is not None:
+            axes = group.primitives[: group.primitives.index(blueprint.primitives(axis)[-1]) + 1]
+            yield Enclosure(frozenset({group.name}), axes, len(axes) if is_rack else None)
+            return
+
+
+def _word(axis: str) -> str:
+    """Return the name of an axis without the prefix of its include."""
+    return axis.rpartition(".")[2]
+
+
+def lay_out(blueprint: Blueprint, plan: FloorPlan) -> Layout:
+    """Put the devices of a blueprint on the floor.
+
+    Parameters
+    ----------
+    blueprint : Blueprint
+    plan : FloorPlan
+
+    Returns
+    -------
+    Layout
+
+    Notes
+    -----
+    Cost is linear in the enclosures, whatever is in them.
+    """
+    grid = class_grid(blueprint)
+    found = enclosures(blueprint)
+    if not found:
+        return Layout(
+            plan, grid, (), why="no board or backplane holds endpoints, no axis is called rack or node"
+        )
+    n = sum(math.prod(blueprint.axes[p].size for p in one.axes) for one in found)
+    if n > MAX_ENCLOSURES:
+        return Layout(plan, grid, (), why=f"{n:,} racks or servers are more than {MAX_ENCLOSURES:,}")
+    listed = {p: blueprint.axes[p].size for one in found for p in one.axes}
+    reps = {**grid.reps, **{p: np.arange(size, dtype=np.int64) for p, size in listed.items()}}
+    own = Grid(blueprint, reps, {**grid.weights, **{p: np.ones(size) for p, size in listed.items()}})
+    if (rows := max(own.n_rows(g) for g in blueprint.groups)) > MAX_CLASS_ROWS:
+        return Layout(plan, grid, (), why=f"{rows:,} classes of devices by place are too many")
+    return Layout(plan, own, found, tuple(_racks(blueprint, plan, found)))
+
+
+def count_racks(layout: Layout) -> tuple[int, int] | None:
+    """Return the racks with endpoints and the network racks, populated ones; None where not known."""
+    if not layout.enclosures:
+        return None
+    counted = census_on(layout.grid, ())
+    n_racks = 0
+    for one, rack in zip(layout.enclosures, layout.racks, strict=True):
+        is_present = np.zeros(len(rack), dtype=np.bool_)
+        for group in one.groups:
+            rows = np.flatnonzero(~counted.absent[group])
+            is_present[_keys(layout.grid, group, rows, one.axes)] = True
+        n_racks += len(np.unique(rack[is_present]))
+    return n_racks, _count_network_racks(layout, counted)
+
+
+def _count_network_racks(layout: Layout, counted: Census) -> int:
+    inside = frozenset().union(*(one.groups for one in layout.enclosures))
+    at: dict[tuple[tuple[str, ...], tuple[int, ...]], Floats] = {}
+    for group in layout.grid.blueprint.groups.values():
+        if group.name in inside or group.kind not in ("switch", "host"):
+            continue
+        axes, served = _served(layout, group)
+        rows = np.arange(layout.grid.n_rows(group.name), dtype=np.int64)
+        _, _, rack = places(layout, group.name)
+        n = np.where(counted.absent[group.name] | (rack >= 0), 0.0, counted.n_devices[group.name])
+        total = np.bincount(_keys(layout.grid, group.name, rows, axes), n, minlength=_n_keys(layout, axes))
+        at[axes, served] = np.asarray(at.get((axes, served), 0.0) + total, dtype=np.float64)
+    return int(sum(np.ceil(n / layout.plan.switches_per_rack).sum() for n in at.values()))
+
+
+def places(layout: Layout, group: str) -> tuple[Floats, Floats, Ints]:
+    """Return where the devices of each row of `group` stand.
+
+    Parameters
+    ----------
+    layout : Layout
+        With enclosures.
+    group : str
+
+    Returns
+    -------
+    x_m, y_m : ndarray of float64, shape (n_rows,)
+        Along the row and across the rows [m].
+    rack : ndarray of int64, shape (n_rows,)
+        Number of the rack with endpoints that it stands in; -1 for a network rack.
+    """
+    axes, served = _served(layout, layout.grid.blueprint.groups[group])
+    n = _n_keys(layout, axes)
+    rack = np.concatenate([layout.racks[i] for i in served])
+    key = np.concatenate([_enclosure_keys(layout, layout.enclosures[i], axes) for i in served])
+    plan = layout.plan
+    row, at = np.divmod(rack, plan.racks_per_row)
+    column, row = np.divmod(row, plan.rows_per_column)
+    start_m = column * (plan.racks_per_row * plan.rack_pitch_m + plan.column_gap_m)
+    number = np.bincount(key, minlength=n)
+    low, high = np.full(n, np.iinfo(np.int64).max), np.full(n, -1)
+    np.minimum.at(low, key, rack)
+    np.maximum.at(high, key, rack)
+    is_apart = low != high
+    x = np.bincount(key, start_m + at * plan.rack_pitch_m, minlength=n) / number
+    y = np.bincount(key, row * plan.row_pitch_m, minlength=n) / number
+    if plan.network_racks == "end":
+        last = np.full(n, 0.0)
+        np.maximum.at(last, key, start_m + plan.racks_per_row * plan.rack_pitch_m)
+        x = np.where(is_apart, last, x)
+    mine = _keys(layout.grid, group, np.arange(layout.grid.n_rows(group), dtype=np.int64), axes)
+    return x[mine], y[mine], np.where(is_apart, -1, low)[mine]
+
+
+def lengths(layout: Layout, counted: RuleCensus) -> Floats:
+    """Return the cable length of each pair of classes that one rule joins [m]; NaN where not known.
+
+    Parameters
+    ----------
+    layout : Layout
+    counted : RuleCensus
+        Counted on the grid of `layout`.
+    """
+    rule = counted.rule
+    if rule.length_m is not None or not layout.enclosures:
+        return np.full(len(counted.left), np.nan if rule.length_m is None else rule.length_m)
+    plan = layout.plan
+    x, y, rack = zip(*(places(layout, cast(str, s.group)) for s in (rule.left, rule.right)), strict=True)
+    along = np.abs(x[0][counted.left] - x[1][counted.right])
+    across = np.abs(y[0][counted.left] - y[1][counted.right])
+    own, other = rack[0][counted.left], rack[1][counted.right]
+    return np.where((own == other) & (own >= 0), plan.in_rack_m, 2 * plan.rise_m + along + across)
+
+
+def _served(layout: Layout, group: DeviceGroup) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """Return the axes that a group shares with enclosures, and the kinds that it shares most with."""
+    shared = [tuple(p for p in one.axes if p in group.primitives) for one in layout.enclosures]
+    inside = [i for i, one in enumerate(layout.enclosures) if group.name in one.groups]
+    most = shared[inside[0]] if inside else max(shared, key=len)
+    return most, tuple(i for i, own in enumerate(shared) if own == most)
+
+
+def _racks(blueprint: Blueprint, plan: FloorPlan, found: tuple[Enclosure, ...]) -> Iterator[Ints]:
+    """Yield the racks of each kind of enclosure; kinds stand one after another."""
+    first = 0
+    for one in found:
+        sizes = [blueprint.axes[p].size for p in one.axes]
+        in_rack = plan.servers_per_rack if one.n_rack_axes is None else math.prod(sizes[one.n_rack_axes :])
+        rack = first + np.arange(math.prod(sizes), dtype=np.int64) // in_rack
+        first = int(rack[-1]) + 1
+        yield rack
+
+
+def _n_keys(layout: Layout, axes: tuple[str, ...]) -> int:
+    return math.prod(layout.grid.blueprint.axes[p].size for p in axes)
+
+
+def _keys(grid: Grid, group: str, rows: Ints, axes: tuple[str, ...]) -> Ints:
+    """Return one number for each row by its place on `axes`, all of them listed on the grid."""
+    key = np.zeros(len(rows), dtype=np.int64)
+    for p in axes:
+        key = key * grid.blueprint.axes[p].size + grid.digit(group, rows, p)
+    return key
+
+
+def _enclosure_keys(layout: Layout, one: Enclosure, axes: tuple[str, ...]) -> Ints:
+    sizes = {p: layout.grid.blueprint.axes[p].size for p in one.axes}
+    index = np.arange(math.prod(sizes.values()), dtype=np.int64)
+    digit = {}
+    for p in reversed(one.axes):
+        index, digit[p] = np.divmod(index, sizes[p])
+    key = np.zeros(len(index), dtype=np.int64)
+    for p in axes:
+        key = key * sizes[p] + digit[p]
+    return key

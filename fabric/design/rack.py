@@ -1,0 +1,227 @@
+"""The rack or server that a design repeats, and the axes that tell its rails apart."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from fabric.blueprint import Blueprint, load_blueprint, loads_blueprint
+from fabric.design.switch import NETWORK, DesignError
+from fabric.parts import PortClass
+
+Splits = dict[str, tuple[tuple[str, int], ...]]
+
+# More GPUs than any server has: what is repeated is then a rack, and a node otherwise.
+_MAX_NODE_GPUS = 16
+# The one axis of a NIC that is no rail: servers that share one scale-up network.
+_TRAY = "tray"
+
+
+@dataclass(frozen=True, slots=True)
+class Rack:
+    """The rack or server that is repeated: what its template says.
+
+    Parameters
+    ----------
+    reference : str
+        Template or path, as the file includes it.
+    name : str
+        Name of that fabric.
+    unit : str
+        ``rack``, or ``node`` for a single server.
+    n_gpus : int
+    nic : str
+        Group whose network ports are cabled.
+    nic_port : PortClass or None
+        None for a generic NIC, which has no rate of its own.
+    nic_part : str
+        Its part, or its kind if it has none.
+    per_rail : int
+        NICs of one rail, where every NIC of a server is a rail of its own.
+    rail_axes : tuple of str
+        Axes of the NIC that tell the rails apart, as the template writes them.
+    sizes : mapping of str to int
+        Sizes of the primitive axes of `rail_axes`, in their order.
+    parts : mapping of str to tuple of str
+        The primitive axes of each of `rail_axes`.
+    taken, groups : frozenset of str
+        Axes and device groups that the template has.
+    """
+
+    reference: str
+    name: str
+    unit: str
+    n_gpus: int
+    nic: str
+    nic_port: PortClass | None
+    nic_part: str
+    per_rail: int
+    rail_axes: tuple[str, ...]
+    sizes: Mapping[str, int]
+    parts: Mapping[str, tuple[str, ...]]
+    taken: frozenset[str]
+    groups: frozenset[str]
+
+    @property
+    def n_rails(self) -> int:
+        """Rails if every NIC of a server has its own."""
+        return math.prod(self.sizes.values())
+
+
+def find_rack(reference: str, base: str | Path = ".") -> Rack:
+    """Return the rack that a template or a file stands for.
+
+    Parameters
+    ----------
+    reference : str
+        Name of a template, or path of a topology file from `base`.
+    base : str or Path
+
+    Raises
+    ------
+    DesignError
+        If it has no GPUs or no NICs, or more than one group that might be meant.
+
+    Examples
+    --------
+    >>> rack = find_rack("gb300-nvl72")
+    >>> rack.unit, rack.n_gpus, rack.n_rails, rack.per_rail
+    ('rack', 72, 4, 18)
+    """
+    if "/" in reference or reference.endswith((".yaml", ".yml", ".json")):
+        return _rack(reference, load_blueprint(Path(base) / reference))
+    return _template(reference)
+
+
+@lru_cache(maxsize=64)
+def _template(name: str) -> Rack:
+    return _rack(name, loads_blueprint(f"fabric: one\ninclude: {name}\n", path="--rack"))
+
+
+def _rack(reference: str, blueprint: Blueprint) -> Rack:
+    groups = blueprint.groups
+    n_gpus = sum(blueprint.n_devices(g.name) for g in groups.values() if g.is_endpoint and g.kind == "gpu")
+    nics = [g for g in groups.values() if g.kind == "nic"]
+    named = [g for g in nics if g.name == "nic"] or nics
+    if not n_gpus or len(named) != 1:
+        got = f"{n_gpus} GPUs, NICs: {', '.join(g.name for g in nics) or 'none'}"
+        msg = f"rack {reference} cannot be cabled; got {got}; expected GPUs and one group of NICs named nic"
+        raise DesignError(msg)
+    (nic,) = named
+    rail_axes = tuple(a for a in nic.axes if a != _TRAY)
+    parts = {a: blueprint.primitives(a) for a in rail_axes}
+    sizes = {p: blueprint.axes[p].size for a in rail_axes for p in parts[a]}
+    port = next((c for c in nic.part.ports if c.name == NETWORK), None) if nic.part else None
+    return Rack(
+        reference=reference,
+        name=blueprint.name if reference.endswith((".yaml", ".yml", ".json")) else reference,
+        unit="rack" if n_gpus > _MAX_NODE_GPUS else "node",
+        n_gpus=n_gpus,
+        nic=nic.name,
+        nic_port=port,
+        nic_part=nic.part.id if nic.part else "the NIC",
+        per_rail=blueprint.n_devices(nic.name) // math.prod(sizes.values()),
+        rail_axes=rail_axes,
+        sizes=sizes,
+        parts=parts,
+        taken=frozenset(blueprint.axes),
+        groups=frozenset(groups),
+    )
+
+
+def cut_rails(rack: Rack, cuts: tuple[int, ...]) -> tuple[dict[int, tuple[str, ...]], Splits]:
+    """Name axes for the leading parts of the rails of a rack.
+
+    Parameters
+    ----------
+    rack : Rack
+    cuts : tuple of int
+        Numbers of groups of rails, each of which divides the next.
+
+    Returns
+    -------
+    axes : dict of int to tuple of str
+        For each cut the axes whose product it is.
+    splits : dict of str to tuple of (str, int)
+        Axes of the template that have to be split, with the names and sizes of their parts.
+
+    Raises
+    ------
+    DesignError
+        If a cut is no product of leading parts.
+
+    Examples
+    --------
+    >>> cut_rails(find_rack("hgx-h100"), (2, 8))
+    ({1: (), 2: ('socket',), 8: ('slot',)}, {})
+    """
+    names = iter(n for n in ("group", "part", "r", "rail", "lane", "place") if n not in rack.taken)
+    found: dict[int, tuple[str, ...]] = {1: ()}
+    splits: Splits = {}
+    done: list[str] = []
+    product = 1
+    for axis, size in rack.sizes.items():
+        pieces: list[tuple[str, int]] = []
+        left = size
+        for cut in sorted(set(cuts)):
+            if product < cut < product * left and cut % product == 0 and left % (cut // product) == 0:
+                pieces.append((next(names), cut // product))
+                product, left = cut, left * product // cut
+                found[cut] = (*done, *(n for n, _ in pieces))
+        if pieces:
+            splits[axis] = (*pieces, (next(names), left))
+        done.append(axis)
+        product *= left
+        found.setdefault(product, tuple(done))
+    missing = next((c for c in cuts if c not in found), None)
+    if missing is not None:
+        able = ", ".join(map(str, leading_products(rack)))
+        msg = (
+            f"{missing} groups of rails are no leading part of the {rack.n_rails} of {rack.name}; try {able}"
+        )
+        raise DesignError(msg)
+    return {c: _declared(rack, found[c]) for c in sorted({1, *cuts})}, splits
+
+
+@lru_cache(maxsize=4096)
+def divisors(n: int) -> tuple[int, ...]:
+    """Return all divisors of `n`, smallest first.
+
+    Examples
+    --------
+    >>> divisors(12)
+    (1, 2, 3, 4, 6, 12)
+    """
+    low = [d for d in range(1, math.isqrt(n) + 1) if n % d == 0]
+    return tuple(low + [n // d for d in reversed(low) if d * d != n])
+
+
+def leading_products(rack: Rack) -> tuple[int, ...]:
+    """Return the numbers of rail groups that leading parts of the rail axes can make, smallest first.
+
+    Examples
+    --------
+    >>> leading_products(find_rack("gb300-nvl72"))
+    (1, 2, 4)
+    """
+    found, product = {1}, 1
+    for size in rack.sizes.values():
+        found |= {product * d for d in divisors(size)}
+        product *= size
+    return tuple(sorted(found))
+
+
+def _declared(rack: Rack, axes: tuple[str, ...]) -> tuple[str, ...]:
+    """Write primitive axes by the names of the template where they make up whole axes of it."""
+    written: list[str] = []
+    at = 0
+    for axis in rack.rail_axes:
+        parts = rack.parts[axis]
+        if axes[at : at + len(parts)] != parts:
+            break
+        written.append(axis)
+        at += len(parts)
+    return (*written, *axes[at:])

@@ -1,0 +1,141 @@
+"""A design as a topology file that people read, edit and check in: YAML with a comment for every number."""
+
+from __future__ import annotations
+
+import textwrap
+
+from fabric.design.counts import Installed
+from fabric.design.layout import Layout, Link, block_name
+from fabric.design.request import Request
+from fabric.design.switch import Switch
+from fabric.design.tiers import Sizes
+from fabric.units import format_ratio
+
+_WIDTH = 116
+
+
+def write(request: Request, sizes: Sizes, layout: Layout, built: Installed, name: str) -> str:
+    """Return the text of a topology file.
+
+    Parameters
+    ----------
+    request : Request
+    sizes : Sizes
+    layout : Layout
+    built : Installed
+        All that the file stands for, absent places left out.
+    name : str
+        Of the fabric.
+    """
+    lines = [f"# {line}" if line else "#" for line in _head(request, sizes, built)]
+    lines += [f"fabric: {name}", "about: >-"]
+    lines += textwrap.wrap(_about(request), _WIDTH, initial_indent="  ", subsequent_indent="  ")
+    over = ", ".join(f"{a}: {n}" for a, n in layout.over.items())
+    lines.append(f"include: {{fabric: {request.rack.reference}, over: {{{over}}}}}")
+    axes = ", ".join(
+        f"{a}: {n if isinstance(n, int) else '[' + ', '.join(n) + ']'}" for a, n in layout.axes.items()
+    )
+    if axes:
+        lines.append(f"axes: {{{axes}}}")
+    lines.append("devices:")
+    width = max(len(g.name) for g in layout.groups) + 1
+    numbers = built.switches
+    rows = []
+    for group in layout.groups:
+        more = f", {group.more}" if group.more else ""
+        row = f"  {group.name + ':':<{width}} {{{group.what}{more}, axes: [{', '.join(group.axes)}]}}"
+        n = numbers.get(group.name)
+        rows.append((row, f"{n:,}" + _generic(request, group.name) if n else "in place of a server"))
+    lines += _commented(rows)
+    lines.append("links:")
+    lines += _commented([(_link(link), _cables(link, built)) for link in layout.links])
+    if layout.absent:
+        why = f"{request.populated * request.rack.n_gpus:,} of {request.racks * request.rack.n_gpus:,} GPUs"
+        comment = "not installed yet: " + why if request.populated < request.racks else "places left over"
+        lines.append(f"absent:  # {comment}")
+        lines += [f"  - {selector}" for selector in layout.absent]
+    return "\n".join(lines) + "\n"
+
+
+def _generic(request: Request, tier: str) -> str:
+    switch: Switch = getattr(request, tier)
+    return f" of {switch.name}, a generic switch: ports are not checked" if switch.is_generic else ""
+
+
+def _head(request: Request, sizes: Sizes, built: Installed) -> list[str]:
+    """Return what the fabric is, in lines of a comment."""
+    unit, rack = request.rack.unit, request.rack
+    switches = ", ".join(f"{t.switches:,} {plural(t.switches, t.name)}" for t in built.tiers)
+    lines = [
+        f"{built.gpus:,} GPUs in {built.racks:,} {plural(built.racks, unit)} of {rack.name}: {switches}."
+    ]
+    if request.ask.planes > 1:
+        lines.append(
+            f"  plane    {request.ask.planes} networks side by side; each NIC has a share of its rate in each"
+        )
+    if request.ask.homes > 1:
+        lines.append(f"  home     each NIC has cables to {request.ask.homes} leaves of a plane")
+    if sizes.tiers > 1:
+        leaves = "one leaf" if sizes.rails == 1 else f"{sizes.rails} leaves, one for each rail"
+        name = block_name(request) if sizes.block > 1 else unit
+        size = f"{sizes.block} {plural(sizes.block, unit)} on {leaves}"
+        lines.append(f"  {name:<8} {size}; {sizes.blocks:,} of them")
+        lines.append(f"  leaf     {_split(sizes.down, sizes.up, built.tiers[0].oversubscription)}")
+    if sizes.tiers > 2:
+        inside = block_name(request) if sizes.block > 1 else unit
+        per = f"{sizes.pod} {plural(sizes.pod, inside)}"
+        lines.append(
+            f"  pod      {per} under {sizes.spines} {plural(sizes.spines, 'spine')}; {sizes.pods:,} of them"
+        )
+        lines.append(
+            f"  spine    {_split(sizes.spine_down, sizes.spine_up, built.tiers[1].oversubscription)}"
+        )
+        lines.append(
+            f"  core     {sizes.cores} for each spine of a pod: core plane k joins spine k of every pod"
+        )
+    if sizes.tiers > 1 and sizes.groups > 1:
+        lines.append(
+            f"  rails    {sizes.groups} groups with spines of their own: they meet inside the {unit} only"
+        )
+    return lines
+
+
+def _split(down: int, up: int, ratio: float) -> str:
+    return f"{down} cables down, {up} up: {format_ratio(ratio)}"
+
+
+def plural(n: int, word: str) -> str:
+    """Return `word` as it stands after `n`.
+
+    Examples
+    --------
+    >>> plural(1, "leaf"), plural(2, "leaf"), plural(2, "node"), plural(2, "su")
+    ('leaf', 'leaves', 'nodes', 'SUs')
+    """
+    if n == 1:
+        return {"su": "SU"}.get(word, word)
+    return {"leaf": "leaves", "su": "SUs"}.get(word, f"{word}s")
+
+
+def _about(request: Request) -> str:
+    ask, rack = request.ask, request.rack
+    asked = f"{ask.gpus:,}" if isinstance(ask.gpus, int) else ask.gpus
+    text = f"Designed by fabtopo for {asked} GPUs, {request.racks * rack.n_gpus:,} in whole {rack.unit}s."
+    return f"{ask.about.strip()} {text}".strip()
+
+
+def _link(link: Link) -> str:
+    count = f", count: {link.count}" if link.count > 1 else ""
+    each = f"{link.each[0]}, {link.each[1]}"
+    rate = f"rate: {link.rate_gbps:.15g}Gb/s{count}"
+    return f"  - {{between: [{link.lower}, {link.upper}], {rate}, each: [{each}]}}"
+
+
+def _cables(link: Link, built: Installed) -> str:
+    upper = link.upper.rpartition("/")[2].rstrip("0123456789-")
+    return f"{built.cables[f'{link.lower}-{upper}']:,} cables"
+
+
+def _commented(rows: list[tuple[str, str]]) -> list[str]:
+    width = max(len(row) for row, _ in rows)
+    return [f"{row:<{width}}  # {comment}" for row, comment in rows]

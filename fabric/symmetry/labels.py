@@ -1,0 +1,235 @@
+"""What automorphisms tell apart: labels of devices and links, equal where one is mapped to the other.
+
+On a plain axis an index is that of a mark, or in a cell of the axis; on a ring or line it is the least image
+under the permutations that keep the marks in place. On every axis only marks count whose device is the same
+on all axes above it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from fabric.blueprint.join import Bools, Grid, Ints, class_grid, relation_axes, term_cuts
+from fabric.blueprint.model import Blueprint, Rule, Selector, Term
+from fabric.symmetry.nesting import Nesting
+
+Mark = tuple[tuple[str, int], ...]
+"""Index on some primitive axes, all axes above each of them included."""
+
+Values = Mapping[str, Ints]
+"""Index of devices on each primitive axis of their group."""
+
+Marks = Sequence[Values | Mapping[str, int]]
+"""Index of each mark on its axes: a number, or one for each device or link."""
+
+
+def failure_marks(blueprint: Blueprint, nest: Nesting) -> tuple[tuple[Mark, ...], tuple[Selector, ...]]:
+    """Return what is absent or failed as marks, and the selectors that only cells of axes can tell apart."""
+    marks, cells = [], []
+    selectors = [*blueprint.absent, *blueprint.failed]
+    selectors += [s for c in blueprint.failed_cables for s in (c.left, c.right)]
+    for selector in selectors:
+        mark = as_mark(blueprint, selector, nest)
+        if mark is None:
+            cells.append(selector)
+        else:
+            marks.append(mark)
+    # The first cables of a range are at its first device.
+    some = (s for c in blueprint.failed_cables if c.n is not None for s in (c.left, c.right))
+    ends = (Term(t.axis, i, i) for s in some for t in s.terms if t.lo < t.hi for i in (t.lo, t.hi))
+    cells += [Selector("", None, (term,)) for term in ends]
+    return tuple(dict.fromkeys(marks)), tuple(cells)
+
+
+def as_mark(blueprint: Blueprint, selector: Selector, nest: Nesting) -> Mark | None:
+    """Return `selector` as a mark, or None where it is not one index on axes with all above them."""
+    found: dict[str, int] = {}
+    for term in selector.terms:
+        if term.lo != term.hi:
+            return None
+        rest = term.lo
+        for p in reversed(blueprint.primitives(term.axis)):
+            rest, found[p] = divmod(rest, blueprint.axes[p].size)
+    if any(a not in found for p in found for a in nest.above[p]):
+        return None
+    return tuple(sorted(found.items()))
+
+
+def plain_grid(blueprint: Blueprint, cells: tuple[Selector, ...]) -> Grid:
+    """Return the class grid without marks; what is absent is a mark, or one of `cells`."""
+    return class_grid(replace(blueprint, absent=()), cells)
+
+
+def keep_cells(blueprint: Blueprint, nest: Nesting, cells: tuple[Selector, ...]) -> Nesting:
+    """Return `nest` with only those permutations that keep every selection and count list."""
+    sides = [s for r in blueprint.rules for s in (r.left, r.right)]
+    cuts: dict[str, set[int]] = {axis: {0} for axis in blueprint.axes}
+    for term in (t for s in (*cells, *sides) for t in s.terms):
+        for axis, points in term_cuts(blueprint, term):
+            cuts[axis] |= points
+    kept = {}
+    for axis, permutations in nest.permutations.items():
+        n = blueprint.axes[axis].size
+        if any(r.count_axis and axis in blueprint.primitives(r.count_axis) for r in blueprint.rules):
+            cuts[axis] |= set(range(n))
+        cell = np.searchsorted(np.array(sorted(cuts[axis])), np.arange(n), side="right")
+        kept[axis] = permutations[(cell[permutations] == cell).all(axis=1)]
+    return Nesting(nest.order, nest.above, kept)
+
+
+def link_keys(rule: Rule, number: int, label: Ints, pattern: Ints, *, is_turned: bool) -> Ints:
+    """Return what tells the classes of links apart: rule, which side the tail is of, pattern, labels.
+
+    Within one group an automorphism may turn a cable between peers round; between two groups none does.
+    """
+    n = len(pattern)
+    keys = np.empty((n, 3 + label.shape[1]), dtype=np.int64)
+    keys[:, 0] = number
+    keys[:, 1] = is_turned and rule.left.group != rule.right.group
+    keys[:, 2] = pattern
+    keys[:, 3:] = label[:n]
+    return keys
+
+
+def pattern_axes(blueprint: Blueprint, rule: Rule) -> tuple[str, ...]:
+    """Return the axes of a mesh over a product of axes.
+
+    No automorphism maps a pair that differs on one of them to a pair that differs on two, so classes of links
+    have a bit for each, set where the two devices differ.
+    """
+    axes = relation_axes(blueprint, rule) if rule.relation and rule.relation.kind == "mesh" else ()
+    return axes if len(axes) > 1 else ()
+
+
+def labels(plain: Grid, nest: Nesting, marks: Marks, sides: Sequence[Values]) -> Ints:
+    """Return one row of labels per device or pair, equal where an automorphism maps one to the other.
+
+    Parameters
+    ----------
+    plain : Grid
+        Class grid of the blueprint without marks; it holds the cells of plain axes.
+    nest : Nesting
+    marks : sequence of mapping
+        Index of each mark on its axes: a number, or one per row.
+    sides : list of mapping
+        Devices, or the two ends of links, by their index on every primitive axis, shape (n,) each.
+
+    Returns
+    -------
+    ndarray of int64, shape (n, w)
+        The same for images of one another, whichever device of a class is marked.
+    """
+    return joined_labels(plain, nest, marks, sides, [told(plain, nest, marks, values) for values in sides])
+
+
+def joined_labels(
+    plain: Grid, nest: Nesting, marks: Marks, sides: Sequence[Values], known: Sequence[Values]
+) -> Ints:
+    """Return `labels`, where what is `told` of each side on plain axes is `known`."""
+    columns: list[Ints] = []
+    for axis in nest.order:
+        here = [values for values in sides if axis in values]
+        if axis not in nest.permutations:
+            columns += [side[axis] for side in known if axis in side]
+        elif here:
+            size = plain.blueprint.axes[axis].size
+            # Both sides of a pair agree on all axes above a ring: the first says which marks are near.
+            near = _Near(marks, here[0], nest)
+            columns += _moved(size, nest.permutations[axis], axis, marks, [v[axis] for v in here], near)
+    if columns:
+        return np.column_stack(columns)
+    n = max((len(column) for values in sides for column in values.values()), default=1)
+    return np.zeros((n, 1), dtype=np.int64)
+
+
+class _Near:
+    """Which devices are those of a mark as far as some axes say, shape (number of marks, n)."""
+
+    def __init__(self, marks: Marks, values: Values, nest: Nesting) -> None:
+        self._marks, self._values, self._nest = marks, values, nest
+        self._found: dict[tuple[str, ...], Bools] = {}
+
+    def on(self, axes: tuple[str, ...]) -> Bools:
+        """Return which devices have the index of each mark on all of `axes`, at least one."""
+        if axes not in self._found:
+            axis = axes[-1]
+            value = self._values[axis]
+            # No index is below 0: a mark that is not on the axis is nowhere near.
+            same = np.array([value == mark.get(axis, -1) for mark in self._marks], dtype=np.bool_)
+            self._found[axes] = same & self.on(axes[:-1]) if len(axes) > 1 else same
+        return self._found[axes]
+
+    def above(self, axis: str) -> Bools:
+        """Return which devices have the index of each mark on all axes above `axis`, if it is on that."""
+        near = np.array([axis in mark for mark in self._marks], dtype=np.bool_)[:, None]
+        above = self._nest.above[axis]
+        return near & self.on(above) if above else np.repeat(near, len(self._values[axis]), axis=1)
+
+
+def told(plain: Grid, nest: Nesting, marks: Marks, values: Values) -> dict[str, Ints]:
+    """Return labels of devices on plain axes: the first mark that an index belongs to, else its cell."""
+    near, found = _Near(marks, values, nest), {}
+    for axis in nest.order:
+        if axis in values and axis not in nest.permutations:
+            label = np.searchsorted(plain.reps[axis], values[axis], side="right")
+            if any(axis in mark for mark in marks):
+                hit = near.on((*nest.above[axis], axis))
+                label = np.where(hit.any(axis=0), -1 - hit.argmax(axis=0), label)
+            found[axis] = label
+    return found
+
+
+def _moved(
+    n: int, permutations: Ints, axis: str, marks: Marks, values: list[Ints], near: _Near
+) -> list[Ints]:
+    """Label indices of a ring or line: the least image under the permutations that move its marks least."""
+    every = near.above(axis)
+    fixed = [
+        np.where(every[m], np.broadcast_to(mark[axis], len(values[0])), -1)
+        for m, mark in enumerate(marks)
+        if axis in mark
+    ]
+    pattern = [(f >= 0).astype(np.int64) for f in fixed]
+    if not fixed:
+        fixed = [np.full(len(values[0]), -1)]
+    found = np.column_stack(fixed)
+    first, which = alike(found)
+    # Many rows are at the same indices.
+    place = values[0] if len(values) == 1 else values[0] * n + values[1]
+    code = np.zeros(len(place), dtype=np.int64)
+    for number, at in enumerate(found[first]):
+        rows = which == number
+        held = at[at >= 0]
+        keep = permutations[_least(permutations[:, held])] if len(held) else permutations
+        some, inverse = np.unique(place[rows], return_inverse=True)
+        images = keep[:, some] if len(values) == 1 else keep[:, some // n] * n + keep[:, some % n]
+        code[rows] = images.min(axis=0)[inverse]
+    return [*pattern, code]
+
+
+def _least(images: Ints) -> Bools:
+    """Return which rows of `images` are the lexicographically least one."""
+    order = np.lexsort(images.T[::-1])
+    return np.asarray((images == images[order[0]]).all(axis=1), dtype=np.bool_)
+
+
+def alike(keys: Ints) -> tuple[Ints, Ints]:
+    """Return the first of each set of equal rows, and the set of every row; sets ascend with their rows."""
+    if not len(keys):
+        return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
+    _, first, inverse = np.unique(_packed(keys), axis=0, return_index=True, return_inverse=True)
+    return first.astype(np.int64), inverse.ravel().astype(np.int64)
+
+
+def _packed(keys: Ints) -> Ints:
+    """Return one number for each row, in the order of the rows, or `keys` where that would not fit."""
+    low = keys.min(axis=0)
+    steps = [1]
+    for n in (keys.max(axis=0) - low + 1).tolist()[:0:-1]:
+        steps.append(steps[-1] * n)
+    if steps[-1] * int(keys[:, 0].max() - low[0] + 1) >= 2**62:
+        return keys
+    return np.asarray((keys - low) @ np.array(steps[::-1], dtype=np.int64), dtype=np.int64)
