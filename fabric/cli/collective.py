@@ -212,8 +212,16 @@ def bound_command(
         str, typer.Option(metavar="BYTES", help="Such as 1GiB, as nccl-tests counts them.")
     ] = "1GiB",
     kind: Annotated[
-        str, typer.Option(metavar="NAME", help="cut; for all-to-all also tub or path-length, by hops alone.")
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="cut; chunks, by whole chunks and latency; for all-to-all also tub or path-length.",
+        ),
     ] = "cut",
+    chunks: Annotated[int, typer.Option(help="Chunks of every rank, for --kind chunks.")] = 1,
+    latency: Annotated[
+        str, typer.Option(metavar="TIME", help="Of every link, such as 0.5us, for --kind chunks.")
+    ] = "0us",
     over: Over = "",
     among: Among = None,
     root: Root = "",
@@ -224,8 +232,25 @@ def bound_command(
     """Bound a collective: what no algorithm can beat on this fabric."""
     from fabric.cli.text import to_json
     from fabric.collective.bound import bound
+    from fabric.collective.chunked import chunk_bound
     from fabric.graph import load
 
+    if kind == "chunks":
+        if over:
+            msg = "bounds by whole chunks are of one group: leave over out"
+            raise QuestionError(msg)
+        found = chunk_bound(
+            load(file),
+            collective,
+            size,
+            n_chunks=chunks,
+            latency=latency,
+            among=among,
+            root=root,
+            paths=path_rule(paths),
+        )
+        typer.echo(to_json(found.to_dict()) if as_json else str(found))
+        return
     answer = bound(
         load(file),
         collective,

@@ -211,7 +211,9 @@ class Bom:
             ],
             "cost_usd": list(self.cost_usd) if self.cost_usd else None,
             "cost_unknown": [
-                {"n": one.n, "item": one.item or None, "where": one.where} for one in self.unpriced if self.cost_usd
+                {"n": one.n, "item": one.item or None, "where": one.where}
+                for one in self.unpriced
+                if self.cost_usd
             ],
             "spares_percent": self.spares_percent,
             "notes": list(self.notes),
