@@ -275,13 +275,38 @@ def million_three() -> Work:
     return all_to_all(fabrics.million(*fabrics.ELSEWHERE))
 
 
-@case("all-gather bound of the million", budget_s=0.015, runs=7)
-def million_all_gather() -> Work:
+def bound_of(operation: str, text: str, gbps: float) -> Work:
+    """Return the work of bounding a collective among all endpoints of a fabric."""
     import fabric
 
-    f = fabric.load(fabrics.MILLION)
+    f = fabric.loads(text, base=fabrics.ROOT / "topologies")
     ask = fabric.bound
-    return lambda: f"{ask(f, 'all-gather', '1GiB').algbw_gbps:.7g} Gb/s"
+
+    def work() -> object:
+        value = ask(f, operation, "1GiB").algbw_gbps
+        return sure(abs(value - gbps) < 1e-6 * gbps, f"{value:.7g} Gb/s")
+
+    return work
+
+
+@case("all-gather bound of the million", budget_s=0.015, runs=7)
+def million_all_gather() -> Work:
+    return bound_of("all-gather", fabrics.million(), 8504.008388)
+
+
+@case("all-reduce bound of the million", budget_s=0.05, runs=7)
+def million_all_reduce() -> Work:
+    return bound_of("all-reduce", fabrics.million(), 7898.599450)
+
+
+@case("the same, a NIC, a leaf and a spine", beside="million-all-reduce", budget_s=1)
+def million_all_reduce_three() -> Work:
+    return bound_of("all-reduce", fabrics.million(*fabrics.ELSEWHERE), 7704.0)
+
+
+@case("all-reduce bound of the SuperPOD of 1,016 GPUs", budget_s=0.1)
+def superpod_all_reduce() -> Work:
+    return bound_of("all-reduce", fabrics.SUPERPOD.read_text(), 3200.0)
 
 
 @case("`fabtopo throughput topologies/million.fabric.yaml`, cold", budget_s=2, budget_mb=250)

@@ -5,6 +5,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 RACKS = ROOT / "topologies" / "gb300-nvl72-1152.fabric.yaml"
 MILLION = ROOT / "topologies" / "million.fabric.yaml"
+SUPERPOD = ROOT / "topologies" / "superpod-h100-4su.fabric.yaml"
 
 # The million without parts and host buses: NVLink, one NIC a GPU and three tiers of switches.
 BARE = """

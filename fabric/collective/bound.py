@@ -56,6 +56,8 @@ class Bound:
     n_variables : int
     cut_off : tuple of (str, int)
         Where nothing can flow: one rank of each class that cannot take part, and how many.
+    why : str
+        Why the program was not solved, where the bound is by what parts of the ranks must take in.
     """
 
     operation: str
@@ -70,6 +72,7 @@ class Bound:
     binding: tuple[str, ...]
     n_variables: int
     cut_off: tuple[tuple[str, int], ...] = ()
+    why: str = ""
 
     def to_dict(self) -> dict[str, object]:
         """Return the answer with the documented keys of ``--json``."""
@@ -86,6 +89,7 @@ class Bound:
             "binding": [{"link": name, "share": None} for name in self.binding],
             "variables": self.n_variables,
             "cut_off": [{"endpoint": name, "n": n} for name, n in self.cut_off],
+            "why": self.why,
         }
 
     def __str__(self) -> str:
@@ -98,6 +102,7 @@ class Bound:
                 f"  algbw at most {format_rate(self.algbw_gbps)}, "
                 f"busbw at most {format_rate(self.busbw_gbps)} ({self.kind})",
                 f"  binding: {', '.join(self.binding)}",
+                *([f"  {self.why}"] if self.why else []),
                 *(f"  cut off: {n:,} ranks such as {name}" for name, n in self.cut_off),
             ]
         )
@@ -161,7 +166,7 @@ def bound(
     among : str, optional
         Selector of the ranks.
     root : str
-        For broadcast and reduce: selector of one endpoint.
+        For broadcast and reduce: selector of one endpoint; the first rank if left out.
     paths : {"rules", "no-relay", "any"}
         Path rule of the devices between; endpoints always pass data on, because they hold it.
     in_network : bool
@@ -202,7 +207,7 @@ def bound(
     question = Question(fabric.blueprint, Traffic("all-to-all", tuple(over)), among, paths)
     mark = None
     if operation in ("broadcast", "reduce"):
-        mark = question.one(root) if root else question.base.index[int(np.flatnonzero(question.ends)[0])]
+        mark = question.one(root) if root else _first(question)
         _check_root(question, mark, root)
     # A reduce ends in one root, which takes in the sum once whether switches add or not.
     reducing = reducing_groups(fabric.blueprint) if in_network and operation == "all-reduce" else ()
@@ -222,6 +227,7 @@ def bound(
         packing.binding,
         packing.n_variables,
         _cut_off(question) if rate <= 0 else (),
+        packing.why,
     )
 
 
@@ -243,6 +249,16 @@ def _cut_off(question: Question) -> tuple[tuple[str, int], ...]:
     return tuple(
         (str(base.classes.names[i]), round(float(base.size[i]))) for i in np.flatnonzero(lost).tolist()
     )
+
+
+def _first(question: Question) -> Mark:
+    """Return the first rank in the order of devices."""
+    base = question.base
+    ends = np.flatnonzero(question.ends).tolist()
+    groups = list(question.blueprint.groups.values())
+    number = int(base.classes.group[ends].min())
+    ranks = (base.index[i] for i in ends if base.classes.group[i] == number)
+    return min(ranks, key=lambda mark: [dict(mark)[p] for p in groups[number].primitives])
 
 
 def _check_root(question: Question, root: Mark, text: str) -> None:

@@ -55,6 +55,7 @@ def cost(
     algorithm: str = "auto",
     calibration: str | Path | Calibration = "wire",
     spread: Spread | None = None,
+    is_bounded: bool = True,
     progress: Progress | None = None,
     **asked: Unpack[Options],
 ) -> Cost:
@@ -75,6 +76,8 @@ def cost(
         expects; or the path of a file.
     spread : Spread, optional
         Queue pairs of hashed routing, efficiency of adaptive routing.
+    is_bounded : bool
+        Whether to work out the bound, and at wire rates what to expect, beside the cost.
     progress : callable, optional
         Called with the part that is routed so far and the whole, where that takes long.
     **asked
@@ -111,6 +114,8 @@ def cost(
     factor = busbw_factor(collective, work.shape.n)
     run = _Run(work, collective, size_bytes, factor, known, question.routing, spread or Spread())
     answer = _answer(run, [_cost(run, name, schedule) for name, schedule in found.items()])
+    if not is_bounded:
+        return replace(answer, refused=refused, no_bound="not asked for")
     is_quick = work.method == "axes" or work.shape.n <= FEW_RANKS
     notes = (_expected(run),) if known.name == "wire" and algorithm == "auto" and is_quick else ()
     return _bounded(fabric, replace(answer, refused=refused, notes=notes), question, found)

@@ -219,9 +219,16 @@ class Places:
         for row, (_, difference) in zip(rows, known, strict=True):
             if any(difference):
                 row[self.column[difference]] = 1.0
-        is_alike = over in ("rail", "axis")
-        every = Kinds(rows, np.eye(len(rows)) > 0 if is_alike else self._are_mates(list(known), by))
+        every = self._kinds(rows, self._are_mates(list(known), by), over)
         return Rows(np.array(list(known.values())) @ rows, every, every)
+
+    def _kinds(self, rows: Floats, mates: Bools, over: Over) -> Kinds:
+        """Return rows with their mates: in one group, and those who run it alike beside it in the domain."""
+        twins = np.eye(len(rows), dtype=np.bool_)
+        if over in ("rail", "axis"):
+            return Kinds(rows, twins)
+        is_divided = any(self.size[a] > 1 for a in self.domain - self.spans)
+        return Kinds(rows, mates | twins if is_divided else mates)
 
     def _are_mates(self, kinds: list[tuple[int, Difference]], by: int) -> Bools:
         """Return which kinds of ranks may be in one domain in a shift among all, shape (k, k).
@@ -255,9 +262,8 @@ class Places:
         g = math.prod(self.size[a] for a in axes if a in self.domain)
         found = []
         for end in (some.source, some.target):
-            rows, kind = _kinds(end, column, some.weight, (m, n))
-            is_alike = pattern.over in ("rail", "axis")
-            found.append(Kinds(rows, np.eye(len(rows)) > 0 if is_alike else _together(kind, g)))
+            rows, kind = _rows(end, column, some.weight, (m, n))
+            found.append(self._kinds(rows, _together(kind, g), pattern.over))
         return Rows(np.bincount(column, some.weight, minlength=n) / m, *found)
 
     def _columns(self, axes: tuple[str, ...], source: Ints, target: Ints) -> Ints:
@@ -285,7 +291,7 @@ class Places:
         return known[code]
 
 
-def _kinds(end: Ints, column: Ints, weight: Floats, shape: tuple[int, int]) -> tuple[Floats, Ints]:
+def _rows(end: Ints, column: Ints, weight: Floats, shape: tuple[int, int]) -> tuple[Floats, Ints]:
     """Return the different rows of what m members send, or receive, in n columns, and the row of each member.
 
     Returns

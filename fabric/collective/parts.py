@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from fabric.blueprint.join import Bools, Ints
+from fabric.collective.trees import priced
 from fabric.flow.problem import network, problem_of
 from fabric.flow.solve import solve
 from fabric.graph import Paths
@@ -50,7 +51,7 @@ class Ranks:
 def least_by_parts(
     ranks: list[Ranks], order: tuple[str, ...], free: tuple[str, ...], *, adds: bool, paths: Paths
 ) -> tuple[float, Ints, int]:
-    """Return the least bound by nested partitions, the base links that limit it, and the moves looked at.
+    """Return the least bound by nested partitions, the links that limit it, and the moves looked at.
 
     Parameters
     ----------
@@ -86,7 +87,7 @@ def least_by_parts(
 
 @dataclass(frozen=True, eq=False)
 class _Part:
-    """A part of the ranks, how many are like it, and the maximum flow into it with the links that limit it."""
+    """A part of the ranks, how many are like it, and the most that flows into it, limited by which links."""
 
     n_alike: float
     gbps: float
@@ -116,8 +117,7 @@ def _parts(ranks: list[Ranks], axes: tuple[str, ...], free: tuple[str, ...], pat
             problem = problem_of(replace(view.classes, groups=groups), rest, part, paths)
             net = network(problem)
             answer = solve(net, np.full(len(net.tail), -1, dtype=np.int64))
-            full = (net.link >= 0) & (answer.price > 0)
-            gbps = float(answer.price[full] @ net.capacity[full])
-            yield _Part(n_alike, gbps, view.base[np.unique(net.link[full])], len(problem.tail))
+            gbps, links = priced(net, answer.price)
+            yield _Part(n_alike, gbps, view.base[links], len(problem.tail))
         else:
             yield _Part(n_alike, np.inf, np.zeros(0, dtype=np.int64), 0)

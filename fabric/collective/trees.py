@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from fabric.blueprint.join import Bools, Floats, Ints
-from fabric.flow.problem import FlowProblem, network
+from fabric.flow.problem import FlowProblem, Network, network
 from fabric.flow.solve import solve
 from fabric.graph import Forwarding, Paths, forwarding, reachable
 from fabric.symmetry import Quotient
@@ -114,6 +114,13 @@ def _meeting(moves: Forwarding) -> Ints:
     return found
 
 
+def priced(net: Network, price: Floats) -> tuple[float, Ints]:
+    """Return what the links with a price are worth, and these; arcs that share a link have one capacity."""
+    arcs = np.flatnonzero((net.link >= 0) & (price > 0))
+    links, first = np.unique(net.link[arcs], return_index=True)
+    return float(price[arcs[first]] @ net.capacity[arcs[first]]), links
+
+
 def fed(tree: Tree, capacity: Floats, weight: Floats, own: float, most: float) -> tuple[float, Ints]:
     """Return the largest rate at which a rank can be fed, and the links of the view that limit it.
 
@@ -147,7 +154,6 @@ def fed(tree: Tree, capacity: Floats, weight: Floats, own: float, most: float) -
     share = capacity[tree.view.base] * tree.part
     net = network(FlowProblem(moves, starts, ends, moves.tail, moves.head, moves.link, share))
     side = net.head == net.target if tree.is_inward else net.tail == net.source
-    on = net.link >= 0
     part = np.zeros(len(side))
     part[side] = held[(net.tail if tree.is_inward else net.head)[side]]
     # What roots hold is a capacity too, each its own.
@@ -160,11 +166,10 @@ def fed(tree: Tree, capacity: Floats, weight: Floats, own: float, most: float) -
         rate, limiting = most, limiting[:0]
     for _ in range(MANY_STEPS):
         answer = solve(replace(net, capacity=np.where(side, rate * part, net.capacity)), kind)
-        through = on & (answer.price > 0)
-        fixed = float(answer.price[through] @ net.capacity[through])
+        fixed, links = priced(net, np.where(side, 0.0, answer.price))
         needed = 1.0 - own - float(answer.price[side] @ part[side])
         lower = fixed / needed if needed > 1e-12 else rate
         if lower >= rate * (1 - 1e-12):
             break
-        rate, limiting = lower, np.unique(net.link[through])
+        rate, limiting = lower, links
     return rate, limiting

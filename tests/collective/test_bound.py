@@ -2,19 +2,22 @@
 
 import itertools
 import random
+from pathlib import Path
 
 import networkx as nx
 import numpy as np
 import pytest
 from scipy import optimize
 
+from fabric.collective import packing
 from fabric.collective.bound import OPERATIONS, bound
 from fabric.errors import LimitError, QuestionError
 from fabric.flow import max_flow
 from fabric.flow.throughput import throughput
-from fabric.graph import expand, loads
+from fabric.graph import expand, load, loads
 from fabric.graph.exchange import from_networkx
 
+TOPOLOGIES = Path(__file__).parents[2] / "topologies"
 N, RATE = 6, 40.0
 STAR = """{fabric: star, axes: {i: 6}, devices: {gpu: {kind: gpu, axes: [i]}, leaf: {kind: switch, axes: []}},
  links: [{between: [gpu, leaf], rate: 40Gb/s}]}"""
@@ -201,6 +204,87 @@ def test_groups_share_links(n_racks, n_each, failed, over, operation):
     assert found.kind == ("optimum" if not over and operation != "all-reduce" else "upper bound")
 
 
+# ---------------------------------------------------------------- other routes to the same number
+
+# A line between groups and peers: links that climbing and descending traffic share.
+JOINT = """{fabric: a, axes: {x: 2, y: 2}, devices: {gpu: {kind: gpu, axes: [x, y]},
+  low: {kind: switch, axes: [x, y]}, high: {kind: switch, axes: [x]}, top: {kind: switch, axes: []}},
+  failed: [x1/gpu1, [x1/low1, high1], [x0/low0, high1]], links: [
+    {between: [gpu, low], rate: 2Gb/s}, {name: on, between: [low, high], line: x, rate: 2Gb/s},
+    {name: peer, between: [low, high], rate: 1Gb/s, peer: true}, {between: [high, top], rate: 10Gb/s/3}]}"""
+MANY = [STAR, RING % "", JOINT, *(PAIRS % (x, y, failed) for x, y, failed, over in SHARED if not over)]
+
+
+def test_links_shared_by_climbing_and_descending_traffic_count_once():
+    # x1/gpu0 takes in two thirds over one peer cable.
+    assert bound(loads(JOINT), "all-gather").algbw_gbps == pytest.approx(1.5, rel=1e-9)
+    assert bound(loads(JOINT), "broadcast", root="x0/gpu0").algbw_gbps == pytest.approx(1.0, rel=1e-9)
+
+
+@pytest.mark.parametrize("text", MANY)
+def test_flows_and_mirror_images_give_what_the_whole_program_gives(text, monkeypatch):
+    fabric = loads(text)
+    quick = {operation: bound(fabric, operation) for operation in OPERATIONS[:-1]}
+    has_peers = any(rule.is_peer for rule in fabric.blueprint.rules)
+    # Cables that are not taken for even leave a program with flows for all that the operation needs.
+    monkeypatch.setattr(packing.Task, "is_even", False)
+    for operation, found in quick.items():
+        whole = bound(fabric, operation)
+        assert found.algbw_gbps == pytest.approx(whole.algbw_gbps, rel=1e-8)
+        is_less = found.n_variables < whole.n_variables
+        assert is_less == (operation != "all-reduce" or not has_peers)
+
+
+REDUCING = """{fabric: rack, axes: {tray: 3, slot: 2, chip: 2}, devices: {
+  gpu: {kind: gpu, axes: [tray, slot]}, nvs: {part: nvlink5_switch, axes: [chip]}},
+  links: [{between: [gpu, nvs], rate: 50Gb/s}], failed: [%s]}"""
+
+
+@pytest.mark.parametrize(
+    ("text", "more", "algbw"),
+    [
+        (STAR, {}, CLOSED["all-reduce"]),
+        (REDUCING % "", {}, 100.0),
+        (REDUCING % "", {"in_network": False}, 6 * 100 / (2 * 5)),
+        # The tray with the failed cable may take in 150 of 200, its GPU 50 of 100.
+        (REDUCING % "[tray0/gpu0, nvs0]", {}, 50.0),
+        (REDUCING % "[tray0/gpu0, nvs0]", {"in_network": False}, 50.0),
+        (PAIRS % (3, 2, ""), {"paths": "any"}, 3 * 6 / (2 * 2)),
+    ],
+)
+def test_an_all_reduce_by_what_parts_take_in(text, more, algbw, monkeypatch):
+    fabric = loads(text)
+    exact = bound(fabric, "all-reduce", **more)
+    assert exact.why == ""
+    monkeypatch.setattr(packing, "MANY_COLUMNS", 0)
+    found = bound(fabric, "all-reduce", **more)
+    assert found.algbw_gbps == pytest.approx(algbw, rel=1e-9)
+    assert found.algbw_gbps >= exact.algbw_gbps * (1 - 1e-9)
+    assert found.kind == "upper bound"
+    assert "by what parts of the ranks must take in: its program has" in str(found)
+    assert found.to_dict()["why"] == found.why
+    assert set(found.binding) <= {rule.name for rule in fabric.blueprint.rules}
+
+
+@pytest.mark.parametrize("failed", ["", "[rack0/gpu0, rail0]", "rail1", "rack0/gpu0"])
+def test_parts_take_in_what_a_reduce_scatter_and_an_all_gather_bring(failed, monkeypatch):
+    monkeypatch.setattr(packing, "MANY_COLUMNS", 0)
+    fabric = loads(PAIRS % (3, 2, failed))
+    gather = bound(fabric, "all-gather", paths="any")
+    assert gather.kind == "optimum"
+    assert bound(fabric, "all-reduce", paths="any").algbw_gbps >= gather.algbw_gbps / 2 * (1 - 1e-9)
+
+
+def test_a_superpod_with_an_absent_node():
+    fabric = load(TOPOLOGIES / "superpod-h100-4su.fabric.yaml")
+    # 127 nodes with eight NICs of 400 Gb/s each, summed by ranks or by switches.
+    by_ranks = bound(fabric, "all-reduce", in_network=False)
+    assert by_ranks.algbw_gbps == pytest.approx(3200 * 127 / 252, rel=1e-9)
+    found = bound(fabric, "all-reduce")
+    assert found.algbw_gbps == pytest.approx(3200, rel=1e-9)
+    assert found.n_variables < 2_000
+
+
 # ---------------------------------------------------------------- laws and names
 
 
@@ -252,6 +336,21 @@ def test_part_of_the_gpus():
     found = bound(loads(STAR), "all-gather", among="i0-3")
     assert found.n_ranks == 4
     assert found.algbw_gbps == pytest.approx(RATE * 4 / 3, rel=1e-9)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_nothing_flows_where_every_cable_is_down(operation):
+    found = bound(loads(STAR[:-1] + ", failed: [[gpu, leaf]]}"), operation)
+    assert found.algbw_gbps == 0.0
+    assert found.binding == ()
+
+
+def test_a_broadcast_starts_at_the_first_rank():
+    # The failed cable makes its GPU the first class, not the first rank.
+    text = (RING % "")[:-1] + ", failed: [[gpu3, gpu4]]}"
+    found = bound(loads(text), "broadcast")
+    assert found.algbw_gbps == bound(loads(text), "broadcast", root="gpu0").algbw_gbps == RATE
+    assert bound(loads((RING % "")[:-1] + ", failed: [gpu0]}"), "broadcast").n_ranks == N - 1
 
 
 def test_a_cut_off_rank_leaves_no_bound():

