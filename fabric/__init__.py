@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from fabric.graph.exchange import from_networkx, to_networkx
     from fabric.interop.nccl_tests import read_log
     from fabric.reporting import report
+    from fabric.sizing import design
+    from fabric.sizing.bom import bom
     from fabric.study.logs import calibrate, compare_log
 
 __all__ = [
@@ -62,12 +64,14 @@ __all__ = [
     "TopologyError",
     "Traffic",
     "UnitError",
+    "bom",
     "bottleneck",
     "bound",
     "calibrate",
     "chunk_bound",
     "compare_log",
     "cost",
+    "design",
     "expand",
     "flow_network",
     "from_networkx",
@@ -83,12 +87,14 @@ __all__ = [
 ]
 
 _HOME = {
+    "bom": "fabric.sizing.bom",
     "bottleneck": "fabric.flow.bottleneck",
     "bound": "fabric.collective.bound",
     "calibrate": "fabric.study.logs",
     "chunk_bound": "fabric.collective.chunked",
     "compare_log": "fabric.study.logs",
     "cost": "fabric.collective",
+    "design": "fabric.sizing",
     "expand": "fabric.graph",
     "Fabric": "fabric.graph",
     "flow_network": "fabric.flow",

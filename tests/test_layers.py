@@ -15,7 +15,7 @@ LAYERS = """
     parts
     blueprint
     graph
-    design interop
+    sizing interop
     symmetry
     routing
     flow
@@ -90,7 +90,7 @@ def test_imports_point_down():
         ("fabric/graph/a.py", "from ..reporting import figures", "graph imports reporting"),
         ("fabric/graph/__init__.py", "from .. import routing", "graph imports routing"),
         ("fabric/graph/a.py", "importlib.import_module('fabric.flow')", "graph imports flow"),
-        ("fabric/design/a.py", "import fabric.interop", "design imports interop"),
+        ("fabric/sizing/a.py", "import fabric.interop", "sizing imports interop"),
         ("fabric/blueprint/a.py", "import fabric.graph", "blueprint imports graph"),
         ("fabric/routing.py", "import fabric.flow", "routing imports flow"),
         ("fabric/cli.py", "import fabric", "imports fabric, which is no layer"),

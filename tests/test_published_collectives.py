@@ -51,7 +51,9 @@ def test_cases_that_cannot_be_asked(tmp_path: Path) -> None:
     file.write_text(f"groups: [{{title: t, source: s, rows: [{row}, quantity: speed}}]}}]")
     with pytest.raises(QuestionError, match="a: unknown quantity 'speed'"):
         read_cases(file)
-    file.write_text(f"groups: [{{title: t, source: s, rows: [{row}, quantity: busbw}}]}}]".replace("cost", "guess"))
+    file.write_text(
+        f"groups: [{{title: t, source: s, rows: [{row}, quantity: busbw}}]}}]".replace("cost", "guess")
+    )
     (case,) = read_cases(file)
     with pytest.raises(QuestionError, match="unknown kind of case 'guess'; known are cost, bound, chunks"):
         evaluate_case(case, tmp_path)

@@ -15,7 +15,7 @@ fat-tree formulas : Al-Fares et al., SIGCOMM 2008
 
 import pytest
 
-from fabric.design import DesignError, design
+from fabric.sizing import DesignError, design
 
 QM9700 = {"rack": "hgx-h100", "leaf": "qm9700"}
 

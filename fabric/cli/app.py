@@ -12,7 +12,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from fabric import __version__
-from fabric.cli import collective
+from fabric.cli import collective, sizing
 from fabric.cli.options import Among, Drop, File, Json, Over, PathRule, Root, path_rule, progress, words
 from fabric.errors import FabricError, TopologyError
 
@@ -261,3 +261,4 @@ def schema(
 
 
 collective.register(app)
+sizing.register(app)

@@ -5,13 +5,23 @@ from __future__ import annotations
 import contextlib
 import datetime
 import math
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from fabric.cli.options import Among, File, Json, Over, PathRule, Root, path_rule, progress, words
+from fabric.cli.options import (
+    Among,
+    File,
+    Json,
+    Over,
+    PathRule,
+    Root,
+    path_rule,
+    progress,
+    words,
+    write_whole,
+)
 from fabric.errors import QuestionError
 
 if TYPE_CHECKING:
@@ -348,7 +358,7 @@ def calibrate_command(
     )
     text = calibration_text(made)
     if out is not None:
-        _write(out, text)
+        write_whole(out, text)
     if as_json:
         typer.echo(
             to_json({"calibration": text, "fitted": describe(fitted).split("\n"), "file": str(out or "")})
@@ -358,24 +368,3 @@ def calibrate_command(
         typer.echo(describe(fitted), err=True)
     else:
         typer.echo(f"{describe(fitted)}\nwrote {out}")
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a file whole or not at all.
-
-    Raises
-    ------
-    QuestionError
-        If it cannot be written.
-    """
-    try:
-        draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        try:
-            draft.write_text(text, encoding="utf-8", newline="\n")
-            draft.replace(path)
-        finally:
-            draft.unlink(missing_ok=True)
-    except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) else "not the name of a file"
-        msg = f"{path}: cannot be written: {why}"
-        raise QuestionError(msg) from None

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from fabric.design.build import Design, design_for
-from fabric.design.request import Ask
-from fabric.design.switch import DesignError
+from fabric.sizing.build import Design, design_for
+from fabric.sizing.request import Ask
+from fabric.sizing.switch import DesignError
 from fabric.units import parse_count
 
 

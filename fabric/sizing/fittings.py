@@ -25,7 +25,7 @@ from fabric.errors import PartError
 from fabric.parts import Frozen, Medium, Part, cables_per_port, catalogue
 from fabric.parts.rows import grounds, read_rows
 
-DATA = resources.files("fabric.design").joinpath("data")
+DATA = resources.files("fabric.sizing").joinpath("data")
 FORMS = ("board", "backplane", "assembly", "transceiver", "built-in", "fibre")
 _COLUMNS = ("medium", "form", "family", "n_connectors", "rank", "source", "confidence", "note")
 

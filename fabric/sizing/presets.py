@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from fabric.design.build import Design, design_for
-from fabric.design.request import Ask
-from fabric.design.switch import DesignError
 from fabric.errors import nearest
+from fabric.sizing.build import Design, design_for
+from fabric.sizing.request import Ask
+from fabric.sizing.switch import DesignError
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fabric.design.bom import bom
-from fabric.design.cabling import REACHES_M
-from fabric.design.floor import FloorPlan, count_racks, enclosures, lay_out
 from fabric.errors import QuestionError
 from fabric.graph import expand, load, loads
+from fabric.sizing.bom import bom
+from fabric.sizing.cabling import REACHES_M
+from fabric.sizing.floor import FloorPlan, count_racks, enclosures, lay_out
 
 TOPOLOGIES = Path(__file__).parents[2] / "topologies"
 PLANS = {

@@ -9,10 +9,10 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from fabric.design.rack import Rack, find_rack, leading_products
-from fabric.design.switch import DesignError, Switch, find_switch, ports_taken
 from fabric.errors import PartError
 from fabric.parts import cables_per_port
+from fabric.sizing.rack import Rack, find_rack, leading_products
+from fabric.sizing.switch import DesignError, Switch, find_switch, ports_taken
 from fabric.units import format_rate, parse_count, parse_rate, parse_ratio
 
 Layout = Literal["rail", "tor", "rail-only"]
@@ -30,7 +30,7 @@ V = TypeVar("V")
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """The arguments of `fabric.design.design`, as given; see there."""
+    """The arguments of `fabric.sizing.design`, as given; see there."""
 
     gpus: int | str
     rack: str

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from fabric.design.request import TIERS, Request
-from fabric.design.switch import mixed
-from fabric.design.tiers import Sizes
+from fabric.sizing.request import TIERS, Request
+from fabric.sizing.switch import mixed
+from fabric.sizing.tiers import Sizes
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import textwrap
 
-from fabric.design.counts import Installed
-from fabric.design.layout import Layout, Link, block_name
-from fabric.design.request import Request
-from fabric.design.switch import Switch
-from fabric.design.tiers import Sizes
+from fabric.sizing.counts import Installed
+from fabric.sizing.layout import Layout, Link, block_name
+from fabric.sizing.request import Request
+from fabric.sizing.switch import Switch
+from fabric.sizing.tiers import Sizes
 from fabric.units import format_ratio
 
 _WIDTH = 116

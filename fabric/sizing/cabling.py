@@ -19,8 +19,8 @@ import numpy as np
 from fabric.blueprint.census import Census, RuleCensus, census_on, degrees
 from fabric.blueprint.join import Floats
 from fabric.blueprint.model import Rule
-from fabric.design.fittings import Cage, Fitting, cage, fittings, is_inside
-from fabric.design.floor import Layout, lengths
+from fabric.sizing.fittings import Cage, Fitting, cage, fittings, is_inside
+from fabric.sizing.floor import Layout, lengths
 
 REACHES_M = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100, 150, 200, 300, 500, 700, 1000, 2000, 5000, 10_000)
 """Lengths that cables are counted by: each one at the shortest that is long enough [m]."""
@@ -65,7 +65,7 @@ class Plug:
         Transceiver or assembly; a rate and a family where the catalogue has no such transceiver; empty where
         the medium is not known.
     form : str
-        One of `fabric.design.fittings.FORMS`, or empty.
+        One of `fabric.sizing.fittings.FORMS`, or empty.
     rate_gbps : float
         Of one cable [Gb/s per direction].
     n_cages : int

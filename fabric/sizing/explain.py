@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fabric.design.counts import Installed
-from fabric.design.layout import block_name
-from fabric.design.rack import leading_products
-from fabric.design.request import Request
-from fabric.design.switch import mixed
-from fabric.design.text import plural
-from fabric.design.tiers import Sizes, blocks, survey, uplinks
+from fabric.sizing.counts import Installed
+from fabric.sizing.layout import block_name
+from fabric.sizing.rack import leading_products
+from fabric.sizing.request import Request
+from fabric.sizing.switch import mixed
+from fabric.sizing.text import plural
+from fabric.sizing.tiers import Sizes, blocks, survey, uplinks
 from fabric.units import format_rate, format_ratio
 
 _MAX_REJECTED = 3

@@ -16,13 +16,13 @@ from pathlib import Path
 import pytest
 
 from fabric import from_networkx, to_networkx
-from fabric.design.bom import FloorPlan, bom
-from fabric.design.fittings import DATA, fittings, load_fittings
-from fabric.design.prices import Price, indicative_prices, read_prices
 from fabric.errors import PartError, QuestionError
 from fabric.graph import expand, load, loads
 from fabric.parts import catalogue, find_part
 from fabric.reporting.summary import summarize
+from fabric.sizing.bom import FloorPlan, bom
+from fabric.sizing.fittings import DATA, fittings, load_fittings
+from fabric.sizing.prices import Price, indicative_prices, read_prices
 
 ROOT = Path(__file__).parents[2]
 TOPOLOGIES = ROOT / "topologies"
@@ -575,7 +575,7 @@ def test_all_forms_hold_every_item(name, prices):
 
 
 def test_import_is_light():
-    code = "import sys, fabric.design.bom; print(*sorted({'scipy', 'matplotlib'} & set(sys.modules)))"
+    code = "import sys, fabric.sizing.bom; print(*sorted({'scipy', 'matplotlib'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout == "\n"
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from fabric.design.counts import extent
-from fabric.design.rack import cut_rails
-from fabric.design.request import TIERS, Request
-from fabric.design.switch import DesignError, Switch
-from fabric.design.tiers import Sizes
+from fabric.sizing.counts import extent
+from fabric.sizing.rack import cut_rails
+from fabric.sizing.request import TIERS, Request
+from fabric.sizing.switch import DesignError, Switch
+from fabric.sizing.tiers import Sizes
 
 UFM = "ufm"
 

@@ -8,10 +8,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from fabric.design.fittings import DATA
 from fabric.errors import PartError, nearest
 from fabric.parts import CONFIDENCES, catalogue
 from fabric.parts.rows import grounds, read_rows
+from fabric.sizing.fittings import DATA
 
 GIVEN = "given"
 """Confidence of a price that the reader of the bill gives."""
@@ -67,7 +67,7 @@ Prices = Mapping[str, "Price | float"]
 def indicative_prices() -> dict[str, Price]:
     """Return the prices that come with the package: press, trackers and guesses, no list price among them.
 
-    Pass them to `fabric.design.bom.bom` to accept them, alone or below your own:
+    Pass them to `fabric.sizing.bom.bom` to accept them, alone or below your own:
     ``{**indicative_prices(), "sn5600": 42_000}``.
 
     Examples

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from fabric import throughput
 from fabric.blueprint import census
 from fabric.blueprint.ports import cables_by_port, ports_needed
-from fabric.design import PRESETS, Ask, DesignError, design, find_preset, growth
-from fabric.design.rack import cut_rails, find_rack
-from fabric.design.request import resolve
-from fabric.design.switch import find_switch, ports_taken
-from fabric.design.tiers import stripe, survey
 from fabric.graph import expand, loads
+from fabric.sizing import PRESETS, Ask, DesignError, design, find_preset, growth
+from fabric.sizing.rack import cut_rails, find_rack
+from fabric.sizing.request import resolve
+from fabric.sizing.switch import find_switch, ports_taken
+from fabric.sizing.tiers import stripe, survey
 
 RACKS = ("hgx-h100", "hgx-b300", "gb200-nvl72", "gb300-nvl72", "vr-nvl72", "mi300x", "aws-p5", "dgx2-v100")
 SWITCHES = ("sn5600", "sn5610", "sn6600", "sn6800", "qm9700", "q3400", "64x400G", "40x800G", "128x100G")

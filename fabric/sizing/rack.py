@@ -9,8 +9,8 @@ from functools import lru_cache
 from pathlib import Path
 
 from fabric.blueprint import Blueprint, load_blueprint, loads_blueprint
-from fabric.design.switch import NETWORK, DesignError
 from fabric.parts import PortClass
+from fabric.sizing.switch import NETWORK, DesignError
 
 Splits = dict[str, tuple[tuple[str, int], ...]]
 

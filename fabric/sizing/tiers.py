@@ -19,9 +19,9 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
 
-from fabric.design.rack import divisors, leading_products
-from fabric.design.request import Request
-from fabric.design.switch import mixed
+from fabric.sizing.rack import divisors, leading_products
+from fabric.sizing.request import Request
+from fabric.sizing.switch import mixed
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Literal
 
 from fabric.blueprint import Blueprint, loads_blueprint
-from fabric.design.counts import Installed, Tier, installed
-from fabric.design.explain import Decision, explain, why_not
-from fabric.design.layout import lay_out
-from fabric.design.rack import leading_products
-from fabric.design.request import Ask, Layout, Request, resolve
-from fabric.design.switch import DesignError
-from fabric.design.text import plural, write
-from fabric.design.tiers import BUILDERS, Sizes, survey
 from fabric.graph import Fabric
+from fabric.sizing.counts import Installed, Tier, installed
+from fabric.sizing.explain import Decision, explain, why_not
+from fabric.sizing.layout import lay_out
+from fabric.sizing.rack import leading_products
+from fabric.sizing.request import Ask, Layout, Request, resolve
+from fabric.sizing.switch import DesignError
+from fabric.sizing.text import plural, write
+from fabric.sizing.tiers import BUILDERS, Sizes, survey
 from fabric.units import parse_count
 
 

@@ -25,8 +25,8 @@ import numpy as np
 from fabric.blueprint.census import Census, RuleCensus, census_on
 from fabric.blueprint.join import MAX_CLASS_ROWS, Floats, Grid, Ints, agreeing, class_grid
 from fabric.blueprint.model import Blueprint, DeviceGroup
-from fabric.design.fittings import fittings, is_inside
 from fabric.errors import QuestionError
+from fabric.sizing.fittings import fittings, is_inside
 
 MAX_ENCLOSURES = 1_000_000
 """Racks or servers that are put on the floor one by one."""

@@ -7,9 +7,9 @@ import io
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from fabric.design.cabling import Plug, Run
-from fabric.design.floor import FloorPlan
-from fabric.design.prices import Price
+from fabric.sizing.cabling import Plug, Run
+from fabric.sizing.floor import FloorPlan
+from fabric.sizing.prices import Price
 from fabric.units import format_count, format_power, format_rate_gbit
 
 KINDS = (
@@ -102,7 +102,7 @@ class PortUse:
 
 @dataclass(frozen=True, slots=True)
 class Bom:
-    """Answer of `fabric.design.bom.bom`.
+    """Answer of `fabric.sizing.bom.bom`.
 
     Parameters
     ----------

@@ -10,14 +10,14 @@ import numpy as np
 
 from fabric.blueprint import Blueprint, Census, Rule, census
 from fabric.blueprint.ports import cables_by_port, ports_needed
-from fabric.design.bill import KINDS, Bom, Item, PortUse
-from fabric.design.cabling import Cabling, Plug, Run, cabling
-from fabric.design.fittings import fittings
-from fabric.design.floor import FloorPlan, Layout, count_racks, lay_out
-from fabric.design.prices import Price, Prices, checked_prices
 from fabric.errors import QuestionError
 from fabric.graph import Fabric
 from fabric.parts import Evidence, Part, catalogue, evidence
+from fabric.sizing.bill import KINDS, Bom, Item, PortUse
+from fabric.sizing.cabling import Cabling, Plug, Run, cabling
+from fabric.sizing.fittings import fittings
+from fabric.sizing.floor import FloorPlan, Layout, count_racks, lay_out
+from fabric.sizing.prices import Price, Prices, checked_prices
 
 __all__ = ["Bom", "FloorPlan", "bom"]
 
@@ -42,7 +42,7 @@ def bom(
         Where racks stand, for the length of cables whose rule has none; by default ``FloorPlan()``.
     prices : mapping of str to Price or float, optional
         Price [USD] of parts, media, device groups, ``rack`` and ``network rack``; a group's goes before that
-        of its part. None is assumed: see `fabric.design.prices.indicative_prices`.
+        of its part. None is assumed: see `fabric.sizing.prices.indicative_prices`.
     spares : float
         Spares of scale-out switches, NICs, transceivers and cables [percent], each line rounded up.
 

@@ -1,0 +1,162 @@
+"""Commands that design a fabric and list what it is made of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, cast
+
+import typer
+
+from fabric.cli.options import File, Json, words, write_whole
+from fabric.errors import QuestionError
+
+if TYPE_CHECKING:
+    from fabric.sizing.request import Layout
+
+Out = Annotated[
+    Path | None, typer.Option("-o", "--out", metavar="FILE", help="File to write; printed if left out.")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module to `app`."""
+    app.command("design")(design_command)
+    app.command("bom")(bom_command)
+
+
+def design_command(
+    gpus: Annotated[str, typer.Option(help="GPUs to build for, rounded up to whole racks.")] = "",
+    rack: Annotated[str, typer.Option(help="Template of a rack or server, or the path of a file.")] = "",
+    leaf: Annotated[str, typer.Option(help="Switch of the catalogue, or a generic one: 64x400G.")] = "",
+    spine: Annotated[str | None, typer.Option(help="As the leaf if left out.")] = None,
+    core: Annotated[str | None, typer.Option(help="As the spine if left out.")] = None,
+    layout: Annotated[str, typer.Option(help="rail, tor or rail-only.")] = "rail",
+    oversubscription: Annotated[
+        str, typer.Option(metavar="LIST", help="Such as leaf=1,spine=7: downlink over uplink, at most.")
+    ] = "",
+    rails: Annotated[int | None, typer.Option(help="Leaves that a rack's NICs are spread over.")] = None,
+    rail_groups: Annotated[
+        str, typer.Option(help="Groups of rails with own spines: a number or auto.")
+    ] = "1",
+    planes: Annotated[int, typer.Option(help="Networks side by side.")] = 1,
+    homes: Annotated[int, typer.Option(help="Leaves of a plane for every NIC: 2 for dual top-of-rack.")] = 1,
+    tiers: Annotated[str, typer.Option(help="A number, or auto for the fewest.")] = "auto",
+    block: Annotated[int | None, typer.Option(help="Racks on the same leaves.")] = None,
+    pod: Annotated[int | None, typer.Option(help="Blocks under the same spines.")] = None,
+    populated: Annotated[str | None, typer.Option(help="GPUs to install now; the others are absent.")] = None,
+    breakout: Annotated[str | None, typer.Option(help="Rate of the cables, such as 2x400G.")] = None,
+    ufm: Annotated[int, typer.Option(help="Cables of a subnet manager in the place of a node.")] = 0,
+    preset: Annotated[str, typer.Option(help="A described deployment instead of all these.")] = "",
+    name: Annotated[str, typer.Option(help="Of the fabric.")] = "",
+    explain: Annotated[bool, typer.Option("--explain", help="Print how every number was chosen.")] = False,
+    out: Out = None,
+    as_json: Json = False,
+) -> None:
+    """Design the fabric of a cluster from its size: a topology file with comments."""
+    from fabric.cli.text import to_json
+    from fabric.sizing import design, find_preset
+
+    if preset:
+        made = find_preset(preset).design()
+    else:
+        missing = [f"--{n}" for n, v in (("gpus", gpus), ("rack", rack), ("leaf", leaf)) if not v]
+        if missing:
+            msg = f"design: {', '.join(missing)} missing; or give a --preset"
+            raise QuestionError(msg)
+        made = design(
+            gpus=gpus,
+            rack=rack,
+            leaf=leaf,
+            spine=spine,
+            core=core,
+            layout=cast("Layout", layout),
+            oversubscription=_ratios(oversubscription),
+            rails=rails,
+            rail_groups=_count(rail_groups, "rail-groups"),
+            planes=planes,
+            homes=homes,
+            tiers=_count(tiers, "tiers"),
+            block=block,
+            pod=pod,
+            populated=populated,
+            breakout=breakout,
+            ufm=ufm,
+            name=name,
+        )
+    if out is not None:
+        write_whole(out, made.text)
+    if as_json:
+        found = {
+            "gpus": made.gpus,
+            "asked": made.asked,
+            "populated": made.populated,
+            "tiers": made.n_tiers,
+            "switches": made.switches,
+            "cables": made.cables,
+            "explain": [str(d) for d in made.explain],
+            "file": str(out or ""),
+            "text": made.text,
+        }
+        typer.echo(to_json(found))
+        return
+    if explain:
+        typer.echo(str(made))
+    if out is not None:
+        switches = ", ".join(f"{n:,} {tier}" for tier, n in made.switches.items())
+        typer.echo(f"wrote {out}: {made.gpus:,} GPUs ({made.asked:,} asked for); {switches}")
+    elif not explain:
+        typer.echo(made.text, nl=False)
+
+
+def _ratios(text: str) -> dict[str, str]:
+    found = {}
+    for word in words(text):
+        tier, equals, ratio = word.partition("=")
+        if not equals:
+            msg = f"oversubscription: {word!r} is not such as leaf=1 or spine=7:1"
+            raise QuestionError(msg)
+        found[tier.strip()] = ratio.strip() if ":" in ratio else f"{ratio.strip()}:1"
+    return found
+
+
+def _count(text: str, name: str) -> int | Literal["auto"]:
+    if text == "auto":
+        return "auto"
+    if not text.isdecimal() or len(text) > 9:
+        msg = f"{name}: a number or auto; got {text!r}"
+        raise QuestionError(msg)
+    return int(text)
+
+
+def bom_command(
+    file: File,
+    prices: Annotated[
+        str, typer.Option(metavar="FILE", help="CSV of prices, or indicative for those of the catalogue.")
+    ] = "",
+    spares: Annotated[float, typer.Option(metavar="PERCENT", help="Spares of what fails most.")] = 0.0,
+    racks_per_row: Annotated[int | None, typer.Option(help="Of the floor plan.")] = None,
+    rack_pitch: Annotated[float | None, typer.Option(metavar="METRES", help="Of the floor plan.")] = None,
+    row_pitch: Annotated[float | None, typer.Option(metavar="METRES", help="Of the floor plan.")] = None,
+    form: Annotated[str, typer.Option("--format", help="text, md, csv or json.")] = "text",
+    as_json: Json = False,
+) -> None:
+    """List what a fabric is made of: racks, switches, cables, transceivers, ports, kW, and $ where given."""
+    from fabric.cli.text import to_json
+    from fabric.graph import load
+    from fabric.sizing.bom import bom
+    from fabric.sizing.floor import FloorPlan
+    from fabric.sizing.prices import indicative_prices, read_prices
+
+    if form not in ("text", "md", "csv", "json"):
+        msg = f"format: text, md, csv or json; got {form!r}"
+        raise QuestionError(msg)
+    known = {"racks_per_row": racks_per_row, "rack_pitch_m": rack_pitch, "row_pitch_m": row_pitch}
+    given = {key: value for key, value in known.items() if value is not None}
+    asked = indicative_prices() if prices == "indicative" else read_prices(prices) if prices else None
+    floor = FloorPlan(**given) if given else None  # type: ignore[arg-type]
+    found = bom(load(file), floor=floor, prices=asked, spares=spares)
+    if as_json or form == "json":
+        typer.echo(to_json(found.to_dict()))
+    else:
+        texts = {"text": found.__str__, "md": found.to_markdown, "csv": found.to_csv}
+        typer.echo(texts[form]().rstrip("\n"))

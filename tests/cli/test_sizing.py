@@ -1,0 +1,97 @@
+"""The commands that design a fabric and bill it, as a user runs them."""
+
+import contextlib
+import csv
+import io
+import json
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+import fabric
+from fabric.cli import app as command_line
+
+ROOT = Path(__file__).parents[2]
+POD = ("design", "--gpus", 1000, "--rack", "hgx-h100", "--leaf", "qm9700")
+
+
+def run(*arguments):
+    out, err = io.StringIO(), io.StringIO()
+    before, sys.argv = sys.argv, ["fabtopo", *map(str, arguments)]
+    try:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            command_line.main()
+    except SystemExit as stop:
+        return SimpleNamespace(status=stop.code or 0, out=out.getvalue(), err=err.getvalue())
+    finally:
+        sys.argv = before
+    return SimpleNamespace(status=0, out=out.getvalue(), err=err.getvalue())
+
+
+def test_a_design_is_written_and_is_a_sound_file(tmp_path):
+    file = tmp_path / "pod.fabric.yaml"
+    done = run(*POD, "-o", file)
+    assert (done.status, done.err) == (0, "")
+    assert "1,000 GPUs (1,000 asked for); 32 leaf, 16 spine" in done.out
+    pod = fabric.load(file)
+    assert pod.blueprint.n_devices("leaf") == 32
+    assert [p.name for p in tmp_path.iterdir()] == [file.name]
+    assert run("check", file).status == 0
+
+
+def test_a_design_is_printed_or_explained():
+    text = run(*POD).out
+    assert fabric.loads(text).blueprint.n_devices("spine") == 16
+    explained = run(*POD, "--explain").out
+    assert "spines: 16 for 32 leaves" in explained
+    assert "fabric:" not in explained
+
+
+def test_json_of_a_design():
+    found = json.loads(run(*POD, "--json").out)
+    assert found["switches"] == {"leaf": 32, "spine": 16}
+    assert (found["asked"], found["gpus"], found["populated"], found["tiers"]) == (1000, 1000, 1000, 2)
+    assert fabric.loads(found["text"]).name
+    assert any("spines: 16" in line for line in found["explain"])
+
+
+def test_options_of_a_design():
+    wide = json.loads(run(*POD, "--oversubscription", "leaf=3", "--json").out)
+    assert wide["cables"]["leaf-spine"] < wide["cables"]["nic-leaf"]
+    part = json.loads(run(*POD, "--populated", 504, "--json").out)
+    assert part["populated"] == 504
+    assert json.loads(run("design", "--preset", "eight-planes", "--json").out)["gpus"] >= 131_072
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("design", "--gpus", 8), "--rack, --leaf missing; or give a --preset"),
+        (("design", "--preset", "moon"), "moon"),
+        ((*POD, "--oversubscription", "three"), "'three' is not such as leaf=1"),
+        ((*POD, "--tiers", "many"), "tiers: a number or auto; got 'many'"),
+        ((*POD, "--tiers", "1"), "GPUs"),
+        ((*POD, "-o", "/nowhere/at/all.yaml"), "cannot be written"),
+        (("bom", ROOT / "topologies/gb300-nvl72.fabric.yaml", "--format", "xml"), "text, md, csv or json"),
+    ],
+)
+def test_what_cannot_be_is_one_error(arguments, message):
+    done = run(*arguments)
+    assert done.status == 2
+    assert message in done.err
+    assert "Traceback" not in done.err
+    assert done.out == ""
+
+
+def test_bill_in_every_form():
+    file = ROOT / "topologies/gb300-nvl72-1152.fabric.yaml"
+    found = json.loads(run("bom", file, "--json").out)
+    assert found == json.loads(run("bom", file, "--format", "json").out)
+    assert "1,152 GPUs" in run("bom", file).out
+    assert run("bom", file, "--format", "md").out.count("|") > 50
+    rows = list(csv.reader(io.StringIO(run("bom", file, "--format", "csv").out)))
+    assert len({len(row) for row in rows}) == 1
+    spared = run("bom", file, "--spares", 5, "--prices", "indicative", "--racks-per-row", 8).out
+    assert "USD" in spared
