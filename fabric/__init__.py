@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from fabric.sizing import design
     from fabric.sizing.bom import bom
     from fabric.study.logs import calibrate, compare_log
+    from fabric.study.scale import scale
 
 __all__ = [
     "Fabric",
@@ -81,6 +82,7 @@ __all__ = [
     "moe_cost",
     "read_log",
     "report",
+    "scale",
     "sweep",
     "throughput",
     "to_networkx",
@@ -106,6 +108,7 @@ _HOME = {
     "moe_cost": "fabric.collective",
     "read_log": "fabric.interop.nccl_tests",
     "report": "fabric.reporting",
+    "scale": "fabric.study.scale",
     "Spread": "fabric.collective",
     "sweep": "fabric.collective",
     "throughput": "fabric.flow.throughput",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
-from fabric.cli.options import File, Json, words, write_whole
+from fabric.cli.options import File, Json, progress, words, write_whole
 from fabric.errors import QuestionError
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands of this module to `app`."""
     app.command("design")(design_command)
     app.command("bom")(bom_command)
+    app.command("scale")(scale_command)
 
 
 def design_command(
@@ -160,3 +161,61 @@ def bom_command(
     else:
         texts = {"text": found.__str__, "md": found.to_markdown, "csv": found.to_csv}
         typer.echo(texts[form]().rstrip("\n"))
+
+
+def scale_command(
+    gpus: Annotated[
+        str, typer.Option(help="Sizes with commas, or a range such as 72..1000000, in --points steps.")
+    ],
+    rack: Annotated[str, typer.Option(help="Template of a rack or server, or the path of a file.")],
+    leaf: Annotated[str, typer.Option(help="Switch of the catalogue, or a generic one: 64x400G.")],
+    spine: Annotated[str | None, typer.Option(help="As the leaf if left out.")] = None,
+    core: Annotated[str | None, typer.Option(help="As the spine if left out.")] = None,
+    layout: Annotated[str, typer.Option(help="rail, tor or rail-only.")] = "rail",
+    oversubscription: Annotated[
+        str, typer.Option(metavar="LIST", help="Such as leaf=1,spine=7: downlink over uplink, at most.")
+    ] = "",
+    rail_groups: Annotated[str, typer.Option(help="Groups of rails with own spines, or auto.")] = "1",
+    planes: Annotated[int, typer.Option(help="Networks side by side.")] = 1,
+    homes: Annotated[int, typer.Option(help="Leaves of a plane for every NIC.")] = 1,
+    breakout: Annotated[str | None, typer.Option(help="Rate of the cables, such as 2x400G.")] = None,
+    collectives: Annotated[str, typer.Option(metavar="LIST", help="To cost at every size.")] = "all-reduce",
+    size: Annotated[str, typer.Option(metavar="BYTES", help="Of their buffers.")] = "1GiB",
+    calibration: Annotated[str, typer.Option(metavar="NAME", help="wire, measured or a file.")] = "wire",
+    points: Annotated[int, typer.Option(help="Sizes of a range, evenly spaced on a log scale.")] = 20,
+    knees: Annotated[bool, typer.Option(help="Look for the sizes at which something changes.")] = True,
+    form: Annotated[str, typer.Option("--format", help="md, csv or json.")] = "md",
+    as_json: Json = False,
+) -> None:
+    """Design a cluster at many sizes: throughput, bounds, costs, what binds, and where that changes."""
+    from fabric.sizing import Ask
+    from fabric.study.scale import scale, spaced
+
+    if form not in ("md", "csv", "json"):
+        msg = f"format: md, csv or json; got {form!r}"
+        raise QuestionError(msg)
+    ask = Ask(
+        1,
+        rack,
+        leaf,
+        spine,
+        core,
+        cast("Layout", layout),
+        _ratios(oversubscription),
+        rail_groups=_count(rail_groups, "rail-groups"),
+        planes=planes,
+        homes=homes,
+        breakout=breakout,
+    )
+    with progress("sizes") as told:
+        table = scale(
+            ask,
+            spaced(gpus, points),
+            collectives=words(collectives),
+            size=size,
+            calibration=calibration,
+            has_knees=knees,
+            progress=told,
+        )
+    texts = {"md": table.to_markdown, "csv": table.to_csv, "json": table.to_json}
+    typer.echo(texts["json" if as_json else form]().rstrip("\n"))

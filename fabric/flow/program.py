@@ -24,6 +24,9 @@ MANY_VARIABLES, MANY_CAPACITIES, MANY_WAYS = 4_000, 100, 3
 program: 9,841, 480 and 6 in half the time of the simplex method, 15,343, 330 and 2 in twice the time."""
 
 
+FEW_CAPACITIES = 30
+"""Shared capacities up to which presolving finds nothing: in a torus of 6 it is a tenth of the time."""
+
 CRUMB = 1e-9
 """Part of the rate below which a flow that begins or ends where none should is taken for rounding."""
 
@@ -259,7 +262,11 @@ def maximize(
             A_eq=scaled[:n_rows],
             b_eq=np.zeros(n_rows),
             method=method,
-            options={"primal_feasibility_tolerance": tolerance, "dual_feasibility_tolerance": tolerance},
+            options={
+                "presolve": len(right) > FEW_CAPACITIES,
+                "primal_feasibility_tolerance": tolerance,
+                "dual_feasibility_tolerance": tolerance,
+            },
         )
         if result.status == 0:
             break

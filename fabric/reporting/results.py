@@ -177,7 +177,7 @@ def collectives(answers: Answers) -> str:
     domains = f"{first.n_domains:,} scale-up domain{'' if first.n_domains == 1 else 's'}"
     words = (
         f"{counted(first.n_ranks, 'rank')} in {domains}, {first.routing} routing. **Wire rate and zero "
-        "latency, until there are calibrations: a lower bound on time, not a prediction.** Sizes and "
+        "latency: the least time of each algorithm, not a prediction.** Sizes and "
         "bandwidths are those of "
         "[nccl-tests](<https://github.com/NVIDIA/nccl-tests/blob/master/doc/PERFORMANCE.md>): algbw = size "
         "/ time; busbw = algbw x 2(n-1)/n for all-reduce and algbw x (n-1)/n for the others, with n ranks. "

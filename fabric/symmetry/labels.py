@@ -204,10 +204,21 @@ def _moved(
         rows = which == number
         held = at[at >= 0]
         keep = permutations[_least(permutations[:, held])] if len(held) else permutations
-        some, inverse = np.unique(place[rows], return_inverse=True)
+        some, inverse = _distinct(place[rows], n ** len(values))
         images = keep[:, some] if len(values) == 1 else keep[:, some // n] * n + keep[:, some % n]
         code[rows] = images.min(axis=0)[inverse]
     return [*pattern, code]
+
+
+def _distinct(values: Ints, n: int) -> tuple[Ints, Ints]:
+    """Return the distinct `values`, all below `n`, and the position there of each."""
+    if n > len(values):
+        some, position = np.unique(values, return_inverse=True)
+        return some, position.ravel().astype(np.int64)
+    some = np.flatnonzero(np.bincount(values, minlength=n))
+    known = np.zeros(n, dtype=np.int64)
+    known[some] = np.arange(len(some))
+    return some, known[values]
 
 
 def _least(images: Ints) -> Bools:

@@ -95,3 +95,15 @@ def test_bill_in_every_form():
     assert len({len(row) for row in rows}) == 1
     spared = run("bom", file, "--spares", 5, "--prices", "indicative", "--racks-per-row", 8).out
     assert "USD" in spared
+
+
+def test_scale():
+    asked = ("scale", "--rack", "hgx-h100", "--leaf", "64x400G", "--gpus", "256,4096")
+    found = json.loads(run(*asked, "--json").out)
+    assert [row["gpus"] for row in found["rows"]] == [256, 4096]
+    assert {"gpus": 2056, "what": "tiers", "before": "2", "after": "3"} in found["knees"]
+    assert "from 2,056 GPUs: tiers: 2 -> 3" in run(*asked).out
+    assert "Knees" not in run(*asked, "--no-knees").out
+    assert run(*asked, "--no-knees", "--format", "csv").out.splitlines()[0].startswith("gpus,tiers,")
+    wrong = run(*asked, "--format", "xml")
+    assert (wrong.status, wrong.err.strip()) == (2, "format: md, csv or json; got 'xml'")

@@ -2,6 +2,7 @@
 
 import itertools
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -347,3 +348,10 @@ def test_rack_that_cannot_be_cabled(text, match, tmp_path):
     )
     with pytest.raises(DesignError, match=match):
         design(gpus=8, rack="./r.fabric.yaml", base=tmp_path, leaf="64x400G", breakout="400G")
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_deployments_are_as_designed(name):
+    folder = Path(__file__).parents[2] / "topologies" / "deployments"
+    assert (folder / f"{name}.fabric.yaml").read_text() == find_preset(name).design().text
+    assert {p.name for p in folder.iterdir()} == {f"{n}.fabric.yaml" for n in PRESETS}

@@ -1,0 +1,104 @@
+"""Designs at many sizes: every row is what the layers below say, and knees are where something changes."""
+
+import csv
+import io
+import json
+import sys
+
+import pytest
+
+from fabric.collective import cost
+from fabric.collective.bound import bound
+from fabric.errors import QuestionError, UnitError
+from fabric.flow.throughput import throughput
+from fabric.sizing import Ask, design
+from fabric.study.scale import Knee, scale, spaced
+
+HGX = Ask(1, "hgx-h100", "64x400G")
+
+
+@pytest.fixture(scope="module")
+def table():
+    return scale(HGX, [4096, 256, 1024], collectives=("all-reduce", "all-to-all"))
+
+
+def test_rows_are_what_the_layers_below_say(table):
+    assert [row.gpus for row in table.rows] == [256, 1024, 4096]
+    made = design(gpus=1024, rack="hgx-h100", leaf="64x400G")
+    row = table.rows[1]
+    assert (row.tiers, row.switches) == (made.n_tiers, sum(made.switches.values()))
+    assert row.cables == made.cables["nic-leaf"] + made.cables["leaf-spine"]
+    answer = throughput(made.fabric)
+    assert row.all_to_all_gbps == pytest.approx(answer.per_endpoint_gbps)
+    assert row.all_to_all_binding == answer.binding[0].link
+    assert row.all_gather_gbps == pytest.approx(bound(made.fabric, "all-gather").busbw_gbps)
+    for name, time_s, algorithm, binding in row.times_s:
+        one = cost(made.fabric, name, "1GiB")
+        assert (time_s, algorithm, binding) == (pytest.approx(one.time_s), one.chosen.algorithm, one.binding)
+    assert row.known_w > 0
+
+
+def test_a_non_blocking_fabric_gives_every_gpu_its_nic(table):
+    # By hand: n - 8 of n - 1 peers are across, over a NIC of 400 Gb/s.
+    for row in table.rows:
+        n = row.gpus
+        assert row.all_to_all_gbps == pytest.approx(400 * (n - 1) / (n - 8))
+
+
+def test_the_third_tier_comes_at_the_limit_of_two(table):
+    # Two tiers of radix 64 hold 64 * 64 / 2 = 2,048 GPUs; the next node is the 257th.
+    assert Knee(2056, "tiers", "2", "3") in table.knees
+    below, above = (design(gpus=n, rack="hgx-h100", leaf="64x400G").n_tiers for n in (2048, 2056))
+    assert (below, above) == (2, 3)
+
+
+def test_no_knee_where_nothing_changes():
+    assert scale(HGX, [1024, 2048]).knees == ()
+
+
+def test_a_size_that_cannot_be_built_says_why():
+    table = scale(Ask(1, "gb300-nvl72", "sn5610"), [1152, 10_000_000], has_knees=False)
+    assert table.rows[0].problem == ""
+    assert "no design for 10000000 GPUs" in table.rows[1].problem
+    assert "no design for 10000000 GPUs" in table.to_markdown()
+
+
+def test_every_form_has_every_row(table):
+    records = list(csv.DictReader(io.StringIO(table.to_csv())))
+    assert [int(r["gpus"]) for r in records] == [256, 1024, 4096]
+    found = json.loads(table.to_json())
+    assert [r["gpus"] for r in found["rows"]] == [256, 1024, 4096]
+    assert set(found["rows"][0]) == set(records[0])
+    assert {"gpus": 2056, "what": "tiers", "before": "2", "after": "3"} in found["knees"]
+    text = table.to_markdown()
+    assert text.count("\n| ") == 3
+    assert "from 2,056 GPUs: tiers: 2 -> 3" in text
+
+
+def test_frames_need_their_library(table, monkeypatch):
+    with pytest.raises(QuestionError, match="made by pandas or polars; got 'arrow'"):
+        table.to_frame("arrow")
+    monkeypatch.setitem(sys.modules, "polars", None)
+    with pytest.raises(QuestionError, match="polars is not installed; pip install polars"):
+        table.to_frame("polars")
+
+
+def test_sizes():
+    assert spaced("72..1000000", 20)[0] == 72
+    assert spaced("72..1000000", 20)[-1] == 1_000_000
+    assert len(spaced("72..1000000", 20)) == 20
+    assert spaced("8,16") == (8, 16)
+    with pytest.raises(QuestionError, match="a range runs up"):
+        spaced("10..10")
+    with pytest.raises(QuestionError, match="in 2 to 500 points"):
+        spaced("1..10", 501)
+    with pytest.raises(UnitError, match="many"):
+        spaced("many")
+    with pytest.raises(QuestionError, match="at least one size"):
+        scale(HGX, [])
+
+
+def test_arguments_of_a_design_in_place_of_an_ask():
+    assert scale(gpus=[256], rack="hgx-h100", leaf="64x400G").rows == scale(HGX, [256]).rows
+    with pytest.raises(QuestionError, match="scale: rack and leaf missing"):
+        scale(gpus=[256])
