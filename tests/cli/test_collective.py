@@ -441,3 +441,11 @@ def test_an_interrupt_is_no_traceback(run, monkeypatch):
         done = run(*arguments)
         assert done.status in (1, 130)
         assert "Traceback" not in done.err
+
+
+def test_keys_of_a_bound_by_chunks(answer):
+    found = answer(
+        "bound", "small.fabric.yaml", "--kind", "chunks", "--collective", "all-gather", "--latency", "1us"
+    )
+    assert set(found) == set(keys(documented("bound FILE --kind chunks")))
+    assert found["time_s"] > found["ports_s"] * 0.999
