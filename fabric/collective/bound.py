@@ -11,7 +11,7 @@ root itself.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, cast, get_args, overload
 
 import numpy as np
@@ -290,10 +290,18 @@ def _is_free(blueprint: Blueprint, paths: Paths) -> bool:
     )
 
 
+def _holding(fabric: Fabric) -> Fabric:
+    """Return `fabric` with endpoints that pass data on: in a collective they hold it."""
+    blueprint = fabric.blueprint
+    assert blueprint is not None
+    groups = {g.name: replace(g, transit="all") if g.is_endpoint else g for g in blueprint.groups.values()}
+    return replace(fabric, blueprint=replace(blueprint, groups=groups))
+
+
 def _all_to_all(
     fabric: Fabric, size_bytes: int, over: Sequence[str], among: str | None, paths: Paths
 ) -> Bound:
-    answer = throughput(fabric, "all-to-all", among=among, over=over, paths=paths)
+    answer = throughput(_holding(fabric), "all-to-all", among=among, over=over, paths=paths)
     question = Question(fabric.blueprint, Traffic("all-to-all", tuple(over)), among, paths)  # type: ignore[arg-type]
     n = question.group_size()
     rate = answer.per_endpoint_gbps

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -110,15 +111,42 @@ def cost(
     size_bytes = parse_bytes(size)
     found, refused = _schedules(collective, work.shape, size_bytes, algorithm, known)
     if progress:
-        work.prepare([p.pattern for schedule in found.values() for p in phases(schedule)], progress)
+        # What has no path is told below, algorithm by algorithm.
+        with contextlib.suppress(QuestionError):
+            work.prepare([p.pattern for schedule in found.values() for p in phases(schedule)], progress)
     factor = busbw_factor(collective, work.shape.n)
     run = _Run(work, collective, size_bytes, factor, known, question.routing, spread or Spread())
-    answer = _answer(run, [_cost(run, name, schedule) for name, schedule in found.items()])
+    costs, unroutable = _all_costs(run, found)
+    refused += unroutable
+    answer = _answer(run, costs)
     if not is_bounded:
         return replace(answer, refused=refused, no_bound="not asked for")
     is_quick = work.method == "axes" or work.shape.n <= FEW_RANKS
     notes = (_expected(run),) if known.name == "wire" and algorithm == "auto" and is_quick else ()
     return _bounded(fabric, replace(answer, refused=refused, notes=notes), question, found)
+
+
+def _all_costs(
+    run: _Run, found: dict[str, Schedule]
+) -> tuple[list[AlgorithmCost], tuple[tuple[str, str], ...]]:
+    """Return the costs of the algorithms that have paths, and which have none.
+
+    Raises
+    ------
+    QuestionError
+        If none has.
+    """
+    costs, refused = [], []
+    for name, schedule in found.items():
+        try:
+            costs.append(_cost(run, name, schedule))
+        except QuestionError as error:
+            if len(found) == 1:
+                raise
+            refused.append((name, str(error)))
+    if not costs:
+        raise QuestionError(refused[0][1])
+    return costs, tuple(refused)
 
 
 def _expected(run: _Run) -> str:
@@ -359,6 +387,10 @@ def _wire_rate(run: _Run, schedule: Schedule, binding: int, time_s: float) -> fl
     """Return what the busiest cable of a rule carries on average over the whole time [Gb/s]."""
     links = run.job.links
     on = (links.rule == binding) & (links.n_cables > 0)
+    if run.routing == "ideal":
+        wire = Overheads(read_calibration("wire"), Protocol(""), None, is_ideal=True)
+        busy = evaluate(run.job, schedule, wire).busy_s
+        return float((busy[on] * links.capacity_gbps[on] / links.n_cables[on]).max()) / time_s
     load = np.zeros(len(links.rule))
     for phase in phases(schedule):
         load += phase.bytes_per_endpoint * run.job.loads(phase.pattern).on_link

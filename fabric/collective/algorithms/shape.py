@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fabric.errors import QuestionError
 
@@ -49,8 +49,17 @@ class Shape:
     reduces_across: bool = False
     is_mesh: bool = False
 
+    n: int = field(init=False, repr=False, compare=False)
+    """Number of ranks."""
+    is_even: bool = field(init=False, repr=False, compare=False)
+    """Whether all domains are of one size, so that rails exist."""
+
     def __post_init__(self) -> None:
-        if min(self.sizes, default=0) < 1:
+        # Worked out once: a million ranks may be a million domains.
+        low, high = min(self.sizes, default=0), max(self.sizes, default=0)
+        object.__setattr__(self, "n", sum(self.sizes))
+        object.__setattr__(self, "is_even", low == high)
+        if low < 1:
             msg = f"a job has ranks in every domain that it lists; got {self.sizes}"
             raise QuestionError(msg)
         if self.torus and math.prod(size for _, size in self.torus) != self.n:
@@ -58,19 +67,9 @@ class Shape:
             raise QuestionError(msg)
 
     @property
-    def n(self) -> int:
-        """Number of ranks."""
-        return sum(self.sizes)
-
-    @property
     def n_domains(self) -> int:
         """Number of domains."""
         return len(self.sizes)
-
-    @property
-    def is_even(self) -> bool:
-        """Whether all domains are of one size, so that rails exist."""
-        return len(set(self.sizes)) == 1
 
     @property
     def has_two_levels(self) -> bool:
