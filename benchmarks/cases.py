@@ -191,7 +191,7 @@ def cost_of(operation: str) -> Work:
 
     f = fabric.load(fabrics.RACKS)
     fabric.cost  # noqa: B018  loads the module
-    return lambda: f"{fabric.cost(f, operation, '1GiB').time_s * 1e3:.4g} ms"
+    return lambda: f"{fabric.cost(fabrics.fresh(f), operation, '1GiB').time_s * 1e3:.4g} ms"
 
 
 @case("cost of an all-reduce, 1,152 GPUs")
@@ -231,7 +231,7 @@ def all_to_all(text: str, gbps: float | None = None) -> Work:
     ask = fabric.throughput
 
     def work() -> object:
-        answer = ask(f)
+        answer = ask(fabrics.fresh(f))
         words = f"{answer.per_endpoint_gbps:.6g} Gb/s, {answer.status}"
         return sure(gbps is None or abs(answer.per_endpoint_gbps - gbps) < 1e-3, words)
 
@@ -283,10 +283,61 @@ def bound_of(operation: str, text: str, gbps: float) -> Work:
     ask = fabric.bound
 
     def work() -> object:
-        value = ask(f, operation, "1GiB").algbw_gbps
+        value = ask(fabrics.fresh(f), operation, "1GiB").algbw_gbps
         return sure(abs(value - gbps) < 1e-6 * gbps, f"{value:.7g} Gb/s")
 
     return work
+
+
+def million_cost(algorithm: str) -> Work:
+    """Return the work of costing an all-reduce of 1 GiB among all GPUs, without the bound beside it."""
+    import fabric
+
+    f = fabric.load(fabrics.MILLION)
+    fabric.cost  # noqa: B018  loads the module
+
+    def work() -> object:
+        one = fabric.cost(fabrics.fresh(f), "all-reduce", "1GiB", algorithm=algorithm, is_bounded=False)
+        return f"{one.time_s * 1e3:.4g} ms"
+
+    return work
+
+
+@case("hierarchical all-reduce of the million", runs=5)
+def million_hierarchical() -> Work:
+    return million_cost("hierarchical")
+
+
+@case("tree all-reduce of the million", runs=5)
+def million_tree() -> Work:
+    return million_cost("tree")
+
+
+@case("flat ring through 1,013,760 ranks, each a domain of its own", runs=3)
+def flat_ring() -> Work:
+    import fabric
+
+    text = "{fabric: flat, axes: {leaf: 1980, port: 512, spine: 512}, devices: {gpu: {kind: gpu, axes: "
+    text += "[leaf, port]}, l: {kind: switch, axes: [leaf]}, s: {kind: switch, axes: [spine]}}, links: ["
+    text += "{between: [gpu, l], rate: 400Gb/s}, {between: [l, s], rate: 400Gb/s}]}"
+    f = fabric.loads(text)
+    fabric.cost  # noqa: B018  loads the module
+
+    def work() -> object:
+        asked = {"algorithm": "ring", "calibration": "measured", "is_bounded": False}
+        one = fabric.cost(fabrics.fresh(f), "all-reduce", "1GiB", **asked)
+        return f"{one.time_s:.4g} s, of which latency {one.chosen.latency_s:.4g} s"
+
+    return work
+
+
+@case("a design at 20 sizes from 72 to 1,000,000 GPUs, with knees", budget_s=8, runs=1)
+def sizes() -> Work:
+    import fabric
+    from fabric.study.scale import spaced
+
+    asked = {"rack": "gb300-nvl72", "leaf": "sn6800"}
+    return lambda: f"{len(fabric.scale(gpus=spaced('72..1000000'), **asked).knees)} knees"
 
 
 @case("all-gather bound of the million", budget_s=0.015, runs=7)

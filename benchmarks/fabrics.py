@@ -1,6 +1,9 @@
 """The fabrics that are timed, as files and as text."""
 
+from dataclasses import replace
 from pathlib import Path
+
+from fabric.graph import Fabric
 
 ROOT = Path(__file__).parents[1]
 RACKS = ROOT / "topologies" / "gb300-nvl72-1152.fabric.yaml"
@@ -70,6 +73,12 @@ NIC = "pod0/su0/block0/rack0/tray0/nic0"
 LEAF = "pod0/su0/block0/leaf0"
 SPINE = "pod0/spine0"
 ELSEWHERE = (NIC, "pod1/su1/block0/leaf0", "pod2/spine5")
+
+
+def fresh(fabric: Fabric) -> Fabric:
+    """Return `fabric` with a blueprint of its own, so that nothing is known of it from the run before."""
+    assert fabric.blueprint is not None
+    return replace(fabric, blueprint=replace(fabric.blueprint))
 
 
 def million(*failed: str, pods: int = 55) -> str:
