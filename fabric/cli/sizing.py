@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, cast
 
@@ -49,13 +50,16 @@ def design_command(
     ufm: Annotated[int, typer.Option(help="Cables of a subnet manager in the place of a node.")] = 0,
     preset: Annotated[str, typer.Option(help="A described deployment instead of all these.")] = "",
     name: Annotated[str, typer.Option(help="Of the fabric.")] = "",
+    grow: Annotated[
+        str, typer.Option(metavar="LIST", help="GPUs after each phase of growth, such as 512,1024.")
+    ] = "",
     explain: Annotated[bool, typer.Option("--explain", help="Print how every number was chosen.")] = False,
     out: Out = None,
     as_json: Json = False,
 ) -> None:
     """Design the fabric of a cluster from its size: a topology file with comments."""
     from fabric.cli.text import to_json
-    from fabric.sizing import design, find_preset
+    from fabric.sizing import design, find_preset, growth
 
     if preset:
         made = find_preset(preset).design()
@@ -84,6 +88,7 @@ def design_command(
             ufm=ufm,
             name=name,
         )
+    phases = growth(replace(made.request.ask, populated=None), words(grow)) if grow else ()
     if out is not None:
         write_whole(out, made.text)
     if as_json:
@@ -95,6 +100,7 @@ def design_command(
             "switches": made.switches,
             "cables": made.cables,
             "explain": [str(d) for d in made.explain],
+            "phases": phases,
             "file": str(out or ""),
             "text": made.text,
         }
@@ -102,10 +108,12 @@ def design_command(
         return
     if explain:
         typer.echo(str(made))
+    for phase in phases:
+        typer.echo(str(phase))
     if out is not None:
         switches = ", ".join(f"{n:,} {tier}" for tier, n in made.switches.items())
         typer.echo(f"wrote {out}: {made.gpus:,} GPUs ({made.asked:,} asked for); {switches}")
-    elif not explain:
+    elif not explain and not phases:
         typer.echo(made.text, nl=False)
 
 

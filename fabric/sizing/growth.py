@@ -39,6 +39,21 @@ class Phase:
     moved: dict[str, int]
     moved_if_sized_alone: dict[str, int]
 
+    def __str__(self) -> str:
+        """Return the phase in three lines."""
+        alone = _counts(self.moved_if_sized_alone)
+        lines = [
+            f"{self.gpus:,} GPUs: {self.added_racks:,} racks, {_counts(self.added_switches)} more, "
+            f"cables {_counts(self.added_cables)}",
+            f"  kept free: ports {_counts(self.stranded)}",
+            f"  moves: {_counts(self.moved)}; sized alone it would move {alone}",
+        ]
+        return "\n".join(lines)
+
+
+def _counts(found: dict[str, int]) -> str:
+    return ", ".join(f"{n:,} {name}" for name, n in found.items() if n) or "none"
+
 
 def growth(ask: Ask, phases: Sequence[int | str]) -> tuple[Phase, ...]:
     """Plan the growth to the size that `ask` builds for.

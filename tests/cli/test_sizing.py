@@ -108,3 +108,19 @@ def test_scale():
     assert "| 256 | 2 |" in run(*asked[:-1], "256").out
     wrong = run(*asked, "--format", "xml")
     assert (wrong.status, wrong.err.strip()) == (2, "format: md, csv or json; got 'xml'")
+
+
+def test_growth():
+    asked = ("design", "--gpus", "2048", "--rack", "hgx-h100", "--leaf", "qm9700", "--grow", "512")
+    first, last = json.loads(run(*asked, "--json").out)["phases"]
+    assert (first["gpus"], last["gpus"]) == (512, 2048)
+    assert (first["added_switches"], last["added_switches"]) == (
+        {"leaf": 16, "spine": 32},
+        {"leaf": 48, "spine": 0},
+    )
+    text = run(*asked).out
+    assert "512 GPUs: 64 racks, 16 leaf, 32 spine more" in text
+    assert "moves: none; sized alone it would move 384 leaf-spine" in text
+    wrong = run(*asked[:-1], "512,256")
+    assert (wrong.status, wrong.out) == (2, "")
+    assert "expected rising numbers" in wrong.err
