@@ -153,7 +153,7 @@ def _expected(run: _Run) -> str:
     """Return in words what published measurements let expect."""
     run = replace(run, calibration=read_calibration("measured"))
     found, _ = _schedules(run.collective, run.job.shape, run.size_bytes, "auto", run.calibration)
-    best = min((_cost(run, n, s) for n, s in found.items()), key=lambda c: c.time_s)
+    best = min(_all_costs(run, found)[0], key=lambda c: c.time_s)
     name = f"{best.algorithm} ({best.protocol})" if best.protocol else best.algorithm
     return (
         f"expected by calibration measured: {format_time(best.time_s)}, busbw {format_rate(best.busbw_gbps)} "
