@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from fabric.collective import cost
-from fabric.collective.bound import bound
+from fabric.collective.bound import OPERATIONS, bound
 from fabric.errors import FabricError, QuestionError
 from fabric.flow.throughput import throughput
 from fabric.graph import Fabric
@@ -45,8 +45,8 @@ class Row:
     all_to_all_binding : str
         Link class with the largest share of its price, and that share.
     all_to_all_share : float
-    all_gather_gbps : float
-        busbw that no all-gather exceeds [Gb/s].
+    bounds_gbps : tuple of (str, float)
+        For an all-gather and each collective the busbw that no algorithm exceeds [Gb/s].
     known_w : float
         Power of the parts whose power is known [W].
     costed_gpus : int
@@ -65,7 +65,7 @@ class Row:
     all_to_all_gbps: float = 0.0
     all_to_all_binding: str = ""
     all_to_all_share: float = 0.0
-    all_gather_gbps: float = 0.0
+    bounds_gbps: tuple[tuple[str, float], ...] = ()
     known_w: float = 0.0
     costed_gpus: int = 0
     times_s: tuple[tuple[str, float, str, str], ...] = ()
@@ -90,10 +90,11 @@ class Row:
             "all_to_all_gbps": self.all_to_all_gbps,
             "all_to_all_binding": self.all_to_all_binding,
             "all_to_all_share": self.all_to_all_share,
-            "all_gather_busbw_bound_gbytes": gbps_to_gbytes(self.all_gather_gbps),
             "known_kw_per_gpu": self.known_w / 1000 / self.gpus if self.gpus else 0.0,
             "costed_gpus": self.costed_gpus,
         }
+        for name, rate in self.bounds_gbps:
+            found[f"{name.replace('-', '_')}_busbw_bound_gbytes"] = gbps_to_gbytes(rate)
         for name, time_s, algorithm, binding in self.times_s:
             key = name.replace("-", "_")
             found |= {f"{key}_s": time_s, f"{key}_algorithm": algorithm, f"{key}_binding": binding}
@@ -314,13 +315,25 @@ class _Measure:
     known: dict[int, Row] = field(default_factory=dict)
 
     def row(self, gpus: int) -> Row:
-        if gpus not in self.known:
-            self.known[gpus] = self._row(gpus)
-        return self.known[gpus]
-
-    def _row(self, gpus: int) -> Row:
+        """Return the row of a size, with all that does not make a knee: bounds and power."""
         try:
             made = design_for(replace(self.ask, gpus=gpus))
+        except FabricError as error:
+            return Row(gpus, problem=str(error))
+        found = self.brief(gpus, made)
+        known = dict.fromkeys(("all-gather", *self.collectives))
+        bounds = [(name, bound(made.fabric, name).busbw_gbps) for name in known if name in OPERATIONS]
+        return replace(found, bounds_gbps=tuple(bounds), known_w=bom(made.blueprint).power_w or 0.0)
+
+    def brief(self, gpus: int, made: Design | None = None) -> Row:
+        """Return what makes a knee of a size."""
+        if gpus not in self.known:
+            self.known[gpus] = self._brief(gpus, made)
+        return self.known[gpus]
+
+    def _brief(self, gpus: int, made: Design | None) -> Row:
+        try:
+            made = made or design_for(replace(self.ask, gpus=gpus))
         except FabricError as error:
             return Row(gpus, problem=str(error))
         fabric = made.fabric
@@ -342,10 +355,8 @@ class _Measure:
             spread.per_endpoint_gbps,
             top.link if top else "",
             top.share if top else 0.0,
-            bound(fabric, "all-gather").busbw_gbps,
-            bom(made.blueprint).power_w or 0.0,
-            costed,
-            tuple(times),
+            costed_gpus=costed,
+            times_s=tuple(times),
         )
 
     def knees(self, rows: Sequence[Row]) -> Iterator[Knee]:
@@ -374,11 +385,11 @@ class _Measure:
             middle = a + max((b - a) // 2 // step, 1) * step
             if middle >= b:
                 break
-            if self.row(middle).signature().get(what, "") == old:
+            if self.brief(middle).signature().get(what, "") == old:
                 a = middle
             else:
                 b = middle
-        end = self.row(b)
+        end = self.brief(b)
         return Knee(end.gpus or b, what, str(old) or "-", str(end.signature().get(what, "")) or "-")
 
 

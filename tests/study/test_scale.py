@@ -31,7 +31,9 @@ def test_rows_are_what_the_layers_below_say(table):
     answer = throughput(made.fabric)
     assert row.all_to_all_gbps == pytest.approx(answer.per_endpoint_gbps)
     assert row.all_to_all_binding == answer.binding[0].link
-    assert row.all_gather_gbps == pytest.approx(bound(made.fabric, "all-gather").busbw_gbps)
+    assert [name for name, _ in row.bounds_gbps] == ["all-gather", "all-reduce", "all-to-all"]
+    for name, rate in row.bounds_gbps:
+        assert rate == pytest.approx(bound(made.fabric, name).busbw_gbps)
     for name, time_s, algorithm, binding in row.times_s:
         one = cost(made.fabric, name, "1GiB")
         assert (time_s, algorithm, binding) == (pytest.approx(one.time_s), one.chosen.algorithm, one.binding)
