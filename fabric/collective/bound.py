@@ -24,7 +24,7 @@ from fabric.flow.hops import HopBound, HopKind, hop_bound
 from fabric.flow.throughput import throughput
 from fabric.flow.traffic import Question, Traffic
 from fabric.graph import Fabric, Paths
-from fabric.symmetry import Mark, quotient
+from fabric.symmetry import Mark, lopsided_axes, quotient
 from fabric.units import format_bytes, format_rate, format_time, parse_bytes, seconds_to_send
 
 OPERATIONS = ("all-gather", "reduce-scatter", "all-reduce", "broadcast", "reduce", "all-to-all")
@@ -204,7 +204,7 @@ def bound(
         raise QuestionError(msg)
     if operation == "all-to-all":
         return _all_to_all(fabric, size_bytes, over, among, paths)
-    question = Question(fabric.blueprint, Traffic("all-to-all", tuple(over)), among, paths)
+    question = _question(fabric.blueprint, over, among, paths)
     mark = None
     if operation in ("broadcast", "reduce"):
         mark = question.one(root) if root else _first(question)
@@ -228,6 +228,13 @@ def bound(
         packing.n_variables,
         _cut_off(question) if rate <= 0 else (),
         packing.why,
+    )
+
+
+def _question(blueprint: Blueprint, over: Sequence[str], among: str | None, paths: Paths) -> Question:
+    """Return the ranks, told apart along the axes of wiring that has no axis symmetry."""
+    return Question(
+        blueprint, Traffic("all-to-all", tuple(over)), among, paths, kept=lopsided_axes(blueprint)
     )
 
 
@@ -302,7 +309,8 @@ def _all_to_all(
     fabric: Fabric, size_bytes: int, over: Sequence[str], among: str | None, paths: Paths
 ) -> Bound:
     answer = throughput(_holding(fabric), "all-to-all", among=among, over=over, paths=paths)
-    question = Question(fabric.blueprint, Traffic("all-to-all", tuple(over)), among, paths)  # type: ignore[arg-type]
+    assert fabric.blueprint is not None
+    question = _question(fabric.blueprint, over, among, paths)
     n = question.group_size()
     rate = answer.per_endpoint_gbps
     algbw = rate * n / (n - 1)

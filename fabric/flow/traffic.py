@@ -297,6 +297,12 @@ class Asked:
 class Question(Asked):
     """A question on the quotient: which classes take part, and the blocks of its traffic.
 
+    Parameters
+    ----------
+    blueprint, traffic, among, paths
+    kept : frozenset of str
+        Primitive axes all of whose indices are told apart.
+
     Raises
     ------
     QuestionError, SelectorError
@@ -305,11 +311,19 @@ class Question(Asked):
         If the axes do not say the symmetry of a construct.
     """
 
-    def __init__(self, blueprint: Blueprint, traffic: Traffic, among: str | None, paths: Paths) -> None:
+    def __init__(
+        self,
+        blueprint: Blueprint,
+        traffic: Traffic,
+        among: str | None,
+        paths: Paths,
+        *,
+        kept: frozenset[str] = frozenset(),
+    ) -> None:
         super().__init__(blueprint, traffic, among)
         self.paths = paths
         self.apart = tuple(s for s in (self.among, *self._halves(), *self._places()) if s is not None)
-        self.ties = self._ties(self.groups)
+        self.ties = (*self._ties(self.groups), *self._kept(kept))
         # A root is one commodity: it is kept in place in the base as well.
         fixed = () if self.root is None else (self.root,)
         self.base = quotient(blueprint, apart=self.apart, ties=self.ties, fixed=fixed)
@@ -361,6 +375,10 @@ class Question(Asked):
                 Tie(g, frozenset(self.blueprint.groups[g].primitives) - self.spans, turned) for g in groups
             )
         return ()
+
+    def _kept(self, kept: frozenset[str]) -> tuple[Tie, ...]:
+        every = {g.name: frozenset(g.primitives) for g in self.blueprint.groups.values()}
+        return tuple(Tie(g, every[g], kept=kept) for g in self.groups[:1]) if kept else ()
 
     def inside(self, view: Quotient) -> Bools:
         """Return which classes of `view` are endpoints of the job."""

@@ -2,7 +2,7 @@
 
 from fabric.symmetry.labels import Mark, as_mark
 from fabric.symmetry.lifting import Lift, RealLink, sample_links
-from fabric.symmetry.nesting import Nesting, NoSymmetryError, Tie, nesting
+from fabric.symmetry.nesting import Nesting, NoSymmetryError, Tie, lopsided_axes, nesting
 from fabric.symmetry.quotient import Ground, Quotient, grounded, quotient
 from fabric.symmetry.refinement import (
     REFINE_LIMIT,
@@ -32,6 +32,7 @@ __all__ = [
     "as_mark",
     "coarsest",
     "grounded",
+    "lopsided_axes",
     "nesting",
     "one_view",
     "quotient",

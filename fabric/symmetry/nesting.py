@@ -15,7 +15,7 @@ from typing import cast
 
 import numpy as np
 
-from fabric.blueprint.join import Ints, agreeing, relation_axes
+from fabric.blueprint.join import Ints, agreeing, relation_axes, twist_axes
 from fabric.blueprint.model import Blueprint, Rule
 from fabric.errors import FabricError
 
@@ -56,11 +56,29 @@ class Tie:
         Primitive axes on which source and target agree.
     turned : frozenset of str
         Primitive axes on which the target is a fixed number of places on; only rotations keep that.
+    kept : frozenset of str
+        Primitive axes that nothing permutes; what has no axis symmetry is then no obstacle.
     """
 
     group: str
     agree: frozenset[str]
     turned: frozenset[str] = frozenset()
+    kept: frozenset[str] = frozenset()
+
+
+def lopsided_axes(blueprint: Blueprint) -> frozenset[str]:
+    """Return the primitive axes that must be kept as they are for lists of pairs, twists and the like.
+
+    Examples
+    --------
+    >>> from fabric.blueprint import loads_blueprint
+    >>> text = "{fabric: a, axes: {i: 3, j: 4}, devices: {gpu: {kind: gpu, axes: [i, j], transit: all}},"
+    >>> text += " links: [{between: [gpu, gpu], name: a, ring: i, twist: {j: 1}, rate: 1Gb/s},"
+    >>> text += " {between: [gpu, gpu], name: b, ring: j, rate: 1Gb/s}]}"
+    >>> sorted(lopsided_axes(loads_blueprint(text)))
+    ['i']
+    """
+    return frozenset().union(*(_lopsided(blueprint, rule)[1] for rule in blueprint.rules))
 
 
 def nesting(blueprint: Blueprint, ties: tuple[Tie, ...] = ()) -> Nesting:
@@ -69,21 +87,33 @@ def nesting(blueprint: Blueprint, ties: tuple[Tie, ...] = ()) -> Nesting:
     Raises
     ------
     NoSymmetryError
-        If it has a twisted ring, a list of pairs, or a ring or line over a composed axis.
+        If it has a twisted ring, a list of pairs, or a ring or line over a composed axis, along axes that are
+        not kept.
     """
     return _nesting(blueprint, ties)
 
 
+def _lopsided(blueprint: Blueprint, rule: Rule) -> tuple[str, frozenset[str]]:
+    """Return what of a rule has no axis symmetry, and along which axes; nothing of most."""
+    relation, along = rule.relation, frozenset(relation_axes(blueprint, rule))
+    if relation is None or relation.kind == "mesh":
+        return "", frozenset()
+    if relation.kind == "pairs":
+        return "list of pairs", along
+    if relation.twist:
+        # Rotations keep an axis that is shifted, unless it is a product.
+        shifted = (blueprint.primitives(axis) for axis, _ in relation.twist)
+        return "twisted ring", along.union(*(own for own in shifted if len(own) > 1))
+    return (f"{relation.kind} over a composed axis", along) if len(along) > 1 else ("", frozenset())
+
+
 @lru_cache(maxsize=64)
 def _nesting(blueprint: Blueprint, ties: tuple[Tie, ...]) -> Nesting:
+    kept = frozenset().union(*(t.kept for t in ties))
     for rule in blueprint.rules:
-        relation = rule.relation
-        if relation and (relation.kind == "pairs" or relation.twist):
-            what = "list of pairs" if relation.kind == "pairs" else "twisted ring"
+        what, along = _lopsided(blueprint, rule)
+        if not along <= kept:
             msg = f"{rule.name}: a {what} has no axis symmetry"
-            raise NoSymmetryError(msg)
-        if relation and relation.kind in ("ring", "line") and len(relation_axes(blueprint, rule)) > 1:
-            msg = f"{rule.name}: a {relation.kind} over a composed axis has no axis symmetry"
             raise NoSymmetryError(msg)
     names = [a.name for a in blueprint.axes.values() if not a.parts]
     used = [n for n in names if any(n in g.primitives for g in blueprint.groups.values())]
@@ -93,7 +123,12 @@ def _nesting(blueprint: Blueprint, ties: tuple[Tie, ...]) -> Nesting:
         for b in used
     }
     order = tuple(sorted(used, key=lambda b: (len(above[b]), used.index(b))))
-    return Nesting(order, above, _permutations(blueprint, used, frozenset().union(*(t.turned for t in ties))))
+    turned = frozenset().union(
+        *(t.turned for t in ties), *(twist_axes(blueprint, r) for r in blueprint.rules)
+    )
+    permutations = _permutations(blueprint, used, turned)
+    fixed = {a: np.arange(blueprint.axes[a].size, dtype=np.int64)[None] for a in kept.intersection(used)}
+    return Nesting(order, above, permutations | fixed)
 
 
 def _above(blueprint: Blueprint, b: str, ties: tuple[Tie, ...]) -> set[str]:
@@ -101,7 +136,12 @@ def _above(blueprint: Blueprint, b: str, ties: tuple[Tie, ...]) -> set[str]:
     groups = blueprint.groups
     shared = [set(t.agree) for t in ties if b in groups[t.group].primitives]
     shared += [set(g.primitives) for g in groups.values() if b in g.primitives]
-    shared += [set(agreeing(blueprint, rule)) for rule in blueprint.rules if _on_both(blueprint, rule, b)]
+    # The wrap cable of a twisted ring joins devices that differ on the axes of its twist.
+    shared += [
+        set(agreeing(blueprint, rule)) - set(twist_axes(blueprint, rule))
+        for rule in blueprint.rules
+        if _on_both(blueprint, rule, b)
+    ]
     return set.intersection(*shared)
 
 

@@ -204,6 +204,62 @@ def test_groups_share_links(n_racks, n_each, failed, over, operation):
     assert found.kind == ("optimum" if not over and operation != "all-reduce" else "upper bound")
 
 
+def lopsided(seed):
+    """A twisted torus, or a list of pairs, with chips in every place that are alike or in a mesh."""
+    rng = random.Random(seed)
+    sizes = {"x": rng.randint(2, 3), "y": rng.randint(2, 3), "c": rng.randint(1, 2)}
+    gpus = "gpu: {kind: gpu, axes: [x, y, c], transit: all}, router: {kind: switch, axes: [x, y]}"
+    node = rng.choice(["gpu", "router"])
+    chain = [[i, i + 1] for i in range(sizes["x"] - 1)]
+    along_x = rng.choice(
+        [
+            f"ring: x, twist: {{y: {rng.randint(1, 2)}}}",
+            f"wiring: {{pattern: pairs, along: x, pairs: {chain}}}",
+        ]
+    )
+    links = [f"{{between: [gpu, router], rate: {rng.randint(1, 3)}Gb/s}}"]
+    links.append(f"{{between: [{node}, {node}], name: a, {along_x}, rate: 1Gb/s}}")
+    links.append(f"{{between: [{node}, {node}], name: b, ring: y, rate: {rng.randint(1, 2)}Gb/s}}")
+    if sizes["c"] > 1 and rng.random() < 0.5:
+        links.append("{between: [gpu, gpu], name: m, mesh: c, rate: 1Gb/s}")
+    text = f"fabric: f\naxes: {sizes}\ndevices: {{{gpus}}}\nlinks: [{', '.join(links)}]\n"
+    e = expand(loads(text))
+    rows = rng.sample(range(e.n_bundles), rng.randint(0, 1))
+    cables = [f"[{e.names[int(e.tail[r])]}, {e.names[int(e.head[r])]}]" for r in rows]
+    return loads(text + f"failed: [{', '.join(cables)}]\n")
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_wiring_without_axis_symmetry(seed):
+    fabric = lopsided(seed)
+    operation = ("all-gather", "reduce-scatter")[seed % 2]
+    ends = np.flatnonzero(expand(fabric).is_endpoint).tolist()
+    ways = {"inward": operation != "all-gather", "outward": operation == "all-gather"}
+    explicit = Explicit(fabric, [ends], **ways).rate(free_roots=False)
+    assert bound(fabric, operation, paths="any").algbw_gbps == pytest.approx(explicit, rel=1e-8)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_an_all_reduce_over_wiring_without_axis_symmetry(seed):
+    """The program where it is small, and parts of the ranks where it is not, which bound it."""
+    text = f"""{{fabric: f, axes: {{x: 3, y: 2}}, devices: {{gpu: {{kind: gpu, axes: [x, y], transit: all}}}},
+      links: [{{between: [gpu, gpu], name: a, ring: x, twist: {{y: 1}}, rate: {1 + seed}Gb/s}},
+              {{between: [gpu, gpu], name: b, ring: y, rate: 1Gb/s}}]}}"""
+    fabric = loads(text)
+    ends = np.flatnonzero(expand(fabric).is_endpoint).tolist()
+    explicit = Explicit(fabric, [ends], inward=True, outward=True).rate(free_roots=True)
+    assert bound(fabric, "all-reduce").algbw_gbps == pytest.approx(explicit, rel=1e-8)
+
+
+def test_a_twisted_torus_has_one_class_of_chips_along_the_shifted_axis():
+    text = """{fabric: t, axes: {x: 4, y: 8}, devices: {chip: {kind: gpu, axes: [x, y], transit: all}},
+      links: [{between: [chip, chip], name: a, ring: x, twist: {y: 4}, rate: 10Gb/s},
+              {between: [chip, chip], name: b, ring: y, rate: 10Gb/s}]}"""
+    found = bound(loads(text), "all-gather")
+    assert found.algbw_gbps == pytest.approx(40 * 32 / 31, rel=1e-12)
+    assert found.kind == "optimum"
+
+
 # ---------------------------------------------------------------- other routes to the same number
 
 # A line between groups and peers: links that climbing and descending traffic share.

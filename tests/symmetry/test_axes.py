@@ -6,10 +6,11 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from fabric.blueprint import loads_blueprint
 from fabric.blueprint.join import full_grid, join
 from fabric.flow.throughput import throughput
 from fabric.graph import expand, loads
-from fabric.symmetry import NoSymmetryError, nesting, quotient
+from fabric.symmetry import NoSymmetryError, Tie, lopsided_axes, nesting, quotient
 from fabric.symmetry.labels import failure_marks, keep_cells, plain_grid
 from fabric.symmetry.quotient import Places, device_classes
 
@@ -167,6 +168,27 @@ def test_no_axis_symmetry(link, word):
     blueprint = loads(text).blueprint
     with pytest.raises(NoSymmetryError, match=f"odd: {word} has no axis symmetry"):
         quotient(blueprint)
+
+
+@pytest.mark.parametrize(
+    ("link", "kept", "n_classes", "above"),
+    [
+        ("ring: x, twist: {y: 1}", {"x"}, 4, {"w"}),
+        ("ring: x, twist: {z: 1}", {"x", "y", "w"}, 32, set()),
+        ("wiring: {pattern: pairs, along: x, pairs: [[0, 1], [1, 2], [2, 3], [3, 0]]}", {"x"}, 4, {"y", "w"}),
+        ("ring: z", {"y", "w"}, 8, {"x"}),
+    ],
+)
+def test_axes_without_symmetry_may_be_kept(link, kept, n_classes, above):
+    """Then the others have theirs, and no axis is under one that a wrap cable shifts."""
+    text = "fabric: f\naxes: {x: 4, y: 2, w: 4, z: [y, w], c: 3}\n" + CHIPS % "x, y, w, c"
+    text += f"  - {{between: [gpu, gpu], name: odd, {link}, rate: 1Gb/s}}\n"
+    text += "  - {between: [gpu, gpu], name: even, mesh: c, rate: 1Gb/s}\n"
+    blueprint = loads_blueprint(text)
+    assert lopsided_axes(blueprint) == kept
+    tie = Tie("gpu", frozenset("xywc"), kept=frozenset(kept))
+    assert len(quotient(blueprint, ties=(tie,)).size) == n_classes
+    assert set(nesting(blueprint, (tie,)).above["c"]) & {"x", "y", "w"} == above
 
 
 NODES = """{fabric: a, axes: {su: 4, node: 8, half: 2, lane: 4, slot: [half, lane]}, devices: {
