@@ -8,6 +8,9 @@ STAMP := .venv/stamp-$(shell printf %s "$(CURDIR)" | cksum | cut -d' ' -f1)
 REPORT := gb300-nvl72-1152
 SCHEMA := fabric/blueprint/fabric.schema.json
 CASES := topologies/measured/published.yaml
+SYSTEMS := topologies/systems/published.yaml
+# Pages right under docs/ that the code writes.
+PAGES := accuracy.md parts.md systems.md
 
 # Nothing of the caller's Python or plotting set-up may reach the tests or the reports.
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV PYTEST_ADDOPTS
@@ -38,16 +41,16 @@ reports: $(STAMP) ## all reports, and the schema of the topology file
 	@find docs/reports -mindepth 1 -maxdepth 1 -type d -exec rm -rf {} +
 	@mv .reports/reports/* docs/reports/
 	@mv .reports/schema.json $(SCHEMA)
-	@mv .reports/accuracy.md docs/accuracy.md
+	@mv $(PAGES:%=.reports/%) docs/
 	@rm -rf .reports
 
 check-reports: $(STAMP) ## fail if the committed reports are not what the code writes now
 	@new=$$(mktemp -d) && trap 'rm -rf "$$new"' EXIT && \
 	$(MAKE) --no-print-directory generate OUT="$$new" && \
 	find docs/reports -maxdepth 1 -type f -exec cp {} "$$new/reports/" \; && \
-	{ diff -r docs/reports "$$new/reports" && diff $(SCHEMA) "$$new/schema.json" && diff docs/accuracy.md "$$new/accuracy.md"; } >"$$new/diff" 2>&1 || \
+	{ diff -r docs/reports "$$new/reports" && diff $(SCHEMA) "$$new/schema.json" $(foreach page,$(PAGES),&& diff docs/$(page) "$$new/$(page)"); } >"$$new/diff" 2>&1 || \
 	{ [ ! -f "$$new/diff" ] || { cut -c1-200 "$$new/diff" | head -60; \
-	  echo "check-reports: docs/reports, docs/accuracy.md or $(SCHEMA) is out of date; run 'make reports' and commit the result"; }; exit 1; } >&2
+	  echo "check-reports: docs/reports, $(PAGES:%=docs/%) or $(SCHEMA) is out of date; run 'make reports' and commit the result"; }; exit 1; } >&2
 
 generate: $(STAMP)
 	@mkdir -p "$(OUT)/reports"
@@ -57,6 +60,8 @@ generate: $(STAMP)
 	done
 	@$(BIN)/fabtopo schema >"$(OUT)/schema.json"
 	@$(BIN)/python -m fabric.study.accuracy $(CASES) -o "$(OUT)/accuracy.md"
+	@$(BIN)/fabtopo parts --format md >"$(OUT)/parts.md"
+	@$(BIN)/python -m fabric.study.systems $(SYSTEMS) -o "$(OUT)/systems.md"
 
 test: $(STAMP) ## all tests and doctests but the slow ones
 	$(BIN)/python -m pytest -q --durations=10 -m "not slow"

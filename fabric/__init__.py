@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from fabric.flow.bottleneck import bottleneck
     from fabric.flow.throughput import throughput
     from fabric.flow.traffic import Traffic
-    from fabric.graph import Fabric, expand, load, loads
+    from fabric.graph import Fabric, expand, fail, load, loads, open_boxes
     from fabric.graph.exchange import from_networkx, to_networkx
     from fabric.interop.nccl_tests import read_log
     from fabric.reporting import report
@@ -74,12 +74,14 @@ __all__ = [
     "cost",
     "design",
     "expand",
+    "fail",
     "flow_network",
     "from_networkx",
     "load",
     "loads",
     "max_flow",
     "moe_cost",
+    "open_boxes",
     "read_log",
     "report",
     "scale",
@@ -98,6 +100,7 @@ _HOME = {
     "cost": "fabric.collective",
     "design": "fabric.sizing",
     "expand": "fabric.graph",
+    "fail": "fabric.graph",
     "Fabric": "fabric.graph",
     "flow_network": "fabric.flow",
     "from_networkx": "fabric.graph.exchange",
@@ -106,6 +109,7 @@ _HOME = {
     "max_flow": "fabric.flow",
     "Moe": "fabric.collective",
     "moe_cost": "fabric.collective",
+    "open_boxes": "fabric.graph",
     "read_log": "fabric.interop.nccl_tests",
     "report": "fabric.reporting",
     "scale": "fabric.study.scale",

@@ -102,12 +102,17 @@ def test_error_example_of_the_cli_page(tmp_path):
     assert done.stderr.strip() == expected
 
 
-def test_worked_example_of_the_method(tmp_path):
-    text = (ROOT / "docs/method.md").read_text()
-    (file,) = blocks(text, "yaml")
-    (block,) = blocks(text, "console")
+METHOD = (ROOT / "docs/method.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("file", "block"),
+    list(zip(blocks(METHOD, "yaml"), blocks(METHOD, "console"), strict=True)),
+    ids=["small", "box"],
+)
+def test_worked_examples_of_the_method(file, block, tmp_path):
     command, _, expected = block.partition("\n")
-    (tmp_path / "small.fabric.yaml").write_text(file)
+    (tmp_path / command.split()[3]).write_text(file)
     done = subprocess.run(
         [sys.executable, "-m", "fabric.cli", *command.split()[2:]],
         cwd=tmp_path,

@@ -5,7 +5,9 @@ Sources
 superpod-h100 : NVIDIA DGX SuperPOD reference architecture RA-11333-001 V11 (2023-09-22), tables 3 and 4
 superpod-b200 : NVIDIA DGX SuperPOD reference architecture B200, scalable infrastructure
 b300-spectrum : NVIDIA DGX SuperPOD reference architecture B300 with Spectrum-X, table 3
+gb200-superpod : NVIDIA DGX SuperPOD GB200 reference architecture, network fabrics; spines as quoted by others
 gb300-superpod : NVIDIA DGX SuperPOD GB300 with Quantum-X800, as quoted by others
+gb300-enterprise : NVIDIA Enterprise reference architecture for GB300 NVL72, as quoted by others
 fat-trees : DeepSeek-AI, "Insights into DeepSeek-V3", arXiv 2505.09343, table 3
 simai : topology generator of aliyun/SimAI at cef83f9, first line of its files
 llama3 : "The Llama 3 Herd of Models", arXiv 2407.21783, section 3.3.1
@@ -79,6 +81,26 @@ def test_gb200_unit_of_one_rack_a_leaf():
     d = design(gpus=576, rack="gb200-nvl72", leaf="qm9700")
     assert d.switches["leaf"] == 32
     assert (d.sizes.down, d.sizes.up) == (18, 18)
+
+
+@pytest.mark.parametrize("units", [2, 16])
+def test_superpod_gb200(units):
+    """An SU has 8 leaves and 6 spines a rail: a spine has 32 ports down, and 18 uplinks stripe over 6."""
+    d = design(gpus=576 * units, rack="gb200-nvl72", leaf="qm9700", rail_groups=4, pod=8)
+    assert (d.switches["leaf"], d.switches["spine"]) == (32 * units, 24 * units)
+    assert (d.sizes.down, d.sizes.up, d.sizes.spines) == (18, 18, 6)
+    assert (d.sizes.spine_down, d.sizes.spine_up) == (24, 24)
+
+
+def test_enterprise_gb300():
+    """Every ConnectX-8 as 2 x 400G, one cable into each of two planes of 128 x 400G."""
+    d = design(gpus=576, rack="gb300-nvl72", leaf="sn5600", planes=2, breakout="400G")
+    assert d.sizes.networks == 2
+    assert d.cables["nic-leaf"] == 2 * 576
+    # Three racks are the most that leave room for as many uplinks: 54 down and 54 up of 128.
+    assert (d.sizes.down, d.sizes.up) == (54, 54)
+    two = design(gpus=576, rack="gb300-nvl72", leaf="sn5600", planes=2, breakout="400G", block=2)
+    assert counts(two) == (32, 12, 0)  # those of topologies/systems/gb300-enterprise-8su
 
 
 @pytest.mark.parametrize(

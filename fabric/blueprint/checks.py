@@ -44,9 +44,22 @@ def check_numbers(blueprint: Blueprint, *, is_whole: bool = True) -> list[Proble
     if is_whole and not problems:
         problems += port_problems(counted)
     if is_whole:
-        for failure in blueprint.failed_cables:
-            problems += _failed(counted, failure)
+        problems += (p for failure in blueprint.failed_cables for p in _failed(counted, failure))
     return problems
+
+
+def check_cables(blueprint: Blueprint, cables: tuple[FailedCables, ...]) -> list[Problem]:
+    """Return which failed cables do not exist.
+
+    Raises
+    ------
+    LimitError
+        As `check_numbers`.
+    """
+    if not cables:
+        return []
+    counted = census(blueprint, tuple(s for f in cables for s in (f.left, f.right)))
+    return [p for failure in cables for p in _failed(counted, failure)]
 
 
 def _sizes(counted: Census) -> Iterator[Problem]:

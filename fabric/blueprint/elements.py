@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NoReturn, cast
+
+import numpy as np
 
 from fabric.blueprint.axes import AxisTable
 from fabric.blueprint.join import class_grid
@@ -22,9 +24,11 @@ from fabric.blueprint.model import (
     WrongError,
 )
 from fabric.blueprint.parse import Parsed, shown_value
+from fabric.blueprint.planes import names_chips, opened, refusal
 from fabric.blueprint.ports import port_class
 from fabric.blueprint.schema import DeviceItem, LinkItem, WiringItem
 from fabric.blueprint.selector import UnknownNameError, parse_selector, pinned, selected_groups, shown
+from fabric.blueprint.wiring import PATTERNS, MisfitError, check_listed, wire
 from fabric.errors import PartError, Problem, SelectorError
 from fabric.parts import Part, Protocol, find_medium, find_part, find_protocol
 from fabric.units import MAX_COUNT
@@ -167,7 +171,7 @@ class _Builder:
             if selector.group is None:
                 todo = "end it with the name of a group"
                 self._fail(f"side {shown(text)} must name one device group", key, todo=todo)
-            _check_match(self._view, selector)
+            check_match(self._view, selector)
         except UnknownNameError as error:
             if self._scope.excuses(error.name):
                 raise WrongError(None) from error
@@ -223,41 +227,20 @@ class _Builder:
         return math.prod(self._view.axes[p].size for p in own)
 
     def _wiring(self, wiring: WiringItem, groups: Groups) -> Relation:
-        if wiring.pattern != "pairs":
-            self._fail("unknown pattern", "wiring", got=shown_value(wiring.pattern), expected="pairs")
-        size = self._size("wiring", wiring.along, groups)
-        if wiring.pairs is None:
-            self._fail("pattern pairs without pairs", "wiring", todo="list pairs: [[left, right], ...]")
-        sizes = [self._view.axes[a].size for a in wiring.along]
-        flat = []
-        for number, pair in enumerate(wiring.pairs):
-            i, j = (self._flat_index(index, sizes, number) for index in pair)
-            flat.append((i, j))
-        is_same = groups[0] is groups[1]
-        if is_same and any(i == j for i, j in flat):
-            number = next(n for n, (i, j) in enumerate(flat) if i == j)
-            self._fail(f"pairs[{number}] joins a device with itself", "wiring")
-        seen: dict[tuple[int, int], int] = {}
-        for number, (i, j) in enumerate(flat):
-            pair_key = (min(i, j), max(i, j)) if is_same and not self._item.oneway else (i, j)
-            first = seen.setdefault(pair_key, number)
-            if first != number:
-                what = f"pairs[{number}] is pairs[{first}] again"
-                self._fail(what, "wiring", todo="use count for parallel cables")
-        return Relation("pairs", tuple(wiring.along), size, pairs=tuple(flat))
-
-    def _flat_index(self, digits: list[int], sizes: list[int], number: int) -> int:
-        got = shown_value(digits if len(digits) != 1 else digits[0])
-        if len(digits) != len(sizes):
-            what = f"pairs[{number}]: an index needs one number for each axis of along"
-            self._fail(what, "wiring", got=got, expected=f"{len(sizes)} numbers")
-        flat = 0
-        for digit, size in zip(digits, sizes, strict=True):
-            if digit >= size:
-                what = f"pairs[{number}]: index out of range"
-                self._fail(what, "wiring", got=got, expected=f"0 to {size - 1}")
-            flat = flat * size + digit
-        return flat
+        item, size = self._item, self._size("wiring", wiring.along, groups)
+        sizes = tuple(self._view.axes[a].size for a in wiring.along)
+        given = {key: getattr(wiring, key) for key in sorted(wiring.model_fields_set - {"pattern", "along"})}
+        try:
+            pairs = wire(wiring.pattern, sizes, given)
+            if not PATTERNS[wiring.pattern].is_graph:
+                check_listed(pairs, is_same=groups[0] is groups[1], is_ordered=item.oneway)
+            elif item.oneway or item.between[0] != item.between[1]:
+                # Elsewhere both orders of a pair are one cable.
+                pairs = np.concatenate([pairs, pairs[:, ::-1]])
+        except MisfitError as misfit:
+            words = {"got": misfit.got, "expected": misfit.expected, "todo": misfit.todo}
+            self._fail(misfit.what, "wiring", **words)
+        return Relation("pairs", tuple(wiring.along), size, pairs=pairs)
 
     def _twist(self, ring: str, groups: Groups) -> tuple[tuple[str, int], ...]:
         taken = set(self._view.primitives(ring))
@@ -328,36 +311,58 @@ def read_absent(parsed: Parsed, scope: Scope) -> list[Selector]:
     found: list[Selector] = []
     for index, text in enumerate(parsed.file.absent if parsed.file else ()):
         if ("absent", index) not in parsed.broken:
-            found += _selectors((text,), parsed.origin("absent", index), scope)
+            found += _selectors((text,), parsed.origin("absent", index), scope, scope.view())
     return found
 
 
-def read_failed(parsed: Parsed, scope: Scope) -> tuple[list[Selector], list[FailedCables]]:
-    """Return the selectors of ``failed`` and the failed cables of the file itself."""
-    failed: list[Selector] = []
-    cables: list[FailedCables] = []
+@dataclass(slots=True)
+class Failed:
+    """What has failed, by the words of a file.
+
+    Parameters
+    ----------
+    devices : list of Selector
+    cables : list of FailedCables
+    opens : Origin or None
+        An entry that names chips of boxes.
+    """
+
+    devices: list[Selector] = field(default_factory=list)
+    cables: list[FailedCables] = field(default_factory=list)
+    opens: Origin | None = None
+
+
+def read_failed(parsed: Parsed, scope: Scope) -> Failed:
+    """Return what ``failed`` of the file itself says."""
+    found, closed = Failed(), scope.view()
     for index, entry in enumerate(parsed.file.failed if parsed.file else ()):
         if ("failed", index) in parsed.broken:
             continue
         origin = parsed.origin("failed", index)
+        texts = (entry,) if isinstance(entry, str) else entry[:2]
+        view = closed
+        if names_chips(closed, *texts):
+            if why := refusal(closed):
+                scope.problems.append(origin.problem(why))
+                continue
+            view, found.opens = opened(closed), origin
+        ends = _selectors(texts, origin, scope, view)
         if isinstance(entry, str):
-            failed += _selectors((entry,), origin, scope)
-        else:
-            both = _selectors(entry[:2], origin, scope)
-            if len(both) == 2:
-                cables.append(FailedCables(both[0], both[1], entry[2], origin))
-    return failed, cables
+            found.devices += ends
+        elif len(ends) == 2:
+            found.cables.append(FailedCables(ends[0], ends[1], entry[2], origin))
+    return found
 
 
-def _selectors(texts: tuple[str, ...], origin: Origin, scope: Scope) -> list[Selector]:
-    found, view = [], scope.view()
+def _selectors(texts: tuple[str, ...], origin: Origin, scope: Scope, view: Blueprint) -> list[Selector]:
+    found = []
     for text in texts:
         is_excused = False
         try:
             selector = parse_selector(text, view.axes, view.groups)
             # Without a group, what it means may be among the devices that were left out.
             is_excused = selector.group is None and bool(scope.is_lost or scope.broken)
-            _check_match(view, selector)
+            check_match(view, selector)
             found.append(selector)
         except SelectorError as error:
             if not is_excused and not (isinstance(error, UnknownNameError) and scope.excuses(error.name)):
@@ -365,7 +370,7 @@ def _selectors(texts: tuple[str, ...], origin: Origin, scope: Scope) -> list[Sel
     return found
 
 
-def _check_match(view: Blueprint, selector: Selector) -> None:
+def check_match(view: Blueprint, selector: Selector) -> None:
     """Raise a `SelectorError` if `selector` matches no device."""
     groups = selected_groups(view, selector)
     if len(selector.terms) > 1:

@@ -411,9 +411,8 @@ def _targets(relation: Relation, own: Ints) -> tuple[Ints, Ints]:
     """Return positions of the left rows that have a partner, and the relation index of that partner."""
     n = relation.size
     if relation.kind == "pairs":
-        pairs = np.array(relation.pairs, dtype=np.int64)
-        at, found = _equijoin(own, pairs[:, 0], None, "pairs")
-        return at, pairs[found, 1]
+        at, found = _equijoin(own, relation.pairs[:, 0], None, "pairs")
+        return at, relation.pairs[found, 1]
     kept = np.arange(len(own), dtype=np.int64)
     if relation.kind == "line":
         kept = kept[own < n - 1]

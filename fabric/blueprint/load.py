@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import NoReturn
 
 from fabric.blueprint.axes import AxisTable
-from fabric.blueprint.checks import check_numbers
+from fabric.blueprint.checks import check_cables, check_numbers
 from fabric.blueprint.elements import (
+    Failed,
     Scope,
     build_group,
     build_rule,
@@ -22,12 +23,13 @@ from fabric.blueprint.elements import (
     read_absent,
     read_failed,
 )
-from fabric.blueprint.model import Axis, Blueprint, DeviceGroup, FailedCables, Origin, Rule, Selector, Term
+from fabric.blueprint.model import Axis, Blueprint, DeviceGroup, Origin, Rule, Selector, Term
 from fabric.blueprint.parse import Loc, Parsed, parse
+from fabric.blueprint.planes import refusal, with_failed
 from fabric.blueprint.reader import Document, read_file, read_text
 from fabric.blueprint.schema import IncludeItem
 from fabric.blueprint.selector import near, shown
-from fabric.errors import LimitError, Problem, TopologyError
+from fabric.errors import LimitError, Problem, QuestionError, TopologyError
 
 _SUFFIXES = (".fabric.yaml", ".fabric.yml", ".fabric.json")
 _MAX_INCLUDES = 64
@@ -51,8 +53,7 @@ class _Fragment:
     groups: dict[str, DeviceGroup] = field(default_factory=dict)
     rules: list[Rule] = field(default_factory=list)
     absent: list[Selector] = field(default_factory=list)
-    failed: list[Selector] = field(default_factory=list)
-    failed_cables: list[FailedCables] = field(default_factory=list)
+    failed: Failed = field(default_factory=Failed)
     notes: list[str] = field(default_factory=list)
     broken: set[str] = field(default_factory=set)
     is_whole: bool = True
@@ -148,8 +149,6 @@ def _finish(document: Document, base: Path) -> Blueprint:
         groups=fragment.groups,
         rules=tuple(fragment.rules),
         absent=tuple(fragment.absent),
-        failed=tuple(fragment.failed),
-        failed_cables=tuple(fragment.failed_cables),
         islands=parsed.file.islands,
         notes=tuple(fragment.notes),
         path=document.path,
@@ -158,13 +157,29 @@ def _finish(document: Document, base: Path) -> Blueprint:
         skipped=_unasked(fragment, origin),
     )
     if fragment.is_countable:
+        blueprint = _failing(blueprint, fragment.failed, run.problems)
         try:
-            run.problems += check_numbers(blueprint, is_whole=fragment.is_whole)
+            run.problems += check_numbers(blueprint.whole, is_whole=fragment.is_whole)
+            if fragment.is_whole and blueprint.closed is not None:
+                chips = (c for c in fragment.failed.cables if c not in blueprint.closed.failed_cables)
+                run.problems += check_cables(blueprint, tuple(chips))
         except LimitError as error:
             missed = f"each, ports, rates and failed cables: {error}"
             blueprint = replace(blueprint, skipped=(*blueprint.skipped, missed))
     if run.problems:
         raise TopologyError(run.problems)
+    return blueprint
+
+
+def _failing(blueprint: Blueprint, failed: Failed, problems: list[Problem]) -> Blueprint:
+    """Return `blueprint` with what has failed, its boxes opened where chips of them have."""
+    why = refusal(blueprint) if failed.opens else ""
+    if not why:
+        try:
+            return with_failed(blueprint, tuple(failed.devices), tuple(failed.cables))
+        except QuestionError as error:
+            why = str(error)
+    problems.append((failed.opens or blueprint.origin).problem(why))
     return blueprint
 
 
@@ -203,9 +218,7 @@ def _resolve(place: _Place, run: _Run) -> tuple[_Fragment, Parsed]:
     _add_rules(parsed, fragment, run.problems)
     fragment.is_whole = fragment.is_whole and len(run.problems) == before
     # No number but those of the failures themselves hangs on them.
-    failed, cables = read_failed(parsed, _scope(fragment, run.problems))
-    fragment.failed += failed
-    fragment.failed_cables += cables
+    _add_failed(read_failed(parsed, _scope(fragment, run.problems)), fragment)
     if parsed.file.about:
         fragment.notes.append(f"{parsed.file.fabric}: {' '.join(parsed.file.about.split())}")
     return fragment, parsed
@@ -336,9 +349,14 @@ def _merge(fragment: _Fragment, name: str, origin: Origin, into: _Fragment, prob
     into.groups |= fragment.groups
     into.rules += fragment.rules
     into.absent += fragment.absent
-    into.failed += fragment.failed
-    into.failed_cables += fragment.failed_cables
+    _add_failed(fragment.failed, into)
     into.notes += fragment.notes
+
+
+def _add_failed(failed: Failed, into: _Fragment) -> None:
+    into.failed.devices += failed.devices
+    into.failed.cables += failed.cables
+    into.failed.opens = into.failed.opens or failed.opens
 
 
 def _identity(path: str) -> str:
@@ -382,7 +400,8 @@ def _renamed(fragment: _Fragment, prefix: str) -> _Fragment:
         return f"{prefix}.{name}" if name else name
 
     def selector(old: Selector) -> Selector:
-        terms = tuple(Term(new(t.axis), t.lo, t.hi) for t in old.terms)
+        # The axis of the chips of boxes is of no file, so that it keeps its name.
+        terms = tuple(Term(new(t.axis) if t.axis in fragment.axes else t.axis, t.lo, t.hi) for t in old.terms)
         return Selector(old.text, new(old.group) if old.group else None, terms)
 
     def rule(old: Rule) -> Rule:
@@ -406,7 +425,11 @@ def _renamed(fragment: _Fragment, prefix: str) -> _Fragment:
         )
         for g in fragment.groups.values()
     }
-    cables = [replace(c, left=selector(c.left), right=selector(c.right)) for c in fragment.failed_cables]
+    failed = Failed(
+        [selector(s) for s in fragment.failed.devices],
+        [replace(c, left=selector(c.left), right=selector(c.right)) for c in fragment.failed.cables],
+        fragment.failed.opens,
+    )
     return replace(
         fragment,
         axes=fragment.axes.renamed(new),
@@ -414,6 +437,5 @@ def _renamed(fragment: _Fragment, prefix: str) -> _Fragment:
         groups=groups,
         rules=[rule(r) for r in fragment.rules],
         absent=[selector(s) for s in fragment.absent],
-        failed=[selector(s) for s in fragment.failed],
-        failed_cables=cables,
+        failed=failed,
     )

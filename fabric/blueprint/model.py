@@ -17,6 +17,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+import numpy as np
+import numpy.typing as npt
+
 from fabric.errors import Problem
 from fabric.parts import Part
 
@@ -157,9 +160,9 @@ class DeviceGroup:
     origin: Origin
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Relation:
-    """How two devices differ on one axis.
+    """How two devices differ on one axis; compared by identity.
 
     Parameters
     ----------
@@ -170,15 +173,18 @@ class Relation:
         Product of their sizes.
     twist : tuple of (str, int)
         Axes, as written, that the wrap cable of a ring shifts, and by how much.
-    pairs : tuple of (int, int)
-        Left and right index of every joined pair, for ``kind="pairs"``.
+    pairs : ndarray of int64, shape (m, 2), read-only
+        Left and right index of every joined pair, for ``kind="pairs"``, listed or of a named pattern.
     """
 
     kind: Literal["mesh", "ring", "line", "pairs"]
     axes: tuple[str, ...]
     size: int
     twist: tuple[tuple[str, int], ...] = ()
-    pairs: tuple[tuple[int, int], ...] = ()
+    pairs: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 2), dtype=np.int64))
+
+    def __post_init__(self) -> None:
+        self.pairs.flags.writeable = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,6 +273,9 @@ class Blueprint:
         The top of the file.
     skipped : tuple of str
         Checks that were not run, and why.
+    closed : Blueprint or None
+        The same with boxes of several chips whole, where this one has them opened; see
+        `fabric.blueprint.planes`.
     """
 
     name: str
@@ -282,6 +291,12 @@ class Blueprint:
     sha256: str = ""
     origin: Origin = Origin("<text>", 1, 1, "file")
     skipped: tuple[str, ...] = ()
+    closed: Blueprint | None = None
+
+    @property
+    def whole(self) -> Blueprint:
+        """The fabric as it is bought and cabled: with whole boxes."""
+        return self.closed or self
 
     def primitives(self, axis: str) -> tuple[str, ...]:
         """Return the primitive axes that `axis` is the product of, last one fastest."""

@@ -40,7 +40,7 @@ def port_class(protocol: Protocol | None, parts: Sequence[Part], rate_gbps: floa
     Raises
     ------
     WrongError
-        If the class is unclear, or the cable is faster than a port.
+        If the class is unclear, a part has no ports, or the cable is faster than a port.
 
     Notes
     -----
@@ -50,6 +50,12 @@ def port_class(protocol: Protocol | None, parts: Sequence[Part], rate_gbps: floa
     name = protocol.port_class if protocol else ""
     if not parts:
         return name
+    portless = next((part for part in parts if not part.ports), None)
+    if portless is not None:
+        todo = f"write kind: {portless.kind} instead of the part, as its ports are not known"
+        raise WrongError(
+            origin.problem(f"{portless.id} has no port in the catalogue", key="between", todo=todo)
+        )
     if not protocol:
         shared = set.intersection(*({c.name for c in p.ports} for p in parts))
         if len(parts) == 1 and len(shared) > 1:
@@ -76,7 +82,7 @@ def port_class(protocol: Protocol | None, parts: Sequence[Part], rate_gbps: floa
 
 
 def _classes(part: Part) -> str:
-    return ", ".join(c.name for c in part.ports) or "none"
+    return ", ".join(c.name for c in part.ports)
 
 
 def ports_needed(port: PortClass, cables: dict[float, Floats]) -> Floats:

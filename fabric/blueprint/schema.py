@@ -17,6 +17,7 @@ from pydantic.config import JsonDict
 
 from fabric import units
 from fabric.blueprint.selector import NAME
+from fabric.blueprint.wiring import PATTERNS, Pattern
 
 SCHEMA_ID = "urn:fabtopo:fabric.schema.json"
 
@@ -284,6 +285,8 @@ OptionalLabel = Annotated[str | None, BeforeValidator(_label), WithJsonSchema(_L
 OptionalWord = Annotated[str | None, BeforeValidator(_word), WithJsonSchema(_WORD_SCHEMA)]
 OptionalText = Annotated[str | None, BeforeValidator(_text), WithJsonSchema({"type": "string"})]
 OptionalRate = Annotated[float | None, BeforeValidator(_rate), WithJsonSchema(_RATE_SCHEMA)]
+OptionalCount = Annotated[int | None, BeforeValidator(_count), WithJsonSchema(_COUNT_SCHEMA)]
+OptionalIndex = Annotated[int | None, BeforeValidator(_number), WithJsonSchema(_INDEX_SCHEMA)]
 OptionalLength = Annotated[float | None, BeforeValidator(_length), WithJsonSchema(_LENGTH_SCHEMA)]
 OptionalEach = Annotated[tuple[int, int] | None, BeforeValidator(_each), WithJsonSchema(_EACH_SCHEMA)]
 OptionalPairs = Annotated[
@@ -342,12 +345,36 @@ class DeviceItem(_Strict):
         return self
 
 
+def _pattern_schema(name: str, pattern: Pattern) -> JsonDict:
+    """Return what editors are told of the keys that go with one pattern."""
+    own, required = pattern.parameters, [p for p, is_required in pattern.parameters.items() if is_required]
+    rest: JsonDict = {p: False for other in PATTERNS.values() for p in other.parameters if p not in own}
+    if pattern.along:
+        n = len(pattern.along)
+        rest["along"] = {"type": "array", "minItems": n, "maxItems": n}
+    return {
+        "if": {"properties": {"pattern": {"const": name}}},
+        "then": {"properties": rest, "required": [*required]},
+    }
+
+
+_WIRING_EXTRA: JsonDict = {"allOf": [_pattern_schema(name, pattern) for name, pattern in PATTERNS.items()]}
+
+
 class WiringItem(_Strict):
     """A named pattern for what axes cannot say."""
 
-    pattern: Word = Field(description="pairs")
-    along: Along = Field(description="the axis, or axes, that the indices run over")
+    model_config = ConfigDict(json_schema_extra=_WIRING_EXTRA)
+
+    pattern: Annotated[Word, WithJsonSchema({"enum": list(PATTERNS)})]
+    along: Along = Field(description="the axis, or axes, that the pattern runs over")
     pairs: OptionalPairs = Field(None, description="[[left index, right index], ...]")
+    cables: OptionalCount = Field(None, description="between every two groups; default: 1")
+    arrangement: Annotated[Literal["absolute", "relative"] | None, _Given] = Field(
+        None, description="which port of a group leads where; default: absolute"
+    )
+    degree: OptionalCount = Field(None, description="cables of each switch")
+    seed: OptionalIndex = Field(None, description="of the one sequence of random numbers; default: 0")
 
 
 class LinkItem(_Strict):

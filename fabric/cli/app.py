@@ -12,8 +12,22 @@ from typing import Annotated, NoReturn
 import typer
 
 from fabric import __version__
-from fabric.cli import collective, sizing
-from fabric.cli.options import Among, Drop, File, Json, Over, PathRule, Root, path_rule, progress, words
+from fabric.cli import collective, parts, sizing
+from fabric.cli.options import (
+    Among,
+    Drop,
+    Failed,
+    File,
+    Json,
+    Over,
+    PathRule,
+    Root,
+    fabric_of,
+    path_rule,
+    progress,
+    told,
+    words,
+)
 from fabric.errors import FabricError, TopologyError
 
 app = typer.Typer(
@@ -78,13 +92,15 @@ def _options(
 def check(file: File, as_json: Json = False) -> None:
     """Check a topology file: grammar, axes, joins, ports, islands, reachability."""
     from fabric.blueprint import census
+    from fabric.blueprint.planes import box_notes
     from fabric.cli.text import to_json
     from fabric.graph import load
 
     fabric = load(file)
     assert fabric.blueprint is not None
-    counted = census(fabric.blueprint)
+    counted = census(fabric.blueprint.whole)
     devices = {name: counted.present(name) for name in fabric.blueprint.groups}
+    notes = box_notes(fabric.blueprint)
     cables = {one.rule.name: one.total for one in counted.rules}
     if as_json:
         typer.echo(
@@ -95,6 +111,7 @@ def check(file: File, as_json: Json = False) -> None:
                     "devices": devices,
                     "cables": cables,
                     "skipped": fabric.skipped,
+                    "notes": notes,
                 }
             )
         )
@@ -103,6 +120,8 @@ def check(file: File, as_json: Json = False) -> None:
     typer.echo(f"{file}: ok: {fabric.name}: {sizes}; {sum(cables.values()):,} cables")
     for why in fabric.skipped:
         typer.echo(f"{file}: not checked: {why}")
+    for note in notes:
+        typer.echo(f"{file}: note: {note}")
 
 
 @app.command()
@@ -128,15 +147,15 @@ def max_flow_command(
         typer.Option(metavar="RULE", help="rules (the file's), no-relay, or any (every device forwards)."),
     ] = "rules",
     devices: Annotated[bool, typer.Option("--devices", help="Name the devices that the cut parts.")] = False,
+    failed: Failed = None,
     as_json: Json = False,
 ) -> None:
     """Maximum flow between two selections, with the minimum cut by link class."""
-    from fabric.cli.text import to_json
     from fabric.flow import max_flow
-    from fabric.graph import load
 
-    answer = max_flow(load(file), source, target, paths=path_rule(paths), devices=devices)
-    typer.echo(to_json(answer.to_dict()) if as_json else str(answer))
+    fabric = fabric_of(file, failed)
+    answer = max_flow(fabric, source, target, paths=path_rule(paths), devices=devices)
+    told(answer, fabric, as_json=as_json)
 
 
 Pattern = Annotated[
@@ -158,19 +177,17 @@ def throughput_command(
     by: Places = 1,
     paths: PathRule = "rules",
     drop_unreachable: Drop = False,
+    failed: Failed = None,
     as_json: Json = False,
 ) -> None:
     """Rate that every endpoint can send in a traffic pattern, exact at any size, and what binds it."""
-    from fabric.cli.text import to_json
     from fabric.flow.throughput import throughput
     from fabric.flow.traffic import Traffic
-    from fabric.graph import load
 
     asked = Traffic(traffic, words(over), root, by)
-    answer = throughput(
-        load(file), asked, among=among, paths=path_rule(paths), drop_unreachable=drop_unreachable
-    )
-    typer.echo(to_json(answer.to_dict()) if as_json else str(answer))
+    fabric = fabric_of(file, failed)
+    answer = throughput(fabric, asked, among=among, paths=path_rule(paths), drop_unreachable=drop_unreachable)
+    told(answer, fabric, as_json=as_json)
 
 
 @app.command("bottleneck")
@@ -183,19 +200,17 @@ def bottleneck_command(
     by: Places = 1,
     paths: PathRule = "rules",
     drop_unreachable: Drop = False,
+    failed: Failed = None,
     as_json: Json = False,
 ) -> None:
     """Which link class binds a traffic pattern, what widening it gains, and what binds next."""
-    from fabric.cli.text import to_json
     from fabric.flow.bottleneck import bottleneck
     from fabric.flow.traffic import Traffic
-    from fabric.graph import load
 
     asked = Traffic(traffic, words(over), root, by)
-    answer = bottleneck(
-        load(file), asked, among=among, paths=path_rule(paths), drop_unreachable=drop_unreachable
-    )
-    typer.echo(to_json(answer.to_dict()) if as_json else str(answer))
+    fabric = fabric_of(file, failed)
+    answer = bottleneck(fabric, asked, among=among, paths=path_rule(paths), drop_unreachable=drop_unreachable)
+    told(answer, fabric, as_json=as_json)
 
 
 @app.command()
@@ -212,41 +227,10 @@ def report(
     from fabric.reporting import report as write
 
     fabric = load(file)
-    with progress("report") as told:
-        page = write(fabric, out, progress=told)
+    with progress("report") as heard:
+        page = write(fabric, out, progress=heard)
     files = sorted(str(f) for f in page.parent.iterdir() if f.is_file())
     typer.echo(to_json({"status": "ok", "report": str(page), "files": files}) if as_json else f"wrote {page}")
-
-
-@app.command()
-def parts(
-    name: Annotated[
-        str | None, typer.Argument(help="A part, protocol or medium; all parts if left out.")
-    ] = None,
-    kind: Annotated[str | None, typer.Option(help="Only gpu, host, nic, switch, protocol or medium.")] = None,
-    as_json: Json = False,
-) -> None:
-    """List the catalogue, or explain one row with its sources."""
-    from fabric.cli.text import part_text, parts_text, to_json
-    from fabric.errors import PartError, nearest
-    from fabric.parts import Medium, Part, Protocol, catalogue
-
-    known = catalogue()
-    rows: dict[str, Part | Protocol | Medium] = {**known.parts, **known.protocols, **known.media}
-    if name is not None:
-        aliases = {alias: p.id for p in known.protocols.values() for alias in p.aliases}
-        row = rows.get(aliases.get(name, name))
-        if row is None:
-            msg = f"unknown part {name!r}; {nearest(name, [*rows, *aliases]) or 'fabtopo parts lists all'}"
-            raise PartError(msg)
-        typer.echo(to_json(row) if as_json else part_text(row, known.sources))
-        return
-    kinds = {i: r.kind if isinstance(r, Part) else type(r).__name__.lower() for i, r in rows.items()}
-    if kind is not None and kind not in kinds.values():
-        msg = f"expected one of {', '.join(dict.fromkeys(kinds.values()))}; got {kind!r}"
-        raise typer.BadParameter(msg, param_hint="--kind")
-    chosen = [row for i, row in rows.items() if kind in (None, kinds[i])]
-    typer.echo(to_json(chosen) if as_json else parts_text(chosen))
 
 
 @app.command()
@@ -262,3 +246,4 @@ def schema(
 
 collective.register(app)
 sizing.register(app)
+parts.register(app)

@@ -12,13 +12,17 @@ import typer
 
 from fabric.cli.options import (
     Among,
+    Answer,
+    Failed,
     File,
     Json,
     Over,
     PathRule,
     Root,
+    fabric_of,
     path_rule,
     progress,
+    told,
     words,
     write_whole,
 )
@@ -117,20 +121,19 @@ def cost_command(
             help="tokens=4096,hidden=7168,top_k=8,experts=256,bytes=1[,groups=8,max_groups=4].",
         ),
     ] = "",
+    failed: Failed = None,
     as_json: Json = False,
 ) -> None:
     """Time, algbw and busbw of a collective, what binds it, and how far it is from the best possible."""
-    from fabric.cli.text import to_json
     from fabric.collective import Spread, cost, moe_cost, sweep
-    from fabric.graph import load
 
-    fabric = load(file)
+    fabric = fabric_of(file, failed)
     asked = _options(over, among, ranks, order, routing, reduces)
     spread = Spread(queue_pairs, _number(spraying))
-    with progress("routing") as told:
+    with progress("routing") as heard:
         if moe or collective in ("dispatch", "combine"):
             layer = _moe(moe)
-            answer: object = moe_cost(
+            answer: Answer = moe_cost(
                 fabric,
                 collective,
                 layer,
@@ -149,7 +152,7 @@ def cost_command(
                 algorithm=algorithm,
                 calibration=calibration,
                 spread=spread,
-                progress=told,
+                progress=heard,
                 **asked,
             )
         else:
@@ -160,10 +163,10 @@ def cost_command(
                 algorithm=algorithm,
                 calibration=calibration,
                 spread=spread,
-                progress=told,
+                progress=heard,
                 **asked,
             )
-    typer.echo(to_json(answer.to_dict()) if as_json else str(answer))  # type: ignore[attr-defined]
+    told(answer, fabric, as_json=as_json)
 
 
 def _number(text: str) -> str | float:
@@ -237,20 +240,20 @@ def bound_command(
     root: Root = "",
     paths: PathRule = "rules",
     in_network: Annotated[bool, typer.Option(help="Whether switches that reduce may do so.")] = True,
+    failed: Failed = None,
     as_json: Json = False,
 ) -> None:
     """Bound a collective: what no algorithm can beat on this fabric."""
-    from fabric.cli.text import to_json
     from fabric.collective.bound import bound
     from fabric.collective.chunked import chunk_bound
-    from fabric.graph import load
 
+    fabric = fabric_of(file, failed)
     if kind == "chunks":
         if over:
             msg = "bounds by whole chunks are of one group: leave over out"
             raise QuestionError(msg)
         found = chunk_bound(
-            load(file),
+            fabric,
             collective,
             size,
             n_chunks=chunks,
@@ -259,10 +262,10 @@ def bound_command(
             root=root,
             paths=path_rule(paths),
         )
-        typer.echo(to_json(found.to_dict()) if as_json else str(found))
+        told(found, fabric, as_json=as_json)
         return
     answer = bound(
-        load(file),
+        fabric,
         collective,
         size,
         kind=kind,
@@ -272,7 +275,7 @@ def bound_command(
         paths=path_rule(paths),
         in_network=in_network,
     )
-    typer.echo(to_json(answer.to_dict()) if as_json else str(answer))
+    told(answer, fabric, as_json=as_json)
 
 
 LogFile = Annotated[Path, typer.Argument(metavar="LOG", help="Output of nccl-tests or rccl-tests.")]

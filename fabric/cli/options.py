@@ -5,16 +5,16 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Protocol
 
 import typer
 
 from fabric.errors import QuestionError
 
 if TYPE_CHECKING:
-    from fabric.graph import Paths
+    from fabric.graph import Fabric, Paths
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="Topology file, *.fabric.yaml or *.fabric.json.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON with stable keys (docs/cli.md).")]
@@ -26,6 +26,14 @@ Over = Annotated[
 ]
 Among = Annotated[str | None, typer.Option(metavar="SELECTOR", help="The endpoints; all if left out.")]
 PathRule = Annotated[str, typer.Option(metavar="RULE", help="rules (the file's), no-relay, or any.")]
+Failed = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--failed",
+        metavar="WHAT",
+        help="What if this fails too: leaf0, 'leaf0 - spine1', or 'leaf0 - spine1 x 2'; may be repeated.",
+    ),
+]
 Drop = Annotated[bool, typer.Option("--drop-unreachable", help="Leave out endpoints that failures cut off.")]
 Root = Annotated[
     str,
@@ -36,6 +44,32 @@ Root = Annotated[
 def words(text: str) -> tuple[str, ...]:
     """Return the words of a list with commas."""
     return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+def fabric_of(file: Path, failed: list[str] | None) -> Fabric:
+    """Return the fabric of a file, in which more has failed."""
+    from fabric.graph import fail, load
+
+    return fail(load(file), *(failed or ()))
+
+
+class Answer(Protocol):
+    """What a command prints."""
+
+    def to_dict(self) -> Mapping[str, object]:
+        """Return the documented keys of ``--json``."""
+
+
+def told(answer: Answer, fabric: Fabric, *, as_json: bool) -> None:
+    """Print an answer and what has failed in its fabric."""
+    from fabric.cli.text import to_json
+    from fabric.graph import failures
+
+    failed = failures(fabric)
+    if as_json:
+        typer.echo(to_json({**answer.to_dict(), **({"failed": failed} if failed else {})}))
+        return
+    typer.echo(f"{answer}\n  failed: {'; '.join(failed)}" if failed else str(answer))
 
 
 def path_rule(text: str) -> Paths:

@@ -6,7 +6,6 @@ import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 
-from fabric.parts import Medium, Part, Protocol, Source, evidence
 from fabric.reporting.summary import GroupSummary, Summary, tree
 from fabric.units import format_count, format_rate, format_ratio
 
@@ -112,50 +111,3 @@ def _tiers_text(summary: Summary) -> str:
         return ""
     head = ["tier", "down", "up", "oversubscription"]
     return columns(head, rows) + "\nOversubscription is downlink capacity over uplink capacity of the tier."
-
-
-def parts_text(rows: Sequence[Part | Protocol | Medium]) -> str:
-    """Return one line per row of the catalogue."""
-    cells = []
-    for row in rows:
-        kind = row.kind if isinstance(row, Part) else type(row).__name__.lower()
-        name = row.name if not isinstance(row, Protocol) else f"{format_rate(row.rate_gbps)} per cable"
-        ports = (
-            ", ".join(f"{p.n_ports} x {format_rate(p.rate_gbps)} {p.name}" for p in row.ports)
-            if isinstance(row, Part)
-            else ""
-        )
-        cells.append([row.id, kind, name, row.confidence, ports])
-    return columns(["id", "kind", "name", "confidence", "ports (per direction)"], cells)
-
-
-def part_text(row: Part | Protocol | Medium, sources: Mapping[str, Source]) -> str:
-    """Return everything that the catalogue knows of one row, each figure with its evidence."""
-    lines = [f"{row.id}: {getattr(row, 'name', '') or 'link protocol'}"]
-    facts = {"kind": getattr(row, "kind", type(row).__name__.lower())}
-    for key in ("vendor", "year", "port_class", "net", "medium", "in_network_reduction", "planes"):
-        if getattr(row, key, None):
-            facts[key.replace("_", " ")] = str(getattr(row, key))
-    if isinstance(row, Protocol):
-        facts["rate"] = f"{format_rate(row.rate_gbps)} per direction and cable"
-        facts["aliases"] = ", ".join(row.aliases) or "none"
-    lines += [f"  {key}: {value}" for key, value in facts.items()]
-    for figure, value in getattr(row, "figures", {}).items():
-        proof = evidence(row, figure) if not isinstance(row, Protocol) else None
-        lines.append(
-            f"  {figure}: {value:g}" + (f" ({proof.confidence}: {', '.join(proof.source)})" if proof else "")
-        )
-    for port in getattr(row, "ports", ()):
-        modes = ", ".join(f"{n} x {rate:g}G" for n, rate in port.modes)
-        lines.append(
-            f"  ports {port.name}: {port.n_ports} x {format_rate(port.rate_gbps)} per direction"
-            + (f"; modes {modes}" if modes else "")
-            + (f"; {port.ports_per_cage} a cage" if port.ports_per_cage else "")
-            + f" ({port.confidence}: {', '.join(port.source)})"
-        )
-    if row.note:
-        lines.append(f"  note: {row.note}")
-    lines.append(f"  confidence: {row.confidence}")
-    used = dict.fromkeys([*row.source, *(s for p in getattr(row, "ports", ()) for s in p.source)])
-    lines += [f"  source {s}: {sources[s].title} ({sources[s].locator})" for s in used]
-    return "\n".join(lines)

@@ -11,6 +11,7 @@ from typing import Any, TypedDict, cast
 import numpy as np
 
 from fabric.blueprint.join import Bools, Ints
+from fabric.blueprint.planes import opened, refusal
 from fabric.blueprint.selector import parse_selector, selected_groups
 from fabric.collective.algorithms import Shape
 from fabric.collective.job import ROUTINGS, Job, Routing
@@ -126,6 +127,10 @@ def job(fabric: Fabric, asked: Asked | None = None) -> Job:
         If only every cable will do, and they are too many.
     """
     asked = asked or Asked()
+    blueprint = fabric.blueprint
+    if asked.routing == "hashed" and blueprint is not None and not refusal(blueprint):
+        # A flow that is hashed goes through one chip of every box.
+        fabric = replace(fabric, blueprint=opened(blueprint))
     found = _job(fabric, asked)
     inside, across = (net in asked.reduces for net in NETS)
     shape = replace(

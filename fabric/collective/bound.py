@@ -23,7 +23,8 @@ from fabric.errors import QuestionError
 from fabric.flow.hops import HopBound, HopKind, hop_bound
 from fabric.flow.throughput import throughput
 from fabric.flow.traffic import Question, Traffic
-from fabric.graph import Fabric, Paths
+from fabric.graph import Fabric, Paths, expand, select
+from fabric.graph.listed import RANK, listed
 from fabric.symmetry import Mark, lopsided_axes, quotient
 from fabric.units import format_bytes, format_rate, format_time, parse_bytes, seconds_to_send
 
@@ -154,7 +155,7 @@ def bound(
     Parameters
     ----------
     fabric : Fabric
-        Declared by axes; any for the kinds by hop distances.
+        Of one that came from a graph every device is looked at by itself.
     operation : {"all-gather", "reduce-scatter", "all-reduce", "broadcast", "reduce", "all-to-all"}
     size : int or str
         Bytes by the convention of nccl-tests.
@@ -200,28 +201,47 @@ def bound(
     if kind != "cut":
         return _by_hops(fabric, operation, kind, is_whole=not (over or among or root))
     if fabric.blueprint is None:
-        msg = "bounds of collectives by cuts need a fabric declared by axes"
-        raise QuestionError(msg)
+        return _of_graph(fabric, _Ask(operation, size_bytes, tuple(over), among, root, paths, in_network))
+    return _by_cuts(
+        fabric.blueprint, _Ask(operation, size_bytes, tuple(over), among, root, paths, in_network)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Ask:
+    """A question of `bound`."""
+
+    operation: str
+    size_bytes: int
+    over: tuple[str, ...]
+    among: str | None
+    root: str
+    paths: Paths
+    in_network: bool
+
+
+def _by_cuts(blueprint: Blueprint, ask: _Ask) -> Bound:
+    operation, paths = ask.operation, ask.paths
+    question = _question(blueprint, ask)
     if operation == "all-to-all":
-        return _all_to_all(fabric, size_bytes, over, among, paths)
-    question = _question(fabric.blueprint, over, among, paths)
+        return _all_to_all(blueprint, question, ask)
     mark = None
     if operation in ("broadcast", "reduce"):
-        mark = question.one(root) if root else _first(question)
-        _check_root(question, mark, root)
+        mark = question.one(ask.root) if ask.root else _first(question)
+        _check_root(question, mark, ask.root)
     # A reduce ends in one root, which takes in the sum once whether switches add or not.
-    reducing = reducing_groups(fabric.blueprint) if in_network and operation == "all-reduce" else ()
-    packing = pack(Task(fabric.blueprint, question, operation, mark, paths, reducing))
+    reducing = reducing_groups(blueprint) if ask.in_network and operation == "all-reduce" else ()
+    packing = pack(Task(blueprint, question, operation, mark, paths, reducing))
     rate, n = max(packing.rate_gbps, 0.0), packing.n_ranks
     factor = 1.0 if operation in ("broadcast", "reduce") else busbw_factor(operation, n)
     return Bound(
         operation,
-        size_bytes,
+        ask.size_bytes,
         n,
         rate,
         rate * factor,
-        seconds_to_send(size_bytes, rate) if rate > 0 else float("inf"),
-        _kind(fabric.blueprint, operation, question, paths),
+        seconds_to_send(ask.size_bytes, rate) if rate > 0 else float("inf"),
+        _kind(blueprint, operation, question, paths),
         paths,
         reducing,
         packing.binding,
@@ -231,11 +251,40 @@ def bound(
     )
 
 
-def _question(blueprint: Blueprint, over: Sequence[str], among: str | None, paths: Paths) -> Question:
-    """Return the ranks, told apart along the axes of wiring that has no axis symmetry."""
-    return Question(
-        blueprint, Traffic("all-to-all", tuple(over)), among, paths, kept=lopsided_axes(blueprint)
+def _of_graph(fabric: Fabric, ask: _Ask) -> Bound:
+    """Return the bound of a fabric that came from a graph, its devices and cables listed one by one."""
+    if ask.over:
+        msg = "over needs axes; a fabric read from a graph has none"
+        raise QuestionError(msg)
+    e = expand(fabric)
+    ranks = e.is_endpoint & ~e.failed
+    if ask.among is not None:
+        ranks &= select(fabric, ask.among)
+    if ranks.sum() < 2:
+        msg = f"{ask.operation} needs at least 2 ranks that are up; the job has {int(ranks.sum())}"
+        raise QuestionError(msg)
+    one, devices = listed(e, ranks), np.flatnonzero(ranks)
+    names = {f"{RANK}{i}": str(e.names[v]) for i, v in enumerate(devices.tolist())}
+    root = ""
+    if ask.root and ask.operation in ("broadcast", "reduce"):
+        (chosen,) = np.flatnonzero(select(fabric, ask.root)).tolist()
+        if not ranks[chosen]:
+            msg = f"root {ask.root!r} is no endpoint of the job that is up"
+            raise QuestionError(msg)
+        root = f"{RANK}{one.place[chosen]}"
+    found = _by_cuts(one.blueprint, replace(ask, among=RANK, root=root))
+    return replace(
+        found,
+        reduces_in=tuple(dict.fromkeys(one.group_of[name] for name in found.reduces_in)),
+        binding=tuple(dict.fromkeys(one.rule_of[name] for name in found.binding)),
+        cut_off=tuple((names[name], n) for name, n in found.cut_off),
     )
+
+
+def _question(blueprint: Blueprint, ask: _Ask) -> Question:
+    """Return the ranks, told apart along the axes of wiring that has no axis symmetry."""
+    traffic = Traffic("all-to-all", ask.over)
+    return Question(blueprint, traffic, ask.among, ask.paths, kept=lopsided_axes(blueprint))
 
 
 def _by_hops(fabric: Fabric, operation: str, kind: str, *, is_whole: bool) -> HopBound:
@@ -297,37 +346,24 @@ def _is_free(blueprint: Blueprint, paths: Paths) -> bool:
     )
 
 
-def _holding(fabric: Fabric) -> Fabric:
-    """Return `fabric` with endpoints that pass data on: in a collective they hold it."""
-    blueprint = fabric.blueprint
-    assert blueprint is not None
+def _all_to_all(blueprint: Blueprint, question: Question, ask: _Ask) -> Bound:
+    # Endpoints pass data on: in a collective they hold it.
     groups = {g.name: replace(g, transit="all") if g.is_endpoint else g for g in blueprint.groups.values()}
-    return replace(fabric, blueprint=replace(blueprint, groups=groups))
-
-
-def _all_to_all(
-    fabric: Fabric, size_bytes: int, over: Sequence[str], among: str | None, paths: Paths
-) -> Bound:
-    answer = throughput(_holding(fabric), "all-to-all", among=among, over=over, paths=paths)
-    assert fabric.blueprint is not None
-    question = _question(fabric.blueprint, over, among, paths)
-    n = question.group_size()
-    rate = answer.per_endpoint_gbps
+    holding = Fabric(blueprint.name, replace(blueprint, groups=groups))
+    answer = throughput(holding, "all-to-all", among=ask.among, over=ask.over, paths=ask.paths)
+    n, rate = question.group_size(), answer.per_endpoint_gbps
     algbw = rate * n / (n - 1)
-    names = tuple(c.link for c in answer.binding)
-    time_s = seconds_to_send(size_bytes, algbw) if algbw > 0 else float("inf")
-    kind: Literal["optimum", "upper bound"] = "optimum" if answer.status == "optimal" else "upper bound"
     return Bound(
         "all-to-all",
-        size_bytes,
+        ask.size_bytes,
         n,
         algbw,
         rate,
-        time_s,
-        kind,
-        paths,
+        seconds_to_send(ask.size_bytes, algbw) if algbw > 0 else float("inf"),
+        "optimum" if answer.status == "optimal" else "upper bound",
+        ask.paths,
         (),
-        names,
+        tuple(c.link for c in answer.binding),
         answer.n_variables,
         answer.cut_off,
     )

@@ -10,6 +10,7 @@ from typing import Unpack
 
 import numpy as np
 
+from fabric.blueprint.planes import boxes, refusal
 from fabric.collective.algorithms import (
     ALGORITHMS,
     Moe,
@@ -118,12 +119,25 @@ def cost(
     run = _Run(work, collective, size_bytes, factor, known, question.routing, spread or Spread())
     costs, unroutable = _all_costs(run, found)
     refused += unroutable
-    answer = _answer(run, costs)
+    answer = replace(_answer(run, costs), refused=refused, notes=_chip_notes(fabric, question))
     if not is_bounded:
-        return replace(answer, refused=refused, no_bound="not asked for")
+        return replace(answer, no_bound="not asked for")
     is_quick = work.method == "axes" or work.shape.n <= FEW_RANKS
-    notes = (_expected(run),) if known.name == "wire" and algorithm == "auto" and is_quick else ()
-    return _bounded(fabric, replace(answer, refused=refused, notes=notes), question, found)
+    if known.name == "wire" and algorithm == "auto" and is_quick:
+        answer = replace(answer, notes=(*answer.notes, _expected(run)))
+    return _bounded(fabric, answer, question, found)
+
+
+def _chip_notes(fabric: Fabric, question: Asked) -> tuple[str, ...]:
+    """Return what hashed routing makes of boxes of several chips."""
+    found = boxes(fabric.blueprint.whole) if fabric.blueprint is not None else {}
+    if question.routing != "hashed" or not found:
+        return ()
+    assert fabric.blueprint is not None
+    if why := refusal(fabric.blueprint):
+        return (f"{why}; so they are whole, and every flow is spread over their chips",)
+    several = ", ".join(f"{name} ({n} ASICs)" for name, n in found.items())
+    return (f"a flow goes through one chip of each box, with its share of every port: {several}",)
 
 
 def _all_costs(
@@ -221,7 +235,7 @@ def moe_cost(
     note = (
         f"a token goes to {reach.domains:.4g} domains and {reach.ranks:.4g} ranks; size and rates are logical"
     )
-    return replace(answer, no_bound=f"no bound for {way}", notes=(note,))
+    return replace(answer, no_bound=f"no bound for {way}", notes=(note, *_chip_notes(fabric, question)))
 
 
 def _answer(run: _Run, costs: list[AlgorithmCost]) -> Cost:

@@ -13,6 +13,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from fabric.blueprint.join import Bools, Floats, Ints
+from fabric.blueprint.planes import ASIC
 from fabric.collective.algorithms import Shape
 from fabric.collective.schedule import Pattern
 from fabric.errors import QuestionError
@@ -66,6 +67,8 @@ class Links:
         Devices in that class.
     is_inner : ndarray of bool, shape (l,)
         Between two switches.
+    is_hashed : ndarray of bool, shape (l,)
+        Where a switch hashes flows, or a device does over the chips of an opened box.
     """
 
     rules: tuple[str, ...]
@@ -76,6 +79,7 @@ class Links:
     lower: Ints
     n_lower: Floats
     is_inner: Bools
+    is_hashed: Bools
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,7 +152,9 @@ def links_of(expanded: Expanded, base: Ints | None = None, size: Floats | None =
     bundle = first // 2
     n_cables = np.bincount(own, np.repeat(expanded.alive, 2), minlength=n).astype(np.float64)
     inner = np.array([g.kind == "switch" for g in expanded.groups], dtype=np.bool_)[expanded.group]
-    lower = expanded.tail[bundle]
+    chips = np.array([ASIC in g.axes for g in expanded.groups], dtype=np.bool_)[expanded.group]
+    lower, upper = expanded.tail[bundle], expanded.head[bundle]
+    is_inner = inner[lower] & inner[upper]
     return Links(
         tuple(r.name for r in expanded.rules),
         tuple(_keys(r) for r in expanded.rules),
@@ -157,7 +163,8 @@ def links_of(expanded: Expanded, base: Ints | None = None, size: Floats | None =
         n_cables,
         lower,
         np.ones(n) if size is None else size[lower],
-        inner[expanded.tail[bundle]] & inner[expanded.head[bundle]],
+        is_inner,
+        is_inner | chips[lower] | chips[upper],
     )
 
 

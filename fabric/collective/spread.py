@@ -65,14 +65,14 @@ def slowdowns(job: Job, routing: str, spread: Spread) -> list[tuple[str, Slowdow
 def _hashed(
     job: Job, pattern: Pattern, load: Floats, n_queue_pairs: int, value: Callable[[SlowestFlow], float]
 ) -> Floats:
-    """Return the slowdown of links between switches, where flows share a choice of cables.
+    """Return the slowdown of links where flows share a choice of cables.
 
     The cables of a rule at one lower switch, upwards or downwards, are one choice; the flows on them are what
     they carry over what one flow carries. The slowest flow of all choices that are alike counts.
     """
     links = job.links
     found = np.ones(len(load))
-    chosen = np.flatnonzero(links.is_inner & (load > 0))
+    chosen = np.flatnonzero(links.is_hashed & (load > 0))
     if not len(chosen):
         return found
     way = chosen % 2

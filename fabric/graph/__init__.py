@@ -3,6 +3,7 @@
 from fabric.graph.expanded import EXPAND_LIMIT, Expanded, GroupInfo, RuleInfo
 from fabric.graph.fabric import Fabric, expand, load, loads, select
 from fabric.graph.forwarding import Forwarding, Paths, components, forwarding, reachable
+from fabric.graph.whatif import fail, failures, open_boxes
 
 __all__ = [
     "EXPAND_LIMIT",
@@ -14,9 +15,12 @@ __all__ = [
     "RuleInfo",
     "components",
     "expand",
+    "fail",
+    "failures",
     "forwarding",
     "load",
     "loads",
+    "open_boxes",
     "reachable",
     "select",
 ]

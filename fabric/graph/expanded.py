@@ -363,14 +363,29 @@ def _with_failed_cables(blueprint: Blueprint, expanded: Expanded) -> Expanded:
     for failure in blueprint.failed_cables:
         left, right = (matching(blueprint, expanded, s) for s in (failure.left, failure.right))
         hit = (left[expanded.tail] & right[expanded.head]) | (right[expanded.tail] & left[expanded.head])
-        if failure.n is None:
-            down[hit] = expanded.count[hit]
-        else:
-            room = np.where(hit, expanded.count - down, 0)
-            before = np.cumsum(room) - room
-            down += np.clip(failure.n - before, 0, room)
+        down = failed_between(expanded, down, hit, failure.n)
     fields = {name: getattr(expanded, name) for name in expanded.__dataclass_fields__}
     return Expanded(**{**fields, "failed_count": down})
+
+
+def failed_between(expanded: Expanded, down: Ints, hit: Bools, n: int | None) -> Ints:
+    """Return how many cables of each bundle are down when more have failed, shape (m,).
+
+    Parameters
+    ----------
+    expanded : Expanded
+        m bundles.
+    down : ndarray of int64, shape (m,)
+        Those that are down before.
+    hit : ndarray of bool, shape (m,)
+        Bundles that the failure is among.
+    n : int or None
+        The first so many cables of them that are up; None for all.
+    """
+    room = np.where(hit, expanded.count - down, 0)
+    if n is not None:
+        room = np.clip(n - (np.cumsum(room) - room), 0, room)
+    return down + room
 
 
 def matching(blueprint: Blueprint, expanded: Expanded, selector: Selector) -> Bools:

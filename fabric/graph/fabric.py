@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from fabric.blueprint import load_blueprint, loads_blueprint
+from fabric.blueprint.failures import failure_texts
 from fabric.blueprint.join import Bools, Ints, class_grid
 from fabric.blueprint.model import Blueprint
 from fabric.blueprint.selector import parse_selector
@@ -46,7 +47,8 @@ class Fabric:
         if self.blueprint is not None:
             groups = self.blueprint.groups
             sizes = ", ".join(f"{self.blueprint.n_devices(g):,} {g}" for g in groups)
-            return f"<Fabric {self.name}: {sizes}>"
+            failed = ", ".join(failure_texts(self.blueprint))
+            return f"<Fabric {self.name}: {sizes}{'; failed: ' if failed else ''}{failed}>"
         n = self.graph.n_devices if self.graph else 0
         return f"<Fabric {self.name}: {n:,} devices>"
 
@@ -116,7 +118,7 @@ def select(fabric: Fabric, text: str, *, limit: int = EXPAND_LIMIT) -> Bools:
     """
     expanded = expand(fabric, limit=limit)
     if fabric.blueprint is None:
-        return _select_by_name(expanded, text)
+        return by_name(expanded, text)
     selector = parse_selector(text, fabric.blueprint.axes, fabric.blueprint.groups, needs_group=False)
     found = matching(fabric.blueprint, expanded, selector)
     if selector.group is None and not text.endswith("*"):
@@ -127,7 +129,14 @@ def select(fabric: Fabric, text: str, *, limit: int = EXPAND_LIMIT) -> Bools:
     return found
 
 
-def _select_by_name(expanded: Expanded, text: object) -> Bools:
+def by_name(expanded: Expanded, text: object) -> Bools:
+    """Return the one device of that name, or whose name reads so, shape (n,).
+
+    Raises
+    ------
+    SelectorError
+        If there is none, with the nearest names.
+    """
     index = next((i for i, name in enumerate(expanded.names) if name == text or str(name) == text), None)
     if index is None:
         hint = nearest(str(text), [str(n) for n in islice(expanded.names, 10_000)])

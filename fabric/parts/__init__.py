@@ -8,6 +8,18 @@ from fabric.parts.catalogue import (
     find_protocol,
     load_catalogue,
 )
+from fabric.parts.listing import (
+    Entry,
+    Figure,
+    entries,
+    figures_of,
+    find_entry,
+    kind_of,
+    label,
+    protocols_of,
+    select,
+    sources_of,
+)
 from fabric.parts.model import (
     CONFIDENCES,
     Evidence,
@@ -24,7 +36,9 @@ from fabric.parts.model import (
 __all__ = [
     "CONFIDENCES",
     "Catalogue",
+    "Entry",
     "Evidence",
+    "Figure",
     "Frozen",
     "Medium",
     "Part",
@@ -33,9 +47,17 @@ __all__ = [
     "Source",
     "cables_per_port",
     "catalogue",
+    "entries",
     "evidence",
+    "figures_of",
+    "find_entry",
     "find_medium",
     "find_part",
     "find_protocol",
+    "kind_of",
+    "label",
     "load_catalogue",
+    "protocols_of",
+    "select",
+    "sources_of",
 ]

@@ -67,7 +67,7 @@ def catalogue() -> Catalogue:
     Examples
     --------
     >>> [part.id for part in catalogue().parts.values() if part.kind == "host"]
-    ['grace', 'vera', 'graviton4']
+    ['grace', 'vera', 'graviton4', 'graviton5']
     """
     return load_catalogue(resources.files("fabric.parts").joinpath("data"))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -42,28 +43,44 @@ class Missing:
 
 
 @dataclass(frozen=True, slots=True)
-class Answers:
-    """Everything that a report needs solvers for.
+class JobAnswers:
+    """What the endpoints of one group do among themselves.
 
     Parameters
     ----------
-    flows : tuple of (Question, MaxFlow)
+    among : str
+        The group; empty where all endpoints are of one.
     costs : mapping of str to tuple of Cost
         By collective, one for each of `SIZES`.
-    missing : tuple of Missing
     spread : Throughput or None
         The best rate of uniform all-to-all.
     """
 
-    flows: tuple[tuple[Question, MaxFlow], ...]
-    costs: dict[str, tuple[Cost, ...]]
-    missing: tuple[Missing, ...]
+    among: str
+    costs: Mapping[str, tuple[Cost, ...]]
     spread: Throughput | None = None
 
     def at_reference(self, collective: str) -> Cost | None:
         """Return the cost at `REFERENCE`, if there is one."""
         size = parse_bytes(REFERENCE)
         return next((one for one in self.costs.get(collective, ()) if one.size_bytes == size), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """Everything that a report needs solvers for.
+
+    Parameters
+    ----------
+    flows : tuple of (Question, MaxFlow)
+    jobs : tuple of JobAnswers
+        One for each group of endpoints.
+    missing : tuple of Missing
+    """
+
+    flows: tuple[tuple[Question, MaxFlow], ...]
+    jobs: tuple[JobAnswers, ...]
+    missing: tuple[Missing, ...]
 
 
 def ask(fabric: Fabric, told: Progress) -> Answers:
@@ -86,34 +103,51 @@ def ask(fabric: Fabric, told: Progress) -> Answers:
     except FabricError as error:
         why = str(error)
         return Answers(
-            (), {}, (Missing("flows", "max-flow", why), Missing("collectives", "collectives", why))
+            (), (), (Missing("flows", "max-flow", why), Missing("collectives", "collectives", why))
         )
-    steps = len(asked) + len(REPORTED) + 1
-    for i, question in enumerate(asked):
-        told(i, steps)
+    jobs = _jobs(fabric)
+    steps = len(asked) + len(jobs) * (len(REPORTED) + 1)
+    done = itertools.count()
+    for question in asked:
+        told(next(done), steps)
         try:
             flows.append((question, max_flow(fabric, question.source, question.target)))
         except FabricError as error:
             missing.append(Missing("flows", f"max-flow {question.source} to {question.target}", str(error)))
+    answered = tuple(_job(fabric, among, missing, lambda: told(next(done), steps)) for among in jobs)
+    told(steps, steps)
+    return Answers(tuple(flows), answered, tuple(missing))
+
+
+def _jobs(fabric: Fabric) -> list[str]:
+    """Return the groups of endpoints with at least two places, or all endpoints as they are."""
+    blueprint = fabric.blueprint
+    assert blueprint is not None
+    groups = [g.name for g in blueprint.groups.values() if g.is_endpoint and blueprint.n_devices(g.name) > 1]
+    return groups if len(groups) > 1 else [""]
+
+
+def _job(fabric: Fabric, among: str, missing: list[Missing], told: Callable[[], None]) -> JobAnswers:
+    """Answer what one group of endpoints does; what has no answer is added to `missing`."""
+    of_them, one = f" of {among}" if among else "", among or None
     costs: dict[str, tuple[Cost, ...]] = {}
-    for i, collective in enumerate(REPORTED):
-        told(len(asked) + i, steps)
+    for collective in REPORTED:
+        told()
         try:
-            costs[collective] = tuple(cost(fabric, collective, size) for size in SIZES)
+            costs[collective] = tuple(cost(fabric, collective, size, among=one) for size in SIZES)
         except FabricError as error:
-            missing.append(Missing("collectives", collective, str(error)))
-    told(steps - 1, steps)
+            missing.append(Missing("collectives", collective + of_them, str(error)))
+    told()
     spread = None
     try:
-        spread = throughput(fabric, drop_unreachable=True)
+        spread = throughput(fabric, among=one, drop_unreachable=True)
     except FabricError as error:
-        missing.append(Missing("throughput", "all-to-all throughput", str(error)))
-    told(steps, steps)
-    return Answers(tuple(flows), costs, tuple(missing), spread)
+        missing.append(Missing("throughput", "all-to-all throughput" + of_them, str(error)))
+    return JobAnswers(among, costs, spread)
 
 
 def questions(fabric: Fabric) -> list[Question]:
-    """Return the flows to ask about: between two units, between the halves, and between two endpoints.
+    """Return the flows to ask about: between kinds of endpoints, two units, the halves, and two endpoints.
 
     Parameters
     ----------
@@ -143,10 +177,14 @@ def questions(fabric: Fabric) -> list[Question]:
     if blueprint is None or not any(g.is_endpoint for g in blueprint.groups.values()):
         msg = f"{fabric.name} has no endpoint, so nothing is sent"
         raise QuestionError(msg)
+    kinds = [
+        Question("two kinds of endpoints", a, b)
+        for a, b in itertools.combinations([g.name for g in blueprint.groups.values() if g.is_endpoint], 2)
+    ]
     try:
         expanded = expand(fabric)
     except LimitError:
-        return list(_by_blueprint(blueprint))
+        return [*kinds, *_by_blueprint(blueprint)]
     up = expanded.is_endpoint & ~expanded.failed
     if up.sum() < 2:
         msg = f"{fabric.name} has {int(up.sum())} endpoints that are up; a flow needs two"
@@ -154,8 +192,8 @@ def questions(fabric: Fabric) -> list[Question]:
     axis = _outermost(blueprint, expanded, up)
     if axis is None:
         first, second = np.flatnonzero(up)[:2].tolist()
-        return [Question("two endpoints", str(expanded.names[first]), str(expanded.names[second]))]
-    return list(_along(blueprint, expanded, up, axis))
+        return [*kinds, Question("two endpoints", str(expanded.names[first]), str(expanded.names[second]))]
+    return [*kinds, *_along(blueprint, expanded, up, axis)]
 
 
 def _by_blueprint(blueprint: Blueprint) -> Iterator[Question]:

@@ -148,7 +148,7 @@ def provenance(fabric: Fabric, answers: Answers) -> str:
     """Return where the report comes from: input, program, command, and how far the answers are proved."""
     blueprint = fabric.blueprint
     file = PurePath(blueprint.path).name if blueprint else fabric.name
-    routing = {one.routing for costs in answers.costs.values() for one in costs}
+    routing = {one.routing for job in answers.jobs for costs in job.costs.values() for one in costs}
     rows = [
         ["Input", code(file)],
         ["SHA-256 of the input and its includes", code(blueprint.sha256 if blueprint else "")],

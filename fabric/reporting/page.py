@@ -15,6 +15,7 @@ from fabric.reporting.results import changes, collectives, flows, headlines, spr
 from fabric.reporting.staircase import staircase_title
 from fabric.reporting.summary import summarize
 from fabric.reporting.tables import cables, devices, oversubscription, ports
+from fabric.reporting.ways import by_kind
 from fabric.reporting.wiring import wiring_title
 
 
@@ -27,7 +28,8 @@ def report(fabric: Fabric, out: str | Path, *, progress: Progress | None = None)
         Read from a file. Without endpoints, or too large for the solvers, it still gets its tables and
         figures, and the page says what is missing and why.
     out : str or Path
-        Folder for ``README.md``, ``staircase.svg`` and ``wiring.svg``; made if need be. The files are the
+        Folder for ``README.md``, ``staircase.svg`` (one for each group of endpoints, such as
+        ``staircase-lpu.svg``, where there are several) and ``wiring.svg``; made if need be. The files are the
         same bytes on every run.
     progress : callable, optional
         Given the steps done and all steps.
@@ -54,14 +56,18 @@ def report(fabric: Fabric, out: str | Path, *, progress: Progress | None = None)
 def compose(fabric: Fabric, told: Progress) -> dict[str, str]:
     """Return the text of every file of the report, by name."""
     summary = summarize(fabric)
-    figures = {"staircase.svg": staircase(summary), "wiring.svg": wiring(summary)}
+    kinds = by_kind(summary)
+    stairs = {f"staircase-{kind}.svg": own for kind, own in kinds.items()}
+    if len(kinds) < 2:
+        stairs = {"staircase.svg": summary}
+    figures = {name: staircase(own) for name, own in stairs.items()} | {"wiring.svg": wiring(summary)}
     answers = ask(fabric, told)
     blocks = [
         f"# {escape(fabric.name)}",
         "## Summary",
         headlines(fabric, summary, answers),
         "## Bandwidth per tier",
-        f"![{escape(staircase_title(summary))}](staircase.svg)",
+        *(f"![{escape(staircase_title(own))}]({name})" for name, own in stairs.items()),
         cables(summary),
         oversubscription(summary),
         "## Devices and wiring",

@@ -8,7 +8,7 @@ from fabric.collective import AlgorithmCost, Cost
 from fabric.flow import MaxFlow
 from fabric.flow.throughput import Throughput
 from fabric.graph import Fabric
-from fabric.reporting.answers import REFERENCE, Answers, Question
+from fabric.reporting.answers import REFERENCE, Answers, JobAnswers, Question
 from fabric.reporting.evidence import doubts, unsure_rows
 from fabric.reporting.markdown import bullets, code, escape, table
 from fabric.reporting.summary import Summary
@@ -29,13 +29,16 @@ _SIZE = format_bytes(parse_bytes(REFERENCE))
 
 
 def headlines(fabric: Fabric, summary: Summary, answers: Answers) -> str:
-    """Return the summary: at most seven lines, each one finding, the bottleneck in bold."""
+    """Return the summary: some seven lines, each one finding, the bottleneck in bold."""
     lines = [_size(summary, answers)]
-    lines += [_bottleneck(answers, name) for name in _SUMMARIZED if answers.at_reference(name)]
-    if not answers.at_reference("all-to-all") and answers.spread is not None:
-        lines.append(_spread_line(answers.spread))
+    for job in answers.jobs:
+        # With several kinds of endpoints one line is enough for each.
+        names = [name for name in _SUMMARIZED if job.at_reference(name)][: 1 + (len(answers.jobs) == 1)]
+        lines += [_bottleneck(job, name) for name in names]
+        if not job.at_reference("all-to-all") and job.spread is not None:
+            lines.append(_spread_line(job, job.spread))
     # Seven lines in all: three more follow where something is missing, else two.
-    n_flows = 5 - len(lines) - bool(answers.missing)
+    n_flows = max(1, 5 - len(lines) - bool(answers.missing))
     lines += [_flow_line(question, flow) for question, flow in answers.flows[:n_flows]]
     if answers.missing:
         lines.append(
@@ -50,7 +53,7 @@ def _size(summary: Summary, answers: Answers) -> str:
     ends = [counted(g.n_devices, g.name) for g in summary.groups if g.is_endpoint] or ["no endpoint"]
     switches = [counted(g.n_devices, g.name) for g in summary.groups if g.kind == "switch"]
     text = f"Size: {listed(ends)}"
-    cost = answers.at_reference("all-reduce")
+    cost = answers.jobs[0].at_reference("all-reduce") if len(answers.jobs) == 1 else None
     if cost:
         text += f" in {cost.n_domains:,} scale-up domain{'' if cost.n_domains == 1 else 's'}"
     nets = {one.net for one in summary.links}
@@ -59,22 +62,27 @@ def _size(summary: Summary, answers: Answers) -> str:
     return f"{text}, {listed(switches) or 'no switch'}, {cables}."
 
 
-def _bottleneck(answers: Answers, collective: str) -> str:
-    cost = answers.at_reference(collective)
+def _among(job: JobAnswers) -> str:
+    return f" among {code(job.among)}" if job.among else ""
+
+
+def _bottleneck(job: JobAnswers, collective: str) -> str:
+    cost = job.at_reference(collective)
     if cost is None:
         return ""
     idle = [f"{code(name)} is next, {100 * part:.3g} % idle" for name, part in cost.chosen.slack[:1]]
     return (
-        f"{collective.capitalize()} of {_SIZE}: **{code(cost.binding)} binds**; {format_time(cost.time_s)}, "
-        f"busbw {_gbytes_first(cost.busbw_gbps)} by {cost.chosen.algorithm}; "
+        f"{collective.capitalize()} of {_SIZE}{_among(job)}: **{code(cost.binding)} binds**; "
+        f"{format_time(cost.time_s)}, busbw {_gbytes_first(cost.busbw_gbps)} by {cost.chosen.algorithm}; "
         f"{''.join(idle) or 'no other class is used'}."
         + "".join(f" {note[0].upper()}{note[1:]}." for note in cost.notes)
     )
 
 
-def _spread_line(spread: Throughput) -> str:
+def _spread_line(job: JobAnswers, spread: Throughput) -> str:
     binding = listed([f"**{code(p.link)} binds**" for p in spread.binding]) or "nothing flows"
-    return f"All-to-all at its best: {binding}; {format_rate(spread.per_endpoint_gbps)} for every endpoint."
+    rate = format_rate(spread.per_endpoint_gbps)
+    return f"All-to-all{_among(job)} at its best: {binding}; {rate} for every endpoint."
 
 
 def _gbytes_first(gbps: float) -> str:
@@ -142,24 +150,28 @@ def flows(answers: Answers) -> str:
 
 def spread(answers: Answers) -> str:
     """Return the best rate of uniform all-to-all and what binds it."""
-    found = answers.spread
-    if found is None:
-        return _missing(answers, "throughput")
-    binding = [f"{code(p.link)} ({p.n_cables:,} cables, {100 * p.share:.3g} %)" for p in found.binding]
-    row = [
-        f"{found.n_endpoints:,}",
-        format_rate(found.per_endpoint_gbps),
-        "; ".join(binding) or "none",
-        found.status,
-    ]
+    found = [(job.among, job.spread) for job in answers.jobs if job.spread is not None]
+    rows = [[code(among), *_spread_row(one)] for among, one in found]
     words = (
         "Every endpoint sends to all others alike, all at once, over the best split of permitted paths: no "
         "routing does better. Solved on classes of devices and cables that are alike; flows and prices were "
         "both checked."
     )
-    lost = "".join(f" Cut off and left out: {n:,} endpoints such as {code(who)}." for who, n in found.cut_off)
-    head = [">Endpoints", ">Rate of each", "Binding, share of the price", "Status"]
-    return f"{table(head, [row])}\n\n{words}{lost}"
+    if len(answers.jobs) > 1:
+        words = words.replace("all others alike", "all others of its group alike, one group at a time")
+    cut_off = [(n, who) for _, one in found for who, n in one.cut_off]
+    lost = "".join(f" Cut off and left out: {n:,} endpoints such as {code(who)}." for n, who in cut_off)
+    # One kind of endpoints needs no name.
+    first = len(answers.jobs) == 1
+    head = ["Among", ">Endpoints", ">Rate of each", "Binding, share of the price", "Status"]
+    shown = f"{table(head[first:], [row[first:] for row in rows])}\n\n{words}{lost}" if rows else ""
+    return "\n\n".join(filter(None, [shown, _missing(answers, "throughput")]))
+
+
+def _spread_row(found: Throughput) -> list[str]:
+    binding = [f"{code(p.link)} ({p.n_cables:,} cables, {100 * p.share:.3g} %)" for p in found.binding]
+    rate = format_rate(found.per_endpoint_gbps)
+    return [f"{found.n_endpoints:,}", rate, "; ".join(binding) or "none", found.status]
 
 
 def _missing(answers: Answers, section: str) -> str:
@@ -169,14 +181,21 @@ def _missing(answers: Answers, section: str) -> str:
 
 
 def collectives(answers: Answers) -> str:
-    """Return times over sizes, bandwidths, and the slack of every class."""
-    missing = _missing(answers, "collectives")
-    if not answers.costs:
-        return missing
-    first = next(iter(answers.costs.values()))[0]
+    """Return times over sizes, bandwidths, and the slack of every class, for each group of endpoints."""
+    blocks: list[str] = []
+    for job in answers.jobs:
+        if job.costs:
+            blocks += [f"### Among {code(job.among)}"] if job.among else []
+            blocks += _collectives(job, is_first=not blocks or len(blocks) == 1)
+    return "\n\n".join(filter(None, [*blocks, _missing(answers, "collectives")]))
+
+
+def _collectives(job: JobAnswers, *, is_first: bool) -> list[str]:
+    first = next(iter(job.costs.values()))[0]
     domains = f"{first.n_domains:,} scale-up domain{'' if first.n_domains == 1 else 's'}"
+    ranks = f"{counted(first.n_ranks, 'rank')} in {domains}, {first.routing} routing."
     words = (
-        f"{counted(first.n_ranks, 'rank')} in {domains}, {first.routing} routing. **Wire rate and zero "
+        " **Wire rate and zero "
         "latency: the least time of each algorithm, not a prediction.** Sizes and "
         "bandwidths are those of "
         "[nccl-tests](<https://github.com/NVIDIA/nccl-tests/blob/master/doc/PERFORMANCE.md>): algbw = size "
@@ -186,21 +205,20 @@ def collectives(answers: Answers) -> str:
     slack = (
         f"Busy and idle time of the busiest link of each class, {_SIZE} (`*`: the algorithm chosen above):"
     )
-    blocks = [words, _times(answers), _bandwidths(answers), slack, _slack(answers), missing]
-    return "\n\n".join(filter(None, blocks))
+    return [ranks + words * is_first, _times(job), _bandwidths(job), slack, _slack(job)]
 
 
-def _times(answers: Answers) -> str:
-    names = list(answers.costs)
-    columns = zip(*answers.costs.values(), strict=True)
+def _times(job: JobAnswers) -> str:
+    names = list(job.costs)
+    columns = zip(*job.costs.values(), strict=True)
     rows = [[format_bytes(row[0].size_bytes), *(format_time(one.time_s) for one in row)] for row in columns]
     return table([">Size", *(f">{name}" for name in names)], rows)
 
 
-def _bandwidths(answers: Answers) -> str:
+def _bandwidths(job: JobAnswers) -> str:
     """Return one row for each run of sizes over which nothing printed changes."""
     rows = []
-    for name, costs in answers.costs.items():
+    for name, costs in job.costs.items():
         for cells, same in groupby(costs, key=_bandwidth):
             sizes = [format_bytes(one.size_bytes) for one in same]
             rows.append([name, " to ".join(dict.fromkeys([sizes[0], sizes[-1]])), *cells])
@@ -218,8 +236,8 @@ def _bandwidth(one: Cost) -> tuple[str, ...]:
     )
 
 
-def _slack(answers: Answers) -> str:
-    costs = [one for name in answers.costs if (one := answers.at_reference(name))]
+def _slack(job: JobAnswers) -> str:
+    costs = [one for name in job.costs if (one := job.at_reference(name))]
     columns = [(cost, one) for cost in costs for one in cost.algorithms]
     links = dict.fromkeys(name for _, one in columns for name in (one.binding, *(n for n, _ in one.slack)))
     head = [f">{cost.collective} {one.algorithm}{'*' * (one is cost.chosen)}" for cost, one in columns]
@@ -237,8 +255,9 @@ def _idle(one: AlgorithmCost, name: str) -> str:
 
 def changes(fabric: Fabric, answers: Answers) -> str:
     """Return what the answers hang on: capacity, latency, efficiency, and unsure figures."""
-    costs = [one for name in _SUMMARIZED if (one := answers.at_reference(name))]
-    items = [_upgrade(cost) for cost in costs]
+    found = [(job, one) for job in answers.jobs for n in _SUMMARIZED if (one := job.at_reference(n))]
+    costs = [one for _, one in found]
+    items = [_upgrade(job, cost) for job, cost in found]
     items += [_latency(cost) for cost in costs[:1]]
     items.append(
         "Efficiency: protocols reach less than wire rate, as the expected figures of the summary show; they "
@@ -255,8 +274,8 @@ def changes(fabric: Fabric, answers: Answers) -> str:
     return bullets(items)
 
 
-def _upgrade(cost: Cost) -> str:
-    head = f"Capacity: more of {code(cost.binding)} shortens {cost.collective}"
+def _upgrade(job: JobAnswers, cost: Cost) -> str:
+    head = f"Capacity: more of {code(cost.binding)} shortens {cost.collective}{_among(job)}"
     if not cost.chosen.slack:
         return f"{head} without limit from another class, as no other carries traffic."
     name, idle = cost.chosen.slack[0]

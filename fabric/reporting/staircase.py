@@ -54,22 +54,26 @@ def staircase_title(summary: Summary) -> str:
     if not found:
         return f"No link joins the {noun(who, 2)} of {summary.name}"
     if all(one.lower == one.upper for one in found):
-        shares = [f"{_gbytes([one])} of {one.name}" for one in found]
+        shares = [f"{gbps_to_gbytes(one.per_endpoint_gbps):,.4g} GB/s of {one.name}" for one in found]
         return f"The share of each {noun(who)} is {listed(shares)}, with no switch between"
     if not fabric:
         return (
-            f"Each {noun(who)} has {_gbytes(up or out)} into its scale-up domain, and nothing leads out of it"
+            f"Each {noun(who)} has {_gbytes(_least(up or out))} into its scale-up domain, and "
+            "nothing leads out of it"
         )
-    into = [one for one in out if one.net == "host"] + fabric[:1]
+    fabric = _onward(fabric)
+    into = _least([*(one for one in out if one.net == "host"), fabric[0]])
     if not up:
         top = fabric[-1:]
-        factor = ratio(into[0].per_endpoint_gbps / _least(top))
-        return f"Each {noun(who)} has {_gbytes(into)} into the fabric and {_gbytes(top)} at its top: {factor}"
-    factor = ratio(_least(up) / _least(into))
-    text = f"Each {noun(who)} has {_gbytes(up)} into its scale-up domain"
-    text += f" and {_gbytes(into)} into the fabric: {factor}"
-    if _least(fabric) < 0.99 * _least(into):
-        text += f", then {_gbytes(fabric)}"
+        return (
+            f"Each {noun(who)} has {_gbytes(into)} into the fabric and {_gbytes(_least(top))} at its top: "
+            f"{ratio(into / _least(top))}"
+        )
+    inside = _least(up)
+    text = f"Each {noun(who)} has {_gbytes(inside)} into its scale-up domain"
+    text += f" and {_gbytes(into)} into the fabric: {ratio(inside / into)}"
+    if _least(fabric) < 0.99 * into:
+        text += f", then {_gbytes(_least(fabric))}"
     return text
 
 
@@ -78,12 +82,31 @@ def _endpoint(summary: Summary) -> str:
     return names[0] if len(names) == 1 else "endpoint"
 
 
+def _own(one: LinkSummary) -> float:
+    """Return what an endpoint has of a rule [Gb/s]; a cable between two alike serves both."""
+    return one.per_endpoint_gbps * (2 if one.lower == one.upper else 1)
+
+
 def _least(links: Sequence[LinkSummary]) -> float:
-    return min(one.per_endpoint_gbps for one in links)
+    """Return what an endpoint has of the narrowest tier [Gb/s]: of all rules out of one group together."""
+    found: dict[str, float] = {}
+    for one in links:
+        found[one.lower] = found.get(one.lower, 0.0) + _own(one)
+    return min(found.values())
 
 
-def _gbytes(links: Sequence[LinkSummary]) -> str:
-    return f"{gbps_to_gbytes(_least(links)):,.4g} GB/s"
+def _onward(fabric: Sequence[LinkSummary]) -> list[LinkSummary]:
+    """Return the first rule and those above it: a network beside them is another way out."""
+    found, reached = [fabric[0]], {fabric[0].upper}
+    for one in fabric[1:]:
+        if one.lower in reached:
+            found.append(one)
+            reached.add(one.upper)
+    return found
+
+
+def _gbytes(gbps: float) -> str:
+    return f"{gbps_to_gbytes(gbps):,.4g} GB/s"
 
 
 def staircase_figure(summary: Summary) -> Figure:

@@ -13,9 +13,10 @@ import numpy as np
 from fabric.blueprint import Blueprint, Census, census
 from fabric.blueprint.census import degrees
 from fabric.blueprint.model import DeviceGroup
+from fabric.blueprint.planes import box_notes
 from fabric.blueprint.ports import cables_by_port, ports_needed
 from fabric.errors import QuestionError
-from fabric.graph import Fabric
+from fabric.graph import Fabric, failures
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,8 @@ class LinkSummary:
     per_lower, per_upper : tuple of (int, int)
         Fewest and most cables at one device of the two groups.
     per_endpoint_gbps : float
-        Capacity over endpoints, per direction [Gb/s].
+        Capacity over the endpoints from which the rule is on a way up, or all of them where it is on none,
+        per direction [Gb/s].
     is_peer : bool
         Like with like: neither group is above the other.
     """
@@ -143,9 +145,9 @@ class Summary:
         Scale-up first, then host, then scale-out, each from the endpoints up.
     tiers : tuple of TierSummary
     failed : tuple of str
-        Selectors of what is down.
+        What is down, in the form of `fabric.fail`.
     notes, skipped : tuple of str
-        What the files say about themselves, and the checks that were not run.
+        What the files say about themselves, boxes of several chips, and the checks that were not run.
     """
 
     name: str
@@ -177,28 +179,46 @@ def summarize(fabric: Fabric) -> Summary:
     >>> summarize(loads(text)).links[0].capacity_gbps
     800.0
     """
-    blueprint = fabric.blueprint
-    if blueprint is None:
+    if fabric.blueprint is None:
         msg = "a fabric read from a graph has no blueprint to summarize"
         raise QuestionError(msg)
+    blueprint = fabric.blueprint.whole
     counted = census(blueprint)
     levels = group_levels(blueprint)
     groups = tuple(_group(counted, g, levels[g.name]) for g in blueprint.groups.values())
     n_endpoints = sum(g.n_devices for g in groups if g.is_endpoint)
-    links = tuple(_link(counted, i, n_endpoints) for i in range(len(blueprint.rules)))
+    numbers = {g.name: g.n_devices for g in groups}
+    shared = (sum(numbers[g] for g in kinds) or n_endpoints for kinds in _kinds_below(blueprint))
+    links = tuple(_link(counted, i, n) for i, n in enumerate(shared))
     links = tuple(sorted(links, key=lambda one: (_NETS.index(one.net), levels[one.lower], levels[one.upper])))
-    failed = [s.text for s in blueprint.failed]
-    failed += [f"{c.n or 'all'} cables of [{c.left.text}, {c.right.text}]" for c in blueprint.failed_cables]
     return Summary(
         blueprint.name,
         n_endpoints,
         groups,
         links,
         _tiers(groups, links),
-        tuple(failed),
-        blueprint.notes,
+        failures(fabric),
+        (*blueprint.notes, *box_notes(blueprint)),
         fabric.skipped,
     )
+
+
+def _kinds_below(blueprint: Blueprint) -> list[set[str]]:
+    """Return, for every rule, the groups of endpoints from which it is on a way up."""
+    sides = [(cast(str, r.left.group), cast(str, r.right.group), r.is_peer) for r in blueprint.rules]
+    found: list[set[str]] = [set() for _ in sides]
+    ends = {g.name for g in blueprint.groups.values() if g.is_endpoint}
+    for kind in ends:
+        reached, front = {kind}, [kind]
+        while front:
+            here = front.pop()
+            for number, (left, right, is_peer) in enumerate(sides):
+                if here == left or (is_peer and here == right):
+                    found[number].add(kind)
+                    more = {left, right} - reached - ends
+                    reached |= more
+                    front += more
+    return found
 
 
 def group_levels(blueprint: Blueprint) -> dict[str, int]:

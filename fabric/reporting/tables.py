@@ -109,7 +109,7 @@ def ports(fabric: Fabric, summary: Summary) -> str:
             format_count(port.n_used),
             format_count(port.n_ports - port.n_used),
             f"{number(port.most_used)} of {port.per_device}",
-            _breakout(fabric.blueprint, summary, group, port.name) if fabric.blueprint else "",
+            _breakout(fabric.blueprint.whole, summary, group, port.name) if fabric.blueprint else "",
         ]
         for group in summary.groups
         for port in group.ports

@@ -14,6 +14,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
 from fabric.reporting.summary import LinkSummary, Summary
@@ -62,6 +63,29 @@ def steps(summary: Summary) -> list[LinkSummary]:
     """Return the rules on the shortest way out, from the endpoints outward."""
     roles = ways(summary)
     return [one for one in summary.links if roles[one.name] == "step"]
+
+
+def by_kind(summary: Summary) -> dict[str, Summary]:
+    """Return the summary as the endpoints of each group see it, by its name: only rules that they use.
+
+    Examples
+    --------
+    >>> from fabric.graph import loads
+    >>> from fabric.reporting.summary import summarize
+    >>> text = "{fabric: a, axes: {i: 2}, devices: {gpu: {kind: gpu, axes: [i]}, lpu: {kind: gpu, axes: [i]},"
+    >>> text += " leaf: {kind: switch, axes: []}, low: {kind: switch, axes: []}}, links: ["
+    >>> text += "{between: [gpu, leaf], rate: 400Gb/s}, {between: [lpu, low], rate: 100Gb/s},"
+    >>> text += " {between: [low, leaf], rate: 400Gb/s}]}"
+    >>> {kind: [one.name for one in found.links] for kind, found in by_kind(summarize(loads(text))).items()}
+    {'gpu': ['gpu-leaf'], 'lpu': ['lpu-low', 'low-leaf']}
+    """
+    found = {}
+    for kind in (g for g in summary.groups if g.is_endpoint and g.n_devices):
+        groups = tuple(replace(g, is_endpoint=g.name == kind.name) for g in summary.groups)
+        own = replace(summary, groups=groups, n_endpoints=kind.n_devices)
+        roles = ways(own)
+        found[kind.name] = replace(own, links=tuple(x for x in own.links if roles[x.name] != "none"))
+    return found
 
 
 def _climbs(links: Sequence[LinkSummary]) -> dict[str, set[str]]:

@@ -11,10 +11,9 @@ flow, and fixed by the seed, the number of the demand and that of its queue pair
 are those of the equal split.
 
 Planes that a file lists as an axis are cables like others: the first device with a port in each draws one of
-them for the flow, which stays in that plane. A switch that holds several planes side by side in one device
-(``planes`` of its part) is one device here, so a flow counts as striped over its planes and hashed alike by
-all of them; were they to hash on their own, each would be a group of links with flows of its own, which is
-what ``n_groups`` of `hashed_factor` says.
+them for the flow, which stays in that plane. Boxes of several chips (``planes`` of their part) are so once
+they are opened, see `fabric.graph.open_boxes`; a closed one is one device, over whose chips every flow counts
+as spread. `fabric.cost` opens them.
 """
 
 from __future__ import annotations

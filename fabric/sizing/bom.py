@@ -77,6 +77,7 @@ def bom(
     if blueprint is None:
         msg = "a fabric read from a graph has no blueprint to make a bill of"
         raise QuestionError(msg)
+    blueprint = blueprint.whole
     if not 0 <= spares < math.inf:
         msg = f"spares of {spares} percent; expected a number from 0 up"
         raise QuestionError(msg)

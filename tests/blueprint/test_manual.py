@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fabric.blueprint.schema import FabricFile, IncludeItem, LinkItem
+from fabric.blueprint.schema import FabricFile, IncludeItem, LinkItem, WiringItem
 from fabric.errors import TopologyError
 from fabric.graph import expand, loads
 
@@ -34,7 +34,7 @@ def test_messages_of_the_manual_are_real(old, new, message):
         loads(BASE.replace(old, new.strip(" ") if new == " " else new, 1), path="pod.fabric.yaml")
 
 
-@pytest.mark.parametrize("model", [FabricFile, IncludeItem, LinkItem])
+@pytest.mark.parametrize("model", [FabricFile, IncludeItem, LinkItem, WiringItem])
 def test_the_manual_names_every_key(model):
     for name, field in model.model_fields.items():
         assert f"`{field.alias or name}" in TEXT or f"{field.alias or name}:" in TEXT

@@ -447,8 +447,8 @@ RELATIONS = {
     ),
     "side of three": (pod(up="{between: @@[gpu, leaf, top], rate: 1Gb/s}"), r"expected \[lower, upper\]"),
     "unknown pattern": (
-        pod(up="{between: [gpu, gpu], rate: 1Gb/s, wiring: @@{pattern: dragonfly, along: slot}}"),
-        "unknown pattern; got dragonfly; expected pairs",
+        pod(up="{between: [gpu, gpu], rate: 1Gb/s, wiring: @@{pattern: torus, along: slot}}"),
+        "unknown pattern 'torus'; patterns are pairs, dragonfly, slim-fly",
     ),
     "pattern without its pairs": (
         pod(up="{between: [gpu, gpu], rate: 1Gb/s, wiring: @@{pattern: pairs, along: slot}}"),
@@ -623,6 +623,10 @@ PORTS = {
     "no port for the protocol": (
         pod(leaf=SWITCH, up="{between: [leaf, top], link: @@nvlink5}"),
         "unclear port class: sn5600 has no nvlink5 port; its ports are network",
+    ),
+    "no port at all": (
+        pod(gpu="{part: trainium1, axes: [rack, slot]}", down="{between: @@[gpu, leaf], rate: 800Gb/s}"),
+        "trainium1 has no port in the catalogue; write kind: gpu instead of the part",
     ),
     "no port in common": (
         pod(

@@ -9,11 +9,13 @@ import pytest
 from fabric import from_networkx, to_networkx
 from fabric.collective import cost
 from fabric.errors import LimitError, QuestionError
+from fabric.flow import max_flow
+from fabric.flow.throughput import throughput
 from fabric.graph import load, loads
 from fabric.reporting import answers, report
 from fabric.reporting.markdown import code, escape, link
 from fabric.reporting.summary import summarize
-from fabric.units import parse_rate
+from fabric.units import format_rate, parse_rate
 
 ROOT = Path(__file__).parents[2]
 TOPOLOGIES = ROOT / "topologies"
@@ -225,21 +227,50 @@ def test_too_large_to_expand_still_gets_flows_and_tables(small_text, tmp_path):
     assert "15,999,999 GPUs" in section(page, "Summary")
 
 
-def test_two_groups_of_endpoints_get_flows_but_no_collective(small_text, tmp_path):
+def test_two_groups_of_endpoints_are_answered_one_by_one_and_between(small_text, tmp_path):
     text = small_text.replace("cpu:    {part: grace,", "cpu:    {kind: host, endpoint: true, transit: end,")
     text = text.replace("[gpu, cpu], link: c2c-grace, each: [1, 2]", "[cpu, leaf], rate: 400Gb/s")
-    page = report(loads(text), tmp_path).read_text()
-    assert "several groups" in section(page, "Collectives")
-    assert len(rows(section(page, "Maximum flow"))) == 1
+    fabric = loads(text)
+    page = report(fabric, tmp_path).read_text()
+    assert {f.name for f in tmp_path.iterdir()} == FILES - {"staircase.svg"} | {
+        "staircase-gpu.svg",
+        "staircase-cpu.svg",
+    }
+    (flows,) = rows(section(page, "Maximum flow"))
+    assert flows[0]["Between"] == "two kinds of endpoints"
+    assert flows[0]["From, to"].replace("`", "") == "gpu to cpu"
+    assert flows[0]["Maximum flow"].startswith(format_rate(max_flow(fabric, "gpu", "cpu").value_gbps))
+    (spread,) = rows(section(page, "All-to-all throughput"))
+    assert [row["Among"] for row in spread] == ["gpu", "cpu"]
+    for row in spread:
+        best = throughput(fabric, among=row["Among"])
+        assert row["Rate of each"] == format_rate(best.per_endpoint_gbps)
+        assert whole(row["Endpoints"]) == best.n_endpoints
+    for kind in ("gpu", "cpu"):
+        (own,) = re.findall(rf"### Among `{kind}`\n(.*?)(?=###|\Z)", section(page, "Collectives"), re.DOTALL)
+        _, bandwidths, _ = rows(own)
+        busbw = {row["Collective"]: row["busbw [GB/s]"] for row in bandwidths}
+        answer = cost(fabric, "all-reduce", "1GiB", among=kind)
+        assert float(busbw["all-reduce"].replace(",", "")) == pytest.approx(answer.busbw_gbps / 8, rel=1e-3)
     assert len(section(page, "Summary").strip().splitlines()) <= 7
 
 
+def test_capacity_is_shared_by_the_endpoints_that_use_it(small_text):
+    text = small_text.replace("cpu:    {part: grace,", "cpu:    {kind: host, endpoint: true, transit: end,")
+    text = text.replace("[gpu, cpu], link: c2c-grace, each: [1, 2]", "[cpu, leaf], rate: 400Gb/s")
+    per = {one.name: one.per_endpoint_gbps for one in summarize(loads(text)).links}
+    # 15 GPUs of 18 NVLinks; 8 CPUs of a port on each of 2 leaves; 16 uplinks for all 23.
+    assert per["gpu-chip"] == pytest.approx(18 * 400)
+    assert per["cpu-leaf"] == pytest.approx(400)
+    assert per["leaf-spine"] == pytest.approx(16 * 400 / 23)
+
+
 def test_one_collective_that_fails_leaves_the_others(small, tmp_path, monkeypatch):
-    def picky(fabric, collective, size):
+    def picky(fabric, collective, size, *, among):
         if collective == "all-to-all":
             msg = "too many pairs"
             raise LimitError(msg)
-        return cost(fabric, collective, size)
+        return cost(fabric, collective, size, among=among)
 
     monkeypatch.setattr(answers, "cost", picky)
     page = report(small, tmp_path).read_text()

@@ -87,7 +87,7 @@ def test_no_endpoint_means_no_capacity_per_endpoint(small_text):
 
 def test_failures_are_named_and_not_deducted(small, small_text):
     summary = summarize(loads(small_text + "failed: [rack0/slot0/gpu, [leaf0, spine, 2]]"))
-    assert summary.failed == ("rack0/slot0/gpu", "2 cables of [leaf0, spine]")
+    assert summary.failed == ("rack0/slot0/gpu", "leaf0 - spine x 2")
     assert summary.links == summarize(small).links
 
 

@@ -1,0 +1,113 @@
+"""Failures as words: what stands in ``failed:`` of a file, and what a question adds to it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from fabric.blueprint.elements import check_match
+from fabric.blueprint.model import Blueprint, FailedCables, Selector
+from fabric.blueprint.planes import ASIC, boxes, names_chips, opened
+from fabric.blueprint.selector import UnknownNameError, parse_selector
+from fabric.errors import QuestionError
+from fabric.units import MAX_COUNT
+
+_CABLES = re.compile(r"(?P<left>.+?) - (?P<right>.+?)(?: x (?P<n>[0-9]+))?")
+_FORMS = "a selector, (selector, selector), (selector, selector, number of cables), or 'leaf0 - spine1 x 2'"
+
+
+class Failure(NamedTuple):
+    """What has failed, as it was put: a device, or the cables between two.
+
+    Parameters
+    ----------
+    left : object
+        Selector, or the name of a device of a graph.
+    right : object
+        None where `left` has failed itself.
+    n : int or None
+        Cables; None for all.
+    """
+
+    left: object
+    right: object = None
+    n: int | None = None
+
+
+def as_failure(what: object) -> Failure:
+    """Return what has failed from any form of it.
+
+    Raises
+    ------
+    QuestionError
+        If it is of no form.
+
+    Examples
+    --------
+    >>> as_failure("leaf0 - spine1 x 2") == as_failure(("leaf0", "spine1", 2)) == ("leaf0", "spine1", 2)
+    True
+    """
+    if isinstance(what, str):
+        match = _CABLES.fullmatch(what.strip())
+        if match is None:
+            return Failure(what)
+        n = None if match["n"] is None else int(match["n"])
+        return _counted(what, Failure(match["left"].strip(), match["right"].strip(), n))
+    if isinstance(what, Sequence) and len(what) in (2, 3):
+        return _counted(what, Failure(*what))
+    msg = f"failed: expected {_FORMS}; got {what!r}"
+    raise QuestionError(msg)
+
+
+def _counted(what: object, failure: Failure) -> Failure:
+    n = failure.n
+    is_number = isinstance(n, int) and not isinstance(n, bool) and 1 <= n <= MAX_COUNT
+    if n is not None and not is_number:
+        msg = f"failed: {what!r}: expected 1 or more cables; got {n!r}"
+        raise QuestionError(msg)
+    return failure
+
+
+def read_failure(blueprint: Blueprint, what: object) -> tuple[Blueprint, Selector | FailedCables]:
+    """Return what has failed, and the form of `blueprint` that it is of: opened where it names chips.
+
+    Raises
+    ------
+    QuestionError
+        If it is of no form.
+    SelectorError
+        If a selector cannot be read or matches no device.
+    """
+    failure = as_failure(what)
+    texts = [side for side in failure[:2] if side is not None]
+    words = [text for text in texts if isinstance(text, str)]
+    if len(words) < len(texts):
+        msg = f"failed: expected {_FORMS}; got {what!r}"
+        raise QuestionError(msg)
+    whole = blueprint.whole
+    view = opened(whole) if names_chips(whole, *words) else whole
+    try:
+        ends = [parse_selector(text, view.axes, view.groups) for text in words]
+    except UnknownNameError as error:
+        if error.name == ASIC and not boxes(whole):
+            msg = f"{error}; no part of {blueprint.name} is several chips inside"
+            raise UnknownNameError(msg, ASIC) from None
+        raise
+    for end in ends:
+        check_match(view, end)
+    if len(ends) == 1:
+        return view, ends[0]
+    return view, FailedCables(ends[0], ends[1], failure.n, blueprint.origin)
+
+
+def failure_texts(blueprint: Blueprint) -> tuple[str, ...]:
+    """Return what has failed, each in the form that `as_failure` reads; whole boxes first."""
+    found: dict[str, None] = {}
+    for form in dict.fromkeys((blueprint.whole, blueprint)):
+        found |= dict.fromkeys(s.text for s in form.failed)
+        found |= dict.fromkeys(
+            f"{c.left.text} - {c.right.text}" + (f" x {c.n}" if c.n is not None else "")
+            for c in form.failed_cables
+        )
+    return tuple(found)

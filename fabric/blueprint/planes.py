@@ -1,0 +1,214 @@
+"""Boxes that are several chips inside: one more axis opens them.
+
+Some switches are several chips (ASICs) side by side in one box, with a share of every port each, and no way
+from one to another (``planes`` of the part)::
+
+    closed   nic --800-- leaf3          one node, which spreads what comes in as it likes
+
+    opened   nic --200-- asic0/leaf3    four nodes: what went to ASIC 1 stays in the second
+             nic --200-- asic1/leaf3    chip of every box on its way
+             nic --200-- asic2/leaf3
+             nic --200-- asic3/leaf3
+
+The axes say it. Every group of such boxes is given the axis `asic`, and a cable at a box is as many slower
+ones. Two boxes then share that axis, so that chip i meets chip i only; a device that is one chip (a NIC)
+lacks it, and is joined with all. The axis is printed first, so that names read as chip and box, and counted
+last, so that devices keep their order; where a group has no axis of its own its chips are ``spine0-3``.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from functools import lru_cache
+from typing import cast
+
+from fabric.blueprint.model import Axis, Blueprint, DeviceGroup, FailedCables, Rule, Selector, Term
+from fabric.blueprint.selector import selected_groups
+from fabric.errors import QuestionError
+
+ASIC = "asic"
+"""The axis of the chips of a box."""
+
+_NAMES_ASIC = re.compile(rf"(?:^|/){ASIC}(?:[0-9*/-]|$)")
+
+
+def boxes(blueprint: Blueprint) -> dict[str, int]:
+    """Return the groups whose devices are several chips inside, and how many.
+
+    An endpoint stays one device: what it sends is not cut by chips.
+    """
+    found = {g.name: g.part.planes for g in blueprint.groups.values() if g.part and not g.is_endpoint}
+    return {name: planes for name, planes in found.items() if planes > 1}
+
+
+def box_notes(blueprint: Blueprint) -> tuple[str, ...]:
+    """Return in a line which boxes are several chips, and where that is seen."""
+    found = boxes(blueprint.whole)
+    if not found:
+        return ()
+    several = [f"{blueprint.groups[name].name} ({n} ASICs)" for name, n in found.items()]
+    name = next(iter(found))
+    return (
+        f"boxes of several chips, each with a share of every port: {', '.join(several)}; one node each, "
+        f"opened by hashed routing, by open_boxes, and where one chip fails ({ASIC}0/{name})",
+    )
+
+
+def refusal(blueprint: Blueprint) -> str:
+    """Return why the boxes of `blueprint` cannot be opened, or nothing."""
+    whole = blueprint.whole
+    found = boxes(whole)
+    if not found:
+        return ""
+    if ASIC in whole.axes or ASIC in whole.groups:
+        what = "an axis" if ASIC in whole.axes else "a device group"
+        return f"boxes of several chips are opened by an axis {ASIC}, but the file has {what} of that name"
+    if len(set(found.values())) > 1:
+        several = " and ".join(f"{name} with {n} ASICs" for name, n in found.items())
+        return f"boxes of different numbers of chips: {several}; which of them meet is not known"
+    return ""
+
+
+def names_chips(blueprint: Blueprint, *selectors: str) -> bool:
+    """Return whether selectors name chips of boxes that `blueprint` has closed and can open."""
+    is_named = any(_NAMES_ASIC.search(text) for text in selectors)
+    return is_named and bool(boxes(blueprint)) and not {ASIC} & {*blueprint.axes, *blueprint.groups}
+
+
+@lru_cache(maxsize=16)
+def opened(blueprint: Blueprint) -> Blueprint:
+    """Return `blueprint` with every box of several chips as that many devices.
+
+    Parameters
+    ----------
+    blueprint : Blueprint
+
+    Returns
+    -------
+    Blueprint
+        Its ``closed`` is `blueprint`; itself where it is opened already, or no box is several chips.
+
+    Raises
+    ------
+    QuestionError
+        If the axis `asic` is taken, if boxes have different numbers of chips, or if some of the cables
+        between groups that are not named have failed.
+
+    Notes
+    -----
+    A cable of a box counts as shared by all its chips alike, one that comes out of a port by breakout too.
+
+    Examples
+    --------
+    >>> from fabric.blueprint import loads_blueprint
+    >>> text = "{fabric: a, axes: {i: 2}, devices: {nic: {part: cx8, axes: [i]}, "
+    >>> text += "leaf: {part: q3400, axes: [i]}}, links: [{between: [nic, leaf], rate: 800Gb/s}]}"
+    >>> made = opened(loads_blueprint(text))
+    >>> made.n_devices("leaf"), made.rules[0].rate_gbps
+    (8, 200.0)
+    """
+    found = boxes(blueprint)
+    if blueprint.closed is not None or not found:
+        return blueprint
+    why = refusal(blueprint)
+    if why:
+        msg = f"{blueprint.name}: {why}"
+        raise QuestionError(msg)
+    size = next(iter(found.values()))
+    return replace(
+        blueprint,
+        axes={**blueprint.axes, ASIC: Axis(ASIC, size)},
+        groups={name: _opened_group(g) if name in found else g for name, g in blueprint.groups.items()},
+        rules=tuple(_opened_rule(rule, found) for rule in blueprint.rules),
+        failed_cables=tuple(one for c in blueprint.failed_cables for one in _lanes(blueprint, c)),
+        closed=blueprint,
+    )
+
+
+def with_failed(
+    blueprint: Blueprint, devices: tuple[Selector, ...], cables: tuple[FailedCables, ...]
+) -> Blueprint:
+    """Return `blueprint` with more devices and cables failed, opened if some of them are chips of boxes.
+
+    Raises
+    ------
+    QuestionError
+        If boxes must be opened and cannot be.
+    """
+    whole = blueprint.whole
+    chips = tuple(s for s in devices if _is_chip(whole, s))
+    lanes = tuple(c for c in cables if _is_chip(whole, c.left) or _is_chip(whole, c.right))
+    boxed = tuple(s for s in devices if s not in chips)
+    between = tuple(c for c in cables if c not in lanes)
+    closed = replace(whole, failed=(*whole.failed, *boxed), failed_cables=(*whole.failed_cables, *between))
+    if blueprint.closed is None and not chips and not lanes:
+        return closed
+    now = opened(blueprint)
+    more = (one for c in between for one in _lanes(whole, c))
+    return replace(
+        now,
+        failed=(*now.failed, *boxed, *chips),
+        failed_cables=(*now.failed_cables, *more, *lanes),
+        closed=closed,
+    )
+
+
+def _is_chip(whole: Blueprint, selector: Selector) -> bool:
+    return ASIC not in whole.axes and any(t.axis == ASIC for t in selector.terms)
+
+
+def _opened_group(group: DeviceGroup) -> DeviceGroup:
+    return replace(group, axes=(ASIC, *group.axes), primitives=(*group.primitives, ASIC))
+
+
+def _opened_rule(rule: Rule, found: dict[str, int]) -> Rule:
+    """Return a rule whose cables are shared by the chips at their ends."""
+    chips = [found.get(cast(str, side.group), 1) for side in (rule.left, rule.right)]
+    size = max(chips)
+    if size == 1:
+        return rule
+    each = rule.each
+    if each is not None:
+        # A device that is one chip has a cable to each chip of the box at the other end.
+        left, right = (n * size // own for n, own in zip(each, chips, strict=True))
+        each = left, right
+    return replace(rule, rate_gbps=rule.rate_gbps / size, each=each)
+
+
+def _lanes(blueprint: Blueprint, failure: FailedCables) -> list[FailedCables]:
+    """Return failed cables of a closed blueprint for its opened form.
+
+    Where they are counted, the same number has failed at every chip: those of the same pairs of boxes, as
+    devices keep their order.
+
+    Raises
+    ------
+    QuestionError
+        If they are counted over several pairs of groups, so that no one number is that of a chip.
+    """
+    found = boxes(blueprint)
+    if failure.n is None:
+        return [failure]
+    sides = failure.left, failure.right
+    meant = [selected_groups(blueprint, side) for side in sides]
+    ways = [(cast(str, r.left.group), cast(str, r.right.group)) for r in blueprint.rules]
+    pairs = {(a, b) for a, b in (*ways, *((b, a) for a, b in ways)) if a in meant[0] and b in meant[1]}
+    if not any(group in found for pair in pairs for group in pair):
+        return [failure]
+    if len(pairs) > 1:
+        between = f"{failure.left.text} and {failure.right.text}"
+        msg = f"{failure.n} of the cables between {between} are of several rules: name a group at either end"
+        raise QuestionError(msg)
+    ends = [replace(side, group=name) for side, name in zip(sides, next(iter(pairs)), strict=True)]
+    size = next(iter(found.values()))
+    return [
+        replace(failure, left=left, right=right)
+        for left, right in (
+            tuple(_pinned(end, i) if end.group in found else end for end in ends) for i in range(size)
+        )
+    ]
+
+
+def _pinned(selector: Selector, chip: int) -> Selector:
+    return replace(selector, terms=(*selector.terms, Term(ASIC, chip, chip)))

@@ -1,0 +1,35 @@
+"""What a pattern says of sizes and parameters that do not fit it, and how many pairs it may make."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+from fabric.blueprint.join import MAX_CLASS_PAIRS
+from fabric.units import format_count
+
+
+class MisfitError(ValueError):
+    """Sizes or parameters that a pattern cannot be made with.
+
+    Parameters
+    ----------
+    what : str
+    got, expected, todo : str
+        As in `fabric.errors.Problem`.
+    """
+
+    def __init__(self, what: str, *, got: str = "", expected: str = "", todo: str = "") -> None:
+        super().__init__(what)
+        self.what, self.got, self.expected, self.todo = what, got, expected, todo
+
+
+def refuse(what: str, *, got: str = "", expected: str = "", todo: str = "") -> NoReturn:
+    """Raise a `MisfitError`."""
+    raise MisfitError(what, got=got, expected=expected, todo=todo)
+
+
+def refuse_many(n_pairs: int) -> None:
+    """Raise a `MisfitError` if `n_pairs` are more than can be counted; to be asked before they are made."""
+    if n_pairs > MAX_CLASS_PAIRS:
+        got, expected = f"{format_count(n_pairs)} pairs", f"at most {format_count(MAX_CLASS_PAIRS)}"
+        refuse("pattern too large", got=got, expected=expected)

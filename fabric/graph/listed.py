@@ -1,0 +1,186 @@
+"""A fabric read from a graph as a blueprint: one axis that says nothing, and every cable listed.
+
+::
+
+    axes    at: 3                 groups  rank[at]   devices 0, 2, 3 of the graph
+                                          via-b[at]  device 1; at1-2/via-b are absent
+    rules   gpu-leaf              wiring: {pattern: pairs, along: at, pairs: [[0, 0], [1, 0], [2, 0]]}
+
+Nothing is symmetric in it, so it is for questions that need a blueprint and no symmetry.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+
+from fabric.blueprint.join import Bools, Ints
+from fabric.blueprint.model import (
+    Axis,
+    Blueprint,
+    DeviceGroup,
+    Kind,
+    Origin,
+    Relation,
+    Rule,
+    Selector,
+    Term,
+)
+from fabric.graph.expanded import Expanded
+from fabric.parts import catalogue
+
+RANK = "rank"
+"""Group of the endpoints that take part."""
+_AXIS = "at"
+_ORIGIN = Origin("<graph>", 1, 1, "graph")
+
+
+@dataclass(frozen=True, eq=False)
+class Listed:
+    """A blueprint and what its devices and rules were called.
+
+    Parameters
+    ----------
+    blueprint : Blueprint
+    place : ndarray of int64, shape (n,)
+        Index of every device within its group; -1 of those that are down.
+    rule_of, group_of : mapping of str to str
+        For every rule of the blueprint, the name of the rule that it is a part of; for every group of devices
+        that are no endpoints, the name of that group.
+    """
+
+    blueprint: Blueprint
+    place: Ints
+    rule_of: dict[str, str]
+    group_of: dict[str, str]
+
+
+def listed(e: Expanded, ranks: Bools) -> Listed:
+    """Return what is up of a fabric as a blueprint.
+
+    Parameters
+    ----------
+    e : Expanded
+    ranks : ndarray of bool, shape (n,)
+        Endpoints that take part; they become the group `RANK`.
+
+    Returns
+    -------
+    Listed
+
+    Examples
+    --------
+    >>> from fabric.graph import expand, loads
+    >>> text = "{fabric: a, axes: {i: 3}, devices: {gpu: {kind: gpu, axes: [i]},"
+    >>> text += " leaf: {kind: switch, axes: []}}, links: [{between: [gpu, leaf], rate: 4Gb/s}]}"
+    >>> e = expand(loads(text))
+    >>> found = listed(e, e.is_endpoint)
+    >>> list(found.blueprint.groups), found.blueprint.rules[0].relation.pairs.tolist()
+    (['rank', 'via-b'], [[0, 0], [1, 0], [2, 0]])
+    """
+    part = _part_of(e, ranks)
+    place = np.full(e.n_devices, -1, dtype=np.int64)
+    groups: dict[int, DeviceGroup] = {}
+    absent = []
+    size = int(np.bincount(part[part >= 0]).max(initial=1))
+    for number in np.unique(part[part >= 0]).tolist():
+        own = np.flatnonzero(part == number)
+        place[own] = np.arange(len(own))
+        groups[number] = group = _group(e, number)
+        if len(own) < size:
+            absent.append(
+                Selector(f"the rest of {group.name}", group.name, (Term(_AXIS, len(own), size - 1),))
+            )
+    rules, rule_of = _rules(e, part, place, groups, size)
+    blueprint = Blueprint(
+        e.name,
+        {_AXIS: Axis(_AXIS, size)},
+        {group.name: group for group in groups.values()},
+        rules,
+        absent=tuple(absent),
+    )
+    group_of = {group.name: e.groups[number - 2].name for number, group in groups.items() if number > 1}
+    return Listed(blueprint, place, rule_of, group_of)
+
+
+def _part_of(e: Expanded, ranks: Bools) -> Ints:
+    """Return 0 for ranks, 1 for other endpoints, and from 2 on the group of all else; -1 of what is down."""
+    part = np.where(e.is_endpoint, 1, 2 + e.group.astype(np.int64))
+    part[ranks & e.is_endpoint] = 0
+    part[e.failed] = -1
+    return part
+
+
+def _group(e: Expanded, part: int) -> DeviceGroup:
+    info = None if part < 2 else e.groups[part - 2]
+    # A name must not end in a digit, which would read as an index.
+    name = (RANK, "other")[part] if info is None else f"via-{_letters(part - 2)}"
+    return DeviceGroup(
+        name,
+        cast(Kind, info.kind) if info else "gpu",
+        catalogue().parts.get(info.part) if info else None,
+        (_AXIS,),
+        (_AXIS,),
+        info.transit if info else "all",
+        info is None,
+        _ORIGIN,
+    )
+
+
+def _letters(number: int) -> str:
+    return (_letters(number // 26 - 1) if number >= 26 else "") + chr(ord("a") + number % 26)
+
+
+def _rules(
+    e: Expanded, part: Ints, place: Ints, groups: dict[int, DeviceGroup], size: int
+) -> tuple[tuple[Rule, ...], dict[str, str]]:
+    """Return rules of cables that are alike: of one rule, between the same groups, and as wide together."""
+    up = np.flatnonzero(e.alive > 0)
+    width = (e.alive * e.rate_gbps)[up]
+    keys = np.column_stack(
+        [e.rule[up], part[e.tail[up]], part[e.head[up]], np.unique(width, return_inverse=True)[1]]
+    )
+    kinds, kind = np.unique(keys, axis=0, return_inverse=True)
+    rules: list[Rule] = []
+    rule_of: dict[str, str] = {}
+    for number, (rule, left, right, _) in enumerate(kinds.tolist()):
+        rows = np.flatnonzero(kind.ravel() == number)
+        pairs, again = _merged(e, up[rows], is_same=left == right)
+        for copies in np.unique(again).tolist():
+            own = place[pairs[again == copies]]
+            name = f"{e.rules[rule].name}, {len(rules)}"
+            info = e.rules[rule]
+            rule_of[name] = info.name
+            rules.append(
+                Rule(
+                    name,
+                    Selector(groups[left].name, groups[left].name),
+                    Selector(groups[right].name, groups[right].name),
+                    Relation("pairs", (_AXIS,), size, pairs=own),
+                    copies * float(width[rows[0]]),
+                    1,
+                    "",
+                    None,
+                    info.net,
+                    info.is_peer,
+                    info.is_oneway,
+                    info.protocol,
+                    "",
+                    info.medium,
+                    info.length_m,
+                    "",
+                    _ORIGIN,
+                )
+            )
+    return tuple(rules), rule_of
+
+
+def _merged(e: Expanded, bundles: Ints, *, is_same: bool) -> tuple[Ints, Ints]:
+    """Return every pair of devices once, and in how many bundles it is."""
+    pairs = np.column_stack([e.tail[bundles], e.head[bundles]])
+    if is_same and not e.rules[int(e.rule[bundles[0]])].is_oneway:
+        pairs.sort(axis=1)
+    found, again = np.unique(pairs, axis=0, return_counts=True)
+    return found, again

@@ -1,0 +1,352 @@
+"""Every system on one page: its drawing, its key numbers by the solvers, and what it was checked against."""
+
+from __future__ import annotations
+
+import argparse
+import posixpath
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fabric.flow import MaxFlow
+from fabric.parts import CONFIDENCES, Source
+from fabric.study.systems_file import Check, System, SystemsFile, read_systems
+from fabric.study.systems_numbers import Measured, Numbers, WayOut, numbers
+from fabric.study.systems_quantities import RATES, evaluate
+from fabric.units import format_count, format_rate, gbps_to_gbytes
+
+_INTRO = """\
+# Systems
+
+Every system that comes with the program: the templates that a file may include, and topologies built of
+them. `make reports` makes the page from
+[topologies/systems/published.yaml](../topologies/systems/published.yaml) and the topology files; no number of
+ours on it was typed.
+
+- **Rates** are of one direction. A publication that prints the sum of both is held against twice our number,
+  and the row says "both directions".
+- **Scale-up** is what one device has in cables of the scale-up network; **scale-out** what it has in cables
+  of its cards, or of its own ports, into the network beyond, shared evenly; cards for storage and the
+  front-end do not count. Where nothing is cabled yet it is the ports, and says so.
+- **Bisection** is the maximum flow from the lower half of an axis to its upper half, the least over the axes
+  of even size: an upper bound of the true bisection, which is the least over all halves. Places that are not
+  populated stay in the count of an axis, so halves may differ by them.
+- **All-to-all** is the largest rate at which every device sends to all others at once, exact where the answer
+  is *optimal*. **All-gather** is the algorithm bandwidth that no all-gather exceeds; an algorithm is known
+  that reaches an *optimum*.
+- **Max-flow** is what two devices, or two parts of a system, have between them over all paths. Paths keep the
+  rules of the file: up through switches, one turn, and down; a device passes traffic on only where the file
+  says so, but in the bound of an all-gather every device does, since it holds the data.
+- **Checked** means that a figure of somebody else is computed here from the links of the file and held to the
+  tolerance of its row, in the tests as well. A figure that we miss, or do not try to meet, says why.
+
+{n_systems} systems; {n_checks} figures of others, {n_held} of them held."""
+
+# Of a note; what stands before the first is shown as text.
+_MARKS = re.compile(
+    r"(?<=[.;]) (?=(?:Assumed|Derived|Published|Left out|Sources conflict|Totals of a chip conflict)\b)"
+)
+_NO = "-"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A published figure and our number.
+
+    Parameters
+    ----------
+    check : Check
+    ours : float
+        As the publication would print it.
+    """
+
+    check: Check
+    ours: float
+
+    @property
+    def is_held(self) -> bool:
+        """Whether the difference is within the tolerance."""
+        published = self.check.published
+        return abs(self.ours - published) <= (self.check.tolerance + 1e-9) * abs(published)
+
+
+@dataclass(frozen=True, slots=True)
+class Solved:
+    """A system with its numbers.
+
+    Parameters
+    ----------
+    system : System
+    measured : Measured
+    numbers : tuple of Numbers
+        Of each group of endpoints.
+    flows : tuple of MaxFlow
+        Between the parts that its row names.
+    outcomes : tuple of Outcome
+    """
+
+    system: System
+    measured: Measured
+    numbers: tuple[Numbers, ...]
+    flows: tuple[MaxFlow, ...]
+    outcomes: tuple[Outcome, ...]
+
+
+def solve(system: System) -> Solved:
+    """Return a system with its numbers, and with those that publications are held against.
+
+    Raises
+    ------
+    QuestionError
+        If it has nothing that a row asks for.
+    """
+    measured = Measured(system.fabric)
+    return Solved(
+        system,
+        measured,
+        tuple(numbers(measured, group) for group in measured.endpoints),
+        tuple(measured.flow(*pair) for pair in system.pairs),
+        tuple(outcomes(system.checks, measured)),
+    )
+
+
+def outcomes(checks: Iterable[Check], measured: Measured) -> Iterable[Outcome]:
+    """Yield each published figure of a system with our number."""
+    for check in checks:
+        yield Outcome(check, check.in_unit(evaluate(measured, check.quantity, check.asked)))
+
+
+def page(file: SystemsFile, solved: Sequence[Solved]) -> str:
+    """Return the page as Markdown.
+
+    Parameters
+    ----------
+    file : SystemsFile
+    solved : sequence of Solved
+        All systems of the file, in its order.
+    """
+    found = [o for s in solved for o in s.outcomes]
+    held = sum(o.is_held for o in found)
+    lines = [_INTRO.format(n_systems=len(solved), n_checks=len(found), n_held=held), "", *_summary(solved)]
+    of = {s.system.name: s for s in solved}
+    for family in file.families:
+        lines += ["", f"## {_plain(family.title)}"]
+        for system in family.systems:
+            lines += ["", *_section(of[system.name])]
+    lines += ["", *_evidence(solved), "", *_sources(found, file)]
+    return "\n".join(lines) + "\n"
+
+
+# --- parts of the page -----------------------------------------------------------------------------------
+
+
+def _summary(solved: Iterable[Solved]) -> list[str]:
+    head = ["system", "devices", "scale-up", "scale-out", "bisection", "all-to-all", "all-gather", "checked"]
+    lines = [
+        "In GB/s per direction: scale-up, scale-out and all-to-all of one device, bisection of the whole",
+        "system, all-gather as algorithm bandwidth. Scale-out in brackets is not cabled yet.",
+        "",
+        f"| {' | '.join(head)} |",
+        "|---|" + "--:|" * (len(head) - 1),
+    ]
+    for s in solved:
+        checked = f"{sum(o.is_held for o in s.outcomes)}/{len(s.outcomes)}" if s.outcomes else _NO
+        for i, n in enumerate(s.numbers):
+            name = f"[{s.system.id}](#{s.system.id})" + (f" `{n.group}`" if len(s.numbers) > 1 else "")
+            least, most = (_digits(gbps_to_gbytes(g)) for g in n.scale_up_gbps)
+            out = n.way_out and _digits(gbps_to_gbytes(n.way_out.total_gbps / n.n_devices))
+            cells = [
+                name,
+                format_count(n.n_devices),
+                least if least == most else f"{least} to {most}",
+                _NO if n.way_out is None else out if n.way_out.is_cabled else f"({out})",
+                _digits(gbps_to_gbytes(n.bisection.flow.value_gbps)) if n.bisection else _NO,
+                _digits(gbps_to_gbytes(n.all_to_all.per_endpoint_gbps)),
+                _digits(gbps_to_gbytes(n.all_gather.algbw_gbps)),
+                checked if i == 0 else "",
+            ]
+            lines.append(f"| {' | '.join(str(c) for c in cells)} |")
+    return lines
+
+
+def _section(solved: Solved) -> list[str]:
+    system = solved.system
+    title, drawing = system.drawing()
+    lines = [f"### {system.id}", "", _plain(title), "", "```text", drawing, "```", ""]
+    lines += [_devices(solved.measured), "", *_notes(system)]
+    for n in solved.numbers:
+        if len(solved.numbers) > 1:
+            lines += ["", f"Among `{n.group}`, {format_count(n.n_devices)} devices:"]
+        lines += ["", *_key_numbers(n)]
+    if solved.flows:
+        lines += ["", "| max-flow between | rate | binds |", "|---|--:|---|", *map(_flow, solved.flows)]
+    if solved.outcomes:
+        lines += ["", *_checked(solved.outcomes)]
+    return lines
+
+
+def _devices(measured: Measured) -> str:
+    counts = measured.counts
+    found = []
+    for group in measured.blueprint.groups.values():
+        part = group.part.name if group.part else f"generic {group.kind}"
+        found.append(f"{format_count(counts.present(group.name))} `{group.name}` ({_plain(part)})")
+    return f"Devices: {', '.join(found)}."
+
+
+def _notes(system: System) -> list[str]:
+    """Return what the file says about itself, assumptions and conflicts on lines of their own."""
+    kind = "Template" if system.is_template else "File"
+    lines = [f"- {kind} {_linked(system.name, is_template=system.is_template)}."]
+    if system.also:
+        lines[0] += f" The same fabric: {', '.join(_linked(name) for name in system.also)}."
+    parts = [name for name in system.notes() if name != system.fabric.name]
+    if parts:
+        lines[0] += f" Built of {', '.join(f'[{name}](#{name})' for name in parts)}, whose notes hold too."
+    return lines + [f"- {_plain(note)}" for note in _MARKS.split(system.about()) if note]
+
+
+def _linked(name: str, *, is_template: bool = False) -> str:
+    folder = "../fabric/templates" if is_template else "../topologies/systems"
+    path = posixpath.normpath(f"{folder}/{name}.fabric.yaml")
+    return f"[{posixpath.basename(path)}]({path})"
+
+
+def _key_numbers(n: Numbers) -> list[str]:
+    least, most = (format_rate(_steady(g)) for g in n.scale_up_gbps)
+    rows = [("scale-up per device", least if least == most else f"{least} to {most}", "")]
+    rows.append(("scale-out per device", *_out(n.way_out, n.n_devices)))
+    if n.bisection:
+        flow = n.bisection.flow
+        rows.append((f"bisection, halves of `{n.bisection.axis}`", _rate(flow.value_gbps), _binding(flow)))
+    links = ", ".join(f"`{c.link}`" for c in n.all_to_all.binding)
+    rate = _rate(n.all_to_all.per_endpoint_gbps)
+    rows.append(("all-to-all, each device", rate, f"{links}; {n.all_to_all.status}"))
+    links = ", ".join(f"`{name}`" for name in n.all_gather.binding)
+    rows.append(
+        ("all-gather, algbw at most", _rate(n.all_gather.algbw_gbps), f"{links}; {n.all_gather.kind}")
+    )
+    lines = ["| number | rate per direction | binds |", "|---|--:|---|"]
+    lines += [f"| {' | '.join(row)} |" for row in rows]
+    return lines + [_flow(flow, "max-flow ") for flow in n.flows]
+
+
+def _out(found: WayOut | None, n_devices: int) -> tuple[str, str]:
+    if found is None:
+        return _NO, "no port in the file"
+    return _rate(found.total_gbps / n_devices), "" if found.is_cabled else "ports, not cabled"
+
+
+def _flow(flow: MaxFlow, what: str = "") -> str:
+    ends = f"{what}`{flow.source}` to `{flow.target}`"
+    return f"| {ends} | {_rate(flow.value_gbps)} | {_binding(flow)} |"
+
+
+def _binding(flow: MaxFlow) -> str:
+    links = ", ".join(f"`{c.link}`" for c in flow.cut)
+    alone = flow.without_relay_gbps
+    return links if alone is None else f"{links}; {_rate(alone)} without relaying"
+
+
+def _checked(found: Sequence[Outcome]) -> list[str]:
+    lines = ["| checked against | published | ours | held | source |", "|---|--:|--:|---|---|"]
+    for o in found:
+        check, ways = o.check, ", both directions" if o.check.is_both_ways else ""
+        unit = f" {check.unit}" if check.unit else ""
+        digits = 6 if check.quantity in RATES else 12
+        held = f"within {100 * check.tolerance:.3g} %" if check.tolerance else "exactly"
+        cells = [
+            _plain(check.what) + ways,
+            f"{check.published:,}{unit}",
+            f"{_digits(o.ours, digits)}{unit}",
+            held if o.is_held else "**no**",
+            f"{check.by}: {', '.join(f'[{name}](#sources)' for name in check.source)}",
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    told = [f"- *{_plain(o.check.what)}*: {_plain(o.check.why)}" for o in found if o.check.why]
+    return [*lines, *([""] if told else []), *told]
+
+
+def _evidence(solved: Sequence[Solved]) -> list[str]:
+    found = [o for s in solved for o in s.outcomes]
+    kinds, held = Counter(o.check.by for o in found), Counter(o.check.by for o in found if o.is_held)
+    lines = ["## What is published, derived and assumed", "", "| figure | rows | held |", "|---|--:|--:|"]
+    lines += [f"| {kind} | {kinds[kind]} | {held[kind]} |" for kind in CONFIDENCES if kinds[kind]]
+    missed = [
+        f"[{s.system.id}](#{s.system.id}): {_plain(o.check.what)}"
+        for s in solved
+        for o in s.outcomes
+        if not o.is_held
+    ]
+    if missed:
+        lines += ["", "Not held, each with its reason above:", "", *(f"- {text}" for text in missed)]
+    return [*lines, *_standing(s.system for s in solved)]
+
+
+def _standing(systems: Iterable[System]) -> list[str]:
+    """Return the systems by how much of them is published, as their notes have it."""
+    kinds: dict[str, list[str]] = {
+        "Scenarios, of no published design": [],
+        "Worked examples of ours": [],
+        "Published systems of which something is assumed": [],
+        "Published systems of which no assumption is noted": [],
+    }
+    scenario, example, assumed, noted = kinds.values()
+    for system in systems:
+        link = f"[{system.id}](#{system.id})"
+        if "scenario, not a published design" in system.about():
+            scenario.append(link)
+        elif "worked example" in system.about():
+            example.append(link)
+        else:
+            (assumed if any("Assumed:" in note for note in system.notes().values()) else noted).append(link)
+    return [
+        line for title, links in kinds.items() for line in ("", f"{title}: {', '.join(links) or 'none'}.")
+    ]
+
+
+def _sources(found: Iterable[Outcome], file: SystemsFile) -> list[str]:
+    used = dict.fromkeys(name for o in found for name in o.check.source)
+    return ["## Sources", "", *(f"- `{name}`: {_cited(file.sources[name])}" for name in sorted(used))]
+
+
+def _cited(source: Source) -> str:
+    is_linked = source.locator.startswith("http")
+    return f"[{_plain(source.title)}](<{source.locator}>)" if is_linked else _plain(source.title)
+
+
+# --- figures ---------------------------------------------------------------------------------------------
+
+
+def _steady(value: float) -> float:
+    """Return a solver's number without its last digits, which may differ between machines."""
+    return float(f"{value:.9g}")
+
+
+def _rate(gbps: float) -> str:
+    return format_rate(_steady(gbps))
+
+
+def _digits(value: float, n: int = 4) -> str:
+    return f"{float(f'{_steady(value):.{n}g}'):,.12g}"
+
+
+def _plain(text: str) -> str:
+    """Return free text as it stands in Markdown."""
+    return re.sub(r"([\\`*_\[\]<>|~#$])", r"\\\1", " ".join(text.split()))
+
+
+def main() -> None:
+    """Write the page."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("systems", type=Path)
+    parser.add_argument("-o", "--out", type=Path, required=True)
+    given = parser.parse_args()
+    file = read_systems(given.systems)
+    given.out.write_text(page(file, [solve(system) for system in file]), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
