@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -35,6 +36,7 @@ from fabric.collective.spread import Slowdown, Spread, slowdowns
 from fabric.errors import FabricError, QuestionError, nearest
 from fabric.graph import Fabric
 from fabric.routing import Progress
+from fabric.symmetry import lopsided_axes
 from fabric.units import (
     format_rate,
     format_time,
@@ -44,6 +46,10 @@ from fabric.units import (
     seconds,
     seconds_to_send,
 )
+
+MANY_PLACES, MANY_MATRIX_PLACES = 400, 80
+"""Places that wiring without axis symmetry tells apart up to which a bound is worked out beside a cost, of
+all-to-all fewer: some 10 s each."""
 
 FEW_RANKS = 4_096
 """Ranks up to which an answer at wire rates also says what to expect, where every cable is listed."""
@@ -421,6 +427,11 @@ def _bounded(fabric: Fabric, answer: Cost, asked: Asked, found: dict[str, Schedu
         return replace(answer, no_bound=f"no bound for {answer.collective}")
     if fabric.blueprint is None or asked.ranks or asked.order:
         return replace(answer, no_bound="the ranks are no product of the axes of the file")
+    b = fabric.blueprint
+    n_places = math.prod(b.axes[axis].size for axis in lopsided_axes(b))
+    if n_places > (MANY_MATRIX_PLACES if answer.collective == "all-to-all" else MANY_PLACES):
+        what = f"its wiring tells {n_places:,} places apart; fabtopo bound takes its time for them"
+        return replace(answer, no_bound=what)
     known: dict[str, Bound] = {}
     try:
         for name, schedule in found.items():
