@@ -109,6 +109,8 @@ class Bom:
     name : str
         Of the fabric.
     n_gpus : int
+    n_endpoints : int
+        Endpoints of any kind, GPUs, hosts or cards.
     items : tuple of Item
         What there is, by kind.
     runs : tuple of Run
@@ -124,6 +126,7 @@ class Bom:
 
     name: str
     n_gpus: int
+    n_endpoints: int
     items: tuple[Item, ...]
     runs: tuple[Run, ...]
     plugs: tuple[Plug, ...]
@@ -167,11 +170,16 @@ class Bom:
         """Return `value` over the number of GPUs; None where there is either none."""
         return None if value is None or not self.n_gpus else value / self.n_gpus
 
+    def per_endpoint(self, value: float | None) -> float | None:
+        """Return `value` over the number of endpoints; None where there is either none."""
+        return None if value is None or not self.n_endpoints else value / self.n_endpoints
+
     def to_dict(self) -> dict[str, object]:
         """Return the bill with the documented keys of ``--format json``."""
         return {
             "fabric": self.name,
             "n_gpus": self.n_gpus,
+            "n_endpoints": self.n_endpoints,
             "items": [_item_dict(self, one) for one in self.items],
             "cables": [
                 {
@@ -206,6 +214,7 @@ class Bom:
             ],
             "power_w": self.power_w,
             "power_w_per_gpu": self.per_gpu(self.power_w),
+            "power_w_per_endpoint": self.per_endpoint(self.power_w),
             "power_unknown": [
                 {"n": one.n, "item": one.item or None, "where": one.where} for one in self.unknown_power
             ],
@@ -253,10 +262,11 @@ class Bom:
 
 
 def _summary(bom: Bom) -> Iterator[str]:
-    per, power = bom.per_gpu(bom.power_w), "no power known"
+    (per, whom), power = _each(bom, bom.power_w), "no power known"
     if bom.power_w is not None:
-        power = f"{format_power(bom.power_w)} known" + (f", {format_power(per)} per GPU" if per else "")
-    counts = [_counted(bom.n_gpus, "GPU", "GPUs"), _counted(bom.count("switch"), "switch", "switches")]
+        power = f"{format_power(bom.power_w)} known" + (f", {format_power(per)} per {whom}" if per else "")
+    ends = (bom.n_gpus, "GPU", "GPUs") if bom.n_gpus else (bom.n_endpoints, "endpoint", "endpoints")
+    counts = [_counted(*ends), _counted(bom.count("switch"), "switch", "switches")]
     yield ", ".join([*counts, _counted(bom.n_cables, "cable", "cables"), power]) + "."
     if bom.unknown_power:
         yield f"Power not known, and not in that sum: {_listed(bom.unknown_power)}."
@@ -264,6 +274,11 @@ def _summary(bom: Bom) -> Iterator[str]:
         yield f"Cost of what has a price, spares included: {_dollars(bom.cost_usd)}."
         if bom.unpriced:
             yield f"Without a price, and not in that sum: {_listed(bom.unpriced)}."
+
+
+def _each(bom: Bom, value: float | None) -> tuple[float | None, str]:
+    """Return `value` for each GPU, or where there is none for each endpoint, and which of them."""
+    return (bom.per_gpu(value), "GPU") if bom.n_gpus else (bom.per_endpoint(value), "endpoint")
 
 
 def _counted(n: int, one: str, many: str) -> str:
@@ -282,10 +297,10 @@ def _listed(items: Iterable[Item]) -> str:
 def _tables(bom: Bom) -> Iterator[_Table]:
     yield _item_table(bom)
     if bom.runs:
-        head = ("Rule", "Medium", "Chosen by", ">Order length", ">Cables", ">Per GPU")
+        head = ("Rule", "Medium", "Chosen by", ">Order length", ">Cables", f">Per {_each(bom, None)[1]}")
         rows = [
             [run.rule, run.medium or "unknown", _chosen(run), _reach(run.reach_m), format_count(run.n_cables)]
-            + [_ratio(bom.per_gpu(run.n_cables))]
+            + [_ratio(_each(bom, run.n_cables)[0])]
             for run in bom.runs
         ]
         yield "Cables", head, rows
@@ -314,12 +329,12 @@ def _tables(bom: Bom) -> Iterator[_Table]:
 
 
 def _item_table(bom: Bom) -> _Table:
-    head = ["Kind", "Item", "Where", ">Order length", ">Number", ">Per GPU", ">Ends"]
+    head = ["Kind", "Item", "Where", ">Order length", ">Number", f">Per {_each(bom, None)[1]}", ">Ends"]
     head += [">Spares"] * bool(bom.spares_percent) + [">Power [kW]", "Power from"]
     rows = []
     for one in bom.items:
         row = [one.kind, " ".join(filter(None, (one.name, one.about))), one.where, _reach(one.reach_m)]
-        row += [format_count(one.n), _ratio(bom.per_gpu(one.n))]
+        row += [format_count(one.n), _ratio(_each(bom, one.n)[0])]
         row.append(format_count(one.n_ends) if one.n_ends else "")
         if bom.spares_percent:
             row.append(format_count(one.n_spare) if one.n_spare else "")
@@ -338,6 +353,7 @@ def _item_dict(bom: Bom, one: Item) -> dict[str, object]:
         "reach_m": one.reach_m,
         "n": one.n,
         "n_per_gpu": bom.per_gpu(one.n),
+        "n_per_endpoint": bom.per_endpoint(one.n),
         "n_ends": one.n_ends or None,
         "n_spare": one.n_spare,
         "power_w": one.power_w,

@@ -91,6 +91,7 @@ def bom(
     return Bom(
         name=blueprint.name,
         n_gpus=sum(counted.present(g.name) for g in blueprint.groups.values() if g.kind == "gpu"),
+        n_endpoints=sum(counted.present(g.name) for g in blueprint.groups.values() if g.is_endpoint),
         items=tuple(sorted(items, key=lambda one: KINDS.index(one.kind))),
         runs=cables.runs,
         plugs=cables.plugs,

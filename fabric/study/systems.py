@@ -6,7 +6,7 @@ import argparse
 import posixpath
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,16 +20,17 @@ from fabric.units import format_count, format_rate, gbps_to_gbytes
 _INTRO = """\
 # Systems
 
-Every system that comes with the program: the templates that a file may include, and topologies built of
-them. `make reports` makes the page from
+Every system that comes with the program: the templates that a file may include, topologies built of them,
+and the classical topologies of the literature. `make reports` makes the page from
 [topologies/systems/published.yaml](../topologies/systems/published.yaml) and the topology files; no number of
 ours on it was typed.
 
 - **Rates** are of one direction. A publication that prints the sum of both is held against twice our number,
   and the row says "both directions".
 - **Scale-up** is what one device has in cables of the scale-up network; **scale-out** what it has in cables
-  of its cards, or of its own ports, into the network beyond, shared evenly; cards for storage and the
-  front-end do not count. Where nothing is cabled yet it is the ports, and says so.
+  of its cards, or of its own ports, into the network beyond, shared evenly, or to its like where no switch is
+  between; cards for storage and the front-end do not count. Where nothing is cabled yet it is the ports, and
+  says so.
 - **Bisection** is the maximum flow from the lower half of an axis to its upper half, the least over the axes
   of even size: an upper bound of the true bisection, which is the least over all halves. Places that are not
   populated stay in the count of an axis, so halves may differ by them.
@@ -155,12 +156,11 @@ def _summary(solved: Iterable[Solved]) -> list[str]:
         checked = f"{sum(o.is_held for o in s.outcomes)}/{len(s.outcomes)}" if s.outcomes else _NO
         for i, n in enumerate(s.numbers):
             name = f"[{s.system.id}](#{s.system.id})" + (f" `{n.group}`" if len(s.numbers) > 1 else "")
-            least, most = (_digits(gbps_to_gbytes(g)) for g in n.scale_up_gbps)
             out = n.way_out and _digits(gbps_to_gbytes(n.way_out.total_gbps / n.n_devices))
             cells = [
                 name,
                 format_count(n.n_devices),
-                least if least == most else f"{least} to {most}",
+                _span(n.scale_up_gbps, lambda gbps: _digits(gbps_to_gbytes(gbps))),
                 _NO if n.way_out is None else out if n.way_out.is_cabled else f"({out})",
                 _digits(gbps_to_gbytes(n.bisection.flow.value_gbps)) if n.bisection else _NO,
                 _digits(gbps_to_gbytes(n.all_to_all.per_endpoint_gbps)),
@@ -176,10 +176,11 @@ def _section(solved: Solved) -> list[str]:
     title, drawing = system.drawing()
     lines = [f"### {system.id}", "", _plain(title), "", "```text", drawing, "```", ""]
     lines += [_devices(solved.measured), "", *_notes(system)]
+    rules = [rule.name for rule in solved.measured.blueprint.rules]
     for n in solved.numbers:
         if len(solved.numbers) > 1:
             lines += ["", f"Among `{n.group}`, {format_count(n.n_devices)} devices:"]
-        lines += ["", *_key_numbers(n)]
+        lines += ["", *_key_numbers(n, rules)]
     if solved.flows:
         lines += ["", "| max-flow between | rate | binds |", "|---|--:|---|", *map(_flow, solved.flows)]
     if solved.outcomes:
@@ -214,14 +215,14 @@ def _linked(name: str, *, is_template: bool = False) -> str:
     return f"[{posixpath.basename(path)}]({path})"
 
 
-def _key_numbers(n: Numbers) -> list[str]:
-    least, most = (format_rate(_steady(g)) for g in n.scale_up_gbps)
-    rows = [("scale-up per device", least if least == most else f"{least} to {most}", "")]
+def _key_numbers(n: Numbers, rules: Sequence[str]) -> list[str]:
+    rows = [("scale-up per device", _span(n.scale_up_gbps, _rate), "")]
     rows.append(("scale-out per device", *_out(n.way_out, n.n_devices)))
     if n.bisection:
         flow = n.bisection.flow
         rows.append((f"bisection, halves of `{n.bisection.axis}`", _rate(flow.value_gbps), _binding(flow)))
-    links = ", ".join(f"`{c.link}`" for c in n.all_to_all.binding)
+    # In the order of the file: of links that bind alike, which comes first is chance.
+    links = ", ".join(f"`{name}`" for name in sorted((c.link for c in n.all_to_all.binding), key=rules.index))
     rate = _rate(n.all_to_all.per_endpoint_gbps)
     rows.append(("all-to-all, each device", rate, f"{links}; {n.all_to_all.status}"))
     links = ", ".join(f"`{name}`" for name in n.all_gather.binding)
@@ -327,6 +328,12 @@ def _steady(value: float) -> float:
 
 def _rate(gbps: float) -> str:
     return format_rate(_steady(gbps))
+
+
+def _span(gbps: tuple[float, float], shown: Callable[[float], str]) -> str:
+    """Return the least and the most, one figure where they are alike, a dash where there is nothing."""
+    least, most = map(shown, gbps)
+    return (least if least == most else f"{least} to {most}") if any(gbps) else _NO
 
 
 def _digits(value: float, n: int = 4) -> str:

@@ -177,11 +177,14 @@ def way_out(measured: Measured, group: str) -> WayOut | None:
     Notes
     -----
     It counts at the devices themselves and at cards of the same include. Cards in a group named ``dpu`` serve
-    storage and the front-end and do not count, nor do cables between the cards.
+    storage and the front-end and do not count, nor do cables between the cards; those from device to device,
+    of a network without switches, do.
     """
     near = [g.name for g in measured.blueprint.groups.values() if g.name == group or _is_card_of(g, group)]
     rules = [
-        r for r in rules_of(measured, net="scale-out") if (r.left.group in near) != (r.right.group in near)
+        r
+        for r in rules_of(measured, net="scale-out")
+        if (r.left.group in near) != (r.right.group in near) or r.left.group == r.right.group == group
     ]
     cabled = sum(at_all(measured, name, rules, is_rate=True) for name in near)
     if cabled > 0:

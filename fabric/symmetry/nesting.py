@@ -67,7 +67,7 @@ class Tie:
 
 
 def lopsided_axes(blueprint: Blueprint) -> frozenset[str]:
-    """Return the primitive axes that must be kept as they are for lists of pairs, twists and the like.
+    """Return the primitive axes that must be kept as they are for wiring, twists and the like.
 
     Examples
     --------
@@ -87,8 +87,8 @@ def nesting(blueprint: Blueprint, ties: tuple[Tie, ...] = ()) -> Nesting:
     Raises
     ------
     NoSymmetryError
-        If it has a twisted ring, a list of pairs, or a ring or line over a composed axis, along axes that are
-        not kept.
+        If it has wiring, a twisted ring, or a ring or line over a composed axis, along axes that are not
+        kept.
     """
     return _nesting(blueprint, ties)
 
@@ -99,12 +99,12 @@ def _lopsided(blueprint: Blueprint, rule: Rule) -> tuple[str, frozenset[str]]:
     if relation is None or relation.kind == "mesh":
         return "", frozenset()
     if relation.kind == "pairs":
-        return "list of pairs", along
+        return "wiring", along
     if relation.twist:
         # Rotations keep an axis that is shifted, unless it is a product.
         shifted = (blueprint.primitives(axis) for axis, _ in relation.twist)
-        return "twisted ring", along.union(*(own for own in shifted if len(own) > 1))
-    return (f"{relation.kind} over a composed axis", along) if len(along) > 1 else ("", frozenset())
+        return "a twisted ring", along.union(*(own for own in shifted if len(own) > 1))
+    return (f"a {relation.kind} over a composed axis", along) if len(along) > 1 else ("", frozenset())
 
 
 @lru_cache(maxsize=64)
@@ -113,7 +113,7 @@ def _nesting(blueprint: Blueprint, ties: tuple[Tie, ...]) -> Nesting:
     for rule in blueprint.rules:
         what, along = _lopsided(blueprint, rule)
         if not along <= kept:
-            msg = f"{rule.name}: a {what} has no axis symmetry"
+            msg = f"{rule.name}: {what} has no axis symmetry"
             raise NoSymmetryError(msg)
     names = [a.name for a in blueprint.axes.values() if not a.parts]
     used = [n for n in names if any(n in g.primitives for g in blueprint.groups.values())]

@@ -625,8 +625,11 @@ PORTS = {
         "unclear port class: sn5600 has no nvlink5 port; its ports are network",
     ),
     "no port at all": (
-        pod(gpu="{part: trainium1, axes: [rack, slot]}", down="{between: @@[gpu, leaf], rate: 800Gb/s}"),
-        "trainium1 has no port in the catalogue; write kind: gpu instead of the part",
+        pod(
+            gpu="{part: graviton5, axes: [rack, slot], endpoint: true}",
+            down="{between: @@[gpu, leaf], rate: 800Gb/s}",
+        ),
+        "graviton5 has no port in the catalogue; write kind: host instead of the part",
     ),
     "no port in common": (
         pod(

@@ -508,8 +508,8 @@ def test_ranks_of_any_order_are_a_job(hand_made: ModuleType) -> None:
 )
 def test_a_bound_that_would_take_long_is_left_out(n, collective, is_known):
     fabric = loads(
-        f"{{fabric: ring, axes: {{i: {n}}}, devices: {{gpu: {{kind: gpu, axes: [i], transit: all}}}}, links: ["
-        "{between: [gpu, gpu], rate: 1Gb/s,"
+        f"{{fabric: ring, axes: {{i: {n}}}, devices: {{gpu: {{kind: gpu, axes: [i], transit: all}}}}, "
+        "links: [{between: [gpu, gpu], rate: 1Gb/s,"
         f" wiring: {{pattern: pairs, along: i, pairs: {[[k, (k + 1) % n] for k in range(n)]}}}}}]}}"
     )
     answer = cost(fabric, "all-to-all", "1MiB", algorithm="pairwise")

@@ -23,6 +23,7 @@ from fabric.reporting.summary import summarize
 from fabric.sizing.bom import FloorPlan, bom
 from fabric.sizing.fittings import DATA, fittings, load_fittings
 from fabric.sizing.prices import Price, indicative_prices, read_prices
+from fabric.units import format_power
 
 ROOT = Path(__file__).parents[2]
 TOPOLOGIES = ROOT / "topologies"
@@ -309,16 +310,37 @@ def test_copies_double_every_number(template):
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_figures_per_gpu_times_gpus_are_the_whole(name):
+def test_figures_of_each_times_their_number_are_the_whole(name):
     bill = bom(read(name), spares=3)
     whole = bill.to_dict()
-    for row in whole["items"]:
-        assert row["n_per_gpu"] * bill.n_gpus == pytest.approx(row["n"])
+    assert bill.n_endpoints > 0
+    for one, n in (("gpu", bill.n_gpus), ("endpoint", bill.n_endpoints)):
+        for row in whole["items"]:
+            assert n * (row[f"n_per_{one}"] or 0) == (pytest.approx(row["n"]) if n else 0)
+        if bill.power_w is not None:
+            assert n * (whole[f"power_w_per_{one}"] or 0) == (pytest.approx(bill.power_w) if n else 0)
     if bill.power_w is not None:
-        assert whole["power_w_per_gpu"] * bill.n_gpus == pytest.approx(bill.power_w)
         assert bill.power_w == pytest.approx(sum(r["power_w"] or 0.0 for r in whole["items"]))
     unknown = {(r["item"], r["where"]) for r in whole["power_unknown"]}
     assert unknown == {(r["item"], r["where"]) for r in whole["items"] if r["power_w"] is None}
+
+
+def test_hosts_are_endpoints_too():
+    text = "{fabric: a, axes: {i: 4}, links: [{between: [end, leaf], rate: 400Gb/s, length: 2m}],"
+    text += " devices: {end: {KIND, axes: [i]}, leaf: {part: qm9700, axes: []}}, absent: [end3]}"
+    hosts = bom(loads(text.replace("KIND", "kind: host, endpoint: true")))
+    gpus = bom(loads(text.replace("KIND", "kind: gpu")))
+    assert (hosts.n_gpus, hosts.n_endpoints) == (0, 3)
+    assert (gpus.n_gpus, gpus.n_endpoints) == (3, 3)
+    watts = format_power(hosts.power_w / 3)
+    for bill, ends, one in ((hosts, "endpoints", "endpoint"), (gpus, "GPUs", "GPU")):
+        assert f"\n3 {ends}, 1 switch, 3 cables, " in str(bill)
+        assert f", {watts} per {one}.\n" in str(bill)
+        assert bill.to_markdown().count(f"| Per {one} |") == 2
+    assert hosts.to_dict()["power_w_per_gpu"] is None
+    nobody = bom(loads(text.replace("KIND", "kind: gpu").replace("absent: [end3]", "absent: [end]")))
+    assert nobody.to_dict()["power_w_per_endpoint"] is None
+    assert nobody.per_gpu(1.0) is nobody.per_endpoint(1.0) is None
 
 
 def test_absent_devices_leave_their_cables_and_free_their_ports():

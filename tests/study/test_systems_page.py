@@ -43,6 +43,8 @@ def test_published(name, check):
 
 def test_every_template_and_every_system_is_on_the_page():
     files = {path.name.removesuffix(".fabric.yaml") for path in FOLDER.glob("*.fabric.yaml")}
+    patterns = (FOLDER.parent / "patterns").glob("*.fabric.yaml")
+    files |= {f"../patterns/{path.name.removesuffix('.fabric.yaml')}" for path in patterns}
     named = [name for system in FILE for name in (system.name, *system.also)]
     assert set(template_names()) | files <= set(named)
     assert len(set(named)) == len(named)
@@ -93,6 +95,8 @@ def test_sums_over_classes_are_sums_over_cables(name):
         ("seven-chips", "vr.gpu", 288 * 2 * 800, True),  # not the front-end, nor the storage nodes
         ("seven-chips", "lpx.lpu", 128 * 800, True),  # not what FPGAs have to one another
         ("../superpod-h100-4su", "gpu", 1016 * 400, True),  # one node is absent
+        ("../patterns/dcell", "server", 20 * 2 * 400, True),  # a switch and one server each
+        ("../patterns/hypercube", "chip", 16 * 4 * 400, True),
     ],
 )
 def test_way_out(name, group, gbps, is_cabled):
@@ -199,7 +203,7 @@ def test_several_groups_of_endpoints_need_a_name():
 
 
 def test_every_quantity_is_asked_for():
-    assert {check.quantity for _, check in CHECKS} | {"all-to-all"} == {*RATES, *COUNTS}
+    assert {check.quantity for _, check in CHECKS} == {*RATES, *COUNTS}
     assert evaluate(measured("hgx-h100"), "all-to-all", {}) == pytest.approx(3600)
 
 

@@ -156,7 +156,8 @@ def test_all_of_the_cables_by_number(explicit):
     ("link", "word"),
     [
         ("ring: x, twist: {y: 1}", "a twisted ring"),
-        ("wiring: {pattern: pairs, along: x, pairs: [[0, 1], [1, 2], [2, 3], [3, 0]]}", "a list of pairs"),
+        ("wiring: {pattern: pairs, along: x, pairs: [[0, 1], [1, 2], [2, 3], [3, 0]]}", "wiring"),
+        ("wiring: {pattern: jellyfish, along: x, degree: 2, seed: 1}", "wiring"),
         ("ring: z", "a ring over a composed axis"),
         ("line: z", "a line over a composed axis"),
     ],
