@@ -79,6 +79,10 @@ def parse_selector(
                 terms.append(_group_term(groups[name], (lo, hi), text, axes))
         elif not needs_group and name in axes:
             terms.append(_axis_term(last, text, axes))
+        elif name in axes:
+            todo = f"{name} is an axis; write {shown(f'{text}/*')} for all devices there"
+            msg = f"selector {shown(text)} names no device group: {todo}"
+            raise UnknownNameError(msg, name)
         else:
             raise _unknown(name, text, groups, () if needs_group else axes)
     found = [t for t in terms if t is not None]

@@ -324,6 +324,10 @@ REFERENCES = {
         pod(tail="failed: [@@lef0]\n"),
         "selector 'lef0': no device group 'lef'; did you mean leaf",
     ),
+    "an axis for a device, failed": (
+        pod(tail="failed: [@@rack0]\n"),
+        "selector 'rack0' names no device group: rack is an axis; write 'rack0/\\*' for all devices there",
+    ),
     "selector out of range": (
         pod(up="{between: [@@rack2/leaf, top], rate: 1Gb/s}"),
         "matches nothing: rack2 is beyond",
