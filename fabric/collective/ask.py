@@ -17,7 +17,7 @@ from fabric.collective.algorithms import Shape
 from fabric.collective.job import ROUTINGS, Job, Routing
 from fabric.collective.on_classes import on_classes
 from fabric.collective.on_links import on_links, scale_up_domains
-from fabric.collective.packing import reducing_groups
+from fabric.collective.packing import NETS, reducing_groups
 from fabric.collective.placement import (
     Placement,
     dimension_sizes,
@@ -32,7 +32,6 @@ from fabric.graph import EXPAND_LIMIT, Expanded, Fabric, Paths, expand, select
 from fabric.parts import catalogue
 from fabric.symmetry import NoSymmetryError
 
-NETS = ("scale-up", "scale-out")
 MAX_MESH = 256
 """Ranks of the largest full mesh that is looked for; every rank of it has a cable to each other one."""
 

@@ -18,10 +18,11 @@ import numpy as np
 
 from fabric.blueprint.model import Blueprint
 from fabric.collective.algorithms import busbw_factor
-from fabric.collective.packing import Task, pack, reducing_groups
+from fabric.collective.packing import NETS, Task, pack, reducing_groups
 from fabric.errors import QuestionError
 from fabric.flow.hops import HopBound, HopKind, hop_bound
-from fabric.flow.throughput import throughput
+from fabric.flow.question import Ask
+from fabric.flow.throughput import answered
 from fabric.flow.traffic import Question, Traffic
 from fabric.graph import Fabric, Paths, expand, select
 from fabric.graph.listed import RANK, listed
@@ -119,7 +120,7 @@ def bound(
     among: str | None = ...,
     root: str = ...,
     paths: Paths = ...,
-    in_network: bool = ...,
+    reduces: Sequence[str] = ...,
 ) -> Bound: ...
 
 
@@ -134,7 +135,7 @@ def bound(
     among: str | None = ...,
     root: str = ...,
     paths: Paths = ...,
-    in_network: bool = ...,
+    reduces: Sequence[str] = ...,
 ) -> Bound | HopBound: ...
 
 
@@ -148,7 +149,7 @@ def bound(
     among: str | None = None,
     root: str = "",
     paths: Paths = "rules",
-    in_network: bool = True,
+    reduces: Sequence[str] = NETS,
 ) -> Bound | HopBound:
     """Return the bound of a collective.
 
@@ -169,9 +170,9 @@ def bound(
     root : str
         For broadcast and reduce: selector of one endpoint; the first rank if left out.
     paths : {"rules", "no-relay", "any"}
-        Path rule of the devices between; endpoints always pass data on, because they hold it.
-    in_network : bool
-        Whether switches whose part reduces may do so in an all-reduce.
+        Path rule of all devices but the ranks, which always pass data on, because they hold it.
+    reduces : sequence of {"scale-up", "scale-out"}
+        Networks whose switches add in an all-reduce where their part can; none if empty.
 
     Returns
     -------
@@ -200,11 +201,14 @@ def bound(
         raise QuestionError(msg)
     if kind != "cut":
         return _by_hops(fabric, operation, kind, is_whole=not (over or among or root))
+    for net in reduces:
+        if net not in NETS:
+            msg = f"reduces: unknown network {net!r}; known are {', '.join(NETS)}"
+            raise QuestionError(msg)
+    ask = _Ask(operation, size_bytes, tuple(over), among, root, paths, tuple(reduces))
     if fabric.blueprint is None:
-        return _of_graph(fabric, _Ask(operation, size_bytes, tuple(over), among, root, paths, in_network))
-    return _by_cuts(
-        fabric.blueprint, _Ask(operation, size_bytes, tuple(over), among, root, paths, in_network)
-    )
+        return _of_graph(fabric, ask)
+    return _by_cuts(fabric.blueprint, ask)
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +221,7 @@ class _Ask:
     among: str | None
     root: str
     paths: Paths
-    in_network: bool
+    reduces: tuple[str, ...]
 
 
 def _by_cuts(blueprint: Blueprint, ask: _Ask) -> Bound:
@@ -230,7 +234,7 @@ def _by_cuts(blueprint: Blueprint, ask: _Ask) -> Bound:
         mark = question.one(ask.root) if ask.root else _first(question)
         _check_root(question, mark, ask.root)
     # A reduce ends in one root, which takes in the sum once whether switches add or not.
-    reducing = reducing_groups(blueprint) if ask.in_network and operation == "all-reduce" else ()
+    reducing = reducing_groups(blueprint, ask.reduces) if operation == "all-reduce" else ()
     packing = pack(Task(blueprint, question, operation, mark, paths, reducing))
     rate, n = max(packing.rate_gbps, 0.0), packing.n_ranks
     factor = 1.0 if operation in ("broadcast", "reduce") else busbw_factor(operation, n)
@@ -332,13 +336,17 @@ def _kind(
     """Return whether an algorithm is known to reach the bound."""
     is_known = operation in ("all-gather", "reduce-scatter", "broadcast", "reduce") and not question.spans
     one_way = any(r.is_oneway for r in blueprint.rules)
-    return "optimum" if is_known and not one_way and _is_free(blueprint, paths) else "upper bound"
+    return "optimum" if is_known and not one_way and _is_free(blueprint, question, paths) else "upper bound"
 
 
-def _is_free(blueprint: Blueprint, paths: Paths) -> bool:
+def _is_free(blueprint: Blueprint, question: Question, paths: Paths) -> bool:
     """Return whether the path rule forbids nothing: switches between, joined with endpoints only."""
     if paths == "any":
         return True
+    # Endpoints outside the job either forward anything or are as good as absent.
+    outside = [g for g in blueprint.groups.values() if g.is_endpoint] if question.among else []
+    if any(g.transit == "relay" for g in outside):
+        return False
     ends = {g.name for g in blueprint.groups.values() if g.is_endpoint}
     between = (g for g in blueprint.groups.values() if not g.is_endpoint)
     return all(g.transit == "all" or g.kind == "switch" for g in between) and all(
@@ -347,10 +355,8 @@ def _is_free(blueprint: Blueprint, paths: Paths) -> bool:
 
 
 def _all_to_all(blueprint: Blueprint, question: Question, ask: _Ask) -> Bound:
-    # Endpoints pass data on: in a collective they hold it.
-    groups = {g.name: replace(g, transit="all") if g.is_endpoint else g for g in blueprint.groups.values()}
-    holding = Fabric(blueprint.name, replace(blueprint, groups=groups))
-    answer = throughput(holding, "all-to-all", among=ask.among, over=ask.over, paths=ask.paths)
+    whole = Fabric(blueprint.name, blueprint)
+    answer = answered(Ask(whole, "all-to-all", ask.among, ask.over, ask.paths, is_holding=True))
     n, rate = question.group_size(), answer.per_endpoint_gbps
     algbw = rate * n / (n - 1)
     return Bound(

@@ -436,7 +436,7 @@ def _bounded(fabric: Fabric, answer: Cost, asked: Asked, found: dict[str, Schedu
     try:
         for name, schedule in found.items():
             is_in = any(p.transfer == "in-switch" for p in phases(schedule))
-            known[name] = _bound(fabric, answer.collective, asked, is_in)
+            known[name] = _bound(fabric, answer.collective, asked, is_in=is_in)
     except FabricError as error:
         return replace(answer, no_bound=str(error))
     ratios = []
@@ -450,7 +450,7 @@ def _bounded(fabric: Fabric, answer: Cost, asked: Asked, found: dict[str, Schedu
 
 
 @lru_cache(maxsize=64)
-def _bound(fabric: Fabric, collective: str, asked: Asked, in_network: bool) -> Bound:
+def _bound(fabric: Fabric, collective: str, asked: Asked, *, is_in: bool) -> Bound:
     """Return a bound; its rate does not depend on the size."""
     return bound(
         fabric,
@@ -459,5 +459,5 @@ def _bound(fabric: Fabric, collective: str, asked: Asked, in_network: bool) -> B
         over=asked.over,
         among=asked.among,
         paths=asked.paths,
-        in_network=in_network,
+        reduces=asked.reduces if is_in else (),
     )

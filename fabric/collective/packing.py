@@ -18,6 +18,7 @@ so that the outward flows are enough.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,6 +37,9 @@ from fabric.symmetry import Mark, Quotient, nesting, quotient
 
 MANY_COLUMNS = 8_000
 """Variables of a program for an all-reduce that is solved: about a third of a second of HiGHS."""
+
+NETS = ("scale-up", "scale-out")
+"""Networks whose switches may reduce."""
 
 Entries = tuple[list[Ints], list[Ints], list[Floats]]
 """Rows, columns and values of a part of the program."""
@@ -120,12 +124,20 @@ class Task:
         return quotient(self.blueprint, sources, apart=self.apart, ties=ties, fixed=fixed)
 
 
-def reducing_groups(blueprint: Blueprint) -> tuple[str, ...]:
-    """Return the device groups of switches whose part reduces."""
+def reducing_groups(blueprint: Blueprint, nets: Sequence[str] = NETS) -> tuple[str, ...]:
+    """Return the device groups of switches whose part reduces, in some networks.
+
+    A switch with a cable of the scale-up network belongs to that.
+    """
+    inside = {s.group for r in blueprint.rules if r.net == "scale-up" for s in (r.left, r.right)}
     parts = catalogue().parts
-    groups = blueprint.groups.values()
     return tuple(
-        g.name for g in groups if g.kind == "switch" and g.part and parts[g.part.id].in_network_reduction
+        g.name
+        for g in blueprint.groups.values()
+        if g.kind == "switch"
+        and g.part
+        and parts[g.part.id].in_network_reduction
+        and ("scale-up" if g.name in inside else "scale-out") in nets
     )
 
 
@@ -190,7 +202,10 @@ class Group:
             hits = (view.index[i] == mark for i in np.flatnonzero(view.classes.group == group))
             own = int(np.flatnonzero(view.classes.group == group)[list(hits).index(True)])
             roots, paths = self.roots(view), self.task.paths
-            found += [tree_of(view, own, roots, paths=paths, is_inward=way) for way in self.task.ways]
+            members = self.task.question.inside(view)
+            found += [
+                tree_of(view, own, roots, members, paths=paths, is_inward=way) for way in self.task.ways
+            ]
         return found
 
     def roots(self, view: Quotient) -> Bools:
@@ -287,7 +302,9 @@ class Group:
         """Return: what neither holds data nor reduces sends on as much as it takes in, in either envelope."""
         e, n_ways = self.view.classes, len(self.task.ways)
         names = list(self.task.blueprint.groups)
-        held = e.is_endpoint | np.isin(e.group, [names.index(g) for g in self.task.reducing])
+        held = self.task.question.inside(self.view) | np.isin(
+            e.group, [names.index(g) for g in self.task.reducing]
+        )
         tail = np.column_stack([e.tail, e.head]).ravel()
         head = np.column_stack([e.head, e.tail]).ravel()
         # One-way cables have no way back; peers are listed once for each direction, one-way.
@@ -370,13 +387,11 @@ def _by_parts(group: Group) -> tuple[float, Ints, int]:
     for tree in group.trees[::n_ways]:
         own = int(tree.moves.device[tree.rank])
         n_alike = float(group.view.size[tree.rank_class])
-        ranks.append(Ranks(tree.view, own, group.members_of(tree.view), n_alike))
+        holding = task.question.inside(tree.view)
+        ranks.append(Ranks(tree.view, own, group.members_of(tree.view), holding, n_alike))
         axes |= {p for p, _ in tree.view.index[own]}
     order = tuple(p for p in nesting(task.blueprint, task.question.ties).order if p in axes)
-    ends = tuple(g.name for g in task.blueprint.groups.values() if g.is_endpoint)
-    rate, links, n = least_by_parts(
-        ranks, order, (*ends, *task.reducing), adds=bool(task.reducing), paths=task.paths
-    )
+    rate, links, n = least_by_parts(ranks, order, task.reducing, paths=task.paths)
     return rate, np.unique(group.to_base()[links]), n
 
 

@@ -14,7 +14,7 @@ S at least, or else it knows nothing of the others.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from fabric.blueprint.join import Bools, Ints
 from fabric.collective.trees import priced
 from fabric.flow.problem import network, problem_of
 from fabric.flow.solve import solve
-from fabric.graph import Paths
+from fabric.graph import Paths, freed
 from fabric.symmetry import Quotient
 
 
@@ -36,8 +36,8 @@ class Ranks:
         With that one marked.
     own : int
         Its class in the view.
-    members : ndarray of bool, shape (c,)
-        Classes of ranks.
+    members, holding : ndarray of bool, shape (c,)
+        Classes of ranks of its group, and of all groups: they send on what they take in.
     n_alike : float
         Ranks of its base class.
     """
@@ -45,11 +45,12 @@ class Ranks:
     view: Quotient
     own: int
     members: Bools
+    holding: Bools
     n_alike: float
 
 
 def least_by_parts(
-    ranks: list[Ranks], order: tuple[str, ...], free: tuple[str, ...], *, adds: bool, paths: Paths
+    ranks: list[Ranks], order: tuple[str, ...], adding: tuple[str, ...], *, paths: Paths
 ) -> tuple[float, Ints, int]:
     """Return the least bound by nested partitions, the links that limit it, and the moves looked at.
 
@@ -60,23 +61,21 @@ def least_by_parts(
     order : tuple of str
         Primitive axes, each after those that it is under. Ranks that agree on the first, the first two, and
         so on, are a part.
-    free : tuple of str
-        Device groups that send on what they take in wherever they like: endpoints, and switches that add.
-    adds : bool
-        Whether switches add.
+    adding : tuple of str
+        Device groups of switches that add; they send on what they take in, as ranks do.
     paths : {"rules", "no-relay", "any"}
         Of all other devices.
     """
     best, binding, n_moves = np.inf, np.zeros(0, dtype=np.int64), 0
     for n in range(1, len(order) + 1):
-        found = list(_parts(ranks, order[:n], free, paths))
+        found = list(_parts(ranks, order[:n], adding, paths))
         n_moves += sum(part.n_moves for part in found)
         n_parts = sum(part.n_alike for part in found)
         if n_parts < 2:
             continue
         one = min(found, key=lambda part: part.gbps)
         rates = [(one.gbps, one.links)]
-        if not adds:
+        if not adding:
             whole = sum(part.n_alike * part.gbps for part in found)
             rates.append((whole / (2 * (n_parts - 1)), np.unique(np.concatenate([p.links for p in found]))))
         for rate, links in rates:
@@ -95,7 +94,9 @@ class _Part:
     n_moves: int
 
 
-def _parts(ranks: list[Ranks], axes: tuple[str, ...], free: tuple[str, ...], paths: Paths) -> Iterator[_Part]:
+def _parts(
+    ranks: list[Ranks], axes: tuple[str, ...], adding: tuple[str, ...], paths: Paths
+) -> Iterator[_Part]:
     """Yield the parts of ranks that agree on `axes`, alike ones once.
 
     Two parts that both have a rank of some base class are images of one another.
@@ -113,8 +114,9 @@ def _parts(ranks: list[Ranks], axes: tuple[str, ...], free: tuple[str, ...], pat
         n_alike = one.n_alike / float(view.size[part & (view.origin == origin)].sum())
         rest = one.members & ~part
         if rest.any():
-            groups = tuple(replace(g, transit="all") if g.name in free else g for g in view.classes.groups)
-            problem = problem_of(replace(view.classes, groups=groups), rest, part, paths)
+            adds = np.array([g.name in adding for g in view.classes.groups], dtype=np.bool_)
+            free = one.holding | adds[view.classes.group]
+            problem = problem_of(freed(view.classes, free), rest, part, paths)
             net = network(problem)
             answer = solve(net, np.full(len(net.tail), -1, dtype=np.int64))
             gbps, links = priced(net, answer.price)

@@ -9,7 +9,7 @@ import numpy as np
 from fabric.blueprint.join import Bools, Floats, Ints
 from fabric.flow.problem import FlowProblem, Network, network
 from fabric.flow.solve import solve
-from fabric.graph import Forwarding, Paths, forwarding, reachable
+from fabric.graph import Forwarding, Paths, forwarding, freed, reachable
 from fabric.symmetry import Quotient
 
 MANY_STEPS = 100
@@ -50,7 +50,7 @@ class Tree:
         return np.divide(own, whole, out=np.zeros(len(own)), where=whole > 0)
 
 
-def tree_of(view: Quotient, own: int, roots: Bools, *, paths: Paths, is_inward: bool) -> Tree:
+def tree_of(view: Quotient, own: int, roots: Bools, members: Bools, *, paths: Paths, is_inward: bool) -> Tree:
     """Return the tree of a rank.
 
     Parameters
@@ -60,16 +60,17 @@ def tree_of(view: Quotient, own: int, roots: Bools, *, paths: Paths, is_inward: 
         Class of the rank in `view`.
     roots : ndarray of bool, shape (c,)
         Classes that may be roots.
+    members : ndarray of bool, shape (c,)
+        Classes of ranks: they hold the data and pass it on whatever their transit.
     paths : {"rules", "no-relay", "any"}
-        Of devices that are no endpoints; those hold the data and pass it on whatever their transit.
+        Of all other devices.
     is_inward : bool
     """
-    free = tuple(replace(g, transit="all") if g.is_endpoint else g for g in view.classes.groups)
     rank = np.zeros(len(view.size), dtype=np.bool_)
     rank[own] = True
     others = roots & ~rank
     sides = (rank, others) if is_inward else (others, rank)
-    moves = forwarding(replace(view.classes, groups=free), *sides, paths=paths)
+    moves = forwarding(freed(view.classes, members), *sides, paths=paths)
     at = _meeting(moves)
     tail, head = at[moves.tail], at[moves.head]
     ends = [at[np.where(side >= 0, side, 0)] for side in (moves.source, moves.target)]

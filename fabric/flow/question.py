@@ -15,7 +15,7 @@ from fabric.flow.program import ProgramSizeError
 from fabric.flow.refined import REFINED_PATTERNS, Job, refined_program
 from fabric.flow.topology_bounds import longest_matching
 from fabric.flow.traffic import Asked, Commodities, Traffic, commodities
-from fabric.graph import EXPAND_LIMIT, Expanded, Fabric, Paths, expand, select
+from fabric.graph import EXPAND_LIMIT, Expanded, Fabric, Paths, expand, freed, select
 from fabric.routing.ecmp import Demands
 from fabric.symmetry import REFINE_LIMIT, NoSymmetryError
 
@@ -30,7 +30,10 @@ PAIRS_A_VARIABLE = 20
 
 @dataclass(frozen=True, eq=False)
 class Ask:
-    """A question as it was put; see `throughput`."""
+    """A question as it was put; see `throughput`.
+
+    With `is_holding`, those that take part pass data on whatever their transit, because they hold it.
+    """
 
     fabric: Fabric
     asked: str | Traffic | Matrix
@@ -40,6 +43,7 @@ class Ask:
     method: Method = "auto"
     drop_unreachable: bool = False
     limit: int = EXPAND_LIMIT
+    is_holding: bool = False
 
     @property
     def traffic(self) -> Traffic | None:
@@ -143,6 +147,7 @@ def _by_axes(ask: Ask) -> Commodities:
         among=ask.among,
         paths=ask.paths,
         drop_unreachable=drop,
+        is_holding=ask.is_holding,
     )
 
 
@@ -152,6 +157,7 @@ def _by_refinement(ask: Ask, limit: int = REFINE_LIMIT) -> Commodities:
         Asked(ask.fabric.blueprint, traffic, ask.among)  # raises what is wrong with the question
     e = expand(ask.fabric, limit=ask.limit)
     ends, root = taking_part(ask, traffic, e)
+    e = freed(e, ends) if ask.is_holding else e
     job = Job(ends, traffic.pattern, root, ask.paths)
     return refined_program(e, job, drop_unreachable=ask.drop_unreachable, limit=limit)
 
@@ -181,6 +187,7 @@ def written_out(ask: Ask) -> tuple[Expanded, DemandOf, DemandOf | None]:
         )
         raise QuestionError(msg)
     ends, root = taking_part(ask, traffic, e)
+    e = freed(e, ends) if ask.is_holding else e
 
     def demand_of(kept: Bools) -> Demands:
         if root >= 0 and not kept[root]:

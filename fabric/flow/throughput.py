@@ -195,13 +195,23 @@ def throughput(
     >>> round(answer.per_endpoint_gbps, 6), answer.binding[0].link, answer.status
     (400.0, 'gpu-leaf', 'optimal')
     """
+    return answered(Ask(fabric, traffic, among, tuple(over), paths, method, drop_unreachable, limit))
+
+
+def answered(ask: Ask) -> Throughput:
+    """Return the answer to a question of `throughput`.
+
+    Raises
+    ------
+    QuestionError, SelectorError, LimitError
+        As `throughput`.
+    """
     begin = time.perf_counter()
-    ask = Ask(fabric, traffic, among, tuple(over), paths, method, drop_unreachable, limit)
     try:
         work, why = posed(ask)
     except ProgramSizeError as error:
         return _bounded(ask, str(error), begin)
-    if work.cut_off and not drop_unreachable:
+    if work.cut_off and not ask.drop_unreachable:
         flow = tuple(np.zeros(len(b.moves.tail)) for b in work.blocks)
         answer = Solution(0.0, flow, np.zeros(len(work.capacity)), 0)
         proof = Verdict(0.0, 0.0)
@@ -217,11 +227,11 @@ def throughput(
         slack,
         round(work.n_endpoints),
         sum(b.n_alike * float(b.supply[b.supply > 0].sum()) for b in work.blocks),
-        paths,
+        ask.paths,
         work.method,
         why,
         tuple((who, round(n)) for who, n in work.cut_off),
-        drop_unreachable,
+        ask.drop_unreachable,
         sum(len(b.view.size) for b in work.blocks) if work.is_averaged else len(work.base.size),
         answer.n_variables,
         time.perf_counter() - begin,

@@ -13,7 +13,7 @@ from fabric.blueprint.selector import fits, parse_selector, selected_groups
 from fabric.errors import QuestionError, nearest
 from fabric.flow.lifted import LinkView
 from fabric.flow.program import MAX_VARIABLES, Block, ProgramSizeError, capacities
-from fabric.graph import Paths, forwarding, reachable
+from fabric.graph import Expanded, Paths, forwarding, freed, reachable
 from fabric.symmetry import Mark, Quotient, Tie, quotient
 
 PATTERNS = ("all-to-all", "one-to-all", "all-to-one", "shift", "halves", "longest-matching")
@@ -120,6 +120,7 @@ def commodities(
     among: str | None = None,
     paths: Paths = "rules",
     drop_unreachable: bool = False,
+    is_holding: bool = False,
 ) -> Commodities:
     """Return `traffic` among the endpoints of `blueprint` as commodities on classes.
 
@@ -132,7 +133,7 @@ def commodities(
     NoSymmetryError
         If the axes do not say the symmetry of a construct.
     """
-    plan = Question(blueprint, traffic, among, paths)
+    plan = Question(blueprint, traffic, among, paths, is_holding=is_holding)
     lost = np.zeros(len(plan.base.size), dtype=np.bool_)
     blocks = list(plan.blocks(~lost))
     more = plan.lost(blocks)
@@ -302,6 +303,8 @@ class Question(Asked):
     blueprint, traffic, among, paths
     kept : frozenset of str
         Primitive axes all of whose indices are told apart.
+    is_holding : bool
+        Whether those that take part pass on data whatever their transit, because they hold it.
 
     Raises
     ------
@@ -319,9 +322,10 @@ class Question(Asked):
         paths: Paths,
         *,
         kept: frozenset[str] = frozenset(),
+        is_holding: bool = False,
     ) -> None:
         super().__init__(blueprint, traffic, among)
-        self.paths = paths
+        self.paths, self.is_holding = paths, is_holding
         self.apart = tuple(s for s in (self.among, *self._halves(), *self._places()) if s is not None)
         self.ties = (*self._ties(self.groups), *self._kept(kept))
         # A root is one commodity: it is kept in place in the base as well.
@@ -393,6 +397,9 @@ class Question(Asked):
             ends[i] = fits(self.blueprint, self.among, at)
         return ends
 
+    def _forwarders(self, view: Quotient) -> Expanded:
+        return freed(view.classes, self.inside(view)) if self.is_holding else view.classes
+
     def blocks(self, kept: Bools) -> Iterator[Block]:
         """Yield the commodities among the base classes that are `kept`."""
         if self.root is not None:
@@ -417,7 +424,7 @@ class Question(Asked):
     def _block(self, view: Quotient, own: int, weight: Floats, one: int) -> Block:
         source = np.zeros(len(view.size), dtype=np.bool_)
         source[own] = True
-        moves = forwarding(view.classes, source, weight > 0, paths=self.paths)
+        moves = forwarding(self._forwarders(view), source, weight > 0, paths=self.paths)
         supply = np.zeros(moves.n_states)
         targets = np.flatnonzero(weight > 0)
         np.add.at(supply, moves.target[targets], -weight[targets] / weight.sum())
@@ -455,9 +462,8 @@ class Question(Asked):
         root = np.zeros(len(view.size), dtype=np.bool_)
         root[own] = True
         is_out = self.traffic.pattern == "one-to-all"
-        moves = forwarding(
-            view.classes, root if is_out else others, others if is_out else root, paths=self.paths
-        )
+        sides = (root, others) if is_out else (others, root)
+        moves = forwarding(self._forwarders(view), *sides, paths=self.paths)
         supply = np.zeros(moves.n_states)
         chosen = np.flatnonzero(others)
         sign = -1.0 if is_out else 1.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import cast
 
@@ -128,6 +128,29 @@ class Expanded:
         """Cables of each bundle that carry traffic, shape (m,)."""
         down = self.failed[self.tail] | self.failed[self.head]
         return np.where(down, 0, self.count - self.failed_count)
+
+
+def freed(expanded: Expanded, who: Bools) -> Expanded:
+    """Return the fabric with some devices, or classes of devices, forwarding anything.
+
+    Parameters
+    ----------
+    expanded : Expanded
+        n devices.
+    who : ndarray of bool, shape (n,)
+
+    Examples
+    --------
+    >>> from fabric.blueprint import loads_blueprint
+    >>> text = "{fabric: a, axes: {i: 2}, devices: {gpu: {kind: gpu, axes: [i]}}, islands: 2}"
+    >>> found = freed(expand(loads_blueprint(text)), np.array([False, True]))
+    >>> [found.groups[g].transit for g in found.group]
+    ['end', 'all']
+    """
+    n = len(expanded.groups)
+    groups = (*expanded.groups, *(replace(g, transit="all") for g in expanded.groups))
+    group = np.where(who, expanded.group + n, expanded.group).astype(np.int32)
+    return replace(expanded, groups=groups, group=group)
 
 
 class DeviceNames(Sequence[Hashable]):

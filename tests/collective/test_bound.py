@@ -301,10 +301,10 @@ REDUCING = """{fabric: rack, axes: {tray: 3, slot: 2, chip: 2}, devices: {
     [
         (STAR, {}, CLOSED["all-reduce"]),
         (REDUCING % "", {}, 100.0),
-        (REDUCING % "", {"in_network": False}, 6 * 100 / (2 * 5)),
+        (REDUCING % "", {"reduces": ()}, 6 * 100 / (2 * 5)),
         # The tray with the failed cable may take in 150 of 200, its GPU 50 of 100.
         (REDUCING % "[tray0/gpu0, nvs0]", {}, 50.0),
-        (REDUCING % "[tray0/gpu0, nvs0]", {"in_network": False}, 50.0),
+        (REDUCING % "[tray0/gpu0, nvs0]", {"reduces": ()}, 50.0),
         (PAIRS % (3, 2, ""), {"paths": "any"}, 3 * 6 / (2 * 2)),
     ],
 )
@@ -334,7 +334,7 @@ def test_parts_take_in_what_a_reduce_scatter_and_an_all_gather_bring(failed, mon
 def test_a_superpod_with_an_absent_node():
     fabric = load(TOPOLOGIES / "superpod-h100-4su.fabric.yaml")
     # 127 nodes with eight NICs of 400 Gb/s each, summed by ranks or by switches.
-    by_ranks = bound(fabric, "all-reduce", in_network=False)
+    by_ranks = bound(fabric, "all-reduce", reduces=())
     assert by_ranks.algbw_gbps == pytest.approx(3200 * 127 / 252, rel=1e-9)
     found = bound(fabric, "all-reduce")
     assert found.algbw_gbps == pytest.approx(3200, rel=1e-9)
@@ -599,3 +599,45 @@ def test_bounds_by_hops_are_of_all_endpoints():
         bound(random_switches(1, spread=3), "all-to-all", kind="path-length")
     with pytest.raises(LimitError, match="limited to 2,500,000"):
         bound(loads((RING % "").replace("i: 6", "i: 3M")), "all-to-all", kind="path-length")
+
+
+# ---------------------------------------------------------------- part of the endpoints
+
+MESH = """{fabric: m, axes: {i: 4}, devices: {gpu: {kind: gpu, axes: [i]%s}},
+ links: [{between: [gpu, gpu], mesh: i, rate: 64GB/s}]}"""
+
+
+@pytest.mark.parametrize("operation", ["all-gather", "all-reduce", "broadcast", "all-to-all"])
+def test_gpus_outside_the_job_forward_as_their_transit_says(operation):
+    ends, chips = (
+        bound(loads(MESH % t), operation, among="i0-1").busbw_gbps / 8 for t in ("", ", transit: all")
+    )
+    # Two of a full mesh have one link; chips of a torus would hand on what comes by the other two.
+    assert ends == pytest.approx(64.0, rel=1e-9)
+    assert chips == pytest.approx(192.0, rel=1e-9)
+    assert bound(loads(MESH % ""), operation, among="i0-1", paths="any").busbw_gbps == pytest.approx(
+        1536.0, rel=1e-9
+    )
+
+
+@pytest.mark.parametrize("operation", ["all-gather", "all-reduce", "all-to-all"])
+def test_who_is_outside_the_job_is_the_same_for_a_graph(operation):
+    text = TWO_TIERS.replace("kind: gpu, axes", "kind: gpu, transit: relay, axes")
+    fabric = loads(text)
+    whole = bound(fabric, operation, among="leaf0-1")
+    assert whole.n_ranks == 4
+    assert whole.algbw_gbps <= bound(fabric, operation, among="leaf0-1", paths="any").algbw_gbps * (1 + 1e-9)
+
+
+def test_switches_add_only_in_the_networks_that_are_named():
+    text = """{fabric: a, axes: {box: 4, i: 4, chip: 2}, devices: {gpu: {kind: gpu, axes: [box, i]},
+      sw: {part: nvlink5_switch, axes: [box, chip]}, leaf: {part: q3400, axes: []}}, links: [
+        {between: [gpu, sw], link: nvlink5}, {between: [gpu, leaf], rate: 200Gb/s}]}"""
+    fabric = loads(text)
+    both = bound(fabric, "all-reduce")
+    inside = bound(fabric, "all-reduce", reduces=("scale-up",))
+    none = bound(fabric, "all-reduce", reduces=())
+    assert (both.reduces_in, inside.reduces_in, none.reduces_in) == (("sw", "leaf"), ("sw",), ())
+    assert both.algbw_gbps > inside.algbw_gbps * (1 + 1e-6) > none.algbw_gbps
+    with pytest.raises(QuestionError, match="unknown network 'up'"):
+        bound(fabric, "all-reduce", reduces=("up",))
