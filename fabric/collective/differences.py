@@ -108,6 +108,12 @@ class Places:
         return tuple(d for d in self.n_alike if any(d))
 
     @cached_property
+    def mates(self) -> Bools:
+        """Which differences are those of ranks of one scale-up domain."""
+        inside = np.array([axis in self.domain for axis in self.order], dtype=np.bool_)
+        return np.array([not any(np.array(d)[~inside]) for d in self.differences], dtype=np.bool_)
+
+    @cached_property
     def column(self) -> dict[Difference, int]:
         """The column of each difference."""
         return {d: i for i, d in enumerate(self.differences)}

@@ -15,6 +15,7 @@ import numpy as np
 from scipy import sparse
 
 from fabric.blueprint.join import Bools, Floats, Ints
+from fabric.graph import Expanded
 from fabric.routing import Router
 from fabric.routing.ecmp import firsts
 
@@ -52,7 +53,7 @@ class Nearest:
         return found
 
 
-def nearest(route: Router, targets: Bools, *, climbs: bool = False) -> Nearest:
+def nearest(route: Router, targets: Bools, *, climbs: bool = False, net: str = "") -> Nearest:
     """Return the ways to the nearest of some targets.
 
     Parameters
@@ -62,6 +63,8 @@ def nearest(route: Router, targets: Bools, *, climbs: bool = False) -> Nearest:
         Devices.
     climbs : bool
         Whether only links up, away from the endpoints, and links between peers are taken.
+    net : str
+        Whose links alone are taken, or those of all if empty.
     """
     n = route.n_states
     e = route.expanded
@@ -69,6 +72,8 @@ def nearest(route: Router, targets: Bools, *, climbs: bool = False) -> Nearest:
     if climbs:
         is_peer = np.array([r.is_peer for r in e.rules], dtype=np.bool_)[e.rule]
         is_open = (route.link % 2 == 0) | is_peer[route.link // 2]
+    if net:
+        is_open &= np.array([r.net == net for r in e.rules], dtype=np.bool_)[e.rule][route.link // 2]
     hops = np.full(n, -1)
     ends = route.target[targets]
     hops[ends[ends >= 0]] = 0
@@ -87,6 +92,18 @@ def nearest(route: Router, targets: Bools, *, climbs: bool = False) -> Nearest:
         sparse.csr_array((share, (route.head[kept], tail)), shape=(n, n)),
         sparse.csr_array((share, (route.link[kept], tail)), shape=(2 * e.n_bundles, n)),
     )
+
+
+def keeps_in(expanded: Expanded, ranks: Bools) -> bool:
+    """Return whether traffic between ranks of a scale-up domain stays in it: they forward all, as in a torus.
+
+    By hops a card and a switch may be nearer than the far side of a torus, but no library takes that way.
+    Ranks behind switches have no way as short as theirs, and those that do not forward may need another.
+    """
+    up = [r for r in expanded.rules if r.net == "scale-up"]
+    transit = np.array([g.transit == "all" for g in expanded.groups], dtype=np.bool_)[expanded.group]
+    is_both = 0 < len(up) < len(expanded.rules) and not any(r.is_oneway and not r.is_peer for r in up)
+    return is_both and bool(transit[ranks].all())
 
 
 def turned(route: Router) -> Router:

@@ -13,6 +13,7 @@ from fabric.blueprint.join import Bools, Floats, Ints
 from fabric.collective.algorithms import Shape, n_rings, ring_order
 from fabric.collective.in_switch import Climb, reducing_switches, switch_loads
 from fabric.collective.job import Job, Loads, Routing, least, links_of
+from fabric.collective.nearest import keeps_in
 from fabric.collective.patterns import edges
 from fabric.collective.schedule import Over, Pattern
 from fabric.errors import QuestionError
@@ -71,6 +72,16 @@ class _Listed:
         """The permitted moves among the ranks."""
         return router(self.ranks.expanded, self.ranks.is_rank, paths=self.paths)
 
+    @cached_property
+    def inner(self) -> tuple[Router, Ints] | None:
+        """The moves within scale-up domains alone, and the domain of every device, where ranks forward."""
+        e = self.ranks.expanded
+        if not keeps_in(e, self.ranks.is_rank):
+            return None
+        is_other = np.array([r.net != "scale-up" for r in e.rules], dtype=np.bool_)[e.rule]
+        alone = replace(e, failed_count=np.where(is_other, e.count, e.failed_count))
+        return router(alone, self.ranks.is_rank, paths=self.paths), scale_up_domains(e)
+
     def route(self, pattern: Pattern, progress: Progress | None = None) -> Loads:
         """Return the loads of `pattern`; see `Job`."""
         e = self.ranks.expanded
@@ -80,8 +91,18 @@ class _Listed:
         total = max(float(demand.amount.sum()), 1e-300)
         if self.routing == "rail" and pattern.over == "job":
             demand = by_rail(self.ranks, demand)
-        load = link_loads(self.router, demand, progress=progress)
+        load = self._loads(demand, progress)
         return Loads(load, np.bincount(np.repeat(e.rule, 2), load, minlength=len(e.rules)) / total)
+
+    def _loads(self, demand: Demands, progress: Progress | None) -> Floats:
+        if self.inner is None:
+            return link_loads(self.router, demand, progress=progress)
+        inner, domain = self.inner
+        stays = domain[demand.source] == domain[demand.target]
+        parts = [
+            Demands(demand.source[rows], demand.target[rows], demand.amount[rows]) for rows in (stays, ~stays)
+        ]
+        return link_loads(inner, parts[0]) + link_loads(self.router, parts[1], progress=progress)
 
     def _switched(self, pattern: Pattern) -> Loads:
         found = self.in_switches(pattern.over)

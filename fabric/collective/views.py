@@ -10,7 +10,7 @@ from scipy import sparse
 
 from fabric.blueprint.join import Bools, Floats, Ints
 from fabric.collective.differences import Difference, Places
-from fabric.collective.nearest import Nearest, nearest, turned
+from fabric.collective.nearest import Nearest, keeps_in, nearest, turned
 from fabric.collective.placement import Placement
 from fabric.errors import QuestionError
 from fabric.flow.traffic import Question
@@ -92,13 +92,18 @@ class Carrier:
     def __init__(self, view: View, places: Places, *, is_sent: bool) -> None:
         route = turned(view.route) if is_sent else view.route
         self.view = view
-        self.ways: Nearest = nearest(route, view.only)
         others = view.others(places, is_sent=is_sent).tocoo()
-        state = route.source[others.row]
+        state, shape = route.source[others.row], (route.n_states, others.shape[1])
+        stays = places.mates & keeps_in(view.quotient.classes, view.inside)
         self.lost = np.zeros(others.shape[1], dtype=np.bool_)
-        self.lost[others.col[self.ways.hops[state] < 0]] = True
-        shape = (route.n_states, others.shape[1])
-        self.start = sparse.csr_array((others.data, (state, others.col)), shape=shape)
+        self.parts: list[tuple[Nearest, sparse.csr_array]] = []
+        for net, columns in (("", ~stays), ("scale-up", stays)):
+            some = columns[others.col]
+            if some.any():
+                ways = nearest(route, view.only, net=net)
+                self.lost[others.col[some][ways.hops[state[some]] < 0]] = True
+                start = sparse.csr_array((others.data[some], (state[some], others.col[some])), shape=shape)
+                self.parts.append((ways, start))
         self.units: Floats | None = None
         if len(view.n_cables) * shape[1] <= _CELLS:
             self.units = self._put(np.eye(shape[1]))
@@ -125,7 +130,10 @@ class Carrier:
         return rows[:, used] @ self.units[used]
 
     def _put(self, rows: Floats) -> Floats:
-        return np.asarray((self.ways.onto @ self.ways.at(self.start @ rows.T)).T)
+        found = np.zeros((len(rows), len(self.view.n_cables)))
+        for ways, start in self.parts:
+            found += np.asarray((ways.onto @ ways.at(start @ rows.T)).T)
+        return found
 
 
 def view_of(

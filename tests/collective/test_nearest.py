@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
+from fabric.collective import cost
 from fabric.collective.nearest import nearest, turned
 from fabric.graph import expand, loads
 from fabric.routing import Demands, link_loads, router
@@ -91,3 +92,26 @@ def test_turned_ways_are_those_back(hand_made: ModuleType) -> None:
         home = load_of(nearest(route, one), received).reshape(-1, 2)
         np.testing.assert_allclose(away, home[:, ::-1])
         assert away.sum() > 0
+
+
+# A ring of eight chips beside a leaf: by hops the leaf is nearer than the far side.
+SIDE = """{fabric: side, axes: {box: 2, x: 8}, devices: {chip: {kind: gpu, axes: [box, x], transit: TRANSIT},
+  nic: {kind: nic, axes: [box, x]}, leaf: {kind: switch, axes: []}}, links: [
+  {between: [chip, chip], name: ring, ring: x, rate: 100Gb/s, net: scale-up},
+  {between: [chip, nic], rate: 100Gb/s, net: host}, {between: [nic, leaf], rate: 100Gb/s}]}"""
+
+
+@pytest.mark.parametrize("method", ["axes", "links"])
+@pytest.mark.parametrize(("transit", "stays"), [("all", True), ("relay", False)])
+def test_traffic_of_a_torus_stays_in_it(method, transit, stays):
+    fabric = loads(SIDE.replace("TRANSIT", transit))
+    within = cost(fabric, "all-to-all", "1MiB", over=("x",), method=method, algorithm="pairwise").chosen
+    idle = dict(within.slack)
+    assert (within.binding == "ring") == stays
+    # Eight places of a ring: 16 hops to the seven others, over the two links of a chip each way.
+    if stays:
+        assert within.time_s == pytest.approx(8 * 2**20 / 8 * 16 / 2 / 100e9)
+        assert idle.get("nic-leaf", 1.0) == 1.0
+    # With the other box: half of the bytes over the card, no more.
+    whole = cost(fabric, "all-to-all", "1MiB", method=method, algorithm="pairwise").chosen
+    assert (whole.time_s == pytest.approx(8 * 2**20 * 8 / 16 / 100e9)) == stays
