@@ -211,7 +211,7 @@ def bottleneck(
             if first.cut_off
             else ""
         )
-        msg = f"nothing can flow{some}: leave them out with drop_unreachable (--drop-unreachable)"
+        msg = f"nothing can flow{some}: leave them out with drop_unreachable=True"
         raise QuestionError(msg)
     work, _ = posed(Ask(fabric, traffic, among, tuple(over), paths, method, drop_unreachable, limit))
     answer = solve_blocks(work.capacity, work.blocks)

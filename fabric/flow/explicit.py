@@ -83,7 +83,7 @@ def pattern_demand(
         return Demands(source, target, np.ones(len(others)))
     if len(others) ** 2 > MAX_PAIRS:
         many = f"{len(others):,} endpoints has more than {MAX_PAIRS:,} pairs"
-        msg = f"{pattern} among {many}; choose fewer with among"
+        msg = f"{pattern} among {many}; choose fewer with among="
         raise LimitError(msg)
     rows = []
     for s in others.tolist():
@@ -157,7 +157,7 @@ def explicit_program(
         msg = "no endpoint has another one to send to; choose other axes for over="
         if len(who):
             what = f"{expanded.names[int(who[0])]} and others cannot reach most of the rest"
-            msg = f"no majority of the endpoints is left: {what}; choose with among"
+            msg = f"no majority of the endpoints is left: {what}; choose with among="
         raise QuestionError(msg)
     n = len(np.union1d(demand.source, demand.target))
     cut_off = tuple((str(expanded.names[i]), 1.0) for i in who.tolist())

@@ -9,6 +9,7 @@ classes that keep the source in place, and a class of links O carries::
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,7 @@ from fabric.errors import LimitError, QuestionError
 from fabric.graph import Forwarding
 from fabric.symmetry import Quotient
 
+_LOG = logging.getLogger(__name__)
 MANY_VARIABLES, MANY_CAPACITIES, MANY_WAYS = 4_000, 100, 3
 """Variables, shared capacities and variables a balance row beyond which the interior point method solves a
 program: 9,841, 480 and 6 in half the time of the simplex method, 15,343, 330 and 2 in twice the time."""
@@ -255,6 +257,8 @@ def maximize(
     many = min(max(MANY_VARIABLES, MANY_WAYS * n_rows), ALL_VARIABLES)
     if len(cost) > many and len(right) > MANY_CAPACITIES:
         first, second = second, first
+    if len(cost) > ALL_VARIABLES:
+        _LOG.info("solving %s variables; among= makes it smaller", f"{len(cost):,}")
     # Tight tolerances first; where HiGHS cannot keep them, its own; the certificate tells what that costs.
     for method, tolerance in ((first, 1e-10), (second, 1e-10), (first, 1e-7)):
         result = optimize.linprog(

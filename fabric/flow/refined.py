@@ -94,7 +94,7 @@ def refined_program(
             raise QuestionError(msg)
         if kept.sum() < 2:
             what = f"{expanded.names[int(np.flatnonzero(lost)[0])]} and others cannot reach most of the rest"
-            msg = f"no majority of the endpoints is left: {what}; choose with among"
+            msg = f"no majority of the endpoints is left: {what}; choose with among="
             raise QuestionError(msg)
 
 

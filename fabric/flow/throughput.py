@@ -126,19 +126,22 @@ class Throughput:
             for c in self.binding
         ]
         if self.slack:
-            lines.append("  slack: " + ", ".join(f"{c.link} {100 * (1 - c.load):.3g} %" for c in self.slack))
+            idle = (f"{c.link} {100 * (1 - c.load) if c.load < 1 - 1e-9 else 0:.3g} %" for c in self.slack)
+            lines.append("  slack: " + ", ".join(idle))
         for name, n in self.cut_off:
             what = "left out" if self.is_dropped else "cut off"
             lines.append(f"  {what}: {format_count(n)} endpoints such as {name}")
+        if self.cut_off and not self.is_dropped:
+            lines[-1] += "; drop_unreachable=True leaves them out"
         lines.append(f"  paths: {PATH_RULES[self.paths]}")
         lines.append(f"  method: {self.method} ({self.why})")
         proof = self.certificate
         scope = [f"checked {proof.scope}"] if proof.scope and not proof.faults else []
         remarks = ", ".join([*proof.faults, *scope, f"{self.n_variables:,} variables"])
-        lines.append(
-            f"  {self.status}: flows of {format_rate(proof.lower_gbps)} and "
-            f"prices of {format_rate(proof.upper_gbps)} ({remarks})"
-        )
+        values = f"flows of {format_rate(proof.lower_gbps)} and prices of {format_rate(proof.upper_gbps)}"
+        if self.status == "optimal":
+            values = f"flows and prices of {format_rate(proof.lower_gbps)}"
+        lines.append(f"  {self.status}: {values} ({remarks})")
         return "\n".join(lines)
 
 
@@ -313,7 +316,7 @@ def _prices(
             rows.append(LinkPrice(rule.name, n_cables, share, min(float(busy[own].max()), 1.0)))
     binding = sorted((r for r in rows if r.share > 1e-9), key=lambda r: -r.share)
     return tuple(binding), tuple(
-        sorted((r for r in rows if r.share <= 1e-9 and r.load > 0), key=lambda r: -r.load)
+        sorted((r for r in rows if r.share <= 1e-9 and r.load > 1e-9), key=lambda r: -r.load)
     )
 
 

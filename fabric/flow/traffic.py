@@ -170,7 +170,7 @@ def _nothing(plan: Question, lost: Bools) -> str:
         return f"{plan.traffic.pattern}: no endpoint has another one to send to; choose other axes for over="
     who = plan.base.classes.names[int(np.flatnonzero(lost)[0])]
     what = f"{who} and others cannot reach most of the rest"
-    return f"no majority of the endpoints is left: {what}; choose with among"
+    return f"no majority of the endpoints is left: {what}; choose with among="
 
 
 def without(work: Commodities, lost: Bools) -> list[Block] | None:
