@@ -1,9 +1,12 @@
-"""Clusters of unlike chips: all seven chips of a generation, a whole POD, and islands on one Ethernet."""
+"""Clusters of unlike chips: all seven chips of a generation, a whole POD, and islands on one Ethernet.
+
+Their links are in test_systems_links.py.
+"""
 
 import functools
+from math import floor
 from pathlib import Path
 
-import networkx as nx
 import numpy as np
 import pytest
 
@@ -39,19 +42,6 @@ def members(e, group):
     return np.flatnonzero(e.group == [g.name for g in e.groups].index(group))
 
 
-def at_each(e, group):
-    """Return the cables of each device of a group, all rules together."""
-    ends = np.concatenate([e.tail, e.head])
-    return np.bincount(ends, np.tile(e.count, 2), minlength=e.n_devices)[members(e, group)]
-
-
-def is_connected(e):
-    joined = nx.Graph()
-    joined.add_nodes_from(range(e.n_devices))
-    joined.add_edges_from(zip(e.tail.tolist(), e.head.tolist(), strict=True))
-    return nx.is_connected(joined)
-
-
 def cut(n, near, gbps):
     """Rate of each of n endpoints in all-to-all where `near` of them have `gbps` towards all others."""
     return gbps * (n - 1) / (near * (n - near))
@@ -71,22 +61,6 @@ def test_seven_chips_are_all_there():
     parts = {g.part for g in e.groups}
     assert parts >= {"vera", "rubin_vr200", "nvlink6_switch", "cx9", "bf4", "groq3_lpu"}
     assert parts >= {"sn6600", "sn6810", "sn6800"}
-    degrees = {
-        "vr.gpu": 37,
-        "vr.nic": 2,
-        "vr.nvswitch": 72,
-        "lpx.fpga": 8 + 15 + 1 + 1,
-        "back": 288 + 64,
-        "vr-front": 72 + 32,
-        "lpx-front": 64 + 32,
-        "vault": 32 + 32 + 16,
-        "store": 1,
-    }
-    for group, wanted in degrees.items():
-        assert set(at_each(e, group).tolist()) == {wanted}, group
-    racks = e.coordinates["lrack"][members(e, "lpx.lpu")]
-    assert (at_each(e, "lpx.lpu") == np.where((racks == 0) | (racks == 3), 93, 95)).all()
-    assert is_connected(e)
 
 
 def test_flows_of_the_seven_chips():
@@ -102,37 +76,32 @@ def test_flows_of_the_seven_chips():
     )
 
 
+def test_all_gather_of_the_seven_chips():
+    # The GPU with least has the NVLinks and the four cards of its Vera; module 0 has a DPU too.
+    inward = 14_400 + 4 * 800
+    for fabric in (read("seven-chips"), without("seven-chips", "vr-front")):
+        found = bound(fabric, "all-gather", among="vr.gpu")
+        assert found.n_ranks == 288
+        assert found.algbw_gbps == pytest.approx(inward * 288 / 287, rel=1e-9)
+
+
 # --- a whole POD -------------------------------------------------------------------------------------------
 
 
 def test_pod_has_the_published_chips():
-    """NVIDIA: 1,152 GPUs, 256 CPUs a Vera rack, 10 PB/s of scale-up: both ways, at 112 Gb/s on LPU links."""
+    """NVIDIA: 1,152 GPUs, 256 CPUs a Vera rack, 10 PB/s of scale-up: both ways, at 112 Gb/s on LPU links.
+
+    The 10 is without its fraction: 16 racks of 260 TB/s and 10 of 640 TB/s, as NVIDIA prints them, are 10.56.
+    """
     e = links("vera-rubin-pod")
     n = {g.name: len(members(e, g.name)) for g in e.groups}
     assert (n["vr.gpu"], n["lpx.lpu"], n["cpu"]) == (1152, 10 * 256, 2 * 256)
     assert n["vr.vera"] == 16 * 36
     lpx = 2 * capacity(e, "lpx.in-a-tray", "lpx.across-trays") * 1.12  # a link has an LPU at both ends
-    assert 2 * (capacity(e, "vr.gpu-nvswitch") + lpx) / 8e6 == pytest.approx(10, rel=0.07)
+    scale_up = 2 * (capacity(e, "vr.gpu-nvswitch") + lpx) / 8e6
+    assert scale_up == pytest.approx((16 * 260 + 10 * 640) / 1e3, rel=0.005)
+    assert floor(scale_up) == 10
     assert capacity(e, "vr.nic-leaf") == 2 * 1152 * 800
-    # A leaf and its uplinks are level; the front-end is not.
-    degrees = {
-        "leaf": 144 + 144,
-        "lpx-leaf": 160 + 160,
-        "spine": 8 * 36 + 40,
-        "vr-front": 72 + 48,
-        "lpx-front": 80 + 48,
-        "cpu-front": 64 + 48,
-        "store-front": 72 + 48,
-        "fspine": 9 * 8,
-        "cdpu": 5,
-        "svera": 2,
-        "snic": 2,
-    }
-    for group, wanted in degrees.items():
-        assert set(at_each(e, group).tolist()) == {wanted}, group
-    racks = e.coordinates["lrack"][members(e, "lpx.lpu")]
-    assert (at_each(e, "lpx.lpu") == np.where((racks == 0) | (racks == 4), 93, 95)).all()
-    assert is_connected(e)
 
 
 FIRST, LAST = "vblock0/vhalf0/vrack0/vr.gpu", "vblock1/vhalf1/vrack3/vr.gpu"
@@ -169,13 +138,9 @@ NV, LPX, TRN = "nv.gpu", "lpx.lpu", "trn.chip"
 
 def test_links_of_islands():
     e = links("mixed-islands")
-    degrees = {"nv-leaf": 72 + 48, "lpx-leaf": 32 + 24, "trn-leaf": 64 + 24, "spine": 12 + 3 + 6}
-    for group, wanted in degrees.items():
-        assert set(at_each(e, group).tolist()) == {wanted}, group
     assert capacity(e, "nv.nic-nv-leaf") == 144 * 800
     assert capacity(e, "lpx.fpga-lpx-leaf") == 32 * 800
     assert capacity(e, "trn.nic-trn-leaf") == 128 * 200
-    assert is_connected(e)
 
 
 @pytest.mark.parametrize(

@@ -137,6 +137,29 @@ def test_torus_has_its_neighbours_and_wraps(name):
         assert set(degrees(e).tolist()) == {2 * len(sides)}
 
 
+@pytest.mark.parametrize(
+    ("name", "sides", "diameter", "mean"),
+    [
+        ("tpu-v4-4x4x8", (4, 4, 8), 8, 4.031496),
+        ("tpu-v4-4x8x8", (4, 8, 8), 10, 5.019608),
+        ("tpu-v5p-8x8x16", (8, 8, 16), 16, 8.007820),
+        ("tpu-v5p-8x8x16", (8, 8, 8), 12, 6.011742),
+        ("tpu-v4", (16, 16, 16), 24, 12.002930),
+    ],
+)
+def test_distances_in_a_torus(name, sides, diameter, mean):
+    fabric = read(name)
+    if sides != TORI[name][0]:
+        fabric = loads((SYSTEMS / f"{name}.fabric.yaml").read_text().replace("z: 16", f"z: {sides[2]}"))
+    e = expand(fabric)
+    assert e.n_devices == prod(sides)
+    # All chips are alike.
+    joined = nx.Graph(zip(e.tail.tolist(), e.head.tolist(), strict=True))
+    hops = nx.single_source_shortest_path_length(joined, 0)
+    assert max(hops.values()) == diameter
+    assert sum(hops.values()) / (e.n_devices - 1) == pytest.approx(mean, abs=5e-7)
+
+
 @pytest.mark.parametrize("name", PODS)
 def test_pod_is_its_template(name):
     whole, part = links(name), links(PODS[name])

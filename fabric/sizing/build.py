@@ -283,7 +283,7 @@ def nearest_that_work(request: Request) -> tuple[str, ...]:
         if ratio > request.leaf_ratio:
             wanted = replace(ask, oversubscription={**ask.oversubscription, "leaf": ratio})
             if _works(wanted):
-                found.append(f"oversubscription leaf={ratio.numerator}:{ratio.denominator}")
+                found.append(f"oversubscription={{'leaf': '{ratio.numerator}:{ratio.denominator}'}}")
                 break
     most = _most_racks(request)
     if most:
@@ -295,7 +295,7 @@ def _first(ask: Ask, argument: str, values: Sequence[object]) -> list[str]:
     """Return the first value of one argument that works, as text."""
     for value in values:
         if _works(replace(ask, **{argument: value})):  # type: ignore[arg-type]
-            return [f"{argument}={'any' if value is None else value}"]
+            return [f"{argument}={value!r}"]
     return []
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from fabric.errors import nearest
 from fabric.sizing.build import Design, design_for
@@ -22,11 +23,14 @@ class Preset:
         What the source says, with the source.
     assumed : str
         What it does not say and the design had to choose.
+    by : {"Published", "Reported"}
+        Whether whoever builds it says so, or others quote them.
     """
 
     ask: Ask
     published: str
     assumed: str
+    by: Literal["Published", "Reported"] = "Published"
 
     @property
     def name(self) -> str:
@@ -35,7 +39,7 @@ class Preset:
 
     def design(self) -> Design:
         """Return the design, whose file says what is published and what is assumed."""
-        about = f"Published: {self.published} Assumed: {self.assumed}"
+        about = f"{self.by}: {self.published} Assumed: {self.assumed}"
         return design_for(replace(self.ask, about=about))
 
 
@@ -50,12 +54,14 @@ _PRESETS = (
         _AWS,
         "all in GB300 NVL72 racks and in one fabric; SN6800 with ports broken out to 400 Gb/s, two "
         "planes, no oversubscription.",
+        by="Reported",
     ),
     Preset(
         Ask(gpus=1_000_000, rack="vr-nvl72", leaf="sn6800", planes=4, name="aws-million-rubin"),
         _AWS,
         "all in Vera Rubin NVL72 racks and in one fabric; SN6800 with ports broken out to 200 Gb/s, "
         "every ConnectX-9 on four planes, no oversubscription.",
+        by="Reported",
     ),
     Preset(
         Ask(
@@ -79,7 +85,7 @@ _PRESETS = (
         Ask(gpus=131_072, rack="hgx-b300", leaf="512x100G", planes=8, tiers=2, name="eight-planes"),
         "each NIC of 800 Gb/s on eight planes of 100 Gb/s, and two tiers of switches with 512 ports of "
         "100 Gb/s for 131,072 GPUs (OpenAI on Multipath Reliable Connection; Microsoft: 512 T0 switches "
-        "of 256 NICs a plane).",
+        "of 256 NICs, 131,072 NICs in two tiers).",
         "HGX B300 servers in place of the racks of 72 that are installed, of which 18 NICs a rail do not"
         " fill a switch; the full size of 131,072 needs every port.",
     ),

@@ -113,7 +113,8 @@ def read_prices(path: str | Path) -> dict[str, Price]:
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        msg = f"{path}: cannot be read: {error}"
+        why = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        msg = f"{path}: cannot be read: {why}"
         raise PartError(msg) from None
     reader = csv.DictReader(text.splitlines())
     head = reader.fieldnames or []

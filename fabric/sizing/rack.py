@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from fabric.blueprint import Blueprint, load_blueprint, loads_blueprint
+from fabric.blueprint import Blueprint, load_blueprint, loads_blueprint, template_names
+from fabric.errors import nearest
 from fabric.parts import PortClass
 from fabric.sizing.switch import NETWORK, DesignError
 
@@ -83,7 +84,8 @@ def find_rack(reference: str, base: str | Path = ".") -> Rack:
     Raises
     ------
     DesignError
-        If it has no GPUs or no NICs, or more than one group that might be meant.
+        If there is no such template, or if it has no GPUs or no NICs, or more than one group that might be
+        meant.
 
     Examples
     --------
@@ -98,6 +100,13 @@ def find_rack(reference: str, base: str | Path = ".") -> Rack:
 
 @lru_cache(maxsize=64)
 def _template(name: str) -> Rack:
+    known = template_names()
+    if name not in known:
+        within = ", ".join(one for one in known if name and name in one)
+        close = f"{name!r} is in {within}" if within else nearest(name, known)
+        hint = close or f"templates are {', '.join(known)}"
+        msg = f"rack: no template {name!r}; {hint}; a file of your own is named by its path, such as ./a.yaml"
+        raise DesignError(msg)
     return _rack(name, loads_blueprint(f"fabric: one\ninclude: {name}\n", path="--rack"))
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 from fabric.errors import PartError
-from fabric.parts import cables_per_port
+from fabric.parts import PortClass, cables_per_port
 from fabric.sizing.rack import Rack, find_rack, leading_products
 from fabric.sizing.switch import DesignError, Switch, find_switch, ports_taken
 from fabric.units import format_rate, parse_count, parse_rate, parse_ratio
@@ -298,26 +298,42 @@ def _nic_cables(ask: Ask, rack: Rack, leaf: Switch, wanted: float | None) -> tup
     faces = ask.planes * ask.homes
     if rack.nic_port is None:
         if wanted is None:
-            msg = f"{rack.name}: its NICs have no rate; give one, such as breakout={{'nic': '400G'}}"
+            msg = f"{rack.name}: its NICs have no rate; give one, such as breakout='400G'"
             raise DesignError(msg)
         return wanted, 1
-    port = rack.nic_port
-    share = port.n_ports * port.rate_gbps / faces
-    rate = min(share, leaf.port.rate_gbps) if wanted is None else wanted
+    port, most = rack.nic_port, leaf.port.rate_gbps
+    rate, per_leaf = _shared(port, faces, most, wanted)
+    if not per_leaf:
+        modes = ", ".join(f"{n} x {format_rate(r)}" for n, r in port.modes)
+        words = ("plane", "planes") if ask.homes == 1 else ("leaf", "leaves")
+        what = f"{format_rate(_share(port, faces))} for each of {faces} {words[faces > 1]}"
+        cables = port.n_ports * max(n for n, _ in port.modes)
+        able = [n for n in range(1, cables + 1) if _shared(port, n * ask.homes, most, wanted)[1]]
+        near = "; nearest that work: " + "; ".join(f"planes={n}" for n in able) if able else ""
+        msg = (
+            f"port speeds: a NIC of {rack.nic_part} has {what}, which it cannot give in whole cables of "
+            f"{format_rate(rate)}; it has {modes}{near}"
+        )
+        raise DesignError(msg)
+    return rate, per_leaf
+
+
+def _share(port: PortClass, faces: int) -> float:
+    """Return the part of the rate of a NIC that each of its leaves gets [Gb/s]."""
+    return port.n_ports * port.rate_gbps / faces
+
+
+def _shared(port: PortClass, faces: int, most: float, wanted: float | None) -> tuple[float, int]:
+    """Return the rate of the cables of a NIC, `most` at most, and how many go to each leaf; 0 if none can."""
+    share = _share(port, faces)
+    rate = min(share, most) if wanted is None else wanted
     per_leaf = round(share / rate) if rate <= share * (1 + _SLACK) else 0
     try:
         able = port.n_ports * cables_per_port(port, rate)
     except PartError:
-        able = 0.0
-    if not per_leaf or abs(per_leaf * rate - share) > _SLACK * share or faces * per_leaf > able:
-        modes = ", ".join(f"{n} x {format_rate(r)}" for n, r in port.modes)
-        what = f"{faces} {'plane' if ask.homes == 1 else 'leaf'}{'s' if faces > 1 else ''}"
-        msg = (
-            f"port speeds: a NIC of {rack.nic_part} has {format_rate(share)} for each of {what}, which it "
-            f"cannot give in whole cables of {format_rate(rate)}; it has {modes}"
-        )
-        raise DesignError(msg)
-    return rate, per_leaf
+        return rate, 0
+    is_whole = abs(per_leaf * rate - share) <= _SLACK * share and faces * per_leaf <= able
+    return rate, per_leaf if is_whole else 0
 
 
 def _same_or_native(below: float, lower: Switch, upper: Switch) -> float:

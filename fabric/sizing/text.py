@@ -27,7 +27,7 @@ def write(request: Request, sizes: Sizes, layout: Layout, built: Installed, name
     name : str
         Of the fabric.
     """
-    lines = [f"# {line}" if line else "#" for line in _head(request, sizes, built)]
+    lines = [f"# {line}" if line else "#" for line in _head(request, sizes, layout, built)]
     lines += [f"fabric: {name}", "about: >-"]
     lines += textwrap.wrap(_about(request), _WIDTH, initial_indent="  ", subsequent_indent="  ")
     over = ", ".join(f"{a}: {n}" for a, n in layout.over.items())
@@ -62,13 +62,42 @@ def _generic(request: Request, tier: str) -> str:
     return f" of {switch.name}, a generic switch: ports are not checked" if switch.is_generic else ""
 
 
-def _head(request: Request, sizes: Sizes, built: Installed) -> list[str]:
-    """Return what the fabric is, in lines of a comment."""
+def _head(request: Request, sizes: Sizes, layout: Layout, built: Installed) -> list[str]:
+    """Return what the fabric is, in lines of a comment: a drawing of its tiers, and what their units are."""
     unit, rack = request.rack.unit, request.rack
     switches = ", ".join(f"{t.switches:,} {plural(t.switches, t.name)}" for t in built.tiers)
     lines = [
-        f"{built.gpus:,} GPUs in {built.racks:,} {plural(built.racks, unit)} of {rack.name}: {switches}."
+        f"{built.gpus:,} GPUs in {built.racks:,} {plural(built.racks, unit)} of {rack.name}: {switches}.",
+        "",
+        *_drawing(request, sizes, layout, built),
     ]
+    units = _units(request, sizes)
+    return [*lines, "", *units] if units else lines
+
+
+def _drawing(request: Request, sizes: Sizes, layout: Layout, built: Installed) -> list[str]:
+    """Return the tiers from the core down to the NICs, each with its axes, its number and its cables."""
+    rack = request.rack
+    axes = {group.name: group.axes for group in layout.groups}
+    cables = (sizes.down, sizes.up), (sizes.spine_down, sizes.spine_up), (sizes.core_down, 0)
+    rows = [(_label(rack.nic, (*layout.over, "...")), f"{rack.name} x {built.racks:,}")]
+    for tier, link, (down, up) in zip(built.tiers, layout.links, cables, strict=False):
+        switch: Switch = getattr(request, tier.name)
+        what = f"{tier.switches:,} {'switches of ' if switch.is_generic else ''}{switch.name}"
+        split = f", {up:,} up, {format_ratio(tier.oversubscription)}" if up else ""
+        rows.append((f"   |  {link.count}" if link.count > 1 else "   |", ""))
+        rows.append((_label(tier.name, axes[tier.name]), f"{what}: {down:,} cables down{split}"))
+    width = max(len(label) for label, _ in rows) + 4
+    return [f"  {label:<{width}}{text}".rstrip() for label, text in reversed(rows)]
+
+
+def _label(group: str, axes: tuple[str, ...]) -> str:
+    return f"{group}[{', '.join(axes)}]"
+
+
+def _units(request: Request, sizes: Sizes) -> list[str]:
+    """Return what the axes of the drawing are, one a line."""
+    unit, lines = request.rack.unit, []
     if request.ask.planes > 1:
         lines.append(
             f"  plane    {request.ask.planes} networks side by side; each NIC has a share of its rate in each"
@@ -80,15 +109,11 @@ def _head(request: Request, sizes: Sizes, built: Installed) -> list[str]:
         name = block_name(request) if sizes.block > 1 else unit
         size = f"{sizes.block} {plural(sizes.block, unit)} on {leaves}"
         lines.append(f"  {name:<8} {size}; {sizes.blocks:,} of them")
-        lines.append(f"  leaf     {_split(sizes.down, sizes.up, built.tiers[0].oversubscription)}")
     if sizes.tiers > 2:
         inside = block_name(request) if sizes.block > 1 else unit
         per = f"{sizes.pod} {plural(sizes.pod, inside)}"
         lines.append(
             f"  pod      {per} under {sizes.spines} {plural(sizes.spines, 'spine')}; {sizes.pods:,} of them"
-        )
-        lines.append(
-            f"  spine    {_split(sizes.spine_down, sizes.spine_up, built.tiers[1].oversubscription)}"
         )
         lines.append(
             f"  core     {sizes.cores} for each spine of a pod: core plane k joins spine k of every pod"
@@ -98,10 +123,6 @@ def _head(request: Request, sizes: Sizes, built: Installed) -> list[str]:
             f"  rails    {sizes.groups} groups with spines of their own: they meet inside the {unit} only"
         )
     return lines
-
-
-def _split(down: int, up: int, ratio: float) -> str:
-    return f"{down} cables down, {up} up: {format_ratio(ratio)}"
 
 
 def plural(n: int, word: str) -> str:

@@ -119,7 +119,7 @@ def _check_ranks(log: Log, fabric: Fabric, asked: Asked) -> None:
     """Raise where a log is of another number of ranks than the question."""
     n = job(fabric, asked).shape.n
     if log.n_ranks is not None and log.n_ranks != n:
-        msg = f"{log.name}: {log.n_ranks} ranks by its numbers; the question has {n}; choose with among"
+        msg = f"{log.name}: {log.n_ranks} ranks by its numbers; the question has {n}; choose with among="
         raise QuestionError(msg)
 
 

@@ -31,15 +31,16 @@ ours on it was typed.
   of its cards, or of its own ports, into the network beyond, shared evenly, or to its like where no switch is
   between; cards for storage and the front-end do not count. Where nothing is cabled yet it is the ports, and
   says so.
-- **Bisection** is the maximum flow from the lower half of an axis to its upper half, the least over the axes
-  of even size: an upper bound of the true bisection, which is the least over all halves. Places that are not
-  populated stay in the count of an axis, so halves may differ by them.
+- **Bisection** is the maximum flow from the lower half of an axis to its upper half, the least over the axes;
+  the middle index of an odd size is halved along the next axis. It is an upper bound of the true bisection,
+  the least over all halves, which random graphs may well have elsewhere. Places that are not populated stay
+  in the count of an axis, so halves may differ by them.
 - **All-to-all** is the largest rate at which every device sends to all others at once, exact where the answer
   is *optimal*. **All-gather** is the algorithm bandwidth that no all-gather exceeds; an algorithm is known
   that reaches an *optimum*.
 - **Max-flow** is what two devices, or two parts of a system, have between them over all paths. Paths keep the
   rules of the file: up through switches, one turn, and down; a device passes traffic on only where the file
-  says so, but in the bound of an all-gather every device does, since it holds the data.
+  says so, but in the bound of an all-gather every rank does, since it holds the data.
 - **Checked** means that a figure of somebody else is computed here from the links of the file and held to the
   tolerance of its row, in the tests as well. A figure that we miss, or do not try to meet, says why.
 
@@ -47,7 +48,8 @@ ours on it was typed.
 
 # Of a note; what stands before the first is shown as text.
 _MARKS = re.compile(
-    r"(?<=[.;]) (?=(?:Assumed|Derived|Published|Left out|Sources conflict|Totals of a chip conflict)\b)"
+    r"(?<=[.;]) (?=(?:Assumed|Derived|Published|Reported|Left out|Sources conflict"
+    r"|Totals of a chip conflict)\b)"
 )
 _NO = "-"
 
@@ -291,16 +293,22 @@ def _standing(systems: Iterable[System]) -> list[str]:
     kinds: dict[str, list[str]] = {
         "Scenarios, of no published design": [],
         "Worked examples of ours": [],
-        "Published systems of which something is assumed": [],
-        "Published systems of which no assumption is noted": [],
+        "Classical topologies, at sizes of ours": [],
+        "Generic servers, of no vendor": [],
+        "Published or reported systems of which something is assumed": [],
+        "Published or reported systems of which no assumption is noted": [],
     }
-    scenario, example, assumed, noted = kinds.values()
+    scenario, example, classical, generic, assumed, noted = kinds.values()
     for system in systems:
         link = f"[{system.id}](#{system.id})"
         if "scenario, not a published design" in system.about():
             scenario.append(link)
         elif "worked example" in system.about():
             example.append(link)
+        elif "patterns" in system.name.split("/"):
+            classical.append(link)
+        elif "generic server" in system.about():
+            generic.append(link)
         else:
             (assumed if any("Assumed:" in note for note in system.notes().values()) else noted).append(link)
     return [

@@ -67,7 +67,7 @@ class Numbers:
     way_out : WayOut or None
         None where neither a card nor the device has a port.
     bisection : Halving or None
-        The least over all halvings of one axis; None where no axis has an even size.
+        The least over the halvings of one axis each; None where all have one index.
     all_to_all : Throughput
     all_gather : Bound
     flows : tuple of MaxFlow
@@ -113,9 +113,9 @@ class Measured:
         """The groups of endpoints."""
         return tuple(g.name for g in self.blueprint.groups.values() if g.is_endpoint)
 
-    def flow(self, source: str, target: str) -> MaxFlow:
+    def flow(self, source: str | Sequence[str], target: str | Sequence[str]) -> MaxFlow:
         """Return the maximum flow from one selection to another."""
-        return self._once(("flow", source, target), lambda: max_flow(self.fabric, source, target))
+        return self._once(("flow", str(source), str(target)), lambda: max_flow(self.fabric, source, target))
 
     def all_to_all(self, group: str) -> Throughput:
         """Return the throughput of uniform all-to-all among a group."""
@@ -207,16 +207,49 @@ def _free_ports(measured: Measured, group: DeviceGroup) -> float:
 
 
 def halving(measured: Measured, group: str, axis: str) -> Halving | None:
-    """Return the flow from the lower half of an axis to its upper half; None where its size is odd."""
-    size = measured.blueprint.axes[axis].size
-    if size % 2:
+    """Return the flow from the lower half of an axis to its upper half; None where its size is 1.
+
+    The middle index of an odd size is halved along the next axis, and so on; the very last device is of
+    neither half.
+
+    Examples
+    --------
+    >>> from fabric.graph import loads
+    >>> text = "{fabric: a, axes: {x: 3, y: 2}, devices: {gpu: {kind: gpu, axes: [x, y]},"
+    >>> text += " leaf: {kind: switch, axes: []}}, links: [{between: [gpu, leaf], rate: 1Gb/s}]}"
+    >>> halving(Measured(loads(text)), "gpu", "x").flow.source
+    'x0/gpu, x1/y0/gpu'
+    """
+    if measured.blueprint.axes[axis].size < 2:
         return None
-    lower, upper = f"{axis}0-{size // 2 - 1}/{group}", f"{axis}{size // 2}-{size - 1}/{group}"
+    rest = [p for p in measured.blueprint.groups[group].primitives if p != axis]
+    lower, upper = _halves(measured, group, [axis, *rest], "")
     return Halving(axis, measured.flow(lower, upper))
 
 
+def _halves(
+    measured: Measured, group: str, axes: list[str], place: str
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the selectors of the two halves of what is at a place, along the first of some axes."""
+    axes = [axis for axis in axes if measured.blueprint.axes[axis].size > 1]
+    if not axes:
+        return (), ()
+    axis, size = axes[0], measured.blueprint.axes[axes[0]].size
+    half = size // 2
+    lower = (f"{place}{_range(axis, 0, half - 1)}/{group}",)
+    upper = (f"{place}{_range(axis, size - half, size - 1)}/{group}",)
+    if size % 2 == 0:
+        return lower, upper
+    more = _halves(measured, group, axes[1:], f"{place}{axis}{half}/")
+    return lower + more[0], upper + more[1]
+
+
+def _range(axis: str, first: int, last: int) -> str:
+    return f"{axis}{first}" if first == last else f"{axis}{first}-{last}"
+
+
 def bisection(measured: Measured, group: str) -> Halving | None:
-    """Return the least flow over the halvings of one axis; None where no axis has an even size."""
+    """Return the least flow over the halvings of one axis; None where all have one index."""
     axes = measured.blueprint.groups[group].primitives
     found = [h for h in (halving(measured, group, axis) for axis in axes) if h is not None]
     # The outermost of those that are equal but for the last bits.

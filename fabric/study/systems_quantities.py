@@ -80,7 +80,7 @@ def _bisection(measured: Measured, group: str = "", axis: str = "") -> float:
         raise QuestionError(msg)
     found = halving(measured, group, axis) if axis else bisection(measured, group)
     if found is None:
-        msg = f"{measured.fabric.name}: {axis or group} has no halves; an axis of even size has"
+        msg = f"{measured.fabric.name}: {axis or group} has no halves: it has one index"
         raise QuestionError(msg)
     return found.flow.value_gbps
 

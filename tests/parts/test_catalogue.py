@@ -305,7 +305,8 @@ def test_lanes_of_pcie():
 
 def test_breakout_and_cages():
     for part, p in PORTS:
-        if p.name == "network":
+        # The network port of a TPU is its share of the cards of its host.
+        if p.name == "network" and "cards are in the host" not in p.note:
             assert (p.n_ports, p.rate_gbps) == p.modes[0]
             assert (p.ports_per_cage is None) == ("co-packaged" in p.note)
         else:

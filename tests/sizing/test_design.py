@@ -1,6 +1,7 @@
 """Laws of every design: its file says what it counts, stripes are even, nothing is over its ports."""
 
 import itertools
+import re
 from fractions import Fraction
 from pathlib import Path
 
@@ -191,6 +192,10 @@ def test_presets_are_what_they_say(name):
     notes = " ".join(d.blueprint.notes)
     assert " ".join(preset.published.split()) in notes
     assert " ".join(preset.assumed.split()) in notes
+    assert f"{preset.by}: {preset.published[:40]}" in notes
+    drawn = re.findall(r"^#   (\w+)\[(.*?)\] +([\d,]+) ", d.text, re.MULTILINE)
+    wanted = [(t, ", ".join(d.blueprint.groups[t].axes), f"{n:,}") for t, n in d.switches.items()]
+    assert drawn == wanted[::-1]
 
 
 def test_presets_meet_what_is_published():
@@ -277,11 +282,16 @@ B300 = {"gpus": 4096, "rack": "hgx-b300", "leaf": "sn5600"}
     [
         (
             GB300 | {"leaf": "32x400G", "planes": 2},
-            r"radix: .*18 uplinks needs 36 ports; 32x400G has 32; .*leaf=4:3",
+            r"radix: .*18 uplinks needs 36 ports; 32x400G has 32; .*oversubscription={'leaf': '4:3'}",
         ),
-        (GB300 | {"planes": 4}, r"port speeds: a NIC of cx8 has 200 Gb/s .* each of 4 planes"),
+        (
+            GB300 | {"planes": 4},
+            r"port speeds: a NIC of cx8 has 200 Gb/s .* each of 4 planes.*; nearest that work: planes=1; "
+            r"planes=2; planes=8$",
+        ),
+        (GB300 | {"planes": 3, "homes": 2}, r"for each of 6 leaves.*nearest that work: planes=1; planes=4$"),
         (GB300 | {"gpus": 10**6, "planes": 2}, r"more pods than the 128 that sn5610 joins; .*gpus=442368"),
-        (GB300 | {"layout": "tor", "planes": 2}, r"nearest that work: .*layout=rail"),
+        (GB300 | {"layout": "tor", "planes": 2}, r"nearest that work: .*layout='rail'"),
         (GB300 | {"leaf": "sn561"}, r"did you mean .*or give a generic switch"),
         (GB300 | {"leaf": "cx8"}, r"cx8 is no switch with network ports"),
         (
@@ -290,7 +300,7 @@ B300 = {"gpus": 4096, "rack": "hgx-b300", "leaf": "sn5600"}
         ),
         (B300 | {"tiers": 1}, r"4,096 cables of NICs on one leaf; sn5600 takes 64"),
         (B300 | {"pod": 99}, r"a pod of 99 su has no room on sn5600"),
-        (B300 | {"block": 99}, r"radix: 99 nodes .* nearest that work: .*block=any"),
+        (B300 | {"block": 99}, r"radix: 99 nodes .* nearest that work: .*block=None"),
         (B300 | {"spine": "sn5400", "breakout": "1x800G"}, r"800 Gb/s .* fits no port of sn5400"),
         (B300 | {"breakout": {"core": "400G"}}, r"breakout: got core; expected one of nic, leaf, spine"),
         (B300 | {"ufm": 9}, r"ufm: got 9 cables; expected 2 to 8"),
@@ -312,7 +322,13 @@ B300 = {"gpus": 4096, "rack": "hgx-b300", "leaf": "sn5600"}
         (B300 | {"layout": "mesh"}, r"layout: got mesh"),
         (B300 | {"planes": 0}, r"planes: got 0; expected at least 1"),
         (B300 | {"block": 0}, r"block: got 0; expected at least 1"),
-        (B300 | {"rack": "pcie-gpu-box"}, r"its NICs have no rate"),
+        (B300 | {"rack": "pcie-gpu-box"}, r"its NICs have no rate; give one, such as breakout='400G'"),
+        (
+            B300 | {"rack": "hgx"},
+            r"^rack: no template 'hgx'; 'hgx' is in hgx-a100, .*hgx-rubin-nvl8; a file of",
+        ),
+        (B300 | {"rack": "hxg-b300"}, r"^rack: no template 'hxg-b300'; did you mean hgx-b300"),
+        (B300 | {"rack": "moon"}, r"^rack: no template 'moon'; templates are aws-inf1, .*vr-nvl72; a file"),
     ],
 )
 def test_what_cannot_be_built_is_one_error(arguments, match):

@@ -114,7 +114,7 @@ def test_a_slower_whole_and_a_late_start_are_told_apart(one_node):
 )
 def test_another_number_of_ranks_is_one_clear_error(one_node, many_nodes, ask):
     log = made(one_node, "all-gather", "measured", name="logs/gather.log")
-    complaint = r"^logs/gather\.log: 8 ranks by its numbers; the question has 96; choose with among$"
+    complaint = r"^logs/gather\.log: 8 ranks by its numbers; the question has 96; choose with among=$"
     with pytest.raises(QuestionError, match=complaint):
         ask(log, many_nodes)
     assert compare_log(log, many_nodes, among="node3").is_passed

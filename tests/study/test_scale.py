@@ -4,15 +4,18 @@ import csv
 import io
 import json
 import sys
+from dataclasses import replace
 
 import pytest
 
-from fabric.collective import cost
+from fabric.collective import calibration, cost
 from fabric.collective.bound import bound
 from fabric.errors import QuestionError, UnitError
 from fabric.flow.throughput import throughput
-from fabric.sizing import Ask, design
-from fabric.study.scale import Knee, scale, spaced
+from fabric.sizing import Ask, design, design_for
+from fabric.sizing.switch import DesignError
+from fabric.study.scale import _Measure, scale, spaced
+from fabric.study.scale_table import Knee, Row
 
 HGX = Ask(1, "hgx-h100", "64x400G")
 
@@ -54,6 +57,60 @@ def test_the_third_tier_comes_at_the_limit_of_two(table):
     assert (below, above) == (2, 3)
 
 
+def test_an_algorithm_that_is_hardly_faster_makes_no_knee(monkeypatch):
+    """In the rack the hierarchical one is the fastest, across racks the ring, by less than 1 %."""
+    ask = Ask(1, "gb300-nvl72", "sn6800")
+    table = scale(ask, [72, 144])
+    assert [row.times_s[0][2] for row in table.rows] == ["hierarchical", "ring"]
+    costs = {
+        a.algorithm: a.time_s
+        for a in cost(design_for(replace(ask, gpus=144)).fabric, "all-reduce").algorithms
+    }
+    assert costs["ring"] < costs["hierarchical"] < 1.01 * costs["ring"]
+    assert not [knee for knee in table.knees if "all-reduce" in knee.what]
+    monkeypatch.setattr("fabric.study.scale.TIE", 0.0)
+    assert Knee(144, "all-reduce by", "hierarchical", "ring") in scale(ask, [72, 144]).knees
+
+
+def test_what_slips_in_by_small_steps_makes_a_knee_in_the_end():
+    ties = [
+        [("x", "tree", "up"), ("x", "ring", "in")],
+        [("x", "ring", "in"), ("x", "tree", "up")],
+        [("x", "ring", "in")],
+    ]
+    rows = [Row(8 * i, 8 * i, ties=tuple(one)) for i, one in enumerate(ties, 1)]
+    measure = _Measure(HGX, ("x",), 1, "wire", {row.asked: row for row in rows})
+    assert [*measure.knees(rows)] == [Knee(24, "x by", "tree", "ring"), Knee(24, "x binds", "up", "in")]
+    assert [*measure.knees(rows[:2])] == []
+
+
+def test_the_calibration_stands_under_the_table(table):
+    found = table.to_dict()
+    assert (found["calibration"], found["about"]) == ("wire", calibration("wire").about)
+    assert f"\nCollectives of 1 GiB, calibration wire: {found['about']}\n" in table.to_markdown()
+    plain = scale(HGX, [64], collectives=(), has_knees=False)
+    assert "calibration" not in plain.to_markdown()
+
+
+def test_bounds_are_rates(table):
+    row, cells = table.rows[0], table.cells()[0]
+    for name, rate in row.bounds_gbps:
+        assert cells[f"{name.replace('-', '_')}_busbw_bound_gbps"] == rate
+    assert not [name for name in cells if name.endswith("gbytes")]
+
+
+@pytest.mark.parametrize("wrong", [{"rack": "foo"}, {"leaf": "foo"}, {"spine": "foo"}, {"core": "foo"}])
+def test_an_unknown_name_is_an_error_and_no_row(wrong):
+    with pytest.raises(DesignError, match="'foo'"):
+        scale(replace(HGX, **wrong), [8, 16])
+
+
+def test_sizes_that_cannot_be_built_make_one_knee():
+    table = scale(Ask(1, "gb300-nvl72", "sn5610", tiers=1), [72, 720_000, 7_200_000], collectives=())
+    assert [row.problem[:10] for row in table.rows] == ["", "no design ", "no design "]
+    assert [k.what for k in table.knees if k.what == "design"] == ["design"]
+
+
 def test_no_knee_where_nothing_changes():
     assert scale(HGX, [1024, 2048]).knees == ()
 
@@ -92,6 +149,8 @@ def test_sizes():
     assert spaced("8,16") == (8, 16)
     with pytest.raises(QuestionError, match="a range runs up"):
         spaced("10..10")
+    with pytest.raises(QuestionError, match=r"range '8\.\.': upper end missing"):
+        spaced("8..")
     with pytest.raises(QuestionError, match="in 2 to 500 points"):
         spaced("1..10", 501)
     with pytest.raises(UnitError, match="many"):

@@ -9,9 +9,9 @@ import pytest
 
 from fabric.blueprint import census, load_blueprint, template_names
 from fabric.errors import QuestionError
-from fabric.graph import expand, loads
+from fabric.graph import expand, load, loads
 from fabric.study.systems import outcomes, page, solve
-from fabric.study.systems_file import read_systems
+from fabric.study.systems_file import Family, SystemsFile, read_systems
 from fabric.study.systems_numbers import Measured, at_each, bisection, rules_of, way_out
 from fabric.study.systems_quantities import COUNTS, RATES, evaluate
 
@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "topologies" / "systems"
 PATH = FOLDER / "published.yaml"
 FILE = read_systems(PATH)
+PATTERNS = ROOT / "topologies" / "patterns"
 SYSTEMS = {system.name: system for system in FILE}
 CHECKS = [(system.name, check) for system in FILE for check in system.checks]
 # Seconds to load, which a check of reachability takes.
@@ -54,7 +55,7 @@ def test_every_template_and_every_system_is_on_the_page():
 def test_system_has_title_drawing_and_a_note(system):
     title, drawing = system.drawing()
     assert title.endswith(".")
-    assert drawing.strip()
+    assert re.search(r"--|==|[|+]", drawing), "a drawing, not prose alone"
     if system.name not in LARGE:
         assert system.about()
 
@@ -91,7 +92,10 @@ def test_sums_over_classes_are_sums_over_cables(name):
         ("gb200-nvl72", "gpu", 72 * 400, False),  # four cards of a tray; its two DPUs do not count
         ("maia100", "chip", 4 * 3 * 400, False),  # nine of its twelve ports are taken in the tray
         ("maia200-6144", "chip", 6144 * 8 * 400, True),
+        ("tpu-v5p", "tpu", 8960 * 50, False),  # of the chip, where no card is in the file
+        ("tpu-v5e", "tpu", 6400, False),
         ("p6e-gb200-8", "gpu", 576 * 400, True),
+        ("hpn-pod", "gpu", 15360 * 2 * 200, True),
         ("seven-chips", "vr.gpu", 288 * 2 * 800, True),  # not the front-end, nor the storage nodes
         ("seven-chips", "lpx.lpu", 128 * 800, True),  # not what FPGAs have to one another
         ("../superpod-h100-4su", "gpu", 1016 * 400, True),  # one node is absent
@@ -104,22 +108,46 @@ def test_way_out(name, group, gbps, is_cabled):
     assert (found.total_gbps, found.is_cabled) == (gbps, is_cabled)
 
 
-@pytest.mark.parametrize("name", ["tpu-v5e", "aws-trn4-scenario", "groq-lpx"])
+@pytest.mark.parametrize("name", ["tpu-v4", "aws-trn4-scenario", "groq-lpx"])
 def test_no_way_out(name):
     assert way_out(measured(name), measured(name).endpoints[0]) is None
     with pytest.raises(QuestionError, match="has no way out"):
         evaluate(measured(name), "scale-out-total", {})
 
 
-def test_bisection_is_the_least_over_the_axes_of_even_size():
+def test_bisection_is_the_least_over_the_axes():
     text = "{fabric: t, axes: {x: 4, y: 6, z: 3}, devices: {gpu: {kind: gpu, axes: [x, y, z], transit: all}},"
     rings = ", ".join(f"{{between: [gpu, gpu], name: {a}, ring: {a}, rate: 1Gb/s}}" for a in "xyz")
     found = Measured(loads(f"{text} links: [{rings}]}}"))
     assert evaluate(found, "bisection", {"axis": "x"}) == pytest.approx(2 * 18)
     assert evaluate(found, "bisection", {"axis": "y"}) == pytest.approx(2 * 12)
+    # z0 and half of z1: 12 links of z1 along x, 12 of z1 to z2, 12 to z0, and the 24 wraps from z0 to z2.
+    assert evaluate(found, "bisection", {"axis": "z"}) == pytest.approx(12 + 12 + 12 + 24)
     assert bisection(found, "gpu").axis == "y"
-    with pytest.raises(QuestionError, match="z has no halves; an axis of even size has"):
-        evaluate(found, "bisection", {"axis": "z"})
+    alone = Measured(
+        loads(
+            "{fabric: t, axes: {x: 1, y: 2}, devices: {gpu: {kind: gpu, axes: [x, y], transit: all}}, "
+            "links: [{between: [gpu, gpu], mesh: y, rate: 1Gb/s}]}"
+        )
+    )
+    with pytest.raises(QuestionError, match="x has no halves: it has one index"):
+        evaluate(alone, "bisection", {"axis": "x"})
+
+
+@pytest.mark.parametrize(
+    ("name", "n_cables"),
+    [
+        # Four groups of nine against four, 16 cables; the middle group in two: four cables in it, and none of
+        # its own leads back.
+        ("dragonfly", 4 * 4 + 4),
+        # Two of five; the middle group goes with either.
+        ("dragonfly-plus", 2 * 3),
+        ("dcell", 2 * 3),
+    ],
+)
+def test_an_odd_axis_is_halved_in_its_middle(name, n_cables):
+    found = Measured(load(PATTERNS / f"{name}.fabric.yaml"))
+    assert bisection(found, found.endpoints[0]).flow.value_gbps == pytest.approx(400 * n_cables)
 
 
 # --- what is wrong is said, with its place -----------------------------------------------------------------
@@ -233,10 +261,25 @@ def test_what_the_page_shows(tmp_path):
         "| max-flow `gpu0` to `gpu1` | 3.6 Tb/s (450 GB/s) | `gpu-nvswitch` |",
         "| `gpu0-3` to `gpu4-7` | 14.4 Tb/s (1.8 TB/s) | `gpu-nvswitch` |",
         "- `memo`: A memo, of 2026",
-        "Published systems of which something is assumed: [hgx-h100](#hgx-h100).",
+        "Published or reported systems of which something is assumed: [hgx-h100](#hgx-h100).",
     ]:
         assert line in text.splitlines(), line
-    assert "\n- Assumed: four PCIe switches" in text
+    assert "\n- Assumed: NVLinks split 5 + 4 + 4 + 5" in text
+
+
+def test_what_is_ours_is_not_called_published():
+    kinds = {
+        "Scenarios, of no published design": "rubin-ultra-double-scenario",
+        "Worked examples of ours": "maia200-6144-full",
+        "Classical topologies, at sizes of ours": "../patterns/bcube",
+        "Generic servers, of no vendor": "pcie-gpu-box",
+        "Published or reported systems of which something is assumed": "hgx-b200",
+        "Published or reported systems of which no assumption is noted": "tpu-v4-4x4x8",
+    }
+    systems = tuple(SYSTEMS[name] for name in kinds.values())
+    text = page(SystemsFile((Family("All", systems),), FILE.sources), [solve(s) for s in systems])
+    for title, system in zip(kinds, systems, strict=True):
+        assert f"\n{title}: [{system.id}](#{system.id}).\n" in text
 
 
 @pytest.mark.slow

@@ -1,0 +1,217 @@
+"""The table of a design at many sizes: its rows, its knees, and every form they are printed in."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from fabric.errors import QuestionError
+from fabric.units import format_bytes, format_count
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One size.
+
+    Parameters
+    ----------
+    asked, gpus : int
+        GPUs asked for, and built: whole racks.
+    tiers, switches, cables : int
+        Tiers of switches, switches, and cables of the network beyond the racks.
+    all_to_all_gbps : float
+        Rate of every GPU in uniform all-to-all, exact [Gb/s].
+    all_to_all_binding : str
+        Link class with the largest share of its price, and that share.
+    all_to_all_share : float
+    bounds_gbps : tuple of (str, float)
+        For an all-gather and each collective the busbw that no algorithm exceeds [Gb/s].
+    known_w : float
+        Power of the parts whose power is known [W].
+    costed_gpus : int
+        GPUs that the collectives are costed for: the design with its last block filled.
+    times_s : tuple of (str, float, str, str)
+        For each collective its time [s], algorithm and binding link class.
+    ties : tuple of (str, str, str)
+        For each collective the algorithms that are as fast but for 1 %, the chosen one first, each with
+        the link class that binds it.
+    problem : str
+        Why there is no design of this size; then all else is zero or empty.
+    """
+
+    asked: int
+    gpus: int = 0
+    tiers: int = 0
+    switches: int = 0
+    cables: int = 0
+    all_to_all_gbps: float = 0.0
+    all_to_all_binding: str = ""
+    all_to_all_share: float = 0.0
+    bounds_gbps: tuple[tuple[str, float], ...] = ()
+    known_w: float = 0.0
+    costed_gpus: int = 0
+    times_s: tuple[tuple[str, float, str, str], ...] = ()
+    ties: tuple[tuple[str, str, str], ...] = ()
+    problem: str = ""
+
+    def signature(self) -> dict[str, tuple[str, ...]]:
+        """Return what a knee is a change of: for each thing its value, and others that are as good."""
+        if self.problem:
+            return {"design": ("none",)}
+        found: dict[str, tuple[str, ...]] = {
+            "tiers": (str(self.tiers),),
+            "all-to-all binds": (self.all_to_all_binding,),
+        }
+        for name, algorithm, binding in self.ties:
+            for what, value in ((f"{name} by", algorithm), (f"{name} binds", binding)):
+                found[what] = (*found.get(what, ()), value)
+        return found
+
+    def cells(self) -> dict[str, object]:
+        """Return the columns of the table."""
+        found: dict[str, object] = {
+            "gpus": self.gpus or self.asked,
+            "tiers": self.tiers,
+            "switches": self.switches,
+            "cables": self.cables,
+            "switches_per_1000_gpus": 1000 * self.switches / self.gpus if self.gpus else 0.0,
+            "all_to_all_gbps": self.all_to_all_gbps,
+            "all_to_all_binding": self.all_to_all_binding,
+            "all_to_all_share": self.all_to_all_share,
+            "known_kw_per_gpu": self.known_w / 1000 / self.gpus if self.gpus else 0.0,
+            "costed_gpus": self.costed_gpus,
+        }
+        for name, rate in self.bounds_gbps:
+            found[f"{name.replace('-', '_')}_busbw_bound_gbps"] = rate
+        for name, time_s, algorithm, binding in self.times_s:
+            key = name.replace("-", "_")
+            found |= {f"{key}_s": time_s, f"{key}_algorithm": algorithm, f"{key}_binding": binding}
+        return found | {"problem": self.problem}
+
+
+@dataclass(frozen=True, slots=True)
+class Knee:
+    """A size from which on something is different.
+
+    Parameters
+    ----------
+    gpus : int
+        The smallest size, in whole racks, that has the new value.
+    what : str
+    before, after : str
+    """
+
+    gpus: int
+    what: str
+    before: str
+    after: str
+
+    def __str__(self) -> str:
+        """Return the knee in a line."""
+        return f"from {format_count(self.gpus)} GPUs: {self.what}: {self.before} -> {self.after}"
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Answer of `scale`.
+
+    Parameters
+    ----------
+    rows : tuple of Row
+        By size.
+    knees : tuple of Knee
+    size_bytes : int
+        Of the collectives.
+    calibration, about : str
+        Of their costs, and what it says of itself; empty where nothing was costed.
+    """
+
+    rows: tuple[Row, ...]
+    knees: tuple[Knee, ...]
+    size_bytes: int
+    calibration: str = ""
+    about: str = ""
+
+    def cells(self) -> list[dict[str, object]]:
+        """Return the rows as records; every record has all columns."""
+        records = [row.cells() for row in self.rows]
+        names = list(dict.fromkeys(name for record in records for name in record))
+        return [{name: record.get(name, "") for name in names} for record in records]
+
+    def to_dict(self) -> dict[str, object]:
+        """Return rows and knees with stable keys."""
+        return {
+            "size_bytes": self.size_bytes,
+            "calibration": self.calibration,
+            "about": self.about,
+            "rows": self.cells(),
+            "knees": [
+                {"gpus": k.gpus, "what": k.what, "before": k.before, "after": k.after} for k in self.knees
+            ],
+        }
+
+    def to_json(self) -> str:
+        """Return `to_dict` as JSON."""
+        return json.dumps(self.to_dict(), indent=2)
+
+    def to_csv(self) -> str:
+        """Return the rows as CSV."""
+        records = self.cells()
+        text = io.StringIO()
+        writer = csv.DictWriter(text, list(records[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(records)
+        return text.getvalue()
+
+    def to_markdown(self) -> str:
+        """Return rows, calibration and knees as Markdown."""
+        records = self.cells()
+        names = [n for n in records[0] if n != "problem"]
+        lines = ["| " + " | ".join(names) + " |", "|" + "--:|" * len(names)]
+        for record in records:
+            shown = [_shown(record[n]) for n in names]
+            if record["problem"]:
+                shown = [_shown(record["gpus"]), f"no design: {record['problem']}", *[""] * (len(names) - 2)]
+            lines.append("| " + " | ".join(shown) + " |")
+        if self.about:
+            about = f"calibration {self.calibration}: {self.about}"
+            lines += ["", f"Collectives of {format_bytes(self.size_bytes)}, {about}"]
+        if self.knees:
+            lines += ["", "Knees:", "", *(f"- {knee}" for knee in self.knees)]
+        return "\n".join(lines)
+
+    def to_frame(self, backend: str = "pandas") -> Any:  # noqa: ANN401 - a frame of either library
+        """Return the rows as a data frame.
+
+        Parameters
+        ----------
+        backend : {"pandas", "polars"}
+            Neither is installed with this package.
+
+        Raises
+        ------
+        QuestionError
+            If the library is unknown or not installed.
+        """
+        if backend not in ("pandas", "polars"):
+            msg = f"frames are made by pandas or polars; got {backend!r}"
+            raise QuestionError(msg)
+        try:
+            library = __import__(backend)
+        except ImportError:
+            msg = f"{backend} is not installed; pip install {backend}"
+            raise QuestionError(msg) from None
+        return library.DataFrame(self.cells())
+
+    def __str__(self) -> str:
+        """Return `to_markdown`."""
+        return self.to_markdown()
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.5g}"
+    return format_count(value) if isinstance(value, int) else str(value)
