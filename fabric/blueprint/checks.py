@@ -14,7 +14,7 @@ import numpy as np
 
 from fabric.blueprint.census import Census, RuleCensus, census, degrees
 from fabric.blueprint.join import Bools, Grid, Ints, agreeing, relation_axes, twist_axes
-from fabric.blueprint.model import Blueprint, FailedCables
+from fabric.blueprint.model import Blueprint, FailedCables, Rule
 from fabric.blueprint.ports import port_problems
 from fabric.errors import Problem
 from fabric.units import MAX_COUNT, format_count, format_rate
@@ -88,8 +88,17 @@ def _each(counted: Census) -> Iterator[Problem]:
             if len(wrong):
                 what = f"each: wrong number of cables at {counted.grid.name(group, int(wrong[0]))}"
                 got, expected = format_count(int(degree[wrong[0]])), format_count(wanted)
-                todo = f"check which axes {rule.left.group} and {rule.right.group} share, and the count"
-                yield rule.origin.problem(what, key=f"each[{at}]", got=got, expected=expected, todo=todo)
+                words = {"got": got, "expected": expected, "todo": _mend(rule)}
+                yield rule.origin.problem(what, key=f"each[{at}]", **words)
+
+
+def _mend(rule: Rule) -> str:
+    """Return where to look for the reason of a wrong degree."""
+    if rule.relation is None:
+        return f"check which axes {rule.left.group} and {rule.right.group} share, and the count"
+    if rule.relation.kind == "pairs":
+        return "check sizes, order of along and parameters of the pattern"
+    return f"check the size of {'/'.join(rule.relation.axes)}, and the count"
 
 
 def _rates(counted: Census) -> Iterator[Problem]:

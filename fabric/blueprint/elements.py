@@ -221,8 +221,9 @@ class _Builder:
         if len(set(own)) < len(own):
             self._fail(f"axis twice in {key}", key, got=shown_value(axes))
         for group in groups:
-            if not set(own) <= set(group.primitives):
-                what = f"relation axis {'/'.join(axes)!r} is not on both sides"
+            gone = [a for a in axes if not set(self._view.primitives(a)) <= set(group.primitives)]
+            if gone:
+                what = f"relation axis {gone[0]!r} is not on both sides"
                 self._fail(f"{what}: {group.name} is placed on {', '.join(group.axes) or 'no axis'}", key)
         return math.prod(self._view.axes[p].size for p in own)
 
@@ -240,7 +241,9 @@ class _Builder:
         except MisfitError as misfit:
             words = {"got": misfit.got, "expected": misfit.expected, "todo": misfit.todo}
             self._fail(misfit.what, "wiring", **words)
-        return Relation("pairs", tuple(wiring.along), size, pairs=pairs)
+        said = ", ".join([wiring.pattern, *(f"{key} {value}" for key, value in given.items())])
+        said = said if PATTERNS[wiring.pattern].is_graph else ""
+        return Relation("pairs", tuple(wiring.along), size, pairs=pairs, said=said)
 
     def _twist(self, ring: str, groups: Groups) -> tuple[tuple[str, int], ...]:
         taken = set(self._view.primitives(ring))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -10,7 +11,7 @@ from fabric.blueprint.elements import check_match
 from fabric.blueprint.model import Blueprint, FailedCables, Selector
 from fabric.blueprint.planes import ASIC, boxes, names_chips, opened
 from fabric.blueprint.selector import UnknownNameError, parse_selector
-from fabric.errors import QuestionError
+from fabric.errors import QuestionError, SelectorError
 from fabric.units import MAX_COUNT
 
 _CABLES = re.compile(r"(?P<left>.+?) - (?P<right>.+?)(?: x (?P<n>[0-9]+))?")
@@ -52,7 +53,8 @@ def as_failure(what: object) -> Failure:
         match = _CABLES.fullmatch(what.strip())
         if match is None:
             return Failure(what)
-        n = None if match["n"] is None else int(match["n"])
+        # Python refuses to read numbers of thousands of digits; no count has twenty.
+        n = None if match["n"] is None else int(match["n"][:20])
         return _counted(what, Failure(match["left"].strip(), match["right"].strip(), n))
     if isinstance(what, Sequence) and len(what) in (2, 3):
         return _counted(what, Failure(*what))
@@ -93,6 +95,9 @@ def read_failure(blueprint: Blueprint, what: object) -> tuple[Blueprint, Selecto
         if error.name == ASIC and not boxes(whole):
             msg = f"{error}; no part of {blueprint.name} is several chips inside"
             raise UnknownNameError(msg, ASIC) from None
+        if _is_joined(view, words[0]):
+            msg = f"{error}; cables between two selectors: 'leaf0 - spine1', with spaces"
+            raise SelectorError(msg) from None
         raise
     for end in ends:
         check_match(view, end)
@@ -101,13 +106,26 @@ def read_failure(blueprint: Blueprint, what: object) -> tuple[Blueprint, Selecto
     return view, FailedCables(ends[0], ends[1], failure.n, blueprint.origin)
 
 
+def _is_joined(view: Blueprint, text: str) -> bool:
+    """Return whether `text` would be two selectors if one of its hyphens had spaces around it."""
+    for at in (i for i, c in enumerate(text) if c == "-"):
+        with contextlib.suppress(SelectorError):
+            for side in (text[:at], text[at + 1 :]):
+                parse_selector(side, view.axes, view.groups)
+            return True
+    return False
+
+
 def failure_texts(blueprint: Blueprint) -> tuple[str, ...]:
     """Return what has failed, each in the form that `as_failure` reads; whole boxes first."""
-    found: dict[str, None] = {}
+    found: dict[str, int | None] = {}
     for form in dict.fromkeys((blueprint.whole, blueprint)):
-        found |= dict.fromkeys(s.text for s in form.failed)
-        found |= dict.fromkeys(
-            f"{c.left.text} - {c.right.text}" + (f" x {c.n}" if c.n is not None else "")
-            for c in form.failed_cables
-        )
-    return tuple(found)
+        here: dict[str, int | None] = dict.fromkeys(s.text for s in form.failed)
+        for cables in form.failed_cables:
+            text = f"{cables.left.text} - {cables.right.text}"
+            before = here.get(text, 0)
+            # All of the cables, or so many and so many more.
+            here[text] = None if cables.n is None or before is None else before + cables.n
+        # What an opened box has of the whole one is told once.
+        found |= {text: n for text, n in here.items() if text not in found}
+    return tuple(text + (f" x {n}" if n is not None else "") for text, n in found.items())

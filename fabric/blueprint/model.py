@@ -175,6 +175,8 @@ class Relation:
         Axes, as written, that the wrap cable of a ring shifts, and by how much.
     pairs : ndarray of int64, shape (m, 2), read-only
         Left and right index of every joined pair, for ``kind="pairs"``, listed or of a named pattern.
+    said : str
+        The pattern and the parameters given, such as ``jellyfish, degree 4``; empty where pairs are listed.
     """
 
     kind: Literal["mesh", "ring", "line", "pairs"]
@@ -182,6 +184,7 @@ class Relation:
     size: int
     twist: tuple[tuple[str, int], ...] = ()
     pairs: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 2), dtype=np.int64))
+    said: str = ""
 
     def __post_init__(self) -> None:
         self.pairs.flags.writeable = False

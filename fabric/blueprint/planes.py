@@ -144,13 +144,12 @@ def with_failed(
     closed = replace(whole, failed=(*whole.failed, *boxed), failed_cables=(*whole.failed_cables, *between))
     if blueprint.closed is None and not chips and not lanes:
         return closed
-    now = opened(blueprint)
-    more = (one for c in between for one in _lanes(whole, c))
+    # Cables of boxes fail before those of chips: the first so many of them are the same at every chip.
+    now, before, after = opened(blueprint), opened(whole), opened(closed)
     return replace(
-        now,
-        failed=(*now.failed, *boxed, *chips),
-        failed_cables=(*now.failed_cables, *more, *lanes),
-        closed=closed,
+        after,
+        failed=(*after.failed, *now.failed[len(before.failed) :], *chips),
+        failed_cables=(*after.failed_cables, *now.failed_cables[len(before.failed_cables) :], *lanes),
     )
 
 
@@ -193,14 +192,16 @@ def _lanes(blueprint: Blueprint, failure: FailedCables) -> list[FailedCables]:
     sides = failure.left, failure.right
     meant = [selected_groups(blueprint, side) for side in sides]
     ways = [(cast(str, r.left.group), cast(str, r.right.group)) for r in blueprint.rules]
-    pairs = {(a, b) for a, b in (*ways, *((b, a) for a, b in ways)) if a in meant[0] and b in meant[1]}
+    both = (*ways, *((b, a) for a, b in ways))
+    # Either way round it is one rule.
+    pairs = {tuple(sorted(pair)): pair for pair in both if pair[0] in meant[0] and pair[1] in meant[1]}
     if not any(group in found for pair in pairs for group in pair):
         return [failure]
     if len(pairs) > 1:
         between = f"{failure.left.text} and {failure.right.text}"
         msg = f"{failure.n} of the cables between {between} are of several rules: name a group at either end"
         raise QuestionError(msg)
-    ends = [replace(side, group=name) for side, name in zip(sides, next(iter(pairs)), strict=True)]
+    ends = [replace(side, group=name) for side, name in zip(sides, next(iter(pairs.values())), strict=True)]
     size = next(iter(found.values()))
     return [
         replace(failure, left=left, right=right)

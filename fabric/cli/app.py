@@ -22,9 +22,11 @@ from fabric.cli.options import (
     Over,
     PathRule,
     Root,
+    as_options,
     fabric_of,
     path_rule,
     progress,
+    remarks,
     told,
     words,
 )
@@ -49,7 +51,8 @@ def main() -> None:
     as_json = "--json" in sys.argv
     try:
         # Typer shows wrong options itself, with the usage, except to a program.
-        raise SystemExit(app(standalone_mode=not as_json) or 0)
+        with remarks():
+            raise SystemExit(app(standalone_mode=not as_json) or 0)
     except _UsageError as error:
         _fail(FabricError(error.format_message()), as_json=True)  # type: ignore[attr-defined]
     except typer.Abort:
@@ -65,13 +68,14 @@ def main() -> None:
 
 
 def _fail(error: FabricError, *, as_json: bool) -> NoReturn:
+    message = as_options(str(error))
     if as_json:
         from fabric.cli.text import to_json
 
         problems = error.problems if isinstance(error, TopologyError) else ()
-        typer.echo(to_json({"status": "error", "message": str(error), "problems": problems}))
+        typer.echo(to_json({"status": "error", "message": message, "problems": problems}))
     else:
-        typer.echo(str(error), err=True)
+        typer.echo(message, err=True)
     raise SystemExit(2)
 
 
@@ -213,7 +217,6 @@ def bottleneck_command(
     told(answer, fabric, as_json=as_json)
 
 
-@app.command()
 def report(
     file: File,
     out: Annotated[
@@ -233,7 +236,6 @@ def report(
     typer.echo(to_json({"status": "ok", "report": str(page), "files": files}) if as_json else f"wrote {page}")
 
 
-@app.command()
 def schema(
     as_json: Annotated[bool, typer.Option("--json", help="The schema is JSON in any case.")] = False,
 ) -> None:
@@ -244,6 +246,9 @@ def schema(
     typer.echo(schema_text(), nl=False)
 
 
+# In the order of docs/cli.md, as --help lists them.
 collective.register(app)
 sizing.register(app)
+app.command()(report)
 parts.register(app)
+app.command()(schema)

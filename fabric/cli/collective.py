@@ -71,8 +71,8 @@ Threshold = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module to `app`."""
-    app.command("cost")(cost_command)
     app.command("bound")(bound_command)
+    app.command("cost")(cost_command)
     app.command("compare")(compare_command)
     app.command("calibrate")(calibrate_command)
 
@@ -239,7 +239,7 @@ def bound_command(
     among: Among = None,
     root: Root = "",
     paths: PathRule = "rules",
-    in_network: Annotated[bool, typer.Option(help="Whether switches that reduce may do so.")] = True,
+    reduces: Reduces = "scale-up,scale-out",
     failed: Failed = None,
     as_json: Json = False,
 ) -> None:
@@ -273,7 +273,7 @@ def bound_command(
         among=among,
         root=root,
         paths=path_rule(paths),
-        in_network=in_network,
+        reduces=() if reduces == "none" else words(reduces),
     )
     told(answer, fabric, as_json=as_json)
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
+import re
+import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -41,6 +44,36 @@ Root = Annotated[
 ]
 
 
+ARGUMENTS = (
+    "among", "over", "drop_unreachable",
+    "gpus", "layout", "oversubscription", "rails", "rail_groups", "planes", "tiers", "block", "breakout",
+)  # fmt: skip
+"""Arguments of questions and designs that messages name, each as an option too."""
+_ARGUMENT = re.compile(rf"\b({'|'.join(ARGUMENTS)})=('[^']*'|\"[^\"]*\"|\{{[^}}]*\}}|\w*)")
+
+
+def as_options(text: str) -> str:
+    """Return a message as it reads on the command line: arguments of Python as options.
+
+    Examples
+    --------
+    >>> as_options("say among which, such as among='trn.chip'; nearest that work: block=None; planes=2")
+    'say among which, such as --among trn.chip; nearest that work: no --block; --planes 2'
+    """
+
+    def option(match: re.Match[str]) -> str:
+        name = f"--{match[1].replace('_', '-')}"
+        if match[2] in ("None", "True"):
+            return {"None": f"no {name}", "True": name}[match[2]]
+        value = match[2]
+        if value.startswith("{"):  # a list with commas: {'leaf': '5:4'} is leaf=5:4
+            value = value.strip("{}").replace("': ", "=").replace(", ", ",")
+        value = re.sub("['\"]", "", value)
+        return f"{name} {shlex.quote(value)}" if value else name
+
+    return _ARGUMENT.sub(option, text)
+
+
 def words(text: str) -> tuple[str, ...]:
     """Return the words of a list with commas."""
     return tuple(word.strip() for word in text.split(",") if word.strip())
@@ -69,7 +102,8 @@ def told(answer: Answer, fabric: Fabric, *, as_json: bool) -> None:
     if as_json:
         typer.echo(to_json({**answer.to_dict(), **({"failed": failed} if failed else {})}))
         return
-    typer.echo(f"{answer}\n  failed: {'; '.join(failed)}" if failed else str(answer))
+    text = as_options(str(answer))
+    typer.echo(f"{text}\n  failed: {'; '.join(failed)}" if failed else text)
 
 
 def path_rule(text: str) -> Paths:
@@ -102,6 +136,37 @@ def progress(label: str) -> Iterator[Callable[[int, int], None] | None]:
             bar.update(task, completed=done, total=total)
 
         yield told
+
+
+@contextlib.contextmanager
+def remarks() -> Iterator[None]:
+    """Print what the package logs on standard error, each remark once; nothing where that is no terminal."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    logger, handler = logging.getLogger("fabric"), _Once(logging.INFO)
+    before = logger.level
+    logger.setLevel(logging.INFO)
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before)
+
+
+class _Once(logging.Handler):
+    """Echo every remark as on the command line, and none twice: a bottleneck solves one program often."""
+
+    def __init__(self, level: int) -> None:
+        super().__init__(level)
+        self._told: set[str] = set()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = as_options(record.getMessage())
+        if text not in self._told:
+            self._told.add(text)
+            typer.echo(text, err=True)
 
 
 def write_whole(path: Path, text: str) -> None:

@@ -22,8 +22,8 @@ Out = Annotated[
 def register(app: typer.Typer) -> None:
     """Add the commands of this module to `app`."""
     app.command("design")(design_command)
-    app.command("bom")(bom_command)
     app.command("scale")(scale_command)
+    app.command("bom")(bom_command)
 
 
 def design_command(
@@ -189,7 +189,9 @@ def scale_command(
     breakout: Annotated[str | None, typer.Option(help="Rate of the cables, such as 2x400G.")] = None,
     collectives: Annotated[str, typer.Option(metavar="LIST", help="To cost at every size.")] = "all-reduce",
     size: Annotated[str, typer.Option(metavar="BYTES", help="Of their buffers.")] = "1GiB",
-    calibration: Annotated[str, typer.Option(metavar="NAME", help="wire, measured or a file.")] = "wire",
+    calibration: Annotated[
+        str, typer.Option(metavar="NAME", help="wire, measured, nccl or a file.")
+    ] = "wire",
     points: Annotated[int, typer.Option(help="Sizes of a range, evenly spaced on a log scale.")] = 20,
     knees: Annotated[bool, typer.Option(help="Look for the sizes at which something changes.")] = True,
     form: Annotated[str, typer.Option("--format", help="md, csv or json.")] = "md",

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 
 from fabric.reporting.summary import GroupSummary, Summary, tree
+from fabric.reporting.tables import each
 from fabric.units import format_count, format_rate, format_ratio
 
 
@@ -48,10 +49,6 @@ def _plain(value: object) -> object:
     return value
 
 
-def _span(span: tuple[int, int]) -> str:
-    return format_count(span[0]) if span[0] == span[1] else f"{span[0]:,}-{span[1]:,}"
-
-
 def summary_text(summary: Summary) -> str:
     """Return the tables of `fabtopo show`."""
     links = [
@@ -62,14 +59,20 @@ def summary_text(summary: Summary) -> str:
             format_rate(one.rate_gbps),
             format_rate(one.capacity_gbps),
             format_rate(one.per_endpoint_gbps),
-            f"{_span(one.per_lower)} per {one.lower}, {_span(one.per_upper)} per {one.upper}",
+            ", ".join(each(one)),
+            one.relation or "-",
         ]
         for one in summary.links
     ]
+    head = ["link", "net", "cables", "per cable", "capacity", "per endpoint", "each", "relation"]
+    if not any(one.relation for one in summary.links):
+        head, links = head[:-1], [row[:-1] for row in links]
+    said = "All rates per direction; capacity is all cables together."
+    if any(one.lower == one.upper for one in summary.links):
+        said += " Per endpoint, a cable between two devices of one group counts for both of them."
     blocks = [
         tree(summary),
-        columns(["link", "net", "cables", "per cable", "capacity", "per endpoint", "each"], links)
-        + "\nAll rates per direction; capacity is all cables together.",
+        f"{columns(head, links)}\n{said}",
         _ports_text(summary.groups),
         _tiers_text(summary),
     ]

@@ -19,7 +19,7 @@ import numpy as np
 from fabric.blueprint.model import Blueprint
 from fabric.collective.algorithms import busbw_factor
 from fabric.collective.packing import NETS, Task, pack, reducing_groups
-from fabric.errors import QuestionError
+from fabric.errors import QuestionError, nearest
 from fabric.flow.hops import HopBound, HopKind, hop_bound
 from fabric.flow.question import Ask
 from fabric.flow.throughput import answered
@@ -197,7 +197,8 @@ def bound(
     """
     size_bytes = parse_bytes(size)
     if operation not in OPERATIONS:
-        msg = f"unknown collective {operation!r}; bounds are known for {', '.join(OPERATIONS)}"
+        hint = nearest(operation, OPERATIONS) or f"bounds are known for {', '.join(OPERATIONS)}"
+        msg = f"unknown collective {operation!r}; {hint}"
         raise QuestionError(msg)
     if kind != "cut":
         return _by_hops(fabric, operation, kind, is_whole=not (over or among or root))
@@ -355,18 +356,23 @@ def _is_free(blueprint: Blueprint, question: Question, paths: Paths) -> bool:
 
 
 def _all_to_all(blueprint: Blueprint, question: Question, ask: _Ask) -> Bound:
+    least, most = question.group_sizes()
+    if least < 2:
+        msg = f"all-to-all needs at least 2 ranks; a group has {least}"
+        raise QuestionError(msg)
     whole = Fabric(blueprint.name, blueprint)
     answer = answered(Ask(whole, "all-to-all", ask.among, ask.over, ask.paths, is_holding=True))
-    n, rate = question.group_size(), answer.per_endpoint_gbps
-    algbw = rate * n / (n - 1)
+    rate = answer.per_endpoint_gbps
+    # Ranks of a small group send less of their buffers: what all can send bounds these as well.
+    algbw = rate * least / (least - 1)
     return Bound(
         "all-to-all",
         ask.size_bytes,
-        n,
+        most,
         algbw,
-        rate,
+        algbw * (most - 1) / most,
         seconds_to_send(ask.size_bytes, algbw) if algbw > 0 else float("inf"),
-        "optimum" if answer.status == "optimal" else "upper bound",
+        "optimum" if answer.status == "optimal" and least == most else "upper bound",
         ask.paths,
         (),
         tuple(c.link for c in answer.binding),

@@ -206,7 +206,7 @@ def calibration(name: str | Path | Calibration) -> Calibration:
         msg = "nccl is NCCL's own model, not a calibration, and does not know this question; name another"
         raise QuestionError(msg)
     if not Path(name).exists():
-        hint = nearest(str(name), known) or f"known are {', '.join(known)}, or give a file"
+        hint = nearest(str(name), (*known, "nccl")) or f"known are {', '.join(known)}, nccl, or give a file"
         msg = f"no calibration {str(name)!r}; {hint}"
         raise QuestionError(msg)
     return _read(read_file(name))

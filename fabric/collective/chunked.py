@@ -39,7 +39,7 @@ from fabric.collective.cut_in_time import (
     windows,
 )
 from fabric.collective.targets import View, target_views
-from fabric.errors import QuestionError
+from fabric.errors import QuestionError, nearest
 from fabric.graph import Fabric, Paths
 from fabric.parts import catalogue
 from fabric.units import (
@@ -248,7 +248,8 @@ def chunk_bound(
     """
     size_bytes = parse_bytes(size)
     if operation not in CHUNKED:
-        msg = f"unknown collective {operation!r}; bounds of chunks are known for {', '.join(CHUNKED)}"
+        hint = nearest(operation, CHUNKED) or f"bounds of chunks are known for {', '.join(CHUNKED)}"
+        msg = f"unknown collective {operation!r}; {hint}"
         raise QuestionError(msg)
     if n_chunks < 1:
         msg = f"{n_chunks} chunks; expected at least 1"

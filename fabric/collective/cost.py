@@ -177,8 +177,20 @@ def _expected(run: _Run) -> str:
     name = f"{best.algorithm} ({best.protocol})" if best.protocol else best.algorithm
     return (
         f"expected by calibration measured: {format_time(best.time_s)}, busbw {format_rate(best.busbw_gbps)} "
-        f"by {name}"
+        f"by {name}" + ("" if _is_measured(run, best.binding) else _DEFAULT)
     )
+
+
+_DEFAULT = ", by the default of measured networks, not measured on this hardware"
+
+
+def _is_measured(run: _Run, binding: str) -> bool:
+    """Return whether the measurements of a calibration are of what binds, or of its NICs beside such GPUs."""
+    known = (run.calibration.links or {}).keys()
+    keys = dict(zip(run.job.links.rules, run.job.links.keys, strict=True))
+    *own, net = keys[binding]
+    has_such_gpus = any(k[-1] == "scale-up" and not known.isdisjoint(k[:-1]) for k in keys.values())
+    return not known.isdisjoint(own) or (net != "scale-up" and has_such_gpus)
 
 
 def moe_cost(

@@ -75,7 +75,8 @@ def least_by_parts(
             continue
         one = min(found, key=lambda part: part.gbps)
         rates = [(one.gbps, one.links)]
-        if not adding:
+        # Ranks of other groups may add what passes them, as switches that add do.
+        if not adding and not any((one.holding & ~one.members).any() for one in ranks):
             whole = sum(part.n_alike * part.gbps for part in found)
             rates.append((whole / (2 * (n_parts - 1)), np.unique(np.concatenate([p.links for p in found]))))
         for rate, links in rates:

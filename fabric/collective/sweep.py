@@ -73,22 +73,40 @@ class Sweep:
         return "\n".join(found)
 
 
+def ends_of(text: str) -> tuple[str, str]:
+    """Return the two ends of a range.
+
+    Raises
+    ------
+    QuestionError
+        If one is missing.
+
+    Examples
+    --------
+    >>> ends_of("1KiB..16GiB")
+    ('1KiB', '16GiB')
+    """
+    low, _, high = (word.strip() for word in text.partition(".."))
+    if not (low and high):
+        msg = f"range {text!r}: {'upper' if low else 'lower'} end missing"
+        raise QuestionError(msg)
+    return low, high
+
+
 def sizes_of(text: str, factor: int = 2) -> tuple[int, ...]:
     """Return the sizes of a range, such as ``"1KiB..16GiB"``, each `factor` times the one before.
 
     Raises
     ------
     QuestionError
-        If the range runs backwards, or the factor is less than 2.
+        If the range runs backwards or lacks an end, or the factor is less than 2.
 
     Examples
     --------
     >>> sizes_of("1KiB..4KiB")
     (1024, 2048, 4096)
     """
-    low, dots, high = text.partition("..")
-    first = parse_bytes(low.strip())
-    last = parse_bytes(high.strip()) if dots else first
+    first, last = (parse_bytes(end) for end in (ends_of(text) if ".." in text else (text, text)))
     if first > last:
         msg = f"sizes {text!r}: from the smallest up; write such as 1KiB..16GiB"
         raise QuestionError(msg)

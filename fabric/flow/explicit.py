@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -25,7 +26,8 @@ DemandOf = Callable[[Bools], Demands]
 def trivial(expanded: Expanded) -> Quotient:
     """Return `expanded` as a quotient in which every class is one device or one link."""
     n, m = expanded.n_devices, 2 * expanded.n_bundles
-    return Quotient(expanded, np.ones(n), ((),) * n, np.arange(m), np.arange(n), np.zeros((0, 1), np.int64))
+    up = replace(expanded, count=expanded.alive, failed_count=np.zeros(expanded.n_bundles, dtype=np.int64))
+    return Quotient(up, np.ones(n), ((),) * n, np.arange(m), np.arange(n), np.zeros((0, 1), np.int64))
 
 
 def matrix_demand(expanded: Expanded, matrix: Matrix) -> Demands:
@@ -183,6 +185,8 @@ def _blocks(view: Quotient, demand: Demands, paths: Paths) -> list[Block]:
     one, other = (demand.source, demand.target) if is_out else (demand.target, demand.source)
     order = np.argsort(one, kind="stable")
     ends, starts = np.unique(one[order], return_index=True)
+    if not len(ends):
+        return []
     found, n_variables = [], 0
     for end, rows in zip(ends.tolist(), np.split(order, starts[1:]), strict=True):
         alone, others = np.zeros((2, view.classes.n_devices), dtype=np.bool_)

@@ -337,14 +337,16 @@ class Question(Asked):
             msg = f"{traffic.pattern} needs at least 2 endpoints; the job has {int(n)}"
             raise QuestionError(msg)
 
-    def group_size(self) -> int:
-        """Return the ranks of one group of all-to-all."""
+    def group_sizes(self) -> tuple[int, int]:
+        """Return the ranks of the smallest and of the largest group of all-to-all."""
         if not self.spans:
-            return round(float(self.base.size[self.ends].sum()))
-        one = int(np.flatnonzero(self.ends)[0])
-        view = quotient(self.blueprint, (self.base.index[one],), apart=self.apart, ties=self.ties)
-        own = _class_of(view, self.base.index[one], int(self.base.classes.group[one]))
-        return round(float(self._weights(view, own, self.inside(view)).sum())) + 1
+            return (round(float(self.base.size[self.ends].sum())),) * 2
+        found = []
+        for one in np.flatnonzero(self.ends).tolist():
+            view = quotient(self.blueprint, (self.base.index[one],), apart=self.apart, ties=self.ties)
+            own = _class_of(view, self.base.index[one], int(self.base.classes.group[one]))
+            found.append(round(float(self._weights(view, own, self.inside(view)).sum())) + 1)
+        return min(found), max(found)
 
     def _halves(self) -> tuple[Selector, ...]:
         if self.traffic.pattern != "halves":

@@ -47,8 +47,8 @@ class Listed:
     place : ndarray of int64, shape (n,)
         Index of every device within its group; -1 of those that are down.
     rule_of, group_of : mapping of str to str
-        For every rule of the blueprint, the name of the rule that it is a part of; for every group of devices
-        that are no endpoints, the name of that group.
+        For every rule of the blueprint, the name of the rule that it is a part of; for every group but the
+        ranks, the name of that group.
     """
 
     blueprint: Blueprint
@@ -101,32 +101,27 @@ def listed(e: Expanded, ranks: Bools) -> Listed:
         rules,
         absent=tuple(absent),
     )
-    group_of = {group.name: e.groups[number - 2].name for number, group in groups.items() if number > 1}
+    group_of = {group.name: e.groups[number - 1].name for number, group in groups.items() if number}
     return Listed(blueprint, place, rule_of, group_of)
 
 
 def _part_of(e: Expanded, ranks: Bools) -> Ints:
-    """Return 0 for ranks, 1 for other endpoints, and from 2 on the group of all else; -1 of what is down."""
-    part = np.where(e.is_endpoint, 1, 2 + e.group.astype(np.int64))
+    """Return 0 for ranks, and from 1 on the group of all else; -1 of what is down."""
+    part = 1 + e.group.astype(np.int64)
     part[ranks & e.is_endpoint] = 0
     part[e.failed] = -1
     return part
 
 
 def _group(e: Expanded, part: int) -> DeviceGroup:
-    info = None if part < 2 else e.groups[part - 2]
+    if part == 0:
+        return DeviceGroup(RANK, "gpu", None, (_AXIS,), (_AXIS,), "all", True, _ORIGIN)
+    info = e.groups[part - 1]
     # A name must not end in a digit, which would read as an index.
-    name = (RANK, "other")[part] if info is None else f"via-{_letters(part - 2)}"
-    return DeviceGroup(
-        name,
-        cast(Kind, info.kind) if info else "gpu",
-        catalogue().parts.get(info.part) if info else None,
-        (_AXIS,),
-        (_AXIS,),
-        info.transit if info else "all",
-        info is None,
-        _ORIGIN,
-    )
+    name = f"via-{_letters(part - 1)}"
+    part_row = catalogue().parts.get(info.part)
+    kind = cast(Kind, info.kind)
+    return DeviceGroup(name, kind, part_row, (_AXIS,), (_AXIS,), info.transit, info.is_endpoint, _ORIGIN)
 
 
 def _letters(number: int) -> str:
@@ -139,15 +134,18 @@ def _rules(
     """Return rules of cables that are alike: of one rule, between the same groups, and as wide together."""
     up = np.flatnonzero(e.alive > 0)
     width = (e.alive * e.rate_gbps)[up]
-    keys = np.column_stack(
-        [e.rule[up], part[e.tail[up]], part[e.head[up]], np.unique(width, return_inverse=True)[1]]
-    )
+    tail, head = e.tail[up], e.head[up]
+    # Cables of one group that are oriented, or one-way, may join a pair both ways: they are rules apart.
+    is_peer = np.array([r.is_peer and not r.is_oneway for r in e.rules], dtype=np.bool_)[e.rule[up]]
+    is_back = ~is_peer & (part[tail] == part[head]) & (tail > head)
+    _, width_id = np.unique(width, return_inverse=True)
+    keys = np.column_stack([e.rule[up], part[tail], part[head], width_id.ravel(), is_back])
     kinds, kind = np.unique(keys, axis=0, return_inverse=True)
     rules: list[Rule] = []
     rule_of: dict[str, str] = {}
-    for number, (rule, left, right, _) in enumerate(kinds.tolist()):
+    for number, (rule, left, right, *_) in enumerate(kinds.tolist()):
         rows = np.flatnonzero(kind.ravel() == number)
-        pairs, again = _merged(e, up[rows], is_same=left == right)
+        pairs, again = _merged(e, up[rows], is_turned=left == right and bool(is_peer[rows[0]]))
         for copies in np.unique(again).tolist():
             own = place[pairs[again == copies]]
             name = f"{e.rules[rule].name}, {len(rules)}"
@@ -177,10 +175,10 @@ def _rules(
     return tuple(rules), rule_of
 
 
-def _merged(e: Expanded, bundles: Ints, *, is_same: bool) -> tuple[Ints, Ints]:
-    """Return every pair of devices once, and in how many bundles it is."""
+def _merged(e: Expanded, bundles: Ints, *, is_turned: bool) -> tuple[Ints, Ints]:
+    """Return every pair of devices once, and in how many bundles it is; either way round where turned."""
     pairs = np.column_stack([e.tail[bundles], e.head[bundles]])
-    if is_same and not e.rules[int(e.rule[bundles[0]])].is_oneway:
+    if is_turned:
         pairs.sort(axis=1)
     found, again = np.unique(pairs, axis=0, return_counts=True)
     return found, again

@@ -123,8 +123,10 @@ def _jobs(fabric: Fabric) -> list[str]:
     """Return the groups of endpoints with at least two places, or all endpoints as they are."""
     blueprint = fabric.blueprint
     assert blueprint is not None
-    groups = [g.name for g in blueprint.groups.values() if g.is_endpoint and blueprint.n_devices(g.name) > 1]
-    return groups if len(groups) > 1 else [""]
+    groups = [g.name for g in blueprint.groups.values() if g.is_endpoint]
+    # One device has nobody of its kind to send to.
+    several = [name for name in groups if blueprint.n_devices(name) > 1]
+    return several if len(groups) > 1 else [""]
 
 
 def _job(fabric: Fabric, among: str, missing: list[Missing], told: Callable[[], None]) -> JobAnswers:
@@ -203,10 +205,13 @@ def _by_blueprint(blueprint: Blueprint) -> Iterator[Question]:
     axis = next((blueprint.axes[a] for a in group.axes if blueprint.axes[a].size > 1), None)
     if axis is None:
         return
-    yield Question("two neighbouring units", f"{axis.name}0", f"{axis.name}1")
+    units = (f"{axis.name}0", f"{axis.name}1")
     part = next((p for p in axis.parts if blueprint.axes[p].size > 1), axis.name)
     size = blueprint.axes[part].size
-    yield Question("the two halves", _range(part, 0, size // 2 - 1), _range(part, size // 2, size - 1))
+    halves = (_range(part, 0, size // 2 - 1), _range(part, size // 2, size - 1))
+    if units != halves:
+        yield Question("two neighbouring units", *units)
+    yield Question("the two halves", *halves)
     first, second = ({a: 0 for a in group.axes} | {axis.name: i} for i in (0, 1))
     yield Question("two endpoints of neighbouring units", _named(group, first), _named(group, second))
 
@@ -237,15 +242,18 @@ def _along(blueprint: Blueprint, expanded: Expanded, up: Bools, axis: Axis) -> I
     index = expanded.coordinates[axis.name]
     ends = [str(expanded.names[int(np.flatnonzero(up & (index == i))[0])]) for i in (here, there)]
     one_each = all(int((up & (index == i)).sum()) == 1 for i in (here, there))
-    if not one_each:
-        yield Question("two neighbouring units", f"{axis.name}{here}", f"{axis.name}{there}")
-    else:
-        yield Question("two neighbouring endpoints", *ends)
     part = next((p for p in axis.parts if blueprint.axes[p].size > 1), axis.name)
     size = blueprint.axes[part].size
     middle = size // 2
-    low = [i for i in _indices(expanded, up, part) if i < middle]
-    if low and len(low) < len(_indices(expanded, up, part)):
+    found = _indices(expanded, up, part)
+    has_halves = found[0] < middle <= found[-1]
+    # Two units, one in each half, are the halves.
+    is_both = has_halves and len(_indices(expanded, up, axis.name)) == 2
+    if one_each:
+        yield Question("two neighbouring endpoints", *ends)
+    elif not is_both:
+        yield Question("two neighbouring units", f"{axis.name}{here}", f"{axis.name}{there}")
+    if has_halves and not (one_each and is_both):
         yield Question("the two halves", _range(part, 0, middle - 1), _range(part, middle, size - 1))
     if not one_each:
         yield Question("two endpoints of neighbouring units", *ends)

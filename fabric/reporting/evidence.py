@@ -65,7 +65,7 @@ def _of_port(row: str, port: PortClass) -> Iterator[Ground]:
     for figure, proof in port.exceptions.items():
         shown = f"{port.name} ports: {figure.replace('_', ' ')}"
         if figure == "modes":
-            shown += " " + ", ".join(f"{n} x {rate:g} Gb/s" for n, rate in port.modes)
+            shown += " " + ", ".join(f"{n} × {rate:g} Gb/s" for n, rate in port.modes)
         yield Ground(row, shown, proof, port.note)
 
 
@@ -118,10 +118,10 @@ def doubts(fabric: Fabric, link_name: str) -> list[Ground]:
 def _of_rule(blueprint: Blueprint, rule: Rule) -> Iterator[Ground]:
     if rule.protocol:
         yield _of_protocol(find_protocol(rule.protocol))
-    for name in dict.fromkeys((rule.left.group, rule.right.group)):
-        part = blueprint.groups[name].part if name else None
-        for port in part.ports if part else ():
-            if part and port.name == rule.port_class:
+    ends = [blueprint.groups[name].part for name in (rule.left.group, rule.right.group) if name]
+    for part in {part.id: part for part in ends if part}.values():
+        for port in part.ports:
+            if port.name == rule.port_class:
                 yield from _of_port(part.id, port)
 
 

@@ -19,7 +19,8 @@ def staircase(summary: Summary) -> str:
     -------
     str
         SVG. One bar per link rule, in GB/s per direction and endpoint on a log scale; the ratio of each step
-        to the next beside it. Rules off the shortest way out are pale and take no part in the ratios.
+        to the next on its way beside it. Rules off the shortest way out are pale and take no part in the
+        ratios.
 
     Examples
     --------

@@ -15,7 +15,7 @@ from fabric.reporting.results import changes, collectives, flows, headlines, spr
 from fabric.reporting.staircase import staircase_title
 from fabric.reporting.summary import summarize
 from fabric.reporting.tables import cables, devices, oversubscription, ports
-from fabric.reporting.ways import by_kind
+from fabric.reporting.ways import by_kind, by_nobody
 from fabric.reporting.wiring import wiring_title
 
 
@@ -28,9 +28,9 @@ def report(fabric: Fabric, out: str | Path, *, progress: Progress | None = None)
         Read from a file. Without endpoints, or too large for the solvers, it still gets its tables and
         figures, and the page says what is missing and why.
     out : str or Path
-        Folder for ``README.md``, ``staircase.svg`` (one for each group of endpoints, such as
-        ``staircase-lpu.svg``, where there are several) and ``wiring.svg``; made if need be. The files are the
-        same bytes on every run.
+        Folder for ``README.md``, ``staircase.svg`` and ``wiring.svg``; made if need be. Where there are
+        several groups of endpoints, each has its own, such as ``staircase-lpu.svg`` and ``wiring-lpu.svg``,
+        and ``wiring.svg`` has the rest. The files are the same bytes on every run.
     progress : callable, optional
         Given the steps done and all steps.
 
@@ -57,10 +57,14 @@ def compose(fabric: Fabric, told: Progress) -> dict[str, str]:
     """Return the text of every file of the report, by name."""
     summary = summarize(fabric)
     kinds = by_kind(summary)
-    stairs = {f"staircase-{kind}.svg": own for kind, own in kinds.items()}
-    if len(kinds) < 2:
-        stairs = {"staircase.svg": summary}
-    figures = {name: staircase(own) for name, own in stairs.items()} | {"wiring.svg": wiring(summary)}
+    stairs, wirings = {"staircase.svg": summary}, {"wiring.svg": summary}
+    if len(kinds) > 1:
+        stairs = {f"staircase-{kind}.svg": own for kind, own in kinds.items()}
+        wirings = {f"wiring-{kind}.svg": own for kind, own in kinds.items()}
+        rest = by_nobody(summary)
+        wirings |= {"wiring.svg": rest} if rest.groups else {}
+    figures = {name: staircase(own) for name, own in stairs.items()}
+    figures |= {name: wiring(own) for name, own in wirings.items()}
     answers = ask(fabric, told)
     blocks = [
         f"# {escape(fabric.name)}",
@@ -71,7 +75,8 @@ def compose(fabric: Fabric, told: Progress) -> dict[str, str]:
         cables(summary),
         oversubscription(summary),
         "## Devices and wiring",
-        f"![{escape(wiring_title(summary))}](wiring.svg)",
+        *(f"![{escape(wiring_title(own))}]({name})" for name, own in wirings.items()),
+        _ONE_EACH if len(kinds) > 1 else "",
         devices(summary),
         ports(fabric, summary),
         "## Maximum flow",
@@ -90,6 +95,12 @@ def compose(fabric: Fabric, told: Progress) -> dict[str, str]:
         provenance(fabric, answers),
     ]
     return {**figures, "README.md": "\n\n".join(b for b in blocks if b) + "\n"}
+
+
+_ONE_EACH = (
+    "One figure for each kind of endpoints, with the rules that they use among themselves, and one for the "
+    "rules that none uses so."
+)
 
 
 def _write(folder: Path, texts: Mapping[str, str]) -> None:

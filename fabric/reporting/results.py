@@ -13,7 +13,7 @@ from fabric.reporting.evidence import doubts, unsure_rows
 from fabric.reporting.markdown import bullets, code, escape, table
 from fabric.reporting.summary import Summary
 from fabric.reporting.tables import number
-from fabric.reporting.words import counted, listed
+from fabric.reporting.words import counted, listed, noun
 from fabric.units import (
     format_bytes,
     format_rate,
@@ -26,6 +26,10 @@ from fabric.units import (
 
 _SUMMARIZED = ("all-reduce", "all-to-all")
 _SIZE = format_bytes(parse_bytes(REFERENCE))
+_TIE = 1e-9
+"""Idle part below which a class is as busy as the one that binds; what is left is rounding."""
+_FAR = 0.5
+"""Part of the bound below which the algorithm is what limits."""
 
 
 def headlines(fabric: Fabric, summary: Summary, answers: Answers) -> str:
@@ -54,12 +58,17 @@ def _size(summary: Summary, answers: Answers) -> str:
     switches = [counted(g.n_devices, g.name) for g in summary.groups if g.kind == "switch"]
     text = f"Size: {listed(ends)}"
     cost = answers.jobs[0].at_reference("all-reduce") if len(answers.jobs) == 1 else None
-    if cost:
-        text += f" in {cost.n_domains:,} scale-up domain{'' if cost.n_domains == 1 else 's'}"
+    text += f" {_domains(cost)}" if cost else ""
     nets = {one.net for one in summary.links}
     net = next((n for n in ("scale-out", "scale-up", "host") if n in nets), "")
     cables = counted(sum(one.n_cables for one in summary.links if one.net == net), f"{net} cable".strip())
     return f"{text}, {listed(switches) or 'no switch'}, {cables}."
+
+
+def _domains(cost: Cost) -> str:
+    if cost.n_domains == cost.n_ranks:
+        return "with no scale-up network between them"
+    return f"in {cost.n_domains:,} scale-up domain{'' if cost.n_domains == 1 else 's'}"
 
 
 def _among(job: JobAnswers) -> str:
@@ -70,12 +79,32 @@ def _bottleneck(job: JobAnswers, collective: str) -> str:
     cost = job.at_reference(collective)
     if cost is None:
         return ""
-    idle = [f"{code(name)} is next, {100 * part:.3g} % idle" for name, part in cost.chosen.slack[:1]]
     return (
         f"{collective.capitalize()} of {_SIZE}{_among(job)}: **{code(cost.binding)} binds**; "
-        f"{format_time(cost.time_s)}, busbw {_gbytes_first(cost.busbw_gbps)} by {cost.chosen.algorithm}; "
-        f"{''.join(idle) or 'no other class is used'}."
+        f"{format_time(cost.time_s)}, busbw {format_rate(cost.busbw_gbps)} by {cost.chosen.algorithm}; "
+        f"{_next(cost.chosen)}.{_far(cost)}"
         + "".join(f" {note[0].upper()}{note[1:]}." for note in cost.notes)
+    )
+
+
+def _next(one: AlgorithmCost) -> str:
+    """Say what is as busy as the class that binds, or else what is next."""
+    if not one.slack:
+        return "no other class is used"
+    tied = [code(name) for name, idle in one.slack if idle < _TIE]
+    if tied:
+        return f"as busy: {listed(tied)}"
+    name, idle = one.slack[0]
+    return f"{code(name)} is next, {100 * idle:.3g} % idle"
+
+
+def _far(cost: Cost) -> str:
+    """Say so where an algorithm gets less than half of what the fabric can."""
+    if cost.bound is None or cost.chosen.bound_ratio >= _FAR:
+        return ""
+    return (
+        f" That is {100 * cost.chosen.bound_ratio:.3g} % of the bound, {format_rate(cost.bound.busbw_gbps)}: "
+        "the algorithm limits, not the fabric."
     )
 
 
@@ -85,14 +114,9 @@ def _spread_line(job: JobAnswers, spread: Throughput) -> str:
     return f"All-to-all{_among(job)} at its best: {binding}; {rate} for every endpoint."
 
 
-def _gbytes_first(gbps: float) -> str:
-    """Return a rate in GB/s, as nccl-tests prints it, with Gb/s beside it."""
-    return f"{number(gbps_to_gbytes(gbps))} GB/s ({number(gbps)} Gb/s)"
-
-
 def _flow_line(question: Question, flow: MaxFlow) -> str:
     cut = " + ".join(
-        f"**{counted(c.n_cables, f'{code(c.link)} cable')}**, {format_rate_gbit(c.capacity_gbps)}"
+        f"**{c.n_cables:,} {code(c.link)} {noun('cable', c.n_cables)}**, {format_rate_gbit(c.capacity_gbps)}"
         for c in flow.cut
     )
     tied = f", tied with {listed([code(t) for t in flow.tied])}" if flow.tied else ""
@@ -110,7 +134,9 @@ def _oversubscribed(summary: Summary) -> str:
 def _assumed(fabric: Fabric) -> str:
     unsure = unsure_rows(fabric)
     assumed = sum(g.evidence.confidence == "assumed" for g in unsure)
-    rest = f"; {assumed} figures of the catalogue are assumed and {len(unsure) - assumed} only reported"
+    rest = (
+        f"; of the catalogue {counted(assumed, 'figure')} assumed and {len(unsure) - assumed} only reported"
+    )
     return f"Assumed: wire rate, zero latency, equal split over paths{rest if unsure else ''} (see below)."
 
 
@@ -192,20 +218,20 @@ def collectives(answers: Answers) -> str:
 
 def _collectives(job: JobAnswers, *, is_first: bool) -> list[str]:
     first = next(iter(job.costs.values()))[0]
-    domains = f"{first.n_domains:,} scale-up domain{'' if first.n_domains == 1 else 's'}"
-    ranks = f"{counted(first.n_ranks, 'rank')} in {domains}, {first.routing} routing."
+    ranks = f"{counted(first.n_ranks, 'rank')} {_domains(first)}, {first.routing} routing."
     words = (
         " **Wire rate and zero "
         "latency: the least time of each algorithm, not a prediction.** Sizes and "
         "bandwidths are those of "
         "[nccl-tests](<https://github.com/NVIDIA/nccl-tests/blob/master/doc/PERFORMANCE.md>): algbw = size "
-        "/ time; busbw = algbw x 2(n-1)/n for all-reduce and algbw x (n-1)/n for the others, with n ranks. "
-        "Where traffic spreads over several classes, busbw may exceed what any one of them carries."
+        "/ time; busbw = algbw × 2(n-1)/n for all-reduce and algbw × (n-1)/n for the others, with n ranks. "
+        "Where traffic spreads over several classes, busbw may exceed what any one of them carries. No "
+        "algorithm beats the bound."
     )
     slack = (
         f"Busy and idle time of the busiest link of each class, {_SIZE} (`*`: the algorithm chosen above):"
     )
-    return [ranks + words * is_first, _times(job), _bandwidths(job), slack, _slack(job)]
+    return [ranks + words * is_first, _times(job), _bandwidths(job), _no_bounds(job), slack, _slack(job)]
 
 
 def _times(job: JobAnswers) -> str:
@@ -222,8 +248,17 @@ def _bandwidths(job: JobAnswers) -> str:
         for cells, same in groupby(costs, key=_bandwidth):
             sizes = [format_bytes(one.size_bytes) for one in same]
             rows.append([name, " to ".join(dict.fromkeys([sizes[0], sizes[-1]])), *cells])
-    head = ["Collective", "Sizes", "Algorithm", ">algbw [GB/s]", ">busbw [GB/s]", ">busbw [Gb/s]", "Binding"]
-    return table(head, rows)
+    head = ["Collective", "Sizes", "Algorithm", ">algbw [GB/s]", ">busbw [GB/s]", ">busbw [Gb/s]"]
+    return table([*head, ">Bound busbw [GB/s]", ">% of bound", "Binding"], rows)
+
+
+def _no_bounds(job: JobAnswers) -> str:
+    """Say why a bound is not known; one reason for all collectives that share it."""
+    whys: dict[str, list[str]] = {}
+    for name, costs in job.costs.items():
+        if costs[0].bound is None:
+            whys.setdefault(costs[0].no_bound.rstrip("."), []).append(name)
+    return " ".join(f"No bound of {listed(names)}: {escape(why)}." for why, names in whys.items())
 
 
 def _bandwidth(one: Cost) -> tuple[str, ...]:
@@ -232,6 +267,8 @@ def _bandwidth(one: Cost) -> tuple[str, ...]:
         number(gbps_to_gbytes(one.algbw_gbps)),
         number(gbps_to_gbytes(one.busbw_gbps)),
         number(one.busbw_gbps),
+        number(gbps_to_gbytes(one.bound.busbw_gbps)) if one.bound else "not known",
+        f"{100 * one.chosen.bound_ratio:.3g}" if one.bound else "",
         code(one.binding),
     )
 
@@ -250,7 +287,10 @@ def _slack(job: JobAnswers) -> str:
 def _idle(one: AlgorithmCost, name: str) -> str:
     if name == one.binding:
         return "**binds**"
-    return next((f"{100 * idle:.3g} % idle" for other, idle in one.slack if other == name), "no traffic")
+    idle = dict(one.slack).get(name)
+    if idle is None:
+        return "no traffic"
+    return "as busy" if idle < _TIE else f"{100 * idle:.3g} % idle"
 
 
 def changes(fabric: Fabric, answers: Answers) -> str:
@@ -275,13 +315,15 @@ def changes(fabric: Fabric, answers: Answers) -> str:
 
 
 def _upgrade(job: JobAnswers, cost: Cost) -> str:
-    head = f"Capacity: more of {code(cost.binding)} shortens {cost.collective}{_among(job)}"
+    head, what = f"Capacity: more of {code(cost.binding)}", f"shortens {cost.collective}{_among(job)}"
     if not cost.chosen.slack:
-        return f"{head} without limit from another class, as no other carries traffic."
+        return f"{head} {what} without limit from another class, as no other carries traffic."
     name, idle = cost.chosen.slack[0]
-    if idle < 5e-4:
-        return f"{head} only together with {code(name)}, which is as busy."
-    return f"{head} up to {1 / (1 - idle):.3g} times, where {code(name)} binds (same algorithm and paths)."
+    if idle < _TIE:
+        return f"{head} {what} only together with {code(name)}, which is as busy."
+    gain = 1 / (1 - idle)
+    much = f"{what} up to {gain:.3g} times" if gain >= 1.01 else f"hardly {what} ({100 * (gain - 1):.2g} %)"
+    return f"{head} {much}, where {code(name)} binds (same algorithm and paths)."
 
 
 def _latency(cost: Cost) -> str:

@@ -54,8 +54,10 @@ def staircase_title(summary: Summary) -> str:
     if not found:
         return f"No link joins the {noun(who, 2)} of {summary.name}"
     if all(one.lower == one.upper for one in found):
-        shares = [f"{gbps_to_gbytes(one.per_endpoint_gbps):,.4g} GB/s of {one.name}" for one in found]
-        return f"The share of each {noun(who)} is {listed(shares)}, with no switch between"
+        shares = [f"{_gbytes(one.per_endpoint_gbps)} of {one.name}" for one in found]
+        total = _gbytes(sum(one.per_endpoint_gbps for one in found))
+        whole = f", {total} in all" if len(found) > 1 else ""
+        return f"Each {noun(who)} has {listed(shares)}{whole}, with no switch between"
     if not fabric:
         return (
             f"Each {noun(who)} has {_gbytes(_least(up or out))} into its scale-up domain, and "
@@ -82,16 +84,11 @@ def _endpoint(summary: Summary) -> str:
     return names[0] if len(names) == 1 else "endpoint"
 
 
-def _own(one: LinkSummary) -> float:
-    """Return what an endpoint has of a rule [Gb/s]; a cable between two alike serves both."""
-    return one.per_endpoint_gbps * (2 if one.lower == one.upper else 1)
-
-
 def _least(links: Sequence[LinkSummary]) -> float:
     """Return what an endpoint has of the narrowest tier [Gb/s]: of all rules out of one group together."""
     found: dict[str, float] = {}
     for one in links:
-        found[one.lower] = found.get(one.lower, 0.0) + _own(one)
+        found[one.lower] = found.get(one.lower, 0.0) + one.per_endpoint_gbps
     return min(found.values())
 
 
@@ -113,6 +110,7 @@ def staircase_figure(summary: Summary) -> Figure:
     """Return the figure of `staircase`; call it with the settings of `_svg` in force."""
     roles = ways(summary)
     path = steps(summary)
+    following = [i for i in range(1, len(path)) if _follows(path, i)]
     others = [one for one in summary.links if roles[one.name] != "step"]
     title = wrapped(staircase_title(summary).split(), _WIDTH - 0.4, 12, "bold")
     body = _PITCH * len(summary.links) + (0.34 if others else 0)
@@ -124,9 +122,9 @@ def staircase_figure(summary: Summary) -> Figure:
     place = _scale(axes, summary, (foot, y))
     for i, one in enumerate(path):
         _step(axes, summary, one, y - _PITCH / 2, place(_value(summary, one)))
-        if i == 1:
-            put_text(axes, _RATIO - 0.12, y + _PITCH / 2 + 0.1, "Step to next", fontsize=8, color=SOFT)
-        if i:
+        if i in following:
+            if i == following[0]:
+                put_text(axes, _RATIO - 0.12, y + _PITCH / 2 + 0.1, "Step to next", fontsize=8, color=SOFT)
             _ratio(axes, _value(summary, path[i - 1]), _value(summary, one), y + _PITCH / 2, y - _PITCH / 2)
         y -= _PITCH
     if others:
@@ -139,6 +137,17 @@ def staircase_figure(summary: Summary) -> Figure:
         y -= _PITCH
     _foot(axes, summary)
     return figure
+
+
+def _follows(path: Sequence[LinkSummary], i: int) -> bool:
+    """Return whether rule `i` is the next step after the one before it, not another way beside it."""
+    before, after = path[i - 1], path[i]
+    if before.lower != after.lower:
+        return before.upper == after.lower
+    return (
+        before.net != after.net
+        and sum((one.lower, one.net) == (before.lower, before.net) for one in path) == 1
+    )
 
 
 def _value(summary: Summary, one: LinkSummary) -> float:
@@ -179,7 +188,7 @@ def _step(axes: Axes, summary: Summary, one: LinkSummary, y: float, end: float, 
     is_step = not note
     colour = COLOURS[one.net] if is_step else PALE
     put_text(axes, 0.2, y + 0.09, one.name, fontweight="bold" if is_step else "normal", fontsize=9.5)
-    detail = f"{one.net}: {span(one.per_lower)} x {format_rate_gbit(one.rate_gbps)} per {one.lower}"
+    detail = f"{one.net}: {span(one.per_lower)} × {format_rate_gbit(one.rate_gbps)} per {one.lower}"
     put_text(axes, 0.2, y - 0.09, detail, fontsize=8, color=colour if is_step else SOFT)
     put_box(
         axes, _BARS_LEFT, y - 0.15, end - _BARS_LEFT, 0.3, facecolor=colour if is_step else "#d9d9d9", lw=0
@@ -210,5 +219,7 @@ def _ratio(axes: Axes, before: float, after: float, top: float, bottom: float) -
 
 def _foot(axes: Axes, summary: Summary) -> None:
     per = f" / {counted(summary.n_endpoints, _endpoint(summary))}" if summary.n_endpoints else ""
-    text = f"{summary.name}: rate x cables of the rule{per}; wire rate, failures not deducted."
+    alike = [one.name for one in summary.links if per and one.lower == one.upper]
+    both = " (cables between two of one group count twice)" if alike else ""
+    text = f"{summary.name}: rate × cables of the rule{per}{both}; wire rate, failures not deducted."
     put_text(axes, 0.2, 0.2, text, fontsize=7.5, color=SOFT)

@@ -12,7 +12,7 @@ import numpy as np
 
 from fabric.blueprint import Blueprint, Census, census
 from fabric.blueprint.census import degrees
-from fabric.blueprint.model import DeviceGroup
+from fabric.blueprint.model import DeviceGroup, Relation
 from fabric.blueprint.planes import box_notes
 from fabric.blueprint.ports import cables_by_port, ports_needed
 from fabric.errors import QuestionError
@@ -93,9 +93,11 @@ class LinkSummary:
         Fewest and most cables at one device of the two groups.
     per_endpoint_gbps : float
         Capacity over the endpoints from which the rule is on a way up, or all of them where it is on none,
-        per direction [Gb/s].
+        per direction [Gb/s]. A cable between two devices of one group counts for both, unless it is one-way.
     is_peer : bool
         Like with like: neither group is above the other.
+    relation : str
+        Which devices the rule joins where their axes do not say so alone, such as ``ring x, twist z+4``.
     """
 
     name: str
@@ -110,6 +112,7 @@ class LinkSummary:
     per_upper: tuple[int, int]
     per_endpoint_gbps: float
     is_peer: bool
+    relation: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,6 +275,8 @@ def _link(counted: Census, index: int, n_endpoints: int) -> LinkSummary:
         own = degree[rows[~counted.absent[group][rows]]]
         spans.append((int(own.min()), int(own.max())) if len(own) else (0, 0))
     capacity = one.total * rule.rate_gbps
+    # Both devices of a pair send into a cable between them.
+    shared = capacity * (2 if lower == upper and not rule.is_oneway else 1)
     return LinkSummary(
         rule.name,
         lower,
@@ -283,9 +288,19 @@ def _link(counted: Census, index: int, n_endpoints: int) -> LinkSummary:
         capacity,
         spans[0],
         spans[1],
-        capacity / n_endpoints if n_endpoints else 0.0,
+        shared / n_endpoints if n_endpoints else 0.0,
         rule.is_peer,
+        _relation(rule.relation) if rule.relation else "",
     )
+
+
+def _relation(one: Relation) -> str:
+    """Return what a relation says, in words."""
+    if one.kind != "pairs":
+        shifts = ", ".join(f"{axis}{shift:+d}" for axis, shift in one.twist)
+        return f"{one.kind} {one.axes[0]}" + (f", twist {shifts}" if shifts else "")
+    pattern, *given = one.said.split(", ")
+    return ", ".join([f"{pattern or 'pairs'} along {', '.join(one.axes)}", *given])
 
 
 def _tiers(groups: tuple[GroupSummary, ...], links: tuple[LinkSummary, ...]) -> tuple[TierSummary, ...]:
@@ -311,14 +326,14 @@ def tree(summary: Summary) -> str:
     >>> print(tree(summarize(loads(text))))
     a
     ├─ leaf (switch)
-    └─ i x 2
+    └─ i × 2
        └─ gpu (gpu): 2
     """
     root: dict[str, object] = {}
     for group in summary.groups:
         node = root
         for axis, size in group.axes:
-            node = cast(dict[str, object], node.setdefault(f"{axis} x {size:,}", {}))
+            node = cast(dict[str, object], node.setdefault(f"{axis} × {size:,}", {}))
         total = f": {group.n_devices:,}" if group.axes else ""
         absent = f", {group.n_absent:,} absent" if group.n_absent else ""
         node[f"{group.name} ({group.part or group.kind}){total}{absent}"] = None

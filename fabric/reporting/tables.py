@@ -30,6 +30,7 @@ def cables(summary: Summary) -> str:
     if not summary.links:
         return "The fabric has no cable."
     roles = ways(summary)
+    related = any(one.relation for one in summary.links)
     rows = [
         [
             code(one.name),
@@ -37,17 +38,19 @@ def cables(summary: Summary) -> str:
             format_count(one.n_cables),
             format_rate(one.rate_gbps),
             code(one.medium) if one.medium else "not given",
-            f"{span(one.per_lower)} per {one.lower}, {span(one.per_upper)} per {one.upper}",
+            ", ".join(each(one)),
             number(one.capacity_gbps / 1000),
             number(gbps_to_gbytes(one.capacity_gbps) / 1000),
             number(one.per_endpoint_gbps) if summary.n_endpoints else "",
             number(gbps_to_gbytes(one.per_endpoint_gbps)) if summary.n_endpoints else "",
             _ROLE[roles[one.name]],
+            *([one.relation or "none"] if related else []),
         ]
         for one in summary.links
     ]
     head = ["Rule", "Net", ">Cables", ">Rate of a cable", "Medium", "Cables of a device", ">Total [Tb/s]"]
     head += [">Total [TB/s]", ">Per endpoint [Gb/s]", ">Per endpoint [GB/s]", "Endpoint traffic"]
+    head += ["Relation"] if related else []
     total = sum(one.n_cables for one in summary.links)
     nets = dict.fromkeys(one.net for one in summary.links)
     parts = [f"{_n_cables(summary, net):,} {net}" for net in nets]
@@ -55,7 +58,15 @@ def cables(summary: Summary) -> str:
         f"All rates and capacities are per direction. {counted(total, 'cable')}: {', '.join(parts)}. "
         "*Endpoint traffic*: which permitted ways between endpoints use the rule."
     )
+    if any(one.lower == one.upper for one in summary.links):
+        text += " *Per endpoint*: a cable between two devices of one group counts for both of them."
     return f"{table(head, rows)}\n\n{text}"
+
+
+def each(one: LinkSummary) -> list[str]:
+    """Return how many cables one device of either group has; once where the groups are the same."""
+    ends = ((one.per_lower, one.lower), (one.per_upper, one.upper))
+    return list(dict.fromkeys(f"{span(n)} per {name}" for n, name in ends))
 
 
 def _n_cables(summary: Summary, net: str) -> int:
@@ -88,7 +99,7 @@ def devices(summary: Summary) -> str:
             code(group.name),
             group.kind + (", endpoint" if group.is_endpoint else ""),
             code(group.part) if group.part else "generic",
-            ", ".join(f"{axis} x {size:,}" for axis, size in group.axes) or "one device",
+            ", ".join(f"{axis} × {size:,}" for axis, size in group.axes) or "one device",
             format_count(group.n_devices),
             format_count(group.n_absent),
             group.transit,
@@ -152,4 +163,4 @@ def _sharing(port: PortClass, one: LinkSummary) -> str:
         return ""
     if not port.modes:
         return f"{format_rate_gbit(one.rate_gbps)} on a share of the lanes"
-    return f"breakout: {cables_per_port(port, one.rate_gbps):.4g} x {format_rate_gbit(one.rate_gbps)} a port"
+    return f"breakout: {cables_per_port(port, one.rate_gbps):.4g} × {format_rate_gbit(one.rate_gbps)} a port"

@@ -34,7 +34,8 @@ def ways(summary: Summary) -> dict[str, Way]:
     dict of str to str
         By the name of the rule: ``step`` where it is on a way of fewest hops from an endpoint to a device
         that turns traffic or to another endpoint, ``detour`` where only longer ways use it, ``none`` where no
-        permitted way does. Decided on groups, so an absent or failed device changes nothing.
+        permitted way does. Decided on groups, so an absent or failed device changes nothing; of several
+        groups of endpoints, each has ways of its own, and the shortest of them counts.
 
     Examples
     --------
@@ -46,16 +47,17 @@ def ways(summary: Summary) -> dict[str, Way]:
     >>> ways(summarize(loads(text)))
     {'gpu-leaf': 'step', 'ufm-leaf': 'none'}
     """
-    used = _used(summary, summary.links)
-    hops = _hops(summary, used)
-    shortest = [
-        one for one in used if one.lower == one.upper or hops[one.upper] == hops[one.lower] + 1 or one.is_peer
-    ]
-    on_path = {one.name for one in _used(summary, shortest)}
-    some = {one.name for one in used}
-    found: dict[str, Way] = {}
-    for one in summary.links:
-        found[one.name] = "step" if one.name in on_path else "detour" if one.name in some else "none"
+    found: dict[str, Way] = {one.name: "none" for one in summary.links}
+    for kind in (g.name for g in summary.groups if g.is_endpoint):
+        used = _used(summary, kind, summary.links)
+        hops = _hops(kind, used)
+        shortest = [
+            one
+            for one in used
+            if one.lower == one.upper or hops[one.upper] == hops[one.lower] + 1 or one.is_peer
+        ]
+        found |= {one.name: "detour" for one in used if found[one.name] == "none"}
+        found |= {one.name: "step" for one in _used(summary, kind, shortest)}
     return found
 
 
@@ -66,7 +68,7 @@ def steps(summary: Summary) -> list[LinkSummary]:
 
 
 def by_kind(summary: Summary) -> dict[str, Summary]:
-    """Return the summary as the endpoints of each group see it, by its name: only rules that they use.
+    """Return the summary as the endpoints of each group see it, by its name: the rules and groups they use.
 
     Examples
     --------
@@ -84,8 +86,23 @@ def by_kind(summary: Summary) -> dict[str, Summary]:
         groups = tuple(replace(g, is_endpoint=g.name == kind.name) for g in summary.groups)
         own = replace(summary, groups=groups, n_endpoints=kind.n_devices)
         roles = ways(own)
-        found[kind.name] = replace(own, links=tuple(x for x in own.links if roles[x.name] != "none"))
+        links = tuple(x for x in own.links if roles[x.name] != "none")
+        near = {kind.name} | _joined(links)
+        found[kind.name] = replace(own, links=links, groups=tuple(g for g in groups if g.name in near))
     return found
+
+
+def by_nobody(summary: Summary) -> Summary:
+    """Return the summary of the rules and groups that the endpoints of no group use among themselves."""
+    kinds = by_kind(summary).values()
+    names, drawn = {x.name for own in kinds for x in own.links}, {g.name for own in kinds for g in own.groups}
+    links = tuple(x for x in summary.links if x.name not in names)
+    kept = _joined(links) | {g.name for g in summary.groups if g.name not in drawn}
+    return replace(summary, links=links, groups=tuple(g for g in summary.groups if g.name in kept))
+
+
+def _joined(links: Sequence[LinkSummary]) -> set[str]:
+    return {name for one in links for name in (one.lower, one.upper)}
 
 
 def _climbs(links: Sequence[LinkSummary]) -> dict[str, set[str]]:
@@ -98,12 +115,12 @@ def _climbs(links: Sequence[LinkSummary]) -> dict[str, set[str]]:
     return found
 
 
-def _used(summary: Summary, links: Sequence[LinkSummary]) -> list[LinkSummary]:
-    """Return the rules that a way climbs: from an endpoint to a group from which it can still turn or end."""
+def _used(summary: Summary, kind: str, links: Sequence[LinkSummary]) -> list[LinkSummary]:
+    """Return the rules that a way from the endpoints of `kind` climbs, to a group where it turns or ends."""
     above = _climbs(links)
     ends = {g.name for g in summary.groups if g.is_endpoint}
     forwards = {g.name for g in summary.groups if g.transit != "end"} | ends
-    reached = _closure(ends, above, forwards)
+    reached = _closure({kind}, above, forwards)
     useful = ends | {g.name for g in summary.groups if g.transit in ("turn", "all")}
     below: dict[str, set[str]] = {}
     for lower, uppers in above.items():
@@ -128,11 +145,10 @@ def _closure(start: set[str], near: dict[str, set[str]], through: set[str]) -> s
     return found
 
 
-def _hops(summary: Summary, links: Sequence[LinkSummary]) -> dict[str, int]:
-    """Return the fewest hops from an endpoint to each group."""
+def _hops(kind: str, links: Sequence[LinkSummary]) -> dict[str, int]:
+    """Return the fewest hops from the endpoints of `kind` to each group."""
     above = _climbs(links)
-    hops = {g.name: 0 for g in summary.groups if g.is_endpoint}
-    front = list(hops)
+    hops, front = {kind: 0}, [kind]
     for name in front:
         for other in sorted(above.get(name, ())):
             if other not in hops:

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 _FILLS = {"scale-up": "#dcebf5", "host": "#ece6f2", "scale-out": "#fae6d9", "end": "#ffffff", "": "#f2f2f2"}
 _WIDTH, _PAD = 8.0, 0.12
 _GAP = 1.12
+_SHORT = 36
+"""Letters of a relation up to which it stands beside its bundle."""
 
 
 def wiring_title(summary: Summary) -> str:
@@ -45,6 +47,9 @@ def wiring_title(summary: Summary) -> str:
     str
     """
     path = steps(summary)
+    if summary.links and not path:
+        total = sum(one.n_cables for one in summary.links)
+        return f"{counted(total, 'cable')} carry no traffic between endpoints"
     net = next((n for n in ("scale-out", "scale-up", "host") if any(one.net == n for one in path)), "")
     links = [one for one in path if one.net == net]
     if not links:
@@ -89,7 +94,7 @@ def wiring_figure(summary: Summary) -> Figure:
 
 
 _NOTE = (
-    "Box: device group, devices x part, and its axes. Line: all cables of one rule, with the cables of one "
+    "Box: device group, devices × part, and its axes. Line: all cables of one rule, with the cables of one "
     "device at either end; blue scale-up, violet host, orange scale-out. Dashed: only on longer ways between "
     "endpoints. Dotted, grey: no traffic between endpoints."
 )
@@ -100,11 +105,11 @@ def _columns(plan: Layout, links: dict[str, LinkSummary], groups: dict[str, Grou
     widths = [1.3] * plan.n_columns
     for bundle in plan.bundles:
         one = links[bundle.name]
-        found = max(text_width(text, 8.5, weight) for text, weight in _bundle_texts(one, bundle))
+        found = max(text_width(text, 8.5, "bold") for text in [*_label(one), *_ends(one, bundle)])
         widths[bundle.column] = max(widths[bundle.column], found + 0.55)
     for name, bar in plan.bars.items():
         group = groups[name]
-        words = [text_width(f"{a} x {n:,},", 8) for a, n in group.axes] or [0.0]
+        words = [text_width(f"{a} × {n:,},", 8) for a, n in group.axes] or [0.0]
         needed = max(text_width(_group_name(group), 9.5, "bold"), *words) + 3 * _PAD
         short = needed - sum(widths[bar.first : bar.last + 1])
         widths[bar.last] += max(short, 0.0)
@@ -117,11 +122,11 @@ def _columns(plan: Layout, links: dict[str, LinkSummary], groups: dict[str, Grou
 
 
 def _group_name(group: GroupSummary) -> str:
-    return f"{group.name}: {group.n_devices:,} x {group.part or group.kind}"
+    return f"{group.name}: {group.n_devices:,} × {group.part or group.kind}"
 
 
 def _group_label(group: GroupSummary, bar: Bar, lefts: Sequence[float]) -> list[str]:
-    words = [f"{axis} x {size:,}" for axis, size in group.axes]
+    words = [f"{axis} × {size:,}" for axis, size in group.axes]
     words = [f"{w}," for w in words[:-1]] + words[-1:]
     if group.n_absent:
         words[-1:] = [f"{words[-1]};", f"{group.n_absent:,} absent"]
@@ -154,13 +159,16 @@ def _group(
         put_text(axes, left + _PAD, top - 0.17 - 0.16 * i, line, fontsize=8, color=SOFT, zorder=4)
 
 
-def _bundle_texts(one: LinkSummary, bundle: Bundle) -> list[tuple[str, str]]:
-    """Return the texts of a bundle, each with its weight: name, count, rate, then what the ends say."""
+def _ends(one: LinkSummary, bundle: Bundle) -> list[str]:
+    """Return what stands at the lower end of a bundle, and at its upper one unless that is the same."""
     per = {one.lower: one.per_lower, one.upper: one.per_upper}
-    rate = f"{format_rate_gbit(one.rate_gbps)} each"
-    ends = dict.fromkeys((bundle.lower, bundle.upper))
-    texts = [(one.name, "bold"), (counted(one.n_cables, "cable"), "bold"), (rate, "normal")]
-    return texts + [(f"{span(per[name])} per {name}", "normal") for name in ends]
+    return [f"{span(per[name])} per {name}" for name in dict.fromkeys((bundle.lower, bundle.upper))]
+
+
+def _label(one: LinkSummary) -> list[str]:
+    """Return the lines beside a bundle, of which the first two are bold."""
+    lines = [one.name, counted(one.n_cables, "cable"), f"{format_rate_gbit(one.rate_gbps)} each"]
+    return lines + [one.relation] * (0 < len(one.relation) <= _SHORT)
 
 
 def _bundle(
@@ -174,12 +182,14 @@ def _bundle(
     if bundle.lower == bundle.upper:
         top = bottom + 0.88 * _GAP
         put_line(axes, [x - 0.14, x - 0.14, x, x], [bottom, top, top, bottom], **style)
-        middle = bottom + 0.62
     else:
         top = ends[bundle.high][0]
         put_line(axes, [x, x], [bottom, top], **style)
-        middle = (bottom + top) / 2
-    heights = [middle + 0.16, middle, middle - 0.16, bottom + 0.14, top - 0.14]
-    inks = [SOFT if way == "none" else COLOURS[one.net], INK, INK, SOFT, SOFT]
-    for (text, weight), y, ink in zip(_bundle_texts(one, bundle), heights, inks, strict=False):
-        put_text(axes, x + 0.12, y, text, fontweight=weight, color=ink)
+    for text, y in zip(_ends(one, bundle), (bottom + 0.14, top - 0.14), strict=False):
+        put_text(axes, x + 0.12, y, text, color=SOFT)
+    lines = _label(one)
+    y = bottom + _GAP / 2 + 0.08 * (len(lines) - 1) + 0.06 * (bundle.lower == bundle.upper)
+    inks = [SOFT if way == "none" else COLOURS[one.net], INK, INK, SOFT]
+    for i, text in enumerate(lines):
+        weight = "bold" if i < 2 else "normal"
+        put_text(axes, x + 0.12, y - 0.16 * i, text, fontweight=weight, color=inks[i])

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-_UPPER = frozenset({"cpu", "dpu", "gpu", "nic", "npu", "tpu", "ufm"})
-_PLURALS = {"leaf": "leaves"}
+_UPPER = frozenset({"cpu", "dpu", "fpga", "gpu", "lpu", "nic", "npu", "tpu", "ufm"})
 
 
 def noun(name: str, n: float = 1) -> str:
@@ -16,10 +15,11 @@ def noun(name: str, n: float = 1) -> str:
     """
     if name in _UPPER:
         return name.upper() + ("" if n == 1 else "s")
-    # A short or dotted name of a group is a label, not a word.
-    if n == 1 or "." in name or len(name) < 3:
+    if n == 1 or _is_label(name):
         return name
-    return _PLURALS.get(name) or name + ("es" if name.endswith(("s", "x", "ch", "sh")) else "s")
+    if name.endswith("leaf"):
+        return f"{name[:-1]}ves"
+    return name + ("es" if name.endswith(("s", "x", "ch", "sh")) else "s")
 
 
 def counted(n: int, name: str) -> str:
@@ -27,10 +27,15 @@ def counted(n: int, name: str) -> str:
 
     Examples
     --------
-    >>> counted(1152, "gpu"), counted(1, "leaf")
-    ('1,152 GPUs', '1 leaf')
+    >>> counted(1152, "gpu"), counted(1, "leaf"), counted(48, "th"), counted(1, "vr.gpu")
+    ('1,152 GPUs', '1 leaf', '48 × th', '1 × vr.gpu')
     """
-    return f"{n:,} {noun(name, n)}"
+    return f"{n:,} × {name}" if _is_label(name) else f"{n:,} {noun(name, n)}"
+
+
+def _is_label(name: str) -> bool:
+    """Return whether a name is too short, or dotted, to be a word with a plural."""
+    return name not in _UPPER and ("." in name or len(name) < 3)
 
 
 def listed(words: list[str]) -> str:

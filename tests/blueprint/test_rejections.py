@@ -552,6 +552,14 @@ RELATIONS = {
         pod(up="{between: [leaf, top], rate: 1Gb/s, each: [2, @@3]}"),
         "each: wrong number of cables at top0; got 2; expected 3",
     ),
+    "each of a mesh": (
+        pod(up="{between: [gpu, gpu], mesh: slot, rate: 1Gb/s, each: @@9}"),
+        "each: wrong number of cables at rack0/gpu0; .*; expected 9; check the size of slot, and the count",
+    ),
+    "each of a pattern": (
+        pod(up="{between: [gpu, gpu], rate: 1Gb/s, wiring: {pattern: jellyfish, along: slot, degree: 2}, each: @@9}"),
+        "each: wrong number .*; check sizes, order of along and parameters of the pattern",
+    ),
     "each of both sides": (
         pod(down="{between: [gpu, leaf], rate: 1Gb/s, each: @@1}"),
         "each: wrong number of cables at leaf0; got 4; expected 1",

@@ -166,6 +166,13 @@ def test_seeds_mean_the_same_for_ever():
     assert jellyfish((8,), degree=3, seed=7).tolist() == [
         *([0, 1], [0, 4], [0, 5], [1, 3], [1, 6], [2, 3], [2, 4], [2, 7], [3, 6], [4, 7], [5, 6], [5, 7])
     ]
+    # Dense ones are what a sparse one leaves out, from a degree of half of the others.
+    assert jellyfish((6,), degree=4, seed=2).tolist() == [
+        [0, 2], [0, 3], [0, 4], [0, 5], [1, 2], [1, 3], [1, 4], [1, 5], [2, 4], [2, 5], [3, 4], [3, 5],
+    ]  # fmt: skip
+    assert jellyfish((6,), degree=3, seed=1).tolist() == [
+        [0, 2], [0, 3], [0, 4], [1, 2], [1, 4], [1, 5], [2, 5], [3, 4], [3, 5],
+    ]  # fmt: skip
     assert xpander((3, 3), seed=7).tolist() == [
         *([0, 4], [1, 3], [2, 5], [0, 6], [1, 8], [2, 7], [3, 8], [4, 6], [5, 7])
     ]
@@ -332,7 +339,7 @@ REFUSED = {
     "axis of one side only": (
         "ab",
         "@@{pattern: dragonfly, along: [a, half]}",
-        "relation axis 'a/half' is not on both",
+        "relation axis 'half' is not on both sides: ",
     ),
     "unknown axis": ("ab", "@@{pattern: dragonfly, along: [a, c]}", "unknown axis 'c'"),
     "axis twice": ("ab", "@@{pattern: dragonfly, along: [a, a]}", "axis twice in wiring"),

@@ -11,8 +11,10 @@ from types import SimpleNamespace
 
 import jsonschema
 import pytest
+import typer
 
 from fabric.cli import app as command_line
+from fabric.cli.options import ARGUMENTS, as_options
 
 ROOT = Path(__file__).parents[2]
 RACK = str(ROOT / "topologies/gb300-nvl72.fabric.yaml")
@@ -82,6 +84,50 @@ def test_help_lists_every_command():
     assert answer() == text
 
 
+def test_help_has_the_order_of_the_manual():
+    rows = re.findall(r"^\| `([a-z-]+) ?", (ROOT / "docs/cli.md").read_text(), re.MULTILINE)
+    commands = typer.main.get_command(command_line.app).commands
+    assert [*commands] == [name for name in dict.fromkeys(rows) if name in commands]
+
+
+def test_messages_name_options_that_exist():
+    known = {
+        p.name: p.opts for c in typer.main.get_command(command_line.app).commands.values() for p in c.params
+    }
+    for name in ARGUMENTS:
+        assert as_options(f"{name}='x'") == f"{known[name][0]} x"
+    assert as_options("drop_unreachable=True") == "--drop-unreachable"
+    assert as_options("among='rack0/*'; over= with") == "--among 'rack0/*'; --over with"
+    assert as_options("oversubscription={'leaf': '5:4', 'spine': '2:1'}") == (
+        "--oversubscription leaf=5:4,spine=2:1"
+    )
+    assert as_options("tokens=4, (dp tp=8), gang_planes=2") == "tokens=4, (dp tp=8), gang_planes=2"
+
+
+def test_messages_speak_the_language_of_the_command_line():
+    file = "topologies/systems/seven-chips.fabric.yaml"
+    for command in (("throughput",), ("cost", "--collective", "all-gather")):
+        done = run(*command[:1], file, *command[1:])
+        assert done.returncode == 2
+        assert done.stderr.endswith("say among which, such as --among vr.gpu\n")
+        with_json = run(*command[:1], file, *command[1:], "--json")
+        assert "such as --among vr.gpu" in json.loads(with_json.stdout)["message"]
+
+
+def test_a_large_program_is_announced_on_a_terminal(small, monkeypatch):
+    asked = ("throughput", small)
+    assert run(*asked).stderr == ""
+    monkeypatch.setattr("fabric.flow.program.ALL_VARIABLES", 5)
+    assert run(*asked).stderr == ""
+    monkeypatch.setattr(io, "StringIO", type("Terminal", (io.StringIO,), {"isatty": lambda _: True}))
+    assert re.fullmatch(r"solving \d+ variables; --among makes it smaller\n", run(*asked).stderr)
+    # A bottleneck solves the same program several times.
+    lines = run("bottleneck", small).stderr.splitlines()
+    assert len(lines) == len(set(lines)) >= 1
+    monkeypatch.setattr("fabric.flow.program.ALL_VARIABLES", 1000)
+    assert run(*asked).stderr == ""
+
+
 def test_version():
     assert re.fullmatch(r"fabtopo \d+\.\d+\.\d+\n", answer("--version"))
 
@@ -109,7 +155,7 @@ def test_check_says_what_it_skipped(tmp_path):
 
 def test_show(small):
     text = answer("show", small)
-    assert "└─ slot x 4" in text
+    assert "└─ slot × 4" in text
     assert re.search(r"leaf +3\.2 Tb/s \(400 GB/s\) +1\.6 Tb/s \(200 GB/s\) +2:1", text)
     tables = json.loads(answer("show", small, "--json"))
     assert tables["n_endpoints"] == 8
@@ -209,11 +255,13 @@ def test_failures_are_named(tmp_path):
     file = tmp_path / "failed.fabric.yaml"
     three = SMALL.replace("rack: 2", "rack: 3").replace("each: [2, 2]", "each: [2, 3]")
     file.write_text(three + "failed: [leaf0]\n")
-    assert "cut off: 4 endpoints such as rack0/gpu0" in answer("throughput", file)
+    cut_off = "cut off: 4 endpoints such as rack0/gpu0; --drop-unreachable leaves them out\n"
+    assert cut_off in answer("throughput", file)
+    assert "leaves them out" not in answer("throughput", file, "--drop-unreachable")
     assert "350 Gb/s (43.75 GB/s) each" in answer("throughput", file, "--drop-unreachable")
     done = run("bottleneck", file)
     assert done.returncode == 2
-    assert "--drop-unreachable" in done.stderr
+    assert done.stderr.endswith("are cut off: leave them out with --drop-unreachable\n")
 
 
 def test_report(small, tmp_path):
@@ -244,7 +292,19 @@ def test_schema_is_one():
             r"expected rules, no-relay or any",
         ),
         (["cost", RACK, "--collective", "all-reduce", "--size", "1"], r"^$|."),
-        (["cost", RACK, "--collective", "allreduce", "--size", "1GiB"], r"unknown collective 'allreduce'"),
+        (
+            ["cost", RACK, "--collective", "allreduce", "--size", "1GiB"],
+            r"unknown collective 'allreduce'; did you mean all-reduce",
+        ),
+        (["cost", RACK, "--collective", "gossip"], r"send-recv; of a mixture .* dispatch and combine"),
+        (["bound", RACK, "--collective", "allgather"], r"did you mean all-gather"),
+        (["bound", RACK, "--collective", "allgather", "--kind", "chunks"], r"did you mean all-gather"),
+        (
+            ["cost", RACK, "--collective", "all-reduce", "--calibration", "foo"],
+            r"known are measured, wire, nccl, or give a file",
+        ),
+        (["cost", RACK, "--collective", "all-reduce", "--calibration", "ncl"], r"did you mean nccl\?"),
+        (["cost", RACK, "--collective", "all-reduce", "--size", "1GB.."], r"'1GB\.\.': upper end missing"),
         (["cost", RACK, "--collective", "all-reduce", "--size", "1 gib"], r"did you mean"),
         (
             ["cost", RACK, "--collective", "all-reduce", "--size", "1GiB", "--routing", "best"],

@@ -14,6 +14,8 @@ import fabric
 from fabric.cli import app as command_line
 
 ROOT = Path(__file__).parents[2]
+FILE = ROOT / "topologies/gb300-nvl72-1152.fabric.yaml"
+SIZES = ("scale", "--gpus", "8..64", "--rack", "hgx-h100")
 POD = ("design", "--gpus", 1000, "--rack", "hgx-h100", "--leaf", "qm9700")
 
 
@@ -73,7 +75,36 @@ def test_options_of_a_design():
         ((*POD, "--oversubscription", "three"), "'three' is not such as leaf=1"),
         ((*POD, "--tiers", "many"), "tiers: a number or auto; got 'many'"),
         ((*POD, "--tiers", "1"), "GPUs"),
+        ((*POD, "--planes", "3"), "nearest that work: --planes 1; --planes 2; --planes 4"),
+        (
+            (
+                "design",
+                "--gpus",
+                131_072,
+                "--rack",
+                "gb300-nvl72",
+                "--leaf",
+                "512x100G",
+                "--planes",
+                8,
+                "--tiers",
+                2,
+            ),
+            "nearest that work: --tiers 3; --rail-groups 2; --oversubscription leaf=5:4; --gpus 129024",
+        ),
+        (
+            ("design", "--gpus", 8, "--rack", "hgx", "--leaf", "sn5610"),
+            "rack: no template 'hgx'; 'hgx' is in hgx-",
+        ),
         ((*POD, "-o", "/nowhere/at/all.yaml"), "cannot be written"),
+        (("bom", FILE, "--prices", "none.csv"), "none.csv: cannot be read: No such file or directory"),
+        (("bom", FILE, "--prices", ROOT), f"{ROOT}: cannot be read: Is a directory"),
+        ((*SIZES, "--leaf", "foo"), "unknown part 'foo'"),
+        ((*SIZES, "--leaf", "64x400G", "--rack", "foo"), "rack: no template 'foo'"),
+        ((*SIZES, "--leaf", "64x400G", "--spine", "foo"), "unknown part 'foo'"),
+        ((*SIZES, "--leaf", "64x400G", "--core", "foo"), "unknown part 'foo'"),
+        ((*SIZES, "--leaf", "64x400G", "--planes", "3"), "nearest that work: --planes 1"),
+        ((*SIZES, "--leaf", "64x400G", "--gpus", "8.."), "range '8..': upper end missing"),
         (("bom", ROOT / "topologies/gb300-nvl72.fabric.yaml", "--format", "xml"), "text, md, csv or json"),
     ],
 )
@@ -81,8 +112,12 @@ def test_what_cannot_be_is_one_error(arguments, message):
     done = run(*arguments)
     assert done.status == 2
     assert message in done.err
+    assert "Errno" not in done.err
     assert "Traceback" not in done.err
     assert done.out == ""
+    with_json = run(*arguments, "--json")
+    assert (with_json.status, with_json.err) == (2, "")
+    assert message in json.loads(with_json.out)["message"]
 
 
 def test_bill_in_every_form():
@@ -102,10 +137,15 @@ def test_scale():
     found = json.loads(run(*asked, "--json").out)
     assert [row["gpus"] for row in found["rows"]] == [256, 4096]
     assert {"gpus": 2056, "what": "tiers", "before": "2", "after": "3"} in found["knees"]
+    assert (found["calibration"], "zero latency" in found["about"]) == ("wire", True)
+    rates = [key for key in found["rows"][0] if "busbw" in key]
+    assert rates == ["all_gather_busbw_bound_gbps", "all_reduce_busbw_bound_gbps"]
     plain = run(*asked[:-1], "256", "--no-knees", "--format", "csv").out
     assert plain.splitlines()[0].startswith("gpus,tiers,")
     assert len(plain.splitlines()) == 2
-    assert "| 256 | 2 |" in run(*asked[:-1], "256").out
+    text = run(*asked[:-1], "256", "--calibration", "measured").out
+    assert "| 256 | 2 |" in text
+    assert "\nCollectives of 1 GiB, calibration measured: Published measurements" in text
     wrong = run(*asked, "--format", "xml")
     assert (wrong.status, wrong.err.strip()) == (2, "format: md, csv or json; got 'xml'")
 

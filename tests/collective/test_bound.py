@@ -641,3 +641,62 @@ def test_switches_add_only_in_the_networks_that_are_named():
     assert both.algbw_gbps > inside.algbw_gbps * (1 + 1e-6) > none.algbw_gbps
     with pytest.raises(QuestionError, match="unknown network 'up'"):
         bound(fabric, "all-reduce", reduces=("up",))
+
+
+UNEVEN = """{fabric: f, axes: {x: 2, y: 4}, devices: {gpu: {kind: gpu, axes: [x, y]},
+  sw: {kind: switch, axes: []}}, links: [{between: [gpu, sw], rate: 1Gb/s}], failed: [%s]}"""
+
+
+def test_all_to_all_in_groups_of_unequal_size():
+    found = bound(loads(UNEVEN % "x0/gpu2, x0/gpu3"), "all-to-all", over=["y"])
+    # A group of four sends 3/4 of its buffer, one of two 1/2; that of four could do 4/3 alone.
+    assert found.algbw_gbps == pytest.approx(2.0)
+    assert (found.n_ranks, found.kind) == (4, "upper bound")
+    assert found.busbw_gbps == pytest.approx(2.0 * 3 / 4)
+    with pytest.raises(QuestionError, match="at least 2 ranks; a group has 1"):
+        bound(loads(UNEVEN % "x0/gpu1, x0/gpu2, x0/gpu3"), "all-to-all", over=["y"])
+
+
+def test_cables_of_a_graph_keep_their_way_up():
+    graph = nx.MultiGraph()
+    graph.add_nodes_from(["spine", "leaf0", "leaf1"], kind="switch")
+    graph.add_nodes_from(["gpu0", "gpu1"], kind="gpu")
+    for i in (0, 1):
+        graph.add_edge(f"gpu{i}", f"leaf{i}", capacity=1.0, lower=f"gpu{i}", key="down")
+        graph.add_edge(f"leaf{i}", "spine", capacity=1.0, lower=f"leaf{i}", key="up")
+    fabric = from_networkx(graph)
+    assert max_flow(fabric, "gpu0", "gpu1").value_gbps == pytest.approx(1.0)
+    for operation in ("all-gather", "broadcast"):
+        assert bound(fabric, operation).algbw_gbps == pytest.approx(
+            {"all-gather": 2.0, "broadcast": 1.0}[operation]
+        )
+    # Turned over, the way would go down and up again.
+    valley = nx.MultiGraph(graph)
+    for i in (0, 1):
+        valley.edges[f"leaf{i}", "spine", "up"]["lower"] = "spine"
+    assert max_flow(from_networkx(valley), "gpu0", "gpu1").value_gbps == 0.0
+    assert bound(from_networkx(valley), "all-gather").algbw_gbps == 0.0
+    # One rule may join a pair both ways.
+    both = nx.MultiGraph(graph)
+    both.add_edge("spine", "leaf0", capacity=2.0, lower="spine", key="again", rule="up")
+    assert bound(from_networkx(both), "all-gather").algbw_gbps == pytest.approx(2.0)
+
+
+def test_what_failed_of_a_graph_carries_nothing():
+    whole = nx.MultiGraph()
+    whole.add_nodes_from(range(3))
+    whole.add_edges_from([(0, 1), (1, 2), (2, 0)], rate_gbps=4.0, count=3, failed_count=1)
+    assert bound(from_networkx(whole), "all-gather").algbw_gbps == pytest.approx(16 * 3 / 2)
+    whole.nodes[2]["failed"] = True
+    found = bound(from_networkx(whole), "all-gather")
+    assert (found.n_ranks, found.algbw_gbps) == (2, pytest.approx(8 * 2))
+    assert bound(from_networkx(whole), "broadcast", root="1").n_ranks == 2
+
+
+def test_ranks_of_other_groups_may_add(monkeypatch):
+    text = """{fabric: s, axes: {x: 2, i: 3}, devices: {gpu: {kind: gpu, axes: [x, i]},
+      sw: {kind: switch, axes: []}}, links: [{between: [gpu, sw], rate: 5Gb/s}], failed: [x1/gpu2]}"""
+    fabric = loads(text)
+    exact = bound(fabric, "all-reduce", over=["i"])
+    monkeypatch.setattr(packing, "MANY_COLUMNS", 0)
+    assert bound(fabric, "all-reduce", over=["i"]).algbw_gbps >= exact.algbw_gbps * (1 - 1e-9)

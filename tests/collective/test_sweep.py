@@ -52,10 +52,11 @@ def test_sizes_of_a_range(text, factor, sizes):
 @pytest.mark.parametrize(
     ("text", "factor", "error", "message"),
     [
+        ("..", 2, QuestionError, r"lower end missing$"),
         ("4KiB..1KiB", 2, QuestionError, r"'4KiB\.\.1KiB': from the smallest up"),
         ("1KiB..4KiB", 1, QuestionError, "factor of 2 or more; got 1"),
-        ("1KiB..", 2, UnitError, "size ''"),
-        ("..1KiB", 2, UnitError, "size ''"),
+        ("1KiB..", 2, QuestionError, r"^range '1KiB\.\.': upper end missing$"),
+        ("..1KiB", 2, QuestionError, r"^range '\.\.1KiB': lower end missing$"),
         ("1KiB..4K", 2, UnitError, "decimal or binary"),
         ("0..4KiB", 2, UnitError, "size '0'"),
         ("1KiB..2KiB..4KiB", 2, UnitError, "unknown unit"),

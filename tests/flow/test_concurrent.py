@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fabric.errors import QuestionError
 from fabric.flow import concurrent, lifted
 from fabric.flow.concurrent import check_concurrent
 from fabric.flow.program import capacities, solve_blocks
@@ -283,3 +284,22 @@ def test_it_shares_nothing_with_the_solvers(module):
         alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names
     }
     assert not imported & {"scipy", "optimize", "sparse", "linprog", "solve_blocks", "maximize"}
+
+
+PARTLY = """{fabric: f, axes: {x: 3}, devices: {gpu: {kind: gpu, axes: [x]}, sw: {kind: switch, axes: []}},
+  links: [{between: [gpu, sw], rate: 1Gb/s, count: 2}], failed: [[gpu0, sw, 1]]}"""
+
+
+@pytest.mark.parametrize("method", ["auto", "axes", "refinement", "explicit"])
+def test_some_of_the_cables_of_a_pair_are_down(method):
+    assert throughput(loads(PARTLY), method=method).per_endpoint_gbps == pytest.approx(1.0)
+    assert throughput(loads(PARTLY), {("gpu0", "gpu1"): 1.0}).per_endpoint_gbps == pytest.approx(1.0)
+
+
+def test_nobody_to_send_to_is_said_by_every_method():
+    text = """{fabric: f, axes: {x: 3, y: 2}, devices: {gpu: {kind: gpu, axes: [x, y], transit: all}},
+      links: [{between: [gpu, gpu], name: a, rate: 1Gb/s, %s},
+              {between: [gpu, gpu], name: b, mesh: y, rate: 1Gb/s}]}"""
+    for along in ("ring: x", "wiring: {pattern: pairs, along: x, pairs: [[0, 1], [1, 2]]}"):
+        with pytest.raises(QuestionError, match="no endpoint has another one to send to"):
+            throughput(loads(text % along), "all-to-all", over=["x"], among="x1/gpu")

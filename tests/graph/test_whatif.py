@@ -6,6 +6,7 @@ import pytest
 
 from fabric.blueprint.failures import as_failure
 from fabric.errors import QuestionError, SelectorError
+from fabric.flow import max_flow
 from fabric.graph import expand, fail, failures, loads, open_boxes
 from fabric.graph.exchange import from_networkx, to_networkx
 
@@ -131,3 +132,27 @@ def test_nodes_of_a_graph_come_before_pairs():
 def test_breakers_of_a_graph(what, error, match):
     with pytest.raises(error, match=match):
         fail(from_networkx(to_networkx(loads(POD))), what)
+
+
+def test_counted_failures_add_up_and_are_told_so():
+    text = "{fabric: f, axes: {i: 2}, devices: {leaf: {kind: switch, axes: [i]}, gpu: {kind: gpu, axes: [i]},"
+    text += " spine: {kind: switch, axes: []}}, links: [{between: [gpu, leaf], rate: 1Gb/s},"
+    text += " {between: [leaf, spine], rate: 1Gb/s, count: 4}]}"
+    once = fail(loads(text), ("leaf0", "spine", 1))
+    twice = fail(once, ("leaf0", "spine", 1))
+    assert failures(twice) == ("leaf0 - spine x 2",)
+    again = fail(loads(text), *failures(twice))
+    assert expand(again).failed_count.tolist() == expand(twice).failed_count.tolist()
+    assert int(expand(twice).failed_count.sum()) == 2
+    every = fail(twice, ("leaf0", "spine"))
+    assert failures(every) == ("leaf0 - spine",)
+    with pytest.raises(QuestionError, match="expected 1 or more cables"):
+        fail(loads(text), "leaf0 - spine x " + "9" * 5000)
+
+
+def test_cables_of_a_graph_fail_from_either_end():
+    graph = nx.Graph([("a", "b"), ("b", "c"), ("c", "a")])
+    nx.set_edge_attributes(graph, 1.0, "capacity")
+    fabric = from_networkx(graph)
+    for pair in (("a", "b"), ("b", "a")):
+        assert max_flow(fail(fabric, pair), "a", "b").value_gbps == 1.0

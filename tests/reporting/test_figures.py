@@ -1,3 +1,4 @@
+import itertools
 import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
@@ -11,7 +12,7 @@ from fabric.reporting.figures import staircase, wiring
 from fabric.reporting.layout import layout
 from fabric.reporting.staircase import staircase_figure, staircase_title
 from fabric.reporting.summary import summarize
-from fabric.reporting.ways import ways
+from fabric.reporting.ways import by_kind, by_nobody, ways
 from fabric.reporting.wiring import wiring_figure, wiring_title
 
 TOPOLOGIES = Path(__file__).parents[2] / "topologies"
@@ -67,7 +68,7 @@ def test_every_count_is_in_the_wiring_figure(summary):
         for group, (least, most) in ((one.lower, one.per_lower), (one.upper, one.per_upper)):
             assert f"{least:,}{'' if least == most else f'-{most:,}'} per {group}" in texts
     for group in summary.groups:
-        assert f"{group.name}: {group.n_devices:,} x {group.part or group.kind}" in texts
+        assert f"{group.name}: {group.n_devices:,} × {group.part or group.kind}" in texts
 
 
 def test_every_value_is_in_the_staircase(summary):
@@ -121,6 +122,71 @@ def test_endpoints_are_lowest_and_the_top_tier_highest():
     assert plan.n_rows == 5
 
 
+MIXED = ("mixed-islands", "seven-chips", "vera-rubin-pod")
+
+
+@pytest.fixture(scope="module", params=MIXED)
+def mixed(request):
+    return summarize(load(TOPOLOGIES / "systems" / f"{request.param}.fabric.yaml"))
+
+
+def test_figures_of_each_kind_and_the_rest_have_every_rule(mixed):
+    figures = [*by_kind(mixed).values(), by_nobody(mixed)]
+    assert {x.name for own in figures for x in own.links} == {x.name for x in mixed.links}
+    assert {g.name for own in figures for g in own.groups} == {g.name for g in mixed.groups}
+    roles = ways(mixed)
+    assert {x.name for x in figures[-1].links} == {name for name, way in roles.items() if way == "none"}
+    assert wiring_title(figures[-1]).endswith(" cables carry no traffic between endpoints")
+
+
+def test_nothing_passes_behind_a_box_in_mixed_fabrics(mixed):
+    for own in [*by_kind(mixed).values(), by_nobody(mixed)]:
+        plan = layout(own, ways(own))
+        assert plan.n_rows <= 1 + max(g.level for g in own.groups)
+        for bundle in plan.bundles:
+            assert not [
+                name
+                for name, bar in plan.bars.items()
+                if bundle.low < bar.row < bundle.high and bar.first <= bundle.column <= bar.last
+            ]
+
+
+def test_labels_stand_in_gaps(mixed):
+    for own in by_kind(mixed).values():
+        sheet = wiring_figure(own)
+        (axes,) = sheet.axes
+        boxes = [box.get_bbox() for box in axes.patches]
+        names = {x.name for x in own.links}
+        found = [text for text in axes.texts if text.get_text() in names]
+        assert len(found) == len(names)
+        for text in found:
+            x, y = text.get_position()
+            assert not [b for b in boxes if b.x0 <= x <= b.x1 and b.y0 <= y <= b.y1]
+
+
+@pytest.mark.parametrize("name", ["tpu-v4-pod", "h100-nvlink-256", "lpx-4"])
+def test_alike_rules_are_in_the_order_of_the_file(name):
+    summary = summarize(load(TOPOLOGIES / "systems" / f"{name}.fabric.yaml"))
+    column = {bundle.name: bundle.column for bundle in layout(summary, ways(summary)).bundles}
+    for one, other in itertools.combinations(summary.links, 2):
+        if (one.lower, one.upper) == (other.lower, other.upper):
+            assert column[one.name] < column[other.name]
+
+
+def test_a_rule_of_like_with_like_says_its_relation():
+    text = TORUS.replace("ring: y,", "ring: y, twist: {x: 2},")
+    texts = {e.text for e in ET.fromstring(wiring(summarize(loads(text)))).iter() if e.tag.endswith("}text")}
+    assert {"ring x", "ring y, twist x+2"} <= texts
+
+
+def test_ratios_are_of_rules_one_after_the_other():
+    root = ET.fromstring(staircase(summarize(loads(TORUS))))
+    assert not [e.text for e in root.iter() if re.fullmatch(r"[\d.]+:1", e.text or "")]
+    root = ET.fromstring(staircase(summarize(load(TOPOLOGIES / "systems" / "maia200-6144.fabric.yaml"))))
+    ratios = [e.text for e in root.iter() if re.fullmatch(r"[\d.]+:1", e.text or "")]
+    assert ratios == ["2.5:1", "3:1"]
+
+
 def test_more_rules_than_can_be_searched_still_draw():
     groups = [chr(97 + i) for i in range(26)]
     devices = ", ".join(f"{g}: {{kind: switch, axes: []}}" for g in groups)
@@ -163,7 +229,7 @@ def test_titles_are_findings(name, bars, boxes):
     [
         (
             "torus",
-            "The share of each chip is 12.5 GB/s of x-ring and 12.5 GB/s of y-ring, with no switch between",
+            "Each chip has 25 GB/s of x-ring and 25 GB/s of y-ring, 50 GB/s in all, with no switch between",
         ),
         ("lone", "No link joins the GPUs of lone"),
         ("switches", "small has no endpoint: capacity of each tier as a whole"),

@@ -2,6 +2,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from fabric.flow import max_flow
 from fabric.flow.throughput import throughput
 from fabric.graph import load, loads
 from fabric.reporting import answers, report
+from fabric.reporting.evidence import doubts
 from fabric.reporting.markdown import code, escape, link
 from fabric.reporting.summary import summarize
 from fabric.units import format_rate, parse_rate
@@ -95,8 +97,102 @@ def test_costs_are_those_of_the_solver(page, small):
         answer = cost(small, row["Collective"], "1GiB")
         assert row["Binding"] == answer.binding
         assert float(row["busbw [GB/s]"]) == pytest.approx(answer.busbw_gbps / 8, rel=1e-3)
+        assert float(row["Bound busbw [GB/s]"]) == pytest.approx(answer.bound.busbw_gbps / 8, rel=1e-3)
+        assert float(row["% of bound"]) == pytest.approx(100 * answer.chosen.bound_ratio, rel=5e-3)
     binding = {row["Class"] for row in slack if "binds" in {c.strip("*") for c in row.values()}}
     assert binding >= {row["Binding"] for row in bandwidths}
+
+
+TORUS = """{fabric: torus, axes: {x: 4, y: 4}, devices: {chip: {kind: gpu, axes: [x, y], transit: all}},
+  links: [{between: [chip, chip], ring: x, rate: 100Gb/s, net: scale-up, name: th.x},
+          {between: [chip, chip], ring: y, rate: 100Gb/s, net: scale-up, name: th.y}]}"""
+
+
+@pytest.fixture(scope="module")
+def torus_page(tmp_path_factory):
+    return report(loads(TORUS), tmp_path_factory.mktemp("torus")).read_text()
+
+
+def test_ties_are_told_as_such(torus_page):
+    lines = section(torus_page, "Summary")
+    (line,) = re.findall(r"^- All-to-all.*", lines, re.MULTILINE)
+    assert "**`th.x` binds**" in line
+    assert "as busy: `th.y`." in line
+    assert "only together with `th.y`" in section(torus_page, "What would change the answer")
+    assert not re.search(r"e-\d+ %|\b0 % idle", torus_page)
+
+
+def test_cables_of_a_cut_have_a_plural(torus_page):
+    assert "**8 `th.x` cables**" in section(torus_page, "Summary")
+
+
+def test_expected_times_say_whether_such_hardware_was_measured(page, torus_page):
+    doubt = "not measured on this hardware"
+    for text, is_measured in ((page, True), (torus_page, False)):
+        found = [x for x in section(text, "Summary").splitlines() if "Expected by calibration measured" in x]
+        assert len(found) == 2
+        assert all((doubt in x) != is_measured for x in found)
+
+
+def test_an_algorithm_far_below_the_bound_is_told_to_limit(tmp_path):
+    random = """{fabric: random, axes: {x: 12}, devices: {chip: {kind: gpu, axes: [x], transit: all}}, links:
+      [{between: [chip, chip], wiring: {pattern: jellyfish, along: x, degree: 4}, rate: 100Gb/s}]}"""
+    fabric = loads(random)
+    answer = cost(fabric, "all-reduce", "1GiB")
+    assert answer.chosen.bound_ratio < 0.5
+    (line,) = re.findall(
+        r"^- All-reduce.*", section(report(fabric, tmp_path).read_text(), "Summary"), re.MULTILINE
+    )
+    assert (
+        f"{100 * answer.chosen.bound_ratio:.3g} % of the bound, {format_rate(answer.bound.busbw_gbps)}"
+        in line
+    )
+    assert "the algorithm limits, not the fabric" in line
+
+
+def test_an_unknown_bound_is_told_once(small, tmp_path, monkeypatch):
+    def unbounded(fabric, collective, size, *, among):
+        return replace(cost(fabric, collective, size, among=among, is_bounded=False), no_bound="too | far")
+
+    monkeypatch.setattr(answers, "cost", unbounded)
+    page = report(small, tmp_path).read_text()
+    reason = "No bound of all-reduce, all-gather, reduce-scatter and all-to-all: too \\| far."
+    assert page.count(reason) == 1
+    assert {row["Bound busbw [GB/s]"] for row in rows(section(page, "Collectives"))[1]} == {"not known"}
+    assert "the algorithm limits" not in page
+
+
+@pytest.mark.parametrize(
+    ("rates", "said"),
+    [
+        ((100, 100.2), r"hardly shortens all-to-all \(0\.2 %\)"),
+        ((100, 150), r"shortens all-to-all up to 1\.5 times"),
+    ],
+)
+def test_what_more_capacity_gains(rates, said, tmp_path):
+    text = TORUS.replace("100Gb/s", f"{rates[0]}Gb/s", 1).replace(
+        "y, rate: 100Gb/s", f"y, rate: {rates[1]}Gb/s"
+    )
+    page = report(loads(text), tmp_path).read_text()
+    assert re.search(
+        f"more of `th.x` {said}, where `th.y` binds", section(page, "What would change the answer")
+    )
+
+
+def test_without_a_scale_up_network_the_size_says_so(tmp_path):
+    text = "{fabric: a, axes: {i: 4}, links: [{between: [gpu, leaf], rate: 400Gb/s}],"
+    text += " devices: {gpu: {kind: gpu, axes: [i]}, leaf: {kind: switch, axes: []}}}"
+    page = report(loads(text), tmp_path).read_text()
+    assert section(page, "Summary").startswith(
+        "- Size: 4 GPUs with no scale-up network between them, 1 leaf, "
+    )
+
+
+def test_figures_behind_a_rule_are_named_once():
+    fabric = load(TOPOLOGIES / "systems" / "maia200-6144.fabric.yaml")
+    found = doubts(fabric, "tor-spine")
+    assert found
+    assert len({(g.row, g.what) for g in found}) == len(found)
 
 
 def test_provenance_is_last_and_names_no_place(page, small):
@@ -235,7 +331,11 @@ def test_two_groups_of_endpoints_are_answered_one_by_one_and_between(small_text,
     assert {f.name for f in tmp_path.iterdir()} == FILES - {"staircase.svg"} | {
         "staircase-gpu.svg",
         "staircase-cpu.svg",
+        "wiring-gpu.svg",
+        "wiring-cpu.svg",
     }
+    for name in ("wiring-gpu.svg", "wiring-cpu.svg", "wiring.svg"):
+        assert f"]({name})" in section(page, "Devices and wiring")
     (flows,) = rows(section(page, "Maximum flow"))
     assert flows[0]["Between"] == "two kinds of endpoints"
     assert flows[0]["From, to"].replace("`", "") == "gpu to cpu"
@@ -253,6 +353,27 @@ def test_two_groups_of_endpoints_are_answered_one_by_one_and_between(small_text,
         answer = cost(fabric, "all-reduce", "1GiB", among=kind)
         assert float(busbw["all-reduce"].replace(",", "")) == pytest.approx(answer.busbw_gbps / 8, rel=1e-3)
     assert len(section(page, "Summary").strip().splitlines()) <= 7
+
+
+def test_one_device_of_a_kind_does_not_hide_the_others(tmp_path):
+    text = """{fabric: f, axes: {i: 4}, devices: {gpu: {kind: gpu, axes: [i]}, leaf: {kind: switch, axes: []},
+      cpu: {kind: host, axes: [], endpoint: true, transit: end}}, failed: [gpu3], links: [
+        {between: [gpu, leaf], rate: 400Gb/s}, {between: [cpu, leaf], rate: 400Gb/s}]}"""
+    page = report(loads(text), tmp_path).read_text()
+    (spread,) = rows(section(page, "All-to-all throughput"))
+    assert spread[0]["Endpoints"] == "3"
+    assert "Missing here" not in section(page, "All-to-all throughput")
+    assert rows(section(page, "Maximum flow"))[0][0]["From, to"].replace("`", "") == "gpu to cpu"
+
+
+def test_peers_of_a_network_are_climbed_from_either_side():
+    text = """{fabric: f, axes: {i: 2}, devices: {gpu: {kind: gpu, axes: [i]}, lpu: {kind: gpu, axes: [i]},
+      low: {kind: switch, axes: []}, high: {kind: switch, axes: []}, top: {kind: switch, axes: []}}, links: [
+        {between: [gpu, high], rate: 400Gb/s}, {between: [lpu, low], rate: 400Gb/s},
+        {between: [low, high], rate: 600Gb/s, peer: true}, {between: [high, top], rate: 600Gb/s}]}"""
+    per = {one.name: one.per_endpoint_gbps for one in summarize(loads(text)).links}
+    # The GPUs cross to low from above, the LPUs from below: all four share it, and the way up.
+    assert (per["low-high"], per["high-top"], per["gpu-high"]) == (150.0, 150.0, 400.0)
 
 
 def test_capacity_is_shared_by_the_endpoints_that_use_it(small_text):
@@ -300,11 +421,21 @@ def test_cuts_of_the_1152_gpu_cluster():
     assert asked == [("rack0", "rack1"), ("block0-3", "block4-7"), ("rack0/tray0/gpu0", "rack1/tray0/gpu0")]
 
 
+def test_two_units_that_are_the_halves_are_asked_about_once():
+    text = "{fabric: a, axes: {half: 2, i: 3}, links: [{between: [gpu, leaf], rate: 1Gb/s}], devices:"
+    text += " {gpu: {kind: gpu, axes: [half, i]}, leaf: {kind: switch, axes: []}}}"
+    asked = [(q.what, q.source, q.target) for q in answers.questions(loads(text))]
+    assert asked == [
+        ("the two halves", "half0", "half1"),
+        ("two endpoints of neighbouring units", "half0/gpu0", "half1/gpu0"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("axes", "absent", "asked"),
     [
         ("i: 1", "", ""),
-        ("i: 2", "", "gpu0 gpu1; i0 i1"),
+        ("i: 2", "", "gpu0 gpu1"),  # the halves are the same two
         ("i: 7", "", "gpu0 gpu1; i0-2 i3-6"),
         ("i: 4", "gpu0", "gpu1 gpu2; i0-1 i2-3"),
         ("i: 4", "gpu0-1", "gpu2 gpu3"),

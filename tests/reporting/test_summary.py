@@ -8,7 +8,7 @@ from fabric import from_networkx, to_networkx
 from fabric.errors import QuestionError
 from fabric.graph import expand, load, loads
 from fabric.reporting.summary import summarize
-from fabric.reporting.ways import ways
+from fabric.reporting.ways import by_nobody, ways
 
 TOPOLOGIES = Path(__file__).parents[2] / "topologies"
 NAMES = ("gb300-nvl72", "gb300-nvl72-1152", "superpod-h100-4su")
@@ -118,6 +118,70 @@ def test_a_way_ends_where_nothing_turns(small):
     groups = tuple(replace(g, transit="pass") if g.name == "spine" else g for g in summary.groups)
     roles = ways(replace(summary, groups=groups))
     assert (roles["nic-leaf"], roles["leaf-spine"]) == ("step", "none")
+
+
+def test_kinds_at_different_depths_under_one_switch_each_have_their_own_shortest_way():
+    text = """{fabric: two, axes: {i: 4}, devices: {gpu: {kind: gpu, axes: [i]}, nic: {kind: nic, axes: [i]},
+      lpu: {kind: gpu, axes: [i]}, leaf: {kind: switch, axes: []}}, links: [
+      {between: [lpu, leaf], rate: 100Gb/s}, {between: [gpu, nic], rate: 400Gb/s, net: host},
+      {between: [nic, leaf], rate: 400Gb/s}]}"""
+    assert ways(summarize(loads(text))) == {"gpu-nic": "step", "lpu-leaf": "step", "nic-leaf": "step"}
+    roles = ways(summarize(load(TOPOLOGIES / "systems" / "seven-chips.fabric.yaml")))
+    assert (roles["vr.nic-back"], roles["vr.vera-nic"], roles["lpx.fpga-back"]) == ("step",) * 3
+
+
+def test_a_cable_between_two_kinds_is_a_way():
+    text = """{fabric: two, axes: {i: 4}, devices: {gpu: {kind: gpu, axes: [i]}, lpu: {kind: gpu, axes: [i]}},
+      islands: 4, links: [{between: [gpu, lpu], rate: 100Gb/s}]}"""
+    summary = summarize(loads(text))
+    assert ways(summary) == {"gpu-lpu": "step"}
+    assert [x.name for x in by_nobody(summary).links] == ["gpu-lpu"]
+
+
+ALIKE = """{fabric: a, axes: {i: 5, j: 3, k: 2}, devices: {chip: {kind: gpu, axes: [i, j, k], transit: all}},
+  links: [{between: [chip, chip], ring: i, rate: 100Gb/s, count: 2, name: ring},
+  {between: [chip, chip], line: j, rate: 10Gb/s, name: line},
+  {between: [chip, chip], ring: k, rate: 1Gb/s, oneway: true, name: oneway}]}"""
+
+
+def test_of_a_rule_between_two_alike_each_device_has_all_its_cables():
+    fabric = loads(ALIKE)
+    expanded, summary = expand(fabric), summarize(fabric)
+    names = [rule.name for rule in expanded.rules]
+    for one in summary.links:
+        own = expanded.rule == names.index(one.name)
+        sent = np.bincount(expanded.tail[own], expanded.count[own], minlength=30)
+        if one.name != "oneway":
+            sent += np.bincount(expanded.head[own], expanded.count[own], minlength=30)
+        assert one.per_endpoint_gbps == pytest.approx(one.rate_gbps * sent.mean())
+    assert {x.name: x.per_endpoint_gbps for x in summary.links} == pytest.approx(
+        {"ring": 400, "line": 10 * 4 / 3, "oneway": 1}
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "relation"),
+    [
+        ("mesh: i", "mesh i"),
+        ("line: i", "line i"),
+        ("ring: i, twist: {j: 2, k: 1}", "ring i, twist j+2, k+1"),
+        (
+            "wiring: {pattern: jellyfish, along: [i, j], degree: 4, seed: 1}",
+            "jellyfish along i, j, degree 4, seed 1",
+        ),
+        ("wiring: {pattern: dragonfly, along: [i, j]}", "dragonfly along i, j"),
+        ("wiring: {pattern: pairs, along: i, pairs: [[0, 2], [1, 3]]}", "pairs along i"),
+    ],
+)
+def test_relations_are_told(words, relation):
+    text = "{fabric: a, axes: {i: 5, j: 4, k: 2}, devices: {chip: {kind: gpu, axes: [i, j, k], transit: all},"
+    text += " leaf: {kind: switch, axes: []}}, links: [{between: [chip, leaf], rate: 1Gb/s},"
+    links = summarize(loads(text + f" {{between: [chip, chip], {words}, rate: 1Gb/s}}]}}")).links
+    assert {one.name: one.relation for one in links} == {"chip-chip": relation, "chip-leaf": ""}
+
+
+def test_a_rule_on_shared_axes_alone_has_no_relation(small):
+    assert {one.relation for one in summarize(small).links} == {""}
 
 
 def test_peers_are_on_the_way():

@@ -64,7 +64,7 @@ def test_an_algorithm_that_is_hardly_faster_makes_no_knee(monkeypatch):
     assert [row.times_s[0][2] for row in table.rows] == ["hierarchical", "ring"]
     costs = {
         a.algorithm: a.time_s
-        for a in cost(design_for(replace(ask, gpus=144)).fabric, "all-reduce").algorithms
+        for a in cost(design_for(replace(ask, gpus=144)).fabric, "all-reduce", "1GiB").algorithms
     }
     assert costs["ring"] < costs["hierarchical"] < 1.01 * costs["ring"]
     assert not [knee for knee in table.knees if "all-reduce" in knee.what]
@@ -106,7 +106,9 @@ def test_an_unknown_name_is_an_error_and_no_row(wrong):
 
 
 def test_sizes_that_cannot_be_built_make_one_knee():
-    table = scale(Ask(1, "gb300-nvl72", "sn5610", tiers=1), [72, 720_000, 7_200_000], collectives=())
+    table = scale(
+        Ask(1, "gb300-nvl72", "sn5610", planes=2, tiers=1), [72, 720_000, 7_200_000], collectives=()
+    )
     assert [row.problem[:10] for row in table.rows] == ["", "no design ", "no design "]
     assert [k.what for k in table.knees if k.what == "design"] == ["design"]
 

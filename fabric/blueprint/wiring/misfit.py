@@ -28,8 +28,8 @@ def refuse(what: str, *, got: str = "", expected: str = "", todo: str = "") -> N
     raise MisfitError(what, got=got, expected=expected, todo=todo)
 
 
-def refuse_many(n_pairs: int) -> None:
-    """Raise a `MisfitError` if `n_pairs` are more than can be counted; to be asked before they are made."""
-    if n_pairs > MAX_CLASS_PAIRS:
-        got, expected = f"{format_count(n_pairs)} pairs", f"at most {format_count(MAX_CLASS_PAIRS)}"
+def refuse_many(n_pairs: int, most: int = MAX_CLASS_PAIRS) -> None:
+    """Raise a `MisfitError` if there are more than `most` pairs; to be asked before they are made."""
+    if n_pairs > most:
+        got, expected = f"{format_count(n_pairs)} pairs", f"at most {format_count(most)}"
         refuse("pattern too large", got=got, expected=expected)

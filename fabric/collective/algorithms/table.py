@@ -15,7 +15,7 @@ from fabric.collective.algorithms.switches import collnet_chain, collnet_direct,
 from fabric.collective.algorithms.torus import torus
 from fabric.collective.algorithms.trees import tree
 from fabric.collective.schedule import Schedule
-from fabric.errors import QuestionError
+from fabric.errors import QuestionError, nearest
 
 
 def _any(collective: str, shape: Shape) -> str:
@@ -156,7 +156,8 @@ def refusals(collective: str, shape: Shape) -> dict[str, str]:
     'needs ranks that are a whole torus of ring axes'
     """
     if collective not in COLLECTIVES:
-        msg = f"unknown collective {collective!r}; known are {', '.join(COLLECTIVES)}"
+        known = f"known are {', '.join(COLLECTIVES)}; of a mixture of experts also dispatch and combine"
+        msg = f"unknown collective {collective!r}; {nearest(collective, COLLECTIVES) or known}"
         raise QuestionError(msg)
     if shape.n < 2:
         msg = f"{collective} needs at least 2 ranks; the job has {shape.n}"
