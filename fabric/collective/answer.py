@@ -11,6 +11,10 @@ THRESHOLD = 0.9
 """Part of the predicted busbw that a measured run must reach, unless a user says otherwise."""
 
 
+# Idle parts below this are rounding.
+_NOISE = 1e-9
+
+
 @dataclass(frozen=True, slots=True)
 class AlgorithmCost:
     """Cost of one algorithm.
@@ -181,7 +185,8 @@ def _lines(one: AlgorithmCost, *, is_chosen: bool) -> list[str]:
             f"bytes {format_time(one.transfer_s)})"
         )
     )
-    slack = ", ".join(f"{n} {100 * idle:.3g} %" for n, idle in one.slack) or "no other class carries traffic"
+    idle = (f"{n} {100 * part if part > _NOISE else 0:.3g} %" for n, part in one.slack)
+    slack = ", ".join(idle) or "no other class carries traffic"
     found = [
         f"{'*' if is_chosen else ' '} {name}: {format_time(one.time_s)}{parts}, "
         f"algbw {format_rate(one.algbw_gbps)}, busbw {format_rate(one.busbw_gbps)}",

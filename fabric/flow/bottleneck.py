@@ -128,9 +128,8 @@ class Bottleneck:
         if any(p.is_joint for p in self.binding):
             lines.append(f"  all of these 10 % wider: {100 * self.joint_gain:+.3g} %")
         if self.slack:
-            lines.append(
-                "  slack: " + ", ".join(f"{p.link} {max(100 * (1 - p.load), 0):.3g} %" for p in self.slack)
-            )
+            idle = (f"{p.link} {100 * (1 - p.load) if p.load < 1 - 1e-9 else 0:.3g} %" for p in self.slack)
+            lines.append("  slack: " + ", ".join(idle))
         if np.isfinite(self.next_gbps):
             lines.append(
                 f"  next, once these are wide: {', '.join(self.next_binding)} "

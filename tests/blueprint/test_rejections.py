@@ -557,7 +557,9 @@ RELATIONS = {
         "each: wrong number of cables at rack0/gpu0; .*; expected 9; check the size of slot, and the count",
     ),
     "each of a pattern": (
-        pod(up="{between: [gpu, gpu], rate: 1Gb/s, wiring: {pattern: jellyfish, along: slot, degree: 2}, each: @@9}"),
+        pod(
+            up="{between: [gpu, gpu], rate: 1Gb/s, wiring: {pattern: jellyfish, along: slot, degree: 2}, each: @@9}"
+        ),
         "each: wrong number .*; check sizes, order of along and parameters of the pattern",
     ),
     "each of both sides": (

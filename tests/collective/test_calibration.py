@@ -145,7 +145,7 @@ def test_what_is_no_mapping_is_refused(tmp_path, text):
     ("name", "message"),
     [
         ("mesured", r"no calibration 'mesured'; did you mean measured\?"),
-        ("none.yaml", r"no calibration 'none\.yaml'; known are measured, wire, or give a file"),
+        ("none.yaml", r"no calibration 'none\.yaml'; known are measured, wire, nccl, or give a file"),
         ("nccl", r"nccl is NCCL's own model, not a calibration"),
     ],
 )
