@@ -20,10 +20,11 @@ from fabric.blueprint.model import Blueprint
 from fabric.collective.algorithms import busbw_factor
 from fabric.collective.packing import NETS, Task, pack, reducing_groups
 from fabric.errors import QuestionError, nearest
+from fabric.flow.asked import Traffic
 from fabric.flow.hops import HopBound, HopKind, hop_bound
 from fabric.flow.question import Ask
 from fabric.flow.throughput import answered
-from fabric.flow.traffic import Question, Traffic
+from fabric.flow.traffic import Question
 from fabric.graph import Fabric, Paths, expand, select
 from fabric.graph.listed import RANK, listed
 from fabric.symmetry import Mark, lopsided_axes, quotient

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -25,7 +24,7 @@ from fabric.collective.algorithms import (
 )
 from fabric.collective.answer import AlgorithmCost, Cost
 from fabric.collective.ask import Asked, Options, job, ranks_group
-from fabric.collective.bound import OPERATIONS, Bound, bound
+from fabric.collective.beside import bounded
 from fabric.collective.calibration import Calibration, Protocol
 from fabric.collective.calibration import calibration as read_calibration
 from fabric.collective.evaluate import DIGITS, Overheads, Timing, evaluate, first_largest, peaks, steps_of
@@ -33,10 +32,9 @@ from fabric.collective.job import Job
 from fabric.collective.nccl import ABOUT, machine, node_of, predict
 from fabric.collective.schedule import Schedule, phases
 from fabric.collective.spread import Slowdown, Spread, slowdowns
-from fabric.errors import FabricError, QuestionError, nearest
+from fabric.errors import QuestionError, nearest
 from fabric.graph import Fabric
 from fabric.routing import Progress
-from fabric.symmetry import lopsided_axes
 from fabric.units import (
     format_rate,
     format_time,
@@ -46,10 +44,6 @@ from fabric.units import (
     seconds,
     seconds_to_send,
 )
-
-MANY_PLACES, MANY_MATRIX_PLACES = 400, 80
-"""Places that wiring without axis symmetry tells apart up to which a bound is worked out beside a cost, of
-all-to-all fewer: some 10 s each."""
 
 FEW_RANKS = 4_096
 """Ranks up to which an answer at wire rates also says what to expect, where every cable is listed."""
@@ -131,7 +125,7 @@ def cost(
     is_quick = work.method == "axes" or work.shape.n <= FEW_RANKS
     if known.name == "wire" and algorithm == "auto" and is_quick:
         answer = replace(answer, notes=(*answer.notes, _expected(run)))
-    return _bounded(fabric, answer, question, found)
+    return bounded(fabric, answer, question, found)
 
 
 def _chip_notes(fabric: Fabric, question: Asked) -> tuple[str, ...]:
@@ -314,7 +308,7 @@ def _as_nccl(fabric: Fabric, question: Asked, collective: str, size_bytes: int, 
         msg = f"NCCL does not run {algorithm!r} for {collective} here; it chooses from {names}"
         raise QuestionError(msg)
     answer = replace(_answer(run, costs), notes=tuple(str(predicted).split("\n")))
-    return _bounded(fabric, answer, question, chosen)
+    return bounded(fabric, answer, question, chosen)
 
 
 def _retimed(
@@ -427,49 +421,3 @@ def _wire_rate(run: _Run, schedule: Schedule, binding: int, time_s: float) -> fl
     for phase in phases(schedule):
         load += phase.bytes_per_endpoint * run.job.loads(phase.pattern).on_link
     return float((seconds_to_send(1.0, 1.0) * load[on] / links.n_cables[on]).max()) / time_s
-
-
-def _bounded(fabric: Fabric, answer: Cost, asked: Asked, found: dict[str, Schedule]) -> Cost:
-    """Return an answer with the bound of its collective, or why there is none.
-
-    An algorithm is held against the bound with the path rule of its routing, and with switches that reduce
-    only if it lets them.
-    """
-    if answer.collective not in OPERATIONS:
-        return replace(answer, no_bound=f"no bound for {answer.collective}")
-    if fabric.blueprint is None or asked.ranks or asked.order:
-        return replace(answer, no_bound="the ranks are no product of the axes of the file")
-    b = fabric.blueprint
-    n_places = math.prod(b.axes[axis].size for axis in lopsided_axes(b))
-    if n_places > (MANY_MATRIX_PLACES if answer.collective == "all-to-all" else MANY_PLACES):
-        what = f"its wiring tells {n_places:,} places apart; fabtopo bound takes its time for them"
-        return replace(answer, no_bound=what)
-    known: dict[str, Bound] = {}
-    try:
-        for name, schedule in found.items():
-            is_in = any(p.transfer == "in-switch" for p in phases(schedule))
-            known[name] = _bound(fabric, answer.collective, asked, is_in=is_in)
-    except FabricError as error:
-        return replace(answer, no_bound=str(error))
-    ratios = []
-    for one in answer.algorithms:
-        most = known[one.algorithm].algbw_gbps
-        ratios.append(replace(one, bound_ratio=one.algbw_gbps / most if most > 0 else 0.0))
-    best = known[answer.chosen.algorithm]
-    time_s = seconds_to_send(answer.size_bytes, best.algbw_gbps) if best.algbw_gbps > 0 else float("inf")
-    best = replace(best, size_bytes=answer.size_bytes, time_s=time_s)
-    return replace(answer, bound=best, chosen=ratios[0], algorithms=tuple(ratios))
-
-
-@lru_cache(maxsize=64)
-def _bound(fabric: Fabric, collective: str, asked: Asked, *, is_in: bool) -> Bound:
-    """Return a bound; its rate does not depend on the size."""
-    return bound(
-        fabric,
-        collective,
-        "1GiB",
-        over=asked.over,
-        among=asked.among,
-        paths=asked.paths,
-        reduces=asked.reduces if is_in else (),
-    )

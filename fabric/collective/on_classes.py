@@ -31,8 +31,9 @@ from fabric.collective.placement import Placement, ring_axes, torus_of
 from fabric.collective.schedule import Over, Pattern
 from fabric.collective.views import Carrier, View, view_of
 from fabric.errors import QuestionError
+from fabric.flow.asked import Traffic
 from fabric.flow.program import Block
-from fabric.flow.traffic import Question, Traffic
+from fabric.flow.traffic import Question
 from fabric.graph import Paths, components, forwarding
 from fabric.routing import Progress
 from fabric.symmetry import NoSymmetryError, Quotient, Tie

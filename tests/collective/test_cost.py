@@ -291,7 +291,7 @@ class TestQuestions:
     @pytest.mark.parametrize(
         ("changes", "message"),
         [
-            ({"collective": "allreduce"}, "unknown collective 'allreduce'; known are all-reduce, all-gather"),
+            ({"collective": "allreduce"}, "unknown collective 'allreduce'; did you mean all-reduce"),
             ({"algorithm": "three"}, "no algorithm 'three' for all-reduce; did you mean tree"),
             ({"algorithm": "torus"}, "torus cannot run: needs ranks that are a whole torus"),
             ({"routing": "idle"}, "unknown routing 'idle'; did you mean ideal"),

@@ -1,0 +1,149 @@
+"""What is asked of traffic: a pattern, among whom and along which axes, and whether it fits the fabric."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fabric.blueprint.model import Blueprint, Selector
+from fabric.blueprint.selector import parse_selector, selected_groups
+from fabric.errors import QuestionError, nearest
+from fabric.symmetry import Mark
+
+PATTERNS = ("all-to-all", "one-to-all", "all-to-one", "shift", "halves", "longest-matching")
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """Who sends to whom.
+
+    Parameters
+    ----------
+    pattern : {"all-to-all", "one-to-all", "all-to-one", "shift", "halves", "longest-matching"}
+        Every endpoint to all others alike; one endpoint to all others alike, or all to one; every endpoint to
+        the one `by` places on along an axis; every endpoint of one half of an axis to all of the other half
+        alike; the permutation with the most hops in all.
+    over : tuple of str
+        For all-to-all: axes that a group spans; one group for each index of the other axes, all at once. For
+        shift and halves: the one axis. Empty for all endpoints.
+    root : str
+        For one-to-all and all-to-one: selector of the one.
+    by : int
+        For shift.
+    """
+
+    pattern: str = "all-to-all"
+    over: tuple[str, ...] = ()
+    root: str = ""
+    by: int = 1
+
+
+class Asked:
+    """A question that fits the fabric: which groups take part, along which axes, from which root.
+
+    Raises
+    ------
+    QuestionError, SelectorError
+        If it does not fit.
+    """
+
+    def __init__(self, blueprint: Blueprint, traffic: Traffic, among: str | None) -> None:
+        self.blueprint, self.traffic = blueprint, traffic
+        self.among = None if among is None else _selector(blueprint, among)
+        if traffic.pattern not in PATTERNS:
+            msg = f"unknown traffic {traffic.pattern!r}; known are {', '.join(PATTERNS)}"
+            raise QuestionError(msg)
+        self.groups = self._groups()
+        self.spans = self._spans(self.groups)
+        self.root = self._root()
+        self.shift = self._shift()
+
+    def _shift(self) -> tuple[str, int, int] | None:
+        if self.traffic.pattern != "shift":
+            return None
+        (axis,) = self.spans
+        size = self.blueprint.axes[axis].size
+        if self.traffic.by % size == 0:
+            msg = (
+                f"a shift by {self.traffic.by} along {axis}, which has {size}, leads every endpoint to itself"
+            )
+            raise QuestionError(msg)
+        return axis, self.traffic.by, size
+
+    def _groups(self) -> tuple[str, ...]:
+        groups = tuple(g.name for g in self.blueprint.groups.values() if g.is_endpoint)
+        if self.among is not None:
+            chosen = selected_groups(self.blueprint, self.among)
+            return tuple(g for g in groups if g in chosen)
+        if len(groups) > 1:
+            some = f"say among which, such as among={groups[0]!r}"
+            msg = f"endpoints are of several groups ({', '.join(groups)}); {some}"
+            raise QuestionError(msg)
+        return groups
+
+    def _spans(self, groups: tuple[str, ...]) -> frozenset[str]:
+        """Return the primitive axes of `over`."""
+        axes = self.blueprint.axes
+        for axis in self.traffic.over:
+            if axis not in axes:
+                msg = f"over: no axis {axis!r}; {nearest(axis, axes) or 'axes are ' + ', '.join(axes)}"
+                raise QuestionError(msg)
+        found = frozenset(p for a in self.traffic.over for p in self.blueprint.primitives(a))
+        for group in groups:
+            missing = found - set(self.blueprint.groups[group].primitives)
+            if missing:
+                msg = f"over: {group} is not placed on {min(missing)}"
+                raise QuestionError(msg)
+        if self.traffic.pattern in ("shift", "halves") and len(found) != 1:
+            msg = f"{self.traffic.pattern} needs over= with one plain axis"
+            raise QuestionError(msg)
+        return found
+
+    def _root(self) -> Mark | None:
+        if self.traffic.pattern not in ("one-to-all", "all-to-one"):
+            return None
+        if not self.traffic.root:
+            msg = f"{self.traffic.pattern} needs a root: the selector of one endpoint"
+            raise QuestionError(msg)
+        if not self.blueprint.groups[self._root_group()].is_endpoint:
+            msg = f"root {self.traffic.root!r} is no endpoint"
+            raise QuestionError(msg)
+        return self.one(self.traffic.root)
+
+    def _root_group(self) -> str:
+        return self._meant(_selector(self.blueprint, self.traffic.root))[0]
+
+    def _meant(self, selector: Selector) -> tuple[str, ...]:
+        """Return the groups that `selector` means: endpoints where it names no group."""
+        groups = selected_groups(self.blueprint, selector)
+        ends = tuple(g for g in groups if self.blueprint.groups[g].is_endpoint)
+        return ends if selector.group is None and ends else groups
+
+    def one(self, text: str) -> Mark:
+        """Return the one device that a selector means.
+
+        Raises
+        ------
+        QuestionError
+            If it selects another number of devices.
+        """
+        selector = _selector(self.blueprint, text)
+        groups = self._meant(selector)
+        found: dict[str, int] = {}
+        for term in selector.terms:
+            rest = term.lo
+            for p in reversed(self.blueprint.primitives(term.axis)):
+                rest, found[p] = divmod(rest, self.blueprint.axes[p].size)
+        is_one = len(groups) == 1 and all(t.lo == t.hi for t in selector.terms)
+        if not is_one or set(found) != set(self.blueprint.groups[groups[0]].primitives):
+            msg = f"root {text!r} must select exactly one device"
+            raise QuestionError(msg)
+        return tuple(sorted(found.items()))
+
+
+def moved(mark: Mark, axis: str, by: int, size: int) -> Mark:
+    """Return `mark` some places on along an axis."""
+    return tuple((p, (i + by) % size if p == axis else i) for p, i in mark)
+
+
+def _selector(blueprint: Blueprint, text: str) -> Selector:
+    return parse_selector(text, blueprint.axes, blueprint.groups, needs_group=False)
