@@ -511,10 +511,12 @@ class TestTable:
         assert tree.refuses("all-reduce", Shape((4,))) == ""
 
     def test_unknown_collectives_and_lonely_ranks_are_refused(self) -> None:
+        with pytest.raises(QuestionError, match="'all-reduec'; did you mean all-reduce"):
+            schedules("all-reduec", Shape((2,)), 1.0)
         with pytest.raises(
             QuestionError, match="known are all-reduce, all-gather, reduce-scatter, broadcast"
         ):
-            schedules("all-reduec", Shape((2,)), 1.0)
+            schedules("xyz", Shape((2,)), 1.0)
         with pytest.raises(QuestionError, match="at least 2 ranks; the job has 1"):
             schedules("all-gather", Shape((1,)), 1.0)
 
