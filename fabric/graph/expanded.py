@@ -147,10 +147,15 @@ def freed(expanded: Expanded, who: Bools) -> Expanded:
     >>> [found.groups[g].transit for g in found.group]
     ['end', 'all']
     """
-    n = len(expanded.groups)
-    groups = (*expanded.groups, *(replace(g, transit="all") for g in expanded.groups))
-    group = np.where(who, expanded.group + n, expanded.group).astype(np.int32)
-    return replace(expanded, groups=groups, group=group)
+    groups, group = list(expanded.groups), expanded.group
+    for number in np.unique(expanded.group[who]).tolist():
+        one = replace(groups[number], transit="all")
+        if who[expanded.group == number].all():
+            groups[number] = one
+        else:
+            group = np.where(who & (expanded.group == number), len(groups), group).astype(np.int32)
+            groups.append(one)
+    return replace(expanded, groups=tuple(groups), group=group)
 
 
 class DeviceNames(Sequence[Hashable]):
