@@ -407,6 +407,30 @@ def refine_bare() -> Work:
     return lambda: f"{len(coarsest(e, np.zeros(e.n_devices, dtype=np.bool_)).size)} classes"
 
 
+# --- wiring without axis symmetry
+
+
+@case("load and check a dragonfly of 262,656 endpoints", budget_s=2, budget_mb=500, runs=1)
+def dragonfly_load() -> Work:
+    import fabric
+
+    def work() -> object:
+        groups = fabric.loads(fabrics.DRAGONFLY).blueprint.groups
+        return f"{len(groups)} groups"
+
+    return work
+
+
+@case("all-to-all, Jellyfish of 60 switches and 360 endpoints", budget_s=4, runs=1)
+def jellyfish() -> Work:
+    return all_to_all(fabrics.JELLYFISH, 0.4172381466)
+
+
+@case("all-gather bound of a twisted torus 8x8x16", budget_s=3, runs=1)
+def twisted_all_gather() -> Work:
+    return bound_of("all-gather", fabrics.TWISTED.read_text(), 4800 * 1024 / 1023)
+
+
 # --- where the peers stop
 
 

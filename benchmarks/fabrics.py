@@ -30,6 +30,30 @@ links:
 """
 N_BARE_CABLES = 21_964_800
 
+# A balanced dragonfly of routers of 64 ports: 262,656 endpoints, 648,432 cables.
+DRAGONFLY = """
+fabric: dragonfly
+axes: {group: 513, router: 32, t: 16}
+devices: {gpu: {kind: gpu, axes: [group, router, t]}, router: {kind: switch, axes: [group, router]}}
+links:
+  - {between: [gpu, router], rate: 400Gb/s, each: [1, 16]}
+  - {between: [router, router], name: local, mesh: router, rate: 400Gb/s, each: 31}
+  - {between: [router, router], name: global, rate: 400Gb/s, each: 16,
+     wiring: {pattern: dragonfly, along: [group, router]}}
+"""
+
+# Nothing alike but the endpoints of a switch.
+JELLYFISH = """
+fabric: jellyfish
+axes: {sw: 60, t: 6}
+devices: {gpu: {kind: gpu, axes: [sw, t]}, switch: {kind: switch, axes: [sw]}}
+links:
+  - {between: [gpu, switch], rate: 1Gb/s, each: [1, 6]}
+  - {between: [switch, switch], name: random, rate: 1Gb/s, each: 6,
+     wiring: {pattern: jellyfish, along: sw, degree: 6, seed: 1}}
+"""
+TWISTED = ROOT / "topologies" / "systems" / "tpu-v5p-8x8x16-twisted.fabric.yaml"
+
 TORUS = """
 fabric: torus
 axes: {x: 16, y: 20, z: 28}
