@@ -290,7 +290,8 @@ def _of_graph(fabric: Fabric, ask: _Ask) -> Bound:
 def _question(blueprint: Blueprint, ask: _Ask) -> Question:
     """Return the ranks, told apart along the axes of wiring that has no axis symmetry."""
     traffic = Traffic("all-to-all", ask.over)
-    return Question(blueprint, traffic, ask.among, ask.paths, kept=lopsided_axes(blueprint))
+    kept = lopsided_axes(blueprint)
+    return Question(blueprint, traffic, ask.among, ask.paths, kept=kept, is_holding=True)
 
 
 def _by_hops(fabric: Fabric, operation: str, kind: str, *, is_whole: bool) -> HopBound:
