@@ -210,13 +210,27 @@ def _joint(net: Network, kind: Ints) -> Solution:
     return Solution(flow, price, binds)
 
 
+def _most(net: Network) -> float:
+    """Return what all links at the source, or at the target, carry together; infinite without a limit.
+
+    Beside the capacity of a spine layer a solver takes that of one GPU for rounding.
+    """
+    found = np.inf
+    for side in (net.tail == net.source, net.head == net.target):
+        if (net.link[side] >= 0).all():
+            _, first = np.unique(net.link[side], return_index=True)
+            found = min(found, float(net.capacity[side][first].sum()))
+    return found
+
+
 def _program(net: Network) -> tuple[Floats, Floats]:
     """Return flow and price of each arc by a linear program (HiGHS)."""
     k = len(net.tail)
     arcs = np.arange(k)
     limited = np.flatnonzero(net.link >= 0)
     _, first, row = np.unique(net.link[limited], return_index=True, return_inverse=True)
-    capacity = net.capacity[limited][first]
+    # No flow needs more on a link than all that there is; twice that leaves no doubt about what is cut.
+    capacity = np.minimum(net.capacity[limited][first], 2.0 * _most(net))
     scale = float(capacity.max(initial=0.0)) or 1.0
     upper = sparse.coo_matrix((np.ones(len(limited)), (row, limited)), shape=(len(first), k)).tocsr()
     ones = np.ones(k)

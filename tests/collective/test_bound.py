@@ -700,3 +700,13 @@ def test_ranks_of_other_groups_may_add(monkeypatch):
     exact = bound(fabric, "all-reduce", over=["i"])
     monkeypatch.setattr(packing, "MANY_COLUMNS", 0)
     assert bound(fabric, "all-reduce", over=["i"]).algbw_gbps >= exact.algbw_gbps * (1 - 1e-9)
+
+
+@pytest.mark.parametrize("among", ["pod0", "pod0-27"])
+def test_the_spines_of_a_million_leave_no_room_for_rounding(among):
+    """What a GPU sends is a millionth of what spines and cores carry together; relays make it a program."""
+    fabric = load(TOPOLOGIES / "million.fabric.yaml")
+    found = {op: bound(fabric, op, among=among).busbw_gbps for op in ("all-gather", "reduce-scatter")}
+    # 18 NVLinks of 400 Gb/s, the own NIC, and a mate's by way of the Grace between them.
+    assert found["all-gather"] == pytest.approx(18 * 400 + 800 + 504, rel=1e-9)
+    assert found["reduce-scatter"] == pytest.approx(18 * 400 + 800 + 504, rel=1e-9)
