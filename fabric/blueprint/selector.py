@@ -93,6 +93,17 @@ def parse_selector(
     return Selector(text, group, tuple(found))
 
 
+def ranged(name: str, lo: int, hi: int) -> str:
+    """Return the word of a selector for the indices `lo` to `hi` of an axis or a group.
+
+    Examples
+    --------
+    >>> ranged("rack", 3, 3), ranged("rack", 0, 7)
+    ('rack3', 'rack0-7')
+    """
+    return f"{name}{lo}" if lo == hi else f"{name}{lo}-{hi}"
+
+
 def shown(text: str) -> str:
     """Return `text` in quotes, cut where it is long."""
     return repr(text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}...")

@@ -18,6 +18,7 @@ import numpy as np
 
 from fabric.blueprint.join import Bools, Floats, Grid, Ints, agreeing, partners, twist_axes
 from fabric.blueprint.model import Blueprint, Rule
+from fabric.blueprint.selector import ranged
 from fabric.graph import Expanded
 from fabric.symmetry import Ground
 from fabric.units import format_count, format_rate
@@ -282,13 +283,9 @@ def _name(blueprint: Blueprint, group: str, at: Mapping[str, tuple[int, int]]) -
         own = blueprint.primitives(axis)
         lo, hi = (blueprint.flat(axis, {p: at[p][i] for p in own}) for i in (0, 1))
         if hi - lo + 1 != math.prod(at[p][1] - at[p][0] + 1 for p in own):
-            words += [p + _span(*at[p]) for p in own]
+            words += [ranged(p, *at[p]) for p in own]
         elif place == len(axes) - 1:
-            last = _span(lo, hi)
+            last = ranged(group, lo, hi)
         else:
-            words.append(axis + _span(lo, hi))
-    return "/".join([*words, group + last])
-
-
-def _span(lo: int, hi: int) -> str:
-    return f"{lo}" if lo == hi else f"{lo}-{hi}"
+            words.append(ranged(axis, lo, hi))
+    return "/".join([*words, last or group])

@@ -10,6 +10,7 @@ import numpy as np
 
 from fabric.blueprint import Axis, Blueprint, DeviceGroup
 from fabric.blueprint.join import Bools
+from fabric.blueprint.selector import ranged
 from fabric.collective import Cost, cost
 from fabric.errors import FabricError, LimitError, QuestionError
 from fabric.flow import MaxFlow, max_flow
@@ -208,7 +209,7 @@ def _by_blueprint(blueprint: Blueprint) -> Iterator[Question]:
     units = (f"{axis.name}0", f"{axis.name}1")
     part = next((p for p in axis.parts if blueprint.axes[p].size > 1), axis.name)
     size = blueprint.axes[part].size
-    halves = (_range(part, 0, size // 2 - 1), _range(part, size // 2, size - 1))
+    halves = (ranged(part, 0, size // 2 - 1), ranged(part, size // 2, size - 1))
     if units != halves:
         yield Question("two neighbouring units", *units)
     yield Question("the two halves", *halves)
@@ -254,10 +255,6 @@ def _along(blueprint: Blueprint, expanded: Expanded, up: Bools, axis: Axis) -> I
     elif not is_both:
         yield Question("two neighbouring units", f"{axis.name}{here}", f"{axis.name}{there}")
     if has_halves and not (one_each and is_both):
-        yield Question("the two halves", _range(part, 0, middle - 1), _range(part, middle, size - 1))
+        yield Question("the two halves", ranged(part, 0, middle - 1), ranged(part, middle, size - 1))
     if not one_each:
         yield Question("two endpoints of neighbouring units", *ends)
-
-
-def _range(axis: str, first: int, last: int) -> str:
-    return f"{axis}{first}" if first == last else f"{axis}{first}-{last}"

@@ -15,6 +15,7 @@ import numpy as np
 from fabric.blueprint import Blueprint, Census, DeviceGroup, Rule, census
 from fabric.blueprint.census import degrees
 from fabric.blueprint.join import Floats
+from fabric.blueprint.selector import ranged
 from fabric.collective.bound import Bound, bound
 from fabric.errors import QuestionError, nearest
 from fabric.flow import MaxFlow, max_flow
@@ -236,16 +237,12 @@ def _halves(
         return (), ()
     axis, size = axes[0], measured.blueprint.axes[axes[0]].size
     half = size // 2
-    lower = (f"{place}{_range(axis, 0, half - 1)}/{group}",)
-    upper = (f"{place}{_range(axis, size - half, size - 1)}/{group}",)
+    lower = (f"{place}{ranged(axis, 0, half - 1)}/{group}",)
+    upper = (f"{place}{ranged(axis, size - half, size - 1)}/{group}",)
     if size % 2 == 0:
         return lower, upper
     more = _halves(measured, group, axes[1:], f"{place}{axis}{half}/")
     return lower + more[0], upper + more[1]
-
-
-def _range(axis: str, first: int, last: int) -> str:
-    return f"{axis}{first}" if first == last else f"{axis}{first}-{last}"
 
 
 def bisection(measured: Measured, group: str) -> Halving | None:

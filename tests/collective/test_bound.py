@@ -14,7 +14,7 @@ from fabric.collective.bound import OPERATIONS, bound
 from fabric.errors import LimitError, QuestionError
 from fabric.flow import max_flow
 from fabric.flow.throughput import throughput
-from fabric.graph import expand, load, loads
+from fabric.graph import expand, fail, load, loads
 from fabric.graph.exchange import from_networkx, to_networkx
 
 TOPOLOGIES = Path(__file__).parents[2] / "topologies"
@@ -620,13 +620,17 @@ def test_gpus_outside_the_job_forward_as_their_transit_says(operation):
     )
 
 
-@pytest.mark.parametrize("operation", ["all-gather", "all-reduce", "all-to-all"])
-def test_who_is_outside_the_job_is_the_same_for_a_graph(operation):
-    text = TWO_TIERS.replace("kind: gpu, axes", "kind: gpu, transit: relay, axes")
+@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize(
+    ("text", "among", "others"), [(MESH % "", "i0-1", "gpu2-3"), (TWO_TIERS, "leaf0-1", "leaf2/gpu")]
+)
+def test_gpus_outside_the_job_that_end_traffic_are_as_good_as_failed(text, among, others, operation):
     fabric = loads(text)
-    whole = bound(fabric, operation, among="leaf0-1")
-    assert whole.n_ranks == 4
-    assert whole.algbw_gbps <= bound(fabric, operation, among="leaf0-1", paths="any").algbw_gbps * (1 + 1e-9)
+    without = fail(fabric, others)
+    part = bound(fabric, operation, among=among)
+    assert part.algbw_gbps == pytest.approx(bound(without, operation).algbw_gbps, rel=1e-9)
+    graph = from_networkx(to_networkx(without))
+    assert bound(graph, operation).algbw_gbps == pytest.approx(part.algbw_gbps, rel=1e-8)
 
 
 def test_switches_add_only_in_the_networks_that_are_named():
