@@ -14,9 +14,9 @@ from fabric.flow.maxflow import PATH_RULES
 from fabric.graph import Fabric
 from fabric.parts import Evidence, Medium, Part, PortClass, Protocol, catalogue, find_medium, find_protocol
 from fabric.reporting.answers import Answers
-from fabric.reporting.markdown import bullets, code, escape, link, table
 from fabric.reporting.summary import Summary
-from fabric.reporting.words import counted
+from fabric.text.markdown import bullets, code, escape, link, table
+from fabric.text.words import counted
 from fabric.units import format_rate
 
 _UNSURE = ("assumed", "reported")

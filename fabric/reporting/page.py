@@ -10,13 +10,13 @@ from fabric.graph import Fabric
 from fabric.reporting.answers import Progress, ask
 from fabric.reporting.evidence import assumptions, provenance, sources
 from fabric.reporting.figures import staircase, wiring
-from fabric.reporting.markdown import escape
 from fabric.reporting.results import changes, collectives, flows, headlines, spread
 from fabric.reporting.staircase import staircase_title
 from fabric.reporting.summary import summarize
 from fabric.reporting.tables import cables, devices, oversubscription, ports
 from fabric.reporting.ways import by_kind, by_nobody
 from fabric.reporting.wiring import wiring_title
+from fabric.text.markdown import escape
 
 
 def report(fabric: Fabric, out: str | Path, *, progress: Progress | None = None) -> Path:

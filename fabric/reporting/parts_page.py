@@ -28,8 +28,8 @@ from fabric.parts import (
     sources_of,
 )
 from fabric.parts.catalogue import NETWORK
-from fabric.reporting.markdown import bullets, code, escape, link, table
 from fabric.reporting.tables import number
+from fabric.text.markdown import bullets, code, escape, link, table
 from fabric.units import format_count, format_rate, format_rate_gbit
 
 T = TypeVar("T")

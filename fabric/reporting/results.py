@@ -10,10 +10,10 @@ from fabric.flow.throughput import Throughput
 from fabric.graph import Fabric
 from fabric.reporting.answers import REFERENCE, Answers, JobAnswers, Question
 from fabric.reporting.evidence import doubts, unsure_rows
-from fabric.reporting.markdown import bullets, code, escape, table
 from fabric.reporting.summary import Summary
 from fabric.reporting.tables import number
-from fabric.reporting.words import counted, listed, noun
+from fabric.text.markdown import bullets, code, escape, table
+from fabric.text.words import counted, listed, noun
 from fabric.units import (
     format_bytes,
     format_rate,

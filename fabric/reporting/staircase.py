@@ -21,7 +21,7 @@ from fabric.reporting.sheet import (
 )
 from fabric.reporting.summary import LinkSummary, Summary
 from fabric.reporting.ways import steps, ways
-from fabric.reporting.words import counted, listed, noun, ratio, span
+from fabric.text.words import counted, listed, noun, ratio, span
 from fabric.units import format_rate_gbit, gbps_to_gbytes
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from fabric.reporting.sheet import (
 )
 from fabric.reporting.summary import GroupSummary, LinkSummary, Summary
 from fabric.reporting.ways import Way, steps, ways
-from fabric.reporting.words import counted, listed, span
+from fabric.text.words import counted, listed, span
 from fabric.units import format_count, format_rate_gbit
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from fabric.flow.throughput import throughput
 from fabric.graph import load, loads
 from fabric.reporting import answers, report
 from fabric.reporting.evidence import doubts
-from fabric.reporting.markdown import code, escape, link
 from fabric.reporting.summary import summarize
+from fabric.text.markdown import code, escape, link
 from fabric.units import format_rate, parse_rate
 
 ROOT = Path(__file__).parents[2]
