@@ -9,14 +9,14 @@ from __future__ import annotations
 import importlib
 import sys
 
-from fabric import _guard
+from fabtopo import refuse_rivals as _refuse_rivals
 
 # Type checkers know the name; importing it from typing would be most of what this module costs.
 TYPE_CHECKING = False
 
 __version__ = "0.1.0"
 
-_guard.refuse_rivals(sys.path)
+_refuse_rivals(sys.path)
 
 if TYPE_CHECKING:
     from fabric.collective.algorithms import Moe
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from fabric.collective.spread import Spread
     from fabric.collective.sweep import sweep
     from fabric.errors import (
+        ExtraError,
         FabricError,
         GraphError,
         LimitError,
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from fabric.study.scale import scale
 
 __all__ = [
+    "ExtraError",
     "Fabric",
     "FabricError",
     "GraphError",

@@ -35,6 +35,10 @@ class GraphError(FabricError, ValueError):
     """A graph that cannot be read as a fabric."""
 
 
+class ExtraError(FabricError, ImportError):
+    """A question that needs a package which only an extra of the distribution installs."""
+
+
 class LogError(FabricError, ValueError):
     """A log of measurements that cannot be read, or whose numbers contradict each other.
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 import fabric
-from fabric import _guard
+import fabtopo
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = "topologies/gb300-nvl72-1152.fabric.yaml"
-RUN = "from fabric.cli import main; sys.argv[0] = 'fabtopo'; main()"
+RUN = "import fabtopo; sys.argv[0] = 'fabtopo'; fabtopo.main()"
 
 
 def packages_loaded_by(code, *arguments):
@@ -103,10 +103,10 @@ def test_guard_refuses(kind, tmp_path, monkeypatch):
     install(tmp_path, "ssh_fabric", *files, **metadata)
     remedy = "'pip uninstall ssh_fabric && pip install --force-reinstall fabtopo'.*virtual environment"
     with pytest.raises(ImportError, match=f"'ssh_fabric' is installed here and owns it too.*{remedy}"):
-        _guard.refuse_rivals([str(tmp_path)])
+        fabtopo.refuse_rivals([str(tmp_path)])
 
     monkeypatch.setattr(sys, "path", [str(tmp_path)])
-    assert set(_guard.owners(sys.path)) == set(importlib.metadata.packages_distributions()["fabric"])
+    assert set(fabtopo.owners(sys.path)) == set(importlib.metadata.packages_distributions()["fabric"])
 
 
 @pytest.mark.parametrize("kind", NEIGHBOURS)
@@ -114,8 +114,8 @@ def test_guard_lets_neighbours_be(kind, tmp_path):
     files, metadata = NEIGHBOURS[kind]
     install(tmp_path, "fabtopo", "fabric/__init__.py")
     install(tmp_path, "other", *files, **metadata)
-    _guard.refuse_rivals([str(tmp_path), str(tmp_path / "missing"), str(tmp_path)])
-    assert _guard.owners([str(tmp_path)]) == ["fabtopo"]
+    fabtopo.refuse_rivals([str(tmp_path), str(tmp_path / "missing"), str(tmp_path)])
+    assert fabtopo.owners([str(tmp_path)]) == ["fabtopo"]
 
 
 def test_import_itself_is_guarded(tmp_path, monkeypatch):
@@ -123,3 +123,62 @@ def test_import_itself_is_guarded(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
     with pytest.raises(ImportError, match="'fabric' is installed here .*pip uninstall fabric && pip install"):
         importlib.reload(fabric)
+
+
+SSH_TOOL = "raise SystemExit('the SSH tool ran')\n"
+
+
+def command_beside(folder, *arguments):
+    """Run ``fabtopo`` from a copy of its entry module in `folder`, where something was done to ``fabric``."""
+    (folder / "fabtopo.py").write_text((ROOT / "fabtopo.py").read_text())
+    program = f"import sys; sys.path[:0] = {[str(folder)]!r}; import fabtopo; fabtopo.main()"
+    command = [sys.executable, "-P", "-c", program, *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+def test_command_notices_the_ssh_tool_that_was_installed_after_us(tmp_path):
+    install(tmp_path, "fabtopo", "fabric/__init__.py", "fabtopo.py")
+    install(tmp_path, "fabric", "fabric/__init__.py", "fabric/main.py")
+    (tmp_path / "fabric/__init__.py").write_text(SSH_TOOL)
+    done = command_beside(tmp_path, "--version")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.count("\n") == 1
+    assert "'pip uninstall fabric && pip install --force-reinstall fabtopo'" in done.stderr
+
+    done = command_beside(tmp_path, "check", "x.fabric.yaml", "--json")
+    assert (done.returncode, done.stderr) == (2, "")
+    told = json.loads(done.stdout)
+    assert (told["status"], told["problems"]) == ("error", [])
+    assert "'fabric' is installed here and owns it too" in told["message"]
+
+
+def test_command_notices_that_a_rival_took_our_files_along(tmp_path):
+    install(tmp_path, "fabtopo", "fabric/cli/__init__.py", "fabtopo.py")
+    done = command_beside(tmp_path, "--version")
+    assert (done.returncode, done.stdout) == (2, "")
+    missing = f"{tmp_path / 'fabric/__init__.py'} is missing"
+    assert done.stderr == f"{missing}; run 'pip install --force-reinstall fabtopo'\n"
+
+
+@pytest.mark.parametrize("name", ["fabric.py", "fabric/__init__.py"])
+def test_command_notices_a_stranger_that_comes_first(name, tmp_path):
+    first = tmp_path / "first"
+    (first / name).parent.mkdir(parents=True)
+    (first / name).write_text(SSH_TOOL)
+    with pytest.raises(ImportError, match=r"which is not the package of 'fabtopo' .* leave its folder out"):
+        fabtopo.refuse_strangers([str(first), str(ROOT)])
+    fabtopo.refuse_strangers([str(ROOT), str(first)])
+    fabtopo.refuse_strangers([str(tmp_path / "missing"), str(ROOT)])
+
+
+def test_whoever_imports_the_distribution_is_told_the_name_of_the_package():
+    with pytest.raises(
+        AttributeError, match="'fabtopo' has no attribute 'load'; the package is called 'fabric'"
+    ):
+        _ = fabtopo.load
+
+
+def test_module_of_the_command_runs():
+    command = [sys.executable, "-m", "fabtopo", "--version"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == f"fabtopo {fabric.__version__}\n"

@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).parents[1] / "fabric"
 
 # From the bottom up. A layer may import those of the lines below its own, and itself.
 LAYERS = """
-    errors _guard
+    errors
     text
     units
     parts

@@ -11,6 +11,7 @@ from fabric.reporting.answers import Progress, ask
 from fabric.reporting.evidence import assumptions, provenance, sources
 from fabric.reporting.figures import staircase, wiring
 from fabric.reporting.results import changes, collectives, flows, headlines, spread
+from fabric.reporting.sheet import require_pen
 from fabric.reporting.staircase import staircase_title
 from fabric.reporting.summary import summarize
 from fabric.reporting.tables import cables, devices, oversubscription, ports
@@ -43,9 +44,12 @@ def report(fabric: Fabric, out: str | Path, *, progress: Progress | None = None)
     ------
     QuestionError
         If the fabric came from a graph.
+    ExtraError
+        If matplotlib is not installed; nothing is solved or written then.
     OSError
         If the files cannot be written; those of an earlier report then stay as they were.
     """
+    require_pen()
     pages = compose(fabric, progress or (lambda done, total: None))
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)

@@ -10,7 +10,10 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
+
+from fabric.errors import ExtraError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,6 +28,19 @@ _SETTINGS: dict[str, object] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "fabtopo",
 }
+
+
+def require_pen() -> None:
+    """Raise if there is nothing to draw with.
+
+    Raises
+    ------
+    ExtraError
+        If matplotlib is not installed.
+    """
+    if find_spec("matplotlib") is None:
+        msg = "a report needs matplotlib, which is not installed here; run: pip install 'fabtopo[report]'"
+        raise ExtraError(msg)
 
 
 def svg(draw: Callable[[], Figure], title: str) -> str:

@@ -415,6 +415,22 @@ def test_light_imports():
     assert done.stdout.strip() == "[]"
 
 
+def test_without_matplotlib_one_line_says_what_to_install(small_text, tmp_path):
+    (tmp_path / "small.fabric.yaml").write_text(small_text)
+    # None in sys.modules is how Python marks a module that is not to be had.
+    program = "import fabtopo, sys; sys.modules['matplotlib'] = None; fabtopo.main()"
+    done = subprocess.run(
+        [sys.executable, "-c", program, "report", "small.fabric.yaml", "-o", "out"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    told = "a report needs matplotlib, which is not installed here; run: pip install 'fabtopo[report]'\n"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", told)
+    assert not (tmp_path / "out").exists()
+
+
 def test_cuts_of_the_1152_gpu_cluster():
     fabric = load(TOPOLOGIES / "gb300-nvl72-1152.fabric.yaml")
     asked = [(q.source, q.target) for q in answers.questions(fabric)]

@@ -1,16 +1,31 @@
-"""Refuse to run beside another distribution that owns the import name ``fabric``.
+"""The command ``fabtopo``, and the guard of the import name ``fabric``.
 
 The SSH tool of that name installs into the same folder as this package: pip lets one overwrite the other,
-file by file, and ``pip check`` stays silent.
+file by file, and ``pip check`` stays silent. Hence this module stands outside the package: none of the files
+that the other may have overwritten runs before it has looked.
 """
 
 from __future__ import annotations
 
+import importlib
 import os
+import sys
 from collections.abc import Iterable
+from importlib.machinery import PathFinder
 
 _PACKAGE = "fabric"
 _OURS = "fabtopo"
+
+
+def main() -> None:
+    """Run the command line, or say in one line why the package cannot be ours."""
+    try:
+        refuse_rivals(sys.path)
+        refuse_strangers(sys.path)
+    except ImportError as error:
+        _fail(str(error))
+    # By name: the package imports this module, and type checkers read circles in no fixed order.
+    importlib.import_module("fabric.cli").main()
 
 
 def refuse_rivals(path: Iterable[str]) -> None:
@@ -36,6 +51,37 @@ def refuse_rivals(path: Iterable[str]) -> None:
             f"or keep {_OURS!r} in a virtual environment of its own"
         )
         raise ImportError(msg, name=_PACKAGE)
+
+
+def refuse_strangers(path: Iterable[str]) -> None:
+    """Raise if ``import fabric`` would not find the package that lies beside this module.
+
+    That is so where a file or folder of the name stands earlier on the path, and where a rival took our
+    ``__init__.py`` along when it was uninstalled.
+
+    Parameters
+    ----------
+    path : iterable of str
+        Folders as Python searches them, such as ``sys.path``.
+
+    Raises
+    ------
+    ImportError
+        Says what is found instead, and the remedy.
+    """
+    ours = os.path.join(os.path.dirname(os.path.abspath(__file__)), _PACKAGE, "__init__.py")
+    spec = PathFinder.find_spec(_PACKAGE, list(path))
+    found = spec.origin if spec else None
+    if not os.path.isfile(ours):
+        msg = f"{ours} is missing; run 'pip install --force-reinstall {_OURS}'"
+    elif found and os.path.realpath(found) != os.path.realpath(ours):
+        msg = (
+            f"'import {_PACKAGE}' finds {found}, which is not the package of {_OURS!r} ({ours}); rename it, "
+            f"or leave its folder out of PYTHONPATH"
+        )
+    else:
+        return
+    raise ImportError(msg, name=_PACKAGE)
 
 
 def owners(path: Iterable[str]) -> list[str]:
@@ -87,3 +133,24 @@ def _read(folder: str, name: str) -> str:
             return file.read()
     except OSError:
         return ""
+
+
+def _fail(message: str) -> None:
+    """Leave as every command does that cannot answer: one line, or with ``--json`` one object; status 2."""
+    if "--json" in sys.argv:
+        import json
+
+        print(json.dumps({"status": "error", "message": message, "problems": []}, indent=2))
+    else:
+        print(message, file=sys.stderr)
+    raise SystemExit(2)
+
+
+def __getattr__(name: str) -> object:
+    """Tell who imports the distribution by its own name what the package is called (PEP 562)."""
+    msg = f"module {__name__!r} has no attribute {name!r}; the package is called {_PACKAGE!r}: import fabric"
+    raise AttributeError(msg)
+
+
+if __name__ == "__main__":
+    main()
