@@ -1,7 +1,7 @@
 """Declare, check and cost the network fabrics of accelerator clusters.
 
 The names below are loaded when they are first used, so that ``import fabric`` and light commands stay fast.
-The layers are ordinary modules below: ``fabric.graph``, ``fabric.flow``, ``fabric.collective`` and so on.
+The layers are ordinary modules below: ``fabric.graph``, ``fabric.flow``, ``fabric.costing`` and so on.
 """
 
 from __future__ import annotations
@@ -19,12 +19,11 @@ __version__ = "0.1.0"
 _refuse_rivals(sys.path)
 
 if TYPE_CHECKING:
-    from fabric.collective.algorithms import Moe
-    from fabric.collective.bound import bound
-    from fabric.collective.chunked import chunk_bound
-    from fabric.collective.cost import cost, moe_cost
-    from fabric.collective.spread import Spread
-    from fabric.collective.sweep import sweep
+    from fabric.bounds.bound import bound
+    from fabric.bounds.chunks import chunk_bound
+    from fabric.costing.cost import cost, moe_cost
+    from fabric.costing.spread import Spread
+    from fabric.costing.sweep import sweep
     from fabric.errors import (
         ExtraError,
         FabricError,
@@ -46,6 +45,7 @@ if TYPE_CHECKING:
     from fabric.graph.exchange import from_networkx, to_networkx
     from fabric.interop.nccl_tests import read_log
     from fabric.reporting import report
+    from fabric.schedule.algorithms import Moe
     from fabric.sizing import design
     from fabric.sizing.bom import bom
     from fabric.study.logs import calibrate, compare_log
@@ -95,11 +95,11 @@ __all__ = [
 _HOME = {
     "bom": "fabric.sizing.bom",
     "bottleneck": "fabric.flow.bottleneck",
-    "bound": "fabric.collective.bound",
+    "bound": "fabric.bounds.bound",
     "calibrate": "fabric.study.logs",
-    "chunk_bound": "fabric.collective.chunked",
+    "chunk_bound": "fabric.bounds.chunks",
     "compare_log": "fabric.study.logs",
-    "cost": "fabric.collective",
+    "cost": "fabric.costing",
     "design": "fabric.sizing",
     "expand": "fabric.graph",
     "fail": "fabric.graph",
@@ -109,14 +109,14 @@ _HOME = {
     "load": "fabric.graph",
     "loads": "fabric.graph",
     "max_flow": "fabric.flow",
-    "Moe": "fabric.collective",
-    "moe_cost": "fabric.collective",
+    "Moe": "fabric.schedule",
+    "moe_cost": "fabric.costing",
     "open_boxes": "fabric.graph",
     "read_log": "fabric.interop.nccl_tests",
     "report": "fabric.reporting",
     "scale": "fabric.study.scale",
-    "Spread": "fabric.collective",
-    "sweep": "fabric.collective",
+    "Spread": "fabric.costing",
+    "sweep": "fabric.costing",
     "throughput": "fabric.flow.throughput",
     "to_networkx": "fabric.graph.exchange",
     "Traffic": "fabric.flow.asked",

@@ -1,7 +1,10 @@
-"""One environment for every test: no display, no colour, no chance."""
+"""One environment for every test: no display, no colour, no chance; and the fabrics that many tests share."""
 
+import importlib.util
 import os
+from pathlib import Path
 
+import pytest
 from hypothesis import settings
 
 # Typer and Rich draw colours and boxes by these; a CI runner sets some of them.
@@ -12,3 +15,23 @@ os.environ.update(NO_COLOR="1", MPLBACKEND="Agg")
 # The same examples on every run, and no clock: a flaky or timed test is a defect.
 settings.register_profile("fabtopo", derandomize=True, deadline=None, database=None)
 settings.load_profile("fabtopo")
+
+
+def _module(path):
+    """Return a module beside the tests, which have no package to import it from."""
+    spec = importlib.util.spec_from_file_location(f"tests_{path.stem}", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def constructs():
+    """Return the random fabrics by construct."""
+    return _module(Path(__file__).parent / "symmetry" / "constructs.py")
+
+
+@pytest.fixture(scope="session")
+def hand_made():
+    """Return the small fabrics whose costs can be worked out by hand."""
+    return _module(Path(__file__).parent / "hand_made.py")

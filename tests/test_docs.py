@@ -11,8 +11,8 @@ import typer
 
 import fabric
 from fabric.cli.app import app
-from fabric.collective import calibration
-from fabric.collective.algorithms import ALGORITHMS
+from fabric.costing import calibration
+from fabric.schedule.algorithms import ALGORITHMS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

@@ -10,17 +10,18 @@ PACKAGE = Path(__file__).parents[1] / "fabric"
 
 # From the bottom up. A layer may import those of the lines below its own, and itself.
 LAYERS = """
-    errors
+    errors arrays
     text
     units
-    parts
+    schedule parts
     blueprint
-    graph
+    graph nccl
     sizing interop
     symmetry
     routing
     flow
-    collective
+    job bounds
+    costing
     workload
     study
     reporting
@@ -94,6 +95,9 @@ def test_imports_point_down():
         ("fabric/sizing/a.py", "import fabric.interop", "sizing imports interop"),
         ("fabric/blueprint/a.py", "import fabric.graph", "blueprint imports graph"),
         ("fabric/routing.py", "import fabric.flow", "routing imports flow"),
+        ("fabric/bounds/a.py", "import fabric.job", "bounds imports job"),
+        ("fabric/schedule/a.py", "import fabric.graph", "schedule imports graph"),
+        ("fabric/nccl/a.py", "from fabric.costing import cost", "nccl imports costing"),
         ("fabric/cli.py", "import fabric", "imports fabric, which is no layer"),
         ("fabric/cli.py", "from fabric import load", "imports fabric.load, which is no layer"),
         ("fabric/cli.py", "from fabric import *", "no layer"),
@@ -116,7 +120,7 @@ def test_breakers(path, text, complaint):
         ("fabric/blueprint/a.py", "import fabric.parts\nfrom .b import c\nfrom fabric.blueprint import d"),
         ("fabric/graph/a.py", "from .. import blueprint, parts"),
         ("fabric/flow/a.py", "import scipy\nfrom fabric.routing import paths"),
-        ("fabric/collective/a.py", "from fabric import flow, routing"),
+        ("fabric/job/a.py", "from fabric import flow, routing"),
         ("fabric/reporting/a.py", "def f():\n    import matplotlib.pyplot"),
         ("fabric/cli.py", "from fabric import __version__\nfrom fabric.reporting import report"),
     ],

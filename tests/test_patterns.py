@@ -20,7 +20,7 @@ from scipy.sparse.csgraph import shortest_path
 
 from fabric.blueprint import json_schema
 from fabric.blueprint.reader import read_file
-from fabric.collective.bound import bound
+from fabric.bounds.bound import bound
 from fabric.flow import max_flow
 from fabric.flow.throughput import throughput
 from fabric.graph import expand, load, loads

@@ -9,11 +9,11 @@ import networkx as nx
 import numpy as np
 import pytest
 
-from fabric.collective.bound import bound
+from fabric.bounds.bound import bound
+from fabric.bounds.topology import path_length_bound, tub
 from fabric.flow import max_flow
 from fabric.flow.asked import Traffic
 from fabric.flow.throughput import throughput
-from fabric.flow.topology_bounds import path_length_bound, tub
 from fabric.graph import loads
 from fabric.graph.exchange import from_networkx
 

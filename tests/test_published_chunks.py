@@ -6,8 +6,8 @@ Sources: TACOS (github.com/astra-sim/tacos @1811f1f, tests/), whose GB/s are GiB
 
 import pytest
 
-from fabric.collective.bound import bound
-from fabric.collective.chunked import chunk_bound
+from fabric.bounds.bound import bound
+from fabric.bounds.chunks import chunk_bound
 from fabric.graph import expand, loads
 from fabric.units import gbytes_per_second, parse_bytes
 

@@ -10,7 +10,7 @@ import networkx as nx
 import numpy as np
 import pytest
 
-from fabric.collective.bound import bound
+from fabric.bounds.bound import bound
 from fabric.flow import max_flow
 from fabric.flow.throughput import throughput
 from fabric.graph import expand, load, loads

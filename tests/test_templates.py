@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from fabric.blueprint.load import template_names
-from fabric.collective.bound import bound
+from fabric.bounds.bound import bound
 from fabric.errors import TopologyError
 from fabric.flow import max_flow
 from fabric.graph import expand, load, loads

@@ -7,7 +7,8 @@ from typing import cast
 
 import numpy as np
 
-from fabric.blueprint.join import MAX_CLASS_PAIRS, Bools, Floats, Grid, Ints, class_grid, join, partners
+from fabric.arrays import Bools, Floats, Ints
+from fabric.blueprint.join import MAX_CLASS_PAIRS, Grid, class_grid, join, partners
 from fabric.blueprint.model import Blueprint, Rule, Selector
 
 

@@ -12,8 +12,9 @@ from typing import cast
 
 import numpy as np
 
+from fabric.arrays import Bools, Ints
 from fabric.blueprint.census import Census, RuleCensus, census, degrees
-from fabric.blueprint.join import Bools, Grid, Ints, agreeing, relation_axes, twist_axes
+from fabric.blueprint.join import Grid, agreeing, relation_axes, twist_axes
 from fabric.blueprint.model import Blueprint, FailedCables, Rule
 from fabric.blueprint.ports import port_problems
 from fabric.errors import Problem

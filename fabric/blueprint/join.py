@@ -16,15 +16,11 @@ from dataclasses import dataclass, field
 from typing import cast
 
 import numpy as np
-import numpy.typing as npt
 
+from fabric.arrays import Bools, Floats, Ints
 from fabric.blueprint.model import Blueprint, Relation, Rule, Selector, Term
 from fabric.blueprint.selector import pinned, selected_groups
 from fabric.errors import LimitError
-
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
 
 MAX_CLASS_ROWS = 4_000_000
 """Classes of devices of one group that are counted."""

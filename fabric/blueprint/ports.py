@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from fabric.arrays import Floats
 from fabric.blueprint.census import Census, degrees
-from fabric.blueprint.join import Floats
 from fabric.blueprint.model import DeviceGroup, Origin, WrongError
 from fabric.errors import Problem
 from fabric.parts import Part, PortClass, Protocol, cables_per_port, catalogue

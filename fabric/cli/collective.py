@@ -29,8 +29,8 @@ from fabric.cli.options import (
 from fabric.errors import QuestionError
 
 if TYPE_CHECKING:
-    from fabric.collective.algorithms import Moe
-    from fabric.collective.ask import Options
+    from fabric.job.question import Options
+    from fabric.schedule.algorithms import Moe
 
 Collective = Annotated[
     str,
@@ -125,7 +125,7 @@ def cost_command(
     as_json: Json = False,
 ) -> None:
     """Time, algbw and busbw of a collective, what binds it, and how far it is from the best possible."""
-    from fabric.collective import Spread, cost, moe_cost, sweep
+    from fabric.costing import Spread, cost, moe_cost, sweep
 
     fabric = fabric_of(file, failed)
     asked = _options(over, among, ranks, order, routing, reduces)
@@ -184,7 +184,7 @@ def _moe(text: str) -> Moe:
     QuestionError
         If a name is unknown or missing, or a value is no positive number.
     """
-    from fabric.collective.algorithms import Moe
+    from fabric.schedule.algorithms import Moe
 
     names = {
         "tokens": "tokens",
@@ -244,8 +244,8 @@ def bound_command(
     as_json: Json = False,
 ) -> None:
     """Bound a collective: what no algorithm can beat on this fabric."""
-    from fabric.collective.bound import bound
-    from fabric.collective.chunked import chunk_bound
+    from fabric.bounds.bound import bound
+    from fabric.bounds.chunks import chunk_bound
 
     fabric = fabric_of(file, failed)
     if kind == "chunks":
@@ -344,7 +344,7 @@ def calibrate_command(
 ) -> None:
     """Fit a calibration to logs of nccl-tests: one value for each class of links and kind of transfer."""
     from fabric.cli.text import to_json
-    from fabric.collective.calibration import calibration_text
+    from fabric.costing.calibration import calibration_text
     from fabric.graph import load
     from fabric.interop.nccl_tests import read_log
     from fabric.study.logs import calibrate, describe

@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 
-from fabric.blueprint.join import Bools, Floats, Ints
+from fabric.arrays import Bools, Floats, Ints
 
 GAP = 1e-9
 """Relative gap below which an answer is called optimal."""

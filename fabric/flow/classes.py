@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from fabric.blueprint.join import Bools, class_grid
+from fabric.arrays import Bools
+from fabric.blueprint.join import class_grid
 from fabric.blueprint.model import Blueprint, Selector
 from fabric.blueprint.selector import fits, parse_selector, selected_groups
 from fabric.errors import QuestionError, SelectorError

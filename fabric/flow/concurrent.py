@@ -14,13 +14,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fabric.blueprint.join import Bools, Floats, Ints
+from fabric.arrays import Bools, Floats, Ints
 from fabric.blueprint.model import Blueprint
 from fabric.errors import LimitError
+from fabric.flow.by_axes import Commodities
 from fabric.flow.certificate import GAP, Verdict
 from fabric.flow.lifted import LinkView, check_lifted, is_lost, per_cable, singles
 from fabric.flow.program import Block, Solution
-from fabric.flow.traffic import Commodities
 from fabric.graph.expanded import expand
 from fabric.symmetry import Lift, Mark, RealLink, sample_links
 from fabric.symmetry.unfolding import AxisView, Unfolding

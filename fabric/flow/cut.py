@@ -16,7 +16,8 @@ from typing import cast
 
 import numpy as np
 
-from fabric.blueprint.join import Bools, Floats, Grid, Ints, agreeing, partners, twist_axes
+from fabric.arrays import Bools, Floats, Ints
+from fabric.blueprint.join import Grid, agreeing, partners, twist_axes
 from fabric.blueprint.model import Blueprint, Rule
 from fabric.blueprint.selector import ranged
 from fabric.graph import Expanded

@@ -13,7 +13,7 @@ from typing import Protocol
 
 import numpy as np
 
-from fabric.blueprint.join import Floats, Ints
+from fabric.arrays import Floats, Ints
 from fabric.flow.certificate import GAP
 from fabric.flow.program import Block, Solution
 from fabric.graph import Expanded

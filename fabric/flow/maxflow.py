@@ -10,7 +10,7 @@ from typing import Literal
 import networkx as nx
 import numpy as np
 
-from fabric.blueprint.join import Floats, Ints
+from fabric.arrays import Floats, Ints
 from fabric.errors import LimitError, QuestionError
 from fabric.flow.certificate import GAP, Verdict, check_flow
 from fabric.flow.classes import class_ground, class_problem

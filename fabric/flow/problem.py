@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fabric.blueprint.join import Bools, Floats, Ints
+from fabric.arrays import Bools, Floats, Ints
 from fabric.errors import QuestionError
 from fabric.graph import (
     EXPAND_LIMIT,

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import optimize, sparse
 
-from fabric.blueprint.join import Floats, Ints
+from fabric.arrays import Floats, Ints
 from fabric.errors import LimitError, QuestionError
 from fabric.graph import Forwarding
 from fabric.symmetry import Quotient

@@ -8,7 +8,7 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse import csgraph
 
-from fabric.blueprint.join import Bools, Floats, Ints
+from fabric.arrays import Bools, Floats, Ints
 from fabric.graph import Expanded, Forwarding, Paths, forwarding
 from fabric.routing.ecmp import Demands, link_loads, router
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar, cast, get_args
 import networkx as nx
 import numpy as np
 
-from fabric.blueprint.join import Ints
+from fabric.arrays import Ints
 from fabric.blueprint.model import DEFAULT_TRANSIT, Net, Transit
 from fabric.errors import GraphError, LimitError
 from fabric.graph.expanded import EXPAND_LIMIT, Expanded, GroupInfo, RuleInfo

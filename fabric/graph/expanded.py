@@ -10,8 +10,9 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 
+from fabric.arrays import Bools, Floats, Ints
 from fabric.blueprint.census import census
-from fabric.blueprint.join import Bools, Floats, Grid, Ints, full_grid, join_parts
+from fabric.blueprint.join import Grid, full_grid, join_parts
 from fabric.blueprint.model import Blueprint, Kind, Net, Selector, Transit
 from fabric.blueprint.selector import selected_groups
 from fabric.errors import LimitError

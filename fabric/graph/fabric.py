@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
+from fabric.arrays import Bools, Ints
 from fabric.blueprint import load_blueprint, loads_blueprint
 from fabric.blueprint.failures import failure_texts
-from fabric.blueprint.join import Bools, Ints, class_grid
+from fabric.blueprint.join import class_grid
 from fabric.blueprint.model import Blueprint
 from fabric.blueprint.selector import parse_selector
 from fabric.errors import LimitError, Problem, QuestionError, SelectorError, TopologyError, nearest

@@ -29,7 +29,7 @@ from typing import Literal
 
 import numpy as np
 
-from fabric.blueprint.join import Bools, Floats, Ints
+from fabric.arrays import Bools, Floats, Ints
 from fabric.graph.expanded import Expanded
 
 Paths = Literal["rules", "no-relay", "any"]

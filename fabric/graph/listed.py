@@ -16,7 +16,7 @@ from typing import cast
 
 import numpy as np
 
-from fabric.blueprint.join import Bools, Ints
+from fabric.arrays import Bools, Ints
 from fabric.blueprint.model import (
     Axis,
     Blueprint,

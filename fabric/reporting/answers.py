@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fabric.arrays import Bools
 from fabric.blueprint import Axis, Blueprint, DeviceGroup
-from fabric.blueprint.join import Bools
 from fabric.blueprint.selector import ranged
-from fabric.collective import Cost, cost
+from fabric.costing import Cost, cost
 from fabric.errors import FabricError, LimitError, QuestionError
 from fabric.flow import MaxFlow, max_flow
 from fabric.flow.throughput import Throughput, throughput

@@ -8,7 +8,7 @@ from pathlib import PurePath
 
 from fabric import __version__
 from fabric.blueprint import Blueprint, Rule
-from fabric.collective import calibration
+from fabric.costing import calibration
 from fabric.flow.certificate import GAP
 from fabric.flow.maxflow import PATH_RULES
 from fabric.graph import Fabric

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import groupby
 
-from fabric.collective import AlgorithmCost, Cost
+from fabric.costing import AlgorithmCost, Cost
 from fabric.flow import MaxFlow
 from fabric.flow.throughput import Throughput
 from fabric.graph import Fabric

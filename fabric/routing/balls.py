@@ -23,7 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
-from fabric.blueprint.join import Floats, Ints
+from fabric.arrays import Floats, Ints
 from fabric.errors import QuestionError
 
 EXACT_FLOWS = 100_000

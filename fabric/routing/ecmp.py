@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from fabric.blueprint.join import Bools, Floats, Ints
+from fabric.arrays import Bools, Floats, Ints
 from fabric.errors import QuestionError
 from fabric.graph import Expanded, Forwarding, Paths, forwarding, reachable
 

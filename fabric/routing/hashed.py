@@ -24,7 +24,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from fabric.blueprint.join import Bools, Floats, Ints
+from fabric.arrays import Bools, Floats, Ints
 from fabric.errors import QuestionError
 from fabric.routing.balls import SlowestFlow, hashed_factor
 from fabric.routing.ecmp import Block, Demands, Level, Router, firsts, leading, link_loads, ranges, routed

@@ -16,8 +16,8 @@ from typing import cast
 
 import numpy as np
 
+from fabric.arrays import Floats
 from fabric.blueprint.census import Census, RuleCensus, census_on, degrees
-from fabric.blueprint.join import Floats
 from fabric.blueprint.model import Rule
 from fabric.sizing.fittings import Cage, Fitting, cage, fittings, is_inside
 from fabric.sizing.floor import Layout, lengths

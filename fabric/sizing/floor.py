@@ -22,8 +22,9 @@ from typing import Literal, cast
 
 import numpy as np
 
+from fabric.arrays import Floats, Ints
 from fabric.blueprint.census import Census, RuleCensus, census_on
-from fabric.blueprint.join import MAX_CLASS_ROWS, Floats, Grid, Ints, agreeing, class_grid
+from fabric.blueprint.join import MAX_CLASS_ROWS, Grid, agreeing, class_grid
 from fabric.blueprint.model import Blueprint, DeviceGroup
 from fabric.errors import QuestionError
 from fabric.sizing.fittings import fittings, is_inside

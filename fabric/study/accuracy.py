@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from fabric.blueprint.reader import read_file
-from fabric.collective import Moe, Spread, calibration, cost, moe_cost
-from fabric.collective.bound import Bound, bound
-from fabric.collective.chunked import chunk_bound
-from fabric.collective.nccl import Node, machine, predict, tuning
+from fabric.bounds.bound import Bound, bound
+from fabric.bounds.chunks import chunk_bound
+from fabric.costing import Spread, calibration, cost, moe_cost
 from fabric.errors import QuestionError
 from fabric.graph import Fabric, load, loads
+from fabric.nccl import Node, machine, predict, tuning
 from fabric.routing.balls import busy_share, delivered_share, hashed_factor, max_load
+from fabric.schedule import Moe
 from fabric.units import gbps_to_gbytes
 
 _INTRO = """\

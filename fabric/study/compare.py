@@ -18,7 +18,7 @@ from typing import Literal
 
 import numpy as np
 
-from fabric.blueprint.join import Floats
+from fabric.arrays import Floats
 from fabric.errors import QuestionError
 from fabric.interop.nccl_log import Log
 from fabric.units import (

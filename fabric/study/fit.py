@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import lsq_linear
 
-from fabric.blueprint.join import Floats
+from fabric.arrays import Floats
 from fabric.errors import QuestionError
 from fabric.units import format_bytes, format_time, gbytes_per_second, gbytes_to_gbps
 

@@ -9,14 +9,16 @@ from typing import Unpack, cast
 
 import numpy as np
 
-from fabric.collective import Calibration, Overhead, calibration, cost, job, schedules
-from fabric.collective.ask import Asked, Options
-from fabric.collective.calibration import TRANSFERS
-from fabric.collective.job import Job
-from fabric.collective.schedule import Par, Phase, Schedule, Transfer
+from fabric.costing import Calibration, Overhead, calibration, cost
+from fabric.costing.calibration import TRANSFERS
 from fabric.errors import QuestionError
 from fabric.graph import Fabric
 from fabric.interop.nccl_tests import Log
+from fabric.job import job
+from fabric.job.question import Asked, Options
+from fabric.job.ranks import Job
+from fabric.schedule import schedules
+from fabric.schedule.tree import Par, Phase, Schedule, Transfer
 from fabric.study.compare import Comparison, compare
 from fabric.study.fit import Fitted, Pair, fit_model
 
@@ -42,7 +44,7 @@ def compare_log(
     in_place : bool
         Take the columns in place.
     calibration, **asked
-        As for `fabric.collective.cost`.
+        As for `fabric.costing.cost`.
 
     Raises
     ------
@@ -79,7 +81,7 @@ def calibrate(
     algorithm : str
         That ran; ``"auto"`` for the one that the published calibration would choose at each size.
     **asked
-        As for `fabric.collective.cost`.
+        As for `fabric.costing.cost`.
 
     Returns
     -------

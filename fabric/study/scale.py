@@ -11,10 +11,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from fabric.collective import cost
-from fabric.collective.answer import AlgorithmCost, Cost
-from fabric.collective.bound import OPERATIONS, bound
-from fabric.collective.sweep import ends_of
+from fabric.bounds.bound import OPERATIONS, bound
+from fabric.costing import cost
+from fabric.costing.answer import AlgorithmCost, Cost
+from fabric.costing.sweep import ends_of
 from fabric.errors import FabricError, QuestionError
 from fabric.flow.throughput import throughput
 from fabric.graph import Fabric

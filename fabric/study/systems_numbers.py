@@ -12,11 +12,11 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 
+from fabric.arrays import Floats
 from fabric.blueprint import Blueprint, Census, DeviceGroup, Rule, census
 from fabric.blueprint.census import degrees
-from fabric.blueprint.join import Floats
 from fabric.blueprint.selector import ranged
-from fabric.collective.bound import Bound, bound
+from fabric.bounds.bound import Bound, bound
 from fabric.errors import QuestionError, nearest
 from fabric.flow import MaxFlow, max_flow
 from fabric.flow.throughput import Throughput, throughput

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from fabric.blueprint.join import Floats
+from fabric.arrays import Floats
 from fabric.errors import QuestionError, nearest
 from fabric.study.systems_numbers import Measured, at_all, at_each, bisection, halving, rules_of, way_out
 

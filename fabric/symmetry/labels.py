@@ -12,7 +12,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from fabric.blueprint.join import Bools, Grid, Ints, class_grid, relation_axes, term_cuts
+from fabric.arrays import Bools, Ints
+from fabric.blueprint.join import Grid, class_grid, relation_axes, term_cuts
 from fabric.blueprint.model import Blueprint, Rule, Selector, Term
 from fabric.symmetry.nesting import Nesting
 

@@ -11,7 +11,8 @@ from typing import cast
 
 import numpy as np
 
-from fabric.blueprint.join import Floats, Grid, Ints, agreeing, class_grid, relation_axes
+from fabric.arrays import Floats, Ints
+from fabric.blueprint.join import Grid, agreeing, class_grid, relation_axes
 from fabric.blueprint.model import Blueprint, Rule, Selector, Term
 from fabric.blueprint.selector import fits, selected_groups
 from fabric.symmetry.labels import (

@@ -15,7 +15,8 @@ from typing import cast
 
 import numpy as np
 
-from fabric.blueprint.join import Ints, agreeing, relation_axes, twist_axes
+from fabric.arrays import Ints
+from fabric.blueprint.join import agreeing, relation_axes, twist_axes
 from fabric.blueprint.model import Blueprint, Rule
 from fabric.errors import FabricError
 

@@ -20,7 +20,8 @@ from typing import cast
 
 import numpy as np
 
-from fabric.blueprint.join import Bools, Floats, Grid, Ints, Joined, class_grid, join, partners
+from fabric.arrays import Bools, Floats, Ints
+from fabric.blueprint.join import Grid, Joined, class_grid, join, partners
 from fabric.blueprint.model import Blueprint, FailedCables, Rule, Selector, Term
 from fabric.graph import Expanded, GroupInfo, RuleInfo
 from fabric.symmetry.labels import (

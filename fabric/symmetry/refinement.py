@@ -27,7 +27,7 @@ from functools import cached_property
 
 import numpy as np
 
-from fabric.blueprint.join import Bools, Floats, Ints
+from fabric.arrays import Bools, Floats, Ints
 from fabric.errors import LimitError
 from fabric.graph import Expanded
 from fabric.symmetry.colouring import (

@@ -21,7 +21,7 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 
-from fabric.blueprint.join import Bools, Floats, Ints
+from fabric.arrays import Bools, Floats, Ints
 from fabric.graph import Expanded
 from fabric.symmetry.labels import Mark, labels, link_keys, pattern_axes
 from fabric.symmetry.lifting import Lift

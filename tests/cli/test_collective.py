@@ -12,7 +12,7 @@ import pytest
 import typer
 
 from fabric.cli import app as command_line
-from fabric.collective import calibration
+from fabric.costing import calibration
 from fabric.interop.nccl_tests import read_log
 
 ROOT = Path(__file__).parents[2]

@@ -11,7 +11,7 @@ import re
 import numpy as np
 import pytest
 
-from fabric.collective.bound import OPERATIONS, bound
+from fabric.bounds.bound import OPERATIONS, bound
 from fabric.flow import max_flow
 from fabric.flow.throughput import throughput
 from fabric.graph import expand

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from fabric.collective import COLLECTIVES, busbw_factor
 from fabric.errors import LogError, QuestionError
 from fabric.interop.nccl_log import KINDS, Log, Rank, Row, Timing, kind_of, predicted_row
 from fabric.interop.nccl_ranks import Measured, printed, rank_bounds
 from fabric.interop.nccl_tests import MAX_LINE, format_log, format_rows, parse_log, read_log
+from fabric.schedule import COLLECTIVES, busbw_factor
 
 DATA = Path(__file__).parent / "data"
 HEAD = (

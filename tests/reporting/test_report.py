@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fabric import from_networkx, to_networkx
-from fabric.collective import cost
+from fabric.costing import cost
 from fabric.errors import LimitError, QuestionError
 from fabric.flow import max_flow
 from fabric.flow.throughput import throughput

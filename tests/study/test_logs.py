@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from fabric.collective import Overhead, calibration, cost, sweep
-from fabric.collective.calibration import Protocol, calibration_text
+from fabric.costing import Overhead, calibration, cost, sweep
+from fabric.costing.calibration import Protocol, calibration_text
 from fabric.errors import QuestionError
 from fabric.graph import load, loads
 from fabric.interop.nccl_tests import Log, format_log, parse_log, predicted_row, read_log

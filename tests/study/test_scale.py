@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from fabric.collective import calibration, cost
-from fabric.collective.bound import bound
+from fabric.bounds.bound import bound
+from fabric.costing import calibration, cost
 from fabric.errors import QuestionError, UnitError
 from fabric.flow.throughput import throughput
 from fabric.sizing import Ask, design, design_for

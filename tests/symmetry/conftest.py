@@ -17,9 +17,3 @@ def _module(name):
 def explicit():
     """Return the rates by the explicit program, by axes and by refinement."""
     return _module("explicit")
-
-
-@pytest.fixture(scope="session")
-def constructs():
-    """Return the random fabrics by construct."""
-    return _module("constructs")

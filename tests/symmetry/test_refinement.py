@@ -10,9 +10,9 @@ import pytest
 from fabric.errors import LimitError
 from fabric.flow import max_flow
 from fabric.flow.asked import Traffic
+from fabric.flow.by_refinement import Job, refined_program
 from fabric.flow.concurrent import check_concurrent
 from fabric.flow.program import capacities, solve_blocks
-from fabric.flow.refined import Job, refined_program
 from fabric.flow.throughput import throughput
 from fabric.graph import expand, loads
 from fabric.graph.exchange import from_networkx

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fabric.blueprint.join import Ints
+from fabric.arrays import Ints
 from fabric.blueprint.selector import near, shown
 from fabric.blueprint.wiring.dragonfly import dragonfly
 from fabric.blueprint.wiring.listed import check_listed, listed

@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from fabric.blueprint.join import Ints
+from fabric.arrays import Ints
 from fabric.blueprint.wiring.misfit import refuse, refuse_many
 
 

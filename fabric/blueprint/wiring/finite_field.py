@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fabric.blueprint.join import Ints
+from fabric.arrays import Ints
 
 
 @dataclass(frozen=True, slots=True)

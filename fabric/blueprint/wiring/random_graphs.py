@@ -11,7 +11,7 @@ import random
 
 import numpy as np
 
-from fabric.blueprint.join import Bools, Floats, Ints
+from fabric.arrays import Bools, Floats, Ints
 from fabric.blueprint.wiring.misfit import refuse, refuse_many
 
 MANY_RANDOM_PAIRS = 5_000_000

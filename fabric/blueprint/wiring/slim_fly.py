@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fabric.blueprint.join import Ints
+from fabric.arrays import Ints
 from fabric.blueprint.wiring.finite_field import field, prime_power
 from fabric.blueprint.wiring.misfit import refuse, refuse_many
 

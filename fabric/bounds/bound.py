@@ -1,0 +1,384 @@
+"""What no algorithm can beat: bounds of collectives by cuts, on the quotient.
+
+A collective moves data along trees whose roots hold, or gather, a part of the buffer each. Packing trees is
+possible up to the smallest cut, so for an all-gather the rate is the largest x at which every endpoint, fed
+by all others with x each, can take it all in (Edmonds, "Edge-disjoint branchings", 1973; ForestColl, arXiv
+2402.06787, section 4). A reduce-scatter is the same on reversed links. An all-reduce reduces into roots and
+spreads from them; both share the links, and the weights of the roots are free. A switch that reduces may be a
+root itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, cast, get_args, overload
+
+import numpy as np
+
+from fabric.blueprint.model import Blueprint
+from fabric.blueprint.reducing import REDUCING_NETS, reducing_groups
+from fabric.bounds.hops import HopBound, HopKind, hop_bound
+from fabric.bounds.packing import Task, pack
+from fabric.errors import QuestionError, nearest
+from fabric.flow.asked import Traffic
+from fabric.flow.by_axes import Question
+from fabric.flow.question import Ask
+from fabric.flow.throughput import answered
+from fabric.graph import Fabric, Paths, expand, select
+from fabric.graph.listed import RANK, listed
+from fabric.schedule.algorithms import busbw_factor
+from fabric.symmetry import Mark, lopsided_axes, quotient
+from fabric.units import format_bytes, format_rate, format_time, parse_bytes, seconds_to_send
+
+OPERATIONS = ("all-gather", "reduce-scatter", "all-reduce", "broadcast", "reduce", "all-to-all")
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """Answer of `bound`.
+
+    Parameters
+    ----------
+    operation : str
+    size_bytes : int
+        By the convention of nccl-tests.
+    n_ranks : int
+        In one group.
+    algbw_gbps, busbw_gbps : float
+        No algorithm exceeds them [Gb/s].
+    time_s : float
+        No algorithm is faster [s].
+    kind : {"optimum", "upper bound"}
+        ``optimum`` where an algorithm is known to reach it: trees over freely forwarding devices on links of
+        equal rate both ways.
+    paths : str
+    reduces_in : tuple of str
+        Device groups whose switches reduce, and may be roots.
+    binding : tuple of str
+        Rules with a price in the program.
+    n_variables : int
+    cut_off : tuple of (str, int)
+        Where nothing can flow: one rank of each class that cannot take part, and how many.
+    why : str
+        Why the program was not solved, where the bound is by what parts of the ranks must take in.
+    """
+
+    operation: str
+    size_bytes: int
+    n_ranks: int
+    algbw_gbps: float
+    busbw_gbps: float
+    time_s: float
+    kind: Literal["optimum", "upper bound"]
+    paths: Paths
+    reduces_in: tuple[str, ...]
+    binding: tuple[str, ...]
+    n_variables: int
+    cut_off: tuple[tuple[str, int], ...] = ()
+    why: str = ""
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the answer with the documented keys of ``--json``."""
+        return {
+            "collective": self.operation,
+            "size_bytes": self.size_bytes,
+            "n_ranks": self.n_ranks,
+            "status": self.kind,
+            "algbw_gbps": self.algbw_gbps,
+            "busbw_gbps": self.busbw_gbps,
+            "time_s": self.time_s,
+            "paths": self.paths,
+            "reduces_in": list(self.reduces_in),
+            "binding": [{"link": name, "share": None} for name in self.binding],
+            "variables": self.n_variables,
+            "cut_off": [{"endpoint": name, "n": n} for name, n in self.cut_off],
+            "why": self.why,
+        }
+
+    def __str__(self) -> str:
+        """Return the answer in a few lines."""
+        where = f", reducing in {', '.join(self.reduces_in)}" if self.reduces_in else ""
+        return "\n".join(
+            [
+                f"{self.operation} of {format_bytes(self.size_bytes)} among {self.n_ranks:,} ranks{where}: "
+                f"at least {format_time(self.time_s)}",
+                f"  algbw at most {format_rate(self.algbw_gbps)}, "
+                f"busbw at most {format_rate(self.busbw_gbps)} ({self.kind})",
+                f"  binding: {', '.join(self.binding)}",
+                *([f"  {self.why}"] if self.why else []),
+                *(f"  cut off: {n:,} ranks such as {name}" for name, n in self.cut_off),
+            ]
+        )
+
+
+@overload
+def bound(
+    fabric: Fabric,
+    operation: str,
+    size: int | str = ...,
+    *,
+    over: Sequence[str] = ...,
+    among: str | None = ...,
+    root: str = ...,
+    paths: Paths = ...,
+    reduces: Sequence[str] = ...,
+) -> Bound: ...
+
+
+@overload
+def bound(
+    fabric: Fabric,
+    operation: str,
+    size: int | str = ...,
+    *,
+    kind: str,
+    over: Sequence[str] = ...,
+    among: str | None = ...,
+    root: str = ...,
+    paths: Paths = ...,
+    reduces: Sequence[str] = ...,
+) -> Bound | HopBound: ...
+
+
+def bound(
+    fabric: Fabric,
+    operation: str,
+    size: int | str = "1GiB",
+    *,
+    kind: str = "cut",
+    over: Sequence[str] = (),
+    among: str | None = None,
+    root: str = "",
+    paths: Paths = "rules",
+    reduces: Sequence[str] = REDUCING_NETS,
+) -> Bound | HopBound:
+    """Return the bound of a collective.
+
+    Parameters
+    ----------
+    fabric : Fabric
+        Of one that came from a graph every device is looked at by itself.
+    operation : {"all-gather", "reduce-scatter", "all-reduce", "broadcast", "reduce", "all-to-all"}
+    size : int or str
+        Bytes by the convention of nccl-tests.
+    kind : {"cut", "tub", "path-length"}
+        By cuts; or, of all-to-all among all endpoints, by hop distances alone, see
+        `fabric.bounds.hops.hop_bound`. These hold for every path rule and have no use for a size.
+    over : sequence of str
+        Axes that a group spans; one group for each index of the other axes, all at once on shared links.
+    among : str, optional
+        Selector of the ranks.
+    root : str
+        For broadcast and reduce: selector of one endpoint; the first rank if left out.
+    paths : {"rules", "no-relay", "any"}
+        Path rule of all devices but the ranks, which always pass data on, because they hold it.
+    reduces : sequence of {"scale-up", "scale-out"}
+        Networks whose switches add in an all-reduce where their part can; none if empty.
+
+    Returns
+    -------
+    Bound or HopBound
+
+    Raises
+    ------
+    QuestionError, SelectorError
+        If the question does not fit the fabric.
+    LimitError
+        If the fabric is too large for bounds by hop distances.
+    NoSymmetryError
+        If the axes do not say the symmetry of a construct.
+
+    Examples
+    --------
+    >>> from fabric.graph import loads
+    >>> text = "{fabric: a, axes: {i: 8}, devices: {gpu: {kind: gpu, axes: [i]},"
+    >>> text += " leaf: {kind: switch, axes: []}}, links: [{between: [gpu, leaf], rate: 300GB/s}]}"
+    >>> round(bound(loads(text), "all-gather").algbw_gbps / 8, 6)
+    342.857143
+    """
+    size_bytes = parse_bytes(size)
+    if operation not in OPERATIONS:
+        hint = nearest(operation, OPERATIONS) or f"bounds are known for {', '.join(OPERATIONS)}"
+        msg = f"unknown collective {operation!r}; {hint}"
+        raise QuestionError(msg)
+    if kind != "cut":
+        return _by_hops(fabric, operation, kind, is_whole=not (over or among or root))
+    for net in reduces:
+        if net not in REDUCING_NETS:
+            msg = f"reduces: unknown network {net!r}; known are {', '.join(REDUCING_NETS)}"
+            raise QuestionError(msg)
+    ask = _Ask(operation, size_bytes, tuple(over), among, root, paths, tuple(reduces))
+    if fabric.blueprint is None:
+        return _of_graph(fabric, ask)
+    return _by_cuts(fabric.blueprint, ask)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ask:
+    """A question of `bound`."""
+
+    operation: str
+    size_bytes: int
+    over: tuple[str, ...]
+    among: str | None
+    root: str
+    paths: Paths
+    reduces: tuple[str, ...]
+
+
+def _by_cuts(blueprint: Blueprint, ask: _Ask) -> Bound:
+    operation, paths = ask.operation, ask.paths
+    question = _question(blueprint, ask)
+    if operation == "all-to-all":
+        return _all_to_all(blueprint, question, ask)
+    mark = None
+    if operation in ("broadcast", "reduce"):
+        mark = question.one(ask.root) if ask.root else _first(question)
+        _check_root(question, mark, ask.root)
+    # A reduce ends in one root, which takes in the sum once whether switches add or not.
+    reducing = reducing_groups(blueprint, ask.reduces) if operation == "all-reduce" else ()
+    packing = pack(Task(blueprint, question, operation, mark, paths, reducing))
+    rate, n = max(packing.rate_gbps, 0.0), packing.n_ranks
+    factor = 1.0 if operation in ("broadcast", "reduce") else busbw_factor(operation, n)
+    return Bound(
+        operation,
+        ask.size_bytes,
+        n,
+        rate,
+        rate * factor,
+        seconds_to_send(ask.size_bytes, rate) if rate > 0 else float("inf"),
+        _kind(blueprint, operation, question, paths),
+        paths,
+        reducing,
+        packing.binding,
+        packing.n_variables,
+        _cut_off(question) if rate <= 0 else (),
+        packing.why,
+    )
+
+
+def _of_graph(fabric: Fabric, ask: _Ask) -> Bound:
+    """Return the bound of a fabric that came from a graph, its devices and cables listed one by one."""
+    if ask.over:
+        msg = "over needs axes; a fabric read from a graph has none"
+        raise QuestionError(msg)
+    e = expand(fabric)
+    ranks = e.is_endpoint & ~e.failed
+    if ask.among is not None:
+        ranks &= select(fabric, ask.among)
+    if ranks.sum() < 2:
+        msg = f"{ask.operation} needs at least 2 ranks that are up; the job has {int(ranks.sum())}"
+        raise QuestionError(msg)
+    one, devices = listed(e, ranks), np.flatnonzero(ranks)
+    names = {f"{RANK}{i}": str(e.names[v]) for i, v in enumerate(devices.tolist())}
+    root = ""
+    if ask.root and ask.operation in ("broadcast", "reduce"):
+        (chosen,) = np.flatnonzero(select(fabric, ask.root)).tolist()
+        if not ranks[chosen]:
+            msg = f"root {ask.root!r} is no endpoint of the job that is up"
+            raise QuestionError(msg)
+        root = f"{RANK}{one.place[chosen]}"
+    found = _by_cuts(one.blueprint, replace(ask, among=RANK, root=root))
+    return replace(
+        found,
+        reduces_in=tuple(dict.fromkeys(one.group_of[name] for name in found.reduces_in)),
+        binding=tuple(dict.fromkeys(one.rule_of[name] for name in found.binding)),
+        cut_off=tuple((names[name], n) for name, n in found.cut_off),
+    )
+
+
+def _question(blueprint: Blueprint, ask: _Ask) -> Question:
+    """Return the ranks, told apart along the axes of wiring that has no axis symmetry."""
+    traffic = Traffic("all-to-all", ask.over)
+    kept = lopsided_axes(blueprint)
+    return Question(blueprint, traffic, ask.among, ask.paths, kept=kept, is_holding=True)
+
+
+def _by_hops(fabric: Fabric, operation: str, kind: str, *, is_whole: bool) -> HopBound:
+    """Return the bound by hop distances, which is known for all endpoints together."""
+    if kind not in get_args(HopKind):
+        msg = f"unknown kind of bound {kind!r}; use cut, {' or '.join(get_args(HopKind))}"
+        raise QuestionError(msg)
+    if operation != "all-to-all" or not is_whole:
+        msg = f"kind {kind} bounds all-to-all among all endpoints; leave out over, among and root, or use cut"
+        raise QuestionError(msg)
+    return hop_bound(fabric, cast(HopKind, kind))
+
+
+def _cut_off(question: Question) -> tuple[tuple[str, int], ...]:
+    """Return what keeps the rate at 0."""
+    base = question.base
+    lost = question.lost(list(question.blocks(np.ones(len(base.size), dtype=np.bool_))))
+    return tuple(
+        (str(base.classes.names[i]), round(float(base.size[i]))) for i in np.flatnonzero(lost).tolist()
+    )
+
+
+def _first(question: Question) -> Mark:
+    """Return the first rank in the order of devices."""
+    base = question.base
+    ends = np.flatnonzero(question.ends).tolist()
+    groups = list(question.blueprint.groups.values())
+    number = int(base.classes.group[ends].min())
+    ranks = (base.index[i] for i in ends if base.classes.group[i] == number)
+    return min(ranks, key=lambda mark: [dict(mark)[p] for p in groups[number].primitives])
+
+
+def _check_root(question: Question, root: Mark, text: str) -> None:
+    """Raise where the root is no rank."""
+    view = quotient(question.blueprint, (root,), apart=question.apart, ties=question.ties)
+    inside = question.inside(view)
+    if not any(inside[i] and index == root for i, index in enumerate(view.index)):
+        msg = f"root {text!r} is no endpoint of the job that is up"
+        raise QuestionError(msg)
+
+
+def _kind(
+    blueprint: Blueprint, operation: str, question: Question, paths: Paths
+) -> Literal["optimum", "upper bound"]:
+    """Return whether an algorithm is known to reach the bound."""
+    is_known = operation in ("all-gather", "reduce-scatter", "broadcast", "reduce") and not question.spans
+    one_way = any(r.is_oneway for r in blueprint.rules)
+    return "optimum" if is_known and not one_way and _is_free(blueprint, question, paths) else "upper bound"
+
+
+def _is_free(blueprint: Blueprint, question: Question, paths: Paths) -> bool:
+    """Return whether the path rule forbids nothing: switches between, joined with endpoints only."""
+    if paths == "any":
+        return True
+    # Endpoints outside the job either forward anything or are as good as absent.
+    outside = [g for g in blueprint.groups.values() if g.is_endpoint] if question.among else []
+    if any(g.transit == "relay" for g in outside):
+        return False
+    ends = {g.name for g in blueprint.groups.values() if g.is_endpoint}
+    between = (g for g in blueprint.groups.values() if not g.is_endpoint)
+    return all(g.transit == "all" or g.kind == "switch" for g in between) and all(
+        r.left.group in ends or r.right.group in ends for r in blueprint.rules
+    )
+
+
+def _all_to_all(blueprint: Blueprint, question: Question, ask: _Ask) -> Bound:
+    least, most = question.group_sizes()
+    if least < 2:
+        msg = f"all-to-all needs at least 2 ranks; a group has {least}"
+        raise QuestionError(msg)
+    whole = Fabric(blueprint.name, blueprint)
+    answer = answered(Ask(whole, "all-to-all", ask.among, ask.over, ask.paths, is_holding=True))
+    rate = answer.per_endpoint_gbps
+    # Ranks of a small group send less of their buffers: what all can send bounds these as well.
+    algbw = rate * least / (least - 1)
+    return Bound(
+        "all-to-all",
+        ask.size_bytes,
+        most,
+        algbw,
+        algbw * (most - 1) / most,
+        seconds_to_send(ask.size_bytes, algbw) if algbw > 0 else float("inf"),
+        "optimum" if answer.status == "optimal" and least == most else "upper bound",
+        ask.paths,
+        (),
+        tuple(c.link for c in answer.binding),
+        answer.n_variables,
+        answer.cut_off,
+    )

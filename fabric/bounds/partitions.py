@@ -1,0 +1,126 @@
+"""A bound of an all-reduce without a program: what every part of the ranks must take in.
+
+Cut the ranks into k parts, and follow one element of the buffer. Before some rank of a first part holds its
+sum, data of each of the k - 1 other parts has come together with that of the first: k - 1 messages at least
+have entered parts. By then no other part holds the sum, so each of them takes in one more. In a time t no
+more enters a part than t times the maximum flow into it from the other ranks, so for a buffer of S bytes::
+
+    2 (k - 1) S  <=  t * sum over parts of (flow into the part)
+
+Where switches add, one message may carry the data of many parts, and all that is left is that a part takes in
+S at least, or else it knows nothing of the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from fabric.arrays import Bools, Ints
+from fabric.bounds.trees import priced
+from fabric.flow.problem import network, problem_of
+from fabric.flow.solve import solve
+from fabric.graph import Paths, freed
+from fabric.symmetry import Quotient
+
+
+@dataclass(frozen=True, eq=False)
+class Ranks:
+    """The ranks as one of them sees them.
+
+    Parameters
+    ----------
+    view : Quotient
+        With that one marked.
+    own : int
+        Its class in the view.
+    members, holding : ndarray of bool, shape (c,)
+        Classes of ranks of its group, and of all groups: they send on what they take in.
+    n_alike : float
+        Ranks of its base class.
+    """
+
+    view: Quotient
+    own: int
+    members: Bools
+    holding: Bools
+    n_alike: float
+
+
+def least_by_parts(
+    ranks: list[Ranks], order: tuple[str, ...], adding: tuple[str, ...], *, paths: Paths
+) -> tuple[float, Ints, int]:
+    """Return the least bound by nested partitions, the links that limit it, and the moves looked at.
+
+    Parameters
+    ----------
+    ranks : list of Ranks
+        One of every base class of ranks.
+    order : tuple of str
+        Primitive axes, each after those that it is under. Ranks that agree on the first, the first two, and
+        so on, are a part.
+    adding : tuple of str
+        Device groups of switches that add; they send on what they take in, as ranks do.
+    paths : {"rules", "no-relay", "any"}
+        Of all other devices.
+    """
+    best, binding, n_moves = np.inf, np.zeros(0, dtype=np.int64), 0
+    for n in range(1, len(order) + 1):
+        found = list(_parts(ranks, order[:n], adding, paths))
+        n_moves += sum(part.n_moves for part in found)
+        n_parts = sum(part.n_alike for part in found)
+        if n_parts < 2:
+            continue
+        one = min(found, key=lambda part: part.gbps)
+        rates = [(one.gbps, one.links)]
+        # Ranks of other groups may add what passes them, as switches that add do.
+        if not adding and not any((one.holding & ~one.members).any() for one in ranks):
+            whole = sum(part.n_alike * part.gbps for part in found)
+            rates.append((whole / (2 * (n_parts - 1)), np.unique(np.concatenate([p.links for p in found]))))
+        for rate, links in rates:
+            if rate < best:
+                best, binding = rate, links
+    return best, binding, n_moves
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """A part of the ranks, how many are like it, and the most that flows into it, limited by which links."""
+
+    n_alike: float
+    gbps: float
+    links: Ints
+    n_moves: int
+
+
+def _parts(
+    ranks: list[Ranks], axes: tuple[str, ...], adding: tuple[str, ...], paths: Paths
+) -> Iterator[_Part]:
+    """Yield the parts of ranks that agree on `axes`, alike ones once.
+
+    Two parts that both have a rank of some base class are images of one another.
+    """
+    done: set[int] = set()
+    for one in ranks:
+        view = one.view
+        origin = int(view.origin[one.own])
+        if origin in done:
+            continue
+        home = dict(view.index[one.own])
+        agree = [all(dict(at).get(p) == home.get(p) for p in axes) for at in view.index]
+        part = one.members & np.array(agree, dtype=np.bool_)
+        done |= set(view.origin[part].tolist())
+        n_alike = one.n_alike / float(view.size[part & (view.origin == origin)].sum())
+        rest = one.members & ~part
+        if rest.any():
+            adds = np.array([g.name in adding for g in view.classes.groups], dtype=np.bool_)
+            free = one.holding | adds[view.classes.group]
+            problem = problem_of(freed(view.classes, free), rest, part, paths)
+            net = network(problem)
+            answer = solve(net, np.full(len(net.tail), -1, dtype=np.int64))
+            gbps, links = priced(net, answer.price)
+            yield _Part(n_alike, gbps, view.base[links], len(problem.tail))
+        else:
+            yield _Part(n_alike, np.inf, np.zeros(0, dtype=np.int64), 0)

@@ -1,0 +1,125 @@
+"""The ranks of a collective, and the same with one of them apart: on classes, or else on devices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from fabric.arrays import Bools, Floats
+from fabric.blueprint.model import Blueprint
+from fabric.blueprint.selector import parse_selector, selected_groups
+from fabric.errors import QuestionError
+from fabric.flow.asked import Traffic
+from fabric.flow.by_axes import Question
+from fabric.graph import Expanded, Fabric, Paths, expand, select
+from fabric.symmetry import Mark, NoSymmetryError, Quotient, quotient
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """A fabric, or its classes with one rank apart.
+
+    Parameters
+    ----------
+    classes : Expanded
+        n devices or classes of devices.
+    size : ndarray of float64, shape (n,)
+        Devices in each class.
+    ranks : ndarray of bool, shape (n,)
+    root, target : int
+        Class of the one root and of the rank that is apart, -1 where there is none.
+    """
+
+    classes: Expanded
+    size: Floats
+    ranks: Bools
+    root: int
+    target: int = -1
+
+
+def target_views(
+    fabric: Fabric, rooted: bool, among: str | None, root: str, paths: Paths
+) -> tuple[View, Callable[[int], View]]:
+    """Return the ranks on classes where the axes say them, else on devices, and what sets one of them apart.
+
+    Parameters
+    ----------
+    fabric : Fabric
+    rooted : bool
+        Whether there is a root.
+    among, root : str
+        Selectors of the ranks, and of the root; the first rank where that is empty.
+    paths : {"rules", "no-relay", "any"}
+
+    Raises
+    ------
+    QuestionError, SelectorError
+        If there are fewer than two ranks, or the root is none of them.
+    LimitError
+        If the axes do not say the symmetry, and the fabric is too large to be expanded.
+    """
+    if fabric.blueprint is not None:
+        try:
+            return _on_classes(fabric.blueprint, rooted, among, root, paths)
+        except NoSymmetryError:
+            pass
+    e = expand(fabric)
+    ranks = e.is_endpoint & ~e.failed
+    if among:
+        ranks &= select(fabric, among)
+    number = -1
+    if rooted:
+        chosen = np.flatnonzero(select(fabric, root) if root else ranks)
+        number = int(chosen[0]) if len(chosen) == 1 or (len(chosen) and not root) else -1
+    base = _checked(View(e, np.ones(e.n_devices), ranks, number), rooted, root)
+    return base, lambda one: replace(base, target=one)
+
+
+def _on_classes(
+    blueprint: Blueprint, rooted: bool, among: str | None, root: str, paths: Paths
+) -> tuple[View, Callable[[int], View]]:
+    """Return the same on the classes of a blueprint."""
+    question = Question(blueprint, Traffic("all-to-all"), among, paths)
+    first = int(np.flatnonzero(question.ends)[0])
+    at, group = question.base.index[first], int(question.base.classes.group[first])
+    if root:
+        selector = parse_selector(root, blueprint.axes, blueprint.groups, needs_group=False)
+        names = selected_groups(blueprint, selector)
+        at = question.one(root)
+        group = next(
+            (i for i, g in enumerate(blueprint.groups.values()) if g.is_endpoint and g.name in names), -1
+        )
+
+    def classes(*sources: Mark) -> Quotient:
+        fixed = (at,) if rooted else ()
+        return quotient(blueprint, sources, apart=question.apart, ties=question.ties, fixed=fixed)
+
+    def view(found: Quotient, target: int = -1) -> View:
+        number = _class_at(found, at, group) if rooted else -1
+        return View(found.classes, found.size, question.inside(found), number, target)
+
+    def view_of(one: int) -> View:
+        found = classes(base.index[one])
+        return view(found, _class_at(found, base.index[one], int(base.classes.group[one])))
+
+    base = classes()
+    return _checked(view(base), rooted, root), view_of
+
+
+def _class_at(found: Quotient, mark: Mark, group: int) -> int:
+    own = (i for i in np.flatnonzero(found.classes.group == group).tolist() if found.index[i] == mark)
+    return next(own, -1)
+
+
+def _checked(base: View, rooted: bool, root: str) -> View:
+    """Return `base`; raise where there are too few ranks, or the root is none of them."""
+    n = round(float(base.size[base.ranks].sum()))
+    if n < 2:
+        msg = f"{n} ranks that are up; a collective needs at least 2"
+        raise QuestionError(msg)
+    if rooted and not (base.root >= 0 and base.ranks[base.root]):
+        msg = f"root {root!r} must select exactly one rank that is up"
+        raise QuestionError(msg)
+    return base

@@ -1,0 +1,26 @@
+"""What a collective costs: schedules on a job, under a calibration."""
+
+from fabric.costing.answer import AlgorithmCost, Cost
+from fabric.costing.calibration import Calibration, Overhead, Protocol, calibration, calibration_names
+from fabric.costing.cost import cost, moe_cost
+from fabric.costing.evaluate import Overheads, Timing, evaluate
+from fabric.costing.spread import Spread
+from fabric.costing.sweep import Sweep, sweep
+
+__all__ = [
+    "AlgorithmCost",
+    "Calibration",
+    "Cost",
+    "Overhead",
+    "Overheads",
+    "Protocol",
+    "Spread",
+    "Sweep",
+    "Timing",
+    "calibration",
+    "calibration_names",
+    "cost",
+    "evaluate",
+    "moe_cost",
+    "sweep",
+]

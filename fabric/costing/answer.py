@@ -1,0 +1,215 @@
+"""Answers about the cost of collectives, and how they print."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fabric.bounds.bound import Bound
+from fabric.units import format_bytes, format_rate, format_time
+
+THRESHOLD = 0.9
+"""Part of the predicted busbw that a measured run must reach, unless a user says otherwise."""
+
+
+# Idle parts below this are rounding.
+_NOISE = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class AlgorithmCost:
+    """Cost of one algorithm.
+
+    Parameters
+    ----------
+    algorithm : str
+    protocol : str
+        Of its copies; empty where the calibration has one only.
+    time_s : float
+        Launch, latency and transfer together [s].
+    latency_s : float
+        Launch, and steps times the latency of what a message passes [s].
+    transfer_s : float
+        Bytes over the rate of the slowest link [s].
+    algbw_gbps, busbw_gbps : float
+        As nccl-tests defines them [Gb/s].
+    wire_gbps : float
+        What a cable of the binding class carries on average, busiest direction [Gb/s].
+    steps : int
+        Messages one after the other on the longest phase chain.
+    binding : str
+        The rule whose busiest link sets the time.
+    slack : tuple of (str, float)
+        Idle fraction of the busiest link of every other rule that carries traffic, least first.
+    spread : tuple of (str, float)
+        Under hashed routing: time [s] that half and 99 % of all placements of the flows do not exceed.
+    bound_ratio : float
+        Time of the bound over this time, at most 1; 0 where no bound is known.
+    """
+
+    algorithm: str
+    protocol: str
+    time_s: float
+    latency_s: float
+    transfer_s: float
+    algbw_gbps: float
+    busbw_gbps: float
+    wire_gbps: float
+    steps: int
+    binding: str
+    slack: tuple[tuple[str, float], ...]
+    spread: tuple[tuple[str, float], ...] = ()
+    bound_ratio: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Answer of `cost`.
+
+    Parameters
+    ----------
+    collective : str
+    size_bytes : int
+        By the convention of nccl-tests.
+    n_ranks, n_domains, n_instances : int
+        Ranks of one group, scale-up domains that they lie in, and groups that run at the same time.
+    chosen : AlgorithmCost
+    algorithms : tuple of AlgorithmCost
+        All that were costed, fastest first.
+    routing : str
+    calibration : str
+    bound : Bound or None
+        What no algorithm can beat, and why not known in `no_bound`.
+    method, why : str
+        ``axes`` or ``links``, and why not by axes.
+    refused : tuple of (str, str)
+        Algorithms that cannot run here, and why.
+    about : str
+        What the calibration says of itself.
+    notes : tuple of str
+        What else there is to say, such as the table that the choice was made from.
+    """
+
+    collective: str
+    size_bytes: int
+    n_ranks: int
+    n_domains: int
+    chosen: AlgorithmCost
+    algorithms: tuple[AlgorithmCost, ...]
+    routing: str
+    calibration: str = "wire"
+    n_instances: int = 1
+    bound: Bound | None = None
+    no_bound: str = ""
+    method: str = "axes"
+    why: str = ""
+    refused: tuple[tuple[str, str], ...] = ()
+    about: str = ""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def time_s(self) -> float:
+        """Time of the chosen algorithm [s]."""
+        return self.chosen.time_s
+
+    @property
+    def algbw_gbps(self) -> float:
+        """Algorithm bandwidth of the chosen algorithm [Gb/s]."""
+        return self.chosen.algbw_gbps
+
+    @property
+    def busbw_gbps(self) -> float:
+        """Bus bandwidth of the chosen algorithm [Gb/s]."""
+        return self.chosen.busbw_gbps
+
+    @property
+    def binding(self) -> str:
+        """The rule that binds the chosen algorithm."""
+        return self.chosen.binding
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the answer with the documented keys of ``--json``."""
+        return {
+            "collective": self.collective,
+            "size_bytes": self.size_bytes,
+            "n_ranks": self.n_ranks,
+            "n_domains": self.n_domains,
+            "n_instances": self.n_instances,
+            "routing": self.routing,
+            "calibration": self.calibration,
+            "about": self.about,
+            "method": self.method,
+            "why": self.why,
+            **_as_dict(self.chosen),
+            "bound": None if self.bound is None else self.bound.to_dict(),
+            "algorithms": [_as_dict(a) for a in self.algorithms],
+            "refused": [{"algorithm": name, "why": why} for name, why in self.refused],
+            "notes": list(self.notes),
+        }
+
+    def __str__(self) -> str:
+        """Return the answer in a few lines."""
+        where = f"in {self.n_domains:,} scale-up domain{'s' if self.n_domains > 1 else ''}"
+        if self.n_domains == self.n_ranks:
+            where = "with no scale-up network between them"
+        groups = f", {self.n_instances:,} groups at once" if self.n_instances > 1 else ""
+        lines = [
+            f"{self.collective} of {format_bytes(self.size_bytes)} among {self.n_ranks:,} ranks "
+            f"{where}{groups}, {self.routing} routing"
+        ]
+        for one in self.algorithms:
+            lines += _lines(one, is_chosen=one is self.chosen)
+        lines += [f"  {name} cannot run: {why}" for name, why in self.refused]
+        if self.bound is not None:
+            lines.append(
+                f"  bound: {format_time(self.bound.time_s)}, busbw {format_rate(self.bound.busbw_gbps)} "
+                f"({self.bound.kind}), {' and '.join(self.bound.binding)} bind; "
+                f"{self.chosen.algorithm} gets {100 * self.chosen.bound_ratio:.3g} % of it"
+            )
+        elif self.no_bound:
+            lines.append(f"  bound: not known ({self.no_bound})")
+        if self.calibration != "wire":
+            least = format_rate(THRESHOLD * self.busbw_gbps)
+            lines.append(f"  a measured run passes from a busbw of {least}, {100 * THRESHOLD:.3g} % of this")
+        lines.append(f"  calibration {self.calibration}: {self.about}")
+        lines += [f"  {note}" for note in self.notes]
+        return "\n".join(lines)
+
+
+def _lines(one: AlgorithmCost, *, is_chosen: bool) -> list[str]:
+    name = f"{one.algorithm} ({one.protocol})" if one.protocol else one.algorithm
+    parts = (
+        ""
+        if not one.latency_s
+        else (
+            f" (latency {format_time(one.latency_s)} in {one.steps:,} steps, "
+            f"bytes {format_time(one.transfer_s)})"
+        )
+    )
+    idle = (f"{n} {100 * part if part > _NOISE else 0:.3g} %" for n, part in one.slack)
+    slack = ", ".join(idle) or "no other class carries traffic"
+    found = [
+        f"{'*' if is_chosen else ' '} {name}: {format_time(one.time_s)}{parts}, "
+        f"algbw {format_rate(one.algbw_gbps)}, busbw {format_rate(one.busbw_gbps)}",
+        f"    binding: {one.binding} at {format_rate(one.wire_gbps)} a cable; slack: {slack}",
+    ]
+    if one.spread:
+        found.append("    hashed flows: " + ", ".join(f"{n} {format_time(t)}" for n, t in one.spread))
+    return found
+
+
+def _as_dict(one: AlgorithmCost) -> dict[str, object]:
+    return {
+        "algorithm": one.algorithm,
+        "protocol": one.protocol,
+        "time_s": one.time_s,
+        "latency_s": one.latency_s,
+        "transfer_s": one.transfer_s,
+        "algbw_gbps": one.algbw_gbps,
+        "busbw_gbps": one.busbw_gbps,
+        "wire_gbps": one.wire_gbps,
+        "steps": one.steps,
+        "binding": [{"link": one.binding, "share": None}],
+        "slack": [{"link": name, "idle": idle} for name, idle in one.slack],
+        "spread": [{"of": name, "time_s": time_s} for name, time_s in one.spread],
+        "bound_ratio": one.bound_ratio,
+    }

@@ -1,0 +1,66 @@
+"""The bound beside a cost: what no algorithm can beat, and how near each comes."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from functools import lru_cache
+
+from fabric.bounds.bound import OPERATIONS, Bound, bound
+from fabric.costing.answer import Cost
+from fabric.errors import FabricError
+from fabric.graph import Fabric
+from fabric.job.question import Asked
+from fabric.schedule.tree import Schedule, phases
+from fabric.symmetry import lopsided_axes
+from fabric.units import seconds_to_send
+
+MANY_PLACES, MANY_MATRIX_PLACES = 400, 80
+"""Places that wiring without axis symmetry tells apart up to which a bound is worked out beside a cost, of
+all-to-all fewer: some 10 s each."""
+
+
+def bounded(fabric: Fabric, answer: Cost, asked: Asked, found: dict[str, Schedule]) -> Cost:
+    """Return an answer with the bound of its collective, or why there is none.
+
+    An algorithm is held against the bound with the path rule of its routing, and with switches that reduce
+    only if it lets them.
+    """
+    if answer.collective not in OPERATIONS:
+        return replace(answer, no_bound=f"no bound for {answer.collective}")
+    if fabric.blueprint is None or asked.ranks or asked.order:
+        return replace(answer, no_bound="the ranks are no product of the axes of the file")
+    b = fabric.blueprint
+    n_places = math.prod(b.axes[axis].size for axis in lopsided_axes(b))
+    if n_places > (MANY_MATRIX_PLACES if answer.collective == "all-to-all" else MANY_PLACES):
+        what = f"its wiring tells {n_places:,} places apart; fabtopo bound takes its time for them"
+        return replace(answer, no_bound=what)
+    known: dict[str, Bound] = {}
+    try:
+        for name, schedule in found.items():
+            is_in = any(p.transfer == "in-switch" for p in phases(schedule))
+            known[name] = _bound(fabric, answer.collective, asked, is_in=is_in)
+    except FabricError as error:
+        return replace(answer, no_bound=str(error))
+    ratios = []
+    for one in answer.algorithms:
+        most = known[one.algorithm].algbw_gbps
+        ratios.append(replace(one, bound_ratio=one.algbw_gbps / most if most > 0 else 0.0))
+    best = known[answer.chosen.algorithm]
+    time_s = seconds_to_send(answer.size_bytes, best.algbw_gbps) if best.algbw_gbps > 0 else float("inf")
+    best = replace(best, size_bytes=answer.size_bytes, time_s=time_s)
+    return replace(answer, bound=best, chosen=ratios[0], algorithms=tuple(ratios))
+
+
+@lru_cache(maxsize=64)
+def _bound(fabric: Fabric, collective: str, asked: Asked, *, is_in: bool) -> Bound:
+    """Return a bound; its rate does not depend on the size."""
+    return bound(
+        fabric,
+        collective,
+        "1GiB",
+        over=asked.over,
+        among=asked.among,
+        paths=asked.paths,
+        reduces=asked.reduces if is_in else (),
+    )

@@ -1,0 +1,171 @@
+"""How long a schedule takes on a job, under a calibration.
+
+``Seq`` adds the times of its parts. ``Pipe`` and ``Par`` add the loads of their parts on every link and take
+the slowest link; the latencies of a pipe, which has to fill, add, and those of parts side by side do not::
+
+    time = launch  +  steps x latency of what a message passes  +  bytes / rate of the slowest link
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from fabric.arrays import Floats
+from fabric.costing.calibration import Calibration, Protocol
+from fabric.job.ranks import Job
+from fabric.schedule.tree import Par, Pattern, Phase, Pipe, Schedule, Seq, Transfer, phases
+from fabric.units import seconds_to_send
+
+# Values equal to so many digits are equal: rounding does not choose between them, the order of the file does.
+DIGITS = 9
+
+
+@dataclass(frozen=True, eq=False)
+class Timing:
+    """How long a schedule takes.
+
+    Parameters
+    ----------
+    latency_s, transfer_s : float
+        Steps times latency, launch not included, and bytes over rate; the time is their sum [s].
+    busy_s : ndarray of float64, shape (l,)
+        How long every link is busy.
+    held_s : ndarray of float64, shape (number of rules,)
+        For how long each rule sets the pace.
+    """
+
+    latency_s: float
+    transfer_s: float
+    busy_s: Floats
+    held_s: Floats
+
+    @property
+    def time_s(self) -> float:
+        """Latency and transfer together [s]."""
+        return self.latency_s + self.transfer_s
+
+
+@dataclass(frozen=True, eq=False)
+class Overheads:
+    """What is between the wire and the buffer, for one evaluation.
+
+    Parameters
+    ----------
+    calibration : Calibration
+    protocol : Protocol
+    slowdown : callable
+        ``slowdown(pattern, load)`` returns how much longer each link takes than under an equal split, where
+        the busiest rank sends one byte and links carry ``load``.
+    is_ideal : bool
+        Whether routes are the best there are, instead of those of the job.
+    """
+
+    calibration: Calibration
+    protocol: Protocol
+    slowdown: Callable[[Pattern, Floats], Floats] | None = None
+    is_ideal: bool = False
+
+
+def evaluate(job: Job, schedule: Schedule, over: Overheads) -> Timing:
+    """Return how long `schedule` takes on `job`.
+
+    Notes
+    -----
+    Part of a pipe that is a sequence, and takes longer than any link, sets the time of the pipe. Where routes
+    may be chosen they are also those of the job, if that is faster: a sequence within a pipe, and sums in
+    switches, are not part of one program.
+    """
+    if not over.is_ideal or isinstance(schedule, Seq):
+        return _joined(job, schedule, over)
+    is_one = _is_flat(schedule) and any(p.bytes_per_endpoint for p in phases(schedule))
+    best = (_ideal if is_one else _joined)(job, schedule, over)
+    given = _joined(job, schedule, replace(over, is_ideal=False))
+    return best if best.transfer_s <= given.transfer_s else given
+
+
+def _joined(job: Job, schedule: Schedule, over: Overheads) -> Timing:
+    """Return the timing of a phase, or of parts that are timed each by itself."""
+    if isinstance(schedule, Phase):
+        return _paced(job, _latency(job, schedule, over), _busy(job, schedule, over))
+    parts = [evaluate(job, part, over) for part in schedule.parts]
+    busy = np.sum([part.busy_s for part in parts], axis=0)
+    if isinstance(schedule, Seq):
+        held = np.sum([part.held_s for part in parts], axis=0)
+        return Timing(sum(p.latency_s for p in parts), sum(p.transfer_s for p in parts), busy, held)
+    latencies = [part.latency_s for part in parts]
+    latency = sum(latencies) if isinstance(schedule, Pipe) else max(latencies)
+    slowest = max(parts, key=lambda part: part.transfer_s)
+    together = _paced(job, latency, busy)
+    if slowest.transfer_s > together.transfer_s:
+        return Timing(latency, slowest.transfer_s, busy, slowest.held_s)
+    return together
+
+
+def steps_of(schedule: Schedule) -> int:
+    """Return the messages one after the other on the longest chain."""
+    if isinstance(schedule, Phase):
+        return schedule.steps
+    parts = [steps_of(part) for part in schedule.parts]
+    return max(parts) if isinstance(schedule, Par) else sum(parts)
+
+
+def first_largest(values: Floats) -> int:
+    """Return the place of the largest value; of those equal to nine digits, the first."""
+    return int(np.argmax(values >= values.max() * (1 - 10.0**-DIGITS)))
+
+
+def peaks(job: Job, busy: Floats) -> Floats:
+    """Return how long the busiest link of each rule is busy, shape (number of rules,)."""
+    peak = np.zeros(len(job.links.rules))
+    np.maximum.at(peak, job.links.rule, busy)
+    return peak
+
+
+def _paced(job: Job, latency: float, busy: Floats) -> Timing:
+    held = np.zeros(len(job.links.rules))
+    transfer = float(busy.max(initial=0.0))
+    held[first_largest(peaks(job, busy))] = transfer
+    return Timing(latency, transfer, busy, held)
+
+
+def _latency(job: Job, phase: Phase, over: Overheads) -> float:
+    own = _by_rule(job, over, phase.transfer)[1]
+    return phase.steps * float(job.loads(phase.pattern).hops @ own)
+
+
+def _busy(job: Job, phase: Phase, over: Overheads) -> Floats:
+    load = job.loads(phase.pattern).on_link
+    rate = job.links.capacity_gbps * _by_rule(job, over, phase.transfer)[0][job.links.rule]
+    busy = np.zeros(len(load))
+    np.divide(load * seconds_to_send(phase.bytes_per_endpoint, 1.0), rate, out=busy, where=rate > 0)
+    return busy * over.slowdown(phase.pattern, load) if over.slowdown else busy
+
+
+def _by_rule(job: Job, over: Overheads, transfer: Transfer) -> tuple[Floats, Floats]:
+    """Return the part of the wire rate, and the latency of a link, of every rule."""
+    own = [over.calibration.overhead(keys, transfer) for keys in job.links.keys]
+    protocol = over.protocol if transfer == "copy" else Protocol("")
+    return (
+        np.array([o.rate for o in own]) * protocol.rate,
+        np.array([o.latency_s for o in own]) * protocol.latency,
+    )
+
+
+def _is_flat(schedule: Schedule) -> bool:
+    """Return whether a schedule is one set of phases at once, between ranks only."""
+    parts = () if isinstance(schedule, Phase) else schedule.parts
+    return all(isinstance(p, Phase) for p in parts) and all(
+        p.transfer != "in-switch" for p in phases(schedule)
+    )
+
+
+def _ideal(job: Job, schedule: Schedule, over: Overheads) -> Timing:
+    """Return the timing of phases whose routes are chosen together, for the least time at wire rates."""
+    own = [p for p in phases(schedule) if p.bytes_per_endpoint > 0]
+    latencies = [_latency(job, p, over) for p in own]
+    _, busy = job.optimum([p.pattern for p in own], [p.bytes_per_endpoint for p in own])
+    rate = _by_rule(job, over, own[0].transfer)[0][job.links.rule]
+    return _paced(job, max(latencies) if isinstance(schedule, Par) else sum(latencies), busy / rate)

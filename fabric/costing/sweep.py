@@ -1,0 +1,182 @@
+"""A collective over a range of sizes, in the columns of nccl-tests, with the busbw that a run must reach."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Unpack
+
+from fabric.costing.answer import THRESHOLD, Cost
+from fabric.costing.calibration import Calibration
+from fabric.costing.cost import cost
+from fabric.costing.spread import Spread
+from fabric.errors import QuestionError
+from fabric.graph import Fabric
+from fabric.interop.nccl_log import kind_of
+from fabric.interop.nccl_tests import format_rows, predicted_row
+from fabric.job.question import Options
+from fabric.routing import Progress
+from fabric.units import gbps_to_gbytes, parse_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """Answer of `sweep`.
+
+    Parameters
+    ----------
+    costs : tuple of Cost
+        By size.
+    threshold : float
+        Part of the predicted busbw that a measured run must reach to pass.
+    """
+
+    costs: tuple[Cost, ...]
+    threshold: float
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the answer with the documented keys of ``--json``."""
+        rows = []
+        for one in self.costs:
+            row = one.to_dict()
+            row.pop("algorithms")
+            rows.append({**row, "pass_gbps": self.threshold * one.busbw_gbps})
+        return {"threshold": self.threshold, "rows": rows}
+
+    def __str__(self) -> str:
+        """Return the rows of nccl-tests, and behind each what a run must reach, the algorithm and what binds.
+
+        Every row has as many words as the line that names the columns, so that what reads logs of nccl-tests,
+        `fabric.interop.nccl_tests` too, reads it.
+        """
+        first = self.costs[0]
+        rows = [predicted_row(c.collective, c.size_bytes, c.time_s, n_ranks=c.n_ranks) for c in self.costs]
+        lines = format_rows(rows).split("\n")
+        n_head = len(lines) - len(rows)
+        chosen = [c.chosen for c in self.costs]
+        names = [f"{a.algorithm}/{a.protocol}" if a.protocol else a.algorithm for a in chosen]
+        passed = [f"{gbps_to_gbytes(self.threshold * a.busbw_gbps):.2f}" for a in chosen]
+        ends = [("", "", ""), ("pass", "algorithm", "binds"), ("(GB/s)", "", "")][-n_head:]
+        ends += zip(passed, names, (a.binding for a in chosen), strict=True)
+        wide = [max(map(len, column)) for column in zip(*ends, strict=True)]
+        width = max(map(len, lines))
+        found = [
+            f"# Prediction for {kind_of(first.collective).binary}_perf, {first.routing} routing; "
+            f"a run passes from {100 * self.threshold:.4g} % of the busbw",
+            f"# Using {first.n_ranks} ranks in {first.n_domains:,} scale-up "
+            f"domain{'s' if first.n_domains > 1 else ''}",
+            f"# Calibration {first.calibration}: {first.about}",
+        ]
+        for line, (rate, name, binding) in zip(lines, ends, strict=True):
+            end = f"{line:{width}}  {rate:>{wide[0]}}  {name:{wide[1]}}  {binding}"
+            found.append(end.rstrip())
+        return "\n".join(found)
+
+
+def ends_of(text: str) -> tuple[str, str]:
+    """Return the two ends of a range.
+
+    Raises
+    ------
+    QuestionError
+        If one is missing.
+
+    Examples
+    --------
+    >>> ends_of("1KiB..16GiB")
+    ('1KiB', '16GiB')
+    """
+    low, _, high = (word.strip() for word in text.partition(".."))
+    if not (low and high):
+        msg = f"range {text!r}: {'upper' if low else 'lower'} end missing"
+        raise QuestionError(msg)
+    return low, high
+
+
+def sizes_of(text: str, factor: int = 2) -> tuple[int, ...]:
+    """Return the sizes of a range, such as ``"1KiB..16GiB"``, each `factor` times the one before.
+
+    Raises
+    ------
+    QuestionError
+        If the range runs backwards or lacks an end, or the factor is less than 2.
+
+    Examples
+    --------
+    >>> sizes_of("1KiB..4KiB")
+    (1024, 2048, 4096)
+    """
+    first, last = (parse_bytes(end) for end in (ends_of(text) if ".." in text else (text, text)))
+    if first > last:
+        msg = f"sizes {text!r}: from the smallest up; write such as 1KiB..16GiB"
+        raise QuestionError(msg)
+    if factor < 2:
+        msg = f"sizes {text!r}: a step factor of 2 or more; got {factor}"
+        raise QuestionError(msg)
+    found = [first]
+    while found[-1] * factor <= last:
+        found.append(found[-1] * factor)
+    return tuple(found)
+
+
+def sweep(
+    fabric: Fabric,
+    collective: str,
+    sizes: str = "1KiB..16GiB",
+    *,
+    factor: int = 2,
+    threshold: float = THRESHOLD,
+    algorithm: str = "auto",
+    calibration: str | Path | Calibration = "wire",
+    spread: Spread | None = None,
+    progress: Progress | None = None,
+    **asked: Unpack[Options],
+) -> Sweep:
+    """Return what a collective costs over a range of sizes.
+
+    Parameters
+    ----------
+    fabric : Fabric
+    collective : str
+    sizes : str
+        Such as ``"1KiB..16GiB"``.
+    factor : int
+        From one size to the next.
+    threshold : float
+        Part of the predicted busbw that a measured run must reach, 0 < threshold <= 1.
+    progress : callable, optional
+        As for `fabric.costing.cost.cost`.
+    algorithm, calibration, spread, **asked
+        As for `fabric.costing.cost.cost`.
+
+    Raises
+    ------
+    QuestionError
+        If the question does not fit the fabric.
+
+    Examples
+    --------
+    >>> from fabric.graph import loads
+    >>> text = "{fabric: a, axes: {i: 8}, devices: {gpu: {kind: gpu, axes: [i]}, leaf: {kind: switch, "
+    >>> text += "axes: []}}, links: [{between: [gpu, leaf], rate: 400Gb/s}]}"
+    >>> [round(c.busbw_gbps) for c in sweep(loads(text), "all-gather", "1MiB..4MiB").costs]
+    [400, 400, 400]
+    """
+    if not 0 < threshold <= 1:
+        msg = f"threshold: above 0 and at most 1; got {threshold}"
+        raise QuestionError(msg)
+    # The first size routes the patterns; the others find them known.
+    costs = tuple(
+        cost(
+            fabric,
+            collective,
+            size,
+            algorithm=algorithm,
+            calibration=calibration,
+            spread=spread,
+            progress=progress,
+            **asked,
+        )
+        for size in sizes_of(sizes, factor)
+    )
+    return Sweep(costs, threshold)

@@ -1,0 +1,211 @@
+"""The same program on real devices and links, for fabrics whose symmetry no axis says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from fabric.arrays import Bools, Ints
+from fabric.errors import LimitError, QuestionError
+from fabric.flow.asked import Asked
+from fabric.flow.by_axes import Commodities, unreached
+from fabric.flow.program import MAX_VARIABLES, Block, ProgramSizeError, capacities
+from fabric.graph import Expanded, Paths, forwarding
+from fabric.routing.ecmp import Demands
+from fabric.symmetry import Quotient
+
+MAX_PAIRS = 20_000_000
+"""Pairs of endpoints that are listed."""
+
+Matrix = Mapping[tuple[Hashable, Hashable], float]
+DemandOf = Callable[[Bools], Demands]
+"""Demands among the devices that are kept, shape (n,)."""
+
+
+def trivial(expanded: Expanded) -> Quotient:
+    """Return `expanded` as a quotient in which every class is one device or one link."""
+    n, m = expanded.n_devices, 2 * expanded.n_bundles
+    up = replace(expanded, count=expanded.alive, failed_count=np.zeros(expanded.n_bundles, dtype=np.int64))
+    return Quotient(up, np.ones(n), ((),) * n, np.arange(m), np.arange(n), np.zeros((0, 1), np.int64))
+
+
+def matrix_demand(expanded: Expanded, matrix: Matrix) -> Demands:
+    """Return an explicit traffic matrix as arrays.
+
+    Raises
+    ------
+    QuestionError
+        If a device is unknown, or a demand is not positive.
+    """
+    number = {name: i for i, name in enumerate(expanded.names)}
+    for (source, target), amount in matrix.items():
+        for name in (source, target):
+            if name not in number:
+                msg = f"traffic: no device {name!r} in {expanded.name}"
+                raise QuestionError(msg)
+        if not (amount > 0 and np.isfinite(amount)) or source == target:
+            what = "expected a positive demand between two devices"
+            msg = f"traffic: {source!r} -> {target!r}: {what}; got {amount}"
+            raise QuestionError(msg)
+    if not matrix:
+        msg = "traffic: an empty matrix"
+        raise QuestionError(msg)
+    ends = np.array([(number[s], number[t]) for s, t in matrix], dtype=np.int64)
+    return Demands(ends[:, 0], ends[:, 1], np.array(list(matrix.values()), dtype=np.float64))
+
+
+def pattern_demand(
+    expanded: Expanded, ends: Bools, asked: Asked | None, root: int = -1, pattern: str = "all-to-all"
+) -> Demands:
+    """Return a traffic pattern as demands.
+
+    Parameters
+    ----------
+    expanded : Expanded
+        n devices.
+    ends : ndarray of bool, shape (n,)
+        Endpoints that take part.
+    asked : Asked or None
+        What it says of axes; None where the fabric has none.
+    root : int
+        Device of one-to-all and all-to-one; for these the rate is that of each of the others.
+    pattern : str
+
+    Raises
+    ------
+    LimitError
+        If there are more than `MAX_PAIRS` pairs.
+    """
+    others = np.flatnonzero(ends)
+    if pattern in ("one-to-all", "all-to-one"):
+        others = others[others != root]
+        sides = np.full(len(others), root, dtype=np.int64), others
+        source, target = sides if pattern == "one-to-all" else sides[::-1]
+        return Demands(source, target, np.ones(len(others)))
+    if len(others) ** 2 > MAX_PAIRS:
+        many = f"{len(others):,} endpoints has more than {MAX_PAIRS:,} pairs"
+        msg = f"{pattern} among {many}; choose fewer with among="
+        raise LimitError(msg)
+    rows = []
+    for s in others.tolist():
+        targets = others[others != s]
+        rows.append(targets if asked is None else targets[_is_target(expanded, asked, s, targets)])
+    n_targets = np.array([len(row) for row in rows], dtype=np.int64)
+    target = np.concatenate([np.zeros(0, np.int64), *rows])
+    return Demands(np.repeat(others, n_targets), target, np.repeat(1.0 / np.maximum(n_targets, 1), n_targets))
+
+
+def _is_target(expanded: Expanded, asked: Asked, source: int, targets: Ints) -> Bools:
+    """Return which devices a source sends to."""
+    at = expanded.coordinates
+    if asked.traffic.pattern == "halves":
+        (axis,) = asked.spans
+        half = asked.blueprint.axes[axis].size // 2
+        return np.asarray((at[axis][targets] < half) != (at[axis][source] < half))
+    found = np.ones(len(targets), dtype=np.bool_)
+    if asked.shift is not None:
+        axis, by, size = asked.shift
+        found &= expanded.group[targets] == expanded.group[source]
+        found &= at[axis][targets] == (at[axis][source] + by) % size
+    elif not asked.spans:
+        return found
+    own = expanded.groups[int(expanded.group[source])].name
+    for p in asked.blueprint.groups[own].primitives:
+        if p not in asked.spans:
+            found &= at[p][targets] == at[p][source]
+    return found
+
+
+def explicit_program(
+    expanded: Expanded,
+    demand_of: DemandOf,
+    *,
+    paths: Paths = "rules",
+    drop_unreachable: bool = False,
+    probe_of: DemandOf | None = None,
+) -> Commodities:
+    """Return demands between real devices as commodities: by source, or by target if these are fewer.
+
+    Parameters
+    ----------
+    expanded : Expanded
+        n devices.
+    demand_of : callable
+        In any unit; the rate is a multiple of all demands.
+    paths, drop_unreachable
+        As in `throughput`.
+    probe_of : callable, optional
+        Demands by which to find out who is cut off; `demand_of` if left out.
+
+    Raises
+    ------
+    QuestionError
+        If nobody is left.
+    ProgramSizeError
+        If the program has more than `MAX_VARIABLES` variables.
+    """
+    view = trivial(expanded)
+    kept = np.ones(expanded.n_devices, dtype=np.bool_)
+    while True:
+        demand = demand_of(kept)
+        blocks = _blocks(view, demand, paths)
+        lost = kept & _lost(view, blocks, kept, probe_of, paths)
+        kept = kept & ~lost
+        if not lost.any() or not drop_unreachable:
+            break
+    who = np.flatnonzero(~kept)
+    if not blocks:
+        msg = "no endpoint has another one to send to; choose other axes for over="
+        if len(who):
+            what = f"{expanded.names[int(who[0])]} and others cannot reach most of the rest"
+            msg = f"no majority of the endpoints is left: {what}; choose with among="
+        raise QuestionError(msg)
+    n = len(np.union1d(demand.source, demand.target))
+    cut_off = tuple((str(expanded.names[i]), 1.0) for i in who.tolist())
+    return Commodities(view, capacities(view), blocks, float(n), cut_off, is_averaged=False)
+
+
+def _lost(view: Quotient, blocks: list[Block], kept: Bools, probe_of: DemandOf | None, paths: Paths) -> Bools:
+    """Return the devices that are cut off from most of those that they exchange traffic with."""
+    found = np.zeros(len(kept), dtype=np.bool_)
+    missing = [unreached(block) for block in blocks]
+    if probe_of is not None and any(len(part) for pair in missing for part in pair):
+        missing = [unreached(block) for block in _blocks(view, probe_of(kept), paths)]
+    for pair in missing:
+        for part in pair:
+            found[part] = True
+    return found
+
+
+def _blocks(view: Quotient, demand: Demands, paths: Paths) -> list[Block]:
+    n_sides = [len(np.unique(side)) for side in (demand.source, demand.target)]
+    # As few commodities as possible: flows of one target can be averaged as well as those of one source.
+    is_out = n_sides[0] <= n_sides[1]
+    one, other = (demand.source, demand.target) if is_out else (demand.target, demand.source)
+    order = np.argsort(one, kind="stable")
+    ends, starts = np.unique(one[order], return_index=True)
+    if not len(ends):
+        return []
+    found, n_variables = [], 0
+    for end, rows in zip(ends.tolist(), np.split(order, starts[1:]), strict=True):
+        alone, others = np.zeros((2, view.classes.n_devices), dtype=np.bool_)
+        alone[end] = True
+        others[other[rows]] = True
+        moves = forwarding(
+            view.classes, alone if is_out else others, others if is_out else alone, paths=paths
+        )
+        n_variables += len(moves.tail)
+        if n_variables > MAX_VARIABLES:
+            msg = (
+                f"the explicit program of {len(ends):,} commodities has more than {MAX_VARIABLES:,} variables"
+            )
+            raise ProgramSizeError(msg)
+        supply = np.zeros(moves.n_states)
+        at, far = (moves.source, moves.target) if is_out else (moves.target, moves.source)
+        sign = 1.0 if is_out else -1.0
+        np.add.at(supply, far[other[rows]], -sign * demand.amount[rows])
+        supply[at[end]] += sign * demand.amount[rows].sum()
+        found.append(Block(1.0, view, moves, supply, end))
+    return found

@@ -1,0 +1,136 @@
+r"""Loads of reductions in switches: every switch that reduces passes on one sum, however many come in.
+
+::
+
+            spine            one sum a leaf arrives
+           /     \
+        leaf     leaf        one byte a rank arrives
+       / | \     / | \
+      ranks      ranks
+
+Bytes climb to the nearest switches that reduce, sums from there to the nearest above, until every byte of a
+group is summed in one place. What switches multiply runs the same links the other way.
+
+A rank's bytes may take several ways, and those of all ranks of a group are cut alike: a byte that goes half
+to either of two planes makes a sum of half a byte in each. So the parts that come in from a group are of one
+size, and that is the size of their sum: the sum of their squares over their sum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from scipy import sparse
+
+from fabric.arrays import Bools, Floats, Ints
+from fabric.graph import Expanded, Paths
+from fabric.job.nearest import nearest
+from fabric.routing import router
+
+Sums = Callable[[Bools, Bools], Floats]
+"""``sums(senders, targets)`` moves all parts on and returns the bytes of the sums at each device, (n,)."""
+
+
+def reducing_switches(expanded: Expanded, groups: tuple[str, ...], *, is_scale_up: bool) -> Bools:
+    """Return the switches of `groups` that are up and on the scale-up network, or beyond it, shape (n,)."""
+    rules = np.array([(r.net == "scale-up") == is_scale_up for r in expanded.rules], dtype=np.bool_)
+    rows = rules[expanded.rule] & (expanded.alive > 0)
+    found = np.zeros(expanded.n_devices, dtype=np.bool_)
+    found[expanded.tail[rows]] = found[expanded.head[rows]] = True
+    named = np.array([g.name in groups for g in expanded.groups], dtype=np.bool_)[expanded.group]
+    return np.asarray(found & named & ~expanded.failed)
+
+
+class Climb:
+    """Parts of the bytes of some senders on their way up through switches.
+
+    Parameters
+    ----------
+    expanded : Expanded
+        n devices, or classes of devices, and m bundles.
+    part : sparse array, shape (n, k)
+        What starts at each device, of k demands; later what has come to it.
+    paths : {"rules", "no-relay", "any"}
+    """
+
+    def __init__(self, expanded: Expanded, part: sparse.csr_array, paths: Paths) -> None:
+        self.expanded, self.part, self.paths = expanded, part, paths
+        self.is_first = True
+
+    def on(self, senders: Bools, targets: Bools) -> sparse.csr_array | None:
+        """Move all parts on to the nearest targets, shape (n,); from switches only upwards.
+
+        Returns
+        -------
+        sparse array, shape (2 * m, k)
+            What that puts on links; None where a part reaches no target.
+        """
+        route = router(self.expanded, senders, switches=targets, paths=self.paths)
+        ways = nearest(route, targets, climbs=not self.is_first)
+        self.is_first = False
+        if (ways.hops[route.source[self.part.tocoo().row]] < 0).any():
+            return None
+        at = ways.at(_moved(self.part, route.source, route.n_states))
+        device = np.full(route.n_states, -1)
+        ends = np.flatnonzero(targets & (route.target >= 0))
+        device[route.target[ends]] = ends
+        self.part = _moved(at, device, len(targets))
+        return ways.onto @ at
+
+
+def _moved(part: sparse.csr_array, place: Ints, n: int) -> sparse.csr_array:
+    """Return `part` with its rows at other places of n; those at -1 are left out."""
+    own = part.tocoo()
+    row = place[own.row]
+    kept = row >= 0
+    return sparse.csr_array((own.data[kept], (row[kept], own.col[kept])), shape=(n, part.shape[1]))
+
+
+def column(amount: Floats) -> sparse.csr_array:
+    """Return one demand, shape (n, 1)."""
+    return sparse.csr_array(amount[:, None])
+
+
+def switch_loads(
+    expanded: Expanded, amount: Floats, switches: Bools, sums: Sums, n_groups: float, paths: Paths
+) -> tuple[Floats, Floats] | None:
+    """Return what a reduction in switches puts on links.
+
+    Parameters
+    ----------
+    expanded : Expanded
+        n devices, or classes of devices, and m bundles.
+    amount : ndarray of float64, shape (n,)
+        Bytes of the ranks: one of each.
+    switches : ndarray of bool, shape (n,)
+        That reduce.
+    sums : callable
+        As `Sums`; called once for each time that bytes are moved on.
+    n_groups : float
+        Groups of ranks that are summed each by itself.
+    paths : {"rules", "no-relay", "any"}
+
+    Returns
+    -------
+    load : ndarray of float64, shape (2 * m,)
+    hops : ndarray of float64, shape (number of rules,)
+        Links of each rule on the way of one byte.
+    None
+        If the switches do not join all ranks of a group.
+    """
+    rule = np.repeat(expanded.rule, 2)
+    load, hops = np.zeros(len(rule)), np.zeros(len(expanded.rules))
+    climb = Climb(expanded, column(amount), paths)
+    senders, left = amount > 0, switches.copy()
+    while (found := climb.on(senders, left)) is not None:
+        own = found.toarray()[:, 0]
+        load += own
+        hops += np.bincount(rule, own, minlength=len(hops)) / amount.sum()
+        amount = sums(senders, left)
+        if amount.sum() <= n_groups * (1 + 1e-9):
+            return load, hops
+        senders = climb.part.toarray()[:, 0] > 0
+        left = left & ~senders
+        climb.part = column(amount)
+    return None

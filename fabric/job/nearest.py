@@ -1,0 +1,124 @@
+"""Traffic that all goes to the nearest of some targets, by an equal split, for many demands at once.
+
+`fabric.routing.link_loads` routes to many targets, each by itself. Here all demands have the same targets, so
+the ways are found once, and what many different demands put on links are products with two sparse matrices::
+
+    at    = demand + onward @ demand + onward @ onward @ demand + ...    bytes that pass every state
+    loads = onto @ at                                                    bytes on every link
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy import sparse
+
+from fabric.arrays import Bools, Floats, Ints
+from fabric.graph import Expanded
+from fabric.routing import Router
+from fabric.routing.ecmp import firsts
+
+
+@dataclass(frozen=True, eq=False)
+class Nearest:
+    """Equal split per hop over the cables of all shortest permitted paths to the nearest target.
+
+    Parameters
+    ----------
+    hops : ndarray of int64, shape (n_states,)
+        Hops to the nearest target, -1 where none is reached.
+    onward : sparse array, shape (n_states, n_states)
+        ``onward[y, x]`` is the part of what is in state x that goes on to y.
+    onto : sparse array, shape (2 * m, n_states)
+        Part of what is in a state that takes a link.
+    """
+
+    hops: Ints
+    onward: sparse.csr_array
+    onto: sparse.csr_array
+
+    def at(self, demand: Floats | sparse.csr_array) -> Floats | sparse.csr_array:
+        """Return what passes every state, or ends there, shape (n_states, k).
+
+        Parameters
+        ----------
+        demand : ndarray of float64 or sparse array, shape (n_states, k)
+            What starts in each state; a column for each of k demands.
+        """
+        found, here = demand, demand
+        for _ in range(int(self.hops.max(initial=0))):
+            here = self.onward @ here
+            found = found + here
+        return found
+
+
+def nearest(route: Router, targets: Bools, *, climbs: bool = False, net: str = "") -> Nearest:
+    """Return the ways to the nearest of some targets.
+
+    Parameters
+    ----------
+    route : Router
+    targets : ndarray of bool, shape (n,)
+        Devices.
+    climbs : bool
+        Whether only links up, away from the endpoints, and links between peers are taken.
+    net : str
+        Whose links alone are taken, or those of all if empty.
+    """
+    n = route.n_states
+    e = route.expanded
+    is_open = np.ones(len(route.link), dtype=np.bool_)
+    if climbs:
+        is_peer = np.array([r.is_peer for r in e.rules], dtype=np.bool_)[e.rule]
+        is_open = (route.link % 2 == 0) | is_peer[route.link // 2]
+    if net:
+        is_open &= np.array([r.net == net for r in e.rules], dtype=np.bool_)[e.rule][route.link // 2]
+    hops = np.full(n, -1)
+    ends = route.target[targets]
+    hops[ends[ends >= 0]] = 0
+    level = 0
+    while True:
+        before = is_open & (hops[route.head] == level) & (hops[route.tail] < 0)
+        if not before.any():
+            break
+        level += 1
+        hops[route.tail[before]] = level
+    kept = np.flatnonzero(is_open & (hops[route.head] >= 0) & (hops[route.head] == hops[route.tail] - 1))
+    tail, cables = route.tail[kept], route.cables[kept]
+    share = cables / np.bincount(tail, cables, minlength=n)[tail]
+    return Nearest(
+        hops,
+        sparse.csr_array((share, (route.head[kept], tail)), shape=(n, n)),
+        sparse.csr_array((share, (route.link[kept], tail)), shape=(2 * e.n_bundles, n)),
+    )
+
+
+def keeps_in(expanded: Expanded, ranks: Bools) -> bool:
+    """Return whether traffic between ranks of a scale-up domain stays in it: they forward all, as in a torus.
+
+    By hops a card and a switch may be nearer than the far side of a torus, but no library takes that way.
+    Ranks behind switches have no way as short as theirs, and those that do not forward may need another.
+    """
+    up = [r for r in expanded.rules if r.net == "scale-up"]
+    transit = np.array([g.transit == "all" for g in expanded.groups], dtype=np.bool_)[expanded.group]
+    is_both = 0 < len(up) < len(expanded.rules) and not any(r.is_oneway and not r.is_peer for r in up)
+    return is_both and bool(transit[ranks].all())
+
+
+def turned(route: Router) -> Router:
+    """Return the router of the same paths from their targets back; links keep the way in which they go."""
+    tail, head = route.head[route.into], route.tail[route.into]
+    into = np.argsort(head, kind="stable")
+    return replace(
+        route,
+        source=route.target,
+        target=route.source,
+        tail=tail,
+        head=head,
+        link=route.link[route.into],
+        cables=route.cables[route.into],
+        first=route.into_first,
+        into=into,
+        into_first=firsts(head[into], route.n_states),
+    )

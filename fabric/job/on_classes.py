@@ -1,0 +1,336 @@
+"""Loads of traffic patterns on the quotient: what a job costs does not depend on its size.
+
+A pattern is averaged over all ways to number the indices of axes anew, or to turn them on a ring: it runs
+once in each of them, with an equal part of the bytes. What is left of it is how the ends of its messages
+differ, see `fabric.job.differences`; one rank of each class receives them, and the classes that keep
+it in place carry them.
+
+Links between switches carry that average, or what one rank alone puts on them if that is more. A link at
+a rank carries what the busiest rank puts on it, and what mates in its scale-up domain do if they use it too,
+all of them as the busiest kind that a mate may be of.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import numpy as np
+from scipy import sparse
+
+from fabric.arrays import Bools, Floats
+from fabric.blueprint.reducing import reducing_groups
+from fabric.blueprint.selector import selected_groups
+from fabric.errors import QuestionError
+from fabric.flow.asked import Traffic
+from fabric.flow.by_axes import Question
+from fabric.flow.program import Block
+from fabric.graph import Paths, components, forwarding
+from fabric.job.differences import Places, Rows
+from fabric.job.in_switch import Climb, reducing_switches, switch_loads
+from fabric.job.placement import Placement, ring_axes, torus_of
+from fabric.job.ranks import Job, Loads, Routing, least, links_of
+from fabric.job.views import Carrier, View, view_of
+from fabric.routing import Progress
+from fabric.schedule.algorithms import Shape
+from fabric.schedule.tree import Over, Pattern
+from fabric.symmetry import NoSymmetryError, Quotient, Tie
+from fabric.units import seconds_to_send
+
+
+@dataclass(frozen=True, eq=False)
+class _Classes:
+    """A job on classes; its methods are the `route` and `optimum` of `Job`."""
+
+    group: str
+    places: Places
+    base: Quotient
+    views: tuple[View, ...]
+    inside: Bools
+    reducing: tuple[str, ...]
+    routing: Routing
+    paths: Paths
+    _carriers: dict[tuple[int, bool], Carrier] = field(default_factory=dict)
+    _reduced: dict[Over, tuple[Floats, Floats] | None] = field(default_factory=dict)
+
+    @cached_property
+    def n_ranks(self) -> float:
+        """Ranks of all instances."""
+        return sum(view.n_alike for view in self.views)
+
+    def put(self, number: int, rows: Floats, *, is_sent: bool) -> Floats:
+        """Return the bytes on every class of links of a view when one rank sends, or receives, some rows."""
+        key = (number, is_sent)
+        if key not in self._carriers:
+            self._carriers[key] = Carrier(self.views[number], self.places, is_sent=is_sent)
+        if self.routing == "rail":
+            rows = np.asarray((self.legs.T @ rows.T).T)
+        return self._carriers[key].put(rows)
+
+    @cached_property
+    def legs(self) -> sparse.csr_array:
+        """Where traffic changes the rail first; see `Places.legs`."""
+        return self.places.legs()
+
+    def route(self, pattern: Pattern, progress: Progress | None = None) -> Loads:
+        """Return the loads of `pattern`; see `Job`."""
+        if pattern.kind in ("to-switches", "from-switches"):
+            return self._switched(pattern)
+        links = links_of(self.base.classes, self.base.base)
+        rows = self.places.rows(pattern)
+        total = self._totals(rows.mean[None])[0]
+        sent = max(float(rows.mean.sum()) * self.n_ranks, 1e-300)
+        hops = np.bincount(links.rule, total, minlength=len(links.rules)) / sent
+        return Loads(self._peaks(rows, total / self.n_cables) * self.n_cables, hops)
+
+    def _peaks(self, rows: Rows, average: Floats) -> Floats:
+        """Return what cables carry at most, by class of links."""
+        peak, best = average.copy(), np.zeros(len(average))
+        found = []
+        for is_sent, kinds in ((False, rows.received), (True, rows.sent)):
+            if len(kinds.rows) == 1:
+                continue
+            # Where all links are shared, as on a torus, mates do not matter.
+            is_free = all(view.is_shared.all() for view in self.views)
+            whole = average[None] if is_free else self._totals(kinds.rows) / self.n_cables
+            for number, view in enumerate(self.views):
+                base = view.quotient.base
+                own = self.put(number, np.vstack([rows.mean, kinds.rows]), is_sent=is_sent) / view.n_cables
+                share = np.divide(own[0], average[base], out=np.zeros(len(base)), where=average[base] > 0)
+                np.maximum.at(best, base, share)
+                others = kinds.most_of_mates(np.maximum(whole[:, base] - own[1:], 0.0))
+                found.append((view, share, own[1:], others))
+        for view, share, own, others in found:
+            base = view.quotient.base
+            # The ranks that a link is nearest to are those with the largest share in what it carries.
+            is_own = ~view.is_shared & (share > (1 - 1e-6) * best[base])
+            np.maximum.at(peak, base, (own + np.where(is_own, others, 0.0)).max(axis=0))
+        return peak
+
+    def _totals(self, rows: Floats) -> Floats:
+        """Return the bytes on every class of links when all ranks receive some rows."""
+        found = np.zeros((len(rows), len(self.n_cables)))
+        for number, view in enumerate(self.views):
+            own = self.put(number, rows, is_sent=False)
+            for total, one in zip(found, own, strict=True):
+                total += view.n_alike * np.bincount(view.quotient.base, one, minlength=len(total))
+        return found
+
+    @cached_property
+    def n_cables(self) -> Floats:
+        """Cables of every class of links."""
+        return links_of(self.base.classes, self.base.base).n_cables
+
+    def _switched(self, pattern: Pattern) -> Loads:
+        found = self._in_switches(pattern.over)
+        if found is None:
+            msg = f"the switches that reduce do not join the ranks of {self.group}"
+            raise QuestionError(msg)
+        load, hops = found
+        if pattern.kind == "from-switches":
+            load = load.reshape(-1, 2)[:, ::-1].ravel()
+        return Loads(np.bincount(self.base.base, load).astype(np.float64), hops)
+
+    def joins(self, over: Over) -> bool:
+        """Return whether switches that reduce join all ranks of a domain, or of a rail."""
+        if not self._reducing(over).any():
+            return False
+        is_alone = not any(self.places.size[a] > 1 for a in self.places.axes(Pattern("to-switches", over)))
+        return is_alone or self._in_switches(over) is not None
+
+    def _reducing(self, over: Over) -> Bools:
+        return reducing_switches(self.base.classes, self.reducing, is_scale_up=over == "domain")
+
+    def _in_switches(self, over: Over) -> tuple[Floats, Floats] | None:
+        """Return what `switch_loads` does, which is asked for once."""
+        if over not in self._reduced:
+            self._reduced[over] = self._reduce(over)
+        return self._reduced[over]
+
+    def _reduce(self, over: Over) -> tuple[Floats, Floats] | None:
+        axes = self.places.axes(Pattern("to-switches", over))
+        climbs = [
+            (view, Climb(view.quotient.classes, _with_mates(view, self.places, axes), self.paths))
+            for view in self.views
+        ]
+
+        def sums(senders: Bools, targets: Bools) -> Floats:
+            found = np.zeros(len(self.base.size))
+            for view, climb in climbs:
+                origin = view.quotient.origin
+                climb.on(senders[origin], targets[origin])
+                own, all_of = climb.part.toarray().T
+                own = np.divide(own**2, all_of, out=np.zeros(len(own)), where=all_of > 0)
+                np.add.at(found, origin, view.n_alike * own)
+            return found
+
+        amount = np.where(self.inside, self.base.size, 0.0)
+        n_groups = self.n_ranks / math.prod(self.places.size[a] for a in axes)
+        return switch_loads(self.base.classes, amount, self._reducing(over), sums, n_groups, self.paths)
+
+    def optimum(self, patterns: Sequence[Pattern], amounts: Sequence[float]) -> tuple[float, Floats]:
+        """Return the least time, and how long each link is busy; see `Job`.
+
+        Notes
+        -----
+        Not less than what all ranks need together on average, nor than the busiest needs if it is alone.
+        """
+        rows = [self.places.rows(p) for p in patterns]
+        sent = [seconds_to_send(a, 1.0) for a in amounts]
+        mean, *most = (
+            np.sum([s * one for s, one in zip(sent, part, strict=True)], axis=0)
+            for part in (
+                [r.mean for r in rows],
+                [self._most(r.received.rows) for r in rows],
+                [self._most(r.sent.rows) for r in rows],
+            )
+        )
+        time_s, busy = least(self.base, [self._block(view, mean, is_sent=False) for view in self.views])
+        for is_sent, row in zip((False, True), most, strict=True):
+            if np.allclose(row, mean, rtol=1e-9, atol=0.0):
+                continue
+            for view in self.views:
+                alone = replace(view.quotient, base=np.arange(len(view.quotient.base)))
+                block = replace(self._block(view, row, is_sent=is_sent), n_alike=1.0, view=alone)
+                own_s, own = least(alone, [block])
+                time_s = max(time_s, own_s)
+                np.maximum.at(busy, view.quotient.base, own)
+        return time_s, busy
+
+    def _most(self, kinds: Floats) -> Floats:
+        """Return the row of the rank that has most to do, the farthest if there are several."""
+        far = [sum(places > 0 for places in d) for d in self.places.differences]
+        order = np.lexsort(((kinds @ np.array(far, dtype=np.float64)).round(9), kinds.sum(axis=1).round(9)))
+        return np.asarray(kinds[order[-1]])
+
+    def _block(self, view: View, row: Floats, *, is_sent: bool) -> Block:
+        """Return what one rank receives, or sends, as a commodity."""
+        classes, one = view.quotient.classes, view.only
+        sides = (one, view.inside) if is_sent else (view.inside, one)
+        moves = forwarding(classes, *sides, paths=self.paths, bystanders=False)
+        amount = view.others(self.places, is_sent=is_sent) @ row
+        amount[view.own] -= amount.sum()
+        some = np.flatnonzero(amount)
+        sign = -1.0 if is_sent else 1.0
+        state = np.where(sign * amount > 0, moves.source, moves.target)[some]
+        supply = np.zeros(moves.n_states)
+        np.add.at(supply, state, sign * amount[some])
+        return Block(view.n_alike, view.quotient, moves, supply)
+
+
+def _with_mates(view: View, places: Places, axes: tuple[str, ...]) -> sparse.csr_array:
+    """Return a byte of the rank, and one of each rank of its group along some axes, shape (classes, 2)."""
+    found = np.zeros((len(view.inside), 2))
+    found[view.own] = 1.0
+    for difference, n in zip(places.differences, places.alike(axes).tolist(), strict=True):
+        if n:
+            mates = view.sources[difference]
+            found[mates, 1] = view.quotient.size[mates]
+    return sparse.csr_array(found)
+
+
+def on_classes(place: Placement, routing: Routing, paths: Paths) -> Job:
+    """Return the job on classes.
+
+    Raises
+    ------
+    NoSymmetryError
+        If the ranks are no product of axes, or the axes do not say the symmetry.
+    """
+    blueprint = place.blueprint
+    rings = ring_axes(blueprint, place.order)
+    question = _Product(blueprint, Traffic(), place.among, paths)
+    base = question.base
+    inside = question.ends
+    _check_up(question, place, paths)
+    marks = [(one, base.index[one]) for one in np.flatnonzero(inside).tolist()]
+    views = tuple(view_of(question, place, mark, float(base.size[one]), rings, paths) for one, mark in marks)
+    places = _places(place, views, rings)
+    work = _Classes(place.group, places, base, views, inside, reducing_groups(blueprint), routing, paths)
+    sizes = {a: places.size[a] for a in place.spans}
+    g = math.prod(n for a, n in sizes.items() if a in places.domain)
+    k = math.prod(n for a, n in sizes.items() if a not in places.domain)
+    shape = Shape((g,) * k, torus_of(place, sizes, rings), work.joins("domain"), work.joins("rail"))
+    n_instances = math.prod(places.size.values()) // math.prod(sizes.values())
+    links = links_of(base.classes, base.base, base.size)
+    return Job(shape, n_instances, links, work.route, work.optimum, "axes", "")
+
+
+class _Product(Question):
+    """A question whose permutations keep all axes of the ranks apart: patterns along axes are invariant.
+
+    A ring is turned, but not turned over: a pattern may go one way round.
+    """
+
+    def _ties(self, groups: tuple[str, ...]) -> tuple[Tie, ...]:
+        primitives = {g: self.blueprint.groups[g].primitives for g in groups}
+        return tuple(Tie(g, frozenset(), ring_axes(self.blueprint, own)) for g, own in primitives.items())
+
+
+def _check_up(question: Question, place: Placement, paths: Paths) -> None:
+    """Raise where a rank is down."""
+    blueprint = place.blueprint
+    down = [s for s in blueprint.failed if place.group in selected_groups(blueprint, s)]
+    if not down:
+        return
+    whole = _Product(replace(blueprint, failed=()), Traffic(), place.among, paths)
+    n = round(float(whole.base.size[whole.ends].sum() - question.base.size[question.ends].sum()))
+    if n:
+        msg = f"{n:,} of the ranks are failed, such as {down[0].text}; leave them out with among"
+        raise QuestionError(msg)
+
+
+def _places(place: Placement, views: tuple[View, ...], rings: frozenset[str]) -> Places:
+    """Return how the ranks lie on axes.
+
+    Raises
+    ------
+    NoSymmetryError
+        If they are no product of axes.
+    """
+    counted = [{d: round(float(v.quotient.size[c].sum())) for d, c in v.sources.items()} for v in views]
+    size = {}
+    for i, axis in enumerate(place.order):
+        along = [sum(n for d, n in one.items() if d[i] and not any(d[:i] + d[i + 1 :])) for one in counted]
+        size[axis] = along[0] + 1
+        if len(set(along)) > 1:
+            msg = f"the ranks along {axis} are not the same everywhere"
+            raise NoSymmetryError(msg)
+        if axis in rings and 1 < size[axis] < place.blueprint.axes[axis].size:
+            msg = f"the ranks are a part of the ring along {axis}, where places differ"
+            raise NoSymmetryError(msg)
+    if any(one != counted[0] for one in counted[1:]) or sum(counted[0].values()) != math.prod(size.values()):
+        msg = "the ranks are no product of axes"
+        raise NoSymmetryError(msg)
+    n_alike = {d: float(n) for d, n in counted[0].items()}
+    return Places(place.order, size, rings, place.spans, _domain(place, views), n_alike)
+
+
+def _domain(place: Placement, views: tuple[View, ...]) -> frozenset[str]:
+    """Return the axes along which ranks of one scale-up domain differ.
+
+    Raises
+    ------
+    NoSymmetryError
+        If domains are no product of axes.
+    """
+    found: frozenset[str] | None = None
+    for view in views:
+        e = view.quotient.classes
+        rules = np.array([r.net == "scale-up" for r in e.rules], dtype=np.bool_)
+        rows = rules[e.rule] & (e.alive > 0) if len(rules) else np.zeros(0, np.bool_)
+        part = components(e.n_devices, e.tail[rows], e.head[rows])
+        near = {d: part[classes] == part[view.own] for d, classes in view.sources.items()}
+        mates = [d for d, is_near in near.items() if is_near.any()]
+        axes = frozenset(a for d in mates for a, own in zip(place.order, d, strict=True) if own)
+        whole = [
+            d for d in view.sources if all(a in axes for a, own in zip(place.order, d, strict=True) if own)
+        ]
+        is_whole = len(whole) == len(mates) and all(near[d].all() for d in mates)
+        if not is_whole or found not in (None, axes):
+            msg = "the scale-up domains are not alike"
+            raise NoSymmetryError(msg)
+        found = axes
+    return found or frozenset()

@@ -1,0 +1,296 @@
+"""Loads of traffic patterns on every cable: for explicit ranks, and where nothing is symmetric."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from scipy import sparse
+
+from fabric.arrays import Bools, Floats, Ints
+from fabric.errors import QuestionError
+from fabric.flow.by_links import trivial
+from fabric.flow.program import Block
+from fabric.graph import Expanded, Paths, components, forwarding
+from fabric.job.in_switch import Climb, reducing_switches, switch_loads
+from fabric.job.nearest import keeps_in
+from fabric.job.ranks import Job, Loads, Routing, least, links_of
+from fabric.routing import Demands, Progress, Router, link_loads, router
+from fabric.schedule.algorithms import Shape, n_rings, ring_order
+from fabric.schedule.patterns import edges
+from fabric.schedule.tree import Over, Pattern
+from fabric.symmetry import Quotient
+from fabric.units import seconds_to_send
+
+# Messages of a pattern that are listed; more need the symmetry of the axes.
+MAX_PAIRS = 50_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class Ranks:
+    """Ranks on an expanded fabric.
+
+    Parameters
+    ----------
+    expanded : Expanded
+    devices : ndarray of int64, shape (instances, n)
+        Devices of every instance in the order of the ranks, domain by domain.
+    shape : Shape
+        Of one instance.
+    """
+
+    expanded: Expanded
+    devices: Ints
+    shape: Shape
+
+    @property
+    def is_rank(self) -> Bools:
+        """Which devices are ranks, shape (number of devices,)."""
+        found = np.zeros(self.expanded.n_devices, dtype=np.bool_)
+        found[self.devices] = True
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class _Listed:
+    """A job on every cable; its methods are the `route` and `optimum` of `Job`."""
+
+    ranks: Ranks
+    routing: Routing
+    paths: Paths
+    reducing: tuple[str, ...]
+
+    # Not slotted: routers take a while and costs may not need them.
+    @cached_property
+    def _in_switches(self) -> dict[Over, tuple[Floats, Floats] | None]:
+        return {}
+
+    @cached_property
+    def router(self) -> Router:
+        """The permitted moves among the ranks."""
+        return router(self.ranks.expanded, self.ranks.is_rank, paths=self.paths)
+
+    @cached_property
+    def inner(self) -> tuple[Router, Ints] | None:
+        """The moves within scale-up domains alone, and the domain of every device, where ranks forward."""
+        e = self.ranks.expanded
+        if not keeps_in(e, self.ranks.is_rank):
+            return None
+        is_other = np.array([r.net != "scale-up" for r in e.rules], dtype=np.bool_)[e.rule]
+        alone = replace(e, failed_count=np.where(is_other, e.count, e.failed_count))
+        return router(alone, self.ranks.is_rank, paths=self.paths), scale_up_domains(e)
+
+    def route(self, pattern: Pattern, progress: Progress | None = None) -> Loads:
+        """Return the loads of `pattern`; see `Job`."""
+        e = self.ranks.expanded
+        if pattern.kind in ("to-switches", "from-switches"):
+            return self._switched(pattern)
+        demand = demands(self.ranks, pattern)
+        total = max(float(demand.amount.sum()), 1e-300)
+        if self.routing == "rail" and pattern.over == "job":
+            demand = by_rail(self.ranks, demand)
+        load = self._loads(demand, progress)
+        return Loads(load, np.bincount(np.repeat(e.rule, 2), load, minlength=len(e.rules)) / total)
+
+    def _loads(self, demand: Demands, progress: Progress | None) -> Floats:
+        if self.inner is None:
+            return link_loads(self.router, demand, progress=progress)
+        inner, domain = self.inner
+        stays = domain[demand.source] == domain[demand.target]
+        parts = [
+            Demands(demand.source[rows], demand.target[rows], demand.amount[rows]) for rows in (stays, ~stays)
+        ]
+        return link_loads(inner, parts[0]) + link_loads(self.router, parts[1], progress=progress)
+
+    def _switched(self, pattern: Pattern) -> Loads:
+        found = self.in_switches(pattern.over)
+        if found is None:
+            msg = "the switches that reduce do not join the ranks"
+            raise QuestionError(msg)
+        load, hops = found
+        if pattern.kind == "from-switches":
+            load = load.reshape(-1, 2)[:, ::-1].ravel()
+        return Loads(load, hops)
+
+    def in_switches(self, over: Over) -> tuple[Floats, Floats] | None:
+        """Return what `switch_loads` does, which is asked for once."""
+        if over not in self._in_switches:
+            self._in_switches[over] = self._reduced(over)
+        return self._in_switches[over]
+
+    def _reduced(self, over: Over) -> tuple[Floats, Floats] | None:
+        e, devices = self.ranks.expanded, self.ranks.devices
+        chosen = reducing_switches(e, self.reducing, is_scale_up=over == "domain")
+        groups = _members(self.ranks.shape, Pattern("to-switches", over))
+        own = np.empty(self.ranks.shape.n, dtype=np.int64)
+        for number, members in enumerate(groups):
+            own[members] = number
+        n_groups = len(groups) * len(devices)
+        group = (np.arange(len(devices))[:, None] * len(groups) + own).ravel()
+        every, n = np.arange(devices.size), devices.size
+        ones = np.ones(n)
+        climb = Climb(
+            e, sparse.csr_array((ones, (devices.ravel(), every)), shape=(e.n_devices, n)), self.paths
+        )
+        to_group = sparse.csr_array((ones, (every, group)), shape=(n, n_groups))
+
+        def sums(senders: Bools, targets: Bools) -> Floats:
+            climb.on(senders, targets)
+            whole, squares = climb.part @ to_group, climb.part.power(2) @ to_group
+            whole.data = 1 / whole.data
+            return np.asarray(squares.multiply(whole).sum(axis=1)).ravel()
+
+        amount = self.ranks.is_rank.astype(np.float64)
+        return switch_loads(e, amount, chosen, sums, n_groups, self.paths)
+
+    def joins(self, over: Over) -> bool:
+        """Return whether switches that reduce join all ranks of a domain, or of a rail."""
+        shape, e = self.ranks.shape, self.ranks.expanded
+        if not reducing_switches(e, self.reducing, is_scale_up=over == "domain").any():
+            return False
+        if over == "rail" and not shape.is_even:
+            return False
+        return all(len(g) == 1 for g in _members(shape, Pattern("to-switches", over))) or (
+            self.in_switches(over) is not None
+        )
+
+    def optimum(self, patterns: Sequence[Pattern], amounts: Sequence[float]) -> tuple[float, Floats]:
+        """Return the least time, and how long each link is busy; see `Job`."""
+        view = trivial(self.ranks.expanded)
+        time_s, busy = least(view, self._blocks(view, patterns, amounts))
+        return time_s, busy[view.base]
+
+    def _blocks(
+        self, view: Quotient, patterns: Sequence[Pattern], amounts: Sequence[float]
+    ) -> Iterator[Block]:
+        """Yield what every rank receives as a commodity."""
+        e = self.ranks.expanded
+        all_of = [demands(self.ranks, p) for p in patterns]
+        source = np.concatenate([d.source for d in all_of])
+        target = np.concatenate([d.target for d in all_of])
+        sent = np.concatenate(
+            [d.amount * seconds_to_send(a, 1.0) for d, a in zip(all_of, amounts, strict=True)]
+        )
+        for one in np.unique(target).tolist():
+            moves = forwarding(
+                e, self.ranks.is_rank, np.arange(e.n_devices) == one, paths=self.paths, bystanders=False
+            )
+            supply = np.zeros(moves.n_states)
+            own = np.flatnonzero((target == one) & (source != one))
+            np.add.at(supply, moves.source[source[own]], sent[own])
+            supply[moves.target[one]] -= sent[own].sum()
+            yield Block(1.0, view, moves, supply)
+
+
+def on_links(
+    expanded: Expanded,
+    devices: Ints,
+    shape: Shape,
+    asked: tuple[Routing, Paths],
+    reducing: tuple[str, ...],
+    why: str,
+) -> Job:
+    """Return the job on every cable.
+
+    Parameters
+    ----------
+    expanded : Expanded
+    devices : ndarray of int64, shape (instances, n)
+        Of every instance in the order of the ranks, domain by domain.
+    shape : Shape
+        Of one instance, as far as domains and a torus go.
+    asked : (str, str)
+        Routing and path rule.
+    reducing : tuple of str
+        Groups of switches that reduce.
+    why : str
+        Why not by axes.
+    """
+    listed = _Listed(Ranks(expanded, devices, shape), *asked, reducing)
+    shape = replace(shape, reduces_in_domain=listed.joins("domain"), reduces_across=listed.joins("rail"))
+    return Job(shape, len(devices), links_of(expanded), listed.route, listed.optimum, "links", why)
+
+
+def scale_up_domains(expanded: Expanded) -> Ints:
+    """Return the scale-up domain of every device: what rules of ``net: scale-up`` join, shape (n,)."""
+    rules = np.array([r.net == "scale-up" for r in expanded.rules], dtype=np.bool_)
+    rows = rules[expanded.rule] & (expanded.alive > 0) if len(rules) else np.zeros(0, np.bool_)
+    return components(expanded.n_devices, expanded.tail[rows], expanded.head[rows])
+
+
+def demands(ranks: Ranks, pattern: Pattern) -> Demands:
+    """Return the traffic of `pattern` when the busiest rank sends one byte.
+
+    Raises
+    ------
+    QuestionError
+        If it has more than `MAX_PAIRS` messages, or needs coordinates that the ranks do not have.
+    """
+    shape = ranks.shape
+    if pattern.kind == "rotated-rings":
+        source, target, amount = _rotated(shape)
+    else:
+        groups = _members(shape, pattern)
+        if pattern.kind == "pairwise":
+            _check_pairs(sum(len(g) * (len(g) - 1) for g in groups) * len(ranks.devices))
+        parts = []
+        for group in groups:
+            some = edges(pattern.kind, len(group), pattern.by)
+            parts.append((group[some.source], group[some.target], some.weight))
+        source, target, amount = (np.concatenate(c) for c in zip(*parts, strict=True))
+    every = ranks.devices
+    return Demands(every[:, source].ravel(), every[:, target].ravel(), np.tile(amount, len(every)))
+
+
+def by_rail(ranks: Ranks, demand: Demands) -> Demands:
+    """Return `demand` with what crosses rails taken over the scale-up network to the right rail first.
+
+    References
+    ----------
+    PXN: NVIDIA NCCL documentation, ``NCCL_PXN_DISABLE``; introduced with NCCL 2.12.
+    """
+    if not ranks.shape.is_even:
+        msg = "rail routing needs scale-up domains of equal size; leave ranks out with among"
+        raise QuestionError(msg)
+    n, g = ranks.shape.n, ranks.shape.sizes[0]
+    place = np.full(ranks.expanded.n_devices, -1, dtype=np.int64)
+    place[ranks.devices.ravel()] = np.arange(ranks.devices.size)
+    source, target = place[demand.source], place[demand.target]
+    mate = (source // n) * n + (source % n) // g * g + target % n % g
+    crosses = (source % n // g != target % n // g) & (mate != source)
+    all_of = ranks.devices.ravel()
+    return Demands(
+        np.concatenate([np.where(crosses, all_of[mate], demand.source), demand.source[crosses]]),
+        np.concatenate([demand.target, all_of[mate[crosses]]]),
+        np.concatenate([demand.amount, demand.amount[crosses]]),
+    )
+
+
+def _check_pairs(total: int) -> None:
+    if total > MAX_PAIRS:
+        msg = f"a pairwise phase of {total:,} pairs; {MAX_PAIRS:,} at most are routed; choose a smaller job"
+        raise QuestionError(msg)
+
+
+def _members(shape: Shape, pattern: Pattern) -> list[Ints]:
+    """Return the groups of ranks that a pattern runs among, each in its order."""
+    every = np.arange(shape.n)
+    if pattern.over == "job":
+        return [every]
+    if pattern.over == "domain":
+        return np.split(every, np.cumsum(shape.sizes)[:-1])
+    if pattern.over == "rail":
+        return list(every.reshape(-1, shape.equal()).T)
+    sizes = [n for _, n in shape.torus]
+    axis = [a for a, _ in shape.torus].index(pattern.axis)
+    lines = np.moveaxis(every.reshape(sizes), axis, -1)
+    return list(lines.reshape(-1, sizes[axis]))
+
+
+def _rotated(shape: Shape) -> tuple[Ints, Ints, Floats]:
+    rings = n_rings(shape)
+    orders = np.array([ring_order(shape.sizes, turn) for turn in range(rings)], dtype=np.int64)
+    hops, count = np.unique(orders * shape.n + np.roll(orders, -1, axis=1), return_counts=True)
+    return hops // shape.n, hops % shape.n, count / rings

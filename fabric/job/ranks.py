@@ -1,0 +1,205 @@
+"""A job: the ranks of a collective, and what its traffic patterns put on links.
+
+Loads come from classes, at any size (`fabric.job.on_classes`), or from every cable
+(`fabric.job.on_links`); costs do not know which.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+import numpy as np
+
+from fabric.arrays import Bools, Floats, Ints
+from fabric.blueprint.planes import ASIC
+from fabric.errors import QuestionError
+from fabric.flow.program import MAX_VARIABLES, Block, ProgramSizeError, capacities, solve_blocks
+from fabric.graph import Expanded
+from fabric.graph.expanded import RuleInfo
+from fabric.routing import Progress
+from fabric.schedule.algorithms import Shape
+from fabric.schedule.tree import Pattern
+from fabric.symmetry import Quotient
+
+Routing = Literal["ecmp", "ideal", "hashed", "adaptive", "rail", "rail-direct"]
+ROUTINGS: tuple[Routing, ...] = get_args(Routing)
+
+# Parts that the progress of one pattern is told in.
+_TOLD = 1000
+
+
+@dataclass(frozen=True, eq=False)
+class Loads:
+    """What a pattern puts on links when the busiest rank sends one byte.
+
+    Parameters
+    ----------
+    on_link : ndarray of float64, shape (l,)
+        Bytes on every link, or on all links of a class if each carries what the busiest of them does.
+    hops : ndarray of float64, shape (number of rules,)
+        Links of each rule that a byte passes on average.
+    """
+
+    on_link: Floats
+    hops: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Links:
+    """The links that loads are counted on: every cable bundle both ways, or classes of links.
+
+    Parameters
+    ----------
+    rules : tuple of str
+        Names of the link rules.
+    keys : tuple of tuple of str
+        For each rule, what a calibration may call it: its name, its protocol on its medium, its protocol, its
+        kind of network.
+    rule : ndarray of int64, shape (l,)
+    capacity_gbps : ndarray of float64, shape (l,)
+        Of all cables that are up together.
+    n_cables : ndarray of float64, shape (l,)
+    lower : ndarray of int64, shape (l,)
+        Class of devices at the lower end.
+    n_lower : ndarray of float64, shape (l,)
+        Devices in that class.
+    is_inner : ndarray of bool, shape (l,)
+        Between two switches.
+    is_hashed : ndarray of bool, shape (l,)
+        Where a switch hashes flows, or a device does over the chips of an opened box.
+    """
+
+    rules: tuple[str, ...]
+    keys: tuple[tuple[str, ...], ...]
+    rule: Ints
+    capacity_gbps: Floats
+    n_cables: Floats
+    lower: Ints
+    n_lower: Floats
+    is_inner: Bools
+    is_hashed: Bools
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """Ranks on a fabric.
+
+    Parameters
+    ----------
+    shape : Shape
+        Ranks of one instance, by domain.
+    n_instances : int
+        Groups that run at the same time.
+    links : Links
+    route : callable
+        ``route(pattern, progress)`` returns the loads of a pattern.
+    optimum : callable
+        ``optimum(patterns, amounts)`` returns the least time [s] in which the patterns can run at once when
+        the busiest rank sends that many bytes of each, and for how long each link is then busy [s].
+    method : str
+        ``"axes"`` or ``"links"``.
+    why : str
+        Why not by axes.
+    """
+
+    shape: Shape
+    n_instances: int
+    links: Links
+    route: Callable[[Pattern, Progress | None], Loads]
+    optimum: Callable[[Sequence[Pattern], Sequence[float]], tuple[float, Floats]]
+    method: str
+    why: str
+    _known: dict[Pattern, Loads] = field(default_factory=dict)
+
+    def loads(self, pattern: Pattern, progress: Progress | None = None) -> Loads:
+        """Return the loads of `pattern`; it is routed once and then remembered."""
+        if pattern not in self._known:
+            self._known[pattern] = self.route(pattern, progress)
+        return self._known[pattern]
+
+    def prepare(self, patterns: Sequence[Pattern], progress: Progress) -> None:
+        """Route those of `patterns` that are not known; `progress` hears of all."""
+        missing = [p for p in dict.fromkeys(patterns) if p not in self._known]
+        for i, pattern in enumerate(missing):
+
+            def tell(done: int, of: int, before: int = i) -> None:
+                # Patterns go to different numbers of destinations; each counts as much.
+                progress(before * _TOLD + done * _TOLD // of, len(missing) * _TOLD)
+
+            self.loads(pattern, tell)
+            tell(1, 1)
+
+
+def links_of(expanded: Expanded, base: Ints | None = None, size: Floats | None = None) -> Links:
+    """Return the links of an expanded fabric, or of the classes of a quotient.
+
+    Parameters
+    ----------
+    expanded : Expanded
+        m bundles.
+    base : ndarray of int64, shape (2 * m,), optional
+        Class of each directed link; each link is its own class by default.
+    size : ndarray of float64, shape (n,), optional
+        Devices in each class; 1 by default.
+    """
+    m = expanded.n_bundles
+    own = np.arange(2 * m) if base is None else base
+    n = int(own.max(initial=-1)) + 1
+    first = np.zeros(n, dtype=np.int64)
+    first[own[::-1]] = np.arange(2 * m)[::-1]
+    bundle = first // 2
+    n_cables = np.bincount(own, np.repeat(expanded.alive, 2), minlength=n).astype(np.float64)
+    inner = np.array([g.kind == "switch" for g in expanded.groups], dtype=np.bool_)[expanded.group]
+    chips = np.array([ASIC in g.axes for g in expanded.groups], dtype=np.bool_)[expanded.group]
+    lower, upper = expanded.tail[bundle], expanded.head[bundle]
+    is_inner = inner[lower] & inner[upper]
+    return Links(
+        tuple(r.name for r in expanded.rules),
+        tuple(_keys(r) for r in expanded.rules),
+        expanded.rule[bundle].astype(np.int64),
+        n_cables * expanded.rate_gbps[bundle],
+        n_cables,
+        lower,
+        np.ones(n) if size is None else size[lower],
+        is_inner,
+        is_inner | chips[lower] | chips[upper],
+    )
+
+
+def _keys(rule: RuleInfo) -> tuple[str, ...]:
+    own = (f"{rule.protocol}/{rule.medium}", rule.protocol) if rule.protocol else ()
+    return (rule.name, *own, rule.net)
+
+
+def least(base: Quotient, blocks: Iterable[Block]) -> tuple[float, Floats]:
+    """Return the least time [s] for some commodities at once, and how long each class of links is busy [s].
+
+    Raises
+    ------
+    QuestionError
+        If there is no path.
+    ProgramSizeError
+        If the program is too large.
+    """
+    parts: list[Block] = []
+    n_variables = 0
+    for block in blocks:
+        parts.append(block)
+        n_variables += len(block.moves.tail)
+        if n_variables > MAX_VARIABLES:
+            msg = f"ideal routes are a program of more than {MAX_VARIABLES:,} variables here; use ecmp"
+            raise ProgramSizeError(msg)
+    capacity = capacities(base)
+    answer = solve_blocks(capacity, parts)
+    if answer.rate_gbps <= 0:
+        msg = "no permitted path between some of the ranks"
+        raise QuestionError(msg)
+    load = np.zeros(len(capacity))
+    for block, flow in zip(parts, answer.flow, strict=True):
+        on = block.moves.link >= 0
+        own = block.view.base[block.moves.link[on]]
+        load += np.bincount(own, block.n_alike * flow[on], minlength=len(load))
+    busy = np.divide(load, capacity * answer.rate_gbps, where=capacity > 0, out=np.zeros(len(load)))
+    return 1 / answer.rate_gbps, busy

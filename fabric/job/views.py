@@ -1,0 +1,160 @@
+"""What one rank sends and receives, on the classes that keep it in place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from scipy import sparse
+
+from fabric.arrays import Bools, Floats, Ints
+from fabric.errors import QuestionError
+from fabric.flow.by_axes import Question
+from fabric.graph import Paths
+from fabric.job.differences import Difference, Places
+from fabric.job.nearest import Nearest, keeps_in, nearest, turned
+from fabric.job.placement import Placement
+from fabric.routing import Router, router
+from fabric.symmetry import Mark, Quotient, quotient
+
+# Cells of a table of what every difference puts on links.
+_CELLS = 4_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """The classes that keep one rank in place.
+
+    Parameters
+    ----------
+    quotient : Quotient
+    own : int
+        Class of the rank.
+    n_alike : float
+        Ranks that it stands for.
+    sources : dict of tuple to ndarray of int64
+        Classes of ranks by how it differs from them.
+    inside : ndarray of bool
+        Classes of ranks.
+    paths : {"rules", "no-relay", "any"}
+    """
+
+    quotient: Quotient
+    own: int
+    n_alike: float
+    sources: dict[Difference, Ints]
+    inside: Bools
+    paths: Paths
+
+    # Not slotted: ways are found when they are first asked for.
+    @cached_property
+    def route(self) -> Router:
+        """The permitted moves."""
+        return router(self.quotient.classes, self.inside, paths=self.paths)
+
+    @cached_property
+    def only(self) -> Bools:
+        """The class of the rank."""
+        found = np.zeros_like(self.inside)
+        found[self.own] = True
+        return found
+
+    @cached_property
+    def n_cables(self) -> Floats:
+        """Cables of every class of links."""
+        return np.repeat(self.quotient.classes.count, 2).astype(np.float64)
+
+    @cached_property
+    def is_shared(self) -> Bools:
+        """Classes of links between devices that pass on what comes from anywhere, as switches do."""
+        e = self.quotient.classes
+        free = np.array([g.kind == "switch" or g.transit == "all" for g in e.groups], dtype=np.bool_)[e.group]
+        return np.repeat(free[e.tail] & free[e.head], 2)
+
+    def others(self, places: Places, *, is_sent: bool) -> sparse.csr_array:
+        """Return where a byte to, or from, each difference ends, shape (classes, number of differences)."""
+        size = self.quotient.size
+        found = []
+        for i, difference in enumerate(places.differences):
+            own = self.sources[places.opposite(difference) if is_sent else difference]
+            found.append((own, np.full(len(own), i), size[own] / size[own].sum()))
+        row, column, part = (np.concatenate(c) for c in zip(*found, strict=True))
+        return sparse.csr_array((part, (row, column)), shape=(len(size), len(found)))
+
+
+class Carrier:
+    """What one rank puts on links, sending or receiving.
+
+    What is sent is split equally from its far ends: there ways are found once for all of them.
+    """
+
+    def __init__(self, view: View, places: Places, *, is_sent: bool) -> None:
+        route = turned(view.route) if is_sent else view.route
+        self.view = view
+        others = view.others(places, is_sent=is_sent).tocoo()
+        state, shape = route.source[others.row], (route.n_states, others.shape[1])
+        stays = places.mates & keeps_in(view.quotient.classes, view.inside)
+        self.lost = np.zeros(others.shape[1], dtype=np.bool_)
+        self.parts: list[tuple[Nearest, sparse.csr_array]] = []
+        for net, columns in (("", ~stays), ("scale-up", stays)):
+            some = columns[others.col]
+            if some.any():
+                ways = nearest(route, view.only, net=net)
+                self.lost[others.col[some][ways.hops[state[some]] < 0]] = True
+                start = sparse.csr_array((others.data[some], (state[some], others.col[some])), shape=shape)
+                self.parts.append((ways, start))
+        self.units: Floats | None = None
+        if len(view.n_cables) * shape[1] <= _CELLS:
+            self.units = self._put(np.eye(shape[1]))
+
+    def put(self, rows: Floats) -> Floats:
+        """Return the bytes on every class of links, shape (k, links).
+
+        Parameters
+        ----------
+        rows : ndarray of float64, shape (k, number of differences)
+
+        Raises
+        ------
+        QuestionError
+            If there is no path.
+        """
+        if rows[:, self.lost].any():
+            names = self.view.quotient.classes.names
+            msg = f"no permitted path between {names[self.view.own]} and other ranks"
+            raise QuestionError(msg)
+        if self.units is None:
+            return self._put(rows)
+        used = rows.any(axis=0)
+        return rows[:, used] @ self.units[used]
+
+    def _put(self, rows: Floats) -> Floats:
+        found = np.zeros((len(rows), len(self.view.n_cables)))
+        for ways, start in self.parts:
+            found += np.asarray((ways.onto @ ways.at(start @ rows.T)).T)
+        return found
+
+
+def view_of(
+    question: Question,
+    place: Placement,
+    mark: Mark,
+    n_alike: float,
+    rings: frozenset[str],
+    paths: Paths,
+) -> View:
+    """Return the view of the rank at `mark`, of which there are `n_alike`."""
+    view = quotient(question.blueprint, (mark,), apart=question.apart, ties=question.ties)
+    inside = question.inside(view)
+    own = next(i for i in np.flatnonzero(inside).tolist() if view.index[i] == mark)
+    found: dict[Difference, list[int]] = {}
+    home = dict(mark)
+    sizes = {axis: question.blueprint.axes[axis].size for axis in place.order}
+    for i in np.flatnonzero(inside).tolist():
+        at = dict(view.index[i])
+        places = {axis: (home[axis] - at[axis]) % n for axis, n in sizes.items()}
+        difference = tuple(n if axis in rings else int(n > 0) for axis, n in places.items())
+        found.setdefault(difference, []).append(i)
+    sources = {d: np.array(c, dtype=np.int64) for d, c in found.items()}
+    return View(view, own, n_alike, sources, inside, paths)

@@ -1,0 +1,25 @@
+"""NCCL's own cost model: what its tuner expects of a machine, and what it chooses."""
+
+from fabric.nccl.fabric import ABOUT, node_of
+from fabric.nccl.hardware import Node, machine
+from fabric.nccl.model import ALGORITHMS, COLLECTIVES, Graph, Machine
+from fabric.nccl.predict import Line, Prediction, Timed, Tuning, predict, tuning
+from fabric.nccl.tables import PROTOCOLS
+
+__all__ = [
+    "ABOUT",
+    "ALGORITHMS",
+    "COLLECTIVES",
+    "PROTOCOLS",
+    "Graph",
+    "Line",
+    "Machine",
+    "Node",
+    "Prediction",
+    "Timed",
+    "Tuning",
+    "machine",
+    "node_of",
+    "predict",
+    "tuning",
+]

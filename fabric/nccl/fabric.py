@@ -1,0 +1,103 @@
+"""What NCCL sees of a fabric: the node of a job, from the cables and parts of the file."""
+
+from __future__ import annotations
+
+import re
+
+from fabric.blueprint.census import Census, census
+from fabric.blueprint.model import Blueprint
+from fabric.errors import QuestionError
+from fabric.nccl.hardware import Node
+from fabric.nccl.tables import VERSION, tables
+from fabric.schedule.algorithms import Shape
+
+ABOUT = f"what NCCL {VERSION} itself expects, and chooses by; not fitted to any measurement"
+
+_PCIE_RE = re.compile(r"pcie(\d)_x(\d+)")
+# Processors whose parts NCCL tells from the x86 ones it takes for granted.
+_ARM = ("grace", "vera")
+
+
+def node_of(blueprint: Blueprint, ranks: str, shape: Shape, *, has_collnet: bool = False) -> tuple[Node, int]:
+    """Return a node of a job, and how many there are.
+
+    Parameters
+    ----------
+    blueprint : Blueprint
+    ranks : str
+        Group of the ranks.
+    shape : Shape
+        Scale-up domains, which NCCL counts as nodes; of equal size.
+    has_collnet : bool
+        Whether the network reduces and NCCL's plugin for it runs.
+
+    Raises
+    ------
+    QuestionError
+        If NCCL 2.30.7 does not know the NVLink of the GPUs, or domains are not alike.
+
+    Notes
+    -----
+    A processor without a part counts as Intel's, PCIe without a protocol as Gen5 x16. NICs are shared out
+    evenly; a NIC of several ports counts once, with all that its cables carry.
+    """
+    counted = census(blueprint)
+    n_gpus = counted.present(ranks)
+    links, protocol = _nvlinks(blueprint, counted, ranks)
+    known = tables().gpus
+    if protocol not in known:
+        what = protocol or "no NVLink with a protocol"
+        names = ", ".join(known)
+        msg = f"NCCL's model knows {names} between GPUs; {ranks} has {what}; use calibration measured"
+        raise QuestionError(msg)
+    g = shape.equal()
+    n_nics, nic_gbps = _nics(blueprint, counted)
+    generation, lanes = _pcie(blueprint)
+    is_arm = any(g.part and g.part.id in _ARM for g in blueprint.groups.values())
+    return (
+        Node(
+            sm=known[protocol],
+            n_gpus=g,
+            n_nvlinks=round(links / n_gpus) if g > 1 else 0,
+            cpu="arm" if is_arm else "intel",
+            pcie_generation=generation,
+            pcie_lanes=lanes,
+            n_nics=round(n_nics * g / n_gpus) if shape.n_domains > 1 else 0,
+            nic_gbps=nic_gbps,
+            has_nvls=shape.reduces_in_domain,
+            has_collnet=has_collnet and shape.reduces_across,
+        ),
+        shape.n_domains,
+    )
+
+
+def _nvlinks(blueprint: Blueprint, counted: Census, ranks: str) -> tuple[int, str]:
+    """Return the cables between ranks and scale-up switches, and their protocol."""
+    total, protocol = 0, ""
+    for rule, own in zip(blueprint.rules, counted.rules, strict=True):
+        ends = (rule.left.group, rule.right.group)
+        if rule.net == "scale-up" and ends.count(ranks) == 1:
+            total += own.total
+            protocol = rule.protocol
+    return total, protocol
+
+
+def _nics(blueprint: Blueprint, counted: Census) -> tuple[int, float]:
+    """Return the NICs, and what one sends into the network [Gb/s]."""
+    nics = [g.name for g in blueprint.groups.values() if g.kind == "nic"]
+    total = sum(counted.present(name) for name in nics)
+    rate = sum(
+        own.total * rule.rate_gbps
+        for rule, own in zip(blueprint.rules, counted.rules, strict=True)
+        if rule.net == "scale-out" and (rule.left.group in nics or rule.right.group in nics)
+    )
+    return total, rate / total if total else 0.0
+
+
+def _pcie(blueprint: Blueprint) -> tuple[int, int]:
+    """Return generation and lanes of the PCIe that GPUs or NICs hang on."""
+    for rule in blueprint.rules:
+        match = _PCIE_RE.fullmatch(rule.protocol)
+        if match:
+            return int(match[1]), int(match[2])
+    return 5, 16

@@ -1,0 +1,138 @@
+"""Hashed and adaptive routing: what uneven flows cost, by hand and by law."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from fabric.costing import Spread, cost
+from fabric.costing.spread import slowdowns
+from fabric.errors import QuestionError
+from fabric.job import Asked, Job, job
+from fabric.routing.balls import SlowestFlow, hashed_factor
+from fabric.schedule import Pattern
+
+S = 10**9
+ALL = Pattern("pairwise", "job")
+
+
+def mean_slowdown(work: Job, pattern: Pattern, spread: Spread, routing: str = "hashed") -> dict[str, float]:
+    """Return the most that any link of each rule is slowed down."""
+    (_, slowdown), *_ = slowdowns(work, routing, spread)
+    assert slowdown is not None
+    slow = slowdown(pattern, work.loads(pattern).on_link)
+    found = np.zeros(len(work.links.rules))
+    np.maximum.at(found, work.links.rule, slow)
+    return dict(zip(work.links.rules, found.tolist(), strict=True))
+
+
+@pytest.mark.parametrize("method", ["axes", "links"])
+class TestByHand:
+    """Four leaves of four GPUs, each leaf with 2 x u cables up."""
+
+    @pytest.mark.parametrize(("uplinks", "n_queue_pairs"), [(1, 1), (2, 1), (2, 4), (3, 16)])
+    def test_all_to_all(self, hand_made: ModuleType, method: str, uplinks: int, n_queue_pairs: int) -> None:
+        # A leaf has 4 ranks with a flow, or some, for each of 12 ranks elsewhere; so have those that come in.
+        work = job(hand_made.leaf_spine(uplinks), Asked(method=method))
+        slow = mean_slowdown(work, ALL, Spread(n_queue_pairs))
+        expected = hashed_factor(4 * 12 * n_queue_pairs, 2 * uplinks, n_groups=4).slowdown
+        assert slow == pytest.approx({"gpu-leaf": 1, "leaf-spine": expected})
+
+    def test_a_shift_is_one_flow_a_rank(self, hand_made: ModuleType, method: str) -> None:
+        # By four places every rank crosses: four flows on four cables of a leaf.
+        work = job(hand_made.leaf_spine(2), Asked(method=method))
+        slow = mean_slowdown(work, Pattern("shift", "job", 4), Spread(1))
+        assert slow["leaf-spine"] == pytest.approx(hashed_factor(4, 4, n_groups=4).slowdown)
+
+    def test_the_cost_is_slowed_down_by_it(self, hand_made: ModuleType, method: str) -> None:
+        # 4 x 12 / 16 S over 4 cables of 50 GB/s, times the slowest flow; or 15 / 16 S over the own cable.
+        fabric = hand_made.leaf_spine(2)
+        factor = hashed_factor(4 * 12 * 4, 4, n_groups=4)
+        plain, own = 4 * 12 / 16 * S / 4 / 50e9, 15 / 16 * S / 50e9
+        answer = cost(
+            fabric, "all-to-all", S, routing="hashed", spread=Spread(4), method=method, algorithm="pairwise"
+        )
+        assert answer.time_s == pytest.approx(max(own, plain * factor.slowdown))
+        assert answer.binding == ("leaf-spine" if plain * factor.slowdown > own else "gpu-leaf")
+        told = dict(answer.chosen.spread)
+        assert told == pytest.approx(
+            {"p50": max(own, plain / factor.p50), "p99": max(own, plain / factor.p99)}
+        )
+
+    def test_one_cable_is_no_choice(self, hand_made: ModuleType, method: str) -> None:
+        work = job(hand_made.boxes(3, 2, uplinks=1), Asked(method=method, routing="rail-direct"))
+        assert set(mean_slowdown(work, ALL, Spread(1)).values()) == {1.0}
+
+    def test_adaptive_is_the_equal_split_over_its_efficiency(
+        self, hand_made: ModuleType, method: str
+    ) -> None:
+        work = job(hand_made.leaf_spine(1), Asked(method=method))
+        slow = mean_slowdown(work, ALL, Spread(spraying=0.8), "adaptive")
+        assert slow == pytest.approx({"gpu-leaf": 1, "leaf-spine": 1 / 0.8})
+        plain = cost(hand_made.leaf_spine(1), "all-to-all", S, method=method, algorithm="pairwise")
+        sprayed = cost(
+            hand_made.leaf_spine(1),
+            "all-to-all",
+            S,
+            routing="adaptive",
+            spread=Spread(spraying=0.8),
+            method=method,
+            algorithm="pairwise",
+        )
+        assert plain.binding == "leaf-spine"
+        assert sprayed.time_s == pytest.approx(plain.time_s / 0.8)
+        assert sprayed.chosen.spread == ()
+
+
+def test_more_queue_pairs_are_never_slower_on_average(hand_made: ModuleType) -> None:
+    fabric = hand_made.leaf_spine(2)
+    for collective in ("all-to-all", "all-reduce", "send-recv"):
+        times = [
+            cost(fabric, collective, S, routing="hashed", spread=Spread(n), among=None).time_s
+            for n in (1, 2, 4, 16, 64, 1024)
+        ]
+        assert times == sorted(times, reverse=True)
+        assert times[-1] >= cost(fabric, collective, S).time_s * (1 - 1e-9)
+
+
+def test_a_hashed_collective_is_never_faster(hand_made: ModuleType) -> None:
+    for fabric in (hand_made.leaf_spine(1), hand_made.boxes(4, 3), hand_made.pairs(3)):
+        for collective in ("all-reduce", "all-to-all", "broadcast", "scatter"):
+            plain = {a.algorithm: a.time_s for a in cost(fabric, collective, S, algorithm="all").algorithms}
+            for one in cost(fabric, collective, S, algorithm="all", routing="hashed").algorithms:
+                assert one.time_s >= plain[one.algorithm] * (1 - 1e-9)
+                told = dict(one.spread)
+                assert told["p99"] >= told["p50"] * (1 - 1e-9) > 0
+
+
+def test_bins_agree_on_every_route_to_the_loads(hand_made: ModuleType) -> None:
+    # Switches that are alike are one class on the axes, and as many groups on every cable.
+    for pattern in (ALL, Pattern("shift", "job", 4), Pattern("pairwise", "rail")):
+        one, other = (
+            mean_slowdown(job(hand_made.leaf_spine(2), Asked(method=m)), pattern, Spread(2))
+            for m in ("axes", "links")
+        )
+        assert one == pytest.approx(other)
+
+
+def test_numbers_out_of_range() -> None:
+    for n in (0, -1, 5000):
+        with pytest.raises(QuestionError, match=f"queue pairs: from 1 to 4,096; got {n}"):
+            Spread(n)
+    assert Spread(4096).spraying == "spectrum-x"
+
+
+def test_an_unknown_efficiency_is_refused(hand_made: ModuleType) -> None:
+    with pytest.raises(QuestionError, match="spectrum"):
+        cost(
+            hand_made.leaf_spine(1), "all-to-all", S, routing="adaptive", spread=Spread(spraying="spectrumx")
+        )
+
+
+def test_values_are_those_asked_for(hand_made: ModuleType) -> None:
+    found = slowdowns(job(hand_made.leaf_spine(1)), "hashed", Spread())
+    assert [name for name, _ in found] == ["mean", "p50", "p99"]
+    assert slowdowns(job(hand_made.leaf_spine(1)), "ecmp", Spread()) == [("mean", None)]
+    assert isinstance(hashed_factor(8, 4), SlowestFlow)

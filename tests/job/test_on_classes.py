@@ -1,0 +1,340 @@
+"""Loads on classes are those on every cable: exactly where a pattern is symmetric, else on average."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from fabric.errors import QuestionError
+from fabric.graph import Fabric, loads
+from fabric.job import Asked, Job, job
+from fabric.job.differences import Places
+from fabric.schedule import Pattern
+from fabric.schedule.patterns import edges
+from fabric.symmetry import NoSymmetryError
+
+SYMMETRIC = [Pattern("pairwise", over) for over in ("job", "domain", "rail")]
+FAMILIES = (
+    "mesh x mesh",
+    "ring x ring",
+    "ring x mesh",
+    "one-way rings",
+    "relations between groups",
+    "counts by index",
+    "composed axes",
+    "selectors as sides",
+    "two includes",
+    "clos",
+)
+
+
+def both(fabric: Fabric, **asked: object) -> tuple[Job, Job] | None:
+    """Return the job on classes and on every cable, or None where the ranks are no product of axes."""
+    try:
+        on_classes = job(fabric, Asked(method="axes", **asked))  # type: ignore[arg-type]
+    except (NoSymmetryError, QuestionError):
+        return None
+    return on_classes, job(fabric, Asked(method="links", **asked))  # type: ignore[arg-type]
+
+
+def some_jobs(constructs: ModuleType, construct: str, seed: int) -> Iterator[tuple[Job, Job]]:
+    fabric, _ = constructs.random_fabric(construct, seed)
+    groups = [g.name for g in fabric.blueprint.groups.values() if g.is_endpoint]
+    for group, routing in itertools.product(groups, ("ecmp", "rail", "rail-direct")):
+        found = both(fabric, among=group if len(groups) > 1 else None, routing=routing)
+        if found is not None:
+            yield found
+
+
+def check_equal(hand_made: ModuleType, on_classes: Job, on_links: Job, pattern: Pattern) -> bool:
+    """Raise where the loads of a pattern differ; return whether there is a path for it."""
+    try:
+        one = on_classes.loads(pattern)
+    except QuestionError:
+        with pytest.raises(QuestionError, match="no permitted path"):
+            on_links.loads(pattern)
+        return False
+    other = on_links.loads(pattern)
+    np.testing.assert_allclose(
+        list(hand_made.a_cable(on_classes, one).values()),
+        list(hand_made.a_cable(on_links, other).values()),
+        rtol=1e-9,
+        atol=1e-12,
+    )
+    np.testing.assert_allclose(one.hops, other.hops, rtol=1e-9, atol=1e-12)
+    return True
+
+
+class TestSymmetric:
+    """Every rank sends to all others alike: the averages over relabellings are the loads themselves."""
+
+    def run(self, constructs: ModuleType, hand_made: ModuleType, construct: str, seeds: range) -> int:
+        n_equal = 0
+        for seed in seeds:
+            for on_classes, on_links in some_jobs(constructs, construct, seed):
+                assert on_classes.shape == on_links.shape
+                assert on_classes.n_instances == on_links.n_instances
+                n_equal += sum(check_equal(hand_made, on_classes, on_links, p) for p in SYMMETRIC)
+        return n_equal
+
+    @pytest.mark.parametrize("construct", FAMILIES)
+    def test_few(self, constructs: ModuleType, hand_made: ModuleType, construct: str) -> None:
+        assert self.run(constructs, hand_made, construct, range(5)) > 5
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("construct", FAMILIES)
+    def test_many(self, constructs: ModuleType, hand_made: ModuleType, construct: str) -> None:
+        assert self.run(constructs, hand_made, construct, range(5, 60)) > 100
+
+    def test_wrong_loads_are_caught(self, hand_made: ModuleType) -> None:
+        on_classes, on_links = both(hand_made.leaf_spine(1)) or (None, None)
+        other = job(hand_made.leaf_spine(2), Asked(method="links"))
+        assert check_equal(hand_made, on_classes, on_links, SYMMETRIC[0])
+        with pytest.raises(AssertionError, match="Not equal to tolerance"):
+            check_equal(hand_made, on_classes, other, SYMMETRIC[0])
+
+
+# Every kind, with distances that carry from one axis to the next, and that do not.
+ANY = [
+    Pattern("ring", "job"),
+    Pattern("two-way-ring", "job"),
+    *(Pattern("shift", "job", by) for by in (1, 2, 3, 5, -1, -4)),
+    *(Pattern("exchange", "job", by) for by in (1, 2, 4)),
+    *(Pattern("binomial", "job", by) for by in (1, 4, -2)),
+    Pattern("fold", "job"),
+    Pattern("tree-up", "job"),
+    Pattern("tree-down", "job"),
+    Pattern("from-root", "job"),
+    Pattern("to-root", "job"),
+]
+
+# Two plain axes, a domain in the middle of the file's order, a torus, and a one-way ring.
+PLACES = {
+    "leaf-spine": """
+axes: {pod: 3, node: 3}
+devices: {gpu: {kind: gpu, axes: [pod, node]}, leaf: {kind: switch, axes: [pod]},
+          top: {kind: switch, axes: []}}
+links: [{between: [gpu, leaf], rate: 1Gb/s}, {between: [leaf, top], rate: 1Gb/s, count: 2}]""",
+    "turned boxes": """
+axes: {slot: 3, box: 3}
+devices: {gpu: {kind: gpu, axes: [slot, box], transit: relay}, nvswitch: {kind: switch, axes: [box]},
+          leaf: {kind: switch, axes: [slot]}, top: {kind: switch, axes: []}}
+links: [{between: [gpu, nvswitch], rate: 9Gb/s, net: scale-up}, {between: [gpu, leaf], rate: 4Gb/s},
+        {between: [leaf, top], rate: 4Gb/s}]""",
+    "torus": """
+axes: {x: 3, y: 3}
+devices: {chip: {kind: gpu, axes: [x, y], transit: all}}
+links: [{between: [chip, chip], ring: x, rate: 1Gb/s, name: lx},
+        {between: [chip, chip], ring: y, rate: 1Gb/s, name: ly}]""",
+    "one way": """
+axes: {x: 5, z: 2}
+devices: {chip: {kind: gpu, axes: [x, z], transit: all}, leaf: {kind: switch, axes: [x]}}
+links: [{between: [chip, chip], ring: x, rate: 1Gb/s, oneway: true}, {between: [chip, leaf], rate: 1Gb/s}]""",
+}
+
+
+def relabellings(fabric: Fabric) -> Iterator[tuple[str, ...]]:
+    """Yield the ranks in every order that some relabelling of the indices of axes gives, domains together."""
+    blueprint = fabric.blueprint
+    (group,) = (g for g in blueprint.groups.values() if g.is_endpoint)
+    rings = {r.relation.axes[0] for r in blueprint.rules if r.relation}
+    every = []
+    for axis in group.primitives:
+        n = blueprint.axes[axis].size
+        turned = [tuple((i + by) % n for i in range(n)) for by in range(n)]
+        if axis not in rings:
+            turned = list(itertools.permutations(range(n)))
+        every.append(dict.fromkeys(turned))
+    domain = [a for a in group.primitives if a == "slot"]
+    order = [a for a in group.primitives if a not in domain] + domain
+    for choice in itertools.product(*every):
+        new = dict(zip(group.primitives, choice, strict=True))
+        names = []
+        for index in itertools.product(*(range(blueprint.axes[a].size) for a in order)):
+            at = {a: new[a][i] for a, i in zip(order, index, strict=True)}
+            *outer, last = group.primitives
+            names.append("/".join([*(f"{a}{at[a]}" for a in outer), f"{group.name}{at[last]}"]))
+        yield tuple(names)
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_any_pattern_is_averaged_over_all_relabellings(name: str) -> None:
+    fabric = loads(f"fabric: small{PLACES[name]}")
+    on_classes = job(fabric, Asked(method="axes"))
+    found: dict[Pattern, list[np.ndarray]] = {p: [] for p in ANY}
+    for order in relabellings(fabric):
+        work = job(fabric, Asked(ranks=order))
+        assert work.shape.sizes == on_classes.shape.sizes
+        for pattern in ANY:
+            found[pattern].append(work.loads(pattern).hops)
+    for pattern, hops in found.items():
+        np.testing.assert_allclose(
+            on_classes.loads(pattern).hops, np.mean(hops, axis=0), err_msg=str(pattern)
+        )
+
+
+class TestBusiest:
+    """What the links of the busiest rank carry."""
+
+    @pytest.mark.parametrize("pattern", ANY)
+    def test_a_cable_of_ones_own_carries_one_byte(self, hand_made: ModuleType, pattern: Pattern) -> None:
+        found = both(hand_made.leaf_spine(1, pods=3, nodes=4))
+        for work in found or ():
+            assert hand_made.a_cable(work, work.loads(pattern))["gpu-leaf"] == pytest.approx(1)
+
+    @pytest.mark.parametrize("pattern", ANY)
+    @pytest.mark.parametrize("make", ["boxes", "pairs"])
+    def test_nics_carry_what_they_do_or_somewhat_more(
+        self, hand_made: ModuleType, make: str, pattern: Pattern
+    ) -> None:
+        # Mates count as the busiest kind that they may be of; what a root sends is split from its far ends.
+        fabric = hand_made.boxes(4, 4) if make == "boxes" else hand_made.pairs(4)
+        one, other = both(fabric) or ()
+        on_classes = hand_made.a_cable(one, one.loads(pattern))["nic-leaf"]
+        on_links = hand_made.a_cable(other, other.loads(pattern))["nic-leaf"]
+        assert on_links * (1 - 1e-9) <= on_classes <= 2 * on_links * (1 + 1e-9)
+
+    @pytest.mark.parametrize("over", [("box",), ("box", "half")])
+    def test_groups_beside_one_another_share_nics(self, hand_made: ModuleType, over: tuple[str, ...]) -> None:
+        # The two GPUs of a PCIe switch are in one group, or in two that do the same at the same time.
+        for pattern in (Pattern("tree-up", "job"), Pattern("shift", "job", 2), Pattern("binomial", "job", 2)):
+            one, other = both(hand_made.pairs(4), over=over) or ()
+            on_classes = hand_made.a_cable(one, one.loads(pattern))["nic-leaf"]
+            on_links = hand_made.a_cable(other, other.loads(pattern))["nic-leaf"]
+            # What mates relay for ranks that have most to do elsewhere is not in it.
+            assert 0.9 * on_links <= on_classes <= 1.5 * on_links
+
+    def test_one_rank_of_a_box_crosses(self, hand_made: ModuleType) -> None:
+        # Ranks 3, 7, ... send to the next box. The two NICs of their PCIe switch take half each of what does
+        # not go over NVLink to the right rail first; nobody else crosses.
+        work = job(hand_made.pairs(4))
+        crossing = hand_made.a_cable(work, work.loads(Pattern("shift", "job")))
+        assert 0.4 < crossing["nic-leaf"] < 0.6
+        # Where all four cross, every NIC takes a whole byte.
+        assert hand_made.a_cable(work, work.loads(Pattern("shift", "job", 4)))["nic-leaf"] == pytest.approx(1)
+
+    def test_the_root_of_a_torus_has_all_its_cables(self, hand_made: ModuleType) -> None:
+        # 26 of 27 parts leave the root over 6 links alike; every other rank has next to nothing to do.
+        work = job(hand_made.torus(3, 3, 3))
+        for kind in ("from-root", "to-root"):
+            found = hand_made.a_cable(work, work.loads(Pattern(kind, "job")))
+            assert found == pytest.approx({"lx": 1 / 6, "ly": 1 / 6, "lz": 1 / 6})
+
+
+class TestRows:
+    """Rows by difference against the messages themselves."""
+
+    PLACES = Places(
+        ("a", "b", "c"),
+        {"a": 3, "b": 5, "c": 4},
+        frozenset("b"),
+        frozenset("abc"),
+        frozenset("c"),
+        {d: float((1, 2)[d[0]] * (1, 3)[d[2]]) for d in itertools.product(range(2), range(5), range(2))},
+    )
+
+    def told(self, source: int, target: int) -> int:
+        """Return the column of the difference of two ranks, by hand."""
+        a, b = (np.unravel_index(rank, (3, 5, 4)) for rank in (source, target))
+        return self.PLACES.column[int(a[0] != b[0]), int((b[1] - a[1]) % 5), int(a[2] != b[2])]
+
+    @pytest.mark.parametrize("pattern", [*ANY, Pattern("pairwise", "job"), Pattern("shift", "job", 23)])
+    def test_every_message_is_counted(self, pattern: Pattern) -> None:
+        some = edges(pattern.kind, 60, pattern.by)
+        n = len(self.PLACES.differences)
+        sent, received = np.zeros((60, n)), np.zeros((60, n))
+        for source, target, weight in zip(some.source, some.target, some.weight, strict=True):
+            sent[source, self.told(source, target)] += weight
+            received[target, self.told(source, target)] += weight
+        rows = self.PLACES.rows(pattern)
+        np.testing.assert_allclose(rows.mean, sent.mean(axis=0))
+        for kinds, every in ((rows.sent, sent), (rows.received, received)):
+            assert {tuple(r.round(9)) for r in kinds.rows} == {tuple(r.round(9)) for r in every}
+
+    @pytest.mark.parametrize("pattern", ANY)
+    def test_mates_are_those_of_the_domain(self, pattern: Pattern) -> None:
+        some = edges(pattern.kind, 60, pattern.by)
+        sent = np.zeros((60, len(self.PLACES.differences)))
+        for source, target, weight in zip(some.source, some.target, some.weight, strict=True):
+            sent[source, self.told(source, target)] += weight
+        pairs = {
+            (tuple(sent[a].round(9)), tuple(sent[b].round(9)))
+            for first in range(0, 60, 4)
+            for a, b in itertools.permutations(range(first, first + 4), 2)
+        }
+        kinds = self.PLACES.rows(pattern).sent
+        rows = [tuple(row.round(9)) for row in kinds.rows]
+        told = {(rows[i], rows[j]) for i, j in np.argwhere(kinds.mates).tolist()}
+        # A shift may name more: whoever carries out of the domain may meet any who do not.
+        assert pairs <= told
+        if pattern.kind not in ("shift", "ring"):
+            assert told == pairs
+
+
+class TestRefusals:
+    @pytest.mark.parametrize(
+        ("text", "why"),
+        [
+            (
+                "axes: {x: 4}\ndevices: {chip: {kind: gpu, axes: [x], transit: all}}\n"
+                "links: [{between: [chip, chip], line: x, rate: 1Gb/s}]",
+                "the places on a line are all different",
+            ),
+            (
+                "axes: {box: 2, slot: 3}\ndevices: {gpu: {kind: gpu, axes: [box, slot]},"
+                " leaf: {kind: switch, axes: []}}\n"
+                "links: [{between: [gpu, leaf], rate: 1Gb/s}]\nabsent: [box1/gpu2]",
+                "the ranks along box are not the same everywhere",
+            ),
+            (
+                "axes: {box: 2, slot: 2}\ndevices: {gpu: {kind: gpu, axes: [box, slot], transit: relay},"
+                " nv: {kind: switch, axes: [box]}, leaf: {kind: switch, axes: []}}\n"
+                "links: [{between: [gpu, leaf], rate: 1Gb/s},"
+                " {between: [gpu, nv], rate: 1Gb/s, net: scale-up}]\nfailed: [box1/nv]",
+                "the scale-up domains are not alike",
+            ),
+        ],
+    )
+    def test_what_is_no_product_goes_to_links(self, text: str, why: str) -> None:
+        fabric = loads(f"fabric: odd\n{text}")
+        with pytest.raises(NoSymmetryError, match=why):
+            job(fabric, Asked(method="axes"))
+        work = job(fabric)
+        assert work.method == "links"
+        assert why in work.why
+
+    def test_a_part_of_a_ring(self, hand_made: ModuleType) -> None:
+        # Ranks 0 to 2 of a ring of 6 are a line, whose ends differ.
+        fabric = hand_made.torus(6)
+        with pytest.raises(NoSymmetryError, match="the ranks"):
+            job(fabric, Asked(method="axes", among="x0-2"))
+        assert job(fabric, Asked(among="x0-2")).method == "links"
+        # Two are alike, but not two places that are a ring.
+        with pytest.raises(NoSymmetryError, match="a part of the ring along x"):
+            job(fabric, Asked(method="axes", among="x0-1"))
+
+    def test_failed_ranks_are_named_on_classes_too(self, hand_made: ModuleType) -> None:
+        fabric = hand_made.boxes(2, 3, extra="failed: [slot1/gpu]")
+        for method in ("axes", "links"):
+            with pytest.raises(
+                QuestionError, match="2 of the ranks are failed, such as .*gpu.*; leave them out"
+            ):
+                job(fabric, Asked(method=method))
+        assert job(fabric, Asked(method="axes", among="slot0/gpu")).shape.n == 2
+
+    def test_no_path(self) -> None:
+        fabric = loads("""{fabric: apart, islands: 2, axes: {pod: 2, i: 2},
+        devices: {gpu: {kind: gpu, axes: [pod, i]}, leaf: {kind: switch, axes: [pod]}},
+        links: [{between: [gpu, leaf], rate: 1Gb/s}]}""")
+        work = job(fabric, Asked(method="axes"))
+        with pytest.raises(QuestionError, match="no permitted path between pod0/gpu0 and other ranks"):
+            work.loads(Pattern("pairwise", "job"))
+        with pytest.raises(QuestionError, match="no permitted path"):
+            work.optimum([Pattern("pairwise", "job")], [1.0])
+        # Inside a pod there is one.
+        inside = job(fabric, Asked(method="axes", over=("i",)))
+        assert inside.loads(Pattern("pairwise", "job")).hops == pytest.approx([2])
