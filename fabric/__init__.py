@@ -38,9 +38,9 @@ if TYPE_CHECKING:
         UnitError,
     )
     from fabric.flow import flow_network, max_flow
-    from fabric.flow.asked import Traffic
     from fabric.flow.bottleneck import bottleneck
     from fabric.flow.throughput import throughput
+    from fabric.flow.traffic import Traffic
     from fabric.graph import Fabric, expand, fail, load, loads, open_boxes
     from fabric.graph.exchange import from_networkx, to_networkx
     from fabric.interop.nccl_tests import read_log
@@ -119,7 +119,7 @@ _HOME = {
     "sweep": "fabric.costing",
     "throughput": "fabric.flow.throughput",
     "to_networkx": "fabric.graph.exchange",
-    "Traffic": "fabric.flow.asked",
+    "Traffic": "fabric.flow.traffic",
 }
 
 # Hidden from type checkers, which would otherwise accept any misspelt name.

@@ -12,8 +12,8 @@ import pytest
 from fabric.bounds.bound import bound
 from fabric.bounds.topology import path_length_bound, tub
 from fabric.flow import max_flow
-from fabric.flow.asked import Traffic
 from fabric.flow.throughput import throughput
+from fabric.flow.traffic import Traffic
 from fabric.graph import loads
 from fabric.graph.exchange import from_networkx
 

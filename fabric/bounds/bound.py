@@ -21,10 +21,10 @@ from fabric.blueprint.reducing import REDUCING_NETS, reducing_groups
 from fabric.bounds.hops import HopBound, HopKind, hop_bound
 from fabric.bounds.packing import Task, pack
 from fabric.errors import QuestionError, nearest
-from fabric.flow.asked import Traffic
 from fabric.flow.by_axes import Question
 from fabric.flow.question import Ask
 from fabric.flow.throughput import answered
+from fabric.flow.traffic import Traffic
 from fabric.graph import Fabric, Paths, expand, select
 from fabric.graph.listed import RANK, listed
 from fabric.schedule.algorithms import busbw_factor

@@ -11,8 +11,8 @@ from fabric.arrays import Bools, Floats
 from fabric.blueprint.model import Blueprint
 from fabric.blueprint.selector import parse_selector, selected_groups
 from fabric.errors import QuestionError
-from fabric.flow.asked import Traffic
 from fabric.flow.by_axes import Question
+from fabric.flow.traffic import Traffic
 from fabric.graph import Expanded, Fabric, Paths, expand, select
 from fabric.symmetry import Mark, NoSymmetryError, Quotient, quotient
 

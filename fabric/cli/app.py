@@ -185,8 +185,8 @@ def throughput_command(
     as_json: Json = False,
 ) -> None:
     """Rate that every endpoint can send in a traffic pattern, exact at any size, and what binds it."""
-    from fabric.flow.asked import Traffic
     from fabric.flow.throughput import throughput
+    from fabric.flow.traffic import Traffic
 
     asked = Traffic(traffic, words(over), root, by)
     fabric = fabric_of(file, failed)
@@ -208,8 +208,8 @@ def bottleneck_command(
     as_json: Json = False,
 ) -> None:
     """Which link class binds a traffic pattern, what widening it gains, and what binds next."""
-    from fabric.flow.asked import Traffic
     from fabric.flow.bottleneck import bottleneck
+    from fabric.flow.traffic import Traffic
 
     asked = Traffic(traffic, words(over), root, by)
     fabric = fabric_of(file, failed)

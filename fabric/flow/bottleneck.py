@@ -15,11 +15,11 @@ import numpy as np
 
 from fabric.arrays import Bools, Floats, Ints
 from fabric.errors import QuestionError
-from fabric.flow.asked import Traffic
 from fabric.flow.by_axes import Commodities, without
 from fabric.flow.program import solve_blocks
 from fabric.flow.question import Ask, Method, posed
 from fabric.flow.throughput import Throughput, throughput, use_of
+from fabric.flow.traffic import Traffic
 from fabric.graph import EXPAND_LIMIT, Fabric, Paths
 from fabric.units import format_count, format_rate
 

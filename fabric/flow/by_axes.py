@@ -12,9 +12,9 @@ from fabric.blueprint.join import relation_axes
 from fabric.blueprint.model import Blueprint, Selector, Term
 from fabric.blueprint.selector import fits, selected_groups
 from fabric.errors import QuestionError
-from fabric.flow.asked import Asked, Traffic, moved
 from fabric.flow.lifted import LinkView
 from fabric.flow.program import MAX_VARIABLES, Block, ProgramSizeError, capacities
+from fabric.flow.traffic import Asked, Traffic, moved
 from fabric.graph import Expanded, Paths, forwarding, freed, reachable
 from fabric.symmetry import Mark, Quotient, Tie, quotient
 

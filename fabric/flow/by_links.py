@@ -9,9 +9,9 @@ import numpy as np
 
 from fabric.arrays import Bools, Ints
 from fabric.errors import LimitError, QuestionError
-from fabric.flow.asked import Asked
 from fabric.flow.by_axes import Commodities, unreached
 from fabric.flow.program import MAX_VARIABLES, Block, ProgramSizeError, capacities
+from fabric.flow.traffic import Asked
 from fabric.graph import Expanded, Paths, forwarding
 from fabric.routing.ecmp import Demands
 from fabric.symmetry import Quotient

@@ -10,12 +10,12 @@ import numpy as np
 from fabric.arrays import Bools
 from fabric.blueprint.model import Blueprint
 from fabric.errors import LimitError, QuestionError
-from fabric.flow.asked import Asked, Traffic
 from fabric.flow.by_axes import Commodities, commodities
 from fabric.flow.by_links import DemandOf, Matrix, explicit_program, matrix_demand, pattern_demand
 from fabric.flow.by_refinement import REFINED_PATTERNS, Job, refined_program
 from fabric.flow.matching import longest_matching
 from fabric.flow.program import ProgramSizeError
+from fabric.flow.traffic import Asked, Traffic
 from fabric.graph import EXPAND_LIMIT, Expanded, Fabric, Paths, expand, freed, select
 from fabric.routing.ecmp import Demands
 from fabric.symmetry import REFINE_LIMIT, NoSymmetryError

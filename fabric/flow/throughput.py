@@ -10,7 +10,6 @@ from typing import Literal
 import numpy as np
 
 from fabric.arrays import Floats
-from fabric.flow.asked import Traffic
 from fabric.flow.by_axes import Commodities
 from fabric.flow.by_links import Matrix, trivial
 from fabric.flow.certificate import Verdict
@@ -19,6 +18,7 @@ from fabric.flow.maxflow import PATH_RULES
 from fabric.flow.program import ProgramSizeError, Solution, capacities, solve_blocks
 from fabric.flow.question import Ask, Method, posed, written_out
 from fabric.flow.routed import Interval, cut_off, interval
+from fabric.flow.traffic import Traffic
 from fabric.graph import EXPAND_LIMIT, Fabric, Paths
 from fabric.units import format_count, format_rate
 

@@ -24,9 +24,9 @@ from fabric.arrays import Bools, Floats
 from fabric.blueprint.reducing import reducing_groups
 from fabric.blueprint.selector import selected_groups
 from fabric.errors import QuestionError
-from fabric.flow.asked import Traffic
 from fabric.flow.by_axes import Question
 from fabric.flow.program import Block
+from fabric.flow.traffic import Traffic
 from fabric.graph import Paths, components, forwarding
 from fabric.job.differences import Places, Rows
 from fabric.job.in_switch import Climb, reducing_switches, switch_loads

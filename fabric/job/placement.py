@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from fabric.blueprint.join import relation_axes
 from fabric.blueprint.model import Axis, Blueprint
 from fabric.errors import QuestionError, nearest
-from fabric.flow.asked import Asked, Traffic
+from fabric.flow.traffic import Asked, Traffic
 from fabric.symmetry import NoSymmetryError
 
 _ORDER_RE = re.compile(r"\s*\(?([\w.\s]{1,400})\)?\s*->\s*\(?([\w.=\s]{1,400})\)?\s*")

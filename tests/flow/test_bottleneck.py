@@ -3,9 +3,9 @@
 import pytest
 
 from fabric.errors import QuestionError
-from fabric.flow.asked import Traffic
 from fabric.flow.bottleneck import bottleneck
 from fabric.flow.throughput import throughput
+from fabric.flow.traffic import Traffic
 from fabric.graph import loads
 
 CLOS = """

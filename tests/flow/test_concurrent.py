@@ -10,11 +10,11 @@ import pytest
 
 from fabric.errors import QuestionError
 from fabric.flow import concurrent, lifted
-from fabric.flow.asked import Traffic
 from fabric.flow.concurrent import check_concurrent
 from fabric.flow.program import capacities, solve_blocks
 from fabric.flow.question import Ask, posed
 from fabric.flow.throughput import throughput
+from fabric.flow.traffic import Traffic
 from fabric.graph import expand, loads
 from fabric.symmetry import refinement, unfolding
 

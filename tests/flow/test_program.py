@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from fabric.flow import program
-from fabric.flow.asked import Traffic
 from fabric.flow.by_axes import commodities
 from fabric.flow.concurrent import check_concurrent
 from fabric.flow.program import solve_blocks
+from fabric.flow.traffic import Traffic
 from fabric.graph import loads
 
 TWO_TIERS = """{fabric: a, axes: {leaf: 3, i: 2, s: 2}, devices: {gpu: {kind: gpu, axes: [leaf, i]},

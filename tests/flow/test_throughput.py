@@ -10,11 +10,11 @@ from scipy import optimize
 from fabric.errors import QuestionError
 from fabric.flow import explicit, max_flow, question, refined
 from fabric.flow import traffic as commodities
-from fabric.flow.asked import Traffic
 from fabric.flow.by_refinement import REFINED_PATTERNS
 from fabric.flow.matching import longest_matching
 from fabric.flow.question import Ask, posed
 from fabric.flow.throughput import throughput
+from fabric.flow.traffic import Traffic
 from fabric.graph import expand, loads, select
 from fabric.graph.exchange import from_networkx
 

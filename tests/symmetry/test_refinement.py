@@ -9,11 +9,11 @@ import pytest
 
 from fabric.errors import LimitError
 from fabric.flow import max_flow
-from fabric.flow.asked import Traffic
 from fabric.flow.by_refinement import Job, refined_program
 from fabric.flow.concurrent import check_concurrent
 from fabric.flow.program import capacities, solve_blocks
 from fabric.flow.throughput import throughput
+from fabric.flow.traffic import Traffic
 from fabric.graph import expand, loads
 from fabric.graph.exchange import from_networkx
 from fabric.symmetry.refinement import coarsest, refine

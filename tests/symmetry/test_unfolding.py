@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from fabric.errors import QuestionError
-from fabric.flow.asked import Traffic
 from fabric.flow.by_refinement import Job, refined_program
 from fabric.flow.concurrent import check_concurrent, link_views
 from fabric.flow.program import solve_blocks
 from fabric.flow.question import Ask, posed
+from fabric.flow.traffic import Traffic
 from fabric.graph import expand, loads
 from fabric.symmetry import Lift, RealLink
 
