@@ -116,14 +116,14 @@ def placement_problem(group: DeviceGroup, primitives: tuple[str, ...], axes: Axi
 def build_rule(item: LinkItem, origin: Origin, scope: Scope) -> Rule | None:
     """Return the link rule `item`, or None with a problem noted."""
     try:
-        return _Builder(item, origin, scope).rule()
+        return _RuleBuilder(item, origin, scope).rule()
     except WrongError as wrong:
         if wrong.problem is not None:
             scope.problems.append(wrong.problem)
         return None
 
 
-class _Builder:
+class _RuleBuilder:
     """One rule on its way from a link item; every method raises `WrongError` at what is wrong."""
 
     def __init__(self, item: LinkItem, origin: Origin, scope: Scope) -> None:

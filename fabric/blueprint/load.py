@@ -62,7 +62,7 @@ class _Fragment:
 
 
 @dataclass(slots=True)
-class _Run:
+class _LoadRun:
     """State of one load: the problems found, the hash, and the files read so far."""
 
     problems: list[Problem] = field(default_factory=list)
@@ -138,7 +138,7 @@ def template_names() -> tuple[str, ...]:
 
 
 def _finish(document: Document, base: Path) -> Blueprint:
-    run = _Run()
+    run = _LoadRun()
     fragment, parsed = _resolve(_Place(document, base, (_identity(document.path),)), run)
     if parsed.file is None:
         raise TopologyError(run.problems)
@@ -192,7 +192,7 @@ def _unasked(fragment: _Fragment, origin: Origin) -> tuple[str, ...]:
     return (f"islands and reachability: {origin.path}:{line}:{col}: no device is an endpoint; {todo}",)
 
 
-def _resolve(place: _Place, run: _Run) -> tuple[_Fragment, Parsed]:
+def _resolve(place: _Place, run: _LoadRun) -> tuple[_Fragment, Parsed]:
     """Return the fragment of one file; what is wrong goes to ``run.problems``."""
     run.digest.append(place.document.sha256)
     run.n_files += 1
@@ -302,7 +302,7 @@ def _add_rules(parsed: Parsed, fragment: _Fragment, problems: list[Problem]) -> 
     fragment.absent += read_absent(parsed, scope)
 
 
-def _include(place: _Place, item: IncludeItem, origin: Origin, into: _Fragment, run: _Run) -> None:
+def _include(place: _Place, item: IncludeItem, origin: Origin, into: _Fragment, run: _LoadRun) -> None:
     """Add the fragment that `item` of the file at `place` names."""
     try:
         inner = _open(item.fabric, place, origin, run)
@@ -363,7 +363,7 @@ def _identity(path: str) -> str:
     return path if path.startswith("<") else str(Path(path).resolve())
 
 
-def _open(reference: str, place: _Place, origin: Origin, run: _Run) -> _Place:
+def _open(reference: str, place: _Place, origin: Origin, run: _LoadRun) -> _Place:
     """Return the file that `reference` names in the file at `place`."""
     if "/" not in reference and not reference.endswith(_SUFFIXES):
         if reference not in template_names():

@@ -254,7 +254,7 @@ def read_text(text: str | bytes, path: str, *, is_strict: bool = True) -> Docume
     shifts: dict[int, list[int]] = {}
     if _SURROGATE_RE.search(chars) and _is_json(chars):
         chars, shifts = _join_surrogates(chars)
-    builder = _Builder(path, shifts)
+    builder = _DocumentBuilder(path, shifts)
     data, root = builder.build(chars)
     if is_strict and builder.doubled:
         raise TopologyError(builder.doubled)
@@ -300,7 +300,7 @@ class _Anchored(NamedTuple):
     height: int
 
 
-class _Builder:
+class _DocumentBuilder:
     """Turns the events of one document into data, spots and problems."""
 
     __slots__ = (

@@ -17,7 +17,7 @@ from pydantic.config import JsonDict
 
 from fabric import units
 from fabric.blueprint.selector import NAME
-from fabric.blueprint.wiring import PATTERNS, Pattern
+from fabric.blueprint.wiring import PATTERNS, WiringPattern
 
 SCHEMA_ID = "urn:fabtopo:fabric.schema.json"
 
@@ -345,7 +345,7 @@ class DeviceItem(_Strict):
         return self
 
 
-def _pattern_schema(name: str, pattern: Pattern) -> JsonDict:
+def _pattern_schema(name: str, pattern: WiringPattern) -> JsonDict:
     """Return what editors are told of the keys that go with one pattern."""
     own, required = pattern.parameters, [p for p, is_required in pattern.parameters.items() if is_required]
     rest: JsonDict = {p: False for other in PATTERNS.values() for p in other.parameters if p not in own}

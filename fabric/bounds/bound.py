@@ -21,8 +21,8 @@ from fabric.blueprint.reducing import REDUCING_NETS, reducing_groups
 from fabric.bounds.hops import HopBound, HopKind, hop_bound
 from fabric.bounds.packing import Task, pack
 from fabric.errors import QuestionError, nearest
-from fabric.flow.by_axes import Question
-from fabric.flow.question import Ask
+from fabric.flow.by_axes import ClassTraffic
+from fabric.flow.question import Question
 from fabric.flow.throughput import answered
 from fabric.flow.traffic import Traffic
 from fabric.graph import Fabric, Paths, expand, select
@@ -208,14 +208,14 @@ def bound(
         if net not in REDUCING_NETS:
             msg = f"reduces: unknown network {net!r}; known are {', '.join(REDUCING_NETS)}"
             raise QuestionError(msg)
-    ask = _Ask(operation, size_bytes, tuple(over), among, root, paths, tuple(reduces))
+    ask = _BoundQuestion(operation, size_bytes, tuple(over), among, root, paths, tuple(reduces))
     if fabric.blueprint is None:
         return _of_graph(fabric, ask)
     return _by_cuts(fabric.blueprint, ask)
 
 
 @dataclass(frozen=True, slots=True)
-class _Ask:
+class _BoundQuestion:
     """A question of `bound`."""
 
     operation: str
@@ -227,7 +227,7 @@ class _Ask:
     reduces: tuple[str, ...]
 
 
-def _by_cuts(blueprint: Blueprint, ask: _Ask) -> Bound:
+def _by_cuts(blueprint: Blueprint, ask: _BoundQuestion) -> Bound:
     operation, paths = ask.operation, ask.paths
     question = _question(blueprint, ask)
     if operation == "all-to-all":
@@ -258,7 +258,7 @@ def _by_cuts(blueprint: Blueprint, ask: _Ask) -> Bound:
     )
 
 
-def _of_graph(fabric: Fabric, ask: _Ask) -> Bound:
+def _of_graph(fabric: Fabric, ask: _BoundQuestion) -> Bound:
     """Return the bound of a fabric that came from a graph, its devices and cables listed one by one."""
     if ask.over:
         msg = "over needs axes; a fabric read from a graph has none"
@@ -288,11 +288,11 @@ def _of_graph(fabric: Fabric, ask: _Ask) -> Bound:
     )
 
 
-def _question(blueprint: Blueprint, ask: _Ask) -> Question:
+def _question(blueprint: Blueprint, ask: _BoundQuestion) -> ClassTraffic:
     """Return the ranks, told apart along the axes of wiring that has no axis symmetry."""
     traffic = Traffic("all-to-all", ask.over)
     kept = lopsided_axes(blueprint)
-    return Question(blueprint, traffic, ask.among, ask.paths, kept=kept, is_holding=True)
+    return ClassTraffic(blueprint, traffic, ask.among, ask.paths, kept=kept, is_holding=True)
 
 
 def _by_hops(fabric: Fabric, operation: str, kind: str, *, is_whole: bool) -> HopBound:
@@ -306,7 +306,7 @@ def _by_hops(fabric: Fabric, operation: str, kind: str, *, is_whole: bool) -> Ho
     return hop_bound(fabric, cast(HopKind, kind))
 
 
-def _cut_off(question: Question) -> tuple[tuple[str, int], ...]:
+def _cut_off(question: ClassTraffic) -> tuple[tuple[str, int], ...]:
     """Return what keeps the rate at 0."""
     base = question.base
     lost = question.lost(list(question.blocks(np.ones(len(base.size), dtype=np.bool_))))
@@ -315,7 +315,7 @@ def _cut_off(question: Question) -> tuple[tuple[str, int], ...]:
     )
 
 
-def _first(question: Question) -> Mark:
+def _first(question: ClassTraffic) -> Mark:
     """Return the first rank in the order of devices."""
     base = question.base
     ends = np.flatnonzero(question.ends).tolist()
@@ -325,7 +325,7 @@ def _first(question: Question) -> Mark:
     return min(ranks, key=lambda mark: [dict(mark)[p] for p in groups[number].primitives])
 
 
-def _check_root(question: Question, root: Mark, text: str) -> None:
+def _check_root(question: ClassTraffic, root: Mark, text: str) -> None:
     """Raise where the root is no rank."""
     view = quotient(question.blueprint, (root,), apart=question.apart, ties=question.ties)
     inside = question.inside(view)
@@ -335,7 +335,7 @@ def _check_root(question: Question, root: Mark, text: str) -> None:
 
 
 def _kind(
-    blueprint: Blueprint, operation: str, question: Question, paths: Paths
+    blueprint: Blueprint, operation: str, question: ClassTraffic, paths: Paths
 ) -> Literal["optimum", "upper bound"]:
     """Return whether an algorithm is known to reach the bound."""
     is_known = operation in ("all-gather", "reduce-scatter", "broadcast", "reduce") and not question.spans
@@ -343,7 +343,7 @@ def _kind(
     return "optimum" if is_known and not one_way and _is_free(blueprint, question, paths) else "upper bound"
 
 
-def _is_free(blueprint: Blueprint, question: Question, paths: Paths) -> bool:
+def _is_free(blueprint: Blueprint, question: ClassTraffic, paths: Paths) -> bool:
     """Return whether the path rule forbids nothing: switches between, joined with endpoints only."""
     if paths == "any":
         return True
@@ -358,13 +358,13 @@ def _is_free(blueprint: Blueprint, question: Question, paths: Paths) -> bool:
     )
 
 
-def _all_to_all(blueprint: Blueprint, question: Question, ask: _Ask) -> Bound:
+def _all_to_all(blueprint: Blueprint, question: ClassTraffic, ask: _BoundQuestion) -> Bound:
     least, most = question.group_sizes()
     if least < 2:
         msg = f"all-to-all needs at least 2 ranks; a group has {least}"
         raise QuestionError(msg)
     whole = Fabric(blueprint.name, blueprint)
-    answer = answered(Ask(whole, "all-to-all", ask.among, ask.over, ask.paths, is_holding=True))
+    answer = answered(Question(whole, "all-to-all", ask.among, ask.over, ask.paths, is_holding=True))
     rate = answer.per_endpoint_gbps
     # Ranks of a small group send less of their buffers: what all can send bounds these as well.
     algbw = rate * least / (least - 1)

@@ -25,8 +25,8 @@ import numpy as np
 
 from fabric.arrays import Bools, Floats, Ints
 from fabric.bounds.cut_in_time import (
+    ChunkTiming,
     Latency,
-    Timing,
     Ways,
     at_ports,
     earliest,
@@ -37,7 +37,7 @@ from fabric.bounds.cut_in_time import (
     ways,
     windows,
 )
-from fabric.bounds.targets import View, target_views
+from fabric.bounds.targets import TargetView, target_views
 from fabric.errors import QuestionError, nearest
 from fabric.graph import Fabric, Paths
 from fabric.parts import catalogue
@@ -150,7 +150,7 @@ class _Task:
     operation: str
     n_ranks: int
     n_chunks: int
-    timing: Timing
+    timing: ChunkTiming
     is_out: bool
 
     @property
@@ -163,7 +163,7 @@ class _Task:
         """Chunks that each rank but the root must get from the others."""
         return self.n_all - (self.n_chunks if self.operation in ("all-gather", "reduce-scatter") else 0)
 
-    def ways(self, view: View) -> Ways:
+    def ways(self, view: TargetView) -> Ways:
         """Return the ways into the target of `view`, or into all ranks; out of them where time runs back."""
         number = np.arange(len(view.size))
         targets = view.ranks & (number != view.root) if view.target < 0 else number == view.target
@@ -257,7 +257,7 @@ def chunk_bound(
     base, view_of = target_views(fabric, operation in _ROOTED, among, root, paths)
     n = round(float(base.size[base.ranks].sum()))
     chunk_bytes = size_bytes / (n_chunks if operation in _ROOTED else n * n_chunks)
-    timing = Timing(chunk_bytes, latencies(base.classes.rules, latency), pipelined, paths)
+    timing = ChunkTiming(chunk_bytes, latencies(base.classes.rules, latency), pipelined, paths)
     ports: list[_Found] = []
     more: list[list[_Found]] = []
     for is_out in (False, True) if operation == "all-reduce" else (operation in _BACKWARDS,):
@@ -298,7 +298,7 @@ def _slowest(finds: list[_Found]) -> _Found:
     return best
 
 
-def _by_ports(task: _Task, base: View) -> tuple[Ints, _Found]:
+def _by_ports(task: _Task, base: TargetView) -> tuple[Ints, _Found]:
     """Return the classes of ranks, those with the worst ports first, and what whole chunks there say."""
     net = task.ways(base)
     soon = earliest(net, _states(net, net.start[net.start >= 0]))
@@ -326,7 +326,7 @@ def _by_ports(task: _Task, base: View) -> tuple[Ints, _Found]:
     return targets[order], _Found(float(times[worst]), name, task.is_out, n_others, 0.0, binding)
 
 
-def _together(task: _Task, base: View) -> Iterator[_Found]:
+def _together(task: _Task, base: TargetView) -> Iterator[_Found]:
     """Yield what all ports together must take in of an all-reduce, where only ranks add."""
     parts = catalogue().parts
     adding = [
@@ -344,7 +344,7 @@ def _together(task: _Task, base: View) -> Iterator[_Found]:
     yield _Found(time, "", False, task.n_ranks, 0.0, _names(base, ports.link))
 
 
-def _for_targets(task: _Task, view_of: Callable[[int], View], targets: Ints) -> Iterator[_Found]:
+def _for_targets(task: _Task, view_of: Callable[[int], TargetView], targets: Ints) -> Iterator[_Found]:
     """Yield the largest bound for each target, in turn until they have been work enough."""
     spent = 0
     for one in targets.tolist():
@@ -376,7 +376,7 @@ def _for_targets(task: _Task, view_of: Callable[[int], View], targets: Ints) -> 
         yield best
 
 
-def _demands(task: _Task, view: View, left: Floats, start: Ints) -> Iterator[tuple[Ints, float]]:
+def _demands(task: _Task, view: TargetView, left: Floats, start: Ints) -> Iterator[tuple[Ints, float]]:
     """Yield classes of sources, farthest first, and how many different chunks the target must get of them."""
     if view.root >= 0:
         yield np.array([view.root]), task.n_all
@@ -398,7 +398,7 @@ def _states(net: Ways, states: Ints) -> Bools:
     return found
 
 
-def _names(view: View, links: Ints) -> tuple[str, ...]:
+def _names(view: TargetView, links: Ints) -> tuple[str, ...]:
     """Return the rules of some links, in the order of the file."""
     numbers = np.unique(view.classes.rule[links // 2]).tolist()
     return tuple(dict.fromkeys(view.classes.rules[i].name for i in numbers))

@@ -55,7 +55,7 @@ Latency = float | str | Mapping[str, float | str] | Callable[[RuleInfo], float]
 
 
 @dataclass(frozen=True, eq=False)
-class Timing:
+class ChunkTiming:
     """What a chunk costs on links.
 
     Parameters
@@ -145,7 +145,7 @@ class Ways:
 
 
 def ways(
-    classes: Expanded, sources: Bools, targets: Bools, timing: Timing, *, backwards: bool = False
+    classes: Expanded, sources: Bools, targets: Bools, timing: ChunkTiming, *, backwards: bool = False
 ) -> Ways:
     """Return the moves of chunks from `sources` to `targets`, shape (n,) each.
 
@@ -154,7 +154,7 @@ def ways(
     classes : Expanded
         Devices or classes of devices; endpoints forward freely here, because they hold the data.
     sources, targets : ndarray of bool, shape (n,)
-    timing : Timing
+    timing : ChunkTiming
     backwards : bool
         Whether chunks go from targets to sources, and time is counted from the end.
     """

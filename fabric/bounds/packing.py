@@ -25,10 +25,10 @@ from scipy import sparse
 
 from fabric.arrays import Bools, Floats, Ints
 from fabric.blueprint.model import Blueprint, Selector, Term
-from fabric.bounds.partitions import Ranks, least_by_parts
+from fabric.bounds.partitions import RanksSeen, least_by_parts
 from fabric.bounds.trees import Tree, fed, tree_of
 from fabric.errors import QuestionError
-from fabric.flow.by_axes import Question
+from fabric.flow.by_axes import ClassTraffic
 from fabric.flow.program import capacities, maximize
 from fabric.graph import Paths
 from fabric.symmetry import Mark, Quotient, nesting, quotient
@@ -70,7 +70,7 @@ class Task:
     Parameters
     ----------
     blueprint : Blueprint
-    question : Question
+    question : ClassTraffic
         All-to-all among the ranks, over the axes of a group.
     operation : str
     root : Mark or None
@@ -81,7 +81,7 @@ class Task:
     """
 
     blueprint: Blueprint
-    question: Question
+    question: ClassTraffic
     operation: str
     root: Mark | None
     paths: Paths
@@ -119,7 +119,7 @@ class Task:
         return quotient(self.blueprint, sources, apart=self.apart, ties=ties, fixed=fixed)
 
 
-class Group:
+class RankGroup:
     """One group of ranks, for all that are like it.
 
     Parameters
@@ -341,7 +341,7 @@ def pack(task: Task) -> Packing:
     return Packing(rate, names, max(g.n_ranks for g in groups), n, why)
 
 
-def _by_rank(group: Group, base: Quotient) -> tuple[float, Ints, int]:
+def _by_rank(group: RankGroup, base: Quotient) -> tuple[float, Ints, int]:
     """Return the least rate at which a rank is fed, the base links that limit it, and the moves looked at."""
     capacity = capacities(base)
     n_roots = float(group.view.size[group.roots(group.view)].sum())
@@ -355,7 +355,7 @@ def _by_rank(group: Group, base: Quotient) -> tuple[float, Ints, int]:
     return rate, binding, sum(len(t.moves.tail) for t in group.trees)
 
 
-def _by_parts(group: Group) -> tuple[float, Ints, int]:
+def _by_parts(group: RankGroup) -> tuple[float, Ints, int]:
     """Return the bound by partitions of one group, the base links that limit it, and the moves looked at.
 
     All other groups leave it all links.
@@ -366,14 +366,14 @@ def _by_parts(group: Group) -> tuple[float, Ints, int]:
         own = int(tree.moves.device[tree.rank])
         n_alike = float(group.view.size[tree.rank_class])
         holding = task.question.inside(tree.view)
-        ranks.append(Ranks(tree.view, own, group.members_of(tree.view), holding, n_alike))
+        ranks.append(RanksSeen(tree.view, own, group.members_of(tree.view), holding, n_alike))
         axes |= {p for p, _ in tree.view.index[own]}
     order = tuple(p for p in nesting(task.blueprint, task.question.ties).order if p in axes)
     rate, links, n = least_by_parts(ranks, order, task.reducing, paths=task.paths)
     return rate, np.unique(group.to_base()[links]), n
 
 
-def _by_program(groups: list[Group], base: Quotient) -> tuple[float, Ints, int]:
+def _by_program(groups: list[RankGroup], base: Quotient) -> tuple[float, Ints, int]:
     """Return the optimum of the linear program, the base links with a price, and its variables."""
     capacity = capacities(base)
     at = np.cumsum([0, *(g.n_columns for g in groups)]).tolist()
@@ -391,7 +391,7 @@ def _by_program(groups: list[Group], base: Quotient) -> tuple[float, Ints, int]:
     return float(x[-1]), bound, n
 
 
-def _groups(task: Task, base: Quotient) -> list[Group]:
+def _groups(task: Task, base: Quotient) -> list[RankGroup]:
     """Return one group of every class of groups.
 
     Two groups that both have a rank of some base class are images of one another, so every base class of
@@ -400,7 +400,7 @@ def _groups(task: Task, base: Quotient) -> list[Group]:
     left = np.flatnonzero(task.question.inside(base)).tolist()
     found = []
     while left:
-        group = Group(task, base, left[0])
+        group = RankGroup(task, base, left[0])
         own = set(group.base_device[group.members].tolist())
         left = [i for i in left if int(base.origin[i]) not in own]
         found.append(group)

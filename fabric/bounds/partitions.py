@@ -27,7 +27,7 @@ from fabric.symmetry import Quotient
 
 
 @dataclass(frozen=True, eq=False)
-class Ranks:
+class RanksSeen:
     """The ranks as one of them sees them.
 
     Parameters
@@ -50,13 +50,13 @@ class Ranks:
 
 
 def least_by_parts(
-    ranks: list[Ranks], order: tuple[str, ...], adding: tuple[str, ...], *, paths: Paths
+    ranks: list[RanksSeen], order: tuple[str, ...], adding: tuple[str, ...], *, paths: Paths
 ) -> tuple[float, Ints, int]:
     """Return the least bound by nested partitions, the links that limit it, and the moves looked at.
 
     Parameters
     ----------
-    ranks : list of Ranks
+    ranks : list of RanksSeen
         One of every base class of ranks.
     order : tuple of str
         Primitive axes, each after those that it is under. Ranks that agree on the first, the first two, and
@@ -86,7 +86,7 @@ def least_by_parts(
 
 
 @dataclass(frozen=True, eq=False)
-class _Part:
+class _RankPart:
     """A part of the ranks, how many are like it, and the most that flows into it, limited by which links."""
 
     n_alike: float
@@ -96,8 +96,8 @@ class _Part:
 
 
 def _parts(
-    ranks: list[Ranks], axes: tuple[str, ...], adding: tuple[str, ...], paths: Paths
-) -> Iterator[_Part]:
+    ranks: list[RanksSeen], axes: tuple[str, ...], adding: tuple[str, ...], paths: Paths
+) -> Iterator[_RankPart]:
     """Yield the parts of ranks that agree on `axes`, alike ones once.
 
     Two parts that both have a rank of some base class are images of one another.
@@ -121,6 +121,6 @@ def _parts(
             net = network(problem)
             answer = solve(net, np.full(len(net.tail), -1, dtype=np.int64))
             gbps, links = priced(net, answer.price)
-            yield _Part(n_alike, gbps, view.base[links], len(problem.tail))
+            yield _RankPart(n_alike, gbps, view.base[links], len(problem.tail))
         else:
-            yield _Part(n_alike, np.inf, np.zeros(0, dtype=np.int64), 0)
+            yield _RankPart(n_alike, np.inf, np.zeros(0, dtype=np.int64), 0)

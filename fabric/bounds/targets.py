@@ -11,14 +11,14 @@ from fabric.arrays import Bools, Floats
 from fabric.blueprint.model import Blueprint
 from fabric.blueprint.selector import parse_selector, selected_groups
 from fabric.errors import QuestionError
-from fabric.flow.by_axes import Question
+from fabric.flow.by_axes import ClassTraffic
 from fabric.flow.traffic import Traffic
 from fabric.graph import Expanded, Fabric, Paths, expand, select
 from fabric.symmetry import Mark, NoSymmetryError, Quotient, quotient
 
 
 @dataclass(frozen=True, eq=False)
-class View:
+class TargetView:
     """A fabric, or its classes with one rank apart.
 
     Parameters
@@ -41,7 +41,7 @@ class View:
 
 def target_views(
     fabric: Fabric, rooted: bool, among: str | None, root: str, paths: Paths
-) -> tuple[View, Callable[[int], View]]:
+) -> tuple[TargetView, Callable[[int], TargetView]]:
     """Return the ranks on classes where the axes say them, else on devices, and what sets one of them apart.
 
     Parameters
@@ -73,15 +73,15 @@ def target_views(
     if rooted:
         chosen = np.flatnonzero(select(fabric, root) if root else ranks)
         number = int(chosen[0]) if len(chosen) == 1 or (len(chosen) and not root) else -1
-    base = _checked(View(e, np.ones(e.n_devices), ranks, number), rooted, root)
+    base = _checked(TargetView(e, np.ones(e.n_devices), ranks, number), rooted, root)
     return base, lambda one: replace(base, target=one)
 
 
 def _on_classes(
     blueprint: Blueprint, rooted: bool, among: str | None, root: str, paths: Paths
-) -> tuple[View, Callable[[int], View]]:
+) -> tuple[TargetView, Callable[[int], TargetView]]:
     """Return the same on the classes of a blueprint."""
-    question = Question(blueprint, Traffic("all-to-all"), among, paths)
+    question = ClassTraffic(blueprint, Traffic("all-to-all"), among, paths)
     first = int(np.flatnonzero(question.ends)[0])
     at, group = question.base.index[first], int(question.base.classes.group[first])
     if root:
@@ -96,11 +96,11 @@ def _on_classes(
         fixed = (at,) if rooted else ()
         return quotient(blueprint, sources, apart=question.apart, ties=question.ties, fixed=fixed)
 
-    def view(found: Quotient, target: int = -1) -> View:
+    def view(found: Quotient, target: int = -1) -> TargetView:
         number = _class_at(found, at, group) if rooted else -1
-        return View(found.classes, found.size, question.inside(found), number, target)
+        return TargetView(found.classes, found.size, question.inside(found), number, target)
 
-    def view_of(one: int) -> View:
+    def view_of(one: int) -> TargetView:
         found = classes(base.index[one])
         return view(found, _class_at(found, base.index[one], int(base.classes.group[one])))
 
@@ -113,7 +113,7 @@ def _class_at(found: Quotient, mark: Mark, group: int) -> int:
     return next(own, -1)
 
 
-def _checked(base: View, rooted: bool, root: str) -> View:
+def _checked(base: TargetView, rooted: bool, root: str) -> TargetView:
     """Return `base`; raise where there are too few ranks, or the root is none of them."""
     n = round(float(base.size[base.ranks].sum()))
     if n < 2:

@@ -1,7 +1,7 @@
 """What a collective costs: schedules on a job, under a calibration."""
 
 from fabric.costing.answer import AlgorithmCost, Cost
-from fabric.costing.calibration import Calibration, Overhead, Protocol, calibration, calibration_names
+from fabric.costing.calibration import Calibration, Overhead, ProtocolCost, calibration, calibration_names
 from fabric.costing.cost import cost, moe_cost
 from fabric.costing.evaluate import Overheads, Timing, evaluate
 from fabric.costing.spread import Spread
@@ -13,7 +13,7 @@ __all__ = [
     "Cost",
     "Overhead",
     "Overheads",
-    "Protocol",
+    "ProtocolCost",
     "Spread",
     "Sweep",
     "Timing",

@@ -10,7 +10,7 @@ from fabric.bounds.bound import OPERATIONS, Bound, bound
 from fabric.costing.answer import Cost
 from fabric.errors import FabricError
 from fabric.graph import Fabric
-from fabric.job.question import Asked
+from fabric.job.question import JobQuestion
 from fabric.schedule.tree import Schedule, phases
 from fabric.symmetry import lopsided_axes
 from fabric.units import seconds_to_send
@@ -20,7 +20,7 @@ MANY_PLACES, MANY_MATRIX_PLACES = 400, 80
 all-to-all fewer: some 10 s each."""
 
 
-def bounded(fabric: Fabric, answer: Cost, asked: Asked, found: dict[str, Schedule]) -> Cost:
+def bounded(fabric: Fabric, answer: Cost, asked: JobQuestion, found: dict[str, Schedule]) -> Cost:
     """Return an answer with the bound of its collective, or why there is none.
 
     An algorithm is held against the bound with the path rule of its routing, and with switches that reduce
@@ -53,7 +53,7 @@ def bounded(fabric: Fabric, answer: Cost, asked: Asked, found: dict[str, Schedul
 
 
 @lru_cache(maxsize=64)
-def _bound(fabric: Fabric, collective: str, asked: Asked, *, is_in: bool) -> Bound:
+def _bound(fabric: Fabric, collective: str, asked: JobQuestion, *, is_in: bool) -> Bound:
     """Return a bound; its rate does not depend on the size."""
     return bound(
         fabric,

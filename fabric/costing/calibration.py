@@ -50,7 +50,7 @@ class Overhead:
 
 
 @dataclass(frozen=True, slots=True)
-class Protocol:
+class ProtocolCost:
     """How a library moves data: low latency at part of the rate, or the full rate later.
 
     Parameters
@@ -83,7 +83,7 @@ class Calibration:
     links : mapping of str to mapping of str to Overhead
         By rule, protocol with its medium, protocol, or network (``scale-up``, ``host``, ``scale-out``), in
         that order of preference; then by kind of transfer.
-    protocols : tuple of Protocol
+    protocols : tuple of ProtocolCost
         A copy takes the fastest; switches and all-to-all go by the last.
     algorithms : tuple of str
         What ``auto`` chooses among: the algorithms that the libraries measured here run unasked.
@@ -95,7 +95,7 @@ class Calibration:
     date: str = ""
     launch_s: float = 0.0
     links: Mapping[str, Mapping[Transfer, Overhead]] | None = None
-    protocols: tuple[Protocol, ...] = (Protocol("Simple"),)
+    protocols: tuple[ProtocolCost, ...] = (ProtocolCost("Simple"),)
     algorithms: tuple[str, ...] = ()
 
     def overhead(self, keys: tuple[str, ...], transfer: Transfer) -> Overhead:
@@ -131,29 +131,29 @@ _Part = Annotated[float, Field(strict=True, gt=0, le=1, allow_inf_nan=False)]
 _Time = Annotated[float, BeforeValidator(_time)]
 
 
-class _Strict(BaseModel):
+class _StrictModel(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class _Overhead(_Strict):
+class _Overhead(_StrictModel):
     rate: _Part = 1.0
     latency: _Time = 0.0
     source: str = ""
 
 
-class _Protocol(_Strict):
+class _Protocol(_StrictModel):
     rate: _Part = 1.0
     latency: Annotated[float, Field(strict=True, ge=0, le=100, allow_inf_nan=False)] = 1.0
     source: str = ""
 
 
-class _Kinds(_Strict):
+class _Kinds(_StrictModel):
     copy_: Annotated[_Overhead | None, Field(alias="copy")] = None
     in_switch: Annotated[_Overhead | None, Field(alias="in-switch")] = None
     all_to_all: Annotated[_Overhead | None, Field(alias="all-to-all")] = None
 
 
-class _File(_Strict):
+class _File(_StrictModel):
     calibration: Annotated[str, Field(min_length=1, max_length=80)]
     about: str = ""
     source: Annotated[str, Field(min_length=1)]
@@ -225,7 +225,7 @@ def _read(document: Document) -> Calibration:
         }
         for key, kinds in file.links.items()
     }
-    protocols = tuple(Protocol(n, p.rate, p.latency, p.source) for n, p in file.protocols.items())
+    protocols = tuple(ProtocolCost(n, p.rate, p.latency, p.source) for n, p in file.protocols.items())
     return Calibration(
         file.calibration,
         file.about,
@@ -233,7 +233,7 @@ def _read(document: Document) -> Calibration:
         file.date,
         file.launch,
         links,
-        protocols or (Protocol("Simple"),),
+        protocols or (ProtocolCost("Simple"),),
         tuple(file.algorithms),
     )
 

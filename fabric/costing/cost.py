@@ -13,13 +13,13 @@ import numpy as np
 from fabric.blueprint.planes import boxes, refusal
 from fabric.costing.answer import AlgorithmCost, Cost
 from fabric.costing.beside import bounded
-from fabric.costing.calibration import Calibration, Protocol
+from fabric.costing.calibration import Calibration, ProtocolCost
 from fabric.costing.calibration import calibration as read_calibration
 from fabric.costing.evaluate import DIGITS, Overheads, Timing, evaluate, first_largest, peaks, steps_of
 from fabric.costing.spread import Slowdown, Spread, slowdowns
 from fabric.errors import QuestionError, nearest
 from fabric.graph import Fabric
-from fabric.job.question import Asked, Options, job, ranks_group
+from fabric.job.question import JobQuestion, Options, job, ranks_group
 from fabric.job.ranks import Job
 from fabric.nccl import ABOUT, machine, node_of, predict
 from fabric.routing import Progress
@@ -104,7 +104,7 @@ def cost(
     >>> round(answer.time_s, 9), round(answer.busbw_gbps, 6), answer.binding
     (0.03, 400.0, 'gpu-leaf')
     """
-    question = Asked.of(asked)
+    question = JobQuestion.of(asked)
     if calibration == "nccl":
         return _as_nccl(fabric, question, collective, parse_bytes(size), algorithm)
     work = _job(fabric, question)
@@ -116,7 +116,7 @@ def cost(
         with contextlib.suppress(QuestionError):
             work.prepare([p.pattern for schedule in found.values() for p in phases(schedule)], progress)
     factor = busbw_factor(collective, work.shape.n)
-    run = _Run(work, collective, size_bytes, factor, known, question.routing, spread or Spread())
+    run = _CostRun(work, collective, size_bytes, factor, known, question.routing, spread or Spread())
     costs, unroutable = _all_costs(run, found)
     refused += unroutable
     answer = replace(_answer(run, costs), refused=refused, notes=_chip_notes(fabric, question))
@@ -128,7 +128,7 @@ def cost(
     return bounded(fabric, answer, question, found)
 
 
-def _chip_notes(fabric: Fabric, question: Asked) -> tuple[str, ...]:
+def _chip_notes(fabric: Fabric, question: JobQuestion) -> tuple[str, ...]:
     """Return what hashed routing makes of boxes of several chips."""
     found = boxes(fabric.blueprint.whole) if fabric.blueprint is not None else {}
     if question.routing != "hashed" or not found:
@@ -141,7 +141,7 @@ def _chip_notes(fabric: Fabric, question: Asked) -> tuple[str, ...]:
 
 
 def _all_costs(
-    run: _Run, found: dict[str, Schedule]
+    run: _CostRun, found: dict[str, Schedule]
 ) -> tuple[list[AlgorithmCost], tuple[tuple[str, str], ...]]:
     """Return the costs of the algorithms that have paths, and which have none.
 
@@ -163,7 +163,7 @@ def _all_costs(
     return costs, tuple(refused)
 
 
-def _expected(run: _Run) -> str:
+def _expected(run: _CostRun) -> str:
     """Return in words what published measurements let expect."""
     run = replace(run, calibration=read_calibration("measured"))
     found, _ = _schedules(run.collective, run.job.shape, run.size_bytes, "auto", run.calibration)
@@ -178,7 +178,7 @@ def _expected(run: _Run) -> str:
 _DEFAULT = ", by the default of measured networks, not measured on this hardware"
 
 
-def _is_measured(run: _Run, binding: str) -> bool:
+def _is_measured(run: _CostRun, binding: str) -> bool:
     """Return whether the measurements of a calibration are of what binds, or of its NICs beside such GPUs."""
     known = (run.calibration.links or {}).keys()
     keys = dict(zip(run.job.links.rules, run.job.links.keys, strict=True))
@@ -227,7 +227,7 @@ def moe_cost(
     ----------
     DeepSeek-AI, DeepEP (github.com/deepseek-ai/DeepEP), README.
     """
-    question = Asked.of(asked)
+    question = JobQuestion.of(asked)
     work = _job(fabric, question)
     known = read_calibration(calibration)
     ways = {"dispatch": moe_dispatch, "combine": moe_combine}
@@ -241,7 +241,7 @@ def moe_cost(
     chosen = {n: s for n, s in found.items() if algorithm in ("auto", n)}
     logical = moe_logical_bytes(work.shape, moe)
     size = logical.to_ranks if work.shape.n_domains == 1 else logical.between_domains
-    run = _Run(work, way, round(size), 1.0, known, question.routing, spread or Spread())
+    run = _CostRun(work, way, round(size), 1.0, known, question.routing, spread or Spread())
     answer = _answer(run, [_cost(run, name, schedule) for name, schedule in chosen.items()])
     reach = moe_reach(work.shape, moe)
     note = (
@@ -250,7 +250,7 @@ def moe_cost(
     return replace(answer, no_bound=f"no bound for {way}", notes=(note, *_chip_notes(fabric, question)))
 
 
-def _answer(run: _Run, costs: list[AlgorithmCost]) -> Cost:
+def _answer(run: _CostRun, costs: list[AlgorithmCost]) -> Cost:
     costs.sort(key=lambda c: float(f"{c.time_s:.{DIGITS}g}"))
     work = run.job
     return Cost(
@@ -269,7 +269,7 @@ def _answer(run: _Run, costs: list[AlgorithmCost]) -> Cost:
     )
 
 
-def _as_nccl(fabric: Fabric, question: Asked, collective: str, size_bytes: int, algorithm: str) -> Cost:
+def _as_nccl(fabric: Fabric, question: JobQuestion, collective: str, size_bytes: int, algorithm: str) -> Cost:
     """Return the times that NCCL's own model expects, with what binds on the wires.
 
     Raises
@@ -286,7 +286,7 @@ def _as_nccl(fabric: Fabric, question: Asked, collective: str, size_bytes: int, 
     predicted = predict(machine(node, n_nodes), collective, size_bytes)
     known = replace(read_calibration("wire"), name="nccl", about=ABOUT)
     found = schedules(collective, work.shape, size_bytes)
-    run = _Run(
+    run = _CostRun(
         work,
         collective,
         size_bytes,
@@ -312,7 +312,7 @@ def _as_nccl(fabric: Fabric, question: Asked, collective: str, size_bytes: int, 
 
 
 def _retimed(
-    run: _Run, one: AlgorithmCost, protocol: str, latency_us: float, time_us: float
+    run: _CostRun, one: AlgorithmCost, protocol: str, latency_us: float, time_us: float
 ) -> AlgorithmCost:
     """Return a cost on the wires with times of NCCL's model."""
     time_s = seconds(time_us)
@@ -330,7 +330,7 @@ def _retimed(
 
 
 @lru_cache(maxsize=16)
-def _job(fabric: Fabric, asked: Asked) -> Job:
+def _job(fabric: Fabric, asked: JobQuestion) -> Job:
     return job(fabric, asked)
 
 
@@ -357,7 +357,7 @@ def _schedules(
 
 
 @dataclass(frozen=True, eq=False)
-class _Run:
+class _CostRun:
     """What the algorithms of one question have in common."""
 
     job: Job
@@ -368,13 +368,13 @@ class _Run:
     routing: str
     spread: Spread
 
-    def timing(self, schedule: Schedule, protocol: Protocol, slowdown: Slowdown | None) -> Timing:
+    def timing(self, schedule: Schedule, protocol: ProtocolCost, slowdown: Slowdown | None) -> Timing:
         """Return how long a schedule takes with a protocol, when flows are spread unevenly by `slowdown`."""
         is_ideal = self.routing == "ideal"
         return evaluate(self.job, schedule, Overheads(self.calibration, protocol, slowdown, is_ideal))
 
 
-def _cost(run: _Run, name: str, schedule: Schedule) -> AlgorithmCost:
+def _cost(run: _CostRun, name: str, schedule: Schedule) -> AlgorithmCost:
     """Return the cost of an algorithm, with the protocol that is fastest."""
     mean, *others = slowdowns(run.job, run.routing, run.spread)
     # Switches reduce, and all-to-all sends, by one protocol: the last, of full rate.
@@ -409,12 +409,12 @@ def _cost(run: _Run, name: str, schedule: Schedule) -> AlgorithmCost:
     )
 
 
-def _wire_rate(run: _Run, schedule: Schedule, binding: int, time_s: float) -> float:
+def _wire_rate(run: _CostRun, schedule: Schedule, binding: int, time_s: float) -> float:
     """Return what the busiest cable of a rule carries on average over the whole time [Gb/s]."""
     links = run.job.links
     on = (links.rule == binding) & (links.n_cables > 0)
     if run.routing == "ideal":
-        wire = Overheads(read_calibration("wire"), Protocol(""), None, is_ideal=True)
+        wire = Overheads(read_calibration("wire"), ProtocolCost(""), None, is_ideal=True)
         busy = evaluate(run.job, schedule, wire).busy_s
         return float((busy[on] * links.capacity_gbps[on] / links.n_cables[on]).max()) / time_s
     load = np.zeros(len(links.rule))

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from fabric.arrays import Floats
-from fabric.costing.calibration import Calibration, Protocol
+from fabric.costing.calibration import Calibration, ProtocolCost
 from fabric.job.ranks import Job
 from fabric.schedule.tree import Par, Pattern, Phase, Pipe, Schedule, Seq, Transfer, phases
 from fabric.units import seconds_to_send
@@ -55,7 +55,7 @@ class Overheads:
     Parameters
     ----------
     calibration : Calibration
-    protocol : Protocol
+    protocol : ProtocolCost
     slowdown : callable
         ``slowdown(pattern, load)`` returns how much longer each link takes than under an equal split, where
         the busiest rank sends one byte and links carry ``load``.
@@ -64,7 +64,7 @@ class Overheads:
     """
 
     calibration: Calibration
-    protocol: Protocol
+    protocol: ProtocolCost
     slowdown: Callable[[Pattern, Floats], Floats] | None = None
     is_ideal: bool = False
 
@@ -147,7 +147,7 @@ def _busy(job: Job, phase: Phase, over: Overheads) -> Floats:
 def _by_rule(job: Job, over: Overheads, transfer: Transfer) -> tuple[Floats, Floats]:
     """Return the part of the wire rate, and the latency of a link, of every rule."""
     own = [over.calibration.overhead(keys, transfer) for keys in job.links.keys]
-    protocol = over.protocol if transfer == "copy" else Protocol("")
+    protocol = over.protocol if transfer == "copy" else ProtocolCost("")
     return (
         np.array([o.rate for o in own]) * protocol.rate,
         np.array([o.latency_s for o in own]) * protocol.latency,

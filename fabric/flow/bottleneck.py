@@ -17,7 +17,7 @@ from fabric.arrays import Bools, Floats, Ints
 from fabric.errors import QuestionError
 from fabric.flow.by_axes import Commodities, without
 from fabric.flow.program import solve_blocks
-from fabric.flow.question import Ask, Method, posed
+from fabric.flow.question import Method, Question, posed
 from fabric.flow.throughput import Throughput, throughput, use_of
 from fabric.flow.traffic import Traffic
 from fabric.graph import EXPAND_LIMIT, Fabric, Paths
@@ -213,7 +213,7 @@ def bottleneck(
         )
         msg = f"nothing can flow{some}: leave them out with drop_unreachable=True"
         raise QuestionError(msg)
-    work, _ = posed(Ask(fabric, traffic, among, tuple(over), paths, method, drop_unreachable, limit))
+    work, _ = posed(Question(fabric, traffic, among, tuple(over), paths, method, drop_unreachable, limit))
     answer = solve_blocks(work.capacity, work.blocks)
     load = use_of(work, answer)
     cables = _cable_classes(work, load)

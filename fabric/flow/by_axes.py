@@ -13,8 +13,8 @@ from fabric.blueprint.model import Blueprint, Selector, Term
 from fabric.blueprint.selector import fits, selected_groups
 from fabric.errors import QuestionError
 from fabric.flow.lifted import LinkView
-from fabric.flow.program import MAX_VARIABLES, Block, ProgramSizeError, capacities
-from fabric.flow.traffic import Asked, Traffic, moved
+from fabric.flow.program import MAX_VARIABLES, Commodity, ProgramSizeError, capacities
+from fabric.flow.traffic import FittedTraffic, Traffic, moved
 from fabric.graph import Expanded, Paths, forwarding, freed, reachable
 from fabric.symmetry import Mark, Quotient, Tie, quotient
 
@@ -29,7 +29,7 @@ class Commodities:
         With failures marked.
     capacity : ndarray of float64
         Of every base class of links [Gb/s].
-    blocks : list of Block
+    blocks : list of Commodity
     n_endpoints : float
         Endpoints that send or receive.
     cut_off : tuple of (str, float)
@@ -50,7 +50,7 @@ class Commodities:
 
     base: Quotient
     capacity: Floats
-    blocks: list[Block]
+    blocks: list[Commodity]
     n_endpoints: float
     cut_off: tuple[tuple[str, float], ...]
     blueprint: Blueprint | None = None
@@ -103,7 +103,7 @@ def commodities(
     NoSymmetryError
         If the axes do not say the symmetry of a construct.
     """
-    plan = Question(blueprint, traffic, among, paths, is_holding=is_holding)
+    plan = ClassTraffic(blueprint, traffic, among, paths, is_holding=is_holding)
     lost = np.zeros(len(plan.base.size), dtype=np.bool_)
     blocks = list(plan.blocks(~lost))
     more = plan.lost(blocks)
@@ -134,7 +134,7 @@ def commodities(
     )
 
 
-def _nothing(plan: Question, lost: Bools) -> str:
+def _nothing(plan: ClassTraffic, lost: Bools) -> str:
     """Return why no endpoint has anything to send."""
     if not lost.any():
         return f"{plan.traffic.pattern}: no endpoint has another one to send to; choose other axes for over="
@@ -143,7 +143,7 @@ def _nothing(plan: Question, lost: Bools) -> str:
     return f"no majority of the endpoints is left: {what}; choose with among="
 
 
-def without(work: Commodities, lost: Bools) -> list[Block] | None:
+def without(work: Commodities, lost: Bools) -> list[Commodity] | None:
     """Return the blocks of averaged traffic when some base classes of endpoints neither send nor receive.
 
     Every source then sends as much as before, to the targets that are left; None where nothing is left.
@@ -162,7 +162,7 @@ def without(work: Commodities, lost: Bools) -> list[Block] | None:
     return found or None
 
 
-class Question(Asked):
+class ClassTraffic(FittedTraffic):
     """A question on the quotient: which classes take part, and the blocks of its traffic.
 
     Parameters
@@ -269,7 +269,7 @@ class Question(Asked):
     def _forwarders(self, view: Quotient) -> Expanded:
         return freed(view.classes, self.inside(view)) if self.is_holding else view.classes
 
-    def blocks(self, kept: Bools) -> Iterator[Block]:
+    def blocks(self, kept: Bools) -> Iterator[Commodity]:
         """Yield the commodities among the base classes that are `kept`."""
         if self.root is not None:
             yield self._single(kept)
@@ -290,7 +290,7 @@ class Question(Asked):
                     raise ProgramSizeError(msg)
                 yield block
 
-    def _block(self, view: Quotient, own: int, weight: Floats, one: int) -> Block:
+    def _block(self, view: Quotient, own: int, weight: Floats, one: int) -> Commodity:
         source = np.zeros(len(view.size), dtype=np.bool_)
         source[own] = True
         moves = forwarding(self._forwarders(view), source, weight > 0, paths=self.paths)
@@ -298,7 +298,7 @@ class Question(Asked):
         targets = np.flatnonzero(weight > 0)
         np.add.at(supply, moves.target[targets], -weight[targets] / weight.sum())
         supply[moves.source[own]] += 1.0
-        return Block(float(self.base.size[one]), view, moves, supply, int(self.base.origin[one]))
+        return Commodity(float(self.base.size[one]), view, moves, supply, int(self.base.origin[one]))
 
     def _weights(self, view: Quotient, own: int, ends: Bools) -> Floats:
         """Return how many devices of each class are targets of the source."""
@@ -318,7 +318,7 @@ class Question(Asked):
                 weight[i] *= all(at.get(p) == i_ for p, i_ in home.items() if p not in self.spans)
         return weight
 
-    def _single(self, kept: Bools) -> Block:
+    def _single(self, kept: Bools) -> Commodity:
         """Return the one commodity of one-to-all or all-to-one; the rate is that of each of the others."""
         view = self.base
         names = list(self.blueprint.groups)
@@ -338,9 +338,9 @@ class Question(Asked):
         sign = -1.0 if is_out else 1.0
         np.add.at(supply, (moves.target if is_out else moves.source)[chosen], sign * view.size[chosen])
         supply[(moves.source if is_out else moves.target)[own]] -= sign * view.size[chosen].sum()
-        return Block(1.0, view, moves, supply)
+        return Commodity(1.0, view, moves, supply)
 
-    def lost(self, blocks: list[Block]) -> Bools:
+    def lost(self, blocks: list[Commodity]) -> Bools:
         """Return the base classes of endpoints that cannot exchange traffic with most of the others.
 
         Where a source reaches the majority, it counts itself too, what it does not reach is cut off;
@@ -356,7 +356,7 @@ class Question(Asked):
                 found[np.unique(whole.view.origin[one])] = True
         return found
 
-    def _whole(self, block: Block) -> Block:
+    def _whole(self, block: Commodity) -> Commodity:
         """Return `block` with all endpoints along the axis of its shift as targets."""
         view = block.view
         own = int(block.moves.device[np.flatnonzero(block.supply > 0)[0]])
@@ -367,7 +367,7 @@ class Question(Asked):
         return self._block(view, own, weight, block.origin)
 
 
-def unreached(block: Block) -> tuple[Ints, Ints]:
+def unreached(block: Commodity) -> tuple[Ints, Ints]:
     """Return the device classes of the one source or target that is cut off, or else of those it misses."""
     moves = block.moves
     starts, ends = block.supply > 0, block.supply < 0

@@ -10,8 +10,8 @@ import numpy as np
 from fabric.arrays import Bools, Ints
 from fabric.errors import LimitError, QuestionError
 from fabric.flow.by_axes import Commodities, unreached
-from fabric.flow.program import MAX_VARIABLES, Block, ProgramSizeError, capacities
-from fabric.flow.traffic import Asked
+from fabric.flow.program import MAX_VARIABLES, Commodity, ProgramSizeError, capacities
+from fabric.flow.traffic import FittedTraffic
 from fabric.graph import Expanded, Paths, forwarding
 from fabric.routing.ecmp import Demands
 from fabric.symmetry import Quotient
@@ -57,7 +57,7 @@ def matrix_demand(expanded: Expanded, matrix: Matrix) -> Demands:
 
 
 def pattern_demand(
-    expanded: Expanded, ends: Bools, asked: Asked | None, root: int = -1, pattern: str = "all-to-all"
+    expanded: Expanded, ends: Bools, asked: FittedTraffic | None, root: int = -1, pattern: str = "all-to-all"
 ) -> Demands:
     """Return a traffic pattern as demands.
 
@@ -67,7 +67,7 @@ def pattern_demand(
         n devices.
     ends : ndarray of bool, shape (n,)
         Endpoints that take part.
-    asked : Asked or None
+    asked : FittedTraffic or None
         What it says of axes; None where the fabric has none.
     root : int
         Device of one-to-all and all-to-one; for these the rate is that of each of the others.
@@ -97,7 +97,7 @@ def pattern_demand(
     return Demands(np.repeat(others, n_targets), target, np.repeat(1.0 / np.maximum(n_targets, 1), n_targets))
 
 
-def _is_target(expanded: Expanded, asked: Asked, source: int, targets: Ints) -> Bools:
+def _is_target(expanded: Expanded, asked: FittedTraffic, source: int, targets: Ints) -> Bools:
     """Return which devices a source sends to."""
     at = expanded.coordinates
     if asked.traffic.pattern == "halves":
@@ -167,7 +167,9 @@ def explicit_program(
     return Commodities(view, capacities(view), blocks, float(n), cut_off, is_averaged=False)
 
 
-def _lost(view: Quotient, blocks: list[Block], kept: Bools, probe_of: DemandOf | None, paths: Paths) -> Bools:
+def _lost(
+    view: Quotient, blocks: list[Commodity], kept: Bools, probe_of: DemandOf | None, paths: Paths
+) -> Bools:
     """Return the devices that are cut off from most of those that they exchange traffic with."""
     found = np.zeros(len(kept), dtype=np.bool_)
     missing = [unreached(block) for block in blocks]
@@ -179,7 +181,7 @@ def _lost(view: Quotient, blocks: list[Block], kept: Bools, probe_of: DemandOf |
     return found
 
 
-def _blocks(view: Quotient, demand: Demands, paths: Paths) -> list[Block]:
+def _blocks(view: Quotient, demand: Demands, paths: Paths) -> list[Commodity]:
     n_sides = [len(np.unique(side)) for side in (demand.source, demand.target)]
     # As few commodities as possible: flows of one target can be averaged as well as those of one source.
     is_out = n_sides[0] <= n_sides[1]
@@ -207,5 +209,5 @@ def _blocks(view: Quotient, demand: Demands, paths: Paths) -> list[Block]:
         sign = 1.0 if is_out else -1.0
         np.add.at(supply, far[other[rows]], -sign * demand.amount[rows])
         supply[at[end]] += sign * demand.amount[rows].sum()
-        found.append(Block(1.0, view, moves, supply, end))
+        found.append(Commodity(1.0, view, moves, supply, end))
     return found

@@ -9,7 +9,7 @@ import numpy as np
 from fabric.arrays import Bools
 from fabric.errors import QuestionError
 from fabric.flow.by_axes import Commodities, unreached
-from fabric.flow.program import MAX_VARIABLES, Block, ProgramSizeError, capacities
+from fabric.flow.program import MAX_VARIABLES, Commodity, ProgramSizeError, capacities
 from fabric.graph import Expanded, Paths, forwarding
 from fabric.symmetry import REFINE_LIMIT, Quotient, one_view, refined
 
@@ -18,7 +18,7 @@ REFINED_PATTERNS = ("all-to-all", "one-to-all", "all-to-one")
 
 
 @dataclass(frozen=True, eq=False)
-class Job:
+class EndpointTraffic:
     """Traffic among some endpoints.
 
     Parameters
@@ -39,7 +39,7 @@ class Job:
 
 
 def refined_program(
-    expanded: Expanded, job: Job, *, drop_unreachable: bool = False, limit: int = REFINE_LIMIT
+    expanded: Expanded, job: EndpointTraffic, *, drop_unreachable: bool = False, limit: int = REFINE_LIMIT
 ) -> Commodities:
     """Return traffic on refined classes.
 
@@ -47,7 +47,7 @@ def refined_program(
     ----------
     expanded : Expanded
         n devices.
-    job : Job
+    job : EndpointTraffic
     drop_unreachable : bool
         As in `throughput`.
     limit : int
@@ -76,7 +76,7 @@ def refined_program(
     >>> graph = nx.petersen_graph()
     >>> nx.set_edge_attributes(graph, 1.0, "capacity")
     >>> e = expand(from_networkx(graph))
-    >>> work = refined_program(e, Job(e.is_endpoint))
+    >>> work = refined_program(e, EndpointTraffic(e.is_endpoint))
     >>> len(work.blocks), round(solve_blocks(work.capacity, work.blocks).rate_gbps, 6)
     (1, 1.8)
     """
@@ -98,7 +98,7 @@ def refined_program(
             raise QuestionError(msg)
 
 
-def _all_to_all(expanded: Expanded, job: Job, limit: int) -> tuple[Commodities, Bools]:
+def _all_to_all(expanded: Expanded, job: EndpointTraffic, limit: int) -> tuple[Commodities, Bools]:
     """Return the program, and the devices that are cut off."""
     found = refined(expanded, job.ends, limit=limit)
     base = found.base
@@ -122,7 +122,7 @@ def _all_to_all(expanded: Expanded, job: Job, limit: int) -> tuple[Commodities, 
         chosen = np.flatnonzero(targets)
         np.add.at(supply, moves.target[chosen], -view.size[chosen] / (n - 1))
         supply[moves.source[own]] += 1.0
-        blocks.append(Block(n_alike, view, moves, supply, int(view.origin[own])))
+        blocks.append(Commodity(n_alike, view, moves, supply, int(view.origin[own])))
         views.append(found.links(number, view))
         for part in unreached(blocks[-1]):
             lost[view.origin[part]] = True
@@ -130,7 +130,7 @@ def _all_to_all(expanded: Expanded, job: Job, limit: int) -> tuple[Commodities, 
     return work, found.devices(lost)
 
 
-def _single(expanded: Expanded, job: Job) -> tuple[Commodities, Bools]:
+def _single(expanded: Expanded, job: EndpointTraffic) -> tuple[Commodities, Bools]:
     """Return the program of one commodity, and the devices that are cut off."""
     at_root = np.arange(expanded.n_devices) == job.root
     links = one_view(expanded, job.ends + 2 * at_root, job.root)
@@ -143,7 +143,7 @@ def _single(expanded: Expanded, job: Job) -> tuple[Commodities, Bools]:
     supply = np.zeros(moves.n_states)
     supply[far[others]] = -sign * view.size[others]
     supply[at[own]] = sign * view.size[others].sum()
-    block = Block(1.0, view, moves, supply)
+    block = Commodity(1.0, view, moves, supply)
     lost = np.zeros(len(view.size), dtype=np.bool_)
     lost[np.concatenate(unreached(block))] = True
     n = float(job.ends.sum())

@@ -20,7 +20,7 @@ from fabric.errors import LimitError
 from fabric.flow.by_axes import Commodities
 from fabric.flow.certificate import GAP, Verdict
 from fabric.flow.lifted import LinkView, check_lifted, is_lost, per_cable, singles
-from fabric.flow.program import Block, Solution
+from fabric.flow.program import Commodity, Solution
 from fabric.graph.expanded import expand
 from fabric.symmetry import Lift, Mark, RealLink, sample_links
 from fabric.symmetry.unfolding import AxisView, Unfolding
@@ -158,7 +158,7 @@ def link_views(work: Commodities, blueprint: Blueprint, lift: Lift) -> list[Link
     return found
 
 
-def _single(work: Commodities, block: Block) -> int:
+def _single(work: Commodities, block: Commodity) -> int:
     """Return the class that is marked in the view of a block: its one source, or the root of all traffic."""
     own = singles(block)
     return own[0] if work.root is None else next(c for c in own if block.view.index[c] == work.root)

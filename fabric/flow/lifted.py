@@ -15,7 +15,7 @@ import numpy as np
 
 from fabric.arrays import Floats, Ints
 from fabric.flow.certificate import GAP
-from fabric.flow.program import Block, Solution
+from fabric.flow.program import Commodity, Solution
 from fabric.graph import Expanded
 from fabric.symmetry import Quotient
 
@@ -46,7 +46,7 @@ class LinkView(Protocol):
 
 
 def check_lifted(
-    views: Sequence[LinkView], blocks: Sequence[Block], answer: Solution, seed: int
+    views: Sequence[LinkView], blocks: Sequence[Commodity], answer: Solution, seed: int
 ) -> tuple[list[str], float]:
     """Return what is wrong on real devices and links, and the largest load over capacity.
 
@@ -54,7 +54,7 @@ def check_lifted(
     ----------
     views : sequence of LinkView
         One for each block.
-    blocks : sequence of Block
+    blocks : sequence of Commodity
     answer : Solution
     seed : int
         Of the sample of sources.
@@ -78,20 +78,22 @@ def check_lifted(
     return _unbalanced(views, blocks, answer, seed), overload
 
 
-def per_cable(block: Block, flow: Floats) -> Floats:
+def per_cable(block: Commodity, flow: Floats) -> Floats:
     """Return what one source puts on each cable of every directed link of its view [Gb/s]."""
     on = block.moves.link >= 0
     carried = np.bincount(block.moves.link[on], flow[on], minlength=len(block.view.base))
     return np.asarray(carried / np.repeat(np.maximum(block.view.classes.count, 1), 2))
 
 
-def singles(block: Block) -> list[int]:
+def singles(block: Commodity) -> list[int]:
     """Return the class of the one source of a block and that of its one target, whichever there are."""
     ends = (np.flatnonzero(side) for side in (block.supply > 0, block.supply < 0))
     return [int(block.moves.device[one[0]]) for one in ends if len(one) == 1]
 
 
-def _unbalanced(views: Sequence[LinkView], blocks: Sequence[Block], answer: Solution, seed: int) -> list[str]:
+def _unbalanced(
+    views: Sequence[LinkView], blocks: Sequence[Commodity], answer: Solution, seed: int
+) -> list[str]:
     """Return what devices do not pass on, as seen from all sources or a sample of them."""
     pairs = [(number, s) for number, view in enumerate(views) for s in view.sources.tolist()]
     n = max(1, BALANCED // max(1, 2 * views[0].expanded.n_bundles))
@@ -111,7 +113,7 @@ def _unbalanced(views: Sequence[LinkView], blocks: Sequence[Block], answer: Solu
 class _Lifted:
     """The flow of a block on real links, from any of the sources it stands for."""
 
-    def __init__(self, block: Block, flow: Floats, rate_gbps: float) -> None:
+    def __init__(self, block: Commodity, flow: Floats, rate_gbps: float) -> None:
         self._block, self._rate_gbps = block, rate_gbps
         moves, view = block.moves, block.view
         names = sorted(set(moves.role))

@@ -42,7 +42,7 @@ class ProgramSizeError(LimitError):
 
 
 @dataclass(frozen=True, eq=False)
-class Block:
+class Commodity:
     """One commodity: the traffic of one source, or towards one target, on the classes that keep it in place.
 
     Parameters
@@ -94,14 +94,14 @@ def capacities(base: Quotient) -> Floats:
     return found
 
 
-def solve_blocks(capacity: Floats, parts: list[Block]) -> Solution:
+def solve_blocks(capacity: Floats, parts: list[Commodity]) -> Solution:
     """Return the largest rate at which all blocks can be met at once.
 
     Parameters
     ----------
     capacity : ndarray of float64
         Of every base class of links [Gb/s].
-    parts : list of Block
+    parts : list of Commodity
 
     Raises
     ------
@@ -161,7 +161,7 @@ class _Fold:
     twin: Ints
 
 
-def _fold(part: Block) -> _Fold:
+def _fold(part: Commodity) -> _Fold:
     """Return which moves can be left out: a torus has a target beside each of its forwarding states."""
     moves = part.moves
     n = moves.n_states
@@ -192,7 +192,7 @@ def _fold(part: Block) -> _Fold:
     return _Fold(np.flatnonzero(kept), state, twin)
 
 
-def _unfolded(part: Block, fold: _Fold, x: Floats, rate: float) -> Floats:
+def _unfolded(part: Commodity, fold: _Fold, x: Floats, rate: float) -> Floats:
     """Return the flow on every move: of what enters a device over each link, the same part stays there."""
     moves = part.moves
     flow = np.zeros(len(moves.tail))
@@ -214,7 +214,7 @@ def _unfolded(part: Block, fold: _Fold, x: Floats, rate: float) -> Floats:
     return flow
 
 
-def _settled(part: Block, flow: Floats, rate: float) -> Floats:
+def _settled(part: Commodity, flow: Floats, rate: float) -> Floats:
     """Return `flow` without the crumbs that the tolerance of a solver leaves where next to nothing passes.
 
     What they leave out of balance is then at states with traffic of their own, where it is rounding.

@@ -12,10 +12,10 @@ from fabric.blueprint.model import Blueprint
 from fabric.errors import LimitError, QuestionError
 from fabric.flow.by_axes import Commodities, commodities
 from fabric.flow.by_links import DemandOf, Matrix, explicit_program, matrix_demand, pattern_demand
-from fabric.flow.by_refinement import REFINED_PATTERNS, Job, refined_program
+from fabric.flow.by_refinement import REFINED_PATTERNS, EndpointTraffic, refined_program
 from fabric.flow.matching import longest_matching
 from fabric.flow.program import ProgramSizeError
-from fabric.flow.traffic import Asked, Traffic
+from fabric.flow.traffic import FittedTraffic, Traffic
 from fabric.graph import EXPAND_LIMIT, Expanded, Fabric, Paths, expand, freed, select
 from fabric.routing.ecmp import Demands
 from fabric.symmetry import REFINE_LIMIT, NoSymmetryError
@@ -30,7 +30,7 @@ PAIRS_A_VARIABLE = 20
 
 
 @dataclass(frozen=True, eq=False)
-class Ask:
+class Question:
     """A question as it was put; see `throughput`.
 
     With `is_holding`, those that take part pass data on whatever their transit, because they hold it.
@@ -62,7 +62,7 @@ class Ask:
         return traffic.pattern + (f" over {', '.join(traffic.over)}" if traffic.over else "")
 
 
-def posed(ask: Ask) -> tuple[Commodities, str]:
+def posed(ask: Question) -> tuple[Commodities, str]:
     """Return the question as commodities, and why on classes or on real links.
 
     Raises
@@ -87,7 +87,7 @@ def posed(ask: Ask) -> tuple[Commodities, str]:
     return program(ask), "asked for"
 
 
-def _cheapest(ask: Ask) -> tuple[Commodities, str]:
+def _cheapest(ask: Question) -> tuple[Commodities, str]:
     """Return the smallest exact program: by axes, by refinement, or on real links."""
     why, work = _no_axes(ask), None
     if not why:
@@ -114,14 +114,14 @@ def _cheapest(ask: Ask) -> tuple[Commodities, str]:
     return work, "the axes say the symmetry"
 
 
-def _is_worth_refining(ask: Ask, work: Commodities) -> bool:
+def _is_worth_refining(ask: Question, work: Commodities) -> bool:
     """Return whether colouring a fabric costs little beside its program on axes."""
     # There are more links than endpoints.
     is_large = work.n_moves > FEW_VARIABLES and work.n_endpoints**2 <= PAIRS_A_VARIABLE * work.n_moves
     return is_large and not _no_refinement(ask)
 
 
-def _no_axes(ask: Ask) -> str:
+def _no_axes(ask: Question) -> str:
     """Return why axes say nothing about a question, or nothing."""
     if ask.traffic is None:
         return "a matrix has no symmetry"
@@ -130,7 +130,7 @@ def _no_axes(ask: Ask) -> str:
     return "a longest matching has no symmetry" if ask.traffic.pattern == "longest-matching" else ""
 
 
-def _no_refinement(ask: Ask) -> str:
+def _no_refinement(ask: Question) -> str:
     """Return why refinement says nothing about a question, or nothing."""
     if ask.traffic is None:
         return "a matrix tells endpoints apart"
@@ -139,7 +139,7 @@ def _no_refinement(ask: Ask) -> str:
     return ""
 
 
-def _by_axes(ask: Ask) -> Commodities:
+def _by_axes(ask: Question) -> Commodities:
     blueprint, traffic = ask.fabric.blueprint, ask.traffic
     drop = ask.drop_unreachable
     return commodities(
@@ -152,24 +152,24 @@ def _by_axes(ask: Ask) -> Commodities:
     )
 
 
-def _by_refinement(ask: Ask, limit: int = REFINE_LIMIT) -> Commodities:
+def _by_refinement(ask: Question, limit: int = REFINE_LIMIT) -> Commodities:
     traffic = cast(Traffic, ask.traffic)
     if ask.fabric.blueprint is not None:
-        Asked(ask.fabric.blueprint, traffic, ask.among)  # raises what is wrong with the question
+        FittedTraffic(ask.fabric.blueprint, traffic, ask.among)  # raises what is wrong with the question
     e = expand(ask.fabric, limit=ask.limit)
     ends, root = taking_part(ask, traffic, e)
     e = freed(e, ends) if ask.is_holding else e
-    job = Job(ends, traffic.pattern, root, ask.paths)
+    job = EndpointTraffic(ends, traffic.pattern, root, ask.paths)
     return refined_program(e, job, drop_unreachable=ask.drop_unreachable, limit=limit)
 
 
-def _explicit(ask: Ask) -> Commodities:
+def _explicit(ask: Question) -> Commodities:
     e, demand_of, probe_of = written_out(ask)
     drop = ask.drop_unreachable
     return explicit_program(e, demand_of, paths=ask.paths, drop_unreachable=drop, probe_of=probe_of)
 
 
-def written_out(ask: Ask) -> tuple[Expanded, DemandOf, DemandOf | None]:
+def written_out(ask: Question) -> tuple[Expanded, DemandOf, DemandOf | None]:
     """Return the expanded fabric, the demands on it, and those that tell who is cut off."""
     traffic, blueprint = ask.traffic, ask.fabric.blueprint
     e = expand(ask.fabric, limit=ask.limit)
@@ -181,7 +181,7 @@ def written_out(ask: Ask) -> tuple[Expanded, DemandOf, DemandOf | None]:
             return Demands(matrix.source[rows], matrix.target[rows], matrix.amount[rows])
 
         return e, given, None
-    asked = None if blueprint is None else Asked(blueprint, traffic, ask.among)
+    asked = None if blueprint is None else FittedTraffic(blueprint, traffic, ask.among)
     if asked is None and (traffic.over or traffic.pattern in ("shift", "halves")):
         msg = (
             f"{traffic.pattern} over axes: a fabric read from a graph has none; give the demands as a matrix"
@@ -203,11 +203,11 @@ def written_out(ask: Ask) -> tuple[Expanded, DemandOf, DemandOf | None]:
         return e, demand_of, lambda kept: pattern_demand(e, ends & kept, None)
     if asked is None or asked.shift is None:
         return e, demand_of, None
-    along = Asked(asked.blueprint, Traffic("all-to-all", traffic.over), ask.among)
+    along = FittedTraffic(asked.blueprint, Traffic("all-to-all", traffic.over), ask.among)
     return e, demand_of, lambda kept: pattern_demand(e, ends & kept, along)
 
 
-def taking_part(ask: Ask, traffic: Traffic, e: Expanded) -> tuple[Bools, int]:
+def taking_part(ask: Question, traffic: Traffic, e: Expanded) -> tuple[Bools, int]:
     """Return which devices are endpoints of a pattern, and its root or -1."""
     ends = e.is_endpoint & ~e.failed
     if ask.among is not None:

@@ -24,7 +24,7 @@ _NUDGE = 1e-4
 
 
 @dataclass(frozen=True, eq=False)
-class Solution:
+class FlowSolution:
     """A maximum flow and what limits it, on the arcs of a network.
 
     Parameters
@@ -43,7 +43,7 @@ class Solution:
     binds: Bools
 
 
-def solve(net: Network, kind: Ints) -> Solution:
+def solve(net: Network, kind: Ints) -> FlowSolution:
     """Return a maximum flow on the arcs of `net`.
 
     Parameters
@@ -60,7 +60,7 @@ def solve(net: Network, kind: Ints) -> Solution:
     return _joint(net, kind) if len(net.joint) else _separate(net)
 
 
-def _separate(net: Network) -> Solution:
+def _separate(net: Network) -> FlowSolution:
     """Solve a network in which every arc has its capacity to itself.
 
     Notes
@@ -93,7 +93,7 @@ def _separate(net: Network) -> Solution:
     flow = _dealt(np.maximum(arcs.capacity - residual, 0), arcs.pair, units) * unit
     _, strong = csgraph.connected_components(arcs.graph(left), directed=True, connection="strong")
     full = limited & (units > 0) & ~left[arcs.pair]
-    return Solution(flow, crossing.astype(np.float64), full & (strong[net.tail] != strong[net.head]))
+    return FlowSolution(flow, crossing.astype(np.float64), full & (strong[net.tail] != strong[net.head]))
 
 
 def _unit(rates: Floats) -> tuple[float, bool]:
@@ -192,7 +192,7 @@ def _dealt(entry: Ints, pair: Ints, units: Ints) -> Floats:
     return flow
 
 
-def _joint(net: Network, kind: Ints) -> Solution:
+def _joint(net: Network, kind: Ints) -> FlowSolution:
     """Solve a network in which several arcs share the capacity of a link."""
     flow, price = _program(net)
     value = float(flow[net.head == net.target].sum())
@@ -207,7 +207,7 @@ def _joint(net: Network, kind: Ints) -> Solution:
         fewer, _ = _program(less)
         if fewer[net.head == net.target].sum() < value * (1 - 1e-4 * _NUDGE):
             binds |= full & (kind == one)
-    return Solution(flow, price, binds)
+    return FlowSolution(flow, price, binds)
 
 
 def _most(net: Network) -> float:

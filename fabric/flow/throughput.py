@@ -16,7 +16,7 @@ from fabric.flow.certificate import Verdict
 from fabric.flow.concurrent import check_concurrent
 from fabric.flow.maxflow import PATH_RULES
 from fabric.flow.program import ProgramSizeError, Solution, capacities, solve_blocks
-from fabric.flow.question import Ask, Method, posed, written_out
+from fabric.flow.question import Method, Question, posed, written_out
 from fabric.flow.routed import Interval, cut_off, interval
 from fabric.flow.traffic import Traffic
 from fabric.graph import EXPAND_LIMIT, Fabric, Paths
@@ -199,10 +199,10 @@ def throughput(
     >>> round(answer.per_endpoint_gbps, 6), answer.binding[0].link, answer.status
     (400.0, 'gpu-leaf', 'optimal')
     """
-    return answered(Ask(fabric, traffic, among, tuple(over), paths, method, drop_unreachable, limit))
+    return answered(Question(fabric, traffic, among, tuple(over), paths, method, drop_unreachable, limit))
 
 
-def answered(ask: Ask) -> Throughput:
+def answered(ask: Question) -> Throughput:
     """Return the answer to a question of `throughput`.
 
     Raises
@@ -243,7 +243,7 @@ def answered(ask: Ask) -> Throughput:
     )
 
 
-def _bounded(ask: Ask, why: str, begin: float) -> Throughput:
+def _bounded(ask: Question, why: str, begin: float) -> Throughput:
     """Return the answer to a question that is too large to be solved: an interval."""
     e, demand_of, _ = written_out(ask)
     kept = np.ones(e.n_devices, dtype=np.bool_)

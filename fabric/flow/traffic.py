@@ -37,7 +37,7 @@ class Traffic:
     by: int = 1
 
 
-class Asked:
+class FittedTraffic:
     """A question that fits the fabric: which groups take part, along which axes, from which root.
 
     Raises

@@ -112,7 +112,7 @@ class Rank:
 
 
 @dataclass(frozen=True, slots=True)
-class Timing:
+class LoggedTiming:
     """What was measured for one size.
 
     Parameters
@@ -132,7 +132,7 @@ class Timing:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class LogRow:
     """One row of the table.
 
     Parameters
@@ -143,8 +143,8 @@ class Row:
         As printed; ``"none"`` where there is no operation.
     root : int
         -1 where there is none.
-    out_of_place : Timing
-    in_place : Timing or None
+    out_of_place : LoggedTiming
+    in_place : LoggedTiming or None
     line : int
         Of the file, from 1; 0 for a row that was not read. Not compared.
     """
@@ -154,8 +154,8 @@ class Row:
     dtype: str
     redop: str
     root: int
-    out_of_place: Timing
-    in_place: Timing | None = None
+    out_of_place: LoggedTiming
+    in_place: LoggedTiming | None = None
     line: int = field(default=0, compare=False)
 
 
@@ -170,7 +170,7 @@ class Log:
     n_ranks : int or None
         Ranks of one communicator, as the numbers of the rows have it; None where their digits do not tell,
         and nothing else does. Where the header says another number, `remarks` does.
-    rows : tuple of Row
+    rows : tuple of LogRow
         At least one, in the order of the file.
     ranks : tuple of Rank
         Those that the header lists, which may be a part of them.
@@ -184,7 +184,7 @@ class Log:
 
     collective: str
     n_ranks: int | None
-    rows: tuple[Row, ...]
+    rows: tuple[LogRow, ...]
     ranks: tuple[Rank, ...] = ()
     remarks: tuple[str, ...] = field(default=(), compare=False)
     name: str = field(default="", compare=False)
@@ -211,7 +211,7 @@ class Log:
 
 def predicted_row(
     collective: str, size_bytes: int, time_s: float, *, n_ranks: int, dtype: str = "float", n_bytes: int = 4
-) -> Row:
+) -> LogRow:
     """Return the row that nccl-tests would print for a time that was computed.
 
     Parameters
@@ -239,12 +239,12 @@ def predicted_row(
     kind = kind_of(collective)
     algbw = gbytes_to_gbps(gbytes_per_second(size_bytes, time_s))
     count = size_bytes // n_bytes // (n_ranks if kind.is_scattered else 1)
-    timing = Timing(time_s, algbw, algbw * kind.factor(n_ranks))
+    timing = LoggedTiming(time_s, algbw, algbw * kind.factor(n_ranks))
     redop = "none" if kind.is_reduction is False else "sum"
-    return Row(size_bytes, count, dtype, redop, 0 if kind.is_rooted else -1, timing)
+    return LogRow(size_bytes, count, dtype, redop, 0 if kind.is_rooted else -1, timing)
 
 
-def format_rows(rows: Iterable[Row]) -> str:
+def format_rows(rows: Iterable[LogRow]) -> str:
     r"""Print rows in the columns of nccl-tests, under its header.
 
     Parameters
@@ -319,7 +319,7 @@ def _group(words: Sequence[str]) -> str:
     return f"  {words[0]:>7}  {words[1]:>6}  {words[2]:>6}  {words[3]:>6}"
 
 
-def _timing(timing: Timing) -> str:
+def _timing(timing: LoggedTiming) -> str:
     algbw, busbw = (_digits(gbps_to_gbytes(r), 6) for r in (timing.algbw_gbps, timing.busbw_gbps))
     # One space less than before a number: nccl-tests has it so.
     wrong = "    N/A" if timing.n_wrong is None else f"  {timing.n_wrong:6d}"

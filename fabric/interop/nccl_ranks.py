@@ -58,7 +58,7 @@ def printed(text: str, power: int = 0) -> Printed | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class Digits:
     """The digits of one timing.
 
     Parameters
@@ -83,7 +83,7 @@ class Measured:
         return low, self.busbw.high / self.algbw.low if self.algbw.low else math.inf
 
 
-def check_time(name: str, m: Measured) -> None:
+def check_time(name: str, m: Digits) -> None:
     """Raise `LogError` unless algbw is size / time within rounding."""
     slack = max(m.time_s.half, _TIME_ROUNDING * m.time_s.value)
     shortest, longest = m.time_s.value - slack, m.time_s.value + slack
@@ -97,12 +97,12 @@ def check_time(name: str, m: Measured) -> None:
         raise LogError(name, m.line, what)
 
 
-def guess(name: str, rows: Sequence[Measured], *, redop: str, root: int, per_rank: int | None) -> Kind:
+def guess(name: str, rows: Sequence[Digits], *, redop: str, root: int, per_rank: int | None) -> Kind:
     """Return the only kind of test that prints such rows.
 
     Parameters
     ----------
-    rows : sequence of Measured
+    rows : sequence of Digits
         At least one.
     redop, root
         Of the first row.
@@ -137,7 +137,7 @@ def guess(name: str, rows: Sequence[Measured], *, redop: str, root: int, per_ran
     raise LogError(name, best.line, what)
 
 
-def rank_bounds(name: str, rows: Sequence[Measured], kind: Kind) -> tuple[int, int | None]:
+def rank_bounds(name: str, rows: Sequence[Digits], kind: Kind) -> tuple[int, int | None]:
     """Return the least and the largest number of ranks that all rows allow.
 
     Returns
@@ -158,12 +158,12 @@ def rank_bounds(name: str, rows: Sequence[Measured], kind: Kind) -> tuple[int, i
 
     Examples
     --------
-    >>> row = Measured(7, 2**33, Printed(43.98e-3, 5e-7), Printed(195.31, 0.005), Printed(386.56, 0.005))
+    >>> row = Digits(7, 2**33, Printed(43.98e-3, 5e-7), Printed(195.31, 0.005), Printed(386.56, 0.005))
     >>> rank_bounds("a.log", [row], KINDS["all-reduce"])
     (96, 96)
     """
     low, high = 1.0, math.inf
-    best: Measured | None = None
+    best: Digits | None = None
     for m in sorted(rows, key=lambda m: -m.busbw.value):
         least, most = _ranks(m, kind)
         low, high = max(low, least), min(high, most)
@@ -173,7 +173,7 @@ def rank_bounds(name: str, rows: Sequence[Measured], kind: Kind) -> tuple[int, i
     return math.ceil(low * (1 - _SLACK)), math.floor(high * (1 + _SLACK)) if high < math.inf else None
 
 
-def _ranks(m: Measured, kind: Kind) -> tuple[float, float]:
+def _ranks(m: Digits, kind: Kind) -> tuple[float, float]:
     """Return bounds of the number of ranks, the lower above the upper where there is none."""
     low, high = m.ratio
     if not kind.scale:
@@ -186,7 +186,7 @@ def _ranks(m: Measured, kind: Kind) -> tuple[float, float]:
     return least, kind.scale / gap_high if gap_high > _SLACK else math.inf
 
 
-def _contradiction(m: Measured, best: Measured | None, kind: Kind) -> str:
+def _contradiction(m: Digits, best: Digits | None, kind: Kind) -> str:
     low, high = m.ratio
     what = f"busbw {m.busbw.value:g} over algbw {m.algbw.value:g} is {low:.6g} to {high:.6g}"
     if best is None:

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fabric.errors import LogError
-from fabric.interop.nccl_log import KINDS, Rank, Row, Timing
-from fabric.interop.nccl_ranks import Measured, Printed, check_time, printed
+from fabric.interop.nccl_log import KINDS, LoggedTiming, LogRow, Rank
+from fabric.interop.nccl_ranks import Digits, Printed, check_time, printed
 from fabric.units import gbytes_to_gbps
 
 BY_BINARY = {kind.binary: kind.collective for kind in KINDS.values()}
@@ -36,7 +36,7 @@ _JSON_KEYS = ("time", "alg_bw", "bus_bw")
 _ALIASES = {"error": "#error", "res": "#error", "wrong": "#wrong"}
 
 # Stands in a row until its numbers are checked.
-_NOTHING = Timing(0.0, 0.0, 0.0)
+_NOTHING = LoggedTiming(0.0, 0.0, 0.0)
 # Time [s], algbw and busbw [GB/s], wrong elements.
 _Numbers = tuple[Printed, Printed, Printed, int | None]
 
@@ -61,7 +61,7 @@ class Columns:
 
 
 @dataclass(slots=True)
-class Run:
+class LoggedRun:
     """What was read of one run so far.
 
     Parameters
@@ -78,8 +78,8 @@ class Run:
     ranks: list[Rank] = field(default_factory=list)
     stated: int | None = None
     columns: Columns | None = None
-    rows: list[Row] = field(default_factory=list)
-    measured: list[Measured] = field(default_factory=list)
+    rows: list[LogRow] = field(default_factory=list)
+    measured: list[Digits] = field(default_factory=list)
     busbw: list[Printed] = field(default_factory=list)
     average: tuple[int, Printed] | None = None
     cut: tuple[int, str] | None = None
@@ -110,7 +110,7 @@ def columns_of(name: str, line: int, words: Sequence[str]) -> Columns | None:
     return Columns(groups, n_words, power)
 
 
-def add_row(run: Run, name: str, line: int, words: list[str]) -> None:
+def add_row(run: LoggedRun, name: str, line: int, words: list[str]) -> None:
     """Add the row that these words are, if they are one.
 
     Raises
@@ -149,7 +149,7 @@ def add_row(run: Run, name: str, line: int, words: list[str]) -> None:
     _add(
         run,
         name,
-        Row(int(size[1]), int(words[at]), words[at + 1], redop, int(root), _NOTHING, None, line),
+        LogRow(int(size[1]), int(words[at]), words[at + 1], redop, int(root), _NOTHING, None, line),
         groups,
     )
 
@@ -171,7 +171,7 @@ def _numbers(name: str, line: int, fields: dict[str, str], power: int) -> _Numbe
     return time, algbw, busbw, None if wrong == "N/A" else 0
 
 
-def _add(run: Run, name: str, row: Row, groups: Sequence[_Numbers]) -> None:
+def _add(run: LoggedRun, name: str, row: LogRow, groups: Sequence[_Numbers]) -> None:
     """Check one row by itself and add it with its timings."""
     run.busbw += [busbw for _, _, busbw, _ in groups]
     if row.size_bytes == 0:
@@ -180,22 +180,24 @@ def _add(run: Run, name: str, row: Row, groups: Sequence[_Numbers]) -> None:
     for time, algbw, busbw, n_wrong in groups:
         if not time.value:
             raise LogError(name, row.line, f"{row.size_bytes:,} bytes in no time")
-        m = Measured(row.line, row.size_bytes, time, algbw, busbw)
+        m = Digits(row.line, row.size_bytes, time, algbw, busbw)
         check_time(name, m)
         run.measured.append(m)
-        timings.append(Timing(time.value, gbytes_to_gbps(algbw.value), gbytes_to_gbps(busbw.value), n_wrong))
+        timings.append(
+            LoggedTiming(time.value, gbytes_to_gbps(algbw.value), gbytes_to_gbps(busbw.value), n_wrong)
+        )
     lead = (row.size_bytes, row.count, row.dtype, row.redop, row.root)
-    run.rows.append(Row(*lead, timings[0], timings[1] if len(timings) > 1 else None, row.line))
+    run.rows.append(LogRow(*lead, timings[0], timings[1] if len(timings) > 1 else None, row.line))
 
 
-def per_rank(rows: Sequence[Row]) -> int | None:
+def per_rank(rows: Sequence[LogRow]) -> int | None:
     """Return size over the bytes of the counted elements, if it is one whole number for all rows."""
     found = {divmod(row.size_bytes, max(row.count * _TYPES[row.dtype], 1)) for row in rows}
     quotient, rest = found.pop()
     return None if found or rest or not quotient else quotient
 
 
-def from_json(text: str, name: str) -> Run:
+def from_json(text: str, name: str) -> LoggedRun:
     """Return the run of a JSON report, as nccl-tests from 2.17 on writes it with ``-J``.
 
     Raises
@@ -211,7 +213,7 @@ def from_json(text: str, name: str) -> Run:
         data: Any = json.loads(text)
         config = data.get("config", {})
         command = BINARY_RE.search(str((data.get("args") or [""])[0])[:4096])
-        run = Run(binary=command[1] if command else None)
+        run = LoggedRun(binary=command[1] if command else None)
         # Of the devices of one process only the first is listed.
         listed = config.get("devices", [])
         run.stated = len(listed) * int(config.get("nthreads", 1)) * int(config.get("ngpus", 1)) or None
@@ -231,7 +233,7 @@ def from_json(text: str, name: str) -> Run:
     return run
 
 
-def _add_json(run: Run, name: str, result: dict[str, Any]) -> None:
+def _add_json(run: LoggedRun, name: str, result: dict[str, Any]) -> None:
     size, count, dtype = int(result["size"]), int(result["count"]), str(result["type"])
     if dtype not in _TYPES or not 0 <= size < _LARGEST or not 0 <= count < _LARGEST:
         raise LogError(name, 1, f"a result of {str(size)[:20]} bytes of type {dtype[:40]!r}")
@@ -249,4 +251,4 @@ def _add_json(run: Run, name: str, result: dict[str, Any]) -> None:
     if not groups:
         raise LogError(name, 1, f"a result of {size:,} bytes without timing")
     redop, root = str(result.get("redop") or "none"), int(result.get("root", -1))
-    _add(run, name, Row(size, count, dtype, redop, root, _NOTHING, None, 1), groups)
+    _add(run, name, LogRow(size, count, dtype, redop, root, _NOTHING, None, 1), groups)

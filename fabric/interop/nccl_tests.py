@@ -22,19 +22,19 @@ from fabric.interop.nccl_log import (
     KINDS,
     Kind,
     Log,
+    LoggedTiming,
+    LogRow,
     Rank,
-    Row,
-    Timing,
     format_log,
     format_rows,
     kind_of,
     predicted_row,
 )
 from fabric.interop.nccl_ranks import guess, printed, rank_bounds
-from fabric.interop.nccl_rows import BINARY_RE, BY_BINARY, Run, add_row, columns_of, from_json, per_rank
+from fabric.interop.nccl_rows import BINARY_RE, BY_BINARY, LoggedRun, add_row, columns_of, from_json, per_rank
 
 __all__ = [
-    "KINDS", "Kind", "Log", "Rank", "Row", "Timing",
+    "KINDS", "Kind", "Log", "Rank", "LogRow", "LoggedTiming",
     "format_log", "format_rows", "parse_log", "predicted_row", "read_log",
 ]  # fmt: skip
 
@@ -143,8 +143,8 @@ def parse_log(text: str, name: str = "<text>", *, collective: str | None = None)
     return tuple(_log(run, name, collective) for run in found)
 
 
-def _runs(lines: Iterable[str], name: str) -> list[Run]:
-    runs = [Run()]
+def _runs(lines: Iterable[str], name: str) -> list[LoggedRun]:
+    runs = [LoggedRun()]
     announced: str | None = None
     for number, raw in enumerate(lines, 1):
         if len(raw) > MAX_LINE:
@@ -157,7 +157,7 @@ def _runs(lines: Iterable[str], name: str) -> list[Run]:
         binary = BINARY_RE.search(line) if "_perf" in line and "concluded" not in line else None
         is_start = header is not None or any(word in line for word in _STARTS)
         if run.rows and (is_start or rank) or run.columns and is_start:
-            run, announced = Run(binary=announced), None
+            run, announced = LoggedRun(binary=announced), None
             runs.append(run)
         if binary and run.rows:  # a command line after the rows is that of the next run
             announced = binary[1]
@@ -184,7 +184,7 @@ def _rank(line: str) -> Rank | None:
     return Rank(int(m["rank"]), group, pid, m["host"], int(m["device"]), m["bus"], m["name"].strip())
 
 
-def _footer(run: Run, name: str, line: int, match: re.Match[str]) -> None:
+def _footer(run: LoggedRun, name: str, line: int, match: re.Match[str]) -> None:
     value = printed(match[2])
     if match[1] == "Avg bus bandwidth":
         run.average = (line, value) if value else None
@@ -192,7 +192,7 @@ def _footer(run: Run, name: str, line: int, match: re.Match[str]) -> None:
         raise LogError(name, line, f"out of bounds values: {match[2]}; the results are wrong")
 
 
-def _log(run: Run, name: str, collective: str | None) -> Log:
+def _log(run: LoggedRun, name: str, collective: str | None) -> Log:
     """Check the rows of a run against each other and its header."""
     first, k = run.rows[0], per_rank(run.rows)
     named = collective or BY_BINARY.get(run.binary or "")
@@ -227,7 +227,7 @@ def _log(run: Run, name: str, collective: str | None) -> Log:
     return Log(kind.collective, n_ranks, *shown, name, first.line)
 
 
-def _stated(run: Run) -> int | None:
+def _stated(run: LoggedRun) -> int | None:
     """Return the number of ranks of one communicator by the header.
 
     Excerpts often show some of the list only, so the largest number counts; of several groups, which run at
@@ -246,7 +246,7 @@ def _interval(low: int, high: int | None) -> str:
     return f"{low}" if low == high else f"{low} to {high}"
 
 
-def _gaps(run: Run) -> Iterator[str]:
+def _gaps(run: LoggedRun) -> Iterator[str]:
     """Yield what tells that rows are missing."""
     if run.cut:
         yield f"line {run.cut[0]}: the last row is cut and left out"

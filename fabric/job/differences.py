@@ -75,7 +75,7 @@ class Rows:
 
 
 @dataclass(frozen=True, eq=False)
-class Places:
+class RankPlaces:
     """How the ranks of a job lie on axes.
 
     Parameters

@@ -24,15 +24,15 @@ from fabric.arrays import Bools, Floats
 from fabric.blueprint.reducing import reducing_groups
 from fabric.blueprint.selector import selected_groups
 from fabric.errors import QuestionError
-from fabric.flow.by_axes import Question
-from fabric.flow.program import Block
+from fabric.flow.by_axes import ClassTraffic
+from fabric.flow.program import Commodity
 from fabric.flow.traffic import Traffic
 from fabric.graph import Paths, components, forwarding
-from fabric.job.differences import Places, Rows
+from fabric.job.differences import RankPlaces, Rows
 from fabric.job.in_switch import Climb, reducing_switches, switch_loads
 from fabric.job.placement import Placement, ring_axes, torus_of
 from fabric.job.ranks import Job, Loads, Routing, least, links_of
-from fabric.job.views import Carrier, View, view_of
+from fabric.job.views import Carrier, RankView, view_of
 from fabric.routing import Progress
 from fabric.schedule.algorithms import Shape
 from fabric.schedule.tree import Over, Pattern
@@ -45,9 +45,9 @@ class _Classes:
     """A job on classes; its methods are the `route` and `optimum` of `Job`."""
 
     group: str
-    places: Places
+    places: RankPlaces
     base: Quotient
-    views: tuple[View, ...]
+    views: tuple[RankView, ...]
     inside: Bools
     reducing: tuple[str, ...]
     routing: Routing
@@ -71,7 +71,7 @@ class _Classes:
 
     @cached_property
     def legs(self) -> sparse.csr_array:
-        """Where traffic changes the rail first; see `Places.legs`."""
+        """Where traffic changes the rail first; see `RankPlaces.legs`."""
         return self.places.legs()
 
     def route(self, pattern: Pattern, progress: Progress | None = None) -> Loads:
@@ -205,7 +205,7 @@ class _Classes:
         order = np.lexsort(((kinds @ np.array(far, dtype=np.float64)).round(9), kinds.sum(axis=1).round(9)))
         return np.asarray(kinds[order[-1]])
 
-    def _block(self, view: View, row: Floats, *, is_sent: bool) -> Block:
+    def _block(self, view: RankView, row: Floats, *, is_sent: bool) -> Commodity:
         """Return what one rank receives, or sends, as a commodity."""
         classes, one = view.quotient.classes, view.only
         sides = (one, view.inside) if is_sent else (view.inside, one)
@@ -217,10 +217,10 @@ class _Classes:
         state = np.where(sign * amount > 0, moves.source, moves.target)[some]
         supply = np.zeros(moves.n_states)
         np.add.at(supply, state, sign * amount[some])
-        return Block(view.n_alike, view.quotient, moves, supply)
+        return Commodity(view.n_alike, view.quotient, moves, supply)
 
 
-def _with_mates(view: View, places: Places, axes: tuple[str, ...]) -> sparse.csr_array:
+def _with_mates(view: RankView, places: RankPlaces, axes: tuple[str, ...]) -> sparse.csr_array:
     """Return a byte of the rank, and one of each rank of its group along some axes, shape (classes, 2)."""
     found = np.zeros((len(view.inside), 2))
     found[view.own] = 1.0
@@ -258,7 +258,7 @@ def on_classes(place: Placement, routing: Routing, paths: Paths) -> Job:
     return Job(shape, n_instances, links, work.route, work.optimum, "axes", "")
 
 
-class _Product(Question):
+class _Product(ClassTraffic):
     """A question whose permutations keep all axes of the ranks apart: patterns along axes are invariant.
 
     A ring is turned, but not turned over: a pattern may go one way round.
@@ -269,7 +269,7 @@ class _Product(Question):
         return tuple(Tie(g, frozenset(), ring_axes(self.blueprint, own)) for g, own in primitives.items())
 
 
-def _check_up(question: Question, place: Placement, paths: Paths) -> None:
+def _check_up(question: ClassTraffic, place: Placement, paths: Paths) -> None:
     """Raise where a rank is down."""
     blueprint = place.blueprint
     down = [s for s in blueprint.failed if place.group in selected_groups(blueprint, s)]
@@ -282,7 +282,7 @@ def _check_up(question: Question, place: Placement, paths: Paths) -> None:
         raise QuestionError(msg)
 
 
-def _places(place: Placement, views: tuple[View, ...], rings: frozenset[str]) -> Places:
+def _places(place: Placement, views: tuple[RankView, ...], rings: frozenset[str]) -> RankPlaces:
     """Return how the ranks lie on axes.
 
     Raises
@@ -305,10 +305,10 @@ def _places(place: Placement, views: tuple[View, ...], rings: frozenset[str]) ->
         msg = "the ranks are no product of axes"
         raise NoSymmetryError(msg)
     n_alike = {d: float(n) for d, n in counted[0].items()}
-    return Places(place.order, size, rings, place.spans, _domain(place, views), n_alike)
+    return RankPlaces(place.order, size, rings, place.spans, _domain(place, views), n_alike)
 
 
-def _domain(place: Placement, views: tuple[View, ...]) -> frozenset[str]:
+def _domain(place: Placement, views: tuple[RankView, ...]) -> frozenset[str]:
     """Return the axes along which ranks of one scale-up domain differ.
 
     Raises

@@ -12,7 +12,7 @@ from scipy import sparse
 from fabric.arrays import Bools, Floats, Ints
 from fabric.errors import QuestionError
 from fabric.flow.by_links import trivial
-from fabric.flow.program import Block
+from fabric.flow.program import Commodity
 from fabric.graph import Expanded, Paths, components, forwarding
 from fabric.job.in_switch import Climb, reducing_switches, switch_loads
 from fabric.job.nearest import keeps_in
@@ -29,7 +29,7 @@ MAX_PAIRS = 50_000_000
 
 
 @dataclass(frozen=True, eq=False)
-class Ranks:
+class ListedRanks:
     """Ranks on an expanded fabric.
 
     Parameters
@@ -57,7 +57,7 @@ class Ranks:
 class _Listed:
     """A job on every cable; its methods are the `route` and `optimum` of `Job`."""
 
-    ranks: Ranks
+    ranks: ListedRanks
     routing: Routing
     paths: Paths
     reducing: tuple[str, ...]
@@ -164,7 +164,7 @@ class _Listed:
 
     def _blocks(
         self, view: Quotient, patterns: Sequence[Pattern], amounts: Sequence[float]
-    ) -> Iterator[Block]:
+    ) -> Iterator[Commodity]:
         """Yield what every rank receives as a commodity."""
         e = self.ranks.expanded
         all_of = [demands(self.ranks, p) for p in patterns]
@@ -181,7 +181,7 @@ class _Listed:
             own = np.flatnonzero((target == one) & (source != one))
             np.add.at(supply, moves.source[source[own]], sent[own])
             supply[moves.target[one]] -= sent[own].sum()
-            yield Block(1.0, view, moves, supply)
+            yield Commodity(1.0, view, moves, supply)
 
 
 def on_links(
@@ -208,7 +208,7 @@ def on_links(
     why : str
         Why not by axes.
     """
-    listed = _Listed(Ranks(expanded, devices, shape), *asked, reducing)
+    listed = _Listed(ListedRanks(expanded, devices, shape), *asked, reducing)
     shape = replace(shape, reduces_in_domain=listed.joins("domain"), reduces_across=listed.joins("rail"))
     return Job(shape, len(devices), links_of(expanded), listed.route, listed.optimum, "links", why)
 
@@ -220,7 +220,7 @@ def scale_up_domains(expanded: Expanded) -> Ints:
     return components(expanded.n_devices, expanded.tail[rows], expanded.head[rows])
 
 
-def demands(ranks: Ranks, pattern: Pattern) -> Demands:
+def demands(ranks: ListedRanks, pattern: Pattern) -> Demands:
     """Return the traffic of `pattern` when the busiest rank sends one byte.
 
     Raises
@@ -244,7 +244,7 @@ def demands(ranks: Ranks, pattern: Pattern) -> Demands:
     return Demands(every[:, source].ravel(), every[:, target].ravel(), np.tile(amount, len(every)))
 
 
-def by_rail(ranks: Ranks, demand: Demands) -> Demands:
+def by_rail(ranks: ListedRanks, demand: Demands) -> Demands:
     """Return `demand` with what crosses rails taken over the scale-up network to the right rail first.
 
     References

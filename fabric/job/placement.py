@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from fabric.blueprint.join import relation_axes
 from fabric.blueprint.model import Axis, Blueprint
 from fabric.errors import QuestionError, nearest
-from fabric.flow.traffic import Asked, Traffic
+from fabric.flow.traffic import FittedTraffic, Traffic
 from fabric.symmetry import NoSymmetryError
 
 _ORDER_RE = re.compile(r"\s*\(?([\w.\s]{1,400})\)?\s*->\s*\(?([\w.=\s]{1,400})\)?\s*")
@@ -71,7 +71,7 @@ def placement(blueprint: Blueprint, *, over: Sequence[str], among: str | None, o
         If ranks are of several groups, or a dimension straddles an axis.
     """
     if not order:
-        question = Asked(blueprint, Traffic("all-to-all", tuple(over)), among)
+        question = FittedTraffic(blueprint, Traffic("all-to-all", tuple(over)), among)
         if not question.groups:
             msg = f"among={among!r} selects no endpoint" if among else f"{blueprint.name} has no endpoint"
             raise QuestionError(msg)

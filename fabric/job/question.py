@@ -37,7 +37,7 @@ MAX_MESH = 256
 
 
 class Options(TypedDict, total=False):
-    """Keywords of `Asked`, for the functions that hand them on."""
+    """Keywords of `JobQuestion`, for the functions that hand them on."""
 
     over: Sequence[str]
     among: str | None
@@ -50,7 +50,7 @@ class Options(TypedDict, total=False):
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class JobQuestion:
     """Which ranks, and how their traffic is routed.
 
     Parameters
@@ -82,7 +82,7 @@ class Asked:
     limit: int = EXPAND_LIMIT
 
     @classmethod
-    def of(cls, options: Options) -> Asked:
+    def of(cls, options: Options) -> JobQuestion:
         """Return the question that some keywords ask; lists become tuples."""
         found = {**options}
         for key in ("over", "ranks", "reduces"):
@@ -113,7 +113,7 @@ class Asked:
         return "no-relay" if self.routing == "rail-direct" else "rules"
 
 
-def job(fabric: Fabric, asked: Asked | None = None) -> Job:
+def job(fabric: Fabric, asked: JobQuestion | None = None) -> Job:
     """Return the job of a question.
 
     Raises
@@ -125,7 +125,7 @@ def job(fabric: Fabric, asked: Asked | None = None) -> Job:
     LimitError
         If only every cable will do, and they are too many.
     """
-    asked = asked or Asked()
+    asked = asked or JobQuestion()
     blueprint = fabric.blueprint
     if asked.routing == "hashed" and blueprint is not None and not refusal(blueprint):
         # A flow that is hashed goes through one chip of every box.
@@ -152,7 +152,7 @@ def _is_mesh(found: Job) -> bool:
         return False
 
 
-def _job(fabric: Fabric, asked: Asked) -> Job:
+def _job(fabric: Fabric, asked: JobQuestion) -> Job:
     """Return the job of a question, with all switches that reduce."""
     blueprint = fabric.blueprint
     if asked.ranks:
@@ -186,7 +186,7 @@ class _How:
     """What the jobs on every cable of one question have in common."""
 
     fabric: Fabric
-    asked: Asked
+    asked: JobQuestion
     why: str
     torus: tuple[tuple[str, int], ...] = ()
 
@@ -205,7 +205,7 @@ class _How:
             raise LimitError(msg) from None
 
 
-def ranks_group(fabric: Fabric, asked: Asked) -> str:
+def ranks_group(fabric: Fabric, asked: JobQuestion) -> str:
     """Return the device group of the ranks.
 
     Raises
@@ -325,7 +325,7 @@ def index_on(fabric: Fabric, e: Expanded, axis: str) -> Ints:
     return found
 
 
-def _listed(fabric: Fabric, asked: Asked) -> Job:
+def _listed(fabric: Fabric, asked: JobQuestion) -> Job:
     """Return the job of explicit ranks."""
     how = _How(fabric, asked, "ranks are listed one by one")
     e = how.expanded()
@@ -352,7 +352,7 @@ def _runs(domain: Ints) -> tuple[int, ...]:
     return tuple(np.diff([0, *edges.tolist(), len(domain)]).tolist())
 
 
-def _chosen(fabric: Fabric, asked: Asked, e: Expanded) -> Bools:
+def _chosen(fabric: Fabric, asked: JobQuestion, e: Expanded) -> Bools:
     if asked.among is None:
         chosen = e.is_endpoint
         groups = sorted({e.groups[g].name for g in np.unique(e.group[chosen])})

@@ -15,7 +15,7 @@ import numpy as np
 from fabric.arrays import Bools, Floats, Ints
 from fabric.blueprint.planes import ASIC
 from fabric.errors import QuestionError
-from fabric.flow.program import MAX_VARIABLES, Block, ProgramSizeError, capacities, solve_blocks
+from fabric.flow.program import MAX_VARIABLES, Commodity, ProgramSizeError, capacities, solve_blocks
 from fabric.graph import Expanded
 from fabric.graph.expanded import RuleInfo
 from fabric.routing import Progress
@@ -173,7 +173,7 @@ def _keys(rule: RuleInfo) -> tuple[str, ...]:
     return (rule.name, *own, rule.net)
 
 
-def least(base: Quotient, blocks: Iterable[Block]) -> tuple[float, Floats]:
+def least(base: Quotient, blocks: Iterable[Commodity]) -> tuple[float, Floats]:
     """Return the least time [s] for some commodities at once, and how long each class of links is busy [s].
 
     Raises
@@ -183,7 +183,7 @@ def least(base: Quotient, blocks: Iterable[Block]) -> tuple[float, Floats]:
     ProgramSizeError
         If the program is too large.
     """
-    parts: list[Block] = []
+    parts: list[Commodity] = []
     n_variables = 0
     for block in blocks:
         parts.append(block)

@@ -10,9 +10,9 @@ from scipy import sparse
 
 from fabric.arrays import Bools, Floats, Ints
 from fabric.errors import QuestionError
-from fabric.flow.by_axes import Question
+from fabric.flow.by_axes import ClassTraffic
 from fabric.graph import Paths
-from fabric.job.differences import Difference, Places
+from fabric.job.differences import Difference, RankPlaces
 from fabric.job.nearest import Nearest, keeps_in, nearest, turned
 from fabric.job.placement import Placement
 from fabric.routing import Router, router
@@ -23,7 +23,7 @@ _CELLS = 4_000_000
 
 
 @dataclass(frozen=True, eq=False)
-class View:
+class RankView:
     """The classes that keep one rank in place.
 
     Parameters
@@ -72,7 +72,7 @@ class View:
         free = np.array([g.kind == "switch" or g.transit == "all" for g in e.groups], dtype=np.bool_)[e.group]
         return np.repeat(free[e.tail] & free[e.head], 2)
 
-    def others(self, places: Places, *, is_sent: bool) -> sparse.csr_array:
+    def others(self, places: RankPlaces, *, is_sent: bool) -> sparse.csr_array:
         """Return where a byte to, or from, each difference ends, shape (classes, number of differences)."""
         size = self.quotient.size
         found = []
@@ -89,7 +89,7 @@ class Carrier:
     What is sent is split equally from its far ends: there ways are found once for all of them.
     """
 
-    def __init__(self, view: View, places: Places, *, is_sent: bool) -> None:
+    def __init__(self, view: RankView, places: RankPlaces, *, is_sent: bool) -> None:
         route = turned(view.route) if is_sent else view.route
         self.view = view
         others = view.others(places, is_sent=is_sent).tocoo()
@@ -137,13 +137,13 @@ class Carrier:
 
 
 def view_of(
-    question: Question,
+    question: ClassTraffic,
     place: Placement,
     mark: Mark,
     n_alike: float,
     rings: frozenset[str],
     paths: Paths,
-) -> View:
+) -> RankView:
     """Return the view of the rank at `mark`, of which there are `n_alike`."""
     view = quotient(question.blueprint, (mark,), apart=question.apart, ties=question.ties)
     inside = question.inside(view)
@@ -157,4 +157,4 @@ def view_of(
         difference = tuple(n if axis in rings else int(n > 0) for axis, n in places.items())
         found.setdefault(difference, []).append(i)
     sources = {d: np.array(c, dtype=np.int64) for d, c in found.items()}
-    return View(view, own, n_alike, sources, inside, paths)
+    return RankView(view, own, n_alike, sources, inside, paths)

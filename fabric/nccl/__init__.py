@@ -2,8 +2,8 @@
 
 from fabric.nccl.fabric import ABOUT, node_of
 from fabric.nccl.hardware import Node, machine
-from fabric.nccl.model import ALGORITHMS, COLLECTIVES, Graph, Machine
-from fabric.nccl.predict import Line, Prediction, Timed, Tuning, predict, tuning
+from fabric.nccl.model import ALGORITHMS, COLLECTIVES, ChannelGraph, Machine
+from fabric.nccl.predict import Prediction, Timed, TunerRow, Tuning, predict, tuning
 from fabric.nccl.tables import PROTOCOLS
 
 __all__ = [
@@ -11,8 +11,8 @@ __all__ = [
     "ALGORITHMS",
     "COLLECTIVES",
     "PROTOCOLS",
-    "Graph",
-    "Line",
+    "ChannelGraph",
+    "TunerRow",
     "Machine",
     "Node",
     "Prediction",

@@ -6,7 +6,7 @@ of ``updateCollCostTable`` (src/enqueue.cc). Bandwidths in GB/s, latencies in us
 
 from __future__ import annotations
 
-from fabric.nccl.model import PATHS, Graph, Machine
+from fabric.nccl.model import PATHS, ChannelGraph, Machine
 from fabric.nccl.tables import PROTOCOLS, tables
 
 _GATHERS = ("all-gather", "reduce-scatter")
@@ -54,7 +54,7 @@ def is_enabled(machine: Machine, collective: str, algorithm: str, protocol: str)
     return algorithm != "pat" or machine.n_nodes == machine.n_ranks
 
 
-def _allows_ll128(machine: Machine, graph: Graph) -> bool:
+def _allows_ll128(machine: Machine, graph: ChannelGraph) -> bool:
     """Tell whether stores of 128 bytes arrive whole: NVLink inside, and no processor on the way out."""
     farthest = "PXN" if machine.is_since("hopper") else "PXB"
     return _rank(graph.type_inter) <= _rank(farthest) and _rank(graph.type_intra) <= _rank("NVB")
@@ -77,7 +77,7 @@ def _has_collnet(machine: Machine, collective: str, algorithm: str) -> bool:
     return collective not in _GATHERS or machine.n_local <= machine.n_collnet_heads
 
 
-def _has_nvls(machine: Machine, collective: str, graph: Graph) -> bool:
+def _has_nvls(machine: Machine, collective: str, graph: ChannelGraph) -> bool:
     if graph.n_channels < 2 or (machine.n_nodes > 1 and not _uses_collnet(machine)):
         return False
     if collective not in _GATHERS:
@@ -138,7 +138,7 @@ def _ll_row(machine: Machine) -> str:
     return "ampere" if machine.cpu in ("amd", "mixed") else "volta"
 
 
-def _tree(machine: Machine, graph: Graph, rate: float, protocol: str) -> float:
+def _tree(machine: Machine, graph: ChannelGraph, rate: float, protocol: str) -> float:
     t = tables()
     scale, n = machine.scale, graph.n_channels
     rate = min(rate * t.factors["tree"], n * t.caps_gb_s["tree", machine.generation][scale])
@@ -151,11 +151,11 @@ def _tree(machine: Machine, graph: Graph, rate: float, protocol: str) -> float:
     return rate * _plainness(graph)
 
 
-def _plainness(graph: Graph) -> float:
+def _plainness(graph: ChannelGraph) -> float:
     return tables().factors["tree_plain"] if graph.pattern == "tree" else 1.0
 
 
-def _nvls_channel(machine: Machine, graph: Graph, collective: str, algorithm: str) -> float:
+def _nvls_channel(machine: Machine, graph: ChannelGraph, collective: str, algorithm: str) -> float:
     """Return the rate of one channel: what the switches reduce, what the NIC carries, and a measured cap."""
     t = tables()
     n, n_local = graph.n_channels, machine.n_local
@@ -169,7 +169,7 @@ def _nvls_channel(machine: Machine, graph: Graph, collective: str, algorithm: st
     return min(inside, graph.bw_inter_gb_s * both_ways, cap)
 
 
-def _collnet(machine: Machine, graph: Graph, rate: float, collective: str, algorithm: str) -> float:
+def _collnet(machine: Machine, graph: ChannelGraph, rate: float, collective: str, algorithm: str) -> float:
     factors = tables().factors
     if collective in _GATHERS:
         return machine.n_local * min(
@@ -244,14 +244,14 @@ def _hardware_us(hardware: str, algorithm: str, protocol: str) -> float:
     return tables().latencies_us[hardware, algorithm][PROTOCOLS.index(protocol)]
 
 
-def _intra_us(machine: Machine, graph: Graph, algorithm: str, protocol: str) -> float:
+def _intra_us(machine: Machine, graph: ChannelGraph, algorithm: str, protocol: str) -> float:
     hardware = "nvlink" if graph.type_intra == "NVL" else "pci"
     if machine.cpu == "power" and (hardware, algorithm, protocol) == ("pci", "tree", "Simple"):
         algorithm = "ring"
     return _hardware_us(hardware, algorithm, protocol)
 
 
-def _inter_us(machine: Machine, graph: Graph, algorithm: str, protocol: str) -> float:
+def _inter_us(machine: Machine, graph: ChannelGraph, algorithm: str, protocol: str) -> float:
     # With one GPU a node nothing hides the network: NCCL then takes the latencies of the tree for all.
     net = _hardware_us("net", "tree" if machine.n_local == 1 else algorithm, protocol)
     return net + graph.latency_us * (2 if protocol == "Simple" else 1)  # Simple also waits for a flush

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from fabric.errors import QuestionError
-from fabric.nccl.model import CPUS, Graph, Machine, check_known, refuse
+from fabric.nccl.model import CPUS, ChannelGraph, Machine, check_known, refuse
 from fabric.nccl.search import Found, Room, Way, ring_ways, search, tree_ways
 from fabric.nccl.tables import tables
 from fabric.units import gbps_to_gbytes
@@ -218,8 +218,8 @@ def _running(node: Node, room: Room, ring: Found, chain: Found | None) -> int:
     return 2 * n if node.sm >= 90 and room.is_inter and is_fast else n
 
 
-def _graph(node: Node, room: Room, found: Found) -> Graph:
-    return Graph(
+def _graph(node: Node, room: Room, found: Found) -> ChannelGraph:
+    return ChannelGraph(
         pattern=found.way.pattern,
         n_channels=found.n,
         bw_intra_gb_s=found.intra,

@@ -23,7 +23,7 @@ PATTERNS = ("ring", "balanced-tree", "tree", "nvls", "collnet-direct")
 
 
 @dataclass(frozen=True, slots=True)
-class Graph:
+class ChannelGraph:
     """The channels that NCCL's search found for one pattern, as the log line ``Pattern ...`` shows them.
 
     Parameters
@@ -84,8 +84,8 @@ class Machine:
         GPUs in all, at least 2, and nodes; the nodes hold equally many.
     cpu : {"intel", "amd", "zhaoxin", "mixed", "arm", "power"}
         Vendor of the processors: posting to the network, and LL between nodes, depend on it.
-    ring, tree : Graph
-    nvls, collnet_chain, collnet_direct : Graph, optional
+    ring, tree : ChannelGraph
+    nvls, collnet_chain, collnet_direct : ChannelGraph, optional
         None where the machine lacks them: NVLS needs NVSwitches that reduce, CollNet a network that does.
     n_channels : int
         Channels that rings and trees run on, more than searched: NCCL doubles them.
@@ -107,11 +107,11 @@ class Machine:
     n_ranks: int
     n_nodes: int
     cpu: str
-    ring: Graph
-    tree: Graph
-    nvls: Graph | None = None
-    collnet_chain: Graph | None = None
-    collnet_direct: Graph | None = None
+    ring: ChannelGraph
+    tree: ChannelGraph
+    nvls: ChannelGraph | None = None
+    collnet_chain: ChannelGraph | None = None
+    collnet_direct: ChannelGraph | None = None
     n_channels: int = 1
     has_nvswitch: bool = True
     n_collnet_heads: int = 0
@@ -140,7 +140,7 @@ class Machine:
         """Column of the tables: 0 for one node, 1 for two, 2 for more."""
         return min(self.n_nodes, 3) - 1
 
-    def graph(self, algorithm: str) -> Graph | None:
+    def graph(self, algorithm: str) -> ChannelGraph | None:
         """Return the graph that an algorithm runs on; PAT runs on the tree's."""
         return {
             "tree": self.tree,
@@ -161,7 +161,7 @@ class Machine:
         found: dict[str, object] = {}
         for field in fields(self):
             value = getattr(self, field.name)
-            if isinstance(value, Graph):
+            if isinstance(value, ChannelGraph):
                 value = {f.name: getattr(value, f.name) for f in fields(value)}
             found[field.name] = value
         return found

@@ -17,7 +17,7 @@ _SECONDS_PER_US = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class TunerRow:
     """One row of the table that NCCL makes when a communicator starts.
 
     Parameters
@@ -42,17 +42,17 @@ class Tuning:
     Parameters
     ----------
     collective : str
-    lines : tuple of Line
+    lines : tuple of TunerRow
         Every algorithm with every protocol, in NCCL's order.
     """
 
     collective: str
-    lines: tuple[Line, ...]
+    lines: tuple[TunerRow, ...]
 
-    def __iter__(self) -> Iterator[Line]:
+    def __iter__(self) -> Iterator[TunerRow]:
         return iter(self.lines)
 
-    def __getitem__(self, row: tuple[str, str]) -> Line:
+    def __getitem__(self, row: tuple[str, str]) -> TunerRow:
         """Return the line of (algorithm, protocol)."""
         return next(line for line in self.lines if (line.algorithm, line.protocol) == row)
 
@@ -105,7 +105,7 @@ def tuning(machine: Machine, collective: str) -> Tuning:
     return Tuning(
         collective,
         tuple(
-            Line(a, p, latency_us(machine, collective, a, p), bandwidth_gb_s(machine, collective, a, p))
+            TunerRow(a, p, latency_us(machine, collective, a, p), bandwidth_gb_s(machine, collective, a, p))
             for a in ALGORITHMS
             for p in PROTOCOLS
         ),
@@ -275,7 +275,7 @@ def predict(machine: Machine, collective: str, size: int | str) -> Prediction:
     return Prediction(collective, size_bytes, machine.n_ranks, machine.n_nodes, rows, chosen)
 
 
-def _timed(machine: Machine, collective: str, line: Line, size_bytes: int) -> Timed:
+def _timed(machine: Machine, collective: str, line: TunerRow, size_bytes: int) -> Timed:
     latency, bandwidth = line.latency_us, line.bandwidth_gb_s
     if collective == "all-reduce":
         bandwidth *= _correction(machine, line, size_bytes)
@@ -284,7 +284,7 @@ def _timed(machine: Machine, collective: str, line: Line, size_bytes: int) -> Ti
     return Timed(line.algorithm, line.protocol, latency, bandwidth, time_us)
 
 
-def _correction(machine: Machine, line: Line, size_bytes: int) -> float:
+def _correction(machine: Machine, line: TunerRow, size_bytes: int) -> float:
     """Return the share of its bandwidth that a tree was measured to reach at that size."""
     shares = tables().correction[line.protocol]
     n_known = {"tree": len(shares) - 1}  # NCCL leaves out the last row here
@@ -294,7 +294,7 @@ def _correction(machine: Machine, line: Line, size_bytes: int) -> float:
     return shares[step] if 0 <= step < n_known.get(line.algorithm, 0) else 1.0
 
 
-def _plateau(machine: Machine, line: Line, size_bytes: int) -> float:
+def _plateau(machine: Machine, line: TunerRow, size_bytes: int) -> float:
     """Return how much longer the steps of a long ring take between nodes."""
     factors = tables().factors
     per_channel = size_bytes // (machine.n_channels * machine.n_ranks)
@@ -304,5 +304,5 @@ def _plateau(machine: Machine, line: Line, size_bytes: int) -> float:
     return factors["plateau" if machine.is_since("ampere") else "plateau_volta"]
 
 
-def _as_dict(line: Line) -> dict[str, object]:
+def _as_dict(line: TunerRow) -> dict[str, object]:
     return {name: getattr(line, name) for name in line.__dataclass_fields__}

@@ -26,7 +26,7 @@ REPORTED = ("all-reduce", "all-gather", "reduce-scatter", "all-to-all")
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class FlowQuestion:
     """A maximum flow: what it tells, and its two sides as selectors."""
 
     what: str
@@ -73,13 +73,13 @@ class Answers:
 
     Parameters
     ----------
-    flows : tuple of (Question, MaxFlow)
+    flows : tuple of (FlowQuestion, MaxFlow)
     jobs : tuple of JobAnswers
         One for each group of endpoints.
     missing : tuple of Missing
     """
 
-    flows: tuple[tuple[Question, MaxFlow], ...]
+    flows: tuple[tuple[FlowQuestion, MaxFlow], ...]
     jobs: tuple[JobAnswers, ...]
     missing: tuple[Missing, ...]
 
@@ -98,7 +98,7 @@ def ask(fabric: Fabric, told: Progress) -> Answers:
     Answers
     """
     missing: list[Missing] = []
-    flows: list[tuple[Question, MaxFlow]] = []
+    flows: list[tuple[FlowQuestion, MaxFlow]] = []
     try:
         asked = questions(fabric)
     except FabricError as error:
@@ -149,7 +149,7 @@ def _job(fabric: Fabric, among: str, missing: list[Missing], told: Callable[[], 
     return JobAnswers(among, costs, spread)
 
 
-def questions(fabric: Fabric) -> list[Question]:
+def questions(fabric: Fabric) -> list[FlowQuestion]:
     """Return the flows to ask about: between kinds of endpoints, two units, the halves, and two endpoints.
 
     Parameters
@@ -159,7 +159,7 @@ def questions(fabric: Fabric) -> list[Question]:
 
     Returns
     -------
-    list of Question
+    list of FlowQuestion
         A unit is an index of the outermost axis of the endpoints that has a size above 1; halves are of its
         first part where it is composed. Indices without an endpoint are left out.
 
@@ -181,7 +181,7 @@ def questions(fabric: Fabric) -> list[Question]:
         msg = f"{fabric.name} has no endpoint, so nothing is sent"
         raise QuestionError(msg)
     kinds = [
-        Question("two kinds of endpoints", a, b)
+        FlowQuestion("two kinds of endpoints", a, b)
         for a, b in itertools.combinations([g.name for g in blueprint.groups.values() if g.is_endpoint], 2)
     ]
     try:
@@ -195,11 +195,14 @@ def questions(fabric: Fabric) -> list[Question]:
     axis = _outermost(blueprint, expanded, up)
     if axis is None:
         first, second = np.flatnonzero(up)[:2].tolist()
-        return [*kinds, Question("two endpoints", str(expanded.names[first]), str(expanded.names[second]))]
+        return [
+            *kinds,
+            FlowQuestion("two endpoints", str(expanded.names[first]), str(expanded.names[second])),
+        ]
     return [*kinds, *_along(blueprint, expanded, up, axis)]
 
 
-def _by_blueprint(blueprint: Blueprint) -> Iterator[Question]:
+def _by_blueprint(blueprint: Blueprint) -> Iterator[FlowQuestion]:
     """Yield the same questions where the fabric is too large to look at each endpoint."""
     groups = [g for g in blueprint.groups.values() if g.is_endpoint]
     group = max(groups, key=lambda g: blueprint.n_devices(g.name))
@@ -211,10 +214,10 @@ def _by_blueprint(blueprint: Blueprint) -> Iterator[Question]:
     size = blueprint.axes[part].size
     halves = (ranged(part, 0, size // 2 - 1), ranged(part, size // 2, size - 1))
     if units != halves:
-        yield Question("two neighbouring units", *units)
-    yield Question("the two halves", *halves)
+        yield FlowQuestion("two neighbouring units", *units)
+    yield FlowQuestion("the two halves", *halves)
     first, second = ({a: 0 for a in group.axes} | {axis.name: i} for i in (0, 1))
-    yield Question("two endpoints of neighbouring units", _named(group, first), _named(group, second))
+    yield FlowQuestion("two endpoints of neighbouring units", _named(group, first), _named(group, second))
 
 
 def _named(group: DeviceGroup, at: Mapping[str, int]) -> str:
@@ -238,7 +241,7 @@ def _indices(expanded: Expanded, up: Bools, axis: str) -> list[int]:
     return [int(i) for i in found if i >= 0]
 
 
-def _along(blueprint: Blueprint, expanded: Expanded, up: Bools, axis: Axis) -> Iterator[Question]:
+def _along(blueprint: Blueprint, expanded: Expanded, up: Bools, axis: Axis) -> Iterator[FlowQuestion]:
     here, there = _indices(expanded, up, axis.name)[:2]
     index = expanded.coordinates[axis.name]
     ends = [str(expanded.names[int(np.flatnonzero(up & (index == i))[0])]) for i in (here, there)]
@@ -251,10 +254,10 @@ def _along(blueprint: Blueprint, expanded: Expanded, up: Bools, axis: Axis) -> I
     # Two units, one in each half, are the halves.
     is_both = has_halves and len(_indices(expanded, up, axis.name)) == 2
     if one_each:
-        yield Question("two neighbouring endpoints", *ends)
+        yield FlowQuestion("two neighbouring endpoints", *ends)
     elif not is_both:
-        yield Question("two neighbouring units", f"{axis.name}{here}", f"{axis.name}{there}")
+        yield FlowQuestion("two neighbouring units", f"{axis.name}{here}", f"{axis.name}{there}")
     if has_halves and not (one_each and is_both):
-        yield Question("the two halves", ranged(part, 0, middle - 1), ranged(part, middle, size - 1))
+        yield FlowQuestion("the two halves", ranged(part, 0, middle - 1), ranged(part, middle, size - 1))
     if not one_each:
-        yield Question("two endpoints of neighbouring units", *ends)
+        yield FlowQuestion("two endpoints of neighbouring units", *ends)

@@ -23,7 +23,7 @@ _UNSURE = ("assumed", "reported")
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
+class Basis:
     """One statement of the catalogue that the report uses.
 
     Parameters
@@ -40,7 +40,7 @@ class Ground:
     note: str = ""
 
 
-def grounds(fabric: Fabric) -> list[Ground]:
+def grounds(fabric: Fabric) -> list[Basis]:
     """Return all statements of the catalogue behind the counts and rates of `fabric`, each once."""
     blueprint = fabric.blueprint
     if blueprint is None:
@@ -53,30 +53,30 @@ def grounds(fabric: Fabric) -> list[Ground]:
     return found + [_of_protocol(one) for one in protocols] + [_of_medium(one) for one in media]
 
 
-def _of_part(part: Part) -> Iterator[Ground]:
-    yield Ground(part.id, part.name, Evidence(part.confidence, part.source), part.note)
+def _of_part(part: Part) -> Iterator[Basis]:
+    yield Basis(part.id, part.name, Evidence(part.confidence, part.source), part.note)
     for port in part.ports:
         yield from _of_port(part.id, port)
 
 
-def _of_port(row: str, port: PortClass) -> Iterator[Ground]:
+def _of_port(row: str, port: PortClass) -> Iterator[Basis]:
     what = f"{counted(port.n_ports, f'{port.name} port')} of {format_rate(port.rate_gbps)}"
-    yield Ground(row, what, Evidence(port.confidence, port.source), port.note)
+    yield Basis(row, what, Evidence(port.confidence, port.source), port.note)
     for figure, proof in port.exceptions.items():
         shown = f"{port.name} ports: {figure.replace('_', ' ')}"
         if figure == "modes":
             shown += " " + ", ".join(f"{n} × {rate:g} Gb/s" for n, rate in port.modes)
-        yield Ground(row, shown, proof, port.note)
+        yield Basis(row, shown, proof, port.note)
 
 
-def _of_protocol(one: Protocol) -> Ground:
-    return Ground(
+def _of_protocol(one: Protocol) -> Basis:
+    return Basis(
         one.id, f"link of {format_rate(one.rate_gbps)}", Evidence(one.confidence, one.source), one.note
     )
 
 
-def _of_medium(one: Medium) -> Ground:
-    return Ground(one.id, one.name, Evidence(one.confidence, one.source), one.note)
+def _of_medium(one: Medium) -> Basis:
+    return Basis(one.id, one.name, Evidence(one.confidence, one.source), one.note)
 
 
 def assumptions(fabric: Fabric, summary: Summary) -> str:
@@ -100,13 +100,13 @@ def assumptions(fabric: Fabric, summary: Summary) -> str:
     return f"{bullets(notes)}\n\n{text}\n\n{table(['Row', 'Figure', 'Confidence', 'Note'], rows)}"
 
 
-def unsure_rows(fabric: Fabric) -> list[Ground]:
+def unsure_rows(fabric: Fabric) -> list[Basis]:
     """Return the grounds that are assumed or only reported, those assumed first."""
     found = [g for g in grounds(fabric) if g.evidence.confidence in _UNSURE]
     return sorted(found, key=lambda g: _UNSURE.index(g.evidence.confidence))
 
 
-def doubts(fabric: Fabric, link_name: str) -> list[Ground]:
+def doubts(fabric: Fabric, link_name: str) -> list[Basis]:
     """Return the unsure grounds of the rate of one link rule: its protocol, or the ports at its ends."""
     blueprint = fabric.blueprint
     rule = next((r for r in blueprint.rules if r.name == link_name), None) if blueprint else None
@@ -115,7 +115,7 @@ def doubts(fabric: Fabric, link_name: str) -> list[Ground]:
     return [g for g in _of_rule(blueprint, rule) if g.evidence.confidence in _UNSURE]
 
 
-def _of_rule(blueprint: Blueprint, rule: Rule) -> Iterator[Ground]:
+def _of_rule(blueprint: Blueprint, rule: Rule) -> Iterator[Basis]:
     if rule.protocol:
         yield _of_protocol(find_protocol(rule.protocol))
     ends = [blueprint.groups[name].part for name in (rule.left.group, rule.right.group) if name]

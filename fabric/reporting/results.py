@@ -8,7 +8,7 @@ from fabric.costing import AlgorithmCost, Cost
 from fabric.flow import MaxFlow
 from fabric.flow.throughput import Throughput
 from fabric.graph import Fabric
-from fabric.reporting.answers import REFERENCE, Answers, JobAnswers, Question
+from fabric.reporting.answers import REFERENCE, Answers, FlowQuestion, JobAnswers
 from fabric.reporting.evidence import doubts, unsure_rows
 from fabric.reporting.summary import Summary
 from fabric.reporting.tables import number
@@ -114,7 +114,7 @@ def _spread_line(job: JobAnswers, spread: Throughput) -> str:
     return f"All-to-all{_among(job)} at its best: {binding}; {rate} for every endpoint."
 
 
-def _flow_line(question: Question, flow: MaxFlow) -> str:
+def _flow_line(question: FlowQuestion, flow: MaxFlow) -> str:
     cut = " + ".join(
         f"**{c.n_cables:,} {code(c.link)} {noun('cable', c.n_cables)}**, {format_rate_gbit(c.capacity_gbps)}"
         for c in flow.cut

@@ -15,7 +15,7 @@ from fabric.errors import QuestionError
 from fabric.graph import Fabric
 from fabric.interop.nccl_tests import Log
 from fabric.job import job
-from fabric.job.question import Asked, Options
+from fabric.job.question import JobQuestion, Options
 from fabric.job.ranks import Job
 from fabric.schedule import schedules
 from fabric.schedule.tree import Par, Phase, Schedule, Transfer
@@ -51,7 +51,7 @@ def compare_log(
     QuestionError
         If the log has another number of ranks than the question, or the question does not fit the fabric.
     """
-    _check_ranks(log, fabric, Asked.of(asked))
+    _check_ranks(log, fabric, JobQuestion.of(asked))
 
     def predict(collective: str, size_bytes: int) -> tuple[float, str, str]:
         one = cost(fabric, collective, size_bytes, calibration=calibration, **asked)
@@ -95,7 +95,7 @@ def calibrate(
     QuestionError
         If a log has another number of ranks than the question, or is faster than the wire.
     """
-    question = Asked.of(asked)
+    question = JobQuestion.of(asked)
     for log in logs:
         _check_ranks(log, fabric, question)
     base = calibration("measured")
@@ -117,7 +117,7 @@ def calibrate(
     return _calibration(fitted, base, (name, date), logs), fitted
 
 
-def _check_ranks(log: Log, fabric: Fabric, asked: Asked) -> None:
+def _check_ranks(log: Log, fabric: Fabric, asked: JobQuestion) -> None:
     """Raise where a log is of another number of ranks than the question."""
     n = job(fabric, asked).shape.n
     if log.n_ranks is not None and log.n_ranks != n:

@@ -21,7 +21,7 @@ from fabric.graph import Fabric
 from fabric.sizing import Ask, Design, design_for
 from fabric.sizing.bom import bom
 from fabric.sizing.request import resolve
-from fabric.study.scale_table import Knee, Row, Table
+from fabric.study.scale_table import Knee, ScaleRow, Table
 from fabric.units import parse_bytes, parse_count
 
 if TYPE_CHECKING:
@@ -132,32 +132,32 @@ class _Measure:
     collectives: tuple[str, ...]
     size_bytes: int
     calibration: str
-    known: dict[int, Row] = field(default_factory=dict)
+    known: dict[int, ScaleRow] = field(default_factory=dict)
     # Of the last size; all sizes have one calibration.
     costs: list[Cost] = field(default_factory=list)
 
-    def row(self, gpus: int) -> Row:
+    def row(self, gpus: int) -> ScaleRow:
         """Return the row of a size, with all that does not make a knee: bounds and power."""
         try:
             made = design_for(replace(self.ask, gpus=gpus))
         except FabricError as error:
-            return Row(gpus, problem=str(error))
+            return ScaleRow(gpus, problem=str(error))
         found = self.brief(gpus, made)
         known = dict.fromkeys(("all-gather", *self.collectives))
         bounds = [(name, bound(made.fabric, name).busbw_gbps) for name in known if name in OPERATIONS]
         return replace(found, bounds_gbps=tuple(bounds), known_w=bom(made.blueprint).power_w or 0.0)
 
-    def brief(self, gpus: int, made: Design | None = None) -> Row:
+    def brief(self, gpus: int, made: Design | None = None) -> ScaleRow:
         """Return what makes a knee of a size."""
         if gpus not in self.known:
             self.known[gpus] = self._brief(gpus, made)
         return self.known[gpus]
 
-    def _brief(self, gpus: int, made: Design | None) -> Row:
+    def _brief(self, gpus: int, made: Design | None) -> ScaleRow:
         try:
             made = made or design_for(replace(self.ask, gpus=gpus))
         except FabricError as error:
-            return Row(gpus, problem=str(error))
+            return ScaleRow(gpus, problem=str(error))
         fabric = made.fabric
         spread = throughput(fabric)
         # Algorithms number their ranks along axes; a last block that is not full has no such numbers.
@@ -168,7 +168,7 @@ class _Measure:
         ]
         self.costs[:] = costs
         top = spread.binding[0] if spread.binding else None
-        return Row(
+        return ScaleRow(
             gpus,
             made.gpus,
             made.n_tiers,
@@ -182,7 +182,7 @@ class _Measure:
             ties=tuple((c.collective, a.algorithm, a.binding) for c in costs for a in _fastest(c)),
         )
 
-    def knees(self, rows: Sequence[Row]) -> Iterator[Knee]:
+    def knees(self, rows: Sequence[ScaleRow]) -> Iterator[Knee]:
         """Yield the knees between neighbouring sizes, in their order."""
         held = {what: values[0] for what, values in rows[0].signature().items()}
         for low, high in zip(rows[:-1], rows[1:], strict=True):
@@ -202,7 +202,7 @@ class _Measure:
         except FabricError:
             return 1
 
-    def _knee(self, low: Row, high: Row, what: str, old: str) -> Knee:
+    def _knee(self, low: ScaleRow, high: ScaleRow, what: str, old: str) -> Knee:
         """Return the smallest size at which `what` is no longer `old`, as at the lower end."""
         step = self._per_rack()
         a, b = low.asked, high.asked

@@ -13,7 +13,7 @@ from fabric.units import format_bytes, format_count
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ScaleRow:
     """One size.
 
     Parameters
@@ -120,7 +120,7 @@ class Table:
 
     Parameters
     ----------
-    rows : tuple of Row
+    rows : tuple of ScaleRow
         By size.
     knees : tuple of Knee
     size_bytes : int
@@ -129,7 +129,7 @@ class Table:
         Of their costs, and what it says of itself; empty where nothing was costed.
     """
 
-    rows: tuple[Row, ...]
+    rows: tuple[ScaleRow, ...]
     knees: tuple[Knee, ...]
     size_bytes: int
     calibration: str = ""

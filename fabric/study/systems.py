@@ -13,7 +13,7 @@ from pathlib import Path
 from fabric.flow import MaxFlow
 from fabric.parts import CONFIDENCES, Source
 from fabric.study.systems_file import Check, System, SystemsFile, read_systems
-from fabric.study.systems_numbers import Measured, Numbers, WayOut, numbers
+from fabric.study.systems_numbers import Numbers, SystemAnswers, WayOut, numbers
 from fabric.study.systems_quantities import RATES, evaluate
 from fabric.units import format_count, format_rate, gbps_to_gbytes
 
@@ -82,7 +82,7 @@ class Solved:
     Parameters
     ----------
     system : System
-    measured : Measured
+    measured : SystemAnswers
     numbers : tuple of Numbers
         Of each group of endpoints.
     flows : tuple of MaxFlow
@@ -91,7 +91,7 @@ class Solved:
     """
 
     system: System
-    measured: Measured
+    measured: SystemAnswers
     numbers: tuple[Numbers, ...]
     flows: tuple[MaxFlow, ...]
     outcomes: tuple[Outcome, ...]
@@ -105,7 +105,7 @@ def solve(system: System) -> Solved:
     QuestionError
         If it has nothing that a row asks for.
     """
-    measured = Measured(system.fabric)
+    measured = SystemAnswers(system.fabric)
     return Solved(
         system,
         measured,
@@ -115,7 +115,7 @@ def solve(system: System) -> Solved:
     )
 
 
-def outcomes(checks: Iterable[Check], measured: Measured) -> Iterable[Outcome]:
+def outcomes(checks: Iterable[Check], measured: SystemAnswers) -> Iterable[Outcome]:
     """Yield each published figure of a system with our number."""
     for check in checks:
         yield Outcome(check, check.in_unit(evaluate(measured, check.quantity, check.asked)))
@@ -190,7 +190,7 @@ def _section(solved: Solved) -> list[str]:
     return lines
 
 
-def _devices(measured: Measured) -> str:
+def _devices(measured: SystemAnswers) -> str:
     counts = measured.counts
     found = []
     for group in measured.blueprint.groups.values():

@@ -86,7 +86,7 @@ class Numbers:
 
 
 @dataclass(frozen=True, eq=False)
-class Measured:
+class SystemAnswers:
     """A fabric and the answers about it; every question is asked once.
 
     Parameters
@@ -132,7 +132,7 @@ class Measured:
         return cast(T, self._known[key])
 
 
-def rules_of(measured: Measured, names: Sequence[str] = (), *, net: str = "scale-up") -> list[Rule]:
+def rules_of(measured: SystemAnswers, names: Sequence[str] = (), *, net: str = "scale-up") -> list[Rule]:
     """Return rules by name, or by default all of a net.
 
     Raises
@@ -148,7 +148,7 @@ def rules_of(measured: Measured, names: Sequence[str] = (), *, net: str = "scale
     return [r for r in known.values() if (r.name in names if names else r.net == net)]
 
 
-def at_each(measured: Measured, group: str, rules: Iterable[Rule], *, is_rate: bool) -> Floats:
+def at_each(measured: SystemAnswers, group: str, rules: Iterable[Rule], *, is_rate: bool) -> Floats:
     """Return what one device has on some rules: cables, or their rate.
 
     Returns
@@ -166,13 +166,13 @@ def at_each(measured: Measured, group: str, rules: Iterable[Rule], *, is_rate: b
     return found[~counts.absent[group]]
 
 
-def at_all(measured: Measured, group: str, rules: Iterable[Rule], *, is_rate: bool) -> float:
+def at_all(measured: SystemAnswers, group: str, rules: Iterable[Rule], *, is_rate: bool) -> float:
     """Return what all devices of a group have on some rules: ends of cables, or their rate."""
     present = ~measured.counts.absent[group]
     return float(at_each(measured, group, rules, is_rate=is_rate) @ measured.counts.n_devices[group][present])
 
 
-def way_out(measured: Measured, group: str) -> WayOut | None:
+def way_out(measured: SystemAnswers, group: str) -> WayOut | None:
     """Return what a group has into the scale-out network: by cables, else by ports free for them.
 
     Notes
@@ -199,7 +199,7 @@ def _is_card_of(card: DeviceGroup, group: str) -> bool:
     return card.kind == "nic" and name != "dpu" and head == group.rpartition(".")[0]
 
 
-def _free_ports(measured: Measured, group: DeviceGroup) -> float:
+def _free_ports(measured: SystemAnswers, group: DeviceGroup) -> float:
     """Return the rate of the network ports of a group that no cable takes."""
     ports = group.part.ports if group.part else ()
     whole = sum(p.n_ports * p.rate_gbps for p in ports if p.name == "network")
@@ -207,7 +207,7 @@ def _free_ports(measured: Measured, group: DeviceGroup) -> float:
     return whole * measured.counts.present(group.name) - at_all(measured, group.name, taken, is_rate=True)
 
 
-def halving(measured: Measured, group: str, axis: str) -> Halving | None:
+def halving(measured: SystemAnswers, group: str, axis: str) -> Halving | None:
     """Return the flow from the lower half of an axis to its upper half; None where its size is 1.
 
     The middle index of an odd size is halved along the next axis, and so on; the very last device is of
@@ -218,7 +218,7 @@ def halving(measured: Measured, group: str, axis: str) -> Halving | None:
     >>> from fabric.graph import loads
     >>> text = "{fabric: a, axes: {x: 3, y: 2}, devices: {gpu: {kind: gpu, axes: [x, y]},"
     >>> text += " leaf: {kind: switch, axes: []}}, links: [{between: [gpu, leaf], rate: 1Gb/s}]}"
-    >>> halving(Measured(loads(text)), "gpu", "x").flow.source
+    >>> halving(SystemAnswers(loads(text)), "gpu", "x").flow.source
     'x0/gpu, x1/y0/gpu'
     """
     if measured.blueprint.axes[axis].size < 2:
@@ -229,7 +229,7 @@ def halving(measured: Measured, group: str, axis: str) -> Halving | None:
 
 
 def _halves(
-    measured: Measured, group: str, axes: list[str], place: str
+    measured: SystemAnswers, group: str, axes: list[str], place: str
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the selectors of the two halves of what is at a place, along the first of some axes."""
     axes = [axis for axis in axes if measured.blueprint.axes[axis].size > 1]
@@ -245,7 +245,7 @@ def _halves(
     return lower + more[0], upper + more[1]
 
 
-def bisection(measured: Measured, group: str) -> Halving | None:
+def bisection(measured: SystemAnswers, group: str) -> Halving | None:
     """Return the least flow over the halvings of one axis; None where all have one index."""
     axes = measured.blueprint.groups[group].primitives
     found = [h for h in (halving(measured, group, axis) for axis in axes) if h is not None]
@@ -253,13 +253,13 @@ def bisection(measured: Measured, group: str) -> Halving | None:
     return min(found, key=lambda h: float(f"{h.flow.value_gbps:.9g}"), default=None)
 
 
-def pairs_of(measured: Measured, group: str) -> tuple[tuple[str, str], ...]:
+def pairs_of(measured: SystemAnswers, group: str) -> tuple[tuple[str, str], ...]:
     """Return the first device with its neighbour, and with the device half-way on every axis.
 
     Examples
     --------
     >>> from fabric.graph import loads
-    >>> pairs_of(Measured(loads("{fabric: rack, include: gb200-nvl72}")), "gpu")
+    >>> pairs_of(SystemAnswers(loads("{fabric: rack, include: gb200-nvl72}")), "gpu")
     (('tray0/gpu0', 'tray0/gpu1'), ('tray0/gpu0', 'tray9/gpu3'))
     """
     placed, axes = measured.blueprint.groups[group], measured.blueprint.axes
@@ -271,13 +271,13 @@ def pairs_of(measured: Measured, group: str) -> tuple[tuple[str, str], ...]:
     return tuple((mine, other) for other in dict.fromkeys(others) if other != mine)
 
 
-def _name(measured: Measured, group: DeviceGroup, at: Mapping[str, int]) -> str:
+def _name(measured: SystemAnswers, group: DeviceGroup, at: Mapping[str, int]) -> str:
     index = [measured.blueprint.flat(axis, at) for axis in group.axes]
     heads = [f"{a}{i}" for a, i in zip(group.axes[:-1], index[:-1], strict=True)]
     return "/".join([*heads, group.name + "".join(map(str, index[-1:]))])
 
 
-def numbers(measured: Measured, group: str) -> Numbers:
+def numbers(measured: SystemAnswers, group: str) -> Numbers:
     """Return the key numbers of the endpoints of a group."""
     each = at_each(measured, group, rules_of(measured), is_rate=True)
     return Numbers(

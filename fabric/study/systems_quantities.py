@@ -14,12 +14,12 @@ import numpy as np
 
 from fabric.arrays import Floats
 from fabric.errors import QuestionError, nearest
-from fabric.study.systems_numbers import Measured, at_all, at_each, bisection, halving, rules_of, way_out
+from fabric.study.systems_numbers import SystemAnswers, at_all, at_each, bisection, halving, rules_of, way_out
 
 _SLACK = 1e-9
 
 
-def _group(measured: Measured, name: str) -> str:
+def _group(measured: SystemAnswers, name: str) -> str:
     """Return a group by name, by default the only one of endpoints."""
     groups = measured.blueprint.groups
     if name and name not in groups:
@@ -31,7 +31,7 @@ def _group(measured: Measured, name: str) -> str:
     return name or measured.endpoints[0]
 
 
-def _even(measured: Measured, each: Floats) -> float:
+def _even(measured: SystemAnswers, each: Floats) -> float:
     """Return what every device has."""
     if np.ptp(each) > _SLACK * each.max():
         msg = f"{measured.fabric.name}: devices differ, {each.min():g} to {each.max():g}"
@@ -39,30 +39,30 @@ def _even(measured: Measured, each: Floats) -> float:
     return float(each[0])
 
 
-def _scale_up(measured: Measured, group: str = "", rules: Sequence[str] = ()) -> float:
+def _scale_up(measured: SystemAnswers, group: str = "", rules: Sequence[str] = ()) -> float:
     """Return what one device has into the scale-up network, or on some rules."""
     each = at_each(measured, _group(measured, group), rules_of(measured, rules), is_rate=True)
     return _even(measured, each)
 
 
-def _scale_up_total(measured: Measured, group: str = "", rules: Sequence[str] = ()) -> float:
+def _scale_up_total(measured: SystemAnswers, group: str = "", rules: Sequence[str] = ()) -> float:
     """Return what all devices of a group have into the scale-up network, or on some rules."""
     return at_all(measured, _group(measured, group), rules_of(measured, rules), is_rate=True)
 
 
-def _scale_up_ports(measured: Measured, group: str = "") -> float:
+def _scale_up_ports(measured: SystemAnswers, group: str = "") -> float:
     """Return what the part of a device has in ports for scale-up links, cabled or not."""
     part = measured.blueprint.groups[_group(measured, group)].part
     classes = {r.port_class for r in rules_of(measured)}
     return sum(p.n_ports * p.rate_gbps for p in part.ports if p.name in classes) if part else 0.0
 
 
-def _scale_out(measured: Measured, group: str = "") -> float:
+def _scale_out(measured: SystemAnswers, group: str = "") -> float:
     """Return what one device has into the scale-out network, on average."""
     return _scale_out_total(measured, group) / measured.counts.present(_group(measured, group))
 
 
-def _scale_out_total(measured: Measured, group: str = "") -> float:
+def _scale_out_total(measured: SystemAnswers, group: str = "") -> float:
     """Return what all devices of a group have into the scale-out network."""
     found = way_out(measured, _group(measured, group))
     if found is None:
@@ -71,7 +71,7 @@ def _scale_out_total(measured: Measured, group: str = "") -> float:
     return found.total_gbps
 
 
-def _bisection(measured: Measured, group: str = "", axis: str = "") -> float:
+def _bisection(measured: SystemAnswers, group: str = "", axis: str = "") -> float:
     """Return the flow from half of an axis to the other half, or the least over all axes."""
     group = _group(measured, group)
     known = measured.blueprint.groups[group].primitives
@@ -85,44 +85,44 @@ def _bisection(measured: Measured, group: str = "", axis: str = "") -> float:
     return found.flow.value_gbps
 
 
-def _all_to_all(measured: Measured, group: str = "") -> float:
+def _all_to_all(measured: SystemAnswers, group: str = "") -> float:
     """Return the rate of every device in uniform all-to-all."""
     return measured.all_to_all(_group(measured, group)).per_endpoint_gbps
 
 
-def _all_gather(measured: Measured, group: str = "") -> float:
+def _all_gather(measured: SystemAnswers, group: str = "") -> float:
     """Return the algbw that no all-gather exceeds."""
     return measured.all_gather(_group(measured, group)).algbw_gbps
 
 
-def _all_gather_inward(measured: Measured, group: str = "") -> float:
+def _all_gather_inward(measured: SystemAnswers, group: str = "") -> float:
     """Return the busbw of that bound: what a device takes in."""
     return measured.all_gather(_group(measured, group)).busbw_gbps
 
 
-def _pair_flow(measured: Measured, pair: Sequence[str]) -> float:
+def _pair_flow(measured: SystemAnswers, pair: Sequence[str]) -> float:
     """Return the maximum flow from one selection to another."""
     source, target = pair
     return measured.flow(source, target).value_gbps
 
 
-def _devices(measured: Measured, group: str = "") -> float:
+def _devices(measured: SystemAnswers, group: str = "") -> float:
     """Return the populated devices of a group."""
     return float(measured.counts.present(_group(measured, group)))
 
 
-def _cables(measured: Measured, rules: Sequence[str]) -> float:
+def _cables(measured: SystemAnswers, rules: Sequence[str]) -> float:
     """Return the cables of some rules."""
     wanted = {r.name for r in rules_of(measured, rules)}
     return float(sum(c.total for c in measured.counts.rules if c.rule.name in wanted))
 
 
-def _ports(measured: Measured, group: str = "", rules: Sequence[str] = ()) -> float:
+def _ports(measured: SystemAnswers, group: str = "", rules: Sequence[str] = ()) -> float:
     """Return the ends of scale-up cables, or of those of some rules, at all devices of a group."""
     return at_all(measured, _group(measured, group), rules_of(measured, rules), is_rate=False)
 
 
-def _ports_per_device(measured: Measured, group: str = "", rules: Sequence[str] = ()) -> float:
+def _ports_per_device(measured: SystemAnswers, group: str = "", rules: Sequence[str] = ()) -> float:
     """Return the ends of scale-up cables, or of those of some rules, at one device of a group."""
     each = at_each(measured, _group(measured, group), rules_of(measured, rules), is_rate=False)
     return _even(measured, each)
@@ -173,7 +173,7 @@ def arguments(quantity: str) -> tuple[frozenset[str], frozenset[str]]:
     return needed, frozenset(p.name for p in found) - needed
 
 
-def evaluate(measured: Measured, quantity: str, asked: Mapping[str, Any]) -> float:
+def evaluate(measured: SystemAnswers, quantity: str, asked: Mapping[str, Any]) -> float:
     """Return a quantity of a system: a rate [Gb/s per direction] or a number.
 
     Raises
@@ -184,7 +184,7 @@ def evaluate(measured: Measured, quantity: str, asked: Mapping[str, Any]) -> flo
     Examples
     --------
     >>> from fabric.graph import loads
-    >>> rack = Measured(loads("{fabric: rack, include: gb200-nvl72}"))
+    >>> rack = SystemAnswers(loads("{fabric: rack, include: gb200-nvl72}"))
     >>> evaluate(rack, "scale-up-per-device", {}), evaluate(rack, "devices", {"group": "nvswitch"})
     (7200.0, 18.0)
     """

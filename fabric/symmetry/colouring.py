@@ -24,7 +24,7 @@ Words = npt.NDArray[np.uint64]
 
 
 @dataclass(frozen=True, eq=False)
-class Graph:
+class ColouredGraph:
     """Devices and links with those merged that are alike.
 
     Parameters
@@ -58,7 +58,7 @@ class Graph:
     rate_gbps: Floats
 
 
-def merged(expanded: Expanded, ends: Bools) -> Graph:
+def merged(expanded: Expanded, ends: Bools) -> ColouredGraph:
     """Return the fabric with those devices merged that stay alike when each of `ends` is told apart."""
     label = bundle_labels(expanded)
     start = expanded.group.astype(np.uint64)
@@ -154,7 +154,7 @@ def link_key(label: Ints, tail: Ints, head: Ints, n: int) -> Ints:
     return np.asarray((label * n + tail) * n + head, dtype=np.int64)
 
 
-def graph_of(expanded: Expanded, label: Ints, node: Ints) -> Graph:
+def graph_of(expanded: Expanded, label: Ints, node: Ints) -> ColouredGraph:
     """Return the classes of links between the `node` of every device, -1 for those that are down."""
     kept = np.flatnonzero(node >= 0)
     _, first = np.unique(node[kept], return_index=True)
@@ -178,7 +178,7 @@ def graph_of(expanded: Expanded, label: Ints, node: Ints) -> Graph:
     tail, head = np.where(is_turned, head, tail), np.where(is_turned, tail, head)
     rule = expanded.rule[row].astype(np.int64)
     twin = np.where(back[rule], np.searchsorted(keys, link_key(label[row], head, tail, n)), -1)
-    return Graph(
+    return ColouredGraph(
         size=np.bincount(node[kept], minlength=n).astype(np.float64),
         first=kept[first],
         node=node,
@@ -193,7 +193,7 @@ def graph_of(expanded: Expanded, label: Ints, node: Ints) -> Graph:
     )
 
 
-def bundle_classes(expanded: Expanded, graph: Graph) -> Ints:
+def bundle_classes(expanded: Expanded, graph: ColouredGraph) -> Ints:
     """Return the class of links of every bundle, from its first device to its second; -1 where it is down."""
     label = bundle_labels(expanded)
     found = np.full(len(label), -1, dtype=np.int64)
@@ -205,12 +205,12 @@ def bundle_classes(expanded: Expanded, graph: Graph) -> Ints:
     return found
 
 
-def colours_from(graph: Graph, device: Ints, link: Ints, ends: Ints) -> tuple[Words, Words]:
+def colours_from(graph: ColouredGraph, device: Ints, link: Ints, ends: Ints) -> tuple[Words, Words]:
     """Colour the graph once for each endpoint.
 
     Parameters
     ----------
-    graph : Graph
+    graph : ColouredGraph
         n nodes, k classes of links.
     device, link : ndarray of int64, shapes (n,) and (k,)
         Labels.
@@ -247,7 +247,7 @@ def colours_from(graph: Graph, device: Ints, link: Ints, ends: Ints) -> tuple[Wo
     return colours, seen
 
 
-def _neighbours(graph: Graph, link: Ints) -> sparse.csr_matrix:
+def _neighbours(graph: ColouredGraph, link: Ints) -> sparse.csr_matrix:
     """Return the links of a device of each node, as random factors of their labels, shape (n, n)."""
     n = len(graph.size)
     has_twin = graph.twin >= 0
@@ -263,7 +263,9 @@ def _neighbours(graph: Graph, link: Ints) -> sparse.csr_matrix:
     return sparse.coo_matrix((factor * degree, (own, other)), shape=(n, n)).tocsr()
 
 
-def alike_for_all(graph: Graph, device: Ints, link: Ints, colours: Words, seen: Words) -> tuple[Ints, Ints]:
+def alike_for_all(
+    graph: ColouredGraph, device: Ints, link: Ints, colours: Words, seen: Words
+) -> tuple[Ints, Ints]:
     """Return finer labels of nodes and links: equal only if all sources together see the same."""
     word = np.empty_like(colours)
     nodes = np.zeros(len(device), dtype=np.uint64)

@@ -191,7 +191,7 @@ def _stacked(keys: list[Ints]) -> Ints:
     return found
 
 
-class Places:
+class RowPlaces:
     """The rows of a class grid, with what labels tell of each on plain axes.
 
     Parameters
@@ -248,7 +248,7 @@ class Ground:
 
     Parameters
     ----------
-    places : Places
+    places : RowPlaces
     device : mapping of str to ndarray of int64
         For every group, the class of each row of `grid`; -1 where it is down.
     classes : (ndarray of int64, ndarray of float64, tuple of Mark, ndarray of int64)
@@ -259,7 +259,7 @@ class Ground:
         Cables of each pair of devices there that are up.
     """
 
-    places: Places
+    places: RowPlaces
     device: dict[str, Ints]
     classes: tuple[Ints, Floats, tuple[Mark, ...], Ints]
     joined: tuple[Joined, ...]
@@ -294,7 +294,7 @@ def grounded(
     )
     grid = class_grid(blueprint, (*cells, *selectors))
     up = {g: ~grid.mask(g, (*blueprint.absent, *blueprint.failed)) for g in blueprint.groups}
-    places = Places(grid, plain, nest, marks)
+    places = RowPlaces(grid, plain, nest, marks)
     device, group, size, index, origin = device_classes(places, up)
     joined = [join(grid, rule) for rule in blueprint.rules]
     classes = group, size, index, origin
@@ -313,7 +313,7 @@ def _symmetry(
 
 
 def device_classes(
-    places: Places, up: dict[str, Bools]
+    places: RowPlaces, up: dict[str, Bools]
 ) -> tuple[dict[str, Ints], Ints, Floats, tuple[Mark, ...], Ints]:
     """Return the class of every row of every group (-1 where it is down), and what is known of each class."""
     rows = {name: np.flatnonzero(up[name]) for name in places.grid.blueprint.groups}
@@ -357,7 +357,7 @@ def _link_rows(ground: Ground, number: int) -> tuple[Floats, list[Ints]]:
     return np.concatenate(rows), [np.concatenate(known) for known in keys]
 
 
-def _patterns(places: Places, rule: Rule, pairs: Joined) -> tuple[Ints, Ints, Floats]:
+def _patterns(places: RowPlaces, rule: Rule, pairs: Joined) -> tuple[Ints, Ints, Floats]:
     """Split pairs of rows by the axes of `pattern_axes` on which the two devices differ.
 
     Returns
@@ -392,7 +392,7 @@ def _patterns(places: Places, rule: Rule, pairs: Joined) -> tuple[Ints, Ints, Fl
     return row, bits, number
 
 
-def _alive(places: Places, joined: list[Joined]) -> list[Floats]:
+def _alive(places: RowPlaces, joined: list[Joined]) -> list[Floats]:
     """Return the cables that are up of each bundle of every rule.
 
     Raises

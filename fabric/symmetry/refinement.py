@@ -31,7 +31,7 @@ from fabric.arrays import Bools, Floats, Ints
 from fabric.errors import LimitError
 from fabric.graph import Expanded
 from fabric.symmetry.colouring import (
-    Graph,
+    ColouredGraph,
     Words,
     alike_for_all,
     bundle_classes,
@@ -176,7 +176,7 @@ class Refined:
     Parameters
     ----------
     expanded : Expanded
-    graph : Graph
+    graph : ColouredGraph
         n nodes, k classes of links.
     ends : ndarray of int64, shape (s,)
         Nodes of the endpoints; each is one device.
@@ -186,7 +186,7 @@ class Refined:
     """
 
     expanded: Expanded
-    graph: Graph
+    graph: ColouredGraph
     ends: Ints
     device: Ints
     link: Ints
@@ -251,7 +251,7 @@ class ColourView:
     ----------
     expanded : Expanded
         n devices, m bundles.
-    graph : Graph
+    graph : ColouredGraph
         c nodes, k classes of links.
     view : Quotient
         With the first of the sources told apart.
@@ -267,7 +267,7 @@ class ColourView:
     def __init__(
         self,
         expanded: Expanded,
-        graph: Graph,
+        graph: ColouredGraph,
         view: Quotient,
         link: Ints,
         sources: Ints,
@@ -347,7 +347,7 @@ class ColourView:
         return np.append(found.ravel(), 0.0)[self._row]
 
 
-def _order(graph: Graph, link: Ints) -> Ints:
+def _order(graph: ColouredGraph, link: Ints) -> Ints:
     """Return labels of links as numbers that ascend by rule, then by first class."""
     _, first, inverse = np.unique(link, return_index=True, return_inverse=True)
     rank = np.empty(len(first), dtype=np.int64)
@@ -355,19 +355,19 @@ def _order(graph: Graph, link: Ints) -> Ints:
     return rank[inverse.ravel()]
 
 
-def _names(expanded: Expanded, graph: Graph) -> list[object]:
+def _names(expanded: Expanded, graph: ColouredGraph) -> list[object]:
     return [expanded.names[v] for v in graph.first.tolist()]
 
 
 def _quotient(
-    expanded: Expanded, graph: Graph, node: Ints, origin: Ints, link: Ints, names: list[object]
+    expanded: Expanded, graph: ColouredGraph, node: Ints, origin: Ints, link: Ints, names: list[object]
 ) -> Quotient:
     """Return `graph` with the nodes of equal `node`, and the links of equal `link` between them, merged.
 
     Parameters
     ----------
     expanded : Expanded
-    graph : Graph
+    graph : ColouredGraph
         n nodes, k classes of links.
     node, origin : ndarray of int64, shape (n,)
         Class of each node here and in the base; numbered by first node.

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from fabric.costing import Calibration, Overhead, calibration, calibration_names, cost
-from fabric.costing.calibration import TRANSFERS, Protocol, calibration_text
+from fabric.costing.calibration import TRANSFERS, ProtocolCost, calibration_text
 from fabric.errors import QuestionError, TopologyError
 from fabric.graph import loads
 
@@ -58,7 +58,7 @@ def test_a_sound_file_is_read_whole(tmp_path):
         "ib_ndr": {"copy": Overhead(0.8, 2e-6, "there"), "all-to-all": Overhead(0.7)},
         "scale-out": {"copy": Overhead(0.6), "in-switch": Overhead(0.4, 1.5e-3)},
     }
-    assert one.protocols == (Protocol("LL", 0.5, 0.25), Protocol("Simple"))
+    assert one.protocols == (ProtocolCost("LL", 0.5, 0.25), ProtocolCost("Simple"))
     assert one.algorithms == ("ring", "tree")
 
 

@@ -7,13 +7,13 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from fabric.costing import Calibration, Overhead, Overheads, Protocol, Timing, cost, evaluate
+from fabric.costing import Calibration, Overhead, Overheads, ProtocolCost, Timing, cost, evaluate
 from fabric.costing.evaluate import first_largest, peaks, steps_of
-from fabric.job import Asked, Job, job
+from fabric.job import Job, JobQuestion, job
 from fabric.schedule import COLLECTIVES, Par, Pattern, Phase, Pipe, Schedule, Seq, schedules
 
 GB = 1e9
-WIRE = Overheads(Calibration("wire"), Protocol("Simple"))
+WIRE = Overheads(Calibration("wire"), ProtocolCost("Simple"))
 SLOW = Calibration(
     "slow",
     links={
@@ -36,7 +36,7 @@ def b(seconds: float, steps: int = 2) -> Phase:
 
 @pytest.fixture(scope="module", params=["axes", "links"])
 def work(request: pytest.FixtureRequest, hand_made: ModuleType) -> Job:
-    return job(hand_made.boxes(3, 3), Asked(method=request.param))
+    return job(hand_made.boxes(3, 3), JobQuestion(method=request.param))
 
 
 def timed(work: Job, schedule: Schedule, over: Overheads = WIRE) -> Timing:
@@ -103,7 +103,7 @@ class TestTransfer:
 
 
 class TestOverheads:
-    over = Overheads(SLOW, Protocol("LL", 0.5, 0.25))
+    over = Overheads(SLOW, ProtocolCost("LL", 0.5, 0.25))
 
     def test_rates_are_parts_of_the_wire(self, work: Job) -> None:
         # Half of the wire by the calibration, half of that by the protocol.
@@ -119,13 +119,13 @@ class TestOverheads:
 
     def test_latency_is_that_of_every_link_on_the_way(self, work: Job) -> None:
         # GPU, NVSwitch, GPU: two links a step. GPU, NIC, leaf, NIC, GPU: rule before network before nothing.
-        plain = Overheads(SLOW, Protocol("Simple"))
+        plain = Overheads(SLOW, ProtocolCost("Simple"))
         assert timed(work, a(0.0, 3), plain).latency_s == pytest.approx(3 * 2 * 1e-3)
         assert timed(work, b(0.0, 2), plain).latency_s == pytest.approx(2 * 2 * 2e-3)
         assert timed(work, b(0.0, 2), self.over).latency_s == pytest.approx(2 * 2 * 2e-3 / 4)
 
     def test_latencies_of_a_pipe_add_and_those_side_by_side_do_not(self, work: Job) -> None:
-        plain = Overheads(SLOW, Protocol("Simple"))
+        plain = Overheads(SLOW, ProtocolCost("Simple"))
         one, other = (timed(work, p, plain).latency_s for p in (a(1, 3), b(1, 4)))
         parts = (a(1, 3), b(1, 4))
         assert timed(work, Pipe(parts), plain).latency_s == pytest.approx(one + other)
@@ -135,13 +135,13 @@ class TestOverheads:
 
     def test_a_slowdown_multiplies_what_links_take(self, work: Job) -> None:
         over = Overheads(
-            Calibration("wire"), Protocol("Simple"), lambda pattern, load: np.full(len(load), 3.0)
+            Calibration("wire"), ProtocolCost("Simple"), lambda pattern, load: np.full(len(load), 3.0)
         )
         assert timed(work, Pipe((a(3), b(5))), over).time_s == pytest.approx(15)
 
 
 class TestIdeal:
-    over = Overheads(Calibration("wire"), Protocol("Simple"), is_ideal=True)
+    over = Overheads(Calibration("wire"), ProtocolCost("Simple"), is_ideal=True)
 
     def test_no_schedule_is_slower_than_by_an_equal_split(self, work: Job) -> None:
         for collective in COLLECTIVES:
@@ -153,14 +153,14 @@ class TestIdeal:
         # 8/9 of S over 2 x 50 GB/s of NVLink and 50 GB/s of NIC: mates relay what one NIC is too slow for.
         schedule = schedules("scatter", job(hand_made.boxes(3, 3)).shape, GB)["direct"]
         for method in ("axes", "links"):
-            work = job(hand_made.boxes(3, 3), Asked(method=method))
+            work = job(hand_made.boxes(3, 3), JobQuestion(method=method))
             assert timed(work, schedule, self.over).transfer_s == pytest.approx(8 / 9 * GB / 150e9, rel=1e-6)
 
     def test_two_ways_round_a_ring(self, hand_made: ModuleType) -> None:
         # Six chips send to the next. The best way sends x over one cable and 1 - x over five the other way:
         # x = 5 (1 - x).
         for method in ("axes", "links"):
-            work = job(hand_made.torus(6), Asked(method=method))
+            work = job(hand_made.torus(6), JobQuestion(method=method))
             schedule = schedules("send-recv", work.shape, 50 * GB)["direct"]
             assert timed(work, schedule).transfer_s == pytest.approx(1)
             assert timed(work, schedule, self.over).transfer_s == pytest.approx(5 / 6)

@@ -10,7 +10,7 @@ import pytest
 from fabric.costing import Spread, cost
 from fabric.costing.spread import slowdowns
 from fabric.errors import QuestionError
-from fabric.job import Asked, Job, job
+from fabric.job import Job, JobQuestion, job
 from fabric.routing.balls import SlowestFlow, hashed_factor
 from fabric.schedule import Pattern
 
@@ -35,14 +35,14 @@ class TestByHand:
     @pytest.mark.parametrize(("uplinks", "n_queue_pairs"), [(1, 1), (2, 1), (2, 4), (3, 16)])
     def test_all_to_all(self, hand_made: ModuleType, method: str, uplinks: int, n_queue_pairs: int) -> None:
         # A leaf has 4 ranks with a flow, or some, for each of 12 ranks elsewhere; so have those that come in.
-        work = job(hand_made.leaf_spine(uplinks), Asked(method=method))
+        work = job(hand_made.leaf_spine(uplinks), JobQuestion(method=method))
         slow = mean_slowdown(work, ALL, Spread(n_queue_pairs))
         expected = hashed_factor(4 * 12 * n_queue_pairs, 2 * uplinks, n_groups=4).slowdown
         assert slow == pytest.approx({"gpu-leaf": 1, "leaf-spine": expected})
 
     def test_a_shift_is_one_flow_a_rank(self, hand_made: ModuleType, method: str) -> None:
         # By four places every rank crosses: four flows on four cables of a leaf.
-        work = job(hand_made.leaf_spine(2), Asked(method=method))
+        work = job(hand_made.leaf_spine(2), JobQuestion(method=method))
         slow = mean_slowdown(work, Pattern("shift", "job", 4), Spread(1))
         assert slow["leaf-spine"] == pytest.approx(hashed_factor(4, 4, n_groups=4).slowdown)
 
@@ -62,13 +62,13 @@ class TestByHand:
         )
 
     def test_one_cable_is_no_choice(self, hand_made: ModuleType, method: str) -> None:
-        work = job(hand_made.boxes(3, 2, uplinks=1), Asked(method=method, routing="rail-direct"))
+        work = job(hand_made.boxes(3, 2, uplinks=1), JobQuestion(method=method, routing="rail-direct"))
         assert set(mean_slowdown(work, ALL, Spread(1)).values()) == {1.0}
 
     def test_adaptive_is_the_equal_split_over_its_efficiency(
         self, hand_made: ModuleType, method: str
     ) -> None:
-        work = job(hand_made.leaf_spine(1), Asked(method=method))
+        work = job(hand_made.leaf_spine(1), JobQuestion(method=method))
         slow = mean_slowdown(work, ALL, Spread(spraying=0.8), "adaptive")
         assert slow == pytest.approx({"gpu-leaf": 1, "leaf-spine": 1 / 0.8})
         plain = cost(hand_made.leaf_spine(1), "all-to-all", S, method=method, algorithm="pairwise")
@@ -111,7 +111,7 @@ def test_bins_agree_on_every_route_to_the_loads(hand_made: ModuleType) -> None:
     # Switches that are alike are one class on the axes, and as many groups on every cable.
     for pattern in (ALL, Pattern("shift", "job", 4), Pattern("pairwise", "rail")):
         one, other = (
-            mean_slowdown(job(hand_made.leaf_spine(2), Asked(method=m)), pattern, Spread(2))
+            mean_slowdown(job(hand_made.leaf_spine(2), JobQuestion(method=m)), pattern, Spread(2))
             for m in ("axes", "links")
         )
         assert one == pytest.approx(other)

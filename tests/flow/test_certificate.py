@@ -143,4 +143,4 @@ def test_the_checker_imports_no_solver():
         elif isinstance(node, ast.ImportFrom):
             imported.add(node.module)
     # The last one holds names of array types only.
-    assert imported == {"__future__", "dataclasses", "typing", "numpy", "fabric.blueprint.join"}
+    assert imported == {"__future__", "dataclasses", "typing", "numpy", "fabric.arrays"}

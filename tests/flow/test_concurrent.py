@@ -12,7 +12,7 @@ from fabric.errors import QuestionError
 from fabric.flow import concurrent, lifted
 from fabric.flow.concurrent import check_concurrent
 from fabric.flow.program import capacities, solve_blocks
-from fabric.flow.question import Ask, posed
+from fabric.flow.question import Question, posed
 from fabric.flow.throughput import throughput
 from fabric.flow.traffic import Traffic
 from fabric.graph import expand, loads
@@ -34,7 +34,7 @@ def torus(x, y, z, failed=""):
 
 
 def solved(fabric, traffic=None, **more):
-    work, _ = posed(Ask(fabric, traffic or Traffic(), method="axes"))
+    work, _ = posed(Question(fabric, traffic or Traffic(), method="axes"))
     return work, solve_blocks(work.capacity, work.blocks)
 
 

@@ -8,11 +8,10 @@ import pytest
 from scipy import optimize
 
 from fabric.errors import QuestionError
-from fabric.flow import explicit, max_flow, question, refined
-from fabric.flow import traffic as commodities
+from fabric.flow import by_axes, by_links, by_refinement, max_flow, question
 from fabric.flow.by_refinement import REFINED_PATTERNS
 from fabric.flow.matching import longest_matching
-from fabric.flow.question import Ask, posed
+from fabric.flow.question import Question, posed
 from fabric.flow.throughput import throughput
 from fabric.flow.traffic import Traffic
 from fabric.graph import expand, loads, select
@@ -363,7 +362,7 @@ def test_what_is_too_large_gets_an_interval(family, monkeypatch):
         paths = rng.choice(PATHS)
         exact = throughput(fabric, traffic, paths=paths, method="explicit")
         with monkeypatch.context() as patch:
-            patch.setattr(explicit, "MAX_VARIABLES", 0)
+            patch.setattr(by_links, "MAX_VARIABLES", 0)
             found = throughput(fabric, traffic, paths=paths, method="explicit")
         proof = found.certificate
         assert proof.lower_gbps * (1 - 1e-9) <= exact.per_endpoint_gbps <= proof.upper_gbps * (1 + 1e-9)
@@ -378,7 +377,7 @@ def test_what_is_too_large_gets_an_interval(family, monkeypatch):
 
 
 def test_an_interval_names_what_is_cut_off(monkeypatch):
-    monkeypatch.setattr(explicit, "MAX_VARIABLES", 0)
+    monkeypatch.setattr(by_links, "MAX_VARIABLES", 0)
     fabric = loads(PAIRS_OF_A_LEAF % (1, "leaf1/nic0"))
     found = throughput(fabric, method="explicit")
     assert (found.per_endpoint_gbps, found.cut_off) == (0.0, (("leaf1/gpu0", 1),))
@@ -480,8 +479,8 @@ CABLES = ("[x0/y0/c0, x1/y0/c0]", "[x2/y1/c0, x2/y1/c1]")
 def test_auto_takes_the_smallest_exact_program(failed, method, monkeypatch):
     monkeypatch.setattr(question, "FEW_VARIABLES", 1_000)
     fabric = loads(TORUS % (4, 3, 4, failed))
-    sizes = {m: posed(Ask(fabric, "all-to-all", method=m))[0].n_moves for m in ("axes", "refinement")}
-    work, why = posed(Ask(fabric, "all-to-all"))
+    sizes = {m: posed(Question(fabric, "all-to-all", method=m))[0].n_moves for m in ("axes", "refinement")}
+    work, why = posed(Question(fabric, "all-to-all"))
     assert (work.method, work.n_moves) == (method, min(sizes.values()))
     assert (
         why
@@ -495,12 +494,12 @@ def test_auto_takes_the_smallest_exact_program(failed, method, monkeypatch):
 def test_a_torus_with_failures_is_exact_while_small_and_else_an_interval(monkeypatch):
     fabric = loads(TORUS % (4, 2, 4, CABLES[0]))
     exact = throughput(fabric, method="explicit").per_endpoint_gbps
-    monkeypatch.setattr(commodities, "MAX_VARIABLES", 1_000)
+    monkeypatch.setattr(by_axes, "MAX_VARIABLES", 1_000)
     found = throughput(fabric)
     assert (found.method, found.status) == ("refinement", "optimal")
     assert found.why == "the program of 24 classes of sources has more than 1,000 variables"
     assert found.per_endpoint_gbps == pytest.approx(exact, rel=1e-9)
-    monkeypatch.setattr(refined, "MAX_VARIABLES", 1_000)
+    monkeypatch.setattr(by_refinement, "MAX_VARIABLES", 1_000)
     found = throughput(fabric)
     assert (found.method, found.status) == ("routing", "bounded")
     assert found.why == "the program of 12 refined classes of sources has more than 1,000 variables"

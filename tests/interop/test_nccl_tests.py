@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from fabric.errors import LogError, QuestionError
-from fabric.interop.nccl_log import KINDS, Log, Rank, Row, Timing, kind_of, predicted_row
-from fabric.interop.nccl_ranks import Measured, printed, rank_bounds
+from fabric.interop.nccl_log import KINDS, Log, LoggedTiming, LogRow, Rank, kind_of, predicted_row
+from fabric.interop.nccl_ranks import Digits, printed, rank_bounds
 from fabric.interop.nccl_tests import MAX_LINE, format_log, format_rows, parse_log, read_log
 from fabric.schedule import COLLECTIVES, busbw_factor
 
@@ -67,8 +67,8 @@ def test_numbers_of_a_real_log():
     (log,) = read_log(DATA / "cscs-gh200.log")
     row = log.rows[-1]
     assert (row.size_bytes, row.count, row.dtype, row.redop, row.root) == (2**27, 2**25, "float", "sum", -1)
-    assert row.out_of_place == Timing(1916.4e-6, 70.04 * 8, 122.57 * 8, 0)
-    assert row.in_place == Timing(1907.8e-6, 70.35 * 8, 123.11 * 8, 0)
+    assert row.out_of_place == LoggedTiming(1916.4e-6, 70.04 * 8, 122.57 * 8, 0)
+    assert row.in_place == LoggedTiming(1907.8e-6, 70.35 * 8, 123.11 * 8, 0)
     assert log.gpus == ("NVIDIA GH200 120GB",)
     assert log.ranks[4] == Rank(4, 0, 155254, "nid005487", 0, "0009:01:00", "NVIDIA GH200 120GB")
     assert log.remarks == ()
@@ -126,7 +126,7 @@ def test_bounds_hold_the_ranks_that_were_printed():
         n, algbw = rng.randint(2, 3000), rng.uniform(0.001, 900)
         kind = rng.choice(list(KINDS.values()))
         rates = [printed(f"{rate:.2f}") for rate in (algbw, algbw * kind.factor(n))]
-        low, high = rank_bounds("a", [Measured(1, 1, printed("1"), *rates)], kind)
+        low, high = rank_bounds("a", [Digits(1, 1, printed("1"), *rates)], kind)
         assert low <= n
         assert high is None or n <= high
 
@@ -190,7 +190,7 @@ def test_more_columns_and_time_stamps():
     row += " 101.00 10.38 18.17 N/A 99 104 104 1.1"
     (log,) = parse_log(head + row + " 2026-09-26 10:00:00")
     assert log.rows[0].out_of_place.time_s == 100e-6
-    assert log.rows[0].in_place == Timing(101e-6, 10.38 * 8, 18.17 * 8, None)
+    assert log.rows[0].in_place == LoggedTiming(101e-6, 10.38 * 8, 18.17 * 8, None)
 
 
 def test_columns_in_place_may_be_absent():
@@ -293,8 +293,8 @@ def test_logs_that_are_refused(text, complaint):
 def test_count_and_ratio_must_agree():
     row = predicted_row("all-gather", 2**30, 5e-3, n_ranks=8)
     timing = row.out_of_place
-    false = Timing(timing.time_s, timing.algbw_gbps, timing.algbw_gbps * 3 / 4)
-    text = format_rows([Row(row.size_bytes, row.count, "float", "none", -1, false)])
+    false = LoggedTiming(timing.time_s, timing.algbw_gbps, timing.algbw_gbps * 3 / 4)
+    text = format_rows([LogRow(row.size_bytes, row.count, "float", "none", -1, false)])
     with pytest.raises(LogError, match="size is 8 times the counted elements, so 8 ranks.*says 4$"):
         parse_log(text, collective="all-gather")
 

@@ -10,7 +10,7 @@ import pytest
 from fabric.costing import cost
 from fabric.errors import QuestionError
 from fabric.graph import Fabric, loads
-from fabric.job import Asked, Job, job
+from fabric.job import Job, JobQuestion, job
 from fabric.schedule import Pattern
 from fabric.schedule.algorithms import schedules
 from fabric.schedule.tree import phases
@@ -24,7 +24,7 @@ METHODS = ("axes", "links")
 
 def sums(fabric: Fabric, method: str = "axes", pattern: Pattern = UP, **asked: object) -> tuple[Job, dict]:
     """Return the job, and the most that a cable of each rule carries each way."""
-    work = job(fabric, Asked(method=method, reduces=BOTH, **asked))  # type: ignore[arg-type]
+    work = job(fabric, JobQuestion(method=method, reduces=BOTH, **asked))  # type: ignore[arg-type]
     links = work.links
     load = work.loads(pattern).on_link / np.maximum(links.n_cables, 1)
     found = {}
@@ -119,15 +119,15 @@ links: [{between: [gpu, leaf], rate: 400Gb/s}, {between: [leaf, mid], rate: 400G
 
     def test_switches_that_join_nobody(self, hand_made: ModuleType, method: str) -> None:
         # Every leaf has a sum of its own; the cores, which would join the pods, only forward.
-        work = job(clos(core="kind: switch"), Asked(method=method, reduces=BOTH))
+        work = job(clos(core="kind: switch"), JobQuestion(method=method, reduces=BOTH))
         assert not work.shape.reduces_across
         with pytest.raises(QuestionError, match="the switches that reduce do not join the ranks"):
             work.loads(UP)
         assert job(
-            clos(core="kind: switch"), Asked(method=method, reduces=BOTH, among="pod0/gpu")
+            clos(core="kind: switch"), JobQuestion(method=method, reduces=BOTH, among="pod0/gpu")
         ).shape.reduces_across
         # No switch reduces at all.
-        assert not job(hand_made.leaf_spine(), Asked(method=method, reduces=BOTH)).shape.reduces_across
+        assert not job(hand_made.leaf_spine(), JobQuestion(method=method, reduces=BOTH)).shape.reduces_across
 
     def test_the_way_counts_as_hops(self, method: str) -> None:
         # GPU, leaf, spine, core: one link of each rule.
@@ -170,10 +170,10 @@ def run(
             groups = [g.name for g in fabric.blueprint.groups.values() if g.is_endpoint]
             among = groups[0] if len(groups) > 1 else None
             try:
-                one = job(fabric, Asked(method="axes", among=among, reduces=BOTH))
+                one = job(fabric, JobQuestion(method="axes", among=among, reduces=BOTH))
             except (NoSymmetryError, QuestionError):
                 continue
-            other = job(fabric, Asked(method="links", among=among, reduces=BOTH))
+            other = job(fabric, JobQuestion(method="links", among=among, reduces=BOTH))
             assert one.shape == other.shape
             shape = one.shape
             for over, is_in, n in (
@@ -211,7 +211,7 @@ def test_classes_and_cables_agree_on_many(
 def test_bytes_are_conserved_up_to_the_first_switch(hand_made: ModuleType) -> None:
     # Every rank sends one byte to the first switches, and each sum is one byte for each group.
     for method in METHODS:
-        work = job(clos(), Asked(method=method, reduces=BOTH))
+        work = job(clos(), JobQuestion(method=method, reduces=BOTH))
         links, load = work.links, work.loads(UP).on_link
         way = np.arange(len(load)) % 2
         assert [load[(links.rule == r) & (way == 0)].sum() for r in range(3)] == pytest.approx([12, 4, 2])
@@ -221,6 +221,6 @@ def test_bytes_are_conserved_up_to_the_first_switch(hand_made: ModuleType) -> No
 def test_algorithms_say_what_they_lack(hand_made: ModuleType) -> None:
     answer = cost(clos(core="kind: switch"), "all-reduce", 10**6, algorithm="all", reduces=BOTH)
     assert "between domains" in dict(answer.refused)["collnet-direct"]
-    shape = job(clos(), Asked(reduces=BOTH)).shape
+    shape = job(clos(), JobQuestion(reduces=BOTH)).shape
     kinds = {p.transfer for p in phases(schedules("all-reduce", shape, 1.0)["collnet-direct"])}
     assert kinds == {"in-switch"}

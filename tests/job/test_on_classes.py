@@ -11,8 +11,8 @@ import pytest
 
 from fabric.errors import QuestionError
 from fabric.graph import Fabric, loads
-from fabric.job import Asked, Job, job
-from fabric.job.differences import Places
+from fabric.job import Job, JobQuestion, job
+from fabric.job.differences import RankPlaces
 from fabric.schedule import Pattern
 from fabric.schedule.patterns import edges
 from fabric.symmetry import NoSymmetryError
@@ -35,10 +35,10 @@ FAMILIES = (
 def both(fabric: Fabric, **asked: object) -> tuple[Job, Job] | None:
     """Return the job on classes and on every cable, or None where the ranks are no product of axes."""
     try:
-        on_classes = job(fabric, Asked(method="axes", **asked))  # type: ignore[arg-type]
+        on_classes = job(fabric, JobQuestion(method="axes", **asked))  # type: ignore[arg-type]
     except (NoSymmetryError, QuestionError):
         return None
-    return on_classes, job(fabric, Asked(method="links", **asked))  # type: ignore[arg-type]
+    return on_classes, job(fabric, JobQuestion(method="links", **asked))  # type: ignore[arg-type]
 
 
 def some_jobs(constructs: ModuleType, construct: str, seed: int) -> Iterator[tuple[Job, Job]]:
@@ -92,7 +92,7 @@ class TestSymmetric:
 
     def test_wrong_loads_are_caught(self, hand_made: ModuleType) -> None:
         on_classes, on_links = both(hand_made.leaf_spine(1)) or (None, None)
-        other = job(hand_made.leaf_spine(2), Asked(method="links"))
+        other = job(hand_made.leaf_spine(2), JobQuestion(method="links"))
         assert check_equal(hand_made, on_classes, on_links, SYMMETRIC[0])
         with pytest.raises(AssertionError, match="Not equal to tolerance"):
             check_equal(hand_made, on_classes, other, SYMMETRIC[0])
@@ -164,10 +164,10 @@ def relabellings(fabric: Fabric) -> Iterator[tuple[str, ...]]:
 @pytest.mark.parametrize("name", PLACES)
 def test_any_pattern_is_averaged_over_all_relabellings(name: str) -> None:
     fabric = loads(f"fabric: small{PLACES[name]}")
-    on_classes = job(fabric, Asked(method="axes"))
+    on_classes = job(fabric, JobQuestion(method="axes"))
     found: dict[Pattern, list[np.ndarray]] = {p: [] for p in ANY}
     for order in relabellings(fabric):
-        work = job(fabric, Asked(ranks=order))
+        work = job(fabric, JobQuestion(ranks=order))
         assert work.shape.sizes == on_classes.shape.sizes
         for pattern in ANY:
             found[pattern].append(work.loads(pattern).hops)
@@ -228,7 +228,7 @@ class TestBusiest:
 class TestRows:
     """Rows by difference against the messages themselves."""
 
-    PLACES = Places(
+    PLACES = RankPlaces(
         ("a", "b", "c"),
         {"a": 3, "b": 5, "c": 4},
         frozenset("b"),
@@ -302,7 +302,7 @@ class TestRefusals:
     def test_what_is_no_product_goes_to_links(self, text: str, why: str) -> None:
         fabric = loads(f"fabric: odd\n{text}")
         with pytest.raises(NoSymmetryError, match=why):
-            job(fabric, Asked(method="axes"))
+            job(fabric, JobQuestion(method="axes"))
         work = job(fabric)
         assert work.method == "links"
         assert why in work.why
@@ -311,11 +311,11 @@ class TestRefusals:
         # Ranks 0 to 2 of a ring of 6 are a line, whose ends differ.
         fabric = hand_made.torus(6)
         with pytest.raises(NoSymmetryError, match="the ranks"):
-            job(fabric, Asked(method="axes", among="x0-2"))
-        assert job(fabric, Asked(among="x0-2")).method == "links"
+            job(fabric, JobQuestion(method="axes", among="x0-2"))
+        assert job(fabric, JobQuestion(among="x0-2")).method == "links"
         # Two are alike, but not two places that are a ring.
         with pytest.raises(NoSymmetryError, match="a part of the ring along x"):
-            job(fabric, Asked(method="axes", among="x0-1"))
+            job(fabric, JobQuestion(method="axes", among="x0-1"))
 
     def test_failed_ranks_are_named_on_classes_too(self, hand_made: ModuleType) -> None:
         fabric = hand_made.boxes(2, 3, extra="failed: [slot1/gpu]")
@@ -323,18 +323,18 @@ class TestRefusals:
             with pytest.raises(
                 QuestionError, match="2 of the ranks are failed, such as .*gpu.*; leave them out"
             ):
-                job(fabric, Asked(method=method))
-        assert job(fabric, Asked(method="axes", among="slot0/gpu")).shape.n == 2
+                job(fabric, JobQuestion(method=method))
+        assert job(fabric, JobQuestion(method="axes", among="slot0/gpu")).shape.n == 2
 
     def test_no_path(self) -> None:
         fabric = loads("""{fabric: apart, islands: 2, axes: {pod: 2, i: 2},
         devices: {gpu: {kind: gpu, axes: [pod, i]}, leaf: {kind: switch, axes: [pod]}},
         links: [{between: [gpu, leaf], rate: 1Gb/s}]}""")
-        work = job(fabric, Asked(method="axes"))
+        work = job(fabric, JobQuestion(method="axes"))
         with pytest.raises(QuestionError, match="no permitted path between pod0/gpu0 and other ranks"):
             work.loads(Pattern("pairwise", "job"))
         with pytest.raises(QuestionError, match="no permitted path"):
             work.optimum([Pattern("pairwise", "job")], [1.0])
         # Inside a pod there is one.
-        inside = job(fabric, Asked(method="axes", over=("i",)))
+        inside = job(fabric, JobQuestion(method="axes", over=("i",)))
         assert inside.loads(Pattern("pairwise", "job")).hops == pytest.approx([2])

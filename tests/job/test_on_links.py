@@ -12,8 +12,8 @@ import pytest
 
 from fabric.errors import LimitError, QuestionError
 from fabric.graph import Fabric, expand, loads
-from fabric.job import Asked, Job, job
-from fabric.job.on_links import Ranks, by_rail, demands, scale_up_domains
+from fabric.job import Job, JobQuestion, job
+from fabric.job.on_links import ListedRanks, by_rail, demands, scale_up_domains
 from fabric.routing import Demands
 from fabric.schedule import Pattern, Shape
 
@@ -45,7 +45,7 @@ def listed(work: Job) -> Any:
 
 
 def on_links(fabric: Fabric, **asked: object) -> Job:
-    return job(fabric, Asked(method="links", **asked))  # type: ignore[arg-type]
+    return job(fabric, JobQuestion(method="links", **asked))  # type: ignore[arg-type]
 
 
 def out_and_in(work: Job, pattern: Pattern) -> tuple[np.ndarray, np.ndarray]:
@@ -79,7 +79,7 @@ def test_bytes_are_conserved(hand_made: ModuleType, pattern: Pattern, routing: s
 
 def test_a_pairwise_pattern_has_a_limit_before_it_is_listed(hand_made: ModuleType) -> None:
     # 1e10 pairs would take 240 GB.
-    many = Ranks(expand(hand_made.star(2)), np.arange(100_000)[None], Shape((100_000,)))
+    many = ListedRanks(expand(hand_made.star(2)), np.arange(100_000)[None], Shape((100_000,)))
     with pytest.raises(QuestionError, match="pairwise phase of 9,999,900,000 pairs; 50,000,000 at most"):
         demands(many, Pattern("pairwise", "job"))
 
@@ -171,7 +171,7 @@ class TestRails:
 class TestOptimum:
     def test_of_one_switch_is_its_cable(self, hand_made: ModuleType) -> None:
         for method in ("axes", "links"):
-            work = job(hand_made.star(5), Asked(method=method, routing="ideal"))
+            work = job(hand_made.star(5), JobQuestion(method=method, routing="ideal"))
             time_s, busy = work.optimum([Pattern("pairwise", "job"), Pattern("ring", "job")], [1e9, 2e9])
             assert time_s == pytest.approx(3e9 / 50e9)
             assert busy.max() == pytest.approx(time_s)
@@ -213,7 +213,7 @@ class TestOptimum:
 
 def test_progress_is_told_once_for_every_pattern(hand_made: ModuleType) -> None:
     for method in ("axes", "links"):
-        work = job(hand_made.boxes(3, 3), Asked(method=method))
+        work = job(hand_made.boxes(3, 3), JobQuestion(method=method))
         told: list[tuple[int, int]] = []
         work.prepare(PATTERNS, lambda done, of: told.append((done, of)))  # noqa: B023
         assert told == sorted(told)

@@ -13,7 +13,7 @@ import pytest
 from fabric.errors import LimitError, QuestionError, SelectorError
 from fabric.graph import Fabric, expand, loads
 from fabric.graph.expanded import expand as expand_blueprint
-from fabric.job import Asked, job
+from fabric.job import JobQuestion, job
 from fabric.job.placement import placement, read_order, split_axes
 from fabric.schedule import Pattern
 from fabric.symmetry import NoSymmetryError
@@ -36,7 +36,7 @@ SIZES = {"pod": 2, "rack": 3, "tray": 2, "slot": 4}
 
 def groups_of(fabric: Fabric, **asked: Any) -> list[list[str]]:
     """Return the ranks of every group in their order."""
-    work = job(fabric, Asked(method="links", **asked))
+    work = job(fabric, JobQuestion(method="links", **asked))
     ranks = work.route.__self__.ranks  # type: ignore[attr-defined]
     return [[str(ranks.expanded.names[v]) for v in row] for row in ranks.devices]
 
@@ -106,8 +106,8 @@ def test_order_is_reshape(order: str, left: list[str], right: dict[str, int]) ->
 def test_classes_know_the_same_groups(hand_made: ModuleType, order: str) -> None:
     fabric = loads(TEXT)
     for over in [(name,) for name in read_order(order)[1]]:
-        one = job(fabric, Asked(order=order, over=over, method="axes"))
-        other = job(fabric, Asked(order=order, over=over, method="links"))
+        one = job(fabric, JobQuestion(order=order, over=over, method="axes"))
+        other = job(fabric, JobQuestion(order=order, over=over, method="links"))
         assert one.shape == other.shape
         assert one.n_instances == other.n_instances
         for pattern in (Pattern("pairwise", "job"), Pattern("pairwise", "rail")):
@@ -122,7 +122,7 @@ def test_over_spans_the_axes_it_names() -> None:
         right = {a: SIZES[a] for a in SIZES}
         expected = [domain_by_domain(g) for g in by_reshape(list(SIZES), right, over)]
         assert sorted(map(tuple, groups_of(fabric, over=over))) == sorted(map(tuple, expected))
-        one, other = (job(fabric, Asked(over=over, method=m)) for m in ("axes", "links"))
+        one, other = (job(fabric, JobQuestion(over=over, method=m)) for m in ("axes", "links"))
         assert (one.shape, one.n_instances) == (other.shape, other.n_instances)
 
 
@@ -176,12 +176,12 @@ class TestQuestionsThatDoNotFit:
     )
     def test_are_refused(self, asked: dict[str, Any], message: str) -> None:
         with pytest.raises(QuestionError, match=message):
-            job(loads(TEXT), Asked(**asked))
+            job(loads(TEXT), JobQuestion(**asked))
 
     def test_a_selector_that_matches_nothing(self) -> None:
         for asked in ({"among": "pod7"}, {"ranks": ("pod7/rack0/tray0/gpu0",)}):
             with pytest.raises(SelectorError, match="pod7"):
-                job(loads(TEXT), Asked(**asked))  # type: ignore[arg-type]
+                job(loads(TEXT), JobQuestion(**asked))  # type: ignore[arg-type]
 
     def test_several_groups_of_endpoints(self) -> None:
         text = """{fabric: mixed, axes: {i: 3}, devices: {gpu: {kind: gpu, axes: [i]},
@@ -191,35 +191,35 @@ class TestQuestionsThatDoNotFit:
             with pytest.raises(
                 QuestionError, match=r"several groups \(gpu, tpu\); say .* such as among='gpu'"
             ):
-                job(loads(text), Asked(method=method))
-        assert job(loads(text), Asked(among="tpu")).method == "axes"
+                job(loads(text), JobQuestion(method=method))
+        assert job(loads(text), JobQuestion(among="tpu")).method == "axes"
         # Both together are listed; they are one job.
-        both = job(loads(text), Asked(ranks=("gpu", "tpu")))
+        both = job(loads(text), JobQuestion(ranks=("gpu", "tpu")))
         assert both.shape.n == 6
         assert both.why == "ranks are listed one by one"
 
     def test_what_straddles_goes_to_links_and_says_why(self) -> None:
         order = "(pod rack tray slot) -> (dp tp=3)"
-        work = job(loads(TEXT), Asked(order=order))
+        work = job(loads(TEXT), JobQuestion(order=order))
         assert work.method == "links"
         assert work.why == f"order {order!r}: tp (3) straddles slot"
         with pytest.raises(NoSymmetryError, match="straddles slot"):
-            job(loads(TEXT), Asked(order=order, method="axes"))
+            job(loads(TEXT), JobQuestion(order=order, method="axes"))
 
     def test_too_many_cables_say_why_they_are_needed(self) -> None:
-        asked = Asked(order="(pod rack tray slot) -> (dp tp=3)", limit=10)
+        asked = JobQuestion(order="(pod rack tray slot) -> (dp tp=3)", limit=10)
         with pytest.raises(LimitError, match=r"limited to 10.* Why every cable: order .* straddles slot"):
             job(loads(TEXT), asked)
         with pytest.raises(LimitError, match="Why every cable: asked for"):
-            job(loads(TEXT), Asked(method="links", limit=10))
+            job(loads(TEXT), JobQuestion(method="links", limit=10))
         # Classes have no such limit.
-        assert job(loads(TEXT), Asked(limit=10)).method == "axes"
+        assert job(loads(TEXT), JobQuestion(limit=10)).method == "axes"
 
     def test_groups_of_different_sizes(self) -> None:
         fabric = loads(TEXT + "absent: [pod0/rack0/tray0/gpu0]")
         with pytest.raises(QuestionError, match="groups over slot are of 3 to 4 ranks; they must be alike"):
-            job(fabric, Asked(over=("slot",)))
-        assert job(fabric, Asked(over=("slot",), among="pod1/gpu")).n_instances == 6
+            job(fabric, JobQuestion(over=("slot",)))
+        assert job(fabric, JobQuestion(over=("slot",), among="pod1/gpu")).n_instances == 6
 
     def test_a_fabric_without_axes(self) -> None:
         graph = Fabric("graph", None, expand(loads(TEXT)))
@@ -227,8 +227,8 @@ class TestQuestionsThatDoNotFit:
         assert work.shape.n == 48
         assert "has no axes" in work.why
         with pytest.raises(QuestionError, match="over and order need axes"):
-            job(graph, Asked(over=("rack",)))
-        listed = job(graph, Asked(ranks=("pod0/rack0/tray0/gpu0", "pod1/rack0/tray0/gpu0")))
+            job(graph, JobQuestion(over=("rack",)))
+        listed = job(graph, JobQuestion(ranks=("pod0/rack0/tray0/gpu0", "pod1/rack0/tray0/gpu0")))
         assert listed.shape.sizes == (1, 1)
 
 

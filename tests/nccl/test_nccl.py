@@ -25,7 +25,7 @@ from fabric.nccl import (
     ALGORITHMS,
     COLLECTIVES,
     PROTOCOLS,
-    Graph,
+    ChannelGraph,
     Machine,
     Node,
     predict,
@@ -243,7 +243,7 @@ CAPS = {
 @pytest.mark.parametrize("n_nodes", [1, 2, 3, 5])
 @pytest.mark.parametrize("generation", CAPS)
 def test_caps_are_those_of_nccl_5067397(generation, n_nodes):
-    wide = Graph("balanced-tree", 10, 1e6, 1e6)
+    wide = ChannelGraph("balanced-tree", 10, 1e6, 1e6)
     n = 8 * n_nodes
     found = Machine(generation, n, n_nodes, "intel", wide, wide, nvls=replace(wide, pattern="nvls"))
     table = tuning(found, "all-reduce")
@@ -388,7 +388,7 @@ def test_ll128_needs_a_path_without_processor(node, is_allowed):
 
 
 def test_ll128_needs_nvlink_inside():
-    ring = Graph("ring", 2, 12.0, 12.0, "PHB")
+    ring = ChannelGraph("ring", 2, 12.0, 12.0, "PHB")
     tree = replace(ring, pattern="balanced-tree")
     host = Machine("ampere", 4, 1, "intel", ring, tree, has_nvswitch=False)
     table = tuning(host, "all-reduce")
@@ -514,7 +514,7 @@ def test_machine_shows_its_graphs():
         ({"cpu": "6502"}, "unknown cpu '6502'; known are intel, amd"),
         ({"n_channels": 0}, "n_channels is 0"),
         (
-            {"n_nodes": 2, "ring": Graph("ring", 1, 10.0, 0.0)},
+            {"n_nodes": 2, "ring": ChannelGraph("ring", 1, 10.0, 0.0)},
             "bw_inter_gb_s is 0.0; expected a rate above 0",
         ),
     ],
@@ -538,7 +538,7 @@ def test_machine_refuses(change, message):
 )
 def test_graph_refuses(change, message):
     with pytest.raises(QuestionError, match=message):
-        replace(Graph("ring", 1, 10.0, 10.0), **change)
+        replace(ChannelGraph("ring", 1, 10.0, 10.0), **change)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fabric.costing import Overhead, calibration, cost, sweep
-from fabric.costing.calibration import Protocol, calibration_text
+from fabric.costing.calibration import ProtocolCost, calibration_text
 from fabric.errors import QuestionError
 from fabric.graph import load, loads
 from fabric.interop.nccl_tests import Log, format_log, parse_log, predicted_row, read_log
@@ -38,7 +38,7 @@ def truth(links, launch_s=6e-6):
         BASE,
         name="truth",
         links={**(BASE.links or {}), **merged},
-        protocols=(Protocol("Simple"),),
+        protocols=(ProtocolCost("Simple"),),
         launch_s=launch_s,
     )
 

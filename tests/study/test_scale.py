@@ -15,7 +15,7 @@ from fabric.flow.throughput import throughput
 from fabric.sizing import Ask, design, design_for
 from fabric.sizing.switch import DesignError
 from fabric.study.scale import _Measure, scale, spaced
-from fabric.study.scale_table import Knee, Row
+from fabric.study.scale_table import Knee, ScaleRow
 
 HGX = Ask(1, "hgx-h100", "64x400G")
 
@@ -78,7 +78,7 @@ def test_what_slips_in_by_small_steps_makes_a_knee_in_the_end():
         [("x", "ring", "in"), ("x", "tree", "up")],
         [("x", "ring", "in")],
     ]
-    rows = [Row(8 * i, 8 * i, ties=tuple(one)) for i, one in enumerate(ties, 1)]
+    rows = [ScaleRow(8 * i, 8 * i, ties=tuple(one)) for i, one in enumerate(ties, 1)]
     measure = _Measure(HGX, ("x",), 1, "wire", {row.asked: row for row in rows})
     assert [*measure.knees(rows)] == [Knee(24, "x by", "tree", "ring"), Knee(24, "x binds", "up", "in")]
     assert [*measure.knees(rows[:2])] == []

@@ -12,7 +12,7 @@ from fabric.errors import QuestionError
 from fabric.graph import expand, load, loads
 from fabric.study.systems import outcomes, page, solve
 from fabric.study.systems_file import Family, SystemsFile, read_systems
-from fabric.study.systems_numbers import Measured, at_each, bisection, rules_of, way_out
+from fabric.study.systems_numbers import SystemAnswers, at_each, bisection, rules_of, way_out
 from fabric.study.systems_quantities import COUNTS, RATES, evaluate
 
 ROOT = Path(__file__).parents[2]
@@ -28,7 +28,7 @@ LARGE = {"../deployments/colossus-like"}
 
 @functools.cache
 def measured(name):
-    return Measured(SYSTEMS[name].fabric)
+    return SystemAnswers(SYSTEMS[name].fabric)
 
 
 def marked(name, *values):
@@ -118,13 +118,13 @@ def test_no_way_out(name):
 def test_bisection_is_the_least_over_the_axes():
     text = "{fabric: t, axes: {x: 4, y: 6, z: 3}, devices: {gpu: {kind: gpu, axes: [x, y, z], transit: all}},"
     rings = ", ".join(f"{{between: [gpu, gpu], name: {a}, ring: {a}, rate: 1Gb/s}}" for a in "xyz")
-    found = Measured(loads(f"{text} links: [{rings}]}}"))
+    found = SystemAnswers(loads(f"{text} links: [{rings}]}}"))
     assert evaluate(found, "bisection", {"axis": "x"}) == pytest.approx(2 * 18)
     assert evaluate(found, "bisection", {"axis": "y"}) == pytest.approx(2 * 12)
     # z0 and half of z1: 12 links of z1 along x, 12 of z1 to z2, 12 to z0, and the 24 wraps from z0 to z2.
     assert evaluate(found, "bisection", {"axis": "z"}) == pytest.approx(12 + 12 + 12 + 24)
     assert bisection(found, "gpu").axis == "y"
-    alone = Measured(
+    alone = SystemAnswers(
         loads(
             "{fabric: t, axes: {x: 1, y: 2}, devices: {gpu: {kind: gpu, axes: [x, y], transit: all}}, "
             "links: [{between: [gpu, gpu], mesh: y, rate: 1Gb/s}]}"
@@ -146,7 +146,7 @@ def test_bisection_is_the_least_over_the_axes():
     ],
 )
 def test_an_odd_axis_is_halved_in_its_middle(name, n_cables):
-    found = Measured(load(PATTERNS / f"{name}.fabric.yaml"))
+    found = SystemAnswers(load(PATTERNS / f"{name}.fabric.yaml"))
     assert bisection(found, found.endpoints[0]).flow.value_gbps == pytest.approx(400 * n_cables)
 
 

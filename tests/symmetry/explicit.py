@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 from scipy import optimize, sparse
 
-from fabric.flow.program import Block, capacities, solve_blocks
+from fabric.flow.program import Commodity, capacities, solve_blocks
 from fabric.graph import expand, forwarding
 from fabric.graph.forwarding import reachable
 from fabric.symmetry import quotient
@@ -97,7 +97,7 @@ def rate_of(base, views, paths):
         supply = np.zeros(moves.n_states)
         np.add.at(supply, moves.target[targets], -view.size[targets] / (n - 1))
         supply[moves.source[own]] += 1.0
-        blocks.append(Block(float(n_sources), view, moves, supply))
+        blocks.append(Commodity(float(n_sources), view, moves, supply))
     return solve_blocks(capacities(base), blocks).rate_gbps
 
 

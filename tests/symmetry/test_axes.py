@@ -12,7 +12,7 @@ from fabric.flow.throughput import throughput
 from fabric.graph import expand, loads
 from fabric.symmetry import NoSymmetryError, Tie, lopsided_axes, nesting, quotient
 from fabric.symmetry.labels import failure_marks, keep_cells, plain_grid
-from fabric.symmetry.quotient import Places, device_classes
+from fabric.symmetry.quotient import RowPlaces, device_classes
 
 FAMILIES = (
     "mesh x mesh",
@@ -231,7 +231,7 @@ def real_classes(blueprint, sources):
     full = full_grid(blueprint)
     up = {g: ~full.mask(g, (*blueprint.absent, *blueprint.failed)) for g in blueprint.groups}
     marks = (known, [*known, *(dict(m) for m in sources)])
-    places = Places(full, plain_grid(blueprint, cells), nest, marks)
+    places = RowPlaces(full, plain_grid(blueprint, cells), nest, marks)
     rows, _, size, _, origin = device_classes(places, up)
     present = {g: ~full.mask(g, blueprint.absent) for g in blueprint.groups}
     return np.concatenate([rows[g][present[g]] for g in blueprint.groups]), size, origin

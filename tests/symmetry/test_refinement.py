@@ -9,7 +9,7 @@ import pytest
 
 from fabric.errors import LimitError
 from fabric.flow import max_flow
-from fabric.flow.by_refinement import Job, refined_program
+from fabric.flow.by_refinement import EndpointTraffic, refined_program
 from fabric.flow.concurrent import check_concurrent
 from fabric.flow.program import capacities, solve_blocks
 from fabric.flow.throughput import throughput
@@ -188,7 +188,7 @@ def test_like_sources_do_not_make_like_links(fabric, wrong, explicit):
 
 def test_the_certificate_is_not_deceived_by_like_sources(explicit):
     e = expand(torus(4, 4, without=DEAD))
-    work = refined_program(e, Job(e.is_endpoint))
+    work = refined_program(e, EndpointTraffic(e.is_endpoint))
     honest = solve_blocks(work.capacity, work.blocks)
     assert check_concurrent(work, honest).status == "optimal"
     views = [(b.n_alike, b.view, 0) for b in work.blocks]

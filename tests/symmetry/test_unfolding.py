@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from fabric.errors import QuestionError
-from fabric.flow.by_refinement import Job, refined_program
+from fabric.flow.by_refinement import EndpointTraffic, refined_program
 from fabric.flow.concurrent import check_concurrent, link_views
 from fabric.flow.program import solve_blocks
-from fabric.flow.question import Ask, posed
+from fabric.flow.question import Question, posed
 from fabric.flow.traffic import Traffic
 from fabric.graph import expand, loads
 from fabric.symmetry import Lift, RealLink
@@ -43,7 +43,7 @@ def question(fabric, pattern, seed):
     root = str(e.names[ends[seed % len(ends)]]) if "one" in pattern else ""
     traffic = Traffic("all-to-all" if pattern == "over" else pattern, over, root)
     try:
-        return posed(Ask(fabric, traffic, among=group.name, method="axes", drop_unreachable=True))[0]
+        return posed(Question(fabric, traffic, among=group.name, method="axes", drop_unreachable=True))[0]
     except QuestionError:
         return None
 
@@ -126,7 +126,7 @@ def test_refinement(family, seed, constructs, explicit):
     e = expand(fabric)
     ends = e.is_endpoint & ~e.failed
     rng = np.random.default_rng(seed)
-    work = refined_program(e, Job(ends, paths=paths))
+    work = refined_program(e, EndpointTraffic(ends, paths=paths))
     for view, block in zip(work.views, work.blocks, strict=True):
         audit(view, block, None, work, rng)
     answer = solve_blocks(work.capacity, work.blocks)
@@ -139,7 +139,7 @@ def test_a_rack_of_chips_is_looked_at_once():
     # 18 chips differ in nothing that a source could see.
     text = "{fabric: r, axes: {i: 8, chip: 18}, devices: {gpu: {kind: gpu, axes: [i]}, chip: {kind: switch,"
     fabric = loads(text + " axes: [chip]}}, links: [{between: [gpu, chip], rate: 1Gb/s}]}")
-    work, _ = posed(Ask(fabric, "all-to-all", method="axes"))
+    work, _ = posed(Question(fabric, "all-to-all", method="axes"))
     (view,) = link_views(work, fabric.blueprint, Lift(fabric.blueprint))
     assert view.n_pairs == 8 * 8
     assert len(view.seen(0)) == 2 * 8 * 18

@@ -20,11 +20,11 @@ from fabric.blueprint.wiring.misfit import MisfitError, refuse
 from fabric.blueprint.wiring.random_graphs import jellyfish, xpander
 from fabric.blueprint.wiring.slim_fly import slim_fly
 
-__all__ = ["PATTERNS", "MisfitError", "Pattern", "check_listed", "wire"]
+__all__ = ["PATTERNS", "MisfitError", "WiringPattern", "check_listed", "wire"]
 
 
 @dataclass(frozen=True, slots=True)
-class Pattern:
+class WiringPattern:
     """One row of the table of patterns.
 
     Parameters
@@ -48,12 +48,12 @@ class Pattern:
         return {p.name: p.default is inspect.Parameter.empty for p in own}
 
 
-PATTERNS: Mapping[str, Pattern] = {
-    "pairs": Pattern(listed, is_graph=False),
-    "dragonfly": Pattern(dragonfly, ("group", "router")),
-    "slim-fly": Pattern(slim_fly, ("half", "x", "y")),
-    "jellyfish": Pattern(jellyfish),
-    "xpander": Pattern(xpander, ("meta", "switch")),
+PATTERNS: Mapping[str, WiringPattern] = {
+    "pairs": WiringPattern(listed, is_graph=False),
+    "dragonfly": WiringPattern(dragonfly, ("group", "router")),
+    "slim-fly": WiringPattern(slim_fly, ("half", "x", "y")),
+    "jellyfish": WiringPattern(jellyfish),
+    "xpander": WiringPattern(xpander, ("meta", "switch")),
 }
 
 
@@ -91,7 +91,9 @@ def wire(name: str, sizes: tuple[int, ...], given: Mapping[str, object]) -> Ints
     return pattern.pairs(sizes, **given).astype(np.int64, copy=False)
 
 
-def _check_fit(name: str, pattern: Pattern, sizes: tuple[int, ...], given: Mapping[str, object]) -> None:
+def _check_fit(
+    name: str, pattern: WiringPattern, sizes: tuple[int, ...], given: Mapping[str, object]
+) -> None:
     known = pattern.parameters
     foreign = [p for p in given if p not in known]
     if foreign:
