@@ -12,7 +12,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from fabric import __version__
-from fabric.cli import collective, parts, sizing
+from fabric.cli import collective, parts, shipped, sizing
 from fabric.cli.options import (
     Among,
     Drop,
@@ -251,4 +251,5 @@ collective.register(app)
 sizing.register(app)
 app.command()(report)
 parts.register(app)
+shipped.register(app)
 app.command()(schema)

@@ -1,0 +1,140 @@
+"""The commands that list what comes with the program: templates to include, and examples to copy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fabric.cli.options import Json, write_whole
+from fabric.errors import QuestionError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from fabric.blueprint.shipped import Contents, Shipped
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module to `app`."""
+    app.command("templates")(templates_command)
+    app.command("examples")(examples_command)
+
+
+def templates_command(
+    name: Annotated[
+        str, typer.Argument(help="A template to explain; a list if left out.", show_default=False)
+    ] = "",
+    as_json: Json = False,
+) -> None:
+    """List the racks and servers that a file can include, or explain one: its axes and its devices."""
+    from fabric.blueprint.shipped import contents, find_template, templates
+    from fabric.cli.text import columns, to_json
+
+    if as_json:
+        rows = [
+            _row(one) | {"axes": (held := contents(one)).axes, "devices": held.devices}
+            for one in ([find_template(name)] if name else templates())
+        ]
+        typer.echo(to_json(rows[0] if name else rows))
+    elif name:
+        one = find_template(name)
+        typer.echo(_explained(one, contents(one)))
+    else:
+        cells = [[one.name, _parts(contents(one)), one.title] for one in templates()]
+        typer.echo(columns(["template", "holds", "about"], cells))
+
+
+def examples_command(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[NAME]...",
+            help="Examples to copy, or folders of them, such as bcube or patterns; a list if left out.",
+            show_default=False,
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "-o", "--out", metavar="DIR", help="Folder to copy to, here if left out; alone, all are copied."
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """List the example topologies, or copy some to start from; no file is ever overwritten."""
+    from fabric.blueprint.shipped import examples
+    from fabric.cli.text import columns, to_json
+
+    if not names and out is None:
+        if as_json:
+            typer.echo(to_json([_row(one) for one in examples()]))
+        else:
+            typer.echo(columns(["example", "about"], [[one.name, one.title] for one in examples()]))
+        return
+    copied = _copy(_places(names or (), out or Path()))
+    if as_json:
+        typer.echo(to_json({"status": "ok", "files": [str(place) for place in copied]}))
+    else:
+        typer.echo("\n".join(f"wrote {place}" for place in copied))
+
+
+def _places(names: Iterable[str], out: Path) -> dict[Path, Shipped]:
+    """Return where each example goes: one named itself right into `out`, those of a folder into its like."""
+    from fabric.blueprint.shipped import SUFFIX, examples, find_examples
+
+    places = {}
+    for name, found in [(name, find_examples(name)) for name in names] or [("", examples())]:
+        for one in found:
+            folder, _, stem = one.name.rpartition("/")
+            whole = folder in ("", name.strip("/")) or not name
+            places[out / f"{one.name if whole else stem}{SUFFIX}"] = one
+    return places
+
+
+def _copy(places: dict[Path, Shipped]) -> list[Path]:
+    """Copy the examples and return where they are.
+
+    Raises
+    ------
+    QuestionError
+        If a place holds something else; nothing is then written.
+    """
+    texts = {place: one.file.read_text(encoding="utf-8") for place, one in places.items()}
+    taken = [p for p, text in texts.items() if p.exists() and p.read_bytes() != text.encode()]
+    if taken:
+        msg = f"{', '.join(map(str, taken))}: there is such a file already; name another folder by --out"
+        raise QuestionError(msg)
+    for place, text in texts.items():
+        place.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(place, text)
+    return list(texts)
+
+
+def _parts(held: Contents) -> str:
+    return ", ".join(f"{one.part or one.kind} × {one.n}" for one in held.devices)
+
+
+def _row(one: Shipped) -> dict[str, object]:
+    return {"name": one.name, "title": one.title, "about": one.about, "file": str(one.file)}
+
+
+def _explained(one: Shipped, held: Contents) -> str:
+    """Return all of one template: what it says of itself, its devices and how to include it."""
+    from fabric.cli.text import columns
+
+    cells = [
+        [placed.group, str(placed.n), placed.part or f"{placed.kind}, no part", ", ".join(placed.axes)]
+        for placed in held.devices
+    ]
+    axis = next(word for word in ("rack", "server", "unit", "copy") if word not in held.axes)
+    blocks = [
+        f"{one.name}: {one.title}",
+        one.about,
+        "axes: " + ", ".join(f"{name} {size}" for name, size in held.axes.items()),
+        columns(["group", "devices", "part", "axes"], cells),
+        f"include: {{fabric: {one.name}, over: {{{axis}: 16}}}}   # 16 of them, on an axis of your own",
+        f"file: {one.file}",
+    ]
+    return "\n\n".join(block for block in blocks if block)
