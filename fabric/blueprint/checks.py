@@ -17,8 +17,11 @@ from fabric.blueprint.census import Census, RuleCensus, census, degrees
 from fabric.blueprint.join import Grid, agreeing, relation_axes, twist_axes
 from fabric.blueprint.model import Blueprint, FailedCables, Rule
 from fabric.blueprint.ports import port_problems
-from fabric.errors import Problem
+from fabric.errors import LimitError, Problem
 from fabric.units import MAX_COUNT, format_count, format_rate
+
+MAX_SHARED = 5_000_000
+"""Times that two rules are compared on a pair of classes that both join."""
 
 
 def check_numbers(blueprint: Blueprint, *, is_whole: bool = True) -> list[Problem]:
@@ -103,38 +106,74 @@ def _mend(rule: Rule) -> str:
 
 
 def _rates(counted: Census) -> Iterator[Problem]:
-    """Find pairs that two rules join at different rates."""
+    """Find pairs of devices that are there and that two rules join at different rates."""
     by_groups: dict[frozenset[str | None], list[RuleCensus]] = defaultdict(list)
     for one in counted.rules:
         by_groups[frozenset((one.rule.left.group, one.rule.right.group))].append(one)
     for rules in by_groups.values():
-        for i, first in enumerate(rules):
-            for second in rules[i + 1 :]:
-                if first.rule.rate_gbps != second.rule.rate_gbps and _overlap(counted.grid, first, second):
-                    what = f"two rules of unequal rate on one pair: {first.rule.name} and {second.rule.name}"
-                    got = f"{format_rate(first.rule.rate_gbps)} and {format_rate(second.rule.rate_gbps)}"
-                    key = "rate" if "rate" in second.rule.origin.keys else "link"
-                    todo = "give both one rate, or part them by selectors"
-                    yield second.rule.origin.problem(what, key=key, got=got, todo=todo)
+        for first, second in _sharing(counted.grid, rules):
+            if first.rule.rate_gbps != second.rule.rate_gbps and _overlap(counted.grid, first, second):
+                what = f"two rules of unequal rate on one pair: {first.rule.name} and {second.rule.name}"
+                got = f"{format_rate(first.rule.rate_gbps)} and {format_rate(second.rule.rate_gbps)}"
+                key = "rate" if "rate" in second.rule.origin.keys else "link"
+                todo = "give both one rate, or part them by selectors"
+                yield second.rule.origin.problem(what, key=key, got=got, todo=todo)
+
+
+def _sharing(grid: Grid, rules: list[RuleCensus]) -> Iterator[tuple[RuleCensus, RuleCensus]]:
+    """Yield the rules of unequal rate between the same groups that join two classes of devices in common.
+
+    Raises
+    ------
+    LimitError
+        If more than `MAX_SHARED` times two rules had to be compared there.
+    """
+    rates = np.array([one.rule.rate_gbps for one in rules])
+    if (rates == rates[0]).all():
+        return
+    key = np.concatenate([_pair_keys(grid, one, rules[0], is_ordered=False) for one in rules])
+    number = np.repeat(np.arange(len(rules)), [int(one.present.sum()) for one in rules])
+    order = np.lexsort((number, key))
+    key, number = key[order], number[order]
+    told: set[tuple[int, int]] = set()
+    n_compared = 0
+    for step in range(1, len(key)):
+        at = np.flatnonzero(key[:-step] == key[step:])
+        if not len(at):
+            return
+        n_compared += len(at)
+        if n_compared > MAX_SHARED:
+            between = f"{rules[0].rule.left.group} and {rules[0].rule.right.group}"
+            msg = f"too many rules between {between}; {MAX_SHARED:,} shared pairs are compared at most"
+            raise LimitError(msg)
+        pairs = np.column_stack([number[at], number[at + step]])
+        pairs = pairs[rates[pairs[:, 0]] != rates[pairs[:, 1]]]
+        for i, j in np.unique(pairs, axis=0).tolist():
+            if (i, j) not in told:
+                told.add((i, j))
+                yield rules[i], rules[j]
+
+
+def _pair_keys(grid: Grid, one: RuleCensus, like: RuleCensus, *, is_ordered: bool) -> Ints:
+    """Return one number for each pair of classes that a rule joins, the sides in the order of rule `like`."""
+    groups = like.rule.left.group, like.rule.right.group
+    left, right = one.left[one.present], one.right[one.present]
+    if one.rule.left.group != groups[0]:
+        left, right = right, left
+    if groups[0] == groups[1] and not is_ordered:
+        left, right = np.minimum(left, right), np.maximum(left, right)
+    return np.asarray(left * grid.n_rows(cast(str, groups[1])) + right, dtype=np.int64)
 
 
 def _overlap(grid: Grid, first: RuleCensus, second: RuleCensus) -> bool:
     """Return whether two rules between the same groups join a pair of devices in common."""
     groups = cast(str, first.rule.left.group), cast(str, first.rule.right.group)
     is_ordered = first.rule.is_oneway and second.rule.is_oneway
-    n = max(grid.n_rows(g) for g in groups)
-    keys = []
-    for one in (first, second):
-        is_swapped = one.rule.left.group != groups[0]
-        if is_swapped and is_ordered:
-            return False
-        left, right = (one.right, one.left) if is_swapped else (one.left, one.right)
-        if groups[0] == groups[1] and not is_ordered:
-            left, right = np.minimum(left, right), np.maximum(left, right)
-        keys.append(np.asarray(left * n + right, dtype=np.int64))
-    common = np.intersect1d(keys[0], keys[1])
-    left, right = common // n, common % n
-    ends = (groups[0], common // n), (groups[1], common % n)
+    if is_ordered and second.rule.left.group != groups[0]:
+        return False
+    keys = [_pair_keys(grid, one, first, is_ordered=is_ordered) for one in (first, second)]
+    left, right = np.divmod(np.intersect1d(keys[0], keys[1]), grid.n_rows(groups[1]))
+    ends = (groups[0], left), (groups[1], right)
     return bool((_may_differ(grid, first, second, ends) & _may_differ(grid, second, first, ends)).any())
 
 

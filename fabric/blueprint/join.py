@@ -135,27 +135,72 @@ def class_grid(blueprint: Blueprint, extra: tuple[Selector, ...] = ()) -> Grid:
     LimitError
         If there are more classes than `MAX_CLASS_ROWS` on an axis or of a group.
     """
+    edges = _class_edges(blueprint, extra)
+    reps = {name: points[:-1] for name, points in edges.items()}
+    weights = {name: np.diff(points).astype(np.float64) for name, points in edges.items()}
+    return _limited(Grid(blueprint, reps, weights))
+
+
+def sample_grid(blueprint: Blueprint) -> Grid:
+    """Return the grid of a few indices of every class: as many as a path between two devices may need.
+
+    Returns
+    -------
+    Grid
+        Of weights 1: every row is a device of the fabric, and rows are joined as those devices are.
+
+    Raises
+    ------
+    LimitError
+        As `class_grid`.
+
+    Notes
+    -----
+    Rules join devices that are equal on an axis, or, in a mesh, unequal. So whatever joins two devices by a
+    path of any length does so by one that meets two indices of a class, where only equality is asked: send
+    those of neither end to one of them. In a mesh neighbours must stay unequal, which three indices allow,
+    as the vertices of a triangle can be walked in any number of steps but one from each to each. Indices
+    that a ring, a line, pairs or a count list tell apart are all there.
+    """
+    meshed = {
+        p
+        for rule in blueprint.rules
+        if rule.relation and rule.relation.kind == "mesh"
+        for p in relation_axes(blueprint, rule)
+    }
+    reps = {}
+    for name, edges in _class_edges(blueprint).items():
+        lo, hi = edges[:-1], edges[1:]
+        rows = np.add.outer(lo, np.arange(3 if name in meshed else 2))
+        reps[name] = rows[rows < hi[:, None]]
+    return _limited(Grid(blueprint, reps, {name: np.ones(len(r)) for name, r in reps.items()}))
+
+
+def _class_edges(blueprint: Blueprint, extra: tuple[Selector, ...] = ()) -> dict[str, Ints]:
+    """Return the first index of every class of each plain axis, and the size of the axis."""
     cuts: dict[str, set[int]] = {a.name: {0, a.size} for a in blueprint.axes.values() if not a.parts}
     sides = [side for rule in blueprint.rules for side in (rule.left, rule.right)]
     for term in (t for s in (*blueprint.absent, *extra, *sides) for t in s.terms):
         for p, points in term_cuts(blueprint, term):
             cuts[p] |= points
     listed = _listed(blueprint)
-    reps, weights = {}, {}
-    for name, points in cuts.items():
-        size = blueprint.axes[name].size
-        if name in listed and size > MAX_CLASS_ROWS:
+    for name in listed:
+        if (size := blueprint.axes[name].size) > MAX_CLASS_ROWS:
             msg = (
                 f"axis {name} has {size:,} indices; a ring, a line, pairs and a count list are counted "
                 f"over at most {MAX_CLASS_ROWS:,}"
             )
             raise LimitError(msg)
-        edges = np.arange(size + 1) if name in listed else np.array(sorted(points))
-        reps[name], weights[name] = edges[:-1].astype(np.int64), np.diff(edges).astype(np.float64)
-    grid = Grid(blueprint, reps, weights)
-    for group in blueprint.groups:
-        if grid.n_rows(group) > MAX_CLASS_ROWS:
-            n = grid.n_rows(group)
+    return {
+        name: np.arange(blueprint.axes[name].size + 1) if name in listed else np.array(sorted(points))
+        for name, points in cuts.items()
+    }
+
+
+def _limited(grid: Grid) -> Grid:
+    """Return `grid` if no group has more rows than are counted."""
+    for group in grid.blueprint.groups:
+        if (n := grid.n_rows(group)) > MAX_CLASS_ROWS:
             msg = f"{group} has {n:,} classes of devices; at most {MAX_CLASS_ROWS:,} are counted"
             raise LimitError(msg)
     return grid

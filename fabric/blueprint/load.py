@@ -154,7 +154,6 @@ def _finish(document: Document, base: Path) -> Blueprint:
         path=document.path,
         sha256=hashlib.sha256("".join(run.digest).encode()).hexdigest(),
         origin=origin,
-        skipped=_unasked(fragment, origin),
     )
     if fragment.is_countable:
         blueprint = _failing(blueprint, fragment.failed, run.problems)
@@ -181,15 +180,6 @@ def _failing(blueprint: Blueprint, failed: Failed, problems: list[Problem]) -> B
             why = str(error)
     problems.append((failed.opens or blueprint.origin).problem(why))
     return blueprint
-
-
-def _unasked(fragment: _Fragment, origin: Origin) -> tuple[str, ...]:
-    """Return that nothing sends or receives, where that is so: a plan of switches alone, or a slip."""
-    if any(g.is_endpoint for g in fragment.groups.values()):
-        return ()
-    line, col = origin.keys.get("devices", (origin.line, origin.col))
-    todo = "give a group kind: gpu, or endpoint: true"
-    return (f"islands and reachability: {origin.path}:{line}:{col}: no device is an endpoint; {todo}",)
 
 
 def _resolve(place: _Place, run: _LoadRun) -> tuple[_Fragment, Parsed]:

@@ -101,6 +101,10 @@ def _number(value: object) -> int:
     return value
 
 
+def _islands(value: object) -> int:
+    return 0 if value == 0 and type(value) is int else _count(value)
+
+
 def _axis(value: object) -> int | list[str]:
     if isinstance(value, list):
         if not value or not all(isinstance(v, str) for v in value):
@@ -263,6 +267,11 @@ Word = Annotated[str, BeforeValidator(_word), WithJsonSchema(_WORD_SCHEMA)]
 Words = Annotated[list[str], BeforeValidator(_words), WithJsonSchema(_list_schema(_WORD_SCHEMA, 0))]
 Reference = Annotated[str, BeforeValidator(_reference), WithJsonSchema(_WORD_SCHEMA)]
 Count = Annotated[int, BeforeValidator(_count), WithJsonSchema(_COUNT_SCHEMA)]
+Islands = Annotated[
+    int,
+    BeforeValidator(_islands),
+    WithJsonSchema({"anyOf": [{"const": 0}, *_COUNT_SCHEMA["anyOf"]]}),
+]
 Shift = Annotated[int, BeforeValidator(_shift), WithJsonSchema({"type": "integer"})]
 AxisSize = Annotated[int | list[str], BeforeValidator(_axis), WithJsonSchema(_AXIS_SCHEMA)]
 Cables = Annotated[
@@ -437,7 +446,10 @@ class FabricFile(_Strict):
     links: list[LinkItem] = Field(default_factory=list)
     absent: list[Word] = Field(default_factory=list, description="selectors of devices never populated")
     failed: list[Failed] = Field(default_factory=list, description="devices and cables that are down")
-    islands: Count = Field(1, description="physically separate parts with endpoints that are meant")
+    islands: Islands = Field(
+        1,
+        description="physically separate parts with endpoints that are meant; 0 where there are none",
+    )
 
 
 def json_schema() -> dict[str, Any]:

@@ -290,9 +290,26 @@ def _refuse_size(name: str, what: str, n: int, limit: int) -> None:
         raise LimitError(msg)
 
 
+def sampled(grid: Grid, *, limit: int = EXPAND_LIMIT) -> Expanded:
+    """List the devices that are rows of `grid`, one of weights 1, and the cable bundles between them.
+
+    Raises
+    ------
+    LimitError
+        As `expand`.
+    """
+    blueprint = grid.blueprint
+    _refuse_size(blueprint.name, "devices", sum(grid.n_rows(g) for g in blueprint.groups), limit)
+    return _on_grid(grid, limit, 0)
+
+
 @lru_cache(maxsize=4)
 def _expand(blueprint: Blueprint, limit: int, n_pairs: int) -> Expanded:
-    grid = full_grid(blueprint)
+    return _on_grid(full_grid(blueprint), limit, n_pairs)
+
+
+def _on_grid(grid: Grid, limit: int, n_pairs: int) -> Expanded:
+    blueprint = grid.blueprint
     groups = tuple(blueprint.groups)
     present = {group: np.flatnonzero(~grid.mask(group, blueprint.absent)) for group in groups}
     first = np.cumsum([0, *(len(rows) for rows in present.values())], dtype=np.int64)

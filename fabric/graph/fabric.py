@@ -8,19 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
-from fabric.arrays import Bools, Ints
+from fabric.arrays import Bools
 from fabric.blueprint import load_blueprint, loads_blueprint
 from fabric.blueprint.failures import failure_texts
-from fabric.blueprint.join import class_grid
 from fabric.blueprint.model import Blueprint
 from fabric.blueprint.selector import parse_selector
-from fabric.errors import LimitError, Problem, QuestionError, SelectorError, TopologyError, nearest
+from fabric.errors import QuestionError, SelectorError, TopologyError, nearest
 from fabric.graph.expanded import EXPAND_LIMIT, Expanded, matching
 from fabric.graph.expanded import expand as expand_blueprint
-from fabric.graph.forwarding import components, forwarding, reachable
-
-# Moves looked at in all by the reachability check; a few seconds.
-_REACH_BUDGET = 4_000_000_000
+from fabric.graph.reach import reach_problems
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,101 +145,8 @@ def by_name(expanded: Expanded, text: object) -> Bools:
 
 
 def _checked(blueprint: Blueprint) -> Fabric:
-    """Check what only the expanded form can tell, up to its limit."""
-    skipped = blueprint.skipped
-    try:
-        expanded = expand_blueprint(blueprint)
-    except LimitError as error:
-        return Fabric(blueprint.name, blueprint, skipped=(*skipped, f"islands and reachability: {error}"))
-    nominal = _nominal(expanded)
-    island = components(nominal.n_devices, nominal.tail, nominal.head)
-    problem = _island_problem(blueprint, nominal, island)
-    if problem is not None:
-        raise TopologyError([problem])
-    problems, more = _reach_problems(blueprint, nominal, island)
+    """Check what only paths between devices can tell."""
+    problems, skipped = reach_problems(blueprint)
     if problems:
         raise TopologyError(problems)
-    return Fabric(blueprint.name, blueprint, skipped=(*skipped, *more))
-
-
-def _reach_problems(
-    blueprint: Blueprint, nominal: Expanded, island: Ints
-) -> tuple[list[Problem], tuple[str, ...]]:
-    """Return the endpoints that cannot reach others of their group and island, and what was skipped."""
-    endpoints = nominal.is_endpoint
-    transits = {g.transit for g in nominal.groups if g.is_endpoint}
-    if transits <= {"all"} and not any(r.is_oneway for r in nominal.rules):
-        return [], ()
-    moves = forwarding(nominal, endpoints, endpoints)
-    try:
-        sources = _representatives(blueprint, nominal)
-    except LimitError as error:
-        return [], (f"reachability: {error}",)
-    if len(sources) * len(moves.tail) * 8 > _REACH_BUDGET:
-        what = f"{len(sources):,} classes of endpoints on {len(moves.tail):,} moves are too many"
-        return [], (f"reachability: {what}",)
-    problems = []
-    told: set[int] = set()
-    for source in sources.tolist():
-        group = int(nominal.group[source])
-        if group in told:
-            continue
-        start = np.zeros(moves.n_states, dtype=np.bool_)
-        start[moves.source[source]] = True
-        seen = reachable(moves.n_states, moves.tail, moves.head, start)
-        alike = endpoints & (nominal.group == group) & (island == island[source])
-        alike[source] = False
-        others = np.flatnonzero(alike)
-        lost = others[~seen[moves.target[others]]]
-        if len(lost):
-            told.add(group)
-            problems.append(_lost_problem(blueprint, nominal, source, lost))
-    return problems, ()
-
-
-def _lost_problem(blueprint: Blueprint, nominal: Expanded, source: int, lost: Ints) -> Problem:
-    group = blueprint.groups[nominal.groups[int(nominal.group[source])].name]
-    what = f"{nominal.names[source]} cannot reach {nominal.names[int(lost[0])]} under the path rules"
-    got = f"{len(lost):,} {group.name} out of reach"
-    todo = "check which side of each rule stands first (lower, upper), and the transit of the devices between"
-    if group.origin.path == blueprint.path:
-        return group.origin.problem(what, got=got, todo=todo)
-    # A template is rarely at fault; point at where it is included.
-    return blueprint.origin.problem(what, key="include", got=got, todo=todo)
-
-
-def _nominal(expanded: Expanded) -> Expanded:
-    """Return `expanded` without its failures."""
-    if not expanded.failed.any() and not expanded.failed_count.any():
-        return expanded
-    fields = {name: getattr(expanded, name) for name in expanded.__dataclass_fields__}
-    zeros = np.zeros_like(expanded.failed_count)
-    return Expanded(**{**fields, "failed": np.zeros_like(expanded.failed), "failed_count": zeros})
-
-
-def _island_problem(blueprint: Blueprint, nominal: Expanded, island: Ints) -> Problem | None:
-    """Return that the endpoints are in more or fewer islands than the file says, if they are."""
-    ends = np.flatnonzero(nominal.is_endpoint)
-    labels, first = np.unique(island[ends], return_index=True)
-    if len(labels) == blueprint.islands or not len(ends):
-        return None
-    some = ", ".join(str(nominal.names[int(ends[i])]) for i in first[:3])
-    if len(labels) > blueprint.islands:
-        what = "endpoints in more islands than the file says"
-        todo = f"one endpoint of each: {some}; join them, or say islands: {len(labels)}"
-    else:
-        what = "endpoints in fewer islands than the file says"
-        todo = f"say islands: {len(labels)}, or check what joins them"
-    got, expected = str(len(labels)), str(blueprint.islands)
-    return blueprint.origin.problem(what, key="islands", got=got, expected=expected, todo=todo)
-
-
-def _representatives(blueprint: Blueprint, expanded: Expanded) -> Ints:
-    """Return one endpoint of every class that no rule and no absent device tells apart."""
-    grid = class_grid(blueprint)
-    keep = expanded.is_endpoint.copy()
-    for name, axis in blueprint.axes.items():
-        if not axis.parts:
-            index = expanded.coordinates[name]
-            keep &= (index < 0) | np.isin(index, grid.reps[name])
-    return np.flatnonzero(keep)
+    return Fabric(blueprint.name, blueprint, skipped=(*blueprint.skipped, *skipped))

@@ -175,7 +175,7 @@ NUMBERS = {
         pod(tail="include: {fabric: hgx-h100, over: {su: @@0}}\n"),
         "include.over.su: zero; got 0; ",
     ),
-    "islands zero": (pod(tail="islands: @@0\n"), "islands: zero; got 0; "),
+    "islands none": (pod(tail="islands: @@-1\n"), "islands: negative; got -1; "),
     "count zero": (pod(up="{between: [leaf, top], rate: 1Gb/s, count: @@0}"), "zero; got 0; "),
     "count negative": (pod(up="{between: [leaf, top], rate: 1Gb/s, count: @@-1}"), "negative; got -1; "),
     "count not whole": (pod(up="{between: [leaf, top], rate: 1Gb/s, count: @@1.5}"), "not whole; got 1.5; "),

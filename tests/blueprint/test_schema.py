@@ -119,7 +119,8 @@ SLIPS = {
     "failed of four": (["failed", 2], ["gpu2", "leaf", 1, 1]),
     "failed of one": (["failed", 2], ["gpu2"]),
     "failed of zero cables": (["failed", 2], ["gpu2", "leaf", 0]),
-    "no islands": (["islands"], 0),
+    "negative islands": (["islands"], -1),
+    "islands that are no number": (["islands"], False),
 }
 
 

@@ -233,6 +233,7 @@ def test_another_seed_is_another_graph(make):
 def with_rule(group, wiring, huge="1M"):
     return f"""\
 fabric: file
+islands: 0
 axes: {{a: 9, b: 4, half: 2, x: 5, y: 5, huge: {huge}}}
 devices:
   ab: {{kind: switch, axes: [a, b]}}
@@ -416,6 +417,7 @@ def test_sound_patterns_load_and_are_valid(group, wiring, n):
 # A graph on a group of devices: all of it, and in the roles that a rule gives its sides.
 CUBE = """\
 fabric: cube
+islands: 0
 axes: {{group: 5, router: 4, plane: 2}}
 devices:
   left: {{kind: switch, axes: [group, router, plane]}}
@@ -454,7 +456,7 @@ def test_a_pattern_has_no_side():
 
 def test_a_pattern_of_an_included_file(tmp_path):
     (tmp_path / "cube.fabric.yaml").write_text(CUBE.format(between="left, left", more=", each: 1"))
-    outer = "fabric: two\ninclude: {fabric: ./cube.fabric.yaml, over: {pod: 3}, as: in}\n"
+    outer = "fabric: two\nislands: 0\ninclude: {fabric: ./cube.fabric.yaml, over: {pod: 3}, as: in}\n"
     (tmp_path / "two.fabric.yaml").write_text(outer)
     assert len(expand(load(tmp_path / "two.fabric.yaml")).tail) == 3 * 2 * 10
 

@@ -146,11 +146,18 @@ def test_check(small):
 
 def test_check_says_what_it_skipped(tmp_path):
     file = tmp_path / "large.fabric.yaml"
-    file.write_text(SMALL.replace("rack: 2", "rack: 1M").replace(", each: [2, 2]", ""))
+    many = SMALL.replace("rack: 2", "rack: 10M").replace(", each: [2, 2]", "")
+    file.write_text(many)
+    assert (
+        answer("check", file)
+        == f"{file}: ok: small: 40,000,000 gpu, 10,000,000 leaf, 2 spine; 60,000,000 cables\n"
+    )
+    file.write_text(f"{many}  - {{between: [leaf, leaf], ring: rack, rate: 800Gb/s}}\n")
     text = answer("check", file)
-    assert "4,000,000 gpu" in text
-    assert "not checked: islands and reachability" in text
-    assert "limited to 2,500,000" in text
+    assert text.startswith(
+        f"{file}: ok: small: 40,000,000 gpu, 10,000,000 leaf, 2 spine; cables not counted\n"
+    )
+    assert "not checked: islands and reachability: axis rack has 10,000,000 indices" in text
 
 
 def test_show(small):

@@ -31,7 +31,7 @@ def summary(request, small, small_text):
         "small": small_text,
         "torus": TORUS,
         "lone": NO_LINKS,
-        "switches": small_text.replace("transit: relay}", "endpoint: false, transit: pass}"),
+        "switches": small_text.replace("transit: relay}", "endpoint: false, transit: pass}") + "islands: 0\n",
     }
     name = request.param
     return summarize(loads(texts[name]) if name in texts else load(TOPOLOGIES / f"{name}.fabric.yaml"))
@@ -193,7 +193,9 @@ def test_more_rules_than_can_be_searched_still_draw():
     links = ", ".join(
         f"{{between: [{a}, {b}], rate: 100Gb/s}}" for i, a in enumerate(groups) for b in groups[i + 1 : i + 3]
     )
-    summary = summarize(loads(f"{{fabric: many, axes: {{}}, devices: {{{devices}}}, links: [{links}]}}"))
+    summary = summarize(
+        loads(f"{{fabric: many, islands: 0, axes: {{}}, devices: {{{devices}}}, links: [{links}]}}")
+    )
     plan = layout(summary, ways(summary))
     assert sorted(bundle.column for bundle in plan.bundles) == list(range(len(summary.links)))
     assert sorted(bar.row for bar in plan.bars.values()) == list(range(26))
@@ -240,6 +242,6 @@ def test_titles_of_other_shapes(name, title, small_text):
     flat = "{fabric: flat, axes: {i: 4, j: 2}, devices: {gpu: {kind: gpu, axes: [i, j]}, leaf: {kind: switch,"
     flat += " axes: [i]}, top: {kind: switch, axes: []}}, links: [{between: [gpu, leaf], rate: 400Gb/s},"
     flat += " {between: [leaf, top], rate: 400Gb/s}]}"
-    switches = small_text.replace("transit: relay}", "endpoint: false, transit: pass}")
+    switches = small_text.replace("transit: relay}", "endpoint: false, transit: pass}") + "islands: 0\n"
     texts = {"torus": TORUS, "lone": NO_LINKS, "switches": switches, "flat": flat}
     assert staircase_title(summarize(loads(texts[name]))) == title
