@@ -64,9 +64,13 @@ def test_superpod_changes_tier_right_after_2048():
 
 @pytest.mark.parametrize(("gpus", "leaf", "spine"), [(512, 16, 8), (1024, 32, 16), (2048, 64, 32)])
 def test_superpod_b300_spectrum(gpus, leaf, spine):
-    d = design(gpus=gpus, rack="hgx-b300", leaf="sn5600")
+    """The table counts a connection of 800 Gb/s a card: two of 400, as a ConnectX-8 has no 800G Ethernet."""
+    d = design(gpus=gpus, rack="hgx-b300", leaf="sn5600", breakout={"leaf": "800G"})
     assert counts(d) == (leaf, spine, 0)
-    assert d.cables == {"nic-leaf": gpus, "leaf-spine": gpus}
+    assert d.cables == {"nic-leaf": 2 * gpus, "leaf-spine": gpus}
+    assert d.request.cables.nic_gbps == 400
+    # Broken out above the leaves too it is as many switches.
+    assert counts(design(gpus=gpus, rack="hgx-b300", leaf="sn5600")) == (leaf, spine, 0)
 
 
 def test_gb300_superpod():

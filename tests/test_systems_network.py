@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from fabric.blueprint import loads_blueprint
+from fabric.blueprint.ports import layer_notes
 from fabric.errors import TopologyError
 from fabric.flow import max_flow
 from fabric.flow.throughput import throughput
@@ -87,7 +88,7 @@ def test_modes_of_nvidia_cards(part, wanted):
 def test_connectx8_is_one_port_of_infiniband_or_two_of_ethernet():
     """800G on one port is InfiniBand; its notes say that no firmware read had it for Ethernet.
 
-    A file is not refused for it: the catalogue does not tell the two apart by port.
+    A file is not refused for it, since NVIDIA's tables count both cables as one: it gets a note.
     """
     cx8 = find_part("cx8")
     (port,) = (p for p in cx8.ports if p.name == "network")
@@ -96,6 +97,7 @@ def test_connectx8_is_one_port_of_infiniband_or_two_of_ethernet():
     for n, gbps, leaf in [(1, 800, "part: q3400"), (2, 400, "part: sn5600"), (1, 800, "part: sn5600")]:
         fabric = loads(cards("cx8", n, gbps, leaf))
         assert max_flow(fabric, "gpu0", "gpu1").value_gbps == pytest.approx(800)
+        assert bool(layer_notes(fabric.blueprint)) == (gbps == 800 and "sn5600" in leaf)
 
 
 # --- switches ----------------------------------------------------------------------------------------------

@@ -163,6 +163,8 @@ def test_scale_out_is_what_the_nics_have_ports_for(name, n_nics, rate, total):
     links: [{{between: [nic, leaf], rate: {rate}Gb/s}}]
     """
     axes = "tray" if "nvl72" in name else ""
+    if name in ("gb300-nvl72", "hgx-b300"):  # 800 Gb/s of a ConnectX-8 is one cable of InfiniBand only
+        text = text.replace("sn5610", "q3400")
     e = expand(loads(text.format(name=name, axes=axes, rate=rate)))
     tail, _, count, rates = rule(e, "nic-leaf")
     assert sorted(tail.tolist()) == members(e, "nic").tolist()

@@ -9,9 +9,9 @@ import numpy as np
 
 from fabric.arrays import Floats
 from fabric.blueprint.census import Census, degrees
-from fabric.blueprint.model import DeviceGroup, Origin, WrongError
+from fabric.blueprint.model import Blueprint, DeviceGroup, Origin, WrongError
 from fabric.errors import Problem
-from fabric.parts import Part, PortClass, Protocol, cables_per_port, catalogue
+from fabric.parts import Part, PortClass, Protocol, cables_per_port, catalogue, shared_layers
 from fabric.units import format_count, format_rate
 
 # Rates such as 8000/3 come out of divisions; no budget is broken by the last bit of one.
@@ -40,12 +40,13 @@ def port_class(protocol: Protocol | None, parts: Sequence[Part], rate_gbps: floa
     Raises
     ------
     WrongError
-        If the class is unclear, a part has no ports, or the cable is faster than a port.
+        If the class is unclear, a part has no ports, the cable is faster than a port, or the ends speak no
+        link layer in common.
 
     Notes
     -----
     The class is the protocol's, else the one that both parts share. Against a generic device a part with
-    several classes is taken at the only one that belongs to no protocol, which is that of the network.
+    several classes is taken at the only one that joins servers: that of the network.
     """
     name = protocol.port_class if protocol else ""
     if not parts:
@@ -59,7 +60,7 @@ def port_class(protocol: Protocol | None, parts: Sequence[Part], rate_gbps: floa
     if not protocol:
         shared = set.intersection(*({c.name for c in p.ports} for p in parts))
         if len(parts) == 1 and len(shared) > 1:
-            shared -= {p.port_class for p in catalogue().protocols.values()}
+            shared -= {p.port_class for p in catalogue().protocols.values() if p.net != "scale-out"}
         if len(shared) != 1:
             is_disjoint = len(parts) > 1 and not shared
             what = "unclear port class: the parts share none" if is_disjoint else "unclear port class"
@@ -67,18 +68,60 @@ def port_class(protocol: Protocol | None, parts: Sequence[Part], rate_gbps: floa
             problem = origin.problem(what, key="between", got=got, todo="name the protocol with link:")
             raise WrongError(problem)
         (name,) = shared
-    for part in parts:
-        port = next((c for c in part.ports if c.name == name), None)
-        if port is None:
-            what = f"unclear port class: {part.id} has no {name} port"
-            todo = f"its ports are {_classes(part)}"
-            raise WrongError(origin.problem(what, key="link", todo=todo))
+    ports = [_port(part, name, origin) for part in parts]
+    for part, port in zip(parts, ports, strict=True):
         if rate_gbps > port.rate_gbps * (1 + _SLACK):
             what = f"cable faster than the {name} port of {part.id}"
             got, expected = format_rate(rate_gbps), f"at most {format_rate(port.rate_gbps)}"
             key = "rate" if "rate" in origin.keys else "link"
             raise WrongError(origin.problem(what, key=key, got=got, expected=expected))
+    _check_layers(protocol, parts, ports, origin)
     return name
+
+
+def _port(part: Part, name: str, origin: Origin) -> PortClass:
+    port = next((c for c in part.ports if c.name == name), None)
+    if port is None:
+        what = f"unclear port class: {part.id} has no {name} port"
+        raise WrongError(origin.problem(what, key="link", todo=f"its ports are {_classes(part)}"))
+    return port
+
+
+def _check_layers(
+    protocol: Protocol | None, parts: Sequence[Part], ports: Sequence[PortClass], origin: Origin
+) -> None:
+    """Refuse a cable whose ends speak no link layer in common, or none that is its protocol's."""
+    common = shared_layers(*ports)
+    if common and (protocol is None or protocol.layer in common):
+        return
+    spoken = [
+        f"{part.id} speaks {' and '.join(port.layers)}" for part, port in zip(parts, ports, strict=True)
+    ]
+    if protocol:
+        spoken.append(f"{protocol.id} is {protocol.layer}")
+    what = f"link layers differ: {', '.join(dict.fromkeys(spoken))}"
+    todo = "take parts that speak one link layer at both ends, or a gateway of kind: switch between them"
+    raise WrongError(origin.problem(what, key="link" if protocol else "between", todo=todo))
+
+
+def layer_notes(blueprint: Blueprint) -> tuple[str, ...]:
+    """Return the rules whose cable is faster than its ends can be on one port in a common link layer.
+
+    The ports have the rate, so such a rule counts as one connection what is sold as several cables: NVIDIA's
+    tables have one of 800 Gb/s between a ConnectX-8 and an Ethernet switch, which is two of 400.
+    """
+    notes = []
+    for rule in blueprint.whole.rules:
+        parts = [blueprint.whole.groups[side.group or ""].part for side in (rule.left, rule.right)]
+        known = [part for part in parts if part]
+        common = shared_layers(*(next(c for c in p.ports if c.name == rule.port_class) for p in known))
+        fastest = max(common.values(), default=rule.rate_gbps)
+        if rule.rate_gbps > fastest * (1 + _SLACK):
+            able = " or ".join(f"{format_rate(gbps)} of {name}" for name, gbps in common.items())
+            ends = " and ".join(dict.fromkeys(part.id for part in known))
+            asked = format_rate(rule.rate_gbps)
+            notes.append(f"{rule.name}: a cable between {ends} has at most {able}; {asked} are several")
+    return tuple(notes)
 
 
 def _classes(part: Part) -> str:

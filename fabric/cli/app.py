@@ -97,13 +97,14 @@ def check(file: File, as_json: Json = False) -> None:
     """Check a topology file: grammar, axes, joins, ports, islands, reachability."""
     from fabric.blueprint import census
     from fabric.blueprint.planes import box_notes
+    from fabric.blueprint.ports import layer_notes
     from fabric.cli.text import to_json
     from fabric.graph import load
 
     fabric = load(file)
     assert fabric.blueprint is not None
     whole = fabric.blueprint.whole
-    notes = box_notes(fabric.blueprint)
+    notes = (*box_notes(fabric.blueprint), *layer_notes(fabric.blueprint))
     try:
         counted = census(whole)
         devices = {name: counted.present(name) for name in whole.groups}

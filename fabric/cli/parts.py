@@ -29,6 +29,7 @@ def parts_command(
     port_class: Annotated[
         str, typer.Option(metavar="CLASS", help="Only with ports such as nvlink5, pcie or network.")
     ] = "",
+    layer: Annotated[str, typer.Option(help="Only what speaks this link layer, such as Ethernet.")] = "",
     confidence: Annotated[
         str, typer.Option(help="Only with a figure published, reported, derived or assumed.")
     ] = "",
@@ -50,6 +51,7 @@ def parts_command(
         "kind": kind,
         "vendor": vendor,
         "port_class": port_class,
+        "layer": layer,
         "confidence": confidence,
         "source": source,
         "planes": planes,
@@ -94,7 +96,7 @@ def _explained(row: Entry) -> str:
     if isinstance(row, Part):
         facts["vendor"] = row.vendor
     elif isinstance(row, Protocol):
-        facts |= {"aliases": ", ".join(row.aliases), "ports": row.port_class}
+        facts |= {"aliases": ", ".join(row.aliases), "layer": row.layer, "ports": row.port_class}
         facts |= {"net": row.net, "medium": row.medium}
     facts |= {"templates": ", ".join(templates_with(row)), "note": row.note}
     for port in row.ports if isinstance(row, Part) else ():

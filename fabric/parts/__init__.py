@@ -16,6 +16,7 @@ from fabric.parts.listing import (
     find_entry,
     kind_of,
     label,
+    layers_text,
     protocols_of,
     select,
     sources_of,
@@ -31,6 +32,7 @@ from fabric.parts.model import (
     Source,
     cables_per_port,
     evidence,
+    shared_layers,
 )
 
 __all__ = [
@@ -56,8 +58,10 @@ __all__ = [
     "find_protocol",
     "kind_of",
     "label",
+    "layers_text",
     "load_catalogue",
     "protocols_of",
     "select",
+    "shared_layers",
     "sources_of",
 ]

@@ -26,13 +26,16 @@ from fabric.parts.rows import Row, exceptions, figures, grounds, read_rows
 KIND_OF_FILE = {"gpus.csv": "gpu", "hosts.csv": "host", "nics.csv": "nic", "switches.csv": "switch"}
 NETS = ("scale-up", "host", "scale-out")
 NETWORK = "network"
+LAYER = re.compile(r"([A-Za-z][\w-]*)(?::(\d+(?:\.\d+)?))?", re.ASCII)
 MODE = re.compile(r"([1-9]\d*)x([1-9]\d*(?:\.\d+)?)")
 
 _EVIDENCE = ("source", "confidence", "exceptions", "note")
 _PART = ("id", "name", "vendor", "year", *_EVIDENCE)
 _SWITCH = ("planes", "in_network_reduction")
-_PORT = ("part", "port_class", "n_ports", "rate_gbps", "ports_per_cage", "modes", *_EVIDENCE)
-_PROTOCOL = ("id", "aliases", "port_class", "rate_gbps", "net", "medium", "source", "confidence", "note")
+_PORT = ("part", "port_class", "n_ports", "rate_gbps", "ports_per_cage", "modes", "layers", *_EVIDENCE)
+_PROTOCOL = (
+    "id", "aliases", "layer", "port_class", "rate_gbps", "net", "medium", "source", "confidence", "note",
+)  # fmt: skip
 _MEDIUM = ("id", "name", *_EVIDENCE)
 _SOURCE = ("id", "title", "locator")
 
@@ -182,9 +185,8 @@ def load_catalogue(directory: Traversable | Path) -> Catalogue:
     for row in read_rows(directory, "media.csv", _MEDIUM):
         _add(media, row, _medium(row, sources), row.cells["id"])
     protocols = _protocols(directory, sources, media)
-    classes = {NETWORK, *(p.port_class for p in protocols.values())}
     part_rows = _part_rows(directory)
-    ports = _ports(directory, sources, set(part_rows), classes)
+    ports = _ports(directory, sources, set(part_rows), protocols)
     parts = {name: _part(row, ports.get(name, {}), sources) for name, row in part_rows.items()}
     return Catalogue(Frozen(parts), Frozen(protocols), Frozen(media), Frozen(sources))
 
@@ -226,10 +228,11 @@ def _protocols(
         protocol = Protocol(
             id=row.text("id"),
             aliases=tuple(row.cells["aliases"].split()),
+            layer=row.text("layer"),
             port_class=row.text("port_class"),
             rate_gbps=row.rate("rate_gbps"),
             net=row.choice("net", NETS),
-            medium=row.choice("medium", media),
+            medium=row.choice("medium", media) if row.cells["medium"] else "",
             source=behind.source,
             confidence=behind.confidence,
             note=row.cells["note"],
@@ -269,8 +272,12 @@ def _part(row: Row, ports: Mapping[str, PortClass], sources: Collection[str]) ->
 
 
 def _ports(
-    directory: Traversable | Path, sources: Collection[str], parts: Collection[str], classes: Collection[str]
+    directory: Traversable | Path,
+    sources: Collection[str],
+    parts: Collection[str],
+    protocols: Mapping[str, Protocol],
 ) -> dict[str, dict[str, PortClass]]:
+    classes = {NETWORK, *(p.port_class for p in protocols.values())}
     found: dict[str, dict[str, PortClass]] = {}
     for row in read_rows(directory, "ports.csv", _PORT):
         part, behind = row.choice("part", parts), grounds(row, sources)
@@ -280,6 +287,7 @@ def _ports(
             rate_gbps=row.rate("rate_gbps"),
             ports_per_cage=row.whole("ports_per_cage") if row.cells["ports_per_cage"] else None,
             modes=_modes(row),
+            layers=_layers(row, protocols),
             source=behind.source,
             confidence=behind.confidence,
             exceptions=exceptions(row, sources),
@@ -308,3 +316,28 @@ def _modes(row: Row) -> tuple[tuple[int, float], ...]:
             row.refuse(f"second mode of {cable_gbps:g} Gb/s")
         modes[cable_gbps] = n_cables
     return tuple((n, rate) for rate, n in modes.items())
+
+
+def _layers(row: Row, protocols: Mapping[str, Protocol]) -> Frozen[float]:
+    """Read link layers such as ``Ethernet:400 InfiniBand``, where Ethernet has slower cables than the port.
+
+    Only network ports have a choice; what other ports speak follows from the protocols of their class.
+    """
+    name, rate_gbps = row.cells["port_class"], row.rate("rate_gbps")
+    if name != NETWORK:
+        if row.cells["layers"]:
+            row.refuse(f"layers of a {name} port are those of its protocols; leave the cell empty")
+        return Frozen({p.layer: rate_gbps for p in protocols.values() if p.port_class == name})
+    known = {p.layer for p in protocols.values() if p.port_class == NETWORK}
+    layers: dict[str, float] = {}
+    for text in row.text("layers").split():
+        match = LAYER.fullmatch(text)
+        if match is None:
+            row.refuse(f"link layer {text!r}; expected a name, or name:Gb/s such as Ethernet:400")
+        layer, fastest = row.known(match[1], "link layer", known), float(match[2] or rate_gbps)
+        if layer in layers:
+            row.refuse(f"second link layer {layer}")
+        if not 0 < fastest <= rate_gbps * (1 + SLACK):
+            row.refuse(f"link layer {text}: not above 0, or faster than the {rate_gbps:g} Gb/s of the port")
+        layers[layer] = fastest
+    return Frozen(layers)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TypeGuard
 
 from fabric.errors import PartError, nearest
-from fabric.parts.catalogue import catalogue
+from fabric.parts.catalogue import NETWORK, catalogue
 from fabric.parts.model import SLACK, Evidence, Medium, Part, PortClass, Protocol, evidence
 
 Entry = Part | Protocol | Medium
@@ -120,6 +120,12 @@ def _port_classes(entry: Entry) -> Collection[str]:
     return {entry.port_class} if isinstance(entry, Protocol) else {port.name for port in _ports(entry)}
 
 
+def _layers(entry: Entry) -> Collection[str]:
+    return (
+        {entry.layer} if isinstance(entry, Protocol) else {name for p in _ports(entry) for name in p.layers}
+    )
+
+
 def _is_switch(entry: Entry) -> TypeGuard[Part]:
     return isinstance(entry, Part) and entry.kind == "switch"
 
@@ -129,6 +135,7 @@ _TRAITS: Mapping[str, Callable[[Entry], Collection[str]]] = {
     "kind": lambda entry: {kind_of(entry)},
     "vendor": lambda entry: {entry.vendor} if isinstance(entry, Part) else (),
     "port_class": _port_classes,
+    "layer": _layers,
     "confidence": lambda entry: {mark.confidence for mark in _marks(entry)},
     "source": lambda entry: sources_of(entry),
     "planes": lambda entry: {str(entry.planes)} if _is_switch(entry) else (),
@@ -143,9 +150,9 @@ def select(*, search: str = "", **wanted: str) -> list[Entry]:
     search : str
         Words that all stand somewhere in the row's names, notes or ports, such as ``64x800G``.
     **wanted : str
-        Values of ``kind``, ``vendor``, ``port_class``, ``confidence``, ``source`` and ``planes``; an empty
-        one asks nothing. A row has the confidences and the sources of all its figures, those of its ports
-        included.
+        Values of ``kind``, ``vendor``, ``port_class``, ``layer``, ``confidence``, ``source`` and ``planes``;
+        an empty one asks nothing. A row has the confidences and the sources of all its figures, those of its
+        ports included.
 
     Raises
     ------
@@ -201,6 +208,7 @@ def figures_of(entry: Entry) -> Iterator[Figure]:
     network rate_gbps 100.0 published
     network ports_per_cage 1 published
     network modes 1x100 published
+    network layers Ethernet InfiniBand published
     pcie n_ports 1 published
     pcie rate_gbps 126.0 derived
     """
@@ -222,10 +230,25 @@ def figures_of(entry: Entry) -> Iterator[Figure]:
             "rate_gbps": port.rate_gbps,
             "ports_per_cage": port.ports_per_cage or "",
             "modes": modes,
+            "layers": layers_text(port),
         }
         for name, value in said.items():
             if value != "":
                 yield Figure(name, value, evidence(port, name), port.name)
+
+
+def layers_text(port: PortClass) -> str:
+    """Write the link layers of a network port as its data file does; those of others are in their protocols.
+
+    Examples
+    --------
+    >>> [layers_text(port) for port in catalogue().parts["cx8"].ports]
+    ['Ethernet:400 InfiniBand', '']
+    """
+    if port.name != NETWORK:
+        return ""
+    rates = port.layers.items()
+    return " ".join(name if gbps == port.rate_gbps else f"{name}:{gbps:g}" for name, gbps in rates)
 
 
 def _marks(entry: Entry) -> Iterator[Evidence]:
@@ -245,17 +268,18 @@ def sources_of(entry: Entry) -> tuple[str, ...]:
 
 
 def protocols_of(port: PortClass) -> list[Protocol]:
-    """Return the protocols that name these ports: those of their class and their rate.
+    """Return the protocols that name these ports: those of their class, at their rate in a layer they speak.
 
     Examples
     --------
-    >>> [p.id for p in protocols_of(catalogue().parts["gb300_gpu"].ports[0])]
-    ['nvlink5']
+    >>> [p.id for name in ("gb300_gpu", "cx8") for p in protocols_of(catalogue().parts[name].ports[0])]
+    ['nvlink5', 'ethernet_400g', 'infiniband_xdr']
     """
     return [
         one
         for one in catalogue().protocols.values()
-        if one.port_class == port.name and abs(one.rate_gbps - port.rate_gbps) <= SLACK * port.rate_gbps
+        if one.port_class == port.name
+        and abs(one.rate_gbps - port.layers.get(one.layer, 0.0)) <= SLACK * one.rate_gbps
     ]
 
 
@@ -271,6 +295,7 @@ _WORDS = {
     "tdp": "TDP",
     "n": "",
     "modes": "breakout",
+    "layers": "link layers",
 }
 
 

@@ -109,6 +109,9 @@ class PortClass:
         None where no cage is: on boards, on backplanes, and on co-packaged optics.
     modes : tuple of (int, float)
         Breakouts: so many cables of so many Gb/s over all ports; empty where a port cannot be split.
+    layers : mapping of str to float
+        Link layers that a port speaks, such as ``Ethernet``, and its fastest cable in each [Gb/s per
+        direction]; empty for a generic port, which speaks any.
     source, confidence : tuple of str, str
         Evidence for all figures except those in `exceptions`.
     exceptions : mapping of str to Evidence
@@ -122,6 +125,7 @@ class PortClass:
     rate_gbps: float
     ports_per_cage: int | None
     modes: tuple[tuple[int, float], ...]
+    layers: Mapping[str, float]
     source: tuple[str, ...]
     confidence: str
     exceptions: Mapping[str, Evidence]
@@ -181,6 +185,8 @@ class Protocol:
         Such as ``pcie5_x16``.
     aliases : tuple of str
         Shorter names, such as ``pcie5``.
+    layer : str
+        Link layer, such as ``Ethernet``, ``InfiniBand`` or ``NVLink``; the ports at both ends must speak it.
     port_class : str
         Class of the ports at both ends.
     rate_gbps : float
@@ -188,13 +194,14 @@ class Protocol:
     net : str
         ``scale-up``, ``host`` or ``scale-out``.
     medium : str
-        Medium unless a file says otherwise.
+        Medium unless a file says otherwise; empty where reach decides.
     source, confidence, note : tuple of str, str, str
         Evidence for the rate, and anything a reader must know.
     """
 
     id: str
     aliases: tuple[str, ...]
+    layer: str
     port_class: str
     rate_gbps: float
     net: str
@@ -297,3 +304,23 @@ def cables_per_port(port_class: PortClass, rate_gbps: float) -> float:
         raise PartError(msg)
     n_cables, _ = min(fast_enough, key=lambda mode: mode[1])
     return n_cables / port_class.n_ports
+
+
+def shared_layers(*ports: PortClass) -> Mapping[str, float]:
+    """Return the link layers that all of the ports speak, and the fastest cable of each [Gb/s per direction].
+
+    Parameters
+    ----------
+    *ports : PortClass
+        At least one. A generic port speaks any layer.
+
+    Examples
+    --------
+    >>> from fabric.parts import find_part
+    >>> card, ethernet, infiniband = (find_part(name).ports[0] for name in ("cx8", "sn5610", "q3400"))
+    >>> shared_layers(card, ethernet), shared_layers(card, infiniband), shared_layers(ethernet, infiniband)
+    ({'Ethernet': 400.0}, {'InfiniBand': 800.0}, {})
+    """
+    speaking = [port.layers for port in ports if port.layers]
+    common = [layer for layer in speaking[0] if all(layer in one for one in speaking)] if speaking else []
+    return {layer: min(one[layer] for one in speaking) for layer in common}

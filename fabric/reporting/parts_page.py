@@ -24,6 +24,7 @@ from fabric.parts import (
     figures_of,
     kind_of,
     label,
+    layers_text,
     protocols_of,
     sources_of,
 )
@@ -50,6 +51,7 @@ _ORDER = ("Accelerators", "CPUs", SCALE_UP, SCALE_OUT, "NICs and DPUs", "Protoco
 _NAMES = {
     "Name": "name",
     "Aliases": "aliases",
+    "Link layer": "layer",
     "Vendor": "vendor",
     "Port class": "port_class",
     "Net": "net",
@@ -74,7 +76,8 @@ it, `fabtopo parts --help` lists the filters, and `--format csv` has every figur
 - **Rates are per direction**, as marketed, in bits and in bytes. Vendors often print the sum of both
   directions, which has a column of its own.
 - **Ports** are those of one part: a twin-port cage is two. *Breakout* is cables x rate over all ports; the
-  ports of a board have none, since their lanes may be shared out freely.
+  ports of a board have none, since their lanes may be shared out freely. *Link layers* are those that a
+  network port speaks, each with its fastest cable [Gb/s] where that is not the port's rate.
 - Units are decimal (1 GB is 1e9 bytes, 1 Tb/s is 1e12 bit/s) and TFLOPS dense. An empty cell is an unknown
   or does not apply. Numbers are rounded to four digits."""
 
@@ -172,7 +175,7 @@ def _summary(chapters: dict[str, list[Entry]]) -> str:
             lines.append([name, f"{len(members)}", *_counts(counts)])
     lines.append(["All", f"{sum(map(len, chapters.values()))}", *_counts(total)])
     head = ["Family", ">Rows", *(f">{word}" for word in CONFIDENCES), ">Figures"]
-    return f"{table(head, lines)}\n\nYears, planes, port counts and breakouts are figures too."
+    return f"{table(head, lines)}\n\nYears, planes, port counts, breakouts and link layers are figures too."
 
 
 def _counts(counts: Counter[str]) -> list[str]:
@@ -305,6 +308,7 @@ _PORT_COLUMNS: list[Column[PartPort]] = [
             "modes", lambda port: ", ".join(f"{n:,} x {format_rate_gbit(rate)}" for n, rate in port.modes)
         ),
     ),
+    ("Link layers", _port_cell("layers", layers_text)),
     ("Protocol", lambda one: ", ".join(code(protocol.id) for protocol in protocols_of(one[1]))),
     ("Evidence", lambda one: one[1].confidence),
     ("Sources", lambda one: _sources(one[1])),

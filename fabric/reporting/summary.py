@@ -14,7 +14,7 @@ from fabric.blueprint import Blueprint, Census, census
 from fabric.blueprint.census import degrees
 from fabric.blueprint.model import DeviceGroup, Relation
 from fabric.blueprint.planes import box_notes
-from fabric.blueprint.ports import cables_by_port, ports_needed
+from fabric.blueprint.ports import cables_by_port, layer_notes, ports_needed
 from fabric.errors import QuestionError
 from fabric.graph import Fabric, failures
 
@@ -201,7 +201,7 @@ def summarize(fabric: Fabric) -> Summary:
         links,
         _tiers(groups, links),
         failures(fabric),
-        (*blueprint.notes, *box_notes(blueprint)),
+        (*blueprint.notes, *box_notes(blueprint), *layer_notes(blueprint)),
         fabric.skipped,
     )
 

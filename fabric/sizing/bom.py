@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from fabric.blueprint import Blueprint, Census, Rule, census
-from fabric.blueprint.ports import cables_by_port, ports_needed
+from fabric.blueprint.ports import cables_by_port, layer_notes, ports_needed
 from fabric.errors import QuestionError
 from fabric.graph import Fabric
 from fabric.parts import Evidence, Part, catalogue, evidence
@@ -193,6 +193,7 @@ def _ports(counted: Census) -> Iterator[PortUse]:
 
 def _notes(layout: Layout, cables: Cabling, spares: float) -> Iterator[str]:
     yield from cables.notes
+    yield from layer_notes(layout.grid.blueprint)
     if not layout.enclosures:
         yield f"Racks are not known, nor lengths from the floor: {layout.why}."
     elif any(r.length_m is None and not run.is_inside for r, run in _runs(layout, cables)):

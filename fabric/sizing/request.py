@@ -12,7 +12,7 @@ from typing import Literal, TypeVar
 from fabric.errors import PartError
 from fabric.parts import PortClass, cables_per_port
 from fabric.sizing.rack import Rack, find_rack, leading_products
-from fabric.sizing.switch import DesignError, Switch, find_switch, ports_taken
+from fabric.sizing.switch import DesignError, Switch, fastest_common, find_switch, ports_taken
 from fabric.units import format_rate, parse_count, parse_rate, parse_ratio
 
 Layout = Literal["rail", "tor", "rail-only"]
@@ -290,6 +290,7 @@ def _cables(ask: Ask, rack: Rack, switches: tuple[Switch, Switch, Switch]) -> Ca
     for rate, ends in ((nic, (leaf,)), (up, (leaf, spine)), (top, (spine, core))):
         for switch in ends:
             _check_rate(rate, switch)
+        fastest_common(ends[0].name, ends[0].port, ends[-1].name, ends[-1].port)
     return Cables(nic, up, top, per_leaf)
 
 
@@ -301,7 +302,12 @@ def _nic_cables(ask: Ask, rack: Rack, leaf: Switch, wanted: float | None) -> tup
             msg = f"{rack.name}: its NICs have no rate; give one, such as breakout='400G'"
             raise DesignError(msg)
         return wanted, 1
-    port, most = rack.nic_port, leaf.port.rate_gbps
+    port = rack.nic_port
+    most = fastest_common(rack.nic_part, port, leaf.name, leaf.port)
+    if wanted and most * (1 + _SLACK) < wanted <= min(port.rate_gbps, leaf.port.rate_gbps):
+        both = f"{rack.nic_part} and {leaf.name} can be in a common link layer, {format_rate(most)}"
+        msg = f"port speeds: a cable of {format_rate(wanted)} is faster than {both}"
+        raise DesignError(msg)
     rate, per_leaf = _shared(port, faces, most, wanted)
     if not per_leaf:
         modes = ", ".join(f"{n} x {format_rate(r)}" for n, r in port.modes)

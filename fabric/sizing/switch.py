@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fabric.errors import FabricError, PartError
-from fabric.parts import PortClass, cables_per_port, find_part
+from fabric.parts import PortClass, cables_per_port, find_part, shared_layers
 from fabric.units import parse_rate
 
 NETWORK = "network"
@@ -70,7 +71,7 @@ def find_switch(name: str) -> Switch:
     if generic and int(generic[1]):
         n, rate = int(generic[1]), parse_rate(generic[2])
         modes = tuple((n * k, rate / k) for k in _GENERIC_BREAKOUTS)
-        return Switch(name, True, PortClass(NETWORK, n, rate, 1, modes, (), "assumed", {}, ""))
+        return Switch(name, True, PortClass(NETWORK, n, rate, 1, modes, {}, (), "assumed", {}, ""))
     try:
         part = find_part(name)
     except PartError as error:
@@ -81,6 +82,29 @@ def find_switch(name: str) -> Switch:
         msg = f"{name} is no switch with network ports; fabtopo parts lists those that are"
         raise DesignError(msg)
     return Switch(part.id, False, port)
+
+
+def fastest_common(lower: str, lower_port: PortClass, upper: str, upper_port: PortClass) -> float:
+    """Return the rate of the fastest cable between two ports [Gb/s], in the best link layer that both speak.
+
+    Raises
+    ------
+    DesignError
+        If they speak none in common.
+
+    Examples
+    --------
+    >>> card, leaf = find_part("cx8").ports[0], find_switch("sn5610").port
+    >>> fastest_common("cx8", card, "sn5610", leaf)
+    400.0
+    """
+    ends = ((lower, lower_port), (upper, upper_port))
+    common = shared_layers(lower_port, upper_port)
+    if lower_port.layers and upper_port.layers and not common:
+        spoken = (f"{name} speaks {' and '.join(port.layers)}" for name, port in ends)
+        msg = f"link layers differ: {', '.join(spoken)}; take switches and NICs of one link layer"
+        raise DesignError(msg)
+    return min(lower_port.rate_gbps, upper_port.rate_gbps, max(common.values(), default=math.inf))
 
 
 def ports_taken(port: PortClass, cables: Mapping[float, int]) -> int:

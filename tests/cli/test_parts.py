@@ -85,6 +85,7 @@ def test_what_an_explanation_says():
         "power typical 50 W assumed own",
         "network rate 800 Gb/s (100 GB/s) per direction published",
         "network breakout 1 x 800G, 2 x 400G, 8 x 100G assumed own, nv-cx8-fw",
+        "network link layers Ethernet:400 InfiniBand published nv-cx8-fw",
         "pcie ports 3 derived sa-vr",
         "pcie in all 2.904 Tb/s (363 GB/s) per direction, 5.808 Tb/s (726 GB/s) for the sum of both",
         "pcie ports: speak pcie6_x16; 48 lanes",
@@ -102,7 +103,7 @@ def test_json_of_a_row():
     found = json.loads(run("cx8", "--json").out)
     assert found == json.loads(run("cx8", "--format", "json").out)
     assert (found["id"], found["kind"]) == ("cx8", "nic")
-    assert found["protocols"] == {"network": [], "pcie": ["pcie6_x16"]}
+    assert found["protocols"] == {"network": ["ethernet_400g", "infiniband_xdr"], "pcie": ["pcie6_x16"]}
     assert "gb300-nvl72" in found["templates"]
     assert set(found["sources"]) == {"nv-cx8-fw", "own", "sa-vr"}
     assert found["sources"]["own"]["title"].startswith("Engineering knowledge")
@@ -116,7 +117,7 @@ def test_forms():
     assert {line["kind"] for line in lines} == {"nic"}
     assert [line["id"] for line in csv.DictReader(io.StringIO(run("cx4", "--format", "csv").out))] == [
         "cx4"
-    ] * 9
+    ] * 10
 
 
 @pytest.mark.parametrize(

@@ -148,6 +148,29 @@ def test_untouched_copy_loads(data):
         ("ports.csv", "sn5600", {"rate_gbps": "0"}, r"rate_gbps is 0"),
         ("ports.csv", "sn5600", {"ports_per_cage": "0"}, r"ports_per_cage is 0"),
         ("ports.csv", "sn5600", {"ports_per_cage": "3"}, r"64 ports do not fill cages of 3"),
+        ("ports.csv", "sn5600", {"layers": ""}, r"ports.csv:\d+: sn5600: layers is empty"),
+        (
+            "ports.csv",
+            "sn5600",
+            {"layers": "Etherent"},
+            r"unknown link layer 'Etherent'; did you mean Ethernet",
+        ),
+        (
+            "ports.csv",
+            "sn5600",
+            {"layers": "Ethernet:801"},
+            r"link layer Ethernet:801: .* than the 800 Gb/s of",
+        ),
+        ("ports.csv", "sn5600", {"layers": "Ethernet:0"}, r"link layer Ethernet:0: not above 0"),
+        ("ports.csv", "sn5600", {"layers": "Ethernet:fast"}, r"link layer 'Ethernet:fast'; expected a name"),
+        ("ports.csv", "sn5600", {"layers": "Ethernet Ethernet:400"}, r"second link layer Ethernet"),
+        (
+            "ports.csv",
+            "h100_sxm5",
+            {"layers": "NVLink"},
+            r"layers of a nvlink4 port are those of its protocols",
+        ),
+        ("protocols.csv", "pcie5_x16", {"layer": ""}, r"pcie5_x16: layer is empty"),
         ("ports.csv", "sn5600", {"modes": "64x800 128x401"}, r"mode 128x401 needs more than the 51200 Gb/s"),
         ("ports.csv", "sn5600", {"modes": "96x400"}, r"mode 96x400 does not give each of 64 ports"),
         ("ports.csv", "sn5600", {"modes": "64x800 64x800"}, r"second mode of 800 Gb/s"),
@@ -291,7 +314,8 @@ def test_protocols_fit_ports():
     for protocol in PROTOCOLS.values():
         rates = [p.rate_gbps for _, p in PORTS if p.name == protocol.port_class]
         assert protocol.rate_gbps in rates
-        assert protocol.medium in MEDIA
+        # What joins servers has the medium of its reach.
+        assert protocol.medium in MEDIA or (protocol.medium, protocol.net) == ("", "scale-out")
         assert (protocol.net == "host") == (protocol.port_class in {"pcie", "c2c"})
 
 
@@ -301,6 +325,24 @@ def test_lanes_of_pcie():
         half, whole = find_protocol(f"pcie{generation}_x8"), find_protocol(f"pcie{generation}")
         assert 2 * half.rate_gbps == whole.rate_gbps
     assert find_protocol("pcie3").rate_gbps == pytest.approx(8 * 16 * 128 / 130, rel=1e-3)
+
+
+def test_link_layers():
+    """What a vendor sells for one network speaks that alone; only NICs of NVIDIA speak both of two."""
+    spoken = {part.id: dict(p.layers) for part, p in PORTS if p.name == "network"}
+    for part, p in PORTS:
+        if p.name == "network" and part.kind == "switch":
+            is_quantum = part.name.startswith("Quantum")
+            assert spoken[part.id] == {"InfiniBand" if is_quantum else "Ethernet": p.rate_gbps}
+    both = {name for name, layers in spoken.items() if set(layers) == {"Ethernet", "InfiniBand"}}
+    assert both == {"cx4", "cx5", "cx6", "cx7", "cx8", "cx9", "bf3", "bf4"}
+    assert spoken["cx8"] == {"Ethernet": 400, "InfiniBand": 800}
+    assert spoken["efa_v2"] == {"EFA": 100, "Ethernet": 100}
+    assert port("gb300_gpu", "nvlink5").layers == {"NVLink": 400}
+    assert {one.layer for one in PROTOCOLS.values()} == {
+        "C2C", "EFA", "Ethernet", "ICI", "InfiniBand", "NVLink", "NVLink-C2C", "NeuronLink", "PCIe", "UALink",
+        "xGMI",
+    }  # fmt: skip
 
 
 def test_breakout_and_cages():
@@ -485,7 +527,7 @@ def test_cable_that_does_not_fit(rate_gbps):
 
 
 def test_cable_faster_than_every_mode():
-    p = PortClass("network", 1, 800, 1, ((2, 400.0),), ("own",), "assumed", {}, "")
+    p = PortClass("network", 1, 800, 1, ((2, 400.0),), {"Ethernet": 800}, ("own",), "assumed", {}, "")
     assert cables_per_port(p, 400) == 2
     with pytest.raises(PartError, match=r"no breakout mode carries a cable of 600 Gb/s"):
         cables_per_port(p, 600)

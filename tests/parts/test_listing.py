@@ -29,7 +29,7 @@ def ids(**conditions):
     return [row.id for row in select(**conditions)]
 
 
-TEXTS = {"id", "name", "vendor", "aliases", "part", "port_class", "net", "medium"}
+TEXTS = {"id", "name", "vendor", "aliases", "part", "port_class", "layer", "net", "medium"}
 TEXTS |= {"source", "confidence", "exceptions", "note"}
 
 
@@ -199,7 +199,8 @@ def test_every_figure_has_words_and_every_measure_a_unit():
     names = {column for *_, column, _, _ in cells()}
     bare = {name for name in names if not label(name)[1]}
     assert bare == {
-        "year", "planes", "in_network_reduction", "n_ports", "n_cores", "n_cables", "modes", "ports_per_cage",
+        "year", "planes", "in_network_reduction", "n_ports", "n_cores", "n_cables", "modes", "layers",
+        "ports_per_cage",
     }  # fmt: skip
     for row in ROWS.values():
         own = [f.name for f in figures_of(row) if not f.port_class]
@@ -223,5 +224,13 @@ def test_protocols_of_ports():
     assert spoken["gb300_gpu", "c2c"] == ["nvlink_c2c_grace"]
     assert spoken["vera", "c2c"] == ["nvlink_c2c_vera"]
     assert spoken["cx8", "pcie"] == ["pcie6_x16"]
-    assert spoken["cx8", "network"] == []
+    assert spoken["cx8", "network"] == ["ethernet_400g", "infiniband_xdr"]
+    assert spoken["q3400", "network"] == ["infiniband_xdr"]
+    assert spoken["efa_v3", "network"] == ["ethernet_200g", "efa_200g"]
     assert all(names for (_, name), names in spoken.items() if name != "network")
+
+
+def test_by_link_layer():
+    assert set(ids(layer="infiniband", kind="switch")) == {"qm8700", "qm9700", "q3400", "q3200", "q3450"}
+    assert ids(layer="NVLink-C2C", kind="protocol") == ["nvlink_c2c_grace", "nvlink_c2c_vera"]
+    assert ids(layer="EFA", kind="nic") == ["efa_v1", "efa_v2", "efa_v3", "efa_v4"]

@@ -220,7 +220,7 @@ devices:
   leaf: {{part: {switch}, axes: [su, {half_axis}slot]}}
   spine: {{part: {switch}, axes: [spine]}}
 links:
-  - {{between: [nic, leaf], rate: {rate}}}
+  - {{between: [nic, leaf], {cable}}}
   - {{between: [leaf, spine], rate: {rate}, count: {count}}}
 """
 
@@ -246,11 +246,15 @@ def test_superpods(server, switch, su, half, spine, n_gpus, leaf, n_cables):
         half=f"half: {half}, " if half > 1 else "",
         half_axis="half, " if half > 1 else "",
         rate="NDR" if switch == "qm9700" else "800Gb/s",
+        # A connection of 800 Gb/s of the table is two of 400: a ConnectX-8 has no 800G Ethernet on one port.
+        cable="rate: NDR" if switch == "qm9700" else "rate: 400Gb/s, count: 2",
         count=n_cables // leaf // spine,
     )
     bill = bom(loads(text))
     assert bill.n_gpus == n_gpus
-    assert network(bill) == ({"leaf": leaf, "spine": spine}, {"nic-leaf": n_cables, "leaf-spine": n_cables})
+    per_card = 2 if server == "hgx-b300" else 1
+    cables = {"nic-leaf": per_card * n_cables, "leaf-spine": n_cables}
+    assert network(bill) == ({"leaf": leaf, "spine": spine}, cables)
 
 
 def test_gb300_cluster_of_1152():

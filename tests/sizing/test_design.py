@@ -275,6 +275,7 @@ def test_explanation_tells_rule_numbers_and_what_was_rejected():
 
 GB300 = {"gpus": 1152, "rack": "gb300-nvl72", "leaf": "sn5610"}
 B300 = {"gpus": 4096, "rack": "hgx-b300", "leaf": "sn5600"}
+H100 = {"gpus": 4096, "rack": "hgx-h100", "leaf": "qm9700"}
 
 
 @pytest.mark.parametrize(
@@ -295,13 +296,26 @@ B300 = {"gpus": 4096, "rack": "hgx-b300", "leaf": "sn5600"}
         (GB300 | {"leaf": "sn561"}, r"did you mean .*or give a generic switch"),
         (GB300 | {"leaf": "cx8"}, r"cx8 is no switch with network ports"),
         (
-            B300 | {"tiers": 2},
+            H100 | {"tiers": 2},
             r"128 leaves want a cable each to every spine; .*tiers=3; .*rail_groups=2; .*gpus=2048",
         ),
-        (B300 | {"tiers": 1}, r"4,096 cables of NICs on one leaf; sn5600 takes 64"),
+        (B300 | {"tiers": 1}, r"8,192 cables of NICs on one leaf; sn5600 takes 128"),
+        (
+            H100 | {"spine": "sn5600"},
+            r"^link layers differ: qm9700 speaks InfiniBand, sn5600 speaks Ethernet; take switches",
+        ),
+        (B300 | {"core": "q3400"}, r"^link layers differ: sn5600 speaks Ethernet, q3400 speaks InfiniBand"),
+        (
+            H100 | {"rack": "aws-p5"},
+            r"^link layers differ: efa_v2 speaks EFA and Ethernet, qm9700 speaks Inf",
+        ),
+        (
+            B300 | {"breakout": "800G"},
+            r"port speeds: .* faster than cx8 and sn5600 can be in a common .*, 400 Gb/s",
+        ),
         (B300 | {"pod": 99}, r"a pod of 99 su has no room on sn5600"),
         (B300 | {"block": 99}, r"radix: 99 nodes .* nearest that work: .*block=None"),
-        (B300 | {"spine": "sn5400", "breakout": "1x800G"}, r"800 Gb/s .* fits no port of sn5400"),
+        (B300 | {"spine": "sn5400", "breakout": {"leaf": "1x800G"}}, r"800 Gb/s .* fits no port of sn5400"),
         (B300 | {"breakout": {"core": "400G"}}, r"breakout: got core; expected one of nic, leaf, spine"),
         (B300 | {"ufm": 9}, r"ufm: got 9 cables; expected 2 to 8"),
         (B300 | {"ufm": -1}, r"ufm: got -1"),
@@ -338,7 +352,7 @@ def test_what_cannot_be_built_is_one_error(arguments, match):
 
 
 def test_nearest_that_work_do_work():
-    assert design(**B300 | {"tiers": 2, "rail_groups": 2}).n_tiers == 2
+    assert design(**H100 | {"tiers": 2, "rail_groups": 2}).n_tiers == 2
     assert (
         design(**GB300 | {"leaf": "32x400G", "planes": 2, "oversubscription": {"leaf": "4:3"}}).gpus == 1152
     )
