@@ -1,10 +1,16 @@
-"""One environment for every test: no display, no colour, no chance; and the fabrics that many tests share."""
+"""One environment for every test: no display, no colour, no chance; and the fabrics that many tests share.
+
+A test that holds assertions of which none ran, as where a loop around them was empty, fails.
+"""
 
 import importlib.util
+import inspect
 import os
+import re
 from pathlib import Path
 
 import pytest
+from _pytest.assertion import util
 from hypothesis import settings
 
 # Typer and Rich draw colours and boxes by these; a CI runner sets some of them.
@@ -15,6 +21,23 @@ os.environ.update(NO_COLOR="1", MPLBACKEND="Agg")
 # The same examples on every run, and no clock: a flaky or timed test is a defect.
 settings.register_profile("fabtopo", derandomize=True, deadline=None, database=None)
 settings.load_profile("fabtopo")
+
+HAS_ASSERTED = pytest.StashKey[bool]()
+
+
+def pytest_assertion_pass(item):
+    item.stash[HAS_ASSERTED] = True
+    # One is enough: for this hook pytest puts every assertion into words, which doubles the time of all.
+    util._assertion_pass = None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item):
+    result = yield
+    if isinstance(item, pytest.Function) and not item.stash.get(HAS_ASSERTED, False):
+        if re.search(r"^\s+assert\b", inspect.getsource(item.function), re.MULTILINE):
+            pytest.fail("no assertion ran: what they stand in, such as a loop, was empty", pytrace=False)
+    return result
 
 
 def _module(path):

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import pytest
 import typer
 
+from fabric import graph
 from fabric.cli import app as command_line
 from fabric.costing import calibration
 from fabric.interop.nccl_tests import read_log
@@ -436,7 +437,7 @@ def test_an_interrupt_is_no_traceback(run, monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("fabric.graph.load", interrupted)
+    monkeypatch.setattr(graph, "load", interrupted)
     for arguments in (COST, (*COST, "--json")):
         done = run(*arguments)
         assert done.status in (1, 130)

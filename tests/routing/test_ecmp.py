@@ -17,7 +17,7 @@ import pytest
 from fabric.errors import QuestionError
 from fabric.graph import Expanded, Fabric, expand, loads
 from fabric.graph.exchange import from_networkx
-from fabric.routing import Demands, link_loads, router
+from fabric.routing import Demands, ecmp, link_loads, router
 from fabric.routing.ecmp import routed
 
 Walk = list[tuple[int, int]]
@@ -440,8 +440,8 @@ def test_blocks_of_destinations_do_not_matter(monkeypatch: pytest.MonkeyPatch) -
     route = router(e, ranks)
     whole = link_loads(route, traffic)
     for columns in (1, 2, 5):
-        monkeypatch.setattr("fabric.routing.ecmp._COLUMNS", columns)
-        monkeypatch.setattr("fabric.routing.ecmp._GATHER", columns)
+        monkeypatch.setattr(ecmp, "_COLUMNS", columns)
+        monkeypatch.setattr(ecmp, "_GATHER", columns)
         np.testing.assert_allclose(link_loads(route, traffic), whole, rtol=1e-12)
 
 
@@ -449,11 +449,11 @@ def test_blocks_of_destinations_do_not_matter(monkeypatch: pytest.MonkeyPatch) -
 def test_destinations_with_far_sources_are_put_off(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     e, ranks, traffic = everyone(loads(text))
     route = router(e, ranks)
-    monkeypatch.setattr("fabric.routing.ecmp._FEW", np.inf)
+    monkeypatch.setattr(ecmp, "_FEW", np.inf)
     at_once = [block.number for block, _ in routed(route, traffic)]
     whole = link_loads(route, traffic)
-    monkeypatch.setattr("fabric.routing.ecmp._FEW", 1)
-    monkeypatch.setattr("fabric.routing.ecmp._COLUMNS", 4)
+    monkeypatch.setattr(ecmp, "_FEW", 1)
+    monkeypatch.setattr(ecmp, "_COLUMNS", 4)
     told: list[tuple[int, int]] = []
     later = [
         block.number[level.demands]
@@ -469,7 +469,7 @@ def test_destinations_with_far_sources_are_put_off(text: str, monkeypatch: pytes
 
 @pytest.mark.parametrize("is_sparse", [True, False])
 def test_states_are_found_by_search_or_by_mark(is_sparse: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fabric.routing.ecmp._is_sparse", lambda *_: is_sparse)
+    monkeypatch.setattr(ecmp, "_is_sparse", lambda *_: is_sparse)
     for text in HAND_MADE:
         matches_oracle(loads(text))
     e, ranks, traffic = everyone(loads(TWO_TIER + "failed: [spine0-1]"))
@@ -478,7 +478,7 @@ def test_states_are_found_by_search_or_by_mark(is_sparse: bool, monkeypatch: pyt
 
 
 def test_progress_counts_destinations(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fabric.routing.ecmp._COLUMNS", 4)
+    monkeypatch.setattr(ecmp, "_COLUMNS", 4)
     e, ranks, traffic = everyone(loads(RELAY))
     told: list[tuple[int, int]] = []
     link_loads(router(e, ranks), traffic, progress=lambda done, total: told.append((done, total)))

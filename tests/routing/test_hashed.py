@@ -11,7 +11,9 @@ from fabric.routing import (
     Demands,
     Router,
     cable_loads,
+    ecmp,
     flow_rates,
+    hashed,
     hashed_factor,
     hashed_loads,
     link_loads,
@@ -176,8 +178,8 @@ def test_a_seed_is_one_placement(monkeypatch):
     np.testing.assert_array_equal(found, cable_loads(route, traffic, seed=4, n_queue_pairs=2))
     assert (found != cable_loads(route, traffic, seed=5, n_queue_pairs=2)).any()
     assert (found != cable_loads(route, traffic, seed=4, n_queue_pairs=1)).any()
-    monkeypatch.setattr("fabric.routing.ecmp._COLUMNS", 3)
-    monkeypatch.setattr("fabric.routing.hashed._FLOWS", 5)
+    monkeypatch.setattr(ecmp, "_COLUMNS", 3)
+    monkeypatch.setattr(hashed, "_FLOWS", 5)
     np.testing.assert_allclose(found, cable_loads(route, traffic, seed=4, n_queue_pairs=2))
 
 

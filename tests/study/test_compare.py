@@ -96,6 +96,17 @@ def test_dip_beside_a_departure():
     assert [size for size, _ in found.dips] == [2**20]
 
 
+@pytest.mark.parametrize("apart", [1, 2, 5])
+@pytest.mark.parametrize("place", [0, 3, 12, 24])
+def test_two_dips_stand_alone(place, apart):
+    slow = {SIZES[place], SIZES[place + apart]}
+    found = diagnosis(lambda s: model("", s)[0] * (2.5 if s in slow else 1))
+    # Of 31 sizes three may be dips, but not two neighbours.
+    is_dip = apart > 1
+    assert (found.departure == "dip") == is_dip
+    assert {size for size, _ in found.dips} == (slow if is_dip else set())
+
+
 def test_noise_of_repeated_runs_changes_no_diagnosis():
     rng = random.Random(5)
     noise = {s: rng.uniform(0.97, 1.03) for s in SIZES}

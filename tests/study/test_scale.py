@@ -14,6 +14,7 @@ from fabric.errors import QuestionError, UnitError
 from fabric.flow.throughput import throughput
 from fabric.sizing import Ask, design, design_for
 from fabric.sizing.switch import DesignError
+from fabric.study import scale as scaling
 from fabric.study.scale import _Measure, scale, spaced
 from fabric.study.scale_table import Knee, ScaleRow
 
@@ -68,7 +69,7 @@ def test_an_algorithm_that_is_hardly_faster_makes_no_knee(monkeypatch):
     }
     assert costs["ring"] < costs["hierarchical"] < 1.01 * costs["ring"]
     assert not [knee for knee in table.knees if "all-reduce" in knee.what]
-    monkeypatch.setattr("fabric.study.scale.TIE", 0.0)
+    monkeypatch.setattr(scaling, "TIE", 0.0)
     assert Knee(144, "all-reduce by", "hierarchical", "ring") in scale(ask, [72, 144]).knees
 
 
