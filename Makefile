@@ -18,7 +18,7 @@ export PYTHONNOUSERSITE := 1
 export MPLBACKEND := Agg
 export MPLCONFIGDIR := $(CURDIR)/.venv/matplotlib
 
-.PHONY: help setup report reports check-reports generate test stress lint format bench pins clean
+.PHONY: help setup report reports check-reports generate test stress mutants lint format bench pins clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -63,11 +63,14 @@ generate: $(STAMP)
 	@$(BIN)/fabtopo parts --format md >"$(OUT)/parts.md"
 	@$(BIN)/python -m fabric.study.systems $(SYSTEMS) -o "$(OUT)/systems.md"
 
-test: $(STAMP) ## all tests and doctests but the slow ones
-	$(BIN)/python -m pytest -q --durations=10 -m "not slow"
+test: $(STAMP) ## all tests and doctests but the slow ones, on all cores
+	$(BIN)/python -m pytest -q -n auto --dist worksteal --durations=10 -m "not slow"
 
 stress: $(STAMP) ## the slow tests: thousands of random fabrics, some minutes
-	$(BIN)/python -m pytest -q --durations=10 -m slow
+	$(BIN)/python -m pytest -q -n auto --dist worksteal --durations=10 -m slow
+
+mutants: $(STAMP) ## change lines one at a time and see which changes no test notices; SEED=1 SAMPLE=40
+	$(BIN)/python tools/mutants.py --seed $(or $(SEED),1) --sample $(or $(SAMPLE),40)
 
 lint: $(STAMP) ## ruff and mypy
 	$(BIN)/ruff check .

@@ -1,0 +1,147 @@
+"""Change one line of the program at a time and see whether a test notices.
+
+``python tools/mutants.py --seed 7 --sample 40`` draws 40 lines of ``fabric/``, changes each in one way in a
+copy of the project, and runs the quick tests there: those of its module, of its folder, and all others. What
+every test passes lives; the share of those stands in ``docs/testing.md``. Docstrings, annotations, messages,
+and the limits and figures of a module are left alone: no law says that a limit is not a bit higher.
+"""
+
+import argparse
+import ast
+import itertools
+import os
+import queue
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+TIMEOUT_S = 600
+IGNORED = shutil.ignore_patterns(".git", ".venv*", ".*_cache", ".hypothesis", "__pycache__")
+SWAPPED: dict[type[ast.AST], type[ast.AST]] = {
+    **{
+        ast.Lt: ast.LtE,
+        ast.LtE: ast.Lt,
+        ast.Gt: ast.GtE,
+        ast.GtE: ast.Gt,
+        ast.Eq: ast.NotEq,
+        ast.NotEq: ast.Eq,
+    },
+    **{ast.In: ast.NotIn, ast.NotIn: ast.In, ast.Is: ast.IsNot, ast.IsNot: ast.Is},
+    **{ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.FloorDiv: ast.Mult},
+    **{ast.BitAnd: ast.BitOr, ast.BitOr: ast.BitAnd},
+}
+RENAMED = {"min": "max", "max": "min", "any": "all", "all": "any", "ceil": "floor", "floor": "ceil"}
+
+
+def changes(node: ast.AST) -> Iterator[str]:
+    """Yield the texts that may stand in the place of `node`."""
+    if isinstance(node, ast.Compare) and len(node.ops) == 1 and type(node.ops[0]) in SWAPPED:
+        swapped = SWAPPED[type(node.ops[0])]()
+        yield f"({ast.unparse(ast.Compare(node.left, [swapped], node.comparators))})"  # type: ignore[list-item]
+    elif isinstance(node, ast.BinOp) and type(node.op) in SWAPPED:
+        yield f"({ast.unparse(ast.BinOp(node.left, SWAPPED[type(node.op)](), node.right))})"  # type: ignore[arg-type]
+    elif isinstance(node, ast.BoolOp):
+        yield from (f"({ast.unparse(value)})" for value in (node.values[0], node.values[-1]))
+    elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+        yield f"({ast.unparse(node.operand)})"
+    elif isinstance(node, ast.IfExp):
+        yield from (f"({ast.unparse(value)})" for value in (node.body, node.orelse))
+    elif isinstance(node, ast.Constant) and isinstance(node.value, (int, float)):
+        yield repr(not node.value if isinstance(node.value, bool) else node.value + 1)
+    elif isinstance(node, ast.Attribute | ast.Name) and isinstance(node.ctx, ast.Load):
+        *before, last = ast.unparse(node).rpartition(".")
+        if last in RENAMED:
+            yield "".join((*before, RENAMED[last]))
+    elif isinstance(node, ast.AugAssign | ast.Raise | ast.Continue | ast.Break) or (
+        isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)
+    ):
+        yield "pass"
+
+
+def left_alone(tree: ast.Module) -> Iterator[ast.AST]:
+    """Yield what is never changed: annotations, the texts of messages, imports, and numbers of the module."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.arg | ast.AnnAssign) and node.annotation:
+            yield node.annotation
+        elif isinstance(node, ast.FunctionDef) and node.returns:
+            yield node.returns
+        elif isinstance(node, ast.JoinedStr | ast.Import | ast.ImportFrom):
+            yield node
+    yield from (
+        node for node in tree.body if isinstance(node, ast.Assign | ast.AnnAssign | ast.Expr | ast.If)
+    )
+
+
+def mutants(file: Path) -> Iterator[tuple[int, str, str]]:
+    """Yield line, what is changed into what, and the changed text of `file`."""
+    whole = file.read_bytes()
+    tree = ast.parse(whole)
+    kept = {id(below) for node in left_alone(tree) for below in ast.walk(node)}
+    starts = [0, *itertools.accumulate(map(len, whole.splitlines(keepends=True)))]
+    for node in ast.walk(tree):
+        if id(node) in kept or not isinstance(node, ast.expr | ast.stmt):
+            continue
+        at = starts[node.lineno - 1] + node.col_offset
+        end = starts[(node.end_lineno or 1) - 1] + (node.end_col_offset or 0)
+        for new in changes(node):
+            told = f"{' '.join(ast.unparse(node).split())}  ->  {' '.join(new.split())}"
+            yield node.lineno, told, (whole[:at] + new.encode() + whole[end:]).decode()
+
+
+def is_noticed(project: Path, file: Path, *more: str) -> bool:
+    """Return whether a quick test of `project` fails: those nearest to `file` are run first."""
+    folder, name = Path("tests", *file.parts[1:-1][:1]), f"test_{file.stem.lstrip('_')}.py"
+    own = (str(path.relative_to(project)) for path in (project / folder).rglob(name))
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-m", "not slow", *more]
+    command += [str(file), *own, str(folder), "tests"]
+    try:
+        done = subprocess.run(command, cwd=project, capture_output=True, check=False, timeout=TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        return True
+    return done.returncode != 0
+
+
+def main() -> None:
+    """Print every change that lives, and the share of them."""
+    parser = argparse.ArgumentParser(description="Change lines one at a time; print what no test notices.")
+    parser.add_argument("--seed", type=int, default=1, help="of the sample (1)")
+    parser.add_argument("--sample", type=int, default=40, metavar="N", help="lines to change (40)")
+    parser.add_argument("--under", default="fabric", metavar="PATH", help="file or folder to change (fabric)")
+    asked = parser.parse_args()
+    rng, under = random.Random(asked.seed), ROOT / asked.under
+    lines: dict[tuple[Path, int], list[tuple[str, str]]] = {}
+    for path in sorted(under.rglob("*.py")) if under.is_dir() else [under]:
+        for line, told, text in mutants(path):
+            lines.setdefault((path.relative_to(ROOT), line), []).append((told, text))
+    places = rng.sample(sorted(lines), min(asked.sample, len(lines)))
+    drawn = [(*place, *rng.choice(lines[place])) for place in places]
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(os.cpu_count()) as pool:
+        free: queue.SimpleQueue[Path] = queue.SimpleQueue()
+        for worker in range(os.cpu_count() or 1):
+            copy = Path(folder, str(worker))
+            shutil.copytree(ROOT, copy, ignore=IGNORED, symlinks=True)
+            free.put(copy)
+        if is_noticed(copy, Path("fabric"), "-n", "auto"):
+            sys.exit("mutants: a test fails with nothing changed; mend it first (make test)")
+
+        def lives(file: Path, line: int, told: str, text: str) -> bool:
+            project = free.get()
+            (project / file).write_text(text)
+            is_alive = not is_noticed(project, file)
+            shutil.copy(ROOT / file, project / file)
+            free.put(project)
+            print(f"{'LIVES ' if is_alive else 'killed'} {file}:{line}: {told}", flush=True)
+            return is_alive
+
+        n_alive = sum(pool.map(lambda change: lives(*change), drawn))
+    print(f"{n_alive} of {len(drawn)} live ({n_alive / len(drawn):.0%}); seed {asked.seed}")
+
+
+if __name__ == "__main__":
+    main()
