@@ -1,10 +1,21 @@
-"""The axis table of a file: sizes, composed axes, and what an including file may redeclare."""
+"""The axis table of a file: sizes, composed axes, and what an including file may redeclare.
+
+A composed axis that is redeclared as another product is cut at both::
+
+    slot 0..7       included  slot: [socket, lane]    socket . lane . .       2 x 4
+                    here      slot: [group, r]        group  . .    r .       4 x 2
+                    both                              socket   q    r         2 x 2 x 2
+
+`socket` and `r` are digits of `slot` in both; `lane` becomes ``[q, r]``, and `group` ``[socket, q]``, where
+the new axis q is called ``lane.group``. So whatever is placed on one of the four agrees with the others.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from fabric.blueprint.model import Axis, Origin, primitives
 from fabric.blueprint.selector import near, shown
@@ -64,12 +75,8 @@ class AxisTable:
                 what = f"axis {name!r} redeclared with another size"
                 todo = "the same name is the same axis; take another name"
                 problems.append(origin.problem(what, got=str(spec), expected=str(known.size), todo=todo))
-        elif known is None or not known.parts:
+        else:
             self._own[name] = (spec, origin)
-        elif known.parts != tuple(spec):
-            what = f"axis {name!r} redeclared with another product"
-            got = _shown(Axis(name, 0, tuple(spec)))
-            problems.append(origin.problem(what, got=got, expected=_shown(known)))
 
     def settle(self, problems: list[Problem]) -> None:
         """Compute composed axes in the order of their dependence."""
@@ -118,13 +125,59 @@ class AxisTable:
         size = math.prod(self.axes[p].size for p in parts)
         if known is not None and known.size != size:
             what = f"axis {name!r} redeclared with a wrong product"
-            product = f"{' x '.join(str(self.axes[p].size) for p in parts)} = {size}"
-            return origin.problem(what, got=product, expected=str(known.size))
+            return origin.problem(what, got=f"{self._sizes(parts)} = {size}", expected=str(known.size))
         if size > MAX_COUNT:
             self.broken.add(name)
             return origin.problem(f"axis {name!r} is too large", got=str(size), expected="at most 2**53")
+        if known is not None and known.parts:
+            return self._recompose(known, parts, origin)
         self.axes[name] = Axis(name, size, tuple(parts))
         return None
+
+    def _recompose(self, known: Axis, parts: list[str], origin: Origin) -> Problem | None:
+        """Cut a composed axis where its new product does too; see the top of this module."""
+        old, new = self._cuts(known.parts), self._cuts(parts)
+        got, expected = (f"[{', '.join(side)}] of {self._sizes(side)}" for side in (parts, known.parts))
+        moved = [p for p in old.keys() & new.keys() if old[p] != new[p]]
+        if moved:
+            what = f"axis {known.name!r} redeclared with {min(moved)!r} at another place"
+            return origin.problem(what, got=got, expected=expected)
+        points = sorted({point for side in (old, new) for ends in side.values() for point in ends})
+        if any(high % low for low, high in pairwise(points)):
+            what = f"axis {known.name!r} redeclared with a product that cuts it elsewhere"
+            todo = f"no split of the parts is in both; take another name than {known.name}"
+            return origin.problem(what, got=got, expected=expected, todo=todo)
+        digits: dict[str, list[str]] = {}
+        for ends in reversed(list(pairwise(points))):
+            over, under = _covering(old, ends), _covering(new, ends)
+            digit = under if new[under] == ends else over if old[over] == ends else f"{over}.{under}"
+            if digit not in (over, under):
+                if digit in self.axes:
+                    what = f"axis {known.name!r} redeclared, with {digit!r} for what {over} and {under} share"
+                    return origin.problem(what, got=got, todo=f"rename the axis {digit}, which is another")
+                self.axes[digit] = Axis(digit, ends[1] // ends[0])
+            for p in {over, under}:
+                digits.setdefault(p, []).append(digit)
+        for p, own in digits.items():
+            if own != [p]:
+                self.axes[p] = Axis(p, self.axes[p].size, tuple(own))
+        # Axes of one place say nothing of where they stand, but groups on this axis have them.
+        kept = [p for p in self.primitives(known.name) if p not in self.below(parts) and p not in digits]
+        self.axes[known.name] = Axis(known.name, known.size, (*kept, *parts))
+        return None
+
+    def _cuts(self, names: Iterable[str]) -> dict[str, tuple[int, int]]:
+        """Return where each primitive axis of a product begins and ends: its step, and the next one's."""
+        found: dict[str, tuple[int, int]] = {}
+        step = 1
+        for p in reversed([p for name in names for p in self.primitives(name)]):
+            if self.axes[p].size > 1:
+                found[p] = step, step * self.axes[p].size
+                step *= self.axes[p].size
+        return found
+
+    def _sizes(self, names: Iterable[str]) -> str:
+        return " x ".join(str(self.axes[name].size) for name in names)
 
     def unknown(self, name: str, origin: Origin, key: str = "") -> Problem:
         """Return the problem that there is no axis `name`."""
@@ -149,6 +202,11 @@ class AxisTable:
         """Return the table with every name changed by `new`."""
         axes = {new(a.name): Axis(new(a.name), a.size, tuple(map(new, a.parts))) for a in self.axes.values()}
         return AxisTable(axes, {new(n) for n in self.broken})
+
+
+def _covering(cuts: dict[str, tuple[int, int]], ends: tuple[int, int]) -> str:
+    """Return the axis of a product that the digit between two steps is a part of."""
+    return next(p for p, (low, high) in cuts.items() if low <= ends[0] and ends[1] <= high)
 
 
 def _shown(axis: Axis) -> str:

@@ -16,6 +16,14 @@ ROW = re.compile(r"^\| (.+?) \| `(.+?)` \| `(.+?)` \| `(pod\.fabric\.yaml:.+)` \
 REFUSED = ROW.findall(TEXT)
 
 
+def test_every_example_is_a_file_or_the_axes_of_one():
+    blocks = re.findall(r"^```yaml\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
+    (axes,) = [text for text in blocks if text not in FILES]
+    found = loads(f"fabric: axes\nislands: 0\n{axes}").blueprint.axes
+    assert found["rack"].parts == ("block", "r")
+    assert found["rack"].size == 16
+
+
 @pytest.mark.parametrize("text", FILES, ids=[text.split()[1] for text in FILES])
 def test_files_of_the_manual_load(text):
     assert loads(text).skipped == ()

@@ -824,7 +824,7 @@ INCLUDES = {
     ),
     "composed axis split otherwise": (
         "include: ./split.fabric.yaml\naxes: {@@slot: [b, a]}\n",
-        r"axis 'slot' redeclared with another product; got \[b, a\]; expected \[a, b\]",
+        r"axis 'slot' redeclared with 'a' at another place; got \[b, a\] of 2 x 2; expected \[a, b\] of 2 x 2",
     ),
     "composed axis of another size": (
         "include: ./split.fabric.yaml\naxes: {@@slot: 8}\n",
