@@ -3,12 +3,45 @@
 from __future__ import annotations
 
 import difflib
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+# Control, format (which turns the direction of text) and surrogate characters, and breaks of lines.
+_UNPRINTABLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+
+
+def printable(text: str, kept: str = "") -> str:
+    r"""Return a text that does nothing to a terminal or a page: what cannot be printed becomes U+FFFD.
+
+    Parameters
+    ----------
+    text : str
+        From a file, a name, or an argument.
+    kept : str
+        Characters that may stay all the same, such as a line break.
+
+    Examples
+    --------
+    >>> printable("red \x1b[31m, from right \u202e"), printable("two\nlines", kept="\n")
+    ('red �[31m, from right �', 'two\nlines')
+    """
+    if text.isprintable():  # the usual case, a hundred times faster
+        return text
+    return "".join(c if c in kept or unicodedata.category(c) not in _UNPRINTABLE else "\ufffd" for c in text)
+
 
 class FabricError(Exception):
-    """Base of all errors that a user can cause and mend."""
+    """Base of all errors that a user can cause and mend.
+
+    Parameters
+    ----------
+    *args : object
+        The message; what cannot be printed in it is replaced, since names and texts of files get into it.
+    """
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*(printable(arg, kept="\n") if isinstance(arg, str) else arg for arg in args))
 
 
 class UnitError(FabricError, ValueError):
@@ -39,6 +72,27 @@ class ExtraError(FabricError, ImportError):
     """A question that needs a package which only an extra of the distribution installs."""
 
 
+class FileError(FabricError, ValueError):
+    """A file that cannot be read or written.
+
+    Parameters
+    ----------
+    path : str
+        The file, as the user named it.
+    what : str
+        What is wrong.
+    todo : str
+        The remedy; may be empty.
+    line, col : int
+        Position in it, both from 1; 0 for the file as a whole.
+    """
+
+    def __init__(self, path: str, what: str, todo: str = "", line: int = 0, col: int = 0) -> None:
+        self.path, self.what, self.todo, self.line, self.col = path, what, todo, line, col
+        where = f"{path}:{line}:{col}" if line else path
+        super().__init__(printable("; ".join(filter(None, (f"{where}: {what}", todo)))))
+
+
 class LogError(FabricError, ValueError):
     """A log of measurements that cannot be read, or whose numbers contradict each other.
 
@@ -55,7 +109,7 @@ class LogError(FabricError, ValueError):
     def __init__(self, path: str, line: int, what: str) -> None:
         self.path, self.line = path, line
         text = f"{path}:{line}: {what}" if line else f"{path}: {what}"
-        super().__init__("".join(c if c.isprintable() else "\ufffd" for c in text))
+        super().__init__(printable(text))
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +149,7 @@ class Problem:
         if self.todo:
             tail.append(self.todo)
         text = f"{self.path}:{self.line}:{self.col}: {self.where}: " + "; ".join(tail)
-        # A file may hold control characters; none of them may reach a terminal or a report.
-        return "".join(c if c.isprintable() else "\ufffd" for c in text)
+        return printable(text)
 
 
 class TopologyError(FabricError, ValueError):

@@ -28,6 +28,8 @@ MAX_COUNT = 2**53
 """Largest count: every whole number up to it is a float64."""
 MAX_BYTES = 2**63 - 1
 """Largest size: fits a signed 64-bit integer."""
+MAX_NUMBER = 1e15
+"""Largest number without a unit."""
 _MAX_CHARS = 64
 
 _DECIMAL = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15, "E": 10**18}
@@ -41,6 +43,7 @@ _INFINIBAND_GBPS = {"EDR": 100, "HDR": 200, "NDR": 400, "XDR": 800}
 # Three digits of exponent keep a hostile 1e999999999 from filling memory. The prefix E cannot be
 # taken for an exponent, which needs a digit.
 _NUMBER = r"[+-]?(?:[0-9]+(?:_[0-9]+)*(?:\.[0-9]+(?:_[0-9]+)*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3}(?![0-9]))?"
+_PLAIN_RE = re.compile(r"(?=.{1,64}\Z)(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
 _QUANTITY_RE = re.compile(rf"(?P<number>{_NUMBER})[ \t]*(?P<unit>[^0-9 \t._+-].*)?")
 _DIRECTION = r"(?:[ \t]+(?P<direction>bidir|bidirectional|per-dir)|/dir)"
 _RATE_RE = re.compile(
@@ -348,6 +351,40 @@ def parse_count(text: str | int | float) -> int:
         msg = f"count {_shown(text)}: too large; expected at most {MAX_COUNT}"
         raise UnitError(msg)
     return int(value)
+
+
+def parse_number(text: str, most: float = MAX_NUMBER) -> float:
+    """Read a plain decimal number from 0 up, as a cell of a table or an argument holds it.
+
+    Parameters
+    ----------
+    text : str
+        ASCII digits with a point and an exponent at the most; no sign, no unit, no mark between thousands.
+    most : float
+        Largest that is allowed.
+
+    Raises
+    ------
+    UnitError
+        If it is anything else, or is larger.
+
+    Examples
+    --------
+    >>> parse_number("42000.50"), parse_number("1e3")
+    (42000.5, 1000.0)
+    >>> parse_number("1_000")
+    Traceback (most recent call last):
+        ...
+    fabric.errors.UnitError: number '1_000': expected digits such as 1250 or 0.5
+    """
+    if not _PLAIN_RE.fullmatch(text):
+        msg = f"number {_shown(text)}: expected digits such as 1250 or 0.5"
+        raise UnitError(msg)
+    value = _rounded(Fraction(text), "number", text)
+    if value > most:
+        msg = f"number {_shown(text)}: too large; expected at most {most:g}"
+        raise UnitError(msg)
+    return value
 
 
 def _quantity(text: object, kind: _Kind, whole: object = None, *, bare: Fraction | None = None) -> Fraction:

@@ -99,8 +99,8 @@ def load_blueprint(path: str | Path) -> Blueprint:
     return _finish(read_file(path, is_strict=False), Path(path).parent)
 
 
-def loads_blueprint(text: str, *, path: str = "<text>", base: str | Path = ".") -> Blueprint:
-    """Load a topology from `text`; relative includes start at the folder `base`.
+def loads_blueprint(text: str | bytes, *, path: str = "<text>", base: str | Path = ".") -> Blueprint:
+    """Load a topology from `text`, bytes in UTF-8; relative includes start at the folder `base`.
 
     Raises
     ------

@@ -13,13 +13,11 @@ tree of positions, in which an aliased subtree is shared::
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import math
 import os
 import re
-import stat
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -27,7 +25,8 @@ from typing import Any, NamedTuple, NoReturn, TypeAlias
 
 import yaml
 
-from fabric.errors import Problem, TopologyError
+from fabric.errors import FileError, Problem, TopologyError
+from fabric.text.reading import read_bytes
 
 MAX_BYTES = 16 * 2**20
 """Largest file."""
@@ -193,18 +192,9 @@ def read_file(path: str | os.PathLike[str], *, is_strict: bool = True) -> Docume
     """
     name = os.fspath(path)
     try:
-        with open(name, "rb", opener=_open_at_once) as file:
-            status = os.fstat(file.fileno())
-            is_regular = stat.S_ISREG(status.st_mode)
-            raw = file.read(MAX_BYTES + 1) if is_regular and status.st_size <= MAX_BYTES else b""
-    except OSError as error:
-        _refuse(name, _os_complaint(error))
-    except ValueError:  # a NUL in the name
-        _refuse(name, "not a file name")
-    if not is_regular:
-        _refuse(name, "not a regular file", todo="save it as a file and name that")
-    if status.st_size > MAX_BYTES:
-        _refuse_size(name, status.st_size)
+        raw = read_bytes(name, limit=MAX_BYTES)
+    except FileError as error:
+        _refuse(name, error.what, todo=error.todo)
     return read_text(raw, name, is_strict=is_strict)
 
 
@@ -555,20 +545,6 @@ def _refuse(
 
 def _refuse_size(path: str, n_bytes: int) -> NoReturn:
     _refuse(path, "file too large", got=f"{n_bytes} bytes or more", expected=f"at most {MAX_BYTES} bytes")
-
-
-def _open_at_once(name: str, flags: int) -> int:
-    # Opening a FIFO that nobody writes to must return, for fstat to refuse it.
-    return os.open(name, flags | getattr(os, "O_NONBLOCK", 0))
-
-
-def _os_complaint(error: OSError) -> str:
-    known = {
-        errno.ENOENT: "file not found",
-        errno.EACCES: "permission denied",
-        errno.EISDIR: "is a directory, not a file",
-    }
-    return known.get(error.errno or 0, f"cannot be read: {error.strerror}")
 
 
 def _decode(raw: bytes, path: str) -> str:

@@ -27,6 +27,7 @@ from fabric.cli.options import (
     path_rule,
     progress,
     remarks,
+    say,
     told,
     words,
 )
@@ -70,12 +71,12 @@ def main() -> None:
 def _fail(error: FabricError, *, as_json: bool) -> NoReturn:
     message = as_options(str(error))
     if as_json:
-        from fabric.cli.text import to_json
+        from fabric.text.as_json import to_json
 
         problems = error.problems if isinstance(error, TopologyError) else ()
-        typer.echo(to_json({"status": "error", "message": message, "problems": problems}))
+        say(to_json({"status": "error", "message": message, "problems": problems}))
     else:
-        typer.echo(message, err=True)
+        say(message, err=True)
     raise SystemExit(2)
 
 
@@ -85,10 +86,10 @@ def _options(
     version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
 ) -> None:
     if version:
-        typer.echo(f"fabtopo {__version__}")
+        say(f"fabtopo {__version__}")
         raise typer.Exit
     if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
+        say(context.get_help())
         raise typer.Exit
 
 
@@ -98,10 +99,9 @@ def check(file: File, as_json: Json = False) -> None:
     from fabric.blueprint import census
     from fabric.blueprint.planes import box_notes
     from fabric.blueprint.ports import layer_notes
-    from fabric.cli.text import to_json
-    from fabric.graph import load
+    from fabric.text.as_json import to_json
 
-    fabric = load(file)
+    fabric = fabric_of(file)
     assert fabric.blueprint is not None
     whole = fabric.blueprint.whole
     notes = (*box_notes(fabric.blueprint), *layer_notes(fabric.blueprint))
@@ -115,7 +115,7 @@ def check(file: File, as_json: Json = False) -> None:
         cables = {rule.name: None for rule in whole.rules}
         n_cables = "cables not counted"
     if as_json:
-        typer.echo(
+        say(
             to_json(
                 {
                     "status": "ok",
@@ -129,22 +129,22 @@ def check(file: File, as_json: Json = False) -> None:
         )
         return
     sizes = ", ".join(f"{n:,} {name}" for name, n in devices.items())
-    typer.echo(f"{file}: ok: {fabric.name}: {sizes}; {n_cables}")
+    say(f"{file}: ok: {fabric.name}: {sizes}; {n_cables}")
     for why in fabric.skipped:
-        typer.echo(f"{file}: not checked: {why}")
+        say(f"{file}: not checked: {why}")
     for note in notes:
-        typer.echo(f"{file}: note: {note}")
+        say(f"{file}: note: {note}")
 
 
 @app.command()
 def show(file: File, as_json: Json = False) -> None:
     """Show the groups as a tree, capacity and oversubscription per tier, and ports."""
-    from fabric.cli.text import summary_text, to_json
-    from fabric.graph import load
+    from fabric.cli.text import summary_text
     from fabric.reporting.summary import summarize
+    from fabric.text.as_json import to_json
 
-    summary = summarize(load(file))
-    typer.echo(to_json(summary) if as_json else summary_text(summary))
+    summary = summarize(fabric_of(file))
+    say(to_json(summary) if as_json else summary_text(summary))
 
 
 @app.command("max-flow")
@@ -230,18 +230,20 @@ def report(
     out: Annotated[
         Path, typer.Option("-o", "--out", metavar="DIR", help="Folder to write README.md and figures to.")
     ],
+    force: Annotated[
+        bool, typer.Option("--force", help="Write into a folder that holds what no report wrote.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Write the report of a fabric: Markdown and SVG, the same bytes on every run."""
-    from fabric.cli.text import to_json
-    from fabric.graph import load
     from fabric.reporting import report as write
+    from fabric.text.as_json import to_json
 
-    fabric = load(file)
+    fabric = fabric_of(file)
     with progress("report") as heard:
-        page = write(fabric, out, progress=heard)
+        page = write(fabric, out, progress=heard, force=force)
     files = sorted(str(f) for f in page.parent.iterdir() if f.is_file())
-    typer.echo(to_json({"status": "ok", "report": str(page), "files": files}) if as_json else f"wrote {page}")
+    say(to_json({"status": "ok", "report": str(page), "files": files}) if as_json else f"wrote {page}")
 
 
 def schema(
@@ -251,7 +253,7 @@ def schema(
     from fabric.blueprint.schema import schema_text
 
     del as_json
-    typer.echo(schema_text(), nl=False)
+    say(schema_text(), nl=False)
 
 
 # In the order of docs/cli.md, as --help lists them.

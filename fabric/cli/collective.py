@@ -15,20 +15,26 @@ from fabric.cli.options import (
     Answer,
     Failed,
     File,
+    Force,
     Json,
     Over,
     PathRule,
     Root,
+    calibration_of,
     fabric_of,
+    one_from_standard_input,
     path_rule,
     progress,
+    say,
     told,
     words,
-    write_whole,
 )
 from fabric.errors import QuestionError
+from fabric.text.reading import STANDARD, read_standard_input
+from fabric.text.writing import write_file
 
 if TYPE_CHECKING:
+    from fabric.interop.nccl_tests import Log
     from fabric.job.question import Options
     from fabric.schedule.algorithms import Moe
 
@@ -127,7 +133,9 @@ def cost_command(
     """Time, algbw and busbw of a collective, what binds it, and how far it is from the best possible."""
     from fabric.costing import Spread, cost, moe_cost, sweep
 
+    one_from_standard_input(file, calibration)
     fabric = fabric_of(file, failed)
+    known = calibration_of(calibration)
     asked = _options(over, among, ranks, order, routing, reduces)
     spread = Spread(queue_pairs, _number(spraying))
     with progress("routing") as heard:
@@ -138,7 +146,7 @@ def cost_command(
                 collective,
                 layer,
                 algorithm=algorithm,
-                calibration=calibration,
+                calibration=known,
                 spread=spread,
                 **asked,
             )
@@ -150,7 +158,7 @@ def cost_command(
                 factor=factor,
                 threshold=threshold,
                 algorithm=algorithm,
-                calibration=calibration,
+                calibration=known,
                 spread=spread,
                 progress=heard,
                 **asked,
@@ -161,7 +169,7 @@ def cost_command(
                 collective,
                 size,
                 algorithm=algorithm,
-                calibration=calibration,
+                calibration=known,
                 spread=spread,
                 progress=heard,
                 **asked,
@@ -284,6 +292,15 @@ LogCollective = Annotated[
 ]
 
 
+def _log(log: Path, collective: str | None) -> tuple[Log, ...]:
+    """Return the runs of a log, or of standard input for ``-``."""
+    from fabric.interop.nccl_tests import MAX_BYTES, decode_log, read_log
+
+    if str(log) == STANDARD:
+        return decode_log(read_standard_input(limit=MAX_BYTES), "<stdin>", collective=collective)
+    return read_log(log, collective=collective)
+
+
 def compare_command(
     log: LogFile,
     file: File,
@@ -299,27 +316,27 @@ def compare_command(
     as_json: Json = False,
 ) -> None:
     """Hold a log of nccl-tests against the model; exit status 1 where it does not reach the threshold."""
-    from fabric.cli.text import to_json
-    from fabric.graph import load
-    from fabric.interop.nccl_tests import read_log
     from fabric.study.logs import compare_log
+    from fabric.text.as_json import to_json
 
-    fabric = load(file)
+    one_from_standard_input(log, file, calibration)
+    fabric = fabric_of(file)
+    known = calibration_of(calibration)
     found = [
         compare_log(
             one,
             fabric,
             threshold=threshold,
             in_place=in_place,
-            calibration=calibration,
+            calibration=known,
             **_options(over, among, ranks, order, routing),
         )
-        for one in read_log(log, collective=collective)
+        for one in _log(log, collective)
     ]
     if as_json:
-        typer.echo(to_json({"runs": [one.to_dict() for one in found]}))
+        say(to_json({"runs": [one.to_dict() for one in found]}))
     else:
-        typer.echo("\n\n".join(str(one) for one in found))
+        say("\n\n".join(str(one) for one in found))
     if not all(one.is_passed for one in found):
         raise typer.Exit(1)
 
@@ -331,7 +348,9 @@ def calibrate_command(
     ],
     out: Annotated[
         Path | None,
-        typer.Option("-o", "--out", metavar="FILE", help="Calibration to write; printed if left out."),
+        typer.Option(
+            "-o", "--out", metavar="FILE", help="Calibration to write; left out or -, it is printed."
+        ),
     ] = None,
     name: Annotated[str, typer.Option(help="Of the calibration.")] = "fitted",
     collective: LogCollective = None,
@@ -340,34 +359,33 @@ def calibrate_command(
     among: Among = None,
     ranks: Ranks = "",
     order: Order = "",
+    force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Fit a calibration to logs of nccl-tests: one value for each class of links and kind of transfer."""
-    from fabric.cli.text import to_json
     from fabric.costing.calibration import calibration_text
-    from fabric.graph import load
     from fabric.interop.nccl_tests import read_log
     from fabric.study.logs import calibrate, describe
+    from fabric.text.as_json import to_json
 
     found = [run for log in logs for run in read_log(log, collective=collective)]
     today = datetime.datetime.now(tz=datetime.UTC).date().isoformat()
     made, fitted = calibrate(
         found,
-        load(file),
+        fabric_of(file),
         name=name,
         date=today,
         algorithm=algorithm,
         **_options(over, among, ranks, order, "ecmp"),
     )
     text = calibration_text(made)
-    if out is not None:
-        write_whole(out, text)
+    is_written = out is not None and str(out) != STANDARD
+    if out is not None and is_written:
+        write_file(out, text, force=force)
     if as_json:
-        typer.echo(
-            to_json({"calibration": text, "fitted": describe(fitted).split("\n"), "file": str(out or "")})
-        )
-    elif out is None:
-        typer.echo(text, nl=False)
-        typer.echo(describe(fitted), err=True)
+        say(to_json({"calibration": text, "fitted": describe(fitted).split("\n"), "file": str(out or "")}))
+    elif not is_written:
+        say(text, nl=False)
+        say(describe(fitted), err=True)
     else:
-        typer.echo(f"{describe(fitted)}\nwrote {out}")
+        say(f"{describe(fitted)}\nwrote {out}")

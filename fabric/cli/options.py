@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import re
 import shlex
 import sys
@@ -14,12 +13,15 @@ from typing import TYPE_CHECKING, Annotated, Protocol
 
 import typer
 
-from fabric.errors import QuestionError
+from fabric.errors import QuestionError, printable
+from fabric.text.reading import STANDARD, read_standard_input
 
 if TYPE_CHECKING:
+    from fabric.costing.calibration import Calibration
     from fabric.graph import Fabric, Paths
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="Topology file, *.fabric.yaml or *.fabric.json.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace a file that is there already.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON with stable keys (docs/cli.md).")]
 Over = Annotated[
     str,
@@ -79,11 +81,46 @@ def words(text: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
-def fabric_of(file: Path, failed: list[str] | None) -> Fabric:
-    """Return the fabric of a file, in which more has failed."""
+def fabric_of(file: Path, failed: list[str] | None = None) -> Fabric:
+    """Return the fabric of a file, or of standard input for ``-``, in which more has failed."""
     from fabric.graph import fail, load
 
-    return fail(load(file), *(failed or ()))
+    return fail(_piped() if str(file) == STANDARD else load(file), *(failed or ()))
+
+
+def _piped() -> Fabric:
+    from fabric.blueprint.reader import MAX_BYTES
+    from fabric.graph import loads
+
+    return loads(read_standard_input(limit=MAX_BYTES), path="<stdin>")
+
+
+def calibration_of(name: str) -> str | Calibration:
+    """Return a calibration that comes in by standard input for ``-``; a name or a file as it is."""
+    from fabric.blueprint.reader import MAX_BYTES
+    from fabric.costing.calibration import parse_calibration
+
+    if name == STANDARD:
+        return parse_calibration(read_standard_input(limit=MAX_BYTES), "<stdin>")
+    return name
+
+
+def one_from_standard_input(*names: str | Path) -> None:
+    """Refuse that two inputs are read from the same pipe.
+
+    Raises
+    ------
+    QuestionError
+        If several names are ``-``.
+    """
+    if sum(str(name) == STANDARD for name in names) > 1:
+        msg = "standard input, -, can be read once; name a file for the others"
+        raise QuestionError(msg)
+
+
+def say(text: str, *, err: bool = False, nl: bool = True) -> None:
+    """Print a text; what could steer a terminal is replaced, since names and texts of files get into it."""
+    typer.echo(printable(text, kept="\n\t"), err=err, nl=nl)
 
 
 class Answer(Protocol):
@@ -95,15 +132,15 @@ class Answer(Protocol):
 
 def told(answer: Answer, fabric: Fabric, *, as_json: bool) -> None:
     """Print an answer and what has failed in its fabric."""
-    from fabric.cli.text import to_json
     from fabric.graph import failures
+    from fabric.text.as_json import to_json
 
     failed = failures(fabric)
     if as_json:
-        typer.echo(to_json({**answer.to_dict(), **({"failed": failed} if failed else {})}))
+        say(to_json({**answer.to_dict(), **({"failed": failed} if failed else {})}))
         return
     text = as_options(str(answer))
-    typer.echo(f"{text}\n  failed: {'; '.join(failed)}" if failed else text)
+    say(f"{text}\n  failed: {'; '.join(failed)}" if failed else text)
 
 
 def path_rule(text: str) -> Paths:
@@ -166,25 +203,4 @@ class _Once(logging.Handler):
         text = as_options(record.getMessage())
         if text not in self._told:
             self._told.add(text)
-            typer.echo(text, err=True)
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file whole or not at all.
-
-    Raises
-    ------
-    QuestionError
-        If it cannot be written.
-    """
-    try:
-        draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        try:
-            draft.write_text(text, encoding="utf-8", newline="\n")
-            draft.replace(path)
-        finally:
-            draft.unlink(missing_ok=True)
-    except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) else "not the name of a file"
-        msg = f"{path}: cannot be written: {why}"
-        raise QuestionError(msg) from None
+            say(text, err=True)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fabric.cli.options import Json
+from fabric.cli.options import Json, say
 from fabric.errors import QuestionError
 
 if TYPE_CHECKING:
@@ -40,9 +41,9 @@ def parts_command(
     as_json: Json = False,
 ) -> None:
     """List the catalogue, or explain one row: every figure with its evidence and its sources."""
-    from fabric.cli.text import to_json
     from fabric.parts import find_entry, select
     from fabric.reporting.parts_page import explained, parts_csv, parts_page
+    from fabric.text.as_json import to_json
 
     if form not in ("text", "md", "csv", "json"):
         msg = f"format: text, md, csv or json; got {form!r}"
@@ -61,17 +62,17 @@ def parts_command(
         raise QuestionError(msg)
     rows = [find_entry(name)] if name else select(search=search, **wanted)
     if as_json or form == "json":
-        typer.echo(to_json(explained(rows[0]) if name else rows))
+        say(to_json(explained(rows[0]) if name else rows))
     elif form == "text":
-        typer.echo(_explained(rows[0]) if name else _listed(rows))
+        say(_explained(rows[0]) if name else _listed(rows))
     else:
-        typer.echo({"md": parts_page, "csv": parts_csv}[form](rows).rstrip("\n"))
+        say({"md": parts_page, "csv": parts_csv}[form](rows).rstrip("\n"))
 
 
 def _listed(rows: Sequence[Entry]) -> str:
     """Return one line per row."""
-    from fabric.cli.text import columns
     from fabric.parts import Part, Protocol, kind_of
+    from fabric.text.columns import columns
     from fabric.units import format_rate
 
     cells = []
@@ -91,6 +92,7 @@ def _explained(row: Entry) -> str:
     """Return all that the catalogue knows of one row, each figure with its evidence."""
     from fabric.parts import Part, Protocol, catalogue, kind_of, protocols_of, sources_of
     from fabric.reporting.parts_page import templates_with
+    from fabric.text.columns import columns
 
     facts = {"kind": kind_of(row)}
     if isinstance(row, Part):
@@ -104,10 +106,8 @@ def _explained(row: Entry) -> str:
         facts[f"{port.name} ports"] = "; ".join(filter(None, [named and f"speak {named}", port.note]))
     lines = [f"{row.id}: {getattr(row, 'name', '') or 'link protocol'}"]
     lines += [f"  {key}: {text or 'none'}" for key, text in facts.items() if text or key == "templates"]
-    cells = [["figure", "value", "evidence", "sources"], *_figures(row)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    table = ["  ".join(map(str.ljust, line, widths)).rstrip() for line in cells]
-    lines += ["", *(f"  {line}" for line in table), ""]
+    figures = columns(["figure", "value", "evidence", "sources"], _figures(row))
+    lines += ["", textwrap.indent(figures, "  "), ""]
     known = catalogue().sources
     lines += [f"  source {s}: {known[s].title} ({known[s].locator})" for s in sources_of(row)]
     return "\n".join(lines)

@@ -8,14 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
-from fabric.cli.options import File, Json, progress, words, write_whole
+from fabric.cli.options import File, Force, Json, calibration_of, fabric_of, progress, say, words
 from fabric.errors import QuestionError
+from fabric.text.reading import STANDARD, read_standard_input
+from fabric.text.writing import write_file
 
 if TYPE_CHECKING:
+    from fabric.sizing.prices import Price
     from fabric.sizing.request import Layout
 
 Out = Annotated[
-    Path | None, typer.Option("-o", "--out", metavar="FILE", help="File to write; printed if left out.")
+    Path | None,
+    typer.Option("-o", "--out", metavar="FILE", help="File to write; left out or -, it is printed."),
 ]
 
 
@@ -55,11 +59,12 @@ def design_command(
     ] = "",
     explain: Annotated[bool, typer.Option("--explain", help="Print how every number was chosen.")] = False,
     out: Out = None,
+    force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Design the fabric of a cluster from its size: a topology file with comments."""
-    from fabric.cli.text import to_json
     from fabric.sizing import design, find_preset, growth
+    from fabric.text.as_json import to_json
 
     if preset:
         made = find_preset(preset).design()
@@ -89,8 +94,9 @@ def design_command(
             name=name,
         )
     phases = growth(replace(made.request.ask, populated=None), words(grow)) if grow else ()
-    if out is not None:
-        write_whole(out, made.text)
+    is_written = out is not None and str(out) != STANDARD
+    if out is not None and is_written:
+        write_file(out, made.text, force=force)
     if as_json:
         found = {
             "gpus": made.gpus,
@@ -104,17 +110,17 @@ def design_command(
             "file": str(out or ""),
             "text": made.text,
         }
-        typer.echo(to_json(found))
+        say(to_json(found))
         return
     if explain:
-        typer.echo(str(made))
+        say(str(made))
     for phase in phases:
-        typer.echo(str(phase))
-    if out is not None:
+        say(str(phase))
+    if is_written:
         switches = ", ".join(f"{n:,} {tier}" for tier, n in made.switches.items())
-        typer.echo(f"wrote {out}: {made.gpus:,} GPUs ({made.asked:,} asked for); {switches}")
+        say(f"wrote {out}: {made.gpus:,} GPUs ({made.asked:,} asked for); {switches}")
     elif not explain and not phases:
-        typer.echo(made.text, nl=False)
+        say(made.text, nl=False)
 
 
 def _ratios(text: str) -> dict[str, str]:
@@ -150,25 +156,32 @@ def bom_command(
     as_json: Json = False,
 ) -> None:
     """List what a fabric is made of: racks, switches, cables, transceivers, ports, kW, and $ where given."""
-    from fabric.cli.text import to_json
-    from fabric.graph import load
     from fabric.sizing.bom import bom
     from fabric.sizing.floor import FloorPlan
-    from fabric.sizing.prices import indicative_prices, read_prices
+    from fabric.text.as_json import to_json
 
     if form not in ("text", "md", "csv", "json"):
         msg = f"format: text, md, csv or json; got {form!r}"
         raise QuestionError(msg)
     known = {"racks_per_row": racks_per_row, "rack_pitch_m": rack_pitch, "row_pitch_m": row_pitch}
     given = {key: value for key, value in known.items() if value is not None}
-    asked = indicative_prices() if prices == "indicative" else read_prices(prices) if prices else None
+    asked = _prices(prices)
     floor = FloorPlan(**given) if given else None  # type: ignore[arg-type]
-    found = bom(load(file), floor=floor, prices=asked, spares=spares)
+    found = bom(fabric_of(file), floor=floor, prices=asked, spares=spares)
     if as_json or form == "json":
-        typer.echo(to_json(found.to_dict()))
+        say(to_json(found.to_dict()))
     else:
         texts = {"text": found.__str__, "md": found.to_markdown, "csv": found.to_csv}
-        typer.echo(texts[form]().rstrip("\n"))
+        say(texts[form]().rstrip("\n"))
+
+
+def _prices(name: str) -> dict[str, Price] | None:
+    """Return the price list of a name or a file, or of standard input for ``-``."""
+    from fabric.sizing.prices import MAX_BYTES, indicative_prices, parse_prices, read_prices
+
+    if name == STANDARD:
+        return parse_prices(read_standard_input(limit=MAX_BYTES), "<stdin>")
+    return indicative_prices() if name == "indicative" else read_prices(name) if name else None
 
 
 def scale_command(
@@ -223,9 +236,9 @@ def scale_command(
             spaced(gpus, points),
             collectives=words(collectives),
             size=size,
-            calibration=calibration,
+            calibration=calibration_of(calibration),
             has_knees=knees,
             progress=told,
         )
     texts = {"md": table.to_markdown, "csv": table.to_csv, "json": table.to_json}
-    typer.echo(texts["json" if as_json else form]().rstrip("\n"))
+    say(texts["json" if as_json else form]().rstrip("\n"))

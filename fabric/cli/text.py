@@ -1,52 +1,13 @@
-"""Tables and JSON on a terminal."""
+"""The tables of `fabtopo show`."""
 
 from __future__ import annotations
 
-import dataclasses
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from fabric.reporting.summary import GroupSummary, Summary, tree
 from fabric.reporting.tables import each
+from fabric.text.columns import columns
 from fabric.units import format_count, format_rate, format_ratio
-
-
-def columns(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return aligned columns; a column whose cells start with a digit is flush right.
-
-    Examples
-    --------
-    >>> print(columns(["part", "ports"], [["sn5610", "64"], ["q3400", "144"]]))
-    part    ports
-    sn5610     64
-    q3400     144
-    """
-    table = [list(head), *(list(row) for row in rows)]
-    widths = [max(len(row[i]) for row in table) for i in range(len(head))]
-    right = [
-        bool(rows) and all(row[i][:1].isdigit() or row[i] in ("", "-") for row in rows)
-        for i in range(len(head))
-    ]
-    lines = []
-    for row in table:
-        cells = [c.rjust(w) if r else c.ljust(w) for c, w, r in zip(row, widths, right, strict=True)]
-        lines.append("  ".join(cells).rstrip())
-    return "\n".join(lines)
-
-
-def to_json(value: object) -> str:
-    """Return `value` as JSON, dataclasses as objects; keys in the order in which they are documented."""
-    return json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False)
-
-
-def _plain(value: object) -> object:
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
-    if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
-    return value
 
 
 def summary_text(summary: Summary) -> str:
@@ -64,7 +25,7 @@ def summary_text(summary: Summary) -> str:
         ]
         for one in summary.links
     ]
-    head = ["link", "net", "cables", "per cable", "capacity", "per endpoint", "each", "relation"]
+    head = ["link", "net", ">cables", ">per cable", ">capacity", ">per endpoint", ">each", "relation"]
     if not any(one.relation for one in summary.links):
         head, links = head[:-1], [row[:-1] for row in links]
     said = "All rates per direction; capacity is all cables together."
@@ -97,7 +58,7 @@ def _ports_text(groups: Sequence[GroupSummary]) -> str:
         for group in groups
         for port in group.ports
     ]
-    return columns(["group", "part", "ports", "rate", "busiest", "used", "free"], rows) if rows else ""
+    return columns(["group", "part", "ports", ">rate", ">busiest", ">used", ">free"], rows) if rows else ""
 
 
 def _tiers_text(summary: Summary) -> str:
@@ -112,5 +73,5 @@ def _tiers_text(summary: Summary) -> str:
     ]
     if not rows:
         return ""
-    head = ["tier", "down", "up", "oversubscription"]
+    head = ["tier", ">down", ">up", ">oversubscription"]
     return columns(head, rows) + "\nOversubscription is downlink capacity over uplink capacity of the tier."

@@ -212,6 +212,17 @@ def calibration(name: str | Path | Calibration) -> Calibration:
     return _read(read_file(name))
 
 
+def parse_calibration(text: str | bytes, path: str) -> Calibration:
+    """Return the calibration that a text holds; `path` names it in the errors.
+
+    Raises
+    ------
+    TopologyError
+        With every problem of the text at its line and column.
+    """
+    return _read(read_text(text, path))
+
+
 def _read(document: Document) -> Calibration:
     try:
         file = _File.model_validate(document.data)

@@ -71,7 +71,7 @@ def load(path: str | Path) -> Fabric:
     return _checked(load_blueprint(path))
 
 
-def loads(text: str, *, path: str = "<text>", base: str | Path = ".") -> Fabric:
+def loads(text: str | bytes, *, path: str = "<text>", base: str | Path = ".") -> Fabric:
     """Load and check a topology given as text; relative includes start at the folder `base`.
 
     Raises

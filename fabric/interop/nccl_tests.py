@@ -17,7 +17,7 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from fabric.errors import LogError
+from fabric.errors import FileError, LogError
 from fabric.interop.nccl_log import (
     KINDS,
     Kind,
@@ -32,9 +32,10 @@ from fabric.interop.nccl_log import (
 )
 from fabric.interop.nccl_ranks import guess, printed, rank_bounds
 from fabric.interop.nccl_rows import BINARY_RE, BY_BINARY, LoggedRun, add_row, columns_of, from_json, per_rank
+from fabric.text.reading import read_bytes
 
 __all__ = [
-    "KINDS", "Kind", "Log", "Rank", "LogRow", "LoggedTiming",
+    "KINDS", "Kind", "Log", "Rank", "LogRow", "LoggedTiming", "decode_log",
     "format_log", "format_rows", "parse_log", "predicted_row", "read_log",
 ]  # fmt: skip
 
@@ -76,13 +77,20 @@ def read_log(path: str | Path, *, collective: str | None = None) -> tuple[Log, .
     """
     name = str(path)
     try:
-        with Path(path).open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise LogError(name, 0, f"cannot be read: {error.strerror or error}") from None
-    if len(data) > MAX_BYTES:
-        what = f"larger than {MAX_BYTES:,} bytes; keep the lines of nccl-tests only"
-        raise LogError(name, 0, what)
+        data = read_bytes(path, limit=MAX_BYTES)
+    except FileError as error:
+        raise LogError(name, 0, "; ".join(filter(None, (error.what, error.todo)))) from None
+    return decode_log(data, name, collective=collective)
+
+
+def decode_log(data: bytes, name: str, *, collective: str | None = None) -> tuple[Log, ...]:
+    """Read the bytes of a log, as `parse_log` its text.
+
+    Raises
+    ------
+    LogError
+        As `parse_log`; or if it is not in UTF-8.
+    """
     if b"\0" in data:
         raise LogError(name, 0, "not a text, or one in UTF-16; save it as UTF-8")
     # A stray byte of another encoding hurts nothing outside a row, and inside one it is no number.

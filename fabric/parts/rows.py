@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import math
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -11,9 +9,14 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import NoReturn
 
-from fabric.errors import PartError, nearest
+from fabric.errors import FileError, PartError, UnitError, nearest
 from fabric.parts.model import CONFIDENCES, Evidence, Frozen
+from fabric.text.reading import decoded, read_bytes
+from fabric.text.spreadsheet import read_csv
+from fabric.units import parse_number
 
+MAX_BYTES = 16 * 2**20
+"""Largest data file."""
 RECALLED = "own"
 """The source of figures that nobody looked up."""
 
@@ -54,12 +57,9 @@ class Row:
     def number(self, column: str) -> float:
         """Return the number of a cell: finite and not negative."""
         try:
-            value = float(self.cells[column])
-        except ValueError:
-            value = math.nan
-        if not 0 <= value < math.inf:
+            return parse_number(self.cells[column])
+        except UnitError:
             self.refuse(f"{column} is {self.cells[column]!r}; expected a number from 0 up")
-        return value
 
     def rate(self, column: str) -> float:
         """Return the number of a cell that must be above 0."""
@@ -110,20 +110,16 @@ def read_rows(directory: Traversable | Path, file: str, columns: Collection[str]
         If the file is not there, lacks a column, has one without a unit, or a line of another length.
     """
     try:
-        text = directory.joinpath(file).read_text(encoding="utf-8-sig")  # spreadsheets add a mark
-    except FileNotFoundError:
-        msg = f"{file}: no such file in {directory}"
-        raise PartError(msg) from None
-    reader = csv.reader(text.splitlines(), strict=True)
-    try:
-        (_, header), *lines = [(reader.line_num, cells) for cells in reader if cells] or [(1, [])]
-    except csv.Error as error:
-        msg = f"{file}:{reader.line_num}: {error}"
-        raise PartError(msg) from None
+        place = directory.joinpath(file)  # in a zipped package it is no path
+        data = read_bytes(place, limit=MAX_BYTES) if isinstance(place, Path) else place.read_bytes()
+        head, *lines = list(read_csv(decoded(data, file), file)) or [[]]
+    except FileError as error:
+        raise PartError(str(error)) from None
+    header = [cell.text for cell in head]
     _check_header(file, header, columns)
     rows = []
-    for line, cells in lines:
-        row = Row(file, line, dict(zip(header, (c.strip() for c in cells), strict=False)))
+    for cells in lines:
+        row = Row(file, cells[0].line, dict(zip(header, (c.text.strip() for c in cells), strict=False)))
         if len(cells) != len(header):
             row.refuse(f"{len(cells)} cells; expected {len(header)}; quote a text that holds a comma")
         rows.append(row)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
+import re
 from pathlib import Path
 
 from fabric.graph import Fabric
@@ -17,10 +16,11 @@ from fabric.reporting.summary import summarize
 from fabric.reporting.tables import cables, devices, oversubscription, ports
 from fabric.reporting.ways import by_kind, by_nobody
 from fabric.reporting.wiring import wiring_title
+from fabric.text.folder import write_folder
 from fabric.text.markdown import escape
 
 
-def report(fabric: Fabric, out: str | Path, *, progress: Progress | None = None) -> Path:
+def report(fabric: Fabric, out: str | Path, *, progress: Progress | None = None, force: bool = False) -> Path:
     """Write the report of a fabric.
 
     Parameters
@@ -34,6 +34,8 @@ def report(fabric: Fabric, out: str | Path, *, progress: Progress | None = None)
         and ``wiring.svg`` has the rest. The files are the same bytes on every run.
     progress : callable, optional
         Given the steps done and all steps.
+    force : bool
+        Write into a folder that holds what no report wrote; all but a file of the same name stays.
 
     Returns
     -------
@@ -46,15 +48,27 @@ def report(fabric: Fabric, out: str | Path, *, progress: Progress | None = None)
         If the fabric came from a graph.
     ExtraError
         If matplotlib is not installed; nothing is solved or written then.
-    OSError
-        If the files cannot be written; those of an earlier report then stay as they were.
+    FileError
+        If the folder cannot be written, or holds what no report wrote; all is as it was then.
     """
     require_pen()
     pages = compose(fabric, progress or (lambda done, total: None))
-    folder = Path(out)
-    folder.mkdir(parents=True, exist_ok=True)
-    _write(folder, pages)
-    return folder / "README.md"
+    write_folder(out, pages, is_ours=_is_ours, force=force)
+    return Path(out) / "README.md"
+
+
+# The files that `compose` names, and the command that is on every page.
+_FIGURE = re.compile(r"(?:staircase|wiring)(?:-[^/]*)?\.svg")
+_COMMAND = b"`fabtopo report "
+
+
+def _is_ours(file: Path) -> bool:
+    """Return whether an earlier report wrote a file."""
+    if file.is_symlink() or not file.is_file():
+        return False
+    if file.name == "README.md":
+        return _COMMAND in file.read_bytes()
+    return _FIGURE.fullmatch(file.name) is not None
 
 
 def compose(fabric: Fabric, told: Progress) -> dict[str, str]:
@@ -105,16 +119,3 @@ _ONE_EACH = (
     "One figure for each kind of endpoints, with the rules that they use among themselves, and one for the "
     "rules that none uses so."
 )
-
-
-def _write(folder: Path, texts: Mapping[str, str]) -> None:
-    """Write all files beside their places first, and move them there only once all are written."""
-    drafts = {folder / f".{name}.{os.getpid()}.tmp": folder / name for name in texts}
-    try:
-        for draft, place in drafts.items():
-            draft.write_text(texts[place.name], encoding="utf-8", newline="\n")
-        for draft, place in drafts.items():
-            draft.replace(place)
-    finally:
-        for draft in drafts:
-            draft.unlink(missing_ok=True)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -31,6 +29,7 @@ from fabric.parts import (
 from fabric.parts.catalogue import NETWORK
 from fabric.reporting.tables import number
 from fabric.text.markdown import bullets, code, escape, link, table
+from fabric.text.spreadsheet import write_csv
 from fabric.units import format_count, format_rate, format_rate_gbit
 
 T = TypeVar("T")
@@ -128,17 +127,15 @@ def explained(entry: Entry) -> dict[str, object]:
 
 def parts_csv(rows: Iterable[Entry]) -> str:
     """Return every figure of `rows` on a line of its own; rates are per direction."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["id", "kind", "name", "ports", "figure", "value", "unit", "confidence", "sources"])
+    lines = []
     for row in rows:
         name = "" if isinstance(row, Protocol) else row.name
         for one in figures_of(row):
             what = [one.port_class, one.name, str(one.value).removesuffix(".0"), label(one.name)[1]]
-            writer.writerow(
-                [row.id, kind_of(row), name, *what, one.evidence.confidence, " ".join(one.evidence.source)]
-            )
-    return text.getvalue()
+            proof = [one.evidence.confidence, " ".join(one.evidence.source)]
+            lines.append([row.id, kind_of(row), name, *what, *proof])
+    head = ["id", "kind", "name", "ports", "figure", "value", "unit", "confidence", "sources"]
+    return write_csv(head, lines)
 
 
 def parts_page(rows: Sequence[Entry]) -> str:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from fabric.errors import printable
 from fabric.sizing.cabling import Plug, Run
 from fabric.sizing.floor import FloorPlan
 from fabric.sizing.prices import Price
+from fabric.text.columns import columns
+from fabric.text.markdown import bullets, escape, table
+from fabric.text.spreadsheet import write_csv
 from fabric.units import format_count, format_power, format_rate_gbit
 
 KINDS = (
@@ -231,34 +233,22 @@ class Bom:
     def to_csv(self) -> str:
         """Return the items as CSV, one line each; an empty cell is not known or does not apply."""
         rows = [_item_dict(self, one) for one in self.items]
-        text = io.StringIO()
-        writer = csv.DictWriter(text, list(rows[0]) if rows else [], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        return text.getvalue()
+        return write_csv(list(rows[0]) if rows else [], (list(row.values()) for row in rows))
 
     def to_markdown(self) -> str:
         """Return the bill as CommonMark."""
-        lines = [f"# Bill of materials: {self.name}", "", *_summary(self)]
+        blocks = [f"# Bill of materials: {escape(self.name)}", "\n".join(map(escape, _summary(self)))]
         for title, head, rows in _tables(self):
-            marks = ["---:" if h.startswith(">") else "---" for h in head]
-            cells = [[h.removeprefix(">") for h in head], marks, *([_escape(c) for c in row] for row in rows)]
-            lines += ["", f"## {title}", "", *("| " + " | ".join(row) + " |" for row in cells)]
-        lines += ["", "## Assumed, and not known", "", *(f"- {note}" for note in self.notes)]
-        return "\n".join(lines) + "\n"
+            blocks += [f"## {title}", table(head, ([escape(cell) for cell in row] for row in rows))]
+        blocks += ["## Assumed, and not known", bullets(map(escape, self.notes))]
+        return "\n\n".join(blocks).rstrip() + "\n"
 
     def __str__(self) -> str:
         """Return the bill as text."""
         lines = [f"Bill of materials: {self.name}", *_summary(self)]
         for title, head, rows in _tables(self):
-            is_right = [h.startswith(">") for h in head]
-            cells = [[h.removeprefix(">") for h in head], *rows]
-            widths = [max(len(row[i]) for row in cells) for i in range(len(head))]
-            lines += ["", title]
-            for row in cells:
-                parts = zip(row, widths, is_right, strict=True)
-                lines.append("  ".join(f"{c:>{w}}" if r else f"{c:<{w}}" for c, w, r in parts).rstrip())
-        return "\n".join([*lines, "", *(f"- {note}" for note in self.notes)])
+            lines += ["", title, columns(head, rows)]
+        return printable("\n".join([*lines, "", bullets(self.notes)]), kept="\n")
 
 
 def _summary(bom: Bom) -> Iterator[str]:
@@ -384,7 +374,3 @@ def _ratio(value: float | None) -> str:
 def _dollars(usd: tuple[float, float]) -> str:
     low, high = (f"{v:,.0f}" if v >= 100 else f"{v:,.2f}" for v in usd)
     return f"USD {low}" if low == high else f"USD {low} to {high}"
-
-
-def _escape(text: str) -> str:
-    return text.replace("|", "\\|")

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-import csv
-import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from fabric.errors import PartError, nearest
+from fabric.errors import FileError, PartError, UnitError, nearest
 from fabric.parts import CONFIDENCES, catalogue
 from fabric.parts.rows import grounds, read_rows
 from fabric.sizing.fittings import DATA
+from fabric.text.reading import decoded, read_bytes
+from fabric.text.spreadsheet import Cell, read_csv
+from fabric.units import parse_number
 
+MAX_BYTES = 2**20
+"""Largest price list."""
+MAX_USD = 1e12
+"""Highest price of one item."""
 GIVEN = "given"
 """Confidence of a price that the reader of the bill gives."""
 RACKS = ("rack", "network rack")
@@ -49,8 +54,9 @@ class Price:
 
     def __post_init__(self) -> None:
         """Refuse a price that nobody can check."""
-        if not 0 <= self.low_usd <= self.high_usd < math.inf:
-            msg = f"price of USD {self.low_usd:g} to {self.high_usd:g}; expected a range from 0 up"
+        if not 0 <= self.low_usd <= self.high_usd <= MAX_USD:
+            got = f"price of USD {self.low_usd:g} to {self.high_usd:g}"
+            msg = f"{got}; expected a range from 0 to {MAX_USD:g}"
             raise PartError(msg)
         if not self.source:
             msg = f"price of USD {self.low_usd:g} to {self.high_usd:g} without a source"
@@ -108,43 +114,66 @@ def read_prices(path: str | Path) -> dict[str, Price]:
     Raises
     ------
     PartError
-        At the first line that is not sound, with its number.
+        At the first cell that is not sound, with line and column.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        msg = f"{path}: cannot be read: {why}"
-        raise PartError(msg) from None
-    reader = csv.DictReader(text.splitlines())
-    head = reader.fieldnames or []
-    for column in head:
-        if column not in _COLUMNS:
-            msg = f"{path}:1: unknown column {column!r}; expected some of {', '.join(_COLUMNS)}"
+        return parse_prices(read_bytes(path, limit=MAX_BYTES), str(path))
+    except FileError as error:
+        raise PartError(str(error)) from None
+
+
+def parse_prices(data: bytes, path: str) -> dict[str, Price]:
+    """Return the price list that a text holds; `path` names it in the errors.
+
+    Raises
+    ------
+    PartError
+        At the first cell that is not sound, with line and column.
+    """
+    try:
+        head, *rows = list(read_csv(decoded(data, path), path)) or [[]]
+    except FileError as error:
+        raise PartError(str(error)) from None
+    names = [cell.text.strip() for cell in head]
+    for name, cell in zip(names, head, strict=True):
+        if name not in _COLUMNS or names.count(name) > 1:
+            what = f"column {name!r} twice" if name in _COLUMNS else f"unknown column {name!r}"
+            msg = f"{path}:{cell.line}:{cell.col}: {what}; expected some of {', '.join(_COLUMNS)}"
             raise PartError(msg)
     found: dict[str, Price] = {}
-    for row in reader:
-        cells = {k: (v or "").strip() for k, v in row.items() if isinstance(k, str)}
-        where = f"{path}:{reader.line_num}: {cells.get('item') or '(no item)'}"
-        if not cells.get("item") or cells["item"] in found:
-            msg = f"{where}: expected an item, once"
+    for row in rows:
+        if len(row) > len(names):
+            extra = row[len(names)]
+            msg = f"{path}:{extra.line}:{extra.col}: a cell too many; quote a text that holds a comma"
             raise PartError(msg)
-        try:
-            found[cells["item"]] = _read(cells)
-        except (PartError, ValueError) as error:
-            msg = f"{where}: {error}"
-            raise PartError(msg) from None
+        cells = dict(zip(names, (cell._replace(text=cell.text.strip()) for cell in row), strict=False))
+        item = cells.get("item", row[0])
+        if not cells.get("item") or not item.text or item.text in found:
+            msg = f"{path}:{item.line}:{item.col}: expected an item, once; got {item.text!r}"
+            raise PartError(msg)
+        found[item.text] = _price(cells, path)
     return found
 
 
-def _read(cells: Mapping[str, str]) -> Price:
-    single, low, high = (cells.get(c, "") for c in ("price_usd", "price_min_usd", "price_max_usd"))
-    if bool(single) == bool(low or high):
-        msg = "expected price_usd, or price_min_usd and price_max_usd"
-        raise PartError(msg)
-    confidence = cells.get("confidence") or GIVEN
-    note = cells.get("note", "")
-    return Price(float(single or low), float(single or high), cells.get("source", ""), confidence, note)
+def _price(cells: Mapping[str, Cell], path: str) -> Price:
+    """Return the price of a row, or raise at the cell that is not sound."""
+    item = at = cells["item"]
+    texts = {name: cell.text for name, cell in cells.items()}
+    single, low, high = (bool(texts.get(c)) for c in ("price_usd", "price_min_usd", "price_max_usd"))
+    try:
+        if low != high or single == low:
+            msg = "expected price_usd, or price_min_usd and price_max_usd"
+            raise PartError(msg)
+        at = cells["price_usd" if single else "price_min_usd"]
+        low_usd = parse_number(at.text, MAX_USD)
+        at = cells["price_usd" if single else "price_max_usd"]
+        high_usd = parse_number(at.text, MAX_USD)
+        at = item
+        confidence = texts.get("confidence") or GIVEN
+        return Price(low_usd, high_usd, texts.get("source", ""), confidence, texts.get("note", ""))
+    except (PartError, UnitError) as error:
+        msg = f"{path}:{at.line}:{at.col}: {item.text}: {error}"
+        raise PartError(msg) from None
 
 
 def checked_prices(prices: Prices | None, groups: Collection[str]) -> dict[str, Price]:

@@ -22,6 +22,7 @@ from fabric.graph import Fabric, load, loads
 from fabric.nccl import Node, machine, predict, tuning
 from fabric.routing.balls import busy_share, delivered_share, hashed_factor, max_load
 from fabric.schedule import Moe
+from fabric.text.markdown import table
 from fabric.units import gbps_to_gbytes
 
 _INTRO = """\
@@ -221,21 +222,20 @@ def _hashed(case: Case, folder: Path) -> tuple[float, str]:
 
 def page(results: Iterator[Result] | tuple[Result, ...]) -> str:
     """Return the page of all cases as Markdown."""
-    table = list(results)
-    gated = [r for r in table if not r.case.why]
-    lines = [_INTRO.format(all=len(table), held=len(gated), reported=len(table) - len(gated))]
-    groups = dict.fromkeys(r.case.group for r in table)
+    found = list(results)
+    gated = [r for r in found if not r.case.why]
+    lines = [_INTRO.format(all=len(found), held=len(gated), reported=len(found) - len(gated))]
+    groups = dict.fromkeys(r.case.group for r in found)
     for group in groups:
-        own = [r for r in table if r.case.group == group]
+        own = [r for r in found if r.case.group == group]
         lines += ["", f"## {group}", "", f"Source: {own[0].case.source}.", ""]
-        lines += ["| case | published | ours | ratio | tolerance | binds |", "|---|--:|--:|--:|--:|---|"]
+        rows = []
         for r in own:
             unit = UNITS[r.case.quantity]
             held = f"{100 * r.case.tolerance:.3g} %" if not r.case.why else "reported"
-            lines.append(
-                f"| {r.case.what} | {_shown(r.case.published, unit)} | {_shown(r.ours, unit)} "
-                f"| {r.ratio:.3f} | {held} | {r.binding} |"
-            )
+            rows.append([r.case.what, _shown(r.case.published, unit), _shown(r.ours, unit)])
+            rows[-1] += [f"{r.ratio:.3f}", held, r.binding]
+        lines.append(table(["case", ">published", ">ours", ">ratio", ">tolerance", "binds"], rows))
         missed = [r for r in own if r.case.why]
         if missed:
             lines += ["", *(f"- *{r.case.what}*: {r.case.why}" for r in missed)]

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fabric.bounds.bound import OPERATIONS, bound
 from fabric.costing import cost
 from fabric.costing.answer import AlgorithmCost, Cost
+from fabric.costing.calibration import Calibration
 from fabric.costing.sweep import ends_of
 from fabric.errors import FabricError, QuestionError
 from fabric.flow.throughput import throughput
@@ -39,7 +41,7 @@ def scale(
     *,
     collectives: Sequence[str] = COLLECTIVES,
     size: int | str = "1GiB",
-    calibration: str = "wire",
+    calibration: str | Path | Calibration = "wire",
     has_knees: bool = True,
     progress: Progress | None = None,
     **arguments: Any,  # noqa: ANN401 - those of a design
@@ -56,7 +58,7 @@ def scale(
         To cost at every size.
     size : int or str
         Of the collectives' buffers.
-    calibration : str
+    calibration : str, Path or Calibration
         Of the costs.
     has_knees : bool
         Whether to look for the sizes between at which something changes.
@@ -131,7 +133,7 @@ class _Measure:
     ask: Ask
     collectives: tuple[str, ...]
     size_bytes: int
-    calibration: str
+    calibration: str | Path | Calibration
     known: dict[int, ScaleRow] = field(default_factory=dict)
     # Of the last size; all sizes have one calibration.
     costs: list[Cost] = field(default_factory=list)

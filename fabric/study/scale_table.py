@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from fabric.errors import QuestionError
+from fabric.text.as_json import to_json
+from fabric.text.markdown import bullets, escape, table
+from fabric.text.spreadsheet import write_csv
 from fabric.units import format_bytes, format_count
 
 
@@ -109,9 +110,14 @@ class Knee:
     before: str
     after: str
 
+    def told(self, shown: Callable[[str], str]) -> str:
+        """Return the knee in a line, its words as `shown` writes them."""
+        change = f"{shown(self.before)} -> {shown(self.after)}"
+        return f"from {format_count(self.gpus)} GPUs: {shown(self.what)}: {change}"
+
     def __str__(self) -> str:
         """Return the knee in a line."""
-        return f"from {format_count(self.gpus)} GPUs: {self.what}: {self.before} -> {self.after}"
+        return self.told(str)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,33 +161,30 @@ class Table:
 
     def to_json(self) -> str:
         """Return `to_dict` as JSON."""
-        return json.dumps(self.to_dict(), indent=2)
+        return to_json(self.to_dict())
 
     def to_csv(self) -> str:
         """Return the rows as CSV."""
         records = self.cells()
-        text = io.StringIO()
-        writer = csv.DictWriter(text, list(records[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(records)
-        return text.getvalue()
+        return write_csv(list(records[0]), (list(record.values()) for record in records))
 
     def to_markdown(self) -> str:
         """Return rows, calibration and knees as Markdown."""
         records = self.cells()
         names = [n for n in records[0] if n != "problem"]
-        lines = ["| " + " | ".join(names) + " |", "|" + "--:|" * len(names)]
+        rows = []
         for record in records:
             shown = [_shown(record[n]) for n in names]
             if record["problem"]:
                 shown = [_shown(record["gpus"]), f"no design: {record['problem']}", *[""] * (len(names) - 2)]
-            lines.append("| " + " | ".join(shown) + " |")
+            rows.append([escape(cell) for cell in shown])
+        blocks = [table([f">{name}" for name in names], rows)]
         if self.about:
-            about = f"calibration {self.calibration}: {self.about}"
-            lines += ["", f"Collectives of {format_bytes(self.size_bytes)}, {about}"]
+            about = escape(f"calibration {self.calibration}: {self.about}")
+            blocks.append(f"Collectives of {format_bytes(self.size_bytes)}, {about}")
         if self.knees:
-            lines += ["", "Knees:", "", *(f"- {knee}" for knee in self.knees)]
-        return "\n".join(lines)
+            blocks += ["Knees:", bullets(knee.told(escape) for knee in self.knees)]
+        return "\n\n".join(blocks)
 
     def to_frame(self, backend: str = "pandas") -> Any:  # noqa: ANN401 - a frame of either library
         """Return the rows as a data frame.

@@ -15,6 +15,7 @@ from fabric.parts import CONFIDENCES, Source
 from fabric.study.systems_file import Check, System, SystemsFile, read_systems
 from fabric.study.systems_numbers import Numbers, SystemAnswers, WayOut, numbers
 from fabric.study.systems_quantities import RATES, evaluate
+from fabric.text.markdown import table
 from fabric.units import format_count, format_rate, gbps_to_gbytes
 
 _INTRO = """\
@@ -146,14 +147,13 @@ def page(file: SystemsFile, solved: Sequence[Solved]) -> str:
 
 
 def _summary(solved: Iterable[Solved]) -> list[str]:
-    head = ["system", "devices", "scale-up", "scale-out", "bisection", "all-to-all", "all-gather", "checked"]
+    head = ["system", ">devices", ">scale-up", ">scale-out", ">bisection", ">all-to-all", ">all-gather"]
     lines = [
         "In GB/s per direction: scale-up, scale-out and all-to-all of one device, bisection of the whole",
         "system, all-gather as algorithm bandwidth. Scale-out in brackets is not cabled yet.",
         "",
-        f"| {' | '.join(head)} |",
-        "|---|" + "--:|" * (len(head) - 1),
     ]
+    rows = []
     for s in solved:
         checked = f"{sum(o.is_held for o in s.outcomes)}/{len(s.outcomes)}" if s.outcomes else _NO
         for i, n in enumerate(s.numbers):
@@ -169,8 +169,8 @@ def _summary(solved: Iterable[Solved]) -> list[str]:
                 _digits(gbps_to_gbytes(n.all_gather.algbw_gbps)),
                 checked if i == 0 else "",
             ]
-            lines.append(f"| {' | '.join(str(c) for c in cells)} |")
-    return lines
+            rows.append([str(cell) for cell in cells])
+    return [*lines, table([*head, ">checked"], rows)]
 
 
 def _section(solved: Solved) -> list[str]:
@@ -184,7 +184,7 @@ def _section(solved: Solved) -> list[str]:
             lines += ["", f"Among `{n.group}`, {format_count(n.n_devices)} devices:"]
         lines += ["", *_key_numbers(n, rules)]
     if solved.flows:
-        lines += ["", "| max-flow between | rate | binds |", "|---|--:|---|", *map(_flow, solved.flows)]
+        lines += ["", table(["max-flow between", ">rate", "binds"], map(_flow, solved.flows))]
     if solved.outcomes:
         lines += ["", *_checked(solved.outcomes)]
     return lines
@@ -218,22 +218,21 @@ def _linked(name: str, *, is_template: bool = False) -> str:
 
 
 def _key_numbers(n: Numbers, rules: Sequence[str]) -> list[str]:
-    rows = [("scale-up per device", _span(n.scale_up_gbps, _rate), "")]
-    rows.append(("scale-out per device", *_out(n.way_out, n.n_devices)))
+    rows = [["scale-up per device", _span(n.scale_up_gbps, _rate), ""]]
+    rows.append(["scale-out per device", *_out(n.way_out, n.n_devices)])
     if n.bisection:
         flow = n.bisection.flow
-        rows.append((f"bisection, halves of `{n.bisection.axis}`", _rate(flow.value_gbps), _binding(flow)))
+        rows.append([f"bisection, halves of `{n.bisection.axis}`", _rate(flow.value_gbps), _binding(flow)])
     # In the order of the file: of links that bind alike, which comes first is chance.
     links = ", ".join(f"`{name}`" for name in sorted((c.link for c in n.all_to_all.binding), key=rules.index))
     rate = _rate(n.all_to_all.per_endpoint_gbps)
-    rows.append(("all-to-all, each device", rate, f"{links}; {n.all_to_all.status}"))
+    rows.append(["all-to-all, each device", rate, f"{links}; {n.all_to_all.status}"])
     links = ", ".join(f"`{name}`" for name in n.all_gather.binding)
     rows.append(
-        ("all-gather, algbw at most", _rate(n.all_gather.algbw_gbps), f"{links}; {n.all_gather.kind}")
+        ["all-gather, algbw at most", _rate(n.all_gather.algbw_gbps), f"{links}; {n.all_gather.kind}"]
     )
-    lines = ["| number | rate per direction | binds |", "|---|--:|---|"]
-    lines += [f"| {' | '.join(row)} |" for row in rows]
-    return lines + [_flow(flow, "max-flow ") for flow in n.flows]
+    rows += [_flow(flow, "max-flow ") for flow in n.flows]
+    return [table(["number", ">rate per direction", "binds"], rows)]
 
 
 def _out(found: WayOut | None, n_devices: int) -> tuple[str, str]:
@@ -242,9 +241,8 @@ def _out(found: WayOut | None, n_devices: int) -> tuple[str, str]:
     return _rate(found.total_gbps / n_devices), "" if found.is_cabled else "ports, not cabled"
 
 
-def _flow(flow: MaxFlow, what: str = "") -> str:
-    ends = f"{what}`{flow.source}` to `{flow.target}`"
-    return f"| {ends} | {_rate(flow.value_gbps)} | {_binding(flow)} |"
+def _flow(flow: MaxFlow, what: str = "") -> list[str]:
+    return [f"{what}`{flow.source}` to `{flow.target}`", _rate(flow.value_gbps), _binding(flow)]
 
 
 def _binding(flow: MaxFlow) -> str:
@@ -254,29 +252,31 @@ def _binding(flow: MaxFlow) -> str:
 
 
 def _checked(found: Sequence[Outcome]) -> list[str]:
-    lines = ["| checked against | published | ours | held | source |", "|---|--:|--:|---|---|"]
+    rows = []
     for o in found:
         check, ways = o.check, ", both directions" if o.check.is_both_ways else ""
         unit = f" {check.unit}" if check.unit else ""
         digits = 6 if check.quantity in RATES else 12
         held = f"within {100 * check.tolerance:.3g} %" if check.tolerance else "exactly"
-        cells = [
-            _plain(check.what) + ways,
-            f"{check.published:,}{unit}",
-            f"{_digits(o.ours, digits)}{unit}",
-            held if o.is_held else "**no**",
-            f"{check.by}: {', '.join(f'[{name}](#sources)' for name in check.source)}",
-        ]
-        lines.append(f"| {' | '.join(cells)} |")
+        rows.append(
+            [
+                _plain(check.what) + ways,
+                f"{check.published:,}{unit}",
+                f"{_digits(o.ours, digits)}{unit}",
+                held if o.is_held else "**no**",
+                f"{check.by}: {', '.join(f'[{name}](#sources)' for name in check.source)}",
+            ]
+        )
     told = [f"- *{_plain(o.check.what)}*: {_plain(o.check.why)}" for o in found if o.check.why]
-    return [*lines, *([""] if told else []), *told]
+    head = ["checked against", ">published", ">ours", "held", "source"]
+    return [table(head, rows), *([""] if told else []), *told]
 
 
 def _evidence(solved: Sequence[Solved]) -> list[str]:
     found = [o for s in solved for o in s.outcomes]
     kinds, held = Counter(o.check.by for o in found), Counter(o.check.by for o in found if o.is_held)
-    lines = ["## What is published, derived and assumed", "", "| figure | rows | held |", "|---|--:|--:|"]
-    lines += [f"| {kind} | {kinds[kind]} | {held[kind]} |" for kind in CONFIDENCES if kinds[kind]]
+    rows = [[kind, f"{kinds[kind]}", f"{held[kind]}"] for kind in CONFIDENCES if kinds[kind]]
+    lines = ["## What is published, derived and assumed", "", table(["figure", ">rows", ">held"], rows)]
     missed = [
         f"[{s.system.id}](#{s.system.id}): {_plain(o.check.what)}"
         for s in solved

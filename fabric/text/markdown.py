@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+from fabric.errors import printable
+
 _MARKS = re.compile(r"([\\`*_\[\]<>|~&#$@!])")
 _LEADING = re.compile(r"^(\d{0,9})([-+=.)])")  # of a list, or of the line under a heading
 
@@ -17,15 +19,16 @@ def escape(text: str) -> str:
     >>> print(escape("a|b <b>\n# [x](http://y) `c`"))
     a\|b \<b\> \# \[x\](http:\//y) \`c\`
     """
-    line = " ".join(_printable(text).split())
+    line = _line(text)
     line = _MARKS.sub(r"\\\1", line)
     # GitHub makes links of bare addresses.
     line = line.replace("://", ":\\//").replace("www.", "www\\.")
     return _LEADING.sub(r"\1\\\2", line)
 
 
-def _printable(text: str) -> str:
-    return "".join(c if c.isprintable() else " " for c in text)
+def _line(text: str) -> str:
+    """Return a text on one line, without what cannot be printed."""
+    return " ".join(printable(text, kept="\n\t").split())
 
 
 def code(text: str) -> str:
@@ -36,7 +39,7 @@ def code(text: str) -> str:
     >>> print(code("nic-leaf"), code("a`b|c"))
     `nic-leaf` `a'b\|c`
     """
-    line = " ".join(_printable(text).split()).replace("`", "'").replace("|", "\\|")
+    line = _line(text).replace("`", "'").replace("|", "\\|")
     return f"`{line}`"
 
 

@@ -313,7 +313,7 @@ def test_run_without_rows_is_remarked_upon():
 
 def test_files(tmp_path):
     path = tmp_path / "a.log"
-    with pytest.raises(LogError, match=r"a\.log: cannot be read: No such file"):
+    with pytest.raises(LogError, match=r"a\.log: file not found"):
         read_log(path)
     path.write_bytes((HEAD + GOOD).encode("utf-16"))
     with pytest.raises(LogError, match="one in UTF-16; save it as UTF-8"):

@@ -133,7 +133,7 @@ def test_every_form_has_every_row(table):
     assert set(found["rows"][0]) == set(records[0])
     assert {"gpus": 2056, "what": "tiers", "before": "2", "after": "3"} in found["knees"]
     text = table.to_markdown()
-    assert text.count("\n| ") == 3
+    assert text.count("\n| ") == 4  # the line below the head, and the rows
     assert "from 2,056 GPUs: tiers: 2 -> 3" in text
 
 

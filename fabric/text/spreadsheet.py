@@ -1,0 +1,110 @@
+"""CSV: written so that no cell is a formula, and read with the place of every cell."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from fabric.errors import FileError, printable
+
+MAX_CELL = 10_000
+"""Longest cell, in characters."""
+MAX_CELLS = 1_000
+"""Most cells in a row."""
+
+# A spreadsheet takes a cell that starts so for a formula, which may run programs:
+# OWASP, CSV Injection, https://owasp.org/www-community/attacks/CSV_Injection.
+_FORMULA = ("=", "+", "-", "@")
+# RFC 4180, 2: a cell is quoted as a whole or has no quote. What does not fit is left to the complaint.
+_CELL = re.compile(r'[ \t]*"(?P<quoted>[^"]*+(?:""[^"]*+)*+)"[ \t]*|(?P<plain>[^",\r\n]*)')
+_LINE_BREAK = re.compile("\r\n|\r|\n")
+
+
+class Cell(NamedTuple):
+    """A cell of a table and the place where it starts, line and column from 1."""
+
+    text: str
+    line: int
+    col: int
+
+
+def write_csv(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Return rows as CSV; an empty cell stands for None.
+
+    Notes
+    -----
+    A text that a spreadsheet would run as a formula gets an apostrophe before it. Numbers stay as they are.
+
+    Examples
+    --------
+    >>> print(write_csv(["item", "n"], [["leaf, new", -1], ["=1+1", None]]), end="")
+    item,n
+    "leaf, new",-1
+    '=1+1,
+    """
+    sink = io.StringIO()
+    writer = csv.writer(sink, lineterminator="\n")
+    writer.writerows([_harmless(cell) for cell in row] for row in (head, *rows))
+    return sink.getvalue()
+
+
+def _harmless(cell: object) -> object:
+    if not isinstance(cell, str):
+        return cell
+    text = printable(cell, kept="\n")
+    return f"'{text}" if text.lstrip().startswith(_FORMULA) else text
+
+
+def read_csv(text: str, path: str) -> Iterator[list[Cell]]:
+    r"""Yield the rows of a CSV file, empty lines left out.
+
+    Parameters
+    ----------
+    text : str
+        Untrusted.
+    path : str
+        For the errors.
+
+    Raises
+    ------
+    FileError
+        At the place of a quote that is not closed, of a text beside a quoted one, of a cell longer than
+        `MAX_CELL`, or of a row of more than `MAX_CELLS`.
+
+    Examples
+    --------
+    >>> list(read_csv('item,note\n\nleaf,"a, ""b"" c"\n', "p.csv"))[1]
+    [Cell(text='leaf', line=3, col=1), Cell(text='a, "b" c', line=3, col=6)]
+    """
+    row: list[Cell] = []
+    at, line, line_start = 0, 1, 0
+    while at < len(text) or row:
+        match = _CELL.match(text, at)
+        assert match is not None  # it matches the empty text
+        row.append(_cell(match, line, at - line_start + 1, path))
+        if len(row) > MAX_CELLS:
+            raise FileError(path, f"a row of more than {MAX_CELLS:,} cells", "", line, at - line_start + 1)
+        for end in _LINE_BREAK.finditer(match[0]):
+            line, line_start = line + 1, at + end.end()
+        at = match.end()
+        mark = "\r\n" if text.startswith("\r\n", at) else text[at : at + 1]
+        if mark not in (",", "\r\n", "\r", "\n", ""):
+            what = "a quote that is not closed, or a cell that is quoted in part"
+            raise FileError(path, what, 'write "" for a quote', line, at - line_start + 1)
+        at += len(mark)
+        if mark != ",":
+            if len(row) > 1 or match[0].strip():
+                yield row
+            row, line, line_start = [], line + 1, at
+
+
+def _cell(match: re.Match[str], line: int, col: int, path: str) -> Cell:
+    quoted = match["quoted"]
+    text = match["plain"] if quoted is None else quoted.replace('""', '"')
+    if len(text) > MAX_CELL:
+        what = f"a cell of {len(text):,} characters; expected at most {MAX_CELL:,}"
+        raise FileError(path, what, line=line, col=col)
+    return Cell(text, line, col)
