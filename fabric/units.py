@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -488,7 +489,7 @@ def _rounded(value: Fraction, name: str, text: object) -> float:
     except OverflowError:
         msg = f"{name} {_shown(text)}: too large"
         raise UnitError(msg) from None
-    if value != 0 and result == 0.0:
+    if value != 0 and abs(result) < sys.float_info.min:  # numbers below have lost digits
         msg = f"{name} {_shown(text)}: too small"
         raise UnitError(msg)
     return result

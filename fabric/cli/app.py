@@ -5,6 +5,8 @@ Imports inside the commands keep ``fabtopo --help`` and ``fabtopo check`` free o
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -51,21 +53,41 @@ def main() -> None:
     """Run the command line; a user's error is one message and exit status 2."""
     as_json = "--json" in sys.argv
     try:
-        # Typer shows wrong options itself, with the usage, except to a program.
         with remarks():
-            raise SystemExit(app(standalone_mode=not as_json) or 0)
+            status = app(standalone_mode=False) or 0
+        sys.stdout.flush()  # a full disk is found here, where it can be told
+        raise SystemExit(status)
     except _UsageError as error:
-        _fail(FabricError(error.format_message()), as_json=True)  # type: ignore[attr-defined]
+        _fail(FabricError(_usage(error, as_json=as_json)), as_json=as_json)
     except typer.Abort:
         raise SystemExit(1) from None
     except FabricError as error:
         _fail(error, as_json=as_json)
     except BrokenPipeError:
         # The reader has gone, as with `| head`; nobody is left to tell.
-        sys.stderr.close()
+        _drop_output()
         raise SystemExit(0) from None
     except OSError as error:
-        _fail(FabricError(f"{error.filename or ''}: {error.strerror or error}"), as_json=as_json)
+        why = error.strerror or str(error)
+        if error.filename:
+            _fail(FabricError(f"{error.filename}: {why}"), as_json=as_json)
+        _drop_output()
+        _fail(FabricError(f"standard output: {why}"), as_json=False)
+
+
+def _usage(error: Exception, *, as_json: bool) -> str:
+    """Return what is wrong with the options, and to people what there is."""
+    what: str = error.format_message()  # type: ignore[attr-defined]
+    context: typer.Context | None = getattr(error, "ctx", None)
+    if as_json or context is None:
+        return what
+    return f"{context.get_usage()}\nTry '{context.command_path} --help' for help.\nError: {what}"
+
+
+def _drop_output() -> None:
+    """Send what is still to be written to standard output nowhere, so that the interpreter ends in peace."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _fail(error: FabricError, *, as_json: bool) -> NoReturn:

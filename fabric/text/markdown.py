@@ -28,7 +28,7 @@ def escape(text: str) -> str:
 
 def _line(text: str) -> str:
     """Return a text on one line, without what cannot be printed."""
-    return " ".join(printable(text, kept="\n\t").split())
+    return " ".join(printable(text).replace("\ufffd", " ").split())
 
 
 def code(text: str) -> str:

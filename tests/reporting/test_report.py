@@ -1,3 +1,4 @@
+import errno
 import os
 import re
 import subprocess
@@ -9,7 +10,7 @@ import pytest
 
 from fabric import from_networkx, to_networkx
 from fabric.costing import cost
-from fabric.errors import LimitError, QuestionError
+from fabric.errors import FileError, LimitError, QuestionError
 from fabric.flow import max_flow
 from fabric.flow.throughput import throughput
 from fabric.graph import load, loads
@@ -234,22 +235,39 @@ def test_same_bytes_on_every_run_and_from_anywhere(small_text, tmp_path):
 
 
 def test_a_failing_write_leaves_the_old_report(small, tmp_path, monkeypatch):
-    report(small, tmp_path)
-    (tmp_path / "README.md").write_text("old")
+    out = tmp_path / "out"
+    report(small, out)
+    old = {f.name: f.read_bytes() for f in out.iterdir()}
     write = Path.write_text
 
     def full_disk(self, text, **options):
         if "wiring" in self.name:
             write(self, text[:10], **options)
-            msg = "no space left"
-            raise OSError(msg)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return write(self, text, **options)
 
     monkeypatch.setattr(Path, "write_text", full_disk)
-    with pytest.raises(OSError, match="no space left"):
-        report(small, tmp_path)
-    assert {f.name for f in tmp_path.iterdir()} == FILES
-    assert (tmp_path / "README.md").read_text() == "old"
+    with pytest.raises(FileError, match=r"out: cannot be written: No space left on device$"):
+        report(loads(TORUS), out)
+    assert {f.name: f.read_bytes() for f in out.iterdir()} == old
+    assert [f.name for f in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_report_is_renewed_as_a_whole_and_spares_what_others_wrote(small, tmp_path):
+    out = tmp_path / "out"
+    page = report(small, out)
+    (out / "wiring-gone.svg").write_text("of an earlier report")
+    report(small, out)
+    assert {f.name for f in out.iterdir()} == FILES
+    page.write_text("by hand")
+    with pytest.raises(FileError, match=r"holds README\.md, which no earlier run wrote; .*--force"):
+        report(small, out)
+    (out / "notes").mkdir()
+    (out / "notes" / "a.txt").write_text("mine")
+    report(small, out, force=True)
+    assert {f.name for f in out.iterdir()} == FILES | {"notes"}
+    assert (out / "notes" / "a.txt").read_text() == "mine"
+    assert "## Provenance" in page.read_text()
 
 
 def test_nothing_is_written_where_the_page_cannot_be_made(small, tmp_path):
