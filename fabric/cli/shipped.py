@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fabric.cli.options import Json, write_whole
+from fabric.cli.options import Json, say
 from fabric.errors import QuestionError
+from fabric.text.writing import write_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -30,20 +31,21 @@ def templates_command(
 ) -> None:
     """List the racks and servers that a file can include, or explain one: its axes and its devices."""
     from fabric.blueprint.shipped import contents, find_template, templates
-    from fabric.cli.text import columns, to_json
+    from fabric.text.as_json import to_json
+    from fabric.text.columns import columns
 
     if as_json:
         rows = [
             _row(one) | {"axes": (held := contents(one)).axes, "devices": held.devices}
             for one in ([find_template(name)] if name else templates())
         ]
-        typer.echo(to_json(rows[0] if name else rows))
+        say(to_json(rows[0] if name else rows))
     elif name:
         one = find_template(name)
-        typer.echo(_explained(one, contents(one)))
+        say(_explained(one, contents(one)))
     else:
         cells = [[one.name, _parts(contents(one)), one.title] for one in templates()]
-        typer.echo(columns(["template", "holds", "about"], cells))
+        say(columns(["template", "holds", "about"], cells))
 
 
 def examples_command(
@@ -65,19 +67,20 @@ def examples_command(
 ) -> None:
     """List the example topologies, or copy some to start from; no file is ever overwritten."""
     from fabric.blueprint.shipped import examples
-    from fabric.cli.text import columns, to_json
+    from fabric.text.as_json import to_json
+    from fabric.text.columns import columns
 
     if not names and out is None:
         if as_json:
-            typer.echo(to_json([_row(one) for one in examples()]))
+            say(to_json([_row(one) for one in examples()]))
         else:
-            typer.echo(columns(["example", "about"], [[one.name, one.title] for one in examples()]))
+            say(columns(["example", "about"], [[one.name, one.title] for one in examples()]))
         return
     copied = _copy(_places(names or (), out or Path()))
     if as_json:
-        typer.echo(to_json({"status": "ok", "files": [str(place) for place in copied]}))
+        say(to_json({"status": "ok", "files": [str(place) for place in copied]}))
     else:
-        typer.echo("\n".join(f"wrote {place}" for place in copied))
+        say("\n".join(f"wrote {place}" for place in copied))
 
 
 def _places(names: Iterable[str], out: Path) -> dict[Path, Shipped]:
@@ -102,13 +105,14 @@ def _copy(places: dict[Path, Shipped]) -> list[Path]:
         If a place holds something else; nothing is then written.
     """
     texts = {place: one.file.read_text(encoding="utf-8") for place, one in places.items()}
-    taken = [p for p, text in texts.items() if p.exists() and p.read_bytes() != text.encode()]
+    there = {place for place in texts if place.exists()}
+    taken = [p for p in there if not p.is_file() or p.read_bytes() != texts[p].encode()]
     if taken:
-        msg = f"{', '.join(map(str, taken))}: there is such a file already; name another folder by --out"
+        msg = f"{', '.join(sorted(map(str, taken)))}: there is such a file already; name another folder by --out"
         raise QuestionError(msg)
-    for place, text in texts.items():
+    for place in texts.keys() - there:
         place.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(place, text)
+        write_file(place, texts[place])
     return list(texts)
 
 
@@ -122,7 +126,7 @@ def _row(one: Shipped) -> dict[str, object]:
 
 def _explained(one: Shipped, held: Contents) -> str:
     """Return all of one template: what it says of itself, its devices and how to include it."""
-    from fabric.cli.text import columns
+    from fabric.text.columns import columns
 
     cells = [
         [placed.group, str(placed.n), placed.part or f"{placed.kind}, no part", ", ".join(placed.axes)]
@@ -133,7 +137,7 @@ def _explained(one: Shipped, held: Contents) -> str:
         f"{one.name}: {one.title}",
         one.about,
         "axes: " + ", ".join(f"{name} {size}" for name, size in held.axes.items()),
-        columns(["group", "devices", "part", "axes"], cells),
+        columns(["group", ">devices", "part", "axes"], cells),
         f"include: {{fabric: {one.name}, over: {{{axis}: 16}}}}   # 16 of them, on an axis of your own",
         f"file: {one.file}",
     ]
