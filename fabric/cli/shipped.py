@@ -108,7 +108,8 @@ def _copy(places: dict[Path, Shipped]) -> list[Path]:
     there = {place for place in texts if place.exists()}
     taken = [p for p in there if not p.is_file() or p.read_bytes() != texts[p].encode()]
     if taken:
-        msg = f"{', '.join(sorted(map(str, taken)))}: there is such a file already; name another folder by --out"
+        names = ", ".join(sorted(map(str, taken)))
+        msg = f"{names}: there is such a file already; name another folder by --out"
         raise QuestionError(msg)
     for place in texts.keys() - there:
         place.parent.mkdir(parents=True, exist_ok=True)
