@@ -60,6 +60,10 @@ class QuestionError(FabricError, ValueError):
     """A question that the fabric cannot answer as it was put."""
 
 
+class ArgumentError(QuestionError, TypeError):
+    """An argument of a public function that is missing, unknown, of another type or not among its choices."""
+
+
 class LimitError(FabricError, ValueError):
     """An expanded form larger than the limit that guards memory."""
 

@@ -11,6 +11,7 @@ PACKAGE = Path(__file__).parents[1] / "fabric"
 # From the bottom up. A layer may import those of the lines below its own, and itself.
 LAYERS = """
     errors arrays
+    arguments
     text
     units
     schedule parts

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal, get_args
 
 from fabric.blueprint.model import Blueprint
 from fabric.parts import catalogue
 
-REDUCING_NETS = ("scale-up", "scale-out")
+ReducingNet = Literal["scale-up", "scale-out"]
+REDUCING_NETS: tuple[ReducingNet, ...] = get_args(ReducingNet)
 """Networks whose switches may reduce."""
 
 

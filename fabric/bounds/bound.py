@@ -16,8 +16,9 @@ from typing import Literal, cast, get_args, overload
 
 import numpy as np
 
+from fabric.arguments import checked
 from fabric.blueprint.model import Blueprint
-from fabric.blueprint.reducing import REDUCING_NETS, reducing_groups
+from fabric.blueprint.reducing import REDUCING_NETS, ReducingNet, reducing_groups
 from fabric.bounds.hops import HopBound, HopKind, hop_bound
 from fabric.bounds.packing import Task, pack
 from fabric.errors import QuestionError, nearest
@@ -40,7 +41,7 @@ class Bound:
 
     Parameters
     ----------
-    operation : str
+    collective : str
     size_bytes : int
         By the convention of nccl-tests.
     n_ranks : int
@@ -64,7 +65,7 @@ class Bound:
         Why the program was not solved, where the bound is by what parts of the ranks must take in.
     """
 
-    operation: str
+    collective: str
     size_bytes: int
     n_ranks: int
     algbw_gbps: float
@@ -81,7 +82,7 @@ class Bound:
     def to_dict(self) -> dict[str, object]:
         """Return the answer with the documented keys of ``--json``."""
         return {
-            "collective": self.operation,
+            "collective": self.collective,
             "size_bytes": self.size_bytes,
             "n_ranks": self.n_ranks,
             "status": self.kind,
@@ -101,7 +102,7 @@ class Bound:
         where = f", reducing in {', '.join(self.reduces_in)}" if self.reduces_in else ""
         return "\n".join(
             [
-                f"{self.operation} of {format_bytes(self.size_bytes)} among {self.n_ranks:,} ranks{where}: "
+                f"{self.collective} of {format_bytes(self.size_bytes)} among {self.n_ranks:,} ranks{where}: "
                 f"at least {format_time(self.time_s)}",
                 f"  algbw at most {format_rate(self.algbw_gbps)}, "
                 f"busbw at most {format_rate(self.busbw_gbps)} ({self.kind})",
@@ -115,21 +116,21 @@ class Bound:
 @overload
 def bound(
     fabric: Fabric,
-    operation: str,
+    collective: str,
     size: int | str = ...,
     *,
     over: Sequence[str] = ...,
     among: str | None = ...,
     root: str = ...,
     paths: Paths = ...,
-    reduces: Sequence[str] = ...,
+    reduces: Sequence[ReducingNet] = ...,
 ) -> Bound: ...
 
 
 @overload
 def bound(
     fabric: Fabric,
-    operation: str,
+    collective: str,
     size: int | str = ...,
     *,
     kind: str,
@@ -137,13 +138,14 @@ def bound(
     among: str | None = ...,
     root: str = ...,
     paths: Paths = ...,
-    reduces: Sequence[str] = ...,
+    reduces: Sequence[ReducingNet] = ...,
 ) -> Bound | HopBound: ...
 
 
+@checked
 def bound(
     fabric: Fabric,
-    operation: str,
+    collective: str,
     size: int | str = "1GiB",
     *,
     kind: str = "cut",
@@ -151,7 +153,7 @@ def bound(
     among: str | None = None,
     root: str = "",
     paths: Paths = "rules",
-    reduces: Sequence[str] = REDUCING_NETS,
+    reduces: Sequence[ReducingNet] = REDUCING_NETS,
 ) -> Bound | HopBound:
     """Return the bound of a collective.
 
@@ -159,7 +161,7 @@ def bound(
     ----------
     fabric : Fabric
         Of one that came from a graph every device is looked at by itself.
-    operation : {"all-gather", "reduce-scatter", "all-reduce", "broadcast", "reduce", "all-to-all"}
+    collective : {"all-gather", "reduce-scatter", "all-reduce", "broadcast", "reduce", "all-to-all"}
     size : int or str
         Bytes by the convention of nccl-tests.
     kind : {"cut", "tub", "path-length"}
@@ -198,17 +200,13 @@ def bound(
     342.857143
     """
     size_bytes = parse_bytes(size)
-    if operation not in OPERATIONS:
-        hint = nearest(operation, OPERATIONS) or f"bounds are known for {', '.join(OPERATIONS)}"
-        msg = f"unknown collective {operation!r}; {hint}"
+    if collective not in OPERATIONS:
+        hint = nearest(collective, OPERATIONS) or f"bounds are known for {', '.join(OPERATIONS)}"
+        msg = f"unknown collective {collective!r}; {hint}"
         raise QuestionError(msg)
     if kind != "cut":
-        return _by_hops(fabric, operation, kind, is_whole=not (over or among or root))
-    for net in reduces:
-        if net not in REDUCING_NETS:
-            msg = f"reduces: unknown network {net!r}; known are {', '.join(REDUCING_NETS)}"
-            raise QuestionError(msg)
-    ask = _BoundQuestion(operation, size_bytes, tuple(over), among, root, paths, tuple(reduces))
+        return _by_hops(fabric, collective, kind, is_whole=not (over or among or root))
+    ask = _BoundQuestion(collective, size_bytes, tuple(over), among, root, paths, tuple(reduces))
     if fabric.blueprint is None:
         return _of_graph(fabric, ask)
     return _by_cuts(fabric.blueprint, ask)
@@ -218,37 +216,37 @@ def bound(
 class _BoundQuestion:
     """A question of `bound`."""
 
-    operation: str
+    collective: str
     size_bytes: int
     over: tuple[str, ...]
     among: str | None
     root: str
     paths: Paths
-    reduces: tuple[str, ...]
+    reduces: tuple[ReducingNet, ...]
 
 
 def _by_cuts(blueprint: Blueprint, ask: _BoundQuestion) -> Bound:
-    operation, paths = ask.operation, ask.paths
+    collective, paths = ask.collective, ask.paths
     question = _question(blueprint, ask)
-    if operation == "all-to-all":
+    if collective == "all-to-all":
         return _all_to_all(blueprint, question, ask)
     mark = None
-    if operation in ("broadcast", "reduce"):
+    if collective in ("broadcast", "reduce"):
         mark = question.one(ask.root) if ask.root else _first(question)
         _check_root(question, mark, ask.root)
     # A reduce ends in one root, which takes in the sum once whether switches add or not.
-    reducing = reducing_groups(blueprint, ask.reduces) if operation == "all-reduce" else ()
-    packing = pack(Task(blueprint, question, operation, mark, paths, reducing))
+    reducing = reducing_groups(blueprint, ask.reduces) if collective == "all-reduce" else ()
+    packing = pack(Task(blueprint, question, collective, mark, paths, reducing))
     rate, n = max(packing.rate_gbps, 0.0), packing.n_ranks
-    factor = 1.0 if operation in ("broadcast", "reduce") else busbw_factor(operation, n)
+    factor = 1.0 if collective in ("broadcast", "reduce") else busbw_factor(collective, n)
     return Bound(
-        operation,
+        collective,
         ask.size_bytes,
         n,
         rate,
         rate * factor,
         seconds_to_send(ask.size_bytes, rate) if rate > 0 else float("inf"),
-        _kind(blueprint, operation, question, paths),
+        _kind(blueprint, collective, question, paths),
         paths,
         reducing,
         packing.binding,
@@ -268,12 +266,12 @@ def _of_graph(fabric: Fabric, ask: _BoundQuestion) -> Bound:
     if ask.among is not None:
         ranks &= select(fabric, ask.among)
     if ranks.sum() < 2:
-        msg = f"{ask.operation} needs at least 2 ranks that are up; the job has {int(ranks.sum())}"
+        msg = f"{ask.collective} needs at least 2 ranks that are up; the job has {int(ranks.sum())}"
         raise QuestionError(msg)
     one, devices = listed(e, ranks), np.flatnonzero(ranks)
     names = {f"{RANK}{i}": str(e.names[v]) for i, v in enumerate(devices.tolist())}
     root = ""
-    if ask.root and ask.operation in ("broadcast", "reduce"):
+    if ask.root and ask.collective in ("broadcast", "reduce"):
         (chosen,) = np.flatnonzero(select(fabric, ask.root)).tolist()
         if not ranks[chosen]:
             msg = f"root {ask.root!r} is no endpoint of the job that is up"
@@ -295,12 +293,12 @@ def _question(blueprint: Blueprint, ask: _BoundQuestion) -> ClassTraffic:
     return ClassTraffic(blueprint, traffic, ask.among, ask.paths, kept=kept, is_holding=True)
 
 
-def _by_hops(fabric: Fabric, operation: str, kind: str, *, is_whole: bool) -> HopBound:
+def _by_hops(fabric: Fabric, collective: str, kind: str, *, is_whole: bool) -> HopBound:
     """Return the bound by hop distances, which is known for all endpoints together."""
     if kind not in get_args(HopKind):
         msg = f"unknown kind of bound {kind!r}; use cut, {' or '.join(get_args(HopKind))}"
         raise QuestionError(msg)
-    if operation != "all-to-all" or not is_whole:
+    if collective != "all-to-all" or not is_whole:
         msg = f"kind {kind} bounds all-to-all among all endpoints; leave out over, among and root, or use cut"
         raise QuestionError(msg)
     return hop_bound(fabric, cast(HopKind, kind))
@@ -335,10 +333,10 @@ def _check_root(question: ClassTraffic, root: Mark, text: str) -> None:
 
 
 def _kind(
-    blueprint: Blueprint, operation: str, question: ClassTraffic, paths: Paths
+    blueprint: Blueprint, collective: str, question: ClassTraffic, paths: Paths
 ) -> Literal["optimum", "upper bound"]:
     """Return whether an algorithm is known to reach the bound."""
-    is_known = operation in ("all-gather", "reduce-scatter", "broadcast", "reduce") and not question.spans
+    is_known = collective in ("all-gather", "reduce-scatter", "broadcast", "reduce") and not question.spans
     one_way = any(r.is_oneway for r in blueprint.rules)
     return "optimum" if is_known and not one_way and _is_free(blueprint, question, paths) else "upper bound"
 

@@ -23,6 +23,7 @@ from itertools import chain
 
 import numpy as np
 
+from fabric.arguments import checked
 from fabric.arrays import Bools, Floats, Ints
 from fabric.bounds.cut_in_time import (
     ChunkTiming,
@@ -69,7 +70,7 @@ class ChunkBound:
 
     Parameters
     ----------
-    operation : str
+    collective : str
     size_bytes : int
         By the convention of nccl-tests.
     n_ranks : int
@@ -96,7 +97,7 @@ class ChunkBound:
         Classes of ranks that were looked at with what is on the way to them, and all.
     """
 
-    operation: str
+    collective: str
     size_bytes: int
     n_ranks: int
     n_chunks: int
@@ -117,9 +118,9 @@ class ChunkBound:
 
     def to_dict(self) -> dict[str, object]:
         """Return the answer with the documented keys of ``--json``."""
-        fields = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "operation"}
+        fields = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "collective"}
         binding = [{"link": name, "share": None} for name in self.binding]
-        return {"collective": self.operation, "status": "upper bound", **fields, "binding": binding}
+        return {"collective": self.collective, "status": "upper bound", **fields, "binding": binding}
 
     def __str__(self) -> str:
         """Return the answer in a few lines."""
@@ -131,7 +132,7 @@ class ChunkBound:
             "takes its next chunk while the last is under way" if self.pipelined else "carries one at a time"
         )
         lines = [
-            f"{self.operation} of {format_bytes(self.size_bytes)} among {format_count(self.n_ranks)} ranks "
+            f"{self.collective} of {format_bytes(self.size_bytes)} among {format_count(self.n_ranks)} ranks "
             f"in whole chunks of {format_bytes(self.chunk_bytes)}: at least {format_time(self.time_s)}",
             f"  algbw at most {format_rate(self.algbw_gbps)}, busbw at most {format_rate(self.busbw_gbps)}",
             f"  binding: {', '.join(self.binding)} ({where}{away})",
@@ -147,7 +148,7 @@ class ChunkBound:
 class _Task:
     """A collective in chunks, `n_chunks` of the part of each rank, or of the whole where there is a root."""
 
-    operation: str
+    collective: str
     n_ranks: int
     n_chunks: int
     timing: ChunkTiming
@@ -156,12 +157,12 @@ class _Task:
     @property
     def n_all(self) -> int:
         """Chunks of the whole buffer."""
-        return self.n_chunks * (1 if self.operation in _ROOTED else self.n_ranks)
+        return self.n_chunks * (1 if self.collective in _ROOTED else self.n_ranks)
 
     @property
     def n_in(self) -> int:
         """Chunks that each rank but the root must get from the others."""
-        return self.n_all - (self.n_chunks if self.operation in ("all-gather", "reduce-scatter") else 0)
+        return self.n_all - (self.n_chunks if self.collective in ("all-gather", "reduce-scatter") else 0)
 
     def ways(self, view: TargetView) -> Ways:
         """Return the ways into the target of `view`, or into all ranks; out of them where time runs back."""
@@ -183,9 +184,10 @@ class _Found:
     binding: tuple[str, ...]
 
 
+@checked
 def chunk_bound(
     fabric: Fabric,
-    operation: str,
+    collective: str,
     size: int | str = "1GiB",
     *,
     n_chunks: int = 1,
@@ -201,7 +203,7 @@ def chunk_bound(
     Parameters
     ----------
     fabric : Fabric
-    operation : {"all-gather", "reduce-scatter", "all-reduce", "broadcast", "reduce"}
+    collective : {"all-gather", "reduce-scatter", "all-reduce", "broadcast", "reduce"}
     size : int or str
         Bytes by the convention of nccl-tests.
     n_chunks : int
@@ -247,35 +249,35 @@ def chunk_bound(
       the ports of a rank alone: 81 us; a link takes its next chunk while the last is under way
     """
     size_bytes = parse_bytes(size)
-    if operation not in CHUNKED:
-        hint = nearest(operation, CHUNKED) or f"bounds of chunks are known for {', '.join(CHUNKED)}"
-        msg = f"unknown collective {operation!r}; {hint}"
+    if collective not in CHUNKED:
+        hint = nearest(collective, CHUNKED) or f"bounds of chunks are known for {', '.join(CHUNKED)}"
+        msg = f"unknown collective {collective!r}; {hint}"
         raise QuestionError(msg)
     if n_chunks < 1:
         msg = f"{n_chunks} chunks; expected at least 1"
         raise QuestionError(msg)
-    base, view_of = target_views(fabric, operation in _ROOTED, among, root, paths)
+    base, view_of = target_views(fabric, collective in _ROOTED, among, root, paths)
     n = round(float(base.size[base.ranks].sum()))
-    chunk_bytes = size_bytes / (n_chunks if operation in _ROOTED else n * n_chunks)
+    chunk_bytes = size_bytes / (n_chunks if collective in _ROOTED else n * n_chunks)
     timing = ChunkTiming(chunk_bytes, latencies(base.classes.rules, latency), pipelined, paths)
     ports: list[_Found] = []
     more: list[list[_Found]] = []
-    for is_out in (False, True) if operation == "all-reduce" else (operation in _BACKWARDS,):
-        task = _Task(operation, n, n_chunks, timing, is_out)
+    for is_out in (False, True) if collective == "all-reduce" else (collective in _BACKWARDS,):
+        task = _Task(collective, n, n_chunks, timing, is_out)
         targets, worst = _by_ports(task, base)
         ports.append(worst)
         more.append(list(_for_targets(task, view_of, targets[:limit])))
     best = _slowest([*ports, *_together(task, base), *chain.from_iterable(more)])
     algbw = gbytes_to_gbps(gbytes_per_second(size_bytes, best.time_s))
     return ChunkBound(
-        operation,
+        collective,
         size_bytes,
         n,
         n_chunks,
         chunk_bytes,
         best.time_s,
         algbw,
-        algbw * (1.0 if operation in _ROOTED else busbw_factor(operation, n)),
+        algbw * (1.0 if collective in _ROOTED else busbw_factor(collective, n)),
         max(found.time_s for found in ports),
         best.target,
         best.is_out,
@@ -334,7 +336,7 @@ def _together(task: _Task, base: TargetView) -> Iterator[_Found]:
         for g in base.classes.groups
     ]
     others = base.classes.is_endpoint & ~base.classes.failed & ~base.ranks
-    if task.operation != "all-reduce" or any(adding) or others.any():
+    if task.collective != "all-reduce" or any(adding) or others.any():
         return
     net = replace(task, is_out=False).ways(base)
     soon = earliest(net, _states(net, net.start[net.start >= 0]))
@@ -389,7 +391,7 @@ def _demands(task: _Task, view: TargetView, left: Floats, start: Ints) -> Iterat
     for level in levels[::-1].tolist():
         far = others[away >= level]
         n_each = view.size[far].sum() * task.n_chunks
-        yield far, task.n_all if task.operation == "all-reduce" else float(n_each)
+        yield far, task.n_all if task.collective == "all-reduce" else float(n_each)
 
 
 def _states(net: Ways, states: Ints) -> Bools:

@@ -37,6 +37,7 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse import csgraph
 
+from fabric.arguments import fitting
 from fabric.arrays import Bools, Floats, Ints
 from fabric.errors import QuestionError, nearest
 from fabric.flow.problem import FlowProblem, network
@@ -89,7 +90,7 @@ def latencies(rules: tuple[RuleInfo, ...], latency: Latency) -> Floats:
     [0.0, 5e-07]
     """
     if callable(latency):
-        given = [latency(rule) for rule in rules]
+        given = [fitting(latency(rule), float, f"latency of {rule.name}") for rule in rules]
     elif isinstance(latency, Mapping):
         names = [rule.name for rule in rules]
         for name in latency:

@@ -72,7 +72,7 @@ class Task:
     blueprint : Blueprint
     question : ClassTraffic
         All-to-all among the ranks, over the axes of a group.
-    operation : str
+    collective : str
     root : Mark or None
         For broadcast and reduce, the root; with several groups its indices on their axes count.
     paths : {"rules", "no-relay", "any"}
@@ -82,7 +82,7 @@ class Task:
 
     blueprint: Blueprint
     question: ClassTraffic
-    operation: str
+    collective: str
     root: Mark | None
     paths: Paths
     reducing: tuple[str, ...]
@@ -95,15 +95,15 @@ class Task:
     @property
     def is_mirrored(self) -> bool:
         """Whether inward flows are outward flows turned round; peers have no number for the way back."""
-        both = self.operation == "all-reduce"
+        both = self.collective == "all-reduce"
         return both and self.is_even and not any(r.is_peer for r in self.blueprint.rules)
 
     @property
     def ways(self) -> tuple[bool, ...]:
         """The flows of a rank that are in the program: False for outward, True for inward."""
-        if self.operation == "all-reduce":
+        if self.collective == "all-reduce":
             return (False,) if self.is_mirrored else (False, True)
-        return (self.operation in ("reduce-scatter", "reduce"),)
+        return (self.collective in ("reduce-scatter", "reduce"),)
 
     @property
     def apart(self) -> tuple[Selector, ...]:
@@ -156,7 +156,7 @@ class RankGroup:
         self.n_root = int(self.view.origin.max()) + 1
         self.n_link = int(self.view.base.max(initial=-1)) + 1
         if self.n_ranks < 2:
-            msg = f"{task.operation} needs at least 2 ranks; a group has {self.n_ranks}"
+            msg = f"{task.collective} needs at least 2 ranks; a group has {self.n_ranks}"
             raise QuestionError(msg)
         self.trees = self._trees()
 
@@ -169,7 +169,7 @@ class RankGroup:
         return found
 
     def _trees(self) -> list[Tree]:
-        """Return the flows that the operation needs, for every class of ranks."""
+        """Return the flows that the collective needs, for every class of ranks."""
         found = []
         for one in np.flatnonzero(self.members).tolist():
             mark = self.view.index[one]
@@ -268,7 +268,7 @@ class RankGroup:
         columns = [np.append(first + used, n - 1), first + unused]
         values = [np.append(size[used], -1.0), np.ones(len(unused))]
         n_rows = 1 + len(unused)
-        if self.task.operation in ("all-gather", "reduce-scatter"):
+        if self.task.collective in ("all-gather", "reduce-scatter"):
             rest = used[1:]
             rows.append(n_rows + np.repeat(np.arange(len(rest)), 2))
             columns.append(first + np.column_stack([rest, np.full(len(rest), used[0])]).ravel())
@@ -329,7 +329,7 @@ def pack(task: Task) -> Packing:
     n_columns, why = sum(g.n_columns for g in groups), ""
     if is_single:
         rate, bound, n = _by_rank(groups[0], base)
-    elif n_columns <= MANY_COLUMNS or task.operation != "all-reduce":
+    elif n_columns <= MANY_COLUMNS or task.collective != "all-reduce":
         rate, bound, n = _by_program(groups, base)
     else:
         rate, bound, n = _by_parts(groups[0])

@@ -9,7 +9,7 @@ import contextlib
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn, cast
 
 import typer
 
@@ -34,6 +34,9 @@ from fabric.cli.options import (
     words,
 )
 from fabric.errors import FabricError, LimitError, TopologyError
+
+if TYPE_CHECKING:
+    from fabric.flow.traffic import TrafficPattern
 
 app = typer.Typer(
     name="fabtopo",
@@ -218,7 +221,7 @@ def throughput_command(
     from fabric.flow.throughput import throughput
     from fabric.flow.traffic import Traffic
 
-    asked = Traffic(traffic, words(over), root, by)
+    asked = Traffic(cast("TrafficPattern", traffic), words(over), root, by)
     fabric = fabric_of(file, failed)
     answer = throughput(fabric, asked, among=among, paths=path_rule(paths), drop_unreachable=drop_unreachable)
     told(answer, fabric, as_json=as_json)
@@ -241,7 +244,7 @@ def bottleneck_command(
     from fabric.flow.bottleneck import bottleneck
     from fabric.flow.traffic import Traffic
 
-    asked = Traffic(traffic, words(over), root, by)
+    asked = Traffic(cast("TrafficPattern", traffic), words(over), root, by)
     fabric = fabric_of(file, failed)
     answer = bottleneck(fabric, asked, among=among, paths=path_rule(paths), drop_unreachable=drop_unreachable)
     told(answer, fabric, as_json=as_json)

@@ -6,7 +6,7 @@ import contextlib
 import datetime
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -35,7 +35,7 @@ from fabric.text.writing import write_file
 
 if TYPE_CHECKING:
     from fabric.interop.nccl_tests import Log
-    from fabric.job.question import Options
+    from fabric.job.question import JobOptions
     from fabric.schedule.algorithms import Moe
 
 Collective = Annotated[
@@ -85,7 +85,7 @@ def register(app: typer.Typer) -> None:
 
 def _options(
     over: str, among: str | None, ranks: str, order: str, routing: str, reduces: str = "scale-up"
-) -> Options:
+) -> JobOptions:
     found: dict[str, object] = {
         "over": words(over),
         "ranks": words(ranks),
@@ -93,7 +93,7 @@ def _options(
         "routing": routing,
         "reduces": () if reduces == "none" else words(reduces),
     }
-    return cast("Options", found if among is None else {**found, "among": among})
+    return cast("JobOptions", found if among is None else {**found, "among": among})
 
 
 def cost_command(
@@ -281,7 +281,7 @@ def bound_command(
         among=among,
         root=root,
         paths=path_rule(paths),
-        reduces=() if reduces == "none" else words(reduces),
+        reduces=cast("Any", () if reduces == "none" else words(reduces)),
     )
     told(answer, fabric, as_json=as_json)
 

@@ -10,6 +10,7 @@ from typing import Unpack
 
 import numpy as np
 
+from fabric.arguments import checked
 from fabric.blueprint.planes import boxes, refusal
 from fabric.costing.answer import AlgorithmCost, Cost
 from fabric.costing.beside import bounded
@@ -19,7 +20,7 @@ from fabric.costing.evaluate import DIGITS, Overheads, Timing, evaluate, first_l
 from fabric.costing.spread import Slowdown, Spread, slowdowns
 from fabric.errors import QuestionError, nearest
 from fabric.graph import Fabric
-from fabric.job.question import JobQuestion, Options, job, ranks_group
+from fabric.job.question import JobOptions, JobQuestion, job, ranks_group
 from fabric.job.ranks import Job
 from fabric.nccl import ABOUT, machine, node_of, predict
 from fabric.routing import Progress
@@ -49,6 +50,7 @@ FEW_RANKS = 4_096
 """Ranks up to which an answer at wire rates also says what to expect, where every cable is listed."""
 
 
+@checked
 def cost(
     fabric: Fabric,
     collective: str,
@@ -59,7 +61,7 @@ def cost(
     spread: Spread | None = None,
     is_bounded: bool = True,
     progress: Progress | None = None,
-    **asked: Unpack[Options],
+    **asked: Unpack[JobOptions],
 ) -> Cost:
     """Return what a collective costs on a fabric.
 
@@ -187,6 +189,7 @@ def _is_measured(run: _CostRun, binding: str) -> bool:
     return not known.isdisjoint(own) or (net != "scale-up" and has_such_gpus)
 
 
+@checked
 def moe_cost(
     fabric: Fabric,
     way: str,
@@ -195,7 +198,7 @@ def moe_cost(
     algorithm: str = "auto",
     calibration: str | Path | Calibration = "wire",
     spread: Spread | None = None,
-    **asked: Unpack[Options],
+    **asked: Unpack[JobOptions],
 ) -> Cost:
     """Return what the all-to-all of a mixture of experts costs.
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fabric.arguments import check_fields
 from fabric.arrays import Floats
 from fabric.errors import QuestionError
 from fabric.job.ranks import Job
@@ -39,6 +40,7 @@ class Spread:
 
     def __post_init__(self) -> None:
         """Check the numbers."""
+        check_fields(self)
         if not 1 <= self.n_queue_pairs <= 4096:
             msg = f"queue pairs: from 1 to 4,096; got {self.n_queue_pairs}"
             raise QuestionError(msg)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Unpack
 
+from fabric.arguments import checked
 from fabric.costing.answer import THRESHOLD, Cost
 from fabric.costing.calibration import Calibration
 from fabric.costing.cost import cost
@@ -14,7 +15,7 @@ from fabric.errors import QuestionError
 from fabric.graph import Fabric
 from fabric.interop.nccl_log import kind_of
 from fabric.interop.nccl_tests import format_rows, predicted_row
-from fabric.job.question import Options
+from fabric.job.question import JobOptions
 from fabric.routing import Progress
 from fabric.units import gbps_to_gbytes, parse_bytes
 
@@ -119,6 +120,7 @@ def sizes_of(text: str, factor: int = 2) -> tuple[int, ...]:
     return tuple(found)
 
 
+@checked
 def sweep(
     fabric: Fabric,
     collective: str,
@@ -130,7 +132,7 @@ def sweep(
     calibration: str | Path | Calibration = "wire",
     spread: Spread | None = None,
     progress: Progress | None = None,
-    **asked: Unpack[Options],
+    **asked: Unpack[JobOptions],
 ) -> Sweep:
     """Return what a collective costs over a range of sizes.
 

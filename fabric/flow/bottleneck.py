@@ -13,11 +13,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fabric.arguments import Method, checked
 from fabric.arrays import Bools, Floats, Ints
 from fabric.errors import QuestionError
 from fabric.flow.by_axes import Commodities, without
 from fabric.flow.program import solve_blocks
-from fabric.flow.question import Method, Question, posed
+from fabric.flow.question import Question, posed
 from fabric.flow.throughput import Throughput, throughput, use_of
 from fabric.flow.traffic import Traffic
 from fabric.graph import EXPAND_LIMIT, Fabric, Paths
@@ -159,6 +160,7 @@ def _as_dict(price: CablePrice) -> dict[str, object]:
     }
 
 
+@checked
 def bottleneck(
     fabric: Fabric,
     traffic: str | Traffic = "all-to-all",

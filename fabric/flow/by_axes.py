@@ -64,11 +64,11 @@ class Commodities:
     @property
     def method(self) -> str:
         """How the classes were found."""
-        return "axes" if self.blueprint is not None else "refinement" if self.views else "explicit"
+        return "axes" if self.blueprint is not None else "refinement" if self.views else "links"
 
     def n_listings(self, rule: int) -> int:
         """Return how often the base lists each cable of a rule: on classes, those between peers each way."""
-        if self.method == "explicit":
+        if self.method == "links":
             return 1
         rules = self.views[0].expanded.rules if self.blueprint is None else self.blueprint.rules
         return 2 if rules[rule].is_peer and not rules[rule].is_oneway else 1

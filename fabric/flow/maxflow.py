@@ -10,6 +10,7 @@ from typing import Literal
 import networkx as nx
 import numpy as np
 
+from fabric.arguments import Method, checked
 from fabric.arrays import Floats, Ints
 from fabric.errors import LimitError, QuestionError
 from fabric.flow.certificate import GAP, Verdict, check_flow
@@ -106,9 +107,7 @@ class MaxFlow:
         return "\n".join(lines)
 
 
-Method = Literal["auto", "axes", "expanded"]
-
-
+@checked
 def max_flow(
     fabric: Fabric,
     source: Selection,
@@ -129,7 +128,7 @@ def max_flow(
         a fabric read from a graph.
     paths : {"rules", "no-relay", "any"}
         The path rule: the file's, the file's without relaying, or any path at all.
-    method : {"auto", "axes", "expanded"}
+    method : {"auto", "axes", "links"}
         On classes, which costs the same at any size, or on real devices and cables; by default on classes
         where the axes say the symmetry.
     limit : int
@@ -196,16 +195,22 @@ def _posed(
         return flow_problem(fabric, source, target, paths=paths, limit=limit)
 
     blueprint = fabric.blueprint
+    if method == "refinement":
+        msg = "a max-flow is not answered by refinement; ask for axes or links"
+        raise QuestionError(msg)
     if blueprint is None:
-        return expanded, "expanded", "a fabric read from a graph has no axes"
-    if method == "expanded":
-        return expanded, "expanded", "asked for"
+        if method == "axes":
+            msg = "a max-flow cannot be answered by axes: a fabric read from a graph has none"
+            raise QuestionError(msg)
+        return expanded, "links", "a fabric read from a graph has no axes"
+    if method == "links":
+        return expanded, "links", "asked for"
     try:
         nesting(blueprint)
     except NoSymmetryError as error:
         if method == "axes":
             raise
-        return expanded, "expanded", str(error)
+        return expanded, "links", str(error)
     return (
         lambda paths: class_problem(blueprint, source, target, paths=paths),
         "axes",
@@ -271,6 +276,7 @@ def _cut(
     return tuple(found)
 
 
+@checked
 def flow_network(
     fabric: Fabric,
     source: Selection,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import cast
 
 import numpy as np
 
+from fabric.arguments import Method
 from fabric.arrays import Bools
 from fabric.blueprint.model import Blueprint
 from fabric.errors import LimitError, QuestionError
@@ -15,12 +16,10 @@ from fabric.flow.by_links import DemandOf, Matrix, explicit_program, matrix_dema
 from fabric.flow.by_refinement import REFINED_PATTERNS, EndpointTraffic, refined_program
 from fabric.flow.matching import longest_matching
 from fabric.flow.program import ProgramSizeError
-from fabric.flow.traffic import FittedTraffic, Traffic
+from fabric.flow.traffic import FittedTraffic, Traffic, TrafficPattern
 from fabric.graph import EXPAND_LIMIT, Expanded, Fabric, Paths, expand, freed, select
 from fabric.routing.ecmp import Demands
 from fabric.symmetry import REFINE_LIMIT, NoSymmetryError
-
-Method = Literal["auto", "axes", "refinement", "explicit"]
 
 FEW_VARIABLES = 4_000
 """Flow variables up to which a program on axes is solved at once; refinement may find a smaller one."""
@@ -51,7 +50,7 @@ class Question:
         """The pattern, or None for a matrix."""
         if isinstance(self.asked, Traffic):
             return self.asked
-        return Traffic(self.asked, self.over) if isinstance(self.asked, str) else None
+        return Traffic(cast("TrafficPattern", self.asked), self.over) if isinstance(self.asked, str) else None
 
     @property
     def name(self) -> str:
@@ -74,7 +73,7 @@ def posed(ask: Question) -> tuple[Commodities, str]:
     LimitError
         If the fabric is too large to be expanded, or for the method asked for.
     """
-    if ask.method == "explicit":
+    if ask.method == "links":
         return _explicit(ask), "asked for"
     if ask.method == "auto":
         return _cheapest(ask)

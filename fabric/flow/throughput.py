@@ -9,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 
+from fabric.arguments import Method, checked
 from fabric.arrays import Floats
 from fabric.flow.by_axes import Commodities
 from fabric.flow.by_links import Matrix, trivial
@@ -16,7 +17,7 @@ from fabric.flow.certificate import Verdict
 from fabric.flow.concurrent import check_concurrent
 from fabric.flow.maxflow import PATH_RULES
 from fabric.flow.program import ProgramSizeError, Solution, capacities, solve_blocks
-from fabric.flow.question import Method, Question, posed, written_out
+from fabric.flow.question import Question, posed, written_out
 from fabric.flow.routed import Interval, cut_off, interval
 from fabric.flow.traffic import Traffic
 from fabric.graph import EXPAND_LIMIT, Fabric, Paths
@@ -146,6 +147,7 @@ class Throughput:
         return "\n".join(lines)
 
 
+@checked
 def throughput(
     fabric: Fabric,
     traffic: str | Traffic | Matrix = "all-to-all",
@@ -170,12 +172,12 @@ def throughput(
     over : sequence of str
         Axes that a group of all-to-all spans: one group for each index of the other axes, all at once.
     paths : {"rules", "no-relay", "any"}
-    method : {"auto", "axes", "refinement", "explicit"}
+    method : {"auto", "axes", "refinement", "links"}
         On classes, which costs the same at any size, or on real links.
     drop_unreachable : bool
         Leave out endpoints that failures cut off; otherwise the rate is then 0.
     limit : int
-        Of the expanded form, for the explicit method.
+        Of the expanded form, for real links.
 
     Returns
     -------
@@ -186,7 +188,7 @@ def throughput(
     QuestionError, SelectorError
         If the question does not fit the fabric.
     LimitError
-        If only the explicit method applies and the fabric is too large to be expanded. One that can be
+        If only real links will do and the fabric is too large to be expanded. One that can be
         expanded but not solved gets status ``bounded``: the rate of one routing, with an upper bound by
         prices.
 
@@ -272,7 +274,7 @@ def _bounded(ask: Question, why: str, begin: float) -> Throughput:
         round(work.n_endpoints),
         float(demand.amount.sum()),
         ask.paths,
-        "routing",
+        "links",
         why,
         tuple((str(e.names[i]), 1) for i in lost.tolist()),
         ask.drop_unreachable,

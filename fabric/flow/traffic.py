@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
+from fabric.arguments import check_fields
 from fabric.blueprint.model import Blueprint, Selector
 from fabric.blueprint.selector import parse_selector, selected_groups
 from fabric.errors import QuestionError, nearest
 from fabric.symmetry import Mark
 
-PATTERNS = ("all-to-all", "one-to-all", "all-to-one", "shift", "halves", "longest-matching")
+TrafficPattern = Literal["all-to-all", "one-to-all", "all-to-one", "shift", "halves", "longest-matching"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +33,14 @@ class Traffic:
         For shift.
     """
 
-    pattern: str = "all-to-all"
+    pattern: TrafficPattern = "all-to-all"
     over: tuple[str, ...] = ()
     root: str = ""
     by: int = 1
+
+    def __post_init__(self) -> None:
+        """Check the fields."""
+        check_fields(self)
 
 
 class FittedTraffic:
@@ -49,9 +55,6 @@ class FittedTraffic:
     def __init__(self, blueprint: Blueprint, traffic: Traffic, among: str | None) -> None:
         self.blueprint, self.traffic = blueprint, traffic
         self.among = None if among is None else _selector(blueprint, among)
-        if traffic.pattern not in PATTERNS:
-            msg = f"unknown traffic {traffic.pattern!r}; known are {', '.join(PATTERNS)}"
-            raise QuestionError(msg)
         self.groups = self._groups()
         self.spans = self._spans(self.groups)
         self.root = self._root()

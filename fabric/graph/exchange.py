@@ -10,6 +10,7 @@ from typing import Any, TypeVar, cast, get_args
 import networkx as nx
 import numpy as np
 
+from fabric.arguments import checked
 from fabric.arrays import Ints
 from fabric.blueprint.model import DEFAULT_TRANSIT, Net, Transit
 from fabric.errors import GraphError, LimitError
@@ -24,6 +25,7 @@ NETS: tuple[Net, ...] = get_args(Net)
 _Word = TypeVar("_Word", Transit, Net)
 
 
+@checked
 def to_networkx(fabric: Fabric, *, limit: int = NETWORKX_LIMIT) -> nx.MultiGraph:
     """Return the physical fabric as a graph.
 
@@ -115,6 +117,7 @@ def _rule_attributes(rule: RuleInfo) -> dict[str, object]:
     return found
 
 
+@checked
 def from_networkx(graph: nx.Graph, *, name: str = "", capacity: str = "capacity") -> Fabric:
     """Return a fabric from any graph whose edges have a capacity.
 

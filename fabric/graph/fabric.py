@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fabric.arguments import checked
 from fabric.arrays import Bools
 from fabric.blueprint import load_blueprint, loads_blueprint
 from fabric.blueprint.failures import failure_texts
@@ -50,6 +51,7 @@ class Fabric:
         return f"<Fabric {self.name}: {n:,} devices>"
 
 
+@checked
 def load(path: str | Path) -> Fabric:
     """Load and check a topology file.
 
@@ -71,6 +73,7 @@ def load(path: str | Path) -> Fabric:
     return _checked(load_blueprint(path))
 
 
+@checked
 def loads(text: str | bytes, *, path: str = "<text>", base: str | Path = ".") -> Fabric:
     """Load and check a topology given as text; relative includes start at the folder `base`.
 
@@ -82,6 +85,7 @@ def loads(text: str | bytes, *, path: str = "<text>", base: str | Path = ".") ->
     return _checked(loads_blueprint(text, path=path, base=base))
 
 
+@checked
 def expand(fabric: Fabric, *, limit: int = EXPAND_LIMIT) -> Expanded:
     """Return every device and cable bundle of `fabric` as arrays.
 
@@ -98,6 +102,7 @@ def expand(fabric: Fabric, *, limit: int = EXPAND_LIMIT) -> Expanded:
     return expand_blueprint(fabric.blueprint, limit=limit)
 
 
+@checked
 def select(fabric: Fabric, text: str, *, limit: int = EXPAND_LIMIT) -> Bools:
     """Return the devices that a selector means in a question, shape (n,).
 

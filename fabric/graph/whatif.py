@@ -7,6 +7,7 @@ from functools import reduce
 
 import numpy as np
 
+from fabric.arguments import checked
 from fabric.blueprint.checks import check_cables
 from fabric.blueprint.failures import Failure, as_failure, failure_texts, read_failure
 from fabric.blueprint.model import Selector
@@ -17,6 +18,7 @@ from fabric.graph.fabric import Fabric, by_name
 from fabric.units import format_count
 
 
+@checked
 def fail(fabric: Fabric, *what: object) -> Fabric:
     """Return a copy of a fabric in which more has failed.
 
@@ -73,6 +75,7 @@ def fail(fabric: Fabric, *what: object) -> Fabric:
     return replace(fabric, blueprint=blueprint, skipped=tuple(skipped))
 
 
+@checked
 def open_boxes(fabric: Fabric) -> Fabric:
     """Return a copy of a fabric in which each box of several switch chips is as many devices.
 

@@ -17,6 +17,7 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from fabric.arguments import checked
 from fabric.errors import FileError, LogError
 from fabric.interop.nccl_log import (
     KINDS,
@@ -55,6 +56,7 @@ _FOOTER_RE = re.compile(r"(Out of bounds values|Avg bus bandwidth) {1,9}: ([^ ]{
 _STARTS = ("Collective test starting", "minBytes", "ccl-tests version")
 
 
+@checked
 def read_log(path: str | Path, *, collective: str | None = None) -> tuple[Log, ...]:
     """Read a file that nccl-tests or rccl-tests wrote, on its standard output or with ``-J``.
 

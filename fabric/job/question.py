@@ -10,11 +10,12 @@ from typing import Any, TypedDict, cast
 
 import numpy as np
 
+from fabric.arguments import Method, check_fields
 from fabric.arrays import Bools, Ints
 from fabric.blueprint.planes import opened, refusal
-from fabric.blueprint.reducing import REDUCING_NETS, reducing_groups
+from fabric.blueprint.reducing import REDUCING_NETS, ReducingNet, reducing_groups
 from fabric.blueprint.selector import parse_selector, selected_groups
-from fabric.errors import LimitError, QuestionError, nearest
+from fabric.errors import LimitError, QuestionError
 from fabric.graph import EXPAND_LIMIT, Expanded, Fabric, Paths, expand, select
 from fabric.job.on_classes import on_classes
 from fabric.job.on_links import on_links, scale_up_domains
@@ -26,7 +27,7 @@ from fabric.job.placement import (
     ring_axes,
     torus_of,
 )
-from fabric.job.ranks import ROUTINGS, Job, Routing
+from fabric.job.ranks import Job, Routing
 from fabric.parts import catalogue
 from fabric.schedule.algorithms import Shape
 from fabric.schedule.tree import Pattern
@@ -36,16 +37,16 @@ MAX_MESH = 256
 """Ranks of the largest full mesh that is looked for; every rank of it has a cable to each other one."""
 
 
-class Options(TypedDict, total=False):
-    """Keywords of `JobQuestion`, for the functions that hand them on."""
+class JobOptions(TypedDict, total=False):
+    """Keywords of a `JobQuestion`: which ranks, and how their traffic is routed; see there."""
 
     over: Sequence[str]
     among: str | None
     ranks: Sequence[str]
     order: str
     routing: Routing
-    reduces: Sequence[str]
-    method: str
+    reduces: Sequence[ReducingNet]
+    method: Method
     limit: int
 
 
@@ -68,6 +69,7 @@ class JobQuestion:
         Networks whose switches may reduce, where their parts can: ``"scale-up"`` (NVLink SHARP, which
         libraries use unasked) and ``"scale-out"`` (SHARP, which must be switched on).
     method : {"auto", "axes", "links"}
+        On classes, or on every cable. Refinement does not tell ranks apart, so it answers no collective.
     limit : int
         Of the expanded form.
     """
@@ -77,31 +79,20 @@ class JobQuestion:
     ranks: tuple[str, ...] = ()
     order: str = ""
     routing: Routing = "ecmp"
-    reduces: tuple[str, ...] = ("scale-up",)
-    method: str = "auto"
+    reduces: tuple[ReducingNet, ...] = ("scale-up",)
+    method: Method = "auto"
     limit: int = EXPAND_LIMIT
 
     @classmethod
-    def of(cls, options: Options) -> JobQuestion:
-        """Return the question that some keywords ask; lists become tuples."""
-        found = {**options}
-        for key in ("over", "ranks", "reduces"):
-            if key in found:
-                found[key] = tuple(cast("Sequence[str]", found[key]))
-        return cls(**cast("Any", found))
+    def of(cls, options: JobOptions) -> JobQuestion:
+        """Return the question that some keywords ask."""
+        return cls(**cast("Any", options))
 
     def __post_init__(self) -> None:
         """Check the names."""
-        if self.routing not in ROUTINGS:
-            hint = nearest(self.routing, ROUTINGS) or f"known are {', '.join(ROUTINGS)}"
-            msg = f"unknown routing {self.routing!r}; {hint}"
-            raise QuestionError(msg)
-        for net in self.reduces:
-            if net not in REDUCING_NETS:
-                msg = f"reduces: unknown network {net!r}; known are {', '.join(REDUCING_NETS)}"
-                raise QuestionError(msg)
-        if self.method not in ("auto", "axes", "links"):
-            msg = f"unknown method {self.method!r}; known are auto, axes, links"
+        check_fields(self)
+        if self.method == "refinement":
+            msg = "refinement does not tell ranks apart, so it answers no collective: ask for axes or links"
             raise QuestionError(msg)
         if self.ranks and (self.over or self.among or self.order):
             msg = "ranks are listed one by one: leave over, among and order out"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from fabric.arguments import checked
 from fabric.graph import Fabric
 from fabric.reporting.answers import Progress, ask
 from fabric.reporting.evidence import assumptions, provenance, sources
@@ -20,6 +21,7 @@ from fabric.text.folder import write_folder
 from fabric.text.markdown import escape
 
 
+@checked
 def report(fabric: Fabric, out: str | Path, *, progress: Progress | None = None, force: bool = False) -> Path:
     """Write the report of a fabric.
 

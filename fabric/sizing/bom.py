@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from fabric.arguments import checked
 from fabric.blueprint import Blueprint, Census, Rule, census
 from fabric.blueprint.ports import cables_by_port, layer_notes, ports_needed
 from fabric.errors import QuestionError
@@ -25,6 +26,7 @@ __all__ = ["Bom", "FloorPlan", "bom"]
 _POWER = ("tdp_w", "power_typical_w", "power_max_w")
 
 
+@checked
 def bom(
     fabric: Fabric | Blueprint,
     *,

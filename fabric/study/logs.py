@@ -9,13 +9,14 @@ from typing import Unpack, cast
 
 import numpy as np
 
+from fabric.arguments import checked
 from fabric.costing import Calibration, Overhead, calibration, cost
 from fabric.costing.calibration import TRANSFERS
 from fabric.errors import QuestionError
 from fabric.graph import Fabric
 from fabric.interop.nccl_tests import Log
 from fabric.job import job
-from fabric.job.question import JobQuestion, Options
+from fabric.job.question import JobOptions, JobQuestion
 from fabric.job.ranks import Job
 from fabric.schedule import schedules
 from fabric.schedule.tree import Par, Phase, Schedule, Transfer
@@ -23,6 +24,7 @@ from fabric.study.compare import Comparison, compare
 from fabric.study.fit import Fitted, Pair, fit_model
 
 
+@checked
 def compare_log(
     log: Log,
     fabric: Fabric,
@@ -30,7 +32,7 @@ def compare_log(
     threshold: float = 0.9,
     in_place: bool = False,
     calibration: str | Path | Calibration = "measured",
-    **asked: Unpack[Options],
+    **asked: Unpack[JobOptions],
 ) -> Comparison:
     """Hold a measured log against what the model predicts on a fabric.
 
@@ -60,6 +62,7 @@ def compare_log(
     return compare(log, predict, threshold=threshold, in_place=in_place)
 
 
+@checked
 def calibrate(
     logs: Sequence[Log],
     fabric: Fabric,
@@ -67,7 +70,7 @@ def calibrate(
     name: str,
     date: str,
     algorithm: str = "auto",
-    **asked: Unpack[Options],
+    **asked: Unpack[JobOptions],
 ) -> tuple[Calibration, Fitted]:
     """Fit a calibration to logs: one efficiency and latency for each class of links and kind of transfer.
 

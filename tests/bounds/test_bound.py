@@ -643,7 +643,7 @@ def test_switches_add_only_in_the_networks_that_are_named():
     none = bound(fabric, "all-reduce", reduces=())
     assert (both.reduces_in, inside.reduces_in, none.reduces_in) == (("sw", "leaf"), ("sw",), ())
     assert both.algbw_gbps > inside.algbw_gbps * (1 + 1e-6) > none.algbw_gbps
-    with pytest.raises(QuestionError, match="unknown network 'up'"):
+    with pytest.raises(QuestionError, match="reduces: got 'up'; expected scale-up or scale-out"):
         bound(fabric, "all-reduce", reduces=("up",))
 
 

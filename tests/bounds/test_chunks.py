@@ -373,7 +373,7 @@ def test_a_cut_off_rank_leaves_no_time():
         ("broadcast", {"root": "gpu3", "among": "gpu0-1"}, "exactly one rank"),
         ("all-gather", {"latency": {"gpu-hup": 1.0}}, "did you mean gpu-hub"),
         ("all-gather", {"latency": -1.0}, "not negative"),
-        ("all-gather", {"latency": {"gpu-hub": math.nan}}, "not negative"),
+        ("all-gather", {"latency": {"gpu-hub": math.nan}}, "got nan; expected a finite number"),
         ("all-gather", {"latency": "7"}, "time"),
     ],
 )
@@ -407,6 +407,6 @@ def test_the_answer_prints_and_serialises():
     answer = found.to_dict()
     assert answer["time_s"] == found.time_s
     assert answer["binding"] == [{"link": "gpu-hub", "share": None}]
-    assert set(found.__dataclass_fields__) - set(answer) == {"operation"}
+    assert set(found.__dataclass_fields__) <= set(answer)
     assert "out of" in str(chunk_bound(star(4), "reduce-scatter", "1MB"))
     assert "carries one at a time" in str(chunk_bound(star(4), "all-reduce", "1MB", pipelined=False))

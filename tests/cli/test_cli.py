@@ -316,10 +316,10 @@ def test_schema_is_one():
         (["cost", RACK, "--collective", "all-reduce", "--size", "1 gib"], r"did you mean"),
         (
             ["cost", RACK, "--collective", "all-reduce", "--size", "1GiB", "--routing", "best"],
-            r"unknown routing",
+            r"routing: got .*; expected ecmp",
         ),
         (["cost", RACK, "--collective", "all-reduce", "--size", "1GiB", "--among", "nic"], r"no endpoint"),
-        (["throughput", RACK, "--traffic", "gossip"], r"unknown traffic 'gossip'"),
+        (["throughput", RACK, "--traffic", "gossip"], r"pattern: got 'gossip'; expected all-to-all"),
         (["throughput", RACK, "--over", "trey"], r"no axis 'trey'; did you mean tray"),
         (["throughput", RACK, "--traffic", "one-to-all", "--root", "tray0"], r"exactly one device"),
         (["bound", RACK, "--collective", "scan"], r"unknown collective 'scan'"),

@@ -285,7 +285,7 @@ class TestQuestions:
             ({"collective": "allreduce"}, "unknown collective 'allreduce'; did you mean all-reduce"),
             ({"algorithm": "three"}, "no algorithm 'three' for all-reduce; did you mean tree"),
             ({"algorithm": "torus"}, "torus cannot run: needs ranks that are a whole torus"),
-            ({"routing": "idle"}, "unknown routing 'idle'; did you mean ideal"),
+            ({"routing": "idle"}, "routing: got 'idle'; .*did you mean ideal"),
             ({"among": "box0/gpu0"}, "at least 2 endpoints; the job has 1"),
             ({"among": "nic"}, "among='nic' selects no endpoint"),
             ({"calibration": "wires"}, "no calibration 'wires'; did you mean wire"),

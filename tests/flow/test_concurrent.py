@@ -290,7 +290,7 @@ PARTLY = """{fabric: f, axes: {x: 3}, devices: {gpu: {kind: gpu, axes: [x]}, sw:
   links: [{between: [gpu, sw], rate: 1Gb/s, count: 2}], failed: [[gpu0, sw, 1]]}"""
 
 
-@pytest.mark.parametrize("method", ["auto", "axes", "refinement", "explicit"])
+@pytest.mark.parametrize("method", ["auto", "axes", "refinement", "links"])
 def test_some_of_the_cables_of_a_pair_are_down(method):
     assert throughput(loads(PARTLY), method=method).per_endpoint_gbps == pytest.approx(1.0)
     assert throughput(loads(PARTLY), {("gpu0", "gpu1"): 1.0}).per_endpoint_gbps == pytest.approx(1.0)

@@ -58,7 +58,7 @@ def check(constructs, seed):
     """Check the names of one cut by both methods; return how many ranges there are."""
     fabric, paths, source, target = question(constructs, seed)
     by_axes, by_links = (
-        max_flow(fabric, source, target, paths=paths, method=m, devices=True) for m in ("axes", "expanded")
+        max_flow(fabric, source, target, paths=paths, method=m, devices=True) for m in ("axes", "links")
     )
     assert by_axes.value_gbps == pytest.approx(by_links.value_gbps, rel=1e-9)
     for answer in (by_axes, by_links):
@@ -100,7 +100,7 @@ def test_ranges():
     assert "more" not in text
 
 
-@pytest.mark.parametrize("method", ["axes", "expanded"])
+@pytest.mark.parametrize("method", ["axes", "links"])
 def test_a_composed_axis_with_gaps_is_named_by_its_parts(method):
     text = PODS + "failed: [[pod0/block0/r1/gpu, leaf], [pod0/block1/r1/gpu, leaf]]\n"
     (found,) = max_flow(loads(text), "pod0", "pod1", devices=True, method=method).cut
@@ -125,7 +125,7 @@ def test_a_mesh_lists_both_ends():
     assert [str(one) for one in found.devices] == ["gpu0-1 -> gpu2-5: 8 cables"]
 
 
-@pytest.mark.parametrize("method", ["axes", "expanded"])
+@pytest.mark.parametrize("method", ["axes", "links"])
 def test_what_is_not_named_is_counted(method, monkeypatch):
     text = "{fabric: a, axes: {x: 64}, devices: {gpu: {kind: gpu, axes: [x], transit: all}}, links: ["
     fabric = loads(text + "{between: [gpu, gpu], ring: x, rate: 1Gb/s, count: 2}]}")

@@ -465,7 +465,7 @@ def test_limits():
         flow_network(fabric, "x0", "x2", limit=5)
     assert flow_network(fabric, "x0", "x2", limit=size)[0].number_of_edges() == size
     with pytest.raises(LimitError, match=r"torus has 12 devices; the expanded form is limited to 5"):
-        max_flow(fabric, "x0", "x2", method="expanded", limit=5)
+        max_flow(fabric, "x0", "x2", method="links", limit=5)
     assert max_flow(fabric, "x0", "x2", limit=5).method == "axes"
 
 
@@ -485,7 +485,7 @@ def test_limits():
 def test_classes_answer_as_real_devices_do(file, source, target, paths):
     fabric = load(TOPOLOGIES / f"{file}.fabric.yaml")
     by_axes = max_flow(fabric, source, target, paths=paths, method="axes")
-    real = max_flow(fabric, source, target, paths=paths, method="expanded")
+    real = max_flow(fabric, source, target, paths=paths, method="links")
     assert by_axes.value_gbps == pytest.approx(real.value_gbps, rel=1e-12)
     assert (by_axes.cut, by_axes.tied, by_axes.status) == (real.cut, real.tied, real.status)
     assert by_axes.without_relay_gbps == real.without_relay_gbps
@@ -524,7 +524,7 @@ failed: [gpu2]
 """
 
 
-@pytest.mark.parametrize("method", ["axes", "expanded"])
+@pytest.mark.parametrize("method", ["axes", "links"])
 def test_absent_devices_are_no_side_and_failed_ones_are(method):
     fabric = loads(ABSENT)
     assert max_flow(fabric, "gpu2", "gpu0", method=method).value_gbps == 0.0

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
+from fabric.arguments import check_fields
 from fabric.errors import QuestionError
 from fabric.schedule.algorithms.lines import Line, backwards, gather_by_pairs, lines, single
 from fabric.schedule.algorithms.shape import Shape
@@ -45,6 +46,15 @@ class Moe:
     bytes_per_value: float
     n_groups: int = 1
     max_groups: int | None = None
+
+    def __post_init__(self) -> None:
+        """Check the fields."""
+        check_fields(self)
+        counts = ("tokens", "hidden", "top_k", "n_experts", "bytes_per_value", "n_groups")
+        for name in counts:
+            if not getattr(self, name) > 0:
+                msg = f"Moe: {name}: got {getattr(self, name)}; expected a positive number"
+                raise QuestionError(msg)
 
     @property
     def token_bytes(self) -> float:
