@@ -34,6 +34,7 @@ PARTS, PROTOCOLS, MEDIA, SOURCES = (
     catalogue().media,
     catalogue().sources,
 )
+OTHERS = {"Arista", "Cisco", "Juniper", "Dell", "Celestica", "Edgecore"}
 PORTS = [(part, port) for part in PARTS.values() for port in part.ports]
 
 
@@ -280,10 +281,16 @@ def test_parts_by_kind():
         " trainium4 trainium1 inferentia1 mi350x mi355x mi455x maia100 maia200 rubin_ultra groq3_lpu"
         " rubin_sxm",
         "host": "grace vera graviton4 graviton5",
-        "nic": "cx4 cx5 cx6 cx7 cx8 cx9 bf3 bf4 efa_v1 efa_v2 efa_v3 efa_v4 vulcano acceleron",
+        "nic": "cx4 cx5 cx6 cx7 cx8 cx9 bf3 bf4 efa_v1 efa_v2 efa_v3 efa_v4 vulcano acceleron thor2"
+        " pollara400 e810",
         "switch": "nvswitch1 nvswitch2 nvswitch3 nvlink4_switch nvlink5_switch nvlink6_switch sn5600 sn5610"
         " sn5400 sn6600 sn6810 sn6800 qm8700 qm9700 q3400 q3200 q3450 nvlink7_switch neuronswitch_160"
-        " neuronswitch_320 neuronswitch_32 neuronswitch_gen3 ualoe_th6 th5 th6 tomahawk_ultra",
+        " neuronswitch_320 neuronswitch_32 neuronswitch_gen3 ualoe_th6 th5 th6 tomahawk_ultra"
+        " arista_7060dx5_64s arista_7060x6_64pe arista_7060xe7_64ps arista_7060xe7_128pe arista_7280r3_24"
+        " arista_7700r4c_38pe arista_7720r4_128pe cisco_n9364e_sg2 cisco_8122_64eh cisco_n9364e_sp2r"
+        " cisco_n9364f_sg3 juniper_qfx5230_64cd juniper_qfx5240_64od juniper_qfx5240_64qd juniper_qfx5250"
+        " dell_z9664f dell_z9864f dell_z9964f celestica_ds4101 celestica_ds5000 celestica_ds6000"
+        " edgecore_as9737_32db edgecore_ais800_64o edgecore_ais800_64d",
     }
     for kind, names in wanted.items():
         assert [p.id for p in PARTS.values() if p.kind == kind] == names.split()
@@ -464,6 +471,30 @@ def test_cages_and_planes():
     assert cages == {"qm9700": 32, "q3400": 72}
     assert {p.id: p.planes for p in PARTS.values() if p.planes > 1} == {"sn6800": 4, "q3400": 4, "q3450": 4}
     assert port("q3400", "network").n_ports ** 2 / 2 == 10368  # endpoints of two levels, as published
+
+
+# Capacity of a chip in one direction [Tb/s], as its maker names it; two chips of half the ports stand apart.
+CHIPS = {
+    "Tomahawk 4": 25.6, "Tomahawk 4G": 25.6, "Tomahawk 5": 51.2, "Tomahawk 6": 102.4, "Silicon One G200": 51.2,
+    "Silicon One P200": 51.2, "Silicon One G300": 102.4, "Jericho2": 9.6,
+}  # fmt: skip
+HALF = {"edgecore_as9737_32db"}
+
+
+def test_boxes_of_others_have_the_capacity_of_their_chip():
+    boxes = [part for part in PARTS.values() if part.kind == "switch" and part.vendor in OTHERS]
+    assert {part.vendor for part in boxes} == OTHERS
+    for part in boxes:
+        name = part.name.partition("(")[2].rstrip(")")
+        (network,) = part.ports
+        if name in CHIPS:
+            capacity = network.n_ports * network.rate_gbps / 1000 * (2 if part.id in HALF else 1)
+            assert capacity == pytest.approx(CHIPS[name], rel=1e-12), part.id
+            assert all(n * rate <= network.n_ports * network.rate_gbps for n, rate in network.modes)
+        assert network.layers.keys() == {"Ethernet"}
+    chips = " ".join(part.name for part in boxes)
+    for chip in ("Tomahawk 4", "Tomahawk 5", "Tomahawk 6", "Jericho", "Silicon One"):
+        assert chip in chips
 
 
 def test_reduction_in_the_network():

@@ -94,11 +94,17 @@ def test_by_planes():
     assert set(ids(planes="1")) == {row["id"] for row in read("switches.csv")} - set(ids(planes="4"))
 
 
+TH5 = [
+    "arista_7060x6_64pe", "cisco_n9364e_sg2", "cisco_8122_64eh", "cisco_n9364e_sp2r", "juniper_qfx5240_64od",
+    "juniper_qfx5240_64qd", "dell_z9864f", "celestica_ds5000", "edgecore_ais800_64o", "edgecore_ais800_64d",
+]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("words", "found"),
     [
         ("bluefield", ["bf3", "bf4"]),
-        ("64x800G", ["sn5600", "sn5610", "tomahawk_ultra", "th5"]),  # ports
+        ("64x800G", ["sn5600", "sn5610", "tomahawk_ultra", "th5", *TH5]),  # ports
         ("pcie5", ["pcie5_x8", "pcie5_x16"]),
         ("PCIE6", ["pcie6_x16"]),  # an alias, and case
         ("twisted plum", []),
@@ -156,6 +162,14 @@ def test_every_row_is_found_by_its_id(name):
         ("Ironwood", "tpu_v7"),
         ("Grace CPU", "grace"),
         ("Q3450-LD", "q3450"),
+        ("7060X6-64PE", "arista_7060x6_64pe"),
+        ("Z9864F-ON", "dell_z9864f"),
+        ("QFX5240-64OD", "juniper_qfx5240_64od"),
+        ("DS5000", "celestica_ds5000"),
+        ("AIS800-64O", "edgecore_ais800_64o"),
+        ("Pollara 400", "pollara400"),
+        ("BCM57608", "thor2"),
+        ("E810-CQDA2", "e810"),
     ],
 )
 def test_by_a_piece_of_a_name(name, found):

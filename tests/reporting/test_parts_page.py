@@ -26,7 +26,7 @@ from fabric.parts import (
     sources_of,
 )
 from fabric.reporting.parts_page import family, parts_csv, parts_page, templates_with
-from fabric.units import format_rate
+from fabric.units import format_rate, format_rate_gbit
 
 ROOT = Path(__file__).parents[2]
 ROWS = list(entries().values())
@@ -82,7 +82,8 @@ def test_every_figure_stands_in_its_line_with_its_evidence(row):
         value = figure.value
         if figure.name == "modes":
             value = ", ".join(
-                f"{int(n):,} x {rate} Gb/s" for n, rate in (m.split("x") for m in value.split())
+                f"{int(n):,} x {format_rate_gbit(float(rate))}"
+                for n, rate in (m.split("x") for m in value.split())
             )
         elif figure.name == "rate_gbps":
             value = format_rate(value)
