@@ -473,10 +473,10 @@ def test_cages_and_planes():
     assert port("q3400", "network").n_ports ** 2 / 2 == 10368  # endpoints of two levels, as published
 
 
-# Capacity of a chip in one direction [Tb/s], as its maker names it; two chips of half the ports stand apart.
+# Capacity of a chip in one direction [Tb/s], as its maker names it; a box may have half of its ports.
 CHIPS = {
-    "Tomahawk 4": 25.6, "Tomahawk 4G": 25.6, "Tomahawk 5": 51.2, "Tomahawk 6": 102.4, "Silicon One G200": 51.2,
-    "Silicon One P200": 51.2, "Silicon One G300": 102.4, "Jericho2": 9.6,
+    "Tomahawk 4": 25.6, "Tomahawk 4G": 25.6, "Tomahawk 5": 51.2, "Tomahawk 6": 102.4, "Jericho2": 9.6,
+    "Silicon One G200": 51.2, "Silicon One P200": 51.2, "Silicon One G300": 102.4,
 }  # fmt: skip
 HALF = {"edgecore_as9737_32db"}
 
