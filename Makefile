@@ -18,7 +18,7 @@ export PYTHONNOUSERSITE := 1
 export MPLBACKEND := Agg
 export MPLCONFIGDIR := $(CURDIR)/.venv/matplotlib
 
-.PHONY: help setup report reports check-reports generate test stress mutants lint format bench pins clean
+.PHONY: help setup report reports check-reports generate test test-minimums test-newest stress mutants lint format bench pins clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -66,6 +66,15 @@ generate: $(STAMP)
 test: $(STAMP) ## all tests and doctests but the slow ones, on all cores
 	$(BIN)/python -m pytest -q -n auto --dist worksteal --durations=10 -m "not slow"
 
+# Old releases warn of what newer ones beside them will drop: not ours to mend, so shown and no error.
+test-minimums: ## the tests with the lowest releases that pyproject.toml promises
+	"$(or $(PYTHON),python3)" tools/setup.py --minimums .venv-min/stamp
+	.venv-min/bin/python -m pytest -q -n auto --dist worksteal -m "not slow" -W default::DeprecationWarning -W default::PendingDeprecationWarning
+
+test-newest: ## the tests with the latest releases, on the newest Python here or on $(PYTHON)
+	"$(or $(PYTHON),python3)" tools/setup.py --newest .venv-newest/stamp
+	.venv-newest/bin/python -m pytest -q -n auto --dist worksteal -m "not slow"
+
 stress: $(STAMP) ## the slow tests: thousands of random fabrics, some minutes
 	$(BIN)/python -m pytest -q -n auto --dist worksteal --durations=10 -m slow
 
@@ -84,9 +93,9 @@ format: $(STAMP) ## format the code and mend what ruff can mend
 bench: $(STAMP) ## time the solvers
 	@if [ -d benchmarks ]; then $(BIN)/python -m benchmarks; else echo 'bench: there is no benchmarks/ here'; fi
 
-pins: ## renew constraints.txt from the latest releases (then run make reports)
+pins: ## renew constraints.txt and constraints-min.txt (then run make reports)
 	@"$(or $(PYTHON),python3)" tools/setup.py --pins
 
 clean: ## remove .venv and all caches
-	rm -rf .venv .venv-pins .reports .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
+	rm -rf .venv .venv-min .venv-newest .venv-pins .reports .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
 	find . -path ./.git -prune -o -type d -name __pycache__ -exec rm -rf {} +

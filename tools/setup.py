@@ -3,19 +3,30 @@
 Runs under any Python 3.7 or later, so that an old ``python3`` can still say what is missing or hand over to
 a newer one; hence no import outside the standard library and no recent syntax.
 
-``python3 tools/setup.py STAMP`` sets up ``.venv`` and then writes STAMP, a file inside it.
-``python3 tools/setup.py --pins`` writes ``constraints.txt`` anew from the latest releases.
+``python3 tools/setup.py STAMP`` sets up the environment that STAMP lies in, and then writes STAMP.
+``python3 tools/setup.py --minimums STAMP`` does so with the lowest releases that ``pyproject.toml`` promises.
+``python3 tools/setup.py --newest STAMP`` does so with the latest releases that there are.
+``python3 tools/setup.py --pins`` writes ``constraints.txt`` and ``constraints-min.txt`` anew.
 """
 
 import glob
 import os
+import re
 import shutil
 import subprocess
 import sys
 
 OLDEST = (3, 11)
 CANDIDATES = ["python3.13", "python3.12", "python3.11", "python3"]
+OLDEST_FIRST = ["python3.11", "python3.12", "python3.13", "python3"]
 REQUIREMENT = ".[report,dev]"
+PINS, MINIMUMS = "constraints.txt", "constraints-min.txt"
+# For each kind of environment: the interpreters to try, and what pip is told.
+KINDS = {
+    "": (CANDIDATES, ["-c", PINS]),
+    "--minimums": (OLDEST_FIRST, ["-c", MINIMUMS]),
+    "--newest": (CANDIDATES, ["--upgrade", "--upgrade-strategy", "eager"]),
+}
 # Variables that would lead pip or Python to packages outside `.venv`.
 FOREIGN = ["PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_PYTHON"]
 FOREIGN += ["PIP_REQUIRE_VIRTUALENV", "PIP_NO_DEPS", "__PYVENV_LAUNCHER__"]
@@ -114,50 +125,65 @@ def install(folder: str, *options: str) -> None:
         fail("pip could not install the packages (see above)", printed)
 
 
-def set_up(stamp: str) -> None:
-    """Bring ``.venv`` up to date and write the stamp last, so that an interrupted set-up leaves none."""
+def set_up(stamp: str, kind: str) -> None:
+    """Bring an environment up to date and write the stamp last, so that an interrupted set-up leaves none."""
     folder = os.path.dirname(stamp)
-    version, python = find_python(CANDIDATES)
+    candidates, options = KINDS[kind]
+    version, python = find_python(candidates)
     complete = os.path.exists(stamp) and probe(os.path.join(folder, "bin", "python"))[0] == version
     if complete:
         os.remove(stamp)
     else:
         print("setup: {} with Python {}.{} ({})".format(folder, *version, python), flush=True)
         make_venv(python, folder)
-    print("setup: installing the packages of constraints.txt", flush=True)
-    install(folder, "-c", "constraints.txt")
+    print("setup: installing the packages of", options[1] if "-c" in options else "today", flush=True)
+    install(folder, *options)
     with open(stamp, "w") as file:
         file.write(python + "\n")
 
 
 def renew_pins() -> None:
-    """Write ``constraints.txt`` from the latest releases that the oldest supported Python can use."""
+    """Write both files of pins, from the releases that the oldest supported Python can use."""
+    python = find_python(OLDEST_FIRST)[1]
+    write_pins(PINS, python)
+    with open("pyproject.toml", encoding="utf-8") as file:
+        lowest = re.findall(r'^    "([\w.-]+)>=([\w.]+)"', file.read(), re.MULTILINE)
+    with open("build-minimums.txt", "w") as file:
+        file.writelines(f"{name}=={version}\n" for name, version in lowest)
+    try:
+        write_pins(MINIMUMS, python, "-c", "build-minimums.txt")
+    finally:
+        os.remove("build-minimums.txt")
+
+
+def write_pins(place: str, python: str, *options: str) -> None:
+    """Install into an environment of its own and write what came, below the header that the file has."""
     folder = ".venv-pins"
-    with open("constraints.txt") as file:
+    with open(place) as file:
         header = file.readline()
-    python = find_python(CANDIDATES[::-1])[1]
     make_venv(python, folder)
-    install(folder)
+    install(folder, *options)
     inner = os.path.join(folder, "bin", "python")
     # Only standard output: a warning must not become a pin.
     pins = subprocess.check_output(
         [inner, "-m", "pip", "freeze", "--exclude-editable"], env=clean_environment(), text=True
     )
-    with open("constraints.txt", "w") as file:
+    with open(place, "w") as file:
         file.write(header + pins)
     shutil.rmtree(folder)
 
 
 def main() -> None:
-    """Read the one argument."""
-    if len(sys.argv) != 2:
-        fail("usage: tools/setup.py STAMP | --pins")
+    """Read the arguments."""
+    *kind, last = sys.argv[1:] or [""]
     os.chdir(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     try:
-        if sys.argv[1] == "--pins":
+        if (kind, last) == ([], "--pins"):
             renew_pins()
+        elif last and not last.startswith("--") and "".join(kind) in KINDS:
+            set_up(last, "".join(kind))
         else:
-            set_up(sys.argv[1])
+            fail("usage: tools/setup.py [--minimums | --newest] STAMP | --pins")
     except KeyboardInterrupt:
         sys.exit(130)
 
