@@ -1,0 +1,88 @@
+"""What the package promises about what it needs, held to what it imports, pins and runs in CI."""
+
+import ast
+import importlib.metadata
+import re
+import sys
+import tomllib
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+REQUIRED = PROJECT["dependencies"]
+EXTRAS = PROJECT["optional-dependencies"]
+REQUIREMENT = re.compile(r"([\w.-]+)>=([\w.]+)")
+
+
+def plain(name):
+    return name.lower().replace("_", "-")
+
+
+def pins(file):
+    lines = (ROOT / file).read_text().splitlines()
+    return {plain(name): version for name, _, version in (line.partition("==") for line in lines[1:])}
+
+
+def imported(file):
+    """Return the top-level modules that a file imports, wherever it does so."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            yield node.module.partition(".")[0]
+
+
+def test_everything_that_is_imported_is_declared():
+    files = [ROOT / "fabtopo.py", *(ROOT / "fabric").rglob("*.py")]
+    modules = {name for file in files for name in imported(file)} - set(sys.stdlib_module_names)
+    owners = importlib.metadata.packages_distributions()
+    # pydantic_core is the other half of pydantic, which asks for one version of it exactly.
+    needed = {plain(owners[name][0]) for name in modules - {"fabric", "fabtopo", "pydantic_core"}}
+    assert {"numpy", "rich", "typer"} <= needed
+    declared = {plain(REQUIREMENT.match(text)[1]) for text in (*REQUIRED, *EXTRAS["report"])}
+    assert needed <= declared
+    assert declared <= needed, "declared and never imported"
+
+
+def test_minimums_are_the_ones_that_are_tested():
+    lowest = pins("constraints-min.txt")
+    for text in (*REQUIRED, *(text for extra in EXTRAS.values() for text in extra)):
+        name, version = REQUIREMENT.fullmatch(text).groups()
+        assert re.fullmatch(rf"{re.escape(version)}(\.0)*", lowest[plain(name)]), text
+
+
+def test_pins_cover_what_is_promised():
+    assert {plain(REQUIREMENT.match(text)[1]) for text in REQUIRED} <= set(pins("constraints.txt"))
+
+
+def test_the_workflow_runs_every_python_that_is_promised():
+    workflow = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())
+    jobs = workflow["jobs"]
+    promised = [c.rpartition(" ")[2] for c in PROJECT["classifiers"] if re.search(r":: 3\.\d+$", c)]
+    assert jobs["check"]["strategy"]["matrix"]["python"] == promised
+    assert PROJECT["requires-python"] == f">={promised[0]}"
+    run = {name: " ".join(step.get("run", "") for step in job["steps"]) for name, job in jobs.items()}
+    assert "bash .ci/run" in run["check"]
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for name in ("minimums", "newest"):
+        (target,) = re.findall(r"make ([a-z-]+)", run[name])
+        assert target in targets
+
+
+def test_forms_and_hooks_can_be_read_and_name_what_exists():
+    forms = sorted((ROOT / ".github/ISSUE_TEMPLATE").glob("[0-9]*.yml"))
+    assert len(forms) == 4
+    for file in forms:
+        form = yaml.safe_load(file.read_text())
+        assert {"name", "description", "body"} <= set(form), file.name
+        assert any(field.get("validations", {}).get("required") for field in form["body"]), file.name
+    (hooks,) = [
+        repo["hooks"] for repo in yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+    ]
+    for hook in hooks:
+        assert re.compile(hook.get("files", ""))
+        assert ".venv/bin/" in hook["entry"]
+        for path in re.findall(r"tests/\S+", hook["entry"]):
+            assert (ROOT / path).is_file()
