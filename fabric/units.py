@@ -55,6 +55,11 @@ _NOT_FINITE_RE = re.compile(r"[+-]?\.?(?:nan|inf|infinity)\b.*", re.IGNORECASE)
 _RATIO_RE = re.compile(rf"({_NUMBER})[ \t]*:[ \t]*({_NUMBER})")
 
 
+# So far apart that no rate is meant beyond, and near enough that nothing made of them overflows or vanishes.
+_RATES_GBPS = (1e-12, 1e12)
+_MOST = 1e18
+
+
 @dataclass(frozen=True, slots=True)
 class _Kind:
     """One kind of quantity: the words for it and the value of each unit it is written in."""
@@ -63,6 +68,8 @@ class _Kind:
     article: str
     example: str
     units: Mapping[str, Fraction]
+    least: float = 0.0  # of what is above zero, and the most, in the unit of the program
+    most: float = math.inf
     canonical: Mapping[str, str] = field(default_factory=dict)  # the spelling that a hint shows
 
 
@@ -81,11 +88,14 @@ def _rate_kind() -> _Kind:
         for spelling in (prefix, f"{prefix}bE"):
             units[spelling] = Fraction(_DECIMAL[prefix], BITS_PER_GBIT)
             canonical[spelling] = spelling
-    return _Kind("rate", "a", "800Gb/s", units, canonical)
+    return _Kind("rate", "a", "800Gb/s", units, *_RATES_GBPS, canonical)
 
 
-def _plain_kind(name: str, article: str, example: str, units: Mapping[str, str | int]) -> _Kind:
-    return _Kind(name, article, example, {unit: Fraction(value) for unit, value in units.items()})
+def _plain_kind(
+    name: str, article: str, example: str, units: Mapping[str, str | int], most: float = math.inf
+) -> _Kind:
+    factors = {unit: Fraction(value) for unit, value in units.items()}
+    return _Kind(name, article, example, factors, most=most)
 
 
 _RATE = _rate_kind()
@@ -95,9 +105,12 @@ _TIME = _plain_kind(
     "a",
     "500ns",
     {"ps": "1e-12", "ns": "1e-9", "us": "1e-6", "\u00b5s": "1e-6", "\u03bcs": "1e-6", "ms": "1e-3", "s": 1},
+    most=_MOST,
 )
-_LENGTH = _plain_kind("length", "a", "30m", {"mm": "1e-3", "cm": "1e-2", "m": 1, "km": 1000})
-_POWER = _plain_kind("power", "a", "15W", {"mW": "1e-3", "W": 1, "kW": 10**3, "MW": 10**6, "GW": 10**9})
+_LENGTH = _plain_kind("length", "a", "30m", {"mm": "1e-3", "cm": "1e-2", "m": 1, "km": 1000}, most=_MOST)
+_POWER = _plain_kind(
+    "power", "a", "15W", {"mW": "1e-3", "W": 1, "kW": 10**3, "MW": 10**6, "GW": 10**9}, _MOST
+)
 _COUNT = _plain_kind("count", "a", "1024 or 8k", {"k": 10**3, "M": 10**6, "G": 10**9})
 _KINDS = (_RATE, _SIZE, _TIME, _LENGTH, _POWER)
 
@@ -480,7 +493,14 @@ def _as_float(value: Fraction, text: object, kind: _Kind) -> float:
     if value < 0:
         msg = f"{kind.name} {_shown(text)}: must not be negative"
         raise UnitError(msg)
-    return _rounded(value, kind.name, text)
+    result = _rounded(value, kind.name, text)
+    if result > kind.most or 0 < result < kind.least:
+        unit = next(unit for unit, factor in kind.units.items() if factor == 1)
+        bound = f"most {kind.most:g}" if result > kind.most else f"least {kind.least:g}"
+        what = "large" if result > kind.most else "small"
+        msg = f"{kind.name} {_shown(text)}: too {what}; expected at {bound} {unit}"
+        raise UnitError(msg)
+    return result
 
 
 def _rounded(value: Fraction, name: str, text: object) -> float:

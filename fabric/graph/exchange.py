@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import numbers
+import operator
+import reprlib
 from collections.abc import Hashable, Iterator, Mapping
 from typing import Any, TypeVar, cast, get_args
 
@@ -16,9 +18,19 @@ from fabric.blueprint.model import DEFAULT_TRANSIT, Net, Transit
 from fabric.errors import GraphError, LimitError
 from fabric.graph.expanded import EXPAND_LIMIT, Expanded, GroupInfo, RuleInfo
 from fabric.graph.fabric import Fabric, expand
+from fabric.units import MAX_COUNT
 
 NETWORKX_LIMIT = 300_000
 """Devices, or cable bundles, that `to_networkx` puts into a graph unless asked for more (about 1 kB each)."""
+
+MAX_INDEX = 2**31 - 1
+"""Largest index on an axis."""
+MIN_RATE_GBPS, MAX_RATE_GBPS = 1e-300, 1e301
+"""Least rate of a cable that has any, and largest of all cables together [Gb/s]."""
+MAX_LENGTH_M = 1e9
+"""Longest cable."""
+_AXIS = "axis_"
+"""What the name of an attribute begins with that holds a coordinate."""
 
 TRANSITS: tuple[Transit, ...] = get_args(Transit)
 NETS: tuple[Net, ...] = get_args(Net)
@@ -38,13 +50,16 @@ def to_networkx(fabric: Fabric, *, limit: int = NETWORKX_LIMIT) -> nx.MultiGraph
     Returns
     -------
     networkx.MultiGraph
-        One node a device: ``kind``, ``part``, ``group``, ``transit``, ``endpoint``, ``failed`` and
-        ``coordinates`` (a mapping of axis to index). One edge a cable bundle, keyed by the name of its rule:
-        ``rate_gbps`` per cable and direction, ``count``, ``failed_count``, ``capacity`` (per direction, of
-        the cables that are up), ``net``, ``medium``, ``protocol``, ``length_m``, and ``lower``, the end
-        nearer the endpoints, where the rule is oriented; ``tail`` and ``head`` where it is one-way. Where one
-        rule joins a pair both ways by one-way cables, the second key is ``(key, "back")`` and its edge
-        carries ``rule``, the key proper.
+        One node a device: ``kind``, ``part``, ``group``, ``transit``, ``endpoint``, ``failed``, and for every
+        axis the index on it, ``axis_rack`` on axis ``rack``. One edge a cable bundle, keyed by the name of
+        its rule: ``rate_gbps`` per cable and direction, ``count``, ``failed_count``, ``capacity`` (per
+        direction, of the cables that are up), ``net``, ``medium``, ``protocol``, ``length_m``, and ``lower``,
+        the end nearer the endpoints, where the rule is oriented; ``tail`` and ``head`` where it is one-way.
+        ``rule`` is the key again, since not every file format keeps keys; where one rule joins a pair both
+        ways by one-way cables, the second key is ``(key, "back")``. All are texts, numbers and truth values,
+        so that `networkx.write_graphml` writes them, and `from_networkx` reads
+        ``read_graphml(file,
+        force_multigraph=True)`` back without loss.
 
     Raises
     ------
@@ -82,7 +97,7 @@ def to_networkx(fabric: Fabric, *, limit: int = NETWORKX_LIMIT) -> nx.MultiGraph
             transit=info.transit,
             endpoint=info.is_endpoint,
             failed=failed,
-            coordinates={axis: columns[axis][v] for axis in info.axes},
+            **{f"{_AXIS}{axis}": columns[axis][v] for axis in info.axes},
         )
     shared = [_rule_attributes(rule) for rule in e.rules]
     rows = (e.tail, e.head, e.rule, e.rate_gbps, e.count, e.failed_count, e.alive * e.rate_gbps)
@@ -94,8 +109,11 @@ def to_networkx(fabric: Fabric, *, limit: int = NETWORKX_LIMIT) -> nx.MultiGraph
         if rule.is_oneway:
             data["tail"], data["head"] = names[u], names[v]
         key = rule.key
-        if rule.is_oneway and graph.has_edge(names[u], names[v], key):
-            key, data["rule"] = (key, "back"), key
+        is_back = rule.is_oneway and graph.has_edge(names[u], names[v], key)
+        if is_back or isinstance(key, str | int | float):  # what every file format can hold
+            data["rule"] = key
+        if is_back:
+            key = (key, "back")
         graph.add_edge(names[u], names[v], key=key, **data)
     return graph
 
@@ -127,7 +145,8 @@ def from_networkx(graph: nx.Graph, *, name: str = "", capacity: str = "capacity"
         Edges carry `capacity` [Gb/s per direction], or ``rate_gbps`` per cable; ``count`` cables, 1 by
         default. Each arc of a directed graph becomes a one-way bundle. Nodes and edges may carry whatever
         `to_networkx` writes, and that comes back from there; other attributes are not kept. A node without
-        ``kind`` is an endpoint that forwards anything; an edge without ``lower`` joins peers.
+        ``kind`` and ``endpoint`` is an endpoint that forwards anything, and the fabric's ``notes`` count
+        them; an edge without ``lower`` joins peers.
     name : str
         Name of the fabric; that of the graph by default.
     capacity : str
@@ -148,6 +167,7 @@ def from_networkx(graph: nx.Graph, *, name: str = "", capacity: str = "capacity"
     >>> import networkx as nx
     >>> ring = nx.cycle_graph(4)
     >>> nx.set_edge_attributes(ring, 100.0, "capacity")
+    >>> nx.set_node_attributes(ring, "gpu", "kind")
     >>> from_networkx(ring)
     <Fabric graph: 4 devices>
     """
@@ -155,7 +175,7 @@ def from_networkx(graph: nx.Graph, *, name: str = "", capacity: str = "capacity"
         msg = f"expected a networkx graph; got {type(graph).__name__}"
         raise GraphError(msg)
     number = {node: i for i, node in enumerate(graph.nodes)}
-    groups, group, coordinates = _devices(graph)
+    groups, group, coordinates, failed_devices = _devices(graph)
     rules: dict[tuple[object, ...], int] = {}
     infos: list[RuleInfo] = []
     rows = []
@@ -168,6 +188,9 @@ def from_networkx(graph: nx.Graph, *, name: str = "", capacity: str = "capacity"
         rows.append((rule, number[lower], number[upper], *_numbers(graph, u, v, data, capacity)))
     rows.sort(key=lambda row: row[0])
     rule_of, tail, head, rate, count, failed = zip(*rows, strict=True) if rows else [()] * 6
+    if sum(map(operator.mul, rate, count)) > MAX_RATE_GBPS:
+        msg = f"the capacities of all edges together are above {MAX_RATE_GBPS:g} Gb/s; choose a larger unit"
+        raise GraphError(msg)
     title = name or str(graph.graph.get("name") or "graph")
     expanded = Expanded(
         name=title,
@@ -180,49 +203,89 @@ def from_networkx(graph: nx.Graph, *, name: str = "", capacity: str = "capacity"
         rate_gbps=np.array(rate, dtype=np.float64),
         count=np.array(count, dtype=np.int64),
         failed_count=np.array(failed, dtype=np.int64),
-        failed=np.array([bool(d.get("failed", False)) for _, d in graph.nodes(data=True)], dtype=np.bool_),
+        failed=np.array(failed_devices, dtype=np.bool_),
         names=tuple(number),
         coordinates=coordinates,
     )
-    return Fabric(title, graph=expanded)
+    return Fabric(title, graph=expanded, notes=_guessed(graph))
 
 
-def _devices(graph: nx.Graph) -> tuple[list[GroupInfo], list[int], dict[str, Ints]]:
-    """Return the groups, the group of each node, and its index on every axis."""
+def _guessed(graph: nx.Graph) -> tuple[str, ...]:
+    """Say how many nodes were taken for endpoints that forward, since nothing says what they are."""
+    said = graph.nodes(data=True)
+    unknown = [node for node, data in said if not data.get("kind") and "endpoint" not in data]
+    if not unknown:
+        return ()
+    some = ", ".join(_shown(node) for node in unknown[:3])
+    return (
+        f"{len(unknown):,} of {len(said):,} nodes, such as {some}, have neither kind nor endpoint: taken for "
+        "endpoints that forward anything; set kind='switch' or endpoint=False on those that are none",
+    )
+
+
+def _devices(graph: nx.Graph) -> tuple[list[GroupInfo], list[int], dict[str, Ints], list[bool]]:
+    """Return the groups, the group of each node, its index on every axis, and whether it failed."""
     known: dict[GroupInfo, int] = {}
-    group = []
-    places = []
+    group, places, failed = [], [], []
     for node, data in graph.nodes(data=True):
-        place = _coordinates(node, data.get("coordinates", {}))
+        where = f"node {_shown(node)}"
+        place = _coordinates(where, data)
         places.append(place)
-        kind = data.get("kind") or ""
+        failed.append(_truth(where, "failed", data, False))
+        kind = _text(where, "kind", data, "")
         info = GroupInfo(
-            name=str(data.get("group", kind or "node")),
-            kind=str(kind),
-            part=str(data.get("part") or ""),
+            name=_text(where, "group", data, kind or "node"),
+            kind=kind,
+            part=_text(where, "part", data, ""),
             transit=_one_of(
-                f"node {node!r}",
-                "transit",
-                data.get("transit", DEFAULT_TRANSIT.get(str(kind), "all")),
-                TRANSITS,
+                where, "transit", data.get("transit", DEFAULT_TRANSIT.get(kind, "all")), TRANSITS
             ),
-            is_endpoint=bool(data.get("endpoint", kind in ("", "gpu"))),
+            is_endpoint=_truth(where, "endpoint", data, kind in ("", "gpu")),
             axes=tuple(place),
         )
         group.append(known.setdefault(info, len(known)))
     axes = dict.fromkeys(axis for place in places for axis in place)
     columns = {axis: np.array([place.get(axis, -1) for place in places], dtype=np.int64) for axis in axes}
-    return list(known), group, columns
+    return list(known), group, columns, failed
 
 
-def _coordinates(node: Hashable, value: object) -> dict[str, int]:
+def _coordinates(where: str, data: Mapping[Hashable, object]) -> dict[str, int]:
     """Return the coordinates of a node, checked."""
-    if isinstance(value, Mapping) and all(isinstance(axis, str) for axis in value):
-        place = {axis: _whole(index) for axis, index in value.items()}
-        if all(index is not None and index >= 0 for index in place.values()):
-            return cast(dict[str, int], place)
-    msg = f"node {node!r}: coordinates must map axes to whole numbers from 0; got {value!r}"
+    place = {}
+    for key, value in data.items():
+        if isinstance(key, str) and key.startswith(_AXIS):
+            index = _whole(value)
+            if index is None or not 0 <= index <= MAX_INDEX:
+                msg = f"{where}: {key} must be a whole number from 0 to {MAX_INDEX}; got {_shown(value)}"
+                raise GraphError(msg)
+            place[key.removeprefix(_AXIS)] = index
+    return place
+
+
+def _text(where: str, key: str, data: Mapping[Any, object], default: str) -> str:
+    """Return an attribute that is a text; None and nothing stand for the default."""
+    value = data.get(key)
+    if value is None or isinstance(value, str):
+        return value or default
+    msg = f"{where}: {key} must be a text; got {_shown(value)}"
     raise GraphError(msg)
+
+
+def _truth(where: str, key: str, data: Mapping[Any, object], default: bool) -> bool:
+    """Return an attribute that is true or false, which some file formats write as 1 and 0."""
+    value = data.get(key, default)
+    if isinstance(value, bool | np.bool_) or _whole(value) in (0, 1):
+        return bool(value)
+    msg = f"{where}: {key} must be true or false; got {_shown(value)}"
+    raise GraphError(msg)
+
+
+def _shown(value: object) -> str:
+    """Return a value as an error shows it: not its thousands of digits or items."""
+    if isinstance(value, int) and abs(value) >= 10**60:
+        return "a number of more than 60 digits"
+    text = reprlib.repr(value) if not isinstance(value, str | int | float | tuple) else repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def _edges(graph: nx.Graph) -> Iterator[tuple[Hashable, Hashable, Hashable, Mapping[str, Any]]]:
@@ -240,27 +303,35 @@ def _oriented(
     if u == v:
         msg = f"{where}: a device is never joined with itself; leave the edge out"
         raise GraphError(msg)
+    for name in ("tail", "head", "lower"):
+        if name in data and not _is_hashable(data[name]):
+            msg = f"{where}: {name} must be one of its two ends; got {_shown(data[name])}"
+            raise GraphError(msg)
+    rule = data.get("rule", key)
+    if not _is_hashable(rule):
+        msg = f"{where}: rule must be a name; got {_shown(rule)}"
+        raise GraphError(msg)
     is_oneway = graph.is_directed() or "tail" in data or "head" in data
     first, last = (v, u) if data.get("lower", u) == v and not is_oneway else (u, v)
     if is_oneway:
         tail, head = (u, v) if graph.is_directed() else (None, None)
         first, last = data.get("tail", tail), data.get("head", head)
     if (first, last) != (u, v) and (graph.is_directed() or (first, last) != (v, u)):
-        msg = f"{where}: tail and head must be its two ends; got {first!r} and {last!r}"
+        msg = f"{where}: tail and head must be its two ends; got {_shown(first)} and {_shown(last)}"
         raise GraphError(msg)
     if "lower" in data and data["lower"] != first:
         what = "a one-way cable starts at its lower end" if is_oneway else "lower must be one of its two ends"
-        msg = f"{where}: {what}; got {data['lower']!r}; leave lower out to join peers"
+        msg = f"{where}: {what}; got {_shown(data['lower'])}; leave lower out to join peers"
         raise GraphError(msg)
     info = RuleInfo(
-        name=str(data.get("rule", key)),
+        name=str(rule),
         net=_one_of(where, "net", data.get("net", "scale-out"), NETS),
         is_peer="lower" not in data,
         is_oneway=is_oneway,
-        medium=str(data.get("medium", "")),
-        protocol=str(data.get("protocol", "")),
+        medium=_text(where, "medium", data, ""),
+        protocol=_text(where, "protocol", data, ""),
         length_m=_length(where, data.get("length_m")),
-        key=data.get("rule", key),
+        key=rule,
     )
     return first, last, info
 
@@ -270,11 +341,10 @@ def _numbers(
 ) -> tuple[float, int, int]:
     """Return rate, count and failed count of an edge."""
     count, failed = _whole(data.get("count", 1)), _whole(data.get("failed_count", 0))
-    if count is None or failed is None or count < 1 or not 0 <= failed <= count:
-        got = f"count {data.get('count', 1)!r} with {data.get('failed_count', 0)!r} failed"
-        msg = (
-            f"{_edge(graph, u, v)}: {got}; expected whole numbers, count >= 1 and 0 <= failed_count <= count"
-        )
+    if count is None or failed is None or not 1 <= count <= MAX_COUNT or not 0 <= failed <= count:
+        got = f"count {_shown(data.get('count', 1))} with {_shown(data.get('failed_count', 0))} failed"
+        expected = f"whole numbers, count from 1 to {MAX_COUNT} and 0 <= failed_count <= count"
+        msg = f"{_edge(graph, u, v)}: {got}; expected {expected}"
         raise GraphError(msg)
     if "rate_gbps" in data:
         rate = _rate(graph, u, v, "rate_gbps", data)
@@ -293,20 +363,23 @@ def _numbers(
                 f"{up * rate!r}; change rate_gbps, count or failed_count and leave {capacity} out"
             )
             raise GraphError(msg)
+    if 0 < rate < MIN_RATE_GBPS:
+        expected = f"0, or {MIN_RATE_GBPS:g} or more"
+        msg = f"{_edge(graph, u, v)}: {rate!r} Gb/s a cable is too small; expected {expected}"
+        raise GraphError(msg)
     return rate, count, failed
 
 
 def _edge(graph: nx.Graph, u: Hashable, v: Hashable) -> str:
-    return f"edge {u!r} {'->' if graph.is_directed() else '-'} {v!r}"
+    return f"edge {_shown(u)} {'->' if graph.is_directed() else '-'} {_shown(v)}"
 
 
 def _rate(graph: nx.Graph, u: Hashable, v: Hashable, key: str, data: Mapping[str, Any]) -> float:
     """Return the attribute `key` as a rate, checked."""
     rate = _real(data[key])
-    if rate is None or not 0 <= rate < math.inf:
-        msg = (
-            f"{_edge(graph, u, v)}: {key} must be a number [Gb/s], finite and not negative; got {data[key]!r}"
-        )
+    if rate is None or not 0 <= rate <= MAX_RATE_GBPS:
+        expected = f"a number [Gb/s], finite and not negative, at most {MAX_RATE_GBPS:g}"
+        msg = f"{_edge(graph, u, v)}: {key} must be {expected}; got {_shown(data[key])}"
         raise GraphError(msg)
     return rate
 
@@ -314,8 +387,8 @@ def _rate(graph: nx.Graph, u: Hashable, v: Hashable, key: str, data: Mapping[str
 def _length(where: str, value: object) -> float | None:
     """Return a cable length [m], checked; None stays None."""
     length = _real(value)
-    if value is not None and (length is None or not 0 <= length < math.inf):
-        msg = f"{where}: length_m must be a number of metres; got {value!r}"
+    if value is not None and (length is None or not 0 <= length <= MAX_LENGTH_M):
+        msg = f"{where}: length_m must be a number of metres, at most {MAX_LENGTH_M:g}; got {_shown(value)}"
         raise GraphError(msg)
     return length
 
@@ -323,19 +396,34 @@ def _length(where: str, value: object) -> float | None:
 def _one_of(where: str, key: str, value: object, known: tuple[_Word, ...]) -> _Word:
     """Return `value` if it is one of the `known` words."""
     for word in known:
-        if word == value:
+        if isinstance(value, str) and word == value:
             return word
-    msg = f"{where}: unknown {key} {value!r}; use {', '.join(known)}"
+    msg = f"{where}: unknown {key} {_shown(value)}; use {', '.join(known)}"
     raise GraphError(msg)
 
 
 def _real(value: object) -> float | None:
     """Return a number as float; None for what is no number, texts and truth values included."""
     is_number = isinstance(value, numbers.Real) and not isinstance(value, bool | np.bool_)
-    return float(cast(float, value)) if is_number else None
+    if not is_number:
+        return None
+    try:
+        return float(cast(float, value))
+    except (OverflowError, ZeroDivisionError):  # a whole number, or a fraction, that no float reaches
+        return math.inf
 
 
 def _whole(value: object) -> int | None:
     """Return a number as int; None for what is not whole."""
+    if isinstance(value, int | np.integer) and not isinstance(value, bool):
+        return int(value)  # beyond 2**53 a float would round it
     real = _real(value)
     return int(real) if real is not None and real.is_integer() else None
+
+
+def _is_hashable(value: object) -> bool:
+    try:
+        hash(value)
+    except TypeError:
+        return False
+    return True

@@ -33,12 +33,15 @@ class Fabric:
         None for a fabric read from a file; `expand` makes it.
     skipped : tuple of str
         Checks that were not run, and why.
+    notes : tuple of str
+        What was guessed about a graph that did not say it.
     """
 
     name: str
     blueprint: Blueprint | None = None
     graph: Expanded | None = None
     skipped: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         """Return a line that names the fabric and its size."""
@@ -48,7 +51,7 @@ class Fabric:
             failed = ", ".join(failure_texts(self.blueprint))
             return f"<Fabric {self.name}: {sizes}{'; failed: ' if failed else ''}{failed}>"
         n = self.graph.n_devices if self.graph else 0
-        return f"<Fabric {self.name}: {n:,} devices>"
+        return "; ".join((f"<Fabric {self.name}: {n:,} devices", *self.notes)) + ">"
 
 
 @checked

@@ -1,6 +1,7 @@
 """The exchange with NetworkX: nothing is lost in either direction, and what does not fit is named."""
 
 import math
+from fractions import Fraction
 
 import networkx as nx
 import numpy as np
@@ -79,7 +80,8 @@ def test_attributes():
         "transit": "pass",
         "endpoint": False,
         "failed": True,
-        "coordinates": {"rack": 0, "slot": 1},
+        "axis_rack": 0,
+        "axis_slot": 1,
     }
     assert graph["rack0/gpu2"]["rack0/nic2"]["gpu-nic"] == {
         "rate_gbps": 8000 / 3,
@@ -88,6 +90,7 @@ def test_attributes():
         "capacity": 8000.0,
         "net": "host",
         "lower": "rack0/gpu2",
+        "rule": "gpu-nic",
     }
     assert graph["rack0/gpu2"]["rack0/nic2"]["second"]["length_m"] == 0.3
     assert graph["rack1/gpu3"]["rack1/nic3"]["gpu-nic"]["failed_count"] == 2
@@ -133,13 +136,13 @@ PLAIN = {
 @pytest.mark.parametrize("kind", PLAIN)
 def test_every_kind_of_graph_comes_back(kind):
     graph = getattr(nx, kind)(name=kind)
-    graph.add_nodes_from([("a", {"kind": "switch", "coordinates": {"x": 1}}), ("z", {"failed": True})])
+    graph.add_nodes_from([("a", {"kind": "switch", "axis_x": 1}), ("z", {"failed": True})])
     graph.add_edges_from(PLAIN[kind])
     fabric = from_networkx(graph)
     out = to_networkx(fabric)
     assert list(out) == list(graph)
     assert out.nodes["a"]["transit"] == "turn"
-    assert out.nodes["a"]["coordinates"] == {"x": 1}
+    assert out.nodes["a"]["axis_x"] == 1
     assert out.nodes["b"] == {
         "kind": "",
         "part": "",
@@ -147,7 +150,6 @@ def test_every_kind_of_graph_comes_back(kind):
         "transit": "all",
         "endpoint": True,
         "failed": False,
-        "coordinates": {},
     }
     assert out.nodes["z"]["failed"] is True
     # The way back to the kind of graph that came in, with nothing but the exported attributes.
@@ -218,10 +220,37 @@ def edge(cls=nx.Graph, **data):
         ({"x": ["y"]}, "expected a networkx graph; got dict"),
         (node(transit="fly"), "node 'x': unknown transit 'fly'; use turn, pass, end, relay, all"),
         (node(transit=["turn"]), "node 'x': unknown transit"),
-        (node(coordinates=[1]), "node 'x': coordinates must map axes to whole numbers"),
-        (node(coordinates={"a": 1.5}), "node 'x': coordinates must map"),
-        (node(coordinates={"a": -1}), "node 'x': coordinates must map"),
-        (node(coordinates={1: 1}), "node 'x': coordinates must map"),
+        (node(axis_a=1.5), "node 'x': axis_a must be a whole number from 0 to 2147483647; got 1.5"),
+        (node(axis_a=-1), "node 'x': axis_a must be"),
+        (node(axis_a=[1]), "node 'x': axis_a must be"),
+        (node(axis_a=2**63), "node 'x': axis_a must be .* got 9223372036854775808"),
+        (node(axis_a=10**5000), "node 'x': axis_a must be .* got a number of more than 60 digits"),
+        (node(axis_a=np.int64(2**62)), "node 'x': axis_a must be"),
+        (node(kind={"a": 1}), r"node 'x': kind must be a text; got {'a': 1}"),
+        (node(kind=["gpu"]), r"node 'x': kind must be a text; got \['gpu'\]"),
+        (node(group=7), "node 'x': group must be a text; got 7"),
+        (node(part=np.zeros(3)), "node 'x': part must be a text"),
+        (node(transit=np.zeros(3)), "node 'x': unknown transit"),
+        (node(endpoint=np.zeros(3)), "node 'x': endpoint must be true or false"),
+        (node(endpoint="no"), "node 'x': endpoint must be true or false; got 'no'"),
+        (node(failed=2), "node 'x': failed must be true or false; got 2"),
+        (edge(capacity=10**400), "edge 'x' - 'y': capacity must be .* got a number of more than 60 digits"),
+        (edge(capacity=Fraction(10**400)), "edge 'x' - 'y': capacity must be"),
+        (edge(capacity=1e302), "edge 'x' - 'y': capacity must be"),
+        (edge(capacity=1e-320), "edge 'x' - 'y': 1e-320 Gb/s a cable is too small"),
+        (edge(capacity=1e-299, count=100), "a cable is too small"),
+        (edge(rate_gbps=1e300, count=2**53), "capacities of all edges together are above"),
+        (edge(capacity=1, count=2**64), "count 18446744073709551616 with 0 failed"),
+        (edge(capacity=1, count=10**5000), "count a number of more than 60 digits with 0 failed"),
+        (edge(capacity=1, count=np.zeros(2)), "expected whole numbers"),
+        (edge(capacity=1, rule=["a"]), r"edge 'x' - 'y': rule must be a name; got \['a'\]"),
+        (edge(capacity=1, rule=(["a"],)), "edge 'x' - 'y': rule must be a name"),
+        (edge(capacity=1, lower=np.zeros(2)), "edge 'x' - 'y': lower must be one of its two ends"),
+        (edge(capacity=1, tail=["x"], head="y"), "edge 'x' - 'y': tail must be one of its two ends"),
+        (edge(capacity=1, medium=["fibre"]), "edge 'x' - 'y': medium must be a text"),
+        (edge(capacity=1, protocol={}), "edge 'x' - 'y': protocol must be a text"),
+        (edge(capacity=1, net=["host"]), "edge 'x' - 'y': unknown net"),
+        (edge(capacity=1, length_m=1e300), "length_m must be a number of metres, at most"),
         (edge(), r"edge 'x' - 'y' has no 'capacity'; set it with networkx.set_edge_attributes\(G, 400.0"),
         (edge(nx.DiGraph), "edge 'x' -> 'y' has no 'capacity'"),
         (edge(capacity=math.nan), "edge 'x' - 'y': capacity must be a number .* got nan"),
@@ -238,7 +267,7 @@ def edge(cls=nx.Graph, **data):
         (edge(capacity=0, failed_count=1), "edge 'x' - 'y' has no 'rate_gbps'"),
         (edge(capacity=1, rate_gbps=2.0), "capacity is 1.0, but 1 cables up of 2.0 Gb/s make 2.0"),
         (edge(capacity=1, net="wan"), "edge 'x' - 'y': unknown net 'wan'; use scale-up, host, scale-out"),
-        (edge(capacity=1, length_m="long"), "length_m must be a number of metres; got 'long'"),
+        (edge(capacity=1, length_m="long"), "length_m must be a number of metres, at most .* got 'long'"),
         (edge(capacity=1, length_m=-1), "length_m must be"),
         (edge(capacity=1, lower="z"), "lower must be one of its two ends; got 'z'"),
         (edge(capacity=1, tail="z", head="y"), "tail and head must be its two ends; got 'z' and 'y'"),
@@ -259,6 +288,40 @@ def test_both_directions_of_an_export_are_refused_and_not_misread():
     graph = nx.MultiDiGraph(to_networkx(loads(EVERYTHING)))
     with pytest.raises(GraphError, match="edge .* -> .*: a one-way cable starts at its lower end"):
         from_networkx(graph)
+
+
+@pytest.mark.parametrize("text", [pytest.param(EVERYTHING, id="everything"), *TOPOLOGIES[:1]])
+@pytest.mark.parametrize("form", ["graphml", "gml"])
+def test_a_graph_is_written_and_read_by_networkx(text, form, tmp_path):
+    fabric = loads(text) if "\n" in text else load(f"topologies/{text}.fabric.yaml")
+    graph, file = to_networkx(fabric), tmp_path / "a.xml"
+    if form == "graphml":
+        nx.write_graphml(graph, file)
+        read = nx.read_graphml(file, force_multigraph=True)
+    else:
+        nx.write_gml(graph, file)
+        read = nx.read_gml(file)
+    back = from_networkx(read, name=fabric.name)
+    assert back.notes == ()
+    assert rows(back) == rows(fabric)
+
+
+def test_a_fabric_says_what_it_guessed_about_a_foreign_graph():
+    graph = nx.complete_bipartite_graph(4, 2)
+    nx.set_edge_attributes(graph, 1.0, "capacity")
+    fabric = from_networkx(graph)
+    (note,) = fabric.notes
+    assert note.startswith(
+        "6 of 6 nodes, such as 0, 1, 2, have neither kind nor endpoint: taken for endpoints"
+    )
+    assert repr(fabric) == f"<Fabric {fabric.name}: 6 devices; {note}>"
+    assert expand(fabric).is_endpoint.sum() == 6
+    graph.nodes[4]["kind"], graph.nodes[5]["endpoint"] = "switch", 0
+    fabric = from_networkx(graph)
+    assert fabric.notes[0].startswith("4 of 6 nodes, such as 0, 1, 2, have")
+    assert expand(fabric).is_endpoint.tolist() == [True] * 4 + [False] * 2
+    nx.set_node_attributes(graph, "gpu", "kind")
+    assert from_networkx(graph).notes == ()
 
 
 def test_limit():
