@@ -57,9 +57,8 @@ def to_networkx(fabric: Fabric, *, limit: int = NETWORKX_LIMIT) -> nx.MultiGraph
         the end nearer the endpoints, where the rule is oriented; ``tail`` and ``head`` where it is one-way.
         ``rule`` is the key again, since not every file format keeps keys; where one rule joins a pair both
         ways by one-way cables, the second key is ``(key, "back")``. All are texts, numbers and truth values,
-        so that `networkx.write_graphml` writes them, and `from_networkx` reads
-        ``read_graphml(file,
-        force_multigraph=True)`` back without loss.
+        so that `networkx.write_graphml` writes them, and `from_networkx` reads them back by
+        ``read_graphml(file, force_multigraph=True)`` without loss.
 
     Raises
     ------
