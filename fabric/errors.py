@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+import shlex
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
 
 # Control, format (which turns the direction of text) and surrogate characters, and breaks of lines.
@@ -181,3 +184,57 @@ def nearest(name: str, names: Iterable[str]) -> str:
     """
     close = difflib.get_close_matches(name, sorted(names), n=3, cutoff=0.6)
     return f"did you mean {' or '.join(close)}?" if close else ""
+
+
+_NOT_SAID = object()
+_ON_COMMAND_LINE = ContextVar("on_command_line", default=False)
+
+
+@contextlib.contextmanager
+def command_line() -> Iterator[None]:
+    """Let messages name arguments as options of the command line."""
+    token = _ON_COMMAND_LINE.set(True)
+    try:
+        yield
+    finally:
+        _ON_COMMAND_LINE.reset(token)
+
+
+def option(argument: str) -> str:
+    """Return the option of the command line that stands for an argument.
+
+    Examples
+    --------
+    >>> option("rail_groups")
+    '--rail-groups'
+    """
+    return f"--{argument.replace('_', '-')}"
+
+
+def setting(argument: str, value: object = _NOT_SAID) -> str:
+    """Return an argument as whoever reads the message types it.
+
+    Parameters
+    ----------
+    argument : str
+        Its name in Python.
+    value : object
+        None is no such argument; left out it is the argument alone.
+
+    Examples
+    --------
+    >>> setting("oversubscription", {"leaf": "5:4"}), setting("block", None), setting("among")
+    ("oversubscription={'leaf': '5:4'}", 'block=None', 'among=')
+    >>> with command_line():
+    ...     setting("oversubscription", {"leaf": "5:4"}), setting("block", None), setting("among")
+    ('--oversubscription leaf=5:4', 'no --block', '--among')
+    """
+    if not _ON_COMMAND_LINE.get():
+        return f"{argument}=" if value is _NOT_SAID else f"{argument}={value!r}"
+    name = option(argument)
+    if value is _NOT_SAID or value is True:
+        return name
+    if value is None:
+        return f"no {name}"
+    text = ",".join(f"{k}={v}" for k, v in value.items()) if isinstance(value, Mapping) else str(value)
+    return f"{name} {shlex.quote(text)}"

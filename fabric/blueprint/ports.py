@@ -92,7 +92,7 @@ def _check_layers(
 ) -> None:
     """Refuse a cable whose ends speak no link layer in common, or none that is its protocol's."""
     common = shared_layers(*ports)
-    if common and (protocol is None or protocol.layer in common):
+    if common and (protocol is None or protocol.layer in common) or not any(port.layers for port in ports):
         return
     spoken = [
         f"{part.id} speaks {' and '.join(port.layers)}" for part, port in zip(parts, ports, strict=True)

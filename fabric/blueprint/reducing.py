@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Literal, get_args
 
 from fabric.blueprint.model import Blueprint
-from fabric.parts import catalogue
 
 ReducingNet = Literal["scale-up", "scale-out"]
 REDUCING_NETS: tuple[ReducingNet, ...] = get_args(ReducingNet)
@@ -19,12 +18,11 @@ def reducing_groups(blueprint: Blueprint, nets: Sequence[str] = REDUCING_NETS) -
     A switch with a cable of the scale-up network belongs to that.
     """
     inside = {s.group for r in blueprint.rules if r.net == "scale-up" for s in (r.left, r.right)}
-    parts = catalogue().parts
     return tuple(
         g.name
         for g in blueprint.groups.values()
         if g.kind == "switch"
         and g.part
-        and parts[g.part.id].in_network_reduction
+        and g.part.in_network_reduction
         and ("scale-up" if g.name in inside else "scale-out") in nets
     )

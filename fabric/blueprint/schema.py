@@ -331,7 +331,7 @@ class DeviceItem(_Strict):
 
     model_config = ConfigDict(json_schema_extra=_DEVICE_EXTRA)
 
-    part: OptionalWord = Field(None, description="row of the catalogue: fabtopo parts")
+    part: OptionalWord = Field(None, description="row of fabtopo parts, or a generic switch: 64x400G")
     kind: Annotated[Literal["gpu", "switch", "nic", "host"] | None, _Given] = Field(
         None, description="a generic device without port budget, instead of a part"
     )

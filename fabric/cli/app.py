@@ -24,7 +24,6 @@ from fabric.cli.options import (
     Over,
     PathRule,
     Root,
-    as_options,
     fabric_of,
     path_rule,
     progress,
@@ -33,7 +32,7 @@ from fabric.cli.options import (
     told,
     words,
 )
-from fabric.errors import FabricError, LimitError, TopologyError
+from fabric.errors import FabricError, LimitError, TopologyError, command_line
 
 if TYPE_CHECKING:
     from fabric.flow.traffic import TrafficPattern
@@ -56,7 +55,7 @@ def main() -> None:
     """Run the command line; a user's error is one message and exit status 2."""
     as_json = "--json" in sys.argv
     try:
-        with remarks():
+        with command_line(), remarks():
             status = app(standalone_mode=False) or 0
         sys.stdout.flush()  # a full disk is found here, where it can be told
         raise SystemExit(status)
@@ -94,7 +93,7 @@ def _drop_output() -> None:
 
 
 def _fail(error: FabricError, *, as_json: bool) -> NoReturn:
-    message = as_options(str(error))
+    message = str(error)
     if as_json:
         from fabric.text.as_json import to_json
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import re
-import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -44,36 +42,6 @@ Root = Annotated[
     str,
     typer.Option(metavar="SELECTOR", help="The one endpoint of one-to-all, all-to-one, broadcast, reduce."),
 ]
-
-
-ARGUMENTS = (
-    "among", "over", "drop_unreachable",
-    "gpus", "layout", "oversubscription", "rails", "rail_groups", "planes", "tiers", "block", "breakout",
-)  # fmt: skip
-"""Arguments of questions and designs that messages name, each as an option too."""
-_ARGUMENT = re.compile(rf"\b({'|'.join(ARGUMENTS)})=('[^']*'|\"[^\"]*\"|\{{[^}}]*\}}|\w*)")
-
-
-def as_options(text: str) -> str:
-    """Return a message as it reads on the command line: arguments of Python as options.
-
-    Examples
-    --------
-    >>> as_options("say among which, such as among='trn.chip'; nearest that work: block=None; planes=2")
-    'say among which, such as --among trn.chip; nearest that work: no --block; --planes 2'
-    """
-
-    def option(match: re.Match[str]) -> str:
-        name = f"--{match[1].replace('_', '-')}"
-        if match[2] in ("None", "True"):
-            return {"None": f"no {name}", "True": name}[match[2]]
-        value = match[2]
-        if value.startswith("{"):  # a list with commas: {'leaf': '5:4'} is leaf=5:4
-            value = value.strip("{}").replace("': ", "=").replace(", ", ",")
-        value = re.sub("['\"]", "", value)
-        return f"{name} {shlex.quote(value)}" if value else name
-
-    return _ARGUMENT.sub(option, text)
 
 
 def words(text: str) -> tuple[str, ...]:
@@ -139,7 +107,7 @@ def told(answer: Answer, fabric: Fabric, *, as_json: bool) -> None:
     if as_json:
         say(to_json({**answer.to_dict(), **({"failed": failed} if failed else {})}))
         return
-    text = as_options(str(answer))
+    text = str(answer)
     say(f"{text}\n  failed: {'; '.join(failed)}" if failed else text)
 
 
@@ -193,14 +161,14 @@ def remarks() -> Iterator[None]:
 
 
 class _Once(logging.Handler):
-    """Echo every remark as on the command line, and none twice: a bottleneck solves one program often."""
+    """Echo every remark, and none twice: a bottleneck solves one program often."""
 
     def __init__(self, level: int) -> None:
         super().__init__(level)
         self._told: set[str] = set()
 
     def emit(self, record: logging.LogRecord) -> None:
-        text = as_options(record.getMessage())
+        text = record.getMessage()
         if text not in self._told:
             self._told.add(text)
             say(text, err=True)

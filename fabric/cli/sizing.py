@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import inspect
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from fabric.cli.options import File, Force, Json, calibration_of, fabric_of, progress, say, words
-from fabric.errors import QuestionError
+from fabric.errors import QuestionError, option
+from fabric.sizing.arguments import Argument, DesignArguments, DesignOptions, arguments_of
 from fabric.text.reading import STANDARD, read_standard_input
 from fabric.text.writing import write_file
 
 if TYPE_CHECKING:
     from fabric.sizing.prices import Price
-    from fabric.sizing.request import Layout
 
 Out = Annotated[
     Path | None,
@@ -30,30 +31,45 @@ def register(app: typer.Typer) -> None:
     app.command("bom")(bom_command)
 
 
+def with_arguments(arguments: type) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command, whose first argument holds those of a design, an option for each of them.
+
+    Parameters
+    ----------
+    arguments : type
+        `DesignArguments` or `DesignOptions`; keys without a form on the command line are left out.
+    """
+    asks = {name: what for name, what in arguments_of(arguments).items() if what.metavar}
+
+    def take(command: Callable[..., None]) -> Callable[..., None]:
+        def run(**options: object) -> None:
+            given = {name: options.pop(name) for name in asks}
+            command({name: value for name, value in given.items() if value is not None}, **options)
+
+        own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]
+        parameters = [*map(_parameter, asks, asks.values()), *own]
+        parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in parameters]
+        run.__doc__ = command.__doc__
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {p.name: p.annotation for p in parameters}
+        return run
+
+    return take
+
+
+def _parameter(name: str, what: Argument) -> inspect.Parameter:
+    """Return an argument of a design as Typer reads it: an option whose text the design itself reads."""
+    about = f"{what.about} Default: {what.default}." if what.default else f"{what.about} Required."
+    told = typer.Option(option(name), metavar=what.metavar, help=about)
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[str | None, told]
+    )
+
+
+@with_arguments(DesignArguments)
 def design_command(
-    gpus: Annotated[str, typer.Option(help="GPUs to build for, rounded up to whole racks.")] = "",
-    rack: Annotated[str, typer.Option(help="Template of a rack or server, or the path of a file.")] = "",
-    leaf: Annotated[str, typer.Option(help="Switch of the catalogue, or a generic one: 64x400G.")] = "",
-    spine: Annotated[str | None, typer.Option(help="As the leaf if left out.")] = None,
-    core: Annotated[str | None, typer.Option(help="As the spine if left out.")] = None,
-    layout: Annotated[str, typer.Option(help="rail, tor or rail-only.")] = "rail",
-    oversubscription: Annotated[
-        str, typer.Option(metavar="LIST", help="Such as leaf=1,spine=7: downlink over uplink, at most.")
-    ] = "",
-    rails: Annotated[int | None, typer.Option(help="Leaves that a rack's NICs are spread over.")] = None,
-    rail_groups: Annotated[
-        str, typer.Option(help="Groups of rails with own spines: a number or auto.")
-    ] = "1",
-    planes: Annotated[int, typer.Option(help="Networks side by side.")] = 1,
-    homes: Annotated[int, typer.Option(help="Leaves of a plane for every NIC: 2 for dual top-of-rack.")] = 1,
-    tiers: Annotated[str, typer.Option(help="A number, or auto for the fewest.")] = "auto",
-    block: Annotated[int | None, typer.Option(help="Racks on the same leaves.")] = None,
-    pod: Annotated[int | None, typer.Option(help="Blocks under the same spines.")] = None,
-    populated: Annotated[str | None, typer.Option(help="GPUs to install now; the others are absent.")] = None,
-    breakout: Annotated[str | None, typer.Option(help="Rate of the cables, such as 2x400G.")] = None,
-    ufm: Annotated[int, typer.Option(help="Cables of a subnet manager in the place of a node.")] = 0,
-    preset: Annotated[str, typer.Option(help="A described deployment instead of all these.")] = "",
-    name: Annotated[str, typer.Option(help="Of the fabric.")] = "",
+    arguments: Mapping[str, Any],
+    preset: Annotated[str, typer.Option(help="A described deployment, in place of all these.")] = "",
     grow: Annotated[
         str, typer.Option(metavar="LIST", help="GPUs after each phase of growth, such as 512,1024.")
     ] = "",
@@ -67,33 +83,16 @@ def design_command(
     from fabric.text.as_json import to_json
 
     if preset:
-        made = find_preset(preset).design()
-    else:
-        missing = [f"--{n}" for n, v in (("gpus", gpus), ("rack", rack), ("leaf", leaf)) if not v]
-        if missing:
-            msg = f"design: {', '.join(missing)} missing; or give a --preset"
+        if arguments:
+            named = ", ".join(option(name) for name in arguments)
+            msg = f"design: --preset {preset} is a whole design; got {named} too; give one or the other"
             raise QuestionError(msg)
-        made = design(
-            gpus=gpus,
-            rack=rack,
-            leaf=leaf,
-            spine=spine,
-            core=core,
-            layout=cast("Layout", layout),
-            oversubscription=_ratios(oversubscription),
-            rails=rails,
-            rail_groups=_count(rail_groups, "rail-groups"),
-            planes=planes,
-            homes=homes,
-            tiers=_count(tiers, "tiers"),
-            block=block,
-            pod=pod,
-            populated=populated,
-            breakout=breakout,
-            ufm=ufm,
-            name=name,
-        )
-    phases = growth(replace(made.request.ask, populated=None), words(grow)) if grow else ()
+        described = find_preset(preset)
+        arguments, made = described.arguments, described.design()
+    else:
+        _needed(arguments, "design", "; or give a --preset")
+        made = design(**arguments)
+    phases = growth(words(grow), **arguments) if grow else ()
     is_written = out is not None and str(out) != STANDARD
     if out is not None and is_written:
         write_file(out, made.text, force=force)
@@ -106,12 +105,15 @@ def design_command(
             "switches": made.switches,
             "cables": made.cables,
             "explain": [str(d) for d in made.explain],
+            "warnings": made.warnings,
             "phases": phases,
             "file": str(out or ""),
             "text": made.text,
         }
         say(to_json(found))
         return
+    for warning in made.warnings:
+        say(f"warning: {warning}", err=True)
     if explain:
         say(str(made))
     for phase in phases:
@@ -123,24 +125,14 @@ def design_command(
         say(made.text, nl=False)
 
 
-def _ratios(text: str) -> dict[str, str]:
-    found = {}
-    for word in words(text):
-        tier, equals, ratio = word.partition("=")
-        if not equals:
-            msg = f"oversubscription: {word!r} is not such as leaf=1 or spine=7:1"
-            raise QuestionError(msg)
-        found[tier.strip()] = ratio.strip() if ":" in ratio else f"{ratio.strip()}:1"
-    return found
-
-
-def _count(text: str, name: str) -> int | Literal["auto"]:
-    if text == "auto":
-        return "auto"
-    if not text.isdecimal() or len(text) > 9:
-        msg = f"{name}: a number or auto; got {text!r}"
+def _needed(arguments: Mapping[str, Any], command: str, remedy: str = "") -> None:
+    """Refuse to design without the arguments that have no default."""
+    kind = DesignArguments if command == "design" else DesignOptions
+    needed = [name for name, what in arguments_of(kind).items() if not what.default]
+    missing = [option(name) for name in needed if not arguments.get(name)]
+    if missing:
+        msg = f"{command}: {', '.join(missing)} missing{remedy}"
         raise QuestionError(msg)
-    return int(text)
 
 
 def bom_command(
@@ -184,61 +176,43 @@ def _prices(name: str) -> dict[str, Price] | None:
     return indicative_prices() if name == "indicative" else read_prices(name) if name else None
 
 
+@with_arguments(DesignOptions)
 def scale_command(
+    arguments: Mapping[str, Any],
     gpus: Annotated[
         str, typer.Option(help="Sizes with commas, or a range such as 72..1000000, in --points steps.")
     ],
-    rack: Annotated[str, typer.Option(help="Template of a rack or server, or the path of a file.")],
-    leaf: Annotated[str, typer.Option(help="Switch of the catalogue, or a generic one: 64x400G.")],
-    spine: Annotated[str | None, typer.Option(help="As the leaf if left out.")] = None,
-    core: Annotated[str | None, typer.Option(help="As the spine if left out.")] = None,
-    layout: Annotated[str, typer.Option(help="rail, tor or rail-only.")] = "rail",
-    oversubscription: Annotated[
-        str, typer.Option(metavar="LIST", help="Such as leaf=1,spine=7: downlink over uplink, at most.")
-    ] = "",
-    rail_groups: Annotated[str, typer.Option(help="Groups of rails with own spines, or auto.")] = "1",
-    planes: Annotated[int, typer.Option(help="Networks side by side.")] = 1,
-    homes: Annotated[int, typer.Option(help="Leaves of a plane for every NIC.")] = 1,
-    breakout: Annotated[str | None, typer.Option(help="Rate of the cables, such as 2x400G.")] = None,
     collectives: Annotated[str, typer.Option(metavar="LIST", help="To cost at every size.")] = "all-reduce",
     size: Annotated[str, typer.Option(metavar="BYTES", help="Of their buffers.")] = "1GiB",
     calibration: Annotated[
         str, typer.Option(metavar="NAME", help="wire, measured, nccl or a file.")
     ] = "wire",
-    points: Annotated[int, typer.Option(help="Sizes of a range, evenly spaced on a log scale.")] = 20,
+    points: Annotated[
+        int | None, typer.Option(help="Sizes of a range, evenly spaced on a log scale; 20 if left out.")
+    ] = None,
     knees: Annotated[bool, typer.Option(help="Look for the sizes at which something changes.")] = True,
     form: Annotated[str, typer.Option("--format", help="md, csv or json.")] = "md",
     as_json: Json = False,
 ) -> None:
     """Design a cluster at many sizes: throughput, bounds, costs, what binds, and where that changes."""
-    from fabric.sizing import Ask
     from fabric.study.scale import scale, spaced
 
     if form not in ("md", "csv", "json"):
         msg = f"format: md, csv or json; got {form!r}"
         raise QuestionError(msg)
-    ask = Ask(
-        1,
-        rack,
-        leaf,
-        spine,
-        core,
-        cast("Layout", layout),
-        _ratios(oversubscription),
-        rail_groups=_count(rail_groups, "rail-groups"),
-        planes=planes,
-        homes=homes,
-        breakout=breakout,
-    )
+    if points is not None and ".." not in gpus:
+        msg = f"points: a range of sizes has them, such as 72..1000000; got the list {gpus!r}"
+        raise QuestionError(msg)
+    _needed(arguments, "scale")
     with progress("sizes") as told:
         table = scale(
-            ask,
-            spaced(gpus, points),
+            spaced(gpus, 20 if points is None else points),
             collectives=words(collectives),
             size=size,
             calibration=calibration_of(calibration),
             has_knees=knees,
             progress=told,
+            **arguments,
         )
     texts = {"md": table.to_markdown, "csv": table.to_csv, "json": table.to_json}
     say(texts["json" if as_json else form]().rstrip("\n"))

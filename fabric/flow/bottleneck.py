@@ -15,7 +15,7 @@ import numpy as np
 
 from fabric.arguments import Method, checked
 from fabric.arrays import Bools, Floats, Ints
-from fabric.errors import QuestionError
+from fabric.errors import QuestionError, setting
 from fabric.flow.by_axes import Commodities, without
 from fabric.flow.program import solve_blocks
 from fabric.flow.question import Question, posed
@@ -213,7 +213,7 @@ def bottleneck(
             if first.cut_off
             else ""
         )
-        msg = f"nothing can flow{some}: leave them out with drop_unreachable=True"
+        msg = f"nothing can flow{some}: leave them out with {setting('drop_unreachable', True)}"
         raise QuestionError(msg)
     work, _ = posed(Question(fabric, traffic, among, tuple(over), paths, method, drop_unreachable, limit))
     answer = solve_blocks(work.capacity, work.blocks)

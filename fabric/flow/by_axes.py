@@ -11,7 +11,7 @@ from fabric.arrays import Bools, Floats, Ints
 from fabric.blueprint.join import relation_axes
 from fabric.blueprint.model import Blueprint, Selector, Term
 from fabric.blueprint.selector import fits, selected_groups
-from fabric.errors import QuestionError
+from fabric.errors import QuestionError, setting
 from fabric.flow.lifted import LinkView
 from fabric.flow.program import MAX_VARIABLES, Commodity, ProgramSizeError, capacities
 from fabric.flow.traffic import FittedTraffic, Traffic, moved
@@ -137,10 +137,11 @@ def commodities(
 def _nothing(plan: ClassTraffic, lost: Bools) -> str:
     """Return why no endpoint has anything to send."""
     if not lost.any():
-        return f"{plan.traffic.pattern}: no endpoint has another one to send to; choose other axes for over="
+        alone = f"{plan.traffic.pattern}: no endpoint has another one to send to"
+        return f"{alone}; choose other axes for {setting('over')}"
     who = plan.base.classes.names[int(np.flatnonzero(lost)[0])]
     what = f"{who} and others cannot reach most of the rest"
-    return f"no majority of the endpoints is left: {what}; choose with among="
+    return f"no majority of the endpoints is left: {what}; choose with {setting('among')}"
 
 
 def without(work: Commodities, lost: Bools) -> list[Commodity] | None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from fabric.arrays import Bools, Ints
-from fabric.errors import LimitError, QuestionError
+from fabric.errors import LimitError, QuestionError, setting
 from fabric.flow.by_axes import Commodities, unreached
 from fabric.flow.program import MAX_VARIABLES, Commodity, ProgramSizeError, capacities
 from fabric.flow.traffic import FittedTraffic
@@ -86,7 +86,7 @@ def pattern_demand(
         return Demands(source, target, np.ones(len(others)))
     if len(others) ** 2 > MAX_PAIRS:
         many = f"{len(others):,} endpoints has more than {MAX_PAIRS:,} pairs"
-        msg = f"{pattern} among {many}; choose fewer with among="
+        msg = f"{pattern} among {many}; choose fewer with {setting('among')}"
         raise LimitError(msg)
     rows = []
     for s in others.tolist():
@@ -157,10 +157,10 @@ def explicit_program(
             break
     who = np.flatnonzero(~kept)
     if not blocks:
-        msg = "no endpoint has another one to send to; choose other axes for over="
+        msg = f"no endpoint has another one to send to; choose other axes for {setting('over')}"
         if len(who):
             what = f"{expanded.names[int(who[0])]} and others cannot reach most of the rest"
-            msg = f"no majority of the endpoints is left: {what}; choose with among="
+            msg = f"no majority of the endpoints is left: {what}; choose with {setting('among')}"
         raise QuestionError(msg)
     n = len(np.union1d(demand.source, demand.target))
     cut_off = tuple((str(expanded.names[i]), 1.0) for i in who.tolist())

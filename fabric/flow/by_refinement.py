@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from fabric.arrays import Bools
-from fabric.errors import QuestionError
+from fabric.errors import QuestionError, setting
 from fabric.flow.by_axes import Commodities, unreached
 from fabric.flow.program import MAX_VARIABLES, Commodity, ProgramSizeError, capacities
 from fabric.graph import Expanded, Paths, forwarding
@@ -94,7 +94,7 @@ def refined_program(
             raise QuestionError(msg)
         if kept.sum() < 2:
             what = f"{expanded.names[int(np.flatnonzero(lost)[0])]} and others cannot reach most of the rest"
-            msg = f"no majority of the endpoints is left: {what}; choose with among="
+            msg = f"no majority of the endpoints is left: {what}; choose with {setting('among')}"
             raise QuestionError(msg)
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from scipy import optimize, sparse
 
 from fabric.arrays import Floats, Ints
-from fabric.errors import LimitError, QuestionError
+from fabric.errors import LimitError, QuestionError, setting
 from fabric.graph import Forwarding
 from fabric.symmetry import Quotient
 
@@ -258,7 +258,7 @@ def maximize(
     if len(cost) > many and len(right) > MANY_CAPACITIES:
         first, second = second, first
     if len(cost) > ALL_VARIABLES:
-        _LOG.info("solving %s variables; among= makes it smaller", f"{len(cost):,}")
+        _LOG.info("solving %s variables; %s makes it smaller", f"{len(cost):,}", setting("among"))
     # Tight tolerances first; where HiGHS cannot keep them, its own; the certificate tells what that costs.
     for method, tolerance in ((first, 1e-10), (second, 1e-10), (first, 1e-7)):
         result = optimize.linprog(

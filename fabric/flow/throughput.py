@@ -11,6 +11,7 @@ import numpy as np
 
 from fabric.arguments import Method, checked
 from fabric.arrays import Floats
+from fabric.errors import setting
 from fabric.flow.by_axes import Commodities
 from fabric.flow.by_links import Matrix, trivial
 from fabric.flow.certificate import Verdict
@@ -134,7 +135,7 @@ class Throughput:
             what = "left out" if self.is_dropped else "cut off"
             lines.append(f"  {what}: {format_count(n)} endpoints such as {name}")
         if self.cut_off and not self.is_dropped:
-            lines[-1] += "; drop_unreachable=True leaves them out"
+            lines[-1] += f"; {setting('drop_unreachable', True)} leaves them out"
         lines.append(f"  paths: {PATH_RULES[self.paths]}")
         lines.append(f"  method: {self.method} ({self.why})")
         proof = self.certificate

@@ -8,7 +8,7 @@ from typing import Literal
 from fabric.arguments import check_fields
 from fabric.blueprint.model import Blueprint, Selector
 from fabric.blueprint.selector import parse_selector, selected_groups
-from fabric.errors import QuestionError, nearest
+from fabric.errors import QuestionError, nearest, setting
 from fabric.symmetry import Mark
 
 TrafficPattern = Literal["all-to-all", "one-to-all", "all-to-one", "shift", "halves", "longest-matching"]
@@ -78,7 +78,7 @@ class FittedTraffic:
             chosen = selected_groups(self.blueprint, self.among)
             return tuple(g for g in groups if g in chosen)
         if len(groups) > 1:
-            some = f"say among which, such as among={groups[0]!r}"
+            some = f"say among which, such as {setting('among', groups[0])}"
             msg = f"endpoints are of several groups ({', '.join(groups)}); {some}"
             raise QuestionError(msg)
         return groups
@@ -97,7 +97,7 @@ class FittedTraffic:
                 msg = f"over: {group} is not placed on {min(missing)}"
                 raise QuestionError(msg)
         if self.traffic.pattern in ("shift", "halves") and len(found) != 1:
-            msg = f"{self.traffic.pattern} needs over= with one plain axis"
+            msg = f"{self.traffic.pattern} needs {setting('over')} with one plain axis"
             raise QuestionError(msg)
         return found
 

@@ -29,7 +29,7 @@ from fabric.blueprint.model import (
     Term,
 )
 from fabric.graph.expanded import Expanded
-from fabric.parts import catalogue
+from fabric.parts import catalogue, generic_switch
 
 RANK = "rank"
 """Group of the endpoints that take part."""
@@ -119,7 +119,7 @@ def _group(e: Expanded, part: int) -> DeviceGroup:
     info = e.groups[part - 1]
     # A name must not end in a digit, which would read as an index.
     name = f"via-{_letters(part - 1)}"
-    part_row = catalogue().parts.get(info.part)
+    part_row = catalogue().parts.get(info.part) or generic_switch(info.part)
     kind = cast(Kind, info.kind)
     return DeviceGroup(name, kind, part_row, (_AXIS,), (_AXIS,), info.transit, info.is_endpoint, _ORIGIN)
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 
 from fabric.blueprint.join import relation_axes
 from fabric.blueprint.model import Axis, Blueprint
-from fabric.errors import QuestionError, nearest
+from fabric.errors import QuestionError, nearest, setting
 from fabric.flow.traffic import FittedTraffic, Traffic
 from fabric.symmetry import NoSymmetryError
 
@@ -73,7 +73,8 @@ def placement(blueprint: Blueprint, *, over: Sequence[str], among: str | None, o
     if not order:
         question = FittedTraffic(blueprint, Traffic("all-to-all", tuple(over)), among)
         if not question.groups:
-            msg = f"among={among!r} selects no endpoint" if among else f"{blueprint.name} has no endpoint"
+            none = f"{blueprint.name} has no endpoint"
+            msg = f"{setting('among', among)} selects no endpoint" if among else none
             raise QuestionError(msg)
         if len(question.groups) > 1:
             msg = f"the ranks are of several groups ({', '.join(question.groups)})"

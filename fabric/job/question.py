@@ -15,7 +15,7 @@ from fabric.arrays import Bools, Ints
 from fabric.blueprint.planes import opened, refusal
 from fabric.blueprint.reducing import REDUCING_NETS, ReducingNet, reducing_groups
 from fabric.blueprint.selector import parse_selector, selected_groups
-from fabric.errors import LimitError, QuestionError
+from fabric.errors import LimitError, QuestionError, setting
 from fabric.graph import EXPAND_LIMIT, Expanded, Fabric, Paths, expand, select
 from fabric.job.on_classes import on_classes
 from fabric.job.on_links import on_links, scale_up_domains
@@ -349,7 +349,8 @@ def _chosen(fabric: Fabric, asked: JobQuestion, e: Expanded) -> Bools:
         groups = sorted({e.groups[g].name for g in np.unique(e.group[chosen])})
         if len(groups) > 1:
             several = ", ".join(groups)
-            msg = f"endpoints are of several groups ({several}); say among which, such as among={groups[0]!r}"
+            such = setting("among", groups[0])
+            msg = f"endpoints are of several groups ({several}); say among which, such as {such}"
             raise QuestionError(msg)
     else:
         chosen = select(fabric, asked.among, limit=asked.limit)

@@ -8,6 +8,7 @@ from fabric.parts.catalogue import (
     find_protocol,
     load_catalogue,
 )
+from fabric.parts.generic import generic_switch
 from fabric.parts.listing import (
     Entry,
     Figure,
@@ -23,6 +24,7 @@ from fabric.parts.listing import (
 )
 from fabric.parts.model import (
     CONFIDENCES,
+    NETWORK,
     Evidence,
     Frozen,
     Medium,
@@ -37,6 +39,7 @@ from fabric.parts.model import (
 
 __all__ = [
     "CONFIDENCES",
+    "NETWORK",
     "Catalogue",
     "Entry",
     "Evidence",
@@ -56,6 +59,7 @@ __all__ = [
     "find_medium",
     "find_part",
     "find_protocol",
+    "generic_switch",
     "kind_of",
     "label",
     "layers_text",

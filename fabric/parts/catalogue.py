@@ -20,12 +20,12 @@ from pathlib import Path
 from typing import TypeVar
 
 from fabric.errors import PartError, nearest
-from fabric.parts.model import SLACK, Frozen, Medium, Part, PortClass, Protocol, Source
+from fabric.parts.generic import generic_switch
+from fabric.parts.model import NETWORK, SLACK, Frozen, Medium, Part, PortClass, Protocol, Source
 from fabric.parts.rows import Row, exceptions, figures, grounds, read_rows
 
 KIND_OF_FILE = {"gpus.csv": "gpu", "hosts.csv": "host", "nics.csv": "nic", "switches.csv": "switch"}
 NETS = ("scale-up", "host", "scale-out")
-NETWORK = "network"
 LAYER = re.compile(r"([A-Za-z][\w-]*)(?::(\d+(?:\.\d+)?))?", re.ASCII)
 MODE = re.compile(r"([1-9]\d*)x([1-9]\d*(?:\.\d+)?)")
 
@@ -81,7 +81,7 @@ def find_part(name: str) -> Part:
     Parameters
     ----------
     name : str
-        Its id.
+        Its id, or ports and rate of a generic switch, such as ``64x400G``.
 
     Returns
     -------
@@ -95,10 +95,10 @@ def find_part(name: str) -> Part:
 
     Examples
     --------
-    >>> find_part("nvlink5_switch").ports[0].n_ports
-    72
+    >>> find_part("nvlink5_switch").ports[0].n_ports, find_part("64x400G").vendor
+    (72, 'generic')
     """
-    return _find(catalogue().parts, name, "part")
+    return generic_switch(name) or _find(catalogue().parts, name, "part")
 
 
 def find_protocol(name: str) -> Protocol:

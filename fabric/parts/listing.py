@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TypeGuard
 
 from fabric.errors import PartError, nearest
-from fabric.parts.catalogue import NETWORK, catalogue
-from fabric.parts.model import SLACK, Evidence, Medium, Part, PortClass, Protocol, evidence
+from fabric.parts.catalogue import catalogue
+from fabric.parts.model import NETWORK, SLACK, Evidence, Medium, Part, PortClass, Protocol, evidence
 
 Entry = Part | Protocol | Medium
 

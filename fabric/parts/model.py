@@ -11,6 +11,8 @@ from typing import Generic, TypeVar
 
 from fabric.errors import PartError
 
+NETWORK = "network"
+"""Name of the port class of Ethernet and InfiniBand, which belongs to no protocol."""
 CONFIDENCES = ("published", "reported", "derived", "assumed")
 """How far to trust a figure.
 

@@ -26,7 +26,7 @@ from fabric.parts import (
     protocols_of,
     sources_of,
 )
-from fabric.parts.catalogue import NETWORK
+from fabric.parts.model import NETWORK
 from fabric.reporting.tables import number
 from fabric.text.markdown import bullets, code, escape, link, table
 from fabric.text.spreadsheet import write_csv

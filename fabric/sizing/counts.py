@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from fabric.sizing.request import TIERS, Request
+from fabric.sizing.stripes import Stripe
 from fabric.sizing.switch import mixed
 from fabric.sizing.tiers import Sizes
 
@@ -84,7 +86,7 @@ class Extent:
 
 def extent(request: Request, sizes: Sizes, racks: int) -> Extent:
     """Return how far the first `racks` reach, with the place that UFM takes in the first block."""
-    places = racks + bool(request.ask.ufm)
+    places = racks + bool(request.ufm)
     blocks = -(-places // sizes.block)
     pods = -(-blocks // sizes.pod)
     return Extent(blocks, places - (blocks - 1) * sizes.block, pods, blocks - (pods - 1) * sizes.pod)
@@ -101,13 +103,13 @@ def installed(request: Request, sizes: Sizes, racks: int) -> Installed:
         cables["leaf-spine"] = leaves * sizes.up
     if sizes.tiers > 2:
         cables["spine-core"] = spines * sizes.spine_up
-    if request.ask.ufm:
-        cables["ufm-leaf"] = request.ask.ufm
+    if request.ufm:
+        cables["ufm-leaf"] = request.ufm
     rows = (_leaf_rows, _spine_rows, _core_rows)[: sizes.tiers]
     ratios = (_leaf_ratio(request, sizes), _spine_ratio(request, sizes), 0.0)
     tiers = []
     for name, row, ratio in zip(TIERS, rows, ratios, strict=False):
-        switch = getattr(request, name)
+        switch = request.switch(name)
         counted = list(row(request, sizes, racks))
         n = sum(k for k, _, _ in counted)
         used = sum(k * now for k, now, _ in counted)
@@ -123,9 +125,9 @@ def _leaf_ratio(request: Request, sizes: Sizes) -> float:
 
 def _spine_ratio(request: Request, sizes: Sizes) -> float:
     cables = request.cables
-    return (
-        sizes.spine_down * cables.leaf_gbps / (sizes.spine_up * cables.spine_gbps) if sizes.spine_up else 0.0
-    )
+    if not sizes.spine_up:
+        return 0.0
+    return sizes.spine_down * cables.leaf_gbps / (sizes.spine_up * cables.spine_gbps)
 
 
 # Each yields, for switches that are alike: how many, ports taken now, and ports taken when all is built.
@@ -133,7 +135,7 @@ _Rows = Iterator[tuple[int, int, int]]
 
 
 def _leaf_rows(request: Request, sizes: Sizes, racks: int) -> _Rows:
-    reach, ufm = extent(request, sizes, racks), request.ask.ufm
+    reach, ufm = extent(request, sizes, racks), request.ufm
     leaves = sizes.networks // sizes.groups * sizes.homes * sizes.rails
     per_rack = sizes.down // sizes.block
     nic, up = request.cables.nic_gbps, (request.cables.leaf_gbps, sizes.up)
@@ -156,21 +158,30 @@ def _leaf_rows(request: Request, sizes: Sizes, racks: int) -> _Rows:
 
 def _spine_rows(request: Request, sizes: Sizes, racks: int) -> _Rows:
     reach = extent(request, sizes, racks)
-    each = sizes.networks * sizes.subgroups * sizes.spines
-    per_block = sizes.spine_down // sizes.pod
-    for n, here in ((each * (reach.pods - 1), sizes.pod), (each, reach.last_pod)):
-        taken = [
-            request.ports(
-                "spine",
-                mixed((request.cables.leaf_gbps, k * per_block), (request.cables.spine_gbps, sizes.spine_up)),
-            )
-            for k in (here, sizes.pod)
-        ]
-        yield n, taken[0], taken[1]
+    each = sizes.networks * sizes.subgroups
+    leaf_gbps, up = request.cables.leaf_gbps, (request.cables.spine_gbps, sizes.spine_up)
+
+    def ports(down: int) -> int:
+        return request.ports("spine", mixed((leaf_gbps, down), up))
+
+    full = _cables_above(sizes.leaf_stripe, sizes.pod)
+    for pods, here in ((reach.pods - 1, sizes.pod), (1, reach.last_pod)):
+        now = _cables_above(sizes.leaf_stripe, here)
+        for (some, all_of_it), n in Counter(zip(now, full, strict=True)).items():
+            yield each * pods * n, ports(some), ports(all_of_it)
 
 
 def _core_rows(request: Request, sizes: Sizes, racks: int) -> _Rows:
     reach = extent(request, sizes, racks)
     rate = request.cables.spine_gbps
-    now = request.ports("core", {rate: sizes.core_down // sizes.pods * reach.pods})
-    yield sizes.n_cores, now, request.ports("core", {rate: sizes.core_down})
+    now, full = (_cables_above(sizes.spine_stripe, pods) for pods in (reach.pods, sizes.pods))
+    for (some, all_of_it), n in Counter(zip(now, full, strict=True)).items():
+        planes = sizes.n_cores // sizes.cores
+        yield planes * n, request.ports("core", {rate: some}), request.ports("core", {rate: all_of_it})
+
+
+def _cables_above(stripe: Stripe, n_first: int) -> list[int]:
+    """Return the cables of every switch above to the first so many units below."""
+    if stripe.extra:
+        return [int(n) for n in stripe.cables(n_first).sum(axis=0)]
+    return [stripe.n_below // stripe.below[0] * n_first * stripe.count] * stripe.above

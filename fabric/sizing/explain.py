@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
+from fabric.errors import setting
 from fabric.sizing.counts import Installed
 from fabric.sizing.layout import block_name
+from fabric.sizing.notices import idle, redundancy
 from fabric.sizing.rack import leading_products
-from fabric.sizing.request import Request
+from fabric.sizing.request import Cables, Request
+from fabric.sizing.search import Found, rates_of, solve
+from fabric.sizing.stripes import Stripe
 from fabric.sizing.switch import mixed
 from fabric.sizing.text import plural
-from fabric.sizing.tiers import Sizes, blocks, survey, uplinks
+from fabric.sizing.tiers import Sizes, blocks, uplinks
 from fabric.units import format_rate, format_ratio
 
 _MAX_REJECTED = 3
@@ -43,71 +48,95 @@ class Decision:
         return "\n".join([*lines, *(f"  not: {r}" for r in self.rejected)])
 
 
-def explain(request: Request, sizes: Sizes, built: Installed, found: list[Sizes]) -> tuple[Decision, ...]:
+def explain(request: Request, built: Installed, found: Found) -> tuple[Decision, ...]:
     """Explain a design.
 
     Parameters
     ----------
     request : Request
-    sizes : Sizes
-        What was chosen.
+        With the rates of the design.
     built : Installed
         All that is installed.
-    found : list of Sizes
-        Every design of the same tiers that was looked at, best first.
+    found : Found
+        What was chosen, and from what.
     """
-    decisions = [_racks(request, built), _rates(request), _tiers(request, sizes)]
+    sizes, looked_at = found.sizes, found.looked_at
+    decisions = [_racks(request, built), _rates(request, found), _tiers(request, sizes)]
     if sizes.tiers > 1:
-        decisions += [_block(request, sizes, found), _leaf(request, sizes)]
+        decisions += [_block(request, sizes, looked_at), _leaf(request, sizes)]
         if sizes.tiers > 2:
-            decisions.append(_pod(request, sizes, found))
+            decisions.append(_pod(request, sizes, looked_at))
         decisions.append(_spines(request, sizes))
         if sizes.tiers > 2:
             decisions.append(_cores(request, sizes))
     decisions.append(_ports(built))
+    decisions.append(Decision("redundancy", "what is lost with one switch", redundancy(request, sizes)))
+    idle_ones = idle(request, sizes)
+    if idle_ones:
+        rule = "whatever was given and does not bind is named"
+        decisions.append(Decision("without effect", rule, "; ".join(idle_ones)))
     return tuple(decisions)
 
 
 def _racks(request: Request, built: Installed) -> Decision:
     rack, n = request.rack, request.racks
-    asked = f"asked for {request.ask.gpus} GPUs, built {n:,} {plural(n, rack.unit)} x {rack.n_gpus}"
+    asked = f"asked for {request.gpus} GPUs, built {n:,} {plural(n, rack.unit)} x {rack.n_gpus}"
     asked += f" = {n * rack.n_gpus:,}"
     if request.populated < n:
         asked += f", of which {built.gpus:,} are installed"
     return Decision(f"{rack.unit}s", f"whole {rack.unit}s only", asked)
 
 
-def _rates(request: Request) -> Decision:
-    cables = request.cables
+def _rates(request: Request, found: Found) -> Decision:
+    cables, sizes = request.cables, found.sizes
     of = f"{request.rack.nic_part}: {cables.per_leaf} x {format_rate(cables.nic_gbps)} to each of"
-    above = (
-        f"{format_rate(cables.leaf_gbps)} above the leaf, {format_rate(cables.spine_gbps)} above the spine"
-    )
-    rule = "a NIC is shared evenly; cables above as those below where both ends break out without loss"
-    return Decision("cables", rule, f"{of} {request.faces} {plural(request.faces, 'leaf')}; {above}")
+    of += f" {request.faces} {plural(request.faces, 'leaf')}"
+    rule = "a NIC is shared evenly; cables above, no slower, are those of the fewest switches"
+    if "breakout" in request.given:
+        rule = (
+            "as given; where nothing is, a NIC is shared evenly, and above is what needs the fewest switches"
+        )
+    rejected = [
+        f"{_above(other, sizes.tiers)}: {best.n_switches:,} switches" for other, best in found.others.items()
+    ]
+    tried = (cables, *found.others)
+    none = f"none of {sizes.tiers} {plural(sizes.tiers, 'tier')} with fewer switches"
+    rejected += [
+        f"{_above(other, sizes.tiers)}: {none}"
+        for other in rates_of(request, sizes.tiers)
+        if other not in tried
+    ]
+    above = _above(cables, sizes.tiers)
+    return Decision("cables", rule, f"{of}{'; ' if above else ''}{above}", tuple(rejected))
+
+
+def _above(cables: Cables, tiers: int) -> str:
+    """Return the rates of the cables between switches, where there are any."""
+    rates = (cables.leaf_gbps, "leaf"), (cables.spine_gbps, "spine")
+    return ", ".join(f"{format_rate(rate)} above the {tier}" for rate, tier in rates[: tiers - 1])
 
 
 def _tiers(request: Request, sizes: Sizes) -> Decision:
     rule = "a tier more only when the ports force it"
     fewer = [t for t in request.tiers if t < sizes.tiers]
     rejected = [f"{t} {plural(t, 'tier')}: {why_not(request, sizes.groups, t)}" for t in fewer]
-    if len(request.groups) == 1 and request.ask.layout == "rail":
+    if sizes.tiers > 1 and len(request.groups) == 1 and request.layout == "rail":
         rejected += _grouped(request, sizes)
     return Decision("tiers", rule, f"{sizes.tiers}, {sizes.n_switches:,} switches", tuple(rejected))
 
 
 def _grouped(request: Request, sizes: Sizes) -> list[str]:
     """Return the groups of rails that would do with fewer tiers."""
-    for tiers in range(2, sizes.tiers):
-        for groups in leading_products(request.rack):
-            other = survey(request, groups, tiers) if groups > 1 and request.rails % groups == 0 else []
-            if other:
-                cost = f"{other[0].n_switches:,} switches, but they meet inside the {request.rack.unit} only"
-                return [f"{groups} groups of rails on {tiers} tiers: {cost}; ask with rail_groups={groups}"]
-    return []
+    able = tuple(g for g in leading_products(request.rack) if g > 1 and request.rails % g == 0)
+    other = solve(replace(request, groups=able, tiers=tuple(range(2, sizes.tiers))))
+    if other is None:
+        return []
+    groups, tiers = other.sizes.groups, other.sizes.tiers
+    cost = f"{other.sizes.n_switches:,} switches, but they meet inside the {request.rack.unit} only"
+    return [f"{groups} groups of rails on {tiers} tiers: {cost}; ask with {setting('rail_groups', groups)}"]
 
 
-def _block(request: Request, sizes: Sizes, found: list[Sizes]) -> Decision:
+def _block(request: Request, sizes: Sizes, found: Sequence[Sizes]) -> Decision:
     unit = request.rack.unit
     numbers = f"{sizes.block} {plural(sizes.block, unit)} on {sizes.rails} {plural(sizes.rails, 'leaf')}"
     numbers += f" a plane: {sizes.blocks:,} blocks, {sizes.n_leaves:,} leaves"
@@ -120,7 +149,7 @@ def _block(request: Request, sizes: Sizes, found: list[Sizes]) -> Decision:
         if b != sizes.block
     ]
     more = _too_many(request, sizes.block + 1)
-    rule = "given" if request.ask.block else "fewest switches in all, then fewest cables between them"
+    rule = "as given" if request.block else "fewest switches in all, then fewest cables between them"
     return Decision(block_name(request), rule, numbers, (*more, *rejected[:_MAX_REJECTED]))
 
 
@@ -155,7 +184,7 @@ def _leaf(request: Request, sizes: Sizes) -> Decision:
     return Decision("leaf", "as few uplinks as the oversubscription allows", numbers)
 
 
-def _pod(request: Request, sizes: Sizes, found: list[Sizes]) -> Decision:
+def _pod(request: Request, sizes: Sizes, found: Sequence[Sizes]) -> Decision:
     name = block_name(request)
     numbers = f"{sizes.pod} {plural(sizes.pod, name)} each, "
     numbers += f"{sizes.leaves_of_pod} leaves under {sizes.spines} spines a plane"
@@ -168,37 +197,46 @@ def _pod(request: Request, sizes: Sizes, found: list[Sizes]) -> Decision:
         for p, o in best.items()
         if p != sizes.pod
     ]
-    rule = "given" if request.ask.pod else "fewest switches, then fewest cables, then fewest pods"
+    rule = "as given" if request.pod else "fewest switches, then fewest cables, then fewest pods"
     return Decision("pods", rule, f"{sizes.pods:,} of {numbers}", tuple(rejected[:_MAX_REJECTED]))
 
 
 def _spines(request: Request, sizes: Sizes) -> Decision:
     rule = "the smallest number with ports enough that divides the uplinks of a leaf: whole cables"
-    per_pair = sizes.up // sizes.spines
-    numbers = (
-        f"{sizes.spines} for {sizes.leaves_of_pod} leaves, {per_pair} {plural(per_pair, 'cable')} a pair; "
-    )
+    if not request.is_even:
+        rule = "the smallest number with ports enough"
+    numbers = f"{sizes.spines} for {sizes.leaves_of_pod} leaves, {_a_pair(sizes.leaf_stripe)}; "
     ports = mixed((request.cables.leaf_gbps, sizes.spine_down), (request.cables.spine_gbps, sizes.spine_up))
     numbers += f"{request.ports('spine', ports)} of {request.spine.port.n_ports} ports"
     return Decision("spines", rule, numbers, _uneven(request, sizes))
 
 
+def _a_pair(stripe: Stripe) -> str:
+    """Return the cables of a pair of switches."""
+    n = stripe.count + bool(stripe.extra)
+    return f"{f'{stripe.count} or {n}' if stripe.extra else n} {plural(n, 'cable')} a pair"
+
+
 def _uneven(request: Request, sizes: Sizes) -> tuple[str, ...]:
     """Return the smaller number of spines that has the ports, but no whole cables, if there is one."""
     total = sizes.leaves_of_pod * sizes.up
-    if sizes.tiers > 2:
+    if sizes.tiers > 2 or not request.is_even:
         return ()
     least = -(-total // request.capacity("spine", request.cables.leaf_gbps))
     if least >= sizes.spines:
         return ()
-    return (f"{least}: ports enough for {total:,} uplinks, but {sizes.up} do not divide by {least}",)
+    ask = f"; ask with {setting('stripes', 'uneven')}"
+    return (f"{least}: ports enough for {total:,} uplinks, but {sizes.up} do not divide by {least}{ask}",)
 
 
 def _cores(request: Request, sizes: Sizes) -> Decision:
     rule = "core plane k joins spine k of every pod; the smallest number that divides its uplinks"
+    if not request.is_even:
+        rule = "a core plane joins the same spines of every pod; the smallest number with ports enough"
     ratio = sizes.spine_down * request.cables.leaf_gbps / (sizes.spine_up * request.cables.spine_gbps)
     numbers = (
-        f"{sizes.spines} planes of {sizes.cores}; a spine has {sizes.spine_down} down, {sizes.spine_up} up, "
+        f"{sizes.spines // sizes.folds} planes of {sizes.cores}, {_a_pair(sizes.spine_stripe)}; "
+        f"a spine has {sizes.spine_down} down, {sizes.spine_up} up, "
         f"{format_ratio(ratio)} built, {format_ratio(float(request.spine_ratio))} asked"
     )
     return Decision("cores", rule, numbers)
@@ -223,7 +261,7 @@ def why_not(request: Request, groups: int, tiers: int) -> str:
         return _leaf_too_small(request)
     block, down, up = sizes
     n = -(-request.slots // block)
-    leaves = n * request.ask.homes * request.rails // groups
+    leaves = n * request.homes * request.rails // groups
     if tiers == 2:
         radix = request.capacity("spine", request.cables.leaf_gbps)
         return f"{leaves:,} leaves want a cable each to every spine; {request.spine.name} takes {radix:,}"
@@ -232,8 +270,8 @@ def why_not(request: Request, groups: int, tiers: int) -> str:
     has += f" than the {radix:,} that {request.core.name} joins"
     return (
         has
-        if request.ask.pod is None
-        else f"a pod of {request.ask.pod} {block_name(request)} has no room on {request.spine.name}"
+        if request.pod is None
+        else f"a pod of {request.pod} {block_name(request)} has no room on {request.spine.name}"
     )
 
 
@@ -242,7 +280,7 @@ def _radix(request: Request, tier: str) -> str:
 
 
 def _leaf_too_small(request: Request) -> str:
-    block = request.ask.block or 1
+    block = request.block or 1
     down, up = _leaf_cables(request, block)
     needed = leaf_ports(request, block)
     unit = f"{block} {plural(block, request.rack.unit)}"

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fabric.sizing.counts import extent
-from fabric.sizing.rack import cut_rails
+from fabric.sizing.rack import Rack, Splits, cut_rails
 from fabric.sizing.request import TIERS, Request
-from fabric.sizing.switch import DesignError, Switch
+from fabric.sizing.stripes import Stripe
+from fabric.sizing.switch import DesignError
 from fabric.sizing.tiers import Sizes
 
 UFM = "ufm"
+# Axes of core planes that several spines of a pod share.
+CORE_PLANE, FOLD = "coreplane", "fold"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +30,17 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A link rule of the file; ``each`` is the number of cables at a lower and at an upper device."""
+    """A link rule of the file; ``each`` is the number of cables at a lower and at an upper device.
+
+    A rule with a name adds a cable to some pairs of the rule before it.
+    """
 
     lower: str
     upper: str
     rate_gbps: float
     count: int
     each: tuple[int, int]
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,30 +80,33 @@ def lay_out(request: Request, sizes: Sizes) -> Layout:
         If UFM or the names of the rack get in the way.
     """
     over = _over(request, sizes)
-    cuts = {sizes.groups, sizes.groups * sizes.subgroups, sizes.rails}
-    named, splits = cut_rails(request.rack, tuple(sorted(cuts)))
+    parted = sizes.groups * sizes.subgroups
+    named, splits = cut_rails(request.rack, tuple(sorted({sizes.groups, parted, sizes.rails})))
     axes: dict[str, int | tuple[str, ...]] = {}
     for axis, parts in splits.items():
         axes |= dict(parts)
         axes[axis] = tuple(n for n, _ in parts)
-    faces = {"plane": request.ask.planes, "home": request.ask.homes}
+    faces = {"plane": request.planes, "home": request.homes}
     axes |= {a: n for a, n in faces.items() if n > 1}
-    plane = tuple(a for a in ("plane",) if request.ask.planes > 1)
-    home = tuple(a for a in ("home",) if request.ask.homes > 1)
+    plane = tuple(a for a in ("plane",) if request.planes > 1)
+    home = tuple(a for a in ("home",) if request.homes > 1)
     pod = tuple(a for a in over if a == "pod")
     block = tuple(a for a in over if a != "pod")[:1] if sizes.tiers > 1 else ()
-    leaf = (*plane, *home, *pod, *block, *named[sizes.rails])
-    placed = {"leaf": leaf}
+    placed = {"leaf": (*plane, *home, *pod, *block, *named[sizes.rails])}
     if sizes.tiers > 1:
         axes["spine"] = sizes.spines
-        placed["spine"] = (*plane, *pod, *named[sizes.groups * sizes.subgroups], "spine")
+        placed["spine"] = (*plane, *pod, *named[parted], "spine")
     if sizes.tiers > 2:
+        core = "spine"
+        if sizes.folds > 1:
+            core = CORE_PLANE
+            axes |= {CORE_PLANE: sizes.spines // sizes.folds, FOLD: sizes.folds, "spine": (CORE_PLANE, FOLD)}
         axes["core"] = sizes.cores
-        placed["core"] = (*plane, *named[sizes.groups], "spine", "core")
+        placed["core"] = (*plane, *named[sizes.groups], core, "core")
     _check_names(request, {*over, *axes} - set(splits))
-    groups = [Group(t, _part(getattr(request, t)), placed[t]) for t in TIERS[: sizes.tiers]]
-    links = _links(request, sizes)
-    if request.ask.ufm:
+    groups = [Group(t, f"part: {request.switch(t).name}", placed[t]) for t in TIERS[: sizes.tiers]]
+    links = _links(request, sizes, over, splits)
+    if request.ufm:
         groups.append(Group(UFM, "kind: host", (), "endpoint: false"))
         links.append(_ufm_link(request, sizes, pod + block, named[sizes.rails]))
     return Layout(over, axes, tuple(groups), tuple(links), _absent(request, sizes, over))
@@ -117,25 +128,86 @@ def _check_names(request: Request, axes: set[str]) -> None:
         raise DesignError(msg)
 
 
-def _part(switch: Switch) -> str:
-    return "kind: switch" if switch.is_generic else f"part: {switch.name}"
-
-
-def _links(request: Request, sizes: Sizes) -> list[Link]:
+def _links(request: Request, sizes: Sizes, over: dict[str, int], splits: Splits) -> list[Link]:
     cables, faces = request.cables, request.faces * request.cables.per_leaf
     links = [Link(request.rack.nic, "leaf", cables.nic_gbps, cables.per_leaf, (faces, sizes.down))]
+    parted = sizes.groups * sizes.subgroups
     if sizes.tiers > 1:
-        each = (sizes.up, sizes.spine_down)
-        links.append(Link("leaf", "spine", cables.leaf_gbps, sizes.up // sizes.spines, each))
+        block = [a for a in over if a != "pod"][0]
+        rails = _between(request.rack, splits, parted, sizes.rails)
+        links += _striped(
+            ("leaf", "spine"),
+            cables.leaf_gbps,
+            sizes.leaf_stripe,
+            ([(block, sizes.pod)], [("home", 0)], rails),
+        )
     if sizes.tiers > 2:
-        each = (sizes.spine_up, sizes.core_down)
-        links.append(Link("spine", "core", cables.spine_gbps, sizes.spine_up // sizes.cores, each))
+        parts = _between(request.rack, splits, sizes.groups, parted)
+        links += _striped(
+            ("spine", "core"), cables.spine_gbps, sizes.spine_stripe, ([("pod", 0)], parts, [(FOLD, 0)])
+        )
     return links
+
+
+def _striped(
+    ends: tuple[str, str], rate_gbps: float, stripe: Stripe, axes: Sequence[Sequence[tuple[str, int]]]
+) -> list[Link]:
+    """Cable switches to those above: all pairs alike, and one cable more where stripes are uneven.
+
+    Parameters
+    ----------
+    ends : tuple of str, str
+        Lower and upper tier.
+    rate_gbps : float
+    stripe : Stripe
+    axes : sequence of sequence of (str, int)
+        The names and sizes of the axes that make up each axis of the stripe.
+    """
+    lower, upper = ends
+    each = stripe.above * stripe.count, stripe.n_below * stripe.count
+    links = [Link(lower, upper, rate_gbps, stripe.count, each)]
+    for window in stripe.windows():
+        terms = [
+            term
+            for named, size, ends_of in zip(axes, stripe.below, window.below, strict=False)
+            if size > 1
+            for term in _terms(named, *ends_of)
+        ]
+        n_below = math.prod(hi - lo + 1 for lo, hi in window.below)
+        n_below *= math.prod(stripe.below[len(window.below) :])
+        for lo, hi in window.above:
+            many = f"{lo}-{hi}" if hi > lo else f"{lo}"
+            name = f"{lower}-{upper}-more{len(links)}"
+            pair = "/".join([*terms, lower]), f"{upper}{many}"
+            links.append(Link(*pair, rate_gbps, 1, (hi - lo + 1, n_below), name))
+    return links
+
+
+def _terms(axes: Sequence[tuple[str, int]], first: int, last: int) -> list[str]:
+    """Write a range of indices of an axis, or one index of a product of axes, as terms of a selector."""
+    if len(axes) == 1:
+        return [f"{axes[0][0]}{first}" + (f"-{last}" if last > first else "")]
+    terms = []
+    for name, size in reversed(axes):
+        terms.append(f"{name}{first % size}")
+        first //= size
+    return terms[::-1]
+
+
+def _between(rack: Rack, splits: Splits, low: int, high: int) -> list[tuple[str, int]]:
+    """Return the plain axes, with their sizes, that tell `high` groups of rails apart within `low`."""
+    found, product = [], 1
+    for axis, size in rack.sizes.items():
+        for name, n in splits.get(axis, ((axis, size),)):
+            if low <= product < high:
+                found.append((name, n))
+            product *= n
+    return found
 
 
 def _ufm_link(request: Request, sizes: Sizes, above: tuple[str, ...], rails: tuple[str, ...]) -> Link:
     """Cable UFM to the first leaves of the first block, in place of its last rack."""
-    n = request.ask.ufm
+    n = request.ufm
     if sizes.block == 1 or request.faces > 1:
         msg = "ufm: takes the place of a rack in a block, on one plane and home; here is no such place"
         raise DesignError(msg)
@@ -158,9 +230,9 @@ def _absent(request: Request, sizes: Sizes, over: dict[str, int]) -> tuple[str, 
     if sizes.tiers > 1:
         taken[names[-1] if sizes.block == 1 else names[-2]] = reach.last_pod
     found: list[str] = []
-    if request.ask.ufm and reach.blocks > 1:
+    if request.ufm and reach.blocks > 1:
         found.append("/".join([*(f"{a}0" for a in names[:-1]), f"{names[-1]}{sizes.block - 1}", "*"]))
-    is_short = bool(request.ask.ufm) and reach.blocks == 1
+    is_short = bool(request.ufm) and reach.blocks == 1
     before: list[str] = []
     rows = []
     for axis, size in over.items():

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from fabric.errors import nearest
-from fabric.sizing.build import Design, design_for
-from fabric.sizing.request import Ask
+from fabric.sizing.arguments import DesignArguments
+from fabric.sizing.build import Design, design
 from fabric.sizing.switch import DesignError
 
 
@@ -17,8 +17,8 @@ class Preset:
 
     Parameters
     ----------
-    ask : Ask
-        Arguments of its design.
+    arguments : DesignArguments
+        Those of its design.
     published : str
         What the source says, with the source.
     assumed : str
@@ -27,7 +27,7 @@ class Preset:
         Whether whoever builds it says so, or others quote them.
     """
 
-    ask: Ask
+    arguments: DesignArguments
     published: str
     assumed: str
     by: Literal["Published", "Reported"] = "Published"
@@ -35,12 +35,13 @@ class Preset:
     @property
     def name(self) -> str:
         """Name of the fabric."""
-        return self.ask.name
+        return str(self.arguments["name"])
 
     def design(self) -> Design:
         """Return the design, whose file says what is published and what is assumed."""
         about = f"{self.by}: {self.published} Assumed: {self.assumed}"
-        return design_for(replace(self.ask, about=about))
+        arguments: DesignArguments = {**self.arguments, "about": about}
+        return design(**arguments)
 
 
 _AWS = (
@@ -50,21 +51,23 @@ _AWS = (
 )
 _PRESETS = (
     Preset(
-        Ask(gpus=1_000_000, rack="gb300-nvl72", leaf="sn6800", planes=2, name="aws-million-blackwell"),
+        DesignArguments(
+            gpus=1_000_000, rack="gb300-nvl72", leaf="sn6800", planes=2, name="aws-million-blackwell"
+        ),
         _AWS,
         "all in GB300 NVL72 racks and in one fabric; SN6800 with ports broken out to 400 Gb/s, two "
         "planes, no oversubscription.",
         by="Reported",
     ),
     Preset(
-        Ask(gpus=1_000_000, rack="vr-nvl72", leaf="sn6800", planes=4, name="aws-million-rubin"),
+        DesignArguments(gpus=1_000_000, rack="vr-nvl72", leaf="sn6800", planes=4, name="aws-million-rubin"),
         _AWS,
         "all in Vera Rubin NVL72 racks and in one fabric; SN6800 with ports broken out to 200 Gb/s, "
         "every ConnectX-9 on four planes, no oversubscription.",
         by="Reported",
     ),
     Preset(
-        Ask(
+        DesignArguments(
             gpus=24_576,
             rack="hgx-h100",
             leaf="64x400G",
@@ -82,7 +85,9 @@ _PRESETS = (
         "the fewest of them. Whole cables make 1:6.98 of 1:7.",
     ),
     Preset(
-        Ask(gpus=131_072, rack="hgx-b300", leaf="512x100G", planes=8, tiers=2, name="eight-planes"),
+        DesignArguments(
+            gpus=131_072, rack="hgx-b300", leaf="512x100G", planes=8, tiers=2, name="eight-planes"
+        ),
         "each NIC of 800 Gb/s on eight planes of 100 Gb/s, and two tiers of switches with 512 ports of "
         "100 Gb/s for 131,072 GPUs (OpenAI on Multipath Reliable Connection; Microsoft: 512 T0 switches "
         "of 256 NICs, 131,072 NICs in two tiers).",
@@ -90,7 +95,7 @@ _PRESETS = (
         " fill a switch; the full size of 131,072 needs every port.",
     ),
     Preset(
-        Ask(gpus=100_000, rack="hgx-h100", leaf="sn5600", tiers=3, name="colossus-like"),
+        DesignArguments(gpus=100_000, rack="hgx-h100", leaf="sn5600", tiers=3, name="colossus-like"),
         "xAI Colossus: 100,000 Hopper GPUs on Spectrum-X with SN5600 switches in three tiers, a 400 Gb/s"
         " NIC a GPU (NVIDIA, 28 October 2024; ServeTheHome): 64 GPUs a rack, arrays of 512.",
         "HGX H100 servers, all in one fabric without oversubscription, ports broken out to 400 Gb/s, one"
@@ -111,7 +116,7 @@ def find_preset(name: str) -> Preset:
 
     Examples
     --------
-    >>> find_preset("aws-million-rubin").ask.planes
+    >>> find_preset("aws-million-rubin").arguments["planes"]
     4
     """
     if name not in PRESETS:

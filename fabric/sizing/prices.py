@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fabric.errors import FileError, PartError, UnitError, nearest
-from fabric.parts import CONFIDENCES, catalogue
+from fabric.parts import CONFIDENCES, catalogue, generic_switch
 from fabric.parts.rows import grounds, read_rows
 from fabric.sizing.fittings import DATA
 from fabric.text.reading import decoded, read_bytes
@@ -198,7 +198,7 @@ def checked_prices(prices: Prices | None, groups: Collection[str]) -> dict[str, 
     known = {*catalogue().parts, *catalogue().media, *groups, *RACKS}
     found = {}
     for item, price in (prices or {}).items():
-        if item not in known:
+        if item not in known and generic_switch(item) is None:
             hint = nearest(item, known) or "name a part, a medium, a device group, 'rack' or 'network rack'"
             msg = f"price of unknown item {item!r}; {hint}"
             raise PartError(msg)

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from fabric.blueprint import Blueprint, load_blueprint, loads_blueprint, template_names
 from fabric.errors import nearest
-from fabric.parts import PortClass
-from fabric.sizing.switch import NETWORK, DesignError
+from fabric.parts import NETWORK, PortClass
+from fabric.sizing.switch import DesignError
 
 Splits = dict[str, tuple[tuple[str, int], ...]]
 
@@ -50,6 +50,8 @@ class Rack:
         The primitive axes of each of `rail_axes`.
     taken, groups : frozenset of str
         Axes and device groups that the template has.
+    is_relay : bool
+        Whether its GPUs pass on what comes over their own network, so that one may use the NIC of another.
     """
 
     reference: str
@@ -65,6 +67,12 @@ class Rack:
     parts: Mapping[str, tuple[str, ...]]
     taken: frozenset[str]
     groups: frozenset[str]
+    is_relay: bool
+
+    @property
+    def is_template(self) -> bool:
+        """Whether it comes with the package, and is no file of a user's own."""
+        return not _is_path(self.reference)
 
     @property
     def n_rails(self) -> int:
@@ -93,9 +101,13 @@ def find_rack(reference: str, base: str | Path = ".") -> Rack:
     >>> rack.unit, rack.n_gpus, rack.n_rails, rack.per_rail
     ('rack', 72, 4, 18)
     """
-    if "/" in reference or reference.endswith((".yaml", ".yml", ".json")):
+    if _is_path(reference):
         return _rack(reference, load_blueprint(Path(base) / reference))
     return _template(reference)
+
+
+def _is_path(reference: str) -> bool:
+    return "/" in reference or reference.endswith((".yaml", ".yml", ".json"))
 
 
 @lru_cache(maxsize=64)
@@ -126,7 +138,7 @@ def _rack(reference: str, blueprint: Blueprint) -> Rack:
     port = next((c for c in nic.part.ports if c.name == NETWORK), None) if nic.part else None
     return Rack(
         reference=reference,
-        name=blueprint.name if reference.endswith((".yaml", ".yml", ".json")) else reference,
+        name=blueprint.name if _is_path(reference) else reference,
         unit="rack" if n_gpus > _MAX_NODE_GPUS else "node",
         n_gpus=n_gpus,
         nic=nic.name,
@@ -138,6 +150,7 @@ def _rack(reference: str, blueprint: Blueprint) -> Rack:
         parts=parts,
         taken=frozenset(blueprint.axes),
         groups=frozenset(groups),
+        is_relay=any(g.transit in ("relay", "all") for g in groups.values() if g.kind == "gpu"),
     )
 
 

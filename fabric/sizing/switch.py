@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fabric.errors import FabricError, PartError
-from fabric.parts import PortClass, cables_per_port, find_part, shared_layers
-from fabric.units import parse_rate
+from fabric.parts import NETWORK, PortClass, cables_per_port, find_part, generic_switch, shared_layers
 
-NETWORK = "network"
-_GENERIC = re.compile(r"\s*([0-9]{1,5})\s*x\s*(.+)")
-# A generic switch is no product: any halving down to an eighth of a port is taken for possible.
-_GENERIC_BREAKOUTS = (1, 2, 4, 8)
 _SLACK = 1e-9
 
 
@@ -67,11 +61,6 @@ def find_switch(name: str) -> Switch:
     >>> find_switch("64x400G").port.n_ports, find_switch("sn5610").radix(400.0)
     (64, 128)
     """
-    generic = _GENERIC.fullmatch(name)
-    if generic and int(generic[1]):
-        n, rate = int(generic[1]), parse_rate(generic[2])
-        modes = tuple((n * k, rate / k) for k in _GENERIC_BREAKOUTS)
-        return Switch(name, True, PortClass(NETWORK, n, rate, 1, modes, {}, (), "assumed", {}, ""))
     try:
         part = find_part(name)
     except PartError as error:
@@ -81,7 +70,7 @@ def find_switch(name: str) -> Switch:
     if part.kind != "switch" or port is None:
         msg = f"{name} is no switch with network ports; fabtopo parts lists those that are"
         raise DesignError(msg)
-    return Switch(part.id, False, port)
+    return Switch(part.id, generic_switch(name) is not None, port)
 
 
 def fastest_common(lower: str, lower_port: PortClass, upper: str, upper_port: PortClass) -> float:

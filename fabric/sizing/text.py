@@ -7,7 +7,6 @@ import textwrap
 from fabric.sizing.counts import Installed
 from fabric.sizing.layout import Layout, Link, block_name
 from fabric.sizing.request import Request
-from fabric.sizing.switch import Switch
 from fabric.sizing.tiers import Sizes
 from fabric.units import format_ratio
 
@@ -45,21 +44,16 @@ def write(request: Request, sizes: Sizes, layout: Layout, built: Installed, name
         more = f", {group.more}" if group.more else ""
         row = f"  {group.name + ':':<{width}} {{{group.what}{more}, axes: [{', '.join(group.axes)}]}}"
         n = numbers.get(group.name)
-        rows.append((row, f"{n:,}" + _generic(request, group.name) if n else "in place of a server"))
+        rows.append((row, f"{n:,}" if n else "in place of a server"))
     lines += _commented(rows)
     lines.append("links:")
-    lines += _commented([(_link(link), _cables(link, built)) for link in layout.links])
+    lines += _commented([(_link(link), _cables(link, layout.links, built)) for link in layout.links])
     if layout.absent:
         why = f"{request.populated * request.rack.n_gpus:,} of {request.racks * request.rack.n_gpus:,} GPUs"
         comment = "not installed yet: " + why if request.populated < request.racks else "places left over"
         lines.append(f"absent:  # {comment}")
         lines += [f"  - {selector}" for selector in layout.absent]
     return "\n".join(lines) + "\n"
-
-
-def _generic(request: Request, tier: str) -> str:
-    switch: Switch = getattr(request, tier)
-    return f" of {switch.name}, a generic switch: ports are not checked" if switch.is_generic else ""
 
 
 def _head(request: Request, sizes: Sizes, layout: Layout, built: Installed) -> list[str]:
@@ -81,11 +75,14 @@ def _drawing(request: Request, sizes: Sizes, layout: Layout, built: Installed) -
     axes = {group.name: group.axes for group in layout.groups}
     cables = (sizes.down, sizes.up), (sizes.spine_down, sizes.spine_up), (sizes.core_down, 0)
     rows = [(_label(rack.nic, (*layout.over, "...")), f"{rack.name} x {built.racks:,}")]
-    for tier, link, (down, up) in zip(built.tiers, layout.links, cables, strict=False):
-        switch: Switch = getattr(request, tier.name)
+    whole = [link for link in layout.links if not link.name]
+    for tier, link, (down, up) in zip(built.tiers, whole, cables, strict=False):
+        switch = request.switch(tier.name)
         what = f"{tier.switches:,} {'switches of ' if switch.is_generic else ''}{switch.name}"
         split = f", {up:,} up, {format_ratio(tier.oversubscription)}" if up else ""
-        rows.append((f"   |  {link.count}" if link.count > 1 else "   |", ""))
+        is_uneven = any(more.name and more.upper.startswith(link.upper) for more in layout.links)
+        count = f"{link.count} or {link.count + 1}" if is_uneven else str(link.count)
+        rows.append(("   |" if count == "1" else f"   |  {count}", ""))
         rows.append((_label(tier.name, axes[tier.name]), f"{what}: {down:,} cables down{split}"))
     width = max(len(label) for label, _ in rows) + 4
     return [f"  {label:<{width}}{text}".rstrip() for label, text in reversed(rows)]
@@ -98,12 +95,12 @@ def _label(group: str, axes: tuple[str, ...]) -> str:
 def _units(request: Request, sizes: Sizes) -> list[str]:
     """Return what the axes of the drawing are, one a line."""
     unit, lines = request.rack.unit, []
-    if request.ask.planes > 1:
+    if request.planes > 1:
         lines.append(
-            f"  plane    {request.ask.planes} networks side by side; each NIC has a share of its rate in each"
+            f"  plane    {request.planes} networks side by side; each NIC has a share of its rate in each"
         )
-    if request.ask.homes > 1:
-        lines.append(f"  home     each NIC has cables to {request.ask.homes} leaves of a plane")
+    if request.homes > 1:
+        lines.append(f"  home     each NIC has cables to {request.homes} leaves of a plane")
     if sizes.tiers > 1:
         leaves = "one leaf" if sizes.rails == 1 else f"{sizes.rails} leaves, one for each rail"
         name = block_name(request) if sizes.block > 1 else unit
@@ -115,9 +112,10 @@ def _units(request: Request, sizes: Sizes) -> list[str]:
         lines.append(
             f"  pod      {per} under {sizes.spines} {plural(sizes.spines, 'spine')}; {sizes.pods:,} of them"
         )
-        lines.append(
-            f"  core     {sizes.cores} for each spine of a pod: core plane k joins spine k of every pod"
-        )
+        shared = f"{sizes.folds} spines" if sizes.folds > 1 else "spine"
+        k = "its spines" if sizes.folds > 1 else "spine k"
+        joins = f"core plane k joins {k} of every pod"
+        lines.append(f"  core     {sizes.cores} for each {shared} of a pod: {joins}")
     if sizes.tiers > 1 and sizes.groups > 1:
         lines.append(
             f"  rails    {sizes.groups} groups with spines of their own: they meet inside the {unit} only"
@@ -130,31 +128,35 @@ def plural(n: int, word: str) -> str:
 
     Examples
     --------
-    >>> plural(1, "leaf"), plural(2, "leaf"), plural(2, "node"), plural(2, "su")
-    ('leaf', 'leaves', 'nodes', 'SUs')
+    >>> plural(1, "leaf"), plural(2, "leaf"), plural(2, "node"), plural(2, "su"), plural(2, "switch")
+    ('leaf', 'leaves', 'nodes', 'SUs', 'switches')
     """
     if n == 1:
         return {"su": "SU"}.get(word, word)
-    return {"leaf": "leaves", "su": "SUs"}.get(word, f"{word}s")
+    return {"leaf": "leaves", "su": "SUs", "switch": "switches"}.get(word, f"{word}s")
 
 
 def _about(request: Request) -> str:
-    ask, rack = request.ask, request.rack
-    asked = f"{ask.gpus:,}" if isinstance(ask.gpus, int) else ask.gpus
-    text = f"Designed by fabtopo for {asked} GPUs, {request.racks * rack.n_gpus:,} in whole {rack.unit}s."
-    return f"{ask.about.strip()} {text}".strip()
+    rack = request.rack
+    built = f"{request.racks * rack.n_gpus:,} in whole {rack.unit}s"
+    text = f"Designed by fabtopo for {request.gpus:,} GPUs, {built}."
+    return f"{(request.given.get('about') or '').strip()} {text}".strip()
 
 
 def _link(link: Link) -> str:
+    name = f"name: {link.name}, " if link.name else ""
     count = f", count: {link.count}" if link.count > 1 else ""
     each = f"{link.each[0]}, {link.each[1]}"
     rate = f"rate: {link.rate_gbps:.15g}Gb/s{count}"
-    return f"  - {{between: [{link.lower}, {link.upper}], {rate}, each: [{each}]}}"
+    return f"  - {{{name}between: [{link.lower}, {link.upper}], {rate}, each: [{each}]}}"
 
 
-def _cables(link: Link, built: Installed) -> str:
+def _cables(link: Link, links: tuple[Link, ...], built: Installed) -> str:
+    if link.name:
+        return "one cable more"
     upper = link.upper.rpartition("/")[2].rstrip("0123456789-")
-    return f"{built.cables[f'{link.lower}-{upper}']:,} cables"
+    is_uneven = any(more.name.startswith(f"{link.lower}-{upper}-") for more in links)
+    return f"{built.cables[f'{link.lower}-{upper}']:,} cables" + (", with those below" if is_uneven else "")
 
 
 def _commented(rows: list[tuple[str, str]]) -> list[str]:

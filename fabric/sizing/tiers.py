@@ -13,6 +13,7 @@
 
 from __future__ import annotations
 
+import bisect
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -21,6 +22,7 @@ from functools import lru_cache
 
 from fabric.sizing.rack import divisors, leading_products
 from fabric.sizing.request import Request
+from fabric.sizing.stripes import Stripe, stripe
 from fabric.sizing.switch import mixed
 
 
@@ -44,9 +46,11 @@ class Sizes:
     down, up : int
         Cables of a leaf to NICs and to spines.
     spines, spine_down, spine_up : int
-        Spines of a pod, and cables of each of them.
+        Spines of a pod, and cables of each of them; `spine_down` of the one that has the most.
     cores, core_down : int
-        Cores of a core plane, of which there is one for each spine of a pod, and cables of each of them.
+        Cores of a core plane, and cables of each of them; `core_down` of the one that has the most.
+    folds : int
+        Spines of a pod that share a core plane: 1, unless uneven stripes save cores by it.
     networks : int
         Planes times groups.
     homes : int
@@ -70,6 +74,18 @@ class Sizes:
     spine_up: int = 0
     cores: int = 0
     core_down: int = 0
+    folds: int = 1
+
+    @property
+    def leaf_stripe(self) -> Stripe:
+        """Leaves of a pod, by block, home and rail, under its spines."""
+        rails = self.rails // (self.groups * self.subgroups)
+        return Stripe((self.pod, self.homes, rails), self.up, self.spines)
+
+    @property
+    def spine_stripe(self) -> Stripe:
+        """Spines of a core plane, by pod, part of the rails and place in the plane, under its cores."""
+        return Stripe((self.pods, self.subgroups, self.folds), self.spine_up, self.cores)
 
     @property
     def leaves_of_pod(self) -> int:
@@ -89,7 +105,7 @@ class Sizes:
     @property
     def n_cores(self) -> int:
         """Cores of all core planes."""
-        return self.networks * self.spines * self.cores
+        return self.networks * (self.spines // self.folds) * self.cores
 
     @property
     def n_switches(self) -> int:
@@ -120,43 +136,20 @@ def _share(down_gbps: float, up_gbps: float, over: int, under: int) -> Fraction:
     return Fraction(down_gbps) * under / (over * Fraction(up_gbps))
 
 
-def stripe(n_below: int, up: int, capacity: int) -> int:
-    """Count the switches above, so that every one below has the same whole number of cables to each.
-
-    Parameters
-    ----------
-    n_below : int
-        Switches below.
-    up : int
-        Uplinks of each of them.
-    capacity : int
-        Cables that a switch above has ports for.
-
-    Returns
-    -------
-    int
-        The smallest divisor s of `up` for which ``n_below * up / s`` cables fit; 0 if there is none.
+def one_tier(request: Request, groups: int, most: float = math.inf) -> Iterator[Sizes]:
+    """Yield the design on leaves alone, one for each group of rails, if its ports suffice.
 
     Notes
     -----
-    NVIDIA's DGX SuperPOD reference architecture RA-11333-001, table 4: 24 leaves with 32 uplinks each need 12
-    switches of 64 ports by their number, and have 16, since 32 uplinks do not stripe evenly over 12.
-
-    Examples
-    --------
-    >>> stripe(16, 32, 64), stripe(24, 32, 64), stripe(64, 32, 64), stripe(65, 32, 64)
-    (8, 16, 32, 0)
+    Rails that were asked for have leaves of their own, which nothing joins: a matter of ``rail-only``, or of
+    as many groups. Where nobody asks, the rails of ``rail-only`` that fit on one switch together share it.
     """
-    return next((s for s in divisors(up) if n_below * up // s <= capacity), 0)
-
-
-def one_tier(request: Request, groups: int) -> Iterator[Sizes]:
-    """Yield the design on leaves alone, one for each group of rails, if its ports suffice."""
-    cables, n_rails = request.cables, groups
-    if request.ask.layout == "rail-only":
-        # Rails that fit on one switch together share it.
+    n_rails = groups
+    if request.layout == "rail-only" and "rails" not in request.given:
         able = [g for g in leading_products(request.rack) if request.rails % g == 0]
         n_rails = next((g for g in able if _one_leaf_fits(request, g)), groups)
+    if "rails" in request.given and request.rails != n_rails:
+        return
     if _one_leaf_fits(request, n_rails):
         yield Sizes(
             tiers=1,
@@ -167,14 +160,14 @@ def one_tier(request: Request, groups: int) -> Iterator[Sizes]:
             blocks=1,
             pod=1,
             pods=1,
-            down=request.slots * request.per_rack // n_rails * cables.per_leaf,
-            networks=request.ask.planes * n_rails,
-            homes=request.ask.homes,
+            down=request.slots * request.per_rack // n_rails * request.cables.per_leaf,
+            networks=request.planes * n_rails,
+            homes=request.homes,
         )
 
 
 def _one_leaf_fits(request: Request, n_leaves: int) -> bool:
-    if request.ask.block not in (None, request.slots):
+    if request.block not in (None, request.slots):
         return False
     down = request.slots * request.per_rack // n_leaves * request.cables.per_leaf
     return request.fits("leaf", {request.cables.nic_gbps: down})
@@ -185,7 +178,7 @@ def blocks(request: Request) -> Iterator[tuple[int, int, int]]:
     cables = request.cables
     per_rack = request.per_rack // request.rails * cables.per_leaf
     most = min(request.leaf.radix(cables.nic_gbps) // per_rack, request.slots)
-    for block in range(most, 0, -1) if request.ask.block is None else (request.ask.block,):
+    for block in range(most, 0, -1) if request.block is None else (request.block,):
         down = block * per_rack
         up = uplinks(down, cables.nic_gbps, cables.leaf_gbps, request.leaf_ratio)
         if request.fits("leaf", mixed((cables.nic_gbps, down), (cables.leaf_gbps, up))):
@@ -207,21 +200,22 @@ def _blocked(request: Request, groups: int, tiers: int) -> Iterator[Sizes]:
             pods=1,
             down=down,
             up=up,
-            networks=request.ask.planes * groups,
-            homes=request.ask.homes,
+            networks=request.planes * groups,
+            homes=request.homes,
         )
 
 
-def two_tiers(request: Request, groups: int) -> Iterator[Sizes]:
+def two_tiers(request: Request, groups: int, most: float = math.inf) -> Iterator[Sizes]:
     """Yield the designs of leaves and spines: for each size of a block the fewest spines."""
     capacity = request.capacity("spine", request.cables.leaf_gbps)
     for base in _blocked(request, groups, 2):
-        spines = stripe(base.leaves_of_pod, base.up, capacity)
+        spines = stripe(base.leaves_of_pod, base.up, capacity, is_even=request.is_even)
         if spines:
-            yield replace(base, spines=spines, spine_down=base.leaves_of_pod * base.up // spines)
+            sizes = replace(base, spines=spines)
+            yield replace(sizes, spine_down=sizes.leaf_stripe.most)
 
 
-def three_tiers(request: Request, groups: int) -> Iterator[Sizes]:
+def three_tiers(request: Request, groups: int, most: float = math.inf) -> Iterator[Sizes]:
     """Yield the designs with cores: for each size of a block and of a pod the fewest spines, then cores.
 
     Notes
@@ -230,20 +224,23 @@ def three_tiers(request: Request, groups: int) -> Iterator[Sizes]:
     as few kinds of pods as need be.
     """
     able = [g for g in leading_products(request.rack) if request.rails // groups % g == 0]
+    joined = request.capacity("core", request.cables.spine_gbps)
     for subgroups in able:
-        least = 0
+        is_found = False
         for base in _blocked(request, groups, 3):
-            if least and _at_least(request, base) >= least:
+            if _at_least(request, base) >= most:
                 continue
-            for pod in range(1, base.blocks + 1) if request.ask.pod is None else (request.ask.pod,):
+            # A core has a cable at least to every pod.
+            least = -(-base.blocks * subgroups // joined) if joined else base.blocks
+            for pod in range(least, base.blocks + 1) if request.pod is None else (request.pod,):
                 sizes = replace(base, subgroups=subgroups, pod=pod, pods=-(-base.blocks // pod))
                 if sizes.leaves_of_pod > request.capacity("spine", request.cables.leaf_gbps):
                     break
                 built = _with_cores(request, sizes)
                 if built:
-                    least = min(least or built.n_switches, built.n_switches)
+                    is_found, most = True, min(most, built.n_switches)
                     yield built
-        if least:
+        if is_found:
             return
 
 
@@ -261,24 +258,41 @@ def _at_least(request: Request, base: Sizes) -> int:
 
 
 def _with_cores(request: Request, base: Sizes) -> Sizes | None:
-    cables = request.cables
-    for spines in divisors(base.up):
-        down = base.leaves_of_pod * base.up // spines
-        up = uplinks(down, cables.leaf_gbps, cables.spine_gbps, request.spine_ratio)
-        if request.fits("spine", mixed((cables.leaf_gbps, down), (cables.spine_gbps, up))):
-            break
-    else:
+    built = _with_spines(request, base)
+    if built is None:
         return None
-    below = base.pods * base.subgroups
-    cores = stripe(below, up, request.capacity("core", cables.spine_gbps))
-    if not cores:
-        return None
-    return replace(
-        base, spines=spines, spine_down=down, spine_up=up, cores=cores, core_down=below * up // cores
-    )
+    below, up = built.pods * built.subgroups, built.spine_up
+    capacity = request.capacity("core", request.cables.spine_gbps)
+    best: Sizes | None = None
+    for folds in (1,) if request.is_even else divisors(built.spines):
+        cores = stripe(below * folds, up, capacity, is_even=request.is_even)
+        if cores and (best is None or built.spines // folds * cores < best.spines // best.folds * best.cores):
+            best = replace(built, folds=folds, cores=cores)
+    return best and replace(best, core_down=best.spine_stripe.most)
 
 
-BUILDERS: Mapping[int, Callable[[Request, int], Iterator[Sizes]]] = {
+def _with_spines(request: Request, base: Sizes) -> Sizes | None:
+    """Return the fewest spines of a pod that have the ports for its leaves and for as many uplinks."""
+    cables, uplinks_below = request.cables, base.leaves_of_pod * base.up
+
+    def split(spines: int) -> tuple[int, int]:
+        down = -(-uplinks_below // spines)
+        return down, uplinks(down, cables.leaf_gbps, cables.spine_gbps, request.spine_ratio)
+
+    def fits(spines: int) -> bool:
+        down, up = split(spines)
+        return request.fits("spine", mixed((cables.leaf_gbps, down), (cables.spine_gbps, up)))
+
+    # The more spines, the fewer cables of each.
+    able = divisors(base.up) if request.is_even else range(1, base.up + 1)
+    first = bisect.bisect_left(able, True, key=fits)
+    if first == len(able):
+        return None
+    down, up = split(able[first])
+    return replace(base, spines=able[first], spine_down=down, spine_up=up)
+
+
+BUILDERS: Mapping[int, Callable[..., Iterator[Sizes]]] = {
     1: one_tier,
     2: two_tiers,
     3: three_tiers,
@@ -290,6 +304,6 @@ def preference(sizes: Sizes) -> tuple[int, ...]:
     return sizes.n_switches, sizes.n_uplinks, sizes.pods, sizes.blocks
 
 
-def survey(request: Request, groups: int, tiers: int) -> list[Sizes]:
-    """Return the designs of so many tiers, best first."""
-    return sorted(BUILDERS[tiers](request, groups), key=preference)
+def survey(request: Request, groups: int, tiers: int, most: float = math.inf) -> list[Sizes]:
+    """Return the designs of so many tiers, best first; those of `most` switches or more may be left out."""
+    return sorted(BUILDERS[tiers](request, groups, most), key=preference)

@@ -12,7 +12,7 @@ import numpy as np
 from fabric.arguments import checked
 from fabric.costing import Calibration, Overhead, calibration, cost
 from fabric.costing.calibration import TRANSFERS
-from fabric.errors import QuestionError
+from fabric.errors import QuestionError, setting
 from fabric.graph import Fabric
 from fabric.interop.nccl_tests import Log
 from fabric.job import job
@@ -124,7 +124,8 @@ def _check_ranks(log: Log, fabric: Fabric, asked: JobQuestion) -> None:
     """Raise where a log is of another number of ranks than the question."""
     n = job(fabric, asked).shape.n
     if log.n_ranks is not None and log.n_ranks != n:
-        msg = f"{log.name}: {log.n_ranks} ranks by its numbers; the question has {n}; choose with among="
+        ranks = f"{log.name}: {log.n_ranks} ranks by its numbers; the question has {n}"
+        msg = f"{ranks}; choose with {setting('among')}"
         raise QuestionError(msg)
 
 

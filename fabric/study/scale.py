@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Unpack
 
 from fabric.bounds.bound import OPERATIONS, bound
 from fabric.costing import cost
@@ -20,7 +20,8 @@ from fabric.costing.sweep import ends_of
 from fabric.errors import FabricError, QuestionError
 from fabric.flow.throughput import throughput
 from fabric.graph import Fabric
-from fabric.sizing import Ask, Design, design_for
+from fabric.sizing import Design, DesignOptions, design
+from fabric.sizing.arguments import spelled_out
 from fabric.sizing.bom import bom
 from fabric.sizing.request import resolve
 from fabric.study.scale_table import Knee, ScaleRow, Table
@@ -35,23 +36,21 @@ TIE = 0.01
 """Part of its time by which an algorithm must be the faster to make a knee."""
 
 
+@spelled_out(DesignOptions)
 def scale(
-    ask: Ask | None = None,
-    gpus: Sequence[int] = (),
+    gpus: Sequence[int],
     *,
     collectives: Sequence[str] = COLLECTIVES,
     size: int | str = "1GiB",
     calibration: str | Path | Calibration = "wire",
     has_knees: bool = True,
     progress: Progress | None = None,
-    **arguments: Any,  # noqa: ANN401 - those of a design
+    **arguments: Unpack[DesignOptions],
 ) -> Table:
     """Return how a design behaves at several sizes.
 
     Parameters
     ----------
-    ask : Ask, optional
-        The arguments of the design; its number of GPUs is replaced.
     gpus : sequence of int
         Sizes, each rounded up to whole racks.
     collectives : sequence of str
@@ -65,7 +64,7 @@ def scale(
     progress : callable, optional
         Called with the sizes that are done and their number.
     **arguments
-        Those of `fabric.sizing.design`, in place of `ask`.
+        Those of `fabric.design`, but for ``gpus``.
 
     Raises
     ------
@@ -84,14 +83,8 @@ def scale(
     if not sizes or sizes[0] < 1:
         msg = "scale needs at least one size, each of one GPU or more"
         raise QuestionError(msg)
-    if ask is None:
-        missing = [name for name in ("rack", "leaf") if name not in arguments]
-        if missing:
-            msg = f"scale: {' and '.join(missing)} missing"
-            raise QuestionError(msg)
-        ask = Ask(1, **arguments)
-    resolve(replace(ask, gpus=1, populated=None))
-    measure = _Measure(ask, tuple(collectives), parse_bytes(size), calibration)
+    resolve({**arguments, "gpus": 1, "populated": None})
+    measure = _Measure(arguments, tuple(collectives), parse_bytes(size), calibration)
     rows = []
     for i, n in enumerate(sizes):
         rows.append(measure.row(n))
@@ -130,7 +123,7 @@ def spaced(text: str, n_points: int = 20) -> tuple[int, ...]:
 class _Measure:
     """Measure a design at any size; what was measured is remembered."""
 
-    ask: Ask
+    arguments: DesignOptions
     collectives: tuple[str, ...]
     size_bytes: int
     calibration: str | Path | Calibration
@@ -141,7 +134,7 @@ class _Measure:
     def row(self, gpus: int) -> ScaleRow:
         """Return the row of a size, with all that does not make a knee: bounds and power."""
         try:
-            made = design_for(replace(self.ask, gpus=gpus))
+            made = design(**self.arguments, gpus=gpus)
         except FabricError as error:
             return ScaleRow(gpus, problem=str(error))
         found = self.brief(gpus, made)
@@ -157,7 +150,7 @@ class _Measure:
 
     def _brief(self, gpus: int, made: Design | None) -> ScaleRow:
         try:
-            made = made or design_for(replace(self.ask, gpus=gpus))
+            made = made or design(**self.arguments, gpus=gpus)
         except FabricError as error:
             return ScaleRow(gpus, problem=str(error))
         fabric = made.fabric
@@ -200,7 +193,7 @@ class _Measure:
     def _per_rack(self) -> int:
         """Return the GPUs of one rack: what a design for one GPU is rounded up to."""
         try:
-            return design_for(replace(self.ask, gpus=1)).gpus
+            return design(**self.arguments, gpus=1).gpus
         except FabricError:
             return 1
 

@@ -72,8 +72,8 @@ def test_options_of_a_design():
     [
         (("design", "--gpus", 8), "--rack, --leaf missing; or give a --preset"),
         (("design", "--preset", "moon"), "moon"),
-        ((*POD, "--oversubscription", "three"), "'three' is not such as leaf=1"),
-        ((*POD, "--tiers", "many"), "tiers: a number or auto; got 'many'"),
+        ((*POD, "--oversubscription", "three"), "'three' is not such as leaf=..., of leaf, spine"),
+        ((*POD, "--tiers", "many"), "tiers: got many; expected one of auto, 1, 2, 3"),
         ((*POD, "--tiers", "1"), "GPUs"),
         ((*POD, "--planes", "3"), "nearest that work: --planes 1; --planes 2; --planes 4"),
         (
@@ -90,7 +90,8 @@ def test_options_of_a_design():
                 "--tiers",
                 2,
             ),
-            "nearest that work: --tiers 3; --rail-groups 2; --oversubscription leaf=5:4; --gpus 129024",
+            "nearest that work: --tiers 3; --rail-groups 2; --breakout leaf=50G; "
+            "--oversubscription leaf=5:4; --gpus 129024",
         ),
         (
             ("design", "--gpus", 8, "--rack", "hgx", "--leaf", "sn5610"),

@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import sys
-from dataclasses import replace
 
 import pytest
 
@@ -12,18 +11,18 @@ from fabric.bounds.bound import bound
 from fabric.costing import calibration, cost
 from fabric.errors import QuestionError, UnitError
 from fabric.flow.throughput import throughput
-from fabric.sizing import Ask, design, design_for
+from fabric.sizing import design
 from fabric.sizing.switch import DesignError
 from fabric.study import scale as scaling
 from fabric.study.scale import _Measure, scale, spaced
 from fabric.study.scale_table import Knee, ScaleRow
 
-HGX = Ask(1, "hgx-h100", "64x400G")
+HGX = {"rack": "hgx-h100", "leaf": "64x400G"}
 
 
 @pytest.fixture(scope="module")
 def table():
-    return scale(HGX, [4096, 256, 1024], collectives=("all-reduce", "all-to-all"))
+    return scale([4096, 256, 1024], **HGX, collectives=("all-reduce", "all-to-all"))
 
 
 def test_rows_are_what_the_layers_below_say(table):
@@ -60,17 +59,16 @@ def test_the_third_tier_comes_at_the_limit_of_two(table):
 
 def test_an_algorithm_that_is_hardly_faster_makes_no_knee(monkeypatch):
     """In the rack the hierarchical one is the fastest, across racks the ring, by less than 1 %."""
-    ask = Ask(1, "gb300-nvl72", "sn6800")
-    table = scale(ask, [72, 144])
+    racks = {"rack": "gb300-nvl72", "leaf": "sn6800"}
+    table = scale([72, 144], **racks)
     assert [row.times_s[0][2] for row in table.rows] == ["hierarchical", "ring"]
     costs = {
-        a.algorithm: a.time_s
-        for a in cost(design_for(replace(ask, gpus=144)).fabric, "all-reduce", "1GiB").algorithms
+        a.algorithm: a.time_s for a in cost(design(gpus=144, **racks).fabric, "all-reduce", "1GiB").algorithms
     }
     assert costs["ring"] < costs["hierarchical"] < 1.01 * costs["ring"]
     assert not [knee for knee in table.knees if "all-reduce" in knee.what]
     monkeypatch.setattr(scaling, "TIE", 0.0)
-    assert Knee(144, "all-reduce by", "hierarchical", "ring") in scale(ask, [72, 144]).knees
+    assert Knee(144, "all-reduce by", "hierarchical", "ring") in scale([72, 144], **racks).knees
 
 
 def test_what_slips_in_by_small_steps_makes_a_knee_in_the_end():
@@ -89,7 +87,7 @@ def test_the_calibration_stands_under_the_table(table):
     found = table.to_dict()
     assert (found["calibration"], found["about"]) == ("wire", calibration("wire").about)
     assert f"\nCollectives of 1 GiB, calibration wire: {found['about']}\n" in table.to_markdown()
-    plain = scale(HGX, [64], collectives=(), has_knees=False)
+    plain = scale([64], **HGX, collectives=(), has_knees=False)
     assert "calibration" not in plain.to_markdown()
 
 
@@ -103,23 +101,22 @@ def test_bounds_are_rates(table):
 @pytest.mark.parametrize("wrong", [{"rack": "foo"}, {"leaf": "foo"}, {"spine": "foo"}, {"core": "foo"}])
 def test_an_unknown_name_is_an_error_and_no_row(wrong):
     with pytest.raises(DesignError, match="'foo'"):
-        scale(replace(HGX, **wrong), [8, 16])
+        scale([8, 16], **HGX | wrong)
 
 
 def test_sizes_that_cannot_be_built_make_one_knee():
-    table = scale(
-        Ask(1, "gb300-nvl72", "sn5610", planes=2, tiers=1), [72, 720_000, 7_200_000], collectives=()
-    )
+    racks = {"rack": "gb300-nvl72", "leaf": "sn5610", "planes": 2, "tiers": 1}
+    table = scale([72, 720_000, 7_200_000], **racks, collectives=())
     assert [row.problem[:10] for row in table.rows] == ["", "no design ", "no design "]
     assert [k.what for k in table.knees if k.what == "design"] == ["design"]
 
 
 def test_no_knee_where_nothing_changes():
-    assert scale(HGX, [1024, 2048]).knees == ()
+    assert scale([1024, 2048], **HGX).knees == ()
 
 
 def test_a_size_that_cannot_be_built_says_why():
-    table = scale(Ask(1, "gb300-nvl72", "sn5610"), [1152, 10_000_000], has_knees=False)
+    table = scale([1152, 10_000_000], rack="gb300-nvl72", leaf="sn5610", has_knees=False)
     assert table.rows[0].problem == ""
     assert "no design for 10000000 GPUs" in table.rows[1].problem
     assert "no design for 10000000 GPUs" in table.to_markdown()
@@ -159,10 +156,9 @@ def test_sizes():
     with pytest.raises(UnitError, match="many"):
         spaced("many")
     with pytest.raises(QuestionError, match="at least one size"):
-        scale(HGX, [])
+        scale([], **HGX)
 
 
-def test_arguments_of_a_design_in_place_of_an_ask():
-    assert scale(gpus=[256], rack="hgx-h100", leaf="64x400G").rows == scale(HGX, [256]).rows
-    with pytest.raises(QuestionError, match="scale: rack and leaf missing"):
-        scale(gpus=[256])
+def test_what_is_built_of_is_needed():
+    with pytest.raises(DesignError, match="design: rack, leaf missing"):
+        scale([256])

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Unpack
 
-from fabric.sizing.build import Design, design_for
-from fabric.sizing.request import Ask
+import numpy as np
+
+from fabric.sizing.arguments import DesignArguments, spelled_out
+from fabric.sizing.build import Design, design
+from fabric.sizing.reading import shown, whole
+from fabric.sizing.request import resolve
+from fabric.sizing.stripes import Stripe
 from fabric.sizing.switch import DesignError
-from fabric.units import parse_count
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +60,16 @@ def _counts(found: dict[str, int]) -> str:
     return ", ".join(f"{n:,} {name}" for name, n in found.items() if n) or "none"
 
 
-def growth(ask: Ask, phases: Sequence[int | str]) -> tuple[Phase, ...]:
-    """Plan the growth to the size that `ask` builds for.
+@spelled_out(DesignArguments)
+def growth(phases: Sequence[int | str], **arguments: Unpack[DesignArguments]) -> tuple[Phase, ...]:
+    """Plan the growth to the size that a design is built for.
 
     Parameters
     ----------
-    ask : Ask
-        ``gpus`` is the size of the end; ``populated`` is not used.
     phases : sequence of int or str
         GPUs installed after each phase, rising; the end may be left out.
+    **arguments
+        Those of `fabric.design`, but for ``populated``; ``gpus`` is the size of the end.
 
     Returns
     -------
@@ -73,17 +79,24 @@ def growth(ask: Ask, phases: Sequence[int | str]) -> tuple[Phase, ...]:
     Raises
     ------
     DesignError
-        If a phase is not larger than the one before, or larger than the end.
+        If a phase is not larger than the one before, or larger than the end, or if ``populated`` is given.
 
     Examples
     --------
-    >>> first, last = growth(Ask(gpus=2048, rack="hgx-h100", leaf="qm9700"), [512])
+    >>> first, last = growth([512], gpus=2048, rack="hgx-h100", leaf="qm9700")
     >>> first.added_switches, last.added_switches, last.moved_if_sized_alone
     ({'leaf': 16, 'spine': 32}, {'leaf': 48, 'spine': 0}, {'nic-leaf': 0, 'leaf-spine': 384})
     """
-    sizes = [parse_count(n) for n in phases]
-    if not sizes or sizes[-1] < parse_count(ask.gpus):
-        sizes.append(parse_count(ask.gpus))
+    if arguments.get("populated") is not None:
+        msg = f"populated: the phases say what is installed; got {shown(arguments['populated'])} too"
+        raise DesignError(msg)
+    if isinstance(phases, str) or not isinstance(phases, Iterable):
+        msg = f"phases: got {shown(phases)}; expected a list of numbers of GPUs"
+        raise DesignError(msg)
+    sizes = [whole("phases", n) for n in phases]
+    end = resolve(arguments).gpus
+    if not sizes or sizes[-1] < end:
+        sizes.append(end)
     if sizes != sorted(set(sizes)):
         msg = f"phases: got {', '.join(map(str, sizes))}; expected rising numbers of GPUs"
         raise DesignError(msg)
@@ -91,8 +104,9 @@ def growth(ask: Ask, phases: Sequence[int | str]) -> tuple[Phase, ...]:
     before: Design | None = None
     alone: Design | None = None
     for n in sizes:
-        now = design_for(replace(ask, populated=n))
-        new = design_for(replace(ask, gpus=n, populated=None))
+        in_part: DesignArguments = {**arguments, "populated": n}
+        by_itself: DesignArguments = {**arguments, "gpus": n}
+        now, new = design(**in_part), design(**by_itself)
         found.append(
             Phase(
                 gpus=now.built.gpus,
@@ -118,26 +132,40 @@ def _moved(before: Design | None, now: Design) -> dict[str, int]:
     Notes
     -----
     Leaves and spines keep their number. A leaf keeps as many cables to each spine as both designs have
-    there, and moves the others; so does a spine with its cores. Where the blocks, the rails or the number of
-    tiers are not the same, every cable is laid anew.
+    there, and moves the others; so does a spine with its cores. Where the blocks, the rails, the rates or the
+    number of tiers are not the same, every cable is laid anew.
     """
     moved = dict.fromkeys(now.cables, 0)
     if before is None:
         return moved
     old, new = before.sizes, now.sizes
-    if (old.tiers, old.block, old.rails, old.groups) != (new.tiers, new.block, new.rails, new.groups):
+    kept_alike = [
+        (d.sizes.tiers, d.sizes.block, d.sizes.rails, d.sizes.groups, d.request.cables) for d in (before, now)
+    ]
+    if kept_alike[0] != kept_alike[1]:
         return {name: before.cables.get(name, 0) for name in moved}
     if new.tiers > 1:
         is_alike = old.tiers < 3 or (old.pod, old.subgroups) == (new.pod, new.subgroups)
-        kept = _kept(old.up, old.spines, new.up, new.spines) if is_alike else 0
-        moved["leaf-spine"] = before.built.tiers[0].switches * (old.up - kept)
+        n = before.built.tiers[0].switches
+        moved["leaf-spine"] = n * old.up - (_kept(old.leaf_stripe, new.leaf_stripe, n) if is_alike else 0)
         if new.tiers > 2:
-            is_alike = is_alike and old.spines == new.spines
-            kept = _kept(old.spine_up, old.cores, new.spine_up, new.cores) if is_alike else 0
-            moved["spine-core"] = before.built.tiers[1].switches * (old.spine_up - kept)
+            is_alike = is_alike and (old.spines, old.folds) == (new.spines, new.folds)
+            n = before.built.tiers[1].switches
+            kept = _kept(old.spine_stripe, new.spine_stripe, n) if is_alike else 0
+            moved["spine-core"] = n * old.spine_up - kept
     return moved
 
 
-def _kept(old_up: int, old_above: int, new_up: int, new_above: int) -> int:
-    """Return how many uplinks of a switch stay where they are when those above it become more or fewer."""
-    return min(old_above, new_above) * min(old_up // old_above, new_up // new_above)
+def _kept(old: Stripe, new: Stripe, n_switches: int) -> int:
+    """Return how many uplinks of the switches below stay when those above become more or fewer.
+
+    Notes
+    -----
+    Both have the same switches below, as far as the older goes; other pods and planes do as the first.
+    """
+    n, above = min(old.below[0], new.below[0]), min(old.above, new.above)
+    if not old.extra and not new.extra:
+        return n_switches * above * min(old.count, new.count)
+    pairs = [stripe.cables(n)[:, :above] for stripe in (old, new)]
+    # Rounded down, so that no cable is promised to stay that moves.
+    return int(np.minimum(*pairs).sum()) * n_switches // len(pairs[0])
