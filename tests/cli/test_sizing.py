@@ -134,18 +134,18 @@ def test_bill_in_every_form():
 
 
 def test_scale():
-    asked = ("scale", "--rack", "hgx-h100", "--leaf", "64x400G", "--gpus", "256,4096")
+    asked = ("scale", "--rack", "hgx-h100", "--leaf", "16x400G", "--gpus", "64,256")
     found = json.loads(run(*asked, "--json").out)
-    assert [row["gpus"] for row in found["rows"]] == [256, 4096]
-    assert {"gpus": 2056, "what": "tiers", "before": "2", "after": "3"} in found["knees"]
+    assert [row["gpus"] for row in found["rows"]] == [64, 256]
+    assert {"gpus": 136, "what": "tiers", "before": "2", "after": "3"} in found["knees"]
     assert (found["calibration"], "zero latency" in found["about"]) == ("wire", True)
     rates = [key for key in found["rows"][0] if "busbw" in key]
     assert rates == ["all_gather_busbw_bound_gbps", "all_reduce_busbw_bound_gbps"]
-    plain = run(*asked[:-1], "256", "--no-knees", "--format", "csv").out
+    plain = run(*asked[:-1], "64", "--no-knees", "--format", "csv").out
     assert plain.splitlines()[0].startswith("gpus,tiers,")
     assert len(plain.splitlines()) == 2
-    text = run(*asked[:-1], "256", "--calibration", "measured").out
-    assert "| 256 | 2 |" in text
+    text = run(*asked[:-1], "64", "--calibration", "measured").out
+    assert "| 64 | 2 |" in text
     assert "\nCollectives of 1 GiB, calibration measured: Published measurements" in text
     wrong = run(*asked, "--format", "xml")
     assert (wrong.status, wrong.err.strip()) == (2, "format: md, csv or json; got 'xml'")

@@ -7,7 +7,13 @@ from fabric.errors import FabricError
 from fabric.flow.bottleneck import bottleneck
 from fabric.graph import expand
 
-SEEDS = [("clos", 1), ("clos", 2), ("ring x mesh", 1), ("composed axes", 5), ("two includes", 3)]
+SEEDS = [
+    ("clos", 1),
+    pytest.param("clos", 2, marks=pytest.mark.slow),
+    ("ring x mesh", 1),
+    pytest.param("composed axes", 5, marks=pytest.mark.slow),
+    ("two includes", 3),
+]
 
 
 def answers(fabric, paths):

@@ -246,7 +246,7 @@ def test_a_cable_more_never_lowers_and_a_failure_never_raises(question):
     graph = bare(fabric)
     rng = random.Random(1)
     listed = list(graph.edges(keys=True))
-    for edge in rng.sample(listed, min(4, len(listed))):
+    for edge in rng.sample(listed, min(2, len(listed))):
         data = graph.edges[edge]
         for change in ("count", "failed_count"):
             data[change] += 1
@@ -259,7 +259,7 @@ def test_a_cable_more_never_lowers_and_a_failure_never_raises(question):
         assert value(graph, *ends) <= before * (1 + 1e-9)
         graph = bare(fabric)
     others = [v for v in graph if v not in ends[0] + ends[1]]
-    for device in rng.sample(others, min(3, len(others))):
+    for device in rng.sample(others, min(2, len(others))):
         graph.nodes[device]["failed"] = True
         after = value(graph, *ends)
         assert after <= before * (1 + 1e-9)

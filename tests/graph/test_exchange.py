@@ -106,7 +106,13 @@ def test_attributes():
     }
 
 
-@pytest.mark.parametrize("text", [pytest.param(EVERYTHING, id="everything"), *TOPOLOGIES])
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(EVERYTHING, id="everything"),
+        *(pytest.param(name, marks=[pytest.mark.slow] if "1152" in name else []) for name in TOPOLOGIES),
+    ],
+)
 def test_a_fabric_comes_back(text):
     fabric = loads(text) if "\n" in text else load(f"topologies/{text}.fabric.yaml")
     graph = to_networkx(fabric)

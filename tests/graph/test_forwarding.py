@@ -443,12 +443,12 @@ def random_fabric(seed):
     return from_networkx(graph)
 
 
-@pytest.mark.parametrize("block", range(6))
+@pytest.mark.parametrize("block", [0, 1, *(pytest.param(i, marks=pytest.mark.slow) for i in range(2, 6))])
 def test_random_paths_are_judged_by_the_words(block):
     assert sum(check(random_fabric(seed)) for seed in range(50 * block, 50 * block + 50)) > 1000
 
 
-@pytest.mark.parametrize("block", [0, 1, *(pytest.param(i, marks=pytest.mark.slow) for i in range(2, 12))])
+@pytest.mark.parametrize("block", [0, *(pytest.param(i, marks=pytest.mark.slow) for i in range(1, 12))])
 def test_max_flow_is_what_fits_on_permitted_paths(block):
     for seed in range(25 * block, 25 * block + 25):
         fabric = random_fabric(1000 + seed)

@@ -24,6 +24,13 @@ Walk = list[tuple[int, int]]
 """Links of a walk, each with the device that it leads to."""
 
 
+SEEDS = [
+    seed if seed in range(30) and seed != 17 else pytest.param(seed, marks=pytest.mark.slow)
+    for seed in range(60)
+]
+"""Of random fabrics; of seed 17 there are very many walks."""
+
+
 class Walks:
     """Shortest permitted walks between ranks, found by trying all of them."""
 
@@ -42,6 +49,7 @@ class Walks:
                 self.out[x].append((link, y))
                 plain.add_edge(x, y)
         self.hops = dict(nx.all_pairs_shortest_path_length(plain.reverse()))
+        self.known: dict[tuple[int, int], list[Walk]] = {}
 
     def way(self, link: int) -> str:
         if self.e.rules[self.e.rule[link // 2]].is_peer:
@@ -90,6 +98,11 @@ class Walks:
 
     def shortest(self, source: int, target: int) -> list[Walk]:
         """Return all permitted walks of the least length, up to the length at which none can be."""
+        if (source, target) not in self.known:
+            self.known[source, target] = self.searched(source, target)
+        return self.known[source, target]
+
+    def searched(self, source: int, target: int) -> list[Walk]:
         if source not in self.hops[target]:
             return []
         for length in range(self.hops[target][source], 2 * self.e.n_devices + 1):
@@ -322,7 +335,7 @@ def random_fabric(seed: int) -> Fabric:
     return from_networkx(graph)
 
 
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", SEEDS)
 def test_loads_on_random_tiers(seed: int) -> None:
     matches_oracle(random_fabric(seed), seed, skip=0.2 * (seed % 2))
 
@@ -344,7 +357,7 @@ def peers_only(seed: int) -> Fabric:
     return from_networkx(graph)
 
 
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", SEEDS)
 def test_loads_on_random_peers(seed: int) -> None:
     matches_oracle(peers_only(seed), seed)
 

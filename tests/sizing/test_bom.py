@@ -13,6 +13,7 @@ from collections import Counter, defaultdict
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from fabric import from_networkx, to_networkx
@@ -80,11 +81,13 @@ def check_against(bill, e):
     assert devices == dict(expected)
     outside = {run.rule for run in bill.runs if not run.is_inside}
     cables, ends = Counter(), Counter()
-    for tail, head, rule, count in zip(e.tail, e.head, e.rule, e.count, strict=True):
-        cables[e.rules[rule].name] += int(count)
-        if e.rules[rule].name in outside:
+    group = e.group.tolist()
+    for tail, head, rule, count in zip(*(x.tolist() for x in (e.tail, e.head, e.rule, e.count)), strict=True):
+        name = e.rules[rule].name
+        cables[name] += count
+        if name in outside:
             for v in (tail, head):
-                ends[e.groups[e.group[v]].name] += int(count)
+                ends[e.groups[group[v]].name] += count
     got = Counter()
     for run in bill.runs:
         got[run.rule] += run.n_cables
@@ -125,23 +128,32 @@ def used_ports(e, blueprint):
     """Return the ports that cables take, device by device, by group and port class."""
     classes = {r.name: r.port_class for r in blueprint.rules}
     rates = dict(zip(e.rule.tolist(), e.rate_gbps.tolist(), strict=True))
-    at = defaultdict(Counter)
-    for tail, head, rule, count in zip(e.tail, e.head, e.rule, e.count, strict=True):
-        for v in (tail, head):
-            at[v, classes[e.rules[rule].name]][rates[int(rule)]] += int(count)
+    kinds = sorted({(classes[e.rules[rule].name], rate) for rule, rate in rates.items()})
+    kind = np.array(
+        [kinds.index((classes[r.name], rates[i])) if i in rates else 0 for i, r in enumerate(e.rules)]
+    )
+    # Cables of each kind at each device, and how many devices of a group have as many.
+    key = np.concatenate([e.tail, e.head]) * len(kinds) + np.tile(kind[e.rule], 2)
+    place, row = np.unique(key, return_inverse=True)
+    number = np.bincount(row, np.tile(e.count, 2)).astype(np.int64)
+    alike = np.stack([e.group[place // len(kinds)], place % len(kinds), number], axis=1)
     total = defaultdict(float)
-    for (v, name), own in at.items():
-        group = blueprint.groups[e.groups[e.group[v]].name]
+    for (g, k, n), n_devices in zip(
+        *(x.tolist() for x in np.unique(alike, axis=0, return_counts=True)), strict=True
+    ):
+        (name, rate), group = kinds[k], blueprint.groups[e.groups[g].name]
         port = next((p for p in group.part.ports if p.name == name), None) if group.part else None
-        for rate, n in own.items() if port else ():
-            in_cage = port.ports_per_cage or 1
-            if rate == port.rate_gbps:
-                total[group.name, name] += n
-            elif port.modes:
-                _, per = min((r, m / port.n_ports) for m, r in port.modes if r >= rate)
-                total[group.name, name] += math.ceil(n / (per * in_cage)) * in_cage
-            else:
-                total[group.name, name] += n * rate / port.rate_gbps
+        if port is None:
+            continue
+        in_cage = port.ports_per_cage or 1
+        if rate == port.rate_gbps:
+            needed = n
+        elif port.modes:
+            _, per = min((r, m / port.n_ports) for m, r in port.modes if r >= rate)
+            needed = math.ceil(n / (per * in_cage)) * in_cage
+        else:
+            needed = n * rate / port.rate_gbps
+        total[group.name, name] += needed * n_devices
     return total
 
 

@@ -17,17 +17,17 @@ from fabric.study import scale as scaling
 from fabric.study.scale import _Measure, scale, spaced
 from fabric.study.scale_table import Knee, ScaleRow
 
-HGX = {"rack": "hgx-h100", "leaf": "64x400G"}
+HGX = {"rack": "hgx-h100", "leaf": "16x400G"}
 
 
 @pytest.fixture(scope="module")
 def table():
-    return scale([4096, 256, 1024], **HGX, collectives=("all-reduce", "all-to-all"))
+    return scale([256, 64, 128], **HGX, collectives=("all-reduce", "all-to-all"))
 
 
 def test_rows_are_what_the_layers_below_say(table):
-    assert [row.gpus for row in table.rows] == [256, 1024, 4096]
-    made = design(gpus=1024, rack="hgx-h100", leaf="64x400G")
+    assert [row.gpus for row in table.rows] == [64, 128, 256]
+    made = design(gpus=128, rack="hgx-h100", leaf="16x400G")
     row = table.rows[1]
     assert (row.tiers, row.switches) == (made.n_tiers, sum(made.switches.values()))
     assert row.cables == made.cables["nic-leaf"] + made.cables["leaf-spine"]
@@ -51,9 +51,9 @@ def test_a_non_blocking_fabric_gives_every_gpu_its_nic(table):
 
 
 def test_the_third_tier_comes_at_the_limit_of_two(table):
-    # Two tiers of radix 64 hold 64 * 64 / 2 = 2,048 GPUs; the next node is the 257th.
-    assert Knee(2056, "tiers", "2", "3") in table.knees
-    below, above = (design(gpus=n, rack="hgx-h100", leaf="64x400G").n_tiers for n in (2048, 2056))
+    # Two tiers of radix 16 hold 16 * 16 / 2 = 128 GPUs; the next node is the 17th.
+    assert Knee(136, "tiers", "2", "3") in table.knees
+    below, above = (design(gpus=n, rack="hgx-h100", leaf="16x400G").n_tiers for n in (128, 136))
     assert (below, above) == (2, 3)
 
 
@@ -112,7 +112,7 @@ def test_sizes_that_cannot_be_built_make_one_knee():
 
 
 def test_no_knee_where_nothing_changes():
-    assert scale([1024, 2048], **HGX).knees == ()
+    assert scale([64, 128], **HGX).knees == ()
 
 
 def test_a_size_that_cannot_be_built_says_why():
@@ -124,14 +124,14 @@ def test_a_size_that_cannot_be_built_says_why():
 
 def test_every_form_has_every_row(table):
     records = list(csv.DictReader(io.StringIO(table.to_csv())))
-    assert [int(r["gpus"]) for r in records] == [256, 1024, 4096]
+    assert [int(r["gpus"]) for r in records] == [64, 128, 256]
     found = json.loads(table.to_json())
-    assert [r["gpus"] for r in found["rows"]] == [256, 1024, 4096]
+    assert [r["gpus"] for r in found["rows"]] == [64, 128, 256]
     assert set(found["rows"][0]) == set(records[0])
-    assert {"gpus": 2056, "what": "tiers", "before": "2", "after": "3"} in found["knees"]
+    assert {"gpus": 136, "what": "tiers", "before": "2", "after": "3"} in found["knees"]
     text = table.to_markdown()
     assert text.count("\n| ") == 4  # the line below the head, and the rows
-    assert "from 2,056 GPUs: tiers: 2 -> 3" in text
+    assert "from 136 GPUs: tiers: 2 -> 3" in text
 
 
 def test_frames_need_their_library(table, monkeypatch):

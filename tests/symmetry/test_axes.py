@@ -1,5 +1,6 @@
 """The quotient by axes: equal to the program on real links, its classes orbits, and the published values."""
 
+import itertools
 import json
 from collections import Counter
 
@@ -56,7 +57,12 @@ def near(value):
 # ---- against the explicit program -----------------------------------------------------------------
 
 
-@pytest.mark.parametrize("seed", range(12))
+# Twelve seeds are every transit with every number of failures; of these, each transit twice with some.
+QUICK = (0, 2, 5, 7, 9, 10)
+SEEDS = [seed if seed in QUICK else pytest.param(seed, marks=pytest.mark.slow) for seed in range(12)]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_axes_equal_the_explicit_program(family, seed, constructs, explicit):
     fabric, paths = constructs.random_fabric(family, seed)
@@ -77,8 +83,8 @@ def test_axes_equal_the_explicit_program_in_quota(family, chunk, constructs, exp
 def test_the_families_are_worth_asking(family, constructs, explicit):
     # A family whose fabrics fail apart, or never fail, would prove little.
     drawn = [constructs.random_fabric(family, seed) for seed in range(12)]
-    rates = [explicit.axes_rate(fabric, paths) for fabric, paths in drawn]
-    assert sum(rate > 0 for rate in rates) >= 4
+    flowing = (True for fabric, paths in drawn if explicit.axes_rate(fabric, paths) > 0)
+    assert len([*itertools.islice(flowing, 4)]) == 4
     assert sum(bool(f.blueprint.failed or f.blueprint.failed_cables) for f, _ in drawn) >= 6
 
 
@@ -129,19 +135,20 @@ def test_peers_of_two_groups_do_not_change_sides():
     assert ways == {("gpu", "low"), ("low", "high"), ("high", "low"), ("high", "high")}
 
 
-@pytest.mark.parametrize("end", ["leaf*", "leaf0"])
-def test_some_cables_of_a_bundle(end, explicit):
-    text = (
-        "fabric: f\naxes: {i: 4}\ndevices: {gpu: {kind: gpu, axes: [i]}, leaf: {kind: switch, axes: [k]}}\n"
-    )
-    text = text.replace("i: 4", "i: 4, k: 2") + "links: [{between: [gpu, leaf], count: 2, rate: 1Gb/s}]\n"
-    fabric = loads(text + f"failed: [[gpu0, {end}, 1]]\n")
-    if end == "leaf0":
-        assert explicit.axes_rate(fabric) == near(explicit.explicit_rate(fabric)) == near(3.0)
-    else:
-        # Which of the two leaves loses its cable no class of leaves can say.
-        with pytest.raises(NoSymmetryError, match=r"1 of the cables between gpu0 and leaf\* are not alike"):
-            quotient(fabric.blueprint)
+BUNDLES = """{fabric: f, axes: {i: 4, k: 2},
+ devices: {gpu: {kind: gpu, axes: [i]}, leaf: {kind: switch, axes: [k]}},
+ links: [{between: [gpu, leaf], count: 2, rate: 1Gb/s}], failed: [[gpu0, %s, 1]]}"""
+
+
+def test_some_cables_of_a_bundle(explicit):
+    fabric = loads(BUNDLES % "leaf0")
+    assert explicit.axes_rate(fabric) == near(explicit.explicit_rate(fabric)) == near(3.0)
+
+
+def test_some_cables_of_two_bundles():
+    # Which of the two leaves loses its cable no class of leaves can say.
+    with pytest.raises(NoSymmetryError, match=r"1 of the cables between gpu0 and leaf\* are not alike"):
+        quotient(loads(BUNDLES % "leaf*").blueprint)
 
 
 def test_all_of_the_cables_by_number(explicit):

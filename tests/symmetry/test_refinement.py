@@ -54,7 +54,12 @@ def torus(*sizes, without=()):
 # ---- three ways to one number ---------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("seed", range(100, 112))
+# As of `test_axes`: of the twelve seeds that are every transit and number of failures, half.
+QUICK = (101, 102, 104, 107, 108, 111)
+SEEDS = [seed if seed in QUICK else pytest.param(seed, marks=pytest.mark.slow) for seed in range(100, 112)]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_refinement_equals_axes_and_the_explicit_program(family, seed, constructs, explicit):
     fabric, paths = constructs.random_fabric(family, seed)
