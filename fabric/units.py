@@ -57,7 +57,8 @@ _RATIO_RE = re.compile(rf"({_NUMBER})[ \t]*:[ \t]*({_NUMBER})")
 
 # So far apart that no rate is meant beyond, and near enough that nothing made of them overflows or vanishes.
 _RATES_GBPS = (1e-12, 1e12)
-_MOST = 1e18
+MAX_TIME_S = 1e18
+"""Longest time; of lengths [m] and powers [W] it is the most too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +106,11 @@ _TIME = _plain_kind(
     "a",
     "500ns",
     {"ps": "1e-12", "ns": "1e-9", "us": "1e-6", "\u00b5s": "1e-6", "\u03bcs": "1e-6", "ms": "1e-3", "s": 1},
-    most=_MOST,
+    most=MAX_TIME_S,
 )
-_LENGTH = _plain_kind("length", "a", "30m", {"mm": "1e-3", "cm": "1e-2", "m": 1, "km": 1000}, most=_MOST)
+_LENGTH = _plain_kind("length", "a", "30m", {"mm": "1e-3", "cm": "1e-2", "m": 1, "km": 1000}, most=MAX_TIME_S)
 _POWER = _plain_kind(
-    "power", "a", "15W", {"mW": "1e-3", "W": 1, "kW": 10**3, "MW": 10**6, "GW": 10**9}, _MOST
+    "power", "a", "15W", {"mW": "1e-3", "W": 1, "kW": 10**3, "MW": 10**6, "GW": 10**9}, MAX_TIME_S
 )
 _COUNT = _plain_kind("count", "a", "1024 or 8k", {"k": 10**3, "M": 10**6, "G": 10**9})
 _KINDS = (_RATE, _SIZE, _TIME, _LENGTH, _POWER)

@@ -204,6 +204,9 @@ def bound(
         hint = nearest(collective, OPERATIONS) or f"bounds are known for {', '.join(OPERATIONS)}"
         msg = f"unknown collective {collective!r}; {hint}"
         raise QuestionError(msg)
+    if root and collective not in ("broadcast", "reduce"):
+        msg = f"root: {collective} has none; leave it out"
+        raise QuestionError(msg)
     if kind != "cut":
         return _by_hops(fabric, collective, kind, is_whole=not (over or among or root))
     ask = _BoundQuestion(collective, size_bytes, tuple(over), among, root, paths, tuple(reduces))

@@ -56,6 +56,8 @@ from fabric.units import (
 CHUNKED = ("all-gather", "reduce-scatter", "all-reduce", "broadcast", "reduce")
 MAX_TARGETS = 128
 """Ranks, or classes of ranks, that are looked at with all that is on the way to them."""
+MAX_CHUNKS = 2**20
+"""Most chunks of the part of a rank."""
 MAX_WORK = 20_000_000
 """Bundles of cables passed for them, once for each distance, after which no more are begun; some seconds."""
 _BACKWARDS = ("reduce-scatter", "reduce")
@@ -253,12 +255,17 @@ def chunk_bound(
         hint = nearest(collective, CHUNKED) or f"bounds of chunks are known for {', '.join(CHUNKED)}"
         msg = f"unknown collective {collective!r}; {hint}"
         raise QuestionError(msg)
-    if n_chunks < 1:
-        msg = f"{n_chunks} chunks; expected at least 1"
+    if root and collective not in _ROOTED:
+        msg = f"root: {collective} has none; leave it out"
         raise QuestionError(msg)
     base, view_of = target_views(fabric, collective in _ROOTED, among, root, paths)
     n = round(float(base.size[base.ranks].sum()))
-    chunk_bytes = size_bytes / (n_chunks if collective in _ROOTED else n * n_chunks)
+    whole = size_bytes if collective in _ROOTED else size_bytes / n
+    most = max(1, min(MAX_CHUNKS, int(whole)))  # a chunk is a byte or more
+    if not 1 <= n_chunks <= most:
+        msg = f"n_chunks: got {n_chunks}; expected 1 to {most:,} chunks of {format_bytes(whole)}"
+        raise QuestionError(msg)
+    chunk_bytes = whole / n_chunks
     timing = ChunkTiming(chunk_bytes, latencies(base.classes.rules, latency), pipelined, paths)
     ports: list[_Found] = []
     more: list[list[_Found]] = []

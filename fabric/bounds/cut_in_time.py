@@ -43,7 +43,7 @@ from fabric.errors import QuestionError, nearest
 from fabric.flow.problem import FlowProblem, network
 from fabric.flow.solve import solve
 from fabric.graph import Expanded, Forwarding, Paths, RuleInfo, forwarding, reachable
-from fabric.units import parse_time, seconds_to_send
+from fabric.units import MAX_TIME_S, parse_time, seconds_to_send
 
 # A time just before another: by this part of it.
 _BEFORE = 1e-12
@@ -101,8 +101,9 @@ def latencies(rules: tuple[RuleInfo, ...], latency: Latency) -> Floats:
     else:
         given = [_seconds(latency)] * len(rules)
     for rule, value in zip(rules, given, strict=True):
-        if not 0 <= value < math.inf:
-            msg = f"latency of {rule.name}: {value!r}; expected a time that is not negative"
+        if not 0 <= value <= MAX_TIME_S:
+            expected = f"a time that is not negative, at most {MAX_TIME_S:g} s"
+            msg = f"latency of {rule.name}: {value!r}; expected {expected}"
             raise QuestionError(msg)
     return np.array(given, dtype=np.float64)
 

@@ -127,7 +127,8 @@ def _algorithm(name: str) -> str:
     raise ValueError(msg)
 
 
-_Part = Annotated[float, Field(strict=True, gt=0, le=1, allow_inf_nan=False)]
+# A link that gets less than a millionth of its rate is no link; smaller numbers end in infinite times.
+_Part = Annotated[float, Field(strict=True, ge=1e-6, le=1, allow_inf_nan=False)]
 _Time = Annotated[float, BeforeValidator(_time)]
 
 

@@ -41,6 +41,9 @@ class Traffic:
     def __post_init__(self) -> None:
         """Check the fields."""
         check_fields(self)
+        if self.root and self.pattern not in ("one-to-all", "all-to-one"):
+            msg = f"root: {self.pattern} has none; leave it out, or ask for one-to-all or all-to-one"
+            raise QuestionError(msg)
 
 
 class FittedTraffic:

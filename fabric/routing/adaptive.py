@@ -12,10 +12,13 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 
-from fabric.errors import QuestionError, nearest
+from fabric.errors import QuestionError, UnitError, nearest
 from fabric.parts.model import CONFIDENCES
 from fabric.parts.rows import read_rows
+from fabric.units import parse_number
 
+LEAST_EFFICIENCY = 1e-3
+"""Of what is still called a network."""
 _COLUMNS = ("id", "efficiency", "confidence", "source", "locator", "note")
 
 
@@ -91,13 +94,14 @@ def spraying_efficiency(name_or_value: str | float) -> float:
     if isinstance(name_or_value, str) and name_or_value in sprayings():
         return sprayings()[name_or_value].efficiency
     try:
-        value = float(name_or_value)
-    except ValueError:
+        value = parse_number(name_or_value) if isinstance(name_or_value, str) else name_or_value
+    except UnitError:
         hint = nearest(str(name_or_value), sprayings())
         hint = hint or f"expected a number up to 1, or one of {', '.join(sprayings())}"
         msg = f"unknown adaptive routing {name_or_value!r}; {hint}"
         raise QuestionError(msg) from None
-    if not 0 < value <= 1:
-        msg = f"efficiency of adaptive routing is {name_or_value}; expected a number above 0 and up to 1"
+    if not LEAST_EFFICIENCY <= value <= 1:
+        expected = f"a number from {LEAST_EFFICIENCY:g} to 1"
+        msg = f"efficiency of adaptive routing is {name_or_value}; expected {expected}"
         raise QuestionError(msg)
     return value

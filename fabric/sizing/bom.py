@@ -22,6 +22,9 @@ from fabric.sizing.prices import Price, Prices, checked_prices
 
 __all__ = ["Bom", "FloorPlan", "bom"]
 
+MAX_SPARES = 1000.0
+"""Most spares [percent]."""
+
 # Without optics, which are items of their own; the largest draw only where there is no other figure.
 _POWER = ("tdp_w", "power_typical_w", "power_max_w")
 
@@ -80,8 +83,8 @@ def bom(
         msg = "a fabric read from a graph has no blueprint to make a bill of"
         raise QuestionError(msg)
     blueprint = blueprint.whole
-    if not 0 <= spares < math.inf:
-        msg = f"spares of {spares} percent; expected a number from 0 up"
+    if not 0 <= spares <= MAX_SPARES:
+        msg = f"spares of {spares} percent; expected a number from 0 to {MAX_SPARES:g}"
         raise QuestionError(msg)
     known = checked_prices(prices, blueprint.groups)
     plan = floor or FloorPlan()

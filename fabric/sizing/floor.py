@@ -29,6 +29,10 @@ from fabric.blueprint.model import Blueprint, DeviceGroup
 from fabric.errors import QuestionError
 from fabric.sizing.fittings import fittings, is_inside
 
+MAX_RACKS = 1_000_000
+"""Most racks in a row, rows in a column, and devices in a rack."""
+MAX_PITCH_M = 100_000
+"""Longest distance between neighbours."""
 MAX_ENCLOSURES = 1_000_000
 """Racks or servers that are put on the floor one by one."""
 _NAMES = {"rack": True, "node": False, "server": False}
@@ -79,12 +83,16 @@ class FloorPlan:
     def __post_init__(self) -> None:
         """Refuse a plan that cannot be built."""
         for name in ("racks_per_row", "rows_per_column", "servers_per_rack", "switches_per_rack"):
-            if getattr(self, name) < 1:
-                msg = f"floor plan: {name} is {getattr(self, name)}; expected at least 1"
+            if not 1 <= getattr(self, name) <= MAX_RACKS:
+                msg = (
+                    f"floor plan: {name} is {getattr(self, name)}; expected at least 1, at most {MAX_RACKS:,}"
+                )
                 raise QuestionError(msg)
         for name in ("rack_pitch_m", "row_pitch_m", "column_gap_m", "rise_m", "in_rack_m"):
-            if not 0 <= getattr(self, name) < math.inf:
-                msg = f"floor plan: {name} is {getattr(self, name)}; expected metres, from 0 up"
+            if not 0 <= getattr(self, name) <= MAX_PITCH_M:
+                msg = (
+                    f"floor plan: {name} is {getattr(self, name)}; expected metres, from 0 to {MAX_PITCH_M:,}"
+                )
                 raise QuestionError(msg)
         if self.network_racks not in ("middle", "end"):
             msg = f"floor plan: network_racks is {self.network_racks!r}; expected 'middle' or 'end'"

@@ -15,6 +15,7 @@ from fabric.errors import QuestionError
 from fabric.schedule.algorithms.lines import Line, backwards, gather_by_pairs, lines, single
 from fabric.schedule.algorithms.shape import Shape
 from fabric.schedule.tree import Phase, Pipe, Schedule
+from fabric.units import MAX_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,10 @@ class Moe:
             if not getattr(self, name) > 0:
                 msg = f"Moe: {name}: got {getattr(self, name)}; expected a positive number"
                 raise QuestionError(msg)
+        if not 1 <= self.token_bytes <= MAX_BYTES / self.tokens / self.top_k:
+            what = f"{self.hidden} values of {self.bytes_per_value:g} bytes for {self.tokens} tokens"
+            msg = f"Moe: {what}; expected a byte a token, and at most {MAX_BYTES} bytes in all"
+            raise QuestionError(msg)
 
     @property
     def token_bytes(self) -> float:
