@@ -22,10 +22,6 @@ def sprayed(efficiency):
     return fabric.cost(STAR, "all-to-all", "1MiB", routing="adaptive", spread=Spread(1, efficiency))
 
 
-def sprayed(efficiency):
-    return fabric.cost(STAR, "all-to-all", "1MiB", routing="adaptive", spread=Spread(1, efficiency))
-
-
 @pytest.mark.parametrize(
     ("ask", "message"),
     [

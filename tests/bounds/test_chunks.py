@@ -366,7 +366,7 @@ def test_a_cut_off_rank_leaves_no_time():
     ("operation", "how", "match"),
     [
         ("all-to-all", {}, "unknown collective 'all-to-all'"),
-        ("all-gather", {"n_chunks": 0}, "expected at least 1"),
+        ("all-gather", {"n_chunks": 0}, "expected 1 to"),
         ("all-gather", {"among": "gpu3"}, "at least 2"),
         ("broadcast", {"root": "gpu0-1"}, "exactly one"),
         ("broadcast", {"root": "hub"}, "exactly one"),
