@@ -13,7 +13,7 @@ LAYERS = """
     errors arrays
     arguments
     text
-    units
+    results units
     schedule parts
     blueprint
     graph nccl

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
 
 from fabric.bounds.bound import Bound
+from fabric.results import Refused, Result, Slack
 from fabric.units import format_bytes, format_rate, format_time
 
 THRESHOLD = 0.9
@@ -13,6 +15,13 @@ THRESHOLD = 0.9
 
 # Idle parts below this are rounding.
 _NOISE = 1e-9
+
+
+class HashedTime(NamedTuple):
+    """A part of all placements of hashed flows, such as ``p99``, and the time that they do not exceed [s]."""
+
+    of: str
+    time_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +47,10 @@ class AlgorithmCost:
         Messages one after the other on the longest phase chain.
     binding : str
         The rule whose busiest link sets the time.
-    slack : tuple of (str, float)
+    slack : tuple of Slack
         Idle fraction of the busiest link of every other rule that carries traffic, least first.
-    spread : tuple of (str, float)
-        Under hashed routing: time [s] that half and 99 % of all placements of the flows do not exceed.
+    spread : tuple of HashedTime
+        Under hashed routing: what half and 99 % of all placements of the flows do not exceed.
     bound_ratio : float
         Time of the bound over this time, at most 1; 0 where no bound is known.
     """
@@ -56,13 +65,13 @@ class AlgorithmCost:
     wire_gbps: float
     steps: int
     binding: str
-    slack: tuple[tuple[str, float], ...]
-    spread: tuple[tuple[str, float], ...] = ()
+    slack: tuple[Slack, ...]
+    spread: tuple[HashedTime, ...] = ()
     bound_ratio: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
-class Cost:
+class Cost(Result):
     """Answer of `cost`.
 
     Parameters
@@ -81,7 +90,7 @@ class Cost:
         What no algorithm can beat, and why not known in `no_bound`.
     method, why : str
         ``axes`` or ``links``, and why not by axes.
-    refused : tuple of (str, str)
+    refused : tuple of Refused
         Algorithms that cannot run here, and why.
     about : str
         What the calibration says of itself.
@@ -102,9 +111,11 @@ class Cost:
     no_bound: str = ""
     method: str = "axes"
     why: str = ""
-    refused: tuple[tuple[str, str], ...] = ()
+    refused: tuple[Refused, ...] = ()
     about: str = ""
     notes: tuple[str, ...] = ()
+
+    shown: ClassVar[tuple[str, ...]] = ("time_s", "algbw_gbps", "busbw_gbps", "binding")
 
     @property
     def time_s(self) -> float:
@@ -126,25 +137,11 @@ class Cost:
         """The rule that binds the chosen algorithm."""
         return self.chosen.binding
 
-    def to_dict(self) -> dict[str, object]:
-        """Return the answer with the documented keys of ``--json``."""
-        return {
-            "collective": self.collective,
-            "size_bytes": self.size_bytes,
-            "n_ranks": self.n_ranks,
-            "n_domains": self.n_domains,
-            "n_instances": self.n_instances,
-            "routing": self.routing,
-            "calibration": self.calibration,
-            "about": self.about,
-            "method": self.method,
-            "why": self.why,
-            **_as_dict(self.chosen),
-            "bound": None if self.bound is None else self.bound.to_dict(),
-            "algorithms": [_as_dict(a) for a in self.algorithms],
-            "refused": [{"algorithm": name, "why": why} for name, why in self.refused],
-            "notes": list(self.notes),
-        }
+    def table(self) -> list[dict[str, object]]:
+        """Return the algorithms that were costed, fastest first."""
+        names = ("algorithm", "protocol", "time_s", "latency_s", "transfer_s", "algbw_gbps", "busbw_gbps")
+        columns = (*names, "wire_gbps", "steps", "binding", "bound_ratio")
+        return [{name: getattr(one, name) for name in columns} for one in self.algorithms]
 
     def __str__(self) -> str:
         """Return the answer in a few lines."""
@@ -195,21 +192,3 @@ def _lines(one: AlgorithmCost, *, is_chosen: bool) -> list[str]:
     if one.spread:
         found.append("    hashed flows: " + ", ".join(f"{n} {format_time(t)}" for n, t in one.spread))
     return found
-
-
-def _as_dict(one: AlgorithmCost) -> dict[str, object]:
-    return {
-        "algorithm": one.algorithm,
-        "protocol": one.protocol,
-        "time_s": one.time_s,
-        "latency_s": one.latency_s,
-        "transfer_s": one.transfer_s,
-        "algbw_gbps": one.algbw_gbps,
-        "busbw_gbps": one.busbw_gbps,
-        "wire_gbps": one.wire_gbps,
-        "steps": one.steps,
-        "binding": [{"link": one.binding, "share": None}],
-        "slack": [{"link": name, "idle": idle} for name, idle in one.slack],
-        "spread": [{"of": name, "time_s": time_s} for name, time_s in one.spread],
-        "bound_ratio": one.bound_ratio,
-    }

@@ -12,7 +12,7 @@ import numpy as np
 
 from fabric.arguments import checked
 from fabric.blueprint.planes import boxes, refusal
-from fabric.costing.answer import AlgorithmCost, Cost
+from fabric.costing.answer import AlgorithmCost, Cost, HashedTime
 from fabric.costing.beside import bounded
 from fabric.costing.calibration import Calibration, ProtocolCost
 from fabric.costing.calibration import calibration as read_calibration
@@ -23,6 +23,7 @@ from fabric.graph import Fabric
 from fabric.job.question import JobOptions, JobQuestion, job, ranks_group
 from fabric.job.ranks import Job
 from fabric.nccl import ABOUT, machine, node_of, predict
+from fabric.results import Refused, Slack
 from fabric.routing import Progress
 from fabric.schedule.algorithms import (
     ALGORITHMS,
@@ -142,9 +143,7 @@ def _chip_notes(fabric: Fabric, question: JobQuestion) -> tuple[str, ...]:
     return (f"a flow goes through one chip of each box, with its share of every port: {several}",)
 
 
-def _all_costs(
-    run: _CostRun, found: dict[str, Schedule]
-) -> tuple[list[AlgorithmCost], tuple[tuple[str, str], ...]]:
+def _all_costs(run: _CostRun, found: dict[str, Schedule]) -> tuple[list[AlgorithmCost], tuple[Refused, ...]]:
     """Return the costs of the algorithms that have paths, and which have none.
 
     Raises
@@ -159,9 +158,9 @@ def _all_costs(
         except QuestionError as error:
             if len(found) == 1:
                 raise
-            refused.append((name, str(error)))
+            refused.append(Refused(name, str(error)))
     if not costs:
-        raise QuestionError(refused[0][1])
+        raise QuestionError(refused[0].why)
     return costs, tuple(refused)
 
 
@@ -339,12 +338,14 @@ def _job(fabric: Fabric, asked: JobQuestion) -> Job:
 
 def _schedules(
     collective: str, shape: Shape, size_bytes: int, algorithm: str, known: Calibration
-) -> tuple[dict[str, Schedule], tuple[tuple[str, str], ...]]:
+) -> tuple[dict[str, Schedule], tuple[Refused, ...]]:
     """Return the schedules that were asked for, and which cannot run."""
     found = schedules(collective, shape, size_bytes)
     serving = {a.name: a for a in ALGORITHMS if collective in a.collectives}
     if algorithm == "all":
-        refused = tuple((n, a.refuses(collective, shape)) for n, a in serving.items() if n not in found)
+        refused = tuple(
+            Refused(n, a.refuses(collective, shape)) for n, a in serving.items() if n not in found
+        )
         return found, refused
     if algorithm == "auto":
         usual = {n: s for n, s in found.items() if n in known.algorithms}
@@ -397,18 +398,20 @@ def _cost(run: _CostRun, name: str, schedule: Schedule) -> AlgorithmCost:
         if r != binding
     ]
     return AlgorithmCost(
-        name,
-        protocol.name if has_copy and len(protocols) > 1 else "",
-        time_s,
-        launch + timing.latency_s,
-        timing.transfer_s,
-        algbw,
-        algbw * run.factor,
-        _wire_rate(run, schedule, binding, time_s),
-        steps_of(schedule),
-        links.rules[binding],
-        tuple((links.rules[r], float(idle)) for idle, r in sorted(slack)),
-        tuple((n, launch + run.timing(schedule, protocol, slowdown).time_s) for n, slowdown in others),
+        algorithm=name,
+        protocol=protocol.name if has_copy and len(protocols) > 1 else "",
+        time_s=time_s,
+        latency_s=launch + timing.latency_s,
+        transfer_s=timing.transfer_s,
+        algbw_gbps=algbw,
+        busbw_gbps=algbw * run.factor,
+        wire_gbps=_wire_rate(run, schedule, binding, time_s),
+        steps=steps_of(schedule),
+        binding=links.rules[binding],
+        slack=tuple(Slack(links.rules[r], float(idle)) for idle, r in sorted(slack)),
+        spread=tuple(
+            HashedTime(n, launch + run.timing(schedule, protocol, slowdown).time_s) for n, slowdown in others
+        ),
     )
 
 

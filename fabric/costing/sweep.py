@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Unpack
+from typing import ClassVar, Unpack
 
 from fabric.arguments import checked
 from fabric.costing.answer import THRESHOLD, Cost
@@ -16,12 +16,13 @@ from fabric.graph import Fabric
 from fabric.interop.nccl_log import kind_of
 from fabric.interop.nccl_tests import format_rows, predicted_row
 from fabric.job.question import JobOptions
+from fabric.results import Result
 from fabric.routing import Progress
 from fabric.units import gbps_to_gbytes, parse_bytes
 
 
 @dataclass(frozen=True, slots=True)
-class Sweep:
+class Sweep(Result):
     """Answer of `sweep`.
 
     Parameters
@@ -35,14 +36,28 @@ class Sweep:
     costs: tuple[Cost, ...]
     threshold: float
 
-    def to_dict(self) -> dict[str, object]:
-        """Return the answer with the documented keys of ``--json``."""
-        rows = []
-        for one in self.costs:
-            row = one.to_dict()
-            row.pop("algorithms")
-            rows.append({**row, "pass_gbps": self.threshold * one.busbw_gbps})
-        return {"threshold": self.threshold, "rows": rows}
+    shown: ClassVar[tuple[str, ...]] = ("pass_gbps",)
+
+    @property
+    def pass_gbps(self) -> tuple[float, ...]:
+        """Busbw that a run must reach, by size [Gb/s]."""
+        return tuple(self.threshold * one.busbw_gbps for one in self.costs)
+
+    def table(self) -> list[dict[str, object]]:
+        """Return a row for every size."""
+        return [
+            {
+                "size_bytes": one.size_bytes,
+                "time_s": one.time_s,
+                "algbw_gbps": one.algbw_gbps,
+                "busbw_gbps": one.busbw_gbps,
+                "pass_gbps": least,
+                "algorithm": one.chosen.algorithm,
+                "protocol": one.chosen.protocol,
+                "binding": one.binding,
+            }
+            for one, least in zip(self.costs, self.pass_gbps, strict=True)
+        ]
 
     def __str__(self) -> str:
         """Return the rows of nccl-tests, and behind each what a run must reach, the algorithm and what binds.

@@ -13,14 +13,15 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass
+from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
 
 from fabric.arrays import Floats
 from fabric.errors import QuestionError
 from fabric.interop.nccl_log import Log
+from fabric.results import Result
 from fabric.units import (
     format_bytes,
     format_time,
@@ -69,6 +70,13 @@ class ComparedRow:
     note: str
 
 
+class Dip(NamedTuple):
+    """A single size that is slower than its neighbours: measured over predicted time there."""
+
+    size_bytes: int
+    factor: float
+
+
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
     """Where a log departs from the prediction.
@@ -85,7 +93,7 @@ class Diagnosis:
         Time added at every size; 0 for bandwidth alone.
     from_bytes, to_bytes : int or None
         First or last size of an abrupt change, as where a protocol or an algorithm is switched.
-    dips : tuple of (int, float)
+    dips : tuple of Dip
         Single sizes, and measured over predicted time there.
     text : str
         The same in words.
@@ -96,12 +104,12 @@ class Diagnosis:
     extra_s: float
     from_bytes: int | None
     to_bytes: int | None
-    dips: tuple[tuple[int, float], ...]
+    dips: tuple[Dip, ...]
     text: str
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class Comparison(Result):
     """Answer of `compare`.
 
     Parameters
@@ -124,45 +132,16 @@ class Comparison:
     diagnosis: Diagnosis
     remarks: tuple[str, ...] = ()
 
+    shown: ClassVar[tuple[str, ...]] = ("is_passed",)
+
     @property
     def is_passed(self) -> bool:
         """Whether every size reaches the threshold."""
         return all(row.is_passed for row in self.rows)
 
-    def to_dict(self) -> dict[str, object]:
-        """Return the answer with the documented keys of ``--json``."""
-        d = self.diagnosis
-        return {
-            "log": self.name,
-            "collective": self.collective,
-            "n_ranks": self.n_ranks,
-            "threshold": self.threshold,
-            "passed": self.is_passed,
-            "diagnosis": {
-                "departure": d.departure,
-                "factor": d.factor,
-                "extra_s": d.extra_s,
-                "from_bytes": d.from_bytes,
-                "to_bytes": d.to_bytes,
-                "dips": [{"size_bytes": size, "factor": factor} for size, factor in d.dips],
-                "text": d.text,
-            },
-            "remarks": list(self.remarks),
-            "rows": [
-                {
-                    "size_bytes": row.size_bytes,
-                    "time_s": row.time_s,
-                    "busbw_gbps": row.busbw_gbps,
-                    "predicted_s": row.predicted_s,
-                    "predicted_busbw_gbps": row.predicted_busbw_gbps,
-                    "ratio": row.ratio,
-                    "passed": row.is_passed,
-                    "binding": row.binding,
-                    "note": row.note,
-                }
-                for row in self.rows
-            ],
-        }
+    def table(self) -> list[dict[str, object]]:
+        """Return a row for every size."""
+        return [asdict(row) for row in self.rows]
 
     def __str__(self) -> str:
         """Return a table, the verdict and the diagnosis."""
@@ -320,7 +299,9 @@ def _diagnose(rows: list[ComparedRow]) -> Diagnosis:
         for form in forms:
             dips = _dips(t, form.expected, tolerance)
             if dips is not None and not (is_strict and dips):
-                return _explained(form, tuple((int(sizes[i]), float(t[i] / p[i])) for i in dips), tolerance)
+                return _explained(
+                    form, tuple(Dip(int(sizes[i]), float(t[i] / p[i])) for i in dips), tolerance
+                )
     half = (len(rows) + 1) // 2
     extra, factor = float(np.median((t - p)[:half])), float(np.median((t / p)[-half:]))
     text = (
@@ -330,7 +311,7 @@ def _diagnose(rows: list[ComparedRow]) -> Diagnosis:
     return Diagnosis("other", factor, extra, None, None, (), text)
 
 
-def _explained(form: _Form, dips: tuple[tuple[int, float], ...], tolerance: float) -> Diagnosis:
+def _explained(form: _Form, dips: tuple[Dip, ...], tolerance: float) -> Diagnosis:
     departure: Departure = "dip" if form.departure == "none" and dips else form.departure
     numbers = (form.factor, form.extra_s, form.from_bytes, form.to_bytes)
     return Diagnosis(departure, *numbers, dips, _words(form, dips, tolerance))
@@ -349,7 +330,7 @@ def _more(extra_s: float) -> str:
     return f"{format_time(abs(extra_s))} {'more' if extra_s >= 0 else 'less'} than predicted"
 
 
-def _words(form: _Form, dips: tuple[tuple[int, float], ...], tolerance: float) -> str:
+def _words(form: _Form, dips: tuple[Dip, ...], tolerance: float) -> str:
     pace = f"{form.factor:.3g} times the predicted time"
     if form.from_bytes is not None or form.to_bytes is not None:
         part, where, size = "latency", "up to", form.to_bytes

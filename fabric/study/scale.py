@@ -24,7 +24,7 @@ from fabric.sizing import Design, DesignOptions, design
 from fabric.sizing.arguments import spelled_out
 from fabric.sizing.bom import bom
 from fabric.sizing.request import resolve
-from fabric.study.scale_table import Knee, ScaleRow, Table
+from fabric.study.scale_table import BusbwBound, CollectiveTime, FastAlgorithm, Knee, ScaleRow, ScaleTable
 from fabric.units import parse_bytes, parse_count
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def scale(
     has_knees: bool = True,
     progress: Progress | None = None,
     **arguments: Unpack[DesignOptions],
-) -> Table:
+) -> ScaleTable:
     """Return how a design behaves at several sizes.
 
     Parameters
@@ -93,7 +93,7 @@ def scale(
     found = tuple(measure.knees(rows)) if has_knees else ()
     costed = next(iter(measure.costs), None)
     about = (costed.calibration, costed.about) if costed else ()
-    return Table(tuple(rows), found, measure.size_bytes, *about)
+    return ScaleTable(tuple(rows), found, measure.size_bytes, *about)
 
 
 def spaced(text: str, n_points: int = 20) -> tuple[int, ...]:
@@ -139,8 +139,10 @@ class _Measure:
             return ScaleRow(gpus, problem=str(error))
         found = self.brief(gpus, made)
         known = dict.fromkeys(("all-gather", *self.collectives))
-        bounds = [(name, bound(made.fabric, name).busbw_gbps) for name in known if name in OPERATIONS]
-        return replace(found, bounds_gbps=tuple(bounds), known_w=bom(made.blueprint).power_w or 0.0)
+        bounds = [
+            BusbwBound(name, bound(made.fabric, name).busbw_gbps) for name in known if name in OPERATIONS
+        ]
+        return replace(found, bounds=tuple(bounds), known_w=bom(made.blueprint).power_w or 0.0)
 
     def brief(self, gpus: int, made: Design | None = None) -> ScaleRow:
         """Return what makes a knee of a size."""
@@ -173,8 +175,10 @@ class _Measure:
             top.link if top else "",
             top.share if top else 0.0,
             costed_gpus=costs[-1].n_ranks if costs else 0,
-            times_s=tuple((c.collective, c.time_s, c.chosen.algorithm, c.binding) for c in costs),
-            ties=tuple((c.collective, a.algorithm, a.binding) for c in costs for a in _fastest(c)),
+            times=tuple(CollectiveTime(c.collective, c.time_s, c.chosen.algorithm, c.binding) for c in costs),
+            ties=tuple(
+                FastAlgorithm(c.collective, a.algorithm, a.binding) for c in costs for a in _fastest(c)
+            ),
         )
 
     def knees(self, rows: Sequence[ScaleRow]) -> Iterator[Knee]:

@@ -4,13 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
-from fabric.errors import QuestionError
-from fabric.text.as_json import to_json
+from fabric.results import Result
 from fabric.text.markdown import bullets, escape, table
 from fabric.text.spreadsheet import write_csv
 from fabric.units import format_bytes, format_count
+
+
+class BusbwBound(NamedTuple):
+    """The busbw of a collective that no algorithm exceeds [Gb/s]."""
+
+    collective: str
+    busbw_gbps: float
+
+
+class CollectiveTime(NamedTuple):
+    """Time of a collective [s], by which algorithm, and the link class that binds."""
+
+    collective: str
+    time_s: float
+    algorithm: str
+    binding: str
+
+
+class FastAlgorithm(NamedTuple):
+    """An algorithm that is as fast as the fastest, and the link class that binds it."""
+
+    collective: str
+    algorithm: str
+    binding: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,17 +51,16 @@ class ScaleRow:
     all_to_all_binding : str
         Link class with the largest share of its price, and that share.
     all_to_all_share : float
-    bounds_gbps : tuple of (str, float)
-        For an all-gather and each collective the busbw that no algorithm exceeds [Gb/s].
+    bounds : tuple of BusbwBound
+        Of an all-gather and each collective.
     known_w : float
         Power of the parts whose power is known [W].
     costed_gpus : int
         GPUs that the collectives are costed for: the design with its last block filled.
-    times_s : tuple of (str, float, str, str)
-        For each collective its time [s], algorithm and binding link class.
-    ties : tuple of (str, str, str)
-        For each collective the algorithms that are as fast but for 1 %, the chosen one first, each with
-        the link class that binds it.
+    times : tuple of CollectiveTime
+        Of each collective.
+    ties : tuple of FastAlgorithm
+        For each collective the algorithms that are as fast but for 1 %, the chosen one first.
     problem : str
         Why there is no design of this size; then all else is zero or empty.
     """
@@ -51,11 +73,11 @@ class ScaleRow:
     all_to_all_gbps: float = 0.0
     all_to_all_binding: str = ""
     all_to_all_share: float = 0.0
-    bounds_gbps: tuple[tuple[str, float], ...] = ()
+    bounds: tuple[BusbwBound, ...] = ()
     known_w: float = 0.0
     costed_gpus: int = 0
-    times_s: tuple[tuple[str, float, str, str], ...] = ()
-    ties: tuple[tuple[str, str, str], ...] = ()
+    times: tuple[CollectiveTime, ...] = ()
+    ties: tuple[FastAlgorithm, ...] = ()
     problem: str = ""
 
     def signature(self) -> dict[str, tuple[str, ...]]:
@@ -85,9 +107,9 @@ class ScaleRow:
             "known_kw_per_gpu": self.known_w / 1000 / self.gpus if self.gpus else 0.0,
             "costed_gpus": self.costed_gpus,
         }
-        for name, rate in self.bounds_gbps:
+        for name, rate in self.bounds:
             found[f"{name.replace('-', '_')}_busbw_bound_gbps"] = rate
-        for name, time_s, algorithm, binding in self.times_s:
+        for name, time_s, algorithm, binding in self.times:
             key = name.replace("-", "_")
             found |= {f"{key}_s": time_s, f"{key}_algorithm": algorithm, f"{key}_binding": binding}
         return found | {"problem": self.problem}
@@ -121,7 +143,7 @@ class Knee:
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class ScaleTable(Result):
     """Answer of `scale`.
 
     Parameters
@@ -141,36 +163,20 @@ class Table:
     calibration: str = ""
     about: str = ""
 
-    def cells(self) -> list[dict[str, object]]:
+    def table(self) -> list[dict[str, object]]:
         """Return the rows as records; every record has all columns."""
         records = [row.cells() for row in self.rows]
         names = list(dict.fromkeys(name for record in records for name in record))
         return [{name: record.get(name, "") for name in names} for record in records]
 
-    def to_dict(self) -> dict[str, object]:
-        """Return rows and knees with stable keys."""
-        return {
-            "size_bytes": self.size_bytes,
-            "calibration": self.calibration,
-            "about": self.about,
-            "rows": self.cells(),
-            "knees": [
-                {"gpus": k.gpus, "what": k.what, "before": k.before, "after": k.after} for k in self.knees
-            ],
-        }
-
-    def to_json(self) -> str:
-        """Return `to_dict` as JSON."""
-        return to_json(self.to_dict())
-
     def to_csv(self) -> str:
         """Return the rows as CSV."""
-        records = self.cells()
+        records = self.table()
         return write_csv(list(records[0]), (list(record.values()) for record in records))
 
     def to_markdown(self) -> str:
         """Return rows, calibration and knees as Markdown."""
-        records = self.cells()
+        records = self.table()
         names = [n for n in records[0] if n != "problem"]
         rows = []
         for record in records:
@@ -185,29 +191,6 @@ class Table:
         if self.knees:
             blocks += ["Knees:", bullets(knee.told(escape) for knee in self.knees)]
         return "\n\n".join(blocks)
-
-    def to_frame(self, backend: str = "pandas") -> Any:  # noqa: ANN401 - a frame of either library
-        """Return the rows as a data frame.
-
-        Parameters
-        ----------
-        backend : {"pandas", "polars"}
-            Neither is installed with this package.
-
-        Raises
-        ------
-        QuestionError
-            If the library is unknown or not installed.
-        """
-        if backend not in ("pandas", "polars"):
-            msg = f"frames are made by pandas or polars; got {backend!r}"
-            raise QuestionError(msg)
-        try:
-            library = __import__(backend)
-        except ImportError:
-            msg = f"{backend} is not installed; pip install {backend}"
-            raise QuestionError(msg) from None
-        return library.DataFrame(self.cells())
 
     def __str__(self) -> str:
         """Return `to_markdown`."""

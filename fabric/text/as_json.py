@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
+import numbers
 import re
 from collections.abc import Mapping
 
@@ -20,7 +22,7 @@ def to_json(value: object) -> str:
       "name": "café \u009b"
     }
     """
-    text = json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(plain(value), indent=2, ensure_ascii=False, allow_nan=False)
     return re.sub(r"[^\n -~]", lambda match: _escaped(match[0]), text)
 
 
@@ -29,11 +31,33 @@ def _escaped(char: str) -> str:
     return char if printable(char) == char else json.dumps(char)[1:-1]
 
 
-def _plain(value: object) -> object:
+def plain(value: object) -> object:
+    """Return records as dictionaries, collections as lists, and numbers as JSON knows them.
+
+    A number that is infinite or none is None: JSON has no word for it.
+
+    Examples
+    --------
+    >>> plain({"rate": float("inf"), "sides": ("a", "b")})
+    {'rate': None, 'sides': ['a', 'b']}
+    """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        to_dict = getattr(value, "to_dict", None)
+        if to_dict is not None:
+            return plain(to_dict())
+        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, tuple) and hasattr(value, "_asdict"):
+        return {str(k): plain(v) for k, v in value._asdict().items()}
     if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
+        return {str(k): plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
-    return value
+        return [plain(v) for v in value]
+    return _number(value)
+
+
+def _number(value: object) -> object:
+    if isinstance(value, bool | int) or not isinstance(value, numbers.Real):
+        return value
+    if isinstance(value, numbers.Integral):
+        return int(value)
+    return float(value) if math.isfinite(value) else None

@@ -139,8 +139,7 @@ def test_scale():
     assert [row["gpus"] for row in found["rows"]] == [64, 256]
     assert {"gpus": 136, "what": "tiers", "before": "2", "after": "3"} in found["knees"]
     assert (found["calibration"], "zero latency" in found["about"]) == ("wire", True)
-    rates = [key for key in found["rows"][0] if "busbw" in key]
-    assert rates == ["all_gather_busbw_bound_gbps", "all_reduce_busbw_bound_gbps"]
+    assert [b["collective"] for b in found["rows"][0]["bounds"]] == ["all-gather", "all-reduce"]
     plain = run(*asked[:-1], "64", "--no-knees", "--format", "csv").out
     assert plain.splitlines()[0].startswith("gpus,tiers,")
     assert len(plain.splitlines()) == 2

@@ -185,7 +185,7 @@ def test_print_and_dictionary():
         == "departs in the bandwidth part: 1.25 times the predicted time at the largest size, within 5 %"
     )
     found = json.loads(json.dumps(answer.to_dict()))
-    assert found["passed"] is False
+    assert found["is_passed"] is False
     assert found["diagnosis"]["departure"] == "bandwidth"
     assert len(found["rows"]) == len(SIZES)
     assert found["rows"][-1]["predicted_busbw_gbps"] == pytest.approx(

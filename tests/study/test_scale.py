@@ -9,7 +9,7 @@ import pytest
 
 from fabric.bounds.bound import bound
 from fabric.costing import calibration, cost
-from fabric.errors import QuestionError, UnitError
+from fabric.errors import ExtraError, QuestionError, UnitError
 from fabric.flow.throughput import throughput
 from fabric.sizing import design
 from fabric.sizing.switch import DesignError
@@ -34,10 +34,10 @@ def test_rows_are_what_the_layers_below_say(table):
     answer = throughput(made.fabric)
     assert row.all_to_all_gbps == pytest.approx(answer.per_endpoint_gbps)
     assert row.all_to_all_binding == answer.binding[0].link
-    assert [name for name, _ in row.bounds_gbps] == ["all-gather", "all-reduce", "all-to-all"]
-    for name, rate in row.bounds_gbps:
+    assert [name for name, _ in row.bounds] == ["all-gather", "all-reduce", "all-to-all"]
+    for name, rate in row.bounds:
         assert rate == pytest.approx(bound(made.fabric, name).busbw_gbps)
-    for name, time_s, algorithm, binding in row.times_s:
+    for name, time_s, algorithm, binding in row.times:
         one = cost(made.fabric, name, "1GiB")
         assert (time_s, algorithm, binding) == (pytest.approx(one.time_s), one.chosen.algorithm, one.binding)
     assert row.known_w > 0
@@ -61,7 +61,7 @@ def test_an_algorithm_that_is_hardly_faster_makes_no_knee(monkeypatch):
     """In the rack the hierarchical one is the fastest, across racks the ring, by less than 1 %."""
     racks = {"rack": "gb300-nvl72", "leaf": "sn6800"}
     table = scale([72, 144], **racks)
-    assert [row.times_s[0][2] for row in table.rows] == ["hierarchical", "ring"]
+    assert [row.times[0][2] for row in table.rows] == ["hierarchical", "ring"]
     costs = {
         a.algorithm: a.time_s for a in cost(design(gpus=144, **racks).fabric, "all-reduce", "1GiB").algorithms
     }
@@ -92,8 +92,8 @@ def test_the_calibration_stands_under_the_table(table):
 
 
 def test_bounds_are_rates(table):
-    row, cells = table.rows[0], table.cells()[0]
-    for name, rate in row.bounds_gbps:
+    row, cells = table.rows[0], table.table()[0]
+    for name, rate in row.bounds:
         assert cells[f"{name.replace('-', '_')}_busbw_bound_gbps"] == rate
     assert not [name for name in cells if name.endswith("gbytes")]
 
@@ -127,7 +127,8 @@ def test_every_form_has_every_row(table):
     assert [int(r["gpus"]) for r in records] == [64, 128, 256]
     found = json.loads(table.to_json())
     assert [r["gpus"] for r in found["rows"]] == [64, 128, 256]
-    assert set(found["rows"][0]) == set(records[0])
+    assert found["rows"][0]["times"] == [one._asdict() for one in table.rows[0].times]
+    assert set(table.table()[0]) == set(records[0])
     assert {"gpus": 136, "what": "tiers", "before": "2", "after": "3"} in found["knees"]
     text = table.to_markdown()
     assert text.count("\n| ") == 4  # the line below the head, and the rows
@@ -135,11 +136,17 @@ def test_every_form_has_every_row(table):
 
 
 def test_frames_need_their_library(table, monkeypatch):
-    with pytest.raises(QuestionError, match="made by pandas or polars; got 'arrow'"):
+    assert table.to_frame("pandas")["gpus"].tolist() == [64, 128, 256]
+    assert table.to_frame("polars")["gpus"].to_list() == [64, 128, 256]
+    with pytest.raises(ExtraError, match="no data frames of arrow; known are polars, pandas, pyarrow"):
         table.to_frame("arrow")
     monkeypatch.setitem(sys.modules, "polars", None)
-    with pytest.raises(QuestionError, match="polars is not installed; pip install polars"):
+    with pytest.raises(ExtraError, match="no data frames of polars"):
         table.to_frame("polars")
+    for name in ("pandas", "pyarrow"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(ExtraError, match="install one of polars, pandas, pyarrow"):
+        table.to_frame()
 
 
 def test_sizes():

@@ -1,0 +1,117 @@
+"""What every answer is: a frozen record that prints, and has the same names in JSON and in data frames."""
+
+from __future__ import annotations
+
+import dataclasses
+import html
+import importlib
+import sys
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar, NamedTuple, Protocol, cast
+
+from fabric.errors import ExtraError
+from fabric.text.as_json import plain, to_json
+
+FRAMES = ("polars", "pandas", "pyarrow")
+"""Libraries of data frames, in the order in which an installed one is taken."""
+
+HIDDEN: Mapping[str, bool] = {"json": False}
+"""Metadata of a field that is no part of the answer, such as how long it took."""
+
+
+class CutOff(NamedTuple):
+    """Endpoints that cannot take part: one of them, and how many are alike."""
+
+    endpoint: str
+    n: int
+
+
+class Slack(NamedTuple):
+    """What a link class that does not bind has left: the idle part of its capacity, 0 to 1."""
+
+    link: str
+    idle: float
+
+
+class Refused(NamedTuple):
+    """An algorithm that cannot run here, and why."""
+
+    algorithm: str
+    why: str
+
+
+class _Printer(Protocol):
+    """What IPython hands to ``_repr_pretty_``."""
+
+    def text(self, text: str) -> None:
+        """Print `text`."""
+
+
+class Result:
+    """Base of all answers: frozen dataclasses with a text of some lines.
+
+    A subclass names in `shown` the properties that belong into its JSON beside its fields, and overrides
+    `table` where that is not the answer itself in one row.
+    """
+
+    __slots__ = ()
+    shown: ClassVar[tuple[str, ...]] = ()
+
+    def to_dict(self) -> dict[str, object]:
+        """Return fields and shown properties by name, records as dictionaries; what is infinite is None."""
+        # Every subclass is a dataclass.
+        fields = dataclasses.fields(cast("Any", self))
+        names = [f.name for f in fields if f.metadata.get("json", True)]
+        return {name: plain(getattr(self, name)) for name in (*names, *self.shown)}
+
+    def to_json(self) -> str:
+        """Return `to_dict` as JSON."""
+        return to_json(self.to_dict())
+
+    def table(self) -> list[dict[str, object]]:
+        """Return the table of the answer: the numbers and names of `to_dict`, one row if it is one thing."""
+        return [{k: v for k, v in self.to_dict().items() if not isinstance(v, list | dict)}]
+
+    def to_frame(self, library: str = "") -> Any:  # noqa: ANN401 - a frame of the library that is installed
+        """Return `table` as a data frame.
+
+        Parameters
+        ----------
+        library : {"", "polars", "pandas", "pyarrow"}
+            Left out, one that is imported already, else one that is installed.
+
+        Raises
+        ------
+        ExtraError
+            If none is installed.
+        """
+        return frame(self.table(), library)
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(str(self))}</pre>"
+
+    def _repr_pretty_(self, printer: _Printer, cycle: bool) -> None:  # noqa: FBT001 - IPython's signature
+        printer.text("..." if cycle else str(self))
+
+
+def frame(rows: Iterable[Mapping[str, object]], library: str = "") -> Any:  # noqa: ANN401
+    """Return rows as a data frame of the library that the user has.
+
+    Raises
+    ------
+    ExtraError
+        If there is none, or not the one asked for.
+    """
+    names = [library] if library else sorted(FRAMES, key=lambda name: name not in sys.modules)
+    for name in names:
+        if name not in FRAMES:
+            break
+        try:
+            module = importlib.import_module(name)
+        except ImportError:
+            continue
+        records = [dict(row) for row in rows]
+        return module.Table.from_pylist(records) if name == "pyarrow" else module.DataFrame(records)
+    known = ", ".join(FRAMES)
+    msg = f"no data frames of {library}; known are {known}" if library else f"install one of {known}"
+    raise ExtraError(msg)
