@@ -19,7 +19,7 @@ from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Any, Literal, ParamSpec, TypeVar, cast, get_args, get_origin
 
-from fabric.errors import ArgumentError, nearest
+from fabric.errors import ArgumentError, argument_name, nearest
 
 Method = Literal["auto", "axes", "refinement", "links"]
 """How a question is answered: on the classes that axes say or refinement finds, or on every link."""
@@ -63,28 +63,30 @@ did you mean no-relay?
     name = verb.__name__
 
     @functools.cache
-    def known() -> tuple[inspect.Signature, dict[str, object]]:
-        hints = typing.get_type_hints(verb, include_extras=True)
-        return inspect.signature(verb), hints
+    def signature() -> inspect.Signature:
+        # Types are resolved at the first call: some of them are imported lazily.
+        return signature_of(inspect.signature(verb), typing.get_type_hints(verb, include_extras=True))
 
     @functools.wraps(verb)
     def inner(*args: P.args, **kwargs: P.kwargs) -> T:
-        signature, hints = known()
-        spelled = signature_of(signature, hints)
+        spelled = signature()
         try:
             bound = spelled.bind(*args, **kwargs)
         except TypeError as error:
-            msg = f"{name}: {_misbound(spelled, kwargs) or error}"
+            msg = f"{name}: {_misbound(spelled, len(args), kwargs) or error}"
             raise ArgumentError(msg) from None
         for key, value in bound.arguments.items():
             parameter = spelled.parameters[key]
             if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
                 for one in value:
-                    fitting(one, parameter.annotation, f"{name}: {key}")
+                    fitting(one, parameter.annotation, argument_name(name, key))
             else:
-                bound.arguments[key] = fitting(value, parameter.annotation, f"{name}: {key}")
+                bound.arguments[key] = fitting(value, parameter.annotation, argument_name(name, key))
         return verb(*bound.args, **bound.kwargs)
 
+    if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in inspect.signature(verb).parameters.values()):
+        # Spelled out for help and completion at run time; type checkers read the TypedDict.
+        inner.__signature__ = signature()  # type: ignore[attr-defined]
     return inner
 
 
@@ -119,13 +121,16 @@ def signature_of(signature: inspect.Signature, hints: Mapping[str, object]) -> i
     return signature.replace(parameters=found)
 
 
-def _misbound(signature: inspect.Signature, kwargs: Mapping[str, object]) -> str:
-    """Return which keyword is unknown, with the nearest, or nothing."""
+def _misbound(signature: inspect.Signature, n_given: int, kwargs: Mapping[str, object]) -> str:
+    """Return which keyword is unknown, with the nearest, or which arguments are missing, or nothing."""
     names = [p.name for p in signature.parameters.values()]
     for key in kwargs:
         if key not in names:
             return f"no argument {key!r}; {nearest(key, names) or 'arguments are ' + ', '.join(names)}"
-    return ""
+    empty = inspect.Parameter.empty
+    needed = [p.name for p in list(signature.parameters.values())[n_given:] if p.default is empty]
+    missing = [name for name in needed if name not in kwargs]
+    return f"{' and '.join(missing)} missing" if missing else ""
 
 
 def check_fields(value: object) -> None:
@@ -139,7 +144,7 @@ def check_fields(value: object) -> None:
     kind: Any = type(value)
     hints = _fields(kind)
     for field in dataclasses.fields(kind):
-        where = f"{kind.__name__}: {field.name}"
+        where = argument_name(kind.__name__, field.name)
         object.__setattr__(value, field.name, fitting(getattr(value, field.name), hints[field.name], where))
 
 
@@ -226,8 +231,7 @@ def _either(value: object, hints: tuple[object, ...]) -> object:
         return None
     expected, hint = [], ""
     for one in hints:
-        if one is type(None):
-            expected.append("None")
+        if one is type(None):  # as good as left out, so nothing to recommend
             continue
         try:
             return _fitted(value, one)

@@ -211,6 +211,20 @@ def option(argument: str) -> str:
     return f"--{argument.replace('_', '-')}"
 
 
+def argument_name(verb: str, argument: str) -> str:
+    """Return an argument as an error names it: by its verb, or as the option that it is on the command line.
+
+    Examples
+    --------
+    >>> argument_name("max_flow", "paths")
+    'max_flow: paths'
+    >>> with command_line():
+    ...     argument_name("max_flow", "paths")
+    '--paths'
+    """
+    return option(argument) if _ON_COMMAND_LINE.get() else f"{verb}: {argument}"
+
+
 def setting(argument: str, value: object = _NOT_SAID) -> str:
     """Return an argument as whoever reads the message types it.
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Unpack
 
+from fabric.arguments import checked
 from fabric.blueprint import Blueprint, loads_blueprint
 from fabric.graph import Fabric
 from fabric.sizing.arguments import DesignArguments, spelled_out
@@ -103,6 +104,7 @@ class Design:
         return "\n".join(str(d) for d in self.explain)
 
 
+@checked
 @spelled_out(DesignArguments)
 def design(**arguments: Unpack[DesignArguments]) -> Design:
     """Design the fabric of a cluster.

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Unpack
+from typing import Unpack
 
+from fabric.arguments import checked
 from fabric.bounds.bound import OPERATIONS, bound
 from fabric.costing import cost
 from fabric.costing.answer import AlgorithmCost, Cost
@@ -20,6 +21,7 @@ from fabric.costing.sweep import ends_of
 from fabric.errors import FabricError, QuestionError
 from fabric.flow.throughput import throughput
 from fabric.graph import Fabric
+from fabric.routing import Progress
 from fabric.sizing import Design, DesignOptions, design
 from fabric.sizing.arguments import spelled_out
 from fabric.sizing.bom import bom
@@ -27,15 +29,13 @@ from fabric.sizing.request import resolve
 from fabric.study.scale_table import BusbwBound, CollectiveTime, FastAlgorithm, Knee, ScaleRow, ScaleTable
 from fabric.units import parse_bytes, parse_count
 
-if TYPE_CHECKING:
-    from fabric.routing import Progress
-
 COLLECTIVES = ("all-reduce",)
 MAX_POINTS = 500
 TIE = 0.01
 """Part of its time by which an algorithm must be the faster to make a knee."""
 
 
+@checked
 @spelled_out(DesignOptions)
 def scale(
     gpus: Sequence[int],

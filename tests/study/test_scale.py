@@ -9,7 +9,7 @@ import pytest
 
 from fabric.bounds.bound import bound
 from fabric.costing import calibration, cost
-from fabric.errors import ExtraError, QuestionError, UnitError
+from fabric.errors import ArgumentError, ExtraError, QuestionError, UnitError
 from fabric.flow.throughput import throughput
 from fabric.sizing import design
 from fabric.sizing.switch import DesignError
@@ -167,5 +167,5 @@ def test_sizes():
 
 
 def test_what_is_built_of_is_needed():
-    with pytest.raises(DesignError, match="design: rack, leaf missing"):
+    with pytest.raises(ArgumentError, match="scale: rack and leaf missing"):
         scale([256])
