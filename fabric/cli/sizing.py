@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
 
 import typer
 
@@ -40,11 +40,13 @@ def with_arguments(arguments: type) -> Callable[[Callable[..., None]], Callable[
         `DesignArguments` or `DesignOptions`; keys without a form on the command line are left out.
     """
     asks = {name: what for name, what in arguments_of(arguments).items() if what.metavar}
+    kinds = {name: _kinds(hint) for name, hint in get_type_hints(arguments).items()}
 
     def take(command: Callable[..., None]) -> Callable[..., None]:
         def run(**options: object) -> None:
             given = {name: options.pop(name) for name in asks}
-            command({name: value for name, value in given.items() if value is not None}, **options)
+            told = {name: str(value) for name, value in given.items() if value is not None}
+            command({name: _value(text, kinds[name]) for name, text in told.items()}, **options)
 
         own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]
         parameters = [*map(_parameter, asks, asks.values()), *own]
@@ -55,6 +57,17 @@ def with_arguments(arguments: type) -> Callable[[Callable[..., None]], Callable[
         return run
 
     return take
+
+
+def _kinds(hint: object) -> tuple[object, ...]:
+    """Return the types that an argument may be of."""
+    return get_args(hint) or (hint,)
+
+
+def _value(text: str, kinds: tuple[object, ...]) -> str | int:
+    """Return a whole number where an argument is one and the text too; the design refuses other text."""
+    is_whole = text.strip().removeprefix("-").isdecimal() and text.isascii()
+    return int(text) if is_whole and int in kinds and str not in kinds else text
 
 
 def _parameter(name: str, what: Argument) -> inspect.Parameter:

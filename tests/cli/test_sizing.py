@@ -73,7 +73,7 @@ def test_options_of_a_design():
         (("design", "--gpus", 8), "--rack, --leaf missing; or give a --preset"),
         (("design", "--preset", "moon"), "moon"),
         ((*POD, "--oversubscription", "three"), "'three' is not such as leaf=..., of leaf, spine"),
-        ((*POD, "--tiers", "many"), "tiers: got many; expected one of auto, 1, 2, 3"),
+        ((*POD, "--tiers", "many"), "--tiers: got 'many'; expected a whole number or auto"),
         ((*POD, "--tiers", "1"), "GPUs"),
         ((*POD, "--planes", "3"), "nearest that work: --planes 1; --planes 2; --planes 4"),
         (
