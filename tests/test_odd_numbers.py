@@ -72,12 +72,18 @@ CALIBRATION = "{calibration: a, source: b, date: 2026-01-01, %s}"
     [
         ("launch: 1e300s", r":1:55: launch: time '1e300s': too large"),
         ("launch: 1e-320s", "too small"),
-        ("links: {nvlink5: {copy: {rate: 1e-320}}}", "links.nvlink5.copy.rate: .* 0.000001"),
+        ("links: {nvlink5: {copy: {rate: 1e-320}}}", "links.nvlink5.copy.rate: too small; .*1e-09"),
         ("links: {nvlink5: {copy: {rate: 1e308}}}", "links.nvlink5.copy.rate: "),
         ("links: {nvlink5: {copy: {rate: .nan}}}", "links.nvlink5.copy.rate: "),
         ("links: {nvlink5: {copy: {latency: 1e308s}}}", "too large"),
         ("protocols: {LL: {rate: 1e-300}}", "protocols.LL.rate: "),
         ("protocols: {LL: {latency: .inf}}", "protocols.LL.latency: "),
+        ('about: "a\\e[31mb"', r":1:54: about: expected printable text"),
+        ('links: {"a\\u202eb": {}}', r"links.a\ufffdb"),
+        (
+            'links: {nvlink5: {copy: {source: "\\x9b"}}}',
+            r"links.nvlink5.copy.source: expected printable text",
+        ),
     ],
 )
 def test_a_calibration_that_no_fabric_has_is_refused_with_its_place(text, message, tmp_path):

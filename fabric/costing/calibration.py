@@ -21,12 +21,14 @@ from pydantic_core import ErrorDetails
 from fabric.blueprint.parse import shown_value
 from fabric.blueprint.reader import Document, dotted, read_file, read_text
 from fabric.blueprint.selector import near
-from fabric.errors import Problem, QuestionError, TopologyError, nearest
+from fabric.errors import Problem, QuestionError, TopologyError, nearest, printable
 from fabric.schedule.algorithms import ALGORITHMS
 from fabric.schedule.tree import Transfer
 from fabric.units import parse_time
 
 _SUFFIX = ".calibration.yaml"
+# What gets less of its rate is no link, and still smaller numbers end in infinite times.
+_LEAST_PART = 1e-9
 TRANSFERS: tuple[Transfer, ...] = ("copy", "in-switch", "all-to-all")
 
 
@@ -119,6 +121,22 @@ def _date(text: str) -> str:
     raise ValueError(msg)
 
 
+def _part(rate: float) -> float:
+    if rate >= _LEAST_PART:
+        return rate
+    msg = f"too small; expected at least {_LEAST_PART:g}"
+    raise ValueError(msg)
+
+
+def _line(text: str) -> str:
+    """Return a text as one line; it is printed into tables and behind ``#``."""
+    line = " ".join(text.split())
+    if printable(line) == line:
+        return line
+    msg = "expected printable text"
+    raise ValueError(msg)
+
+
 def _algorithm(name: str) -> str:
     names = dict.fromkeys(a.name for a in ALGORITHMS)
     if name in names:
@@ -127,9 +145,10 @@ def _algorithm(name: str) -> str:
     raise ValueError(msg)
 
 
-# A link that gets less than a millionth of its rate is no link; smaller numbers end in infinite times.
-_Part = Annotated[float, Field(strict=True, ge=1e-6, le=1, allow_inf_nan=False)]
+_Part = Annotated[float, Field(strict=True, gt=0, le=1, allow_inf_nan=False), AfterValidator(_part)]
 _Time = Annotated[float, BeforeValidator(_time)]
+_Line = Annotated[str, Field(max_length=2_000), AfterValidator(_line)]
+_Name = Annotated[str, Field(min_length=1, max_length=80), AfterValidator(_line)]
 
 
 class _StrictModel(BaseModel):
@@ -139,13 +158,13 @@ class _StrictModel(BaseModel):
 class _Overhead(_StrictModel):
     rate: _Part = 1.0
     latency: _Time = 0.0
-    source: str = ""
+    source: _Line = ""
 
 
 class _Protocol(_StrictModel):
     rate: _Part = 1.0
     latency: Annotated[float, Field(strict=True, ge=0, le=100, allow_inf_nan=False)] = 1.0
-    source: str = ""
+    source: _Line = ""
 
 
 class _Kinds(_StrictModel):
@@ -155,13 +174,13 @@ class _Kinds(_StrictModel):
 
 
 class _File(_StrictModel):
-    calibration: Annotated[str, Field(min_length=1, max_length=80)]
-    about: str = ""
-    source: Annotated[str, Field(min_length=1)]
+    calibration: _Name
+    about: _Line = ""
+    source: Annotated[str, Field(min_length=1, max_length=2_000), AfterValidator(_line)]
     date: Annotated[str, AfterValidator(_date)]
     launch: _Time = 0.0
-    links: dict[str, _Kinds] = {}
-    protocols: Annotated[dict[str, _Protocol], Field(max_length=20)] = {"Simple": _Protocol()}
+    links: dict[_Name, _Kinds] = {}
+    protocols: Annotated[dict[_Name, _Protocol], Field(max_length=20)] = {"Simple": _Protocol()}
     algorithms: list[Annotated[str, AfterValidator(_algorithm)]] = []
 
 

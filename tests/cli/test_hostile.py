@@ -82,9 +82,13 @@ def test_logs_prices_and_calibrations_are_piped_too(run, tmp_path):
     )
     assert (status, json.loads(out)["cost_usd"]) == (0, [10.0, 10.0])
     cost = ("cost", "a.fabric.yaml", "--collective", "all-reduce", "--calibration", "-")
-    status, out, _ = run(*cost, piped=WIRE.encode())
+    status, out, _ = run(*cost, piped=b"{calibration: mine, about: it, source: here, date: 2026-01-01}")
     assert status == 0
-    assert "wi\ufffd[31mre" in out
+    assert "mine" in out
+    status, out, err = run(*cost, piped=WIRE.encode())
+    assert (status, out) == (2, "")
+    assert "<stdin>:1:15: calibration: expected printable text; got wi" in err
+    assert "<stdin>:1:36: about: expected printable text; got a" in err
     assert run("compare", "-", "-")[0::2] == (
         2,
         "standard input, -, can be read once; name a file for the others\n",
