@@ -273,32 +273,6 @@ def parse_length(text: str | int | float) -> float:
     return _as_float(_quantity(text, _LENGTH), text, _LENGTH)
 
 
-def parse_power(text: str | int | float) -> float:
-    """Read a power in ``mW``, ``W``, ``kW``, ``MW`` or ``GW``; zero is allowed.
-
-    Parameters
-    ----------
-    text : str
-        A number with its unit.
-
-    Returns
-    -------
-    float
-        Power [W], not negative.
-
-    Raises
-    ------
-    UnitError
-        If the text is no power, or is negative or not finite.
-
-    Examples
-    --------
-    >>> parse_power("15W"), parse_power("120 kW"), parse_power("1.2MW")
-    (15.0, 120000.0, 1200000.0)
-    """
-    return _as_float(_quantity(text, _POWER), text, _POWER)
-
-
 def parse_ratio(text: str | int | float) -> float:
     """Read a ratio ``a:b`` of two positive numbers.
 
@@ -660,17 +634,6 @@ def format_time(seconds: float) -> str:
     ('2.5 us', '13.2 ms')
     """
     return _scaled(seconds, _TIME_STEPS)
-
-
-def format_length(metres: float) -> str:
-    """Print a length.
-
-    Examples
-    --------
-    >>> format_length(30.0), format_length(0.5), format_length(2000.0)
-    ('30 m', '50 cm', '2 km')
-    """
-    return _scaled(metres, _LENGTH_STEPS)
 
 
 def format_power(watts: float) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
 
 import numpy as np
 
@@ -68,7 +67,7 @@ class Census:
 
     def n_rows(self, rule: Rule) -> tuple[int, int]:
         """Return the class rows of the left and the right group of `rule`."""
-        return self.grid.n_rows(cast(str, rule.left.group)), self.grid.n_rows(cast(str, rule.right.group))
+        return self.grid.n_rows(rule.left_group), self.grid.n_rows(rule.right_group)
 
     def present(self, group: str) -> int:
         """Return the populated devices of `group`."""
@@ -125,7 +124,7 @@ def census_on(grid: Grid, rules: tuple[Rule, ...] | None = None) -> Census:
 
 
 def _count(grid: Grid, rule: Rule, n_devices: dict[str, Floats], absent: dict[str, Bools]) -> RuleCensus:
-    left, right = cast(str, rule.left.group), cast(str, rule.right.group)
+    left, right = rule.left_group, rule.right_group
     pairs = join(grid, rule, limit=MAX_CLASS_PAIRS)
     n_left, n_right = partners(grid, rule, pairs)
     n_pairs = n_right * n_devices[left][pairs.left]

@@ -167,7 +167,7 @@ def _pair_keys(grid: Grid, one: RuleCensus, like: RuleCensus, *, is_ordered: boo
 
 def _overlap(grid: Grid, first: RuleCensus, second: RuleCensus) -> bool:
     """Return whether two rules between the same groups join a pair of devices in common."""
-    groups = cast(str, first.rule.left.group), cast(str, first.rule.right.group)
+    groups = first.rule.left_group, first.rule.right_group
     is_ordered = first.rule.is_oneway and second.rule.is_oneway
     if is_ordered and second.rule.left.group != groups[0]:
         return False
@@ -199,7 +199,7 @@ def _failed(counted: Census, failure: FailedCables) -> Iterator[Problem]:
     """Check that failed cables exist."""
     total = 0.0
     for one in counted.rules:
-        groups = cast(str, one.rule.left.group), cast(str, one.rule.right.group)
+        groups = one.rule.left_group, one.rule.right_group
         a_left, a_right = (counted.grid.mask(g, (failure.left,)) for g in groups)
         b_left, b_right = (counted.grid.mask(g, (failure.right,)) for g in groups)
         hit = (a_left[one.left] & b_right[one.right]) | (b_left[one.left] & a_right[one.right])

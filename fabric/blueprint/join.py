@@ -263,7 +263,7 @@ def twist_axes(blueprint: Blueprint, rule: Rule) -> tuple[str, ...]:
 
 def agreeing(blueprint: Blueprint, rule: Rule) -> tuple[str, ...]:
     """Return the primitive axes on which both devices of a pair must agree, up to a twist."""
-    left, right = (blueprint.groups[cast(str, s.group)].primitives for s in (rule.left, rule.right))
+    left, right = (blueprint.groups[group].primitives for group in rule.groups)
     free = {*relation_axes(blueprint, rule), *(pinned(blueprint, rule.left) & pinned(blueprint, rule.right))}
     return tuple(p for p in left if p in right and p not in free)
 
@@ -303,7 +303,7 @@ def join_parts(grid: Grid, rule: Rule, *, limit: int | None = None) -> Iterator[
     LimitError
         As `join`.
     """
-    groups = cast(str, rule.left.group), cast(str, rule.right.group)
+    groups = rule.left_group, rule.right_group
     found = _candidates(grid, rule, groups, limit)
     if groups[0] == groups[1]:
         found = iter([_once(grid, rule, *_whole(found))])
@@ -388,7 +388,7 @@ def partners(grid: Grid, rule: Rule, pairs: Joined) -> tuple[Floats, Floats]:
         Left devices for one right device, and right devices for one left device. Where a mesh joins the
         devices of one row with one another, each is half of the others, so that n_left + n_right is right.
     """
-    groups = cast(str, rule.left.group), cast(str, rule.right.group)
+    groups = rule.left_group, rule.right_group
     mesh = relation_axes(grid.blueprint, rule) if rule.relation and rule.relation.kind == "mesh" else ()
     apart = {*agreeing(grid.blueprint, rule), *mesh}
     equal = (
@@ -489,7 +489,7 @@ def _once(grid: Grid, rule: Rule, left: Ints, right: Ints) -> tuple[Ints, Ints]:
         other = left != right
         left, right = left[other], right[other]
     low, high = (left, right) if rule.is_oneway else (np.minimum(left, right), np.maximum(left, right))
-    _, first = np.unique(low * grid.n_rows(cast(str, rule.left.group)) + high, return_index=True)
+    _, first = np.unique(low * grid.n_rows(rule.left_group) + high, return_index=True)
     first.sort()
     return left[first], right[first]
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -236,6 +236,21 @@ class Rule:
     length_m: float | None
     about: str
     origin: Origin
+
+    @property
+    def left_group(self) -> str:
+        """The device group of the lower side."""
+        return cast(str, self.left.group)
+
+    @property
+    def right_group(self) -> str:
+        """The device group of the upper side."""
+        return cast(str, self.right.group)
+
+    @property
+    def groups(self) -> tuple[str, str]:
+        """The device groups of both sides, the lower one first."""
+        return self.left_group, self.right_group
 
 
 @dataclass(frozen=True, slots=True)

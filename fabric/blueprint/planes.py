@@ -21,7 +21,6 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from functools import lru_cache
-from typing import cast
 
 from fabric.blueprint.model import Axis, Blueprint, DeviceGroup, FailedCables, Rule, Selector, Term
 from fabric.blueprint.selector import selected_groups
@@ -163,7 +162,7 @@ def _opened_group(group: DeviceGroup) -> DeviceGroup:
 
 def _opened_rule(rule: Rule, found: dict[str, int]) -> Rule:
     """Return a rule whose cables are shared by the chips at their ends."""
-    chips = [found.get(cast(str, side.group), 1) for side in (rule.left, rule.right)]
+    chips = [found.get(group, 1) for group in rule.groups]
     size = max(chips)
     if size == 1:
         return rule
@@ -191,7 +190,7 @@ def _lanes(blueprint: Blueprint, failure: FailedCables) -> list[FailedCables]:
         return [failure]
     sides = failure.left, failure.right
     meant = [selected_groups(blueprint, side) for side in sides]
-    ways = [(cast(str, r.left.group), cast(str, r.right.group)) for r in blueprint.rules]
+    ways = [(r.left_group, r.right_group) for r in blueprint.rules]
     both = (*ways, *((b, a) for a, b in ways))
     # Either way round it is one rule.
     pairs = {tuple(sorted(pair)): pair for pair in both if pair[0] in meant[0] and pair[1] in meant[1]}

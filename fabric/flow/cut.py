@@ -12,7 +12,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
 
 import numpy as np
 
@@ -168,7 +167,7 @@ def named_classes(ground: Ground, classes: Expanded, links: Ints) -> tuple[CutCa
     for number in np.unique(classes.rule[links // 2]).tolist():
         own = links[classes.rule[links // 2] == number]
         rule = blueprint.rules[number]
-        left, right = cast(str, rule.left.group), cast(str, rule.right.group)
+        left, right = rule.left_group, rule.right_group
         there, back = _crossing(ground, classes, number, own)
         blocks = [((left, right), there), ((right, left), back)]
         if left == right:
@@ -194,7 +193,7 @@ def _crossing(ground: Ground, classes: Expanded, number: int, links: Ints) -> tu
         Rows of the class grid, and the cables that are up between all their devices.
     """
     rule, pairs, alive = ground.grid.blueprint.rules[number], ground.joined[number], ground.alive[number]
-    left, right = cast(str, rule.left.group), cast(str, rule.right.group)
+    left, right = rule.left_group, rule.right_group
     x, y = ground.device[left][pairs.left], ground.device[right][pairs.right]
     n = classes.n_devices
     ahead, back = (

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -374,7 +373,7 @@ def _bundles(grid: Grid, ids: Mapping[str, Ints | int], limit: int, n_pairs: int
     """Return the bundles of all rules; `n_pairs` of them are expected."""
     found, stop = _Bundles.empty(n_pairs), 0
     for number, rule in enumerate(grid.blueprint.rules):
-        left, right = (ids[cast(str, side.group)] for side in (rule.left, rule.right))
+        left, right = (ids[group] for group in rule.groups)
         start = stop
         for part in join_parts(grid, rule, limit=limit - start):
             tail, head, count = _numbered(left, part.left), _numbered(right, part.right), part.count

@@ -191,11 +191,6 @@ class Log:
     line: int = field(default=0, compare=False)
 
     @property
-    def n_hosts(self) -> int | None:
-        """Hosts in the list of devices; None without one."""
-        return len({r.host for r in self.ranks}) or None
-
-    @property
     def gpus(self) -> tuple[str, ...]:
         """Names of the GPUs in the list of devices, each once."""
         return tuple(dict.fromkeys(r.name for r in self.ranks))

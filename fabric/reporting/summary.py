@@ -208,7 +208,7 @@ def summarize(fabric: Fabric) -> Summary:
 
 def _kinds_below(blueprint: Blueprint) -> list[set[str]]:
     """Return, for every rule, the groups of endpoints from which it is on a way up."""
-    sides = [(cast(str, r.left.group), cast(str, r.right.group), r.is_peer) for r in blueprint.rules]
+    sides = [(r.left_group, r.right_group, r.is_peer) for r in blueprint.rules]
     found: list[set[str]] = [set() for _ in sides]
     ends = {g.name for g in blueprint.groups.values() if g.is_endpoint}
     for kind in ends:
@@ -229,7 +229,7 @@ def group_levels(blueprint: Blueprint) -> dict[str, int]:
     below: dict[str, set[str]] = {name: set() for name in blueprint.groups}
     for rule in blueprint.rules:
         if not rule.is_peer:
-            below[cast(str, rule.right.group)].add(cast(str, rule.left.group))
+            below[rule.right_group].add(rule.left_group)
     levels = dict.fromkeys(blueprint.groups, 0)
     # One round per group settles the longest chain; orientation that runs in a circle stops there too.
     for _ in blueprint.groups:
@@ -266,7 +266,7 @@ def _group(counted: Census, group: DeviceGroup, level: int) -> GroupSummary:
 def _link(counted: Census, index: int, n_endpoints: int) -> LinkSummary:
     one = counted.rules[index]
     rule = one.rule
-    lower, upper = cast(str, rule.left.group), cast(str, rule.right.group)
+    lower, upper = rule.left_group, rule.right_group
     spans = []
     found = degrees(one, counted.n_rows(rule), present_only=True)
     for side, degree in zip((rule.left, rule.right), found, strict=True):

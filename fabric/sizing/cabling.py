@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import cast
 
 import numpy as np
 
@@ -178,7 +177,7 @@ class _Wiring:
         rule = counted.rule
         self.rule, self.census, self.counted = rule, census, counted
         groups = layout.grid.blueprint.groups
-        self.groups = (cast(str, rule.left.group), cast(str, rule.right.group))
+        self.groups = (rule.left_group, rule.right_group)
         self.cages = (cage(groups[self.groups[0]].part, rule), cage(groups[self.groups[1]].part, rule))
         self.length_m = lengths(layout, counted)
         self.choices = (*_choices(rule, self.cages), _UNKNOWN)

@@ -18,7 +18,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Literal
 
 import numpy as np
 
@@ -167,7 +167,7 @@ def enclosures(blueprint: Blueprint) -> tuple[Enclosure, ...]:
     """
     parts: list[tuple[set[str], set[str], bool]] = []
     for rule in filter(is_inside, blueprint.rules):
-        ends = {cast(str, rule.left.group), cast(str, rule.right.group)}
+        ends = {rule.left_group, rule.right_group}
         axes = set(agreeing(blueprint, rule))
         is_rack = bool(rule.medium) and fittings()[rule.medium].form == "backplane"
         for part in [p for p in parts if p[0] & ends]:
@@ -319,7 +319,7 @@ def lengths(layout: Layout, counted: RuleCensus) -> Floats:
     if rule.length_m is not None or not layout.enclosures:
         return np.full(len(counted.left), np.nan if rule.length_m is None else rule.length_m)
     plan = layout.plan
-    x, y, rack = zip(*(places(layout, cast(str, s.group)) for s in (rule.left, rule.right)), strict=True)
+    x, y, rack = zip(*(places(layout, group) for group in rule.groups), strict=True)
     along = np.abs(x[0][counted.left] - x[1][counted.right])
     across = np.abs(y[0][counted.left] - y[1][counted.right])
     own, other = rack[0][counted.left], rack[1][counted.right]

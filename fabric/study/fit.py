@@ -1,7 +1,7 @@
-"""Latency, bandwidth and efficiency from measured times.
+"""Latency and efficiency from measured times: those of a model of the fabric, over all logs at once.
 
-Two fits, both of least relative error and both robust: a line through the points of one collective, which
-needs no model; and one set of efficiencies and latencies for a model of the fabric, over all logs at once.
+The fit is of least relative error, so that small and large messages count alike, and robust: single rows off
+the model count little.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import lsq_linear
+from scipy.optimize import linprog
 
 from fabric.arrays import Floats
 from fabric.errors import QuestionError
-from fabric.units import format_bytes, format_time, gbytes_per_second, gbytes_to_gbps
+from fabric.units import format_bytes, format_time
 
 Pair = tuple[str, str]
 """A link class and a kind of transfer."""
@@ -26,30 +26,6 @@ Wire = Callable[[str, int], tuple[Mapping[Pair, float], float, Pair]]
 ROUNDING = 1e-3
 """Relative error of a printed time: four significant digits or more, and the same of the wire rate."""
 _SHOWS_RATE = 0.2  # of the measured time must be on the wire in some row, for an efficiency to be told
-_ROUNDS = 100
-_LEAST_RESIDUAL = 1e-6  # below which rows weigh alike: more digits than any log has
-
-
-@dataclass(frozen=True, slots=True)
-class Fit:
-    """Answer of `fit`: time = latency + size / bandwidth.
-
-    Parameters
-    ----------
-    latency_s : float
-        Not negative [s].
-    bandwidth_gbps : float
-        algbw for large sizes [Gb/s]; infinite where times do not grow with the size.
-    residuals : tuple of float
-        Fitted time / measured time - 1 of each point, in the order given.
-    worst : int
-        Place of the largest residual.
-    """
-
-    latency_s: float
-    bandwidth_gbps: float
-    residuals: tuple[float, ...]
-    worst: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,46 +56,6 @@ class Fitted:
     residuals: tuple[float, ...]
     worst: int
     remarks: tuple[str, ...] = ()
-
-
-def fit(points: Iterable[tuple[float, float]]) -> Fit:
-    """Return the line time = latency + size / bandwidth through the points of one collective.
-
-    Parameters
-    ----------
-    points : iterable of (float, float)
-        Size [bytes] and time [s], all positive; two sizes at least.
-
-    Returns
-    -------
-    Fit
-
-    Raises
-    ------
-    QuestionError
-        If there are fewer than two sizes, or a number is not positive and finite.
-
-    Notes
-    -----
-    Minimises the sum of |fitted / measured - 1| with neither parameter negative, so that small and large
-    messages count alike and single rows off the line count little.
-
-    Examples
-    --------
-    >>> line = fit([(s, 20e-6 + s / 50e9) for s in (8, 2**20, 2**30)])
-    >>> round(line.latency_s * 1e6, 3), round(line.bandwidth_gbps, 3)
-    (20.0, 400.0)
-    """
-    pairs = list(points)
-    _positive(pairs)
-    if len({size for size, _ in pairs}) < 2:
-        msg = f"{len(pairs)} points of fewer than two sizes; latency and bandwidth need two"
-        raise QuestionError(msg)
-    size, time = np.array(pairs, dtype=np.float64).T
-    found = _least(np.column_stack([np.ones(len(size)), size]), time, np.zeros(2), time)
-    residuals = (found[0] + found[1] * size) / time - 1
-    rate = gbytes_to_gbps(gbytes_per_second(1, float(found[1]))) if found[1] > 0 else math.inf
-    return Fit(float(found[0]), rate, tuple(residuals.tolist()), int(np.abs(residuals).argmax()))
 
 
 def fit_model(
@@ -245,23 +181,19 @@ def _not_beaten(
 def _least(columns: Floats, time: Floats, lower: Floats, rest: Floats) -> Floats:
     """Return the x of least sum of |columns @ x - rest| / time with x >= lower.
 
-    Reweighted least squares: each round divides a row by the root of its residual, which turns the sum of
-    squares into a sum of magnitudes; from equal weights on, for a fixed number of rounds or until x stands.
+    A linear program: the magnitude of each residual is the least t with -t <= residual <= t (Barrodale and
+    Roberts, "An improved algorithm for discrete L1 linear approximation", SIAM J. Numer. Anal. 10, 1973).
     """
-    rows = columns / time[:, None]
-    target = rest / time
+    rows, target = columns / time[:, None], rest / time
+    n, k = rows.shape
+    # Columns are seconds and bytes over rates: many powers of ten apart.
     scale = np.maximum(np.abs(rows).max(axis=0), np.finfo(np.float64).tiny)
-    weight = np.ones(len(time))
-    x = lower.astype(np.float64)
-    for _ in range(_ROUNDS):
-        before = x
-        solved = lsq_linear(
-            rows / scale * weight[:, None], target * weight, (lower * scale, np.inf), method="bvls"
-        )
-        x = np.asarray(solved.x, dtype=np.float64) / scale
-        off = np.abs(rows @ x - target)
-        weight = 1 / np.sqrt(np.maximum(off, _LEAST_RESIDUAL))
-        weight /= weight.max()
-        if np.allclose(x, before, rtol=1e-12, atol=0.0):
-            break
-    return x
+    minus = -np.eye(n)
+    found = linprog(
+        np.concatenate([np.zeros(k), np.ones(n)]),
+        np.block([[rows / scale, minus], [-rows / scale, minus]]),
+        np.concatenate([target, -target]),
+        bounds=[*((low, None) for low in (lower * scale).tolist()), *[(0, None)] * n],
+    )
+    best = np.asarray(found.x[:k], dtype=np.float64)
+    return np.asarray(best / scale, dtype=np.float64)

@@ -216,7 +216,7 @@ def sample_links(blueprint: Blueprint, n_per_rule: int, seed: int) -> list[RealL
 
 def _draw(blueprint: Blueprint, rule: Rule, rng: np.random.Generator) -> tuple[Mark, Mark] | None:
     """Return one joined pair of a rule, or None if the draw did not fit."""
-    left, right = (blueprint.groups[cast(str, s.group)].primitives for s in (rule.left, rule.right))
+    left, right = (blueprint.groups[group].primitives for group in rule.groups)
     size = {p: blueprint.axes[p].size for p in {*left, *right}}
     x = {p: int(rng.integers(size[p])) for p in left}
     y = {p: int(rng.integers(size[p])) for p in right}

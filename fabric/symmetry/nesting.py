@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import cast
 
 import numpy as np
 
@@ -147,7 +146,7 @@ def _above(blueprint: Blueprint, b: str, ties: tuple[Tie, ...]) -> set[str]:
 
 
 def _on_both(blueprint: Blueprint, rule: Rule, axis: str) -> bool:
-    return all(axis in blueprint.groups[cast(str, s.group)].primitives for s in (rule.left, rule.right))
+    return all(axis in blueprint.groups[group].primitives for group in rule.groups)
 
 
 def _permutations(blueprint: Blueprint, used: list[str], turned: frozenset[str]) -> dict[str, Ints]:

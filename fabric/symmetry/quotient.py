@@ -339,7 +339,7 @@ def _link_rows(ground: Ground, number: int) -> tuple[Floats, list[Ints]]:
     """Return links of a rule as rows (tail, head, links, rate), and their keys without and with sources."""
     grid, device, pairs, alive = ground.grid, ground.device, ground.joined[number], ground.alive[number]
     rule = grid.blueprint.rules[number]
-    groups = cast(str, rule.left.group), cast(str, rule.right.group)
+    groups = rule.left_group, rule.right_group
     row, pattern, n_pairs = _patterns(ground.places, rule, pairs)
     left, right, n_links = pairs.left[row], pairs.right[row], alive[row] * n_pairs
     kept = (device[groups[0]][left] >= 0) & (device[groups[1]][right] >= 0) & (n_links > 0)
@@ -369,7 +369,7 @@ def _patterns(places: RowPlaces, rule: Rule, pairs: Joined) -> tuple[Ints, Ints,
     n_pairs : ndarray of float64, shape (k,)
         Pairs of devices.
     """
-    grid, left, right = places.grid, cast(str, rule.left.group), cast(str, rule.right.group)
+    grid, left, right = places.grid, rule.left_group, rule.right_group
     _, n_right = partners(grid, rule, pairs)
     n_pairs = places.weight[left][pairs.left] * n_right
     every = np.arange(len(pairs.left), dtype=np.int64)

@@ -93,7 +93,7 @@ class Unfolding:
     def _alike(self, number: int, bundles: Ints, axes: frozenset[str], *, is_turned: bool) -> _Rows:
         lift, b = self.lift, self.lift.blueprint
         rule = b.rules[number]
-        groups = [b.groups[cast(str, side.group)].primitives for side in (rule.left, rule.right)]
+        groups = [b.groups[group].primitives for group in rule.groups]
         ends = [self.expanded.tail[bundles], self.expanded.head[bundles]]
         if is_turned:
             groups, ends = groups[::-1], ends[::-1]

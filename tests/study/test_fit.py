@@ -7,55 +7,10 @@ from pathlib import Path
 import pytest
 
 from fabric.errors import QuestionError
-from fabric.interop.nccl_tests import read_log
-from fabric.study.fit import fit, fit_model
+from fabric.study.fit import fit_model
 
 SIZES = [2**k for k in range(3, 34)]
 DATA = Path(__file__).parents[1] / "interop" / "data"
-
-
-@pytest.mark.parametrize("latency", [0.0, 5e-6, 1e-3])
-@pytest.mark.parametrize("rate", [1e9, 50e9, 900e9])
-def test_line_is_found(latency, rate):
-    found = fit([(s, latency + s / rate) for s in SIZES])
-    assert found.latency_s == pytest.approx(latency, rel=1e-6, abs=1e-15)
-    assert found.bandwidth_gbps == pytest.approx(rate * 8 / 1e9, rel=1e-6)
-    assert max(map(abs, found.residuals)) < 1e-6
-
-
-def test_rows_off_the_line_count_little():
-    points = [(s, (20e-6 + s / 50e9) * (8 if s in (2**12, 2**20, 2**21, 2**30) else 1)) for s in SIZES]
-    found = fit(points)
-    assert found.latency_s == pytest.approx(20e-6, rel=1e-4)
-    assert found.bandwidth_gbps == pytest.approx(400, rel=1e-4)
-    assert points[found.worst][0] in (2**12, 2**20, 2**21, 2**30)
-
-
-def test_parameters_are_not_negative():
-    assert fit([(2**20, 2e-3), (2**10, 4e-3), (2**8, 4e-3)]).bandwidth_gbps == math.inf
-    assert fit([(1e6, 1e-6), (4e6, 5e-6), (16e6, 25e-6)]).latency_s == 0
-
-
-def test_a_real_log():
-    """The H100 job of CoreWeave ends at 386.56 GB/s, of 400 that its NICs have."""
-    (log,) = read_log(DATA / "coreweave-h100.log")
-    found = fit([(r.size_bytes, r.out_of_place.time_s) for r in log.rows])
-    assert found.bandwidth_gbps * log.factor / 8 == pytest.approx(388.8, abs=0.1)
-    assert max(map(abs, found.residuals)) < 0.02
-
-
-@pytest.mark.parametrize(
-    ("points", "complaint"),
-    [
-        ([], "0 points of fewer than two sizes"),
-        ([(8, 1.0), (8, 2.0)], "2 points of fewer than two sizes"),
-        ([(8, 1.0), (9, 0.0)], r"size 9 and time 0\.0: both must be positive"),
-        ([(8, 1.0), (9, math.nan)], "time nan: both must be positive"),
-    ],
-)
-def test_points_that_fit_no_line(points, complaint):
-    with pytest.raises(QuestionError, match=complaint):
-        fit(points)
 
 
 STEPS = {"all-reduce": 14, "all-gather": 7, "all-to-all": 7}
