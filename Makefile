@@ -59,9 +59,9 @@ generate: $(STAMP)
 		$(BIN)/fabtopo report "$$file" -o "$(OUT)/reports/$$name" >/dev/null; \
 	done
 	@$(BIN)/fabtopo schema >"$(OUT)/schema.json"
-	@$(BIN)/python -m fabric.study.accuracy $(CASES) -o "$(OUT)/accuracy.md"
+	@$(BIN)/python -m tools.pages.accuracy $(CASES) -o "$(OUT)/accuracy.md"
 	@$(BIN)/fabtopo parts --format md >"$(OUT)/parts.md"
-	@$(BIN)/python -m fabric.study.systems $(SYSTEMS) -o "$(OUT)/systems.md"
+	@$(BIN)/python -m tools.pages.systems $(SYSTEMS) -o "$(OUT)/systems.md"
 
 test: $(STAMP) ## all tests and doctests but the slow ones, on all cores
 	$(BIN)/python -m pytest -q -n auto --dist worksteal --durations=10 -m "not slow"
@@ -82,7 +82,7 @@ mutants: $(STAMP) ## change lines one at a time and see which changes no test no
 	$(BIN)/python tools/mutants.py --seed $(or $(SEED),1) --sample $(or $(SAMPLE),40)
 
 fuzz: $(STAMP) ## feed hostile files, graphs and arguments, some minutes; INPUTS=10000 SEED=1 KEEP=FOLDER
-	$(BIN)/python tools/fuzz --inputs $(or $(INPUTS),10000) --seed $(or $(SEED),1) $(if $(KEEP),--keep $(KEEP))
+	$(BIN)/python -m tools.fuzz --inputs $(or $(INPUTS),10000) --seed $(or $(SEED),1) $(if $(KEEP),--keep $(KEEP))
 
 lint: $(STAMP) ## ruff and mypy
 	$(BIN)/ruff check .

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from fabric.errors import QuestionError
-from fabric.study.accuracy import Case, Result, evaluate_case, page, read_cases
+from tools.pages.accuracy import Case, Result, evaluate_case, page, read_cases
 
 FOLDER = Path(__file__).parent.parent / "topologies" / "measured"
 CASES = read_cases(FOLDER / "published.yaml")

@@ -1,6 +1,6 @@
 """Feed the program inputs that nobody meant, and flag every answer that is none.
 
-``python tools/fuzz --inputs 10000 --seed 1`` makes 10,000 inputs, each by its number: shipped topologies,
+``python -m tools.fuzz --inputs 10000 --seed 1`` makes 10,000 inputs, each by its number: shipped topologies,
 logs, calibrations, price lists, graphs and command lines, changed a little where a reader expects something.
 Each runs in this program, in a process that may die of it. Flagged are: an exception that is no
 `FabricError`, more than 10 s of a core, more than 2 GB, an answer with a number that is negative, NaN or
@@ -28,7 +28,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import cases
+from tools.fuzz import cases
 
 LIMIT_S = 10
 LIMIT_BYTES = 2 * 2**30
@@ -186,7 +186,7 @@ def campaign(numbers: range, keep: Path | None) -> list[Finding]:
         process.join()
     print()
     for sort, n in seen.most_common():
-        print(f"{n:6,} x {sort} (python tools/fuzz --only {sorts[sort].number})")
+        print(f"{n:6,} x {sort} (python -m tools.fuzz --only {sorts[sort].number})")
     return list(sorts.values())
 
 

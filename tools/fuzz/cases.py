@@ -10,9 +10,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import mutate
 import networkx as nx
 import yaml
+
+from tools.fuzz import mutate
 
 ROOT = Path(__file__).parents[2]
 COLLECTIVES = (

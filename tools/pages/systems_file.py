@@ -19,8 +19,8 @@ from fabric.blueprint.reader import Document, read_file
 from fabric.errors import QuestionError, UnitError, nearest
 from fabric.graph import Fabric, load, loads
 from fabric.parts import CONFIDENCES, Source, catalogue
-from fabric.study.systems_quantities import RATES, arguments
 from fabric.units import parse_rate
+from tools.pages.systems_quantities import RATES, arguments
 
 _SUFFIX = ".fabric.yaml"
 _SYSTEM = frozenset({"system", "also", "pairs", "checked"})
@@ -37,7 +37,7 @@ class Check:
     what : str
         In words.
     quantity : str
-        One of `fabric.study.systems_quantities`.
+        One of `tools.pages.systems_quantities`.
     asked : mapping
         Its arguments.
     published : float

@@ -10,10 +10,10 @@ import pytest
 from fabric.blueprint import census, load_blueprint, template_names
 from fabric.errors import QuestionError
 from fabric.graph import expand, load, loads
-from fabric.study.systems import outcomes, page, solve
-from fabric.study.systems_file import Family, SystemsFile, read_systems
-from fabric.study.systems_numbers import SystemAnswers, at_each, bisection, rules_of, way_out
-from fabric.study.systems_quantities import COUNTS, RATES, evaluate
+from tools.pages.systems import outcomes, page, solve
+from tools.pages.systems_file import Family, SystemsFile, read_systems
+from tools.pages.systems_numbers import SystemAnswers, at_each, bisection, rules_of, way_out
+from tools.pages.systems_quantities import COUNTS, RATES, evaluate
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "topologies" / "systems"

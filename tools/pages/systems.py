@@ -12,11 +12,11 @@ from pathlib import Path
 
 from fabric.flow import MaxFlow
 from fabric.parts import CONFIDENCES, Source
-from fabric.study.systems_file import Check, System, SystemsFile, read_systems
-from fabric.study.systems_numbers import Numbers, SystemAnswers, WayOut, numbers
-from fabric.study.systems_quantities import RATES, evaluate
 from fabric.text.markdown import table
 from fabric.units import format_count, format_rate, gbps_to_gbytes
+from tools.pages.systems_file import Check, System, SystemsFile, read_systems
+from tools.pages.systems_numbers import Numbers, SystemAnswers, WayOut, numbers
+from tools.pages.systems_quantities import RATES, evaluate
 
 _INTRO = """\
 # Systems

@@ -14,7 +14,7 @@ import numpy as np
 
 from fabric.arrays import Floats
 from fabric.errors import QuestionError, nearest
-from fabric.study.systems_numbers import SystemAnswers, at_all, at_each, bisection, halving, rules_of, way_out
+from tools.pages.systems_numbers import SystemAnswers, at_all, at_each, bisection, halving, rules_of, way_out
 
 _SLACK = 1e-9
 

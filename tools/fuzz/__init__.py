@@ -1,0 +1,1 @@
+"""Inputs changed by chance, and every answer that is none flagged: ``make fuzz``."""
