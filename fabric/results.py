@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import html
 import importlib
 import sys
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, NamedTuple, Protocol, cast
 
-from fabric.errors import ExtraError
+from fabric.errors import ExtraError, printable
 from fabric.text.as_json import plain, to_json
 
 FRAMES = ("polars", "pandas", "pyarrow")
@@ -56,6 +57,16 @@ class Result:
 
     __slots__ = ()
     shown: ClassVar[tuple[str, ...]] = ()
+
+    def __init_subclass__(cls) -> None:
+        """Keep from the terminal what could steer it: names of devices are the user's, or a stranger's."""
+        if (written := cls.__dict__.get("__str__")) is not None:
+
+            @functools.wraps(written)
+            def shown(answer: Result) -> str:
+                return printable(written(answer), kept="\n")
+
+            cls.__str__ = shown  # type: ignore[assignment]
 
     def to_dict(self) -> dict[str, object]:
         """Return fields and shown properties by name, records as dictionaries; what is infinite is None."""

@@ -14,7 +14,7 @@ from fabric.blueprint import load_blueprint, loads_blueprint
 from fabric.blueprint.failures import failure_texts
 from fabric.blueprint.model import Blueprint
 from fabric.blueprint.selector import parse_selector
-from fabric.errors import QuestionError, SelectorError, TopologyError, nearest
+from fabric.errors import QuestionError, SelectorError, TopologyError, nearest, printable
 from fabric.graph.expanded import EXPAND_LIMIT, Expanded, matching
 from fabric.graph.expanded import expand as expand_blueprint
 from fabric.graph.reach import reach_problems
@@ -51,7 +51,7 @@ class Fabric:
             failed = ", ".join(failure_texts(self.blueprint))
             return f"<Fabric {self.name}: {sizes}{'; failed: ' if failed else ''}{failed}>"
         n = self.graph.n_devices if self.graph else 0
-        return "; ".join((f"<Fabric {self.name}: {n:,} devices", *self.notes)) + ">"
+        return printable("; ".join((f"<Fabric {self.name}: {n:,} devices", *self.notes)) + ">")
 
 
 @checked

@@ -7,6 +7,7 @@ import networkx as nx
 import numpy as np
 import pytest
 
+from fabric import cost
 from fabric.errors import GraphError, LimitError
 from fabric.graph import expand, load, loads
 from fabric.graph.exchange import from_networkx, to_networkx
@@ -328,6 +329,17 @@ def test_a_fabric_says_what_it_guessed_about_a_foreign_graph():
     assert expand(fabric).is_endpoint.tolist() == [True] * 4 + [False] * 2
     nx.set_node_attributes(graph, "gpu", "kind")
     assert from_networkx(graph).notes == ()
+
+
+def test_names_of_nodes_do_not_steer_a_terminal():
+    graph = nx.Graph(name="\x1b[2J")
+    graph.add_edge("a\x1b[31m", "b\u202e", capacity=1.0)
+    graph.add_edge("b\u202e", "c\x9b", capacity=1.0)
+    fabric = from_networkx(graph)
+    answer = cost(fabric, "all-gather", "1MiB")
+    for shown in (repr(fabric), str(answer), answer.to_json()):
+        assert shown
+        assert [hex(ord(c)) for c in shown if not c.isprintable() and c != "\n"] == []
 
 
 def test_limit():
