@@ -6,19 +6,19 @@ and ``fabtopo scale`` with their help, and the table of ``docs/design.md``.
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from os import PathLike
-from typing import Annotated, Literal, TypedDict, TypeVar, get_type_hints
+from pathlib import Path
+from typing import Annotated, Literal, TypedDict, get_type_hints
 
+Whole = int | str
+"""A number, or a text of one such as 8k."""
 Layout = Literal["rail", "tor", "rail-only"]
 LAYOUTS: tuple[Layout, ...] = ("rail", "tor", "rail-only")
 Stripes = Literal["even", "uneven"]
 STRIPES: tuple[Stripes, ...] = ("even", "uneven")
 AUTO: Literal["auto"] = "auto"
-_Verb = TypeVar("_Verb", bound=Callable[..., object])
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class _Built(TypedDict):
 
 
 class DesignOptions(_Built, total=False):
-    """Arguments of a design of any size; None is as good as left out."""
+    """Arguments of a design of any size; None is as good as left out, and numbers may be texts such as 8k."""
 
     spine: Annotated[str | None, Argument("As leaf, for the tier above.", "as the leaf")]
     core: Annotated[str | None, Argument("As leaf, for the third tier.", "as the spine")]
@@ -66,7 +66,7 @@ class DesignOptions(_Built, total=False):
         Argument("At most so much downlink over uplink capacity: leaf=2,spine=7:1.", "1", "LIST"),
     ]
     rails: Annotated[
-        int | None,
+        Whole | None,
         Argument(
             "Leaves that the NICs of a rack are spread over in each plane.",
             "one for each NIC of a server, or one for all on a single tier",
@@ -74,22 +74,25 @@ class DesignOptions(_Built, total=False):
         ),
     ]
     rail_groups: Annotated[
-        int | Literal["auto"] | None,
+        Whole | None,
         Argument(
             "Groups of rails with spines of their own; auto: the fewest that save a tier.", "1", "N or auto"
         ),
     ]
-    planes: Annotated[int | None, Argument("Networks side by side, which share every NIC evenly.", "1", "N")]
+    planes: Annotated[
+        Whole | None, Argument("Networks side by side, which share every NIC evenly.", "1", "N")
+    ]
     homes: Annotated[
-        int | None, Argument("Leaves of a plane that share every NIC: 2 for dual top-of-rack.", "1", "N")
+        Whole | None,
+        Argument("Leaves of a plane that share every NIC: 2 for dual top-of-rack.", "1", "N"),
     ]
     tiers: Annotated[
-        int | Literal["auto"] | None,
+        Whole | None,
         Argument("Tiers of switches, 1 to 3.", "the fewest that the ports allow", "N or auto"),
     ]
-    block: Annotated[int | None, Argument("Racks on the same leaves.", "that of the fewest switches", "N")]
+    block: Annotated[Whole | None, Argument("Racks on the same leaves.", "that of the fewest switches", "N")]
     pod: Annotated[
-        int | None,
+        Whole | None,
         Argument("Blocks under the same spines, with cores above.", "that of the fewest switches", "N"),
     ]
     stripes: Annotated[
@@ -110,14 +113,14 @@ class DesignOptions(_Built, total=False):
         ),
     ]
     populated: Annotated[
-        int | str | None, Argument("GPUs to install now; the others are absent in the file.", "all", "N")
+        Whole | None, Argument("GPUs to install now; the others are absent in the file.", "all", "N")
     ]
     reserve: Annotated[
-        Mapping[str, int] | str | None,
+        Mapping[str, Whole] | str | None,
         Argument("Ports of every switch that stay free: leaf=4,spine=2,core=2.", "none", "LIST"),
     ]
     ufm: Annotated[
-        int | None,
+        Whole | None,
         Argument(
             "Cables of a subnet manager to leaves of the first block, in the place of a rack or node.",
             "0",
@@ -126,15 +129,13 @@ class DesignOptions(_Built, total=False):
     ]
     name: Annotated[str | None, Argument("Name of the fabric.", "rack and GPUs")]
     about: Annotated[str | None, Argument("What its file says of itself first.", "nothing")]
-    base: Annotated[
-        str | PathLike[str] | None, Argument("Folder of relative paths.", "the working directory", "")
-    ]
+    base: Annotated[str | Path | None, Argument("Folder of relative paths.", "the working directory", "")]
 
 
 class _Sized(TypedDict):
     """How large it is."""
 
-    gpus: Annotated[int | str, Argument("GPUs to build for, rounded up to whole racks or nodes.", "", "N")]
+    gpus: Annotated[Whole, Argument("GPUs to build for, rounded up to whole racks or nodes.", "", "N")]
 
 
 class DesignArguments(_Sized, DesignOptions):
@@ -151,24 +152,3 @@ def arguments_of(typed: type) -> dict[str, Argument]:
     """
     hints = get_type_hints(typed, include_extras=True)
     return {name: hint.__metadata__[0] for name, hint in hints.items()}
-
-
-def spelled_out(typed: type) -> Callable[[_Verb], _Verb]:
-    """Give a verb of ``**arguments`` a signature that spells them, for help and completion at run time."""
-    asks = [
-        inspect.Parameter(
-            name,
-            inspect.Parameter.KEYWORD_ONLY,
-            annotation=hint.__origin__,
-            default=None if hint.__metadata__[0].default else inspect.Parameter.empty,
-        )
-        for name, hint in get_type_hints(typed, include_extras=True).items()
-    ]
-
-    def spell(verb: _Verb) -> _Verb:
-        own = inspect.signature(verb)
-        kept = [p for p in own.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
-        verb.__signature__ = own.replace(parameters=[*kept, *asks])  # type: ignore[attr-defined]
-        return verb
-
-    return spell

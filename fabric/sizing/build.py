@@ -9,7 +9,7 @@ from typing import Unpack
 from fabric.arguments import checked
 from fabric.blueprint import Blueprint, loads_blueprint
 from fabric.graph import Fabric
-from fabric.sizing.arguments import DesignArguments, spelled_out
+from fabric.sizing.arguments import DesignArguments
 from fabric.sizing.counts import Installed, Tier, installed
 from fabric.sizing.explain import Decision, explain
 from fabric.sizing.layout import lay_out
@@ -105,7 +105,6 @@ class Design:
 
 
 @checked
-@spelled_out(DesignArguments)
 def design(**arguments: Unpack[DesignArguments]) -> Design:
     """Design the fabric of a cluster.
 
@@ -120,6 +119,8 @@ def design(**arguments: Unpack[DesignArguments]) -> Design:
 
     Raises
     ------
+    ArgumentError
+        If an argument is unknown, missing, or of another type.
     DesignError
         If it cannot be built: the constraint that fails, and the nearest that works.
 

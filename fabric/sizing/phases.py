@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Unpack
 
 import numpy as np
 
-from fabric.sizing.arguments import DesignArguments, spelled_out
+from fabric.arguments import checked
+from fabric.sizing.arguments import DesignArguments
 from fabric.sizing.build import Design, design
 from fabric.sizing.reading import shown, whole
 from fabric.sizing.request import resolve
@@ -60,7 +61,7 @@ def _counts(found: dict[str, int]) -> str:
     return ", ".join(f"{n:,} {name}" for name, n in found.items() if n) or "none"
 
 
-@spelled_out(DesignArguments)
+@checked
 def growth(phases: Sequence[int | str], **arguments: Unpack[DesignArguments]) -> tuple[Phase, ...]:
     """Plan the growth to the size that a design is built for.
 
@@ -89,9 +90,6 @@ def growth(phases: Sequence[int | str], **arguments: Unpack[DesignArguments]) ->
     """
     if arguments.get("populated") is not None:
         msg = f"populated: the phases say what is installed; got {shown(arguments['populated'])} too"
-        raise DesignError(msg)
-    if isinstance(phases, str) or not isinstance(phases, Iterable):
-        msg = f"phases: got {shown(phases)}; expected a list of numbers of GPUs"
         raise DesignError(msg)
     sizes = [whole("phases", n) for n in phases]
     end = resolve(arguments).gpus

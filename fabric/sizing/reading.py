@@ -26,17 +26,11 @@ def given(arguments: Mapping[str, object]) -> DesignArguments:
     Raises
     ------
     DesignError
-        If one is unknown, or one that is needed is missing.
+        If one that is needed is missing.
     """
-    known = arguments_of(DesignArguments)
-    for name in arguments:
-        if name not in known:
-            msg = f"design: unknown argument {shown(name)}; " + (
-                nearest(str(name), known) or f"they are {', '.join(known)}"
-            )
-            raise DesignError(msg)
     found = {name: value for name, value in arguments.items() if value is not None}
-    missing = [name for name, what in known.items() if not what.default and not found.get(name)]
+    needed = [name for name, what in arguments_of(DesignArguments).items() if not what.default]
+    missing = [name for name in needed if name not in found]
     if missing:
         msg = f"design: {', '.join(missing)} missing"
         raise DesignError(msg)

@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from os import PathLike
 from pathlib import Path
 from typing import Literal
 
@@ -211,10 +210,6 @@ def _check_texts(ask: DesignArguments) -> None:
     for what in ("rack", "leaf", "spine", "core", "name", "about"):
         if what in ask and not (what == "about" and ask[what] == ""):
             text(what, ask[what])
-    base = ask.get("base", ".")
-    if not isinstance(base, str | PathLike):
-        msg = f"base: got {shown(base)}; expected a folder"
-        raise DesignError(msg)
 
 
 def _populated(ask: DesignArguments, rack: Rack, racks: int) -> int:

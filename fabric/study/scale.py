@@ -23,7 +23,6 @@ from fabric.flow.throughput import throughput
 from fabric.graph import Fabric
 from fabric.routing import Progress
 from fabric.sizing import Design, DesignOptions, design
-from fabric.sizing.arguments import spelled_out
 from fabric.sizing.bom import bom
 from fabric.sizing.request import resolve
 from fabric.study.scale_table import BusbwBound, CollectiveTime, FastAlgorithm, Knee, ScaleRow, ScaleTable
@@ -36,7 +35,6 @@ TIE = 0.01
 
 
 @checked
-@spelled_out(DesignOptions)
 def scale(
     gpus: Sequence[int],
     *,
