@@ -9,7 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
-from fabric.errors import PartError, setting
+from fabric.errors import PartError, UnitError, setting
 from fabric.parts import PortClass, cables_per_port
 from fabric.sizing.arguments import AUTO, LAYOUTS, STRIPES, DesignArguments, Layout, Stripes
 from fabric.sizing.rack import Rack, find_rack, leading_products
@@ -356,7 +356,11 @@ def _rate(what: str, value: object) -> tuple[int | None, float]:
     if match is None:
         msg = f"{what}: got {shown(value)}; expected a rate such as 400G or 2x400G"
         raise DesignError(msg)
-    return int(match[1]) if match[1] else None, parse_rate(match[2])
+    try:
+        return int(match[1]) if match[1] else None, parse_rate(match[2])
+    except UnitError as error:
+        msg = f"{what}: {error}"
+        raise DesignError(msg) from None
 
 
 def _is_split(n: int | None, rate: float, ports: list[PortClass]) -> bool:

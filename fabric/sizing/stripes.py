@@ -82,11 +82,13 @@ class Stripe:
 
     @property
     def depth(self) -> int:
-        """Leading axes that windows differ by: as few as keep the switches above within one cable."""
-        least = -(-self.n_below * self.extra // self.above)
+        """Leading axes that windows differ by: as few as deal the cables left over out evenly.
+
+        Where the other axes hold several switches, whole rounds of windows do; else one more or less is left.
+        """
         for depth in range(1, len(self.below)):
             classes = math.prod(self.below[:depth])
-            if self.n_below // classes * -(-classes * self.extra // self.above) == least:
+            if classes == self.n_below or classes * self.extra % self.above == 0:
                 return depth
         return len(self.below)
 
