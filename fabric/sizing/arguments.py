@@ -12,8 +12,6 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Literal, TypedDict, get_type_hints
 
-Whole = int | str
-"""A number, or a text of one such as 8k."""
 Layout = Literal["rail", "tor", "rail-only"]
 LAYOUTS: tuple[Layout, ...] = ("rail", "tor", "rail-only")
 Stripes = Literal["even", "uneven"]
@@ -48,7 +46,7 @@ class _Built(TypedDict):
 
 
 class DesignOptions(_Built, total=False):
-    """Arguments of a design of any size; None is as good as left out, and numbers may be texts such as 8k."""
+    """Arguments of a design of any size; None is as good as left out."""
 
     spine: Annotated[str | None, Argument("As leaf, for the tier above.", "as the leaf")]
     core: Annotated[str | None, Argument("As leaf, for the third tier.", "as the spine")]
@@ -66,7 +64,7 @@ class DesignOptions(_Built, total=False):
         Argument("At most so much downlink over uplink capacity: leaf=2,spine=7:1.", "1", "LIST"),
     ]
     rails: Annotated[
-        Whole | None,
+        int | None,
         Argument(
             "Leaves that the NICs of a rack are spread over in each plane.",
             "one for each NIC of a server, or one for all on a single tier",
@@ -74,25 +72,23 @@ class DesignOptions(_Built, total=False):
         ),
     ]
     rail_groups: Annotated[
-        Whole | None,
+        int | Literal["auto"] | None,
         Argument(
             "Groups of rails with spines of their own; auto: the fewest that save a tier.", "1", "N or auto"
         ),
     ]
-    planes: Annotated[
-        Whole | None, Argument("Networks side by side, which share every NIC evenly.", "1", "N")
-    ]
+    planes: Annotated[int | None, Argument("Networks side by side, which share every NIC evenly.", "1", "N")]
     homes: Annotated[
-        Whole | None,
+        int | None,
         Argument("Leaves of a plane that share every NIC: 2 for dual top-of-rack.", "1", "N"),
     ]
     tiers: Annotated[
-        Whole | None,
+        int | Literal["auto"] | None,
         Argument("Tiers of switches, 1 to 3.", "the fewest that the ports allow", "N or auto"),
     ]
-    block: Annotated[Whole | None, Argument("Racks on the same leaves.", "that of the fewest switches", "N")]
+    block: Annotated[int | None, Argument("Racks on the same leaves.", "that of the fewest switches", "N")]
     pod: Annotated[
-        Whole | None,
+        int | None,
         Argument("Blocks under the same spines, with cores above.", "that of the fewest switches", "N"),
     ]
     stripes: Annotated[
@@ -113,14 +109,14 @@ class DesignOptions(_Built, total=False):
         ),
     ]
     populated: Annotated[
-        Whole | None, Argument("GPUs to install now; the others are absent in the file.", "all", "N")
+        int | str | None, Argument("GPUs to install now; the others are absent in the file.", "all", "N")
     ]
     reserve: Annotated[
-        Mapping[str, Whole] | str | None,
+        Mapping[str, int] | str | None,
         Argument("Ports of every switch that stay free: leaf=4,spine=2,core=2.", "none", "LIST"),
     ]
     ufm: Annotated[
-        Whole | None,
+        int | None,
         Argument(
             "Cables of a subnet manager to leaves of the first block, in the place of a rack or node.",
             "0",
@@ -135,7 +131,7 @@ class DesignOptions(_Built, total=False):
 class _Sized(TypedDict):
     """How large it is."""
 
-    gpus: Annotated[Whole, Argument("GPUs to build for, rounded up to whole racks or nodes.", "", "N")]
+    gpus: Annotated[int | str, Argument("GPUs to build for, rounded up to whole racks or nodes.", "", "N")]
 
 
 class DesignArguments(_Sized, DesignOptions):

@@ -334,7 +334,7 @@ H100 = {"gpus": 4096, "rack": "hgx-h100", "leaf": "qm9700"}
         (B300 | {"populated": 5000}, r"populated: got 5000 GPUs; expected at most the 4,096"),
         (B300 | {"pod": 2, "tiers": 2}, r"pod: pods are a matter of 3 tiers"),
         (B300 | {"tiers": 4}, r"tiers: got 4; expected one of auto, 1, 2, 3"),
-        (B300 | {"layout": "mesh"}, r"layout: got 'mesh'; expected rail, tor or rail-only"),
+        (B300 | {"layout": "mesh"}, r"design: layout: got 'mesh'; expected rail, tor or rail-only"),
         (B300 | {"planes": 0}, r"planes: got 0; expected at least 1"),
         (B300 | {"block": 0}, r"block: got 0; expected at least 1"),
         (B300 | {"rack": "pcie-gpu-box"}, r"its NICs have no rate; give one, such as breakout='400G'"),
