@@ -126,9 +126,9 @@ def check(file: File, as_json: Json = False) -> None:
     from fabric.text.as_json import to_json
 
     fabric = fabric_of(file)
-    assert fabric.blueprint is not None
-    whole = fabric.blueprint.whole
-    notes = (*box_notes(fabric.blueprint), *layer_notes(fabric.blueprint))
+    blueprint = fabric.axes_or_refuse("a check")
+    whole = blueprint.whole
+    notes = (*box_notes(blueprint), *layer_notes(blueprint))
     try:
         counted = census(whole)
         devices = {name: counted.present(name) for name in whole.groups}

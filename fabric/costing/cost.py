@@ -133,11 +133,10 @@ def cost(
 
 def _chip_notes(fabric: Fabric, question: JobQuestion) -> tuple[str, ...]:
     """Return what hashed routing makes of boxes of several chips."""
-    found = boxes(fabric.blueprint.whole) if fabric.blueprint is not None else {}
-    if question.routing != "hashed" or not found:
+    blueprint = fabric.blueprint
+    if question.routing != "hashed" or blueprint is None or not (found := boxes(blueprint.whole)):
         return ()
-    assert fabric.blueprint is not None
-    if why := refusal(fabric.blueprint):
+    if why := refusal(blueprint):
         return (f"{why}; so they are whole, and every flow is spread over their chips",)
     several = ", ".join(f"{name} ({n} ASICs)" for name, n in found.items())
     return (f"a flow goes through one chip of each box, with its share of every port: {several}",)
@@ -279,10 +278,7 @@ def _as_nccl(fabric: Fabric, question: JobQuestion, collective: str, size_bytes:
     QuestionError
         If NCCL has no model of the collective or of the fabric.
     """
-    blueprint = fabric.blueprint
-    if blueprint is None:
-        msg = "NCCL's model needs a fabric with parts and protocols; use another calibration"
-        raise QuestionError(msg)
+    blueprint = fabric.axes_or_refuse("NCCL's model, which reads parts and protocols,")
     work = _job(fabric, question)
     node, n_nodes = node_of(blueprint, ranks_group(fabric, question), work.shape)
     predicted = predict(machine(node, n_nodes), collective, size_bytes)

@@ -43,6 +43,24 @@ class Fabric:
     skipped: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
+    def axes_or_refuse(self, what: str) -> Blueprint:
+        """Return the blueprint, for what cannot be done without axes and parts.
+
+        Parameters
+        ----------
+        what : str
+            What needs them, such as ``"a bill of materials"``.
+
+        Raises
+        ------
+        QuestionError
+            If the fabric was read from a graph.
+        """
+        if self.blueprint is None:
+            msg = f"{what} needs axes; a fabric read from a graph has none"
+            raise QuestionError(msg)
+        return self.blueprint
+
     def __repr__(self) -> str:
         """Return a line that names the fabric and its size."""
         if self.blueprint is not None:

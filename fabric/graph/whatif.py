@@ -57,8 +57,7 @@ def fail(fabric: Fabric, *what: object) -> Fabric:
     """
     if fabric.graph is not None:
         return replace(fabric, graph=reduce(_with_failed, what, fabric.graph))
-    blueprint, skipped = fabric.blueprint, list(fabric.skipped)
-    assert blueprint is not None
+    blueprint, skipped = fabric.axes_or_refuse("a selector"), list(fabric.skipped)
     for one in what:
         view, failed = read_failure(blueprint, one)
         if isinstance(failed, Selector):

@@ -250,8 +250,7 @@ def _every(how: _How, agree: tuple[str, ...], order: tuple[str, ...]) -> Job:
 
 def _ordered(how: _How) -> Job:
     """Return the job of ranks that an order numbers across axes."""
-    asked, blueprint = how.asked, how.fabric.blueprint
-    assert blueprint is not None
+    asked, blueprint = how.asked, how.fabric.axes_or_refuse("an order of ranks")
     left, right = read_order(asked.order)
     e = how.expanded()
     devices = np.flatnonzero(_chosen(how.fabric, asked, e))
@@ -303,8 +302,7 @@ def _first_seen(domain: Ints, order: Ints) -> Ints:
 
 def index_on(fabric: Fabric, e: Expanded, axis: str) -> Ints:
     """Return the index of every device on a primitive axis, from those on the axes as written."""
-    blueprint = fabric.blueprint
-    assert blueprint is not None
+    blueprint = fabric.axes_or_refuse("an order of ranks")
     if axis in e.coordinates:
         return e.coordinates[axis]
     found = np.full(e.n_devices, -1, dtype=np.int64)

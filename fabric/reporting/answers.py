@@ -122,8 +122,7 @@ def ask(fabric: Fabric, told: Progress) -> Answers:
 
 def _jobs(fabric: Fabric) -> list[str]:
     """Return the groups of endpoints with at least two places, or all endpoints as they are."""
-    blueprint = fabric.blueprint
-    assert blueprint is not None
+    blueprint = fabric.axes_or_refuse("a report")
     groups = [g.name for g in blueprint.groups.values() if g.is_endpoint]
     # One device has nobody of its kind to send to.
     several = [name for name in groups if blueprint.n_devices(name) > 1]

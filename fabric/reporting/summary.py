@@ -15,7 +15,6 @@ from fabric.blueprint.census import degrees
 from fabric.blueprint.model import DeviceGroup, Relation
 from fabric.blueprint.planes import box_notes
 from fabric.blueprint.ports import cables_by_port, layer_notes, ports_needed
-from fabric.errors import QuestionError
 from fabric.graph import Fabric, failures
 
 
@@ -182,10 +181,7 @@ def summarize(fabric: Fabric) -> Summary:
     >>> summarize(loads(text)).links[0].capacity_gbps
     800.0
     """
-    if fabric.blueprint is None:
-        msg = "a fabric read from a graph has no blueprint to summarize"
-        raise QuestionError(msg)
-    blueprint = fabric.blueprint.whole
+    blueprint = fabric.axes_or_refuse("a summary").whole
     counted = census(blueprint)
     levels = group_levels(blueprint)
     groups = tuple(_group(counted, g, levels[g.name]) for g in blueprint.groups.values())

@@ -78,10 +78,7 @@ def bom(
     >>> [(one.item, one.about, one.n, one.n_ends) for one in bom(loads(text)).items if one.kind == "cable"]
     [('dac_passive', 'splitter', 4, 12)]
     """
-    blueprint = fabric.blueprint if isinstance(fabric, Fabric) else fabric
-    if blueprint is None:
-        msg = "a fabric read from a graph has no blueprint to make a bill of"
-        raise QuestionError(msg)
+    blueprint = fabric.axes_or_refuse("a bill of materials") if isinstance(fabric, Fabric) else fabric
     blueprint = blueprint.whole
     if not 0 <= spares <= MAX_SPARES:
         msg = f"spares of {spares} percent; expected a number from 0 to {MAX_SPARES:g}"

@@ -94,7 +94,7 @@ def test_failures_are_named_and_not_deducted(small, small_text):
 
 
 def test_a_graph_has_no_summary(small):
-    with pytest.raises(QuestionError, match="no blueprint"):
+    with pytest.raises(QuestionError, match="a summary needs axes"):
         summarize(from_networkx(to_networkx(small)))
 
 

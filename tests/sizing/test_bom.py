@@ -611,7 +611,7 @@ def test_what_a_bill_is_refused_for(constructs):
     for spares in (-1, math.nan, math.inf):
         with pytest.raises(QuestionError, match="spares of .* percent"):
             bom(fabric, spares=spares)
-    with pytest.raises(QuestionError, match="read from a graph has no blueprint"):
+    with pytest.raises(QuestionError, match="a bill of materials needs axes; a fabric read"):
         bom(from_networkx(to_networkx(fabric)))
     assert bom(fabric.blueprint) == bom(fabric)
 

@@ -131,8 +131,7 @@ class System:
 
     def notes(self) -> dict[str, str]:
         """Return what the file and those that it includes say about themselves, by name."""
-        assert self.fabric.blueprint is not None
-        pairs = (note.partition(": ") for note in self.fabric.blueprint.notes)
+        pairs = (note.partition(": ") for note in self.fabric.axes_or_refuse("a row of the page").notes)
         return {name: text for name, _, text in pairs}
 
     def about(self) -> str:

@@ -101,8 +101,7 @@ class SystemAnswers:
     @property
     def blueprint(self) -> Blueprint:
         """The blueprint."""
-        assert self.fabric.blueprint is not None
-        return self.fabric.blueprint
+        return self.fabric.axes_or_refuse("a row of the page")
 
     @property
     def counts(self) -> Census:
