@@ -310,7 +310,7 @@ def _by_hops(fabric: Fabric, collective: str, kind: str, *, is_whole: bool) -> H
 def _cut_off(question: ClassTraffic) -> tuple[tuple[str, int], ...]:
     """Return what keeps the rate at 0."""
     base = question.base
-    lost = question.lost(list(question.blocks(np.ones(len(base.size), dtype=np.bool_))))
+    lost = question.lost(list(question.commodities(np.ones(len(base.size), dtype=np.bool_))))
     return tuple(
         (str(base.classes.names[i]), round(float(base.size[i]))) for i in np.flatnonzero(lost).tolist()
     )

@@ -23,21 +23,19 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from fabric.arrays import Bools, Floats, Ints
+from fabric.arrays import Bools, Ints
 from fabric.blueprint.model import Blueprint, Selector, Term
 from fabric.bounds.partitions import RanksSeen, least_by_parts
 from fabric.bounds.trees import Tree, fed, tree_of
 from fabric.errors import QuestionError
 from fabric.flow.by_axes import ClassTraffic
-from fabric.flow.program import capacities, maximize
+from fabric.flow.commodities import capacities
+from fabric.flow.lp import assembled, maximize, passed_on
 from fabric.graph import Paths
 from fabric.symmetry import Mark, Quotient, nesting, quotient
 
 MANY_COLUMNS = 8_000
 """Variables of a program for an all-reduce that is solved: about a third of a second of HiGHS."""
-
-Entries = tuple[list[Ints], list[Ints], list[Floats]]
-"""Rows, columns and values of a part of the program."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -203,7 +201,7 @@ class RankGroup:
     def _first_flow(self) -> int:
         return self.n_root + len(self.task.ways) * self.n_link
 
-    def equal(self, first: int, n: int) -> list[sparse.coo_matrix]:
+    def equal(self, first: int, n: int) -> list[sparse.csr_matrix]:
         """Return the rows that are 0: columns of the group begin at `first`, the rate is column ``n - 1``."""
         found = [self._weights(first, n), self._carried(first + self.n_root, n)]
         at = first + self._first_flow
@@ -212,7 +210,7 @@ class RankGroup:
             at += len(tree.moves.tail)
         return found
 
-    def within(self, first: int, n: int) -> list[sparse.coo_matrix]:
+    def within(self, first: int, n: int) -> list[sparse.csr_matrix]:
         """Return the rows that are at most 0: flows stay within their part of the envelope."""
         found = []
         at = first + self._first_flow
@@ -228,7 +226,7 @@ class RankGroup:
         found[self.view.base] = self.base_link
         return found
 
-    def shared(self, first: int, n: int, row_of: Ints, n_rows: int) -> sparse.coo_matrix:
+    def shared(self, first: int, n: int, row_of: Ints, n_rows: int) -> sparse.csr_matrix:
         """Return what the group, with all like it, takes of every base class of links."""
         to_base = self.to_base()
         ids = np.flatnonzero(to_base >= 0)
@@ -238,28 +236,21 @@ class RankGroup:
         if self.task.is_mirrored:
             ways.append(ids ^ 1)
         columns = first + self.n_root + np.concatenate(ways)
-        values = np.full(len(columns), self.n_groups)
-        return sparse.coo_matrix((values, (np.tile(rows, len(ways)), columns)), shape=(n_rows, n))
+        part = np.tile(rows, len(ways)), columns, np.full(len(columns), self.n_groups)
+        return assembled([part], n_rows, n)
 
-    def _balance(self, tree: Tree, at: int, first: int, n: int) -> sparse.coo_matrix:
+    def _balance(self, tree: Tree, at: int, first: int, n: int) -> sparse.csr_matrix:
         """Return: what leaves a state beyond what enters is the weight of its roots, or the rate."""
         moves = tree.moves
-        k = len(moves.tail)
         sign = -1.0 if tree.is_inward else 1.0
         roots = np.flatnonzero(tree.root >= 0)
-        # The part of which the rank is itself the root stays where it is.
-        own = 1.0 if self.roots(self.view)[self.view.origin == tree.rank_class].any() else 0.0
-        rows = [moves.tail, moves.head, tree.root[roots], np.array([tree.rank, tree.rank])]
-        columns = [
-            at + np.arange(k),
-            at + np.arange(k),
-            first + tree.view.origin[roots],
-            np.array([n - 1, first + tree.rank_class]),
-        ]
-        values = [np.ones(k), -np.ones(k), -sign * tree.view.size[roots], np.array([sign, -sign * own])]
-        return _matrix((rows, columns, values), moves.n_states, n)
+        # The part of which the rank is itself the root stays where it is; that of no root weighs nothing.
+        rate, own = n - 1, first + tree.rank_class
+        here = np.array([tree.rank, tree.rank]), np.array([rate, own]), np.array([sign, -sign])
+        there = tree.root[roots], first + tree.view.origin[roots], -sign * tree.view.size[roots]
+        return assembled([*passed_on(moves.tail, moves.head, at), there, here], moves.n_states, n)
 
-    def _weights(self, first: int, n: int) -> sparse.coo_matrix:
+    def _weights(self, first: int, n: int) -> sparse.csr_matrix:
         """Return: the weights of the roots add up to the rate; equal where each rank holds a part."""
         roots = self.roots(self.view)
         size = np.bincount(self.view.origin[roots], self.view.size[roots], minlength=self.n_root)
@@ -274,9 +265,9 @@ class RankGroup:
             columns.append(first + np.column_stack([rest, np.full(len(rest), used[0])]).ravel())
             values.append(np.tile([1.0, -1.0], len(rest)))
             n_rows += len(rest)
-        return _matrix((rows, columns, values), n_rows, n)
+        return assembled(zip(rows, columns, values, strict=True), n_rows, n)
 
-    def _carried(self, first: int, n: int) -> sparse.coo_matrix:
+    def _carried(self, first: int, n: int) -> sparse.csr_matrix:
         """Return: what neither holds data nor reduces sends on as much as it takes in, in either envelope."""
         e, n_ways = self.view.classes, len(self.task.ways)
         names = list(self.task.blueprint.groups)
@@ -295,22 +286,17 @@ class RankGroup:
                 rows.append(n_ways * at[own] + number)
                 columns.append(first + number * self.n_link + self.view.base[own])
                 values.append(np.full(len(own), sign))
-        return _matrix((rows, columns, values), n_ways * e.n_devices, n)
+        return assembled(zip(rows, columns, values, strict=True), n_ways * e.n_devices, n)
 
 
-def _inside(tree: Tree, at: int, envelope: int, n: int) -> sparse.coo_matrix:
+def _inside(tree: Tree, at: int, envelope: int, n: int) -> sparse.csr_matrix:
     """Return: the flow on every class of links stays within its part of the envelope."""
     moves, view = tree.moves, tree.view
     on = np.flatnonzero(moves.link >= 0)
     links, row = np.unique(moves.link[on], return_inverse=True)
-    rows = [row.ravel(), np.arange(len(links))]
-    columns = [at + on, envelope + view.base[links]]
-    return _matrix((rows, columns, [np.ones(len(on)), -tree.part[links]]), len(links), n)
-
-
-def _matrix(entries: Entries, n_rows: int, n: int) -> sparse.coo_matrix:
-    rows, columns, values = (np.concatenate(part) for part in entries)
-    return sparse.coo_matrix((values, (rows, columns)), shape=(n_rows, n))
+    flow = row.ravel(), at + on, np.ones(len(on))
+    part = np.arange(len(links)), envelope + view.base[links], -tree.part[links]
+    return assembled([flow, part], len(links), n)
 
 
 def pack(task: Task) -> Packing:
@@ -383,7 +369,7 @@ def _by_program(groups: list[RankGroup], base: Quotient) -> tuple[float, Ints, i
     row_of[used] = np.arange(len(used))
     equal = [m for g, first in zip(groups, at, strict=False) for m in g.equal(first, n)]
     within = [m for g, first in zip(groups, at, strict=False) for m in g.within(first, n)]
-    shared = sum(g.shared(first, n, row_of, len(used)).tocsr() for g, first in zip(groups, at, strict=False))
+    shared = sum(g.shared(first, n, row_of, len(used)) for g, first in zip(groups, at, strict=False))
     limit = np.concatenate([*(np.zeros(m.shape[0]) for m in within), capacity[used]])
     x, dual = maximize(sparse.vstack(equal).tocsr(), sparse.vstack([*within, shared]).tocsr(), limit)
     paid = dual[-len(used) :] if len(used) else dual[:0]

@@ -1,31 +1,33 @@
 """Which link class binds a traffic pattern, what it costs, and what comes next.
 
 Send and receive classes tie in balanced traffic, so one dual solution is arbitrary. A price here belongs to a
-class of cables, both directions together, and is measured: the program is solved again with the class a
-little wider and a little narrower, and 10 % wider and narrower. Classes that lose when narrowed but gain
-nothing alone bind jointly.
+class of cables, both directions together, and is measured: the program of `throughput` is solved again with
+the class a little narrower and, where that costs something, a little wider, and 10 % wider and narrower.
+Classes that lose when narrowed but gain nothing alone bind jointly.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from fabric.arguments import Method, checked
 from fabric.arrays import Bools, Floats, Ints
 from fabric.errors import QuestionError, setting
-from fabric.flow.by_axes import Commodities, without
-from fabric.flow.program import solve_blocks
-from fabric.flow.question import Question, posed
-from fabric.flow.throughput import Throughput, throughput, use_of
+from fabric.flow.commodities import Commodities, without
+from fabric.flow.program import solve_commodities
+from fabric.flow.question import Question, pose
+from fabric.flow.throughput import LinkPrice, Throughput, answer_of
 from fabric.flow.traffic import Traffic
 from fabric.graph import EXPAND_LIMIT, Fabric, Paths
 from fabric.units import format_count, format_rate
 
 STEP = 1e-4
 """Relative change of a capacity for the slopes; the program is piecewise linear."""
+_BINDS, _NO_CHANGE = 1e-3, 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +47,6 @@ class CablePrice:
         Change of the rate when the class is 10 % wider, and 10 % narrower, as a fraction of the rate.
     share : float
         Mean of the two slopes over the sum of the means.
-    load : float
-        Busiest direction: load over capacity.
     """
 
     link: str
@@ -57,12 +57,11 @@ class CablePrice:
     gain: float
     loss: float
     share: float
-    load: float
 
     @property
     def is_joint(self) -> bool:
         """Whether the class binds only together with others."""
-        return self.down_slope > 1e-3 and self.up_slope <= 1e-3
+        return self.down_slope > _BINDS >= self.up_slope
 
     def __str__(self) -> str:
         """Return the class with what widening and narrowing it does."""
@@ -86,8 +85,8 @@ class Bottleneck:
         Classes whose loss lowers the rate, dearest first.
     joint_gain : float
         Change of the rate when all binding classes are 10 % wider at once.
-    slack : tuple of CablePrice
-        Other classes that carry traffic, busiest first.
+    slack : tuple of LinkPrice
+        Other rules that carry traffic, with what each alone can spare, as `throughput` says it.
     next_gbps : float
         Rate once the binding classes are widened without limit; infinite where nothing else binds.
     next_binding : tuple of str
@@ -100,7 +99,7 @@ class Bottleneck:
     throughput: Throughput
     binding: tuple[CablePrice, ...]
     joint_gain: float
-    slack: tuple[CablePrice, ...]
+    slack: tuple[LinkPrice, ...]
     next_gbps: float
     next_binding: tuple[str, ...]
     starving: tuple[tuple[str, int, float], ...]
@@ -111,7 +110,7 @@ class Bottleneck:
             **self.throughput.to_dict(),
             "binding": [_as_dict(p) for p in self.binding],
             "joint_gain": self.joint_gain,
-            "slack": [{"link": p.link, "where": p.where, "idle": 1 - p.load} for p in self.slack],
+            "slack": [{"link": p.link, "idle": p.spare} for p in self.slack],
             "next": {
                 "per_endpoint_gbps": self.next_gbps if np.isfinite(self.next_gbps) else None,
                 "binding": list(self.next_binding),
@@ -130,8 +129,7 @@ class Bottleneck:
         if any(p.is_joint for p in self.binding):
             lines.append(f"  all of these 10 % wider: {100 * self.joint_gain:+.3g} %")
         if self.slack:
-            idle = (f"{p.link} {100 * (1 - p.load) if p.load < 1 - 1e-9 else 0:.3g} %" for p in self.slack)
-            lines.append("  slack: " + ", ".join(idle))
+            lines.append(f"  slack, each alone: {', '.join(map(str, self.slack))}")
         if np.isfinite(self.next_gbps):
             lines.append(
                 f"  next, once these are wide: {', '.join(self.next_binding)} "
@@ -197,16 +195,10 @@ def bottleneck(
     >>> price.link, round(price.gain, 6), round(price.loss, 6)
     ('gpu-leaf', 0.1, 0.1)
     """
-    first = throughput(
-        fabric,
-        traffic,
-        among=among,
-        over=over,
-        paths=paths,
-        method=method,
-        drop_unreachable=drop_unreachable,
-        limit=limit,
-    )
+    begin = time.perf_counter()
+    ask = Question(fabric, traffic, among, tuple(over), paths, method, drop_unreachable, limit)
+    work, why = pose(ask)
+    first, answer = answer_of(ask, work, why, begin)
     if not first.per_endpoint_gbps:
         some = (
             f"; {first.cut_off[0][1]:,} endpoints such as {first.cut_off[0][0]} are cut off"
@@ -215,46 +207,43 @@ def bottleneck(
         )
         msg = f"nothing can flow{some}: leave them out with {setting('drop_unreachable', True)}"
         raise QuestionError(msg)
-    work, _ = posed(Question(fabric, traffic, among, tuple(over), paths, method, drop_unreachable, limit))
-    answer = solve_blocks(work.capacity, work.blocks)
-    load = use_of(work, answer)
-    cables = _cable_classes(work, load)
     rate = answer.rate_gbps
-    prices = [_price(work, rate, load, ids, number) for number, ids in cables]
-    total = sum(p.up_slope + p.down_slope for p in prices) or 1.0
-    prices = [_shared(p, total) for p in prices]
-    bound = [i for i, p in enumerate(prices) if p.down_slope > 1e-3]
-    ids = np.concatenate([cables[i][1] for i in bound]) if bound else np.zeros(0, np.int64)
-    joint = _resolved(work, ids, 1.1) / rate - 1
+    cables = _full_cables(work, work.use(answer.flow))
+    priced = [(ids, price) for number, ids in cables if (price := _price(work, rate, ids, number))]
+    binding = [price for _, price in priced]
+    total = sum(price.up_slope + price.down_slope for price in binding)
+    binding = [replace(price, share=(price.up_slope + price.down_slope) / total) for price in binding]
+    ids = np.concatenate([np.zeros(0, np.int64), *(ids for ids, _ in priced)])
     next_rate, next_names = _next(work, ids, rate)
-    by_share = sorted((prices[i] for i in bound), key=lambda p: -p.share)
-    others = sorted(
-        (p for i, p in enumerate(prices) if i not in bound and p.load > 1e-9), key=lambda p: -p.load
-    )
+    names = {price.link for price in binding}
     return Bottleneck(
-        first, tuple(by_share), joint, tuple(others), next_rate, next_names, _starving(work, rate)
+        throughput=first,
+        binding=tuple(sorted(binding, key=lambda price: -price.share)),
+        joint_gain=_resolved(work, ids, 1.1) / rate - 1,
+        slack=tuple(row for row in (*first.slack, *first.binding) if row.link not in names),
+        next_gbps=next_rate,
+        next_binding=next_names,
+        starving=_starving(work, rate),
     )
 
 
-def _cable_classes(work: Commodities, load: Floats) -> list[tuple[int, Ints]]:
-    """Return rule and link classes of every class of cables: the full ones of a rule, and its others.
+def _full_cables(work: Commodities, load: Floats) -> list[tuple[int, Ints]]:
+    """Return each rule that has full cables, with the link classes of these, both directions.
 
-    A cable is full where either direction is; symmetry classes of one rule that fill alike are one class
-    here.
+    A cable is full where either direction is. What is not full in one best solution can be narrowed: it has
+    no price.
     """
     e = work.base.classes
     found = []
     for rule in range(len(e.rules)):
         ids = work.base.base.reshape(-1, 2)[e.rule == rule]
         ids = ids[(work.capacity[ids] > 0).all(axis=1)]
+        full = load[ids].max(axis=1, initial=0.0) > 1 - 1e-6
         if e.rules[rule].is_peer:
             # Cables between peers are listed once for each direction.
-            full = np.repeat((load[ids].max(axis=1, initial=0.0) > 1 - 1e-6)[:, None], 2, axis=1)
-            full |= np.isin(ids, _reversed(work, rule, ids[full[:, 0]]))
-            full = np.asarray(full.any(axis=1))
-        else:
-            full = np.asarray(load[ids].max(axis=1, initial=0.0) > 1 - 1e-6)
-        found += [(rule, np.unique(part)) for part in (ids[full], ids[~full]) if len(part)]
+            full = full | np.isin(ids, _reversed(work, rule, ids[full, 0])).any(axis=1)
+        if full.any():
+            found.append((rule, np.unique(ids[full])))
     return found
 
 
@@ -267,44 +256,36 @@ def _reversed(work: Commodities, rule: int, full: Ints) -> Ints:
     return work.base.base[0::2][back]
 
 
-def _price(work: Commodities, rate: float, load: Floats, ids: Ints, rule: int) -> CablePrice:
+def _price(work: Commodities, rate: float, ids: Ints, rule: int) -> CablePrice | None:
+    """Return the price of a class of full cables, or None where narrowing it costs nothing."""
+
+    def change(factor: float) -> float:
+        return _moved(_resolved(work, ids, factor) / rate - 1)
+
+    down = -change(1 - STEP) / STEP
+    if down <= _BINDS:
+        return None
+    # The rate is concave in the capacity: what gains nothing at first gains nothing later.
+    up = change(1 + STEP) / STEP
+    gain, loss = change(1.1) if up > 0 else 0.0, -change(0.9)
     e = work.base.classes
-    peak = float(load[ids].max())
     rows = np.isin(work.base.base[0::2], ids)
     some = int(np.flatnonzero(rows)[0])
     is_whole = rows.sum() == (e.rule == rule).sum()
-    up = down = gain = loss = 0.0
-    if peak > 1 - 1e-6:
-        up = (_resolved(work, ids, 1 + STEP) / rate - 1) / STEP
-        down = (1 - _resolved(work, ids, 1 - STEP) / rate) / STEP
-        gain = _resolved(work, ids, 1.1) / rate - 1
-    if peak > 0.9 - 1e-6:
-        loss = 1 - _resolved(work, ids, 0.9) / rate
-    n_cables = int(e.count[rows].sum()) // work.n_listings(rule)
     where = "" if is_whole else f"{e.names[int(e.tail[some])]} - {e.names[int(e.head[some])]}"
-    up, down, gain, loss = (0.0 if abs(x) < 1e-6 else x for x in (up, down, gain, loss))
-    return CablePrice(e.rules[rule].name, where, n_cables, up, down, gain, loss, 0.0, peak)
+    n_cables = int(e.count[rows].sum()) // work.n_listings(rule)
+    return CablePrice(e.rules[rule].name, where, n_cables, up, down, gain, loss, share=0.0)
 
 
-def _shared(price: CablePrice, total: float) -> CablePrice:
-    share = (price.up_slope + price.down_slope) / total
-    return CablePrice(
-        price.link,
-        price.where,
-        price.n_cables,
-        price.up_slope,
-        price.down_slope,
-        price.gain,
-        price.loss,
-        share,
-        price.load,
-    )
+def _moved(change: float) -> float:
+    """Return a relative change of the rate, or 0 where it is rounding."""
+    return change if abs(change) > _NO_CHANGE else 0.0
 
 
 def _resolved(work: Commodities, ids: Ints, factor: float) -> float:
     capacity = work.capacity.copy()
     capacity[ids] *= factor
-    return solve_blocks(capacity, work.blocks).rate_gbps
+    return solve_commodities(capacity, work.commodities).rate_gbps
 
 
 def _next(work: Commodities, ids: Ints, rate: float) -> tuple[float, tuple[str, ...]]:
@@ -313,7 +294,7 @@ def _next(work: Commodities, ids: Ints, rate: float) -> tuple[float, tuple[str, 
         return float("inf"), ()
     capacity = work.capacity.copy()
     capacity[ids] *= 1e4
-    answer = solve_blocks(capacity, work.blocks)
+    answer = solve_commodities(capacity, work.commodities)
     worth = capacity * answer.price
     e = work.base.classes
     bound = np.flatnonzero(worth > 1e-6 * worth.sum())
@@ -326,15 +307,15 @@ def _next(work: Commodities, ids: Ints, rate: float) -> tuple[float, tuple[str, 
 
 def _starving(work: Commodities, rate: float) -> tuple[tuple[str, int, float], ...]:
     """Return small classes of endpoints without which the rest would get far more."""
-    if not work.is_averaged or len(work.blocks) < 2:
+    if not work.is_averaged or len(work.commodities) < 2:
         return ()
     found = []
-    for block in work.blocks:
-        lost: Bools = work.base.origin == block.origin
+    for commodity in work.commodities:
+        lost: Bools = work.base.origin == commodity.origin
         n = float(work.base.size[lost].sum())
         rest = without(work, lost)
         if n * 2 < work.n_endpoints and rest is not None:
-            better = solve_blocks(work.capacity, rest).rate_gbps
+            better = solve_commodities(work.capacity, rest).rate_gbps
             # Fewer endpoints always get more; a class that starves all holds back more than its own part.
             if better > rate * (1 + max(0.01, n / (work.n_endpoints - n))):
                 where = int(np.flatnonzero(lost)[0])

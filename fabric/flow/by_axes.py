@@ -3,87 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 
 import numpy as np
 
-from fabric.arrays import Bools, Floats, Ints
+from fabric.arrays import Bools, Floats
 from fabric.blueprint.join import relation_axes
 from fabric.blueprint.model import Blueprint, Selector, Term
 from fabric.blueprint.selector import fits, selected_groups
-from fabric.errors import QuestionError, setting
-from fabric.flow.lifted import LinkView
-from fabric.flow.program import MAX_VARIABLES, Commodity, ProgramSizeError, capacities
+from fabric.errors import QuestionError
+from fabric.flow.commodities import (
+    Commodities,
+    Commodity,
+    capacities,
+    commodity_of,
+    limited,
+    named,
+    unreached,
+    without_cut_off,
+)
 from fabric.flow.traffic import FittedTraffic, Traffic, moved
-from fabric.graph import Expanded, Paths, forwarding, freed, reachable
+from fabric.graph import Expanded, Paths, freed
 from fabric.symmetry import Mark, Quotient, Tie, quotient
 
 
-@dataclass(frozen=True, eq=False)
-class Commodities:
-    """Traffic on a blueprint.
-
-    Parameters
-    ----------
-    base : Quotient
-        With failures marked.
-    capacity : ndarray of float64
-        Of every base class of links [Gb/s].
-    blocks : list of Commodity
-    n_endpoints : float
-        Endpoints that send or receive.
-    cut_off : tuple of (str, float)
-        Base classes of endpoints that cannot take part: one device and how many.
-    blueprint : Blueprint or None
-        None where classes are real devices and links.
-    is_averaged : bool
-        Whether one source stands for all of its class.
-    apart, ties
-        As given to `fabric.symmetry.quotient`.
-    shift : tuple of (str, int, int) or None
-        Axis, places and size, where every source has one target.
-    root : Mark or None
-        Where all traffic starts, or where it ends.
-    views : tuple of LinkView
-        Where refinement found the classes: all links as seen from the sources of each block.
-    """
-
-    base: Quotient
-    capacity: Floats
-    blocks: list[Commodity]
-    n_endpoints: float
-    cut_off: tuple[tuple[str, float], ...]
-    blueprint: Blueprint | None = None
-    is_averaged: bool = True
-    apart: tuple[Selector, ...] = ()
-    ties: tuple[Tie, ...] = ()
-    shift: tuple[str, int, int] | None = None
-    root: Mark | None = None
-    views: tuple[LinkView, ...] = ()
-
-    @property
-    def method(self) -> str:
-        """How the classes were found."""
-        return "axes" if self.blueprint is not None else "refinement" if self.views else "links"
-
-    def n_listings(self, rule: int) -> int:
-        """Return how often the base lists each cable of a rule: on classes, those between peers each way."""
-        if self.method == "links":
-            return 1
-        rules = self.views[0].expanded.rules if self.blueprint is None else self.blueprint.rules
-        return 2 if rules[rule].is_peer and not rules[rule].is_oneway else 1
-
-    @property
-    def n_moves(self) -> int:
-        """Moves of all blocks: what the program costs."""
-        return sum(len(block.moves.tail) for block in self.blocks)
-
-    def marks(self, source: Mark) -> tuple[Mark, ...]:
-        """Return the devices that are marked for `source`: itself, and its one target if it has one."""
-        return (source,) if self.shift is None else (source, moved(source, *self.shift))
-
-
-def commodities(
+def axes_program(
     blueprint: Blueprint,
     traffic: Traffic,
     *,
@@ -97,74 +40,41 @@ def commodities(
     Raises
     ------
     QuestionError
-        If the traffic does not fit the fabric.
+        If the traffic does not fit the fabric, or nobody is left.
     SelectorError
         If a selector cannot be read.
     NoSymmetryError
         If the axes do not say the symmetry of a construct.
+    ProgramSizeError
+        If the program has more than `MAX_VARIABLES` variables.
     """
     plan = ClassTraffic(blueprint, traffic, among, paths, is_holding=is_holding)
-    lost = np.zeros(len(plan.base.size), dtype=np.bool_)
-    blocks = list(plan.blocks(~lost))
-    more = plan.lost(blocks)
-    while more.any():
-        lost |= more
-        if not drop_unreachable:
-            break
-        blocks = list(plan.blocks(~lost))
-        more = plan.lost(blocks)
-    if not blocks:
-        raise QuestionError(_nothing(plan, lost))
-    cut_off = tuple(
-        (str(plan.base.classes.names[i]), float(plan.base.size[i])) for i in np.flatnonzero(lost).tolist()
-    )
-    ends = plan.ends & ~lost if drop_unreachable else plan.ends
-    return Commodities(
-        plan.base,
-        capacities(plan.base),
-        blocks,
-        float(plan.base.size[ends].sum()),
-        cut_off,
-        blueprint,
-        plan.root is None,
-        plan.apart,
-        plan.ties,
-        plan.shift,
-        plan.root,
-    )
+    base = plan.base
 
+    def build(kept: Bools) -> tuple[Commodities, Bools]:
+        what = f"the program of {int((plan.ends & kept).sum()):,} classes of sources"
+        commodities = list(limited(plan.commodities(kept), what))
+        lost = plan.lost(commodities)
+        work = Commodities(
+            base=base,
+            capacity=capacities(base),
+            commodities=commodities,
+            n_endpoints=float(base.size[plan.ends & kept].sum()),
+            cut_off=named(base, lost),
+            blueprint=blueprint,
+            is_averaged=plan.root is None,
+            apart=plan.apart,
+            ties=plan.ties,
+            shift=plan.shift,
+            root=plan.root,
+        )
+        return work, lost
 
-def _nothing(plan: ClassTraffic, lost: Bools) -> str:
-    """Return why no endpoint has anything to send."""
-    if not lost.any():
-        alone = f"{plan.traffic.pattern}: no endpoint has another one to send to"
-        return f"{alone}; choose other axes for {setting('over')}"
-    who = plan.base.classes.names[int(np.flatnonzero(lost)[0])]
-    what = f"{who} and others cannot reach most of the rest"
-    return f"no majority of the endpoints is left: {what}; choose with {setting('among')}"
-
-
-def without(work: Commodities, lost: Bools) -> list[Commodity] | None:
-    """Return the blocks of averaged traffic when some base classes of endpoints neither send nor receive.
-
-    Every source then sends as much as before, to the targets that are left; None where nothing is left.
-    """
-    found = []
-    for block in work.blocks:
-        if block.origin < 0 or lost[work.base.origin == block.origin].any():
-            continue
-        supply = block.supply.copy()
-        gone = lost[block.view.origin[block.moves.device]] & (supply < 0)
-        supply[gone] = 0.0
-        left = -supply[supply < 0].sum()
-        if left > 0:
-            supply[supply < 0] /= left
-            found.append(replace(block, supply=supply))
-    return found or None
+    return without_cut_off(build, len(base.size), drop_unreachable=drop_unreachable)
 
 
 class ClassTraffic(FittedTraffic):
-    """A question on the quotient: which classes take part, and the blocks of its traffic.
+    """A question on the quotient: which classes take part, and the commodities of its traffic.
 
     Parameters
     ----------
@@ -270,12 +180,11 @@ class ClassTraffic(FittedTraffic):
     def _forwarders(self, view: Quotient) -> Expanded:
         return freed(view.classes, self.inside(view)) if self.is_holding else view.classes
 
-    def blocks(self, kept: Bools) -> Iterator[Commodity]:
+    def commodities(self, kept: Bools) -> Iterator[Commodity]:
         """Yield the commodities among the base classes that are `kept`."""
         if self.root is not None:
-            yield self._single(kept)
+            yield from self._single(kept)
             return
-        n_variables = 0
         for one in np.flatnonzero(self.ends & kept).tolist():
             source = self.base.index[one]
             marks = (source,) if self.shift is None else (source, moved(source, *self.shift))
@@ -283,23 +192,18 @@ class ClassTraffic(FittedTraffic):
             own = _class_of(view, source, int(self.base.classes.group[one]))
             weight = self._weights(view, own, self.inside(view) & kept[view.origin])
             if weight.sum() > 0:
-                block = self._block(view, own, weight, one)
-                n_variables += len(block.moves.tail)
-                if n_variables > MAX_VARIABLES:
-                    n = int((self.ends & kept).sum())
-                    msg = f"the program of {n:,} classes of sources has more than {MAX_VARIABLES:,} variables"
-                    raise ProgramSizeError(msg)
-                yield block
+                yield self._averaged(view, own, weight, one)
 
-    def _block(self, view: Quotient, own: int, weight: Floats, one: int) -> Commodity:
-        source = np.zeros(len(view.size), dtype=np.bool_)
-        source[own] = True
-        moves = forwarding(self._forwarders(view), source, weight > 0, paths=self.paths)
-        supply = np.zeros(moves.n_states)
-        targets = np.flatnonzero(weight > 0)
-        np.add.at(supply, moves.target[targets], -weight[targets] / weight.sum())
-        supply[moves.source[own]] += 1.0
-        return Commodity(float(self.base.size[one]), view, moves, supply, int(self.base.origin[one]))
+    def _averaged(self, view: Quotient, own: int, weight: Floats, one: int) -> Commodity:
+        return commodity_of(
+            view,
+            own,
+            weight / weight.sum(),
+            paths=self.paths,
+            forwarders=self._forwarders(view),
+            n_alike=float(self.base.size[one]),
+            origin=int(self.base.origin[one]),
+        )
 
     def _weights(self, view: Quotient, own: int, ends: Bools) -> Floats:
         """Return how many devices of each class are targets of the source."""
@@ -319,70 +223,45 @@ class ClassTraffic(FittedTraffic):
                 weight[i] *= all(at.get(p) == i_ for p, i_ in home.items() if p not in self.spans)
         return weight
 
-    def _single(self, kept: Bools) -> Commodity:
-        """Return the one commodity of one-to-all or all-to-one; the rate is that of each of the others."""
+    def _single(self, kept: Bools) -> Iterator[Commodity]:
+        """Yield the one commodity of one-to-all or all-to-one; the rate is that of each of the others."""
         view = self.base
         names = list(self.blueprint.groups)
         own = _class_of(view, self.root or (), names.index(self._root_group()))
-        others = self.ends & kept
-        others[own] = False
         if not kept[view.origin[own]]:
             msg = f"root {self.traffic.root!r} is cut off from most of the others"
             raise QuestionError(msg)
-        root = np.zeros(len(view.size), dtype=np.bool_)
-        root[own] = True
-        is_out = self.traffic.pattern == "one-to-all"
-        sides = (root, others) if is_out else (others, root)
-        moves = forwarding(self._forwarders(view), *sides, paths=self.paths)
-        supply = np.zeros(moves.n_states)
-        chosen = np.flatnonzero(others)
-        sign = -1.0 if is_out else 1.0
-        np.add.at(supply, (moves.target if is_out else moves.source)[chosen], sign * view.size[chosen])
-        supply[(moves.source if is_out else moves.target)[own]] -= sign * view.size[chosen].sum()
-        return Commodity(1.0, view, moves, supply)
+        others = self.ends & kept
+        others[own] = False
+        if others.any():
+            demand = np.where(others, view.size, 0.0)
+            forwarders, is_out = self._forwarders(view), self.traffic.pattern == "one-to-all"
+            yield commodity_of(view, own, demand, paths=self.paths, forwarders=forwarders, is_out=is_out)
 
-    def lost(self, blocks: list[Commodity]) -> Bools:
+    def lost(self, commodities: list[Commodity]) -> Bools:
         """Return the base classes of endpoints that cannot exchange traffic with most of the others.
 
         Where a source reaches the majority, it counts itself too, what it does not reach is cut off;
         otherwise the source is.
         """
         found = np.zeros(len(self.base.size), dtype=np.bool_)
-        for block in blocks:
-            if any(len(part) for part in unreached(block)):
+        for commodity in commodities:
+            if any(len(part) for part in unreached(commodity)):
                 # A source of a shift has one target, which says nothing about which of the two is cut off.
-                whole = block if self.shift is None else self._whole(block)
-                one, far = unreached(whole)
-                found[np.unique(whole.view.origin[far])] = True
-                found[np.unique(whole.view.origin[one])] = True
+                whole = commodity if self.shift is None else self._whole(commodity)
+                for part in unreached(whole):
+                    found[np.unique(whole.view.origin[part])] = True
         return found
 
-    def _whole(self, block: Commodity) -> Commodity:
-        """Return `block` with all endpoints along the axis of its shift as targets."""
-        view = block.view
-        own = int(block.moves.device[np.flatnonzero(block.supply > 0)[0]])
+    def _whole(self, commodity: Commodity) -> Commodity:
+        """Return `commodity` with all endpoints along the axis of its shift as targets."""
+        view = commodity.view
+        own = int(commodity.moves.device[np.flatnonzero(commodity.supply > 0)[0]])
         home = dict(view.index[own])
         near = [all(dict(i).get(p) == k for p, k in home.items() if p not in self.spans) for i in view.index]
         weight = np.where(self.inside(view) & np.array(near), view.size, 0.0)
         weight[own] = 0.0
-        return self._block(view, own, weight, block.origin)
-
-
-def unreached(block: Commodity) -> tuple[Ints, Ints]:
-    """Return the device classes of the one source or target that is cut off, or else of those it misses."""
-    moves = block.moves
-    starts, ends = block.supply > 0, block.supply < 0
-    if int(starts.sum()) > 1:
-        one, others = ends, starts & ~reachable(moves.n_states, moves.head, moves.tail, ends)
-        n_others = float(block.view.size[moves.device[starts]].sum())
-    else:
-        one, others = starts, ends & ~reachable(moves.n_states, moves.tail, moves.head, starts)
-        n_others = float(block.view.size[moves.device[ends]].sum())
-    far, none = moves.device[others], np.zeros(0, dtype=np.int64)
-    n_far = float(block.view.size[far].sum())
-    if not n_far:
-        return none, none
-    return (none, far) if 2 * n_far < n_others + 1 else (moves.device[one], none)
+        return self._averaged(view, own, weight, commodity.origin)
 
 
 def _class_of(view: Quotient, mark: Mark, group: int) -> int:

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
 
 from fabric.arrays import Bools, Ints
 from fabric.errors import LimitError, QuestionError, setting
-from fabric.flow.by_axes import Commodities, unreached
-from fabric.flow.program import MAX_VARIABLES, Commodity, ProgramSizeError, capacities
+from fabric.flow.commodities import (
+    Commodities,
+    Commodity,
+    capacities,
+    commodity_of,
+    limited,
+    named,
+    unreached,
+    without_cut_off,
+)
 from fabric.flow.traffic import FittedTraffic
-from fabric.graph import Expanded, Paths, forwarding
+from fabric.graph import Expanded, Paths
 from fabric.routing.ecmp import Demands
 from fabric.symmetry import Quotient
 
@@ -118,7 +126,7 @@ def _is_target(expanded: Expanded, asked: FittedTraffic, source: int, targets: I
     return found
 
 
-def explicit_program(
+def links_program(
     expanded: Expanded,
     demand_of: DemandOf,
     *,
@@ -147,67 +155,44 @@ def explicit_program(
         If the program has more than `MAX_VARIABLES` variables.
     """
     view = trivial(expanded)
-    kept = np.ones(expanded.n_devices, dtype=np.bool_)
-    while True:
+
+    def build(kept: Bools) -> tuple[Commodities, Bools]:
         demand = demand_of(kept)
-        blocks = _blocks(view, demand, paths)
-        lost = kept & _lost(view, blocks, kept, probe_of, paths)
-        kept = kept & ~lost
-        if not lost.any() or not drop_unreachable:
-            break
-    who = np.flatnonzero(~kept)
-    if not blocks:
-        msg = f"no endpoint has another one to send to; choose other axes for {setting('over')}"
-        if len(who):
-            what = f"{expanded.names[int(who[0])]} and others cannot reach most of the rest"
-            msg = f"no majority of the endpoints is left: {what}; choose with {setting('among')}"
-        raise QuestionError(msg)
-    n = len(np.union1d(demand.source, demand.target))
-    cut_off = tuple((str(expanded.names[i]), 1.0) for i in who.tolist())
-    return Commodities(view, capacities(view), blocks, float(n), cut_off, is_averaged=False)
+        commodities = _commodities(view, demand, paths)
+        lost = kept & _lost(view, commodities, kept, probe_of, paths)
+        n = float(len(np.union1d(demand.source, demand.target)))
+        work = Commodities(view, capacities(view), commodities, n, named(view, lost), is_averaged=False)
+        return work, lost
+
+    return without_cut_off(build, expanded.n_devices, drop_unreachable=drop_unreachable)
 
 
 def _lost(
-    view: Quotient, blocks: list[Commodity], kept: Bools, probe_of: DemandOf | None, paths: Paths
+    view: Quotient, commodities: list[Commodity], kept: Bools, probe_of: DemandOf | None, paths: Paths
 ) -> Bools:
     """Return the devices that are cut off from most of those that they exchange traffic with."""
     found = np.zeros(len(kept), dtype=np.bool_)
-    missing = [unreached(block) for block in blocks]
+    missing = [unreached(commodity) for commodity in commodities]
     if probe_of is not None and any(len(part) for pair in missing for part in pair):
-        missing = [unreached(block) for block in _blocks(view, probe_of(kept), paths)]
+        missing = [unreached(commodity) for commodity in _commodities(view, probe_of(kept), paths)]
     for pair in missing:
         for part in pair:
             found[part] = True
     return found
 
 
-def _blocks(view: Quotient, demand: Demands, paths: Paths) -> list[Commodity]:
+def _commodities(view: Quotient, demand: Demands, paths: Paths) -> list[Commodity]:
     n_sides = [len(np.unique(side)) for side in (demand.source, demand.target)]
     # As few commodities as possible: flows of one target can be averaged as well as those of one source.
     is_out = n_sides[0] <= n_sides[1]
     one, other = (demand.source, demand.target) if is_out else (demand.target, demand.source)
     order = np.argsort(one, kind="stable")
     ends, starts = np.unique(one[order], return_index=True)
-    if not len(ends):
-        return []
-    found, n_variables = [], 0
-    for end, rows in zip(ends.tolist(), np.split(order, starts[1:]), strict=True):
-        alone, others = np.zeros((2, view.classes.n_devices), dtype=np.bool_)
-        alone[end] = True
-        others[other[rows]] = True
-        moves = forwarding(
-            view.classes, alone if is_out else others, others if is_out else alone, paths=paths
-        )
-        n_variables += len(moves.tail)
-        if n_variables > MAX_VARIABLES:
-            msg = (
-                f"the explicit program of {len(ends):,} commodities has more than {MAX_VARIABLES:,} variables"
-            )
-            raise ProgramSizeError(msg)
-        supply = np.zeros(moves.n_states)
-        at, far = (moves.source, moves.target) if is_out else (moves.target, moves.source)
-        sign = 1.0 if is_out else -1.0
-        np.add.at(supply, far[other[rows]], -sign * demand.amount[rows])
-        supply[at[end]] += sign * demand.amount[rows].sum()
-        found.append(Commodity(1.0, view, moves, supply, end))
-    return found
+
+    def each() -> Iterator[Commodity]:
+        for end, rows in zip(ends.tolist(), np.split(order, starts[1:]), strict=True):
+            amount = np.zeros(view.classes.n_devices)
+            amount[other[rows]] = demand.amount[rows]
+            yield commodity_of(view, end, amount, paths=paths, origin=end, is_out=is_out)
+
+    return list(limited(each(), f"the explicit program of {len(ends):,} commodities")) if len(ends) else []

@@ -126,16 +126,21 @@ def _upper(
     if not (price >= 0).all():
         return float("inf")
     length = np.append(price, 0.0)[link]
-    distance = np.where(sources, 0.0, np.inf)
-    # Bellman-Ford; every round settles at least one more move of each shortest path.
-    for _ in range(len(sources)):
-        reached = distance[tail] + length
-        if not (reached < distance[head]).any():
-            break
-        np.minimum.at(distance, head, reached)
-    shortest = float(distance[targets].min(initial=np.inf))
+    shortest = float(distances(tail, head, length, sources)[targets].min(initial=np.inf))
     if not np.isfinite(shortest):
         return 0.0
     used = price > 0
     cost = float(capacity[used] @ price[used])
     return cost / shortest if shortest > 0 else float("inf")
+
+
+def distances(tail: Ints, head: Ints, length: Floats, starts: Bools) -> Floats:
+    """Return the least length from any of `starts` to each state (Bellman-Ford)."""
+    distance = np.where(starts, 0.0, np.inf)
+    # Every round settles at least one more move of each shortest path.
+    for _ in range(len(starts)):
+        reached = distance[tail] + length
+        if not (reached < distance[head]).any():
+            break
+        np.minimum.at(distance, head, reached)
+    return distance

@@ -14,13 +14,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fabric.arrays import Bools, Floats, Ints
+from fabric.arrays import Floats, Ints
 from fabric.blueprint.model import Blueprint
 from fabric.errors import LimitError
-from fabric.flow.by_axes import Commodities
-from fabric.flow.certificate import GAP, Verdict
-from fabric.flow.lifted import LinkView, check_lifted, is_lost, per_cable, singles
-from fabric.flow.program import Commodity, Solution
+from fabric.flow.certificate import GAP, Verdict, distances
+from fabric.flow.commodities import Commodities, Commodity, LinkView, Solution
+from fabric.flow.lifted import check_lifted, is_lost, per_cable, singles
 from fabric.graph.expanded import expand
 from fabric.symmetry import Lift, Mark, RealLink, sample_links
 from fabric.symmetry.unfolding import AxisView, Unfolding
@@ -60,20 +59,18 @@ def check_concurrent(work: Commodities, answer: Solution) -> Verdict:
 
 def _class_faults(work: Commodities, answer: Solution) -> tuple[list[str], float]:
     """Return what is wrong on the classes, and the largest load over capacity, at least 1."""
-    load = np.zeros(len(work.capacity))
+    load = work.load(answer.flow)
     faults = []
-    for block, flow in zip(work.blocks, answer.flow, strict=True):
-        moves = block.moves
+    for commodity, flow in zip(work.commodities, answer.flow, strict=True):
+        moves = commodity.moves
         n = moves.n_states
         out, into = (np.bincount(end, flow, minlength=n) for end in (moves.tail, moves.head))
         if (flow < 0).any():
             faults.append("a negative flow")
-        wrong = np.abs(out - into - answer.rate_gbps * block.supply)
+        wrong = np.abs(out - into - answer.rate_gbps * commodity.supply)
         through = np.asarray(out + into, dtype=np.float64)
-        if is_lost(wrong, through, np.ones(n), block.supply, answer.rate_gbps):
+        if is_lost(wrong, through, np.ones(n), commodity.supply, answer.rate_gbps):
             faults.append("flow lost or made inside a class")
-        on = moves.link >= 0
-        load += np.bincount(block.view.base[moves.link[on]], block.n_alike * flow[on], minlength=len(load))
     used = load > 0
     overload = float((load[used] / np.maximum(work.capacity[used], 1e-300)).max(initial=1.0))
     if overload > 1 + GAP:
@@ -86,29 +83,19 @@ def _upper(work: Commodities, price: Floats) -> float:
     if not (np.isfinite(price).all() and (price >= 0).all()):
         return float("inf")
     paid = 0.0
-    for block in work.blocks:
-        moves = block.moves
-        length = np.where(moves.link >= 0, price[block.view.base[moves.link]], 0.0)
-        starts, ends = block.supply > 0, block.supply < 0
+    for commodity in work.commodities:
+        moves = commodity.moves
+        length = np.where(moves.link >= 0, price[commodity.view.base[moves.link]], 0.0)
+        starts, ends = commodity.supply > 0, commodity.supply < 0
         is_one_source = int(starts.sum()) == 1
         tail, head = (moves.tail, moves.head) if is_one_source else (moves.head, moves.tail)
         near, far = (starts, ends) if is_one_source else (ends, starts)
-        distance = _distances(moves.n_states, tail, head, length, near)
+        distance = distances(tail, head, length, near)
         if not np.isfinite(distance[far]).all():
             return 0.0
-        paid += block.n_alike * float((np.abs(block.supply[far]) * distance[far]).sum())
+        paid += commodity.n_alike * float((np.abs(commodity.supply[far]) * distance[far]).sum())
     cost = float((work.capacity * price).sum())
     return cost / paid if paid > 0 else float("inf")
-
-
-def _distances(n: int, tail: Ints, head: Ints, length: Floats, start: Bools) -> Floats:
-    distance = np.where(start, 0.0, np.inf)
-    for _ in range(n):
-        reached = distance[tail] + length
-        if not (reached < distance[head]).any():
-            break
-        np.minimum.at(distance, head, reached)
-    return distance
 
 
 def _link_faults(work: Commodities, answer: Solution) -> tuple[list[str], float, str]:
@@ -124,12 +111,12 @@ def _link_faults(work: Commodities, answer: Solution) -> tuple[list[str], float,
     n_ways = np.array([1 if rule.is_oneway else 2 for rule in e.rules], dtype=np.int64)
     n_links = int(n_ways[e.rule[e.alive > 0]].sum())
     # Without views classes are real links, and have been looked at.
-    faults, overload = check_lifted(views, work.blocks, answer, SEED) if views else ([], 1.0)
+    faults, overload = check_lifted(views, work.commodities, answer, SEED) if views else ([], 1.0)
     return faults, overload, f"on all {n_links:,} links"
 
 
 def link_views(work: Commodities, blueprint: Blueprint, lift: Lift) -> list[LinkView] | None:
-    """Return all links as seen from the sources of each block, or None where they are too many."""
+    """Return all links as seen from the sources of each commodity, or None where they are too many."""
     if work.n_endpoints > MANY_ENDPOINTS:
         return None
     try:
@@ -139,18 +126,18 @@ def link_views(work: Commodities, blueprint: Blueprint, lift: Lift) -> list[Link
     unfolding = Unfolding(lift, expanded)
     found: list[LinkView] = []
     n_pairs = 0
-    for block in work.blocks:
-        own = _single(work, block)
-        group = int(block.view.classes.group[own])
-        if block.origin < 0:
-            sources = np.array([unfolding.device(group, block.view.index[own])])
+    for commodity in work.commodities:
+        own = _single(work, commodity)
+        group = int(commodity.view.classes.group[own])
+        if commodity.origin < 0:
+            sources = np.array([unfolding.device(group, commodity.view.index[own])])
         else:
-            sources = np.flatnonzero(unfolding.origin() == block.origin)
+            sources = np.flatnonzero(unfolding.origin() == commodity.origin)
         marks = [unfolding.places(sources, tuple(blueprint.groups.values())[group].primitives)]
         if work.shift is not None:
             axis, by, size = work.shift
             marks.append({p: (i + by) % size if p == axis else i for p, i in marks[0].items()})
-        view = AxisView(unfolding, block.view, sources, tuple(marks))
+        view = AxisView(unfolding, commodity.view, sources, tuple(marks))
         n_pairs += view.n_pairs
         if n_pairs > MANY_PAIRS:
             return None
@@ -158,10 +145,10 @@ def link_views(work: Commodities, blueprint: Blueprint, lift: Lift) -> list[Link
     return found
 
 
-def _single(work: Commodities, block: Commodity) -> int:
-    """Return the class that is marked in the view of a block: its one source, or the root of all traffic."""
-    own = singles(block)
-    return own[0] if work.root is None else next(c for c in own if block.view.index[c] == work.root)
+def _single(work: Commodities, commodity: Commodity) -> int:
+    """Return the class that is marked in the view of a commodity: its source, or the root of all traffic."""
+    own = singles(commodity)
+    return own[0] if work.root is None else next(c for c in own if commodity.view.index[c] == work.root)
 
 
 def _sample_faults(work: Commodities, answer: Solution, lift: Lift) -> tuple[list[str], int]:
@@ -171,17 +158,19 @@ def _sample_faults(work: Commodities, answer: Solution, lift: Lift) -> tuple[lis
     pairs: dict[tuple[int, frozenset[Mark]], list[RealLink]] = {}
     for link in sample_links(lift.blueprint, n_per_rule, SEED):
         pairs.setdefault((link.rule, frozenset((link.tail, link.head))), []).append(link)
-    loads = [per_cable(block, flow) for block, flow in zip(work.blocks, answer.flow, strict=True)]
+    loads = [
+        per_cable(commodity, flow) for commodity, flow in zip(work.commodities, answer.flow, strict=True)
+    ]
     n_links = 0
     for links in pairs.values():
         cables = lift.cables(links[0])
         if not cables:
             continue
         around = lift.endpoints_around(links[0])
-        for block in work.blocks:
-            n = 1.0 if block.origin < 0 else float(around[0][around[2] == block.origin].sum())
-            if n != block.n_alike:
-                what = f"{n:,.0f} sources are alike, {block.n_alike:,.0f} stand in the program"
+        for commodity in work.commodities:
+            n = 1.0 if commodity.origin < 0 else float(around[0][around[2] == commodity.origin].sum())
+            if n != commodity.n_alike:
+                what = f"{n:,.0f} sources are alike, {commodity.n_alike:,.0f} stand in the program"
                 return [what], n_links
         rule = lift.blueprint.rules[links[0].rule]
         for link in links:
@@ -199,13 +188,13 @@ def _load_of_a_cable(
     """Return what all sources together put on one cable of a real link."""
     size, index, origin = around
     total = 0.0
-    for block, load in zip(work.blocks, loads, strict=True):
-        if block.origin < 0:
-            sources, n_each = [block.view.index[_single(work, block)]], np.ones(1)
+    for commodity, load in zip(work.commodities, loads, strict=True):
+        if commodity.origin < 0:
+            sources, n_each = [commodity.view.index[_single(work, commodity)]], np.ones(1)
         else:
-            alike = np.flatnonzero(origin == block.origin)
+            alike = np.flatnonzero(origin == commodity.origin)
             sources, n_each = [index[i] for i in alike.tolist()], size[alike]
         if sources:
-            at = lift.link_class(block.view, link, [work.marks(s) for s in sources])
+            at = lift.link_class(commodity.view, link, [work.marks(s) for s in sources])
             total += float((n_each * np.where(at >= 0, load[at], 0.0)).sum())
     return total

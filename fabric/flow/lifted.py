@@ -9,65 +9,41 @@ device passes on what it takes in.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
 
 import numpy as np
 
 from fabric.arrays import Floats, Ints
 from fabric.flow.certificate import GAP
-from fabric.flow.program import Commodity, Solution
+from fabric.flow.commodities import Commodity, LinkView, Solution
 from fabric.graph import Expanded
-from fabric.symmetry import Quotient
 
 BALANCED = 600_000
 """Sources times links up to which every source is checked for balance; above that a sample of them."""
 
 
-class LinkView(Protocol):
-    """All links as seen from each source of one class."""
-
-    @property
-    def expanded(self) -> Expanded:
-        """The expanded form: n devices, m bundles."""
-
-    @property
-    def view(self) -> Quotient:
-        """Classes with one of the sources told apart."""
-
-    @property
-    def sources(self) -> Ints:
-        """Devices, shape (s,)."""
-
-    def seen(self, source: int) -> Ints:
-        """Return the class of every link as seen from one source, shape (2 * m,); -1 for none."""
-
-    def total(self, amount: Floats) -> Floats:
-        """Return the sum, over all sources, of the `amount` of the class of every link, shape (2 * m,)."""
-
-
 def check_lifted(
-    views: Sequence[LinkView], blocks: Sequence[Commodity], answer: Solution, seed: int
+    views: Sequence[LinkView], commodities: Sequence[Commodity], answer: Solution, seed: int
 ) -> tuple[list[str], float]:
     """Return what is wrong on real devices and links, and the largest load over capacity.
 
     Parameters
     ----------
     views : sequence of LinkView
-        One for each block.
-    blocks : sequence of Commodity
+        One for each commodity.
+    commodities : sequence of Commodity
     answer : Solution
     seed : int
         Of the sample of sources.
     """
-    for view, block in zip(views, blocks, strict=True):
-        if len(view.sources) != block.n_alike:
+    for view, commodity in zip(views, commodities, strict=True):
+        if len(view.sources) != commodity.n_alike:
             return [
-                f"{len(view.sources):,} sources are alike, {block.n_alike:,.0f} stand in the program"
+                f"{len(view.sources):,} sources are alike, {commodity.n_alike:,.0f} stand in the program"
             ], 1.0
     e = views[0].expanded
     load = np.zeros(2 * e.n_bundles)
-    for view, block, flow in zip(views, blocks, answer.flow, strict=True):
-        load += view.total(per_cable(block, flow))
+    for view, commodity, flow in zip(views, commodities, answer.flow, strict=True):
+        load += view.total(per_cable(commodity, flow))
     use = np.divide(load, np.repeat(e.rate_gbps, 2), out=np.zeros(len(load)), where=load > 0)
     worst = int(use.argmax()) if len(use) else 0
     overload = float(use.max(initial=1.0))
@@ -75,24 +51,24 @@ def check_lifted(
         rule, cables = e.rules[int(e.rule[worst // 2])].name, int(e.alive[worst // 2])
         whole = float(e.rate_gbps[worst // 2]) * cables
         return [f"a {rule} link carries {load[worst] * cables:.6g} of {whole:.6g} Gb/s"], overload
-    return _unbalanced(views, blocks, answer, seed), overload
+    return _unbalanced(views, commodities, answer, seed), overload
 
 
-def per_cable(block: Commodity, flow: Floats) -> Floats:
+def per_cable(commodity: Commodity, flow: Floats) -> Floats:
     """Return what one source puts on each cable of every directed link of its view [Gb/s]."""
-    on = block.moves.link >= 0
-    carried = np.bincount(block.moves.link[on], flow[on], minlength=len(block.view.base))
-    return np.asarray(carried / np.repeat(np.maximum(block.view.classes.count, 1), 2))
+    on = commodity.moves.link >= 0
+    carried = np.bincount(commodity.moves.link[on], flow[on], minlength=len(commodity.view.base))
+    return np.asarray(carried / np.repeat(np.maximum(commodity.view.classes.count, 1), 2))
 
 
-def singles(block: Commodity) -> list[int]:
-    """Return the class of the one source of a block and that of its one target, whichever there are."""
-    ends = (np.flatnonzero(side) for side in (block.supply > 0, block.supply < 0))
-    return [int(block.moves.device[one[0]]) for one in ends if len(one) == 1]
+def singles(commodity: Commodity) -> list[int]:
+    """Return the class of the one source of a commodity and that of its one target, whichever there are."""
+    ends = (np.flatnonzero(side) for side in (commodity.supply > 0, commodity.supply < 0))
+    return [int(commodity.moves.device[one[0]]) for one in ends if len(one) == 1]
 
 
 def _unbalanced(
-    views: Sequence[LinkView], blocks: Sequence[Commodity], answer: Solution, seed: int
+    views: Sequence[LinkView], commodities: Sequence[Commodity], answer: Solution, seed: int
 ) -> list[str]:
     """Return what devices do not pass on, as seen from all sources or a sample of them."""
     pairs = [(number, s) for number, view in enumerate(views) for s in view.sources.tolist()]
@@ -103,7 +79,7 @@ def _unbalanced(
     last, lift = -1, None
     for number, source in pairs:
         if lift is None or number != last:
-            last, lift = number, _Lifted(blocks[number], answer.flow[number], answer.rate_gbps)
+            last, lift = number, _Lifted(commodities[number], answer.flow[number], answer.rate_gbps)
         fault = lift.fault(views[number].expanded, views[number].seen(source), source)
         if fault:
             return [fault]
@@ -111,11 +87,11 @@ def _unbalanced(
 
 
 class _Lifted:
-    """The flow of a block on real links, from any of the sources it stands for."""
+    """The flow of a commodity on real links, from any of the sources it stands for."""
 
-    def __init__(self, block: Commodity, flow: Floats, rate_gbps: float) -> None:
-        self._block, self._rate_gbps = block, rate_gbps
-        moves, view = block.moves, block.view
+    def __init__(self, commodity: Commodity, flow: Floats, rate_gbps: float) -> None:
+        self._commodity, self._rate_gbps = commodity, rate_gbps
+        moves, view = commodity.moves, commodity.view
         names = sorted(set(moves.role))
         role = np.array([names.index(r) for r in moves.role], dtype=np.int64)
         self._n_roles = len(names)
@@ -132,15 +108,15 @@ class _Lifted:
         out, into = (
             np.bincount(state[x[inside]], flow[inside], minlength=size) for x in (moves.tail, moves.head)
         )
-        wanted = np.bincount(state, block.supply * rate_gbps, minlength=size)
+        wanted = np.bincount(state, commodity.supply * rate_gbps, minlength=size)
         each = np.repeat(view.size, self._n_roles)
         self._net = ((out - into - wanted) / each).reshape(-1, self._n_roles)
         self._through = ((out + into) / each).reshape(-1, self._n_roles)
-        self._own = singles(block)
+        self._own = singles(commodity)
 
     def fault(self, e: Expanded, seen: Ints, source: int) -> str:
         """Return what is wrong as seen from `source`, or nothing."""
-        classes, size = self._block.view.classes, self._block.view.size
+        classes, size = self._commodity.view.classes, self._commodity.view.size
         on = np.flatnonzero(seen >= 0)
         ends = np.column_stack([e.tail, e.head]).ravel()
         # A link leads from the first of its bundle to the second; the way back is its neighbour.
@@ -176,8 +152,8 @@ class _Lifted:
         net[some] += self._net[of[some]]
         through[some] += self._through[of[some]]
         least = np.ones(e.n_devices)
-        least[some] = 1 / self._block.view.size[of[some]]
-        is_wrong = is_lost(np.abs(net), through, least[:, None], self._block.supply, self._rate_gbps)
+        least[some] = 1 / self._commodity.view.size[of[some]]
+        is_wrong = is_lost(np.abs(net), through, least[:, None], self._commodity.supply, self._rate_gbps)
         return "flow lost or made at a device" if is_wrong else ""
 
 

@@ -11,11 +11,11 @@ from fabric.arguments import Method
 from fabric.arrays import Bools
 from fabric.blueprint.model import Blueprint
 from fabric.errors import LimitError, QuestionError
-from fabric.flow.by_axes import Commodities, commodities
-from fabric.flow.by_links import DemandOf, Matrix, explicit_program, matrix_demand, pattern_demand
+from fabric.flow.by_axes import axes_program
+from fabric.flow.by_links import DemandOf, Matrix, links_program, matrix_demand, pattern_demand
 from fabric.flow.by_refinement import REFINED_PATTERNS, EndpointTraffic, refined_program
+from fabric.flow.commodities import Commodities, ProgramSizeError
 from fabric.flow.matching import longest_matching
-from fabric.flow.program import ProgramSizeError
 from fabric.flow.traffic import FittedTraffic, Traffic, TrafficPattern
 from fabric.graph import EXPAND_LIMIT, Expanded, Fabric, Paths, expand, freed, select
 from fabric.routing.ecmp import Demands
@@ -61,7 +61,7 @@ class Question:
         return traffic.pattern + (f" over {', '.join(traffic.over)}" if traffic.over else "")
 
 
-def posed(ask: Question) -> tuple[Commodities, str]:
+def pose(ask: Question) -> tuple[Commodities, str]:
     """Return the question as commodities, and why on classes or on real links.
 
     Raises
@@ -141,7 +141,7 @@ def _no_refinement(ask: Question) -> str:
 def _by_axes(ask: Question) -> Commodities:
     blueprint, traffic = ask.fabric.blueprint, ask.traffic
     drop = ask.drop_unreachable
-    return commodities(
+    return axes_program(
         cast(Blueprint, blueprint),
         cast(Traffic, traffic),
         among=ask.among,
@@ -165,7 +165,7 @@ def _by_refinement(ask: Question, limit: int = REFINE_LIMIT) -> Commodities:
 def _explicit(ask: Question) -> Commodities:
     e, demand_of, probe_of = written_out(ask)
     drop = ask.drop_unreachable
-    return explicit_program(e, demand_of, paths=ask.paths, drop_unreachable=drop, probe_of=probe_of)
+    return links_program(e, demand_of, paths=ask.paths, drop_unreachable=drop, probe_of=probe_of)
 
 
 def written_out(ask: Question) -> tuple[Expanded, DemandOf, DemandOf | None]:

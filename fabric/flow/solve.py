@@ -8,11 +8,11 @@ from fractions import Fraction
 
 import numpy as np
 import numpy.typing as npt
-from scipy import optimize, sparse
+from scipy import sparse
 from scipy.sparse import csgraph
 
 from fabric.arrays import Bools, Floats, Ints
-from fabric.errors import QuestionError
+from fabric.flow.lp import assembled, maximize, passed_on
 from fabric.flow.problem import Network
 
 # A residual of scipy's Dinic is the sum of two capacities and must stay below 2**31: it wraps silently.
@@ -224,31 +224,20 @@ def _most(net: Network) -> float:
 
 
 def _program(net: Network) -> tuple[Floats, Floats]:
-    """Return flow and price of each arc by a linear program (HiGHS)."""
-    k = len(net.tail)
-    arcs = np.arange(k)
-    limited = np.flatnonzero(net.link >= 0)
-    _, first, row = np.unique(net.link[limited], return_index=True, return_inverse=True)
+    """Return flow and price of each arc by a linear program."""
+    is_open = (net.link < 0) | (net.capacity > 0)
+    tail, head, link = (ends[is_open] for ends in (net.tail, net.head, net.link))
+    capacity = net.capacity[is_open]
+    value = len(tail)
+    limited = np.flatnonzero(link >= 0)
+    _, first, row = np.unique(link[limited], return_index=True, return_inverse=True)
     # No flow needs more on a link than all that there is; twice that leaves no doubt about what is cut.
-    capacity = np.minimum(net.capacity[limited][first], 2.0 * _most(net))
-    scale = float(capacity.max(initial=0.0)) or 1.0
-    upper = sparse.coo_matrix((np.ones(len(limited)), (row, limited)), shape=(len(first), k)).tocsr()
-    ones = np.ones(k)
-    shape = (net.n_nodes, k)
-    balance = sparse.coo_matrix((ones, (net.tail, arcs)), shape=shape).tocsr()
-    balance -= sparse.coo_matrix((ones, (net.head, arcs)), shape=shape).tocsr()
-    inner = net.n_nodes - 2
-    result = optimize.linprog(
-        -(net.head == net.target).astype(np.float64),
-        A_ub=upper,
-        b_ub=capacity / scale,
-        A_eq=balance[:inner],
-        b_eq=np.zeros(inner),
-        method="highs",
-    )
-    if result.status != 0:
-        msg = f"the linear program of this question was not solved: {result.message}"
-        raise QuestionError(msg)
-    price = np.zeros(k)
-    price[limited] = np.maximum(-result.ineqlin.marginals, 0.0)[row]
-    return np.maximum(result.x, 0.0) * scale, price
+    shared = np.minimum(capacity[limited][first], 2.0 * _most(net))
+    sent = np.array([net.source, net.target]), np.array([value, value]), np.array([-1.0, 1.0])
+    balance = assembled([*passed_on(tail, head), sent], net.n_nodes, value + 1)
+    load = assembled([(row.ravel(), limited, 1.0 / shared[row.ravel()])], len(first), value + 1)
+    x, dual = maximize(balance, load)
+    flow, price = np.zeros((2, len(net.tail)))
+    flow[is_open] = x[:-1]
+    price[np.flatnonzero(is_open)[limited]] = (dual / shared)[row.ravel()]
+    return flow, price

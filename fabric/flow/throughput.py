@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -12,17 +12,22 @@ import numpy as np
 from fabric.arguments import Method, checked
 from fabric.arrays import Floats
 from fabric.errors import setting
-from fabric.flow.by_axes import Commodities
 from fabric.flow.by_links import Matrix, trivial
 from fabric.flow.certificate import Verdict
+from fabric.flow.commodities import Commodities, ProgramSizeError, Solution, capacities
 from fabric.flow.concurrent import check_concurrent
+from fabric.flow.lp import ALL_VARIABLES
 from fabric.flow.maxflow import PATH_RULES
-from fabric.flow.program import ProgramSizeError, Solution, capacities, solve_blocks
-from fabric.flow.question import Question, posed, written_out
+from fabric.flow.program import ClassProgram, solve_commodities
+from fabric.flow.question import Question, pose, written_out
 from fabric.flow.routed import Interval, cut_off, interval
 from fabric.flow.traffic import Traffic
 from fabric.graph import EXPAND_LIMIT, Fabric, Paths
 from fabric.units import format_count, format_rate
+
+MANY_VARIABLES = ALL_VARIABLES
+"""Variables beyond which slack is what the one solution leaves idle: each measure costs as much again."""
+_NO_SHARE = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +44,23 @@ class LinkPrice:
         Share of the price: the classes with a share bind, and the shares of all sum to 1.
     load : float
         Busiest direction: load over capacity, in the solution found.
+    spare : float
+        Part of its capacity that the class alone can lose at this rate, whatever the others then carry; 0
+        where it binds.
+    is_measured : bool
+        Whether `spare` is all of that, by a program of its own; else it is at least so much.
     """
 
     link: str
     n_cables: int
     share: float
     load: float
+    spare: float = 0.0
+    is_measured: bool = True
+
+    def __str__(self) -> str:
+        """Return the class with its slack, such as ``gpu-leaf 12.5 %``."""
+        return f"{self.link} {'' if self.is_measured else 'at least '}{100 * self.spare:.3g} %"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +77,7 @@ class Throughput:
     binding : tuple of LinkPrice
         Link classes with a price, dearest first.
     slack : tuple of LinkPrice
-        The others that carry traffic, busiest first.
+        The others that carry traffic, with what each alone can spare, least first.
     n_endpoints : int
     n_senders : float
         Sum of all demands over the demand of one; the rate times this is what the fabric carries.
@@ -104,7 +120,7 @@ class Throughput:
             "value_gbps": self.per_endpoint_gbps * self.n_senders,
             "status": self.status,
             "binding": [{"link": c.link, "share": c.share, "n_cables": c.n_cables} for c in self.binding],
-            "slack": [{"link": c.link, "idle": 1 - c.load} for c in self.slack],
+            "slack": [{"link": c.link, "idle": c.spare} for c in self.slack],
             "n_endpoints": self.n_endpoints,
             "cut_off": [{"endpoint": name, "n": n} for name, n in self.cut_off],
             "paths": self.paths,
@@ -129,8 +145,7 @@ class Throughput:
             for c in self.binding
         ]
         if self.slack:
-            idle = (f"{c.link} {100 * (1 - c.load) if c.load < 1 - 1e-9 else 0:.3g} %" for c in self.slack)
-            lines.append("  slack: " + ", ".join(idle))
+            lines.append(f"  slack, each alone: {', '.join(map(str, self.slack))}")
         for name, n in self.cut_off:
             what = "left out" if self.is_dropped else "cut off"
             lines.append(f"  {what}: {format_count(n)} endpoints such as {name}")
@@ -215,35 +230,54 @@ def answered(ask: Question) -> Throughput:
     """
     begin = time.perf_counter()
     try:
-        work, why = posed(ask)
+        work, why = pose(ask)
     except ProgramSizeError as error:
         return _bounded(ask, str(error), begin)
+    return answer_of(ask, work, why, begin)[0]
+
+
+def answer_of(ask: Question, work: Commodities, why: str, begin: float) -> tuple[Throughput, Solution]:
+    """Return the answer to a question as it is posed, and the solution that it is made of.
+
+    Parameters
+    ----------
+    ask : Question
+    work, why
+        As `pose` returns them.
+    begin : float
+        When the question was put, by `time.perf_counter` [s].
+    """
     if work.cut_off and not ask.drop_unreachable:
-        flow = tuple(np.zeros(len(b.moves.tail)) for b in work.blocks)
+        flow = tuple(np.zeros(len(b.moves.tail)) for b in work.commodities)
         answer = Solution(0.0, flow, np.zeros(len(work.capacity)), 0)
         proof = Verdict(0.0, 0.0)
     else:
-        answer = solve_blocks(work.capacity, work.blocks)
+        answer = solve_commodities(work.capacity, work.commodities)
         proof = check_concurrent(work, answer)
-    binding, slack = _prices(work, work.capacity * answer.price, use_of(work, answer))
-    return Throughput(
+    rows = _prices(work, work.capacity * answer.price, work.use(answer.flow))
+    program = None
+    if 0 < answer.n_variables <= MANY_VARIABLES:
+        program = ClassProgram(work.commodities, work.capacity)
+    binding, slack = _sorted([_spared(work, program, answer.rate_gbps, row) for row in rows])
+    found = Throughput(
         ask.name,
         answer.rate_gbps,
         proof.status,
         binding,
         slack,
         round(work.n_endpoints),
-        sum(b.n_alike * float(b.supply[b.supply > 0].sum()) for b in work.blocks),
+        sum(b.n_alike * float(b.supply[b.supply > 0].sum()) for b in work.commodities),
         ask.paths,
         work.method,
         why,
         tuple((who, round(n)) for who, n in work.cut_off),
         ask.drop_unreachable,
-        sum(len(b.view.size) for b in work.blocks) if work.is_averaged else len(work.base.size),
+        sum(len(b.view.size) for b in work.commodities) if work.is_averaged else len(work.base.size),
         answer.n_variables,
         time.perf_counter() - begin,
         proof,
     )
+    return found, answer
 
 
 def _bounded(ask: Question, why: str, begin: float) -> Throughput:
@@ -265,7 +299,8 @@ def _bounded(ask: Question, why: str, begin: float) -> Throughput:
         demand = demand_of(kept) if len(lost) else demand
         found = interval(e, demand, paths=ask.paths)
     proof = Verdict(found.lower_gbps, found.upper_gbps)
-    binding, slack = _prices(work, work.capacity * found.price, found.use)
+    rows = _prices(work, work.capacity * found.price, found.use)
+    binding, slack = _sorted([_spared(work, None, 0.0, row) for row in rows])
     return Throughput(
         ask.name,
         found.lower_gbps,
@@ -286,21 +321,8 @@ def _bounded(ask: Question, why: str, begin: float) -> Throughput:
     )
 
 
-def use_of(work: Commodities, answer: Solution) -> Floats:
-    """Return load over capacity of every base class of links."""
-    load = np.zeros(len(work.capacity))
-    for block, flow in zip(work.blocks, answer.flow, strict=True):
-        on = block.moves.link >= 0
-        load += np.bincount(
-            block.view.base[block.moves.link[on]], block.n_alike * flow[on], minlength=len(load)
-        )
-    return np.divide(load, work.capacity, out=np.zeros(len(load)), where=work.capacity > 0)
-
-
-def _prices(
-    work: Commodities, worth: Floats, use: Floats
-) -> tuple[tuple[LinkPrice, ...], tuple[LinkPrice, ...]]:
-    """Return the rules with a price, and the others that carry traffic.
+def _prices(work: Commodities, worth: Floats, use: Floats) -> list[LinkPrice]:
+    """Return what every rule has to do with the answer.
 
     Parameters
     ----------
@@ -318,10 +340,25 @@ def _prices(
             n_cables = int(e.count[e.rule == number].sum()) // work.n_listings(number)
             share = float(worth[own].sum()) / total if total else 0.0
             rows.append(LinkPrice(rule.name, n_cables, share, min(float(busy[own].max()), 1.0)))
-    binding = sorted((r for r in rows if r.share > 1e-9), key=lambda r: -r.share)
-    return tuple(binding), tuple(
-        sorted((r for r in rows if r.share <= 1e-9 and r.load > 1e-9), key=lambda r: -r.load)
-    )
+    return rows
+
+
+def _sorted(rows: list[LinkPrice]) -> tuple[tuple[LinkPrice, ...], tuple[LinkPrice, ...]]:
+    """Return the rules with a price, dearest first, and the others that carry traffic, tightest first."""
+    binding = sorted((r for r in rows if r.share > _NO_SHARE), key=lambda r: -r.share)
+    slack = sorted((r for r in rows if r.share <= _NO_SHARE and r.load > _NO_SHARE), key=lambda r: r.spare)
+    return tuple(binding), tuple(slack)
+
+
+def _spared(work: Commodities, program: ClassProgram | None, rate_gbps: float, row: LinkPrice) -> LinkPrice:
+    """Return `row` with what its class alone can spare; without a program, what it does not carry anyway."""
+    if row.share > _NO_SHARE or row.load <= _NO_SHARE:
+        return row
+    if program is None:
+        return replace(row, spare=1 - row.load, is_measured=False)
+    names = np.array([rule.name for rule in work.base.classes.rules])
+    own = np.repeat(names[work.base.classes.rule] == row.link, 2)
+    return replace(row, spare=program.spare(rate_gbps, np.unique(work.base.base[own])))
 
 
 def _fraction(work: Commodities) -> Floats:

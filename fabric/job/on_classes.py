@@ -25,7 +25,7 @@ from fabric.blueprint.reducing import reducing_groups
 from fabric.blueprint.selector import selected_groups
 from fabric.errors import QuestionError
 from fabric.flow.by_axes import ClassTraffic
-from fabric.flow.program import Commodity
+from fabric.flow.commodities import Commodity
 from fabric.flow.traffic import Traffic
 from fabric.graph import Paths, components, forwarding
 from fabric.job.differences import RankPlaces, Rows

@@ -15,7 +15,8 @@ import numpy as np
 from fabric.arrays import Bools, Floats, Ints
 from fabric.blueprint.planes import ASIC
 from fabric.errors import QuestionError
-from fabric.flow.program import MAX_VARIABLES, Commodity, ProgramSizeError, capacities, solve_blocks
+from fabric.flow.commodities import MAX_VARIABLES, Commodity, ProgramSizeError, capacities
+from fabric.flow.program import solve_commodities
 from fabric.graph import Expanded
 from fabric.graph.expanded import RuleInfo
 from fabric.routing import Progress
@@ -192,7 +193,7 @@ def least(base: Quotient, blocks: Iterable[Commodity]) -> tuple[float, Floats]:
             msg = f"ideal routes are a program of more than {MAX_VARIABLES:,} variables here; use ecmp"
             raise ProgramSizeError(msg)
     capacity = capacities(base)
-    answer = solve_blocks(capacity, parts)
+    answer = solve_commodities(capacity, parts)
     if answer.rate_gbps <= 0:
         msg = "no permitted path between some of the ranks"
         raise QuestionError(msg)

@@ -1,8 +1,14 @@
 """Prices of cable classes: measured slopes agree with solving a changed file, and who starves is named."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
+import fabric.flow.bottleneck as bottleneck_module
+import fabric.flow.throughput as throughput_module
 from fabric.errors import QuestionError
+from fabric.flow import program
 from fabric.flow.bottleneck import bottleneck
 from fabric.flow.throughput import throughput
 from fabric.flow.traffic import Traffic
@@ -76,3 +82,77 @@ def test_a_shift_within_racks_does_not_use_the_spines():
     assert [p.link for p in found.binding] == ["gpu-leaf"]
     assert found.next_gbps == float("inf")
     assert found.to_dict()["next"] == {"per_endpoint_gbps": None, "binding": []}
+
+
+def rule_of(text, name, factor):
+    """Return `text` with the rate of one rule times a factor."""
+    fabric = loads(text)
+    rules = tuple(
+        replace(r, rate_gbps=r.rate_gbps * factor) if r.name == name else r for r in fabric.blueprint.rules
+    )
+    return replace(fabric, blueprint=replace(fabric.blueprint, rules=rules))
+
+
+DRAGONFLY = Path(__file__).parents[2] / "topologies" / "patterns" / "dragonfly.fabric.yaml"
+SLACK = {
+    "clos": (CLOS % (4, 2, ""), {"gpu-leaf": 1 - 1.15 / 4}),
+    "failed": (CLOS % (4, 2, "[pod0/leaf1, spine0]"), {"gpu-leaf": 1 - 0.575 / 4}),
+    # Each alone, and far more than what a corner of the program leaves: 0 and 0.
+    "dragonfly": (DRAGONFLY.read_text(), {"global": 0.0986, "local": 0.1062}),
+}
+
+
+@pytest.mark.parametrize("name", SLACK)
+def test_slack_is_what_a_class_alone_can_lose(name):
+    """Settled by other programs: narrowed by its slack the rate stays, narrowed by more it does not."""
+    text, right = SLACK[name]
+    found = throughput(loads(text))
+    assert {c.link: c.spare for c in found.slack} == pytest.approx(right, abs=1e-3)
+    for one in found.slack:
+        assert one.is_measured
+        rate = found.per_endpoint_gbps
+        just = throughput(rule_of(text, one.link, 1 - one.spare)).per_endpoint_gbps
+        more = throughput(rule_of(text, one.link, 1 - one.spare - 0.02)).per_endpoint_gbps
+        assert just == pytest.approx(rate, rel=1e-6)
+        assert more < rate * (1 - 1e-4)
+
+
+@pytest.mark.parametrize("name", SLACK)
+def test_slack_is_the_same_in_every_verb(name):
+    fabric = loads(SLACK[name][0])
+    first, second = throughput(fabric), bottleneck(fabric)
+    assert first.slack == second.slack
+    assert first.to_dict()["slack"] == second.to_dict()["slack"] != []
+    names = [row.link for row in (*second.binding, *second.slack)]
+    assert len(names) == len(set(names))
+
+
+def test_what_is_almost_full_has_slack_and_no_price():
+    # Of 23 others 20 are in other racks: uplinks of 40 / 23 Gb/s / 0.95 are full to 95 %.
+    text = (CLOS % (1, 1, "")).replace("spine], rate: 1Gb/s", "spine], rate: 800Gb/s/437")
+    found = bottleneck(loads(text))
+    assert [p.link for p in found.binding] == ["gpu-leaf"]
+    assert found.binding[0].gain == pytest.approx(1 / 0.95 - 1, abs=1e-6)
+    assert [(row.link, row.spare) for row in found.slack] == [("leaf-spine", pytest.approx(0.05, abs=1e-6))]
+
+
+def test_the_program_of_throughput_is_solved_no_more_than_needed(monkeypatch):
+    solved = []
+
+    def counted(capacity, commodities):
+        solved.append(1)
+        return program.solve_commodities(capacity, commodities)
+
+    for module in (throughput_module, bottleneck_module):
+        monkeypatch.setattr(module, "solve_commodities", counted)
+    bottleneck(loads(CLOS % (4, 2, "")))
+    # The rate; the one full class a little and 10 % narrower and wider; all that bind wider; what is next.
+    assert len(solved) == 7
+
+
+def test_a_large_program_says_that_slack_is_no_less(monkeypatch):
+    monkeypatch.setattr(throughput_module, "MANY_VARIABLES", 10)
+    found = throughput(loads(DRAGONFLY.read_text()))
+    assert found.slack
+    assert not any(row.is_measured for row in found.slack)
+    assert "at least" in str(found)

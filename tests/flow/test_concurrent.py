@@ -10,9 +10,10 @@ import pytest
 
 from fabric.errors import QuestionError
 from fabric.flow import concurrent, lifted
+from fabric.flow.commodities import capacities
 from fabric.flow.concurrent import check_concurrent
-from fabric.flow.program import capacities, solve_blocks
-from fabric.flow.question import Question, posed
+from fabric.flow.program import solve_commodities
+from fabric.flow.question import Question, pose
 from fabric.flow.throughput import throughput
 from fabric.flow.traffic import Traffic
 from fabric.graph import expand, loads
@@ -34,8 +35,8 @@ def torus(x, y, z, failed=""):
 
 
 def solved(fabric, traffic=None, **more):
-    work, _ = posed(Question(fabric, traffic or Traffic(), method="axes"))
-    return work, solve_blocks(work.capacity, work.blocks)
+    work, _ = pose(Question(fabric, traffic or Traffic(), method="axes"))
+    return work, solve_commodities(work.capacity, work.commodities)
 
 
 @pytest.fixture(params=["all links", "a sample"])
@@ -137,15 +138,17 @@ def merged(work):
     """Return `work` with all classes of links taken for one."""
     # Cables between peers are one-way in a quotient: the way back of each, every other link, is none.
     base = replace(work.base, base=np.arange(len(work.base.base)) % 2)
-    blocks = [replace(b, view=replace(b.view, base=np.arange(len(b.view.base)) % 2)) for b in work.blocks]
-    return replace(work, base=base, capacity=capacities(base), blocks=blocks)
+    blocks = [
+        replace(b, view=replace(b.view, base=np.arange(len(b.view.base)) % 2)) for b in work.commodities
+    ]
+    return replace(work, base=base, capacity=capacities(base), commodities=blocks)
 
 
 def test_links_that_are_not_alike_must_not_be_merged(scope):
     work, honest = solved(torus(4, 4, 8))
     assert honest.rate_gbps == pytest.approx(0.9921875, rel=1e-9)
     work = merged(work)
-    answer = solve_blocks(work.capacity, work.blocks)
+    answer = solve_commodities(work.capacity, work.commodities)
     # The sources of a torus are all alike; its links are not, and on classes alone the lie is consistent.
     assert answer.rate_gbps == pytest.approx(1.48828125, rel=1e-9)
     verdict = check_concurrent(work, answer)
@@ -166,10 +169,10 @@ def test_sources_that_are_not_alike_must_not_be_merged(scope):
         return 2 * np.repeat(q.classes.rule, 2) + np.arange(len(q.base)) % 2
 
     base = replace(work.base, base=alike(work.base))
-    one = work.blocks[-1]
+    one = work.commodities[-1]
     one = replace(one, n_alike=work.n_endpoints, view=replace(one.view, base=alike(one.view)))
-    wrong = replace(work, base=base, capacity=capacities(base), blocks=[one])
-    answer = solve_blocks(wrong.capacity, wrong.blocks)
+    wrong = replace(work, base=base, capacity=capacities(base), commodities=[one])
+    answer = solve_commodities(wrong.capacity, wrong.commodities)
     assert answer.rate_gbps > honest.rate_gbps * 1.1
     verdict = check_concurrent(wrong, answer)
     assert "stand" in verdict.faults[0]
@@ -178,7 +181,7 @@ def test_sources_that_are_not_alike_must_not_be_merged(scope):
 
 def test_what_cannot_be_reached_gets_nothing():
     work, _ = solved(loads(CLOS % "pod0/rack0/leaf"))
-    answer = solve_blocks(work.capacity, work.blocks)
+    answer = solve_commodities(work.capacity, work.commodities)
     assert answer.rate_gbps == pytest.approx(0.0, abs=1e-12)
     verdict = check_concurrent(work, answer)
     assert (verdict.lower_gbps, verdict.upper_gbps) == (pytest.approx(0.0, abs=1e-12), 0.0)
@@ -215,7 +218,7 @@ def turned_round(view):
 )
 def test_classes_are_not_taken_for_granted(change, fault):
     work, answer = solved(torus(3, 4, 4))
-    work = replace(work, blocks=[change(b) for b in work.blocks])
+    work = replace(work, commodities=[change(b) for b in work.commodities])
     # A tenth of the flow, so that it fits even where it should not be.
     answer = replace(answer, rate_gbps=answer.rate_gbps / 10, flow=tuple(f / 10 for f in answer.flow))
     verdict = check_concurrent(work, answer)
@@ -283,7 +286,7 @@ def test_it_shares_nothing_with_the_solvers(module):
     imported |= {
         alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names
     }
-    assert not imported & {"scipy", "optimize", "sparse", "linprog", "solve_blocks", "maximize"}
+    assert not imported & {"scipy", "optimize", "sparse", "linprog", "solve_commodities", "maximize"}
 
 
 PARTLY = """{fabric: f, axes: {x: 3}, devices: {gpu: {kind: gpu, axes: [x]}, sw: {kind: switch, axes: []}},

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from fabric.flow import program
-from fabric.flow.by_axes import commodities
+from fabric.flow.by_axes import axes_program
 from fabric.flow.concurrent import check_concurrent
-from fabric.flow.program import solve_blocks
+from fabric.flow.program import solve_commodities
 from fabric.flow.traffic import Traffic
 from fabric.graph import loads
 
@@ -17,14 +17,14 @@ TWO_TIERS = """{fabric: a, axes: {leaf: 3, i: 2, s: 2}, devices: {gpu: {kind: gp
 
 
 def solved():
-    work = commodities(loads(TWO_TIERS).blueprint, Traffic())
-    return work, solve_blocks(work.capacity, work.blocks)
+    work = axes_program(loads(TWO_TIERS).blueprint, Traffic())
+    return work, solve_commodities(work.capacity, work.commodities)
 
 
 @pytest.mark.parametrize("size", [1e-14, 1e-11])
 def test_crumbs_are_swept_up(size):
     work, answer = solved()
-    (block,) = work.blocks
+    (block,) = work.commodities
     (flow,) = answer.flow
     passing = np.bincount(block.moves.head, flow, minlength=block.moves.n_states)
     idle = (passing == 0) & (block.supply == 0)
@@ -39,7 +39,7 @@ def test_crumbs_are_swept_up(size):
 
 def test_what_flows_is_left_alone():
     work, answer = solved()
-    (block,) = work.blocks
+    (block,) = work.commodities
     (flow,) = answer.flow
     assert (program._settled(block, flow, answer.rate_gbps) == flow).all()
     assert check_concurrent(work, answer).status == "optimal"

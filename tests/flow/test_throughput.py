@@ -11,7 +11,7 @@ from fabric.errors import QuestionError
 from fabric.flow import by_axes, by_links, by_refinement, max_flow, question
 from fabric.flow.by_refinement import REFINED_PATTERNS
 from fabric.flow.matching import longest_matching
-from fabric.flow.question import Question, posed
+from fabric.flow.question import Question, pose
 from fabric.flow.throughput import throughput
 from fabric.flow.traffic import Traffic
 from fabric.graph import expand, loads, select
@@ -486,8 +486,8 @@ CABLES = ("[x0/y0/c0, x1/y0/c0]", "[x2/y1/c0, x2/y1/c1]")
 def test_auto_takes_the_smallest_exact_program(failed, method, monkeypatch):
     monkeypatch.setattr(question, "FEW_VARIABLES", 1_000)
     fabric = loads(TORUS % (4, 3, 4, failed))
-    sizes = {m: posed(Question(fabric, "all-to-all", method=m))[0].n_moves for m in ("axes", "refinement")}
-    work, why = posed(Question(fabric, "all-to-all"))
+    sizes = {m: pose(Question(fabric, "all-to-all", method=m))[0].n_moves for m in ("axes", "refinement")}
+    work, why = pose(Question(fabric, "all-to-all"))
     assert (work.method, work.n_moves) == (method, min(sizes.values()))
     assert (
         why

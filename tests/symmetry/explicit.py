@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 from scipy import optimize, sparse
 
-from fabric.flow.program import Commodity, capacities, solve_blocks
+from fabric.flow.commodities import Commodity, capacities
+from fabric.flow.program import solve_commodities
 from fabric.graph import expand, forwarding
 from fabric.graph.forwarding import reachable
 from fabric.symmetry import quotient
@@ -98,7 +99,7 @@ def rate_of(base, views, paths):
         np.add.at(supply, moves.target[targets], -view.size[targets] / (n - 1))
         supply[moves.source[own]] += 1.0
         blocks.append(Commodity(float(n_sources), view, moves, supply))
-    return solve_blocks(capacities(base), blocks).rate_gbps
+    return solve_commodities(capacities(base), blocks).rate_gbps
 
 
 def with_one_link_class(q):

@@ -10,8 +10,9 @@ import pytest
 from fabric.errors import LimitError
 from fabric.flow import max_flow
 from fabric.flow.by_refinement import EndpointTraffic, refined_program
+from fabric.flow.commodities import capacities
 from fabric.flow.concurrent import check_concurrent
-from fabric.flow.program import capacities, solve_blocks
+from fabric.flow.program import solve_commodities
 from fabric.flow.throughput import throughput
 from fabric.flow.traffic import Traffic
 from fabric.graph import expand, loads
@@ -194,13 +195,15 @@ def test_like_sources_do_not_make_like_links(fabric, wrong, explicit):
 def test_the_certificate_is_not_deceived_by_like_sources(explicit):
     e = expand(torus(4, 4, without=DEAD))
     work = refined_program(e, EndpointTraffic(e.is_endpoint))
-    honest = solve_blocks(work.capacity, work.blocks)
+    honest = solve_commodities(work.capacity, work.commodities)
     assert check_concurrent(work, honest).status == "optimal"
-    views = [(b.n_alike, b.view, 0) for b in work.blocks]
+    views = [(b.n_alike, b.view, 0) for b in work.commodities]
     base, views = explicit.by_sources_alone(work.base, views)
-    blocks = [dataclasses.replace(b, view=view) for b, (_, view, _) in zip(work.blocks, views, strict=True)]
-    work = dataclasses.replace(work, base=base, blocks=blocks, capacity=capacities(base))
-    answer = solve_blocks(work.capacity, blocks)
+    blocks = [
+        dataclasses.replace(b, view=view) for b, (_, view, _) in zip(work.commodities, views, strict=True)
+    ]
+    work = dataclasses.replace(work, base=base, commodities=blocks, capacity=capacities(base))
+    answer = solve_commodities(work.capacity, blocks)
     assert answer.rate_gbps == pytest.approx(15 * 0.109375, rel=1e-9)
     verdict = check_concurrent(work, answer)
     assert "link carries" in verdict.faults[0]

@@ -6,8 +6,8 @@ import pytest
 from fabric.errors import QuestionError
 from fabric.flow.by_refinement import EndpointTraffic, refined_program
 from fabric.flow.concurrent import check_concurrent, link_views
-from fabric.flow.program import solve_blocks
-from fabric.flow.question import Question, posed
+from fabric.flow.program import solve_commodities
+from fabric.flow.question import Question, pose
 from fabric.flow.traffic import Traffic
 from fabric.graph import expand, loads
 from fabric.symmetry import Lift, RealLink
@@ -43,7 +43,7 @@ def question(fabric, pattern, seed):
     root = str(e.names[ends[seed % len(ends)]]) if "one" in pattern else ""
     traffic = Traffic("all-to-all" if pattern == "over" else pattern, over, root)
     try:
-        return posed(Question(fabric, traffic, among=group.name, method="axes", drop_unreachable=True))[0]
+        return pose(Question(fabric, traffic, among=group.name, method="axes", drop_unreachable=True))[0]
     except QuestionError:
         return None
 
@@ -96,7 +96,7 @@ def test_axes(family, seed, constructs):
     if work is None or work.cut_off:
         return
     lift = Lift(fabric.blueprint, work.apart, work.ties)
-    for view, block in zip(link_views(work, fabric.blueprint, lift), work.blocks, strict=True):
+    for view, block in zip(link_views(work, fabric.blueprint, lift), work.commodities, strict=True):
         audit(view, block, lift, work, rng)
 
 
@@ -112,9 +112,9 @@ def test_axes_in_quota(family, pattern, constructs):
             continue
         n_seen += 1
         lift = Lift(fabric.blueprint, work.apart, work.ties)
-        for view, block in zip(link_views(work, fabric.blueprint, lift), work.blocks, strict=True):
+        for view, block in zip(link_views(work, fabric.blueprint, lift), work.commodities, strict=True):
             audit(view, block, lift, work, np.random.default_rng(seed))
-        verdict = check_concurrent(work, solve_blocks(work.capacity, work.blocks))
+        verdict = check_concurrent(work, solve_commodities(work.capacity, work.commodities))
         assert (verdict.status, verdict.faults) == ("optimal", ()), (seed, verdict)
     assert n_seen > 6
 
@@ -127,9 +127,9 @@ def test_refinement(family, seed, constructs, explicit):
     ends = e.is_endpoint & ~e.failed
     rng = np.random.default_rng(seed)
     work = refined_program(e, EndpointTraffic(ends, paths=paths))
-    for view, block in zip(work.views, work.blocks, strict=True):
+    for view, block in zip(work.views, work.commodities, strict=True):
         audit(view, block, None, work, rng)
-    answer = solve_blocks(work.capacity, work.blocks)
+    answer = solve_commodities(work.capacity, work.commodities)
     verdict = check_concurrent(work, answer)
     assert (verdict.status, verdict.faults) == ("optimal", ())
     assert answer.rate_gbps == pytest.approx(explicit.explicit_rate(fabric, paths), rel=1e-9, abs=1e-9)
@@ -139,7 +139,7 @@ def test_a_rack_of_chips_is_looked_at_once():
     # 18 chips differ in nothing that a source could see.
     text = "{fabric: r, axes: {i: 8, chip: 18}, devices: {gpu: {kind: gpu, axes: [i]}, chip: {kind: switch,"
     fabric = loads(text + " axes: [chip]}}, links: [{between: [gpu, chip], rate: 1Gb/s}]}")
-    work, _ = posed(Question(fabric, "all-to-all", method="axes"))
+    work, _ = pose(Question(fabric, "all-to-all", method="axes"))
     (view,) = link_views(work, fabric.blueprint, Lift(fabric.blueprint))
     assert view.n_pairs == 8 * 8
     assert len(view.seen(0)) == 2 * 8 * 18

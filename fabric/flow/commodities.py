@@ -1,0 +1,322 @@
+"""Traffic as commodities on classes: what every program of flow is made of, and what its proof is held to.
+
+Three ways lead here: by axes, by refinement, and link by link. A commodity is the traffic of one source, or
+towards one target, on the classes that keep that one in place::
+
+    classes of the source's view        itself 1    neighbours 3    far GPUs 4
+    supply at unit rate                   + 1          - 3/7          - 4/7
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+
+from fabric.arrays import Bools, Floats, Ints
+from fabric.blueprint.model import Blueprint, Selector
+from fabric.errors import LimitError, QuestionError, setting
+from fabric.flow.traffic import moved
+from fabric.graph import Expanded, Forwarding, Paths, forwarding, reachable
+from fabric.symmetry import Mark, Quotient, Tie
+
+MAX_VARIABLES = 400_000
+"""Flow variables of a program: some minutes of HiGHS."""
+
+
+class ProgramSizeError(LimitError):
+    """A program of more than `MAX_VARIABLES` variables; an interval can still be given."""
+
+
+@dataclass(frozen=True, eq=False)
+class Commodity:
+    """One commodity: the traffic of one source, or towards one target, on the classes that keep it in place.
+
+    Parameters
+    ----------
+    n_alike : float
+        How many commodities this one stands for.
+    view : Quotient
+        Classes with the source or target marked.
+    moves : Forwarding
+        Permitted moves of its traffic.
+    supply : ndarray of float64, shape (n_states,)
+        What enters (positive) and leaves (negative) at each state at unit rate; sums to 0.
+    origin : int
+        Base class of the source, or -1 for a single commodity.
+    """
+
+    n_alike: float
+    view: Quotient
+    moves: Forwarding
+    supply: Floats
+    origin: int = -1
+
+
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """Solution of a class program.
+
+    Parameters
+    ----------
+    rate_gbps : float
+        The largest rate; every supply is met times this [Gb/s].
+    flow : tuple of ndarray of float64
+        For each commodity, the flow of one on every move [Gb/s].
+    price : ndarray of float64
+        Of every base class of links; the best rate is at most the sum of capacity times price.
+    n_variables : int
+    """
+
+    rate_gbps: float
+    flow: tuple[Floats, ...]
+    price: Floats
+    n_variables: int
+
+
+class LinkView(Protocol):
+    """All links as seen from each source of one class."""
+
+    @property
+    def expanded(self) -> Expanded:
+        """The expanded form: n devices, m bundles."""
+
+    @property
+    def view(self) -> Quotient:
+        """Classes with one of the sources told apart."""
+
+    @property
+    def sources(self) -> Ints:
+        """Devices, shape (s,)."""
+
+    def seen(self, source: int) -> Ints:
+        """Return the class of every link as seen from one source, shape (2 * m,); -1 for none."""
+
+    def total(self, amount: Floats) -> Floats:
+        """Return the sum, over all sources, of the `amount` of the class of every link, shape (2 * m,)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Commodities:
+    """Traffic on a fabric: all commodities of a question, and the classes of links that they share.
+
+    Parameters
+    ----------
+    base : Quotient
+        With failures marked.
+    capacity : ndarray of float64
+        Of every base class of links [Gb/s].
+    commodities : sequence of Commodity
+    n_endpoints : float
+        Endpoints that send or receive.
+    cut_off : tuple of (str, float)
+        Classes of endpoints that cannot take part: one device and how many.
+    blueprint : Blueprint or None
+        None where the axes say nothing.
+    is_averaged : bool
+        Whether one source stands for all of its class.
+    apart, ties
+        As given to `fabric.symmetry.quotient`.
+    shift : tuple of (str, int, int) or None
+        Axis, places and size, where every source has one target.
+    root : Mark or None
+        Where all traffic starts, or where it ends.
+    views : tuple of LinkView
+        Where refinement found the classes: all links as seen from the sources of each commodity.
+    """
+
+    base: Quotient
+    capacity: Floats
+    commodities: list[Commodity]
+    n_endpoints: float
+    cut_off: tuple[tuple[str, float], ...]
+    blueprint: Blueprint | None = None
+    is_averaged: bool = True
+    apart: tuple[Selector, ...] = ()
+    ties: tuple[Tie, ...] = ()
+    shift: tuple[str, int, int] | None = None
+    root: Mark | None = None
+    views: tuple[LinkView, ...] = ()
+
+    @property
+    def method(self) -> str:
+        """How the classes were found."""
+        return "axes" if self.blueprint is not None else "refinement" if self.views else "links"
+
+    def n_listings(self, rule: int) -> int:
+        """Return how often the base lists each cable of a rule: on classes, those between peers each way."""
+        if self.method == "links":
+            return 1
+        rules = self.views[0].expanded.rules if self.blueprint is None else self.blueprint.rules
+        return 2 if rules[rule].is_peer and not rules[rule].is_oneway else 1
+
+    @property
+    def n_moves(self) -> int:
+        """Moves of all commodities: what the program costs."""
+        return sum(len(commodity.moves.tail) for commodity in self.commodities)
+
+    def marks(self, source: Mark) -> tuple[Mark, ...]:
+        """Return the devices that are marked for `source`: itself, and its one target if it has one."""
+        return (source,) if self.shift is None else (source, moved(source, *self.shift))
+
+    def load(self, flow: Iterable[Floats]) -> Floats:
+        """Return what all commodities together put on every base class of links [Gb/s].
+
+        Parameters
+        ----------
+        flow : iterable of ndarray of float64
+            As `Solution.flow`.
+        """
+        found = np.zeros(len(self.capacity))
+        for commodity, own in zip(self.commodities, flow, strict=True):
+            on = commodity.moves.link >= 0
+            base = commodity.view.base[commodity.moves.link[on]]
+            found += np.bincount(base, commodity.n_alike * own[on], minlength=len(found))
+        return found
+
+    def use(self, flow: Iterable[Floats]) -> Floats:
+        """Return load over capacity of every base class of links."""
+        load = self.load(flow)
+        return np.divide(load, self.capacity, out=np.zeros(len(load)), where=self.capacity > 0)
+
+
+def capacities(base: Quotient) -> Floats:
+    """Return the capacity of every base class of links [Gb/s]."""
+    found = np.zeros(int(base.base.max(initial=-1)) + 1)
+    np.add.at(found, base.base, np.repeat(base.classes.count * base.classes.rate_gbps, 2))
+    return found
+
+
+def commodity_of(
+    view: Quotient,
+    own: int,
+    demand: Floats,
+    *,
+    paths: Paths,
+    forwarders: Expanded | None = None,
+    n_alike: float = 1.0,
+    origin: int = -1,
+    is_out: bool = True,
+) -> Commodity:
+    """Return the traffic between one class and others as a commodity.
+
+    Parameters
+    ----------
+    view : Quotient
+    own : int
+        The class of one device that sends, or receives.
+    demand : ndarray of float64, shape (c,)
+        What all devices of each class together receive from it, or send to it, at unit rate.
+    paths : {"rules", "no-relay", "any"}
+    forwarders : Expanded, optional
+        The classes of `view` with other transits.
+    n_alike, origin
+        As in `Commodity`.
+    is_out : bool
+        Whether `own` sends.
+    """
+    one, others = np.arange(len(view.size)) == own, demand > 0
+    sides = (one, others) if is_out else (others, one)
+    moves = forwarding(view.classes if forwarders is None else forwarders, *sides, paths=paths)
+    at, far, sign = (moves.source, moves.target, 1.0) if is_out else (moves.target, moves.source, -1.0)
+    supply = np.zeros(moves.n_states)
+    supply[far[others]] = -sign * demand[others]
+    supply[at[own]] = sign * demand.sum()
+    return Commodity(n_alike, view, moves, supply, origin)
+
+
+def limited(commodities: Iterable[Commodity], what: str) -> Iterator[Commodity]:
+    """Pass `commodities` on as long as they make a program that can be solved.
+
+    Raises
+    ------
+    ProgramSizeError
+        If together they have more than `MAX_VARIABLES` moves; `what` says which program that is.
+    """
+    n_variables = 0
+    for commodity in commodities:
+        n_variables += len(commodity.moves.tail)
+        if n_variables > MAX_VARIABLES:
+            msg = f"{what} has more than {MAX_VARIABLES:,} variables"
+            raise ProgramSizeError(msg)
+        yield commodity
+
+
+def without_cut_off(
+    build: Callable[[Bools], tuple[Commodities, Bools]], n: int, *, drop_unreachable: bool
+) -> Commodities:
+    """Return the traffic among those that reach most of one another.
+
+    Parameters
+    ----------
+    build : callable
+        Traffic among those that are kept, shape (n,), with the names of those of them that are cut off; and
+        which these are.
+    n : int
+        Devices, or classes of them.
+    drop_unreachable : bool
+        Whether to leave out those that are cut off; else they are only named.
+
+    Raises
+    ------
+    QuestionError
+        If nobody has another one to send to.
+    """
+    kept = np.ones(n, dtype=np.bool_)
+    cut_off: tuple[tuple[str, float], ...] = ()
+    while True:
+        work, lost = build(kept)
+        cut_off += work.cut_off
+        if not work.commodities:
+            msg = f"no endpoint has another one to send to; choose other axes for {setting('over')}"
+            if cut_off:
+                what = f"{cut_off[0][0]} and others cannot reach most of the rest"
+                msg = f"no majority of the endpoints is left: {what}; choose with {setting('among')}"
+            raise QuestionError(msg)
+        if not lost.any() or not drop_unreachable:
+            return replace(work, cut_off=cut_off)
+        kept &= ~lost
+
+
+def unreached(commodity: Commodity) -> tuple[Ints, Ints]:
+    """Return the device classes of the one source or target that is cut off, or else of those it misses."""
+    moves, supply = commodity.moves, commodity.supply
+    starts, ends = supply > 0, supply < 0
+    if int(starts.sum()) > 1:
+        one, others = ends, starts & ~reachable(moves.n_states, moves.head, moves.tail, ends)
+        n_others = float(commodity.view.size[moves.device[starts]].sum())
+    else:
+        one, others = starts, ends & ~reachable(moves.n_states, moves.tail, moves.head, starts)
+        n_others = float(commodity.view.size[moves.device[ends]].sum())
+    far, none = moves.device[others], np.zeros(0, dtype=np.int64)
+    n_far = float(commodity.view.size[far].sum())
+    if not n_far:
+        return none, none
+    return (none, far) if 2 * n_far < n_others + 1 else (moves.device[one], none)
+
+
+def without(work: Commodities, lost: Bools) -> list[Commodity] | None:
+    """Return averaged traffic when some base classes of endpoints neither send nor receive.
+
+    Every source then sends as much as before, to the targets that are left; None where nothing is left.
+    """
+    found = []
+    for commodity in work.commodities:
+        if commodity.origin < 0 or lost[work.base.origin == commodity.origin].any():
+            continue
+        supply = commodity.supply.copy()
+        gone = lost[commodity.view.origin[commodity.moves.device]] & (supply < 0)
+        supply[gone] = 0.0
+        left = -supply[supply < 0].sum()
+        if left > 0:
+            supply[supply < 0] /= left
+            found.append(replace(commodity, supply=supply))
+    return found or None
+
+
+def named(base: Quotient, lost: Bools) -> tuple[tuple[str, float], ...]:
+    """Return one device of each class, and how many."""
+    rows = np.flatnonzero(lost)
+    return tuple((str(base.classes.names[i]), float(base.size[i])) for i in rows.tolist())
