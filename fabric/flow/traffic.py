@@ -68,12 +68,13 @@ class FittedTraffic:
             return None
         (axis,) = self.spans
         size = self.blueprint.axes[axis].size
-        if self.traffic.by % size == 0:
+        by = self.traffic.by % size
+        if not by:
             msg = (
                 f"a shift by {self.traffic.by} along {axis}, which has {size}, leads every endpoint to itself"
             )
             raise QuestionError(msg)
-        return axis, self.traffic.by, size
+        return axis, by, size
 
     def _groups(self) -> tuple[str, ...]:
         groups = tuple(g.name for g in self.blueprint.groups.values() if g.is_endpoint)

@@ -72,19 +72,12 @@ class Lift:
         self.failed = [dict(m) for m in failed]
         self.cells = (*cells, *apart)
         self.plain = plain_grid(blueprint, self.cells)
-        # Sources that differ on a turned axis have other targets, even where the fabric is alike.
-        turned = sorted(frozenset().union(*(t.turned for t in ties)))
-        self.told = tuple(
-            Selector("", None, (Term(axis, i, i),))
-            for axis in turned
-            for i in range(blueprint.axes[axis].size)
-        )
         self.number = self._numbered()
         self._rows: dict[int, dict[bytes, int]] = {}
 
     def _grid(self, marks: tuple[Mark, ...]) -> Grid:
         selectors = (Selector("", None, tuple(Term(a, i, i) for a, i in m)) for m in (*self.marks, *marks))
-        return class_grid(self.blueprint, (*self.cells, *self.told, *selectors))
+        return class_grid(self.blueprint, (*self.cells, *selectors))
 
     def _labels(self, grid: Grid, group: str, marks: list[dict[str, int]]) -> tuple[Ints, Ints]:
         """Return the rows of a group that are up, and their labels."""

@@ -123,10 +123,9 @@ def _nesting(blueprint: Blueprint, ties: tuple[Tie, ...]) -> Nesting:
         for b in used
     }
     order = tuple(sorted(used, key=lambda b: (len(above[b]), used.index(b))))
-    turned = frozenset().union(
-        *(t.turned for t in ties), *(twist_axes(blueprint, r) for r in blueprint.rules)
-    )
-    permutations = _permutations(blueprint, used, turned)
+    twisted = frozenset().union(*(twist_axes(blueprint, r) for r in blueprint.rules))
+    turned = frozenset().union(*(t.turned for t in ties))
+    permutations = _permutations(blueprint, used, twisted, turned)
     fixed = {a: np.arange(blueprint.axes[a].size, dtype=np.int64)[None] for a in kept.intersection(used)}
     return Nesting(order, above, permutations | fixed)
 
@@ -149,7 +148,14 @@ def _on_both(blueprint: Blueprint, rule: Rule, axis: str) -> bool:
     return all(axis in blueprint.groups[group].primitives for group in rule.groups)
 
 
-def _permutations(blueprint: Blueprint, used: list[str], turned: frozenset[str]) -> dict[str, Ints]:
+def _permutations(
+    blueprint: Blueprint, used: list[str], twisted: frozenset[str], turned: frozenset[str]
+) -> dict[str, Ints]:
+    """Return the permutations of every axis that may not be permuted at will.
+
+    Traffic that is turned along a plain axis needs none: all pairs of indices are alike there, and no link
+    has two. Along a ring only rotations keep it.
+    """
     found: dict[str, Ints] = {}
     for axis in used:
         rules = [
@@ -157,13 +163,13 @@ def _permutations(blueprint: Blueprint, used: list[str], turned: frozenset[str])
             for r in blueprint.rules
             if r.relation and r.relation.kind != "mesh" and axis in relation_axes(blueprint, r)
         ]
-        if not rules and axis not in turned:
+        if not rules and axis not in twisted:
             continue
         n = blueprint.axes[axis].size
         index = np.arange(n, dtype=np.int64)
         is_line = any(r.relation and r.relation.kind == "line" for r in rules)
         moved = index[None] if is_line else (index + index[:, None]) % n
-        if axis not in turned and all(_reads_backwards(r) for r in rules):
+        if axis not in twisted | turned and all(_reads_backwards(r) for r in rules):
             moved = np.concatenate([moved, moved[:, ::-1]])
         found[axis] = moved
     return found

@@ -8,13 +8,13 @@ import pytest
 from scipy import optimize
 
 from fabric.errors import QuestionError
-from fabric.flow import by_axes, by_links, by_refinement, max_flow, question
+from fabric.flow import commodities, max_flow, question
 from fabric.flow.by_refinement import REFINED_PATTERNS
 from fabric.flow.matching import longest_matching
 from fabric.flow.question import Question, pose
 from fabric.flow.throughput import throughput
 from fabric.flow.traffic import Traffic
-from fabric.graph import expand, loads, select
+from fabric.graph import expand, fail, loads, select
 from fabric.graph.exchange import from_networkx
 
 RATES = ("1Gb/s", "2Gb/s", "3Gb/s", "5Gb/s", "8Gb/s/3")
@@ -369,7 +369,7 @@ def test_what_is_too_large_gets_an_interval(family, monkeypatch):
         paths = rng.choice(PATHS)
         exact = throughput(fabric, traffic, paths=paths, method="links")
         with monkeypatch.context() as patch:
-            patch.setattr(by_links, "MAX_VARIABLES", 0)
+            patch.setattr(commodities, "MAX_VARIABLES", 0)
             found = throughput(fabric, traffic, paths=paths, method="links")
         proof = found.certificate
         assert proof.lower_gbps * (1 - 1e-9) <= exact.per_endpoint_gbps <= proof.upper_gbps * (1 + 1e-9)
@@ -384,7 +384,7 @@ def test_what_is_too_large_gets_an_interval(family, monkeypatch):
 
 
 def test_an_interval_names_what_is_cut_off(monkeypatch):
-    monkeypatch.setattr(by_links, "MAX_VARIABLES", 0)
+    monkeypatch.setattr(commodities, "MAX_VARIABLES", 0)
     fabric = loads(PAIRS_OF_A_LEAF % (1, "leaf1/nic0"))
     found = throughput(fabric, method="links")
     assert (found.per_endpoint_gbps, found.cut_off) == (0.0, (("leaf1/gpu0", 1),))
@@ -501,12 +501,12 @@ def test_auto_takes_the_smallest_exact_program(failed, method, monkeypatch):
 def test_a_torus_with_failures_is_exact_while_small_and_else_an_interval(monkeypatch):
     fabric = loads(TORUS % (4, 2, 4, CABLES[0]))
     exact = throughput(fabric, method="links").per_endpoint_gbps
-    monkeypatch.setattr(by_axes, "MAX_VARIABLES", 1_000)
+    monkeypatch.setattr(commodities, "MAX_VARIABLES", 5_000)
     found = throughput(fabric)
     assert (found.method, found.status) == ("refinement", "optimal")
-    assert found.why == "the program of 24 classes of sources has more than 1,000 variables"
+    assert found.why == "the program of 24 classes of sources has more than 5,000 variables"
     assert found.per_endpoint_gbps == pytest.approx(exact, rel=1e-9)
-    monkeypatch.setattr(by_refinement, "MAX_VARIABLES", 1_000)
+    monkeypatch.setattr(commodities, "MAX_VARIABLES", 1_000)
     found = throughput(fabric)
     assert (found.method, found.status) == ("links", "bounded")
     assert found.why == "the program of 12 refined classes of sources has more than 1,000 variables"
@@ -582,3 +582,54 @@ def test_graphs_without_axes(graph, per_pair):
     found = throughput(from_networkx(graph))
     assert found.per_endpoint_gbps / (len(graph) - 1) == pytest.approx(per_pair, rel=1e-9)
     assert found.status == "optimal"
+
+
+def shifted_clos(rng):
+    """Return nodes under leaves and spines, a shift along the nodes, and its size, 4 or more."""
+    n = rng.choice((4, 5, 6))
+    sizes = {"pod": rng.choice((1, 2)), "node": n, "slot": rng.choice((1, 2)), "k": rng.choice((1, 2))}
+    leaf = rng.choice(("pod, slot", "pod", "slot", "pod, node"))
+    rates = [rng.choice(RATES) for _ in range(2)]
+    failed = rng.choice(("", "", "pod0/node1/slot0/gpu", "node0-1/gpu", "k0/spine"))
+    text = f"""{{fabric: shifted, axes: {sizes}, devices: {{gpu: {{kind: gpu, axes: [pod, node, slot]}},
+      leaf: {{kind: switch, axes: [{leaf}]}}, spine: {{kind: switch, axes: [k]}}}},
+      links: [{{between: [gpu, leaf], rate: {rates[0]}}}, {{between: [leaf, spine], rate: {rates[1]}}}]}}"""
+    fabric = loads(text.replace("'", ""))
+    return (fail(fabric, failed.replace("slot0/gpu", "gpu0")) if failed else fabric), n
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_shift_along_a_plain_axis_is_proven(seed):
+    """All places but the two of a pair are alike, for every source: the rate and its proof agree."""
+    rng = random.Random(f"shift {seed}")
+    fabric, n = shifted_clos(rng)
+    by = rng.choice([i for i in range(1, n) if 2 * i != n]) + rng.choice((0, n, -n, 10**6 * n))
+    traffic = Traffic("shift", ("node",), by=by)
+    answer = throughput(fabric, traffic, method="axes", drop_unreachable=True)
+    right = throughput(fabric, traffic, method="links", drop_unreachable=True)
+    assert answer.per_endpoint_gbps == pytest.approx(right.per_endpoint_gbps, rel=1e-9)
+    assert (answer.status, right.status) == ("optimal", "optimal")
+    again = throughput(fabric, Traffic("shift", ("node",), by=by % n), drop_unreachable=True)
+    assert again.per_endpoint_gbps == pytest.approx(answer.per_endpoint_gbps, rel=1e-9)
+
+
+def test_the_smallest_shift_that_was_not_proven():
+    text = """{fabric: f, axes: {node: 4, slot: 2}, devices: {gpu: {kind: gpu, axes: [node, slot]},
+      leaf: {kind: switch, axes: [slot]}, spine: {kind: switch, axes: []}},
+      links: [{between: [gpu, leaf], rate: 200Gb/s}, {between: [leaf, spine], rate: 800Gb/s}]}"""
+    answer = throughput(loads(text), Traffic("shift", ("node",)))
+    assert answer.per_endpoint_gbps == pytest.approx(200.0)
+    assert (answer.status, answer.certificate.lower_gbps) == ("optimal", pytest.approx(200.0))
+
+
+@pytest.mark.parametrize("by", [9_223_372_036_854_775_807, -(2**62) - 1])
+@pytest.mark.parametrize("method", ["axes", "links"])
+def test_a_shift_by_a_large_number_is_one_by_its_rest(by, method):
+    # Along a ring the distance is what counts; it must not wrap at 64 bits.
+    fabric = loads(TORUS % (7, 2, 1, ""))
+    found = [
+        throughput(fabric, Traffic("shift", ("x",), by=places), method=method).per_endpoint_gbps
+        for places in (by, by % 7, by % 7 + 1)
+    ]
+    assert found[0] == pytest.approx(found[1], rel=1e-9)
+    assert found[0] != pytest.approx(found[2], rel=1e-3)
