@@ -622,14 +622,14 @@ def test_the_smallest_shift_that_was_not_proven():
     assert (answer.status, answer.certificate.lower_gbps) == ("optimal", pytest.approx(200.0))
 
 
-@pytest.mark.parametrize("by", [9_223_372_036_854_775_807, -(2**62) - 1])
+@pytest.mark.parametrize("by", [9_223_372_036_854_775_807, -(2**62) - 4])
 @pytest.mark.parametrize("method", ["axes", "links"])
 def test_a_shift_by_a_large_number_is_one_by_its_rest(by, method):
     # Along a ring the distance is what counts; it must not wrap at 64 bits.
-    fabric = loads(TORUS % (7, 2, 1, ""))
+    fabric = loads(TORUS % (5, 2, 2, ""))
     found = [
         throughput(fabric, Traffic("shift", ("x",), by=places), method=method).per_endpoint_gbps
-        for places in (by, by % 7, by % 7 + 1)
+        for places in (by, by % 5, 1)
     ]
     assert found[0] == pytest.approx(found[1], rel=1e-9)
     assert found[0] != pytest.approx(found[2], rel=1e-3)
