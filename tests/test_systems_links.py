@@ -437,6 +437,10 @@ def marked(names):
     return [pytest.param(name, marks=[pytest.mark.slow] if name in LARGE else []) for name in names]
 
 
+# NVIDIA's own servers have the devices and links of their boards.
+SERVERS |= {f"dgx-{gpu}": SERVERS[f"hgx-{gpu}"] for gpu in ("a100", "h100", "h200", "b200", "b300")}
+
+
 def test_every_template_and_every_file_has_its_row():
     files = {path.name.removesuffix(".fabric.yaml") for path in SYSTEMS.glob("*.fabric.yaml")}
     assert set(SERVERS) | set(CLUSTERS) == files | set(template_names())

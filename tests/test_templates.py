@@ -80,6 +80,8 @@ PER_GPU = {
     "pcie-gpu-box": (126, 63),
 }
 
+BOARD_OF = {f"dgx-{gpu}": f"hgx-{gpu}" for gpu in ("a100", "h100", "h200", "b200", "b300")}
+
 # NVLinks between the GPUs of a DGX-1, SYNTHESIS.md of microsoft/msccl-tools@030a750.
 CUBE_MESH = [
     [0, 2, 1, 1, 2, 0, 0, 0],
@@ -212,8 +214,16 @@ def test_every_template_is_held_to_a_published_rate_of_its_chip():
     held = set(PER_GPU).union(
         *map(systems_with_a_figure_per_chip, ("test_systems.py", "test_systems_tori.py"))
     )
-    # The chips of Inferentia1 stand in a row: its ends have half.
-    assert held & set(template_names()) == set(template_names()) - {"aws-inf1"}
+    # The chips of Inferentia1 stand in a row: its ends have half. A DGX is the fabric of its board.
+    assert held & set(template_names()) == set(template_names()) - {"aws-inf1", *BOARD_OF}
+
+
+@pytest.mark.parametrize("name", BOARD_OF)
+def test_a_dgx_is_the_fabric_of_its_board(name):
+    e, board = template(name), template(BOARD_OF[name])
+    assert e.names.all() == board.names.all()
+    for field in ("tail", "head", "count", "rate_gbps", "rule"):
+        assert np.array_equal(getattr(e, field), getattr(board, field)), field
 
 
 @pytest.mark.parametrize("name", PER_GPU)

@@ -313,7 +313,12 @@ def _include(place: _Place, item: IncludeItem, origin: Origin, into: _Fragment, 
             into.is_countable = False
     for axis, size in over.items():
         into.axes.inherit(Axis(axis, size), origin, run.problems)
-    fragment.groups = {n: replace(g, axes=(*over, *g.axes)) for n, g in fragment.groups.items()}
+    identity = inner.stack[-1]
+    template = identity.strip("<>") if identity.startswith("<") else ""
+    fragment.groups = {
+        n: replace(g, axes=(*over, *g.axes), template=template or g.template)
+        for n, g in fragment.groups.items()
+    }
     _merge(fragment, item.fabric, origin, into, run.problems)
 
 

@@ -148,6 +148,8 @@ class DeviceGroup:
         Who may forward, see `fabric.routing`.
     is_endpoint : bool
         True where traffic starts and ends here.
+    template : str
+        Outermost template that brings the group, such as ``dgx-h100``; empty for one of the file itself.
     """
 
     name: str
@@ -158,6 +160,7 @@ class DeviceGroup:
     transit: Transit
     is_endpoint: bool
     origin: Origin
+    template: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

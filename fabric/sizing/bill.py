@@ -15,10 +15,13 @@ from fabric.text.spreadsheet import write_csv
 from fabric.units import format_count, format_power, format_rate_gbit
 
 KINDS = (
-    "rack", "network rack", "gpu", "host", "nic", "switch chip", "switch", "transceiver", "built-in", "cable",
+    "rack", "network rack", "chassis", "gpu", "host", "nic", "switch chip", "switch", "transceiver",
+    "built-in", "cable",
 )  # fmt: skip
 """Kinds of items in the order of a bill. A ``switch chip`` has no scale-out cable and comes with a server or
-a rack; ``built-in`` optics are part of their switch."""
+a rack; ``built-in`` optics are part of their switch; a ``chassis`` is a server or rack sold as one."""
+ENCLOSING = ("rack", "network rack", "chassis")
+"""Kinds that hold others, which are lines of their own."""
 _Table = tuple[str, Sequence[str], list[list[str]]]
 
 
@@ -49,6 +52,8 @@ class Item:
     n_spare : int
     price : Price or None
         Of one.
+    power_in, price_in : str
+        Chassis whose power or price has that of the item in it already; else empty.
     """
 
     kind: str
@@ -62,13 +67,15 @@ class Item:
     power_from: str = ""
     n_spare: int = 0
     price: Price | None = None
+    power_in: str = ""
+    price_in: str = ""
 
     @property
     def cost_usd(self) -> tuple[float, float] | None:
         """Lowest and highest cost with spares [USD]; None without a price."""
         if self.price is None:
             return None
-        n = self.n + self.n_spare
+        n = self.n_spare + (0 if self.price_in else self.n)
         return n * self.price.low_usd, n * self.price.high_usd
 
     @property
@@ -145,13 +152,19 @@ class Bom:
     @property
     def power_w(self) -> float | None:
         """Power of all items whose power is known [W]; None if none is. `unknown_power` has the others."""
-        total = sum(one.power_w for one in self.items if one.power_w is not None)
+        total = sum(one.power_w for one in self.items if one.power_w is not None and not one.power_in)
         return total if total or not self.unknown_power else None
 
     @property
     def unknown_power(self) -> tuple[Item, ...]:
         """Items that draw power which is not known."""
-        return tuple(one for one in self.items if one.power_w is None)
+        return tuple(one for one in self.items if one.power_w is None and not one.power_in)
+
+    @property
+    def unknown_power_share(self) -> float:
+        """Share of devices, optics and cables that have no figure of power, of their own or of a chassis."""
+        total = _n_items(self)
+        return sum(one.n for one in self.unknown_power) / total if total else 0.0
 
     @property
     def cost_usd(self) -> tuple[float, float] | None:
@@ -162,7 +175,9 @@ class Bom:
     @property
     def unpriced(self) -> tuple[Item, ...]:
         """Items to buy without a price."""
-        return tuple(one for one in self.items if one.price is None and one.kind != "built-in")
+        return tuple(
+            one for one in self.items if one.price is None and not one.price_in and one.kind != "built-in"
+        )
 
     def count(self, kind: str, where: str = "") -> int:
         """Return the items of one kind, of one group or rule if named."""
@@ -217,6 +232,7 @@ class Bom:
             "power_w": self.power_w,
             "power_w_per_gpu": self.per_gpu(self.power_w),
             "power_w_per_endpoint": self.per_endpoint(self.power_w),
+            "power_unknown_share": self.unknown_power_share,
             "power_unknown": [
                 {"n": one.n, "item": one.item or None, "where": one.where} for one in self.unknown_power
             ],
@@ -254,12 +270,19 @@ class Bom:
 def _summary(bom: Bom) -> Iterator[str]:
     (per, whom), power = _each(bom, bom.power_w), "no power known"
     if bom.power_w is not None:
-        power = f"{format_power(bom.power_w)} known" + (f", {format_power(per)} per {whom}" if per else "")
+        known = " known" if bom.unknown_power else ""
+        power = f"{format_power(bom.power_w)}{known}" + (f", {format_power(per)} per {whom}" if per else "")
     ends = (bom.n_gpus, "GPU", "GPUs") if bom.n_gpus else (bom.n_endpoints, "endpoint", "endpoints")
     counts = [_counted(*ends), _counted(bom.count("switch"), "switch", "switches")]
     yield ", ".join([*counts, _counted(bom.n_cables, "cable", "cables"), power]) + "."
+    for one in bom.items:
+        if one.kind == "chassis" and one.power_w:
+            whole, each = format_power(one.power_w), format_power(one.power_w / one.n)
+            yield f"Of that, {whole} are {one.n:,} {one.name} at {each} with all that is in them."
     if bom.unknown_power:
-        yield f"Power not known, and not in that sum: {_listed(bom.unknown_power)}."
+        n, total = sum(one.n for one in bom.unknown_power), _n_items(bom)
+        share = f"{n:,} of {total:,} items ({100 * bom.unknown_power_share:.3g} %)"
+        yield f"Power not known of {share}, and not in that sum: {_listed(bom.unknown_power)}."
     if bom.cost_usd:
         yield f"Cost of what has a price, spares included: {_dollars(bom.cost_usd)}."
         if bom.unpriced:
@@ -269,6 +292,11 @@ def _summary(bom: Bom) -> Iterator[str]:
 def _each(bom: Bom, value: float | None) -> tuple[float | None, str]:
     """Return `value` for each GPU, or where there is none for each endpoint, and which of them."""
     return (bom.per_gpu(value), "GPU") if bom.n_gpus else (bom.per_endpoint(value), "endpoint")
+
+
+def _n_items(bom: Bom) -> int:
+    """Return the number of devices, optics and cables."""
+    return sum(one.n for one in bom.items if one.kind not in ENCLOSING)
 
 
 def _counted(n: int, one: str, many: str) -> str:
@@ -328,9 +356,16 @@ def _item_table(bom: Bom) -> _Table:
         row.append(format_count(one.n_ends) if one.n_ends else "")
         if bom.spares_percent:
             row.append(format_count(one.n_spare) if one.n_spare else "")
-        row += ["not known" if one.power_w is None else f"{one.power_w / 1000:,.2f}", one.power_from]
+        row += [_power(one), one.power_from]
         rows.append(row)
     return "Items", head, rows
+
+
+def _power(one: Item) -> str:
+    """Return the power of an item [kW], or whose it is part of."""
+    if one.power_in:
+        return f"in {one.power_in}"
+    return "not known" if one.power_w is None else f"{one.power_w / 1000:,.2f}"
 
 
 def _item_dict(bom: Bom, one: Item) -> dict[str, object]:
@@ -348,10 +383,12 @@ def _item_dict(bom: Bom, one: Item) -> dict[str, object]:
         "n_spare": one.n_spare,
         "power_w": one.power_w,
         "power_from": one.power_from or None,
+        "power_in": one.power_in or None,
         "price_low_usd": price.low_usd if price else None,
         "price_high_usd": price.high_usd if price else None,
         "cost_low_usd": cost[0] if cost else None,
         "cost_high_usd": cost[1] if cost else None,
+        "price_in": one.price_in or None,
         "price_source": price.source if price else None,
         "price_confidence": price.confidence if price else None,
     }

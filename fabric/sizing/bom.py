@@ -16,9 +16,10 @@ from fabric.graph import Fabric
 from fabric.parts import Evidence, Part, catalogue, evidence
 from fabric.sizing.bill import KINDS, Bom, Item, PortUse
 from fabric.sizing.cabling import Cabling, Plug, Run, cabling
+from fabric.sizing.chassis import Boxed, boxed
 from fabric.sizing.fittings import fittings
 from fabric.sizing.floor import FloorPlan, Layout, count_racks, lay_out
-from fabric.sizing.prices import Price, Prices, checked_prices
+from fabric.sizing.prices import GIVEN, Price, Prices, checked_prices
 
 __all__ = ["Bom", "FloorPlan", "bom"]
 
@@ -27,6 +28,8 @@ MAX_SPARES = 1000.0
 
 # Without optics, which are items of their own; the largest draw only where there is no other figure.
 _POWER = ("tdp_w", "power_typical_w", "power_max_w")
+# What a chassis feeds: its devices, and what is plugged into them.
+_IN_CHASSIS = ("gpu", "host", "nic", "switch chip", "transceiver")
 
 
 @checked
@@ -89,7 +92,8 @@ def bom(
     layout = lay_out(blueprint, plan)
     cables = cabling(layout, counted)
     found = [*_racks(layout), *_devices(counted), *_optics(cables.plugs), *_cables(cables)]
-    items = (_finished(one, known, spares) for one in found if one.n)
+    items = [_finished(one, known, spares) for one in found if one.n]
+    items = _with_chassis(counted, items, cables, known)
     return Bom(
         name=blueprint.name,
         n_gpus=sum(counted.present(g.name) for g in blueprint.groups.values() if g.kind == "gpu"),
@@ -100,7 +104,7 @@ def bom(
         ports=tuple(_ports(counted)),
         floor=plan,
         spares_percent=spares,
-        notes=tuple(_notes(layout, cables, spares)),
+        notes=(*_notes(layout, counted, cables, spares), *_price_notes(items)),
     )
 
 
@@ -122,6 +126,55 @@ def _devices(counted: Census) -> Iterator[Item]:
         is_chip = group.kind == "switch" and group.name not in network
         kind = "switch chip" if is_chip else group.kind
         yield Item(kind, item, group.name, n, power_w=total, power_from=behind)
+
+
+def _with_chassis(
+    counted: Census, items: list[Item], cables: Cabling, prices: Mapping[str, Price]
+) -> list[Item]:
+    """Add the chassis to `items`, and say whose power and price is in theirs already.
+
+    The figure of a chassis is taken where somebody states it, or where a part in it has none: a guess of the
+    whole is no better than figures of all its parts.
+    """
+    for one in boxed(counted):
+        own = one.chassis
+        behind = own.evidence("power_w")
+        inside = [i for i in items if i.where in one.groups and i.kind in _IN_CHASSIS]
+        is_taken = behind.confidence != "assumed" or any(i.power_w is None for i in inside)
+        total = one.n * own.figures["power_w"] if is_taken else 0.0
+        grounds = _grounds("power_w", behind) if is_taken else "its devices are listed"
+        line = Item(
+            "chassis", own.template, one.prefix or "include", one.n, power_w=total, power_from=grounds
+        )
+        line = replace(line, price=_chassis_price(prices.get(own.template), inside))
+        items = [_inside(i, one, is_taken, line.price is not None, cables) for i in items]
+        if one.n:
+            items.append(line)
+    return items
+
+
+def _chassis_price(price: Price | None, inside: list[Item]) -> Price | None:
+    """Return the price of a chassis, unless it is others' and the reader gives that of a part in it."""
+    is_given = [one.price.confidence == GIVEN for one in inside if one.price and one.kind != "transceiver"]
+    return None if price and price.confidence != GIVEN and any(is_given) else price
+
+
+def _inside(one: Item, box: Boxed, has_power: bool, has_price: bool, cables: Cabling) -> Item:
+    """Return an item with what of it is in a chassis: devices, the optics in its cages, ends of cables."""
+    template = box.chassis.template
+    if one.kind == "cable" and has_power and one.power_w:
+        ends = [p for p in cables.plugs if (p.rule, p.medium, p.form) == (one.where, one.item, "assembly")]
+        fed = sum(p.n_cages for p in ends if p.group in box.groups)
+        share = fed / sum(p.n_cages for p in ends)
+        return replace(one, power_w=one.power_w * (1 - share), power_from=f"{one.power_from}, other ends")
+    if one.where not in box.groups or one.kind not in _IN_CHASSIS:
+        return one
+    if has_power:
+        one = replace(one, power_in=template)
+    if has_price and one.kind != "transceiver":
+        # Spares are bought beside the chassis.
+        one = replace(one, price_in=template, price=one.price if one.n_spare else None)
+    return one
 
 
 def _device_power(part: Part | None) -> tuple[float | None, str]:
@@ -193,7 +246,7 @@ def _ports(counted: Census) -> Iterator[PortUse]:
             yield PortUse(group.name, port.name, port.rate_gbps, int(n.sum()) * port.n_ports, n_used)
 
 
-def _notes(layout: Layout, cables: Cabling, spares: float) -> Iterator[str]:
+def _notes(layout: Layout, counted: Census, cables: Cabling, spares: float) -> Iterator[str]:
     yield from cables.notes
     yield from layer_notes(layout.grid.blueprint)
     if not layout.enclosures:
@@ -210,13 +263,21 @@ def _notes(layout: Layout, cables: Cabling, spares: float) -> Iterator[str]:
         yield f"Generic devices have a cage for every cable: {', '.join(generic)}."
     if any(one.shape == "shuffle" for one in cables.assemblies):
         yield "Shuffle: each item runs from a device to a shuffle panel; the panels are not counted."
+    for one in boxed(counted):
+        yield f"{one.chassis.template}: {one.chassis.note}."
     yield (
         "Power is that of the parts in the file: GPUs at their limit, switches and NICs typical and without "
-        "optics. Memory, fans, power conversion and storage are not in it."
+        "optics. Memory, fans, power conversion and storage are in that of a chassis, and in nothing else."
     )
     if spares:
         what = "scale-out switches, NICs, transceivers and cables"
         yield f"Spares: {spares:g} % of {what}, each line rounded up."
+
+
+def _price_notes(items: list[Item]) -> Iterator[str]:
+    for template in dict.fromkeys(one.price_in for one in items if one.price_in):
+        held = ", ".join(one.where for one in items if one.price_in == template)
+        yield f"The price of {template} is that of all devices in it; prices of {held} are left out."
 
 
 def _runs(layout: Layout, cables: Cabling) -> Iterator[tuple[Rule, Run]]:

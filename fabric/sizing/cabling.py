@@ -10,6 +10,7 @@ How many cables a cage (of copper) or a connector (of optics) takes at either en
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -71,6 +72,8 @@ class Plug:
         Cages filled; without cages, cables.
     n_ends : int
         Ends of cables in them.
+    rule : str
+        Whose cables they are; empty for transceivers, which the rules of a device may share.
     """
 
     group: str
@@ -79,6 +82,7 @@ class Plug:
     rate_gbps: float
     n_cages: int
     n_ends: int
+    rule: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +182,7 @@ class _Wiring:
         self.rule, self.census, self.counted = rule, census, counted
         groups = layout.grid.blueprint.groups
         self.groups = (rule.left_group, rule.right_group)
-        self.cages = (cage(groups[self.groups[0]].part, rule), cage(groups[self.groups[1]].part, rule))
+        self.cages = (cage(groups[self.groups[0]], rule), cage(groups[self.groups[1]], rule))
         self.length_m = lengths(layout, counted)
         self.choices = (*_choices(rule, self.cages), _UNKNOWN)
         fits = np.array([self.length_m <= c.reach_m + _SLACK for c in self.choices])
@@ -212,8 +216,9 @@ class _Wiring:
     def _heads(self, part: RuleCensus, fans: tuple[int, int]) -> list[int]:
         """Return how many ends the cables need at the two groups, of which one takes `fans` cables."""
         found = []
-        for group, fan, own in zip(self.groups, fans, self.degrees(part), strict=True):
-            found.append(int((_ceil(own / fan) * self.census.n_devices[group]).sum()))
+        for group, fan, own, of in zip(self.groups, fans, self.degrees(part), self.cages, strict=True):
+            heads = own / fan if of.n_devices > 1 else _ceil(own / fan)
+            found.append(math.ceil((heads * self.census.n_devices[group]).sum() - _SLACK))
         return found
 
     def _shape(self, fans: tuple[int, int]) -> str:
@@ -296,11 +301,15 @@ def _plugs(census: Census, wired: list[_Wiring]) -> tuple[tuple[Plug, ...], list
         found[key] = (of, before + own)
     plugs: list[Plug] = []
     filled: dict[str, Floats] = {}
-    for (group, medium, form, rate_gbps, _), (of, own) in found.items():
-        cages = _ceil(own / (of.n_cables if of.form == "cage" else 1))
+    for (group, medium, form, rate_gbps, rule), (of, own) in found.items():
+        cages = own / (of.n_cables if of.form == "cage" else 1)
+        if of.n_devices == 1:
+            cages = _ceil(cages)
         n_devices = census.n_devices[group]
         n_ends = int((own * n_devices).sum() + 0.5)
-        plugs.append(Plug(group, medium, form, rate_gbps, int((cages * n_devices).sum()), n_ends))
+        # A cage that devices share is filled by all of them together.
+        n_cages = math.ceil((cages * n_devices).sum() - _SLACK)
+        plugs.append(Plug(group, medium, form, rate_gbps, n_cages, n_ends, rule))
         if of.form == "cage":
             filled[group] = filled.get(group, 0.0) + cages
     notes = []

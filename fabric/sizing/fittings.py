@@ -16,16 +16,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
-from fabric.blueprint.model import Rule
+from fabric.blueprint.model import DeviceGroup, Rule
 from fabric.errors import PartError
-from fabric.parts import Frozen, Medium, Part, cables_per_port, catalogue
+from fabric.parts import Frozen, Medium, cables_per_port, catalogue
+from fabric.parts.catalogue import NETWORK
 from fabric.parts.rows import grounds, read_rows
+from fabric.sizing.chassis import DATA, cards_per_cage
 
-DATA = resources.files("fabric.sizing").joinpath("data")
 FORMS = ("board", "backplane", "assembly", "transceiver", "built-in", "fibre")
 _COLUMNS = ("medium", "form", "family", "n_connectors", "rank", "source", "confidence", "note")
 
@@ -68,11 +68,14 @@ class Cage:
     form : {"cage", "bare", "generic"}
         ``bare`` is a port without cage, as of co-packaged optics; ``generic`` a device without part, taken
         to have one cage for each cable.
+    n_devices : int
+        Devices that share it: two cards in the twin-port cages of a DGX H100.
     """
 
     rate_gbps: float
     n_cables: int
     form: str
+    n_devices: int = 1
 
 
 @cache
@@ -128,13 +131,13 @@ def is_inside(rule: Rule) -> bool:
     return fittings()[rule.medium].form in ("board", "backplane")
 
 
-def cage(part: Part | None, rule: Rule) -> Cage:
+def cage(group: DeviceGroup, rule: Rule) -> Cage:
     """Return what the cables of `rule` plug into at a device.
 
     Parameters
     ----------
-    part : Part or None
-        That of the device; None is a generic one.
+    group : DeviceGroup
+        That of the device; one without part is generic.
     rule : Rule
 
     Returns
@@ -147,13 +150,15 @@ def cage(part: Part | None, rule: Rule) -> Cage:
     >>> text = "{fabric: a, axes: {i: 2}, links: [{between: [gpu, leaf], rate: NDR}],"
     >>> text += " devices: {gpu: {kind: gpu, axes: [i]}, leaf: {part: qm9700, axes: []}}}"
     >>> blueprint = loads(text).blueprint
-    >>> cage(blueprint.groups["leaf"].part, blueprint.rules[0])
-    Cage(rate_gbps=800.0, n_cables=2, form='cage')
+    >>> cage(blueprint.groups["leaf"], blueprint.rules[0])
+    Cage(rate_gbps=800.0, n_cables=2, form='cage', n_devices=1)
     """
-    port = next((p for p in part.ports if p.name == rule.port_class), None) if part else None
+    ports = group.part.ports if group.part else ()
+    port = next((p for p in ports if p.name == rule.port_class), None)
     if port is None:
         return Cage(rule.rate_gbps, 1, "generic")
     per_port = int(cables_per_port(port, rule.rate_gbps) + 1e-9) if port.modes else 1
-    in_cage = port.ports_per_cage or 1
     form = "cage" if port.ports_per_cage else "bare"
-    return Cage(port.rate_gbps * in_cage, per_port * in_cage, form)
+    n_devices = cards_per_cage(group) if port.ports_per_cage and port.name == NETWORK else 1
+    in_cage = (port.ports_per_cage or 1) * n_devices
+    return Cage(port.rate_gbps * in_cage, per_port * in_cage, form, n_devices)

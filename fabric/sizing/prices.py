@@ -9,7 +9,7 @@ from pathlib import Path
 from fabric.errors import FileError, PartError, UnitError, nearest
 from fabric.parts import CONFIDENCES, catalogue, generic_switch
 from fabric.parts.rows import grounds, read_rows
-from fabric.sizing.fittings import DATA
+from fabric.sizing.chassis import DATA, all_chassis, source_titles
 from fabric.text.reading import decoded, read_bytes
 from fabric.text.spreadsheet import Cell, read_csv
 from fabric.units import parse_number
@@ -82,9 +82,7 @@ def indicative_prices() -> dict[str, Price]:
     >>> price.low_usd, price.high_usd, price.confidence
     (1300.0, 1500.0, 'reported')
     """
-    sources = {s.id: s.title for s in catalogue().sources.values()}
-    for row in read_rows(DATA, "sources.csv", ("id", "title", "locator")):
-        sources[row.text("id")] = row.text("title")
+    sources = source_titles()
     found = {}
     for row in read_rows(DATA, "prices.csv", _SHIPPED):
         behind = grounds(row, sources)
@@ -195,11 +193,11 @@ def checked_prices(prices: Prices | None, groups: Collection[str]) -> dict[str, 
     >>> checked_prices({"leaf": 50_000}, ["leaf"])["leaf"].source
     'given by the reader of the bill'
     """
-    known = {*catalogue().parts, *catalogue().media, *groups, *RACKS}
+    known = {*catalogue().parts, *catalogue().media, *groups, *RACKS, *all_chassis()}
     found = {}
     for item, price in (prices or {}).items():
         if item not in known and generic_switch(item) is None:
-            hint = nearest(item, known) or "name a part, a medium, a device group, 'rack' or 'network rack'"
+            hint = nearest(item, known) or "name a part, a medium, a device group, a chassis or a rack"
             msg = f"price of unknown item {item!r}; {hint}"
             raise PartError(msg)
         if not isinstance(price, Price):

@@ -254,8 +254,9 @@ def test_locators():
 def test_evidence_of_a_figure():
     sn5600 = find_part("sn5600")
     assert sn5600.confidence == "published"
-    for figure in ("latency_ns", "power_typical_w", "power_max_w", "buffer_mb"):
+    for figure in ("latency_ns", "power_max_w", "buffer_mb"):
         assert evidence(sn5600, figure).confidence == "assumed"
+    assert evidence(sn5600, "power_typical_w").source == ("dc-survey",)
     assert evidence(sn5600, "optics_w_per_cage").confidence == "published"
     assert evidence(find_part("rubin_vr200"), "tdp_w").source == ("sa-vr",)
     assert evidence(find_part("q3400"), "planes").confidence == "reported"

@@ -225,7 +225,7 @@ def test_every_figure_has_words_and_every_measure_a_unit():
 def test_sources_are_all_those_behind_the_figures():
     used = {name for row in ROWS.values() for name in sources_of(row)}
     assert used == set(catalogue().sources)
-    assert sources_of(ROWS["sn5600"]) == ("nv-sn5000", "own", "tekdeeps-sn5600", "probsee")
+    assert sources_of(ROWS["sn5600"]) == ("nv-sn5000", "own", "dc-survey", "tekdeeps-sn5600", "probsee")
     assert sources_of(ROWS["ici"]) == ("google-ocs",)  # without any figure
 
 

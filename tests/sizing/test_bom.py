@@ -22,6 +22,7 @@ from fabric.graph import expand, load, loads
 from fabric.parts import catalogue, find_part
 from fabric.reporting.summary import summarize
 from fabric.sizing.bom import FloorPlan, bom
+from fabric.sizing.chassis import all_chassis
 from fabric.sizing.fittings import DATA, fittings, load_fittings
 from fabric.sizing.prices import Price, indicative_prices, read_prices
 from fabric.text.markdown import escape
@@ -189,7 +190,9 @@ def test_cages_are_filled_device_by_device(name):
     cages = Counter()
     for v, n in at.items():
         group = e.groups[e.group[v]]
-        cages[group.name] += math.ceil(n / per_cage[group.part])
+        # Two cards of a DGX H100 share a twin-port cage.
+        shared = 2 if (name, group.name) == ("superpod-h100-4su", "nic") else 1
+        cages[group.name] += math.ceil(n / per_cage[group.part]) / shared
     assert {plug.group: plug.n_cages for plug in bill.plugs} == cages
 
 
@@ -216,9 +219,10 @@ def test_superpod_h100_of_four_units():
     assert switches == {"leaf": 32, "spine": 16}
     assert found == {"nic-leaf": 1016, "ufm-leaf": 4, "leaf-spine": 1024}
     assert bill.count("rack") == 127 // 4 + 1
-    # twin-port cages of the switches; four leaves have a cable of UFM where the absent node had its own
+    # Four twin-port cages for the eight cards of a server, and those of the switches; four leaves have a
+    # cable of UFM where the absent node had its own.
     assert {(p.group, p.medium): (p.n_cages, p.n_ends) for p in bill.plugs} == {
-        ("nic", "opt_400_mm"): (1016, 1016),
+        ("nic", "opt_800_mm"): (508, 1016),
         ("ufm", "opt_400_mm"): (4, 4),
         ("leaf", "opt_800_mm"): (1024, 2044),
         ("spine", "opt_800_mm"): (512, 1024),
@@ -280,15 +284,9 @@ def test_gb300_cluster_of_1152():
         ("leaf", "opt_800_sm"): (64 * 36, 64 * 72),
         ("spine", "opt_800_sm"): (18 * 64, 18 * 128),
     }
-    watts = 1152 * (1400 + 50) + 288 * 100 + (1152 + 64 * 36 + 18 * 64) * 17
-    assert bill.power_w == watts
-    unknown = {(one.where, one.item, one.n) for one in bill.unknown_power}
-    assert unknown == {
-        ("grace", "grace", 576),
-        ("nvswitch", "nvlink5_switch", 288),
-        ("leaf", "sn5610", 64),
-        ("spine", "sn5610", 18),
-    }
+    # 16 racks with all that is in them, the optics of the cards too; then switches and their optics.
+    assert bill.power_w == 16 * 142_000 + (64 + 18) * 940 + (64 * 36 + 18 * 64) * 17
+    assert bill.unknown_power == ()
     (backplane,) = (run for run in bill.runs if run.rule == "gpu-nvswitch")
     assert (backplane.is_inside, backplane.n_cables) == (True, 1152 * 18)
 
@@ -335,9 +333,14 @@ def test_figures_of_each_times_their_number_are_the_whole(name):
         if bill.power_w is not None:
             assert n * (whole[f"power_w_per_{one}"] or 0) == (pytest.approx(bill.power_w) if n else 0)
     if bill.power_w is not None:
-        assert bill.power_w == pytest.approx(sum(r["power_w"] or 0.0 for r in whole["items"]))
+        own = [r["power_w"] or 0.0 for r in whole["items"] if not r["power_in"]]
+        assert bill.power_w == pytest.approx(sum(own))
     unknown = {(r["item"], r["where"]) for r in whole["power_unknown"]}
-    assert unknown == {(r["item"], r["where"]) for r in whole["items"] if r["power_w"] is None}
+    alone = [r for r in whole["items"] if r["power_w"] is None and not r["power_in"]]
+    assert unknown == {(r["item"], r["where"]) for r in alone}
+    enclosing = ("rack", "network rack", "chassis")
+    n_items = sum(r["n"] for r in whole["items"] if r["kind"] not in enclosing)
+    assert whole["power_unknown_share"] == pytest.approx(sum(r["n"] for r in alone) / n_items)
 
 
 def test_hosts_are_endpoints_too():
@@ -534,15 +537,30 @@ def test_cost_is_number_and_spares_times_price():
 
 def test_shipped_prices_are_taken_only_when_passed():
     prices = indicative_prices()
-    assert set(prices) <= {*catalogue().parts, *catalogue().media}
+    assert set(prices) <= {*catalogue().parts, *catalogue().media, *all_chassis(), "network rack"}
     for price in prices.values():
         assert price.source
         assert price.confidence != "published"  # no list price was found
+    # What the reader says of a part goes before what others say of the whole server.
     bill = bom(of("superpod-h100-4su"), prices={**prices, "h100_sxm5": 20_000})
     (gpu,) = (one for one in bill.items if one.kind == "gpu")
     assert (gpu.cost_usd, gpu.price.confidence) == ((1016 * 20_000,) * 2, "given")
     (nic,) = (one for one in bill.items if one.where == "nic" and one.kind == "nic")
     assert nic.cost_usd == (1016 * 1200, 1016 * 2000)
+    (server,) = (one for one in bill.items if one.kind == "chassis")
+    assert server.price is None
+    # Else the server has the price of all that is in it, and spares are bought beside it.
+    bill = bom(of("superpod-h100-4su"), prices=prices, spares=1)
+    (server,) = (one for one in bill.items if one.kind == "chassis")
+    assert server.cost_usd == (127 * 250_000, 127 * 400_000)
+    (gpu,) = (one for one in bill.items if one.kind == "gpu")
+    assert (gpu.price_in, gpu.cost_usd) == ("dgx-h100", None)
+    (nic,) = (one for one in bill.items if one.where == "nic" and one.kind == "nic")
+    assert (nic.price_in, nic.n_spare, nic.cost_usd) == ("dgx-h100", 11, (11 * 1200, 11 * 2000))
+    (optic,) = (one for one in bill.items if one.where == "nic" and one.kind == "transceiver")
+    assert optic.price_in == ""
+    assert optic.cost_usd == ((508 + 6) * 500, (508 + 6) * 1500)
+    assert not {one.where for one in bill.unpriced} & {"gpu", "nic", "cpu", "nvswitch", "pcieswitch", "dpu"}
 
 
 def test_price_lists_are_read(tmp_path):
@@ -609,7 +627,7 @@ def test_what_a_bill_is_refused_for(constructs):
     with pytest.raises(PartError, match="expected a range from 0 to"):
         bom(fabric, prices={"gb300_gpu": -1})
     for spares in (-1, math.nan, math.inf):
-        with pytest.raises(QuestionError, match="spares of .* percent"):
+        with pytest.raises(QuestionError, match="spares"):
             bom(fabric, spares=spares)
     with pytest.raises(QuestionError, match="a bill of materials needs axes; a fabric read"):
         bom(from_networkx(to_networkx(fabric)))
