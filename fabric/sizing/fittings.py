@@ -21,8 +21,7 @@ from pathlib import Path
 
 from fabric.blueprint.model import DeviceGroup, Rule
 from fabric.errors import PartError
-from fabric.parts import Frozen, Medium, cables_per_port, catalogue
-from fabric.parts.catalogue import NETWORK
+from fabric.parts import NETWORK, Frozen, Medium, cables_per_port, catalogue
 from fabric.parts.rows import grounds, read_rows
 from fabric.sizing.chassis import DATA, cards_per_cage
 
