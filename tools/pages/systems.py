@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from fabric.blueprint import template_names
 from fabric.flow import MaxFlow
 from fabric.parts import CONFIDENCES, Source
 from fabric.text.markdown import table
@@ -202,17 +203,17 @@ def _devices(measured: SystemAnswers) -> str:
 def _notes(system: System) -> list[str]:
     """Return what the file says about itself, assumptions and conflicts on lines of their own."""
     kind = "Template" if system.is_template else "File"
-    lines = [f"- {kind} {_linked(system.name, is_template=system.is_template)}."]
+    lines = [f"- {kind} {_linked(system.name)}."]
     if system.also:
-        lines[0] += f" The same fabric: {', '.join(_linked(name) for name in system.also)}."
+        lines[0] += f" The same fabric: {', '.join(map(_linked, system.also))}."
     parts = [name for name in system.notes() if name != system.fabric.name]
     if parts:
         lines[0] += f" Built of {', '.join(f'[{name}](#{name})' for name in parts)}, whose notes hold too."
     return lines + [f"- {_plain(note)}" for note in _MARKS.split(system.about()) if note]
 
 
-def _linked(name: str, *, is_template: bool = False) -> str:
-    folder = "../fabric/templates" if is_template else "../topologies/systems"
+def _linked(name: str) -> str:
+    folder = "../fabric/templates" if name in template_names() else "../topologies/systems"
     path = posixpath.normpath(f"{folder}/{name}.fabric.yaml")
     return f"[{posixpath.basename(path)}]({path})"
 
