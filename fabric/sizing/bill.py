@@ -162,8 +162,8 @@ class Bom:
 
     @property
     def unknown_power_share(self) -> float:
-        """Share of devices, optics and cables that have no figure of power, of their own or of a chassis."""
-        total = _n_items(self)
+        """Share of the items that draw power for which there is no figure, of their own or of a chassis."""
+        total = _n_drawing(self)
         return sum(one.n for one in self.unknown_power) / total if total else 0.0
 
     @property
@@ -280,8 +280,8 @@ def _summary(bom: Bom) -> Iterator[str]:
             whole, each = format_power(one.power_w), format_power(one.power_w / one.n)
             yield f"Of that, {whole} are {one.n:,} {one.name} at {each} with all that is in them."
     if bom.unknown_power:
-        n, total = sum(one.n for one in bom.unknown_power), _n_items(bom)
-        share = f"{n:,} of {total:,} items ({100 * bom.unknown_power_share:.3g} %)"
+        n, total = sum(one.n for one in bom.unknown_power), _n_drawing(bom)
+        share = f"{n:,} of {total:,} items that draw any ({100 * bom.unknown_power_share:.3g} %)"
         yield f"Power not known of {share}, and not in that sum: {_listed(bom.unknown_power)}."
     if bom.cost_usd:
         yield f"Cost of what has a price, spares included: {_dollars(bom.cost_usd)}."
@@ -294,9 +294,9 @@ def _each(bom: Bom, value: float | None) -> tuple[float | None, str]:
     return (bom.per_gpu(value), "GPU") if bom.n_gpus else (bom.per_endpoint(value), "endpoint")
 
 
-def _n_items(bom: Bom) -> int:
-    """Return the number of devices, optics and cables."""
-    return sum(one.n for one in bom.items if one.kind not in ENCLOSING)
+def _n_drawing(bom: Bom) -> int:
+    """Return the number of items that draw power: devices, optics and cables with electronics."""
+    return sum(one.n for one in bom.items if one.kind not in ENCLOSING and one.power_w != 0)
 
 
 def _counted(n: int, one: str, many: str) -> str:

@@ -339,8 +339,10 @@ def test_figures_of_each_times_their_number_are_the_whole(name):
     alone = [r for r in whole["items"] if r["power_w"] is None and not r["power_in"]]
     assert unknown == {(r["item"], r["where"]) for r in alone}
     enclosing = ("rack", "network rack", "chassis")
-    n_items = sum(r["n"] for r in whole["items"] if r["kind"] not in enclosing)
-    assert whole["power_unknown_share"] == pytest.approx(sum(r["n"] for r in alone) / n_items)
+    n_items = sum(r["n"] for r in whole["items"] if r["kind"] not in enclosing and r["power_w"] != 0)
+    assert whole["power_unknown_share"] == pytest.approx(
+        sum(r["n"] for r in alone) / n_items if n_items else 0.0
+    )
 
 
 def test_hosts_are_endpoints_too():
