@@ -360,7 +360,7 @@ def superpod_all_reduce() -> Work:
     return bound_of("all-reduce", fabrics.SUPERPOD.read_text(), 3200.0)
 
 
-@case("`fabtopo throughput topologies/million.fabric.yaml`, cold", budget_s=2, budget_mb=250)
+@case("`fabtopo throughput topologies/systems/million-scenario.fabric.yaml`, cold", budget_s=2, budget_mb=250)
 def million_command() -> Work:
     return run("-m", "fabric.cli", "throughput", str(fabrics.MILLION))
 
@@ -383,7 +383,7 @@ def expand_bare() -> Work:
     return work
 
 
-@case("expand topologies/million.fabric.yaml", beside="expand-bare", runs=1)
+@case("expand topologies/systems/million-scenario.fabric.yaml", beside="expand-bare", runs=1)
 def expand_million() -> Work:
     import fabric
 

@@ -7,7 +7,7 @@ from fabric.graph import Fabric
 
 ROOT = Path(__file__).parents[1]
 RACKS = ROOT / "topologies" / "gb300-nvl72-1152.fabric.yaml"
-MILLION = ROOT / "topologies" / "million.fabric.yaml"
+MILLION = ROOT / "topologies" / "systems" / "million-scenario.fabric.yaml"
 SUPERPOD = ROOT / "topologies" / "superpod-h100-4su.fabric.yaml"
 
 # The million without parts and host buses: NVLink, one NIC a GPU and three tiers of switches.

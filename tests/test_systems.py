@@ -95,6 +95,8 @@ SOLVED = {
     "superpod-gb200-su": ("gpu", cut(576, 72, 72 * 400), 7200 + 2 * 400),
     "superpod-gb300": ("gpu", cut(9216, 72, 72 * 800), 7200 + 800 + 504),
     "gb300-enterprise-8su": ("gpu", cut(576, 72, 72 * 800), 7200 + 800 + 504),
+    # A pod against the rest: the uplinks of its spines, which are fewer than their downlinks.
+    "million-scenario": ("gpu", cut(55 * 18_432, 18_432, 128 * 112 * 800), 7200 + 800 + 504),
     # A server against the rest: its eight cards, which bind its all-gather too; of HPN a GPU with its PCIe.
     "b300-spectrum-8su": ("gpu", cut(4096, 8, 8 * 800), 8 * 800 * 4095 / 4088),
     "hpn-pod": ("gpu", cut(15360, 8, 8 * 400), 8 * 200 + 504),

@@ -709,7 +709,7 @@ def test_ranks_of_other_groups_may_add(monkeypatch):
 @pytest.mark.parametrize("among", ["pod0", "pod0-27"])
 def test_the_spines_of_a_million_leave_no_room_for_rounding(among):
     """What a GPU sends is a millionth of what spines and cores carry together; relays make it a program."""
-    fabric = load(TOPOLOGIES / "million.fabric.yaml")
+    fabric = load(TOPOLOGIES / "systems/million-scenario.fabric.yaml")
     found = {op: bound(fabric, op, among=among).busbw_gbps for op in ("all-gather", "reduce-scatter")}
     # 18 NVLinks of 400 Gb/s, the own NIC, and a mate's by way of the Grace between them.
     assert found["all-gather"] == pytest.approx(18 * 400 + 800 + 504, rel=1e-9)

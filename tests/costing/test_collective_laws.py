@@ -263,7 +263,7 @@ class TestMethods:
 
 @pytest.fixture(scope="module")
 def million() -> Fabric:
-    return load(TOPOLOGIES / "million.fabric.yaml")
+    return load(TOPOLOGIES / "systems/million-scenario.fabric.yaml")
 
 
 class TestMillion:

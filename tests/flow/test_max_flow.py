@@ -493,7 +493,7 @@ def test_classes_answer_as_real_devices_do(file, source, target, paths):
 
 
 def test_a_million_gpus_need_no_expanded_form():
-    fabric = load(TOPOLOGIES / "million.fabric.yaml")
+    fabric = load(TOPOLOGIES / "systems/million-scenario.fabric.yaml")
     answer = max_flow(fabric, "pod0", "pod1")
     # 128 spines of a pod with 112 cables of 800 Gb/s each.
     assert (answer.value_gbps, answer.status) == (128 * 112 * 800.0, "optimal")

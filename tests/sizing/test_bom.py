@@ -292,7 +292,7 @@ def test_gb300_cluster_of_1152():
 
 
 def test_a_million_gpus_are_not_expanded():
-    bill = bom(of("million"))
+    bill = bom(of("systems/million-scenario"))
     assert bill.n_gpus == 1_013_760
     switches, found = network(bill)
     assert switches == {"leaf": 7040, "spine": 7040, "core": 128 * 112}
