@@ -4,6 +4,8 @@ import contextlib
 import csv
 import io
 import json
+import re
+import shlex
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -164,3 +166,76 @@ def test_growth():
     wrong = run(*asked[:-1], "512,256")
     assert (wrong.status, wrong.out) == (2, "")
     assert "expected rising numbers" in wrong.err
+
+
+def test_the_million_is_as_its_own_command_writes_it():
+    text = (ROOT / "topologies/million.fabric.yaml").read_text()
+    (about,) = (note for note in fabric.loads(text).blueprint.notes if note.startswith("million: "))
+    command = re.search(r"as written by: fabtopo (.*?)\. Assumed", about)[1].split()
+    said = re.search(r"A scenario.*?on one leaf\.", about)[0]
+    assert run(*command, "--about", said).out == text
+    assert sum(json.loads(run(*command, "--json").out)["switches"].values()) == 9957
+
+
+def test_values_by_tier_on_the_command_line():
+    asked = (*POD, "--breakout", "leaf=200G,nic=400G", "--reserve", "leaf=4,spine=2", "--stripes", "uneven")
+    found = json.loads(run(*asked, "--json").out)
+    text = fabric.loads(found["text"]).blueprint
+    rates = {rule.name: rule.rate_gbps for rule in text.rules if rule.net == "scale-out"}
+    assert (rates["nic-leaf"], rates["leaf-spine"]) == (400, 200)
+    explained = " ".join(found["explain"])
+    assert "60 of 64 ports" in explained
+    assert found["warnings"] == []
+
+
+def test_warnings_are_on_standard_error_and_in_json():
+    asked = ("design", "--gpus", 2056, "--rack", "hgx-h100", "--leaf", "qm9700", "--core", "qm9700")
+    done = run(*asked)
+    assert done.err == "warning: near a cliff: 8 GPUs fewer (2,048) need 96 switches, not 197\n"
+    assert fabric.loads(done.out).name == "hgx-h100-2056"
+    idle = json.loads(run(*POD, "--core", "q3400", "--json").out)["warnings"]
+    assert idle == ["--core q3400 changes nothing: with 2 tiers there is nothing of it"]
+    assert "without effect: --core q3400 changes nothing" in run(*POD, "--core", "q3400", "--explain").out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--preset", "eight-planes", "--gpus", 8, "--rail-groups", 2), "got --gpus, --rail-groups too"),
+        (
+            (*POD[1:], "--grow", "512", "--populated", 64),
+            "populated: the phases say what is installed",
+        ),
+        ((*POD[1:], "--breakout", "0x400G"), "breakout: nic: got 0x400G; no port there gives that"),
+        ((*POD[1:], "--reserve", "leaf=64"), "reserve: leaf: got 64 of the 64 ports of qm9700"),
+        ((*POD[1:], "--stripes", "odd"), "--stripes: got 'odd'; expected even or uneven"),
+    ],
+)
+def test_nothing_is_overruled_without_a_word(arguments, message):
+    done = run("design", *arguments)
+    assert (done.status, done.out) == (2, "")
+    assert message in done.err
+
+
+def test_points_of_a_list_of_sizes_are_refused():
+    done = run(*SIZES[:1], "--gpus", "8,16", *SIZES[3:], "--leaf", "64x400G", "--points", 3)
+    assert (done.status, "points: a range of sizes has them" in done.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        ("--gpus", "131072", "--rack", "gb300-nvl72", "--leaf", "512x100G", "--planes", "8", "--tiers", "2"),
+        ("--gpus", "64", "--rack", "hgx-h100", "--leaf", "qm9700", "--rails", "8", "--tiers", "1"),
+        ("--gpus", "1152", "--rack", "gb300-nvl72", "--leaf", "sn5610", "--planes", "4"),
+    ],
+)
+def test_remedies_work_as_they_are_typed(asked):
+    done = run("design", *asked)
+    assert done.status == 2
+    remedies = done.err.strip().partition("nearest that work: ")[2].split("; ")
+    assert len(remedies) > 2
+    for remedy in remedies:
+        # The last of two equal options is taken.
+        changed = run("design", *asked, *shlex.split(remedy))
+        assert (changed.status, changed.out[:2]) == (0, "# ")
