@@ -10,7 +10,6 @@ How many cables a cage (of copper) or a connector (of optics) takes at either en
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -19,7 +18,7 @@ import numpy as np
 from fabric.arrays import Floats
 from fabric.blueprint.census import Census, RuleCensus, census_on, degrees
 from fabric.blueprint.model import Rule
-from fabric.sizing.fittings import Cage, Fitting, cage, fittings, is_inside
+from fabric.sizing.fittings import Cage, Fitting, cage, ceil, fittings, is_inside
 from fabric.sizing.floor import Layout, lengths
 
 REACHES_M = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100, 150, 200, 300, 500, 700, 1000, 2000, 5000, 10_000)
@@ -217,8 +216,7 @@ class _Wiring:
         """Return how many ends the cables need at the two groups, of which one takes `fans` cables."""
         found = []
         for group, fan, own, of in zip(self.groups, fans, self.degrees(part), self.cages, strict=True):
-            heads = own / fan if of.n_devices > 1 else _ceil(own / fan)
-            found.append(math.ceil((heads * self.census.n_devices[group]).sum() - _SLACK))
+            found.append(int(ceil((of.filled(own, fan) * self.census.n_devices[group]).sum())))
         return found
 
     def _shape(self, fans: tuple[int, int]) -> str:
@@ -302,13 +300,11 @@ def _plugs(census: Census, wired: list[_Wiring]) -> tuple[tuple[Plug, ...], list
     plugs: list[Plug] = []
     filled: dict[str, Floats] = {}
     for (group, medium, form, rate_gbps, rule), (of, own) in found.items():
-        cages = own / (of.n_cables if of.form == "cage" else 1)
-        if of.n_devices == 1:
-            cages = _ceil(cages)
+        cages = of.filled(own, of.n_cables) if of.form == "cage" else ceil(own)
         n_devices = census.n_devices[group]
         n_ends = int((own * n_devices).sum() + 0.5)
         # A cage that devices share is filled by all of them together.
-        n_cages = math.ceil((cages * n_devices).sum() - _SLACK)
+        n_cages = int(ceil((cages * n_devices).sum()))
         plugs.append(Plug(group, medium, form, rate_gbps, n_cages, n_ends, rule))
         if of.form == "cage":
             filled[group] = filled.get(group, 0.0) + cages
@@ -324,10 +320,6 @@ def _n_cages(census: Census, group: str) -> int | None:
     part = census.grid.blueprint.groups[group].part
     caged = [p for p in part.ports if p.ports_per_cage] if part else []
     return sum(p.n_ports // (p.ports_per_cage or 1) for p in caged) or None
-
-
-def _ceil(values: Floats) -> Floats:
-    return np.asarray(np.ceil(values - _SLACK), dtype=np.float64)
 
 
 def _choices(rule: Rule, cages: tuple[Cage, Cage]) -> tuple[_Choice, ...]:

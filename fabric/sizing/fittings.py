@@ -19,6 +19,9 @@ from functools import cache
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
+import numpy as np
+
+from fabric.arrays import Floats
 from fabric.blueprint.model import DeviceGroup, Rule
 from fabric.errors import PartError
 from fabric.parts import NETWORK, Frozen, Medium, cables_per_port, catalogue
@@ -26,6 +29,7 @@ from fabric.parts.rows import grounds, read_rows
 from fabric.sizing.chassis import DATA, cards_per_cage
 
 FORMS = ("board", "backplane", "assembly", "transceiver", "built-in", "fibre")
+_SLACK = 1e-9
 _COLUMNS = ("medium", "form", "family", "n_connectors", "rank", "source", "confidence", "note")
 
 
@@ -75,6 +79,31 @@ class Cage:
     n_cables: int
     form: str
     n_devices: int = 1
+
+    def filled(self, cables: Floats, fan: int) -> Floats:
+        """Return how many ends of `fan` cables fill the part of the cage that one device has.
+
+        Parameters
+        ----------
+        cables : ndarray of float64
+            Cables at each device.
+        fan : int
+            Cables of one end: at most those of the cage.
+
+        Returns
+        -------
+        ndarray of float64
+            Whole numbers, or shares of ends that other devices fill too: a card takes half of a twin-port
+            cage that two cards share, with one cable or with two of half the rate.
+        """
+        own = self.n_cables // self.n_devices
+        shared = -(-fan // own)
+        return ceil(cables / (fan // shared)) / shared
+
+
+def ceil(values: Floats) -> Floats:
+    """Return the next whole numbers; the last bit of a quotient pushes none up."""
+    return np.asarray(np.ceil(values - _SLACK), dtype=np.float64)
 
 
 @cache

@@ -66,6 +66,17 @@ def test_cards_with_cages_of_their_own():
     assert plugs(small)["nic", "dac_passive"] == (24, 24)
 
 
+@pytest.mark.parametrize("planes", [1, 2])
+def test_a_slower_cable_takes_the_half_cage_of_its_card(planes):
+    """A card has one connector of the two, with one cable of 200 Gb/s on it or with two."""
+    text = server("dgx-h100", cable="rate: 200Gb/s").replace("axes: {}", f"axes: {{plane: {planes}}}")
+    bill = bom(loads(text.replace("[slot]}", "[slot, plane]}")))
+    assert plugs(bill)["nic", "opt_800_mm"] == (3 * 4, 3 * 8 * planes)
+    glass = [(one.about, one.n) for one in bill.items if one.kind == "cable"]
+    # Three cables of 200 Gb/s at each leaf take two connectors of two.
+    assert glass == [("shuffle", 24 + 8 * planes * 2)]
+
+
 def test_copper_of_a_shared_cage_leads_to_two_switches():
     bill = bom(loads(server("dgx-h100", cable="rate: NDR, medium: dac_passive").replace("20m", "2m")))
     assert any("no dac_passive joins cages of 2 and 2 cables" in note for note in bill.notes)
