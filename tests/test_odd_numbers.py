@@ -43,6 +43,7 @@ def sprayed(efficiency):
             "root: all-to-all has none; .* one-to-all",
         ),
         (lambda: fabric.Traffic("shift", over=("i",), root="gpu0"), "root: shift has none"),
+        (lambda: fabric.Traffic("all-to-all", by=3), "by: all-to-all goes by no number of places"),
         (lambda: fabric.sweep(STAR, "all-reduce", "1KiB..16GiB", factor=math.nan), "factor: got nan"),
         (
             lambda: fabric.bom(STAR, spares=1e308),

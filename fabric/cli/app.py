@@ -32,7 +32,8 @@ from fabric.cli.options import (
     told,
     words,
 )
-from fabric.errors import FabricError, LimitError, TopologyError, command_line
+from fabric.errors import FabricError, LimitError, QuestionError, TopologyError, command_line
+from fabric.text.reading import STANDARD
 
 if TYPE_CHECKING:
     from fabric.flow.traffic import TrafficPattern
@@ -261,6 +262,10 @@ def report(
 ) -> None:
     """Write the report of a fabric: Markdown and SVG, the same bytes on every run."""
     from fabric.reporting import report as write
+
+    if str(out) == STANDARD:
+        msg = "out: a report is a folder of files; name one"
+        raise QuestionError(msg)
     from fabric.text.as_json import to_json
 
     fabric = fabric_of(file)

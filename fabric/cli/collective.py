@@ -29,9 +29,10 @@ from fabric.cli.options import (
     told,
     words,
 )
-from fabric.errors import QuestionError
+from fabric.errors import QuestionError, UnitError
 from fabric.text.reading import STANDARD, read_standard_input
 from fabric.text.writing import write_file
+from fabric.units import parse_count, parse_number
 
 if TYPE_CHECKING:
     from fabric.interop.nccl_tests import Log
@@ -207,8 +208,8 @@ def _moe(text: str) -> Moe:
     for word in words(text):
         name, _, value = (part.strip() for part in word.partition("="))
         number = math.nan
-        with contextlib.suppress(ValueError):
-            number = float(value) if name == "bytes" else int(value)
+        with contextlib.suppress(UnitError):
+            number = parse_number(value) if name == "bytes" else parse_count(value)
         if name not in names or not 0 < number < math.inf:
             msg = f"moe: {word!r} is not one of {', '.join(names)} with a positive number"
             raise QuestionError(msg)
@@ -272,6 +273,10 @@ def bound_command(
         )
         told(found, fabric, as_json=as_json)
         return
+    for name, is_given in (("chunks", chunks != 1), ("latency", latency != "0us")):
+        if is_given:
+            msg = f"{name}: kind {kind} does not count in it; leave it out, or say --kind chunks"
+            raise QuestionError(msg)
     answer = bound(
         fabric,
         collective,

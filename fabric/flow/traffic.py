@@ -44,6 +44,9 @@ class Traffic:
         if self.root and self.pattern not in ("one-to-all", "all-to-one"):
             msg = f"root: {self.pattern} has none; leave it out, or ask for one-to-all or all-to-one"
             raise QuestionError(msg)
+        if self.by != 1 and self.pattern != "shift":
+            msg = f"by: {self.pattern} goes by no number of places; leave it out, or ask for a shift"
+            raise QuestionError(msg)
 
 
 class FittedTraffic:

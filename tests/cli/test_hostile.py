@@ -161,6 +161,39 @@ def test_nothing_steers_the_terminal(run, tmp_path, arguments):
         assert "<b>" not in out
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["report", "-o", "-"], "--out: a report is a folder of files; name one"),
+        (["bound", "--collective", "all-gather", "--chunks", "5"], "chunks: kind cut does not count in"),
+        (
+            ["bound", "--collective", "all-gather", "--latency", "1us"],
+            "latency: kind cut does not count in",
+        ),
+        (
+            ["bound", "--collective", "all-gather", "--kind", "chunks", "--chunks", "1000000000"],
+            "expected 1 to",
+        ),
+        (["bound", "--collective", "all-to-all", "--root", "rack0/gpu0"], "root: all-to-all has none"),
+        (["throughput", "--root", "rack0/gpu0"], "root: all-to-all has none"),
+        (["throughput", "--by", "3"], "by: all-to-all goes by no number of places"),
+        (
+            ["cost", "--collective", "dispatch", "--moe", "tokens=\u0663"],
+            "moe: 'tokens=\u0663' is not one",
+        ),
+        (["cost", "--collective", "dispatch", "--moe", "bytes=1_0"], "moe: 'bytes=1_0' is not one of"),
+        (["bom", "--spares", "1e308"], "spares of 1e+308 percent"),
+        (["bom", "--spares", "nan"], "--spares: got nan"),
+    ],
+)
+def test_arguments_that_say_nothing_are_refused(run, tmp_path, arguments, message):
+    (tmp_path / "a.fabric.yaml").write_text(SMALL)
+    (command, *options) = arguments
+    status, out, err = run(command, "a.fabric.yaml", *options)
+    assert (status, out) == (2, "")
+    assert message.removeprefix("--") in err
+
+
 def test_a_full_disk_is_told_by_name():
     for arguments in (["check", CLUSTER], ["show", CLUSTER, "--json"]):
         with open("/dev/full", "w") as full:
