@@ -2,6 +2,7 @@
 
 import ast
 import importlib.metadata
+import importlib.util
 import re
 import sys
 import tomllib
@@ -51,6 +52,18 @@ def test_minimums_are_the_ones_that_are_tested():
     for text in (*REQUIRED, *(text for extra in EXTRAS.values() for text in extra)):
         name, version = REQUIREMENT.fullmatch(text).groups()
         assert re.fullmatch(rf"{re.escape(version)}(\.0)*", lowest[plain(name)]), text
+
+
+def test_set_up_reads_every_lower_bound():
+    spec = importlib.util.spec_from_file_location("set_up", ROOT / "tools/setup.py")
+    set_up = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(set_up)
+    every = [*REQUIRED, *(text for extra in EXTRAS.values() for text in extra)]
+    assert set_up.lowest((ROOT / "pyproject.toml").read_text()) == [
+        text.replace(">=", "==") for text in every
+    ]
+    assert (ROOT / set_up.PINS).is_file()
+    assert (ROOT / set_up.MINIMUMS).is_file()
 
 
 def test_pins_cover_what_is_promised():

@@ -15,6 +15,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 
 OLDEST = (3, 11)
 CANDIDATES = ["python3.13", "python3.12", "python3.11", "python3"]
@@ -147,13 +148,18 @@ def renew_pins() -> None:
     python = find_python(OLDEST_FIRST)[1]
     write_pins(PINS, python)
     with open("pyproject.toml", encoding="utf-8") as file:
-        lowest = re.findall(r'^    "([\w.-]+)>=([\w.]+)"', file.read(), re.MULTILINE)
-    with open("build-minimums.txt", "w") as file:
-        file.writelines(f"{name}=={version}\n" for name, version in lowest)
-    try:
-        write_pins(MINIMUMS, python, "-c", "build-minimums.txt")
-    finally:
-        os.remove("build-minimums.txt")
+        promised = lowest(file.read())
+    with tempfile.TemporaryDirectory() as folder:
+        place = os.path.join(folder, "lowest.txt")
+        with open(place, "w") as file:
+            file.writelines(line + "\n" for line in promised)
+        write_pins(MINIMUMS, python, "-c", place)
+
+
+def lowest(project: str) -> "list[str]":
+    """Return ``name==version`` of every lower bound in ``pyproject.toml``; old Pythons have no tomllib."""
+    found = re.findall(r'^    "([\w.-]+)>=([\w.]+)"', project, re.MULTILINE)
+    return [f"{name}=={version}" for name, version in found]
 
 
 def write_pins(place: str, python: str, *options: str) -> None:
