@@ -1,9 +1,10 @@
 """Change one line of the program at a time and see whether a test notices.
 
 ``python tools/mutants.py --seed 7 --sample 40`` draws 40 lines of ``fabric/``, changes each in one way in a
-copy of the project, and runs the quick tests there: those of its module, of its folder, and all others. What
-every test passes lives; the share of those stands in ``docs/testing.md``. Docstrings, annotations, messages,
-and the limits and figures of a module are left alone: no law says that a limit is not a bit higher.
+copy of the project, and runs the quick tests that are near: those of its module, of its folder, and of the
+whole program right under ``tests/``. What all of them pass lives, even if the test of another folder would
+notice; the share of those stands in ``docs/testing.md``. Docstrings, annotations, messages, and the limits
+and figures of a module are left alone: no law says that a limit is not a bit higher.
 """
 
 import argparse
@@ -95,11 +96,12 @@ def mutants(file: Path) -> Iterator[tuple[int, str, str]]:
 
 
 def is_noticed(project: Path, file: Path, *more: str) -> bool:
-    """Return whether a quick test of `project` fails: those nearest to `file` are run first."""
+    """Return whether a quick test near `file` fails: of its module, its folder, or the whole program."""
     folder, name = Path("tests", *file.parts[1:-1][:1]), f"test_{file.stem.lstrip('_')}.py"
     own = (str(path.relative_to(project)) for path in (project / folder).rglob(name))
+    whole = (str(path.relative_to(project)) for path in (project / "tests").glob("test_*.py"))
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-m", "not slow", *more]
-    command += [str(file), *own, str(folder), "tests"]
+    command += [str(file), *own, str(folder), *whole]
     try:
         done = subprocess.run(command, cwd=project, capture_output=True, check=False, timeout=TIMEOUT_S)
     except subprocess.TimeoutExpired:

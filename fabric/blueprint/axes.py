@@ -78,15 +78,23 @@ class AxisTable:
         else:
             self._own[name] = (spec, origin)
 
-    def settle(self, problems: list[Problem]) -> None:
-        """Compute composed axes in the order of their dependence."""
+    def settle(self, problems: list[Problem], *, is_lost: bool = False) -> None:
+        """Compute composed axes in the order of their dependence.
+
+        Parameters
+        ----------
+        problems : list of Problem
+            What is wrong is added.
+        is_lost : bool
+            Whether axes are missing that the files may well have, so that an unknown one is no problem.
+        """
         while self._own:
             ready = [n for n, (parts, _) in self._own.items() if not any(p in self._own for p in parts)]
             if not ready:
                 self._name_cycles(problems)
             for name in ready:
                 parts, origin = self._own.pop(name)
-                problem = self._compose(name, parts, origin)
+                problem = self._compose(name, parts, origin, is_lost=is_lost)
                 if problem is not None:
                     problems.append(problem)
 
@@ -105,7 +113,7 @@ class AxisTable:
         self.broken |= set(self._own)
         self._own.clear()
 
-    def _compose(self, name: str, parts: list[str], origin: Origin) -> Problem | None:
+    def _compose(self, name: str, parts: list[str], origin: Origin, *, is_lost: bool) -> Problem | None:
         known = self.axes.get(name)
         got = _shown(Axis(name, 0, tuple(parts)))
         unknown = [p for p in parts if p not in self.axes]
@@ -113,7 +121,7 @@ class AxisTable:
             self.broken.add(name)
             missing = next((p for p in unknown if p not in self.broken), None)
             # An axis that is itself at fault has its own problem.
-            return None if missing is None else self.unknown(missing, origin)
+            return None if missing is None or is_lost else self.unknown(missing, origin)
         if name in self.below(parts):
             self.broken.add(name)
             return origin.problem(f"axis cycle: {name!r} is part of itself", got=got)

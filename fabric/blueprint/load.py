@@ -202,7 +202,7 @@ def _resolve(place: _Place, run: _LoadRun) -> tuple[_Fragment, Parsed]:
             _include(place, item, parsed.origin(*loc), fragment, run)
     for name, spec in parsed.file.axes.items():
         fragment.axes.declare(name, spec, parsed.origin("axes", name), run.problems)
-    fragment.axes.settle(run.problems)
+    fragment.axes.settle(run.problems, is_lost=fragment.is_lost)
     fragment.is_countable = fragment.is_countable and len(run.problems) == before
     _add_groups(parsed, fragment, run.problems)
     _add_rules(parsed, fragment, run.problems)

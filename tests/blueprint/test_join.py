@@ -429,6 +429,18 @@ def test_expand_joins_what_the_grammar_says(block, tmp_path):
     assert n_sound > 10
 
 
+@pytest.mark.parametrize("sizes", [(4, 2), (2, 4), (3, 3), (2, 3, 2), (3, 1, 3), (2, 2, 2, 2)], ids=str)
+def test_every_range_of_a_composed_axis_is_counted(sizes):
+    # No digit of a range may be thought alike because the digits below it are whole in part of it.
+    axes = dict(zip("abcd", sizes, strict=False))
+    n = math.prod(sizes)
+    for lo, hi in itertools.combinations_with_replacement(range(n), 2):
+        data = {"fabric": "a", "axes": axes | {"r": [*axes]}, "absent": [f"r{lo}-{hi}/gpu"], "links": []}
+        data["devices"] = {"gpu": {"kind": "gpu", "axes": ["r"]}, "nic": {"kind": "nic", "axes": [*axes]}}
+        counted = census(loads_blueprint(json.dumps(data)))
+        assert counted.present("gpu") == n - (hi - lo + 1), (lo, hi)
+
+
 @pytest.mark.parametrize("block", BLOCKS)
 def test_unequal_rates_are_found_where_two_rules_join_one_pair(block, tmp_path):
     n_found = 0

@@ -371,6 +371,14 @@ TWO_TIERS = """{fabric: a, axes: {leaf: 3, i: 2, s: 2}, devices: {gpu: {kind: gp
   {between: [gpu, sw], rate: 4Gb/s}, {between: [sw, top], rate: 4Gb/s}]}"""
 
 
+BOXES = """{fabric: a, axes: {box: 2, slot: 3}, devices: {gpu: {kind: gpu, axes: [box, slot], transit: %s},
+  chip: {kind: switch, axes: [box]}, leaf: {kind: switch, axes: []}}, links: [
+  {between: [gpu, chip], rate: 4Gb/s, net: scale-up}, {between: [gpu, leaf], rate: 1Gb/s}]}"""
+HUBS = """{fabric: a, axes: {i: 3}, islands: 1, devices: {gpu: {kind: gpu, axes: [i]},
+  hub: {kind: %s, axes: [], transit: %s}, leaf: {kind: switch, axes: []}}, links: [
+  {between: [%s], name: hub, rate: 4Gb/s}, {between: [gpu, leaf], rate: 1Gb/s}]}"""
+
+
 @pytest.mark.parametrize(
     ("text", "operation", "more", "kind"),
     [
@@ -382,10 +390,43 @@ TWO_TIERS = """{fabric: a, axes: {leaf: 3, i: 2, s: 2}, devices: {gpu: {kind: gp
         (TWO_TIERS, "all-gather", {}, "upper bound"),
         (TWO_TIERS, "all-gather", {"paths": "any"}, "optimum"),
         (TWO_TIERS, "all-gather", {"over": ("leaf",), "paths": "any"}, "upper bound"),
+        (
+            (RING % "")[:-2] + ", {between: [gpu, gpu], name: b, ring: i, oneway: true, rate: 1Gb/s}]}",
+            "all-gather",
+            {},
+            "upper bound",
+        ),
+        # Endpoints outside the job: absent, or freely forwarding, or relays of the rules.
+        (BOXES % "end", "all-gather", {"among": "slot0-1"}, "optimum"),
+        (BOXES % "all", "all-gather", {"among": "slot0-1"}, "optimum"),
+        (BOXES % "relay", "all-gather", {"among": "slot0-1"}, "upper bound"),
+        (BOXES % "relay", "all-gather", {}, "optimum"),
+        # What stands between endpoints turns, forwards freely, or does neither.
+        (HUBS % ("switch", "turn", "gpu, hub"), "all-gather", {}, "optimum"),
+        (HUBS % ("switch", "turn", "hub, gpu"), "all-gather", {}, "optimum"),
+        (HUBS % ("nic", "all", "gpu, hub"), "all-gather", {}, "optimum"),
+        (HUBS % ("nic", "pass", "gpu, hub"), "all-gather", {}, "upper bound"),
     ],
 )
 def test_optimum_is_said_only_where_an_algorithm_reaches_it(text, operation, more, kind):
     assert bound(loads(text), operation, **more).kind == kind
+
+
+@pytest.mark.parametrize(
+    "text",
+    [BOXES, *(HUBS % (*hub, "gpu, hub") for hub in (("switch", "turn"), ("nic", "all"), ("nic", "pass")))],
+)
+def test_an_optimal_broadcast_flows_on_permitted_paths(text):
+    # Edmonds: what flows to all others at once, which pass it on, is the least that flows to any one of them.
+    text = text.replace("transit: %s", "transit: end").replace("axes: [i]}", "axes: [i], transit: end}")
+    fabric, passing = loads(text), loads(text.replace("transit: end", "transit: all"))
+    e = expand(fabric)
+    root, *others = (str(e.names[v]) for v in np.flatnonzero(e.is_endpoint))
+    found = bound(fabric, "broadcast", root=root)
+    least = min(max_flow(passing, root, other).value_gbps for other in others)
+    assert least <= found.algbw_gbps * (1 + 1e-9)
+    if found.kind == "optimum":
+        assert least == pytest.approx(found.algbw_gbps, rel=1e-9)
 
 
 def test_part_of_the_gpus():

@@ -504,3 +504,26 @@ def test_a_bound_that_would_take_long_is_left_out(n, is_known):
     answer = cost(fabric, "all-to-all", "1MiB", algorithm="pairwise")
     assert (answer.bound is not None) == is_known
     assert ("places apart" in answer.no_bound) != is_known
+
+
+MEASURED = """{fabric: a, axes: {box: 2, slot: 4}, devices: {gpu: {kind: gpu, axes: [box, slot]},
+  chip: {kind: switch, axes: [box]}, leaf: {kind: switch, axes: []}}, links: [
+  {between: [gpu, chip], %s}, {between: [gpu, leaf], rate: %s}]}"""
+
+
+@pytest.mark.parametrize(
+    ("up", "out", "binding", "is_default"),
+    [
+        # A scale-up network of a kind that no one measured, or that was measured.
+        ("net: scale-up, rate: 200Gb/s", "20Tb/s", "gpu-chip", True),
+        ("link: nvlink4", "20Tb/s", "gpu-chip", False),
+        # The network behind GPUs of such a kind.
+        ("net: scale-up, rate: 200Gb/s", "10Gb/s", "gpu-leaf", True),
+        ("link: nvlink4", "10Gb/s", "gpu-leaf", False),
+    ],
+)
+def test_an_expected_time_says_whether_such_hardware_was_measured(up, out, binding, is_default):
+    found = cost(loads(MEASURED % (up, out)), "all-to-all", "1GB")
+    (note,) = [note for note in found.notes if note.startswith("expected by calibration measured")]
+    assert found.binding == binding
+    assert note.endswith("not measured on this hardware") == is_default
