@@ -66,8 +66,10 @@ def main() -> None:
         raise SystemExit(1) from None
     except FabricError as error:
         _fail(error, as_json=as_json)
-    except BrokenPipeError:
-        # The reader has gone, as with `| head`; nobody is left to tell.
+    except (BrokenPipeError, SystemExit) as stop:
+        # The reader has gone, as with `| head`; nobody is left to tell. Typer makes status 1 of it.
+        if not isinstance(stop.__context__ if isinstance(stop, SystemExit) else stop, BrokenPipeError):
+            raise
         _drop_output()
         raise SystemExit(0) from None
     except OSError as error:

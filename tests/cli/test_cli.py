@@ -366,17 +366,14 @@ def test_all_errors_of_a_file_at_once(tmp_path):
     assert "800" not in lines[1]
 
 
-def test_a_reader_that_leaves_is_no_error():
-    done = subprocess.run(
-        f"{sys.executable} -m fabric.cli parts | head -1",
-        shell=True,
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0
-    assert done.stderr == ""
+@pytest.mark.parametrize("arguments", [["parts"], ["parts", "--json"], ["--help"]], ids=" ".join)
+def test_a_reader_that_leaves_is_no_error(arguments):
+    command = [sys.executable, "-m", "fabric.cli", *arguments]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as done:
+        done.stdout.close()
+        assert (done.wait(), done.stderr.read()) == (0, "")
 
 
 def test_max_flow_names_devices(small):

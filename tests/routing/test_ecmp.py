@@ -490,6 +490,25 @@ def test_states_are_found_by_search_or_by_mark(is_sparse: bool, monkeypatch: pyt
         link_loads(router(e, ranks), traffic)
 
 
+@pytest.mark.parametrize("text", [TWO_TIER, RELAY_SPINE, TORUS], ids=title)
+def test_states_that_lead_from_no_source_are_left_out(text: str) -> None:
+    """Where two ranks of many send, the search goes past the others without a state for each."""
+    e, ranks, traffic = everyone(loads(text))
+    first, second, *_ = np.unique(traffic.source)
+    some = np.isin(traffic.source, [first, second])
+    few = Demands(traffic.source[some], traffic.target[some], traffic.amount[some])
+    route = router(e, ranks)
+    is_dead = route.into_first[:-1] == route.into_first[1:]
+    is_dead[route.source[[first, second]]] = False
+    reached = [level.states for _, levels in routed(route, few) for level in levels[1:]]
+    assert not is_dead[np.concatenate(reached)].any()
+    # Loads say the same as those of all demands, less those of the others.
+    rest = Demands(traffic.source[~some], traffic.target[~some], traffic.amount[~some])
+    np.testing.assert_allclose(
+        link_loads(route, few), link_loads(route, traffic) - link_loads(route, rest), rtol=1e-12, atol=1e-12
+    )
+
+
 def test_progress_counts_destinations(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ecmp, "_COLUMNS", 4)
     e, ranks, traffic = everyone(loads(RELAY))
