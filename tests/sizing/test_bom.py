@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from collections import Counter, defaultdict
+from fractions import Fraction
 from functools import cache
 from pathlib import Path
 
@@ -515,6 +516,20 @@ def test_spares_are_rounded_up_line_by_line():
     # 50 is exactly 4 percent of 1250, not one more
     assert bom(rail("cx7", "q3450", ", length: 1m", n=50), spares=4).count("nic") == 50
     assert next(i for i in bom(rail("cx7", "sn5400", n=50), spares=4).items if i.kind == "nic").n_spare == 2
+
+
+@pytest.mark.parametrize("n", [375, 500])
+def test_spares_are_those_of_exact_arithmetic(n):
+    # 8.8 percent of 375 are 33, and 33.00000000000001 in floating point.
+    fabric = loads(RAIL % n)
+    for tenths in range(4, 250, 4):
+        bill = bom(fabric, spares=tenths / 10)
+        found = {item.kind: item.n_spare for item in bill.items}
+        assert found["nic"] == found["cable"] == math.ceil(Fraction(tenths * n, 1000)), tenths
+
+
+RAIL = """{fabric: rail, axes: {i: %d}, devices: {nic: {part: cx7, axes: [i], endpoint: true},
+  leaf: {kind: switch, axes: []}}, links: [{between: [nic, leaf], rate: 400Gb/s}]}"""
 
 
 def test_no_price_no_cost():

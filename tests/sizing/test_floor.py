@@ -2,6 +2,7 @@
 
 import itertools
 from collections import Counter
+from fractions import Fraction
 from functools import cache
 from pathlib import Path
 
@@ -113,6 +114,22 @@ def place(own, racks, members, plan):
 
 def rounded_up(length_m):
     return next(r for r in REACHES_M if r >= length_m - 1e-9)
+
+
+RACKS = """{fabric: a, axes: {rack: 16}, links: [{between: [gpu, leaf], rate: 400Gb/s}],
+  devices: {gpu: {kind: gpu, axes: [rack]}, leaf: {kind: switch, axes: []}}}"""
+
+
+@pytest.mark.parametrize(("pitch", "rise"), [(4, 5), (8, 5), (8, 25), (12, 16), (16, 15), (24, 32)])
+def test_lengths_that_are_a_reach_need_no_longer_one(pitch, rise):
+    # In tenths of a metre; in floating point one length of each plan is a last bit above a reach.
+    fabric = loads(RACKS)
+    expected = Counter()
+    for rack in range(16):
+        length = Fraction(2 * rise, 10) + abs(rack - Fraction(15, 2)) * Fraction(pitch, 10)
+        expected[min(reach for reach in REACHES_M if reach >= length)] += 1
+    plan = FloorPlan(rack_pitch_m=pitch / 10, rise_m=rise / 10)
+    assert {run.reach_m: run.n_cables for run in bom(fabric, floor=plan).runs} == expected
 
 
 @pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS)
