@@ -20,6 +20,7 @@ COLLECTIVES = (
     "all-reduce", "all-gather", "reduce-scatter", "broadcast", "reduce", "all-to-all", "gather", "scatter",
     "send-recv",
 )  # fmt: skip
+MOST_DEVICES = 250
 PATTERNS = ("all-to-all", "one-to-all", "all-to-one", "shift", "halves", "longest-matching")
 OPTIONS = (
     "--over", "--among", "--root", "--by", "--paths", "--failed", "--order", "--ranks", "--size",
@@ -69,10 +70,15 @@ def parsed(path: Path) -> Any:  # noqa: ANN401 - YAML
 
 @cache
 def small() -> tuple[Path, ...]:
-    """Return the topologies that are solved in milliseconds, on which answers are asked for most."""
-    folders = ("patterns", "measured", "systems")
-    found = [path for folder in folders for path in shipped(f"topologies/{folder}/*.fabric.yaml")]
-    return tuple(path for path in found if path.stat().st_size < 4_000)
+    """Return the topologies of at most `MOST_DEVICES`, on which all questions are asked, each soon answered."""
+    from fabric import load
+
+    found = []
+    for path in shipped("topologies/**/*.fabric.yaml"):
+        blueprint = load(path).blueprint if path.stat().st_size < 4_000 else None
+        if blueprint and sum(map(blueprint.n_devices, blueprint.groups)) <= MOST_DEVICES:
+            found.append(path)
+    return tuple(found)
 
 
 def case(seed: int) -> Case:
