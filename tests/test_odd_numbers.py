@@ -18,6 +18,10 @@ STAR = fabric.loads(
 LAYER = {"tokens": 4096, "hidden": 7168, "top_k": 8, "n_experts": 256, "bytes_per_value": 1.0}
 
 
+def designed(**arguments):
+    return fabric.design(gpus=1152, rack="gb300-nvl72", leaf="sn5610", **arguments)
+
+
 def sprayed(efficiency):
     return fabric.cost(STAR, "all-to-all", "1MiB", routing="adaptive", spread=Spread(1, efficiency))
 
@@ -43,6 +47,12 @@ def sprayed(efficiency):
             "root: all-to-all has none; .* one-to-all",
         ),
         (lambda: fabric.Traffic("shift", over=("i",), root="gpu0"), "root: shift has none"),
+        (lambda: designed(name="a: b #c"), "name: got .*a: b #c.*; expected letters and digits"),
+        (lambda: designed(name="\x1b[2J"), "name: got .*; expected letters and digits"),
+        (lambda: designed(name="a" * 500), "name: got .*; expected letters and digits"),
+        (lambda: designed(breakout="0x400G"), "got 0x400G"),
+        (lambda: designed(breakout="99x400G"), "got 99x400G"),
+        (lambda: designed(oversubscription={"leaf": math.nan}), "oversubscription: .*got nan"),
         (lambda: fabric.Traffic("all-to-all", by=3), "by: all-to-all goes by no number of places"),
         (lambda: fabric.sweep(STAR, "all-reduce", "1KiB..16GiB", factor=math.nan), "factor: got nan"),
         (

@@ -9,6 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
+from fabric.blueprint.schema import is_label
 from fabric.errors import PartError, UnitError, setting
 from fabric.parts import PortClass, cables_per_port
 from fabric.sizing.arguments import AUTO, LAYOUTS, STRIPES, DesignArguments, Layout, Stripes
@@ -210,6 +211,9 @@ def _check_texts(ask: DesignArguments) -> None:
     for what in ("rack", "leaf", "spine", "core", "name", "about"):
         if what in ask and not (what == "about" and ask[what] == ""):
             text(what, ask[what])
+    if "name" in ask and not is_label(ask["name"]):
+        msg = f"name: got {shown(ask['name'])}; expected letters and digits, with . _ - between them, at most 80"
+        raise DesignError(msg)
 
 
 def _populated(ask: DesignArguments, rack: Rack, racks: int) -> int:

@@ -70,7 +70,7 @@ def parsed(path: Path) -> Any:  # noqa: ANN401 - YAML
 
 @cache
 def small() -> tuple[Path, ...]:
-    """Return the topologies of at most `MOST_DEVICES`, on which all questions are asked, each soon answered."""
+    """Return the topologies of at most `MOST_DEVICES`, of which all questions are asked."""
     from fabric import load
 
     found = []
