@@ -211,8 +211,9 @@ def _check_texts(ask: DesignArguments) -> None:
     for what in ("rack", "leaf", "spine", "core", "name", "about"):
         if what in ask and not (what == "about" and ask[what] == ""):
             text(what, ask[what])
-    if "name" in ask and not is_label(ask["name"]):
-        msg = f"name: got {shown(ask['name'])}; expected letters and digits, with . _ - between them, at most 80"
+    if "name" in ask and not is_label(name := ask["name"] or ""):
+        expected = "letters and digits, with . _ - between them, at most 80"
+        msg = f"name: got {shown(name)}; expected {expected}"
         raise DesignError(msg)
 
 
