@@ -136,6 +136,7 @@ def _with_chassis(
     The figure of a chassis is taken where somebody states it, or where a part in it has none: a guess of the
     whole is no better than figures of all its parts.
     """
+    fed: set[str] = set()
     for one in boxed(counted):
         own = one.chassis
         behind = own.evidence("power_w")
@@ -147,10 +148,11 @@ def _with_chassis(
             "chassis", own.template, one.prefix or "include", one.n, power_w=total, power_from=grounds
         )
         line = replace(line, price=_chassis_price(prices.get(own.template), inside))
-        items = [_inside(i, one, is_taken, line.price is not None, cables) for i in items]
+        items = [_inside(i, one, is_taken, line.price is not None) for i in items]
+        fed |= one.groups if is_taken else set()
         if one.n:
             items.append(line)
-    return items
+    return [_outside(i, fed, cables) for i in items]
 
 
 def _chassis_price(price: Price | None, inside: list[Item]) -> Price | None:
@@ -159,14 +161,19 @@ def _chassis_price(price: Price | None, inside: list[Item]) -> Price | None:
     return None if price and price.confidence != GIVEN and any(is_given) else price
 
 
-def _inside(one: Item, box: Boxed, has_power: bool, has_price: bool, cables: Cabling) -> Item:
-    """Return an item with what of it is in a chassis: devices, the optics in its cages, ends of cables."""
+def _outside(one: Item, fed: set[str], cables: Cabling) -> Item:
+    """Return a cable with the power of the ends that no chassis feeds; other items as they are."""
+    ends = [p for p in cables.plugs if (p.rule, p.medium, p.form) == (one.where, one.item, "assembly")]
+    n_fed = sum(p.n_cages for p in ends if p.group in fed)
+    if one.kind != "cable" or not one.power_w or not n_fed:
+        return one
+    share = n_fed / sum(p.n_cages for p in ends)
+    return replace(one, power_w=one.power_w * (1 - share), power_from=f"{one.power_from}, other ends")
+
+
+def _inside(one: Item, box: Boxed, has_power: bool, has_price: bool) -> Item:
+    """Return an item with the chassis that it is in: devices, and the optics in its cages."""
     template = box.chassis.template
-    if one.kind == "cable" and has_power and one.power_w:
-        ends = [p for p in cables.plugs if (p.rule, p.medium, p.form) == (one.where, one.item, "assembly")]
-        fed = sum(p.n_cages for p in ends if p.group in box.groups)
-        share = fed / sum(p.n_cages for p in ends)
-        return replace(one, power_w=one.power_w * (1 - share), power_from=f"{one.power_from}, other ends")
     if one.where not in box.groups or one.kind not in _IN_CHASSIS:
         return one
     if has_power:

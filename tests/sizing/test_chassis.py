@@ -134,6 +134,17 @@ def test_ends_of_active_cables_in_a_server_are_its_own():
     assert bill.power_w == 3 * 14_000 + 8 * 940 + 24 * 10
 
 
+def test_cables_between_two_kinds_of_chassis_are_fed_at_both_ends():
+    text = (
+        "fabric: two\ninclude:\n  - {fabric: dgx-b300, as: a}\n  - {fabric: hgx-b300, as: b}\naxes: {}\n"
+        "links:\n  - {between: [a.nic, b.nic], link: 100gbe, medium: aec, peer: true, length: 2m}\n"
+    )
+    bill = bom(loads(text))
+    cable = line(bill, "cable")
+    assert cable.power_w == 0
+    assert bill.power_w == 14_000 + 14_000
+
+
 def test_a_guess_of_the_whole_is_no_better_than_figures_of_all_parts(monkeypatch):
     text = "fabric: one\ninclude: gb300-nvl72\n"
     assert line(bom(loads(text)), "chassis").power_w == 142_000
