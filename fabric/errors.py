@@ -174,6 +174,10 @@ class TopologyError(FabricError, ValueError):
         super().__init__("\n".join(str(p) for p in self.problems))
 
 
+# Of so many names, those that begin alike are compared: a comparison takes some microseconds.
+_MANY = 200
+
+
 def nearest(name: str, names: Iterable[str]) -> str:
     """Return ``"did you mean a or b?"`` for the names closest to `name`, or an empty string.
 
@@ -182,7 +186,10 @@ def nearest(name: str, names: Iterable[str]) -> str:
     >>> nearest("leef", ["leaf", "spine", "gpu"])
     'did you mean leaf?'
     """
-    close = difflib.get_close_matches(name, sorted(names), n=3, cutoff=0.6)
+    known = sorted(names)
+    if len(known) > _MANY:
+        known = [other for other in known if other[:1] == name[:1]][:_MANY]
+    close = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
     return f"did you mean {' or '.join(close)}?" if close else ""
 
 

@@ -13,6 +13,7 @@ the new axis q is called ``lane.group``. So whatever is placed on one of the fou
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -88,23 +89,32 @@ class AxisTable:
         is_lost : bool
             Whether axes are missing that the files may well have, so that an unknown one is no problem.
         """
-        while self._own:
-            ready = [n for n, (parts, _) in self._own.items() if not any(p in self._own for p in parts)]
-            if not ready:
-                self._name_cycles(problems)
-            for name in ready:
-                parts, origin = self._own.pop(name)
-                problem = self._compose(name, parts, origin, is_lost=is_lost)
-                if problem is not None:
-                    problems.append(problem)
+        waiting = {n: sum(p in self._own for p in parts) for n, (parts, _) in self._own.items()}
+        needed_by: dict[str, list[str]] = defaultdict(list)
+        for name, (parts, _) in self._own.items():
+            for p in parts:
+                needed_by[p].append(name)
+        ready = [n for n, number in waiting.items() if not number]
+        for name in ready:
+            parts, origin = self._own.pop(name)
+            problem = self._compose(name, parts, origin, is_lost=is_lost)
+            if problem is not None:
+                problems.append(problem)
+            for other in needed_by[name]:
+                waiting[other] -= 1
+                if not waiting[other]:
+                    ready.append(other)
+        if self._own:
+            self._name_cycles(problems)
 
     def _name_cycles(self, problems: list[Problem]) -> None:
         """Give up on what is left, and tell which axes of it are part of themselves."""
         told: set[str] = set()
         for name, (parts, origin) in self._own.items():
-            below = set(parts)
-            while more := {q for p in below if p in self._own for q in self._own[p][0]} - below:
-                below |= more
+            below = more = set(parts)
+            while more:
+                more = {q for p in more if p in self._own for q in self._own[p][0]} - below
+                below = below | more
             if name in below and name not in told:
                 # Another cycle below this one is told when this one is mended.
                 told |= below
@@ -122,7 +132,7 @@ class AxisTable:
             missing = next((p for p in unknown if p not in self.broken), None)
             # An axis that is itself at fault has its own problem.
             return None if missing is None or is_lost else self.unknown(missing, origin)
-        if name in self.below(parts):
+        if known is not None and name in self.below(parts):
             self.broken.add(name)
             return origin.problem(f"axis cycle: {name!r} is part of itself", got=got)
         primitive = [q for p in parts for q in self.primitives(p)]

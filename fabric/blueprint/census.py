@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
 from fabric.arrays import Bools, Floats, Ints
-from fabric.blueprint.join import MAX_CLASS_PAIRS, Grid, class_grid, join, partners
+from fabric.blueprint.join import Grid, class_grid, join, partners
 from fabric.blueprint.model import Blueprint, Rule, Selector
+from fabric.errors import LimitError
+
+MAX_COUNTED = 3_000_000
+"""Classes of devices and pairs of them that are looked at in all, the classes once for each rule."""
+MAX_MARKED = 100_000_000
+"""Classes of devices that are compared with the selectors of absent devices."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +81,7 @@ class Census:
         return int(self.n_devices[group][~self.absent[group]].sum())
 
 
+@lru_cache(maxsize=1)
 def census(blueprint: Blueprint, extra: tuple[Selector, ...] = ()) -> Census:
     """Count a blueprint; cost depends on its marks, not on its size.
 
@@ -114,18 +122,35 @@ def census_on(grid: Grid, rules: tuple[Rule, ...] | None = None) -> Census:
         As `census`.
     """
     blueprint = grid.blueprint
+    wanted = blueprint.rules if rules is None else rules
+    n_rows = {name: grid.n_rows(name) for name in blueprint.groups}
+    if len(blueprint.absent) * sum(n_rows.values()) > MAX_MARKED:
+        each = f"{len(blueprint.absent):,} selectors of absent devices on {sum(n_rows.values()):,} classes"
+        msg = f"{each} are too many; expected at most {MAX_MARKED:,} in their product"
+        raise LimitError(msg)
+    room = MAX_COUNTED - sum(n_rows[r.left_group] + n_rows[r.right_group] for r in wanted)
+    if room < 0:
+        each = f"{len(wanted):,} rules on {sum(n_rows.values()):,} classes of devices"
+        msg = f"{each} are too many; expected at most {MAX_COUNTED:,}, a class once for each rule"
+        raise LimitError(msg)
     n_devices, absent = {}, {}
     for name, group in blueprint.groups.items():
         rows = np.arange(grid.n_rows(name), dtype=np.int64)
         n_devices[name] = grid.weight(name, rows, group.primitives)
         absent[name] = grid.mask(name, blueprint.absent)
-    wanted = blueprint.rules if rules is None else rules
-    return Census(grid, n_devices, absent, tuple(_count(grid, r, n_devices, absent) for r in wanted))
+    counted = []
+    for rule in wanted:
+        counted.append(_count(grid, rule, (n_devices, absent), room))
+        room -= len(counted[-1].left)
+    return Census(grid, n_devices, absent, tuple(counted))
 
 
-def _count(grid: Grid, rule: Rule, n_devices: dict[str, Floats], absent: dict[str, Bools]) -> RuleCensus:
+def _count(
+    grid: Grid, rule: Rule, devices: tuple[dict[str, Floats], dict[str, Bools]], room: int
+) -> RuleCensus:
+    n_devices, absent = devices
     left, right = rule.left_group, rule.right_group
-    pairs = join(grid, rule, limit=MAX_CLASS_PAIRS)
+    pairs = join(grid, rule, limit=room)
     n_left, n_right = partners(grid, rule, pairs)
     n_pairs = n_right * n_devices[left][pairs.left]
     return RuleCensus(

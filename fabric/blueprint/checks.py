@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from itertools import chain, islice
 from typing import cast
 
 import numpy as np
@@ -15,13 +16,16 @@ import numpy as np
 from fabric.arrays import Bools, Ints
 from fabric.blueprint.census import Census, RuleCensus, census, degrees
 from fabric.blueprint.join import Grid, agreeing, relation_axes, twist_axes
+from fabric.blueprint.limits import MAX_PROBLEMS
 from fabric.blueprint.model import Blueprint, FailedCables, Rule
 from fabric.blueprint.ports import port_problems
 from fabric.errors import LimitError, Problem
 from fabric.units import MAX_COUNT, format_count, format_rate
 
-MAX_SHARED = 5_000_000
+MAX_SHARED = 2_000_000
 """Times that two rules are compared on a pair of classes that both join."""
+MAX_FAILED = 50_000_000
+"""Classes of devices and pairs that are compared with all failures of cables."""
 
 
 def check_numbers(blueprint: Blueprint, *, is_whole: bool = True) -> list[Problem]:
@@ -42,13 +46,11 @@ def check_numbers(blueprint: Blueprint, *, is_whole: bool = True) -> list[Proble
     LimitError
         If the blueprint tells too many classes of devices apart to be counted.
     """
-    selectors = tuple(s for f in blueprint.failed_cables for s in (f.left, f.right))
-    counted = census(blueprint, selectors)
-    problems = [*_sizes(counted), *_each(counted), *_rates(counted)]
+    counted = census(blueprint)
+    found = chain(_sizes(counted), _each(counted), _rates(counted))
+    problems = list(islice(found, MAX_PROBLEMS))
     if is_whole and not problems:
         problems += port_problems(counted)
-    if is_whole:
-        problems += (p for failure in blueprint.failed_cables for p in _failed(counted, failure))
     return problems
 
 
@@ -63,7 +65,13 @@ def check_cables(blueprint: Blueprint, cables: tuple[FailedCables, ...]) -> list
     if not cables:
         return []
     counted = census(blueprint, tuple(s for f in cables for s in (f.left, f.right)))
-    return [p for failure in cables for p in _failed(counted, failure)]
+    n_looked = sum(len(one.left) for one in counted.rules) + sum(map(len, counted.absent.values()))
+    if n_looked * len(cables) > MAX_FAILED:
+        each = f"{len(cables):,} failures of cables on {n_looked:,} classes of devices and of pairs"
+        msg = f"{each} are too many; expected at most {MAX_FAILED:,} in their product"
+        raise LimitError(msg)
+    found = (p for failure in cables for p in _failed(counted, failure))
+    return list(islice(found, MAX_PROBLEMS))
 
 
 def _sizes(counted: Census) -> Iterator[Problem]:
@@ -146,11 +154,11 @@ def _sharing(grid: Grid, rules: list[RuleCensus]) -> Iterator[tuple[RuleCensus, 
             between = f"{rules[0].rule.left.group} and {rules[0].rule.right.group}"
             msg = f"too many rules between {between}; {MAX_SHARED:,} shared pairs are compared at most"
             raise LimitError(msg)
-        pairs = np.column_stack([number[at], number[at + step]])
-        pairs = pairs[rates[pairs[:, 0]] != rates[pairs[:, 1]]]
-        for i, j in np.unique(pairs, axis=0).tolist():
-            if (i, j) not in told:
+        pairs = np.unique(number[at] * len(rules) + number[at + step])
+        for i, j in zip(*(side.tolist() for side in np.divmod(pairs, len(rules))), strict=True):
+            if rates[i] != rates[j] and (i, j) not in told:
                 told.add((i, j))
+                n_compared += len(rules[i].left) + len(rules[j].left)
                 yield rules[i], rules[j]
 
 
@@ -198,12 +206,13 @@ def _may_differ(
 def _failed(counted: Census, failure: FailedCables) -> Iterator[Problem]:
     """Check that failed cables exist."""
     total = 0.0
+    groups = counted.grid.blueprint.groups
+    at, to = ({g: counted.grid.mask(g, (side,)) for g in groups} for side in (failure.left, failure.right))
     for one in counted.rules:
-        groups = one.rule.left_group, one.rule.right_group
-        a_left, a_right = (counted.grid.mask(g, (failure.left,)) for g in groups)
-        b_left, b_right = (counted.grid.mask(g, (failure.right,)) for g in groups)
-        hit = (a_left[one.left] & b_right[one.right]) | (b_left[one.left] & a_right[one.right])
-        total += float(one.n_cables[hit & one.present].sum())
+        left, right = one.rule.left_group, one.rule.right_group
+        if (at[left].any() and to[right].any()) or (to[left].any() and at[right].any()):
+            hit = (at[left][one.left] & to[right][one.right]) | (to[left][one.left] & at[right][one.right])
+            total += float(one.n_cables[hit & one.present].sum())
     between = f"{failure.left.text} and {failure.right.text}"
     if not total:
         todo = "name two selectors whose devices are joined"

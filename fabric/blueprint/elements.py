@@ -10,6 +10,7 @@ import numpy as np
 
 from fabric.blueprint.axes import AxisTable
 from fabric.blueprint.join import class_grid
+from fabric.blueprint.limits import MAX_PAIRS, Room
 from fabric.blueprint.model import (
     DEFAULT_TRANSIT,
     Blueprint,
@@ -29,6 +30,7 @@ from fabric.blueprint.ports import port_class
 from fabric.blueprint.schema import DeviceItem, LinkItem, WiringItem
 from fabric.blueprint.selector import UnknownNameError, parse_selector, pinned, selected_groups, shown
 from fabric.blueprint.wiring import PATTERNS, MisfitError, check_listed, wire
+from fabric.blueprint.wiring.misfit import refuse_many
 from fabric.errors import PartError, Problem, SelectorError
 from fabric.parts import Part, Protocol, find_medium, find_part, find_protocol
 from fabric.units import MAX_COUNT
@@ -49,6 +51,8 @@ class Scope:
     is_lost : bool
         True where a whole section or an include could not be read; an unknown name is then no finding.
     problems : list of Problem
+    room : Room
+        What the files may still ask for.
     """
 
     axes: AxisTable
@@ -56,6 +60,7 @@ class Scope:
     broken: set[str]
     is_lost: bool
     problems: list[Problem]
+    room: Room
 
     def view(self) -> Blueprint:
         """Return the axes and groups as a blueprint without rules."""
@@ -233,6 +238,9 @@ class _RuleBuilder:
         given = {key: getattr(wiring, key) for key in sorted(wiring.model_fields_set - {"pattern", "along"})}
         try:
             pairs = wire(wiring.pattern, sizes, given)
+            self._scope.room.n_pairs -= len(pairs)
+            if self._scope.room.n_pairs < 0:
+                refuse_many(MAX_PAIRS - self._scope.room.n_pairs)
             if not PATTERNS[wiring.pattern].is_graph:
                 check_listed(pairs, is_same=groups[0] is groups[1], is_ordered=item.oneway)
             elif item.oneway or item.between[0] != item.between[1]:
@@ -312,8 +320,10 @@ def _apart_example(view: Blueprint, side: Selector) -> str:
 def read_absent(parsed: Parsed, scope: Scope) -> list[Selector]:
     """Return the selectors of ``absent`` of the file itself."""
     found: list[Selector] = []
+    told: set[str] = set()
     for index, text in enumerate(parsed.file.absent if parsed.file else ()):
-        if ("absent", index) not in parsed.broken:
+        if ("absent", index) not in parsed.broken and text not in told:
+            told.add(text)
             found += _selectors((text,), parsed.origin("absent", index), scope, scope.view())
     return found
 
@@ -338,9 +348,12 @@ class Failed:
 def read_failed(parsed: Parsed, scope: Scope) -> Failed:
     """Return what ``failed`` of the file itself says."""
     found, closed = Failed(), scope.view()
+    told: set[str] = set()
     for index, entry in enumerate(parsed.file.failed if parsed.file else ()):
-        if ("failed", index) in parsed.broken:
+        if ("failed", index) in parsed.broken or entry in told:
             continue
+        if isinstance(entry, str):
+            told.add(entry)
         origin = parsed.origin("failed", index)
         texts = (entry,) if isinstance(entry, str) else entry[:2]
         view = closed
@@ -376,7 +389,8 @@ def _selectors(texts: tuple[str, ...], origin: Origin, scope: Scope, view: Bluep
 def check_match(view: Blueprint, selector: Selector) -> None:
     """Raise a `SelectorError` if `selector` matches no device."""
     groups = selected_groups(view, selector)
-    if len(selector.terms) > 1:
+    own = [p for term in selector.terms for p in view.primitives(term.axis)]
+    if len(set(own)) < len(own):
         grid = class_grid(view, (selector,))
         if not any(len(grid.rows(g, selector)) for g in groups):
             msg = f"selector {shown(selector.text)} matches nothing: its terms exclude each other"

@@ -11,7 +11,7 @@ degrees of a fabric of any size::
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -22,10 +22,8 @@ from fabric.blueprint.model import Blueprint, Relation, Rule, Selector, Term
 from fabric.blueprint.selector import pinned, selected_groups
 from fabric.errors import LimitError
 
-MAX_CLASS_ROWS = 4_000_000
-"""Classes of devices of one group that are counted."""
-MAX_CLASS_PAIRS = 20_000_000
-"""Joined pairs of classes of one rule that are counted."""
+MAX_CLASS_ROWS = 1_000_000
+"""Classes of devices that are counted."""
 
 # Pairs that `join_parts` yields at a time: few enough to stay in the cache, enough to make calls cheap.
 _PART = 1 << 17
@@ -96,19 +94,44 @@ class Grid:
 
     def rows(self, group: str, selector: Selector | None = None) -> Ints:
         """Return the rows of `group` that `selector` matches, ascending."""
-        rows = np.arange(self.n_rows(group), dtype=np.int64)
-        for term in selector.terms if selector else ():
+        box, rest = self._box(group, selector.terms if selector else ())
+        strides = self.strides(group)
+        rows = _row_sums([hi - lo for lo, hi in box.values()], list(strides.values()))
+        rows += sum(lo * strides[p] for p, (lo, _) in box.items())
+        for term in rest:
             index = self.index(group, rows, term.axis)
             rows = rows[(index >= term.lo) & (index <= term.hi)]
         return rows
 
+    def _box(self, group: str, terms: tuple[Term, ...]) -> tuple[dict[str, tuple[int, int]], list[Term]]:
+        """Return a range of positions on each primitive axis, which holds all matches, and the terms left."""
+        box = {p: (0, len(self.reps[p])) for p in self.blueprint.groups[group].primitives}
+        rest = []
+        for term in terms:
+            own = self.blueprint.primitives(term.axis)
+            if term.lo < term.hi and len(own) > 1:
+                rest.append(term)
+                continue
+            lo, n = term.lo, term.hi + 1 - term.lo
+            for p in reversed(own):
+                lo, digit = divmod(lo, self.blueprint.axes[p].size)
+                first, last = np.searchsorted(self.reps[p], (digit, digit + n))
+                box[p] = max(box[p][0], int(first)), min(box[p][1], int(last))
+        return {p: (lo, max(lo, hi)) for p, (lo, hi) in box.items()}, rest
+
     def mask(self, group: str, selectors: tuple[Selector, ...]) -> Bools:
         """Return which rows of `group` any of `selectors` matches, shape (n_rows,)."""
-        found = np.zeros(self.n_rows(group), dtype=np.bool_)
+        found = np.zeros(self.shape(group), dtype=np.bool_)
         for selector in selectors:
+            if selector.group is not None and selector.group != group:
+                continue
             if group in selected_groups(self.blueprint, selector):
-                found[self.rows(group, selector)] = True
-        return found
+                box, rest = self._box(group, selector.terms)
+                if rest:
+                    found.reshape(-1)[self.rows(group, selector)] = True
+                else:
+                    found[tuple(slice(lo, hi) for lo, hi in box.values())] = True
+        return found.reshape(-1)
 
 
 def full_grid(blueprint: Blueprint) -> Grid:
@@ -133,7 +156,7 @@ def class_grid(blueprint: Blueprint, extra: tuple[Selector, ...] = ()) -> Grid:
     Raises
     ------
     LimitError
-        If there are more classes than `MAX_CLASS_ROWS` on an axis or of a group.
+        If there are more classes than `MAX_CLASS_ROWS`.
     """
     edges = _class_edges(blueprint, extra)
     reps = {name: points[:-1] for name, points in edges.items()}
@@ -184,13 +207,15 @@ def _class_edges(blueprint: Blueprint, extra: tuple[Selector, ...] = ()) -> dict
         for p, points in term_cuts(blueprint, term):
             cuts[p] |= points
     listed = _listed(blueprint)
-    for name in listed:
-        if (size := blueprint.axes[name].size) > MAX_CLASS_ROWS:
-            msg = (
-                f"axis {name} has {size:,} indices; a ring, a line, pairs and a count list are counted "
-                f"over at most {MAX_CLASS_ROWS:,}"
-            )
-            raise LimitError(msg)
+    if (n := sum(blueprint.axes[name].size for name in listed)) > MAX_CLASS_ROWS:
+        several = (
+            f"axis {min(listed)} has" if len(listed) == 1 else f"axes {', '.join(sorted(listed)[:3])} have"
+        )
+        msg = (
+            f"{several} {n:,} indices; a ring, a line, pairs and a count list are counted "
+            f"over at most {MAX_CLASS_ROWS:,}"
+        )
+        raise LimitError(msg)
     return {
         name: np.arange(blueprint.axes[name].size + 1) if name in listed else np.array(sorted(points))
         for name, points in cuts.items()
@@ -198,11 +223,12 @@ def _class_edges(blueprint: Blueprint, extra: tuple[Selector, ...] = ()) -> dict
 
 
 def _limited(grid: Grid) -> Grid:
-    """Return `grid` if no group has more rows than are counted."""
-    for group in grid.blueprint.groups:
-        if (n := grid.n_rows(group)) > MAX_CLASS_ROWS:
-            msg = f"{group} has {n:,} classes of devices; at most {MAX_CLASS_ROWS:,} are counted"
-            raise LimitError(msg)
+    """Return `grid` if it has no more rows than are counted."""
+    n_rows = {group: grid.n_rows(group) for group in grid.blueprint.groups}
+    if sum(n_rows.values()) > MAX_CLASS_ROWS:
+        most = max(n_rows, key=lambda group: n_rows[group])
+        msg = f"{most} has {n_rows[most]:,} classes of devices; at most {MAX_CLASS_ROWS:,} are counted in all"
+        raise LimitError(msg)
     return grid
 
 
@@ -364,7 +390,7 @@ def _agreeing_pairs(
         yield np.repeat(some, len(offset)), np.add.outer(base[some], offset).ravel()
 
 
-def _row_sums(shape: tuple[int, ...], steps: list[int]) -> Ints:
+def _row_sums(shape: Sequence[int], steps: Sequence[int]) -> Ints:
     """Return the sum of digit times step over the axes of every row of a grid."""
     flat = np.zeros(1, dtype=np.int64)
     for size, step in zip(shape, steps, strict=True):
@@ -479,7 +505,7 @@ def _equijoin(left: Ints, right: Ints, limit: int | None, name: str) -> tuple[In
 
 def _refuse_pairs(name: str, total: int, limit: int | None) -> None:
     if limit is not None and total > limit:
-        msg = f"{name} alone joins {total:,} pairs; at most {limit:,} are listed"
+        msg = f"{name} joins {total:,} pairs; at most {limit:,} more are listed"
         raise LimitError(msg)
 
 

@@ -23,6 +23,7 @@ from fabric.blueprint.elements import (
     read_absent,
     read_failed,
 )
+from fabric.blueprint.limits import MAX_ELEMENTS, MAX_FILES, MAX_LEVELS, Problems, Room
 from fabric.blueprint.model import Axis, Blueprint, DeviceGroup, Origin, Rule, Selector, Term
 from fabric.blueprint.parse import Loc, Parsed, parse
 from fabric.blueprint.planes import refusal, with_failed
@@ -32,7 +33,6 @@ from fabric.blueprint.selector import near, shown
 from fabric.errors import LimitError, Problem, QuestionError, TopologyError
 
 _SUFFIXES = (".fabric.yaml", ".fabric.yml", ".fabric.json")
-_MAX_INCLUDES = 64
 
 
 @dataclass(slots=True)
@@ -63,9 +63,10 @@ class _Fragment:
 
 @dataclass(slots=True)
 class _LoadRun:
-    """State of one load: the problems found, the hash, and the files read so far."""
+    """State of one load: problems, what may still be read, and the files so far with their hash."""
 
-    problems: list[Problem] = field(default_factory=list)
+    problems: Problems = field(default_factory=Problems)
+    room: Room = field(default_factory=Room)
     digest: list[str] = field(default_factory=list)
     n_files: int = 0
 
@@ -96,7 +97,8 @@ def load_blueprint(path: str | Path) -> Blueprint:
     TopologyError
         With every problem of the file and of its includes, each at its line and column.
     """
-    return _finish(read_file(path, is_strict=False), Path(path).parent)
+    run = _LoadRun()
+    return _finish(read_file(path, is_strict=False, room=run.room), Path(path).parent, run)
 
 
 def loads_blueprint(text: str | bytes, *, path: str = "<text>", base: str | Path = ".") -> Blueprint:
@@ -120,7 +122,8 @@ def loads_blueprint(text: str | bytes, *, path: str = "<text>", base: str | Path
     >>> loads_blueprint(text).n_devices("gpu")
     2
     """
-    return _finish(read_text(text, path, is_strict=False), Path(base))
+    run = _LoadRun()
+    return _finish(read_text(text, path, is_strict=False, room=run.room), Path(base), run)
 
 
 def template_names() -> tuple[str, ...]:
@@ -137,8 +140,7 @@ def template_names() -> tuple[str, ...]:
     )
 
 
-def _finish(document: Document, base: Path) -> Blueprint:
-    run = _LoadRun()
+def _finish(document: Document, base: Path, run: _LoadRun) -> Blueprint:
     fragment, parsed = _resolve(_Place(document, base, (_identity(document.path),)), run)
     if parsed.file is None:
         raise TopologyError(run.problems)
@@ -156,21 +158,32 @@ def _finish(document: Document, base: Path) -> Blueprint:
         origin=origin,
     )
     if fragment.is_countable:
-        blueprint = _failing(blueprint, fragment.failed, run.problems)
-        try:
-            run.problems += check_numbers(blueprint.whole, is_whole=fragment.is_whole)
-            if fragment.is_whole and blueprint.closed is not None:
-                chips = (c for c in fragment.failed.cables if c not in blueprint.closed.failed_cables)
-                run.problems += check_cables(blueprint, tuple(chips))
-        except LimitError as error:
-            missed = f"each, ports, rates and failed cables: {error}"
-            blueprint = replace(blueprint, skipped=(*blueprint.skipped, missed))
+        blueprint = _counted(_failing(blueprint, fragment.failed, run.problems), fragment, run.problems)
     if run.problems:
         raise TopologyError(run.problems)
     return blueprint
 
 
-def _failing(blueprint: Blueprint, failed: Failed, problems: list[Problem]) -> Blueprint:
+def _counted(blueprint: Blueprint, fragment: _Fragment, problems: Problems) -> Blueprint:
+    """Return `blueprint` with what could not be checked of it, after counting; what is wrong is noted."""
+    skipped = []
+    try:
+        problems += check_numbers(blueprint.whole, is_whole=fragment.is_whole)
+    except LimitError as error:
+        skipped.append(f"each, ports and rates: {error}")
+    whole = blueprint.whole.failed_cables
+    if fragment.is_whole:
+        known = set(map(id, whole))
+        chips = tuple(c for c in fragment.failed.cables if id(c) not in known) if blueprint.closed else ()
+        for form, cables in ((blueprint.whole, whole), (blueprint, chips)):
+            try:
+                problems += check_cables(form, cables)
+            except LimitError as error:
+                skipped.append(f"failed cables: {error}")
+    return replace(blueprint, skipped=(*blueprint.skipped, *skipped)) if skipped else blueprint
+
+
+def _failing(blueprint: Blueprint, failed: Failed, problems: Problems) -> Blueprint:
     """Return `blueprint` with what has failed, its boxes opened where chips of them have."""
     why = refusal(blueprint) if failed.opens else ""
     if not why:
@@ -184,8 +197,7 @@ def _failing(blueprint: Blueprint, failed: Failed, problems: list[Problem]) -> B
 
 def _resolve(place: _Place, run: _LoadRun) -> tuple[_Fragment, Parsed]:
     """Return the fragment of one file; what is wrong goes to ``run.problems``."""
-    run.digest.append(place.document.sha256)
-    run.n_files += 1
+    _charge(place.document, run)
     run.problems += place.document.problems
     parsed = parse(place.document, run.problems)
     fragment = _Fragment()
@@ -204,14 +216,29 @@ def _resolve(place: _Place, run: _LoadRun) -> tuple[_Fragment, Parsed]:
         fragment.axes.declare(name, spec, parsed.origin("axes", name), run.problems)
     fragment.axes.settle(run.problems, is_lost=fragment.is_lost)
     fragment.is_countable = fragment.is_countable and len(run.problems) == before
-    _add_groups(parsed, fragment, run.problems)
-    _add_rules(parsed, fragment, run.problems)
+    _add_groups(parsed, fragment, run)
+    _add_rules(parsed, fragment, run)
     fragment.is_whole = fragment.is_whole and len(run.problems) == before
     # No number but those of the failures themselves hangs on them.
-    _add_failed(read_failed(parsed, _scope(fragment, run.problems)), fragment)
+    _add_failed(read_failed(parsed, _scope(fragment, run)), fragment)
     if parsed.file.about:
         fragment.notes.append(f"{parsed.file.fabric}: {' '.join(parsed.file.about.split())}")
     return fragment, parsed
+
+
+def _charge(document: Document, run: _LoadRun) -> None:
+    """Count a file in; raise a `TopologyError` if the files of this load have too many elements."""
+    run.digest.append(document.sha256)
+    run.n_files += 1
+    for section, most in MAX_ELEMENTS.items():
+        elements = document.data.get(section)
+        run.room.elements[section] -= len(elements) if isinstance(elements, dict | list) else 0
+        if run.room.elements[section] < 0:
+            mark = document.locate((section,), key=True)
+            got = f"{most - run.room.elements[section]:,} with those of includes"
+            expected = f"at most {most:,}"
+            what = f"too many entries of {section}"
+            raise TopologyError([Problem(document.path, *mark, section, what, got, expected)])
 
 
 def _leave_out(fragment: _Fragment, parsed: Parsed) -> None:
@@ -226,19 +253,19 @@ def _leave_out(fragment: _Fragment, parsed: Parsed) -> None:
     fragment.axes.broken |= {str(loc[1]) for loc in parsed.broken if len(loc) > 1 and loc[0] == "axes"}
 
 
-def _scope(fragment: _Fragment, problems: list[Problem]) -> Scope:
-    return Scope(fragment.axes, fragment.groups, fragment.broken, fragment.is_lost, problems)
+def _scope(fragment: _Fragment, run: _LoadRun) -> Scope:
+    return Scope(fragment.axes, fragment.groups, fragment.broken, fragment.is_lost, run.problems, run.room)
 
 
-def _add_groups(parsed: Parsed, fragment: _Fragment, problems: list[Problem]) -> None:
+def _add_groups(parsed: Parsed, fragment: _Fragment, run: _LoadRun) -> None:
     """Add the devices of the file itself, then resolve the axes of all devices to primitive ones."""
-    scope = _scope(fragment, problems)
+    scope = _scope(fragment, run)
     for name, item in parsed.file.devices.items() if parsed.file else ():
         origin = parsed.origin("devices", name)
         if name in fragment.groups:
             first = fragment.groups[name].origin
             todo = f"it comes from {first.path}:{first.line}; rename one, or include with as: prefix"
-            problems.append(origin.problem(f"duplicate name {name!r}", todo=todo))
+            run.problems.append(origin.problem(f"duplicate name {name!r}", todo=todo))
             fragment.is_countable = False
             continue
         group = build_group(name, item, origin, scope)
@@ -246,10 +273,10 @@ def _add_groups(parsed: Parsed, fragment: _Fragment, problems: list[Problem]) ->
             fragment.broken.add(name)
         else:
             fragment.groups[name] = group
-    _settle_groups(parsed, fragment, problems)
+    _settle_groups(parsed, fragment, run.problems)
 
 
-def _settle_groups(parsed: Parsed, fragment: _Fragment, problems: list[Problem]) -> None:
+def _settle_groups(parsed: Parsed, fragment: _Fragment, problems: Problems) -> None:
     """Resolve the axes of all devices to primitive ones; a file may have split those of its includes."""
     told: set[tuple[int, int]] = set()
     for name, group in list(fragment.groups.items()):
@@ -271,9 +298,9 @@ def _settle_groups(parsed: Parsed, fragment: _Fragment, problems: list[Problem])
         del fragment.groups[name]
 
 
-def _add_rules(parsed: Parsed, fragment: _Fragment, problems: list[Problem]) -> None:
+def _add_rules(parsed: Parsed, fragment: _Fragment, run: _LoadRun) -> None:
     """Add the links and the absent devices of the file itself."""
-    scope = _scope(fragment, problems)
+    scope = _scope(fragment, run)
     taken = {r.name: r.origin for r in fragment.rules}
     for index, link in enumerate(parsed.file.links if parsed.file else ()):
         if ("links", index) in parsed.broken:
@@ -285,7 +312,7 @@ def _add_rules(parsed: Parsed, fragment: _Fragment, problems: list[Problem]) -> 
         elif rule.name in taken:
             first = taken[rule.name]
             todo = f"the first is at {first.path}:{first.line}; give this rule a name:"
-            problems.append(origin.problem(f"duplicate name {rule.name!r}", key="name", todo=todo))
+            run.problems.append(origin.problem(f"duplicate name {rule.name!r}", key="name", todo=todo))
         else:
             taken[rule.name] = origin
             fragment.rules.append(rule)
@@ -322,7 +349,7 @@ def _include(place: _Place, item: IncludeItem, origin: Origin, into: _Fragment, 
     _merge(fragment, item.fabric, origin, into, run.problems)
 
 
-def _merge(fragment: _Fragment, name: str, origin: Origin, into: _Fragment, problems: list[Problem]) -> None:
+def _merge(fragment: _Fragment, name: str, origin: Origin, into: _Fragment, problems: Problems) -> None:
     """Add the fragment of the include `name`, renamed and placed, to that of the file that has it."""
     into.is_whole = into.is_whole and fragment.is_whole
     into.is_countable = into.is_countable and fragment.is_countable
@@ -374,14 +401,17 @@ def _open(reference: str, place: _Place, origin: Origin, run: _LoadRun) -> _Plac
     if identity in place.stack:
         chain = [Path(p).name for p in (*place.stack[place.stack.index(identity) :], identity)]
         _refuse("include cycle", origin, got=" includes ".join(chain))
-    if run.n_files >= _MAX_INCLUDES:
-        _refuse("too many includes", origin, expected=f"at most {_MAX_INCLUDES} files in all")
+    if run.n_files >= MAX_FILES:
+        _refuse("too many includes", origin, expected=f"at most {MAX_FILES} files in all")
+    if len(place.stack) >= MAX_LEVELS:
+        _refuse("includes nested too deep", origin, expected=f"at most {MAX_LEVELS} files in a chain")
     if identity.startswith("<"):
         file = resources.files("fabric") / "templates" / f"{reference}{_SUFFIXES[0]}"
-        return _Place(read_text(file.read_bytes(), identity), base, (*place.stack, identity))
+        return _Place(read_text(file.read_bytes(), identity, room=run.room), base, (*place.stack, identity))
     if not os.path.exists(place.base / reference):
         _refuse(f"cannot include {shown(reference)}: no such file", origin)
-    return _Place(read_file(place.base / reference, is_strict=False), base, (*place.stack, identity))
+    document = read_file(place.base / reference, is_strict=False, room=run.room)
+    return _Place(document, base, (*place.stack, identity))
 
 
 def _refuse(what: str, origin: Origin, *, got: str = "", expected: str = "", todo: str = "") -> NoReturn:

@@ -103,7 +103,7 @@ def parse(document: Document, problems: list[Problem]) -> Parsed:
             return Parsed(document, FabricFile.model_validate(data), broken)
         except ValidationError as error:
             details = error.errors(include_url=False)
-            problems += [_problem(document, _real(document, d["loc"]), d) for d in details]
+            problems.extend(_problem(document, _real(document, d["loc"]), d) for d in details)
             broken = frozenset(_element(_real(document, d["loc"])) for d in details)
             data = _without(data, broken)
     # What is left is sound by construction; should it not be, the problems found so far stand.

@@ -21,6 +21,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from functools import lru_cache
+from typing import TypeVar
 
 from fabric.blueprint.model import Axis, Blueprint, DeviceGroup, FailedCables, Rule, Selector, Term
 from fabric.blueprint.selector import selected_groups
@@ -29,6 +30,7 @@ from fabric.errors import QuestionError
 ASIC = "asic"
 """The axis of the chips of a box."""
 
+T = TypeVar("T")
 _NAMES_ASIC = re.compile(rf"(?:^|/){ASIC}(?:[0-9*/-]|$)")
 
 
@@ -136,10 +138,8 @@ def with_failed(
         If boxes must be opened and cannot be.
     """
     whole = blueprint.whole
-    chips = tuple(s for s in devices if _is_chip(whole, s))
-    lanes = tuple(c for c in cables if _is_chip(whole, c.left) or _is_chip(whole, c.right))
-    boxed = tuple(s for s in devices if s not in chips)
-    between = tuple(c for c in cables if c not in lanes)
+    boxed, chips = _parted(devices, [_is_chip(whole, s) for s in devices])
+    between, lanes = _parted(cables, [_is_chip(whole, c.left) or _is_chip(whole, c.right) for c in cables])
     closed = replace(whole, failed=(*whole.failed, *boxed), failed_cables=(*whole.failed_cables, *between))
     if blueprint.closed is None and not chips and not lanes:
         return closed
@@ -150,6 +150,14 @@ def with_failed(
         failed=(*after.failed, *now.failed[len(before.failed) :], *chips),
         failed_cables=(*after.failed_cables, *now.failed_cables[len(before.failed_cables) :], *lanes),
     )
+
+
+def _parted(failed: tuple[T, ...], is_chip: list[bool]) -> tuple[tuple[T, ...], tuple[T, ...]]:
+    """Return failures of boxes, and those of chips."""
+    boxed, chips = (
+        [f for f, chip in zip(failed, is_chip, strict=True) if chip is kind] for kind in (False, True)
+    )
+    return tuple(boxed), tuple(chips)
 
 
 def _is_chip(whole: Blueprint, selector: Selector) -> bool:

@@ -25,19 +25,14 @@ from typing import Any, NamedTuple, NoReturn, TypeAlias
 
 import yaml
 
+from fabric.blueprint.limits import MAX_BYTES, MAX_NODES, MAX_PROBLEMS, Room
 from fabric.errors import FileError, Problem, TopologyError
 from fabric.text.reading import read_bytes
 
-MAX_BYTES = 16 * 2**20
-"""Largest file."""
 MAX_DEPTH = 32
 """Deepest nesting of mappings and lists, aliases expanded."""
-MAX_NODES = 1_000_000
-"""Most keys and values in a file, aliases expanded."""
 MAX_NUMBER_CHARS = 40
 """Longest number."""
-MAX_PROBLEMS = 100
-"""Problems after which reading stops."""
 
 Loc: TypeAlias = tuple[str | int, ...]
 # The C and the Python parser have event and mark classes that share attributes but no base.
@@ -170,15 +165,17 @@ class Document:
         return self.marks[()]
 
 
-def read_file(path: str | os.PathLike[str], *, is_strict: bool = True) -> Document:
+def read_file(path: str | os.PathLike[str], *, is_strict: bool = True, room: Room | None = None) -> Document:
     """Read a topology file.
 
     Parameters
     ----------
     path : str or path-like
-        A regular file of at most `MAX_BYTES`, in UTF-8.
+        A regular file in UTF-8.
     is_strict : bool
         Raise for duplicate keys too, instead of noting them in the document.
+    room : Room, optional
+        What may still be read, which is taken from it; by default that of one file.
 
     Returns
     -------
@@ -195,10 +192,10 @@ def read_file(path: str | os.PathLike[str], *, is_strict: bool = True) -> Docume
         raw = read_bytes(name, limit=MAX_BYTES)
     except FileError as error:
         _refuse(name, error.what, todo=error.todo)
-    return read_text(raw, name, is_strict=is_strict)
+    return read_text(raw, name, is_strict=is_strict, room=room)
 
 
-def read_text(text: str | bytes, path: str, *, is_strict: bool = True) -> Document:
+def read_text(text: str | bytes, path: str, *, is_strict: bool = True, room: Room | None = None) -> Document:
     r"""Read the text of a topology file.
 
     Parameters
@@ -209,6 +206,8 @@ def read_text(text: str | bytes, path: str, *, is_strict: bool = True) -> Docume
         The name of the file in problems.
     is_strict : bool
         Raise for duplicate keys too, instead of noting them in the document.
+    room : Room, optional
+        What may still be read, which is taken from it; by default that of one file.
 
     Returns
     -------
@@ -229,11 +228,13 @@ def read_text(text: str | bytes, path: str, *, is_strict: bool = True) -> Docume
         ...
     fabric.errors.TopologyError: pod.fabric.yaml:1:17: axes.rack: duplicate key; first on line 1
     """
-    if len(text) > MAX_BYTES:
+    room = Room() if room is None else room
+    if len(text) > room.n_bytes:
         _refuse_size(path, len(text))
     raw = text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
-    if len(raw) > MAX_BYTES:
+    if len(raw) > room.n_bytes:
         _refuse_size(path, len(raw))
+    room.n_bytes -= len(raw)
     chars = text if isinstance(text, str) else _decode(text, path)
     chars = chars.removeprefix("\ufeff")
     bad = _BAD_CHAR_RE.search(chars)
@@ -244,7 +245,7 @@ def read_text(text: str | bytes, path: str, *, is_strict: bool = True) -> Docume
     shifts: dict[int, list[int]] = {}
     if _SURROGATE_RE.search(chars) and _is_json(chars):
         chars, shifts = _join_surrogates(chars)
-    builder = _DocumentBuilder(path, shifts)
+    builder = _DocumentBuilder(path, shifts, room)
     data, root = builder.build(chars)
     if is_strict and builder.doubled:
         raise TopologyError(builder.doubled)
@@ -299,14 +300,16 @@ class _DocumentBuilder:
         "_n_nodes",
         "_path",
         "_problems",
+        "_room",
         "_root",
         "_shifts",
         "_stack",
         "doubled",
     )
 
-    def __init__(self, path: str, shifts: dict[int, list[int]]) -> None:
+    def __init__(self, path: str, shifts: dict[int, list[int]], room: Room) -> None:
         self._path = path
+        self._room = room
         self._shifts = shifts
         self._problems: list[Problem] = []
         self.doubled: list[Problem] = []  # duplicate keys: the data can still be used
@@ -388,8 +391,9 @@ class _DocumentBuilder:
 
     def _count(self, pos: _Pos, n_nodes: int) -> None:
         self._n_nodes += n_nodes
-        if self._n_nodes > MAX_NODES:
-            expected = f"at most {MAX_NODES} keys and values, aliases expanded"
+        self._room.n_nodes -= n_nodes
+        if self._room.n_nodes < 0:
+            expected = f"at most {MAX_NODES} keys and values with those of includes, aliases expanded"
             self._stop(pos, "too many nodes", expected=expected)
 
     def _begin(self, event: _Event) -> _Pos:
@@ -544,7 +548,12 @@ def _refuse(
 
 
 def _refuse_size(path: str, n_bytes: int) -> NoReturn:
-    _refuse(path, "file too large", got=f"{n_bytes} bytes or more", expected=f"at most {MAX_BYTES} bytes")
+    _refuse(
+        path,
+        "file too large",
+        got=f"{n_bytes} bytes or more",
+        expected=f"at most {MAX_BYTES} bytes, includes counted in",
+    )
 
 
 def _decode(raw: bytes, path: str) -> str:

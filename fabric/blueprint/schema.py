@@ -16,6 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSche
 from pydantic.config import JsonDict
 
 from fabric import units
+from fabric.blueprint.limits import MAX_PARTS
 from fabric.blueprint.selector import NAME
 from fabric.blueprint.wiring import PATTERNS, WiringPattern
 
@@ -67,9 +68,11 @@ def _word(value: object) -> str:
 
 
 def _words(value: object) -> list[str]:
-    if isinstance(value, list):
+    if isinstance(value, list) and len(value) <= MAX_PARTS:
         return [_word(v) for v in value]
     msg = "expected a list of axes, such as [rack, slot]; [] is one device"
+    if isinstance(value, list):
+        msg = f"a list of {len(value):,} axes; expected at most {MAX_PARTS}"
     raise ValueError(msg)
 
 

@@ -57,7 +57,7 @@ def fabric_of(file: Path, failed: list[str] | None = None) -> Fabric:
 
 
 def _piped() -> Fabric:
-    from fabric.blueprint.reader import MAX_BYTES
+    from fabric.blueprint.limits import MAX_BYTES
     from fabric.graph import loads
 
     return loads(read_standard_input(limit=MAX_BYTES), path="<stdin>")
@@ -65,7 +65,7 @@ def _piped() -> Fabric:
 
 def calibration_of(name: str) -> str | Calibration:
     """Return a calibration that comes in by standard input for ``-``; a name or a file as it is."""
-    from fabric.blueprint.reader import MAX_BYTES
+    from fabric.blueprint.limits import MAX_BYTES
     from fabric.costing.calibration import parse_calibration
 
     if name == STANDARD:

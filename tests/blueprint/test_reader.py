@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fabric.blueprint import reader
+from fabric.blueprint.limits import MAX_BYTES, MAX_PROBLEMS, Room
 from fabric.blueprint.reader import Document, Mark, dotted, read_file, read_text
 from fabric.errors import TopologyError
 
@@ -68,7 +69,7 @@ REFUSED: dict[str, tuple[str | bytes, str]] = {
         "a0: &a0 []\n" + "".join(f"a{i + 1}: &a{i + 1} [*a{i}]\n" for i in range(99)),
         "32:12: .*: nested too deep; expected at most 32 levels, aliases expanded",
     ),
-    "billion laughs": (LAUGHS, r"6:36: f\[7\]: too many nodes; expected at most 1000000 .* aliases expanded"),
+    "billion laughs": (LAUGHS, r"6:8: f\[0\]: too many nodes; expected at most 150000 .* aliases expanded"),
     "recursive list": ("a: &x [1, *x]\n", r"1:11: a\[1\]: alias \*x inside its own anchor"),
     "recursive mapping": ("a: &x {b: {c: *x}}\n", r"1:15: a.b.c: alias \*x inside its own anchor"),
     "unknown alias": ("a: *x\n", r"1:4: a: alias \*x has no anchor before it"),
@@ -107,10 +108,10 @@ REFUSED: dict[str, tuple[str | bytes, str]] = {
     "nothing on top": ("---\n", "2:1: file: top level must be a mapping; got nothing"),
     "number on top": ("0x10", "1:1: file: top level must be a mapping; got a number"),
     "too large": (
-        "#" * (reader.MAX_BYTES + 1),
-        "1:1: file: file too large; got .*; expected at most .* bytes",
+        "#" * (MAX_BYTES + 1),
+        "1:1: file: file too large; got .*; expected at most .* bytes, includes counted in",
     ),
-    "too large in bytes": ("\u00e9" * (reader.MAX_BYTES // 2 + 1), "1:1: file: file too large; .*"),
+    "too large in bytes": ("\u00e9" * (MAX_BYTES // 2 + 1), "1:1: file: file too large; .*"),
 }
 
 
@@ -153,18 +154,28 @@ def test_problems_before_a_syntax_error_are_kept() -> None:
     assert [p.line for p in caught.value.problems] == [2, 4]
 
 
-def test_nodes_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reader, "MAX_NODES", 1000)
+def test_nodes_are_limited() -> None:
     text = "a: [" + "1," * 997 + "%s]"  # with the mapping, its key and the list: 1000
-    assert len(read_text(text % "", "f.yaml").marks) == 999
-    with pytest.raises(TopologyError, match=r":1:1999: a\[997\]: too many nodes; expected at most 1000 keys"):
-        read_text(text % "1", "f.yaml")
+    assert len(read_text(text % "", "f.yaml", room=Room(n_nodes=1000)).marks) == 999
+    with pytest.raises(
+        TopologyError, match=r":1:1999: a\[997\]: too many nodes; expected at most 150000 keys"
+    ):
+        read_text(text % "1", "f.yaml", room=Room(n_nodes=1000))
+
+
+def test_files_of_one_load_share_their_room() -> None:
+    room = Room(n_bytes=16, n_nodes=8)
+    read_text("a: [1]", "f.yaml", room=room)
+    assert (room.n_bytes, room.n_nodes) == (10, 4)
+    read_text("b: [2]", "g.yaml", room=room)
+    with pytest.raises(TopologyError, match="file too large; got 6 bytes or more"):
+        read_text("c: [3]", "h.yaml", room=room)
 
 
 def test_problems_are_limited() -> None:
     with pytest.raises(TopologyError, match="duplicate key") as caught:
         read_text("a: 1\n" * 10_000, "f.yaml")
-    assert len(caught.value.problems) == reader.MAX_PROBLEMS
+    assert len(caught.value.problems) == MAX_PROBLEMS
 
 
 SCALARS: dict[str, object] = {
@@ -374,11 +385,11 @@ def test_any_text_is_read_or_refused(text: str | bytes) -> None:
     assert all(p.line >= 1 and p.col >= 1 and p.what for p in problems)
 
 
-def test_a_file_of_20_000_links() -> None:
+def test_a_file_of_10_000_links() -> None:
     line = "  - {between: [rack%d/nic, leaf], rate: 800Gb/s, each: [1, 32]}\n"
-    doc = read_text("links:\n" + "".join(line % i for i in range(20_000)), "f.yaml")
-    assert doc.data["links"][19_999]["between"][0] == "rack19999/nic"  # type: ignore[index]
-    assert doc.marks["links", 19_999, "rate"] == (20_001, 44)
+    doc = read_text("links:\n" + "".join(line % i for i in range(10_000)), "f.yaml")
+    assert doc.data["links"][9_999]["between"][0] == "rack9999/nic"  # type: ignore[index]
+    assert doc.marks["links", 9_999, "rate"] == (10_001, 43)
 
 
 def test_file_is_read(tmp_path: Path) -> None:
@@ -426,10 +437,10 @@ def test_pipes_and_devices_do_not_hang(tmp_path: Path) -> None:
 def test_large_file_is_refused_before_it_is_read(tmp_path: Path) -> None:
     file = tmp_path / "large.yaml"
     with file.open("wb") as out:
-        out.truncate(reader.MAX_BYTES + 1)  # sparse
+        out.truncate(MAX_BYTES + 1)  # sparse
     assert _refusal(file) == "file too large"
     with file.open("wb") as out:
-        out.truncate(reader.MAX_BYTES)
+        out.truncate(MAX_BYTES)
     assert _refusal(file) == "character not allowed"  # the limit itself is allowed; NUL is not
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-from fabric.blueprint.join import MAX_CLASS_PAIRS
+from fabric.blueprint.limits import MAX_PAIRS
 from fabric.units import format_count
 
 
@@ -28,7 +28,7 @@ def refuse(what: str, *, got: str = "", expected: str = "", todo: str = "") -> N
     raise MisfitError(what, got=got, expected=expected, todo=todo)
 
 
-def refuse_many(n_pairs: int, most: int = MAX_CLASS_PAIRS) -> None:
+def refuse_many(n_pairs: int, most: int = MAX_PAIRS) -> None:
     """Raise a `MisfitError` if there are more than `most` pairs; to be asked before they are made."""
     if n_pairs > most:
         got, expected = f"{format_count(n_pairs)} pairs", f"at most {format_count(most)}"

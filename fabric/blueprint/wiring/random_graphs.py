@@ -14,9 +14,6 @@ import numpy as np
 from fabric.arrays import Bools, Floats, Ints
 from fabric.blueprint.wiring.misfit import refuse, refuse_many
 
-MANY_RANDOM_PAIRS = 5_000_000
-"""Pairs that are drawn: some ten seconds."""
-
 
 def jellyfish(sizes: tuple[int, ...], *, degree: int, seed: int = 0) -> Ints:
     r"""Return a random regular graph.
@@ -67,7 +64,7 @@ def jellyfish(sizes: tuple[int, ...], *, degree: int, seed: int = 0) -> Ints:
     if degree >= n or n * degree % 2:
         what = f"no graph has {n} switches of degree {degree}"
         refuse(what, expected="a degree below their number, and one of the two even")
-    refuse_many(n * degree // 2, MANY_RANDOM_PAIRS)
+    refuse_many(n * degree // 2)
     if degree <= (n - 1) // 2:
         return _sparse(n, degree, random.Random(seed))
     low, high = np.triu_indices(n, 1)
@@ -163,7 +160,7 @@ def xpander(sizes: tuple[int, ...], *, seed: int = 0) -> Ints:
     """
     n_metas, n_switches = sizes
     n_matchings = n_metas * (n_metas - 1) // 2
-    refuse_many(n_matchings * n_switches, MANY_RANDOM_PAIRS)
+    refuse_many(n_matchings * n_switches)
     low, high = np.triu_indices(n_metas, 1)
     drawn = _drawn(random.Random(seed), n_matchings * n_switches).reshape(n_matchings, n_switches)
     partner = np.argsort(drawn, axis=1, kind="stable")
