@@ -110,19 +110,7 @@ def design_command(
     if out is not None and is_written:
         write_file(out, made.text, force=force)
     if as_json:
-        found = {
-            "gpus": made.gpus,
-            "asked": made.asked,
-            "populated": made.populated,
-            "tiers": made.n_tiers,
-            "switches": made.switches,
-            "cables": made.cables,
-            "explain": [str(d) for d in made.explain],
-            "warnings": made.warnings,
-            "phases": phases,
-            "file": str(out or ""),
-            "text": made.text,
-        }
+        found = {**made.to_dict(), "phases": phases, "file": str(out or "")}
         say(to_json(found))
         return
     for warning in made.warnings:

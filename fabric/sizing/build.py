@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Unpack
 
 from fabric.arguments import checked
 from fabric.blueprint import Blueprint, loads_blueprint
 from fabric.graph import Fabric
+from fabric.results import Result
 from fabric.sizing.arguments import DesignArguments
 from fabric.sizing.counts import Installed, Tier, installed
 from fabric.sizing.explain import Decision, explain
@@ -23,7 +24,7 @@ from fabric.sizing.tiers import Sizes
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Design:
+class Design(Result):
     """A fabric that was designed.
 
     Parameters
@@ -98,6 +99,24 @@ class Design:
         missed = "islands and reachability: not checked on a design; write the file and load it"
         skipped = (*self.blueprint.skipped, missed)
         return Fabric(self.blueprint.name, self.blueprint, None, skipped)
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the documented keys of ``--json`` (docs/cli.md), but for the phases of growth."""
+        return {
+            "gpus": self.gpus,
+            "asked": self.asked,
+            "populated": self.populated,
+            "tiers": self.n_tiers,
+            "switches": self.switches,
+            "cables": self.cables,
+            "explain": [str(d) for d in self.explain],
+            "warnings": list(self.warnings),
+            "text": self.text,
+        }
+
+    def table(self) -> list[dict[str, object]]:
+        """Return one row for each tier: its switches, and what their ports are for."""
+        return [asdict(tier) for tier in self.tiers]
 
     def __str__(self) -> str:
         """Return the explanation."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from fabric.sizing.counts import extent
@@ -108,7 +108,9 @@ def lay_out(request: Request, sizes: Sizes) -> Layout:
     links = _links(request, sizes, over, splits)
     if request.ufm:
         groups.append(Group(UFM, "kind: host", (), "endpoint: false"))
-        links.append(_ufm_link(request, sizes, pod + block, named[sizes.rails]))
+        pieces = dict(request.rack.sizes) | {name: n for parts in splits.values() for name, n in parts}
+        rails = {axis: _size(request.rack, axis, pieces) for axis in named[sizes.rails]}
+        links.append(_ufm_link(request, sizes, pod + block, rails))
     return Layout(over, axes, tuple(groups), tuple(links), _absent(request, sizes, over))
 
 
@@ -205,16 +207,21 @@ def _between(rack: Rack, splits: Splits, low: int, high: int) -> list[tuple[str,
     return found
 
 
-def _ufm_link(request: Request, sizes: Sizes, above: tuple[str, ...], rails: tuple[str, ...]) -> Link:
+def _size(rack: Rack, axis: str, pieces: Mapping[str, int]) -> int:
+    """Return the size of an axis of the rails, of which `pieces` has the plain ones."""
+    return math.prod(pieces[p] for p in rack.parts.get(axis, (axis,)))
+
+
+def _ufm_link(request: Request, sizes: Sizes, above: tuple[str, ...], rails: Mapping[str, int]) -> Link:
     """Cable UFM to the first leaves of the first block, in place of its last rack."""
     n = request.ufm
     if sizes.block == 1 or request.faces > 1:
         msg = "ufm: takes the place of a rack in a block, on one plane and home; here is no such place"
         raise DesignError(msg)
-    terms = [f"{a}0" for a in (*above, *rails[:-1])]
+    terms = [f"{a}0" for a in (*above, *list(rails)[:-1])]
     if not rails:
         return Link(UFM, "/".join([*terms, "leaf"]), request.cables.nic_gbps, n, (n, n))
-    size = math.prod(request.rack.sizes[p] for p in request.rack.parts.get(rails[-1], (rails[-1],)))
+    size = list(rails.values())[-1]
     if not 1 < n <= size:
         msg = f"ufm: got {n} cables; expected 2 to {size}, each to a leaf of its own"
         raise DesignError(msg)

@@ -1,6 +1,7 @@
 """No argument of a design is overruled without a word: it is seen in the result, named, or refused."""
 
 import itertools
+import json
 import re
 from fractions import Fraction
 
@@ -360,6 +361,14 @@ class TestWarnings:
         assert design(gpus=1000, rack="hgx-h100", leaf="qm9700").warnings == ()
 
 
+def test_a_manager_of_the_subnet_is_on_rails_that_are_cut_from_an_axis():
+    d = design(gpus=8, rack="hgx-b300", leaf="sn5600", rails=4, ufm=2)
+    assert (d.cables["ufm-leaf"], d.sizes.rails) == (2, 4)
+    assert census(d.blueprint).present("leaf") == 4
+    with pytest.raises(DesignError, match="ufm: got 8 cables; expected 2 to 2, each to a leaf of its own"):
+        design(gpus=8, rack="hgx-b300", leaf="sn5600", rails=4, ufm=8)
+
+
 def test_growth_refuses_what_it_would_overrule():
     with pytest.raises(DesignError, match="populated: the phases say what is installed; got 64 too"):
         growth([64], gpus=128, rack="hgx-h100", leaf="qm9700", populated=64)
@@ -369,3 +378,12 @@ def test_generic_switches_keep_their_ports_in_the_file():
     d = design(gpus=600, rack="hgx-h100", leaf="16x400G", rail_groups=2)
     assert d.blueprint.groups["leaf"].part.ports == (find_switch("16x400G").port,)
     assert "leaf:  {part: 16x400G," in d.text
+
+
+def test_a_design_is_a_result_as_others_are():
+    d = design(gpus=2056, rack="hgx-h100", leaf="qm9700")
+    found = json.loads(d.to_json())
+    assert [*found][:6] == ["gpus", "asked", "populated", "tiers", "switches", "cables"]
+    assert (found["warnings"], found["text"]) == ([*d.warnings], d.text)
+    assert [(row["name"], row["switches"]) for row in d.table()] == [*d.switches.items()]
+    assert d._repr_html_().startswith("<pre>nodes: asked for 2056 GPUs")
