@@ -89,7 +89,7 @@ def test_what_an_explanation_says():
         "pcie ports 3 derived sa-vr",
         "pcie in all 2.904 Tb/s (363 GB/s) per direction, 5.808 Tb/s (726 GB/s) for the sum of both",
         "pcie ports: speak pcie6_x16; 48 lanes",
-        "templates: gb300-nvl72",
+        "templates: dgx-b300, gb300-nvl72",
         "https://docs.nvidia.com",
     ):
         assert piece in text

@@ -498,6 +498,13 @@ def test_boxes_of_others_have_the_capacity_of_their_chip():
         assert chip in chips
 
 
+def test_no_power_of_a_switch_with_cages_has_its_optics_in_it():
+    """A maximum has them, and a bill counts them beside: it takes a typical power without."""
+    for part, p in PORTS:
+        if part.kind == "switch" and p.ports_per_cage and "power_max_w" in part.figures:
+            assert part.figures["power_typical_w"] <= part.figures["power_max_w"], part.id
+
+
 def test_reduction_in_the_network():
     found = {p.id: p.in_network_reduction for p in PARTS.values() if p.in_network_reduction}
     assert found == {
