@@ -8,11 +8,14 @@ difference::
                                   .    x     9 of 12 messages go to another rack of the pod
                                   x    x     3 of 12 go on to a rack of the next pod
 
-Ranks have different rows, here two: those at the end of a pod, and the others.
+Ranks have different rows, here two: those at the end of a pod, and the others. A link that several ranks use
+carries the sum of their rows: a *block* of ranks is those that agree on some axes, such as the GPUs of a NIC,
+and its row is that sum. One rank is the block that agrees on all axes, and all ranks are the one on none.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -22,56 +25,13 @@ from scipy import sparse
 
 from fabric.arrays import Bools, Floats, Ints
 from fabric.schedule.patterns import edges
-from fabric.schedule.tree import Over, Pattern
+from fabric.schedule.tree import Pattern
 
 Difference = tuple[int, ...]
 """On each axis of the ranks: 0 not at all; on a ring, by so many places; 1 elsewhere."""
 
 MAX_KINDS = 64
-"""Different rows of ranks that are told apart; of more, those of ranks with as much to do are averaged."""
-# Domains times kinds that are counted at once.
-_CELLS = 4_000_000
-
-
-@dataclass(frozen=True, eq=False)
-class Kinds:
-    """The different rows of ranks, sending or receiving.
-
-    Parameters
-    ----------
-    rows : ndarray of float64, shape (k, number of differences)
-    mates : ndarray of bool, shape (k, k)
-        Which kinds another rank in the scale-up domain of a rank of each kind may be of.
-    """
-
-    rows: Floats
-    mates: Bools
-
-    def most_of_mates(self, values: Floats) -> Floats:
-        """Return the largest value of the kinds of mates, for each kind; 0 where there is no mate."""
-        return np.stack([values[own].max(axis=0, initial=0.0) for own in self.mates])
-
-
-@dataclass(frozen=True, eq=False)
-class Rows:
-    """What ranks send and receive by difference, when the busiest sends or receives one byte.
-
-    Parameters
-    ----------
-    mean : ndarray of float64, shape (number of differences,)
-        Of all ranks.
-    sent, received : Kinds
-    """
-
-    mean: Floats
-    sent: Kinds
-    received: Kinds
-
-    @classmethod
-    def alike(cls, mean: Floats) -> Rows:
-        """Return the rows of ranks that all do the same."""
-        every = Kinds(mean[None], np.ones((1, 1), dtype=np.bool_))
-        return cls(mean, every, every)
+"""Different rows of blocks that are told apart; of more, those of blocks with as much to do are averaged."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,6 +78,11 @@ class RankPlaces:
         """The column of each difference."""
         return {d: i for i, d in enumerate(self.differences)}
 
+    @property
+    def n_ranks(self) -> int:
+        """Ranks of all instances."""
+        return math.prod(self.size.values())
+
     def axes(self, pattern: Pattern) -> tuple[str, ...]:
         """Return the axes along which ranks of one group of `pattern` differ, outermost first."""
         if pattern.over == "axis":
@@ -126,19 +91,45 @@ class RankPlaces:
         inside = tuple(a for a in self.order if a in self.spans & self.domain)
         return {"job": across + inside, "rail": across, "domain": inside}[pattern.over]
 
-    def rows(self, pattern: Pattern) -> Rows:
-        """Return what ranks send and receive in a pattern among ranks."""
+    def mean(self, pattern: Pattern) -> Floats:
+        """Return what a rank sends on average, shape (number of differences,)."""
+        return np.asarray(self.blocks(pattern, frozenset(), is_sent=True)[0] / self.n_ranks)
+
+    def kinds(self, pattern: Pattern, *, is_sent: bool) -> Floats:
+        """Return the different rows of ranks, shape (k, number of differences)."""
+        return self.blocks(pattern, frozenset(self.order), is_sent=is_sent)
+
+    def blocks(self, pattern: Pattern, pinned: frozenset[str], *, is_sent: bool) -> Floats:
+        """Return the different rows of blocks, shape (k, number of differences).
+
+        Parameters
+        ----------
+        pattern : Pattern
+            Among ranks; the busiest sends or receives one byte.
+        pinned : frozenset of str
+            Axes on which the ranks of a block agree.
+        is_sent : bool
+            Whether it is what they send, or what they receive.
+        """
         axes = self.axes(pattern)
+        beside = math.prod(self.size[a] for a in self.order if a not in axes and a not in pinned)
+        return beside * self._summed(pattern, axes, pinned, is_sent=is_sent)
+
+    def _summed(
+        self, pattern: Pattern, axes: tuple[str, ...], pinned: frozenset[str], *, is_sent: bool
+    ) -> Floats:
+        """Return the rows of the parts of blocks that lie in one group."""
         if all(self.size[a] == 1 for a in axes):
-            return Rows.alike(np.zeros(len(self.differences)))
+            return np.zeros((1, len(self.differences)))
         if pattern.kind == "rotated-rings":
-            return self._rotated()
+            return self._rotated(pinned)
         if pattern.kind == "pairwise":
-            mean = self.alike(axes)
-            return Rows.alike(mean / mean.sum())
+            every = self.alike(axes)
+            n_together = math.prod(self.size[a] for a in axes if a not in pinned)
+            return (every / every.sum() * n_together)[None]
         if pattern.kind in ("ring", "shift"):
-            return self._shifted(axes, pattern.by if pattern.kind == "shift" else 1, pattern.over)
-        return self._of_edges(pattern, axes)
+            return self._shifted(axes, pattern.by if pattern.kind == "shift" else 1, pinned)
+        return self._of_edges(pattern, axes, pinned, is_sent=is_sent)
 
     def alike(self, axes: tuple[str, ...]) -> Floats:
         """Return the ranks at each difference along some axes, shape (number of differences,)."""
@@ -178,99 +169,71 @@ class RankPlaces:
         """Return how a difference by some places, not a multiple of the size, is told on an axis."""
         return places % self.size[axis] if axis in self.rings else 1
 
-    def _rotated(self) -> Rows:
+    def _rotated(self, pinned: frozenset[str]) -> Floats:
         """Return the rows of rings that visit every domain, each in another order.
 
         A rank sends on along its domain in all of them but the one in which it ends the domain. With an odd
         number of domains, what closes a ring changes the rail; this is left out.
         """
-        inside = self.rows(Pattern("ring", "domain"))
-        across = self.rows(Pattern("ring", "rail"))
-        if not (inside.mean.any() and across.mean.any()):
-            return across if across.mean.any() else inside
-        g = math.prod(self.size[a] for a in self.axes(Pattern("ring", "domain")))
+        inside, across = (Pattern("ring", over) for over in ("domain", "rail"))
+        n_inside, n_across = (
+            math.prod(self.size[a] for a in self.axes(p) if a not in pinned) for p in (inside, across)
+        )
+        within, between = (self._summed(p, self.axes(p), pinned, is_sent=True) for p in (inside, across))
+        if not (within.any() and between.any()):
+            return n_inside * between if between.any() else n_across * within
+        g = math.prod(self.size[a] for a in self.axes(inside))
+        both = n_across * (1 - 1 / g) * within[:, None] + n_inside / g * between[None]
+        return np.asarray(both.reshape(-1, within.shape[1]))
 
-        def both(a: Floats, b: Floats) -> Floats:
-            return np.asarray((a[:, None] * (1 - 1 / g) + b[None] / g).reshape(-1, a.shape[1]))
+    def _shifted(self, axes: tuple[str, ...], by: int, pinned: frozenset[str]) -> Floats:
+        """Return the rows of a shift: the sum is carried from axis to axis, the last first.
 
-        def kinds(a: Kinds, b: Kinds) -> Kinds:
-            # All ranks of a domain go on to the same one.
-            return Kinds(both(a.rows, b.rows), np.kron(a.mates, np.eye(len(b.rows), dtype=np.bool_)))
-
-        mean = both(inside.mean[None], across.mean[None])[0]
-        return Rows(mean, kinds(inside.sent, across.sent), kinds(inside.received, across.received))
-
-    def _shifted(self, axes: tuple[str, ...], by: int, over: Over) -> Rows:
-        """Return the rows of a shift: the sum is carried from axis to axis, the last first."""
+        What ranks receive has the same rows, as a shift back carries as often.
+        """
         rest = by % math.prod(self.size[a] for a in axes)
-        # Part of the ranks, by what is carried on, what was carried out of the domain, and the difference.
-        parts: dict[tuple[int, int, Difference], float] = {(0, 0, (0,) * len(self.order)): 1.0}
+        # How many ranks of a block carry on, and how they differ so far from those they send to.
+        none: Difference = (0,) * len(self.order)
+        blocks: set[frozenset[tuple[tuple[int, Difference], int]]] = {frozenset({((0, none), 1)})}
         for axis in reversed(axes):
             n, at = self.size[axis], self.order.index(axis)
             rest, own = divmod(rest, n)
-            found: dict[tuple[int, int, Difference], float] = {}
-            for (carry, out, so_far), part in parts.items():
-                places = own + carry
-                told = self._told(axis, places) if places % n else 0
-                difference = (*so_far[:at], told, *so_far[at + 1 :])
-                for carries, alike in ((0, n - places), (1, places)):
-                    key = (carries, carries if axis in self.domain else out, difference)
-                    if alike:
-                        found[key] = found.get(key, 0.0) + part * alike / n
-            parts = found
-        known: dict[tuple[int, Difference], float] = {}
-        for (_, out, difference), part in parts.items():
-            known[out, difference] = known.get((out, difference), 0.0) + part
-        rows = np.zeros((len(known), len(self.differences)))
-        for row, (_, difference) in zip(rows, known, strict=True):
-            if any(difference):
-                row[self.column[difference]] = 1.0
-        every = self._kinds(rows, self._are_mates(list(known), by), over)
-        return Rows(np.array(list(known.values())) @ rows, every, every)
+            # At the last places of the axis all carry, before them those to whom something is carried.
+            firsts_to_carry = [c for c, places in ((0, own), (1, 1), (2, n - own - 1)) if places]
+            found = set()
+            for block, first in itertools.product(blocks, firsts_to_carry if axis in pinned else [0]):
+                count: dict[tuple[int, Difference], int] = {}
+                for (carry, so_far), n_alike in block:
+                    places = own + carry
+                    told = self._told(axis, places) if places % n else 0
+                    difference = (*so_far[:at], told, *so_far[at + 1 :])
+                    onward = {int(carry >= first): 1} if axis in pinned else {0: n - places, 1: places}
+                    for carries, alike in onward.items():
+                        if alike:
+                            key = (carries, difference)
+                            count[key] = count.get(key, 0) + n_alike * alike
+                found.add(frozenset(count.items()))
+            blocks = found
+        rows = np.zeros((len(blocks), len(self.differences)))
+        for row, block in zip(rows, blocks, strict=True):
+            for (_, difference), n_alike in block:
+                if any(difference):
+                    row[self.column[difference]] += n_alike
+        return np.unique(rows, axis=0)
 
-    def _kinds(self, rows: Floats, mates: Bools, over: Over) -> Kinds:
-        """Return rows with their mates: in one group, and those who run it alike beside it in the domain."""
-        twins = np.eye(len(rows), dtype=np.bool_)
-        if over in ("rail", "axis"):
-            return Kinds(rows, twins)
-        is_divided = any(self.size[a] > 1 for a in self.domain - self.spans)
-        return Kinds(rows, mates | twins if is_divided else mates)
-
-    def _are_mates(self, kinds: list[tuple[int, Difference]], by: int) -> Bools:
-        """Return which kinds of ranks may be in one domain in a shift among all, shape (k, k).
-
-        Parameters
-        ----------
-        kinds : list of (int, tuple)
-            What is carried out of the domain, and the difference: ranks of a domain that carry out alike go
-            on to the same domain.
-        by : int
-            The shift.
-        """
-        g = math.prod(self.size[a] for a in self.order if a in self.spans & self.domain)
-        out = np.array([carry for carry, _ in kinds])
-        across = [
-            tuple(p for a, p in zip(self.order, d, strict=True) if a not in self.domain) for _, d in kinds
-        ]
-        number = {d: i for i, d in enumerate(dict.fromkeys(across))}
-        to = np.array([number[d] for d in across])
-        found = (out[:, None] != out) | (to[:, None] == to)
-        alone = np.where(out == 1, by % g, g - by % g) < 2
-        found[np.diag_indices(len(kinds))] &= ~alone
-        return np.asarray(found)
-
-    def _of_edges(self, pattern: Pattern, axes: tuple[str, ...]) -> Rows:
+    def _of_edges(
+        self, pattern: Pattern, axes: tuple[str, ...], pinned: frozenset[str], *, is_sent: bool
+    ) -> Floats:
         """Return the rows of a pattern, by all of its messages in one group."""
-        m = math.prod(self.size[a] for a in axes)
-        some = edges(pattern.kind, m, pattern.by)
+        sizes = [self.size[a] for a in axes]
+        some = edges(pattern.kind, math.prod(sizes), pattern.by)
         column = self._columns(axes, some.source, some.target)
-        n = len(self.differences)
-        g = math.prod(self.size[a] for a in axes if a in self.domain)
-        found = []
-        for end in (some.source, some.target):
-            rows, kind = _rows(end, column, some.weight, (m, n))
-            found.append(self._kinds(rows, _together(kind, g), pattern.over))
-        return Rows(np.bincount(column, some.weight, minlength=n) / m, *found)
+        fixed = [self.size[a] if a in pinned else 1 for a in axes]
+        # The place of a rank is counted along the pinned axes alone.
+        places = np.unravel_index(some.source if is_sent else some.target, sizes)
+        own = np.ravel_multi_index([p % n for p, n in zip(places, fixed, strict=True)], fixed)
+        shape = (math.prod(fixed), len(self.differences))
+        return _rows(own, column, some.weight, shape)
 
     def _columns(self, axes: tuple[str, ...], source: Ints, target: Ints) -> Ints:
         """Return the columns of the differences between members of one group, shape (k,)."""
@@ -297,37 +260,16 @@ class RankPlaces:
         return known[code]
 
 
-def _rows(end: Ints, column: Ints, weight: Floats, shape: tuple[int, int]) -> tuple[Floats, Ints]:
-    """Return the different rows of what m members send, or receive, in n columns, and the row of each member.
-
-    Returns
-    -------
-    ndarray of float64, shape (k, n)
-    ndarray of int64, shape (m,)
-    """
+def _rows(block: Ints, column: Ints, weight: Floats, shape: tuple[int, int]) -> Floats:
+    """Return the different rows of what m blocks send, or receive, in n columns, shape (k, n)."""
     m, n = shape
     # Rows are told apart by one random combination of their columns.
     salt = np.random.default_rng(0).random(n)
-    label = np.bincount(end, weight * salt[column], minlength=m).round(9)
+    label = np.bincount(block, weight * salt[column], minlength=m).round(9)
     values = np.unique(label)
     if len(values) > MAX_KINDS:
-        label = np.bincount(end, weight, minlength=m).round(9)
+        label = np.bincount(block, weight, minlength=m).round(9)
         values = np.unique(label)
     kind = np.searchsorted(values, label)
-    sums = np.bincount(kind[end] * n + column, weight, minlength=len(values) * n)
-    return sums.reshape(-1, n) / np.bincount(kind)[:, None], kind
-
-
-def _together(kind: Ints, g: int) -> Bools:
-    """Return which kinds two different ranks of one domain may have, with g ranks a domain, shape (k, k)."""
-    n = int(kind.max()) + 1
-    found, twice = np.zeros((n, n)), np.zeros(n, dtype=np.bool_)
-    step = max(_CELLS // n, 1) * g
-    for first in range(0, len(kind) if g > 1 else 0, step):
-        own = kind[first : first + step]
-        count = np.bincount(np.arange(len(own)) // g * n + own, minlength=len(own) // g * n).reshape(-1, n)
-        is_here = (count > 0).astype(np.float32)
-        found += is_here.T @ is_here
-        twice |= (count > 1).any(axis=0)
-    np.fill_diagonal(found, twice)
-    return found > 0
+    sums = np.bincount(kind[block] * n + column, weight, minlength=len(values) * n)
+    return np.asarray(sums.reshape(-1, n) / np.bincount(kind)[:, None])

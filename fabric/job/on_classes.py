@@ -5,9 +5,9 @@ once in each of them, with an equal part of the bytes. What is left of it is how
 differ, see `fabric.job.differences`; one rank of each class receives them, and the classes that keep
 it in place carry them.
 
-Links between switches carry that average, or what one rank alone puts on them if that is more. A link at
-a rank carries what the busiest rank puts on it, and what mates in its scale-up domain do if they use it too,
-all of them as the busiest kind that a mate may be of.
+A link that is nearest to some ranks, such as those of a NIC, of a socket or of a leaf, carries what the
+busiest block of such ranks puts on it, all of them together. Other links carry the average over the images, or
+what one rank alone puts on them if that is more.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from fabric.flow.by_axes import ClassTraffic
 from fabric.flow.commodities import Commodity
 from fabric.flow.traffic import Traffic
 from fabric.graph import Paths, components, forwarding
-from fabric.job.differences import RankPlaces, Rows
+from fabric.job.differences import RankPlaces
 from fabric.job.in_switch import Climb, reducing_switches, switch_loads
 from fabric.job.placement import Placement, ring_axes, torus_of
 from fabric.job.ranks import Job, Loads, Routing, least, links_of
@@ -38,6 +38,10 @@ from fabric.schedule.algorithms import Shape
 from fabric.schedule.tree import Over, Pattern
 from fabric.symmetry import NoSymmetryError, Quotient, Tie
 from fabric.units import seconds_to_send
+
+
+# Shares that differ by less are the same.
+_SAME = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,34 +83,43 @@ class _Classes:
         if pattern.kind in ("to-switches", "from-switches"):
             return self._switched(pattern)
         links = links_of(self.base.classes, self.base.base)
-        rows = self.places.rows(pattern)
-        total = self._totals(rows.mean[None])[0]
-        sent = max(float(rows.mean.sum()) * self.n_ranks, 1e-300)
+        mean = self.places.mean(pattern)
+        total = self._totals(mean[None])[0]
+        sent = max(float(mean.sum()) * self.n_ranks, 1e-300)
         hops = np.bincount(links.rule, total, minlength=len(links.rules)) / sent
-        return Loads(self._peaks(rows, total / self.n_cables) * self.n_cables, hops)
+        return Loads(self._peaks(pattern, mean, total / self.n_cables) * self.n_cables, hops)
 
-    def _peaks(self, rows: Rows, average: Floats) -> Floats:
+    def _peaks(self, pattern: Pattern, mean: Floats, average: Floats) -> Floats:
         """Return what cables carry at most, by class of links."""
         peak, best = average.copy(), np.zeros(len(average))
-        found = []
-        for is_sent, kinds in ((False, rows.received), (True, rows.sent)):
-            if len(kinds.rows) == 1:
-                continue
-            # Where all links are shared, as on a torus, mates do not matter.
-            is_free = all(view.is_shared.all() for view in self.views)
-            whole = average[None] if is_free else self._totals(kinds.rows) / self.n_cables
+        shares = {}
+        for is_sent in (False, True):
             for number, view in enumerate(self.views):
                 base = view.quotient.base
-                own = self.put(number, np.vstack([rows.mean, kinds.rows]), is_sent=is_sent) / view.n_cables
-                share = np.divide(own[0], average[base], out=np.zeros(len(base)), where=average[base] > 0)
+                own = self.put(number, mean[None], is_sent=is_sent)[0] / view.n_cables
+                share = np.divide(own, average[base], out=np.zeros(len(base)), where=average[base] > 0)
                 np.maximum.at(best, base, share)
-                others = kinds.most_of_mates(np.maximum(whole[:, base] - own[1:], 0.0))
-                found.append((view, share, own[1:], others))
-        for view, share, own, others in found:
+                shares[number, is_sent] = share
+        for (number, is_sent), share in shares.items():
+            kinds = self.places.kinds(pattern, is_sent=is_sent)
+            if len(kinds) == 1:
+                continue
+            view = self.views[number]
             base = view.quotient.base
             # The ranks that a link is nearest to are those with the largest share in what it carries.
-            is_own = ~view.is_shared & (share > (1 - 1e-6) * best[base])
-            np.maximum.at(peak, base, (own + np.where(is_own, others, 0.0)).max(axis=0))
+            is_near = ~view.is_free & (share > (1 - _SAME) * best[base])
+            for pinned, on in view.blocks(self.places):
+                n_block = self.n_ranks / math.prod(self.places.size[a] for a in pinned)
+                is_whole = on & is_near & (n_block * share <= 1 + _SAME)
+                # Ranks beyond the block add what they do on average.
+                rest = np.where(is_whole, np.maximum(1 - n_block * share, 0.0) * average[base], 0.0)
+                for some in (is_whole, on & ~is_whole):
+                    if some.any():
+                        rows = kinds
+                        if some is is_whole:
+                            rows = self.places.blocks(pattern, pinned, is_sent=is_sent)
+                        most = self.put(number, rows, is_sent=is_sent).max(axis=0) / view.n_cables + rest
+                        np.maximum.at(peak, base[some], most[some])
         return peak
 
     def _totals(self, rows: Floats) -> Floats:
@@ -177,14 +190,13 @@ class _Classes:
         -----
         Not less than what all ranks need together on average, nor than the busiest needs if it is alone.
         """
-        rows = [self.places.rows(p) for p in patterns]
         sent = [seconds_to_send(a, 1.0) for a in amounts]
         mean, *most = (
             np.sum([s * one for s, one in zip(sent, part, strict=True)], axis=0)
             for part in (
-                [r.mean for r in rows],
-                [self._most(r.received.rows) for r in rows],
-                [self._most(r.sent.rows) for r in rows],
+                [self.places.mean(p) for p in patterns],
+                [self._most(self.places.kinds(p, is_sent=False)) for p in patterns],
+                [self._most(self.places.kinds(p, is_sent=True)) for p in patterns],
             )
         )
         time_s, busy = least(self.base, [self._block(view, mean, is_sent=False) for view in self.views])

@@ -66,11 +66,33 @@ class RankView:
         return np.repeat(self.quotient.classes.count, 2).astype(np.float64)
 
     @cached_property
-    def is_shared(self) -> Bools:
-        """Classes of links between devices that pass on what comes from anywhere, as switches do."""
+    def is_free(self) -> Bools:
+        """Classes of links between devices that pass on what comes from anywhere, as in a torus."""
         e = self.quotient.classes
-        free = np.array([g.kind == "switch" or g.transit == "all" for g in e.groups], dtype=np.bool_)[e.group]
+        free = np.array([g.transit == "all" for g in e.groups], dtype=np.bool_)[e.group]
         return np.repeat(free[e.tail] & free[e.head], 2)
+
+    def blocks(self, places: RankPlaces) -> list[tuple[frozenset[str], Bools]]:
+        """Return the ranks that may share links with the rank, by the axes on which they agree with it.
+
+        Returns
+        -------
+        list of (frozenset of str, ndarray of bool)
+            Axes on which an end of a link agrees with the rank, and the classes of links of which this is so.
+        """
+        e, home = self.quotient.classes, dict(self.quotient.index[self.own])
+        agrees = np.array(
+            [[dict(at).get(a) == home[a] for a in places.order] for at in self.quotient.index], dtype=np.bool_
+        )
+        either = np.repeat(agrees[e.tail] | agrees[e.head], 2, axis=0)
+        kinds, number = np.unique(either, axis=0, return_inverse=True)
+        return [
+            (
+                frozenset(a for a, is_pinned in zip(places.order, kind, strict=True) if is_pinned),
+                np.asarray(number.ravel() == i, dtype=np.bool_),
+            )
+            for i, kind in enumerate(kinds.tolist())
+        ]
 
     def others(self, places: RankPlaces, *, is_sent: bool) -> sparse.csr_array:
         """Return where a byte to, or from, each difference ends, shape (classes, number of differences)."""

@@ -186,28 +186,6 @@ class TestBusiest:
         for work in found or ():
             assert hand_made.a_cable(work, work.loads(pattern))["gpu-leaf"] == pytest.approx(1)
 
-    @pytest.mark.parametrize("pattern", ANY)
-    @pytest.mark.parametrize("make", ["boxes", "pairs"])
-    def test_nics_carry_what_they_do_or_somewhat_more(
-        self, hand_made: ModuleType, make: str, pattern: Pattern
-    ) -> None:
-        # Mates count as the busiest kind that they may be of; what a root sends is split from its far ends.
-        fabric = hand_made.boxes(4, 4) if make == "boxes" else hand_made.pairs(4)
-        one, other = both(fabric) or ()
-        on_classes = hand_made.a_cable(one, one.loads(pattern))["nic-leaf"]
-        on_links = hand_made.a_cable(other, other.loads(pattern))["nic-leaf"]
-        assert on_links * (1 - 1e-9) <= on_classes <= 2 * on_links * (1 + 1e-9)
-
-    @pytest.mark.parametrize("over", [("box",), ("box", "half")])
-    def test_groups_beside_one_another_share_nics(self, hand_made: ModuleType, over: tuple[str, ...]) -> None:
-        # The two GPUs of a PCIe switch are in one group, or in two that do the same at the same time.
-        for pattern in (Pattern("tree-up", "job"), Pattern("shift", "job", 2), Pattern("binomial", "job", 2)):
-            one, other = both(hand_made.pairs(4), over=over) or ()
-            on_classes = hand_made.a_cable(one, one.loads(pattern))["nic-leaf"]
-            on_links = hand_made.a_cable(other, other.loads(pattern))["nic-leaf"]
-            # What mates relay for ranks that have most to do elsewhere is not in it.
-            assert 0.9 * on_links <= on_classes <= 1.5 * on_links
-
     def test_one_rank_of_a_box_crosses(self, hand_made: ModuleType) -> None:
         # Ranks 3, 7, ... send to the next box. The two NICs of their PCIe switch take half each of what does
         # not go over NVLink to the right rail first; nobody else crosses.
@@ -250,29 +228,37 @@ class TestRows:
         for source, target, weight in zip(some.source, some.target, some.weight, strict=True):
             sent[source, self.told(source, target)] += weight
             received[target, self.told(source, target)] += weight
-        rows = self.PLACES.rows(pattern)
-        np.testing.assert_allclose(rows.mean, sent.mean(axis=0))
-        for kinds, every in ((rows.sent, sent), (rows.received, received)):
-            assert {tuple(r.round(9)) for r in kinds.rows} == {tuple(r.round(9)) for r in every}
+        np.testing.assert_allclose(self.PLACES.mean(pattern), sent.mean(axis=0))
+        for is_sent, every in ((True, sent), (False, received)):
+            rows = self.PLACES.kinds(pattern, is_sent=is_sent)
+            assert {tuple(r.round(9)) for r in rows} == {tuple(r.round(9)) for r in every}
 
-    @pytest.mark.parametrize("pattern", ANY)
-    def test_mates_are_those_of_the_domain(self, pattern: Pattern) -> None:
+    @pytest.mark.parametrize("pinned", ["", "a", "b", "c", "ab", "ac", "bc"])
+    @pytest.mark.parametrize("pattern", [*ANY, Pattern("pairwise", "job"), Pattern("shift", "job", 23)])
+    def test_blocks_are_sums_of_ranks(self, pattern: Pattern, pinned: str) -> None:
         some = edges(pattern.kind, 60, pattern.by)
-        sent = np.zeros((60, len(self.PLACES.differences)))
-        for source, target, weight in zip(some.source, some.target, some.weight, strict=True):
-            sent[source, self.told(source, target)] += weight
-        pairs = {
-            (tuple(sent[a].round(9)), tuple(sent[b].round(9)))
-            for first in range(0, 60, 4)
-            for a, b in itertools.permutations(range(first, first + 4), 2)
-        }
-        kinds = self.PLACES.rows(pattern).sent
-        rows = [tuple(row.round(9)) for row in kinds.rows]
-        told = {(rows[i], rows[j]) for i, j in np.argwhere(kinds.mates).tolist()}
-        # A shift may name more: whoever carries out of the domain may meet any who do not.
-        assert pairs <= told
-        if pattern.kind not in ("shift", "ring"):
-            assert told == pairs
+        block = [
+            tuple(i for a, i in zip("abc", at, strict=True) if a in pinned) for at in np.ndindex(3, 5, 4)
+        ]
+        for is_sent, ends in ((True, some.source), (False, some.target)):
+            every = {b: np.zeros(len(self.PLACES.differences)) for b in block}
+            for end, source, target, weight in zip(ends, some.source, some.target, some.weight, strict=True):
+                every[block[end]][self.told(source, target)] += weight
+            rows = self.PLACES.blocks(pattern, frozenset(pinned), is_sent=is_sent)
+            assert {tuple(r.round(9)) for r in rows} == {tuple(r.round(9)) for r in every.values()}
+
+    @pytest.mark.parametrize("pinned", ["a", "ac", "bc", "abc"])
+    def test_blocks_of_part_of_the_axes(self, pinned: str) -> None:
+        # A ring along c beside its twins, and one over a and b: what is not pinned is added up.
+        ring = RankPlaces(
+            ("a", "b", "c"), {"a": 3, "b": 5, "c": 4}, frozenset(), frozenset("abc"), frozenset("c"),
+            {d: float((1, 2)[d[0]] * (1, 4)[d[1]] * (1, 3)[d[2]]) for d in itertools.product((0, 1), repeat=3)},
+        )  # fmt: skip
+        n_block = 60 // int(np.prod([ring.size[a] for a in pinned]))
+        for over, n_kinds in (("domain", 1), ("rail", None)):
+            rows = ring.blocks(Pattern("ring", over), frozenset(pinned), is_sent=True)  # type: ignore[arg-type]
+            np.testing.assert_allclose(rows.sum(axis=1), n_block)
+            assert n_kinds is None or len(rows) == n_kinds
 
 
 class TestRefusals:
