@@ -113,7 +113,7 @@ class RankPlaces:
         """
         axes = self.axes(pattern)
         beside = math.prod(self.size[a] for a in self.order if a not in axes and a not in pinned)
-        return beside * self._summed(pattern, axes, pinned, is_sent=is_sent)
+        return np.asarray(beside * self._summed(pattern, axes, pinned, is_sent=is_sent))
 
     def _summed(
         self, pattern: Pattern, axes: tuple[str, ...], pinned: frozenset[str], *, is_sent: bool
@@ -126,7 +126,7 @@ class RankPlaces:
         if pattern.kind == "pairwise":
             every = self.alike(axes)
             n_together = math.prod(self.size[a] for a in axes if a not in pinned)
-            return (every / every.sum() * n_together)[None]
+            return np.asarray(every / every.sum() * n_together)[None]
         if pattern.kind in ("ring", "shift"):
             return self._shifted(axes, pattern.by if pattern.kind == "shift" else 1, pinned)
         return self._of_edges(pattern, axes, pinned, is_sent=is_sent)
@@ -181,7 +181,7 @@ class RankPlaces:
         )
         within, between = (self._summed(p, self.axes(p), pinned, is_sent=True) for p in (inside, across))
         if not (within.any() and between.any()):
-            return n_inside * between if between.any() else n_across * within
+            return np.asarray(n_inside * between if between.any() else n_across * within)
         g = math.prod(self.size[a] for a in self.axes(inside))
         both = n_across * (1 - 1 / g) * within[:, None] + n_inside / g * between[None]
         return np.asarray(both.reshape(-1, within.shape[1]))

@@ -25,8 +25,8 @@ from scipy import sparse
 
 from fabric.arrays import Bools, Floats, Ints
 from fabric.graph import Expanded, Paths
-from fabric.job.nearest import nearest
 from fabric.routing import router
+from fabric.routing.nearest import nearest
 
 Sums = Callable[[Bools, Bools], Floats]
 """``sums(senders, targets)`` moves all parts on and returns the bytes of the sums at each device, (n,)."""

@@ -6,8 +6,8 @@ differ, see `fabric.job.differences`; one rank of each class receives them, and 
 it in place carry them.
 
 A link that is nearest to some ranks, such as those of a NIC, of a socket or of a leaf, carries what the
-busiest block of such ranks puts on it, all of them together. Other links carry the average over the images, or
-what one rank alone puts on them if that is more.
+busiest block of such ranks puts on it, all of them together. Other links carry the average over the images,
+or what one rank alone puts on them if that is more.
 """
 
 from __future__ import annotations
@@ -38,7 +38,6 @@ from fabric.schedule.algorithms import Shape
 from fabric.schedule.tree import Over, Pattern
 from fabric.symmetry import NoSymmetryError, Quotient, Tie
 from fabric.units import seconds_to_send
-
 
 # Shares that differ by less are the same.
 _SAME = 1e-6
@@ -91,6 +90,9 @@ class _Classes:
 
     def _peaks(self, pattern: Pattern, mean: Floats, average: Floats) -> Floats:
         """Return what cables carry at most, by class of links."""
+        every = {is_sent: self.places.kinds(pattern, is_sent=is_sent) for is_sent in (False, True)}
+        if all(len(kinds) == 1 for kinds in every.values()):
+            return average
         peak, best = average.copy(), np.zeros(len(average))
         shares = {}
         for is_sent in (False, True):
@@ -101,10 +103,7 @@ class _Classes:
                 np.maximum.at(best, base, share)
                 shares[number, is_sent] = share
         for (number, is_sent), share in shares.items():
-            kinds = self.places.kinds(pattern, is_sent=is_sent)
-            if len(kinds) == 1:
-                continue
-            view = self.views[number]
+            kinds, view = every[is_sent], self.views[number]
             base = view.quotient.base
             # The ranks that a link is nearest to are those with the largest share in what it carries.
             is_near = ~view.is_free & (share > (1 - _SAME) * best[base])
@@ -260,6 +259,9 @@ def on_classes(place: Placement, routing: Routing, paths: Paths) -> Job:
     marks = [(one, base.index[one]) for one in np.flatnonzero(inside).tolist()]
     views = tuple(view_of(question, place, mark, float(base.size[one]), rings, paths) for one, mark in marks)
     places = _places(place, views, rings)
+    for view in views:
+        if view.cards is not None:
+            view.cards.near()
     work = _Classes(place.group, places, base, views, inside, reducing_groups(blueprint), routing, paths)
     sizes = {a: places.size[a] for a in place.spans}
     g = math.prod(n for a, n in sizes.items() if a in places.domain)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -15,9 +15,9 @@ from fabric.flow.by_links import trivial
 from fabric.flow.commodities import Commodity
 from fabric.graph import Expanded, Paths, components, forwarding
 from fabric.job.in_switch import Climb, reducing_switches, switch_loads
-from fabric.job.nearest import keeps_in
 from fabric.job.ranks import Job, Loads, Routing, least, links_of
-from fabric.routing import Demands, Progress, Router, link_loads, router
+from fabric.routing import Demands, Messages, Progress, Router, link_loads, message_loads, router
+from fabric.routing.nearest import keeps_in
 from fabric.schedule.algorithms import Shape, n_rings, ring_order
 from fabric.schedule.patterns import edges
 from fabric.schedule.tree import Over, Pattern
@@ -61,6 +61,7 @@ class _Listed:
     routing: Routing
     paths: Paths
     reducing: tuple[str, ...]
+    index: Mapping[str, Ints]
 
     # Not slotted: routers take a while and costs may not need them.
     @cached_property
@@ -68,9 +69,9 @@ class _Listed:
         return {}
 
     @cached_property
-    def router(self) -> Router:
-        """The permitted moves among the ranks."""
-        return router(self.ranks.expanded, self.ranks.is_rank, paths=self.paths)
+    def messages(self) -> Messages:
+        """How messages among the ranks go."""
+        return Messages(self.ranks.expanded, self.ranks.is_rank, self.paths, self.index)
 
     @cached_property
     def inner(self) -> tuple[Router, Ints] | None:
@@ -96,13 +97,13 @@ class _Listed:
 
     def _loads(self, demand: Demands, progress: Progress | None) -> Floats:
         if self.inner is None:
-            return link_loads(self.router, demand, progress=progress)
+            return message_loads(self.messages, demand, progress=progress)
         inner, domain = self.inner
         stays = domain[demand.source] == domain[demand.target]
         parts = [
             Demands(demand.source[rows], demand.target[rows], demand.amount[rows]) for rows in (stays, ~stays)
         ]
-        return link_loads(inner, parts[0]) + link_loads(self.router, parts[1], progress=progress)
+        return link_loads(inner, parts[0]) + message_loads(self.messages, parts[1], progress=progress)
 
     def _switched(self, pattern: Pattern) -> Loads:
         found = self.in_switches(pattern.over)
@@ -191,6 +192,8 @@ def on_links(
     asked: tuple[Routing, Paths],
     reducing: tuple[str, ...],
     why: str,
+    *,
+    index: Mapping[str, Ints],
 ) -> Job:
     """Return the job on every cable.
 
@@ -207,8 +210,10 @@ def on_links(
         Groups of switches that reduce.
     why : str
         Why not by axes.
+    index : mapping of str to ndarray of int64, shape (n,)
+        Index of every device on every primitive axis; -1 where it is not on it.
     """
-    listed = _Listed(ListedRanks(expanded, devices, shape), *asked, reducing)
+    listed = _Listed(ListedRanks(expanded, devices, shape), *asked, reducing, index)
     shape = replace(shape, reduces_in_domain=listed.joins("domain"), reduces_across=listed.joins("rail"))
     return Job(shape, len(devices), links_of(expanded), listed.route, listed.optimum, "links", why)
 

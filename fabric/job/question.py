@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypedDict, cast
 
@@ -376,7 +376,29 @@ def _on_links(how: _How, e: Expanded, rows: Ints, sizes: tuple[int, ...]) -> Job
     blueprint, asked = how.fabric.blueprint, how.asked
     names = reducing_groups(blueprint) if blueprint is not None else _reducing(e)
     torus = how.torus if math.prod(n for _, n in how.torus) == sum(sizes) else ()
-    return on_links(e, rows, Shape(sizes, torus), (asked.routing, asked.paths), names, how.why)
+    index = _Indices(how.fabric, e)
+    return on_links(e, rows, Shape(sizes, torus), (asked.routing, asked.paths), names, how.why, index=index)
+
+
+class _Indices(Mapping[str, Ints]):
+    """Index of every device on every primitive axis, found when it is asked for."""
+
+    def __init__(self, fabric: Fabric, e: Expanded) -> None:
+        self._fabric, self._e = fabric, e
+        blueprint = fabric.blueprint
+        written = blueprint.axes.values() if blueprint is not None else ()
+        self._axes = [a.name for a in written if not a.parts] or list(e.coordinates)
+
+    def __getitem__(self, axis: str) -> Ints:
+        if self._fabric.blueprint is None:
+            return self._e.coordinates[axis]
+        return index_on(self._fabric, self._e, axis)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._axes)
+
+    def __len__(self) -> int:
+        return len(self._axes)
 
 
 def _reducing(e: Expanded) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -12,10 +13,12 @@ from fabric.arrays import Bools, Floats, Ints
 from fabric.errors import QuestionError
 from fabric.flow.by_axes import ClassTraffic
 from fabric.graph import Paths
+from fabric.job.chosen import ClassCards
 from fabric.job.differences import Difference, RankPlaces
-from fabric.job.nearest import Nearest, keeps_in, nearest, turned
 from fabric.job.placement import Placement
 from fabric.routing import Router, router
+from fabric.routing.cards import cut_at_cards
+from fabric.routing.nearest import Nearest, keeps_in, nearest, turned
 from fabric.symmetry import Mark, Quotient, quotient
 
 # Cells of a table of what every difference puts on links.
@@ -37,6 +40,8 @@ class RankView:
         Classes of ranks by how it differs from them.
     inside : ndarray of bool
         Classes of ranks.
+    axes : tuple of str
+        Primitive axes of the ranks.
     paths : {"rules", "no-relay", "any"}
     """
 
@@ -45,6 +50,7 @@ class RankView:
     n_alike: float
     sources: dict[Difference, Ints]
     inside: Bools
+    axes: tuple[str, ...]
     paths: Paths
 
     # Not slotted: ways are found when they are first asked for.
@@ -52,6 +58,14 @@ class RankView:
     def route(self) -> Router:
         """The permitted moves."""
         return router(self.quotient.classes, self.inside, paths=self.paths)
+
+    @cached_property
+    def cards(self) -> ClassCards | None:
+        """The cards of messages, or None where there are none."""
+        sides = cut_at_cards(self.quotient.classes)
+        if sides is None:
+            return None
+        return ClassCards(self.quotient, sides, self.own, self.inside, self.axes, self.paths)
 
     @cached_property
     def only(self) -> Bools:
@@ -112,23 +126,68 @@ class Carrier:
     """
 
     def __init__(self, view: RankView, places: RankPlaces, *, is_sent: bool) -> None:
-        route = turned(view.route) if is_sent else view.route
-        self.view = view
+        self.view, self.is_sent = view, is_sent
         others = view.others(places, is_sent=is_sent).tocoo()
-        state, shape = route.source[others.row], (route.n_states, others.shape[1])
-        stays = places.mates & keeps_in(view.quotient.classes, view.inside)
-        self.lost = np.zeros(others.shape[1], dtype=np.bool_)
+        n_columns = others.shape[1]
+        self.lost = np.zeros(n_columns, dtype=np.bool_)
         self.parts: list[tuple[Nearest, sparse.csr_array]] = []
-        for net, columns in (("", ~stays), ("scale-up", stays)):
-            some = columns[others.col]
-            if some.any():
-                ways = nearest(route, view.only, net=net)
-                self.lost[others.col[some][ways.hops[state[some]] < 0]] = True
-                start = sparse.csr_array((others.data[some], (state[some], others.col[some])), shape=shape)
-                self.parts.append((ways, start))
+        self.loops = sparse.csr_array((len(view.n_cables), n_columns))
+        stays = places.mates & keeps_in(view.quotient.classes, view.inside)
+        cards = view.cards
+        route = view.route if cards is None else cards.inside
+        rows = others.row, others.col, others.data
+        near = stays[others.col]
+        if near.any():
+            self._add(route, view.own, [c[near] for c in rows], net="scale-up", n_columns=n_columns)
+        rest = [c[~near] for c in rows]
+        if cards is None:
+            self._add(route, view.own, rest, n_columns=n_columns)
+        else:
+            self._by_cards(cards, rest, n_columns)
         self.units: Floats | None = None
-        if len(view.n_cables) * shape[1] <= _CELLS:
-            self.units = self._put(np.eye(shape[1]))
+        if len(view.n_cables) * n_columns <= _CELLS:
+            self.units = self._put(np.eye(n_columns))
+
+    def _add(
+        self, route: Router, target: int, demand: Sequence[np.ndarray], *, n_columns: int, net: str = ""
+    ) -> None:
+        """Add the ways of some demand (classes, columns, bytes) to a class of devices."""
+        classes, columns, data = demand
+        if not len(classes):
+            return
+        route = turned(route) if self.is_sent else route
+        only = np.arange(len(self.view.inside)) == target
+        ways = nearest(route, only, net=net)
+        state = route.source[classes]
+        self.lost[columns[(state < 0) | (ways.hops[state] < 0)]] = True
+        start = sparse.csr_array((data, (state, columns)), shape=(route.n_states, n_columns))
+        self.parts.append((ways, start))
+
+    def _by_cards(self, cards: ClassCards, demand: Sequence[np.ndarray], n_columns: int) -> None:
+        """Add the ways of some demand to the rank: as it is where no card is needed, else by cards."""
+        route = turned(cards.inside) if self.is_sent else cards.inside
+        hops = nearest(route, self.view.only).hops[route.source[demand[0]]]
+        self._add(cards.inside, self.view.own, [c[hops >= 0] for c in demand], n_columns=n_columns)
+        legs: dict[tuple[str, int], list[tuple[int, int, float]]] = {}
+        for other, column, data in zip(*(c[hops < 0].tolist() for c in demand), strict=True):
+            choices = cards.choices(other, is_sent=self.is_sent)
+            self.lost[column] |= not choices
+            for b, a, part in choices:
+                amount = data * part
+                if b != other:
+                    legs.setdefault(("inside", b), []).append((other, column, amount))
+                if a == b:
+                    loop = sparse.coo_array(cards.loop(a)[:, None])
+                    self.loops += sparse.csr_array(
+                        (amount * loop.data, (loop.row, np.full(loop.nnz, column))), shape=self.loops.shape
+                    )
+                else:
+                    legs.setdefault(("network", a), []).append((b, column, amount))
+                if a != self.view.own:
+                    legs.setdefault(("inside", self.view.own), []).append((a, column, amount))
+        for (side, target), rows in legs.items():
+            columns = [np.array(c) for c in zip(*rows, strict=True)]
+            self._add(getattr(cards, side), target, columns, n_columns=n_columns)
 
     def put(self, rows: Floats) -> Floats:
         """Return the bytes on every class of links, shape (k, links).
@@ -152,7 +211,7 @@ class Carrier:
         return rows[:, used] @ self.units[used]
 
     def _put(self, rows: Floats) -> Floats:
-        found = np.zeros((len(rows), len(self.view.n_cables)))
+        found = np.asarray((self.loops @ rows.T).T)
         for ways, start in self.parts:
             found += np.asarray((ways.onto @ ways.at(start @ rows.T)).T)
         return found
@@ -179,4 +238,4 @@ def view_of(
         difference = tuple(n if axis in rings else int(n > 0) for axis, n in places.items())
         found.setdefault(difference, []).append(i)
     sources = {d: np.array(c, dtype=np.int64) for d, c in found.items()}
-    return RankView(view, own, n_alike, sources, inside, paths)
+    return RankView(view, own, n_alike, sources, inside, place.order, paths)

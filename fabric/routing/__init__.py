@@ -4,10 +4,13 @@ from fabric.routing.adaptive import Spraying, spraying_efficiency, sprayings
 from fabric.routing.balls import SlowestFlow, busy_share, delivered_share, hashed_factor, max_load
 from fabric.routing.ecmp import Demands, Progress, Router, link_loads, router
 from fabric.routing.hashed import HashedOutcome, cable_loads, flow_rates, hashed_loads, slowest_flow
+from fabric.routing.messages import Leg, Messages, message_loads
 
 __all__ = [
     "Demands",
     "HashedOutcome",
+    "Leg",
+    "Messages",
     "Progress",
     "Router",
     "SlowestFlow",
@@ -20,6 +23,7 @@ __all__ = [
     "hashed_loads",
     "link_loads",
     "max_load",
+    "message_loads",
     "router",
     "slowest_flow",
     "spraying_efficiency",

@@ -263,13 +263,22 @@ class Block:
     amount: Floats
 
 
+def unreached(route: Router, demands: Demands) -> Bools:
+    """Return which demands have no permitted path, shape (k,)."""
+    lost = np.zeros(len(demands.source), dtype=np.bool_)
+    for _ in routed(route, demands, lost=lost):
+        pass
+    return lost
+
+
 def routed(
-    route: Router, demands: Demands, *, progress: Progress | None = None
+    route: Router, demands: Demands, *, progress: Progress | None = None, lost: Bools | None = None
 ) -> Iterator[tuple[Block, list[Level]]]:
     """Yield `demands` by blocks of destinations, with the levels of each; see `link_loads`.
 
-    What stays on its device is left out. A few columns whose sources are far away, in a block of others, are
-    put off, and routed with such columns of other blocks.
+    What stays on its device is left out, and what has no path is marked in `lost` if that is given. A few
+    columns whose sources are far away, in a block of others, are put off, and routed with such columns of
+    other blocks.
     """
     _check_ends(route, demands)
     number = np.flatnonzero(demands.source != demands.target)
@@ -278,7 +287,7 @@ def routed(
     while len(number):
         late = []
         for block in _blocks(route, demands, number):
-            levels, left = _search(route, block, may_leave=may_leave)
+            levels, left = _search(route, block, may_leave=may_leave, lost=lost)
             yield block, levels
             late.append(block.number[left])
             n_done += len(block.targets) - len(np.unique(block.column[left]))
@@ -354,7 +363,7 @@ def _route_block(route: Router, block: Block, levels: list[Level], loads: Floats
             np.add.at(loads, route.link[moves[part]], route.cables[moves[part]] * carried)
 
 
-def _search(route: Router, block: Block, *, may_leave: bool) -> tuple[list[Level], Ints]:
+def _search(route: Router, block: Block, *, may_leave: bool, lost: Bools | None) -> tuple[list[Level], Ints]:
     """Return the levels of `block`, nearest first, and the demands whose sources are in none of them.
 
     The last level holds the last source, or if the search `may_leave` some, the last before few columns have
@@ -397,6 +406,9 @@ def _search(route: Router, block: Block, *, may_leave: bool) -> tuple[list[Level
             ways *= is_wanted
             some = ways.any(axis=1)
             before, ways = before[some], ways[some]
+        if not len(before) and lost is not None:
+            lost[block.number[left]] = True
+            return levels, left[:0]
         if not len(before):
             names = route.expanded.names
             source, target = block.source[left[0]], block.targets[block.column[left[0]]]

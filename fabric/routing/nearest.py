@@ -16,8 +16,7 @@ from scipy import sparse
 
 from fabric.arrays import Bools, Floats, Ints
 from fabric.graph import Expanded
-from fabric.routing import Router
-from fabric.routing.ecmp import firsts
+from fabric.routing.ecmp import Router, firsts
 
 
 @dataclass(frozen=True, eq=False)

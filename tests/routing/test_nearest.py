@@ -10,7 +10,7 @@ from scipy import sparse
 
 from fabric.costing import cost
 from fabric.graph import expand, loads
-from fabric.job.nearest import nearest, turned
+from fabric.routing.nearest import nearest, turned
 from fabric.routing import Demands, link_loads, router
 
 

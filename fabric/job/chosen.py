@@ -1,0 +1,151 @@
+"""The cards of messages between one rank and the classes of others; see `fabric.routing.messages`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from fabric.arrays import Bools, Floats, Ints
+from fabric.graph import Paths
+from fabric.routing import Router, router
+from fabric.routing.cards import Near, Sides, n_each_of, near_cards
+from fabric.symmetry import NoSymmetryError, Quotient
+
+Choice = tuple[int, int, float]
+"""Class of cards at the other rank, class at the one rank, and the part of the messages."""
+
+
+@dataclass(frozen=True, eq=False)
+class ClassCards:
+    """Which cards take messages between one rank and others, on the classes that keep it in place.
+
+    Parameters
+    ----------
+    view : Quotient
+    sides : Sides
+        Of its classes.
+    own : int
+        Class of the rank.
+    ranks : ndarray of bool
+        Classes of ranks.
+    axes : tuple of str
+        Primitive axes of the ranks.
+    paths : {"rules", "no-relay", "any"}
+    """
+
+    view: Quotient
+    sides: Sides
+    own: int
+    ranks: Bools
+    axes: tuple[str, ...]
+    paths: Paths
+
+    @cached_property
+    def inside(self) -> Router:
+        """The moves between ranks and cards, and between ranks without a card."""
+        return router(self.sides.inside, self.ranks, switches=self.sides.is_card, paths=self.paths)
+
+    @cached_property
+    def network(self) -> Router:
+        """The moves between cards."""
+        return router(self.sides.network, self.ranks, switches=self.sides.is_card, paths=self.paths)
+
+    @cached_property
+    def index(self) -> dict[str, Ints]:
+        """Index of one device of every class on every axis; -1 where it is not on it."""
+        known = [dict(at) for at in self.view.index]
+        axes = dict.fromkeys(axis for at in known for axis in at)
+        return {axis: np.array([at.get(axis, -1) for at in known], dtype=np.int64) for axis in axes}
+
+    @cached_property
+    def _by_part(self) -> dict[int, dict[int, list[tuple[int, float]]]]:
+        return {}
+
+    def near(self, part: int = -1) -> dict[int, list[tuple[int, float]]]:
+        """Return the cards of every class of ranks with the part of its messages on each.
+
+        Parameters
+        ----------
+        part : int
+            Part of the network that the cards are on; all by default.
+
+        Raises
+        ------
+        NoSymmetryError
+            If the endpoints of a box deal its cards out.
+        """
+        if part not in self._by_part:
+            cards = self.sides.is_card if part < 0 else self.sides.is_card & (self.sides.part == part)
+            ends = self.view.classes.is_endpoint
+            route = self.inside
+            if (ends & ~self.ranks).any():
+                route = router(self.sides.inside, ends, switches=self.sides.is_card, paths=self.paths)
+            found = near_cards(route, np.flatnonzero(ends), cards, self.index)
+            self._check(found)
+            own: dict[int, list[tuple[int, float]]] = {}
+            for end, card, share in zip(found.endpoint, found.card, found.part, strict=True):
+                own.setdefault(int(end), []).append((int(card), float(share)))
+            self._by_part[part] = own
+        return self._by_part[part]
+
+    def _check(self, near: Near) -> None:
+        """Raise where the rank takes some of its near cards only."""
+        own = near.card[near.endpoint == self.own]
+        if not len(own):
+            return
+        n_near = self.view.size[own].sum()
+        if n_each_of(near, own[:1], n_near, self.view.size)[0] < n_near:
+            msg = "the GPUs of a box deal its cards out by their number"
+            raise NoSymmetryError(msg)
+
+    def choices(self, other: int, *, is_sent: bool) -> list[Choice]:
+        """Return the cards of messages between a class of ranks and the rank; none where nothing joins them.
+
+        Parameters
+        ----------
+        other : int
+        is_sent : bool
+            Whether the rank sends them, and relays.
+        """
+        near = self.near()
+        one, far = (near.get(rank, [(rank, 1.0)]) for rank in (self.own, other))
+        found = []
+        for a, w in one:
+            pairs = [(b, p) for b, p in far if self._pairs(a, b)]
+            found += [(b, a, w * p) for b, p in _shares(pairs or far)]
+        part, is_card = self.sides.part, self.sides.is_card
+        joined = [c for c in found if part[c[0]] == part[c[1]] or not (is_card[c[0]] and is_card[c[1]])]
+        if joined:
+            return list(_normal(joined))
+        if is_sent:
+            return [(b, a, w * p) for b, p in far for a, w in self.near(int(part[b])).get(self.own, [])]
+        return [(b, a, w * p) for a, w in one for b, p in self.near(int(part[a])).get(other, [])]
+
+    def _pairs(self, a: int, b: int) -> bool:
+        """Return whether two cards agree on the axes that ranks do not have."""
+        return all(
+            min(places[a], places[b]) < 0 or places[a] == places[b]
+            for axis, places in self.index.items()
+            if axis not in self.axes
+        )
+
+    def loop(self, card: int) -> Floats:
+        """Return what a byte puts on links that goes from a card to the next switch and back."""
+        e = self.sides.network
+        up = np.flatnonzero((e.tail == card) & (e.alive > 0))
+        found = np.zeros(2 * e.n_bundles)
+        found[2 * up] = found[2 * up + 1] = e.alive[up] / e.alive[up].sum()
+        return found
+
+
+def _shares(cards: list[tuple[int, float]]) -> list[tuple[int, float]]:
+    total = sum(p for _, p in cards)
+    return [(card, p / total) for card, p in cards]
+
+
+def _normal(choices: list[Choice]) -> Iterator[Choice]:
+    total = sum(p for *_, p in choices)
+    yield from ((b, a, p / total) for b, a, p in choices)

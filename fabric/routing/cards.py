@@ -1,0 +1,195 @@
+r"""Which cards the messages of an endpoint take: the library chooses them, not the network.
+
+A message is from one network card to one other. Of the cards that are up, cabled and equally near, those with
+the index of the endpoint come first; endpoints that have the same cards before them deal them out::
+
+    near cards   0   1   2   3            0   1            0   1
+                 |\ /     \ /|            |   |            |\ /|\        ceil(cards / endpoints) each;
+    endpoints    0 (0 1)  1 (2 3)         0   1            0 1 2 3       they take turns with messages
+
+References
+----------
+NVIDIA NCCL, src/graph/topo.cc, ncclTopoGetLocalNet: ceil(near cards / near GPUs) cards a GPU, by its number.
+NCCL counts the GPUs that are ranks of the job; here those of the box count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy import sparse
+
+from fabric.arrays import Bools, Floats, Ints
+from fabric.graph import Expanded, components
+from fabric.routing.ecmp import Router, firsts
+from fabric.routing.nearest import nearest
+
+NIC = "nic"
+"""Kind of the groups whose devices are cards."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sides:
+    """A fabric cut at its network cards.
+
+    Parameters
+    ----------
+    inside, network : Expanded
+        Without the cables above cards, and without those below.
+    is_card : ndarray of bool, shape (n,)
+        Cards that are up and cabled on both sides.
+    part : ndarray of int64, shape (n,)
+        What the network joins, endpoints left out.
+    """
+
+    inside: Expanded
+    network: Expanded
+    is_card: Bools
+    part: Ints
+
+
+def cut_at_cards(expanded: Expanded) -> Sides | None:
+    """Return the two sides of a fabric, or None where it has no cards between endpoints and a network."""
+    nic = np.array([g.kind == NIC and not g.is_endpoint for g in expanded.groups], dtype=np.bool_)
+    of_kind = nic[expanded.group] & ~expanded.failed
+    alive = expanded.alive > 0
+    above = of_kind[expanded.tail]
+    below = of_kind[expanded.head] & ~above
+    cabled = []
+    for own in (expanded.tail[above & alive], expanded.head[below & alive]):
+        found = np.zeros(expanded.n_devices, dtype=np.bool_)
+        found[own] = True
+        cabled.append(found)
+    is_card = of_kind & cabled[0] & cabled[1]
+    if not is_card.any():
+        return None
+    inside, network = (_without(expanded, rows) for rows in (above, below))
+    ends = expanded.is_endpoint
+    kept = (network.alive > 0) & ~ends[expanded.tail] & ~ends[expanded.head]
+    part = components(expanded.n_devices, expanded.tail[kept], expanded.head[kept])
+    return Sides(inside, network, is_card, part)
+
+
+def _without(expanded: Expanded, cables: Bools) -> Expanded:
+    return replace(expanded, failed_count=np.where(cables, expanded.count, expanded.failed_count))
+
+
+@dataclass(frozen=True, eq=False)
+class Near:
+    """Pairs of endpoints and the nearest of some cards, those with the index of the endpoint first.
+
+    Parameters
+    ----------
+    endpoint, card : ndarray of int64, shape (k,)
+        Endpoints ascending, and cards of each.
+    part : ndarray of float64, shape (k,)
+        Part of the ways from the endpoint that end at the card; the sum over its cards is 1.
+    hops : ndarray of int64, shape (k,)
+    """
+
+    endpoint: Ints
+    card: Ints
+    part: Floats
+    hops: Ints
+
+
+def near_cards(route: Router, endpoints: Ints, cards: Bools, index: Mapping[str, Ints]) -> Near:
+    """Return the nearest cards of some endpoints.
+
+    Parameters
+    ----------
+    route : Router
+        Of the side inside.
+    endpoints : ndarray of int64, shape (m,)
+        Devices, ascending.
+    cards : ndarray of bool, shape (n,)
+    index : mapping of str to ndarray of int64, shape (n,)
+        Index of every device on axes; -1 where it is not on them.
+    """
+    ways = nearest(route, cards)
+    state = route.source[endpoints]
+    own = endpoints[(state >= 0) & (ways.hops[state] > 0)]
+    start = route.source[own]
+    shape = (route.n_states, len(own))
+    one = sparse.csr_array((np.ones(len(own)), (start, np.arange(len(own)))), shape=shape)
+    card = np.flatnonzero(cards & (route.target >= 0))
+    ends = sparse.csr_array(ways.at(one)).tocsr()[route.target[card]].tocoo()
+    kept = ends.data > 0
+    row, column, part = ends.row[kept], ends.col[kept], ends.data[kept]
+    order = np.lexsort((card[row], own[column]))
+    column, part = column[order], part[order]
+    pairs = own[column], card[row[order]]
+    agrees = np.ones(len(column), dtype=np.bool_)
+    for places in index.values():
+        a, b = (places[end] for end in pairs)
+        agrees &= (a < 0) | (b < 0) | (a == b)
+    # Where no card has the index of the endpoint, all of them may serve it.
+    is_own = np.bincount(column, agrees, minlength=len(own)) > 0
+    some = agrees | ~is_own[column]
+    total = np.bincount(column[some], part[some], minlength=len(own))
+    return Near(
+        pairs[0][some], pairs[1][some], part[some] / total[column[some]], ways.hops[start[column[some]]]
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Dealt:
+    """The cards of every device, in the order in which its messages take them.
+
+    Parameters
+    ----------
+    first : ndarray of int64, shape (n + 1,)
+        ``first[v]:first[v + 1]`` are the cards of device v; a device without has none.
+    card : ndarray of int64, shape (k,)
+    """
+
+    first: Ints
+    card: Ints
+
+    @property
+    def n_cards(self) -> Ints:
+        """Cards of every device, shape (n,)."""
+        return np.diff(self.first)
+
+
+def deal(near: Near, n_devices: int) -> Dealt:
+    """Return near cards dealt out among the endpoints that have the same ones before them."""
+    begin = np.flatnonzero(np.diff(near.endpoint, prepend=-1))
+    n_near = np.diff([*begin.tolist(), len(near.endpoint)])
+    leader, hops = near.card[begin], near.hops[begin]
+    n_each = n_each_of(near, leader, n_near)
+    # Endpoints with the same first card, as many cards and as far from them are told apart by their number.
+    key = np.column_stack([leader, hops, n_near])
+    _, kind = np.unique(key, axis=0, return_inverse=True)
+    kind = kind.ravel()
+    order = np.argsort(kind, kind="stable")
+    place = np.empty(len(kind), dtype=np.int64)
+    place[order] = np.arange(len(kind)) - firsts(kind[order], int(kind.max(initial=-1)) + 1)[kind[order]]
+    which = np.repeat(np.arange(len(begin)), n_each)
+    turn = np.arange(len(which)) - np.repeat(np.cumsum(n_each) - n_each, n_each)
+    card = near.card[begin[which] + (place[which] * n_each[which] + turn) % n_near[which]]
+    count = np.zeros(n_devices, dtype=np.int64)
+    count[near.endpoint[begin]] = n_each
+    return Dealt(np.concatenate([[0], np.cumsum(count)]), card)
+
+
+def n_each_of(near: Near, leader: Ints, n_near: Ints, size: Floats | None = None) -> Ints:
+    """Return how many cards an endpoint takes, shape (k,).
+
+    Parameters
+    ----------
+    near : Near
+    leader, n_near : ndarray of int64, shape (k,)
+        First near card of some endpoints, and how many they have.
+    size : ndarray of float64, optional
+        Endpoints that each device stands for; 1 by default.
+    """
+    n = int(near.card.max(initial=-1)) + 1
+    least = np.full(n, np.iinfo(np.int64).max)
+    np.minimum.at(least, near.card, near.hops)
+    closest = near.hops == least[near.card]
+    own = near.endpoint[closest]
+    n_closest = np.bincount(near.card[closest], np.ones(len(own)) if size is None else size[own], minlength=n)
+    return np.ceil(n_near / n_closest[leader]).astype(np.int64)

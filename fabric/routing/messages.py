@@ -1,0 +1,250 @@
+"""Messages between endpoints: out to a card of the sender, over the network, in from a card of the receiver.
+
+::
+
+    gpu --inside--> card --network--> card --inside--> gpu
+
+Where nothing but the network joins two endpoints, the library chooses the cards of a message (see
+`fabric.routing.cards`), and routing between the two is the network's. Endpoints that something else joins,
+such as NVLink or the PCIe switches of a server, need no card, and where there are none nothing changes.
+
+Where the network does not join the two cards, as on rails without a spine, the message goes to a relay of the
+sender's scale-up domain first, and takes a card there (PXN). Relays are on the sender's side only (nccl#836).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from fabric.arrays import Bools, Floats, Ints
+from fabric.graph import Expanded, Paths, components
+from fabric.routing.cards import Dealt, Sides, cut_at_cards, deal, near_cards
+from fabric.routing.ecmp import (
+    Demands,
+    Progress,
+    Router,
+    firsts,
+    link_loads,
+    ranges,
+    router,
+    unreached,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Leg:
+    """A part of the way of some messages.
+
+    Parameters
+    ----------
+    route : Router
+    demands : Demands
+    message : ndarray of int64, shape (k,)
+        Which message each is of.
+    """
+
+    route: Router
+    demands: Demands
+    message: Ints
+
+
+@dataclass(frozen=True, eq=False)
+class Messages:
+    """How messages among some ranks go.
+
+    Parameters
+    ----------
+    expanded : Expanded
+        n devices.
+    ranks : ndarray of bool, shape (n,)
+    paths : {"rules", "no-relay", "any"}
+    index : mapping of str to ndarray of int64, shape (n,)
+        Index of every device on axes; -1 where it is not on them.
+    """
+
+    expanded: Expanded
+    ranks: Bools
+    paths: Paths = "rules"
+    index: Mapping[str, Ints] = field(default_factory=dict)
+
+    @cached_property
+    def sides(self) -> Sides | None:
+        """The fabric on both sides of its cards."""
+        return cut_at_cards(self.expanded)
+
+    @cached_property
+    def whole(self) -> Router:
+        """The moves of messages that nobody chooses a card for."""
+        return router(self.expanded, self.ranks, paths=self.paths)
+
+    @cached_property
+    def inside(self) -> Router:
+        """The moves between ranks and cards, and between ranks without a card."""
+        assert self.sides is not None
+        return router(self.sides.inside, self.ranks, switches=self.sides.is_card, paths=self.paths)
+
+    @cached_property
+    def network(self) -> Router:
+        """The moves between cards."""
+        assert self.sides is not None
+        return router(self.sides.network, self.ranks, switches=self.sides.is_card, paths=self.paths)
+
+    @cached_property
+    def cards(self) -> Dealt:
+        """The cards of every rank."""
+        assert self.sides is not None
+        return self._dealt(self.sides.is_card)
+
+    @cached_property
+    def _relayed(self) -> dict[int, Dealt]:
+        return {}
+
+    def _dealt(self, cards: Bools) -> Dealt:
+        """Return some cards dealt out among the endpoints of every box; those outside the job count."""
+        assert self.sides is not None
+        ends = self.expanded.is_endpoint & ~self.expanded.failed
+        route = self.inside
+        if (ends & ~self.ranks).any():
+            route = router(
+                self.sides.inside, ends | self.ranks, switches=self.sides.is_card, paths=self.paths
+            )
+        near = near_cards(route, np.flatnonzero(ends | self.ranks), cards, self.index)
+        return deal(near, self.expanded.n_devices)
+
+    def legs(self, demands: Demands) -> list[Leg]:
+        """Return the ways of messages, leg after leg.
+
+        Raises
+        ------
+        QuestionError
+            If a source has no permitted path to its target.
+        """
+        every = np.arange(len(demands.source))
+        if self.sides is None:
+            return [Leg(self.whole, demands, every)]
+        near, far = self._apart(demands)
+        found = [Leg(self.inside, _some(demands, near), near)]
+        one, a, b, part = self._chosen(demands, far)
+        amount = demands.amount[one] * part
+        out = Leg(self.inside, Demands(demands.source[one], a, amount), one)
+        back = Leg(self.inside, Demands(b, demands.target[one], amount), one)
+        across = Demands(a, b, amount)
+        apart = np.flatnonzero(a != b)
+        over = Leg(self.network, _some(across, apart), one[apart])
+        return [*found, out, over, *self._loops(across, one), back]
+
+    def _loops(self, across: Demands, one: Ints) -> list[Leg]:
+        """Return the ways of messages from a card to itself: to the devices next to it and back."""
+        assert self.sides is not None
+        e = self.sides.network
+        rows = np.flatnonzero(across.source == across.target)
+        if not len(rows):
+            return []
+        up = np.flatnonzero(self.sides.is_card[e.tail] & (e.alive > 0))
+        up = up[np.argsort(e.tail[up], kind="stable")]
+        card = across.source[rows]
+        which, row = ranges(firsts(e.tail[up], e.n_devices), card)
+        link = up[which]
+        share = e.alive[link] / np.bincount(row, e.alive[link])[row]
+        next_to = np.zeros(e.n_devices, dtype=np.bool_)
+        next_to[e.head[link]] = True
+        route = router(e, self.ranks, switches=self.sides.is_card | next_to, paths=self.paths)
+        amount, message = across.amount[rows][row] * share, one[rows][row]
+        ways = (card[row], e.head[link]), (e.head[link], card[row])
+        return [Leg(route, Demands(*ends, amount), message) for ends in ways]
+
+    def _apart(self, demands: Demands) -> tuple[Ints, Ints]:
+        """Return which messages need no card, and which do."""
+        inside = self.inside.expanded
+        up = inside.alive > 0
+        part = components(inside.n_devices, inside.tail[up], inside.head[up])
+        maybe = np.flatnonzero(part[demands.source] == part[demands.target])
+        lost = unreached(self.inside, _some(demands, maybe))
+        is_near = np.zeros(len(demands.source), dtype=np.bool_)
+        is_near[maybe[~lost]] = True
+        return np.flatnonzero(is_near), np.flatnonzero(~is_near)
+
+    def _chosen(self, demands: Demands, far: Ints) -> tuple[Ints, Ints, Ints, Floats]:
+        """Return the cards of messages: message, cards of sender and receiver, and the part on them.
+
+        A rank without a card has its own ports on the network, and stands for its card.
+        """
+        assert self.sides is not None
+        sender, receiver = (_or_itself(self.cards, ends[far]) for ends in (demands.source, demands.target))
+        n_turns = np.lcm(sender[1], receiver[1])
+        which = np.repeat(np.arange(len(far)), n_turns)
+        turn = np.arange(len(which)) - np.repeat(np.cumsum(n_turns) - n_turns, n_turns)
+        a, b = (card[first[which] + turn % n[which]] for first, n, card in (sender, receiver))
+        part = self.sides.part
+        is_joined = (part[a] == part[b]) | ~(self.sides.is_card[a] & self.sides.is_card[b])
+        served = np.bincount(which, is_joined, minlength=len(far)) > 0
+        kept = is_joined | ~served[which]
+        which, a, b, is_joined = which[kept], a[kept], b[kept], is_joined[kept]
+        share = 1.0 / np.bincount(which, minlength=len(far))[which]
+        which, a, b, share = self._with_relays(demands.source[far], (which, a, b, share), is_joined)
+        return far[which], a, b, share
+
+    def _with_relays(
+        self, source: Ints, chosen: tuple[Ints, Ints, Ints, Floats], is_joined: Bools
+    ) -> tuple[Ints, Ints, Ints, Floats]:
+        """Return chosen cards, those of the sender that the network does not join taken at a relay."""
+        if is_joined.all():
+            return chosen
+        assert self.sides is not None
+        part = self.sides.part
+        which, a, b, share = chosen
+        found = [(which[is_joined], a[is_joined], b[is_joined], share[is_joined])]
+        which, b, share = which[~is_joined], b[~is_joined], share[~is_joined]
+        for net in np.unique(part[b]).tolist():
+            if net not in self._relayed:
+                self._relayed[net] = self._dealt(self.sides.is_card & (part == net))
+            rows = np.flatnonzero(part[b] == net)
+            first, n, card = _or_itself(self._relayed[net], source[which[rows]])
+            at, row = ranges(np.concatenate([[0], np.cumsum(n)]), np.arange(len(rows)))
+            turn = at - (np.cumsum(n) - n)[row]
+            own = rows[row]
+            found.append((which[own], card[first[row] + turn], b[own], share[own] / n[row]))
+        columns = [np.concatenate(column) for column in zip(*found, strict=True)]
+        return columns[0], columns[1], columns[2], columns[3]
+
+
+def message_loads(messages: Messages, demands: Demands, *, progress: Progress | None = None) -> Floats:
+    """Return what messages put on every link, shape (2 * m,); see `link_loads`.
+
+    Raises
+    ------
+    QuestionError
+        If a source has no permitted path to its target.
+    """
+    loads = np.zeros(2 * messages.expanded.n_bundles)
+    legs = [leg for leg in messages.legs(demands) if len(leg.message)]
+    longest = max((len(leg.message) for leg in legs), default=0)
+    for leg in legs:
+        is_told = progress is not None and len(leg.message) == longest
+        loads += link_loads(leg.route, _merged(leg.demands), progress=progress if is_told else None)
+        longest += is_told
+    return loads
+
+
+def _merged(demands: Demands) -> Demands:
+    """Return demands with those of the same ends added up."""
+    n = int(demands.target.max(initial=-1)) + 1
+    pair, inverse = np.unique(demands.source * n + demands.target, return_inverse=True)
+    amount = np.bincount(inverse.ravel(), demands.amount, minlength=len(pair)).astype(np.float64)
+    return Demands(pair // max(n, 1), pair % max(n, 1), amount)
+
+
+def _some(demands: Demands, rows: Ints) -> Demands:
+    return Demands(demands.source[rows], demands.target[rows], demands.amount[rows])
+
+
+def _or_itself(dealt: Dealt, ranks: Ints) -> tuple[Ints, Ints, Ints]:
+    """Return where the cards of ranks are in a list, how many each has, and the list with the ranks."""
+    n = dealt.n_cards[ranks]
+    none = n == 0
+    first = np.where(none, len(dealt.card) + np.cumsum(none) - 1, dealt.first[ranks])
+    return first, np.maximum(n, 1), np.concatenate([dealt.card, ranks[none]])
