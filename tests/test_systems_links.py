@@ -23,12 +23,12 @@ PCIE3, PCIE4, PCIE5, PCIE6 = 126, 31 * 8, 63 * 8, 121 * 8  # 16 lanes [Gb/s]
 LARGE = {"rainier-scenario"}  # seconds to expand
 
 
-def server(gpus, nics, gbps=PCIE5, dpus=0):
-    """Return the rules of two sockets with two switches each, for two GPUs and their cards."""
+def server(gpus, nics, gbps=PCIE5, dpus=0, switches=4):
+    """Return the rules of two sockets with some switches, and the GPUs and cards below."""
     return {
         "gpu-pcieswitch": (gpus, gbps),
         "pcieswitch-nic": (nics, gbps),
-        "pcieswitch-cpu": (4, gbps),
+        "pcieswitch-cpu": (switches, gbps),
         **({"cpu-dpu": (dpus, gbps)} if dpus else {}),
     }
 
@@ -45,7 +45,9 @@ def torus(sides, gbps, lines=""):
     return rules, {"tpu": degree.ravel().tolist()}
 
 
-HGX = {"gpu": 19, "pcieswitch": 5, "cpu": 3, "nic": 1, "dpu": 1}
+# A switch for each pair of a GPU and a card, and one for two such pairs.
+HGX = {"gpu": 19, "pcieswitch": 3, "cpu": 5, "nic": 1, "dpu": 1}
+MI300 = {"gpu": 8, "pcieswitch": 3, "cpu": 4, "nic": 1}
 MI = {"gpu": 8, "pcieswitch": 5, "cpu": 2, "nic": 1}
 HOPPER = [40, 32, 32, 40]  # 8 x 5, 4, 4, 5 links
 TRN3 = 8 + 8 + 2 + 1
@@ -79,10 +81,19 @@ SERVERS = {
         {"gpu-nvswitch": (8 * 12, 200), **server(8, 8, PCIE4)},
         {"gpu": 12 + 1, "nvswitch": 8 * 2, "pcieswitch": 5, "cpu": 2, "nic": 1},
     ),
-    "hgx-h100": ({"gpu-nvswitch": (8 * 18, 200), **server(8, 8, dpus=2)}, HGX | {"nvswitch": HOPPER}),
-    "hgx-h200": ({"gpu-nvswitch": (8 * 18, 200), **server(8, 8, dpus=2)}, HGX | {"nvswitch": HOPPER}),
-    "hgx-h800": ({"gpu-nvswitch": (8 * 8, 200), **server(8, 8, dpus=2)}, HGX | {"gpu": 9, "nvswitch": 16}),
-    "hgx-b200": ({"gpu-nvswitch": (8 * 18, 400), **server(8, 8, dpus=2)}, HGX | {"nvswitch": 72}),
+    "hgx-h100": (
+        {"gpu-nvswitch": (8 * 18, 200), **server(8, 8, dpus=2, switches=8)},
+        HGX | {"nvswitch": HOPPER},
+    ),
+    "hgx-h200": (
+        {"gpu-nvswitch": (8 * 18, 200), **server(8, 8, dpus=2, switches=8)},
+        HGX | {"nvswitch": HOPPER},
+    ),
+    "hgx-h800": (
+        {"gpu-nvswitch": (8 * 8, 200), **server(8, 8, dpus=2, switches=8)},
+        HGX | {"gpu": 9, "nvswitch": 16},
+    ),
+    "hgx-b200": ({"gpu-nvswitch": (8 * 18, 400), **server(8, 8, dpus=2, switches=8)}, HGX | {"nvswitch": 72}),
     "hgx-b300": (
         {"gpu-nvswitch": (8 * 18, 400), "gpu-nic": (8, PCIE6), "cpu-nic": (8, PCIE5)},
         {"gpu": 18 + 1, "nvswitch": 72, "cpu": 4, "nic": 2},
@@ -214,7 +225,7 @@ SERVERS = {
     "aws-inf1": ({"chip-chip": (15, 8 * GIB_S)}, {"chip": [1, *[2] * 14, 1]}),
     "aws-inf2": ({"chip-chip": (12, 48 * GIB_S)}, {"chip": 2}),
     # --- AMD and Microsoft
-    "mi300x": ({"gpu-gpu": (28, 512), **server(8, 8)}, MI),
+    "mi300x": ({"gpu-gpu": (28, 512), **server(8, 8, switches=8)}, MI300),
     "mi350x": ({"gpu-gpu": (28, 614.4), **server(8, 8)}, MI),
     "mi355x": ({"gpu-gpu": (28, 614.4), **server(8, 8)}, MI),
     "helios": (

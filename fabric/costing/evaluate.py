@@ -92,6 +92,8 @@ def _joined(job: Job, schedule: Schedule, over: Overheads) -> Timing:
         return _paced(job, _latency(job, schedule, over), _busy(job, schedule, over))
     parts = [evaluate(job, part, over) for part in schedule.parts]
     busy = np.sum([part.busy_s for part in parts], axis=0)
+    if not isinstance(schedule, Seq) and not over.slowdown and not over.is_ideal:
+        busy = _busy_together(job, schedule, over)
     if isinstance(schedule, Seq):
         held = np.sum([part.held_s for part in parts], axis=0)
         return Timing(sum(p.latency_s for p in parts), sum(p.transfer_s for p in parts), busy, held)
@@ -142,6 +144,17 @@ def _busy(job: Job, phase: Phase, over: Overheads) -> Floats:
     busy = np.zeros(len(load))
     np.divide(load * seconds_to_send(phase.bytes_per_endpoint, 1.0), rate, out=busy, where=rate > 0)
     return busy * over.slowdown(phase.pattern, load) if over.slowdown else busy
+
+
+def _busy_together(job: Job, schedule: Schedule, over: Overheads) -> Floats:
+    """Return how long links are busy with all phases of a schedule."""
+    busy = np.zeros(len(job.links.rule))
+    every = [p for p in phases(schedule) if p.bytes_per_endpoint]
+    for transfer in dict.fromkeys(p.transfer for p in every):
+        load = job.together([(p.pattern, p.bytes_per_endpoint) for p in every if p.transfer == transfer])
+        rate = job.links.capacity_gbps * _by_rule(job, over, transfer)[0][job.links.rule]
+        busy += np.divide(seconds_to_send(1.0, 1.0) * load, rate, out=np.zeros(len(load)), where=rate > 0)
+    return busy
 
 
 def _by_rule(job: Job, over: Overheads, transfer: Transfer) -> tuple[Floats, Floats]:

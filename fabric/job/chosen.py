@@ -2,20 +2,79 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
 from fabric.arrays import Bools, Floats, Ints
 from fabric.graph import Paths
+from fabric.job.placement import Placement, split_axes
 from fabric.routing import Router, router
 from fabric.routing.cards import Near, Sides, n_each_of, near_cards
-from fabric.symmetry import NoSymmetryError, Quotient
+from fabric.symmetry import Mark, NoSymmetryError, Quotient
 
 Choice = tuple[int, int, float]
 """Class of cards at the other rank, class at the one rank, and the part of the messages."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dealing:
+    """Endpoints that deal out the cards before them, by their numbers.
+
+    Parameters
+    ----------
+    ranks, cards : tuple of str
+        Primitive axes along which the endpoints, and the cards, may differ.
+    n_ranks, n_cards : int
+    """
+
+    ranks: tuple[str, ...]
+    cards: tuple[str, ...]
+    n_ranks: int
+    n_cards: int
+
+
+def aligned(place: Placement, dealing: Dealing) -> Placement:
+    """Return `place` with the ranks on the axis of the cards that are dealt to them; the fabric is the same.
+
+    ::
+
+        gpu 0 1 2 3 4 5 6 7 of axis g        nic 0 1 of axis c: gpu g takes nic g mod 2
+
+    so that g is a product of two axes, the last of them c. Of more cards than endpoints c is a product, the
+    first part of it g.
+
+    Raises
+    ------
+    NoSymmetryError
+        If that is no product, or a rule joins endpoints and cards without anything between.
+    """
+    blueprint = place.blueprint
+    msg = "the GPUs of a box deal its cards out by their number"
+    if len(dealing.ranks) != 1 or len(dealing.cards) != 1:
+        raise NoSymmetryError(msg)
+    (own,), (card,) = dealing.ranks, dealing.cards
+    n_own, n_card = blueprint.axes[own].size, blueprint.axes[card].size
+    is_whole = (n_own, n_card) == (dealing.n_ranks, dealing.n_cards)
+    ends = [
+        [blueprint.groups[str(side.group)].primitives for side in (rule.left, rule.right)]
+        for rule in blueprint.rules
+    ]
+    if (
+        not is_whole
+        or max(n_own, n_card) % min(n_own, n_card)
+        or any(own in a and card in b or own in b and card in a for a, b in ends)
+    ):
+        raise NoSymmetryError(msg)
+    if n_card > n_own:
+        split = split_axes(blueprint, {card: ((own, n_own), (f"{card}.each", n_card // n_own))})
+        return replace(place, blueprint=split)
+    parts = ((f"{own}.each", n_own // n_card), (card, n_card))
+    order = tuple(part for a in place.order for part in ([p for p, _ in parts] if a == own else [a]))
+    spans = place.spans - {own} | ({p for p, _ in parts} if own in place.spans else set())
+    return replace(place, blueprint=split_axes(blueprint, {own: parts}), order=order, spans=frozenset(spans))
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +93,8 @@ class ClassCards:
     axes : tuple of str
         Primitive axes of the ranks.
     paths : {"rules", "no-relay", "any"}
+    marked : callable
+        ``marked(card)`` returns the same with a card told apart.
     """
 
     view: Quotient
@@ -42,6 +103,7 @@ class ClassCards:
     ranks: Bools
     axes: tuple[str, ...]
     paths: Paths
+    marked: Callable[[Mark], ClassCards]
 
     @cached_property
     def inside(self) -> Router:
@@ -71,35 +133,39 @@ class ClassCards:
         ----------
         part : int
             Part of the network that the cards are on; all by default.
-
-        Raises
-        ------
-        NoSymmetryError
-            If the endpoints of a box deal its cards out.
         """
         if part not in self._by_part:
-            cards = self.sides.is_card if part < 0 else self.sides.is_card & (self.sides.part == part)
-            ends = self.view.classes.is_endpoint
-            route = self.inside
-            if (ends & ~self.ranks).any():
-                route = router(self.sides.inside, ends, switches=self.sides.is_card, paths=self.paths)
-            found = near_cards(route, np.flatnonzero(ends), cards, self.index)
-            self._check(found)
+            near = self._pairs_near(part)
             own: dict[int, list[tuple[int, float]]] = {}
-            for end, card, share in zip(found.endpoint, found.card, found.part, strict=True):
+            for end, card, share in zip(near.endpoint, near.card, near.part, strict=True):
                 own.setdefault(int(end), []).append((int(card), float(share)))
             self._by_part[part] = own
         return self._by_part[part]
 
-    def _check(self, near: Near) -> None:
-        """Raise where the rank takes some of its near cards only."""
+    def _pairs_near(self, part: int) -> Near:
+        cards = self.sides.is_card if part < 0 else self.sides.is_card & (self.sides.part == part)
+        ends = self.view.classes.is_endpoint
+        route = self.inside
+        if (ends & ~self.ranks).any():
+            route = router(self.sides.inside, ends, switches=self.sides.is_card, paths=self.paths)
+        return near_cards(route, np.flatnonzero(ends), cards, self.index)
+
+    def dealt(self) -> Dealing | None:
+        """Return how the rank and others deal out their near cards, or None where each takes them all."""
+        near = self._pairs_near(-1)
         own = near.card[near.endpoint == self.own]
         if not len(own):
-            return
+            return None
+        if self.view.size[own[0]] > 1:
+            # Endpoints are counted at one card.
+            return self.marked(self.view.index[own[0]]).dealt()
         n_near = self.view.size[own].sum()
-        if n_each_of(near, own[:1], n_near, self.view.size)[0] < n_near:
-            msg = "the GPUs of a box deal its cards out by their number"
-            raise NoSymmetryError(msg)
+        if n_each_of(near, own[:1], n_near, self.view.size)[0] >= n_near:
+            return None
+        beside = near.endpoint[near.card == own[0]]
+        ranks = tuple(a for a in self.axes if (self.index[a][beside] != self.index[a][self.own]).any())
+        cards = tuple(a for a, at in self.index.items() if a not in self.axes and at[own[0]] >= 0)
+        return Dealing(ranks, cards, round(float(self.view.size[beside].sum())), round(float(n_near)))
 
     def choices(self, other: int, *, is_sent: bool) -> list[Choice]:
         """Return the cards of messages between a class of ranks and the rank; none where nothing joins them.
@@ -120,9 +186,10 @@ class ClassCards:
         joined = [c for c in found if part[c[0]] == part[c[1]] or not (is_card[c[0]] and is_card[c[1]])]
         if joined:
             return list(_normal(joined))
-        if is_sent:
-            return [(b, a, w * p) for b, p in far for a, w in self.near(int(part[b])).get(self.own, [])]
-        return [(b, a, w * p) for a, w in one for b, p in self.near(int(part[a])).get(other, [])]
+        # The sender goes by a relay, or else the receiver has a card on the network of the sender's.
+        at_own = [(b, a, w * p) for b, p in far for a, w in self.near(int(part[b])).get(self.own, [])]
+        at_other = [(b, a, w * p) for a, w in one for b, p in self.near(int(part[a])).get(other, [])]
+        return at_own or at_other if is_sent else at_other or at_own
 
     def _pairs(self, a: int, b: int) -> bool:
         """Return whether two cards agree on the axes that ranks do not have."""

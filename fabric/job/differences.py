@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -29,6 +30,12 @@ from fabric.schedule.tree import Pattern
 
 Difference = tuple[int, ...]
 """On each axis of the ranks: 0 not at all; on a ring, by so many places; 1 elsewhere."""
+
+Mix = Sequence[tuple[Pattern, float]]
+"""Patterns that run at once, and what the busiest rank sends or receives in each."""
+
+MAX_BLOCKS = 4_000_000
+"""Blocks that are followed from pattern to pattern; of more, the busiest of each count as the same."""
 
 MAX_KINDS = 64
 """Different rows of blocks that are told apart; of more, those of blocks with as much to do are averaged."""
@@ -91,45 +98,107 @@ class RankPlaces:
         inside = tuple(a for a in self.order if a in self.spans & self.domain)
         return {"job": across + inside, "rail": across, "domain": inside}[pattern.over]
 
-    def mean(self, pattern: Pattern) -> Floats:
+    def mean(self, mix: Mix) -> Floats:
         """Return what a rank sends on average, shape (number of differences,)."""
-        return np.asarray(self.blocks(pattern, frozenset(), is_sent=True)[0] / self.n_ranks)
+        return np.asarray(self.blocks(mix, frozenset(), is_sent=True)[0] / self.n_ranks)
 
-    def kinds(self, pattern: Pattern, *, is_sent: bool) -> Floats:
+    def kinds(self, mix: Mix, *, is_sent: bool) -> Floats:
         """Return the different rows of ranks, shape (k, number of differences)."""
-        return self.blocks(pattern, frozenset(self.order), is_sent=is_sent)
+        return self.blocks(mix, frozenset(self.order), is_sent=is_sent)
 
-    def blocks(self, pattern: Pattern, pinned: frozenset[str], *, is_sent: bool) -> Floats:
+    def blocks(self, mix: Mix, pinned: frozenset[str], *, is_sent: bool) -> Floats:
         """Return the different rows of blocks, shape (k, number of differences).
 
         Parameters
         ----------
-        pattern : Pattern
-            Among ranks; the busiest sends or receives one byte.
+        mix : sequence of (Pattern, float)
+            Patterns among ranks that run at once, and what the busiest sends or receives in each.
         pinned : frozenset of str
             Axes on which the ranks of a block agree.
         is_sent : bool
             Whether it is what they send, or what they receive.
         """
+        found = np.zeros((1, len(self.differences)))
+        for some in self._joint([part for one in mix for part in self._parts(*one)], pinned):
+            rows = self._together(some, pinned, is_sent=is_sent)
+            found = (found[:, None] + rows[None]).reshape(-1, found.shape[1])
+        return found
+
+    def _parts(self, pattern: Pattern, amount: float) -> list[tuple[Pattern, float]]:
+        """Return a pattern as patterns that have members of their own; rings that turn are two.
+
+        In rings that visit every domain, each in another order, a rank sends on along its domain in all of
+        them but the one in which it ends the domain. With an odd number of domains, what closes a ring
+        changes the rail; this is left out.
+        """
+        if pattern.kind != "rotated-rings":
+            return [(pattern, amount)]
+        inside, across = (Pattern("ring", over) for over in ("domain", "rail"))
+        g, k = (math.prod(self.size[a] for a in self.axes(p)) for p in (inside, across))
+        if g == 1 or k == 1:
+            return [(across if g == 1 else inside, amount)]
+        return [(inside, amount * (1 - 1 / g)), (across, amount / g)]
+
+    def _joint(self, mix: Mix, pinned: frozenset[str]) -> list[list[tuple[Pattern, float]]]:
+        """Return patterns by what a block does in one of them tells of another; of a million blocks, none."""
+        found: list[tuple[set[str], list[tuple[Pattern, float]]]] = []
+        for one in mix:
+            axes = {a for a in self.axes(one[0]) if a in pinned and self.size[a] > 1}
+            meets = [i for i, (own, _) in enumerate(found) if own & axes]
+            union = axes.union(*(found[i][0] for i in meets))
+            if math.prod(self.size[a] for a in union) > MAX_BLOCKS:
+                meets, union = [], axes
+            together = [p for i in meets for p in found[i][1]]
+            found = [f for i, f in enumerate(found) if i not in meets] + [(union, [*together, one])]
+        return [some for _, some in found]
+
+    def _together(self, mix: Mix, pinned: frozenset[str], *, is_sent: bool) -> Floats:
+        """Return the different rows of blocks in all patterns of a mix."""
+        if len(mix) == 1:
+            ((pattern, amount),) = mix
+            return np.asarray(amount * self._of(pattern, pinned, is_sent=is_sent)[0])
+        known = [(amount, *self._of(p, pinned, is_sent=is_sent, is_listed=True)) for p, amount in mix]
+        salt = np.random.default_rng(1).random(len(self.differences))
+        shape = np.broadcast_shapes(*(kind.shape for *_, kind in known))
+        label = np.zeros(shape)
+        for amount, rows, kind in known:
+            label = label + (amount * (rows @ salt))[kind]
+        # Blocks are told apart by one random combination of what they do.
+        scale = max(float(np.abs(label).max()), 1e-300)
+        _, first = np.unique((label / scale).round(9), return_index=True)
+        return np.asarray(
+            sum(amount * rows[np.broadcast_to(kind, shape).ravel()[first]] for amount, rows, kind in known)
+        )
+
+    def _of(
+        self, pattern: Pattern, pinned: frozenset[str], *, is_sent: bool, is_listed: bool = False
+    ) -> tuple[Floats, Ints]:
+        """Return the rows of blocks in one pattern, and which of them each block has if that `is_listed`.
+
+        Returns
+        -------
+        ndarray of float64, shape (k, number of differences)
+        ndarray of int64
+            With an axis for each axis of the ranks, of one place where all blocks are alike.
+        """
         axes = self.axes(pattern)
         beside = math.prod(self.size[a] for a in self.order if a not in axes and a not in pinned)
-        return np.asarray(beside * self._summed(pattern, axes, pinned, is_sent=is_sent))
-
-    def _summed(
-        self, pattern: Pattern, axes: tuple[str, ...], pinned: frozenset[str], *, is_sent: bool
-    ) -> Floats:
-        """Return the rows of the parts of blocks that lie in one group."""
+        alike = np.zeros((1,) * len(self.order), dtype=np.int64)
         if all(self.size[a] == 1 for a in axes):
-            return np.zeros((1, len(self.differences)))
-        if pattern.kind == "rotated-rings":
-            return self._rotated(pinned)
+            return np.zeros((1, len(self.differences))), alike
         if pattern.kind == "pairwise":
             every = self.alike(axes)
             n_together = math.prod(self.size[a] for a in axes if a not in pinned)
-            return np.asarray(every / every.sum() * n_together)[None]
-        if pattern.kind in ("ring", "shift"):
-            return self._shifted(axes, pattern.by if pattern.kind == "shift" else 1, pinned)
-        return self._of_edges(pattern, axes, pinned, is_sent=is_sent)
+            return (beside * n_together / every.sum() * every)[None], alike
+        if pattern.kind in ("ring", "shift") and not is_listed:
+            by = pattern.by if pattern.kind == "shift" else 1
+            return np.asarray(beside * self._shifted(axes, by, pinned)), alike
+        rows, kind = self._of_edges(pattern, axes, pinned, is_sent=is_sent)
+        # Members are numbered along the axes of the pattern, blocks along those of the ranks.
+        own = [a for a in axes if a in pinned]
+        kind = kind.reshape([self.size[a] for a in own])
+        kind = kind.transpose([own.index(a) for a in self.order if a in own])
+        return np.asarray(beside * rows), kind.reshape([self.size[a] if a in own else 1 for a in self.order])
 
     def alike(self, axes: tuple[str, ...]) -> Floats:
         """Return the ranks at each difference along some axes, shape (number of differences,)."""
@@ -169,23 +238,6 @@ class RankPlaces:
         """Return how a difference by some places, not a multiple of the size, is told on an axis."""
         return places % self.size[axis] if axis in self.rings else 1
 
-    def _rotated(self, pinned: frozenset[str]) -> Floats:
-        """Return the rows of rings that visit every domain, each in another order.
-
-        A rank sends on along its domain in all of them but the one in which it ends the domain. With an odd
-        number of domains, what closes a ring changes the rail; this is left out.
-        """
-        inside, across = (Pattern("ring", over) for over in ("domain", "rail"))
-        n_inside, n_across = (
-            math.prod(self.size[a] for a in self.axes(p) if a not in pinned) for p in (inside, across)
-        )
-        within, between = (self._summed(p, self.axes(p), pinned, is_sent=True) for p in (inside, across))
-        if not (within.any() and between.any()):
-            return np.asarray(n_inside * between if between.any() else n_across * within)
-        g = math.prod(self.size[a] for a in self.axes(inside))
-        both = n_across * (1 - 1 / g) * within[:, None] + n_inside / g * between[None]
-        return np.asarray(both.reshape(-1, within.shape[1]))
-
     def _shifted(self, axes: tuple[str, ...], by: int, pinned: frozenset[str]) -> Floats:
         """Return the rows of a shift: the sum is carried from axis to axis, the last first.
 
@@ -223,8 +275,8 @@ class RankPlaces:
 
     def _of_edges(
         self, pattern: Pattern, axes: tuple[str, ...], pinned: frozenset[str], *, is_sent: bool
-    ) -> Floats:
-        """Return the rows of a pattern, by all of its messages in one group."""
+    ) -> tuple[Floats, Ints]:
+        """Return the rows of a pattern by all of its messages in one group, and that of each block."""
         sizes = [self.size[a] for a in axes]
         some = edges(pattern.kind, math.prod(sizes), pattern.by)
         column = self._columns(axes, some.source, some.target)
@@ -260,8 +312,8 @@ class RankPlaces:
         return known[code]
 
 
-def _rows(block: Ints, column: Ints, weight: Floats, shape: tuple[int, int]) -> Floats:
-    """Return the different rows of what m blocks send, or receive, in n columns, shape (k, n)."""
+def _rows(block: Ints, column: Ints, weight: Floats, shape: tuple[int, int]) -> tuple[Floats, Ints]:
+    """Return the different rows of what m blocks send, or receive, in n columns, and the row of each."""
     m, n = shape
     # Rows are told apart by one random combination of their columns.
     salt = np.random.default_rng(0).random(n)
@@ -272,4 +324,4 @@ def _rows(block: Ints, column: Ints, weight: Floats, shape: tuple[int, int]) -> 
         values = np.unique(label)
     kind = np.searchsorted(values, label)
     sums = np.bincount(kind[block] * n + column, weight, minlength=len(values) * n)
-    return np.asarray(sums.reshape(-1, n) / np.bincount(kind)[:, None])
+    return sums.reshape(-1, n) / np.bincount(kind)[:, None], kind

@@ -28,7 +28,8 @@ from fabric.flow.by_axes import ClassTraffic
 from fabric.flow.commodities import Commodity
 from fabric.flow.traffic import Traffic
 from fabric.graph import Paths, components, forwarding
-from fabric.job.differences import RankPlaces
+from fabric.job.chosen import aligned
+from fabric.job.differences import Mix, RankPlaces
 from fabric.job.in_switch import Climb, reducing_switches, switch_loads
 from fabric.job.placement import Placement, ring_axes, torus_of
 from fabric.job.ranks import Job, Loads, Routing, least, links_of
@@ -82,15 +83,21 @@ class _Classes:
         if pattern.kind in ("to-switches", "from-switches"):
             return self._switched(pattern)
         links = links_of(self.base.classes, self.base.base)
-        mean = self.places.mean(pattern)
+        mix = [(pattern, 1.0)]
+        mean = self.places.mean(mix)
         total = self._totals(mean[None])[0]
         sent = max(float(mean.sum()) * self.n_ranks, 1e-300)
         hops = np.bincount(links.rule, total, minlength=len(links.rules)) / sent
-        return Loads(self._peaks(pattern, mean, total / self.n_cables) * self.n_cables, hops)
+        return Loads(self._peaks(mix, mean, total / self.n_cables) * self.n_cables, hops)
 
-    def _peaks(self, pattern: Pattern, mean: Floats, average: Floats) -> Floats:
+    def mixed(self, mix: Mix) -> Floats:
+        """Return the bytes on every link of some patterns at once; see `Job`."""
+        mean = self.places.mean(mix)
+        return self._peaks(mix, mean, self._totals(mean[None])[0] / self.n_cables) * self.n_cables
+
+    def _peaks(self, mix: Mix, mean: Floats, average: Floats) -> Floats:
         """Return what cables carry at most, by class of links."""
-        every = {is_sent: self.places.kinds(pattern, is_sent=is_sent) for is_sent in (False, True)}
+        every = {is_sent: self.places.kinds(mix, is_sent=is_sent) for is_sent in (False, True)}
         if all(len(kinds) == 1 for kinds in every.values()):
             return average
         peak, best = average.copy(), np.zeros(len(average))
@@ -116,7 +123,7 @@ class _Classes:
                     if some.any():
                         rows = kinds
                         if some is is_whole:
-                            rows = self.places.blocks(pattern, pinned, is_sent=is_sent)
+                            rows = self.places.blocks(mix, pinned, is_sent=is_sent)
                         most = self.put(number, rows, is_sent=is_sent).max(axis=0) / view.n_cables + rest
                         np.maximum.at(peak, base[some], most[some])
         return peak
@@ -193,9 +200,9 @@ class _Classes:
         mean, *most = (
             np.sum([s * one for s, one in zip(sent, part, strict=True)], axis=0)
             for part in (
-                [self.places.mean(p) for p in patterns],
-                [self._most(self.places.kinds(p, is_sent=False)) for p in patterns],
-                [self._most(self.places.kinds(p, is_sent=True)) for p in patterns],
+                [self.places.mean([(p, 1.0)]) for p in patterns],
+                [self._most(self.places.kinds([(p, 1.0)], is_sent=False)) for p in patterns],
+                [self._most(self.places.kinds([(p, 1.0)], is_sent=True)) for p in patterns],
             )
         )
         time_s, busy = least(self.base, [self._block(view, mean, is_sent=False) for view in self.views])
@@ -258,10 +265,11 @@ def on_classes(place: Placement, routing: Routing, paths: Paths) -> Job:
     _check_up(question, place, paths)
     marks = [(one, base.index[one]) for one in np.flatnonzero(inside).tolist()]
     views = tuple(view_of(question, place, mark, float(base.size[one]), rings, paths) for one, mark in marks)
-    places = _places(place, views, rings)
     for view in views:
-        if view.cards is not None:
-            view.cards.near()
+        dealing = view.cards.dealt() if view.cards is not None else None
+        if dealing is not None:
+            return on_classes(aligned(place, dealing), routing, paths)
+    places = _places(place, views, rings)
     work = _Classes(place.group, places, base, views, inside, reducing_groups(blueprint), routing, paths)
     sizes = {a: places.size[a] for a in place.spans}
     g = math.prod(n for a, n in sizes.items() if a in places.domain)
@@ -269,7 +277,7 @@ def on_classes(place: Placement, routing: Routing, paths: Paths) -> Job:
     shape = Shape((g,) * k, torus_of(place, sizes, rings), work.joins("domain"), work.joins("rail"))
     n_instances = math.prod(places.size.values()) // math.prod(sizes.values())
     links = links_of(base.classes, base.base, base.size)
-    return Job(shape, n_instances, links, work.route, work.optimum, "axes", "")
+    return Job(shape, n_instances, links, work.route, work.optimum, "axes", "", work.mixed)
 
 
 class _Product(ClassTraffic):

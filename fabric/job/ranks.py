@@ -103,6 +103,9 @@ class Job:
         ``"axes"`` or ``"links"``.
     why : str
         Why not by axes.
+    mixed : callable, optional
+        ``mixed(mix)`` returns the bytes on every link of some patterns between ranks that run at once, as a
+        rank that is busy in one of them need not be so in the next; else loads add.
     """
 
     shape: Shape
@@ -112,13 +115,33 @@ class Job:
     optimum: Callable[[Sequence[Pattern], Sequence[float]], tuple[float, Floats]]
     method: str
     why: str
+    mixed: Callable[[Sequence[tuple[Pattern, float]]], Floats] | None = None
     _known: dict[Pattern, Loads] = field(default_factory=dict)
+    _known_mixes: dict[tuple[tuple[Pattern, float], ...], Floats] = field(default_factory=dict)
 
     def loads(self, pattern: Pattern, progress: Progress | None = None) -> Loads:
         """Return the loads of `pattern`; it is routed once and then remembered."""
         if pattern not in self._known:
             self._known[pattern] = self.route(pattern, progress)
         return self._known[pattern]
+
+    def together(self, mix: Sequence[tuple[Pattern, float]]) -> Floats:
+        """Return the bytes on every link of patterns at once, of each so many from the busiest rank."""
+        found = np.zeros(len(self.links.rule))
+        own = [one for one in mix if not one[0].kind.endswith("-switches")]
+        if self.mixed is None or len(own) < 2:
+            own = []
+        for pattern, amount in mix:
+            if (pattern, amount) not in own:
+                found = found + amount * self.loads(pattern).on_link
+        if self.mixed is None or not own:
+            return found
+        # The same patterns are asked for at many sizes.
+        most = max(amount for _, amount in own)
+        parts = tuple((pattern, round(amount / most, 12)) for pattern, amount in own)
+        if parts not in self._known_mixes:
+            self._known_mixes[parts] = self.mixed(parts)
+        return found + most * self._known_mixes[parts]
 
     def prepare(self, patterns: Sequence[Pattern], progress: Progress) -> None:
         """Route those of `patterns` that are not known; `progress` hears of all."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -42,6 +42,8 @@ class RankView:
         Classes of ranks.
     axes : tuple of str
         Primitive axes of the ranks.
+    marked : callable
+        ``marked(card)`` returns the same with a card told apart.
     paths : {"rules", "no-relay", "any"}
     """
 
@@ -52,6 +54,7 @@ class RankView:
     inside: Bools
     axes: tuple[str, ...]
     paths: Paths
+    marked: Callable[[Mark], RankView]
 
     # Not slotted: ways are found when they are first asked for.
     @cached_property
@@ -65,7 +68,14 @@ class RankView:
         sides = cut_at_cards(self.quotient.classes)
         if sides is None:
             return None
-        return ClassCards(self.quotient, sides, self.own, self.inside, self.axes, self.paths)
+        return ClassCards(
+            self.quotient, sides, self.own, self.inside, self.axes, self.paths, self._with_card_apart
+        )
+
+    def _with_card_apart(self, card: Mark) -> ClassCards:
+        found = self.marked(card).cards
+        assert found is not None
+        return found
 
     @cached_property
     def only(self) -> Bools:
@@ -226,11 +236,24 @@ def view_of(
     paths: Paths,
 ) -> RankView:
     """Return the view of the rank at `mark`, of which there are `n_alike`."""
-    view = quotient(question.blueprint, (mark,), apart=question.apart, ties=question.ties)
+    return _view(question, place, (mark,), n_alike, rings=rings, paths=paths)
+
+
+def _view(
+    question: ClassTraffic,
+    place: Placement,
+    marks: tuple[Mark, ...],
+    n_alike: float,
+    *,
+    rings: frozenset[str],
+    paths: Paths,
+) -> RankView:
+    """Return the view of the rank at the first of some marks; the others are told apart too."""
+    view = quotient(question.blueprint, marks, apart=question.apart, ties=question.ties)
     inside = question.inside(view)
-    own = next(i for i in np.flatnonzero(inside).tolist() if view.index[i] == mark)
+    home = dict(marks[0])
+    own = next(i for i in np.flatnonzero(inside).tolist() if view.index[i] == marks[0])
     found: dict[Difference, list[int]] = {}
-    home = dict(mark)
     sizes = {axis: question.blueprint.axes[axis].size for axis in place.order}
     for i in np.flatnonzero(inside).tolist():
         at = dict(view.index[i])
@@ -238,4 +261,8 @@ def view_of(
         difference = tuple(n if axis in rings else int(n > 0) for axis, n in places.items())
         found.setdefault(difference, []).append(i)
     sources = {d: np.array(c, dtype=np.int64) for d, c in found.items()}
-    return RankView(view, own, n_alike, sources, inside, place.order, paths)
+
+    def marked(card: Mark) -> RankView:
+        return _view(question, place, (*marks, card), n_alike, rings=rings, paths=paths)
+
+    return RankView(view, own, n_alike, sources, inside, place.order, paths, marked)

@@ -9,7 +9,7 @@ Where nothing but the network joins two endpoints, the library chooses the cards
 such as NVLink or the PCIe switches of a server, need no card, and where there are none nothing changes.
 
 Where the network does not join the two cards, as on rails without a spine, the message goes to a relay of the
-sender's scale-up domain first, and takes a card there (PXN). Relays are on the sender's side only (nccl#836).
+sender's scale-up domain first, and takes a card there (PXN). Relays are on the sender's side (nccl#836).
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from functools import cached_property
 import numpy as np
 
 from fabric.arrays import Bools, Floats, Ints
+from fabric.errors import QuestionError
 from fabric.graph import Expanded, Paths, components
 from fabric.routing.cards import Dealt, Sides, cut_at_cards, deal, near_cards
 from fabric.routing.ecmp import (
@@ -100,7 +101,7 @@ class Messages:
         return self._dealt(self.sides.is_card)
 
     @cached_property
-    def _relayed(self) -> dict[int, Dealt]:
+    def _on_part(self) -> dict[int, Dealt]:
         return {}
 
     def _dealt(self, cards: Bools) -> Dealt:
@@ -185,31 +186,48 @@ class Messages:
         kept = is_joined | ~served[which]
         which, a, b, is_joined = which[kept], a[kept], b[kept], is_joined[kept]
         share = 1.0 / np.bincount(which, minlength=len(far))[which]
-        which, a, b, share = self._with_relays(demands.source[far], (which, a, b, share), is_joined)
-        return far[which], a, b, share
+        return self._with_relays(demands, (far[which], a, b, share), is_joined)
 
     def _with_relays(
-        self, source: Ints, chosen: tuple[Ints, Ints, Ints, Floats], is_joined: Bools
+        self, demands: Demands, chosen: tuple[Ints, Ints, Ints, Floats], is_joined: Bools
     ) -> tuple[Ints, Ints, Ints, Floats]:
-        """Return chosen cards, those of the sender that the network does not join taken at a relay."""
+        """Return chosen cards, those that the network does not join replaced.
+
+        The sender goes by a relay with a card on the network of the receiver's card. Where it has none, as
+        when that card is down, the receiver takes a card on that of the sender's.
+        """
         if is_joined.all():
             return chosen
         assert self.sides is not None
         part = self.sides.part
-        which, a, b, share = chosen
-        found = [(which[is_joined], a[is_joined], b[is_joined], share[is_joined])]
-        which, b, share = which[~is_joined], b[~is_joined], share[~is_joined]
-        for net in np.unique(part[b]).tolist():
-            if net not in self._relayed:
-                self._relayed[net] = self._dealt(self.sides.is_card & (part == net))
-            rows = np.flatnonzero(part[b] == net)
-            first, n, card = _or_itself(self._relayed[net], source[which[rows]])
-            at, row = ranges(np.concatenate([[0], np.cumsum(n)]), np.arange(len(rows)))
-            turn = at - (np.cumsum(n) - n)[row]
-            own = rows[row]
-            found.append((which[own], card[first[row] + turn], b[own], share[own] / n[row]))
+        one, a, b, share = (column[~is_joined] for column in chosen)
+        found = [tuple(column[is_joined] for column in chosen)]
+        row, card, each = self._on_parts(demands.source[one], part[b])
+        found.append((one[row], card, b[row], share[row] * each))
+        left = np.setdiff1d(np.arange(len(one)), row)
+        row, card, each = self._on_parts(demands.target[one[left]], part[a[left]])
+        found.append((one[left[row]], a[left[row]], card, share[left[row]] * each))
+        lost = np.setdiff1d(left, left[row])
+        if len(lost):
+            source, target = (int(ends[one[lost[0]]]) for ends in (demands.source, demands.target))
+            names = self.expanded.names
+            msg = f"no permitted path from {names[source]} to {names[target]}"
+            raise QuestionError(msg)
         columns = [np.concatenate(column) for column in zip(*found, strict=True)]
         return columns[0], columns[1], columns[2], columns[3]
+
+    def _on_parts(self, ranks: Ints, parts: Ints) -> tuple[Ints, Ints, Floats]:
+        """Return the cards of ranks, each on a part of the network: which rank, its card, and its part."""
+        assert self.sides is not None
+        found = [(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))]
+        for one in np.unique(parts).tolist():
+            if one not in self._on_part:
+                self._on_part[one] = self._dealt(self.sides.is_card & (self.sides.part == one))
+            dealt, rows = self._on_part[one], np.flatnonzero(parts == one)
+            at, row = ranges(dealt.first, ranks[rows])
+            found.append((rows[row], dealt.card[at], 1.0 / dealt.n_cards[ranks[rows[row]]]))
+        row, card, share = (np.concatenate(column) for column in zip(*found, strict=True))
+        return row, card, share
 
 
 def message_loads(messages: Messages, demands: Demands, *, progress: Progress | None = None) -> Floats:

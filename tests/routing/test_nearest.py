@@ -10,8 +10,8 @@ from scipy import sparse
 
 from fabric.costing import cost
 from fabric.graph import expand, loads
-from fabric.routing.nearest import nearest, turned
 from fabric.routing import Demands, link_loads, router
+from fabric.routing.nearest import nearest, turned
 
 
 def load_of(ways, demand):

@@ -1,0 +1,295 @@
+"""The library chooses the cards of a message, and the network routes between them: by axes and by links."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from fabric.costing import cost
+from fabric.errors import QuestionError
+from fabric.graph import Fabric, expand, load, loads
+from fabric.routing import Demands, Messages, message_loads
+from fabric.units import gbps_to_gbytes
+
+METHODS = ("axes", "links")
+
+
+def busbw(fabric: Fabric, collective: str = "send-recv", **asked: object) -> float:
+    """Return the busbw [GB/s] at wire rates."""
+    answer = cost(fabric, collective, "1GiB", is_bounded=False, **asked)  # type: ignore[arg-type]
+    return gbps_to_gbytes(answer.busbw_gbps)
+
+
+def box(gpus: int, cards: int, *, nodes: int = 2, extra: str = "") -> Fabric:
+    """Return servers of some GPUs and 50 GB/s cards on one PCIe switch of 200 GB/s, all on one leaf."""
+    return loads(f"""
+fabric: box
+axes: {{node: {nodes}, g: {gpus}, c: {cards}}}
+devices:
+  gpu: {{kind: gpu, axes: [node, g], transit: relay}}
+  nv: {{kind: switch, axes: [node]}}
+  psw: {{kind: switch, axes: [node], transit: pass}}
+  nic: {{kind: nic, axes: [node, c]}}
+  leaf: {{kind: switch, axes: []}}
+links:
+  - {{between: [gpu, nv], rate: 400GB/s, net: scale-up}}
+  - {{between: [gpu, psw], rate: 200GB/s}}
+  - {{between: [psw, nic], rate: 200GB/s}}
+  - {{between: [nic, leaf], rate: 50GB/s}}
+{extra}""")
+
+
+def rails(*, nodes: int = 4, spine: bool = False, extra: str = "") -> Fabric:
+    """Return servers of four GPUs with a card each, and a leaf a rail."""
+    top = "  spine: {kind: switch, axes: []}\n" if spine else ""
+    up = "  - {between: [leaf, spine], rate: 50GB/s, count: 4}\n" if spine else ""
+    return loads(f"""
+fabric: rails
+axes: {{node: {nodes}, slot: 4}}
+devices:
+  gpu: {{kind: gpu, axes: [node, slot], transit: relay}}
+  nv: {{kind: switch, axes: [node]}}
+  nic: {{kind: nic, axes: [node, slot]}}
+  leaf: {{kind: switch, axes: [slot]}}
+{top}links:
+  - {{between: [gpu, nv], rate: 200GB/s, net: scale-up}}
+  - {{between: [gpu, nic], rate: 100GB/s}}
+  - {{between: [nic, leaf], rate: 50GB/s}}
+{up}{extra}""")
+
+
+# Two GPUs and two cards of 50 GB/s a PCIe switch, a leaf a card, two spines (issue 12, C1).
+TWO_NICS = """
+fabric: two
+axes: {node: 2, slot: 2, spine: 2}
+devices:
+  gpu:   {kind: gpu, axes: [node, slot]}
+  psw:   {kind: switch, axes: [node]}
+  nic:   {kind: nic, axes: [node, slot]}
+  leaf:  {kind: switch, axes: [node, slot]}
+  spine: {kind: switch, axes: [spine]}
+links:
+  - {between: [gpu, psw], rate: 800Gb/s, net: host}
+  - {between: [psw, nic], rate: 800Gb/s, net: host}
+  - {between: [nic, leaf], rate: 400Gb/s}
+  - {between: [leaf, spine], rate: 400Gb/s, count: 2}
+"""
+
+
+class TestOneCard:
+    """A message is on one card."""
+
+    @pytest.mark.parametrize(
+        "failed", ["", "failed: [[node0/leaf0, spine0, 1]]", "failed: [spine0]"], ids=["up", "cable", "spine"]
+    )
+    def test_what_fails_above_is_not_shared_among_cards(self, failed: str) -> None:
+        # 100, 85.71 and 100 where the network chooses; the NIC of 50 GB/s has 100 above it, or 150, or 100.
+        ranks = ("node0/gpu0", "node1/gpu0")
+        assert busbw(loads(TWO_NICS + failed), ranks=ranks) == pytest.approx(50)
+
+    def test_two_cards_for_two_gpus_are_one_each(self) -> None:
+        # NCCL gives each GPU ceil(2 cards / 2 GPUs) of equally near cards (nccl-tests#130).
+        fabric = loads("""
+fabric: two-and-two
+axes: {node: 2, i: 2}
+devices:
+  gpu:  {kind: gpu, axes: [node, i]}
+  psw:  {kind: switch, axes: [node], transit: pass}
+  nic:  {kind: nic, axes: [node, i]}
+  leaf: {kind: switch, axes: [i]}
+links:
+  - {between: [gpu, psw], link: pcie5}
+  - {between: [psw, nic], link: pcie5}
+  - {between: [nic, leaf], rate: 200Gb/s}
+""")
+        assert busbw(fabric, ranks=("node0/gpu0", "node1/gpu0")) == pytest.approx(25)
+        assert busbw(fabric, "all-reduce", among="i0/gpu") == pytest.approx(25)
+
+    @pytest.mark.parametrize("name", ["hgx-h100", "hgx-h200", "hgx-b200", "hgx-h800", "mi300x"])
+    def test_one_gpu_of_a_server_has_one_card(self, name: str) -> None:
+        fabric = loads(f"""
+fabric: two-servers
+include: {{fabric: {name}, over: {{node: 2}}}}
+devices: {{leaf: {{kind: switch, axes: [slot]}}}}
+links: [{{between: [nic, leaf], rate: 400Gb/s}}]
+""")
+        assert busbw(fabric, ranks=("node0/gpu0", "node1/gpu0")) == pytest.approx(50)
+
+    @pytest.mark.parametrize("method", METHODS)
+    def test_two_planes_are_ports_of_one_card(self, method: str) -> None:
+        text = """
+fabric: planes
+axes: {node: 4, g: 2, plane: 2}
+devices:
+  gpu: {kind: gpu, axes: [node, g]}
+  nic: {kind: nic, axes: [node, g]}
+  leaf: {kind: switch, axes: [plane]}
+links:
+  - {between: [gpu, nic], rate: 100GB/s}
+  - {between: [nic, leaf], rate: 25GB/s}
+"""
+        assert busbw(loads(text), method=method) == pytest.approx(50)
+        # A card with one port left is up; messages from and to it have the one plane.
+        half = loads(text + "failed: [[node0/nic0, plane0/leaf]]")
+        assert busbw(half, method=method) == pytest.approx(25)
+
+    @pytest.mark.parametrize("method", METHODS)
+    def test_without_cards_nothing_changes(self, method: str) -> None:
+        # Four ports of a GPU on four leaves carry one message together.
+        fabric = loads("""
+fabric: ports
+axes: {node: 4, port: 4}
+devices: {gpu: {kind: gpu, axes: [node]}, leaf: {kind: switch, axes: [port]}}
+links: [{between: [gpu, leaf], rate: 50GB/s}]
+""")
+        assert busbw(fabric, method=method) == pytest.approx(200)
+
+
+class TestDealt:
+    """Near cards are dealt out, ceil(cards / GPUs) each."""
+
+    @pytest.mark.parametrize("method", METHODS)
+    def test_eight_gpus_and_two_cards(self, method: str) -> None:
+        fabric = box(8, 2)
+        # One GPU of each box sends to the next box: one card.
+        assert busbw(fabric, method=method) == pytest.approx(50)
+        # Each of 8 GPUs sends 8/16 of S to the other box: 4 S over two cards of 50 GB/s. busbw = 15/16 S/t.
+        assert busbw(fabric, "all-to-all", method=method) == pytest.approx(15 / 16 * 100 / 4)
+        # Eight rings, four on a card: the box has 100 GB/s.
+        assert busbw(fabric, "all-reduce", algorithm="ring", method=method) == pytest.approx(100)
+
+    def test_cards_are_dealt_among_all_gpus_of_the_box(self) -> None:
+        # One rank a box beside a GPU that is no rank: 4 of 8 cards, behind 200 GB/s of PCIe.
+        assert busbw(box(2, 8), ranks=("node0/gpu0", "node1/gpu0")) == pytest.approx(200)
+        # Two ranks on four cards of a switch: two each, on different ones.
+        ranks = tuple(f"node{n}/gpu{g}" for n in (0, 1) for g in (0, 1))
+        assert busbw(box(2, 4), "all-to-all", ranks=ranks) == pytest.approx(3 / 4 * 200)
+
+    @pytest.mark.parametrize("method", METHODS)
+    @pytest.mark.parametrize(("cards", "gbytes"), [(2, 100), (4, 200)])
+    def test_cards_of_one_gpu_take_turns(self, method: str, cards: int, gbytes: float) -> None:
+        # Two cards a GPU as in an NVL72 tray, four as in an AWS p5.
+        fabric = loads(f"""
+fabric: several
+axes: {{node: 3, g: 2, card: {cards}}}
+devices:
+  gpu: {{kind: gpu, axes: [node, g], transit: relay}}
+  nv: {{kind: switch, axes: [node]}}
+  nic: {{kind: nic, axes: [node, g, card]}}
+  leaf: {{kind: switch, axes: [card]}}
+links:
+  - {{between: [gpu, nv], rate: 900GB/s, net: scale-up}}
+  - {{between: [gpu, nic], rate: 63GB/s}}
+  - {{between: [nic, leaf], rate: 50GB/s}}
+""")
+        assert busbw(fabric, method=method) == pytest.approx(gbytes)
+
+    @pytest.mark.parametrize("method", METHODS)
+    def test_a_failed_card(self, method: str) -> None:
+        # Both GPUs of node 0 have the one card: 2 x S/2 leave over 50 GB/s. busbw = 3/4 S/t.
+        fabric = box(2, 2, extra="failed: [node0/nic1]")
+        assert busbw(fabric, "all-to-all", method=method) == pytest.approx(3 / 4 * 50)
+
+    @pytest.mark.parametrize("method", METHODS)
+    def test_cards_without_a_cable_do_not_count(self, method: str) -> None:
+        # Two of four cards are cabled, one a GPU.
+        fabric = loads("""
+fabric: dpus
+axes: {node: 2, g: 2}
+devices:
+  gpu: {kind: gpu, axes: [node, g]}
+  psw: {kind: switch, axes: [node], transit: pass}
+  dpu: {kind: nic, axes: [node, g]}
+  nic: {kind: nic, axes: [node, g]}
+  leaf: {kind: switch, axes: []}
+links:
+  - {between: [gpu, psw], rate: 200GB/s}
+  - {between: [psw, dpu], rate: 200GB/s}
+  - {between: [psw, nic], rate: 200GB/s}
+  - {between: [nic, leaf], rate: 50GB/s}
+""")
+        assert busbw(fabric, "all-to-all", method=method) == pytest.approx(50)
+
+    @pytest.mark.parametrize("method", METHODS)
+    def test_the_nearest_card_of_a_socket(self, method: str) -> None:
+        # A card a socket; the CPUs are joined, so that the other one is farther.
+        fabric = loads("""
+fabric: sockets
+axes: {node: 2, socket: 2, g: 4}
+devices:
+  gpu: {kind: gpu, axes: [node, socket, g]}
+  cpu: {kind: host, axes: [node, socket], transit: turn}
+  nic: {kind: nic, axes: [node, socket]}
+  leaf: {kind: switch, axes: []}
+links:
+  - {between: [gpu, cpu], rate: 50GB/s}
+  - {between: [cpu, cpu], mesh: socket, rate: 100GB/s}
+  - {between: [cpu, nic], rate: 100GB/s}
+  - {between: [nic, leaf], rate: 50GB/s}
+""")
+        # Four GPUs of a socket share their card: 4 x 8/16 S. busbw = 15/16 S/t.
+        assert busbw(fabric, "all-to-all", method=method) == pytest.approx(15 / 16 * 50 / 2)
+        assert busbw(fabric, method=method) == pytest.approx(50)
+
+    @pytest.mark.parametrize("method", METHODS)
+    def test_two_gpus_that_only_their_card_joins(self, method: str) -> None:
+        # A message between them goes to the leaf and back: 2/3 of what each sends crosses anyway.
+        fabric = loads("""
+fabric: shared
+axes: {node: 2, g: 2}
+devices:
+  gpu: {kind: gpu, axes: [node, g]}
+  nic: {kind: nic, axes: [node]}
+  leaf: {kind: switch, axes: []}
+links:
+  - {between: [gpu, nic], rate: 100GB/s}
+  - {between: [nic, leaf], rate: 50GB/s}
+""")
+        # Each of the two sends 3/4 of S: busbw = 3/4 S/t, t = 1.5 S / 50.
+        assert busbw(fabric, "all-to-all", method=method) == pytest.approx(25)
+
+
+class TestRelays:
+    """Where the network does not join two cards, the sender relays (PXN); see nccl#836."""
+
+    @pytest.mark.parametrize("method", METHODS)
+    def test_rails_without_a_spine(self, method: str) -> None:
+        # What crosses rails goes over NVLink first: 12 of 16 parts leave each card of 50 GB/s.
+        assert busbw(rails(), "all-to-all", algorithm="pairwise", method=method) == pytest.approx(62.5)
+        with pytest.raises(QuestionError, match="no permitted path"):
+            busbw(rails(), "all-to-all", algorithm="pairwise", method=method, routing="rail-direct")
+
+    def test_the_sender_relays(self) -> None:
+        # From GPU 0 of node 0 to GPU 1 of node 1: by GPU 1 of its own node, not by GPU 0 of the target's.
+        e = expand(rails())
+        names = list(e.names)
+        source, target = (np.array([names.index(name)]) for name in ("node0/gpu0", "node1/gpu1"))
+        found = message_loads(Messages(e, e.is_endpoint), Demands(source, target, np.ones(1)))
+        busy = {(names[e.tail[b]], names[e.head[b]]) for b in (np.flatnonzero(found) // 2).tolist()}
+        assert busy == {
+            ("node0/gpu0", "node0/nv"),
+            ("node0/gpu1", "node0/nv"),
+            ("node0/gpu1", "node0/nic1"),
+            ("node0/nic1", "leaf1"),
+            ("node1/nic1", "leaf1"),
+            ("node1/gpu1", "node1/nic1"),
+        }
+
+    @pytest.mark.parametrize("method", METHODS)
+    @pytest.mark.parametrize("spine", [False, True])
+    def test_a_failed_card_is_shared_out(self, method: str, spine: bool) -> None:
+        # Four rings on the three cards that are left of one node: 3 x 50 GB/s for it.
+        fabric = rails(spine=spine, extra="failed: [node0/nic1]")
+        assert busbw(fabric, "all-reduce", algorithm="ring", method=method) == pytest.approx(150)
+
+    @pytest.mark.parametrize("routing", ["ecmp", "rail", "adaptive"])
+    @pytest.mark.parametrize("method", METHODS)
+    def test_all_routings_share_the_stage(self, routing: str, method: str) -> None:
+        spraying = {"spread": None}
+        assert busbw(box(8, 2), method=method, routing=routing, **spraying) == pytest.approx(50)
+
+
+def test_shipped_boxes_keep_all_their_cards() -> None:
+    # Every published row of a collective as a whole uses every card: see tests/test_published_collectives.py.
+    fabric = load("topologies/measured/h100-12-node.fabric.yaml")
+    assert busbw(fabric, "all-reduce", algorithm="ring") == pytest.approx(400)
