@@ -10,7 +10,8 @@ from scipy.sparse import csgraph
 
 from fabric.arrays import Bools, Floats, Ints
 from fabric.graph import Expanded, Forwarding, Paths, forwarding
-from fabric.routing.ecmp import Demands, link_loads, router
+from fabric.routing.ecmp import Demands, link_loads
+from fabric.routing.moves import router
 
 # Sources whose distances are worked out at once, so that memory stays bounded.
 _SOURCES = 128

@@ -178,26 +178,24 @@ class ClassCards:
         """
         near = self.near()
         one, far = (near.get(rank, [(rank, 1.0)]) for rank in (self.own, other))
-        found = []
-        for a, w in one:
-            pairs = [(b, p) for b, p in far if self._pairs(a, b)]
-            found += [(b, a, w * p) for b, p in _shares(pairs or far)]
         part, is_card = self.sides.part, self.sides.is_card
-        joined = [c for c in found if part[c[0]] == part[c[1]] or not (is_card[c[0]] and is_card[c[1]])]
+        joined = [
+            (self._n_common(a, b), (b, a, w * p))
+            for a, w in one
+            for b, p in far
+            if part[a] == part[b] or not (is_card[a] and is_card[b])
+        ]
         if joined:
-            return list(_normal(joined))
+            most = max(n for n, _ in joined)
+            return list(_normal([choice for n, choice in joined if n == most]))
         # The sender goes by a relay, or else the receiver has a card on the network of the sender's.
         at_own = [(b, a, w * p) for b, p in far for a, w in self.near(int(part[b])).get(self.own, [])]
         at_other = [(b, a, w * p) for a, w in one for b, p in self.near(int(part[a])).get(other, [])]
         return at_own or at_other if is_sent else at_other or at_own
 
-    def _pairs(self, a: int, b: int) -> bool:
-        """Return whether two cards agree on the axes that ranks do not have."""
-        return all(
-            min(places[a], places[b]) < 0 or places[a] == places[b]
-            for axis, places in self.index.items()
-            if axis not in self.axes
-        )
+    def _n_common(self, a: int, b: int) -> int:
+        """Return the axes on which two cards have the same index, such as that of their rail."""
+        return sum(places[a] == places[b] >= 0 for places in self.index.values())
 
     def loop(self, card: int) -> Floats:
         """Return what a byte puts on links that goes from a card to the next switch and back."""
@@ -206,11 +204,6 @@ class ClassCards:
         found = np.zeros(2 * e.n_bundles)
         found[2 * up] = found[2 * up + 1] = e.alive[up] / e.alive[up].sum()
         return found
-
-
-def _shares(cards: list[tuple[int, float]]) -> list[tuple[int, float]]:
-    total = sum(p for _, p in cards)
-    return [(card, p / total) for card, p in cards]
 
 
 def _normal(choices: list[Choice]) -> Iterator[Choice]:

@@ -68,7 +68,8 @@ class _Classes:
         """Return the bytes on every class of links of a view when one rank sends, or receives, some rows."""
         key = (number, is_sent)
         if key not in self._carriers:
-            self._carriers[key] = Carrier(self.views[number], self.places, is_sent=is_sent)
+            adapts = self.routing == "adaptive"
+            self._carriers[key] = Carrier(self.views[number], self.places, is_sent=is_sent, adapts=adapts)
         if self.routing == "rail":
             rows = np.asarray((self.legs.T @ rows.T).T)
         return self._carriers[key].put(rows)

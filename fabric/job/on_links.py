@@ -96,14 +96,17 @@ class _Listed:
         return Loads(load, np.bincount(np.repeat(e.rule, 2), load, minlength=len(e.rules)) / total)
 
     def _loads(self, demand: Demands, progress: Progress | None) -> Floats:
+        adapts = self.routing == "adaptive"
         if self.inner is None:
-            return message_loads(self.messages, demand, progress=progress)
+            return message_loads(self.messages, demand, progress=progress, adapts=adapts)
         inner, domain = self.inner
         stays = domain[demand.source] == domain[demand.target]
         parts = [
             Demands(demand.source[rows], demand.target[rows], demand.amount[rows]) for rows in (stays, ~stays)
         ]
-        return link_loads(inner, parts[0]) + message_loads(self.messages, parts[1], progress=progress)
+        return link_loads(inner, parts[0], adapts=adapts) + message_loads(
+            self.messages, parts[1], progress=progress, adapts=adapts
+        )
 
     def _switched(self, pattern: Pattern) -> Loads:
         found = self.in_switches(pattern.over)
@@ -252,23 +255,27 @@ def demands(ranks: ListedRanks, pattern: Pattern) -> Demands:
 def by_rail(ranks: ListedRanks, demand: Demands) -> Demands:
     """Return `demand` with what crosses rails taken over the scale-up network to the right rail first.
 
+    The relay is the rank of the sender's domain with the place that the receiver has in its own. Where
+    domains are of unequal size there may be none: the sender then goes by its own card.
+
     References
     ----------
     PXN: NVIDIA NCCL documentation, ``NCCL_PXN_DISABLE``; introduced with NCCL 2.12.
     """
-    if not ranks.shape.is_even:
-        msg = "rail routing needs scale-up domains of equal size; leave ranks out with among"
-        raise QuestionError(msg)
-    n, g = ranks.shape.n, ranks.shape.sizes[0]
-    place = np.full(ranks.expanded.n_devices, -1, dtype=np.int64)
-    place[ranks.devices.ravel()] = np.arange(ranks.devices.size)
-    source, target = place[demand.source], place[demand.target]
-    mate = (source // n) * n + (source % n) // g * g + target % n % g
-    crosses = (source % n // g != target % n // g) & (mate != source)
-    all_of = ranks.devices.ravel()
+    sizes = np.array(ranks.shape.sizes)
+    begin, domain = np.cumsum(sizes) - sizes, np.repeat(np.arange(len(sizes)), sizes)
+    n = ranks.shape.n
+    number = np.full(ranks.expanded.n_devices, -1, dtype=np.int64)
+    number[ranks.devices.ravel()] = np.arange(ranks.devices.size)
+    (instance, source), target = np.divmod(number[demand.source], n), number[demand.target] % n
+    own = domain[source]
+    place = target - begin[domain[target]]
+    mate = begin[own] + place
+    crosses = (own != domain[target]) & (place < sizes[own]) & (mate != source)
+    relay = ranks.devices.ravel()[instance * n + np.where(crosses, mate, source)]
     return Demands(
-        np.concatenate([np.where(crosses, all_of[mate], demand.source), demand.source[crosses]]),
-        np.concatenate([demand.target, all_of[mate[crosses]]]),
+        np.concatenate([relay, demand.source[crosses]]),
+        np.concatenate([demand.target, relay[crosses]]),
         np.concatenate([demand.amount, demand.amount[crosses]]),
     )
 

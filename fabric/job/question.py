@@ -128,6 +128,7 @@ def job(fabric: Fabric, asked: JobQuestion | None = None) -> Job:
         reduces_in_domain=found.shape.reduces_in_domain and inside,
         reduces_across=found.shape.reduces_across and across,
         is_mesh=_is_mesh(found),
+        relays=asked.routing != "rail-direct",
     )
     return replace(found, shape=shape)
 

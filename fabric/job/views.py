@@ -44,6 +44,8 @@ class RankView:
         Primitive axes of the ranks.
     marked : callable
         ``marked(card)`` returns the same with a card told apart.
+    is_damaged : bool
+        Whether anything is down, so that classes do not tell what there was.
     paths : {"rules", "no-relay", "any"}
     """
 
@@ -55,12 +57,20 @@ class RankView:
     axes: tuple[str, ...]
     paths: Paths
     marked: Callable[[Mark], RankView]
+    is_damaged: bool = False
 
     # Not slotted: ways are found when they are first asked for.
     @cached_property
     def route(self) -> Router:
         """The permitted moves."""
         return router(self.quotient.classes, self.inside, paths=self.paths)
+
+    @cached_property
+    def outward(self) -> Router:
+        """The permitted moves with relays on the sender's side only."""
+        if not any(g.transit == "relay" for g in self.quotient.classes.groups):
+            return self.route
+        return router(self.quotient.classes, self.inside, paths=self.paths, relays_in=False)
 
     @cached_property
     def cards(self) -> ClassCards | None:
@@ -83,6 +93,15 @@ class RankView:
         found = np.zeros_like(self.inside)
         found[self.own] = True
         return found
+
+    @cached_property
+    def width(self) -> Floats:
+        """Capacity of every class of devices, as if each had what the widest of its group has [Gb/s]."""
+        e, size = self.quotient.classes, self.quotient.size
+        one = self.route.width / size
+        widest = np.zeros(len(e.groups))
+        np.maximum.at(widest, e.group, one)
+        return np.asarray((widest[e.group] if self.is_damaged else one) * size)
 
     @cached_property
     def n_cables(self) -> Floats:
@@ -135,8 +154,8 @@ class Carrier:
     What is sent is split equally from its far ends: there ways are found once for all of them.
     """
 
-    def __init__(self, view: RankView, places: RankPlaces, *, is_sent: bool) -> None:
-        self.view, self.is_sent = view, is_sent
+    def __init__(self, view: RankView, places: RankPlaces, *, is_sent: bool, adapts: bool = False) -> None:
+        self.view, self.is_sent, self.adapts = view, is_sent, adapts
         others = view.others(places, is_sent=is_sent).tocoo()
         n_columns = others.shape[1]
         self.lost = np.zeros(n_columns, dtype=np.bool_)
@@ -150,10 +169,14 @@ class Carrier:
         if near.any():
             self._add(route, view.own, [c[near] for c in rows], net="scale-up", n_columns=n_columns)
         rest = [c[~near] for c in rows]
-        if cards is None:
-            self._add(route, view.own, rest, n_columns=n_columns)
-        else:
+        if cards is not None:
             self._by_cards(cards, rest, n_columns)
+        else:
+            # Relays are on the sender's side where that will do.
+            outward = turned(view.outward) if is_sent else view.outward
+            is_out = nearest(outward, view.only).hops[outward.source[rest[0]]] >= 0
+            self._add(view.outward, view.own, [c[is_out] for c in rest], n_columns=n_columns)
+            self._add(route, view.own, [c[~is_out] for c in rest], n_columns=n_columns)
         self.units: Floats | None = None
         if len(view.n_cables) * n_columns <= _CELLS:
             self.units = self._put(np.eye(n_columns))
@@ -167,7 +190,7 @@ class Carrier:
             return
         route = turned(route) if self.is_sent else route
         only = np.arange(len(self.view.inside)) == target
-        ways = nearest(route, only, net=net)
+        ways = nearest(route, only, net=net, width=self.view.width if self.adapts else None)
         state = route.source[classes]
         self.lost[columns[(state < 0) | (ways.hops[state] < 0)]] = True
         start = sparse.csr_array((data, (state, columns)), shape=(route.n_states, n_columns))
@@ -265,4 +288,5 @@ def _view(
     def marked(card: Mark) -> RankView:
         return _view(question, place, (*marks, card), n_alike, rings=rings, paths=paths)
 
-    return RankView(view, own, n_alike, sources, inside, place.order, paths, marked)
+    is_damaged = bool(question.blueprint.failed or question.blueprint.failed_cables)
+    return RankView(view, own, n_alike, sources, inside, place.order, paths, marked, is_damaged)

@@ -2,9 +2,10 @@
 
 from fabric.routing.adaptive import Spraying, spraying_efficiency, sprayings
 from fabric.routing.balls import SlowestFlow, busy_share, delivered_share, hashed_factor, max_load
-from fabric.routing.ecmp import Demands, Progress, Router, link_loads, router
+from fabric.routing.ecmp import Demands, Progress, link_loads
 from fabric.routing.hashed import HashedOutcome, cable_loads, flow_rates, hashed_loads, slowest_flow
 from fabric.routing.messages import Leg, Messages, message_loads
+from fabric.routing.moves import Router, router
 
 __all__ = [
     "Demands",

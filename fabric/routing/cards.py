@@ -23,7 +23,7 @@ from scipy import sparse
 
 from fabric.arrays import Bools, Floats, Ints
 from fabric.graph import Expanded, components
-from fabric.routing.ecmp import Router, firsts
+from fabric.routing.moves import Router, firsts
 from fabric.routing.nearest import nearest
 
 NIC = "nic"

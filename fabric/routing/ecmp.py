@@ -15,14 +15,15 @@ A level holds only states that some destination of the block has in it, so spars
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import sparse
 
 from fabric.arrays import Bools, Floats, Ints
 from fabric.errors import QuestionError
-from fabric.graph import Expanded, Forwarding, Paths, forwarding, reachable
+from fabric.routing.fitting import carry_fitting, fitting_ways
+from fabric.routing.moves import Router, firsts, ranges
 
 # Columns of a block: at most so many, and so many (state, column) cells, to bound memory.
 _COLUMNS = 64
@@ -54,173 +55,18 @@ class Demands:
     amount: Floats
 
 
-@dataclass(frozen=True, eq=False)
-class Router:
-    """The permitted moves of a job, ready to be routed on.
-
-    Parameters
-    ----------
-    expanded : Expanded
-    source, target : ndarray of int64, shape (n,)
-        State in which device v sends and receives, or -1.
-    tail, head, link : ndarray of int64, shape (k,)
-        Moves, tails ascending. Turns are folded in, so that every move is one hop, and a link leads from a
-        state to one state, or one state beside the target.
-    cables : ndarray of float64, shape (k,)
-        Cables that are up on the link of each move: the weight of the split.
-    first : ndarray of int64, shape (n_states + 1,)
-        ``first[s]:first[s + 1]`` are the moves from state s.
-    into, into_first : ndarray of int64, shapes (k,) and (n_states + 1,)
-        ``into[into_first[s]:into_first[s + 1]]`` are the moves to state s.
-    """
-
-    expanded: Expanded
-    source: Ints
-    target: Ints
-    tail: Ints
-    head: Ints
-    link: Ints
-    cables: Floats
-    first: Ints
-    into: Ints
-    into_first: Ints
-
-    @property
-    def n_states(self) -> int:
-        """Number of states."""
-        return len(self.first) - 1
-
-
-def router(
-    expanded: Expanded, ranks: Bools, *, switches: Bools | None = None, paths: Paths = "rules"
-) -> Router:
-    """Return a router for traffic among `ranks`, shape (n,); endpoints outside do not forward.
-
-    Parameters
-    ----------
-    expanded : Expanded
-    ranks : ndarray of bool, shape (n,)
-    switches : ndarray of bool, shape (n,), optional
-        Devices that send and receive beside the ranks: switches that reduce and multiply.
-    paths : {"rules", "no-relay", "any"}
-    """
-    ends = ranks if switches is None else ranks | switches
-    moves = _useful(forwarding(expanded, ends, ends, paths=paths, bystanders=False))
-    inner = moves.link < 0
-    up, down = moves.tail[inner], moves.head[inner]
-    tail, head, link = _by_tail(moves.tail[~inner], moves.head[~inner], moves.link[~inner])
-    # A turn is no hop: what leaves the downward half may leave the upward half as well.
-    again, which = ranges(firsts(tail, moves.n_states), down)
-    tail, head, link = _by_tail(
-        *(np.concatenate(c) for c in ((tail, up[which]), (head, head[again]), (link, link[again])))
-    )
-    is_target = np.zeros(moves.n_states, dtype=np.bool_)
-    is_target[moves.target[moves.target >= 0]] = True
-    tail, head, link, n_states = _join_halves(tail, head, link, is_target)
-    into = np.argsort(head, kind="stable")
-    cables = expanded.alive[link // 2].astype(np.float64)
-    return Router(
-        expanded,
-        moves.source,
-        moves.target,
-        tail,
-        head,
-        link,
-        cables,
-        firsts(tail, n_states),
-        into,
-        firsts(head[into], n_states),
-    )
-
-
-def _useful(moves: Forwarding) -> Forwarding:
-    """Return `moves` without those that no path from a source to a target takes."""
-    ends = []
-    for states, tail, head in (
-        (moves.source, moves.tail, moves.head),
-        (moves.target, moves.head, moves.tail),
-    ):
-        start = np.zeros(moves.n_states, dtype=np.bool_)
-        start[states[states >= 0]] = True
-        ends.append(reachable(moves.n_states, tail, head, start))
-    kept = ends[0][moves.tail] & ends[1][moves.head]
-    fields = {name: getattr(moves, name) for name in moves.__dataclass_fields__}
-    return Forwarding(**{**fields, **{name: fields[name][kept] for name in ("tail", "head", "link")}})
-
-
-def _join_halves(tail: Ints, head: Ints, link: Ints, is_target: Bools) -> tuple[Ints, Ints, Ints, int]:
-    """Return moves by tail, in which a link leads from a state to one state, and the number of states.
-
-    Parameters
-    ----------
-    tail, head, link : ndarray of int64, shape (k,)
-        Moves, tails ascending, turns folded in.
-    is_target : ndarray of bool, shape (n_states,)
-        A target leads nowhere, so it may stand beside another state of its device.
-
-    Notes
-    -----
-    A peer link may lead to both halves of a device. A path need not choose between them on that link, which
-    would count its cables twice: it goes on from the two joined, as far as either leads (the subset
-    construction; Rabin, Scott, "Finite automata and their decision problems", IBM Journal 3(2), 1959).
-    """
-    n = n_states = len(is_target)
-    first = firsts(tail, n)
-    joined: dict[int, int] = {}
-    found = [(np.zeros(0, np.int64),) * 3]
-    t, h, way = tail, head, link
-    while len(t):
-        order = np.lexsort((h, is_target[h], way, t))
-        t, h, way = t[order], h[order], way[order]
-        once = ~_repeats(t, way, h)
-        t, h, way = t[once], h[once], way[once]
-        second = np.flatnonzero(_repeats(t, way, is_target[h]))
-        pairs, inverse = np.unique(h[second - 1] * n + h[second], return_inverse=True)
-        fresh = np.array([pair for pair in pairs.tolist() if pair not in joined], dtype=np.int64)
-        states = np.arange(n_states, n_states + len(fresh))
-        joined.update(zip(fresh.tolist(), states.tolist(), strict=True))
-        h[second - 1] = np.array([joined[pair] for pair in pairs.tolist()], dtype=np.int64)[inverse]
-        found.append((np.delete(t, second), np.delete(h, second), np.delete(way, second)))
-        # The joined state does what either half does.
-        moves, which = ranges(first, np.concatenate([fresh // n, fresh % n]))
-        t, h, way = np.tile(states, 2)[which], head[moves], link[moves]
-        n_states += len(fresh)
-    return *_by_tail(*(np.concatenate(column) for column in zip(*found, strict=True))), n_states
-
-
-def _repeats(*columns: Ints | Bools) -> Bools:
-    """Return which rows equal the row before."""
-    found = np.ones(len(columns[0]), dtype=np.bool_)
-    found[:1] = False
-    for column in columns:
-        found[1:] &= column[1:] == column[:-1]
-    return found
-
-
-def _by_tail(tail: Ints, head: Ints, link: Ints) -> tuple[Ints, Ints, Ints]:
-    order = np.argsort(tail, kind="stable")
-    return tail[order], head[order], link[order]
-
-
-def firsts(ascending: Ints, n: int) -> Ints:
-    """Return where each of the numbers 0 to n starts in `ascending`, shape (n + 1,)."""
-    return np.searchsorted(ascending, np.arange(n + 1))
-
-
-def ranges(first: Ints, which: Ints) -> tuple[Ints, Ints]:
-    """Return the numbers ``first[i]`` to ``first[i + 1] - 1`` for each i of `which`, and its place there."""
-    n = first[which + 1] - first[which]
-    place = np.repeat(np.arange(len(which)), n)
-    return np.arange(len(place)) + np.repeat(first[which] - np.cumsum(n) + n, n), place
-
-
-def link_loads(route: Router, demands: Demands, *, progress: Progress | None = None) -> Floats:
+def link_loads(
+    route: Router, demands: Demands, *, progress: Progress | None = None, adapts: bool = False
+) -> Floats:
     """Return what `demands` put on every link, shape (2 * m,).
 
     Parameters
     ----------
     route : Router
     demands : Demands
+    adapts : bool
+        Whether the split follows what capacity is left, see `fabric.routing.fitting`, and not the cables of
+        the next hop alone.
     progress : callable, optional
         Called with the destinations that are done and their number.
 
@@ -235,7 +81,7 @@ def link_loads(route: Router, demands: Demands, *, progress: Progress | None = N
         If a source has no permitted path to its target.
     """
     loads = np.zeros(2 * route.expanded.n_bundles)
-    for block, levels in routed(route, demands, progress=progress):
+    for block, levels in routed(route, demands, progress=progress, adapts=adapts):
         _route_block(route, block, levels, loads)
     return loads
 
@@ -272,7 +118,12 @@ def unreached(route: Router, demands: Demands) -> Bools:
 
 
 def routed(
-    route: Router, demands: Demands, *, progress: Progress | None = None, lost: Bools | None = None
+    route: Router,
+    demands: Demands,
+    *,
+    progress: Progress | None = None,
+    lost: Bools | None = None,
+    adapts: bool = False,
 ) -> Iterator[tuple[Block, list[Level]]]:
     """Yield `demands` by blocks of destinations, with the levels of each; see `link_loads`.
 
@@ -287,7 +138,7 @@ def routed(
     while len(number):
         late = []
         for block in _blocks(route, demands, number):
-            levels, left = _search(route, block, may_leave=may_leave, lost=lost)
+            levels, left = _search(route, block, may_leave=may_leave, lost=lost, adapts=adapts)
             yield block, levels
             late.append(block.number[left])
             n_done += len(block.targets) - len(np.unique(block.column[left]))
@@ -331,11 +182,14 @@ class Level:
         Cables that lead on from each state; 0 in the columns for which it is not in this level.
     demands : ndarray of int64
         Demands that start here, by number.
+    fit : ndarray of float64, shape (k, columns), optional
+        Where the split follows what is left: how much of its share each state can pass on, 0 to 1.
     """
 
     states: Ints
     ways: Floats
     demands: Ints
+    fit: Floats | None = None
 
 
 def _route_block(route: Router, block: Block, levels: list[Level], loads: Floats) -> None:
@@ -352,6 +206,11 @@ def _route_block(route: Router, block: Block, levels: list[Level], loads: Floats
         np.divide(share, ways, out=share, where=ways > 0)
         moves, tail = ranges(route.first, level.states[busy])
         moves, tail, head = leading(route, moves, tail, route.head[moves], nearer.states)
+        if nearer.fit is not None:
+            flow = carry_fitting(route, (moves, tail, head), nearer.fit, share, loads)
+            rows = np.flatnonzero(flow.any(axis=1))
+            flow = flow[rows]
+            continue
         # A move counts in the columns in which its head is one hop nearer.
         is_nearer = (nearer.ways > 0).astype(np.float64)
         flow = _spread(tail, head, route.cables[moves], len(nearer.states), share) * is_nearer
@@ -363,7 +222,9 @@ def _route_block(route: Router, block: Block, levels: list[Level], loads: Floats
             np.add.at(loads, route.link[moves[part]], route.cables[moves[part]] * carried)
 
 
-def _search(route: Router, block: Block, *, may_leave: bool, lost: Bools | None) -> tuple[list[Level], Ints]:
+def _search(
+    route: Router, block: Block, *, may_leave: bool, lost: Bools | None, adapts: bool
+) -> tuple[list[Level], Ints]:
     """Return the levels of `block`, nearest first, and the demands whose sources are in none of them.
 
     The last level holds the last source, or if the search `may_leave` some, the last before few columns have
@@ -373,7 +234,7 @@ def _search(route: Router, block: Block, *, may_leave: bool, lost: Bools | None)
     ends = route.target[block.targets]
     order = np.argsort(ends)
     ways = np.zeros((n, n))
-    ways[np.arange(n), order] = 1.0
+    ways[np.arange(n), order] = np.inf if adapts else 1.0
     reached = np.zeros((route.n_states, n), dtype=np.bool_)
     left = np.arange(len(block.source))
     starts = route.source[block.source]
@@ -384,6 +245,7 @@ def _search(route: Router, block: Block, *, may_leave: bool, lost: Bools | None)
         reached[states] |= is_new
         here = reached[starts[left], block.column[left]]
         levels.append(Level(states, ways, left[here]))
+        fit = is_new.astype(np.float64)
         left = left[~here]
         is_open = np.zeros(n, dtype=np.bool_)
         is_open[block.column[left]] = True
@@ -402,7 +264,11 @@ def _search(route: Router, block: Block, *, may_leave: bool, lost: Bools | None)
         before, is_wanted = before[some], is_wanted[some]
         if len(before):
             moves, place, tail = leading(route, moves, place, route.tail[moves], before)
-            ways = _spread(place, tail, route.cables[moves], len(before), is_new.astype(np.float64))
+            if adapts:
+                ways, fit = fitting_ways(route, (moves, place, tail), (states, ways), is_wanted)
+                levels[-1] = replace(levels[-1], fit=fit)
+            else:
+                ways = _spread(place, tail, route.cables[moves], len(before), fit)
             ways *= is_wanted
             some = ways.any(axis=1)
             before, ways = before[some], ways[some]

@@ -27,7 +27,8 @@ import numpy.typing as npt
 from fabric.arrays import Bools, Floats, Ints
 from fabric.errors import QuestionError
 from fabric.routing.balls import SlowestFlow, hashed_factor
-from fabric.routing.ecmp import Block, Demands, Level, Router, firsts, leading, link_loads, ranges, routed
+from fabric.routing.ecmp import Block, Demands, Level, leading, link_loads, routed
+from fabric.routing.moves import Router, firsts, ranges
 
 Words = npt.NDArray[np.uint64]
 

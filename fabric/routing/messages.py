@@ -24,16 +24,8 @@ from fabric.arrays import Bools, Floats, Ints
 from fabric.errors import QuestionError
 from fabric.graph import Expanded, Paths, components
 from fabric.routing.cards import Dealt, Sides, cut_at_cards, deal, near_cards
-from fabric.routing.ecmp import (
-    Demands,
-    Progress,
-    Router,
-    firsts,
-    link_loads,
-    ranges,
-    router,
-    unreached,
-)
+from fabric.routing.ecmp import Demands, Progress, link_loads, unreached
+from fabric.routing.moves import Router, firsts, ranges, router
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,10 +69,19 @@ class Messages:
         """The fabric on both sides of its cards."""
         return cut_at_cards(self.expanded)
 
+    @property
+    def _has_relays(self) -> bool:
+        return self.paths == "rules" and any(g.transit == "relay" for g in self.expanded.groups)
+
     @cached_property
     def whole(self) -> Router:
         """The moves of messages that nobody chooses a card for."""
         return router(self.expanded, self.ranks, paths=self.paths)
+
+    @cached_property
+    def outward(self) -> Router:
+        """The same moves with relays on the sender's side only."""
+        return router(self.expanded, self.ranks, paths=self.paths, relays_in=False)
 
     @cached_property
     def inside(self) -> Router:
@@ -126,7 +127,13 @@ class Messages:
         """
         every = np.arange(len(demands.source))
         if self.sides is None:
-            return [Leg(self.whole, demands, every)]
+            if not self._has_relays:
+                return [Leg(self.whole, demands, every)]
+            lost = unreached(self.outward, demands)
+            return [
+                Leg(route, _some(demands, rows), rows)
+                for route, rows in ((self.outward, every[~lost]), (self.whole, every[lost]))
+            ]
         near, far = self._apart(demands)
         found = [Leg(self.inside, _some(demands, near), near)]
         one, a, b, part = self._chosen(demands, far)
@@ -182,8 +189,14 @@ class Messages:
         a, b = (card[first[which] + turn % n[which]] for first, n, card in (sender, receiver))
         part = self.sides.part
         is_joined = (part[a] == part[b]) | ~(self.sides.is_card[a] & self.sides.is_card[b])
-        served = np.bincount(which, is_joined, minlength=len(far)) > 0
-        kept = is_joined | ~served[which]
+        # Cards that the network joins come first, and of these those with the same index, as on one rail.
+        n_common = np.zeros(len(which), dtype=np.int64)
+        for places in self.index.values() if len(which) > len(far) else ():
+            n_common += (places[a] == places[b]) & (places[a] >= 0)
+        rank = np.where(is_joined, 1 + n_common, 0)
+        best = np.zeros(len(far), dtype=np.int64)
+        np.maximum.at(best, which, rank)
+        kept = rank == best[which]
         which, a, b, is_joined = which[kept], a[kept], b[kept], is_joined[kept]
         share = 1.0 / np.bincount(which, minlength=len(far))[which]
         return self._with_relays(demands, (far[which], a, b, share), is_joined)
@@ -230,7 +243,9 @@ class Messages:
         return row, card, share
 
 
-def message_loads(messages: Messages, demands: Demands, *, progress: Progress | None = None) -> Floats:
+def message_loads(
+    messages: Messages, demands: Demands, *, progress: Progress | None = None, adapts: bool = False
+) -> Floats:
     """Return what messages put on every link, shape (2 * m,); see `link_loads`.
 
     Raises
@@ -243,7 +258,8 @@ def message_loads(messages: Messages, demands: Demands, *, progress: Progress | 
     longest = max((len(leg.message) for leg in legs), default=0)
     for leg in legs:
         is_told = progress is not None and len(leg.message) == longest
-        loads += link_loads(leg.route, _merged(leg.demands), progress=progress if is_told else None)
+        told = progress if is_told else None
+        loads += link_loads(leg.route, _merged(leg.demands), progress=told, adapts=adapts)
         longest += is_told
     return loads
 

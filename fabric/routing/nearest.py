@@ -16,7 +16,8 @@ from scipy import sparse
 
 from fabric.arrays import Bools, Floats, Ints
 from fabric.graph import Expanded
-from fabric.routing.ecmp import Router, firsts
+from fabric.routing.fitting import fits, room_of
+from fabric.routing.moves import Router, firsts
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +53,9 @@ class Nearest:
         return found
 
 
-def nearest(route: Router, targets: Bools, *, climbs: bool = False, net: str = "") -> Nearest:
+def nearest(
+    route: Router, targets: Bools, *, climbs: bool = False, net: str = "", width: Floats | None = None
+) -> Nearest:
     """Return the ways to the nearest of some targets.
 
     Parameters
@@ -64,6 +67,9 @@ def nearest(route: Router, targets: Bools, *, climbs: bool = False, net: str = "
         Whether only links up, away from the endpoints, and links between peers are taken.
     net : str
         Whose links alone are taken, or those of all if empty.
+    width : ndarray of float64, shape (n,), optional
+        Capacity of every device when nothing is down, if the split follows what is left of it; see
+        `fabric.routing.fitting`.
     """
     n = route.n_states
     e = route.expanded
@@ -84,13 +90,28 @@ def nearest(route: Router, targets: Bools, *, climbs: bool = False, net: str = "
         level += 1
         hops[route.tail[before]] = level
     kept = np.flatnonzero(is_open & (hops[route.head] >= 0) & (hops[route.head] == hops[route.tail] - 1))
-    tail, cables = route.tail[kept], route.cables[kept]
+    tail = route.tail[kept]
+    cables = route.cables[kept] if width is None else _fitting(route, kept, hops, width)
     share = cables / np.bincount(tail, cables, minlength=n)[tail]
     return Nearest(
         hops,
         sparse.csr_array((share, (route.head[kept], tail)), shape=(n, n)),
         sparse.csr_array((share, (route.link[kept], tail)), shape=(2 * e.n_bundles, n)),
     )
+
+
+def _fitting(route: Router, moves: Ints, hops: Ints, width: Floats) -> Floats:
+    """Return the capacity of moves that what follows can pass on, shape (k,)."""
+    tail, head = route.tail[moves], route.head[moves]
+    ways, fit = np.zeros(route.n_states), np.where(hops == 0, 1.0, 0.0)
+    room = np.zeros(len(moves))
+    for level in range(1, int(hops.max(initial=0)) + 1):
+        here = np.flatnonzero(hops[tail] == level)
+        room[here] = room_of(route, moves[here], fit[head[here], None])[:, 0]
+        np.add.at(ways, tail[here], room[here])
+        states = np.flatnonzero(hops == level)
+        fit[states] = fits(route, states, ways[states, None], width)[:, 0]
+    return room
 
 
 def keeps_in(expanded: Expanded, ranks: Bools) -> bool:

@@ -267,8 +267,8 @@ class TestRelays:
         found = message_loads(Messages(e, e.is_endpoint), Demands(source, target, np.ones(1)))
         busy = {(names[e.tail[b]], names[e.head[b]]) for b in (np.flatnonzero(found) // 2).tolist()}
         assert busy == {
-            ("node0/gpu0", "node0/nv"),
-            ("node0/gpu1", "node0/nv"),
+            ("node0/gpu0", "nv0"),
+            ("node0/gpu1", "nv0"),
             ("node0/gpu1", "node0/nic1"),
             ("node0/nic1", "leaf1"),
             ("node1/nic1", "leaf1"),
@@ -285,8 +285,7 @@ class TestRelays:
     @pytest.mark.parametrize("routing", ["ecmp", "rail", "adaptive"])
     @pytest.mark.parametrize("method", METHODS)
     def test_all_routings_share_the_stage(self, routing: str, method: str) -> None:
-        spraying = {"spread": None}
-        assert busbw(box(8, 2), method=method, routing=routing, **spraying) == pytest.approx(50)
+        assert busbw(box(8, 2), method=method, routing=routing) == pytest.approx(50)
 
 
 def test_shipped_boxes_keep_all_their_cards() -> None:

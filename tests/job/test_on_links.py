@@ -161,11 +161,17 @@ class TestRails:
             found[int(source), int(target)] = found.get((int(source), int(target)), 0.0) + float(amount)
         assert found == {(a0, a1): 1 + 7, (a0, b0): 2, (a1, b1): 7}
 
-    def test_unequal_domains_have_no_rails(self, hand_made: ModuleType) -> None:
-        fabric = hand_made.boxes(2, 3, extra="absent: [box1/slot2/gpu]")
-        work = on_links(fabric, routing="rail")
-        with pytest.raises(QuestionError, match="rail routing needs scale-up domains of equal size"):
-            work.loads(Pattern("pairwise", "job"))
+    def test_unequal_domains(self, hand_made: ModuleType) -> None:
+        # Ranks a0, a1, a2 and b0, b1: b0 has no mate on the rail of a2, and sends to it by its own card.
+        work = on_links(hand_made.boxes(2, 3, extra="absent: [box1/slot2/gpu]"), routing="rail")
+        ranks = listed(work).ranks
+        assert ranks.shape.sizes == (3, 2)
+        a0, a1, a2, b0, b1 = ranks.devices[0].tolist()
+        asked = Demands(np.array([b0, a2, a0]), np.array([a2, b1, b0]), np.array([1.0, 2.0, 4.0]))
+        told = by_rail(ranks, asked)
+        found = sorted(zip(told.source.tolist(), told.target.tolist(), told.amount.tolist(), strict=True))
+        assert found == sorted([(b0, a2, 1.0), (a1, b1, 2.0), (a2, a1, 2.0), (a0, b0, 4.0)])
+        assert work.loads(Pattern("pairwise", "job")).hops.sum() > 0
 
 
 class TestOptimum:

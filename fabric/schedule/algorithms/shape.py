@@ -36,6 +36,8 @@ class Shape:
         Whether switches between domains do (SHARP).
     is_mesh : bool
         Whether the ranks are one domain in which every two are joined directly.
+    relays : bool
+        Whether a rank may take what is another's to its own card (PXN).
 
     Raises
     ------
@@ -48,6 +50,7 @@ class Shape:
     reduces_in_domain: bool = False
     reduces_across: bool = False
     is_mesh: bool = False
+    relays: bool = True
 
     n: int = field(init=False, repr=False, compare=False)
     """Number of ranks."""

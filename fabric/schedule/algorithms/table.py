@@ -37,6 +37,12 @@ def _two_levels(collective: str, shape: Shape) -> str:
     return f"needs several scale-up domains of several ranks; this job has {many}"
 
 
+def _relays(collective: str, shape: Shape) -> str:
+    if not shape.relays:
+        return "needs GPUs that relay; with routing rail-direct, as with NCCL_PXN_DISABLE=1, none does"
+    return _two_levels(collective, shape)
+
+
 def _whole_torus(collective: str, shape: Shape) -> str:
     return "" if shape.torus else "needs ranks that are a whole torus of ring axes"
 
@@ -125,7 +131,7 @@ ALGORITHMS = (
     Algorithm("recursive-doubling", ("all-reduce", "all-gather"), _MPICH, recursive_doubling, _power_of_two),
     Algorithm("pat", ("all-gather", "reduce-scatter"), "Jeaugey, arXiv 2506.20252, 2025", pat),
     Algorithm("pairwise", ("all-to-all",), _MPICH, pairwise),
-    Algorithm("pxn", ("all-to-all",), "NVIDIA NCCL 2.12", pxn, _two_levels),
+    Algorithm("pxn", ("all-to-all",), "NVIDIA NCCL 2.12", pxn, _relays),
     Algorithm("hierarchical", ("all-to-all",), "DeepSeek-AI, DeepEP", rail_first, _two_levels),
     Algorithm("bruck", ("all-gather", "reduce-scatter"), "Bruck et al., IEEE TPDS 8(11), 1997", bruck),
     Algorithm("bruck", ("all-to-all",), "Bruck et al., IEEE TPDS 8(11), 1997", bruck_exchange),
