@@ -228,6 +228,9 @@ def _devices(graph: nx.Graph) -> tuple[list[GroupInfo], list[int], dict[str, Int
     group, places, failed = [], [], []
     for node, data in graph.nodes(data=True):
         where = f"node {_shown(node)}"
+        if not _is_name(node):
+            msg = f"{where}: cannot be printed; relabel it with networkx.relabel_nodes"
+            raise GraphError(msg)
         place = _coordinates(where, data)
         places.append(place)
         failed.append(_truth(where, "failed", data, False))
@@ -283,7 +286,10 @@ def _shown(value: object) -> str:
     """Return a value as an error shows it: not its thousands of digits or items."""
     if isinstance(value, int) and abs(value) >= 10**60:
         return "a number of more than 60 digits"
-    text = reprlib.repr(value) if not isinstance(value, str | int | float | tuple) else repr(value)
+    try:
+        text = repr(value) if isinstance(value, str | int | float | tuple) else reprlib.repr(value)
+    except ValueError:  # such a number is in it
+        return f"a {type(value).__name__} with a number of too many digits"
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
@@ -303,11 +309,11 @@ def _oriented(
         msg = f"{where}: a device is never joined with itself; leave the edge out"
         raise GraphError(msg)
     for name in ("tail", "head", "lower"):
-        if name in data and not _is_hashable(data[name]):
+        if name in data and not _is_name(data[name]):
             msg = f"{where}: {name} must be one of its two ends; got {_shown(data[name])}"
             raise GraphError(msg)
     rule = data.get("rule", key)
-    if not _is_hashable(rule):
+    if not _is_name(rule):
         msg = f"{where}: rule must be a name; got {_shown(rule)}"
         raise GraphError(msg)
     is_oneway = graph.is_directed() or "tail" in data or "head" in data
@@ -420,9 +426,11 @@ def _whole(value: object) -> int | None:
     return int(real) if real is not None and real.is_integer() else None
 
 
-def _is_hashable(value: object) -> bool:
+def _is_name(value: object) -> bool:
+    """Return whether a value can be told from others and printed, which numbers of 5,000 digits cannot."""
     try:
         hash(value)
-    except TypeError:
+        str(value)
+    except (TypeError, ValueError):
         return False
     return True

@@ -12,6 +12,7 @@ from fabric.sizing.prices import Price
 from fabric.text.columns import columns
 from fabric.text.markdown import bullets, escape, table
 from fabric.text.spreadsheet import write_csv
+from fabric.text.words import counted
 from fabric.units import format_count, format_power, format_rate_gbit
 
 KINDS = (
@@ -272,9 +273,9 @@ def _summary(bom: Bom) -> Iterator[str]:
     if bom.power_w is not None:
         known = " known" if bom.unknown_power else ""
         power = f"{format_power(bom.power_w)}{known}" + (f", {format_power(per)} per {whom}" if per else "")
-    ends = (bom.n_gpus, "GPU", "GPUs") if bom.n_gpus else (bom.n_endpoints, "endpoint", "endpoints")
-    counts = [_counted(*ends), _counted(bom.count("switch"), "switch", "switches")]
-    yield ", ".join([*counts, _counted(bom.n_cables, "cable", "cables"), power]) + "."
+    ends = (bom.n_gpus, "gpu") if bom.n_gpus else (bom.n_endpoints, "endpoint")
+    counts = [counted(*ends), counted(bom.count("switch"), "switch")]
+    yield ", ".join([*counts, counted(bom.n_cables, "cable"), power]) + "."
     for one in bom.items:
         if one.kind == "chassis" and one.power_w:
             whole, each = format_power(one.power_w), format_power(one.power_w / one.n)
@@ -297,10 +298,6 @@ def _each(bom: Bom, value: float | None) -> tuple[float | None, str]:
 def _n_drawing(bom: Bom) -> int:
     """Return the number of items that draw power: devices, optics and cables with electronics."""
     return sum(one.n for one in bom.items if one.kind not in ENCLOSING and one.power_w != 0)
-
-
-def _counted(n: int, one: str, many: str) -> str:
-    return f"{n:,} {one if n == 1 else many}"
 
 
 def _listed(items: Iterable[Item]) -> str:

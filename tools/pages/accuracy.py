@@ -23,6 +23,7 @@ from fabric.nccl import Node, machine, predict, tuning
 from fabric.routing.balls import busy_share, delivered_share, hashed_factor, max_load
 from fabric.schedule import Moe
 from fabric.text.markdown import table
+from fabric.text.writing import write_file
 from fabric.units import gbps_to_gbytes
 
 _INTRO = """\
@@ -256,7 +257,7 @@ def main() -> None:
     given = parser.parse_args()
     cases = read_cases(given.cases)
     text = page(evaluate_case(case, given.cases.parent) for case in cases)
-    given.out.write_text(text, encoding="utf-8")
+    write_file(given.out, text, force=True)
 
 
 if __name__ == "__main__":

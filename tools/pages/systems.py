@@ -13,7 +13,8 @@ from pathlib import Path
 from fabric.blueprint import template_names
 from fabric.flow import MaxFlow
 from fabric.parts import CONFIDENCES, Source
-from fabric.text.markdown import table
+from fabric.text.markdown import escape, table
+from fabric.text.writing import write_file
 from fabric.units import format_count, format_rate, gbps_to_gbytes
 from tools.pages.systems_file import Check, System, SystemsFile, read_systems
 from tools.pages.systems_numbers import Numbers, SystemAnswers, WayOut, numbers
@@ -137,7 +138,7 @@ def page(file: SystemsFile, solved: Sequence[Solved]) -> str:
     lines = [_INTRO.format(n_systems=len(solved), n_checks=len(found), n_held=held), "", *_summary(solved)]
     of = {s.system.name: s for s in solved}
     for family in file.families:
-        lines += ["", f"## {_plain(family.title)}"]
+        lines += ["", f"## {escape(family.title)}"]
         for system in family.systems:
             lines += ["", *_section(of[system.name])]
     lines += ["", *_evidence(solved), "", *_sources(found, file)]
@@ -177,7 +178,7 @@ def _summary(solved: Iterable[Solved]) -> list[str]:
 def _section(solved: Solved) -> list[str]:
     system = solved.system
     title, drawing = system.drawing()
-    lines = [f"### {system.id}", "", _plain(title), "", "```text", drawing, "```", ""]
+    lines = [f"### {system.id}", "", escape(title), "", "```text", drawing, "```", ""]
     lines += [_devices(solved.measured), "", *_notes(system)]
     rules = [rule.name for rule in solved.measured.blueprint.rules]
     for n in solved.numbers:
@@ -196,7 +197,7 @@ def _devices(measured: SystemAnswers) -> str:
     found = []
     for group in measured.blueprint.groups.values():
         part = group.part.name if group.part else f"generic {group.kind}"
-        found.append(f"{format_count(counts.present(group.name))} `{group.name}` ({_plain(part)})")
+        found.append(f"{format_count(counts.present(group.name))} `{group.name}` ({escape(part)})")
     return f"Devices: {', '.join(found)}."
 
 
@@ -209,7 +210,7 @@ def _notes(system: System) -> list[str]:
     parts = [name for name in system.notes() if name != system.fabric.name]
     if parts:
         lines[0] += f" Built of {', '.join(f'[{name}](#{name})' for name in parts)}, whose notes hold too."
-    return lines + [f"- {_plain(note)}" for note in _MARKS.split(system.about()) if note]
+    return lines + [f"- {escape(note)}" for note in _MARKS.split(system.about()) if note]
 
 
 def _linked(name: str) -> str:
@@ -261,14 +262,14 @@ def _checked(found: Sequence[Outcome]) -> list[str]:
         held = f"within {100 * check.tolerance:.3g} %" if check.tolerance else "exactly"
         rows.append(
             [
-                _plain(check.what) + ways,
+                escape(check.what) + ways,
                 f"{check.published:,}{unit}",
                 f"{_digits(o.ours, digits)}{unit}",
                 held if o.is_held else "**no**",
                 f"{check.by}: {', '.join(f'[{name}](#sources)' for name in check.source)}",
             ]
         )
-    told = [f"- *{_plain(o.check.what)}*: {_plain(o.check.why)}" for o in found if o.check.why]
+    told = [f"- *{escape(o.check.what)}*: {escape(o.check.why)}" for o in found if o.check.why]
     head = ["checked against", ">published", ">ours", "held", "source"]
     return [table(head, rows), *([""] if told else []), *told]
 
@@ -279,7 +280,7 @@ def _evidence(solved: Sequence[Solved]) -> list[str]:
     rows = [[kind, f"{kinds[kind]}", f"{held[kind]}"] for kind in CONFIDENCES if kinds[kind]]
     lines = ["## What is published, derived and assumed", "", table(["figure", ">rows", ">held"], rows)]
     missed = [
-        f"[{s.system.id}](#{s.system.id}): {_plain(o.check.what)}"
+        f"[{s.system.id}](#{s.system.id}): {escape(o.check.what)}"
         for s in solved
         for o in s.outcomes
         if not o.is_held
@@ -324,7 +325,7 @@ def _sources(found: Iterable[Outcome], file: SystemsFile) -> list[str]:
 
 def _cited(source: Source) -> str:
     is_linked = source.locator.startswith("http")
-    return f"[{_plain(source.title)}](<{source.locator}>)" if is_linked else _plain(source.title)
+    return f"[{escape(source.title)}](<{source.locator}>)" if is_linked else escape(source.title)
 
 
 # --- figures ---------------------------------------------------------------------------------------------
@@ -349,11 +350,6 @@ def _digits(value: float, n: int = 4) -> str:
     return f"{float(f'{_steady(value):.{n}g}'):,.12g}"
 
 
-def _plain(text: str) -> str:
-    """Return free text as it stands in Markdown."""
-    return re.sub(r"([\\`*_\[\]<>|~#$])", r"\\\1", " ".join(text.split()))
-
-
 def main() -> None:
     """Write the page."""
     parser = argparse.ArgumentParser(description=main.__doc__)
@@ -361,7 +357,7 @@ def main() -> None:
     parser.add_argument("-o", "--out", type=Path, required=True)
     given = parser.parse_args()
     file = read_systems(given.systems)
-    given.out.write_text(page(file, [solve(system) for system in file]), encoding="utf-8")
+    write_file(given.out, page(file, [solve(system) for system in file]), force=True)
 
 
 if __name__ == "__main__":
