@@ -17,7 +17,7 @@ from fabric.sizing.tiers import Sizes
 # A size is near within so much of the GPUs, and a cliff if so much of the switches is saved beyond what the
 # smaller size saves.
 _NEAR = 0.05
-_CLIFF = 0.2
+_CLIFF = 0.1
 # The fewest tiers at which there is something of an argument, or of a key of one.
 _NEEDS = {"spine": 2, "core": 3}
 _NEEDS_BY_KEY = {

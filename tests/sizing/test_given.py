@@ -303,6 +303,10 @@ class TestWarnings:
         assert sum(d.switches.values()) == 197
         assert sum(design(gpus=2048, rack="hgx-h100", leaf="qm9700").switches.values()) == 96
 
+    def test_a_cliff_on_as_many_tiers(self):
+        (warning,) = design(gpus=4104, rack="hgx-h100", leaf="qm9700").warnings
+        assert warning == "near a cliff: 8 GPUs fewer (4,096) need 320 switches, not 394"
+
     def test_a_cliff_above(self):
         (warning,) = design(gpus=2048, rack="hgx-h100", leaf="qm9700").warnings
         assert warning == "near a cliff: 8 GPUs more (2,056) need 197 switches, not 96"
@@ -326,7 +330,7 @@ class TestWarnings:
                 # The next rack is over the edge: it needs more than the smaller size explains.
                 above = gpus + d.request.rack.n_gpus
                 after = sum(design(**arguments | {"gpus": above}).switches.values())
-                assert Fraction(after) > Fraction(4, 5) * now * Fraction(above, d.gpus)
+                assert Fraction(after) > Fraction(9, 10) * now * Fraction(above, d.gpus)
 
     def test_one_leaf_for_all(self):
         d = design(gpus=144, rack="gb300-nvl72", leaf="sn6800")
