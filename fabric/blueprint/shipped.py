@@ -125,7 +125,7 @@ def find_template(name: str) -> Shipped:
     known = {one.name: one for one in templates()}
     if name in known:
         return known[name]
-    msg = f"no template is called {name!r}; {nearest(name, known) or 'fabtopo templates lists them'}"
+    msg = f"no template {name!r}; {nearest(name, known) or 'fabtopo templates lists them'}"
     raise QuestionError(msg)
 
 
@@ -158,7 +158,7 @@ def find_examples(name: str) -> tuple[Shipped, ...]:
         msg = f"several examples are called {name!r}: {', '.join(one.name for one in short)}"
         raise QuestionError(msg)
     known = {word for one in examples() for word in (one.name, *one.name.split("/"))}
-    msg = f"no example is called {name!r}; {nearest(wanted, known) or 'fabtopo examples lists them'}"
+    msg = f"no example {name!r}; {nearest(wanted, known) or 'fabtopo examples lists them'}"
     raise QuestionError(msg)
 
 

@@ -131,11 +131,11 @@ def test_no_file_is_overwritten_and_none_written_beside_it(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("examples", "bcub"), "no example is called 'bcub'; did you mean bcube?\n"),
-        (("examples", ""), "no example is called ''; fabtopo examples lists them\n"),
-        (("examples", "../systems"), "no example is called '../systems'; did you mean systems"),
-        (("templates", "hgx-h10"), "no template is called 'hgx-h10'; did you mean hgx-h100"),
-        (("templates", "zzz"), "no template is called 'zzz'; fabtopo templates lists them\n"),
+        (("examples", "bcub"), "no example 'bcub'; did you mean bcube?\n"),
+        (("examples", ""), "no example ''; fabtopo examples lists them\n"),
+        (("examples", "../systems"), "no example '../systems'; did you mean systems"),
+        (("templates", "hgx-h10"), "no template 'hgx-h10'; did you mean hgx-h100"),
+        (("templates", "zzz"), "no template 'zzz'; fabtopo templates lists them\n"),
     ],
 )
 def test_unknown_names(arguments, message, tmp_path):
