@@ -13,7 +13,7 @@ import pytest
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from fabric.blueprint.load import template_names
+from fabric.blueprint.templates import template_names
 from fabric.graph import expand, load, loads
 
 SYSTEMS = Path(__file__).parents[1] / "topologies" / "systems"

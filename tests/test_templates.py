@@ -10,7 +10,7 @@ import networkx as nx
 import numpy as np
 import pytest
 
-from fabric.blueprint.load import template_names
+from fabric.blueprint.templates import template_names
 from fabric.bounds.bound import bound
 from fabric.errors import TopologyError
 from fabric.flow import max_flow

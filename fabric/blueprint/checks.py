@@ -18,7 +18,7 @@ from fabric.blueprint.census import Census, RuleCensus, census, degrees
 from fabric.blueprint.join import Grid, agreeing, relation_axes, twist_axes
 from fabric.blueprint.limits import MAX_PROBLEMS
 from fabric.blueprint.model import Blueprint, FailedCables, Rule
-from fabric.blueprint.ports import port_problems
+from fabric.blueprint.ports import port_problems, unshared
 from fabric.errors import LimitError, Problem
 from fabric.units import MAX_COUNT, format_count, format_rate
 
@@ -100,12 +100,14 @@ def _each(counted: Census) -> Iterator[Problem]:
             if len(wrong):
                 what = f"each: wrong number of cables at {counted.grid.name(group, int(wrong[0]))}"
                 got, expected = format_count(int(degree[wrong[0]])), format_count(wanted)
-                words = {"got": got, "expected": expected, "todo": _mend(rule)}
+                words = {"got": got, "expected": expected, "todo": _mend(counted.grid.blueprint, rule)}
                 yield rule.origin.problem(what, key=f"each[{at}]", **words)
 
 
-def _mend(rule: Rule) -> str:
+def _mend(blueprint: Blueprint, rule: Rule) -> str:
     """Return where to look for the reason of a wrong degree."""
+    if alone := unshared(blueprint, rule):
+        return f"{alone}; give one an axis of the other, or check the count"
     if rule.relation is None:
         return f"check which axes {rule.left.group} and {rule.right.group} share, and the count"
     if rule.relation.kind == "pairs":

@@ -29,6 +29,7 @@ from fabric.blueprint.planes import names_chips, opened, refusal
 from fabric.blueprint.ports import port_class
 from fabric.blueprint.schema import DeviceItem, LinkItem, WiringItem
 from fabric.blueprint.selector import UnknownNameError, parse_selector, pinned, selected_groups, shown
+from fabric.blueprint.templates import as_template
 from fabric.blueprint.wiring import PATTERNS, MisfitError, check_listed, wire
 from fabric.blueprint.wiring.misfit import refuse_many
 from fabric.errors import PartError, Problem, SelectorError
@@ -79,7 +80,9 @@ def build_group(name: str, item: DeviceItem, origin: Origin, scope: Scope) -> De
         try:
             part = find_part(item.part)
         except PartError as error:
-            scope.problems.append(origin.problem(str(error), key="part"))
+            template = as_template(item.part)
+            todo = f"{template} is a template: include: {template}" if template else ""
+            scope.problems.append(origin.problem(str(error), key="part", todo=todo))
             is_sound = False
     for index, axis in enumerate(item.axes):
         if axis not in scope.axes:

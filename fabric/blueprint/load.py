@@ -29,7 +29,8 @@ from fabric.blueprint.parse import Loc, Parsed, parse
 from fabric.blueprint.planes import refusal, with_failed
 from fabric.blueprint.reader import Document, read_file, read_text
 from fabric.blueprint.schema import IncludeItem
-from fabric.blueprint.selector import near, shown
+from fabric.blueprint.selector import shown
+from fabric.blueprint.templates import other_template, template_names
 from fabric.errors import LimitError, Problem, QuestionError, TopologyError
 
 _SUFFIXES = (".fabric.yaml", ".fabric.yml", ".fabric.json")
@@ -124,20 +125,6 @@ def loads_blueprint(text: str | bytes, *, path: str = "<text>", base: str | Path
     """
     run = _LoadRun()
     return _finish(read_text(text, path, is_strict=False, room=run.room), Path(base), run)
-
-
-def template_names() -> tuple[str, ...]:
-    """Return the names of the rack and server templates that a file may include.
-
-    Examples
-    --------
-    >>> "gb300-nvl72" in template_names()
-    True
-    """
-    folder = resources.files("fabric") / "templates"
-    return tuple(
-        sorted(f.name.removesuffix(_SUFFIXES[0]) for f in folder.iterdir() if f.name.endswith(_SUFFIXES[0]))
-    )
 
 
 def _finish(document: Document, base: Path, run: _LoadRun) -> Blueprint:
@@ -389,9 +376,7 @@ def _open(reference: str, place: _Place, origin: Origin, run: _LoadRun) -> _Plac
     """Return the file that `reference` names in the file at `place`."""
     if "/" not in reference and not reference.endswith(_SUFFIXES):
         if reference not in template_names():
-            todo = near(reference, template_names(), "templates are")
-            todo += "; a file of your own is named by its path, such as ./a.fabric.yaml"
-            _refuse(f"no template {shown(reference)}", origin, todo=todo)
+            _refuse(f"no template {shown(reference)}", origin, todo=other_template(reference))
         identity, base = f"<{reference}>", place.base
     else:
         if Path(reference).is_absolute() or not reference.endswith(_SUFFIXES):

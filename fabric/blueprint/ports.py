@@ -9,7 +9,8 @@ import numpy as np
 
 from fabric.arrays import Floats
 from fabric.blueprint.census import Census, degrees
-from fabric.blueprint.model import Blueprint, DeviceGroup, Origin, WrongError
+from fabric.blueprint.join import agreeing
+from fabric.blueprint.model import Blueprint, DeviceGroup, Origin, Rule, WrongError
 from fabric.errors import Problem
 from fabric.parts import Part, PortClass, Protocol, cables_per_port, catalogue, shared_layers
 from fabric.units import format_count, format_rate
@@ -193,9 +194,19 @@ def port_problems(counted: Census) -> list[Problem]:
     return problems
 
 
+def unshared(blueprint: Blueprint, rule: Rule) -> str:
+    """Return that a rule joins all with all, since its sides share no axis, where both have some."""
+    sides = [blueprint.groups[g] for g in (rule.left_group, rule.right_group)]
+    left, right = (group.name for group in sides)
+    if rule.relation is not None or agreeing(blueprint, rule) or not all(group.axes for group in sides):
+        return ""
+    return f"{left} and {right} share no axis, so that every {left} is joined with every {right}"
+
+
 def _port_problem(
     counted: Census, group: DeviceGroup, port: PortClass, cables: dict[float, Floats], row: int
 ) -> Problem:
+    blueprint = counted.grid.blueprint
     rules = [r.rule for r in counted.rules if group.name in (r.rule.left.group, r.rule.right.group)]
     last = [r for r in rules if r.port_class == port.name][-1]
     at = 0 if last.left.group == group.name else 1
@@ -209,4 +220,7 @@ def _port_problem(
     )
     expected = f"at most {port.n_ports} of {format_rate(port.rate_gbps)}, all that {part} has"
     todo = f"place {group.name} on another axis, use fewer cables, or take a larger part"
+    alone = next((text for r in rules if r.port_class == port.name and (text := unshared(blueprint, r))), "")
+    if alone:
+        todo = f"{alone}; {todo}"
     return last.origin.problem(what, key=f"between[{at}]", got=got, expected=expected, todo=todo)

@@ -8,8 +8,9 @@ from functools import cache
 from pathlib import Path
 
 from fabric.blueprint.census import census
-from fabric.blueprint.load import load_blueprint, template_names
+from fabric.blueprint.load import load_blueprint
 from fabric.blueprint.reader import read_file
+from fabric.blueprint.templates import template_names
 from fabric.errors import QuestionError, nearest
 
 SUFFIX = ".fabric.yaml"

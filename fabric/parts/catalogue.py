@@ -40,6 +40,7 @@ _MEDIUM = ("id", "name", *_EVIDENCE)
 _SOURCE = ("id", "title", "locator")
 
 T = TypeVar("T")
+_LISTED = 500  # characters of names that an error lists
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,7 @@ class Catalogue:
     protocols: Mapping[str, Protocol]
     media: Mapping[str, Medium]
     sources: Mapping[str, Source]
+    aliases: Mapping[str, str]
 
 
 @cache
@@ -81,7 +83,8 @@ def find_part(name: str) -> Part:
     Parameters
     ----------
     name : str
-        Its id, or ports and rate of a generic switch, such as ``64x400G``.
+        Its id, its printed name or a name that vendors use, in which case, spaces and punctuation do not
+        matter, or ports and rate of a generic switch, such as ``64x400G``.
 
     Returns
     -------
@@ -97,8 +100,27 @@ def find_part(name: str) -> Part:
     --------
     >>> find_part("nvlink5_switch").ports[0].n_ports, find_part("64x400G").vendor
     (72, 'generic')
+    >>> find_part("Tomahawk 5").id
+    'th5'
     """
-    return generic_switch(name) or _find(catalogue().parts, name, "part")
+    parts = catalogue().parts
+    if name in parts or (generic := generic_switch(name)) is None:
+        known = [i for i in parts if plain(name) == plain(parts[i].name)]
+        meant = catalogue().aliases.get(plain(name)) or (known[0] if len(known) == 1 else name)
+        named = {alias: parts[i] for alias, i in catalogue().aliases.items()}
+        return _find({**parts, **named}, name if name in parts else meant, "part")
+    return generic
+
+
+def plain(text: str) -> str:
+    """Return the letters and digits of `text`, in lower case.
+
+    Examples
+    --------
+    >>> plain("ConnectX-8 SuperNIC")
+    'connectx8supernic'
+    """
+    return re.sub(r"\W|_", "", text).casefold()
 
 
 def find_protocol(name: str) -> Protocol:
@@ -161,7 +183,7 @@ def load_catalogue(directory: Traversable | Path) -> Catalogue:
     Parameters
     ----------
     directory : Traversable or Path
-        Folder with the eight data files.
+        Folder with the data files.
 
     Returns
     -------
@@ -188,12 +210,28 @@ def load_catalogue(directory: Traversable | Path) -> Catalogue:
     part_rows = _part_rows(directory)
     ports = _ports(directory, sources, set(part_rows), protocols)
     parts = {name: _part(row, ports.get(name, {}), sources) for name, row in part_rows.items()}
-    return Catalogue(Frozen(parts), Frozen(protocols), Frozen(media), Frozen(sources))
+    return Catalogue(
+        Frozen(parts), Frozen(protocols), Frozen(media), Frozen(sources), Frozen(_aliases(directory, parts))
+    )
+
+
+def _aliases(directory: Traversable | Path, parts: Collection[str]) -> dict[str, str]:
+    """Return the ids of parts by the names that vendors use, in plain letters and digits."""
+    taken = {plain(part) for part in parts}
+    found: dict[str, str] = {}
+    for row in read_rows(directory, "aliases.csv", ("alias", "part")):
+        alias = row.text("alias")
+        if plain(alias) != alias or alias in taken:
+            row.refuse(f"alias {alias!r} is not in plain letters and digits, or is the id of a part")
+        _add(found, row, row.choice("part", parts), alias)
+    return found
 
 
 def _find(rows: Mapping[str, T], name: str, what: str) -> T:
     if name not in rows:
         hint = nearest(name, rows) or f"the catalogue holds {', '.join(rows)}"
+        if len(hint) > _LISTED:
+            hint = "fabtopo parts lists all"
         msg = f"unknown {what} {name!r}; {hint}"
         raise PartError(msg)
     return rows[name]

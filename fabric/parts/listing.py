@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TypeGuard
 
 from fabric.errors import PartError, nearest
-from fabric.parts.catalogue import catalogue
+from fabric.parts.catalogue import catalogue, plain
 from fabric.parts.model import NETWORK, SLACK, Evidence, Medium, Part, PortClass, Protocol, evidence
 
 Entry = Part | Protocol | Medium
@@ -81,12 +81,12 @@ def find_entry(name: str) -> Entry:
     ('pcie5_x16', 'cx8')
     """
     rows = entries()
-    aliases = {alias: row.id for row in rows.values() for alias in _aliases(row)}
-    if (exact := aliases.get(name, name)) in rows:
+    short = {alias: row.id for row in rows.values() for alias in _aliases(row)}
+    asked = plain(name)
+    if (exact := short.get(name) or catalogue().aliases.get(asked, name)) in rows:
         return rows[exact]
-    asked = _plain(name)
-    ids = {i: _plain(i) for i in rows}
-    names = {i: _plain(getattr(row, "name", "")) for i, row in rows.items()}
+    ids = {i: plain(i) for i in rows}
+    names = {i: plain(getattr(row, "name", "")) for i, row in rows.items()}
     found = [i for i in rows if asked and asked in (ids[i], names[i])]
     for texts in (ids, names):
         found = found or [i for i, text in texts.items() if asked and asked in text]
@@ -95,17 +95,14 @@ def find_entry(name: str) -> Entry:
     if found:
         msg = f"{name!r} is in {_few(found)}; name one of them"
     else:
-        msg = f"unknown part {name!r}; {nearest(name, [*rows, *aliases]) or 'fabtopo parts lists all'}"
+        hint = nearest(name, [*rows, *short, *catalogue().aliases]) or "fabtopo parts lists all"
+        msg = f"unknown part {name!r}; {hint}"
     raise PartError(msg)
 
 
 def _few(names: Sequence[str]) -> str:
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     return ", ".join(names[:_NAMED]) + more
-
-
-def _plain(text: str) -> str:
-    return re.sub(r"\W|_", "", text).casefold()
 
 
 def _aliases(entry: Entry) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from fabric.blueprint import Blueprint, load_blueprint, loads_blueprint, template_names
-from fabric.errors import nearest
+from fabric.blueprint.templates import OWN_FILE, other_template
 from fabric.parts import NETWORK, PortClass
 from fabric.sizing.switch import DesignError
 
@@ -115,9 +115,8 @@ def _template(name: str) -> Rack:
     known = template_names()
     if name not in known:
         within = ", ".join(one for one in known if name and name in one)
-        close = f"{name!r} is in {within}" if within else nearest(name, known)
-        hint = close or f"templates are {', '.join(known)}"
-        msg = f"rack: no template {name!r}; {hint}; a file of your own is named by its path, such as ./a.yaml"
+        hint = f"{name!r} is in {within}; {OWN_FILE}" if within else other_template(name)
+        msg = f"rack: no template {name!r}; {hint}"
         raise DesignError(msg)
     return _rack(name, loads_blueprint(f"fabric: one\ninclude: {name}\n", path="--rack"))
 

@@ -1,0 +1,59 @@
+"""The racks and servers that a file may include by name."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import resources
+
+from fabric.blueprint.selector import near
+from fabric.errors import PartError
+from fabric.parts import find_part
+from fabric.parts.catalogue import plain
+
+SUFFIX = ".fabric.yaml"
+OWN_FILE = "a file of your own is named by its path, such as ./a.fabric.yaml"
+
+
+@cache
+def template_names() -> tuple[str, ...]:
+    """Return the names of the rack and server templates that a file may include.
+
+    Examples
+    --------
+    >>> "gb300-nvl72" in template_names()
+    True
+    """
+    folder = resources.files("fabric") / "templates"
+    return tuple(sorted(f.name.removesuffix(SUFFIX) for f in folder.iterdir() if f.name.endswith(SUFFIX)))
+
+
+def other_template(name: str) -> str:
+    """Return what may be meant by a name that no template has.
+
+    Examples
+    --------
+    >>> other_template("DGX H100").partition(";")[0]
+    'did you mean dgx-h100?'
+    >>> other_template("tomahawk5")
+    'it is the part th5, not a template: write part: th5 under devices'
+    """
+    try:
+        part = find_part(name).id
+    except PartError:
+        asked = plain(name)
+        alike = [one for one in template_names() if asked and asked in plain(one)]
+        hint = f"did you mean {' or '.join(alike[:3])}?" if alike else ""
+        hint = hint or near(name, template_names(), "templates are")
+        return f"{hint}; {OWN_FILE}"
+    return f"it is the part {part}, not a template: write part: {part} under devices"
+
+
+def as_template(name: str) -> str:
+    """Return the template that the name of a part means, or an empty string.
+
+    Examples
+    --------
+    >>> as_template("DGX-H100"), as_template("th5")
+    ('dgx-h100', '')
+    """
+    return next((one for one in template_names() if plain(one) == plain(name)), "")

@@ -1,0 +1,98 @@
+"""Names that vendors use, and what an axis that was forgotten makes of a rule."""
+
+import pytest
+
+from fabric.blueprint import loads_blueprint
+from fabric.errors import PartError, TopologyError
+from fabric.graph import loads
+from fabric.parts import catalogue, find_entry, find_part
+from fabric.parts.catalogue import plain
+
+
+@pytest.mark.parametrize(
+    ("name", "part"),
+    [
+        ("tomahawk5", "th5"),
+        ("Tomahawk 5", "th5"),
+        ("BCM78900", "th5"),
+        ("ConnectX-8", "cx8"),
+        ("connectx-8 supernic", "cx8"),
+        ("BlueField-3", "bf3"),
+        ("QUANTUM-2 QM9700", "qm9700"),
+        ("sn5600", "sn5600"),
+    ],
+)
+def test_parts_by_the_names_of_vendors(name, part):
+    assert find_part(name).id == find_entry(name).id == part
+    if part in ("cx8", "bf3"):
+        return
+    text = "{fabric: a, axes: {x: 2}, devices: {gpu: {kind: gpu, axes: [x]},"
+    text += f" sw: {{part: {name}, axes: []}}}},"
+    blueprint = loads_blueprint(f"{text} links: [{{between: [gpu, sw], rate: 200Gb/s}}]}}")
+    assert blueprint.groups["sw"].part.id == part
+
+
+def test_aliases_are_plain_and_of_parts():
+    assert set(catalogue().aliases.values()) <= set(catalogue().parts)
+    assert all(plain(alias) == alias for alias in catalogue().aliases)
+    assert not set(catalogue().aliases) & {plain(part) for part in catalogue().parts}
+
+
+def test_a_slip_in_an_alias():
+    with pytest.raises(PartError, match="unknown part 'tomahwk5'; did you mean tomahawk5"):
+        find_part("tomahwk5")
+
+
+NAMES = {
+    "part for a template": (
+        "tomahawk5",
+        "no template 'tomahawk5'; it is the part th5, not a template: write part: th5",
+    ),
+    "printed name for a template": ("Tomahawk 5", "no template 'Tomahawk 5'; it is the part th5"),
+    "template as it is printed": ("DGX H100", "no template 'DGX H100'; did you mean dgx-h100"),
+    "part of a name": (
+        "nvl72",
+        "did you mean aws-p6e-gb200 or|did you mean gb200-nvl72 or gb300-nvl72 or vr-nvl72",
+    ),
+    "slip": ("hgx-h10", "did you mean hgx-h100"),
+    "nothing like it": ("zzz", "no template 'zzz'; templates are .* and .* more; a file of your own"),
+}
+
+
+@pytest.mark.parametrize(("name", "match"), NAMES.values(), ids=NAMES)
+def test_templates_by_other_names(name, match):
+    with pytest.raises(TopologyError, match=match):
+        loads(f"fabric: a\ninclude: {name}\n")
+
+
+def test_a_template_in_place_of_a_part():
+    with pytest.raises(TopologyError, match="unknown part 'DGX-H100'; .*dgx-h100 is a template"):
+        loads("fabric: a\ndevices: {x: {part: DGX-H100, axes: []}}\n")
+
+
+FORGOTTEN = """\
+fabric: f
+include: {fabric: hgx-h100, over: {node: 32}}
+axes: {plane: 2}
+devices: {leaf: {part: sn5600, axes: [plane]}}
+links: [{between: [nic, leaf], rate: 400Gb/s%s}]
+"""
+
+
+def test_sides_without_a_common_axis_are_said_to_be_all_joined():
+    said = "nic and leaf share no axis, so that every nic is joined with every leaf"
+    with pytest.raises(TopologyError, match=said) as caught:
+        loads(FORGOTTEN % "")
+    assert [p.what.partition(":")[0] for p in caught.value.problems] == ["port budget", "port budget"]
+    assert all(said in p.todo for p in caught.value.problems)
+    with pytest.raises(
+        TopologyError, match=f"each: wrong number of cables at .*{said}; give one an axis of the other"
+    ):
+        loads(FORGOTTEN % ", each: [1, 32]")
+
+
+def test_sides_with_a_common_axis_are_not():
+    text = FORGOTTEN.replace("[plane]}}", "[plane, slot]}}") % ""
+    with pytest.raises(TopologyError, match="node0/nic0 needs 2 network ports") as caught:
+        loads(text)
+    assert "share no axis" not in str(caught.value)
