@@ -122,13 +122,18 @@ class LoggedTiming:
     algbw_gbps, busbw_gbps : float
         As nccl-tests defines them [Gb/s], not GB/s.
     n_wrong : int or None
-        Elements that came out wrong; None where it was not checked.
+        Elements that came out wrong; None where it was not checked, -1 where some did and were not counted.
     """
 
     time_s: float
     algbw_gbps: float
     busbw_gbps: float
     n_wrong: int | None = None
+
+    @property
+    def is_wrong(self) -> bool:
+        """Whether the results were checked and some are wrong, so that the time says nothing."""
+        return bool(self.n_wrong)
 
 
 @dataclass(frozen=True, slots=True)

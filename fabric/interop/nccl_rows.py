@@ -35,6 +35,9 @@ _MEASURED = ("time", "algbw", "busbw")
 _JSON_KEYS = ("time", "alg_bw", "bus_bw")
 _ALIASES = {"error": "#error", "res": "#error", "wrong": "#wrong"}
 
+NOT_COUNTED = -1
+"""Elements that came out wrong, where a log marks the row and does not count them."""
+
 # Stands in a row until its numbers are checked.
 _NOTHING = LoggedTiming(0.0, 0.0, 0.0)
 # Time [s], algbw and busbw [GB/s], wrong elements.
@@ -164,11 +167,11 @@ def _numbers(name: str, line: int, fields: dict[str, str], power: int) -> _Numbe
     time, algbw, busbw = found
     wrong, error = fields.get("#wrong", "N/A"), fields.get("#error", "")
     count = Printed(0.0, 0.0) if wrong == "N/A" else printed(wrong)
-    # An error is a deviation, which rccl-tests marks with an asterisk where it is too large.
-    if count is None or count.value or "*" in error:
-        what = f"error is {error[:40]}" if "*" in error else f"#wrong is {wrong[:40]}"
-        raise LogError(name, line, f"{what}; the results are wrong")
-    return time, algbw, busbw, None if wrong == "N/A" else 0
+    if count is None or count.value < 0:
+        raise LogError(name, line, f"#wrong is {wrong[:40]!r}, which counts nothing")
+    if "*" in error:  # a deviation, which rccl-tests marks where it is too large
+        return time, algbw, busbw, NOT_COUNTED
+    return time, algbw, busbw, None if wrong == "N/A" else round(count.value)
 
 
 def _add(run: LoggedRun, name: str, row: LogRow, groups: Sequence[_Numbers]) -> None:
@@ -222,15 +225,28 @@ def from_json(text: str, name: str) -> LoggedRun:
             run.ranks.append(Rank(*numbers, str(d["device_hex"]), str(d["device_info"])))
         for result in data["results"]:
             _add_json(run, name, result)
-        wrong = int(data.get("out_of_bounds", {}).get("count", 0))
+        out_of_bounds = int(data.get("out_of_bounds", {}).get("count", 0))
     except LogError:
         raise
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
         what = f"a JSON text, but no report of nccl-tests: {type(error).__name__} {str(error)[:80]}"
         raise LogError(name, 1, what) from None
-    if wrong:
-        raise LogError(name, 1, f"out_of_bounds counts {wrong}; the results are wrong")
+    check_wrong(run, name, 1, out_of_bounds)
     return run
+
+
+def check_wrong(run: LoggedRun, name: str, line: int, n: float) -> None:
+    """Hold the footer, which counts what is out of bounds in all rows, to the rows.
+
+    Raises
+    ------
+    LogError
+        If no row is marked: then it is not known which one is wrong.
+    """
+    timings = [t for row in run.rows for t in (row.out_of_place, row.in_place) if t is not None]
+    if n and not any(t.is_wrong for t in timings):
+        what = f"out of bounds values: {n:g}, and no row counts any; it is not known which results are wrong"
+        raise LogError(name, line, what)
 
 
 def _add_json(run: LoggedRun, name: str, result: dict[str, Any]) -> None:

@@ -1,8 +1,9 @@
 """Read the output of nccl-tests and rccl-tests.
 
-A log is untrusted and often wrapped: mpirun, Slurm and Kubernetes put a label before every line, other output
-stands between the rows, several runs follow one another, and what is pasted into a report has lost its
-header. So nothing is expected at a fixed column::
+A log is untrusted and often wrapped: mpirun, Slurm and Kubernetes put a label before every line, Docker and
+Ansible put every line into JSON (`fabric.interop.wrapped`), other output stands between the rows, several
+runs follow one another, and what is pasted into a report has lost its header. So nothing is
+expected at a fixed column::
 
     [1,0]<stdout>:  1048576   262144   float    sum     -1    164.3    6.38   11.17      0    187.7   ...
     '-- label ---'  size      count    type '-- lead --'   '-- out-of-place ---------'   '-- in-place --
@@ -32,7 +33,17 @@ from fabric.interop.nccl_log import (
     predicted_row,
 )
 from fabric.interop.nccl_ranks import guess, printed, rank_bounds
-from fabric.interop.nccl_rows import BINARY_RE, BY_BINARY, LoggedRun, add_row, columns_of, from_json, per_rank
+from fabric.interop.nccl_rows import (
+    BINARY_RE,
+    BY_BINARY,
+    LoggedRun,
+    add_row,
+    check_wrong,
+    columns_of,
+    from_json,
+    per_rank,
+)
+from fabric.interop.wrapped import is_wrapped, unwrapped
 from fabric.text.reading import read_bytes
 
 __all__ = [
@@ -142,7 +153,8 @@ def parse_log(text: str, name: str = "<text>", *, collective: str | None = None)
     """
     if collective is not None:
         kind_of(collective)
-    runs = [from_json(text, name)] if text.lstrip()[:1] == "{" else _runs(text.split("\n"), name)
+    is_report = text.lstrip()[:1] == "{" and not is_wrapped(text)
+    runs = [from_json(text, name)] if is_report else _runs(unwrapped(text), name)
     found = [run for run in runs if run.rows]
     if not found:
         what = "no row of nccl-tests: no line with size, count, type, time, algbw and busbw"
@@ -153,10 +165,10 @@ def parse_log(text: str, name: str = "<text>", *, collective: str | None = None)
     return tuple(_log(run, name, collective) for run in found)
 
 
-def _runs(lines: Iterable[str], name: str) -> list[LoggedRun]:
+def _runs(lines: Iterable[tuple[int, str]], name: str) -> list[LoggedRun]:
     runs = [LoggedRun()]
     announced: str | None = None
-    for number, raw in enumerate(lines, 1):
+    for number, raw in lines:
         if len(raw) > MAX_LINE:
             raise LogError(name, number, f"line longer than {MAX_LINE:,} characters")
         # Most lines of a large log are none of these; a look for a word is cheaper than a pattern.
@@ -198,8 +210,10 @@ def _footer(run: LoggedRun, name: str, line: int, match: re.Match[str]) -> None:
     value = printed(match[2])
     if match[1] == "Avg bus bandwidth":
         run.average = (line, value) if value else None
-    elif value is None or value.value:
-        raise LogError(name, line, f"out of bounds values: {match[2]}; the results are wrong")
+    elif value is None:
+        raise LogError(name, line, f"out of bounds values: {match[2]!r}, which is no number")
+    else:
+        check_wrong(run, name, line, value.value)
 
 
 def _log(run: LoggedRun, name: str, collective: str | None) -> Log:

@@ -12,15 +12,15 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
 
 from fabric.arrays import Floats
 from fabric.errors import QuestionError
-from fabric.interop.nccl_log import Log
+from fabric.interop.nccl_log import Log, LoggedTiming
 from fabric.results import Result
 from fabric.units import (
     format_bytes,
@@ -43,23 +43,30 @@ _ROUNDS = 60
 
 @dataclass(frozen=True, slots=True)
 class ComparedRow:
-    """One size.
+    """One size of one element type, operation and root.
 
     Parameters
     ----------
     size_bytes : int
+    dtype, redop : str
+        Element type and operation, as the log has them; ``"none"`` where there is no operation.
+    root : int
+        -1 where there is none.
     time_s, busbw_gbps : float
         Measured; the median where the log has the size several times.
     predicted_s, predicted_busbw_gbps : float
     ratio : float
         Measured over predicted busbw, from the times, of which small sizes have more digits.
     is_passed : bool
-        Whether the ratio reaches the threshold.
+        Whether the ratio reaches the threshold, and no result is wrong.
     binding, note : str
         As the prediction gave them.
     """
 
     size_bytes: int
+    dtype: str
+    redop: str
+    root: int
     time_s: float
     busbw_gbps: float
     predicted_s: float
@@ -153,15 +160,18 @@ class Comparison(Result):
             f"{self.collective}{ranks}: {self.name or 'measured'} against the prediction, busbw in GB/s",
             head + "        binding",
         ]
+        several = len({kind_of_row(row) for row in self.rows}) > 1
         for row in self.rows:
+            note = ", ".join(filter(None, [kind_of_row(row) if several else "", row.note]))
             rates = (gbps_to_gbytes(row.busbw_gbps), gbps_to_gbytes(row.predicted_busbw_gbps))
             lines.append(
                 f"{format_bytes(row.size_bytes):>12}{format_time(row.time_s):>12}"
                 f"{format_time(row.predicted_s):>12}{rates[0]:12.2f}{rates[1]:12.2f}  {row.ratio:6.3f}  "
-                f"{'pass' if row.is_passed else 'FAIL'}  {row.binding}{f' ({row.note})' if row.note else ''}"
+                f"{'pass' if row.is_passed else 'FAIL'}  {row.binding}{f' ({note})' if note else ''}"
             )
         n = sum(row.is_passed for row in self.rows)
-        lines.append(f"{n} of {len(self.rows)} sizes reach {self.threshold:g} of the predicted busbw")
+        what = "rows" if several else "sizes"
+        lines.append(f"{n} of {len(self.rows)} {what} reach {self.threshold:g} of the predicted busbw")
         lines.append(self.diagnosis.text)
         lines.extend(f"remark: {remark}" for remark in self.remarks)
         return "\n".join(lines)
@@ -173,7 +183,7 @@ def compare(log: Log, predict: Predict, *, threshold: float = 0.9, in_place: boo
     Parameters
     ----------
     log : Log
-        With any order of sizes; of a size that stands there several times the median counts.
+        With any order of sizes; of rows of the same size, element type, operation and root the median counts.
     predict : callable
         ``predict(collective, size_bytes)`` gives time [s], what binds, and a note.
     threshold : float
@@ -211,13 +221,16 @@ def compare(log: Log, predict: Predict, *, threshold: float = 0.9, in_place: boo
     if not (threshold > 0 and math.isfinite(threshold)):
         msg = f"threshold {threshold!r}: must be positive, such as 0.9"
         raise QuestionError(msg)
-    by_size: dict[int, list[float]] = {}
+    alike: dict[tuple[str, str, int, int], list[LoggedTiming]] = {}
     for row in log.rows:
         timing = row.in_place if in_place and row.in_place else row.out_of_place
-        by_size.setdefault(row.size_bytes, []).append(timing.time_s)
+        alike.setdefault((row.dtype, row.redop, row.root, row.size_bytes), []).append(timing)
+    order = {kind: i for i, kind in enumerate(dict.fromkeys(key[:3] for key in alike))}
     rows = []
-    for size, times in sorted(by_size.items()):
-        time_s = float(np.median(times))
+    for (dtype, redop, root, size), timings in sorted(
+        alike.items(), key=lambda a: (order[a[0][:3]], a[0][3])
+    ):
+        time_s = float(np.median([timing.time_s for timing in timings]))
         predicted_s, binding, note = predict(log.collective, size)
         if not (predicted_s > 0 and math.isfinite(predicted_s)):
             msg = f"{log.collective} of {format_bytes(size)}: predicted time {predicted_s!r} is not positive"
@@ -228,10 +241,57 @@ def compare(log: Log, predict: Predict, *, threshold: float = 0.9, in_place: boo
         ratio = predicted_s / time_s
         # A log equal to the threshold passes, whatever float64 makes of the quotient.
         passed = ratio >= threshold * (1 - 1e-9)
-        rows.append(ComparedRow(size, time_s, busbw, predicted_s, predicted, ratio, passed, binding, note))
+        remarks = [note, *_remarks(dtype, note, timings)]
+        rows.append(
+            ComparedRow(
+                size_bytes=size,
+                dtype=dtype,
+                redop=redop,
+                root=root,
+                time_s=time_s,
+                busbw_gbps=busbw,
+                predicted_s=predicted_s,
+                predicted_busbw_gbps=predicted,
+                ratio=ratio,
+                is_passed=passed and not any(timing.is_wrong for timing in timings),
+                binding=binding,
+                note="; ".join(filter(None, remarks)),
+            )
+        )
     return Comparison(
-        log.name, log.collective, log.n_ranks, threshold, tuple(rows), _diagnose(rows), log.remarks
+        log.name, log.collective, log.n_ranks, threshold, tuple(rows), _diagnosis(rows), log.remarks
     )
+
+
+# Types whose sums NVLink's switches do not make, so that NCCL takes a ring or a tree.
+_NO_SUMS_IN_SWITCHES = {"int8", "uint8", "char", "f8e4m3", "f8e5m2", "fp8_e4m3", "fp8_e5m2"}
+
+
+def _remarks(dtype: str, algorithm: str, timings: Sequence[LoggedTiming]) -> Iterator[str]:
+    """Yield what explains a row beside its time."""
+    wrong = sum(max(timing.n_wrong or 0, 0) for timing in timings)
+    if any(timing.is_wrong for timing in timings):
+        yield f"{wrong:,} wrong elements" if wrong else "wrong results"
+    if dtype in _NO_SUMS_IN_SWITCHES and algorithm.startswith("nvls"):
+        yield f"NCCL makes no sums of {dtype} in the switches"
+
+
+def kind_of_row(row: ComparedRow) -> str:
+    """Return element type, operation and root of a row in words."""
+    operation = "" if row.redop == "none" else f" {row.redop}"
+    return f"{row.dtype}{operation}" + (f", root {row.root}" if row.root >= 0 else "")
+
+
+def _diagnosis(rows: Sequence[ComparedRow]) -> Diagnosis:
+    """Return where the log departs: of several kinds of rows that of the worst, and in words that of each."""
+    kinds: dict[str, list[ComparedRow]] = {}
+    for row in rows:
+        kinds.setdefault(kind_of_row(row), []).append(row)
+    found = {kind: _diagnose(own) for kind, own in kinds.items()}
+    if len(found) == 1:
+        return next(iter(found.values()))
+    worst = min(kinds, key=lambda kind: min(row.ratio for row in kinds[kind]))
+    return replace(found[worst], text="\n".join(f"{kind}: {one.text}" for kind, one in found.items()))
 
 
 @dataclass(frozen=True, slots=True)

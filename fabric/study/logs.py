@@ -115,7 +115,12 @@ def calibrate(
         pair = next(p for p in (model.pair(rule, kind) for kind in TRANSFERS) if p in passed)
         return passed, one.transfer_s, pair
 
-    points = [(log.collective, row.size_bytes, row.out_of_place.time_s) for log in logs for row in log.rows]
+    points = [
+        (log.collective, row.size_bytes, row.out_of_place.time_s)
+        for log in logs
+        for row in log.rows
+        if not row.out_of_place.is_wrong  # a time of wrong results says nothing
+    ]
     fitted = fit_model(points, wire, model.latencies())
     return _calibration(fitted, base, (name, date), logs), fitted
 

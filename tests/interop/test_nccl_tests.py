@@ -249,7 +249,7 @@ def test_json_report():
         ('{"a": ' * 100_000, "no report of nccl-tests"),
         ("{}", "no report of nccl-tests: KeyError 'results'"),
         (report(results=[]), "no row of nccl-tests"),
-        (report(out_of_bounds={"count": 3}), "out_of_bounds counts 3; the results are wrong"),
+        (report(out_of_bounds={"count": 3}), "out of bounds values: 3, and no row counts any"),
         (report(result={"type": "quad"}), "8589934592 bytes of type 'quad'"),
         (report(result={"size": 10**400}), "a result of 1000"),
         (report(result={"out_of_place": None, "in_place": None}), "without timing"),
@@ -274,8 +274,7 @@ def test_json_reports_that_are_refused(text, complaint):
         (busbw("300.00"), "^a.log:3: .*not the same number of ranks"),
         (busbw("301.00", "300.23"), "for no whole number n of ranks"),
         (busbw("395.56"), "for no whole number n of ranks, as all-reduce"),
-        (HEAD + GOOD.replace("386.56      0", "386.56      7"), ":3: #wrong is 7; the results are wrong"),
-        (HEAD.replace("#wrong", "error") + GOOD.replace("386.56      0", "386.56  5e-2*"), "error is 5e-2"),
+        (HEAD + GOOD.replace("386.56      0", "386.56     -7"), ":3: #wrong is '-7', which counts nothing"),
         (HEAD + GOOD + "\n# Out of bounds values : 2 FAILED", "^a.log:4: out of bounds values: 2"),
         (HEAD + GOOD + " 5", ":3: a row with 10 words after type and operation, and 8 measured columns$"),
         (GOOD + " 5", "the line that names the columns is missing above"),
@@ -397,3 +396,44 @@ def test_columns_are_those_of_nccl_tests():
     printed_lines = format_rows(log.rows).split("\n")
     start = next(i for i, line in enumerate(lines) if " size " in line)
     assert printed_lines[1:] == [line.rstrip() for line in lines[start : start + 8]]
+
+
+def test_wrong_results_are_told_by_their_row():
+    (log,) = parse_log(HEAD + GOOD.replace("386.56      0", "386.56      7"))
+    assert (log.rows[0].out_of_place.n_wrong, log.rows[0].out_of_place.is_wrong) == (7, True)
+    assert not log.rows[0].in_place.is_wrong
+    (log,) = parse_log(HEAD.replace("#wrong", "error") + GOOD.replace("386.56      0", "386.56  5e-2*"))
+    assert (log.rows[0].out_of_place.n_wrong, log.rows[0].out_of_place.is_wrong) == (-1, True)
+
+
+WRAPPED = {
+    "docker": lambda line: json.dumps(
+        {"log": line + "\n", "stream": "stdout", "time": "2026-01-01T00:00:00Z"}
+    ),
+    "ansible lines": lambda line: "        " + json.dumps(line) + ",",
+    "spreadsheet": lambda line: ",".join(line.split()),
+    "spreadsheet with semicolons": lambda line: ";".join(line.split()),
+    "quoted cells": lambda line: ",".join(f'"{word}"' for word in line.split()),
+}
+
+
+@pytest.mark.parametrize("wrapper", WRAPPED)
+def test_a_wrapped_log_is_read_as_it_was(wrapper):
+    text = HEAD + GOOD + "\n# Avg bus bandwidth : 386.06"
+    (plain,) = parse_log(text)
+    (found,) = parse_log("\n".join(WRAPPED[wrapper](line) for line in text.split("\n")))
+    assert found == plain
+    assert found.rows[0].line == plain.rows[0].line
+
+
+def test_a_log_in_one_string_of_ansible():
+    text = HEAD + GOOD
+    told = "changed: [node1] => " + json.dumps({"rc": 0, "stdout": text, "stdout_lines": []})
+    assert parse_log("PLAY [all] ***\n" + told) == parse_log(text)
+
+
+@pytest.mark.parametrize(
+    "line", ['{"log":"', '{"log":1}', '{"log":[]}', '"\\q",', '"stdout": "\\ud800"', "8,\x002"]
+)
+def test_a_broken_wrapping_hides_no_row(line):
+    assert parse_log(f"{HEAD}{line}\n{GOOD}") == parse_log(HEAD + GOOD)

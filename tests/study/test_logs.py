@@ -249,3 +249,32 @@ def test_the_scatter_of_aws_is_bound_by_the_cards_of_the_root():
     assert all(row.ratio == pytest.approx(0.9, abs=0.1) and row.binding == "nic-fabric" for row in rows)
     # The all-reduce is of an early driver, three times slower than others have measured since.
     assert compare_log(all_reduce, fabric).diagnosis.departure == "bandwidth"
+
+
+TYPES = """\
+# Collective test starting: all_reduce_perf
+# size count type redop root time algbw busbw #wrong time algbw busbw #wrong
+  8589934592 2147483648 float sum -1 31300 274.44 480.27 0 31300 274.44 480.27 0
+  8589934592 4294967296 half sum -1 31400 273.56 478.74 0 31400 273.56 478.74 0
+  8589934592 8589934592 f8e4m3 sum -1 46800 183.55 321.20 0 46800 183.55 321.20 0
+"""
+
+
+def test_rows_of_several_element_types_stand_apart():
+    """One median of three types hid that sums of FP8, which no switch makes, take half as long again."""
+    (log,) = parse_log(TYPES)
+    found = compare_log(log, loads("include: hgx-h100\nfabric: box\n"))
+    assert [(row.dtype, row.is_passed) for row in found.rows] == [
+        ("float", True), ("half", True), ("f8e4m3", False),
+    ]  # fmt: skip
+    assert found.rows[2].ratio == pytest.approx(0.67, abs=0.01)
+    assert "no sums of f8e4m3 in the switches" in found.rows[2].note
+    assert not found.is_passed
+    assert "f8e4m3 sum: departs" in found.diagnosis.text
+
+
+def test_a_row_with_wrong_results_fails_alone():
+    (log,) = parse_log(TYPES.replace("478.74 0 31400", "478.74 3 31400", 1))
+    found = compare_log(log, loads("include: hgx-h100\nfabric: box\n"))
+    assert [row.is_passed for row in found.rows] == [True, False, False]
+    assert "3 wrong elements" in found.rows[1].note
