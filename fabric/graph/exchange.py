@@ -170,9 +170,6 @@ def from_networkx(graph: nx.Graph, *, name: str = "", capacity: str = "capacity"
     >>> from_networkx(ring)
     <Fabric graph: 4 devices>
     """
-    if not isinstance(graph, nx.Graph):
-        msg = f"expected a networkx graph; got {type(graph).__name__}"
-        raise GraphError(msg)
     number = {node: i for i, node in enumerate(graph.nodes)}
     groups, group, coordinates, failed_devices = _devices(graph)
     rules: dict[tuple[object, ...], int] = {}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fabric import cost
-from fabric.errors import GraphError, LimitError
+from fabric.errors import FabricError, GraphError, LimitError
 from fabric.graph import expand, load, loads
 from fabric.graph.exchange import from_networkx, to_networkx
 
@@ -224,7 +224,6 @@ def edge(cls=nx.Graph, **data):
 @pytest.mark.parametrize(
     ("graph", "message"),
     [
-        ({"x": ["y"]}, "expected a networkx graph; got dict"),
         (node(transit="fly"), "node 'x': unknown transit 'fly'; use turn, pass, end, relay, all"),
         (node(transit=["turn"]), "node 'x': unknown transit"),
         (node(axis_a=1.5), "node 'x': axis_a must be a whole number from 0 to 2147483647; got 1.5"),
@@ -294,6 +293,11 @@ def edge(cls=nx.Graph, **data):
 def test_unfriendly_graphs(graph, message):
     with pytest.raises(GraphError, match=message):
         from_networkx(graph)
+
+
+def test_what_is_no_graph():
+    with pytest.raises(FabricError, match="graph: got a dict; expected a Graph"):
+        from_networkx({"x": ["y"]})
 
 
 def test_both_directions_of_an_export_are_refused_and_not_misread():
