@@ -10,7 +10,8 @@ from fabric.sizing.counts import Installed
 from fabric.sizing.layout import block_name
 from fabric.sizing.notices import idle, redundancy
 from fabric.sizing.rack import leading_products
-from fabric.sizing.request import Cables, Request
+from fabric.sizing.rates import Cables
+from fabric.sizing.request import Request
 from fabric.sizing.search import Found, rates_of, solve
 from fabric.sizing.stripes import Stripe
 from fabric.sizing.switch import mixed

@@ -8,8 +8,9 @@ from fractions import Fraction
 from fabric.errors import setting
 from fabric.sizing.explain import why_not
 from fabric.sizing.rack import leading_products
+from fabric.sizing.rates import CABLES, common_rates
 from fabric.sizing.reading import by_key
-from fabric.sizing.request import CABLES, MAX_TIERS, Request, common_rates, resolve
+from fabric.sizing.request import MAX_TIERS, Request, resolve
 from fabric.sizing.search import can_build, most_racks
 from fabric.sizing.switch import DesignError
 from fabric.sizing.text import plural

@@ -6,7 +6,8 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from fabric.sizing.request import Cables, Request
+from fabric.sizing.rates import Cables
+from fabric.sizing.request import Request
 from fabric.sizing.tiers import BUILDERS, Sizes, survey
 
 

@@ -15,7 +15,8 @@ from fabric.errors import FabricError, command_line, setting
 from fabric.sizing import DesignArguments, DesignError, design, growth
 from fabric.sizing.arguments import arguments_of
 from fabric.sizing.rack import find_rack
-from fabric.sizing.request import common_rates, resolve
+from fabric.sizing.rates import common_rates
+from fabric.sizing.request import resolve
 from fabric.sizing.search import solve
 from fabric.sizing.switch import find_switch
 from fabric.units import parse_rate, parse_ratio
