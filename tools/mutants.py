@@ -1,10 +1,10 @@
 """Change one line of the program at a time and see whether a test notices.
 
 ``python tools/mutants.py --seed 7 --sample 40`` draws 40 lines of ``fabric/``, changes each in one way in a
-copy of the project, and runs the quick tests that are near: those of its module, of its folder, and of the
-whole program right under ``tests/``. What all of them pass lives, even if the test of another folder would
-notice; the share of those stands in ``docs/testing.md``. Docstrings, annotations, messages, and the limits
-and figures of a module are left alone: no law says that a limit is not a bit higher.
+copy of the project, and runs the quick tests that are near: the doctests of the module, its own tests, and
+those of its folder. What all of them pass lives, even if a test of another folder would notice; the share
+of those stands in ``docs/testing.md``. Docstrings, annotations, messages, and the limits and figures of a
+module are left alone: no law says that a limit is not a bit higher.
 """
 
 import argparse
@@ -95,15 +95,21 @@ def mutants(file: Path) -> Iterator[tuple[int, str, str]]:
             yield node.lineno, told, (whole[:at] + new.encode() + whole[end:]).decode()
 
 
-def is_noticed(project: Path, file: Path, *more: str) -> bool:
-    """Return whether a quick test near `file` fails: of its module, its folder, or the whole program."""
-    folder, name = Path("tests", *file.parts[1:-1][:1]), f"test_{file.stem.lstrip('_')}.py"
-    own = (str(path.relative_to(project)) for path in (project / folder).rglob(name))
-    whole = (str(path.relative_to(project)) for path in (project / "tests").glob("test_*.py"))
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-m", "not slow", *more]
-    command += [str(file), *own, str(folder), *whole]
+def near(file: Path) -> list[str]:
+    """Return the tests of `file`: its doctests first, then those of its module, and those of its folder."""
+    folder = ROOT / Path("tests", *file.parts[1:-1][:1])
+    found = folder.rglob("test_*.py") if len(file.parts) > 2 else folder.glob("test_*.py")
+    own = sorted(found, key=lambda path: (path.stem != f"test_{file.stem}", path))
+    return [str(path) for path in (file, *(path.relative_to(ROOT) for path in own))]
+
+
+def is_noticed(project: Path, tests: list[str], *more: str) -> bool:
+    """Return whether a quick test of `tests` fails in a copy of the project."""
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-m", "not slow"]
     try:
-        done = subprocess.run(command, cwd=project, capture_output=True, check=False, timeout=TIMEOUT_S)
+        done = subprocess.run(
+            [*command, *more, *tests], cwd=project, capture_output=True, check=False, timeout=TIMEOUT_S
+        )
     except subprocess.TimeoutExpired:
         return True
     return done.returncode != 0
@@ -129,13 +135,13 @@ def main() -> None:
             copy = Path(folder, str(worker))
             shutil.copytree(ROOT, copy, ignore=IGNORED, symlinks=True)
             free.put(copy)
-        if is_noticed(copy, Path("fabric"), "-n", "auto"):
+        if is_noticed(copy, [], "-n", "auto"):
             sys.exit("mutants: a test fails with nothing changed; mend it first (make test)")
 
         def lives(file: Path, line: int, told: str, text: str) -> bool:
             project = free.get()
             (project / file).write_text(text)
-            is_alive = not is_noticed(project, file)
+            is_alive = not is_noticed(project, near(file))
             shutil.copy(ROOT / file, project / file)
             free.put(project)
             print(f"{'LIVES ' if is_alive else 'killed'} {file}:{line}: {told}", flush=True)
