@@ -34,12 +34,17 @@ def test_gain_and_loss_are_those_of_a_changed_file(access, uplink):
     base = rate(access, uplink)
     changed = {"gpu-leaf": (1, 0), "leaf-spine": (0, 1)}
     assert {price.link for price in (*found.binding, *found.slack)} == changed.keys()
-    for price in (*found.binding, *found.slack):
+    for price in found.binding:
         a, u = changed[price.link]
         wide = rate(access * (1 + 0.1 * a), uplink * (1 + 0.1 * u))
         thin = rate(access * (1 - 0.1 * a), uplink * (1 - 0.1 * u))
         assert price.gain == pytest.approx(wide / base - 1, abs=1e-7)
         assert price.loss == pytest.approx(1 - thin / base, abs=1e-7)
+    for row in found.slack:
+        a, u = changed[row.link]
+        for part, is_felt in ((row.spare - 1e-4, False), (row.spare + 1e-4, True)):
+            thin = rate(access * (1 - part * a), uplink * (1 - part * u))
+            assert (thin < base * (1 - 1e-9)) == is_felt
     assert sum(p.share for p in found.binding) == pytest.approx(1.0, abs=1e-6)
     assert found.throughput.per_endpoint_gbps == pytest.approx(base)
 

@@ -50,6 +50,7 @@ def test_oversubscription_is_downlink_over_uplink_capacity(counted):
     _, summary, expanded = counted
     capacity = expanded.count * expanded.rate_gbps
     names = [group.name for group in expanded.groups]
+    assert {tier.name for tier in summary.tiers} <= {*names}
     for tier in summary.tiers:
         i = names.index(tier.name)
         assert tier.down_gbps == pytest.approx(capacity[expanded.group[expanded.head] == i].sum())
