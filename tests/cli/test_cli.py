@@ -182,7 +182,7 @@ def test_max_flow(small):
     assert found["value_gbps"] == 800.0
     assert found["status"] == "optimal"
     assert found["cut"] == [{"link": "leaf-spine", "n_cables": 2, "capacity_gbps": 800.0}]
-    assert found["binding"] == [{"link": "leaf-spine", "share": None}]
+    assert found["binding"] == found["chosen"]["binding"] == "leaf-spine"
     assert set(found) == {
         "source", "target", "value_gbps", "status", "cut", "tied", "binding", "paths", "without_relay_gbps",
         "method", "why", "classes", "lower_gbps", "upper_gbps",
@@ -194,8 +194,10 @@ def test_cost(small):
     # 4 of 7 peers are across: 4 GPUs x 4/8 GB leave each leaf over 2 x 400 Gb/s.
     assert found["time_s"] == pytest.approx(4 * 4 / 8 * 8 / 800)
     assert found["busbw_gbps"] == pytest.approx(found["algbw_gbps"] * 7 / 8)
-    assert found["binding"] == [{"link": "leaf-spine", "share": None}]
-    assert found["slack"] == [{"link": "gpu-leaf", "idle": pytest.approx(1 - (7 / 8 * 8 / 400) / 0.02)}]
+    assert found["binding"] == found["chosen"]["binding"] == "leaf-spine"
+    assert found["chosen"]["slack"] == [
+        {"link": "gpu-leaf", "idle": pytest.approx(1 - (7 / 8 * 8 / 400) / 0.02)}
+    ]
     assert found["calibration"] == "wire"
     assert "zero latency" in found["about"]
     text = answer("cost", small, "--collective", "all-reduce", "--size", "1GiB")
@@ -221,7 +223,7 @@ def test_cost_among_and_algorithm(small):
         )
     )
     assert found["n_ranks"] == 4
-    assert found["algorithm"] == "ring"
+    assert found["chosen"]["algorithm"] == "ring"
     assert found["time_s"] == pytest.approx(2 * 3 / 4 * 8 / 400)
 
 
