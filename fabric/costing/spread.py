@@ -6,17 +6,17 @@ and the collective waits for the slowest; one that sprays packets comes close to
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from fabric.arguments import check_fields
-from fabric.arrays import Floats
+from fabric.arrays import Floats, Ints
 from fabric.errors import QuestionError
 from fabric.job.ranks import Job
 from fabric.routing.adaptive import spraying_efficiency
-from fabric.routing.balls import SlowestFlow, hashed_factor
+from fabric.routing.balls import SlowestFlow, max_load
 from fabric.schedule.tree import Pattern
 
 Slowdown = Callable[[Pattern, Floats], Floats]
@@ -69,14 +69,79 @@ def _hashed(
 ) -> Floats:
     """Return the slowdown of links where flows share a choice of cables.
 
-    The cables of a rule at one lower switch, upwards or downwards, are one choice; the flows on them are what
-    they carry over what one flow carries. The slowest flow of all choices that are alike counts.
+    Every stage is one choice: the way up and the way down, of every tier. A collective waits for the slowest
+    flow of all, so the links of the stage that is slowest by itself take as long as the slowest of all stages
+    does, each drawn for itself.
     """
     links = job.links
     found = np.ones(len(load))
+    stages = _stages(job, load, n_queue_pairs * _peers(job, pattern))
+    if not stages:
+        return found
+    busy = np.divide(load, links.capacity_gbps, out=np.zeros(len(load)), where=links.capacity_gbps > 0)
+    slow = [(s, value(SlowestFlow.of(*s.slowdown()))) for s in stages]
+    for stage, own in slow:
+        found[stage.links] = own
+    last, own = max(slow, key=lambda pair: busy[pair[0].links].max() * pair[1])
+    base = busy[last.links].max()
+    # The chip of a box that a flow goes in by is that which it comes out by: one draw.
+    free = [s for s in stages if links.is_inner[s.links[0]] or s.links[0] % 2 == last.links[0] % 2]
+    together = value(SlowestFlow.of(*slowest([(s, busy[s.links].max() / base) for s in free])))
+    found[last.links] = max(own, together)
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class _Stage:
+    """Choices of cables that are alike.
+
+    Parameters
+    ----------
+    links : ndarray of int64, shape (k,)
+    n_flows, n_cables : int
+        Of each choice.
+    n_choices : int
+    """
+
+    links: Ints
+    n_flows: int
+    n_cables: int
+    n_choices: int
+
+    def slowdown(self) -> tuple[Floats, Floats]:
+        """Return what the slowest flow takes beside an equal split, and how probable that is."""
+        flows, share = max_load(self.n_flows, self.n_cables, n_groups=self.n_choices)
+        return flows / np.float64(self.n_flows / self.n_cables), share
+
+
+def slowest(stages: Sequence[tuple[_Stage, float]]) -> tuple[Floats, Floats]:
+    """Return the distribution of the slowest of stages that are drawn each for itself.
+
+    Parameters
+    ----------
+    stages : sequence of (_Stage, float)
+        And how long each takes under an equal split.
+    """
+    known = [(stage.slowdown(), base) for stage, base in stages if base > 0]
+    times = np.unique(np.concatenate([slow * base for (slow, _), base in known]))
+    below = np.ones(len(times))
+    for (slow, share), base in known:
+        upto = np.concatenate([[0.0], np.cumsum(share)])
+        below *= upto[np.searchsorted(slow * base, times, side="right")]
+    return times, np.diff(below, prepend=0.0)
+
+
+def _stages(job: Job, load: Floats, flows_per_byte: int) -> list[_Stage]:
+    """Return the stages at which flows choose among cables.
+
+    The cables of a rule at one lower switch, upwards or downwards, are one choice; the flows on them are what
+    they carry over what one flow carries. Where the lower switch has no endpoints, how many flows come to it
+    is drawn too: there the cables of all such switches are one choice.
+    """
+    links = job.links
     chosen = np.flatnonzero(links.is_hashed & (load > 0))
     if not len(chosen):
-        return found
+        return []
     way = chosen % 2
     _, choice = np.unique(
         np.column_stack([links.lower[chosen], links.rule[chosen], way]), axis=0, return_inverse=True
@@ -84,22 +149,33 @@ def _hashed(
     choice = choice.ravel()
     n_switches = np.zeros(choice.max() + 1)
     n_switches[choice] = links.n_lower[chosen]
-    per_byte = n_queue_pairs * _peers(job, pattern)
-    n_links = np.maximum((np.bincount(choice, links.n_cables[chosen]) / n_switches).round(), 1)
-    n_flows = np.maximum((np.bincount(choice, load[chosen]) / n_switches * per_byte).round(), 1)
-    alike, kind = np.unique(
-        np.column_stack([n_flows[choice], n_links[choice], links.rule[chosen], way]),
-        axis=0,
-        return_inverse=True,
+    # Switches at the edge know their flows: those of their endpoints.
+    edge = np.unique(links.upper[~links.is_hashed])
+    is_edge = np.zeros(len(n_switches), dtype=np.bool_)
+    is_edge[choice] = ~links.is_inner[chosen] | np.isin(links.lower[chosen], edge)
+    n_links = np.bincount(choice, links.n_cables[chosen])
+    n_flows = np.bincount(choice, load[chosen]) * flows_per_byte
+    rule, ways = np.zeros(len(n_switches)), np.zeros(len(n_switches))
+    rule[choice], ways[choice] = links.rule[chosen], way
+    found = []
+    alike = np.column_stack(
+        [
+            rule,
+            ways,
+            is_edge,
+            np.where(is_edge, np.maximum((n_flows / n_switches).round(), 1), 0),
+            np.where(is_edge, np.maximum((n_links / n_switches).round(), 1), 0),
+        ]
     )
+    kinds, kind = np.unique(alike, axis=0, return_inverse=True)
     kind = kind.ravel()
-    first = np.unique(choice, return_index=True)[1]
-    n_groups = np.bincount(kind[first], n_switches)
-    slow = [
-        value(hashed_factor(int(flows), int(cables), n_groups=round(groups))) if cables > 1 else 1.0
-        for (flows, cables, *_), groups in zip(alike.tolist(), n_groups.tolist(), strict=True)
-    ]
-    found[chosen] = np.array(slow)[kind]
+    for number, (_, _, at_edge, flows, cables) in enumerate(kinds.tolist()):
+        own = kind == number
+        if not at_edge:
+            flows, cables = max(n_flows[own].sum().round(), 1), max(n_links[own].sum().round(), 1)
+        if cables > 1:
+            n_choices = round(n_switches[own].sum()) if at_edge else 1
+            found.append(_Stage(chosen[own[choice]], int(flows), int(cables), n_choices))
     return found
 
 

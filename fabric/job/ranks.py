@@ -64,6 +64,8 @@ class Links:
     n_cables : ndarray of float64, shape (l,)
     lower : ndarray of int64, shape (l,)
         Class of devices at the lower end.
+    upper : ndarray of int64, shape (l,)
+        Class of devices at the upper end.
     n_lower : ndarray of float64, shape (l,)
         Devices in that class.
     is_inner : ndarray of bool, shape (l,)
@@ -78,6 +80,7 @@ class Links:
     capacity_gbps: Floats
     n_cables: Floats
     lower: Ints
+    upper: Ints
     n_lower: Floats
     is_inner: Bools
     is_hashed: Bools
@@ -186,6 +189,7 @@ def links_of(expanded: Expanded, base: Ints | None = None, size: Floats | None =
         n_cables * expanded.rate_gbps[bundle],
         n_cables,
         lower,
+        upper,
         np.ones(n) if size is None else size[lower],
         is_inner,
         is_inner | chips[lower] | chips[upper],

@@ -35,6 +35,8 @@ Words = npt.NDArray[np.uint64]
 # Flows that are moved on at once, and cells of the loads of several draws, to bound memory.
 _FLOWS = 16_384
 _CELLS = 20_000_000
+# Times that differ by less are the same.
+_SAME = 1e-9
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -71,7 +73,7 @@ class HashedOutcome:
         Over all draws.
     closed_form : SlowestFlow or None
         By `hashed_factor`, where at each device that flows first choose at they are as many, of one size, and
-        choose among as many cables, and these bind.
+        choose among as many cables, and these bind in every draw.
     n_trials, n_flows : int
         Draws, and flows in each.
     """
@@ -222,8 +224,8 @@ def slowest_flow(
     The slowest flow crosses the cable that takes longest, as every loaded cable carries some flow. Draws in
     which it is faster than the equal split count as its rate in `SlowestFlow.expected`.
 
-    The closed form looks at the first choice alone, such as that of the uplinks of a leaf. Flows also collide
-    beyond it, as on the way down from the spines.
+    The closed form knows the first choice alone, such as that of the uplinks of a leaf. Where flows collide
+    beyond it, as on the way down from the spines, there is none.
     """
     if n_trials < 1:
         msg = f"the slowest flow needs 1 draw or more, not {n_trials}"
@@ -238,20 +240,33 @@ def slowest_flow(
     first = cable_firsts(route)
     rate = np.repeat(np.repeat(expanded.rate_gbps, 2), np.diff(first))
     step = max(1, _CELLS // max(int(first[-1]), len(demands.source) * n_queue_pairs))
+    closed, is_first = _closed_form(route, demands, n_queue_pairs, float(ideal))
+    own = np.flatnonzero(np.repeat(is_first, np.diff(first)))
     times = []
     for trials in (range(n_trials)[i : i + step] for i in range(0, n_trials, step)):
         loads = cable_loads(route, demands, seed=seed, n_queue_pairs=n_queue_pairs, trials=trials)
         times.append((loads / rate).max(axis=1))
+        if closed and (times[-1] > (loads[:, own] / rate[own]).max(axis=1) * (1 + _SAME)).any():
+            closed = None
     slowdown = np.sort(np.concatenate(times)) / ideal
     drawn = SlowestFlow.of(slowdown, np.full(n_trials, 1.0 / n_trials))
-    closed = _closed_form(route, demands, n_queue_pairs, float(ideal))
     return HashedOutcome(drawn, closed, n_trials, len(demands.source) * n_queue_pairs)
 
 
-def _closed_form(route: Router, demands: Demands, n_queue_pairs: int, ideal: float) -> SlowestFlow | None:
-    """Return the closed form of the first choice of all flows, if it is alike everywhere and binds."""
+def _closed_form(
+    route: Router, demands: Demands, n_queue_pairs: int, ideal: float
+) -> tuple[SlowestFlow | None, Bools]:
+    """Return the closed form of the first choice of all flows, if it is alike everywhere and binds.
+
+    Returns
+    -------
+    SlowestFlow or None
+    ndarray of bool, shape (2 * m,)
+        Links that the first choice is among.
+    """
+    is_first = np.zeros(2 * route.expanded.n_bundles, dtype=np.bool_)
     if np.ptp(demands.amount) > 0:
-        return None
+        return None, is_first
     found = [np.zeros((0, 4))]
     for hop in hops(route, demands, seed=0, n_queue_pairs=n_queue_pairs):
         rate = route.expanded.rate_gbps[hop.link // 2]
@@ -262,11 +277,12 @@ def _closed_form(route: Router, demands: Demands, n_queue_pairs: int, ideal: flo
     _, n_flows = np.unique(choice[first, 1], return_counts=True)
     kinds = np.unique(choice[first, 2:], axis=0)
     if len(kinds) != 1 or np.ptp(n_flows):
-        return None
+        return None, is_first
+    is_first[route.link[ranges(route.first, np.unique(choice[first, 1]).astype(np.int64))[0]]] = True
     n, (m, rate) = int(n_flows[0]), kinds[0].tolist()
     if not np.isclose(ideal, n * demands.amount[0] / n_queue_pairs / (m * rate)):
-        return None
-    return hashed_factor(n, int(m), n_groups=len(n_flows))
+        return None, is_first
+    return hashed_factor(n, int(m), n_groups=len(n_flows)), is_first
 
 
 def hops(

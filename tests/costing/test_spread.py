@@ -10,7 +10,10 @@ import pytest
 from fabric.costing import Spread, cost
 from fabric.costing.spread import slowdowns
 from fabric.errors import QuestionError
+from fabric.graph import loads
 from fabric.job import Job, JobQuestion, job
+from fabric.job.on_links import demands
+from fabric.routing import router, slowest_flow
 from fabric.routing.balls import SlowestFlow, hashed_factor
 from fabric.schedule import Pattern
 
@@ -37,19 +40,19 @@ class TestByHand:
         # A leaf has 4 ranks with a flow, or some, for each of 12 ranks elsewhere; so have those that come in.
         work = job(hand_made.leaf_spine(uplinks), JobQuestion(method=method))
         slow = mean_slowdown(work, ALL, Spread(n_queue_pairs))
-        expected = hashed_factor(4 * 12 * n_queue_pairs, 2 * uplinks, n_groups=4).slowdown
+        expected = hashed_factor(4 * 12 * n_queue_pairs, 2 * uplinks, n_groups=8).slowdown
         assert slow == pytest.approx({"gpu-leaf": 1, "leaf-spine": expected})
 
     def test_a_shift_is_one_flow_a_rank(self, hand_made: ModuleType, method: str) -> None:
-        # By four places every rank crosses: four flows on four cables of a leaf.
+        # By four places every rank crosses: four flows on four cables of a leaf, and as many on the way down.
         work = job(hand_made.leaf_spine(2), JobQuestion(method=method))
         slow = mean_slowdown(work, Pattern("shift", "job", 4), Spread(1))
-        assert slow["leaf-spine"] == pytest.approx(hashed_factor(4, 4, n_groups=4).slowdown)
+        assert slow["leaf-spine"] == pytest.approx(hashed_factor(4, 4, n_groups=8).slowdown)
 
     def test_the_cost_is_slowed_down_by_it(self, hand_made: ModuleType, method: str) -> None:
         # 4 x 12 / 16 S over 4 cables of 50 GB/s, times the slowest flow; or 15 / 16 S over the own cable.
         fabric = hand_made.leaf_spine(2)
-        factor = hashed_factor(4 * 12 * 4, 4, n_groups=4)
+        factor = hashed_factor(4 * 12 * 4, 4, n_groups=8)
         plain, own = 4 * 12 / 16 * S / 4 / 50e9, 15 / 16 * S / 50e9
         answer = cost(
             fabric, "all-to-all", S, routing="hashed", spread=Spread(4), method=method, algorithm="pairwise"
@@ -115,6 +118,47 @@ def test_bins_agree_on_every_route_to_the_loads(hand_made: ModuleType) -> None:
             for m in ("axes", "links")
         )
         assert one == pytest.approx(other)
+
+
+# Pods of two leaves of eight GPUs, four spine cables a GPU pair, and cores.
+THREE_TIERS = """
+fabric: three
+axes: {pod: 4, leaf: 2, n: 8, k: 2, c: 4}
+devices:
+  gpu: {kind: gpu, axes: [pod, leaf, n]}
+  leafswitch: {kind: switch, axes: [pod, leaf]}
+  spine: {kind: switch, axes: [pod, k]}
+  core: {kind: switch, axes: [k, c]}
+links:
+  - {between: [gpu, leafswitch], rate: 50GB/s}
+  - {between: [leafswitch, spine], rate: 50GB/s, count: 4}
+  - {between: [spine, core], rate: 50GB/s, count: 2}
+"""
+
+
+@pytest.mark.parametrize("n_queue_pairs", [1, 4])
+@pytest.mark.parametrize("pattern", [ALL, Pattern("shift", "job", 16)])
+@pytest.mark.parametrize("tiers", [2, 3])
+def test_every_stage_is_drawn(
+    hand_made: ModuleType, tiers: int, pattern: Pattern, n_queue_pairs: int
+) -> None:
+    """Flows drawn one by one over the whole fabric are as slow as stages that are drawn each for itself."""
+    fabric = loads(THREE_TIERS) if tiers == 3 else hand_made.leaf_spine(4, pods=4, nodes=16, spines=4)
+    work = job(fabric, JobQuestion(method="links"))
+    ranks = work.route.__self__.ranks  # type: ignore[attr-defined]
+    route = router(ranks.expanded, ranks.is_rank)
+    drawn = slowest_flow(
+        route, demands(ranks, pattern), seed=1, n_trials=40, n_queue_pairs=n_queue_pairs
+    ).drawn
+    load = work.loads(pattern).on_link
+    busy = load / work.links.capacity_gbps
+    (_, slowdown), *_ = slowdowns(work, "hashed", Spread(n_queue_pairs))
+    assert slowdown is not None
+    found = (busy * slowdown(pattern, load)).max() / busy.max()
+    assert found == pytest.approx(drawn.slowdown, rel=0.08)
+    # The first stage alone is faster than that.
+    first = hashed_factor(16 * n_queue_pairs, 16, n_groups=4).slowdown
+    assert pattern == ALL or found > 1.03 * first
 
 
 def test_numbers_out_of_range() -> None:

@@ -243,11 +243,12 @@ def test_collisions_on_the_way_down_count_as_groups_of_their_own():
     """From every leaf to the next: as many flows come down to a leaf, spread as evenly, as go up."""
     e, route, _ = everyone(LEAF_SPINE)
     found = slowest_flow(route, shift(e, 8), seed=8, n_trials=3_000)
-    assert found.closed_form == hashed_factor(8, 8, n_groups=4)
+    # The first choice alone would be too fast, and is not told.
+    assert found.closed_form is None
     # Flows that meet on the way up are apart on the way down, or nearly so.
     both = hashed_factor(8, 8, n_groups=8)
     assert found.drawn.expected == pytest.approx(both.expected, rel=0.05)
-    assert found.drawn.expected < found.closed_form.expected
+    assert found.drawn.expected < 0.99 * hashed_factor(8, 8, n_groups=4).expected
 
 
 def test_no_closed_form_where_choices_differ():
