@@ -174,8 +174,8 @@ class TopologyError(FabricError, ValueError):
         super().__init__("\n".join(str(p) for p in self.problems))
 
 
-# Of so many names, those that begin alike are compared: a comparison takes some microseconds.
-_MANY = 200
+# A comparison takes the product of the lengths; beyond this, only names that begin alike are compared.
+_COMPARED = 30_000
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
@@ -187,8 +187,9 @@ def nearest(name: str, names: Iterable[str]) -> str:
     'did you mean leaf?'
     """
     known = sorted(names)
-    if len(known) > _MANY:
-        known = [other for other in known if other[:1] == name[:1]][:_MANY]
+    if len(name) * sum(map(len, known)) > _COMPARED:
+        known = [other for other in known if other[:1] == name[:1]]
+        known = known[: _COMPARED * len(known) // max(1, len(name) * sum(map(len, known)))]
     close = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
     return f"did you mean {' or '.join(close)}?" if close else ""
 

@@ -14,8 +14,6 @@ from fabric.errors import LimitError
 
 MAX_COUNTED = 3_000_000
 """Classes of devices and pairs of them that are looked at in all, the classes once for each rule."""
-MAX_MARKED = 100_000_000
-"""Classes of devices that are compared with the selectors of absent devices."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,10 +122,6 @@ def census_on(grid: Grid, rules: tuple[Rule, ...] | None = None) -> Census:
     blueprint = grid.blueprint
     wanted = blueprint.rules if rules is None else rules
     n_rows = {name: grid.n_rows(name) for name in blueprint.groups}
-    if len(blueprint.absent) * sum(n_rows.values()) > MAX_MARKED:
-        each = f"{len(blueprint.absent):,} selectors of absent devices on {sum(n_rows.values()):,} classes"
-        msg = f"{each} are too many; expected at most {MAX_MARKED:,} in their product"
-        raise LimitError(msg)
     room = MAX_COUNTED - sum(n_rows[r.left_group] + n_rows[r.right_group] for r in wanted)
     if room < 0:
         each = f"{len(wanted):,} rules on {sum(n_rows.values()):,} classes of devices"

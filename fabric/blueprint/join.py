@@ -22,6 +22,8 @@ from fabric.blueprint.model import Blueprint, Relation, Rule, Selector, Term
 from fabric.blueprint.selector import pinned, selected_groups
 from fabric.errors import LimitError
 
+MAX_MARKED = 20_000_000
+"""Classes of devices that are compared with ranges of composed axes of absent devices."""
 MAX_CLASS_ROWS = 1_000_000
 """Classes of devices that are counted."""
 
@@ -102,6 +104,10 @@ class Grid:
             index = self.index(group, rows, term.axis)
             rows = rows[(index >= term.lo) & (index <= term.hi)]
         return rows
+
+    def is_compared(self, selector: Selector) -> bool:
+        """Return whether rows must be compared with a term: a range of a composed axis is no box of rows."""
+        return any(t.lo < t.hi and self.blueprint.axes[t.axis].parts for t in selector.terms)
 
     def _box(self, group: str, terms: tuple[Term, ...]) -> tuple[dict[str, tuple[int, int]], list[Term]]:
         """Return a range of positions on each primitive axis, which holds all matches, and the terms left."""
@@ -228,6 +234,13 @@ def _limited(grid: Grid) -> Grid:
     if sum(n_rows.values()) > MAX_CLASS_ROWS:
         most = max(n_rows, key=lambda group: n_rows[group])
         msg = f"{most} has {n_rows[most]:,} classes of devices; at most {MAX_CLASS_ROWS:,} are counted in all"
+        raise LimitError(msg)
+    ranges = sum(map(grid.is_compared, grid.blueprint.absent))
+    if ranges * sum(n_rows.values()) > MAX_MARKED:
+        each = (
+            f"{ranges:,} ranges of composed axes in absent, on {sum(n_rows.values()):,} classes of devices,"
+        )
+        msg = f"{each} are too many; expected at most {MAX_MARKED:,} in their product"
         raise LimitError(msg)
     return grid
 

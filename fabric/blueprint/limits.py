@@ -15,7 +15,7 @@ from fabric.errors import Problem, TopologyError
 
 MAX_BYTES = 4 * 2**20
 """Bytes."""
-MAX_NODES = 150_000
+MAX_NODES = 100_000
 """Keys and values, aliases expanded."""
 MAX_PROBLEMS = 100
 """Problems after which reading stops."""

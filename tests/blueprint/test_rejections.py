@@ -546,7 +546,7 @@ RELATIONS = {
     ),
     "each of the left side": (
         pod(up="{between: [leaf, top], rate: 1Gb/s, each: [@@3, 2]}"),
-        "each: wrong number of cables at leaf0; got 2; expected 3; check which axes leaf and top share",
+        "each: wrong number of cables at leaf0; got 2; expected 3; leaf and top share no axis, so that every leaf is joined with every top",
     ),
     "each of the right side": (
         pod(up="{between: [leaf, top], rate: 1Gb/s, each: [2, @@3]}"),
