@@ -19,14 +19,18 @@ __version__ = "0.1.0"
 _refuse_rivals(sys.path)
 
 if TYPE_CHECKING:
-    from fabric.bounds.bound import bound
-    from fabric.bounds.chunks import chunk_bound
+    from fabric.bounds.bound import Bound, bound
+    from fabric.bounds.chunks import ChunkBound, chunk_bound
+    from fabric.bounds.hops import HopBound
+    from fabric.costing import Calibration, Cost, Sweep
     from fabric.costing.cost import cost, moe_cost
     from fabric.costing.spread import Spread
     from fabric.costing.sweep import sweep
     from fabric.errors import (
+        ArgumentError,
         ExtraError,
         FabricError,
+        FileError,
         GraphError,
         LimitError,
         LogError,
@@ -37,33 +41,58 @@ if TYPE_CHECKING:
         TopologyError,
         UnitError,
     )
-    from fabric.flow import flow_network, max_flow
-    from fabric.flow.bottleneck import bottleneck
-    from fabric.flow.throughput import throughput
+    from fabric.flow import MaxFlow, flow_network, max_flow
+    from fabric.flow.bottleneck import Bottleneck, bottleneck
+    from fabric.flow.throughput import Throughput, throughput
     from fabric.flow.traffic import Traffic
     from fabric.graph import Fabric, expand, fail, load, loads, open_boxes
     from fabric.graph.exchange import from_networkx, to_networkx
-    from fabric.interop.nccl_tests import read_log
+    from fabric.interop.nccl_tests import Log, read_log
+    from fabric.job.question import JobOptions
     from fabric.reporting import report
+    from fabric.results import Result
     from fabric.schedule.algorithms import Moe
-    from fabric.sizing import design
+    from fabric.sizing import Design, DesignArguments, DesignOptions, design
+    from fabric.sizing.bill import Bom
     from fabric.sizing.bom import bom
+    from fabric.study.compare import Comparison
     from fabric.study.logs import calibrate, compare_log
     from fabric.study.scale import scale
+    from fabric.study.scale_table import ScaleTable
 
 __all__ = [
+    "ArgumentError",
+    "Bom",
+    "Bottleneck",
+    "Bound",
+    "Calibration",
+    "ChunkBound",
+    "Comparison",
+    "Cost",
+    "Design",
+    "DesignArguments",
+    "DesignOptions",
     "ExtraError",
     "Fabric",
     "FabricError",
+    "FileError",
     "GraphError",
+    "HopBound",
+    "JobOptions",
     "LimitError",
+    "Log",
     "LogError",
+    "MaxFlow",
     "Moe",
     "PartError",
     "Problem",
     "QuestionError",
+    "Result",
+    "ScaleTable",
     "SelectorError",
     "Spread",
+    "Sweep",
+    "Throughput",
     "TopologyError",
     "Traffic",
     "UnitError",
@@ -94,30 +123,48 @@ __all__ = [
 
 _HOME = {
     "bom": "fabric.sizing.bom",
+    "Bom": "fabric.sizing.bill",
     "bottleneck": "fabric.flow.bottleneck",
+    "Bottleneck": "fabric.flow.bottleneck",
     "bound": "fabric.bounds.bound",
+    "Bound": "fabric.bounds.bound",
     "calibrate": "fabric.study.logs",
+    "Calibration": "fabric.costing",
     "chunk_bound": "fabric.bounds.chunks",
+    "ChunkBound": "fabric.bounds.chunks",
     "compare_log": "fabric.study.logs",
+    "Comparison": "fabric.study.compare",
     "cost": "fabric.costing",
+    "Cost": "fabric.costing",
     "design": "fabric.sizing",
+    "Design": "fabric.sizing",
+    "DesignArguments": "fabric.sizing",
+    "DesignOptions": "fabric.sizing",
     "expand": "fabric.graph",
-    "fail": "fabric.graph",
     "Fabric": "fabric.graph",
+    "fail": "fabric.graph",
     "flow_network": "fabric.flow",
     "from_networkx": "fabric.graph.exchange",
+    "HopBound": "fabric.bounds.hops",
+    "JobOptions": "fabric.job.question",
     "load": "fabric.graph",
     "loads": "fabric.graph",
+    "Log": "fabric.interop.nccl_tests",
     "max_flow": "fabric.flow",
+    "MaxFlow": "fabric.flow",
     "Moe": "fabric.schedule",
     "moe_cost": "fabric.costing",
     "open_boxes": "fabric.graph",
     "read_log": "fabric.interop.nccl_tests",
     "report": "fabric.reporting",
+    "Result": "fabric.results",
     "scale": "fabric.study.scale",
+    "ScaleTable": "fabric.study.scale_table",
     "Spread": "fabric.costing",
     "sweep": "fabric.costing",
+    "Sweep": "fabric.costing",
     "throughput": "fabric.flow.throughput",
+    "Throughput": "fabric.flow.throughput",
     "to_networkx": "fabric.graph.exchange",
     "Traffic": "fabric.flow.traffic",
 }

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from fabric.errors import printable
+from fabric.results import Result
 from fabric.sizing.cabling import Plug, Run
 from fabric.sizing.floor import FloorPlan
 from fabric.sizing.prices import Price
@@ -111,7 +112,7 @@ class PortUse:
 
 
 @dataclass(frozen=True, slots=True)
-class Bom:
+class Bom(Result):
     """Answer of `fabric.sizing.bom.bom`.
 
     Parameters
@@ -123,9 +124,9 @@ class Bom:
         Endpoints of any kind, GPUs, hosts or cards.
     items : tuple of Item
         What there is, by kind.
-    runs : tuple of Run
+    cables : tuple of Run
         Every cable of the file, by rule, medium and reach.
-    plugs : tuple of Plug
+    cages : tuple of Plug
         What the cages hold.
     ports : tuple of PortUse
     floor : FloorPlan
@@ -138,8 +139,8 @@ class Bom:
     n_gpus: int
     n_endpoints: int
     items: tuple[Item, ...]
-    runs: tuple[Run, ...]
-    plugs: tuple[Plug, ...]
+    cables: tuple[Run, ...]
+    cages: tuple[Plug, ...]
     ports: tuple[PortUse, ...]
     floor: FloorPlan
     spares_percent: float
@@ -148,24 +149,24 @@ class Bom:
     @property
     def n_cables(self) -> int:
         """Cables that are bought, those within servers and racks left out."""
-        return sum(run.n_cables for run in self.runs if not run.is_inside)
+        return sum(run.n_cables for run in self.cables if not run.is_inside)
 
     @property
     def power_w(self) -> float | None:
-        """Power of all items whose power is known [W]; None if none is. `unknown_power` has the others."""
+        """Power of all items whose power is known [W]; None if none is. `power_unknown` has the others."""
         total = sum(one.power_w for one in self.items if one.power_w is not None and not one.power_in)
-        return total if total or not self.unknown_power else None
+        return total if total or not self.power_unknown else None
 
     @property
-    def unknown_power(self) -> tuple[Item, ...]:
+    def power_unknown(self) -> tuple[Item, ...]:
         """Items that draw power which is not known."""
         return tuple(one for one in self.items if one.power_w is None and not one.power_in)
 
     @property
-    def unknown_power_share(self) -> float:
+    def power_unknown_share(self) -> float:
         """Share of the items that draw power for which there is no figure, of their own or of a chassis."""
         total = _n_drawing(self)
-        return sum(one.n for one in self.unknown_power) / total if total else 0.0
+        return sum(one.n for one in self.power_unknown) / total if total else 0.0
 
     @property
     def cost_usd(self) -> tuple[float, float] | None:
@@ -174,7 +175,7 @@ class Bom:
         return (sum(c[0] for c in costs), sum(c[1] for c in costs)) if costs else None
 
     @property
-    def unpriced(self) -> tuple[Item, ...]:
+    def cost_unknown(self) -> tuple[Item, ...]:
         """Items to buy without a price."""
         return tuple(
             one for one in self.items if one.price is None and not one.price_in and one.kind != "built-in"
@@ -195,7 +196,7 @@ class Bom:
     def to_dict(self) -> dict[str, object]:
         """Return the bill with the documented keys of ``--format json``."""
         return {
-            "fabric": self.name,
+            "name": self.name,
             "n_gpus": self.n_gpus,
             "n_endpoints": self.n_endpoints,
             "items": [_item_dict(self, one) for one in self.items],
@@ -207,7 +208,7 @@ class Bom:
                     "reach_m": run.reach_m,
                     "n_cables": run.n_cables,
                 }
-                for run in self.runs
+                for run in self.cables
             ],
             "cages": [
                 {
@@ -217,7 +218,7 @@ class Bom:
                     "n_cages": plug.n_cages,
                     "n_ends": plug.n_ends,
                 }
-                for plug in self.plugs
+                for plug in self.cages
             ],
             "ports": [
                 {
@@ -233,23 +234,27 @@ class Bom:
             "power_w": self.power_w,
             "power_w_per_gpu": self.per_gpu(self.power_w),
             "power_w_per_endpoint": self.per_endpoint(self.power_w),
-            "power_unknown_share": self.unknown_power_share,
+            "power_unknown_share": self.power_unknown_share,
             "power_unknown": [
-                {"n": one.n, "item": one.item or None, "where": one.where} for one in self.unknown_power
+                {"n": one.n, "item": one.item or None, "where": one.where} for one in self.power_unknown
             ],
             "cost_usd": list(self.cost_usd) if self.cost_usd else None,
             "cost_unknown": [
                 {"n": one.n, "item": one.item or None, "where": one.where}
-                for one in self.unpriced
+                for one in self.cost_unknown
                 if self.cost_usd
             ],
             "spares_percent": self.spares_percent,
             "notes": list(self.notes),
         }
 
+    def table(self) -> list[dict[str, object]]:
+        """Return a row for every item."""
+        return [_item_dict(self, one) for one in self.items]
+
     def to_csv(self) -> str:
         """Return the items as CSV, one line each; an empty cell is not known or does not apply."""
-        rows = [_item_dict(self, one) for one in self.items]
+        rows = self.table()
         return write_csv(list(rows[0]) if rows else [], (list(row.values()) for row in rows))
 
     def to_markdown(self) -> str:
@@ -271,7 +276,7 @@ class Bom:
 def _summary(bom: Bom) -> Iterator[str]:
     (per, whom), power = _each(bom, bom.power_w), "no power known"
     if bom.power_w is not None:
-        known = " known" if bom.unknown_power else ""
+        known = " known" if bom.power_unknown else ""
         power = f"{format_power(bom.power_w)}{known}" + (f", {format_power(per)} per {whom}" if per else "")
     ends = (bom.n_gpus, "gpu") if bom.n_gpus else (bom.n_endpoints, "endpoint")
     counts = [counted(*ends), counted(bom.count("switch"), "switch")]
@@ -280,14 +285,14 @@ def _summary(bom: Bom) -> Iterator[str]:
         if one.kind == "chassis" and one.power_w:
             whole, each = format_power(one.power_w), format_power(one.power_w / one.n)
             yield f"Of that, {whole} are {one.n:,} {one.name} at {each} with all that is in them."
-    if bom.unknown_power:
-        n, total = sum(one.n for one in bom.unknown_power), _n_drawing(bom)
-        share = f"{n:,} of {total:,} items that draw any ({100 * bom.unknown_power_share:.3g} %)"
-        yield f"Power not known of {share}, and not in that sum: {_listed(bom.unknown_power)}."
+    if bom.power_unknown:
+        n, total = sum(one.n for one in bom.power_unknown), _n_drawing(bom)
+        share = f"{n:,} of {total:,} items that draw any ({100 * bom.power_unknown_share:.3g} %)"
+        yield f"Power not known of {share}, and not in that sum: {_listed(bom.power_unknown)}."
     if bom.cost_usd:
         yield f"Cost of what has a price, spares included: {_dollars(bom.cost_usd)}."
-        if bom.unpriced:
-            yield f"Without a price, and not in that sum: {_listed(bom.unpriced)}."
+        if bom.cost_unknown:
+            yield f"Without a price, and not in that sum: {_listed(bom.cost_unknown)}."
 
 
 def _each(bom: Bom, value: float | None) -> tuple[float | None, str]:
@@ -311,19 +316,19 @@ def _listed(items: Iterable[Item]) -> str:
 
 def _tables(bom: Bom) -> Iterator[_Table]:
     yield _item_table(bom)
-    if bom.runs:
+    if bom.cables:
         head = ("Rule", "Medium", "Chosen by", ">Order length", ">Cables", f">Per {_each(bom, None)[1]}")
         rows = [
             [run.rule, run.medium or "unknown", _chosen(run), _reach(run.reach_m), format_count(run.n_cables)]
             + [_ratio(_each(bom, run.n_cables)[0])]
-            for run in bom.runs
+            for run in bom.cables
         ]
         yield "Cables", head, rows
-    if bom.plugs:
+    if bom.cages:
         rows = [
             [plug.group, plug.medium or "unknown", format_rate_gbit(plug.rate_gbps)]
             + [format_count(plug.n_cages), format_count(plug.n_ends)]
-            for plug in bom.plugs
+            for plug in bom.cages
         ]
         yield "Cages", ("Group", "Holds", ">Rate of a cable", ">Cages filled", ">Ends of cables"), rows
     if bom.ports:

@@ -81,7 +81,7 @@ def check_against(bill, e):
     devices = {i.where: i.n for i in bill.items if i.kind in ("gpu", "host", "nic", "switch chip", "switch")}
     expected = Counter(e.groups[g].name for g in e.group)
     assert devices == dict(expected)
-    outside = {run.rule for run in bill.runs if not run.is_inside}
+    outside = {run.rule for run in bill.cables if not run.is_inside}
     cables, ends = Counter(), Counter()
     group = e.group.tolist()
     for tail, head, rule, count in zip(*(x.tolist() for x in (e.tail, e.head, e.rule, e.count)), strict=True):
@@ -91,14 +91,14 @@ def check_against(bill, e):
             for v in (tail, head):
                 ends[e.groups[group[v]].name] += count
     got = Counter()
-    for run in bill.runs:
+    for run in bill.cables:
         got[run.rule] += run.n_cables
     assert got == cables
     plugged = Counter()
-    for plug in bill.plugs:
+    for plug in bill.cages:
         plugged[plug.group] += plug.n_ends
     assert plugged == ends
-    assert sum(plug.n_ends for plug in bill.plugs) == 2 * bill.n_cables
+    assert sum(plug.n_ends for plug in bill.cages) == 2 * bill.n_cables
 
 
 # --- counts are those of the expanded fabric ---------------------------------------------------------
@@ -181,7 +181,7 @@ def test_cages_are_filled_device_by_device(name):
     """One medium and one rate on each device: its cages are its cables over those of a cage."""
     fabric = of(name)
     e, bill = expand(fabric), bom(fabric)
-    outside = {run.rule for run in bill.runs if not run.is_inside}
+    outside = {run.rule for run in bill.cables if not run.is_inside}
     at = Counter()
     for tail, head, rule, count in zip(e.tail, e.head, e.rule, e.count, strict=True):
         if e.rules[rule].name in outside:
@@ -194,7 +194,7 @@ def test_cages_are_filled_device_by_device(name):
         # Two cards of a DGX H100 share a twin-port cage.
         shared = 2 if (name, group.name) == ("superpod-h100-4su", "nic") else 1
         cages[group.name] += math.ceil(n / per_cage[group.part]) / shared
-    assert {plug.group: plug.n_cages for plug in bill.plugs} == cages
+    assert {plug.group: plug.n_cages for plug in bill.cages} == cages
 
 
 # --- published counts --------------------------------------------------------------------------------
@@ -206,7 +206,7 @@ def network(bill):
 
 def cables(bill):
     found = Counter()
-    for run in bill.runs:
+    for run in bill.cables:
         if not run.is_inside:
             found[run.rule] += run.n_cables
     return dict(found)
@@ -222,7 +222,7 @@ def test_superpod_h100_of_four_units():
     assert bill.count("rack") == 127 // 4 + 1
     # Four twin-port cages for the eight cards of a server, and those of the switches; four leaves have a
     # cable of UFM where the absent node had its own.
-    assert {(p.group, p.medium): (p.n_cages, p.n_ends) for p in bill.plugs} == {
+    assert {(p.group, p.medium): (p.n_cages, p.n_ends) for p in bill.cages} == {
         ("nic", "opt_800_mm"): (508, 1016),
         ("ufm", "opt_400_mm"): (4, 4),
         ("leaf", "opt_800_mm"): (1024, 2044),
@@ -280,15 +280,15 @@ def test_gb300_cluster_of_1152():
     assert network(bill) == ({"leaf": 64, "spine": 18}, {"nic-leaf": 2304, "leaf-spine": 2304})
     assert (bill.n_gpus, bill.count("rack"), bill.count("nic")) == (1152, 16, 1152 + 288)
     # an SN5610 has 64 cages of 2 x 400G, a ConnectX-8 one
-    assert {(p.group, p.medium): (p.n_cages, p.n_ends) for p in bill.plugs} == {
+    assert {(p.group, p.medium): (p.n_cages, p.n_ends) for p in bill.cages} == {
         ("nic", "opt_800_sm"): (1152, 2304),
         ("leaf", "opt_800_sm"): (64 * 36, 64 * 72),
         ("spine", "opt_800_sm"): (18 * 64, 18 * 128),
     }
     # 16 racks with all that is in them, the optics of the cards too; then switches and their optics.
     assert bill.power_w == 16 * 142_000 + (64 + 18) * 940 + (64 * 36 + 18 * 64) * 17
-    assert bill.unknown_power == ()
-    (backplane,) = (run for run in bill.runs if run.rule == "gpu-nvswitch")
+    assert bill.power_unknown == ()
+    (backplane,) = (run for run in bill.cables if run.rule == "gpu-nvswitch")
     assert (backplane.is_inside, backplane.n_cables) == (True, 1152 * 18)
 
 
@@ -298,7 +298,7 @@ def test_a_million_gpus_are_not_expanded():
     switches, found = network(bill)
     assert switches == {"leaf": 7040, "spine": 7040, "core": 128 * 112}
     assert found == {"nic-leaf": 2_027_520, "leaf-spine": 901_120, "spine-core": 788_480}
-    assert sum(plug.n_ends for plug in bill.plugs) == 2 * bill.n_cables
+    assert sum(plug.n_ends for plug in bill.cages) == 2 * bill.n_cables
     assert bill.count("rack") == 14_080
 
 
@@ -387,7 +387,7 @@ def test_a_bill_of_nothing_known_has_no_power():
     text = "{fabric: a, axes: {i: 2}, links: [{between: [gpu, leaf], rate: 400Gb/s, medium: board}],"
     bill = bom(loads(text + " devices: {gpu: {kind: gpu, axes: [i]}, leaf: {kind: switch, axes: []}}}"))
     assert bill.power_w is None
-    assert [(one.where, one.n) for one in bill.unknown_power] == [("gpu", 2), ("leaf", 1)]
+    assert [(one.where, one.n) for one in bill.power_unknown] == [("gpu", 2), ("leaf", 1)]
     assert "no power known" in str(bill)
 
 
@@ -430,17 +430,17 @@ def test_shapes_of_cables(part, leaf, more, expected):
     bill = bom(rail(part, leaf, more))
     (one,) = (i for i in bill.items if i.kind == "cable")
     assert (one.item, one.about or "straight", one.reach_m, one.n, one.n_ends) == expected
-    assert sum(plug.n_ends for plug in bill.plugs) == 2 * bill.n_cables
+    assert sum(plug.n_ends for plug in bill.cages) == 2 * bill.n_cables
 
 
 def test_copper_splitters_are_not_chosen_where_none_exists():
-    (run,) = bom(rail("cx8", "sn5610", ", length: 1m")).runs
+    (run,) = bom(rail("cx8", "sn5610", ", length: 1m")).cables
     assert (run.medium, run.is_named) == ("multimode", False)
 
 
 def test_transceivers_follow_from_the_cage():
     bill = bom(rail("cx7", "sn5600", ", medium: opt_400_sm, length: 30m", n=5))
-    assert [(p.group, p.medium, p.n_cages, p.n_ends) for p in bill.plugs] == [
+    assert [(p.group, p.medium, p.n_cages, p.n_ends) for p in bill.cages] == [
         ("nic", "opt_400_sm", 5, 5),
         ("leaf", "opt_800_sm", 3, 5),
     ]
@@ -457,7 +457,7 @@ def test_co_packaged_optics_are_not_bought():
     assert (optics["transceiver"].item, optics["transceiver"].n) == ("opt_800_dr4", 8)
     # 9 W for an end of 1.6 Tb/s
     assert (optics["built-in"].item, optics["built-in"].power_w) == ("cpo", 16 * 9 * 400 / 1600)
-    assert optics["built-in"] not in bill.unpriced
+    assert optics["built-in"] not in bill.cost_unknown
 
 
 def test_copper_and_optics_do_not_share_a_cage():
@@ -468,7 +468,7 @@ def test_copper_and_optics_do_not_share_a_cage():
     bill = bom(loads(text))
     (port,) = (p for p in bill.ports if p.group == "leaf")
     assert port.n_used == 63
-    assert {p.medium: p.n_cages for p in bill.plugs if p.group == "leaf"} == {
+    assert {p.medium: p.n_cages for p in bill.cages if p.group == "leaf"} == {
         "dac_passive": 32,
         "opt_800_mm": 32,
     }
@@ -492,7 +492,7 @@ def test_what_cannot_be_is_said(more, match):
     assert match in bill.notes
     assert bom(rail("cx7", "sn5400", ", length: 1m")).notes[0].startswith("Racks are not known")
     if "not known" in match:
-        assert [(one.name, one.where) for one in bill.unknown_power][-1] == ("unknown medium", "nic-leaf")
+        assert [(one.name, one.where) for one in bill.power_unknown][-1] == ("unknown medium", "nic-leaf")
         assert "unknown medium" in bill.to_markdown()
 
 
@@ -547,7 +547,7 @@ def test_cost_is_number_and_spares_times_price():
         pytest.approx((64 + 2) * 50_000 + (18 + 1) * 40_000 + optics),
         pytest.approx((64 + 2) * 60_000 + (18 + 1) * 40_000 + optics),
     )
-    assert {one.where for one in bill.unpriced if one.kind == "gpu"} == {"gpu"}
+    assert {one.where for one in bill.cost_unknown if one.kind == "gpu"} == {"gpu"}
     assert "offer 17" in bill.to_markdown()
     assert "Without a price, and not in that sum: 16 rack (floor)" in str(bill)
 
@@ -577,7 +577,14 @@ def test_shipped_prices_are_taken_only_when_passed():
     (optic,) = (one for one in bill.items if one.where == "nic" and one.kind == "transceiver")
     assert optic.price_in == ""
     assert optic.cost_usd == ((508 + 6) * 500, (508 + 6) * 1500)
-    assert not {one.where for one in bill.unpriced} & {"gpu", "nic", "cpu", "nvswitch", "pcieswitch", "dpu"}
+    assert not {one.where for one in bill.cost_unknown} & {
+        "gpu",
+        "nic",
+        "cpu",
+        "nvswitch",
+        "pcieswitch",
+        "dpu",
+    }
 
 
 def test_price_lists_are_read(tmp_path):
@@ -663,7 +670,7 @@ def test_all_forms_hold_every_item(name, prices):
     assert [row["cost_low_usd"] == "" for row in rows] == [one.cost_usd is None for one in bill.items]
     again = json.loads(json.dumps(bill.to_dict()))
     assert again == bill.to_dict()
-    assert [row["n_cables"] for row in again["cables"]] == [run.n_cables for run in bill.runs]
+    assert [row["n_cables"] for row in again["cables"]] == [run.n_cables for run in bill.cables]
     for table in re.findall(r"(?:^\|.*\n)+", bill.to_markdown(), re.MULTILINE):
         assert len({len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}) == 1
     for one in bill.items:

@@ -26,7 +26,7 @@ def server(template, n=3, leaf="qm9700", *, tail="", cable="rate: NDR"):
 
 
 def plugs(bill):
-    return {(p.group, p.medium): (p.n_cages, p.n_ends) for p in bill.plugs}
+    return {(p.group, p.medium): (p.n_cages, p.n_ends) for p in bill.cages}
 
 
 def line(bill, kind):
@@ -104,7 +104,7 @@ def test_what_is_in_a_chassis_draws_less_than_the_whole(template):
     assert all(one.power_in == template for one in inside)
     parts_w = sum(one.power_w or 0.0 for one in inside)
     assert 0.45 * whole < parts_w < whole
-    assert bill.unknown_power == ()
+    assert bill.power_unknown == ()
     assert f"{template} at " in str(bill)
     if template in ("gb200-nvl72", "gb300-nvl72"):  # of which all parts have figures
         assert parts_w > 0.9 * all_chassis()[template].figures["power_min_w"]
@@ -115,12 +115,12 @@ def test_power_of_superpod_is_servers_switches_and_their_optics():
     assert bill.power_w == 62 * 10_200 + 8 * 747 + 8 * 31 * 15
     assert "known" not in str(bill).splitlines()[1]
     alone = bom(loads(server("dgx-h100", 62).replace("part: qm9700", "kind: switch")))
-    (switch,) = alone.unknown_power
+    (switch,) = alone.power_unknown
     assert switch.where == "leaf"
     # Racks hold others, and glass is passive.
     quiet = ("rack", "network rack", "chassis", "cable")
     n = sum(one.n for one in alone.items if one.kind not in quiet)
-    assert alone.unknown_power_share == 8 / n
+    assert alone.power_unknown_share == 8 / n
     share = f"8 of {n:,} items that draw any ({800 / n:.3g} %)"
     assert f"Power not known of {share}, and not in that sum: 8 generic (leaf)." in str(alone)
 
@@ -186,7 +186,7 @@ def test_devices_of_the_file_are_in_no_chassis():
         "devices:\n", "devices:\n  store: {kind: host, axes: [slot]}\n"
     )
     bill = bom(loads(text + "  - {between: [store, leaf], rate: XDR, length: 5m}\n"))
-    assert {one.where for one in bill.unknown_power} == {"store", "leaf"}
+    assert {one.where for one in bill.power_unknown} == {"store", "leaf"}
     assert {g.template for g in loads_blueprint(text).groups.values()} == {"gb300-nvl72", ""}
 
 

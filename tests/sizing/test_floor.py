@@ -129,7 +129,7 @@ def test_lengths_that_are_a_reach_need_no_longer_one(pitch, rise):
         length = Fraction(2 * rise, 10) + abs(rack - Fraction(15, 2)) * Fraction(pitch, 10)
         expected[min(reach for reach in REACHES_M if reach >= length)] += 1
     plan = FloorPlan(rack_pitch_m=pitch / 10, rise_m=rise / 10)
-    assert {run.reach_m: run.n_cables for run in bom(fabric, floor=plan).runs} == expected
+    assert {run.reach_m: run.n_cables for run in bom(fabric, floor=plan).cables} == expected
 
 
 @pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS)
@@ -145,9 +145,9 @@ def test_lengths_are_those_of_every_cable(case, plan):
         length = plan.in_rack_m if rack == other >= 0 else length
         expected[e.rules[rule].name, rounded_up(length)] += int(count)
     bill = bom(fabric, floor=plan)
-    outside = {run.rule for run in bill.runs if not run.is_inside}
+    outside = {run.rule for run in bill.cables if not run.is_inside}
     got = Counter()
-    for run in bill.runs:
+    for run in bill.cables:
         if not run.is_inside:
             got[run.rule, run.reach_m] += run.n_cables
     assert got == {key: n for key, n in expected.items() if key[0] in outside}
@@ -205,7 +205,7 @@ links:
   - {between: [tor, top], rate: 400Gb/s}
 """
     plan = FloorPlan(rack_pitch_m=10, rise_m=0)
-    runs = [r for r in bom(loads(text), floor=plan).runs if not r.is_inside]
+    runs = [r for r in bom(loads(text), floor=plan).cables if not r.is_inside]
     # four servers in a rack at 0 m, racks at 10 and 20 m; leaves and top serve all six, from 5 m
     assert [(r.rule, r.reach_m, r.n_cables) for r in runs] == [
         ("old.nic-leaf", 5, 32),
@@ -218,7 +218,7 @@ links:
 
 def test_a_length_in_the_file_goes_before_the_floor():
     text = GENERIC.replace("rate: 800Gb/s}", "rate: 800Gb/s, length: 42m}", 1)
-    runs = {r.rule: r.reach_m for r in bom(loads(text)).runs}
+    runs = {r.rule: r.reach_m for r in bom(loads(text)).cables}
     assert runs["leaf-spine"] == 50
     assert runs["gpu-leaf"] == 2
 
@@ -228,7 +228,7 @@ def test_wider_floors_never_shorten_a_cable():
     sums = []
     for factor in (1, 2, 4):
         plan = FloorPlan(rack_pitch_m=0.6 * factor, row_pitch_m=3 * factor)
-        sums.append(sum(r.n_cables * r.reach_m for r in bom(fabric, floor=plan).runs if r.reach_m))
+        sums.append(sum(r.n_cables * r.reach_m for r in bom(fabric, floor=plan).cables if r.reach_m))
     assert sums == sorted(set(sums))
 
 
