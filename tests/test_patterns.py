@@ -15,7 +15,7 @@ import jsonschema
 import networkx as nx
 import numpy as np
 import pytest
-from scipy.sparse import coo_array
+from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import shortest_path
 
 from fabric.blueprint import json_schema
@@ -62,7 +62,7 @@ def at_each(e, group):
 
 def hops(e, group):
     """Return the distances between all devices of a group, shape (n, n)."""
-    joined = coo_array((np.ones(len(e.tail)), (e.tail, e.head)), shape=(e.n_devices, e.n_devices))
+    joined = coo_matrix((np.ones(len(e.tail)), (e.tail, e.head)), shape=(e.n_devices, e.n_devices))
     members = np.flatnonzero(e.group == [g.name for g in e.groups].index(group))
     found = shortest_path(joined.tocsr(), directed=False, unweighted=True, indices=members)
     return found[:, members]
