@@ -76,6 +76,9 @@ def test_a_small_class_that_starves_all():
     assert found.throughput.per_endpoint_gbps < rest <= rate(4, 2) * 1.2
     assert "hold back the rest" in str(found)
     assert "pod0/leaf1 - spine1" in found.binding[0].where
+    # A class that is but part of a rule is told by one of its cables, a whole rule by its name alone.
+    assert f"leaf-spine (such as {found.binding[0].where})" in str(found)
+    assert "such as" not in str(bottleneck(loads(CLOS % (4, 2, ""))))
 
 
 def test_cut_off_endpoints_are_named():
