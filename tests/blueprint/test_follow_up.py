@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from fabric.blueprint import loads_blueprint
 from fabric.errors import TopologyError
+from fabric.graph import loads
 
 INNER = {
     "fabric": "inner",
@@ -47,7 +47,7 @@ def test_a_slip_in_an_included_file_is_told_once(slip, prefix, tmp_path):
         text = text.replace("i1/gpu", "in.i1/in.gpu")
         text = text.replace('"./inner.fabric.yaml"', '{"fabric": "./inner.fabric.yaml", "as": "in"}')
     try:
-        loads_blueprint(text, base=tmp_path)
+        loads(text, base=tmp_path)
         problems = []
     except TopologyError as error:
         problems = [str(problem) for problem in error.problems]
@@ -63,5 +63,5 @@ def test_includes_that_clash_are_told_once(tmp_path):
     outer = OUTER | {"include": ["./one.fabric.yaml", "./two.fabric.yaml"]}
     outer["links"] = [*OUTER["links"], {"between": ["box", "spine"], "rate": "1Gb/s"}]
     with pytest.raises(TopologyError, match="brings devices that another include has") as caught:
-        loads_blueprint(json.dumps(outer), base=tmp_path)
+        loads(json.dumps(outer), base=tmp_path)
     assert len(caught.value.problems) == 1
