@@ -71,6 +71,10 @@ class LimitError(FabricError, ValueError):
     """An expanded form larger than the limit that guards memory."""
 
 
+class ProofError(FabricError, ArithmeticError):
+    """An answer whose own proof fails: an error of this program, not of who asked."""
+
+
 class GraphError(FabricError, ValueError):
     """A graph that cannot be read as a fabric."""
 

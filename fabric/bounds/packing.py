@@ -30,7 +30,7 @@ from fabric.bounds.trees import Tree, fed, tree_of
 from fabric.errors import QuestionError
 from fabric.flow.by_axes import ClassTraffic
 from fabric.flow.commodities import capacities
-from fabric.flow.lp import assembled, maximize, passed_on
+from fabric.flow.lp import assembled, maximize, passed_on, unit_of
 from fabric.graph import Paths
 from fabric.symmetry import Mark, Quotient, nesting, quotient
 
@@ -370,11 +370,12 @@ def _by_program(groups: list[RankGroup], base: Quotient) -> tuple[float, Ints, i
     equal = [m for g, first in zip(groups, at, strict=False) for m in g.equal(first, n)]
     within = [m for g, first in zip(groups, at, strict=False) for m in g.within(first, n)]
     shared = sum(g.shared(first, n, row_of, len(used)) for g, first in zip(groups, at, strict=False))
-    limit = np.concatenate([*(np.zeros(m.shape[0]) for m in within), capacity[used]])
+    unit = unit_of(base.classes.rate_gbps)
+    limit = np.concatenate([*(np.zeros(m.shape[0]) for m in within), capacity[used] / unit])
     x, dual = maximize(sparse.vstack(equal).tocsr(), sparse.vstack([*within, shared]).tocsr(), limit)
     paid = dual[-len(used) :] if len(used) else dual[:0]
     bound = used[paid > 1e-9 * max(float(paid.max(initial=0.0)), 1e-300)]
-    return float(x[-1]), bound, n
+    return float(x[-1]) * unit, bound, n
 
 
 def _groups(task: Task, base: Quotient) -> list[RankGroup]:

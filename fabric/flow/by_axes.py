@@ -12,6 +12,7 @@ from fabric.blueprint.model import Blueprint, Selector, Term
 from fabric.blueprint.selector import fits, selected_groups
 from fabric.errors import QuestionError
 from fabric.flow.commodities import (
+    Asked,
     Commodities,
     Commodity,
     capacities,
@@ -23,7 +24,7 @@ from fabric.flow.commodities import (
 )
 from fabric.flow.traffic import FittedTraffic, Traffic, moved
 from fabric.graph import Expanded, Paths, freed
-from fabric.symmetry import Mark, Quotient, Tie, quotient
+from fabric.symmetry import Mark, Quotient, Tie, devices_up, quotient
 
 
 def axes_program(
@@ -67,6 +68,8 @@ def axes_program(
             ties=plan.ties,
             shift=plan.shift,
             root=plan.root,
+            asked=plan.asked(kept),
+            n_sources=plan.n_sources(kept, commodities),
         )
         return work, lost
 
@@ -180,30 +183,41 @@ class ClassTraffic(FittedTraffic):
     def _forwarders(self, view: Quotient) -> Expanded:
         return freed(view.classes, self.inside(view)) if self.is_holding else view.classes
 
+    def asked(self, kept: Bools) -> Asked:
+        """Return what the question asks of the commodities among the base classes that are `kept`."""
+
+        def each(view: Quotient, own: int) -> Floats:
+            weight = self._weights(view, own, self.inside(view) & kept[view.origin])
+            return weight / (weight.sum() or 1.0)
+
+        def single(view: Quotient, own: int) -> Floats:
+            others = self.ends & kept & (np.arange(len(view.size)) != own)
+            return np.where(others, view.size, 0.0)
+
+        is_out = self.traffic.pattern != "all-to-one"
+        return Asked(each if self.root is None else single, self.paths, self._forwarders, is_out)
+
+    def n_sources(self, kept: Bools, commodities: list[Commodity]) -> float:
+        """Return how many devices send, or 1 for a root; where all send, counted in the file."""
+        if self.root is not None or self.spans:
+            return sum(commodity.n_alike for commodity in commodities)
+        n = sum(devices_up(self.blueprint, group, self.among) for group in self.groups)
+        return n - float(self.base.size[self.ends & ~kept].sum())
+
     def commodities(self, kept: Bools) -> Iterator[Commodity]:
         """Yield the commodities among the base classes that are `kept`."""
+        asked = self.asked(kept)
         if self.root is not None:
-            yield from self._single(kept)
+            yield from self._single(asked, kept)
             return
         for one in np.flatnonzero(self.ends & kept).tolist():
             source = self.base.index[one]
             marks = (source,) if self.shift is None else (source, moved(source, *self.shift))
             view = quotient(self.blueprint, marks, apart=self.apart, ties=self.ties)
             own = _class_of(view, source, int(self.base.classes.group[one]))
-            weight = self._weights(view, own, self.inside(view) & kept[view.origin])
-            if weight.sum() > 0:
-                yield self._averaged(view, own, weight, one)
-
-    def _averaged(self, view: Quotient, own: int, weight: Floats, one: int) -> Commodity:
-        return commodity_of(
-            view,
-            own,
-            weight / weight.sum(),
-            paths=self.paths,
-            forwarders=self._forwarders(view),
-            n_alike=float(self.base.size[one]),
-            origin=int(self.base.origin[one]),
-        )
+            commodity = asked.commodity(view, own, float(self.base.size[one]), int(self.base.origin[one]))
+            if commodity.supply.any():
+                yield commodity
 
     def _weights(self, view: Quotient, own: int, ends: Bools) -> Floats:
         """Return how many devices of each class are targets of the source."""
@@ -223,20 +237,16 @@ class ClassTraffic(FittedTraffic):
                 weight[i] *= all(at.get(p) == i_ for p, i_ in home.items() if p not in self.spans)
         return weight
 
-    def _single(self, kept: Bools) -> Iterator[Commodity]:
+    def _single(self, asked: Asked, kept: Bools) -> Iterator[Commodity]:
         """Yield the one commodity of one-to-all or all-to-one; the rate is that of each of the others."""
-        view = self.base
         names = list(self.blueprint.groups)
-        own = _class_of(view, self.root or (), names.index(self._root_group()))
-        if not kept[view.origin[own]]:
+        own = _class_of(self.base, self.root or (), names.index(self._root_group()))
+        if not kept[self.base.origin[own]]:
             msg = f"root {self.traffic.root!r} is cut off from most of the others"
             raise QuestionError(msg)
-        others = self.ends & kept
-        others[own] = False
-        if others.any():
-            demand = np.where(others, view.size, 0.0)
-            forwarders, is_out = self._forwarders(view), self.traffic.pattern == "one-to-all"
-            yield commodity_of(view, own, demand, paths=self.paths, forwarders=forwarders, is_out=is_out)
+        commodity = asked.commodity(self.base, own)
+        if commodity.supply.any():
+            yield commodity
 
     def lost(self, commodities: list[Commodity]) -> Bools:
         """Return the base classes of endpoints that cannot exchange traffic with most of the others.
@@ -261,7 +271,11 @@ class ClassTraffic(FittedTraffic):
         near = [all(dict(i).get(p) == k for p, k in home.items() if p not in self.spans) for i in view.index]
         weight = np.where(self.inside(view) & np.array(near), view.size, 0.0)
         weight[own] = 0.0
-        return self._averaged(view, own, weight, commodity.origin)
+        forwarders = self._forwarders(view)
+        demand = weight / weight.sum()
+        return commodity_of(
+            view, own, demand, paths=self.paths, forwarders=forwarders, origin=commodity.origin
+        )
 
 
 def _class_of(view: Quotient, mark: Mark, group: int) -> int:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import replace
 
 import numpy as np
 
-from fabric.arrays import Bools, Ints
+from fabric.arrays import Bools, Floats, Ints
 from fabric.errors import LimitError, QuestionError, setting
 from fabric.flow.commodities import (
+    Asked,
     Commodities,
     Commodity,
     capacities,
-    commodity_of,
     limited,
     named,
     unreached,
@@ -161,7 +161,18 @@ def links_program(
         commodities = _commodities(view, demand, paths)
         lost = kept & _lost(view, commodities, kept, probe_of, paths)
         n = float(len(np.union1d(demand.source, demand.target)))
-        work = Commodities(view, capacities(view), commodities, n, named(view, lost), is_averaged=False)
+        names, asked = named(view, lost), _asked(demand, paths)
+        ends = demand.source if asked.is_out else demand.target
+        work = Commodities(
+            base=view,
+            capacity=capacities(view),
+            commodities=commodities,
+            n_endpoints=n,
+            cut_off=names,
+            is_averaged=False,
+            asked=asked,
+            n_sources=float(len(np.unique(ends))),
+        )
         return work, lost
 
     return without_cut_off(build, expanded.n_devices, drop_unreachable=drop_unreachable)
@@ -182,17 +193,25 @@ def _lost(
 
 
 def _commodities(view: Quotient, demand: Demands, paths: Paths) -> list[Commodity]:
+    asked = _asked(demand, paths)
+    ends = np.unique(demand.source if asked.is_out else demand.target).tolist()
+    each = (asked.commodity(view, end, origin=end) for end in ends)
+    return list(limited(each, f"the explicit program of {len(ends):,} commodities"))
+
+
+def _asked(demand: Demands, paths: Paths) -> Asked:
+    """Return demands by source, or by target if these are fewer."""
     n_sides = [len(np.unique(side)) for side in (demand.source, demand.target)]
     # As few commodities as possible: flows of one target can be averaged as well as those of one source.
     is_out = n_sides[0] <= n_sides[1]
     one, other = (demand.source, demand.target) if is_out else (demand.target, demand.source)
     order = np.argsort(one, kind="stable")
     ends, starts = np.unique(one[order], return_index=True)
+    rows = dict(zip(ends.tolist(), np.split(order, starts[1:]), strict=True)) if len(ends) else {}
 
-    def each() -> Iterator[Commodity]:
-        for end, rows in zip(ends.tolist(), np.split(order, starts[1:]), strict=True):
-            amount = np.zeros(view.classes.n_devices)
-            amount[other[rows]] = demand.amount[rows]
-            yield commodity_of(view, end, amount, paths=paths, origin=end, is_out=is_out)
+    def amount(view: Quotient, end: int) -> Floats:
+        found = np.zeros(view.classes.n_devices)
+        found[other[rows[end]]] = demand.amount[rows[end]]
+        return found
 
-    return list(limited(each(), f"the explicit program of {len(ends):,} commodities")) if len(ends) else []
+    return Asked(amount, paths, lambda view: view.classes, is_out)

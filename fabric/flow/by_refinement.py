@@ -7,20 +7,20 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from fabric.arrays import Bools
+from fabric.arrays import Bools, Floats
 from fabric.errors import QuestionError
 from fabric.flow.commodities import (
+    Asked,
     Commodities,
     Commodity,
     capacities,
-    commodity_of,
     limited,
     named,
     unreached,
     without_cut_off,
 )
 from fabric.graph import Expanded, Paths
-from fabric.symmetry import REFINE_LIMIT, ColourView, one_view, refined
+from fabric.symmetry import REFINE_LIMIT, ColourView, Quotient, one_view, refined
 
 REFINED_PATTERNS = ("all-to-all", "one-to-all", "all-to-one")
 """Traffic that treats all endpoints alike, but for one root; refinement knows no groups of them."""
@@ -111,13 +111,16 @@ def _all_to_all(expanded: Expanded, job: EndpointTraffic, limit: int) -> tuple[C
     lost = np.zeros(len(base.size), dtype=np.bool_)
     views: list[ColourView] = []
 
+    def others(view: Quotient, own: int) -> Floats:
+        targets = found.ends_of_base[view.origin] & (np.arange(len(view.size)) != own)
+        return np.where(targets, view.size / (n - 1), 0.0)
+
+    asked = Asked(others, job.paths, lambda view: view.classes)
+
     def each() -> Iterator[Commodity]:
         for number in range(found.n_views):
             n_alike, view, own = found.view(number)
-            targets = found.ends_of_base[view.origin] & (np.arange(len(view.size)) != own)
-            demand = np.where(targets, view.size / (n - 1), 0.0)
-            origin = int(view.origin[own])
-            commodity = commodity_of(view, own, demand, paths=job.paths, n_alike=n_alike, origin=origin)
+            commodity = asked.commodity(view, own, n_alike, int(view.origin[own]))
             views.append(found.links(number, view))
             for part in unreached(commodity):
                 lost[view.origin[part]] = True
@@ -127,7 +130,8 @@ def _all_to_all(expanded: Expanded, job: EndpointTraffic, limit: int) -> tuple[C
     n_sources = found.n_views if n > 1 else 0
     what = f"the program of {n_sources:,} refined classes of sources"
     commodities = list(limited(each(), what)) if n_sources else []
-    work = Commodities(base, capacities(base), commodities, n, named(base, lost), views=tuple(views))
+    capacity, names = capacities(base), named(base, lost)
+    work = Commodities(base, capacity, commodities, n, names, asked=asked, n_sources=n, views=tuple(views))
     return work, found.devices(lost)
 
 
@@ -138,13 +142,19 @@ def _single(expanded: Expanded, job: EndpointTraffic) -> tuple[Commodities, Bool
     view = links.view
     root, taking = (links.classes(devices) for devices in (at_root, job.ends))
     (own,) = np.flatnonzero(root).tolist()
-    others, is_out = taking & ~root, job.pattern == "one-to-all"
-    demand = np.where(others, view.size, 0.0)
-    commodities = [commodity_of(view, own, demand, paths=job.paths, is_out=is_out)] if others.any() else []
+    others = taking & ~root
+
+    def demand(view: Quotient, _: int) -> Floats:
+        return np.where(others, view.size, 0.0)
+
+    asked = Asked(demand, job.paths, lambda view: view.classes, job.pattern == "one-to-all")
+    commodities = [asked.commodity(view, own)] if others.any() else []
     lost = np.zeros(len(view.size), dtype=np.bool_)
     for commodity in commodities:
         lost[np.concatenate(unreached(commodity))] = True
     n = float(job.ends.sum())
     capacity, names = capacities(view), named(view, lost)
-    work = Commodities(view, capacity, commodities, n, names, is_averaged=False, views=(links,))
+    work = Commodities(
+        view, capacity, commodities, n, names, is_averaged=False, asked=asked, n_sources=1.0, views=(links,)
+    )
     return work, links.devices(lost)

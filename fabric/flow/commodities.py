@@ -99,6 +99,40 @@ class LinkView(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
+class Asked:
+    """What a question asks of each commodity, to pose it again where an answer is checked.
+
+    Parameters
+    ----------
+    demand : callable
+        Of the view of a commodity and its own class: what each class of it exchanges with that, shape (c,).
+    paths : {"rules", "no-relay", "any"}
+    forwarders : callable
+        The classes of a view with the transits of the question.
+    is_out : bool
+        Whether the one class sends.
+    """
+
+    demand: Callable[[Quotient, int], Floats]
+    paths: Paths
+    forwarders: Callable[[Quotient], Expanded]
+    is_out: bool = True
+
+    def commodity(self, view: Quotient, own: int, n_alike: float = 1.0, origin: int = -1) -> Commodity:
+        """Return the traffic of class `own` of a view."""
+        return commodity_of(
+            view,
+            own,
+            self.demand(view, own),
+            paths=self.paths,
+            forwarders=self.forwarders(view),
+            n_alike=n_alike,
+            origin=origin,
+            is_out=self.is_out,
+        )
+
+
+@dataclass(frozen=True, eq=False)
 class Commodities:
     """Traffic on a fabric: all commodities of a question, and the classes of links that they share.
 
@@ -123,6 +157,10 @@ class Commodities:
         Axis, places and size, where every source has one target.
     root : Mark or None
         Where all traffic starts, or where it ends.
+    asked : Asked or None
+        What the commodities are held to.
+    n_sources : float
+        Devices that send, or receive where all commodities are of targets.
     views : tuple of LinkView
         Where refinement found the classes: all links as seen from the sources of each commodity.
     """
@@ -138,6 +176,8 @@ class Commodities:
     ties: tuple[Tie, ...] = ()
     shift: tuple[str, int, int] | None = None
     root: Mark | None = None
+    asked: Asked | None = None
+    n_sources: float = 0.0
     views: tuple[LinkView, ...] = ()
 
     @property

@@ -20,6 +20,7 @@ from fabric.errors import LimitError
 from fabric.flow.certificate import GAP, Verdict, distances
 from fabric.flow.commodities import Commodities, Commodity, LinkView, Solution
 from fabric.flow.lifted import check_lifted, is_lost, per_cable, singles
+from fabric.flow.posed import posed_faults
 from fabric.graph.expanded import expand
 from fabric.symmetry import Lift, Mark, RealLink, sample_links
 from fabric.symmetry.unfolding import AxisView, Unfolding
@@ -27,6 +28,8 @@ from fabric.symmetry.unfolding import AxisView, Unfolding
 SEED = 20261121
 MANY_ENDPOINTS, MANY_BUNDLES, MANY_PAIRS = 4_000, 500_000, 32_000_000
 """Endpoints, joined pairs of devices, and sources times kinds of links, above which a sample is looked at."""
+SAMPLED = 64
+"""Links at least that are looked at in a sample, of every rule as many."""
 
 Around = tuple[Floats, tuple[Mark, ...], Ints]
 """Classes of endpoints that keep a link in place: their sizes, one of each, and their classes in the base."""
@@ -50,6 +53,8 @@ def check_concurrent(work: Commodities, answer: Solution) -> Verdict:
         return Verdict(0.0, upper, ("a flow that is no number",))
     faults, overload = _class_faults(work, answer)
     scope = ""
+    if not faults:
+        faults = posed_faults(work)
     if not faults and answer.rate_gbps > 0:
         faults, worst, scope = _link_faults(work, answer)
         overload = max(overload, worst)
@@ -153,8 +158,8 @@ def _single(work: Commodities, commodity: Commodity) -> int:
 
 def _sample_faults(work: Commodities, answer: Solution, lift: Lift) -> tuple[list[str], int]:
     """Return what is wrong on real links drawn at random, and how many have been looked at."""
-    # Few where the fabric is large: each link is seen with all its sources.
-    n_per_rule = 1 if work.n_endpoints > MANY_ENDPOINTS else 4
+    # Each way of a cable is a link.
+    n_per_rule = max(4, -(-SAMPLED // (2 * len(lift.blueprint.rules))))
     pairs: dict[tuple[int, frozenset[Mark]], list[RealLink]] = {}
     for link in sample_links(lift.blueprint, n_per_rule, SEED):
         pairs.setdefault((link.rule, frozenset((link.tail, link.head))), []).append(link)

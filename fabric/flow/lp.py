@@ -36,6 +36,14 @@ def assembled(parts: Iterable[Entries], n_rows: int, n_columns: int) -> sparse.c
     return sparse.coo_matrix((value, (row, column)), shape=(n_rows, n_columns)).tocsr()
 
 
+def unit_of(rates: Floats) -> float:
+    """Return a unit, a power of two, in which the largest of some rates is between 1 and 2.
+
+    In it no tolerance or least entry of a solver depends on whether a fabric is of b/s or of Eb/s.
+    """
+    return float(2.0 ** (np.frexp(rates.max(initial=0.0))[1] - 1))
+
+
 def passed_on(tail: Ints, head: Ints, first: int = 0) -> list[Entries]:
     """Return the entries of what leaves each state less what enters it.
 

@@ -1,4 +1,4 @@
-"""The longest matching: the permutation of the endpoints whose traffic goes farthest."""
+"""The longest matching: the permutation of the endpoints whose traffic takes up most of the network."""
 
 from __future__ import annotations
 
@@ -6,16 +6,21 @@ import numpy as np
 from scipy import optimize, sparse
 from scipy.sparse import csgraph
 
-from fabric.arrays import Bools, Ints
+from fabric.arrays import Bools, Floats, Ints
 from fabric.errors import LimitError
 from fabric.graph import Expanded, Paths, forwarding
+
+_TURN, _STEPS = 1e-9, 1e6
 
 MAX_MATCHED = 6_000
 """Devices in a matching: some 40 seconds and 0.3 GB for each distance matrix."""
 
 
 def longest_matching(expanded: Expanded, ends: Bools, *, paths: Paths = "rules") -> tuple[Ints, Ints]:
-    """Return sources and targets of the permutation of `ends` with the most hops in all.
+    """Return sources and targets of the permutation of `ends` whose shortest ways take up most capacity.
+
+    A hop counts by the part of all cables of its rule that it takes, so that one over NVLink is next to
+    nothing beside one over few spines. Where all rules carry alike these are hops.
 
     Raises
     ------
@@ -24,18 +29,31 @@ def longest_matching(expanded: Expanded, ends: Bools, *, paths: Paths = "rules")
     """
     refuse_many(int(ends.sum()))
     moves = forwarding(expanded, ends, ends, paths=paths)
+    length = np.append(_parts(expanded), 0.0)[np.where(moves.link >= 0, moves.link // 2, -1)]
     # A turn inside a device is no hop; a length of zero would be no move at all.
-    length = np.where(moves.link >= 0, 1.0, 1e-6)
-    key, first = np.unique(moves.tail * moves.n_states + moves.head, return_index=True)
+    length = np.maximum(length, _TURN * length.max(initial=0.0))
+    key = moves.tail * moves.n_states + moves.head
+    order = np.lexsort((length, key))
+    key, first = np.unique(key[order], return_index=True)
     shape = (moves.n_states, moves.n_states)
-    graph = sparse.csr_matrix((length[first], np.divmod(key, moves.n_states)), shape=shape)
+    graph = sparse.csr_matrix((length[order][first], np.divmod(key, moves.n_states)), shape=shape)
     own = np.flatnonzero(ends)
-    hops = np.rint(csgraph.dijkstra(graph, indices=moves.source[own])[:, moves.target[own]])
+    far = csgraph.dijkstra(graph, indices=moves.source[own])[:, moves.target[own]]
     # What cannot be reached is shorter than anything that can.
-    hops[~np.isfinite(hops)] = -1.0
-    np.fill_diagonal(hops, -2.0 * len(own))
-    left, right = optimize.linear_sum_assignment(hops, maximize=True)
+    is_met = np.isfinite(far)
+    unit = float(far[is_met].max(initial=0.0)) or 1.0
+    # Ways that are alike are exactly alike: what rounding tells apart must not choose the pairs.
+    far = np.where(is_met, np.rint(np.where(is_met, far, 0.0) / unit * _STEPS), -1.0)
+    np.fill_diagonal(far, -2.0 * _STEPS * len(own))
+    left, right = optimize.linear_sum_assignment(far, maximize=True)
     return own[left], own[right]
+
+
+def _parts(expanded: Expanded) -> Floats:
+    """Return the part of its rule's capacity that 1 Gb/s takes on each bundle, shape (m,) [1 / (Gb/s)]."""
+    each = expanded.alive * expanded.rate_gbps
+    whole = np.bincount(expanded.rule, each, minlength=len(expanded.rules))[expanded.rule]
+    return np.divide(1.0, whole, out=np.zeros(len(whole)), where=whole > 0)
 
 
 def refuse_many(n: int) -> None:

@@ -16,7 +16,7 @@ from scipy import sparse
 
 from fabric.arrays import Floats, Ints
 from fabric.flow.commodities import Commodity, Solution
-from fabric.flow.lp import Entries, assembled, maximize, passed_on
+from fabric.flow.lp import Entries, assembled, maximize, passed_on, unit_of
 
 CRUMB = 1e-9
 """Part of the rate below which a flow that begins or ends where none should is taken for rounding."""
@@ -40,12 +40,12 @@ def solve_commodities(capacity: Floats, commodities: list[Commodity]) -> Solutio
     program = ClassProgram(commodities, capacity)
     x, dual = maximize(program.balance, program.load)
     price = np.zeros(len(capacity))
-    price[program.used] = dual / capacity[program.used]
-    return Solution(float(x[-1]), program.flows(x, float(x[-1])), price, len(x))
+    price[program.used] = dual * program.unit_gbps / capacity[program.used]
+    return Solution(float(x[-1]) * program.unit_gbps, program.flows(x), price, len(x))
 
 
 class ClassProgram:
-    """The rows of the program of some commodities: its variables are their flows, then the rate.
+    """The rows of the program of some commodities: its variables are their flows, then the rate, in a unit.
 
     Parameters
     ----------
@@ -55,6 +55,8 @@ class ClassProgram:
 
     Attributes
     ----------
+    unit_gbps : float
+        Of flows and rate [Gb/s].
     used : ndarray of int64
         Base classes of links that have a row in `load`.
     balance : sparse.csr_matrix
@@ -69,6 +71,7 @@ class ClassProgram:
         self._first = np.cumsum([0, *(len(fold.kept) for fold in self._folds)]).tolist()
         n_columns = self._first[-1] + 1
         self.used = np.flatnonzero(capacity > 0)
+        self.unit_gbps = unit_of(np.concatenate([c.view.classes.rate_gbps for c in commodities]))
         row_of = np.full(len(capacity), -1)
         row_of[self.used] = np.arange(len(self.used))
         balance: list[Entries] = []
@@ -83,7 +86,7 @@ class ClassProgram:
             n_rows += moves.n_states
             on = np.flatnonzero(moves.link[kept] >= 0)
             base = commodity.view.base[moves.link[kept[on]]]
-            load.append((row_of[base], first + on, commodity.n_alike / capacity[base]))
+            load.append((row_of[base], first + on, commodity.n_alike * (self.unit_gbps / capacity[base])))
         whole = assembled(balance, n_rows, n_columns)
         self.balance = whole[np.diff(whole.indptr) > 0]
         self.load = assembled(load, len(self.used), n_columns)
@@ -100,7 +103,7 @@ class ClassProgram:
         """
         n_columns = self.balance.shape[1] + 1
         # The rate is met but for rounding; one variable more is what is spared.
-        met = np.zeros(1, np.int64), np.array([n_columns - 2]), np.array([-1.0 / rate_gbps])
+        met = np.zeros(1, np.int64), np.array([n_columns - 2]), np.array([-self.unit_gbps / rate_gbps])
         lost = np.flatnonzero(np.isin(self.used, classes))
         spared = lost, np.full(len(lost), n_columns - 1), np.ones(len(lost))
         load = _wider(self.load) + assembled([spared], len(self.used), n_columns)
@@ -110,10 +113,11 @@ class ClassProgram:
         )
         return float(x[-1]) if x[-1] > _NO_PART else 0.0
 
-    def flows(self, x: Floats, rate: float) -> tuple[Floats, ...]:
-        """Return the flow of each commodity on every move, at a rate [Gb/s]."""
+    def flows(self, x: Floats) -> tuple[Floats, ...]:
+        """Return the flow of each commodity on every move [Gb/s]."""
+        rate = float(x[-1])
         return tuple(
-            _settled(commodity, _unfolded(commodity, fold, x[a:b], rate), rate)
+            self.unit_gbps * _settled(commodity, _unfolded(commodity, fold, x[a:b], rate), rate)
             for commodity, fold, a, b in zip(
                 self._commodities, self._folds, self._first[:-1], self._first[1:], strict=True
             )

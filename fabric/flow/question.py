@@ -104,7 +104,8 @@ def _cheapest(ask: Question) -> tuple[Commodities, str]:
     except LimitError as error:
         if work is None:
             # Real links are more than their classes.
-            raise ProgramSizeError(str(error)) from error
+            msg = f"{why}; {error}"
+            raise ProgramSizeError(msg) from None
         return work, "the axes say the symmetry"
     if work is None:
         return finer, why

@@ -12,7 +12,7 @@ from scipy import sparse
 from scipy.sparse import csgraph
 
 from fabric.arrays import Bools, Floats, Ints
-from fabric.flow.lp import assembled, maximize, passed_on
+from fabric.flow.lp import assembled, maximize, passed_on, unit_of
 from fabric.flow.problem import Network
 
 # A residual of scipy's Dinic is the sum of two capacities and must stay below 2**31: it wraps silently.
@@ -235,9 +235,10 @@ def _program(net: Network) -> tuple[Floats, Floats]:
     shared = np.minimum(capacity[limited][first], 2.0 * _most(net))
     sent = np.array([net.source, net.target]), np.array([value, value]), np.array([-1.0, 1.0])
     balance = assembled([*passed_on(tail, head), sent], net.n_nodes, value + 1)
-    load = assembled([(row.ravel(), limited, 1.0 / shared[row.ravel()])], len(first), value + 1)
+    unit = unit_of(shared)
+    load = assembled([(row.ravel(), limited, unit / shared[row.ravel()])], len(first), value + 1)
     x, dual = maximize(balance, load)
     flow, price = np.zeros((2, len(net.tail)))
-    flow[is_open] = x[:-1]
-    price[np.flatnonzero(is_open)[limited]] = (dual / shared)[row.ravel()]
+    flow[is_open] = x[:-1] * unit
+    price[np.flatnonzero(is_open)[limited]] = (dual * (unit / shared))[row.ravel()]
     return flow, price

@@ -11,9 +11,9 @@ import numpy as np
 
 from fabric.arguments import Method, checked
 from fabric.arrays import Floats
-from fabric.errors import setting
+from fabric.errors import FabricError, LimitError, ProofError, setting
 from fabric.flow.by_links import Matrix, trivial
-from fabric.flow.certificate import Verdict
+from fabric.flow.certificate import GAP, Verdict
 from fabric.flow.commodities import Commodities, ProgramSizeError, Solution, capacities
 from fabric.flow.concurrent import check_concurrent
 from fabric.flow.lp import ALL_VARIABLES
@@ -21,7 +21,7 @@ from fabric.flow.maxflow import PATH_RULES
 from fabric.flow.program import ClassProgram, solve_commodities
 from fabric.flow.question import Question, pose, written_out
 from fabric.flow.routed import Interval, cut_off, interval
-from fabric.flow.traffic import Traffic
+from fabric.flow.traffic import LONGEST, FittedTraffic, Traffic
 from fabric.graph import EXPAND_LIMIT, Fabric, Paths
 from fabric.units import format_count, format_rate
 
@@ -225,15 +225,51 @@ def answered(ask: Question) -> Throughput:
 
     Raises
     ------
-    QuestionError, SelectorError, LimitError
+    QuestionError, SelectorError, LimitError, ProofError
         As `throughput`.
     """
     begin = time.perf_counter()
+    too_large = ""
     try:
         work, why = pose(ask)
     except ProgramSizeError as error:
-        return _bounded(ask, str(error), begin)
-    return answer_of(ask, work, why, begin)[0]
+        too_large = str(error)
+    if too_large:
+        try:
+            return _bounded(ask, too_large, begin)
+        except LimitError as error:
+            msg = f"{too_large}; nor an interval: {error}"
+            raise LimitError(msg) from None
+    found, _ = answer_of(ask, work, why, begin)
+    return _worst(ask, found, begin) if found.traffic == LONGEST else found
+
+
+def _worst(ask: Question, found: Throughput, begin: float) -> Throughput:
+    """Return the answer to the longest matching, or to a permutation along one axis that gets less.
+
+    The permutation that goes farthest need not be the worst. One along an axis is, where all that it joins
+    has to cross the same few links. Of equal halves, `halves` is a mean of permutations: one gets no more.
+    """
+    blueprint = ask.fabric.blueprint
+    if blueprint is None or not found.per_endpoint_gbps:
+        return found
+    ends = FittedTraffic(blueprint, Traffic("all-to-all"), ask.among).groups
+    shared = frozenset.intersection(*(frozenset(blueprint.groups[g].primitives) for g in ends))
+    is_even = ask.among is None and not (blueprint.absent or blueprint.failed or found.cut_off)
+    for axis in (a for a in blueprint.axes if a in shared and blueprint.axes[a].size > 1):
+        by, odd = divmod(blueprint.axes[axis].size, 2)
+        halves = [Traffic("halves", (axis,))] if is_even and not odd else []
+        for traffic in (*halves, Traffic("shift", (axis,), by=by)):
+            try:
+                along = answered(replace(ask, asked=traffic, method="auto"))
+            except FabricError:  # too large, or cut off
+                continue
+            if 0 < along.per_endpoint_gbps < found.per_endpoint_gbps * (1 - GAP):
+                why = f"{traffic.pattern} over {axis} gets less than the permutation that goes farthest"
+                took = time.perf_counter() - begin
+                n = found.n_endpoints
+                found = replace(along, traffic=found.traffic, n_endpoints=n, why=why, solve_s=took)
+    return found
 
 
 def answer_of(ask: Question, work: Commodities, why: str, begin: float) -> tuple[Throughput, Solution]:
@@ -254,6 +290,12 @@ def answer_of(ask: Question, work: Commodities, why: str, begin: float) -> tuple
     else:
         answer = solve_commodities(work.capacity, work.commodities)
         proof = check_concurrent(work, answer)
+        if proof.faults:
+            rate = format_rate(answer.rate_gbps)
+            what = f"{ask.name} by {work.method}: {rate} is not proven ({proof.faults[0]})"
+            todo = f"please report it with the file; {setting('method')} has other ways"
+            msg = f"{what}: an error of fabtopo, {todo}"
+            raise ProofError(msg)
     rows = _prices(work, work.capacity * answer.price, work.use(answer.flow))
     program = None
     if 0 < answer.n_variables <= MANY_VARIABLES:

@@ -11,6 +11,7 @@ from fabric.blueprint.selector import parse_selector, selected_groups
 from fabric.errors import QuestionError, nearest, setting
 from fabric.symmetry import Mark
 
+LONGEST = "longest-matching"
 TrafficPattern = Literal["all-to-all", "one-to-all", "all-to-one", "shift", "halves", "longest-matching"]
 
 
@@ -23,7 +24,7 @@ class Traffic:
     pattern : {"all-to-all", "one-to-all", "all-to-one", "shift", "halves", "longest-matching"}
         Every endpoint to all others alike; one endpoint to all others alike, or all to one; every endpoint to
         the one `by` places on along an axis; every endpoint of one half of an axis to all of the other half
-        alike; the permutation with the most hops in all.
+        alike; the worst permutation that is known, which takes up most of the network or is along an axis.
     over : tuple of str
         For all-to-all: axes that a group spans; one group for each index of the other axes, all at once. For
         shift and halves: the one axis. Empty for all endpoints.

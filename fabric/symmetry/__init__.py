@@ -1,5 +1,6 @@
 """The quotient of a fabric under its automorphisms: what solvers see, at any size."""
 
+from fabric.symmetry.counting import devices_up
 from fabric.symmetry.labels import Mark, as_mark
 from fabric.symmetry.lifting import Lift, RealLink, sample_links
 from fabric.symmetry.nesting import Nesting, NoSymmetryError, Tie, lopsided_axes, nesting
@@ -31,6 +32,7 @@ __all__ = [
     "Unfolding",
     "as_mark",
     "coarsest",
+    "devices_up",
     "grounded",
     "lopsided_axes",
     "nesting",

@@ -7,8 +7,10 @@ on all axes above it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 
@@ -23,6 +25,9 @@ Mark = tuple[tuple[str, int], ...]
 Values = Mapping[str, Ints]
 """Index of devices on each primitive axis of their group."""
 
+FEW_DEVICES = 16
+"""Devices of a range that are marked one by one."""
+
 Marks = Sequence[Values | Mapping[str, int]]
 """Index of each mark on its axes: a number, or one for each device or link."""
 
@@ -33,16 +38,31 @@ def failure_marks(blueprint: Blueprint, nest: Nesting) -> tuple[tuple[Mark, ...]
     selectors = [*blueprint.absent, *blueprint.failed]
     selectors += [s for c in blueprint.failed_cables for s in (c.left, c.right)]
     for selector in selectors:
-        mark = as_mark(blueprint, selector, nest)
-        if mark is None:
+        own = [as_mark(blueprint, one, nest) for one in _devices(selector)]
+        if None in own:
             cells.append(selector)
         else:
-            marks.append(mark)
+            marks += [mark for mark in own if mark is not None]
     # The first cables of a range are at its first device.
     some = (s for c in blueprint.failed_cables if c.n is not None for s in (c.left, c.right))
     ends = (Term(t.axis, i, i) for s in some for t in s.terms if t.lo < t.hi for i in (t.lo, t.hi))
     cells += [Selector("", None, (term,)) for term in ends]
     return tuple(dict.fromkeys(marks)), tuple(cells)
+
+
+def _devices(selector: Selector) -> list[Selector]:
+    """Return a range of few indices on several axes as one selector for each, the same as a list of them.
+
+    A range on one axis is a cell of it. With others it would cut each of them from end to end.
+    """
+    sizes = [term.hi - term.lo + 1 for term in selector.terms]
+    if len(sizes) == 1 or not 1 < math.prod(sizes) <= FEW_DEVICES:
+        return [selector]
+    choices = product(*(range(term.lo, term.hi + 1) for term in selector.terms))
+    return [
+        replace(selector, terms=tuple(Term(t.axis, i, i) for t, i in zip(selector.terms, at, strict=True)))
+        for at in choices
+    ]
 
 
 def as_mark(blueprint: Blueprint, selector: Selector, nest: Nesting) -> Mark | None:

@@ -1,0 +1,111 @@
+"""Whether a program is that of its question: counted in the file, and posed again.
+
+A flow that fits and prices that meet it prove nothing where the program asks for less than the question does:
+half of the demands, a class of sources left out, a cable counted twice, a turn that no device makes. So what
+was solved is held to what is asked, class by class, by code that solves nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from fabric.arrays import Floats
+from fabric.flow.commodities import Commodities, Commodity, capacities
+from fabric.symmetry import Quotient, devices_up
+
+_ROUNDING = 1e-9
+
+
+def posed_faults(work: Commodities) -> list[str]:
+    """Return in what a program differs from its question; the first fault of each kind.
+
+    Notes
+    -----
+    Sizes of classes add up to the devices of the file, group by group. Every view has the links of the base,
+    class by class, and these carry what their cables do. The sources are as many as send. What a source sends
+    reaches every class of targets by its size, over the moves of the path rule: both are worked out again.
+    """
+    return list(dict.fromkeys(_faults(work)))
+
+
+def _faults(work: Commodities) -> Iterator[str]:
+    if work.asked is None:
+        yield "a program that does not say what it was asked"
+        return
+    right = _devices(work)
+    yield from _size_faults(work.base, right)
+    if not np.array_equal(work.capacity, capacities(work.base)):
+        yield "capacities that are not those of the cables"
+    n = sum(commodity.n_alike for commodity in work.commodities)
+    if n != work.n_sources:
+        yield f"{n:,.0f} sources in the program, {work.n_sources:,.0f} in the fabric"
+    for commodity in work.commodities:
+        if commodity.view is not work.base:
+            yield from _size_faults(commodity.view, right)
+            yield from _link_faults(work, commodity.view)
+        yield from _traffic_faults(work, commodity)
+
+
+def _devices(work: Commodities) -> list[int] | None:
+    """Return how many devices of each group are up, where classes stand for several; else None."""
+    if work.blueprint is not None:
+        return [devices_up(work.blueprint, group) for group in work.blueprint.groups]
+    if not work.views:
+        return None
+    e = work.views[0].expanded
+    return [int(n) for n in np.bincount(e.group[~e.failed], minlength=len(e.groups))]
+
+
+def _size_faults(view: Quotient, right: list[int] | None) -> Iterator[str]:
+    if right is None:
+        return
+    counted = np.bincount(view.classes.group, view.size, minlength=len(right))
+    for group, n, wanted in zip(view.classes.groups, counted.tolist(), right, strict=True):
+        if n != wanted:
+            yield f"{n:,.0f} {group.name} in the classes, {wanted:,} in the file"
+
+
+def _link_faults(work: Commodities, view: Quotient) -> Iterator[str]:
+    """Yield whether the links of a view are other than those of the base."""
+    e = view.classes
+    if view.base.min(initial=0) < 0 or view.base.max(initial=-1) >= len(work.capacity):
+        yield "links of no class"
+        return
+    whole = np.zeros(len(work.capacity))
+    np.add.at(whole, view.base, np.repeat(e.count * e.rate_gbps, 2))
+    if not np.allclose(whole, work.capacity, rtol=_ROUNDING, atol=0.0):
+        yield "links of a view that are not those of all"
+
+
+def _traffic_faults(work: Commodities, commodity: Commodity) -> Iterator[str]:
+    """Yield what a commodity is other than the traffic of its source as it is posed again."""
+    asked, view, moves = work.asked, commodity.view, commodity.moves
+    ends = np.flatnonzero(commodity.supply > 0 if asked and asked.is_out else commodity.supply < 0)
+    if asked is None or len(ends) != 1:
+        yield f"{len(ends):,} sources of one commodity"
+        return
+    own = int(moves.device[ends[0]])
+    alike = view.origin == commodity.origin
+    if view.size[own] != 1 or (commodity.origin >= 0 and not alike[own]):
+        yield f"{view.classes.names[own]} is no source of its own flow"
+    elif commodity.origin >= 0 and commodity.n_alike != view.size[alike].sum():
+        n = float(view.size[alike].sum())
+        yield f"{n:,.0f} sources are alike, {commodity.n_alike:,.0f} stand in the program"
+    again = asked.commodity(view, own)
+    if not _same(commodity, again):
+        yield "moves that are not those of the path rule"
+    elif not _near(commodity.supply, again.supply):
+        yield "demands that do not meet the targets"
+
+
+def _same(one: Commodity, other: Commodity) -> bool:
+    """Return whether two commodities have the same states and moves."""
+    a, b = one.moves, other.moves
+    pairs = ((a.tail, b.tail), (a.head, b.head), (a.link, b.link), (a.device, b.device))
+    return a.role == b.role and all(np.array_equal(x, y) for x, y in pairs)
+
+
+def _near(one: Floats, other: Floats) -> bool:
+    return one.shape == other.shape and np.allclose(one, other, rtol=_ROUNDING, atol=0.0)

@@ -1,0 +1,108 @@
+"""How many devices of a file are up, counted without classes: boxes of indices, put together and taken away.
+
+A certificate holds the sizes of classes to this. Devices that a selector names are a box, a range on every
+axis; of boxes that overlap what is common is counted once (inclusion and exclusion)::
+
+    |A or B or C|  =  |A|  +  |B| - |B and A|  +  |C| - |(C and A) or (C and B)|
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+from fabric.blueprint.model import Blueprint, Selector
+from fabric.blueprint.selector import selected_groups
+
+Box = tuple[tuple[int, int], ...]
+"""First and last index on every primitive axis of a group."""
+
+
+def devices_up(blueprint: Blueprint, group: str, among: Selector | None = None) -> int:
+    """Return how many devices of a group are neither absent nor failed.
+
+    Parameters
+    ----------
+    blueprint : Blueprint
+    group : str
+    among : Selector, optional
+        Of these only.
+
+    Examples
+    --------
+    >>> from fabric.blueprint import loads_blueprint
+    >>> text = "{fabric: a, axes: {i: 3, j: 4}, devices: {gpu: {kind: gpu, axes: [i, j]}, leaf: {kind: "
+    >>> text += "switch, axes: []}}, links: [{between: [gpu, leaf], rate: 1Gb/s}], "
+    >>> text += "failed: [i0/gpu, i0-1/gpu2]}"
+    >>> devices_up(loads_blueprint(text), "gpu")
+    7
+    """
+    primitives = blueprint.groups[group].primitives
+    whole: Box = tuple((0, blueprint.axes[p].size - 1) for p in primitives)
+    inside = [whole] if among is None else list(_boxes(blueprint, group, among))
+    down = [box for s in (*blueprint.absent, *blueprint.failed) for box in _boxes(blueprint, group, s)]
+    lost = [both for one in inside for box in down if (both := _meet(one, box))]
+    return _union(inside) - _union(lost)
+
+
+def _boxes(blueprint: Blueprint, group: str, selector: Selector) -> Iterator[Box]:
+    """Yield the devices of a group that a selector names, as boxes."""
+    if group not in selected_groups(blueprint, selector):
+        return
+    primitives = blueprint.groups[group].primitives
+    whole: Box = tuple((0, blueprint.axes[p].size - 1) for p in primitives)
+    boxes = [whole]
+    for term in selector.terms:
+        own = blueprint.primitives(term.axis)
+        sizes = [blueprint.axes[p].size for p in own]
+        places = [primitives.index(p) for p in own]
+        parts = []
+        for part in _ranges(sizes, term.lo, term.hi):
+            limits = list(whole)
+            for place, limit in zip(places, part, strict=True):
+                limits[place] = limit
+            parts.append(tuple(limits))
+        boxes = [both for one in boxes for part in parts if (both := _meet(one, part))]
+    yield from boxes
+
+
+def _ranges(sizes: Sequence[int], lo: int, hi: int) -> Iterator[list[tuple[int, int]]]:
+    """Yield a range of a composed axis as ranges of its parts, the first the coarsest."""
+    inner = math.prod(sizes[1:])
+    if len(sizes) == 1:
+        yield [(lo, hi)]
+        return
+    first, last = lo // inner, hi // inner
+    if first == last:
+        yield from ([(first, first), *rest] for rest in _ranges(sizes[1:], lo % inner, hi % inner))
+        return
+    if lo % inner:
+        yield from ([(first, first), *rest] for rest in _ranges(sizes[1:], lo % inner, inner - 1))
+        first += 1
+    if hi % inner != inner - 1:
+        yield from ([(last, last), *rest] for rest in _ranges(sizes[1:], 0, hi % inner))
+        last -= 1
+    if first <= last:
+        yield [(first, last), *((0, n - 1) for n in sizes[1:])]
+
+
+def _meet(one: Box, other: Box) -> Box | None:
+    """Return what two boxes have in common, if anything."""
+    both = tuple((max(a, c), min(b, d)) for (a, b), (c, d) in zip(one, other, strict=True))
+    return both if all(a <= b for a, b in both) else None
+
+
+def _size(box: Box) -> int:
+    return math.prod(b - a + 1 for a, b in box)
+
+
+def _union(boxes: Sequence[Box]) -> int:
+    """Return how many devices are in any of the boxes."""
+    total = 0
+    known: list[Box] = []
+    for box in dict.fromkeys(boxes):
+        shared = [both for one in known if (both := _meet(one, box))]
+        if box not in shared:
+            total += _size(box) - _union(shared)
+            known.append(box)
+    return total
