@@ -20,10 +20,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from functools import lru_cache
 from typing import TypeVar
 
 from fabric.blueprint.model import Axis, Blueprint, DeviceGroup, FailedCables, Rule, Selector, Term
+from fabric.blueprint.remembered import remembered
 from fabric.blueprint.selector import selected_groups
 from fabric.errors import QuestionError
 
@@ -77,7 +77,7 @@ def names_chips(blueprint: Blueprint, *selectors: str) -> bool:
     return is_named and bool(boxes(blueprint)) and not {ASIC} & {*blueprint.axes, *blueprint.groups}
 
 
-@lru_cache(maxsize=16)
+@remembered(16)
 def opened(blueprint: Blueprint) -> Blueprint:
     """Return `blueprint` with every box of several chips as that many devices.
 

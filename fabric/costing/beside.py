@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from functools import lru_cache
 
+from fabric.blueprint.remembered import remembered
 from fabric.bounds.bound import OPERATIONS, Bound, bound
 from fabric.costing.answer import Cost
 from fabric.errors import FabricError
@@ -52,7 +52,7 @@ def bounded(fabric: Fabric, answer: Cost, asked: JobQuestion, found: dict[str, S
     return replace(answer, bound=best, chosen=ratios[0], algorithms=tuple(ratios))
 
 
-@lru_cache(maxsize=64)
+@remembered(64)
 def _bound(fabric: Fabric, collective: str, asked: JobQuestion, *, is_in: bool) -> Bound:
     """Return a bound; its rate does not depend on the size."""
     return bound(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Unpack
 
@@ -12,6 +11,7 @@ import numpy as np
 
 from fabric.arguments import checked
 from fabric.blueprint.planes import boxes, refusal
+from fabric.blueprint.remembered import remembered
 from fabric.costing.answer import AlgorithmCost, Cost, HashedTime
 from fabric.costing.beside import bounded
 from fabric.costing.calibration import Calibration, ProtocolCost
@@ -327,7 +327,7 @@ def _retimed(
     )
 
 
-@lru_cache(maxsize=16)
+@remembered(16)
 def _job(fabric: Fabric, asked: JobQuestion) -> Job:
     return job(fabric, asked)
 

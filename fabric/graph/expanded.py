@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +12,7 @@ from fabric.arrays import Bools, Floats, Ints
 from fabric.blueprint.census import census
 from fabric.blueprint.join import Grid, full_grid, join_parts
 from fabric.blueprint.model import Blueprint, Kind, Net, Selector, Transit
+from fabric.blueprint.remembered import remembered
 from fabric.blueprint.selector import selected_groups
 from fabric.errors import LimitError
 
@@ -302,7 +302,7 @@ def sampled(grid: Grid, *, limit: int = EXPAND_LIMIT) -> Expanded:
     return _on_grid(grid, limit, 0)
 
 
-@lru_cache(maxsize=4)
+@remembered(4)
 def _expand(blueprint: Blueprint, limit: int, n_pairs: int) -> Expanded:
     return _on_grid(full_grid(blueprint), limit, n_pairs)
 

@@ -10,13 +10,13 @@ them in place.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 
 from fabric.arrays import Ints
 from fabric.blueprint.join import agreeing, relation_axes, twist_axes
 from fabric.blueprint.model import Blueprint, Rule
+from fabric.blueprint.remembered import remembered
 from fabric.errors import FabricError
 
 
@@ -107,7 +107,7 @@ def _lopsided(blueprint: Blueprint, rule: Rule) -> tuple[str, frozenset[str]]:
     return (f"a {relation.kind} over a composed axis", along) if len(along) > 1 else ("", frozenset())
 
 
-@lru_cache(maxsize=64)
+@remembered(64)
 def _nesting(blueprint: Blueprint, ties: tuple[Tie, ...]) -> Nesting:
     kept = frozenset().union(*(t.kept for t in ties))
     for rule in blueprint.rules:

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import cast
 
 import numpy as np
@@ -23,6 +22,7 @@ import numpy as np
 from fabric.arrays import Bools, Floats, Ints
 from fabric.blueprint.join import Grid, Joined, class_grid, join, partners
 from fabric.blueprint.model import Blueprint, FailedCables, Rule, Selector, Term
+from fabric.blueprint.remembered import remembered
 from fabric.graph import Expanded, GroupInfo, RuleInfo
 from fabric.symmetry.labels import (
     Mark,
@@ -105,7 +105,7 @@ def quotient(
     return _quotient(blueprint, sources, apart, ties, fixed)
 
 
-@lru_cache(maxsize=KEPT)
+@remembered(KEPT)
 def _quotient(
     blueprint: Blueprint,
     sources: tuple[Mark, ...],
@@ -149,7 +149,7 @@ def _quotient(
     return found
 
 
-@lru_cache(maxsize=KEPT)
+@remembered(KEPT)
 def _infos(blueprint: Blueprint) -> tuple[tuple[GroupInfo, ...], tuple[RuleInfo, ...]]:
     """Return what all devices of a group and all cables of a rule have in common, peers one-way."""
     groups = (
@@ -301,7 +301,7 @@ def grounded(
     return Ground(places, device, classes, tuple(joined), tuple(_alive(places, joined)))
 
 
-@lru_cache(maxsize=KEPT)
+@remembered(KEPT)
 def _symmetry(
     blueprint: Blueprint, apart: tuple[Selector, ...], ties: tuple[Tie, ...], fixed: tuple[Mark, ...]
 ) -> tuple[Nesting, tuple[Mark, ...], tuple[Selector, ...], Grid]:
