@@ -391,7 +391,7 @@ HUBS = """{fabric: a, axes: {i: 3}, islands: 1, devices: {gpu: {kind: gpu, axes:
         (TWO_TIERS, "all-gather", {"paths": "any"}, "optimum"),
         (TWO_TIERS, "all-gather", {"over": ("leaf",), "paths": "any"}, "upper bound"),
         (
-            (RING % "")[:-2] + ", {between: [gpu, gpu], name: b, ring: i, oneway: true, rate: 1Gb/s}]}",
+            (RING % "")[:-2] + ", {between: [gpu, gpu], name: b, ring: i, oneway: true, rate: 40Gb/s}]}",
             "all-gather",
             {},
             "upper bound",

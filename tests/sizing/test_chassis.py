@@ -1,5 +1,6 @@
 """Servers and racks sold as one: their cages, and power and price that are counted once."""
 
+import importlib
 import math
 import shutil
 
@@ -150,7 +151,9 @@ def test_a_guess_of_the_whole_is_no_better_than_figures_of_all_parts(monkeypatch
     assert line(bom(loads(text)), "chassis").power_w == 142_000
     row = load_chassis(DATA)["hgx-h100"]
     guess = type(row)("gb300-nvl72", "a guess", {"power_w": 150_000.0}, ("own",), "assumed", {}, "guessed")
-    monkeypatch.setattr("fabric.sizing.chassis.all_chassis", lambda: {"gb300-nvl72": guess})
+    monkeypatch.setattr(
+        importlib.import_module("fabric.sizing.chassis"), "all_chassis", lambda: {"gb300-nvl72": guess}
+    )
     bill = bom(loads(text))
     assert bill.power_w == 72 * 1400 + 18 * 620 + 36 * 500 + 72 * 50 + 18 * 100
     assert line(bill, "chassis").power_from == "its devices are listed"

@@ -1,5 +1,6 @@
 """The fuzz harness: its inputs are the same for a number, hostile, and what is wrong is flagged."""
 
+import importlib
 import importlib.util
 import os
 import signal
@@ -46,7 +47,7 @@ def answers(monkeypatch, fuzz, answer):
     """Have every command answer so, and return what the harness finds."""
     case = fuzz.cases.Case("topology", ("check", "a.fabric.yaml", "--json"), {"a.fabric.yaml": SMALL})
     monkeypatch.setattr(fuzz.cases, "case", lambda number: case)
-    monkeypatch.setattr("fabric.cli.main", answer)
+    monkeypatch.setattr(importlib.import_module("fabric.cli"), "main", answer)
     return fuzz._found(7)
 
 
@@ -96,8 +97,12 @@ def test_a_graph_that_breaks_is_flagged(monkeypatch, fuzz):
     graph = nx.Graph([(0, 1, {"capacity": 1.0})])
     monkeypatch.setattr(fuzz.cases, "case", lambda number: fuzz.cases.Case("graph", graph=graph))
     assert fuzz._found(1) is None
-    monkeypatch.setattr("fabric.graph.exchange.from_networkx", raises(TypeError("x")))
-    monkeypatch.setattr("fabric.from_networkx", raises(TypeError("x")), raising=False)
+    monkeypatch.setattr(
+        importlib.import_module("fabric.graph.exchange"), "from_networkx", raises(TypeError("x"))
+    )
+    monkeypatch.setattr(
+        importlib.import_module("fabric"), "from_networkx", raises(TypeError("x")), raising=False
+    )
     assert "TypeError" in fuzz._found(1).what
 
 
