@@ -16,12 +16,12 @@ LAYERS = """
     results units
     schedule parts
     blueprint
-    graph nccl
+    graph
     sizing interop
     symmetry
     routing
     flow
-    job bounds
+    job bounds nccl
     costing
     workload
     study

@@ -280,7 +280,7 @@ def _as_nccl(fabric: Fabric, question: JobQuestion, collective: str, size_bytes:
     """
     blueprint = fabric.axes_or_refuse("NCCL's model, which reads parts and protocols,")
     work = _job(fabric, question)
-    node, n_nodes = node_of(blueprint, ranks_group(fabric, question), work.shape)
+    node, n_nodes = node_of(blueprint, ranks_group(fabric, question), work.shape, among=question.among)
     predicted = predict(machine(node, n_nodes), collective, size_bytes)
     known = replace(read_calibration("wire"), name="nccl", about=ABOUT)
     found = schedules(collective, work.shape, size_bytes)

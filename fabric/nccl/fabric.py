@@ -7,6 +7,7 @@ import re
 from fabric.blueprint.census import Census, census
 from fabric.blueprint.model import Blueprint
 from fabric.errors import QuestionError
+from fabric.nccl.cards import Cards, node_cards
 from fabric.nccl.hardware import Node
 from fabric.nccl.tables import VERSION, tables
 from fabric.schedule.algorithms import Shape
@@ -18,7 +19,14 @@ _PCIE_RE = re.compile(r"pcie(\d)_x(\d+)")
 _ARM = ("grace", "vera")
 
 
-def node_of(blueprint: Blueprint, ranks: str, shape: Shape, *, has_collnet: bool = False) -> tuple[Node, int]:
+def node_of(
+    blueprint: Blueprint,
+    ranks: str,
+    shape: Shape,
+    *,
+    among: str | None = None,
+    has_collnet: bool = False,
+) -> tuple[Node, int]:
     """Return a node of a job, and how many there are.
 
     Parameters
@@ -28,6 +36,8 @@ def node_of(blueprint: Blueprint, ranks: str, shape: Shape, *, has_collnet: bool
         Group of the ranks.
     shape : Shape
         Scale-up domains, which NCCL counts as nodes; of equal size.
+    among : str, optional
+        Selector of the ranks; all of the group by default.
     has_collnet : bool
         Whether the network reduces and NCCL's plugin for it runs.
 
@@ -38,8 +48,9 @@ def node_of(blueprint: Blueprint, ranks: str, shape: Shape, *, has_collnet: bool
 
     Notes
     -----
-    A processor without a part counts as Intel's, PCIe without a protocol as Gen5 x16. NICs are shared out
-    evenly; a NIC of several ports counts once, with all that its cables carry.
+    A processor without a part counts as Intel's, PCIe without a protocol as Gen5 x16. Cards are those of
+    `fabric.nccl.cards`; one of several ports counts once, with all that its cables carry. Nodes are taken to
+    be like the one whose cards send least.
     """
     counted = census(blueprint)
     n_gpus = counted.present(ranks)
@@ -51,8 +62,9 @@ def node_of(blueprint: Blueprint, ranks: str, shape: Shape, *, has_collnet: bool
         msg = f"NCCL's model knows {names} between GPUs; {ranks} has {what}; use calibration measured"
         raise QuestionError(msg)
     g = shape.equal()
-    n_nics, nic_gbps = _nics(blueprint, counted)
-    generation, lanes = _pcie(blueprint)
+    cards = node_cards(blueprint, among) if shape.n_domains > 1 else Cards(0.0, 0.0)
+    n_nics = max(1, round(cards.n)) if cards.n else 0
+    generation, lanes = _pcie(blueprint, ranks)
     is_arm = any(g.part and g.part.id in _ARM for g in blueprint.groups.values())
     return (
         Node(
@@ -62,8 +74,8 @@ def node_of(blueprint: Blueprint, ranks: str, shape: Shape, *, has_collnet: bool
             cpu="arm" if is_arm else "intel",
             pcie_generation=generation,
             pcie_lanes=lanes,
-            n_nics=round(n_nics * g / n_gpus) if shape.n_domains > 1 else 0,
-            nic_gbps=nic_gbps,
+            n_nics=n_nics,
+            nic_gbps=cards.gbps / n_nics if n_nics else 0.0,
             has_nvls=shape.reduces_in_domain,
             has_collnet=has_collnet and shape.reduces_across,
         ),
@@ -82,21 +94,9 @@ def _nvlinks(blueprint: Blueprint, counted: Census, ranks: str) -> tuple[int, st
     return total, protocol
 
 
-def _nics(blueprint: Blueprint, counted: Census) -> tuple[int, float]:
-    """Return the NICs, and what one sends into the network [Gb/s]."""
-    nics = [g.name for g in blueprint.groups.values() if g.kind == "nic"]
-    total = sum(counted.present(name) for name in nics)
-    rate = sum(
-        own.total * rule.rate_gbps
-        for rule, own in zip(blueprint.rules, counted.rules, strict=True)
-        if rule.net == "scale-out" and (rule.left.group in nics or rule.right.group in nics)
-    )
-    return total, rate / total if total else 0.0
-
-
-def _pcie(blueprint: Blueprint) -> tuple[int, int]:
-    """Return generation and lanes of the PCIe that GPUs or NICs hang on."""
-    for rule in blueprint.rules:
+def _pcie(blueprint: Blueprint, ranks: str) -> tuple[int, int]:
+    """Return generation and lanes of the PCIe that GPUs hang on, or else NICs."""
+    for rule in sorted(blueprint.rules, key=lambda r: ranks not in (r.left.group, r.right.group)):
         match = _PCIE_RE.fullmatch(rule.protocol)
         if match:
             return int(match[1]), int(match[2])
