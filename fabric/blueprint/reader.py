@@ -14,11 +14,9 @@ tree of positions, in which an aliased subtree is shared::
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import os
 import re
-from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, NoReturn, TypeAlias
@@ -60,9 +58,7 @@ _NUMBER_RE = re.compile(
 _BAD_CHAR_RE = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
 _BAD_PAIR_RE = re.compile("[\ud800-\udfff]")
 _LINE_BREAK_RE = re.compile("\r\n|\r|\n")
-_SURROGATE_RE = re.compile(r"\\u[dD][89abAB]")
-# Escapes are consumed from the left, so that an escaped backslash cannot start one.
-_ESCAPE_RE = re.compile(r"\\(?:u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})|.)")
+_SURROGATE_RE = re.compile(r"u[dD][89a-fA-F]")
 
 
 class Mark(NamedTuple):
@@ -242,10 +238,7 @@ def read_text(text: str | bytes, path: str, *, is_strict: bool = True, room: Roo
         got = f"U+{ord(bad[0]):04X}"
         todo = "leave it out, or write it as an escape in double quotes"
         _refuse(path, "character not allowed", pos=_end(chars[: bad.start()]), got=got, todo=todo)
-    shifts: dict[int, list[int]] = {}
-    if _SURROGATE_RE.search(chars) and _is_json(chars):
-        chars, shifts = _join_surrogates(chars)
-    builder = _DocumentBuilder(path, shifts, room)
+    builder = _DocumentBuilder(path, room)
     data, root = builder.build(chars)
     if is_strict and builder.doubled:
         raise TopologyError(builder.doubled)
@@ -296,22 +289,22 @@ class _DocumentBuilder:
 
     __slots__ = (
         "_anchors",
+        "_chars",
         "_n_documents",
         "_n_nodes",
         "_path",
         "_problems",
         "_room",
         "_root",
-        "_shifts",
         "_stack",
         "doubled",
     )
 
-    def __init__(self, path: str, shifts: dict[int, list[int]], room: Room) -> None:
+    def __init__(self, path: str, room: Room) -> None:
         self._path = path
         self._room = room
-        self._shifts = shifts
         self._problems: list[Problem] = []
+        self._chars = ""
         self.doubled: list[Problem] = []  # duplicate keys: the data can still be used
         self._stack: list[_Frame] = []
         self._anchors: dict[str, _Anchored | None] = {}  # None: still open
@@ -320,6 +313,7 @@ class _DocumentBuilder:
         self._n_documents = 0
 
     def build(self, chars: str) -> tuple[dict[str, object], _Spot]:
+        self._chars = chars
         handlers: dict[type, Callable[[_Event], None]] = {
             yaml.ScalarEvent: self._scalar,
             yaml.MappingStartEvent: lambda event: self._open(event, {}),
@@ -348,8 +342,6 @@ class _DocumentBuilder:
 
     def _at(self, mark: _YamlMark) -> _Pos:
         line, col = mark.line + 1, mark.column + 1
-        if self._shifts and line in self._shifts:
-            col += 2 * bisect_left(self._shifts[line], col)
         return line, col
 
     def _where(self) -> str:
@@ -379,7 +371,16 @@ class _DocumentBuilder:
             what = ", ".join(part for part in (error.context, error.problem) if part)
         # The parser looks ahead, so the data read so far does not say where the fault is.
         self._stack.clear()
-        self._stop(pos, "syntax error: " + " ".join(what.split()))
+        # JSON may write a character as two halves, \\ud83d\\ude00, which YAML does not know.
+        is_half = "character escape" in what and self._is_surrogate(pos)
+        todo = "write the character itself, not the two halves that JSON makes of it" if is_half else ""
+        self._stop(pos, "syntax error: " + " ".join(what.split()), todo=todo)
+
+    def _is_surrogate(self, pos: _Pos) -> bool:
+        """Return whether an escape of half a character stands at a place of the file."""
+        lines = _LINE_BREAK_RE.split(self._chars)
+        line = lines[pos[0] - 1] if pos[0] <= len(lines) else ""
+        return _SURROGATE_RE.search(line[max(pos[1] - 8, 0) : pos[1] + 8]) is not None
 
     def _document(self, event: _Event) -> None:
         self._n_documents += 1
@@ -573,35 +574,3 @@ def _end(before: str) -> _Pos:
     """Return the position of the character that follows `before`."""
     lines = _LINE_BREAK_RE.split(before)
     return len(lines), len(lines[-1]) + 1
-
-
-def _is_json(chars: str) -> bool:
-    try:
-        json.loads(chars, parse_int=str)
-    except (ValueError, RecursionError):
-        return False
-    return True
-
-
-def _join_surrogates(chars: str) -> tuple[str, dict[int, list[int]]]:
-    r"""Write the pairs ``\ud83d\ude00`` that JSON has, and YAML has not, as ``\U0001f600``.
-
-    Returns the text and, for each line that became shorter, the columns at which it did (by two).
-    """
-    shifts: dict[int, list[int]] = {}
-    pieces = re.split("(\r\n|\r|\n)", chars)
-    for i in range(0, len(pieces), 2):
-        if not _SURROGATE_RE.search(pieces[i]):
-            continue
-        cols: list[int] = []
-
-        def join(match: re.Match[str], cols: list[int] = cols) -> str:
-            if match[1] is None:
-                return match[0]
-            cols.append(match.start() + 1 - 2 * len(cols))
-            code = 0x10000 + ((int(match[1], 16) - 0xD800) << 10) + int(match[2], 16) - 0xDC00
-            return f"\\U{code:08x}"
-
-        pieces[i] = _ESCAPE_RE.sub(join, pieces[i])
-        shifts[i // 2 + 1] = cols
-    return "".join(pieces), shifts

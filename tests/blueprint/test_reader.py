@@ -99,7 +99,11 @@ REFUSED: dict[str, tuple[str | bytes, str]] = {
     "lone surrogate": ("a: \ud800", r"1:4: file: character not allowed; got U\+D800; .*"),
     "lone surrogate escape": (
         '{"a": "\\ud800"}',
-        "1:10: file: syntax error: .*Unicode character escape code",
+        "1:10: file: syntax error: .*Unicode character escape code; .*",
+    ),
+    "surrogate pair of JSON": (
+        '{"a": "\\ud83d\\ude00"}',
+        "1:10: file: syntax error: .*; write the character itself, not the two halves that JSON .*",
     ),
     "surrogate pair outside JSON": ('a: "\\ud83d\\ude00"', "1:7: file: syntax error: .*"),
     "empty": ("", "1:1: file: empty file; expected a mapping with the key fabric"),
@@ -328,13 +332,15 @@ def test_columns_count_characters() -> None:
     assert doc.key_marks["b",] == (1, 11)
 
 
-KEYS = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
+# Beyond these JSON writes two halves of a character, which is refused.
+BASIC = st.characters(exclude_categories=["Cs"], max_codepoint=0xFFFF)
+KEYS = st.text(BASIC, max_size=5)
 JSON_VALUES = st.recursive(
     st.none()
     | st.booleans()
     | st.integers(-(10**38), 10**38)
     | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(st.characters(exclude_categories=["Cs"]), max_size=8),
+    | st.text(BASIC, max_size=8),
     lambda below: st.lists(below, max_size=4) | st.dictionaries(KEYS, below, max_size=4),
     max_leaves=20,
 )
@@ -360,19 +366,12 @@ def test_json_is_read_as_json_reads_it(data: dict[str, object], indent: int | st
 
 
 def test_json_escapes_and_tabs() -> None:
-    text = '{\n\t"a":\t"\\/\\u00e9\\ud83d\\ude00\\\\ud83d",\t"\\ud83d\\ude00": 1, "b": 2}\t\n'
+    text = '{\n\t"a":\t"\\/\\u00e9\U0001f600\\\\ud83d",\t"\U0001f600": 1, "b": 2}\t\n'
     doc = read_text(text, "f.json")
     assert doc.data == json.loads(text) == {"a": "/\u00e9\U0001f600\\ud83d", "\U0001f600": 1, "b": 2}
     line = text.split("\n")[1]
     assert doc.key_marks["b",] == (2, line.index('"b"') + 1)
     assert doc.marks["\U0001f600",] == (2, line.index("1, ") + 1)
-
-
-def test_problem_behind_surrogates_is_where_the_file_has_it() -> None:
-    text = '{"a": "\\ud83d\\ude00\\ud83d\\ude00", "a": 1}'
-    col = text.rindex('"a"') + 1
-    with pytest.raises(TopologyError, match=f":1:{col}: a: duplicate key"):
-        read_text(text, "f.json")
 
 
 @given(text=st.text(alphabet="ab:,-[]{}&*!|>'\"#%@ \n\t0.<~?\\", max_size=30) | st.binary(max_size=30))
