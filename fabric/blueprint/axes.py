@@ -56,9 +56,9 @@ class AxisTable:
         if known is None or (known.size == axis.size and not known.parts):
             self.axes[axis.name] = axis
         elif known.size != axis.size or (axis.parts and axis.parts != known.parts):
-            what = f"axis {axis.name!r} comes from two includes with another {_difference(axis, known)}"
+            fault = f"axis {axis.name!r} comes from two includes with another {_difference(axis, known)}"
             got = f"{_shown(axis)} and {_shown(known)}"
-            problems.append(origin.problem(what, got=got, todo="give one of them as: prefix"))
+            problems.append(origin.problem(fault, got=got, todo="give one of them as: prefix"))
 
     def inherit_all(self, table: AxisTable, origin: Origin, problems: list[Problem]) -> None:
         """Add every axis of `table`."""
@@ -73,9 +73,9 @@ class AxisTable:
             if known is None:
                 self.axes[name] = Axis(name, spec)
             elif known.size != spec:
-                what = f"axis {name!r} redeclared with another size"
+                fault = f"axis {name!r} redeclared with another size"
                 todo = "the same name is the same axis; take another name"
-                problems.append(origin.problem(what, got=str(spec), expected=str(known.size), todo=todo))
+                problems.append(origin.problem(fault, got=str(spec), expected=str(known.size), todo=todo))
         else:
             self._own[name] = (spec, origin)
 
@@ -89,6 +89,7 @@ class AxisTable:
         is_lost : bool
             Whether axes are missing that the files may well have, so that an unknown one is no problem.
         """
+        # Topological order (Kahn): a composed axis is ready when no part of it waits; cycles stay behind.
         waiting = {n: sum(p in self._own for p in parts) for n, (parts, _) in self._own.items()}
         needed_by: dict[str, list[str]] = defaultdict(list)
         for name, (parts, _) in self._own.items():
@@ -100,26 +101,27 @@ class AxisTable:
             problem = self._compose(name, parts, origin, is_lost=is_lost)
             if problem is not None:
                 problems.append(problem)
-            for other in needed_by[name]:
-                waiting[other] -= 1
-                if not waiting[other]:
-                    ready.append(other)
+            for product in needed_by[name]:
+                waiting[product] -= 1
+                if not waiting[product]:
+                    ready.append(product)
         if self._own:
             self._name_cycles(problems)
 
     def _name_cycles(self, problems: list[Problem]) -> None:
         """Give up on what is left, and tell which axes of it are part of themselves."""
-        told: set[str] = set()
+        reported: set[str] = set()
         for name, (parts, origin) in self._own.items():
+            # Transitive closure of the parts.
             below = more = set(parts)
             while more:
                 more = {q for p in more if p in self._own for q in self._own[p][0]} - below
                 below = below | more
-            if name in below and name not in told:
+            if name in below and name not in reported:
                 # Another cycle below this one is told when this one is mended.
-                told |= below
-                what = f"axis cycle: {name!r} is part of itself"
-                problems.append(origin.problem(what, got=_shown(Axis(name, 0, tuple(parts)))))
+                reported |= below
+                fault = f"axis cycle: {name!r} is part of itself"
+                problems.append(origin.problem(fault, got=_shown(Axis(name, 0, tuple(parts)))))
         self.broken |= set(self._own)
         self._own.clear()
 
@@ -142,8 +144,8 @@ class AxisTable:
             return origin.problem(f"axis {name!r} is a product with {twice!r} twice", got=got)
         size = math.prod(self.axes[p].size for p in parts)
         if known is not None and known.size != size:
-            what = f"axis {name!r} redeclared with a wrong product"
-            return origin.problem(what, got=f"{self._sizes(parts)} = {size}", expected=str(known.size))
+            fault = f"axis {name!r} redeclared with a wrong product"
+            return origin.problem(fault, got=f"{self._sizes(parts)} = {size}", expected=str(known.size))
         if size > MAX_COUNT:
             self.broken.add(name)
             return origin.problem(f"axis {name!r} is too large", got=str(size), expected="at most 2**53")
@@ -158,41 +160,46 @@ class AxisTable:
         got, expected = (f"[{', '.join(side)}] of {self._sizes(side)}" for side in (parts, known.parts))
         moved = [p for p in old.keys() & new.keys() if old[p] != new[p]]
         if moved:
-            what = f"axis {known.name!r} redeclared with {min(moved)!r} at another place"
-            return origin.problem(what, got=got, expected=expected)
+            fault = f"axis {known.name!r} redeclared with {min(moved)!r} at another place"
+            return origin.problem(fault, got=got, expected=expected)
         points = sorted({point for side in (old, new) for ends in side.values() for point in ends})
+        # The cuts of both products are digits of one axis only if each step divides the next.
         if any(high % low for low, high in pairwise(points)):
-            what = f"axis {known.name!r} redeclared with a product that cuts it elsewhere"
+            fault = f"axis {known.name!r} redeclared with a product that cuts it elsewhere"
             todo = f"no split of the parts is in both; take another name than {known.name}"
-            return origin.problem(what, got=got, expected=expected, todo=todo)
+            return origin.problem(fault, got=got, expected=expected, todo=todo)
         digits: dict[str, list[str]] = {}
+        # Slowest digit first: each is a part that both products share, or a new axis under one part of each.
         for ends in reversed(list(pairwise(points))):
             over, under = _covering(old, ends), _covering(new, ends)
             digit = under if new[under] == ends else over if old[over] == ends else f"{over}.{under}"
             if digit not in (over, under):
                 if digit in self.axes:
-                    what = f"axis {known.name!r} redeclared, with {digit!r} for what {over} and {under} share"
-                    return origin.problem(what, got=got, todo=f"rename the axis {digit}, which is another")
+                    fault = (
+                        f"axis {known.name!r} redeclared, with {digit!r} for what {over} and {under} share"
+                    )
+                    return origin.problem(fault, got=got, todo=f"rename the axis {digit}, which is another")
                 self.axes[digit] = Axis(digit, ends[1] // ends[0])
             for p in {over, under}:
                 digits.setdefault(p, []).append(digit)
-        for p, own in digits.items():
-            if own != [p]:
-                self.axes[p] = Axis(p, self.axes[p].size, tuple(own))
+        for p, pieces in digits.items():
+            if pieces != [p]:
+                self.axes[p] = Axis(p, self.axes[p].size, tuple(pieces))
         # Axes of one place say nothing of where they stand, but groups on this axis have them.
-        kept = [p for p in self.primitives(known.name) if p not in self.below(parts) and p not in digits]
-        self.axes[known.name] = Axis(known.name, known.size, (*kept, *parts))
+        unit_axes = [p for p in self.primitives(known.name) if p not in self.below(parts) and p not in digits]
+        self.axes[known.name] = Axis(known.name, known.size, (*unit_axes, *parts))
         return None
 
     def _cuts(self, names: Iterable[str]) -> dict[str, tuple[int, int]]:
         """Return where each primitive axis of a product begins and ends: its step, and the next one's."""
-        found: dict[str, tuple[int, int]] = {}
+        spans: dict[str, tuple[int, int]] = {}
         step = 1
+        # From the fastest axis: the step of an axis is the product of the sizes after it.
         for p in reversed([p for name in names for p in self.primitives(name)]):
             if self.axes[p].size > 1:
-                found[p] = step, step * self.axes[p].size
+                spans[p] = step, step * self.axes[p].size
                 step *= self.axes[p].size
-        return found
+        return spans
 
     def _sizes(self, names: Iterable[str]) -> str:
         return " x ".join(str(self.axes[name].size) for name in names)
@@ -204,13 +211,13 @@ class AxisTable:
 
     def below(self, names: Iterable[str]) -> dict[str, None]:
         """Return `names` and all that they are made of, in that order."""
-        found = dict.fromkeys(names)
-        stack = list(found)[::-1]
+        parts = dict.fromkeys(names)
+        stack = list(parts)[::-1]
         while stack:
-            new = [p for p in self.axes[stack.pop()].parts if p not in found]
-            found |= dict.fromkeys(new)
+            new = [p for p in self.axes[stack.pop()].parts if p not in parts]
+            parts |= dict.fromkeys(new)
             stack += new
-        return found
+        return parts
 
     def primitives(self, name: str) -> tuple[str, ...]:
         """Return the primitive axes of `name`, last one fastest."""
@@ -231,5 +238,5 @@ def _shown(axis: Axis) -> str:
     return f"[{', '.join(axis.parts)}]" if axis.parts else str(axis.size)
 
 
-def _difference(one: Axis, other: Axis) -> str:
-    return "size" if one.size != other.size else "product"
+def _difference(first: Axis, second: Axis) -> str:
+    return "size" if first.size != second.size else "product"

@@ -146,6 +146,7 @@ def _count(
     left, right = rule.left_group, rule.right_group
     pairs = join(grid, rule, limit=room)
     n_left, n_right = partners(grid, rule, pairs)
+    # The same pairs counted from either side; here from the left.
     n_pairs = n_right * n_devices[left][pairs.left]
     return RuleCensus(
         rule=rule,
@@ -178,6 +179,7 @@ def degrees(counted: RuleCensus, n_rows: tuple[int, int], *, present_only: bool)
     keep = counted.present if present_only else np.ones(len(counted.left), dtype=np.bool_)
     left = np.bincount(counted.left[keep], counted.per_left[keep], minlength=n_rows[0]).astype(np.float64)
     right = np.bincount(counted.right[keep], counted.per_right[keep], minlength=n_rows[1]).astype(np.float64)
+    # A device of one group is a left end of some cables and a right end of others.
     if counted.rule.left.group == counted.rule.right.group:
         left = right = left + right
     return left, right

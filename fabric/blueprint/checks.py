@@ -47,8 +47,8 @@ def check_numbers(blueprint: Blueprint, *, is_whole: bool = True) -> list[Proble
         If the blueprint tells too many classes of devices apart to be counted.
     """
     counted = census(blueprint)
-    found = chain(_sizes(counted), _each(counted), _rates(counted))
-    problems = list(islice(found, MAX_PROBLEMS))
+    findings = chain(_sizes(counted), _each(counted), _rates(counted))
+    problems = list(islice(findings, MAX_PROBLEMS))
     if is_whole and not problems:
         problems += port_problems(counted)
     return problems
@@ -65,43 +65,43 @@ def check_cables(blueprint: Blueprint, cables: tuple[FailedCables, ...]) -> list
     if not cables:
         return []
     counted = census(blueprint, tuple(s for f in cables for s in (f.left, f.right)))
-    n_looked = sum(len(one.left) for one in counted.rules) + sum(map(len, counted.absent.values()))
+    n_looked = sum(len(tally.left) for tally in counted.rules) + sum(map(len, counted.absent.values()))
     if n_looked * len(cables) > MAX_FAILED:
-        each = f"{len(cables):,} failures of cables on {n_looked:,} classes of devices and of pairs"
-        msg = f"{each} are too many; expected at most {MAX_FAILED:,} in their product"
+        amount = f"{len(cables):,} failures of cables on {n_looked:,} classes of devices and of pairs"
+        msg = f"{amount} are too many; expected at most {MAX_FAILED:,} in their product"
         raise LimitError(msg)
-    found = (p for failure in cables for p in _failed(counted, failure))
-    return list(islice(found, MAX_PROBLEMS))
+    findings = (p for failure in cables for p in _failed(counted, failure))
+    return list(islice(findings, MAX_PROBLEMS))
 
 
 def _sizes(counted: Census) -> Iterator[Problem]:
-    for one in counted.rules:
-        origin, n_cables = one.rule.origin, float(one.n_cables.sum())
-        if not len(one.left):
+    for tally in counted.rules:
+        origin, n_cables = tally.rule.origin, float(tally.n_cables.sum())
+        if not len(tally.left):
             todo = "check the axes, selectors and counts of both sides"
-            yield origin.problem(f"{one.rule.name} joins nothing", key="between", todo=todo)
+            yield origin.problem(f"{tally.rule.name} joins nothing", key="between", todo=todo)
         elif n_cables > MAX_COUNT:
-            what = f"{one.rule.name} has too many cables"
-            yield origin.problem(what, key="between", got=f"{n_cables:.3g}", expected="at most 2**53")
+            fault = f"{tally.rule.name} has too many cables"
+            yield origin.problem(fault, key="between", got=f"{n_cables:.3g}", expected="at most 2**53")
 
 
 def _each(counted: Census) -> Iterator[Problem]:
-    for one in counted.rules:
-        rule = one.rule
-        if rule.each is None or not len(one.left):
+    for tally in counted.rules:
+        rule = tally.rule
+        if rule.each is None or not len(tally.left):
             continue
-        found = degrees(one, counted.n_rows(one.rule), present_only=False)
+        per_side = degrees(tally, counted.n_rows(tally.rule), present_only=False)
         for at, (side, degree, wanted) in enumerate(
-            zip((rule.left, rule.right), found, rule.each, strict=True)
+            zip((rule.left, rule.right), per_side, rule.each, strict=True)
         ):
             group = cast(str, side.group)
             rows = counted.grid.rows(group, side)
             wrong = rows[degree[rows] != wanted]
             if len(wrong):
-                what = f"each: wrong number of cables at {counted.grid.name(group, int(wrong[0]))}"
+                fault = f"each: wrong number of cables at {counted.grid.name(group, int(wrong[0]))}"
                 got, expected = format_count(int(degree[wrong[0]])), format_count(wanted)
                 words = {"got": got, "expected": expected, "todo": _mend(counted.grid.blueprint, rule)}
-                yield rule.origin.problem(what, key=f"each[{at}]", **words)
+                yield rule.origin.problem(fault, key=f"each[{at}]", **words)
 
 
 def _mend(blueprint: Blueprint, rule: Rule) -> str:
@@ -118,16 +118,16 @@ def _mend(blueprint: Blueprint, rule: Rule) -> str:
 def _rates(counted: Census) -> Iterator[Problem]:
     """Find pairs of devices that are there and that two rules join at different rates."""
     by_groups: dict[frozenset[str | None], list[RuleCensus]] = defaultdict(list)
-    for one in counted.rules:
-        by_groups[frozenset((one.rule.left.group, one.rule.right.group))].append(one)
+    for tally in counted.rules:
+        by_groups[frozenset((tally.rule.left.group, tally.rule.right.group))].append(tally)
     for rules in by_groups.values():
         for first, second in _sharing(counted.grid, rules):
             if first.rule.rate_gbps != second.rule.rate_gbps and _overlap(counted.grid, first, second):
-                what = f"two rules of unequal rate on one pair: {first.rule.name} and {second.rule.name}"
+                fault = f"two rules of unequal rate on one pair: {first.rule.name} and {second.rule.name}"
                 got = f"{format_rate(first.rule.rate_gbps)} and {format_rate(second.rule.rate_gbps)}"
                 key = "rate" if "rate" in second.rule.origin.keys else "link"
                 todo = "give both one rate, or part them by selectors"
-                yield second.rule.origin.problem(what, key=key, got=got, todo=todo)
+                yield second.rule.origin.problem(fault, key=key, got=got, todo=todo)
 
 
 def _sharing(grid: Grid, rules: list[RuleCensus]) -> Iterator[tuple[RuleCensus, RuleCensus]]:
@@ -138,14 +138,15 @@ def _sharing(grid: Grid, rules: list[RuleCensus]) -> Iterator[tuple[RuleCensus, 
     LimitError
         If more than `MAX_SHARED` times two rules had to be compared there.
     """
-    rates = np.array([one.rule.rate_gbps for one in rules])
+    rates = np.array([tally.rule.rate_gbps for tally in rules])
     if (rates == rates[0]).all():
         return
-    key = np.concatenate([_pair_keys(grid, one, rules[0], is_ordered=False) for one in rules])
-    number = np.repeat(np.arange(len(rules)), [int(one.present.sum()) for one in rules])
+    key = np.concatenate([_pair_keys(grid, tally, rules[0], is_ordered=False) for tally in rules])
+    number = np.repeat(np.arange(len(rules)), [int(tally.present.sum()) for tally in rules])
+    # Sorted by key, rules that share a pair of classes stand side by side: compare neighbours at 1, 2, ...
     order = np.lexsort((number, key))
     key, number = key[order], number[order]
-    told: set[tuple[int, int]] = set()
+    yielded: set[tuple[int, int]] = set()
     n_compared = 0
     for step in range(1, len(key)):
         at = np.flatnonzero(key[:-step] == key[step:])
@@ -158,17 +159,18 @@ def _sharing(grid: Grid, rules: list[RuleCensus]) -> Iterator[tuple[RuleCensus, 
             raise LimitError(msg)
         pairs = np.unique(number[at] * len(rules) + number[at + step])
         for i, j in zip(*(side.tolist() for side in np.divmod(pairs, len(rules))), strict=True):
-            if rates[i] != rates[j] and (i, j) not in told:
-                told.add((i, j))
+            # The caller compares the two rules whole, once.
+            if rates[i] != rates[j] and (i, j) not in yielded:
+                yielded.add((i, j))
                 n_compared += len(rules[i].left) + len(rules[j].left)
                 yield rules[i], rules[j]
 
 
-def _pair_keys(grid: Grid, one: RuleCensus, like: RuleCensus, *, is_ordered: bool) -> Ints:
+def _pair_keys(grid: Grid, tally: RuleCensus, like: RuleCensus, *, is_ordered: bool) -> Ints:
     """Return one number for each pair of classes that a rule joins, the sides in the order of rule `like`."""
     groups = like.rule.left.group, like.rule.right.group
-    left, right = one.left[one.present], one.right[one.present]
-    if one.rule.left.group != groups[0]:
+    left, right = tally.left[tally.present], tally.right[tally.present]
+    if tally.rule.left.group != groups[0]:
         left, right = right, left
     if groups[0] == groups[1] and not is_ordered:
         left, right = np.minimum(left, right), np.maximum(left, right)
@@ -181,14 +183,15 @@ def _overlap(grid: Grid, first: RuleCensus, second: RuleCensus) -> bool:
     is_ordered = first.rule.is_oneway and second.rule.is_oneway
     if is_ordered and second.rule.left.group != groups[0]:
         return False
-    keys = [_pair_keys(grid, one, first, is_ordered=is_ordered) for one in (first, second)]
+    keys = [_pair_keys(grid, tally, first, is_ordered=is_ordered) for tally in (first, second)]
     left, right = np.divmod(np.intersect1d(keys[0], keys[1]), grid.n_rows(groups[1]))
+    # Pairs of classes that both rules join; of devices within them a mesh may join others than its rival.
     ends = (groups[0], left), (groups[1], right)
     return bool((_may_differ(grid, first, second, ends) & _may_differ(grid, second, first, ends)).any())
 
 
 def _may_differ(
-    grid: Grid, mesh: RuleCensus, other: RuleCensus, ends: tuple[tuple[str, Ints], tuple[str, Ints]]
+    grid: Grid, mesh: RuleCensus, rival: RuleCensus, ends: tuple[tuple[str, Ints], tuple[str, Ints]]
 ) -> Bools:
     """Return in which pairs of classes that two rules join a pair of devices can fit the mesh of the first.
 
@@ -197,12 +200,12 @@ def _may_differ(
     (left_group, left), (right_group, right) = ends
     if mesh.rule.relation is None or mesh.rule.relation.kind != "mesh":
         return np.ones(len(left), dtype=np.bool_)
-    found = np.zeros(len(left), dtype=np.bool_)
+    apart = np.zeros(len(left), dtype=np.bool_)
     for p in relation_axes(grid.blueprint, mesh.rule):
-        if p not in agreeing(grid.blueprint, other.rule) or p in twist_axes(grid.blueprint, other.rule):
+        if p not in agreeing(grid.blueprint, rival.rule) or p in twist_axes(grid.blueprint, rival.rule):
             x, y = grid.digit(left_group, left, p), grid.digit(right_group, right, p)
-            found |= (x != y) | (grid.weights[p][x] > 1)
-    return found
+            apart |= (x != y) | (grid.weights[p][x] > 1)
+    return apart
 
 
 def _failed(counted: Census, failure: FailedCables) -> Iterator[Problem]:
@@ -210,16 +213,18 @@ def _failed(counted: Census, failure: FailedCables) -> Iterator[Problem]:
     total = 0.0
     groups = counted.grid.blueprint.groups
     at, to = ({g: counted.grid.mask(g, (side,)) for g in groups} for side in (failure.left, failure.right))
-    for one in counted.rules:
-        left, right = one.rule.left_group, one.rule.right_group
+    for tally in counted.rules:
+        left, right = tally.rule.left_group, tally.rule.right_group
         if (at[left].any() and to[right].any()) or (to[left].any() and at[right].any()):
-            hit = (at[left][one.left] & to[right][one.right]) | (to[left][one.left] & at[right][one.right])
-            total += float(one.n_cables[hit & one.present].sum())
+            hit = (at[left][tally.left] & to[right][tally.right]) | (
+                to[left][tally.left] & at[right][tally.right]
+            )
+            total += float(tally.n_cables[hit & tally.present].sum())
     between = f"{failure.left.text} and {failure.right.text}"
     if not total:
         todo = "name two selectors whose devices are joined"
         yield failure.origin.problem(f"no cable between {between}", todo=todo)
     elif failure.n is not None and failure.n > total:
-        what = f"more failed cables than there are between {between}"
+        fault = f"more failed cables than there are between {between}"
         expected = f"at most {format_count(int(total))}"
-        yield failure.origin.problem(what, got=format_count(failure.n), expected=expected)
+        yield failure.origin.problem(fault, got=format_count(failure.n), expected=expected)

@@ -109,15 +109,15 @@ def placement_problem(group: DeviceGroup, primitives: tuple[str, ...], axes: Axi
     doubled = [p for p in primitives if primitives.count(p) > 1]
     size = math.prod(axes.axes[p].size for p in primitives)
     if doubled:
-        what = f"axis {doubled[0]!r} twice in device {group.name!r}"
-        return group.origin.problem(what, key="axes", got=shown_value(list(group.axes)))
+        fault = f"axis {doubled[0]!r} twice in device {group.name!r}"
+        return group.origin.problem(fault, key="axes", got=shown_value(list(group.axes)))
     if size > MAX_COUNT:
-        what = f"{group.name} has too many devices"
-        return group.origin.problem(what, key="axes", got=str(size), expected="at most 2**53")
+        fault = f"{group.name} has too many devices"
+        return group.origin.problem(fault, key="axes", got=str(size), expected="at most 2**53")
     if group.name in axes and group.axes[-1:] != (group.name,):
-        what = f"group {group.name!r} has the name of an axis that is not its last"
+        fault = f"group {group.name!r} has the name of an axis that is not its last"
         got = shown_value(list(group.axes))
-        return group.origin.problem(what, key="axes", got=got, todo="rename the group or the axis")
+        return group.origin.problem(fault, key="axes", got=got, todo="rename the group or the axis")
     return None
 
 
@@ -168,9 +168,9 @@ class _RuleBuilder:
         )
 
     def _fail(
-        self, what: str, key: str = "", *, got: str = "", expected: str = "", todo: str = ""
+        self, fault: str, key: str = "", *, got: str = "", expected: str = "", todo: str = ""
     ) -> NoReturn:
-        raise WrongError(self._origin.problem(what, key=key, got=got, expected=expected, todo=todo))
+        raise WrongError(self._origin.problem(fault, key=key, got=got, expected=expected, todo=todo))
 
     def _side(self, index: int) -> Selector:
         text, key = self._item.between[index], f"between[{index}]"
@@ -206,8 +206,8 @@ class _RuleBuilder:
 
     def _primitives(self, axis: str, key: str) -> tuple[str, ...]:
         if axis not in self._scope.axes:
-            known = self._scope.excuses(axis)
-            raise WrongError(None if known else self._scope.axes.unknown(axis, self._origin, key))
+            is_excused = self._scope.excuses(axis)
+            raise WrongError(None if is_excused else self._scope.axes.unknown(axis, self._origin, key))
         return self._view.primitives(axis)
 
     def _relation(self, groups: Groups) -> Relation | None:
@@ -225,22 +225,24 @@ class _RuleBuilder:
 
     def _size(self, key: str, axes: list[str], groups: Groups) -> int:
         """Return the number of indices that a relation runs over, its axes checked."""
-        own = [p for a in axes for p in self._primitives(a, key)]
-        if len(set(own)) < len(own):
+        primitives = [p for a in axes for p in self._primitives(a, key)]
+        if len(set(primitives)) < len(primitives):
             self._fail(f"axis twice in {key}", key, got=shown_value(axes))
         for group in groups:
             gone = [a for a in axes if not set(self._view.primitives(a)) <= set(group.primitives)]
             if gone:
-                what = f"relation axis {gone[0]!r} is not on both sides"
-                self._fail(f"{what}: {group.name} is placed on {', '.join(group.axes) or 'no axis'}", key)
-        return math.prod(self._view.axes[p].size for p in own)
+                fault = f"relation axis {gone[0]!r} is not on both sides"
+                self._fail(f"{fault}: {group.name} is placed on {', '.join(group.axes) or 'no axis'}", key)
+        return math.prod(self._view.axes[p].size for p in primitives)
 
     def _wiring(self, wiring: WiringItem, groups: Groups) -> Relation:
         item, size = self._item, self._size("wiring", wiring.along, groups)
         sizes = tuple(self._view.axes[a].size for a in wiring.along)
-        given = {key: getattr(wiring, key) for key in sorted(wiring.model_fields_set - {"pattern", "along"})}
+        parameters = {
+            key: getattr(wiring, key) for key in sorted(wiring.model_fields_set - {"pattern", "along"})
+        }
         try:
-            pairs = wire(wiring.pattern, sizes, given)
+            pairs = wire(wiring.pattern, sizes, parameters)
             self._scope.room.n_pairs -= len(pairs)
             if self._scope.room.n_pairs < 0:
                 refuse_many(MAX_PAIRS - self._scope.room.n_pairs)
@@ -252,20 +254,20 @@ class _RuleBuilder:
         except MisfitError as misfit:
             words = {"got": misfit.got, "expected": misfit.expected, "todo": misfit.todo}
             self._fail(misfit.what, "wiring", **words)
-        said = ", ".join([wiring.pattern, *(f"{key} {value}" for key, value in given.items())])
+        said = ", ".join([wiring.pattern, *(f"{key} {value}" for key, value in parameters.items())])
         said = said if PATTERNS[wiring.pattern].is_graph else ""
         return Relation("pairs", tuple(wiring.along), size, pairs=pairs, said=said)
 
     def _twist(self, ring: str, groups: Groups) -> tuple[tuple[str, int], ...]:
-        taken = set(self._view.primitives(ring))
+        used = set(self._view.primitives(ring))
         twist = self._item.twist or {}
         for axis in twist:
-            own = set(self._primitives(axis, "twist"))
-            if own & taken or not all(own <= set(g.primitives) for g in groups):
-                what = f"twist axis {axis!r} need not agree on the two sides"
+            primitives = set(self._primitives(axis, "twist"))
+            if primitives & used or not all(primitives <= set(g.primitives) for g in groups):
+                fault = f"twist axis {axis!r} need not agree on the two sides"
                 todo = "twist an axis that both sides have, other than the ring and the other twists"
-                self._fail(what, "twist", todo=todo)
-            taken |= own
+                self._fail(fault, "twist", todo=todo)
+            used |= primitives
         return tuple(twist.items())
 
     def _check_apart(self, left: Selector, right: Selector, relation: Relation | None) -> None:
@@ -273,14 +275,14 @@ class _RuleBuilder:
         view, both = self._view, pinned(self._view, left) & pinned(self._view, right)
         for axis, _ in relation.twist if relation else ():
             if both & set(view.primitives(axis)):
-                what = f"twist axis {axis!r} need not agree on the two sides"
-                self._fail(what, "twist", todo="both sides pin it to one index")
+                fault = f"twist axis {axis!r} need not agree on the two sides"
+                self._fail(fault, "twist", todo="both sides pin it to one index")
         if relation is None and left.group == right.group:
             digits = [_pins(view, side) for side in (left, right)]
             if all(digits[0][p] == digits[1][p] for p in both):
-                what = f"{left.group} on both sides needs a relation, or sides pinned apart"
+                fault = f"{left.group} on both sides needs a relation, or sides pinned apart"
                 todo = f"add mesh, ring, line or wiring, or write such as [{_apart_example(view, left)}]"
-                self._fail(what, "between", todo=todo)
+                self._fail(fault, "between", todo=todo)
 
     def _count(
         self, left: Selector, right: Selector, relation: Relation | None
@@ -289,29 +291,30 @@ class _RuleBuilder:
         if isinstance(count, int):
             return count, ""
         [(axis, numbers)] = count.items()
-        own = set(self._primitives(axis, "count"))
+        primitives = set(self._primitives(axis, "count"))
         ruled = [*relation.axes, *(a for a, _ in relation.twist)] if relation else []
-        if own & {p for a in ruled for p in view.primitives(a)}:
+        if primitives & {p for a in ruled for p in view.primitives(a)}:
             self._fail(f"count list on {axis!r}, an axis of the relation", "count")
-        sides = [own <= set(view.groups[cast(str, s.group)].primitives) for s in (left, right)]
+        sides = [primitives <= set(view.groups[cast(str, s.group)].primitives) for s in (left, right)]
         if not any(sides):
             self._fail(f"count list on {axis!r}, an axis of neither side", "count")
-        if all(sides) and own & pinned(view, left) & pinned(view, right):
+        if all(sides) and primitives & pinned(view, left) & pinned(view, right):
             self._fail(f"count list on {axis!r}, which both sides pin", "count")
         if len(numbers) != view.axes[axis].size:
-            what = f"count list of the wrong length for {axis!r}"
-            self._fail(what, "count", got=str(len(numbers)), expected=str(view.axes[axis].size))
+            fault = f"count list of the wrong length for {axis!r}"
+            self._fail(fault, "count", got=str(len(numbers)), expected=str(view.axes[axis].size))
         return numbers, axis
 
 
 def _pins(view: Blueprint, selector: Selector) -> dict[str, int]:
     """Return the index on each primitive axis that `selector` pins."""
-    found = {}
+    pins = {}
     for term in selector.terms:
-        rest = term.lo
+        index = term.lo
+        # The index in mixed radix, fastest axis first; a range pins nothing.
         for p in reversed(view.primitives(term.axis) if term.lo == term.hi else ()):
-            rest, found[p] = divmod(rest, view.axes[p].size)
-    return found
+            index, pins[p] = divmod(index, view.axes[p].size)
+    return pins
 
 
 def _apart_example(view: Blueprint, side: Selector) -> str:
@@ -322,13 +325,13 @@ def _apart_example(view: Blueprint, side: Selector) -> str:
 
 def read_absent(parsed: Parsed, scope: Scope) -> list[Selector]:
     """Return the selectors of ``absent`` of the file itself."""
-    found: list[Selector] = []
-    told: set[str] = set()
+    selectors: list[Selector] = []
+    done: set[str] = set()
     for index, text in enumerate(parsed.file.absent if parsed.file else ()):
-        if ("absent", index) not in parsed.broken and text not in told:
-            told.add(text)
-            found += _selectors((text,), parsed.origin("absent", index), scope, scope.view())
-    return found
+        if ("absent", index) not in parsed.broken and text not in done:
+            done.add(text)
+            selectors += _selectors((text,), parsed.origin("absent", index), scope, scope.view())
+    return selectors
 
 
 @dataclass(slots=True)
@@ -350,13 +353,13 @@ class Failed:
 
 def read_failed(parsed: Parsed, scope: Scope) -> Failed:
     """Return what ``failed`` of the file itself says."""
-    found, closed = Failed(), scope.view()
-    told: set[str] = set()
+    failed, closed = Failed(), scope.view()
+    done: set[str] = set()
     for index, entry in enumerate(parsed.file.failed if parsed.file else ()):
-        if ("failed", index) in parsed.broken or entry in told:
+        if ("failed", index) in parsed.broken or entry in done:
             continue
         if isinstance(entry, str):
-            told.add(entry)
+            done.add(entry)
         origin = parsed.origin("failed", index)
         texts = (entry,) if isinstance(entry, str) else entry[:2]
         view = closed
@@ -364,17 +367,17 @@ def read_failed(parsed: Parsed, scope: Scope) -> Failed:
             if why := refusal(closed):
                 scope.problems.append(origin.problem(why))
                 continue
-            view, found.opens = opened(closed), origin
+            view, failed.opens = opened(closed), origin
         ends = _selectors(texts, origin, scope, view)
         if isinstance(entry, str):
-            found.devices += ends
+            failed.devices += ends
         elif len(ends) == 2:
-            found.cables.append(FailedCables(ends[0], ends[1], entry[2], origin))
-    return found
+            failed.cables.append(FailedCables(ends[0], ends[1], entry[2], origin))
+    return failed
 
 
 def _selectors(texts: tuple[str, ...], origin: Origin, scope: Scope, view: Blueprint) -> list[Selector]:
-    found = []
+    selectors = []
     for text in texts:
         is_excused = False
         try:
@@ -382,18 +385,18 @@ def _selectors(texts: tuple[str, ...], origin: Origin, scope: Scope, view: Bluep
             # Without a group, what it means may be among the devices that were left out.
             is_excused = selector.group is None and bool(scope.is_lost or scope.broken)
             check_match(view, selector)
-            found.append(selector)
+            selectors.append(selector)
         except SelectorError as error:
             if not is_excused and not (isinstance(error, UnknownNameError) and scope.excuses(error.name)):
                 scope.problems.append(origin.problem(str(error)))
-    return found
+    return selectors
 
 
 def check_match(view: Blueprint, selector: Selector) -> None:
     """Raise a `SelectorError` if `selector` matches no device."""
     groups = selected_groups(view, selector)
-    own = [p for term in selector.terms for p in view.primitives(term.axis)]
-    if len(set(own)) < len(own):
+    primitives = [p for term in selector.terms for p in view.primitives(term.axis)]
+    if len(set(primitives)) < len(primitives):
         grid = class_grid(view, (selector,))
         if not any(len(grid.rows(g, selector)) for g in groups):
             msg = f"selector {shown(selector.text)} matches nothing: its terms exclude each other"

@@ -36,7 +36,7 @@ class Failure(NamedTuple):
     n: int | None = None
 
 
-def as_failure(what: object) -> Failure:
+def as_failure(form: object) -> Failure:
     """Return what has failed from any form of it.
 
     Raises
@@ -49,29 +49,29 @@ def as_failure(what: object) -> Failure:
     >>> as_failure("leaf0 - spine1 x 2") == as_failure(("leaf0", "spine1", 2)) == ("leaf0", "spine1", 2)
     True
     """
-    if isinstance(what, str):
-        match = _CABLES.fullmatch(what.strip())
+    if isinstance(form, str):
+        match = _CABLES.fullmatch(form.strip())
         if match is None:
-            return Failure(what)
+            return Failure(form)
         # Python refuses to read numbers of thousands of digits; no count has twenty.
         n = None if match["n"] is None else int(match["n"][:20])
-        return _counted(what, Failure(match["left"].strip(), match["right"].strip(), n))
-    if isinstance(what, Sequence) and len(what) in (2, 3):
-        return _counted(what, Failure(*what))
-    msg = f"failed: expected {_FORMS}; got {what!r}"
+        return _counted(form, Failure(match["left"].strip(), match["right"].strip(), n))
+    if isinstance(form, Sequence) and len(form) in (2, 3):
+        return _counted(form, Failure(*form))
+    msg = f"failed: expected {_FORMS}; got {form!r}"
     raise QuestionError(msg)
 
 
-def _counted(what: object, failure: Failure) -> Failure:
+def _counted(form: object, failure: Failure) -> Failure:
     n = failure.n
     is_number = isinstance(n, int) and not isinstance(n, bool) and 1 <= n <= MAX_COUNT
     if n is not None and not is_number:
-        msg = f"failed: {what!r}: expected 1 or more cables; got {n!r}"
+        msg = f"failed: {form!r}: expected 1 or more cables; got {n!r}"
         raise QuestionError(msg)
     return failure
 
 
-def read_failure(blueprint: Blueprint, what: object) -> tuple[Blueprint, Selector | FailedCables]:
+def read_failure(blueprint: Blueprint, form: object) -> tuple[Blueprint, Selector | FailedCables]:
     """Return what has failed, and the form of `blueprint` that it is of: opened where it names chips.
 
     Raises
@@ -81,11 +81,11 @@ def read_failure(blueprint: Blueprint, what: object) -> tuple[Blueprint, Selecto
     SelectorError
         If a selector cannot be read or matches no device.
     """
-    failure = as_failure(what)
+    failure = as_failure(form)
     texts = [side for side in failure[:2] if side is not None]
     words = [text for text in texts if isinstance(text, str)]
     if len(words) < len(texts):
-        msg = f"failed: expected {_FORMS}; got {what!r}"
+        msg = f"failed: expected {_FORMS}; got {form!r}"
         raise QuestionError(msg)
     whole = blueprint.whole
     view = opened(whole) if names_chips(whole, *words) else whole
@@ -118,14 +118,14 @@ def _is_joined(view: Blueprint, text: str) -> bool:
 
 def failure_texts(blueprint: Blueprint) -> tuple[str, ...]:
     """Return what has failed, each in the form that `as_failure` reads; whole boxes first."""
-    found: dict[str, int | None] = {}
+    failures: dict[str, int | None] = {}
     for form in dict.fromkeys((blueprint.whole, blueprint)):
-        here: dict[str, int | None] = dict.fromkeys(s.text for s in form.failed)
+        counts: dict[str, int | None] = dict.fromkeys(s.text for s in form.failed)
         for cables in form.failed_cables:
             text = f"{cables.left.text} - {cables.right.text}"
-            before = here.get(text, 0)
+            before = counts.get(text, 0)
             # All of the cables, or so many and so many more.
-            here[text] = None if cables.n is None or before is None else before + cables.n
+            counts[text] = None if cables.n is None or before is None else before + cables.n
         # What an opened box has of the whole one is told once.
-        found |= {text: n for text, n in here.items() if text not in found}
-    return tuple(text + (f" x {n}" if n is not None else "") for text, n in found.items())
+        failures |= {text: n for text, n in counts.items() if text not in failures}
+    return tuple(text + (f" x {n}" if n is not None else "") for text, n in failures.items())

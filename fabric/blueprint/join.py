@@ -96,11 +96,12 @@ class Grid:
 
     def rows(self, group: str, selector: Selector | None = None) -> Ints:
         """Return the rows of `group` that `selector` matches, ascending."""
-        box, rest = self._box(group, selector.terms if selector else ())
+        box, ranges = self._box(group, selector.terms if selector else ())
         strides = self.strides(group)
+        # Rows of the box as if it began at row 0, then moved to its corner.
         rows = _row_sums([hi - lo for lo, hi in box.values()], list(strides.values()))
         rows += sum(lo * strides[p] for p, (lo, _) in box.items())
-        for term in rest:
+        for term in ranges:
             index = self.index(group, rows, term.axis)
             rows = rows[(index >= term.lo) & (index <= term.hi)]
         return rows
@@ -111,33 +112,35 @@ class Grid:
 
     def _box(self, group: str, terms: tuple[Term, ...]) -> tuple[dict[str, tuple[int, int]], list[Term]]:
         """Return a range of positions on each primitive axis, which holds all matches, and the terms left."""
+        # An index, or a range of a primitive axis, is an interval on each axis; their product is a box.
         box = {p: (0, len(self.reps[p])) for p in self.blueprint.groups[group].primitives}
-        rest = []
+        ranges = []
         for term in terms:
-            own = self.blueprint.primitives(term.axis)
-            if term.lo < term.hi and len(own) > 1:
-                rest.append(term)
+            primitives = self.blueprint.primitives(term.axis)
+            if term.lo < term.hi and len(primitives) > 1:
+                ranges.append(term)
                 continue
             lo, n = term.lo, term.hi + 1 - term.lo
-            for p in reversed(own):
+            for p in reversed(primitives):
+                # Mixed radix, fastest axis first.
                 lo, digit = divmod(lo, self.blueprint.axes[p].size)
                 first, last = np.searchsorted(self.reps[p], (digit, digit + n))
                 box[p] = max(box[p][0], int(first)), min(box[p][1], int(last))
-        return {p: (lo, max(lo, hi)) for p, (lo, hi) in box.items()}, rest
+        return {p: (lo, max(lo, hi)) for p, (lo, hi) in box.items()}, ranges
 
     def mask(self, group: str, selectors: tuple[Selector, ...]) -> Bools:
         """Return which rows of `group` any of `selectors` matches, shape (n_rows,)."""
-        found = np.zeros(self.shape(group), dtype=np.bool_)
+        matched = np.zeros(self.shape(group), dtype=np.bool_)
         for selector in selectors:
             if selector.group is not None and selector.group != group:
                 continue
             if group in selected_groups(self.blueprint, selector):
-                box, rest = self._box(group, selector.terms)
-                if rest:
-                    found.reshape(-1)[self.rows(group, selector)] = True
+                box, ranges = self._box(group, selector.terms)
+                if ranges:
+                    matched.reshape(-1)[self.rows(group, selector)] = True
                 else:
-                    found[tuple(slice(lo, hi) for lo, hi in box.values())] = True
-        return found.reshape(-1)
+                    matched[tuple(slice(lo, hi) for lo, hi in box.values())] = True
+        return matched.reshape(-1)
 
 
 def full_grid(blueprint: Blueprint) -> Grid:
@@ -200,6 +203,7 @@ def sample_grid(blueprint: Blueprint) -> Grid:
     reps = {}
     for name, edges in _class_edges(blueprint).items():
         lo, hi = edges[:-1], edges[1:]
+        # The first two or three indices of each class, as far as it has them.
         rows = np.add.outer(lo, np.arange(3 if name in meshed else 2))
         reps[name] = rows[rows < hi[:, None]]
     return _limited(Grid(blueprint, reps, {name: np.ones(len(r)) for name, r in reps.items()}))
@@ -209,6 +213,7 @@ def _class_edges(blueprint: Blueprint, extra: tuple[Selector, ...] = ()) -> dict
     """Return the first index of every class of each plain axis, and the size of the axis."""
     cuts: dict[str, set[int]] = {a.name: {0, a.size} for a in blueprint.axes.values() if not a.parts}
     sides = [side for rule in blueprint.rules for side in (rule.left, rule.right)]
+    # Every selector cuts the axes of its terms; between two cuts nothing tells indices apart.
     for term in (t for s in (*blueprint.absent, *extra, *sides) for t in s.terms):
         for p, points in term_cuts(blueprint, term):
             cuts[p] |= points
@@ -237,10 +242,10 @@ def _limited(grid: Grid) -> Grid:
         raise LimitError(msg)
     ranges = sum(map(grid.is_compared, grid.blueprint.absent))
     if ranges * sum(n_rows.values()) > MAX_MARKED:
-        each = (
+        amount = (
             f"{ranges:,} ranges of composed axes in absent, on {sum(n_rows.values()):,} classes of devices,"
         )
-        msg = f"{each} are too many; expected at most {MAX_MARKED:,} in their product"
+        msg = f"{amount} are too many; expected at most {MAX_MARKED:,} in their product"
         raise LimitError(msg)
     return grid
 
@@ -343,10 +348,10 @@ def join_parts(grid: Grid, rule: Rule, *, limit: int | None = None) -> Iterator[
         As `join`.
     """
     groups = rule.left_group, rule.right_group
-    found = _candidates(grid, rule, groups, limit)
+    candidates = _candidates(grid, rule, groups, limit)
     if groups[0] == groups[1]:
-        found = iter([_once(grid, rule, *_whole(found))])
-    for left, right in found:
+        candidates = iter([_once(grid, rule, *_whole(candidates))])
+    for left, right in candidates:
         yield _counted(grid, rule, groups, left, right)
 
 
@@ -365,18 +370,20 @@ def _candidates(
             if relation is None:
                 yield left, right
                 continue
+            # In a mesh ends must differ on its axis; two devices of one class do where it holds several.
             apart = ~_is_equal(grid, rule, left, right)
             apart |= grid.weight(groups[1], right, relation_axes(grid.blueprint, rule)) > 1
             yield left[apart], right[apart]
         return
+    # Ring, line and pairs: each left row names the relation index of its partner; then one equi-join.
     rows = grid.rows(groups[0], rule.left), grid.rows(groups[1], rule.right)
-    own = [_relation_index(grid, relation, g, r) for g, r in zip(groups, rows, strict=True)]
-    kept, target = _targets(relation, own[0])
+    indices = [_relation_index(grid, relation, g, r) for g, r in zip(groups, rows, strict=True)]
+    partnered, target = _targets(relation, indices[0])
     wrapped = target == 0 if relation.kind == "ring" else np.zeros(len(target), dtype=np.bool_)
-    key = _keys(grid, rule, groups, (rows[0][kept], rows[1]), wrapped)
-    lkey, rkey = key[0] * relation.size + target, key[1] * relation.size + own[1]
+    key = _keys(grid, rule, groups, (rows[0][partnered], rows[1]), wrapped)
+    lkey, rkey = key[0] * relation.size + target, key[1] * relation.size + indices[1]
     li, ri = _equijoin(lkey, rkey, limit, rule.name)
-    yield rows[0][kept][li], rows[1][ri]
+    yield rows[0][partnered][li], rows[1][ri]
 
 
 def _agreeing_pairs(
@@ -385,9 +392,9 @@ def _agreeing_pairs(
     """Yield the pairs of rows that are equal on the agreeing axes, in the order of the left rows."""
     rows = grid.rows(groups[0], rule.left)
     if rule.right.terms:
-        others = grid.rows(groups[1], rule.right)
-        li, ri = _equijoin(*_keys(grid, rule, groups, (rows, others)), limit, rule.name)
-        yield rows[li], others[ri]
+        right_rows = grid.rows(groups[1], rule.right)
+        li, ri = _equijoin(*_keys(grid, rule, groups, (rows, right_rows)), limit, rule.name)
+        yield rows[li], right_rows[ri]
         return
     # Without a selector the right rows are a full product of digits: those that left row i meets are
     # base[i] + offset, the agreeing digits taken from the left and the others free.
@@ -397,10 +404,11 @@ def _agreeing_pairs(
     free = [p for p in step if p not in apart]
     offset = _row_sums(tuple(len(grid.reps[p]) for p in free), [step[p] for p in free])
     _refuse_pairs(rule.name, len(rows) * len(offset), limit)
+    # In batches of left rows, so that pairs stay in the cache.
     per = max(1, _PART // len(offset))
     for start in range(0, max(1, len(rows)), per):
-        some = rows[start : start + per]
-        yield np.repeat(some, len(offset)), np.add.outer(base[some], offset).ravel()
+        batch = rows[start : start + per]
+        yield np.repeat(batch, len(offset)), np.add.outer(base[batch], offset).ravel()
 
 
 def _row_sums(shape: Sequence[int], steps: Sequence[int]) -> Ints:
@@ -433,24 +441,26 @@ def partners(grid: Grid, rule: Rule, pairs: Joined) -> tuple[Floats, Floats]:
     equal = (
         _is_equal(grid, rule, pairs.left, pairs.right) if mesh else np.zeros(len(pairs.left), dtype=np.bool_)
     )
-    found = []
+    n_partners = []
     for group, rows in zip(groups, (pairs.left, pairs.right), strict=True):
+        # Where nothing need agree all devices of the class are partners; in a mesh, all but the one itself.
         free = tuple(p for p in grid.blueprint.groups[group].primitives if p not in apart)
-        found.append(grid.weight(group, rows, free) * (grid.weight(group, rows, mesh) - equal))
+        n_partners.append(grid.weight(group, rows, free) * (grid.weight(group, rows, mesh) - equal))
     if groups[0] == groups[1] and not rule.is_oneway:
+        # A pair within one class is met from both of its ends.
         half = np.where(pairs.left == pairs.right, 0.5, 1.0)
-        found = [number * half for number in found]
-    return found[0], found[1]
+        n_partners = [number * half for number in n_partners]
+    return n_partners[0], n_partners[1]
 
 
 def _is_equal(grid: Grid, rule: Rule, left: Ints, right: Ints) -> Bools:
     """Return which pairs of rows are alike on the axis of a mesh."""
     relation = cast(Relation, rule.relation)
-    own = [
+    indices = [
         _relation_index(grid, relation, cast(str, s.group), r)
         for s, r in ((rule.left, left), (rule.right, right))
     ]
-    return np.asarray(own[0] == own[1], dtype=np.bool_)
+    return np.asarray(indices[0] == indices[1], dtype=np.bool_)
 
 
 def _keys(
@@ -462,6 +472,7 @@ def _keys(
     if rule.relation and wrapped is not None:
         digits[0] |= _shifted(grid, rule.relation, groups[0], rows[0], wrapped)
     keys = [np.zeros(len(r), dtype=np.int64) for r in rows]
+    # Mixed-radix number of the agreeing digits.
     for p in axes:
         keys = [key * len(grid.reps[p]) + digit[p] for key, digit in zip(keys, digits, strict=True)]
     return keys[0], keys[1]
@@ -469,15 +480,15 @@ def _keys(
 
 def _shifted(grid: Grid, relation: Relation, group: str, rows: Ints, wrapped: Bools) -> dict[str, Ints]:
     """Return the digits of `rows` on the axes of the twist, moved where the cable wraps."""
-    found: dict[str, Ints] = {}
+    digits: dict[str, Ints] = {}
     for axis, shift in relation.twist:
         size = grid.blueprint.axes[axis].size
         index = grid.index(group, rows, axis)
         # The axes of a twist are listed, so that an index is made of digits.
-        rest = np.where(wrapped, (index + shift % size) % size, index)
+        shifted = np.where(wrapped, (index + shift % size) % size, index)
         for p in reversed(grid.blueprint.primitives(axis)):
-            rest, found[p] = np.divmod(rest, grid.blueprint.axes[p].size)
-    return found
+            shifted, digits[p] = np.divmod(shifted, grid.blueprint.axes[p].size)
+    return digits
 
 
 def _relation_index(grid: Grid, relation: Relation, group: str, rows: Ints) -> Ints:
@@ -487,18 +498,18 @@ def _relation_index(grid: Grid, relation: Relation, group: str, rows: Ints) -> I
     return flat
 
 
-def _targets(relation: Relation, own: Ints) -> tuple[Ints, Ints]:
+def _targets(relation: Relation, index: Ints) -> tuple[Ints, Ints]:
     """Return positions of the left rows that have a partner, and the relation index of that partner."""
     n = relation.size
     if relation.kind == "pairs":
-        at, found = _equijoin(own, relation.pairs[:, 0], None, "pairs")
-        return at, relation.pairs[found, 1]
-    kept = np.arange(len(own), dtype=np.int64)
+        at, pair = _equijoin(index, relation.pairs[:, 0], None, "pairs")
+        return at, relation.pairs[pair, 1]
+    partnered = np.arange(len(index), dtype=np.int64)
     if relation.kind == "line":
-        kept = kept[own < n - 1]
+        partnered = partnered[index < n - 1]
     elif n == 1:
-        kept = kept[:0]
-    return kept, (own[kept] + 1) % n
+        partnered = partnered[:0]
+    return partnered, (index[partnered] + 1) % n
 
 
 def _equijoin(left: Ints, right: Ints, limit: int | None, name: str) -> tuple[Ints, Ints]:
@@ -506,11 +517,13 @@ def _equijoin(left: Ints, right: Ints, limit: int | None, name: str) -> tuple[In
     # Keys often come ascending: the agreeing axes of the right group are mostly its outermost.
     order = None if (right[1:] >= right[:-1]).all() else np.argsort(right, kind="stable")
     ranked = right if order is None else right[order]
+    # Sort-merge join: the equal keys of left[i] are ranked[first[i] : first[i] + n[i]].
     first = np.searchsorted(ranked, left, side="left")
     n = np.searchsorted(ranked, left, side="right") - first
     total = int(n.sum())
     _refuse_pairs(name, total, limit)
     starts = np.cumsum(n) - n
+    # Concatenated ranges without a loop: first[i], first[i] + 1, ... for each i in turn.
     at = np.repeat(first - starts, n)
     at += np.arange(total, dtype=np.int64)
     return np.repeat(np.arange(len(left), dtype=np.int64), n), at if order is None else order[at]
@@ -525,9 +538,10 @@ def _refuse_pairs(name: str, total: int, limit: int | None) -> None:
 def _once(grid: Grid, rule: Rule, left: Ints, right: Ints) -> tuple[Ints, Ints]:
     """Drop a device joined with itself and keep each pair once (each ordered pair, if one-way)."""
     if rule.relation is None or rule.relation.kind != "mesh":
-        other = left != right
-        left, right = left[other], right[other]
+        apart = left != right
+        left, right = left[apart], right[apart]
     low, high = (left, right) if rule.is_oneway else (np.minimum(left, right), np.maximum(left, right))
+    # First occurrence of each pair, in the order in which they came.
     _, first = np.unique(low * grid.n_rows(rule.left_group) + high, return_index=True)
     first.sort()
     return left[first], right[first]
@@ -536,9 +550,9 @@ def _once(grid: Grid, rule: Rule, left: Ints, right: Ints) -> tuple[Ints, Ints]:
 def _counted(grid: Grid, rule: Rule, groups: tuple[str, str], left: Ints, right: Ints) -> Joined:
     if isinstance(rule.count, int):
         return Joined(left, right, np.full(len(left), rule.count, dtype=np.int64))
-    own = set(grid.blueprint.primitives(rule.count_axis))
-    on_left = own <= set(grid.blueprint.groups[groups[0]].primitives)
+    primitives = set(grid.blueprint.primitives(rule.count_axis))
+    on_left = primitives <= set(grid.blueprint.groups[groups[0]].primitives)
     index = grid.index(groups[0] if on_left else groups[1], left if on_left else right, rule.count_axis)
     count = np.array(rule.count, dtype=np.int64)[index]
-    some = count > 0
-    return Joined(left[some], right[some], count[some])
+    joined = count > 0
+    return Joined(left[joined], right[joined], count[joined])

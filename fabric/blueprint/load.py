@@ -160,8 +160,8 @@ def _counted(blueprint: Blueprint, fragment: _Fragment, problems: Problems) -> B
         skipped.append(f"each, ports and rates: {error}")
     whole = blueprint.whole.failed_cables
     if fragment.is_whole:
-        known = set(map(id, whole))
-        chips = tuple(c for c in fragment.failed.cables if id(c) not in known) if blueprint.closed else ()
+        of_boxes = set(map(id, whole))
+        chips = tuple(c for c in fragment.failed.cables if id(c) not in of_boxes) if blueprint.closed else ()
         for form, cables in ((blueprint.whole, whole), (blueprint, chips)):
             try:
                 problems += check_cables(form, cables)
@@ -184,6 +184,7 @@ def _failing(blueprint: Blueprint, failed: Failed, problems: Problems) -> Bluepr
 
 def _resolve(place: _Place, run: _LoadRun) -> tuple[_Fragment, Parsed]:
     """Return the fragment of one file; what is wrong goes to ``run.problems``."""
+    # Limits come first: no work is done for a file that is one too many.
     _charge(place.document, run)
     run.problems += place.document.problems
     parsed = parse(place.document, run.problems)
@@ -224,8 +225,8 @@ def _charge(document: Document, run: _LoadRun) -> None:
             mark = document.locate((section,), key=True)
             got = f"{most - run.room.elements[section]:,} with those of includes"
             expected = f"at most {most:,}"
-            what = f"too many entries of {section}"
-            raise TopologyError([Problem(document.path, *mark, section, what, got, expected)])
+            fault = f"too many entries of {section}"
+            raise TopologyError([Problem(document.path, *mark, section, fault, got, expected)])
 
 
 def _leave_out(fragment: _Fragment, parsed: Parsed) -> None:
@@ -265,7 +266,7 @@ def _add_groups(parsed: Parsed, fragment: _Fragment, run: _LoadRun) -> None:
 
 def _settle_groups(parsed: Parsed, fragment: _Fragment, problems: Problems) -> None:
     """Resolve the axes of all devices to primitive ones; a file may have split those of its includes."""
-    told: set[tuple[int, int]] = set()
+    reported: set[tuple[int, int]] = set()
     for name, group in list(fragment.groups.items()):
         primitives = tuple(p for a in group.axes for p in fragment.axes.primitives(a))
         origin = group.origin
@@ -277,9 +278,9 @@ def _settle_groups(parsed: Parsed, fragment: _Fragment, problems: Problems) -> N
         if problem is None:
             fragment.groups[name] = replace(group, primitives=primitives)
             continue
-        if (problem.line, problem.col) not in told:
+        if (problem.line, problem.col) not in reported:
             problems.append(problem)
-        told.add((problem.line, problem.col))
+        reported.add((problem.line, problem.col))
         fragment.is_countable = False
         fragment.broken.add(name)
         del fragment.groups[name]
@@ -288,7 +289,7 @@ def _settle_groups(parsed: Parsed, fragment: _Fragment, problems: Problems) -> N
 def _add_rules(parsed: Parsed, fragment: _Fragment, run: _LoadRun) -> None:
     """Add the links and the absent devices of the file itself."""
     scope = _scope(fragment, run)
-    taken = {r.name: r.origin for r in fragment.rules}
+    origins = {r.name: r.origin for r in fragment.rules}
     for index, link in enumerate(parsed.file.links if parsed.file else ()):
         if ("links", index) in parsed.broken:
             continue
@@ -296,12 +297,12 @@ def _add_rules(parsed: Parsed, fragment: _Fragment, run: _LoadRun) -> None:
         rule = build_rule(link, origin, scope)
         if rule is None:
             fragment.is_whole = False
-        elif rule.name in taken:
-            first = taken[rule.name]
+        elif rule.name in origins:
+            first = origins[rule.name]
             todo = f"the first is at {first.path}:{first.line}; give this rule a name:"
             run.problems.append(origin.problem(f"duplicate name {rule.name!r}", key="name", todo=todo))
         else:
-            taken[rule.name] = origin
+            origins[rule.name] = origin
             fragment.rules.append(rule)
     fragment.absent += read_absent(parsed, scope)
 
@@ -318,12 +319,13 @@ def _include(place: _Place, item: IncludeItem, origin: Origin, into: _Fragment, 
     fragment, _ = _resolve(inner, run)
     if item.prefix:
         fragment = _renamed(fragment, item.prefix)
+    # Replicas: the devices of the include stand on the axes of `over` too, outermost.
     over = {axis: size for axis, size in item.over.items() if axis not in fragment.axes}
     for axis in item.over:
         if axis not in over:
-            what = f"over: {item.fabric} already has an axis {axis!r}"
+            fault = f"over: {item.fabric} already has an axis {axis!r}"
             todo = "take another axis name, or include with as: prefix"
-            run.problems.append(origin.problem(what, key="over", todo=todo))
+            run.problems.append(origin.problem(fault, key="over", todo=todo))
             into.is_countable = False
     for axis, size in over.items():
         into.axes.inherit(Axis(axis, size), origin, run.problems)
@@ -347,14 +349,14 @@ def _merge(fragment: _Fragment, name: str, origin: Origin, into: _Fragment, prob
     devices = sorted(set(fragment.groups) & set(into.groups))
     if devices:
         got = ", ".join(devices[:3]) + (f" and {len(devices) - 3} more" if len(devices) > 3 else "")
-        what = f"{name} brings devices that another include has"
-        problems.append(origin.problem(what, got=got, todo=todo))
+        fault = f"{name} brings devices that another include has"
+        problems.append(origin.problem(fault, got=got, todo=todo))
         into.is_lost = True
         return
     rules = sorted({r.name for r in fragment.rules} & {r.name for r in into.rules})
     if rules:
-        what = f"{name} brings a rule {rules[0]!r} that another include has"
-        problems.append(origin.problem(what, todo=todo))
+        fault = f"{name} brings a rule {rules[0]!r} that another include has"
+        problems.append(origin.problem(fault, todo=todo))
     into.groups |= fragment.groups
     into.rules += fragment.rules
     into.absent += fragment.absent
@@ -399,8 +401,8 @@ def _open(reference: str, place: _Place, origin: Origin, run: _LoadRun) -> _Plac
     return _Place(document, base, (*place.stack, identity))
 
 
-def _refuse(what: str, origin: Origin, *, got: str = "", expected: str = "", todo: str = "") -> NoReturn:
-    raise TopologyError([origin.problem(what, key="fabric", got=got, expected=expected, todo=todo)])
+def _refuse(fault: str, origin: Origin, *, got: str = "", expected: str = "", todo: str = "") -> NoReturn:
+    raise TopologyError([origin.problem(fault, key="fabric", got=got, expected=expected, todo=todo)])
 
 
 def _renamed(fragment: _Fragment, prefix: str) -> _Fragment:

@@ -50,12 +50,12 @@ class Origin:
     keys: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
     def problem(
-        self, what: str, *, key: str = "", got: str = "", expected: str = "", todo: str = ""
+        self, fault: str, *, key: str = "", got: str = "", expected: str = "", todo: str = ""
     ) -> Problem:
-        """Return the finding `what` at this element, or at the value of its `key` where it has that."""
+        """Return the finding `fault` at this element, or at the value of its `key` where it has that."""
         whole = self.keys.get(key.partition("[")[0], (self.line, self.col))
         line, col = self.keys.get(key, whole)
-        return Problem(self.path, line, col, self.where, what, got, expected, todo)
+        return Problem(self.path, line, col, self.where, fault, got, expected, todo)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,14 +99,15 @@ def primitives(axes: Mapping[str, Axis], name: str) -> tuple[str, ...]:
     >>> primitives(axes, "rack"), primitives(axes, "r")
     (('block', 'r'), ('r',))
     """
-    found: list[str] = []
+    names: list[str] = []
+    # Depth first, parts pushed in reverse so that they come out in their order.
     stack = [name]
     while stack:
         name = stack.pop()
         stack += reversed(axes[name].parts)
         if not axes[name].parts:
-            found.append(name)
-    return tuple(found)
+            names.append(name)
+    return tuple(names)
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,6 +98,7 @@ def parse(document: Document, problems: list[Problem]) -> Parsed:
     """
     broken: frozenset[Loc] = frozenset()
     data = cast(dict[str, Any], document.data)
+    # The second round judges the file without the elements that the first found broken.
     for _ in range(2):
         try:
             return Parsed(document, FabricFile.model_validate(data), broken)
@@ -125,16 +126,16 @@ def _element(loc: Loc) -> Loc:
 
 def _without(data: dict[str, Any], broken: frozenset[Loc]) -> dict[str, Any]:
     """Return `data` without the broken elements; list positions are kept by an inert stand-in."""
-    kept = {key: value for key, value in data.items() if (key,) not in broken}
+    sound = {key: value for key, value in data.items() if (key,) not in broken}
     for top in {str(loc[0]) for loc in broken if len(loc) > 1}:
-        value = kept.get(top)
+        value = sound.get(top)
         if isinstance(value, dict) and top != "include":
-            kept[top] = {k: v for k, v in value.items() if (top, k) not in broken}
+            sound[top] = {k: v for k, v in value.items() if (top, k) not in broken}
         elif isinstance(value, list):
-            kept[top] = [_STAND_IN[top] if (top, i) in broken else v for i, v in enumerate(value)]
+            sound[top] = [_STAND_IN[top] if (top, i) in broken else v for i, v in enumerate(value)]
         else:
-            kept.pop(top, None)
-    return {"fabric": "unnamed"} | kept
+            sound.pop(top, None)
+    return {"fabric": "unnamed"} | sound
 
 
 # List items are addressed by position, so a broken one keeps its place; readers skip what is `broken`.
@@ -149,36 +150,36 @@ _STAND_IN: Mapping[str, Any] = {
 def _problem(document: Document, loc: Loc, detail: Mapping[str, Any]) -> Problem:
     """Word one finding of pydantic as the program words its own."""
     kind, value = detail["type"], detail["input"]
-    what, got, expected, todo = _WORDS.get(kind, detail["msg"]), shown_value(value), "", ""
+    fault, got, expected, todo = _WORDS.get(kind, detail["msg"]), shown_value(value), "", ""
     is_key = kind in ("extra_forbidden", "missing") or loc[-1:] == ("[key]",)
     if loc[-1:] == ("[key]",):
         loc = loc[:-1]
     if kind == "extra_forbidden":
         keys = _keys(loc)
-        what, got = f"unknown key {str(loc[-1])[:_MAX_SHOWN]!r}", ""
+        fault, got = f"unknown key {str(loc[-1])[:_MAX_SHOWN]!r}", ""
         todo = near(str(loc[-1]), keys, "keys are")
     elif kind == "missing":
-        what, got, loc = f"missing key {str(loc[-1])!r}", "", loc[:-1]
+        fault, got, loc = f"missing key {str(loc[-1])!r}", "", loc[:-1]
     elif kind == "literal_error":
         words = str(detail["ctx"]["expected"]).replace("'", "")
-        what, expected = "unknown value", words
+        fault, expected = "unknown value", words
         todo = nearest(str(value)[:_MAX_SHOWN], words.replace(" or ", ", ").split(", "))
     elif kind == "value_error":
         error = detail["ctx"]["error"]
-        what = str(error)
+        fault = str(error)
         if isinstance(error, UnitError):
-            what, todo = _complaint(what)
+            fault, todo = _complaint(fault)
         elif isinstance(value, dict) and loc[-1:] != ("count",):
             got = ""  # an element as a whole has nothing to show
     mark = document.locate(loc, key=is_key)
-    return Problem(document.path, mark.line, mark.col, where(document, loc), what, got, expected, todo)
+    return Problem(document.path, mark.line, mark.col, where(document, loc), fault, got, expected, todo)
 
 
 def _complaint(message: str) -> tuple[str, str]:
     """Return what a unit error complains of, and the remedy, without the quantity that it shows."""
     match = _QUANTITY_RE.fullmatch(message)
-    what, _, todo = (match[1] if match else message).partition("; ")
-    return what, todo
+    fault, _, todo = (match[1] if match else message).partition("; ")
+    return fault, todo
 
 
 def shown_value(value: object) -> str:

@@ -39,17 +39,17 @@ def boxes(blueprint: Blueprint) -> dict[str, int]:
 
     An endpoint stays one device: what it sends is not cut by chips.
     """
-    found = {g.name: g.part.planes for g in blueprint.groups.values() if g.part and not g.is_endpoint}
-    return {name: planes for name, planes in found.items() if planes > 1}
+    n_chips = {g.name: g.part.planes for g in blueprint.groups.values() if g.part and not g.is_endpoint}
+    return {name: n for name, n in n_chips.items() if n > 1}
 
 
 def box_notes(blueprint: Blueprint) -> tuple[str, ...]:
     """Return in a line which boxes are several chips, and where that is seen."""
-    found = boxes(blueprint.whole)
-    if not found:
+    n_chips = boxes(blueprint.whole)
+    if not n_chips:
         return ()
-    several = [f"{blueprint.groups[name].name} ({n} ASICs)" for name, n in found.items()]
-    name = next(iter(found))
+    several = [f"{blueprint.groups[name].name} ({n} ASICs)" for name, n in n_chips.items()]
+    name = next(iter(n_chips))
     return (
         f"boxes of several chips, each with a share of every port: {', '.join(several)}; one node each, "
         f"opened by hashed routing, by open_boxes, and where one chip fails ({ASIC}0/{name})",
@@ -59,20 +59,21 @@ def box_notes(blueprint: Blueprint) -> tuple[str, ...]:
 def refusal(blueprint: Blueprint) -> str:
     """Return why the boxes of `blueprint` cannot be opened, or nothing."""
     whole = blueprint.whole
-    found = boxes(whole)
-    if not found:
+    n_chips = boxes(whole)
+    if not n_chips:
         return ""
     if ASIC in whole.axes or ASIC in whole.groups:
-        what = "an axis" if ASIC in whole.axes else "a device group"
-        return f"boxes of several chips are opened by an axis {ASIC}, but the file has {what} of that name"
-    if len(set(found.values())) > 1:
-        several = " and ".join(f"{name} with {n} ASICs" for name, n in found.items())
+        clash = "an axis" if ASIC in whole.axes else "a device group"
+        return f"boxes of several chips are opened by an axis {ASIC}, but the file has {clash} of that name"
+    if len(set(n_chips.values())) > 1:
+        several = " and ".join(f"{name} with {n} ASICs" for name, n in n_chips.items())
         return f"boxes of different numbers of chips: {several}; which of them meet is not known"
     return ""
 
 
 def names_chips(blueprint: Blueprint, *selectors: str) -> bool:
     """Return whether selectors name chips of boxes that `blueprint` has closed and can open."""
+    # A cheap look at the words: parsing would need the opened form.
     is_named = any(_NAMES_ASIC.search(text) for text in selectors)
     return is_named and bool(boxes(blueprint)) and not {ASIC} & {*blueprint.axes, *blueprint.groups}
 
@@ -105,24 +106,24 @@ def opened(blueprint: Blueprint) -> Blueprint:
     >>> from fabric.blueprint import loads_blueprint
     >>> text = "{fabric: a, axes: {i: 2}, devices: {nic: {part: cx8, axes: [i]}, "
     >>> text += "leaf: {part: q3400, axes: [i]}}, links: [{between: [nic, leaf], rate: 800Gb/s}]}"
-    >>> made = opened(loads_blueprint(text))
-    >>> made.n_devices("leaf"), made.rules[0].rate_gbps
+    >>> chips = opened(loads_blueprint(text))
+    >>> chips.n_devices("leaf"), chips.rules[0].rate_gbps
     (8, 200.0)
     """
-    found = boxes(blueprint)
-    if blueprint.closed is not None or not found:
+    n_chips = boxes(blueprint)
+    if blueprint.closed is not None or not n_chips:
         return blueprint
     why = refusal(blueprint)
     if why:
         msg = f"{blueprint.name}: {why}"
         raise QuestionError(msg)
-    size = next(iter(found.values()))
+    size = next(iter(n_chips.values()))
     return replace(
         blueprint,
         axes={**blueprint.axes, ASIC: Axis(ASIC, size)},
-        groups={name: _opened_group(g) if name in found else g for name, g in blueprint.groups.items()},
-        rules=tuple(_opened_rule(rule, found) for rule in blueprint.rules),
-        failed_cables=tuple(one for c in blueprint.failed_cables for one in _lanes(blueprint, c)),
+        groups={name: _opened_group(g) if name in n_chips else g for name, g in blueprint.groups.items()},
+        rules=tuple(_opened_rule(rule, n_chips) for rule in blueprint.rules),
+        failed_cables=tuple(lane for c in blueprint.failed_cables for lane in _lanes(blueprint, c)),
         closed=blueprint,
     )
 
@@ -168,16 +169,16 @@ def _opened_group(group: DeviceGroup) -> DeviceGroup:
     return replace(group, axes=(ASIC, *group.axes), primitives=(*group.primitives, ASIC))
 
 
-def _opened_rule(rule: Rule, found: dict[str, int]) -> Rule:
+def _opened_rule(rule: Rule, n_chips: dict[str, int]) -> Rule:
     """Return a rule whose cables are shared by the chips at their ends."""
-    chips = [found.get(group, 1) for group in rule.groups]
+    chips = [n_chips.get(group, 1) for group in rule.groups]
     size = max(chips)
     if size == 1:
         return rule
     each = rule.each
     if each is not None:
         # A device that is one chip has a cable to each chip of the box at the other end.
-        left, right = (n * size // own for n, own in zip(each, chips, strict=True))
+        left, right = (n * size // n_inside for n, n_inside in zip(each, chips, strict=True))
         each = left, right
     return replace(rule, rate_gbps=rule.rate_gbps / size, each=each)
 
@@ -193,7 +194,7 @@ def _lanes(blueprint: Blueprint, failure: FailedCables) -> list[FailedCables]:
     QuestionError
         If they are counted over several pairs of groups, so that no one number is that of a chip.
     """
-    found = boxes(blueprint)
+    n_chips = boxes(blueprint)
     if failure.n is None:
         return [failure]
     sides = failure.left, failure.right
@@ -202,18 +203,18 @@ def _lanes(blueprint: Blueprint, failure: FailedCables) -> list[FailedCables]:
     both = (*ways, *((b, a) for a, b in ways))
     # Either way round it is one rule.
     pairs = {tuple(sorted(pair)): pair for pair in both if pair[0] in meant[0] and pair[1] in meant[1]}
-    if not any(group in found for pair in pairs for group in pair):
+    if not any(group in n_chips for pair in pairs for group in pair):
         return [failure]
     if len(pairs) > 1:
         between = f"{failure.left.text} and {failure.right.text}"
         msg = f"{failure.n} of the cables between {between} are of several rules: name a group at either end"
         raise QuestionError(msg)
     ends = [replace(side, group=name) for side, name in zip(sides, next(iter(pairs.values())), strict=True)]
-    size = next(iter(found.values()))
+    size = next(iter(n_chips.values()))
     return [
         replace(failure, left=left, right=right)
         for left, right in (
-            tuple(_pinned(end, i) if end.group in found else end for end in ends) for i in range(size)
+            tuple(_pinned(end, i) if end.group in n_chips else end for end in ends) for i in range(size)
         )
     ]
 

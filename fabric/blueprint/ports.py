@@ -59,23 +59,24 @@ def port_class(protocol: Protocol | None, parts: Sequence[Part], rate_gbps: floa
             origin.problem(f"{portless.id} has no port in the catalogue", key="between", todo=todo)
         )
     if not protocol:
+        # No protocol: the one port class of both ends.
         shared = set.intersection(*({c.name for c in p.ports} for p in parts))
         if len(parts) == 1 and len(shared) > 1:
             shared -= {p.port_class for p in catalogue().protocols.values() if p.net != "scale-out"}
         if len(shared) != 1:
             is_disjoint = len(parts) > 1 and not shared
-            what = "unclear port class: the parts share none" if is_disjoint else "unclear port class"
+            fault = "unclear port class: the parts share none" if is_disjoint else "unclear port class"
             got = " and ".join(f"{p.id} with {_classes(p)}" for p in parts)
-            problem = origin.problem(what, key="between", got=got, todo="name the protocol with link:")
+            problem = origin.problem(fault, key="between", got=got, todo="name the protocol with link:")
             raise WrongError(problem)
         (name,) = shared
     ports = [_port(part, name, origin) for part in parts]
     for part, port in zip(parts, ports, strict=True):
         if rate_gbps > port.rate_gbps * (1 + _SLACK):
-            what = f"cable faster than the {name} port of {part.id}"
+            fault = f"cable faster than the {name} port of {part.id}"
             got, expected = format_rate(rate_gbps), f"at most {format_rate(port.rate_gbps)}"
             key = "rate" if "rate" in origin.keys else "link"
-            raise WrongError(origin.problem(what, key=key, got=got, expected=expected))
+            raise WrongError(origin.problem(fault, key=key, got=got, expected=expected))
     _check_layers(protocol, parts, ports, origin)
     return name
 
@@ -83,8 +84,8 @@ def port_class(protocol: Protocol | None, parts: Sequence[Part], rate_gbps: floa
 def _port(part: Part, name: str, origin: Origin) -> PortClass:
     port = next((c for c in part.ports if c.name == name), None)
     if port is None:
-        what = f"unclear port class: {part.id} has no {name} port"
-        raise WrongError(origin.problem(what, key="link", todo=f"its ports are {_classes(part)}"))
+        fault = f"unclear port class: {part.id} has no {name} port"
+        raise WrongError(origin.problem(fault, key="link", todo=f"its ports are {_classes(part)}"))
     return port
 
 
@@ -100,9 +101,9 @@ def _check_layers(
     ]
     if protocol:
         spoken.append(f"{protocol.id} is {protocol.layer}")
-    what = f"link layers differ: {', '.join(dict.fromkeys(spoken))}"
+    fault = f"link layers differ: {', '.join(dict.fromkeys(spoken))}"
     todo = "take parts that speak one link layer at both ends, or a gateway of kind: switch between them"
-    raise WrongError(origin.problem(what, key="link" if protocol else "between", todo=todo))
+    raise WrongError(origin.problem(fault, key="link" if protocol else "between", todo=todo))
 
 
 def layer_notes(blueprint: Blueprint) -> tuple[str, ...]:
@@ -120,8 +121,8 @@ def layer_notes(blueprint: Blueprint) -> tuple[str, ...]:
         if rule.rate_gbps > fastest * (1 + _SLACK):
             able = " or ".join(f"{format_rate(gbps)} of {name}" for name, gbps in common.items())
             ends = " and ".join(dict.fromkeys(part.id for part in known))
-            asked = format_rate(rule.rate_gbps)
-            notes.append(f"{rule.name}: a cable between {ends} has at most {able}; {asked} are several")
+            rate = format_rate(rule.rate_gbps)
+            notes.append(f"{rule.name}: a cable between {ends} has at most {able}; {rate} are several")
     return tuple(notes)
 
 
@@ -160,6 +161,7 @@ def ports_needed(port: PortClass, cables: dict[float, Floats]) -> Floats:
             total = total + number
         elif port.modes:
             in_cage = port.ports_per_cage or 1
+            # Broken-out cables fill cages: a cage begun is a cage taken.
             per_cage = cables_per_port(port, rate) * in_cage
             total = total + np.ceil(number / per_cage - _SLACK) * in_cage
         else:
@@ -169,14 +171,14 @@ def ports_needed(port: PortClass, cables: dict[float, Floats]) -> Floats:
 
 def cables_by_port(counted: Census, group: DeviceGroup) -> dict[str, dict[float, Floats]]:
     """Return the present cables at each class row of `group`, by port class and rate [Gb/s]."""
-    found: dict[str, dict[float, Floats]] = defaultdict(dict)
-    for one in counted.rules:
-        sides = (one.rule.left.group, one.rule.right.group)
-        if one.rule.port_class and group.name in sides:
-            degree = degrees(one, counted.n_rows(one.rule), present_only=True)[sides.index(group.name)]
-            rates = found[one.rule.port_class]
-            rates[one.rule.rate_gbps] = rates.get(one.rule.rate_gbps, 0.0) + degree
-    return found
+    cables: dict[str, dict[float, Floats]] = defaultdict(dict)
+    for tally in counted.rules:
+        sides = (tally.rule.left.group, tally.rule.right.group)
+        if tally.rule.port_class and group.name in sides:
+            degree = degrees(tally, counted.n_rows(tally.rule), present_only=True)[sides.index(group.name)]
+            rates = cables[tally.rule.port_class]
+            rates[tally.rule.rate_gbps] = rates.get(tally.rule.rate_gbps, 0.0) + degree
+    return cables
 
 
 def port_problems(counted: Census) -> list[Problem]:
@@ -212,7 +214,7 @@ def _port_problem(
     at = 0 if last.left.group == group.name else 1
     needed = float(ports_needed(port, {rate: n[row : row + 1] for rate, n in cables.items()})[0])
     part = group.part.id if group.part else ""
-    what = f"port budget: {counted.grid.name(group.name, row)} needs {needed:,.4g} {port.name} ports"
+    fault = f"port budget: {counted.grid.name(group.name, row)} needs {needed:,.4g} {port.name} ports"
     got = " and ".join(
         f"{format_count(int(n[row]))} {'cable' if n[row] == 1 else 'cables'} of {format_rate(rate)}"
         for rate, n in cables.items()
@@ -223,4 +225,4 @@ def _port_problem(
     alone = next((text for r in rules if r.port_class == port.name and (text := unshared(blueprint, r))), "")
     if alone:
         todo = f"{alone}; {todo}"
-    return last.origin.problem(what, key=f"between[{at}]", got=got, expected=expected, todo=todo)
+    return last.origin.problem(fault, key=f"between[{at}]", got=got, expected=expected, todo=todo)

@@ -353,28 +353,28 @@ class _DocumentBuilder:
                 steps.append(frame.key)
         return dotted(tuple(steps))
 
-    def _say(self, pos: _Pos, what: str, *, got: str = "", expected: str = "", todo: str = "") -> None:
-        self._problems.append(Problem(self._path, *pos, self._where(), what, got, expected, todo))
+    def _say(self, pos: _Pos, fault: str, *, got: str = "", expected: str = "", todo: str = "") -> None:
+        self._problems.append(Problem(self._path, *pos, self._where(), fault, got, expected, todo))
         if len(self._problems) + len(self.doubled) >= MAX_PROBLEMS:
             raise TopologyError([*self._problems, *self.doubled])
 
-    def _stop(self, pos: _Pos, what: str, *, got: str = "", expected: str = "", todo: str = "") -> NoReturn:
-        self._say(pos, what, got=got, expected=expected, todo=todo)
+    def _stop(self, pos: _Pos, fault: str, *, got: str = "", expected: str = "", todo: str = "") -> NoReturn:
+        self._say(pos, fault, got=got, expected=expected, todo=todo)
         raise TopologyError([*self._problems, *self.doubled])
 
     def _syntax(self, error: yaml.YAMLError) -> NoReturn:
         pos: _Pos = _START
-        what = str(error)
+        fault = str(error)
         if isinstance(error, yaml.MarkedYAMLError):
             at = error.problem_mark or error.context_mark
             pos = self._at(at) if at else pos
-            what = ", ".join(part for part in (error.context, error.problem) if part)
+            fault = ", ".join(part for part in (error.context, error.problem) if part)
         # The parser looks ahead, so the data read so far does not say where the fault is.
         self._stack.clear()
         # JSON may write a character as two halves, \\ud83d\\ude00, which YAML does not know.
-        is_half = "character escape" in what and self._is_surrogate(pos)
+        is_half = "character escape" in fault and self._is_surrogate(pos)
         todo = "write the character itself, not the two halves that JSON makes of it" if is_half else ""
-        self._stop(pos, "syntax error: " + " ".join(what.split()), todo=todo)
+        self._stop(pos, "syntax error: " + " ".join(fault.split()), todo=todo)
 
     def _is_surrogate(self, pos: _Pos) -> bool:
         """Return whether an escape of half a character stands at a place of the file."""
@@ -543,9 +543,9 @@ def _short(text: str) -> str:
 
 
 def _refuse(
-    path: str, what: str, *, pos: _Pos = _START, got: str = "", expected: str = "", todo: str = ""
+    path: str, fault: str, *, pos: _Pos = _START, got: str = "", expected: str = "", todo: str = ""
 ) -> NoReturn:
-    raise TopologyError([Problem(path, *pos, "file", what, got, expected, todo)])
+    raise TopologyError([Problem(path, *pos, "file", fault, got, expected, todo)])
 
 
 def _refuse_size(path: str, n_bytes: int) -> NoReturn:

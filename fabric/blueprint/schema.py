@@ -180,19 +180,19 @@ def _pairs(value: object) -> list[tuple[list[int], list[int]]]:
     if not isinstance(value, list) or not value:
         msg = "expected a list of [left index, right index]"
         raise ValueError(msg)
-    found = []
+    pairs = []
     for number, pair in enumerate(value):
         if not isinstance(pair, list) or len(pair) != 2:
             msg = f"pairs[{number}] is not [left index, right index]"
             raise ValueError(msg)
         try:
-            found.append((_index(pair[0]), _index(pair[1])))
+            pairs.append((_index(pair[0]), _index(pair[1])))
         except ValueError:
             msg = (
                 f"pairs[{number}]: an index is a whole number of at least 0, or a list with one for each axis"
             )
             raise ValueError(msg) from None
-    return found
+    return pairs
 
 
 def _given(value: object) -> object:
@@ -359,14 +359,17 @@ class DeviceItem(_Strict):
 
 def _pattern_schema(name: str, pattern: WiringPattern) -> JsonDict:
     """Return what editors are told of the keys that go with one pattern."""
-    own, required = pattern.parameters, [p for p, is_required in pattern.parameters.items() if is_required]
-    rest: JsonDict = {p: False for other in PATTERNS.values() for p in other.parameters if p not in own}
+    parameters = pattern.parameters
+    required = [p for p, is_required in parameters.items() if is_required]
+    keys: JsonDict = {
+        p: False for another in PATTERNS.values() for p in another.parameters if p not in parameters
+    }
     if pattern.along:
         n = len(pattern.along)
-        rest["along"] = {"type": "array", "minItems": n, "maxItems": n}
+        keys["along"] = {"type": "array", "minItems": n, "maxItems": n}
     return {
         "if": {"properties": {"pattern": {"const": name}}},
-        "then": {"properties": rest, "required": [*required]},
+        "then": {"properties": keys, "required": [*required]},
     }
 
 

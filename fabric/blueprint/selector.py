@@ -73,6 +73,7 @@ def parse_selector(
     group: str | None = None
     if last != "*":
         name, lo, hi = _split(last, text)
+        # A group wins over an axis of the same name.
         if name in groups:
             group = name
             if lo is not None:
@@ -85,12 +86,12 @@ def parse_selector(
             raise UnknownNameError(msg, name)
         else:
             raise _unknown(name, text, groups, () if needs_group else axes)
-    found = [t for t in terms if t is not None]
-    doubled = {t.axis for t in found if sum(u.axis == t.axis for u in found) > 1}
+    restrictions = [t for t in terms if t is not None]
+    doubled = {t.axis for t in restrictions if sum(u.axis == t.axis for u in restrictions) > 1}
     if doubled:
         msg = f"selector {shown(text)}: axis {min(doubled)} is restricted twice"
         raise SelectorError(msg)
-    return Selector(text, group, tuple(found))
+    return Selector(text, group, tuple(restrictions))
 
 
 def ranged(name: str, lo: int, hi: int) -> str:
@@ -135,8 +136,8 @@ def _split(word: str, text: str) -> tuple[str, int | None, int]:
     """Return name, first and last index of a word; the first is None where all are meant."""
     match = _TERM.fullmatch(word)
     if not match:
-        what = f"cannot read {shown(word)}" + ("" if word == text else f" in selector {shown(text)}")
-        msg = f"{what}; write name, name3, name0-7 or name*, with / between and indices not padded"
+        fault = f"cannot read {shown(word)}" + ("" if word == text else f" in selector {shown(text)}")
+        msg = f"{fault}; write name, name3, name0-7 or name*, with / between and indices not padded"
         raise SelectorError(msg)
     if match["lo"] is None:
         return match["name"], None, 0
@@ -163,8 +164,8 @@ def _term(axis: Axis, lo: int, hi: int, text: str) -> Term:
         msg = f"selector {shown(text)}: range {lo}-{hi} of {axis.name} runs backwards"
         raise SelectorError(msg)
     if hi >= axis.size:
-        what = f"{axis.name}{hi} is beyond the last index, {axis.name}{axis.size - 1}"
-        msg = f"selector {shown(text)}{'' if lo < axis.size else ' matches nothing'}: {what}"
+        fault = f"{axis.name}{hi} is beyond the last index, {axis.name}{axis.size - 1}"
+        msg = f"selector {shown(text)}{'' if lo < axis.size else ' matches nothing'}: {fault}"
         raise SelectorError(msg)
     return Term(axis.name, lo, hi)
 
@@ -188,11 +189,11 @@ def selected_groups(blueprint: Blueprint, selector: Selector) -> tuple[str, ...]
                 )
                 raise SelectorError(msg)
         return (group.name,)
-    found = tuple(g.name for g in blueprint.groups.values() if needed <= set(g.primitives))
-    if not found:
+    groups = tuple(g.name for g in blueprint.groups.values() if needed <= set(g.primitives))
+    if not groups:
         msg = f"selector {shown(selector.text)} matches nothing: no device group has all of its axes"
         raise SelectorError(msg)
-    return found
+    return groups
 
 
 def fits(blueprint: Blueprint, selector: Selector, at: Mapping[str, int]) -> bool:

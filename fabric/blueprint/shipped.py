@@ -80,7 +80,7 @@ def templates() -> tuple[Shipped, ...]:
 
     Examples
     --------
-    >>> [one.title for one in templates() if one.name == "tpu-v4"]
+    >>> [template.title for template in templates() if template.name == "tpu-v4"]
     ['One TPU v4 pod: 4,096 chips in a 16 x 16 x 16 torus of 64 cubes.']
     """
     folder = _PACKAGE / "templates"
@@ -123,10 +123,10 @@ def find_template(name: str) -> Shipped:
     QuestionError
         If there is none of that name.
     """
-    known = {one.name: one for one in templates()}
-    if name in known:
-        return known[name]
-    msg = f"no template {name!r}; {nearest(name, known) or 'fabtopo templates lists them'}"
+    by_name = {template.name: template for template in templates()}
+    if name in by_name:
+        return by_name[name]
+    msg = f"no template {name!r}; {nearest(name, by_name) or 'fabtopo templates lists them'}"
     raise QuestionError(msg)
 
 
@@ -140,25 +140,25 @@ def find_examples(name: str) -> tuple[Shipped, ...]:
 
     Examples
     --------
-    >>> [one.name for one in find_examples("bcube")]
+    >>> [example.name for example in find_examples("bcube")]
     ['patterns/bcube']
     >>> len(find_examples("patterns")) > 10
     True
     """
     wanted = name.strip("/").removesuffix(SUFFIX)
-    for found in (
-        [one for one in examples() if one.name == wanted],
-        [one for one in examples() if one.name.rpartition("/")[0] == wanted],
+    for matches in (
+        [example for example in examples() if example.name == wanted],
+        [example for example in examples() if example.name.rpartition("/")[0] == wanted],
     ):
-        if found and wanted:
-            return tuple(found)
-    short = [one for one in examples() if one.name.rpartition("/")[2] == wanted]
+        if matches and wanted:
+            return tuple(matches)
+    short = [example for example in examples() if example.name.rpartition("/")[2] == wanted]
     if len(short) == 1:
         return tuple(short)
     if short:
-        msg = f"several examples are called {name!r}: {', '.join(one.name for one in short)}"
+        msg = f"several examples are called {name!r}: {', '.join(example.name for example in short)}"
         raise QuestionError(msg)
-    known = {word for one in examples() for word in (one.name, *one.name.split("/"))}
+    known = {word for example in examples() for word in (example.name, *example.name.split("/"))}
     msg = f"no example {name!r}; {nearest(wanted, known) or 'fabtopo examples lists them'}"
     raise QuestionError(msg)
 
@@ -168,7 +168,7 @@ def contents(template: Shipped) -> Contents:
 
     Examples
     --------
-    >>> [(one.n, one.part) for one in contents(find_template("hgx-h100")).devices if one.kind == "gpu"]
+    >>> [(g.n, g.part) for g in contents(find_template("hgx-h100")).devices if g.kind == "gpu"]
     [(8, 'h100_sxm5')]
     """
     blueprint = load_blueprint(template.file)
@@ -183,7 +183,7 @@ def contents(template: Shipped) -> Contents:
 def _shipped(name: str, file: Path) -> Shipped:
     """Read the title, which is the first line if it is a comment, else the first sentence of ``about``."""
     first = file.read_text(encoding="utf-8").partition("\n")[0]
-    said = read_file(file).data
-    about = " ".join(str(said.get("about") or "").split())
+    data = read_file(file).data
+    about = " ".join(str(data.get("about") or "").split())
     sentence = re.split(r"(?<=\.) ", about, maxsplit=1)[0]
     return Shipped(name, first.lstrip("# ") if first.startswith("#") else sentence, about, file)

@@ -40,8 +40,8 @@ def other_template(name: str) -> str:
     try:
         part = find_part(name).id
     except PartError:
-        asked = plain(name)
-        alike = [one for one in template_names() if asked and asked in plain(one)]
+        wanted = plain(name)
+        alike = [template for template in template_names() if wanted and wanted in plain(template)]
         hint = f"did you mean {' or '.join(alike[:3])}?" if alike else ""
         hint = hint or near(name, template_names(), "templates are")
         return f"{hint}; {OWN_FILE}"
@@ -56,4 +56,4 @@ def as_template(name: str) -> str:
     >>> as_template("DGX-H100"), as_template("th5")
     ('dgx-h100', '')
     """
-    return next((one for one in template_names() if plain(one) == plain(name)), "")
+    return next((template for template in template_names() if plain(template) == plain(name)), "")
