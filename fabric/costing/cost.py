@@ -10,13 +10,13 @@ from typing import Unpack
 import numpy as np
 
 from fabric.arguments import checked
-from fabric.blueprint.planes import boxes, refusal
 from fabric.blueprint.remembered import remembered
 from fabric.costing.answer import AlgorithmCost, Cost, HashedTime
 from fabric.costing.beside import bounded
 from fabric.costing.calibration import Calibration, ProtocolCost
 from fabric.costing.calibration import calibration as read_calibration
 from fabric.costing.evaluate import DIGITS, Overheads, Timing, evaluate, first_largest, peaks, steps_of
+from fabric.costing.notes import card_notes, chip_notes, split_notes
 from fabric.costing.spread import Slowdown, Spread, slowdowns
 from fabric.errors import QuestionError, nearest
 from fabric.graph import Fabric
@@ -122,7 +122,9 @@ def cost(
     run = _CostRun(work, collective, size_bytes, factor, known, question.routing, spread or Spread())
     costs, unroutable = _all_costs(run, found)
     refused += unroutable
-    answer = replace(_answer(run, costs), refused=refused, notes=_chip_notes(fabric, question))
+    answer = _answer(run, costs)
+    notes = _routing_notes(fabric, question, run, found, answer.chosen.algorithm)
+    answer = replace(answer, refused=refused, notes=notes)
     if not is_bounded:
         return replace(answer, no_bound="not asked for")
     is_quick = work.method == "axes" or work.shape.n <= FEW_RANKS
@@ -131,15 +133,23 @@ def cost(
     return bounded(fabric, answer, question, found)
 
 
-def _chip_notes(fabric: Fabric, question: JobQuestion) -> tuple[str, ...]:
-    """Return what hashed routing makes of boxes of several chips."""
-    blueprint = fabric.blueprint
-    if question.routing != "hashed" or blueprint is None or not (found := boxes(blueprint.whole)):
-        return ()
-    if why := refusal(blueprint):
-        return (f"{why}; so they are whole, and every flow is spread over their chips",)
-    several = ", ".join(f"{name} ({n} ASICs)" for name, n in found.items())
-    return (f"a flow goes through one chip of each box, with its share of every port: {several}",)
+def _routing_notes(
+    fabric: Fabric, question: JobQuestion, run: _CostRun, found: dict[str, Schedule], chosen: str
+) -> tuple[str, ...]:
+    """Return what an answer says about its routing."""
+
+    def slower() -> float:
+        other = replace(run, job=_job(fabric, replace(question, routing="adaptive")))
+        own, adaptive = (
+            r.timing(found[chosen], r.calibration.protocols[-1], None).transfer_s for r in (run, other)
+        )
+        return own / adaptive if adaptive > 0 else 1.0
+
+    return (
+        *chip_notes(fabric, question.routing),
+        *card_notes(run.job, question.routing),
+        *split_notes(fabric, question.routing, slower),
+    )
 
 
 def _all_costs(run: _CostRun, found: dict[str, Schedule]) -> tuple[list[AlgorithmCost], tuple[Refused, ...]]:
@@ -248,7 +258,9 @@ def moe_cost(
     note = (
         f"a token goes to {reach.domains:.4g} domains and {reach.ranks:.4g} ranks; size and rates are logical"
     )
-    return replace(answer, no_bound=f"no bound for {way}", notes=(note, *_chip_notes(fabric, question)))
+    return replace(
+        answer, no_bound=f"no bound for {way}", notes=(note, *chip_notes(fabric, question.routing))
+    )
 
 
 def _answer(run: _CostRun, costs: list[AlgorithmCost]) -> Cost:

@@ -150,6 +150,17 @@ class ClassCards:
             route = router(self.sides.inside, ends, switches=self.sides.is_card, paths=self.paths)
         return near_cards(route, np.flatnonzero(ends), cards, self.index)
 
+    @property
+    def are_shared(self) -> bool:
+        """Whether a card that is near to the rank is so to endpoints that are no ranks."""
+        ends = self.view.classes.is_endpoint
+        if not (ends & ~self.ranks).any():
+            return False
+        route = router(self.sides.inside, ends, switches=self.sides.is_card, paths=self.paths)
+        near = near_cards(route, np.flatnonzero(ends), self.sides.is_card, {})
+        own = near.card[near.endpoint == self.own]
+        return bool(np.isin(near.card[~self.ranks[near.endpoint]], own).any())
+
     def dealt(self) -> Dealing | None:
         """Return how the rank and others deal out their near cards, or None where each takes them all."""
         near = self._pairs_near(-1)

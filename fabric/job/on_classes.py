@@ -16,6 +16,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 from scipy import sparse
@@ -160,6 +161,14 @@ class _Classes:
         is_alone = not any(self.places.size[a] > 1 for a in self.places.axes(Pattern("to-switches", over)))
         return is_alone or self._in_switches(over) is not None
 
+    @property
+    def cards(self) -> Literal["none", "own", "shared"]:
+        """Whose cards messages take; see `Job`."""
+        own = [view.cards for view in self.views if view.cards is not None]
+        if not own:
+            return "none"
+        return "shared" if any(one.are_shared for one in own) else "own"
+
     def _reducing(self, over: Over) -> Bools:
         return reducing_switches(self.base.classes, self.reducing, is_scale_up=over == "domain")
 
@@ -278,7 +287,7 @@ def on_classes(place: Placement, routing: Routing, paths: Paths) -> Job:
     shape = Shape((g,) * k, torus_of(place, sizes, rings), work.joins("domain"), work.joins("rail"))
     n_instances = math.prod(places.size.values()) // math.prod(sizes.values())
     links = links_of(base.classes, base.base, base.size)
-    return Job(shape, n_instances, links, work.route, work.optimum, "axes", "", work.mixed)
+    return Job(shape, n_instances, links, work.route, work.optimum, "axes", "", work.mixed, work.cards)
 
 
 class _Product(ClassTraffic):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 from scipy import sparse
@@ -218,7 +219,11 @@ def on_links(
     """
     listed = _Listed(ListedRanks(expanded, devices, shape), *asked, reducing, index)
     shape = replace(shape, reduces_in_domain=listed.joins("domain"), reduces_across=listed.joins("rail"))
-    return Job(shape, len(devices), links_of(expanded), listed.route, listed.optimum, "links", why)
+    cards: Literal["none", "own", "shared"] = "none"
+    if listed.messages.sides is not None:
+        cards = "shared" if listed.messages.are_shared else "own"
+    links = links_of(expanded)
+    return Job(shape, len(devices), links, listed.route, listed.optimum, "links", why, cards=cards)
 
 
 def scale_up_domains(expanded: Expanded) -> Ints:

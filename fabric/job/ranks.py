@@ -109,6 +109,8 @@ class Job:
     mixed : callable, optional
         ``mixed(mix)`` returns the bytes on every link of some patterns between ranks that run at once, as a
         rank that is busy in one of them need not be so in the next; else loads add.
+    cards : {"none", "own", "shared"}
+        Whether messages take cards, and whether some are near to endpoints that are no ranks, too.
     """
 
     shape: Shape
@@ -119,6 +121,7 @@ class Job:
     method: str
     why: str
     mixed: Callable[[Sequence[tuple[Pattern, float]]], Floats] | None = None
+    cards: Literal["none", "own", "shared"] = "none"
     _known: dict[Pattern, Loads] = field(default_factory=dict)
     _known_mixes: dict[tuple[tuple[Pattern, float], ...], Floats] = field(default_factory=dict)
 

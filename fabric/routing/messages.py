@@ -105,6 +105,17 @@ class Messages:
     def _on_part(self) -> dict[int, Dealt]:
         return {}
 
+    @cached_property
+    def are_shared(self) -> bool:
+        """Whether a card that is near to a rank is so to an endpoint that is none."""
+        ends = (self.expanded.is_endpoint & ~self.expanded.failed) | self.ranks
+        if self.sides is None or not (ends & ~self.ranks).any():
+            return False
+        route = router(self.sides.inside, ends, switches=self.sides.is_card, paths=self.paths)
+        near = near_cards(route, np.flatnonzero(ends), self.sides.is_card, {})
+        own = self.ranks[near.endpoint]
+        return bool(np.isin(near.card[own], near.card[~own]).any())
+
     def _dealt(self, cards: Bools) -> Dealt:
         """Return some cards dealt out among the endpoints of every box; those outside the job count."""
         assert self.sides is not None

@@ -288,6 +288,30 @@ class TestRelays:
         assert busbw(box(8, 2), method=method, routing=routing) == pytest.approx(50)
 
 
+class TestNotes:
+    """The answer says where it counts differently."""
+
+    def notes(self, fabric: Fabric, **asked: object) -> tuple[str, ...]:
+        asked = {"algorithm": "ring", "is_bounded": False, **asked}
+        return cost(fabric, "all-reduce", "1GiB", **asked).notes  # type: ignore[arg-type]
+
+    def test_cards_are_dealt_among_all(self) -> None:
+        some = ("node0/gpu0", "node1/gpu0")
+        assert any("NCCL counts those that are ranks" in note for note in self.notes(box(2, 2), ranks=some))
+        assert any(
+            "NCCL counts those that are ranks" in note for note in self.notes(box(2, 2), among="g0/gpu")
+        )
+        assert self.notes(box(2, 2)) == ()
+        # Whole boxes share with nobody.
+        whole = tuple(f"node{n}/gpu{g}" for n in (0, 1) for g in (0, 1))
+        assert self.notes(box(2, 2, nodes=3), ranks=whole) == ()
+
+    def test_ideal_routes_are_free(self) -> None:
+        assert self.notes(box(2, 2), routing="ideal") == (
+            "ideal routes take any cards; a library puts a message on one",
+        )
+
+
 def test_shipped_boxes_keep_all_their_cards() -> None:
     # Every published row of a collective as a whole uses every card: see tests/test_published_collectives.py.
     fabric = load("topologies/measured/h100-12-node.fabric.yaml")

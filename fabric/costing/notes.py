@@ -1,0 +1,60 @@
+"""What an answer says about the routing that it counts with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from fabric.blueprint.planes import boxes, refusal
+from fabric.graph import Fabric
+from fabric.job.ranks import Job
+
+# What is slower by less is not worth a word.
+_WORTH = 1e-3
+
+
+def chip_notes(fabric: Fabric, routing: str) -> tuple[str, ...]:
+    """Return what hashed routing makes of boxes of several chips."""
+    found = boxes(fabric.blueprint.whole) if fabric.blueprint is not None else {}
+    if routing != "hashed" or not found:
+        return ()
+    assert fabric.blueprint is not None
+    if why := refusal(fabric.blueprint):
+        return (f"{why}; so they are whole, and every flow is spread over their chips",)
+    several = ", ".join(f"{name} ({n} ASICs)" for name, n in found.items())
+    return (f"a flow goes through one chip of each box, with its share of every port: {several}",)
+
+
+def card_notes(job: Job, routing: str) -> tuple[str, ...]:
+    """Return what is counted differently from a library that chooses the cards of messages."""
+    if job.cards == "none":
+        return ()
+    if routing == "ideal":
+        return ("ideal routes take any cards; a library puts a message on one",)
+    if job.cards == "shared":
+        return (
+            "near cards are dealt out among all GPUs of a box; NCCL counts those that are ranks, and may "
+            "give a lone one more",
+        )
+    return ()
+
+
+def split_notes(fabric: Fabric, routing: str, slower: Callable[[], float]) -> tuple[str, ...]:
+    """Return what an equal split per hop costs beside one that follows what capacity is left.
+
+    Parameters
+    ----------
+    fabric : Fabric
+    routing : str
+    slower : callable
+        Returns the time by plain ECMP over that by adaptive routing.
+    """
+    blueprint = fabric.blueprint
+    if routing != "ecmp" or blueprint is None or not (blueprint.failed or blueprint.failed_cables):
+        return ()
+    more = slower() - 1
+    if more < _WORTH:
+        return ()
+    return (
+        f"plain ECMP: {100 * more:.3g} % slower than adaptive routing here, as it splits equally at every "
+        "hop, also towards what has lost cables beyond",
+    )
