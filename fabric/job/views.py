@@ -21,6 +21,8 @@ from fabric.routing.cards import cut_at_cards
 from fabric.routing.nearest import Nearest, keeps_in, nearest, turned
 from fabric.symmetry import Mark, Quotient, quotient
 
+# Starts of ways up to which what they put on links is kept as a sparse table.
+_FEW = 64
 # Cells of a table of what every difference puts on links.
 _CELLS = 4_000_000
 
@@ -160,7 +162,7 @@ class Carrier:
         n_columns = others.shape[1]
         self.lost = np.zeros(n_columns, dtype=np.bool_)
         self.parts: list[tuple[Nearest, sparse.csr_array]] = []
-        self.loops = sparse.csr_array((len(view.n_cables), n_columns))
+        self.once = sparse.csr_array((len(view.n_cables), n_columns))
         stays = places.mates & keeps_in(view.quotient.classes, view.inside)
         cards = view.cards
         route = view.route if cards is None else cards.inside
@@ -194,7 +196,11 @@ class Carrier:
         state = route.source[classes]
         self.lost[columns[(state < 0) | (ways.hops[state] < 0)]] = True
         start = sparse.csr_array((data, (state, columns)), shape=(route.n_states, n_columns))
-        self.parts.append((ways, start))
+        if len(classes) <= _FEW:
+            # Such as from ranks to one of many cards: few columns, counted once.
+            self.once += ways.onto @ ways.at(start)
+        else:
+            self.parts.append((ways, start))
 
     def _by_cards(self, cards: ClassCards, demand: Sequence[np.ndarray], n_columns: int) -> None:
         """Add the ways of some demand to the rank: as it is where no card is needed, else by cards."""
@@ -211,8 +217,8 @@ class Carrier:
                     legs.setdefault(("inside", b), []).append((other, column, amount))
                 if a == b:
                     loop = sparse.coo_array(cards.loop(a)[:, None])
-                    self.loops += sparse.csr_array(
-                        (amount * loop.data, (loop.row, np.full(loop.nnz, column))), shape=self.loops.shape
+                    self.once += sparse.csr_array(
+                        (amount * loop.data, (loop.row, np.full(loop.nnz, column))), shape=self.once.shape
                     )
                 else:
                     legs.setdefault(("network", a), []).append((b, column, amount))
@@ -244,7 +250,7 @@ class Carrier:
         return rows[:, used] @ self.units[used]
 
     def _put(self, rows: Floats) -> Floats:
-        found = np.asarray((self.loops @ rows.T).T)
+        found = np.asarray((self.once @ rows.T).T)
         for ways, start in self.parts:
             found += np.asarray((ways.onto @ ways.at(start @ rows.T)).T)
         return found
