@@ -224,7 +224,8 @@ class Messages:
             return chosen
         assert self.sides is not None
         part = self.sides.part
-        one, a, b, share = (column[~is_joined] for column in chosen)
+        one, a, b, share = chosen
+        one, a, b, share = one[~is_joined], a[~is_joined], b[~is_joined], share[~is_joined]
         found = [tuple(column[is_joined] for column in chosen)]
         row, card, each = self._on_parts(demands.source[one], part[b])
         found.append((one[row], card, b[row], share[row] * each))
@@ -233,12 +234,15 @@ class Messages:
         found.append((one[left[row]], a[left[row]], card, share[left[row]] * each))
         lost = np.setdiff1d(left, left[row])
         if len(lost):
-            source, target = (int(ends[one[lost[0]]]) for ends in (demands.source, demands.target))
-            names = self.expanded.names
-            msg = f"no permitted path from {names[source]} to {names[target]}"
-            raise QuestionError(msg)
+            raise QuestionError(self.no_path(demands, one[lost]))
         columns = [np.concatenate(column) for column in zip(*found, strict=True)]
         return columns[0], columns[1], columns[2], columns[3]
+
+    def no_path(self, demands: Demands, lost: Ints) -> str:
+        """Return in words that some messages have no path."""
+        names = self.expanded.names
+        source, target = (names[int(ends[lost[0]])] for ends in (demands.source, demands.target))
+        return f"no permitted path from {source} to {target}"
 
     def _on_parts(self, ranks: Ints, parts: Ints) -> tuple[Ints, Ints, Floats]:
         """Return the cards of ranks, each on a part of the network: which rank, its card, and its part."""
@@ -270,7 +274,12 @@ def message_loads(
     for leg in legs:
         is_told = progress is not None and len(leg.message) == longest
         told = progress if is_told else None
-        loads += link_loads(leg.route, _merged(leg.demands), progress=told, adapts=adapts)
+        try:
+            loads += link_loads(leg.route, _merged(leg.demands), progress=told, adapts=adapts)
+        except QuestionError:
+            # Told by its ends, not by those of the leg.
+            lost = leg.message[unreached(leg.route, leg.demands)]
+            raise QuestionError(messages.no_path(demands, lost)) from None
         longest += is_told
     return loads
 

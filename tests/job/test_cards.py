@@ -248,6 +248,33 @@ links:
         # Each of the two sends 3/4 of S: busbw = 3/4 S/t, t = 1.5 S / 50.
         assert busbw(fabric, "all-to-all", method=method) == pytest.approx(25)
 
+    def test_three_cards_and_two_gpus(self) -> None:
+        # ceil(3 / 2) each: cards 0 and 1, then 2 and 0. Half of S leaves each GPU, a quarter on each card of
+        # its two, so that card 0 carries S/2. busbw = 3/4 S/t.
+        assert busbw(box(2, 3), "all-to-all", method="links") == pytest.approx(75)
+
+    def test_ranks_with_ports_of_their_own_beside_such_with_cards(self) -> None:
+        fabric = loads("""
+fabric: mixed
+axes: {a: 2, b: 2}
+devices:
+  gpu: {kind: gpu, axes: [a]}
+  server: {kind: gpu, axes: [b]}
+  nic: {kind: nic, axes: [b]}
+  leaf: {kind: switch, axes: []}
+links:
+  - {between: [gpu, leaf], rate: 50GB/s}
+  - {between: [server, nic], rate: 50GB/s}
+  - {between: [nic, leaf], rate: 25GB/s}
+""")
+        assert busbw(fabric, "all-to-all", ranks=("gpu0", "gpu1", "server0", "server1")) == pytest.approx(25)
+
+    @pytest.mark.parametrize("method", METHODS)
+    def test_a_node_without_a_card_is_named(self, method: str) -> None:
+        fabric = box(2, 2, extra="failed: [node0/nic]")
+        with pytest.raises(QuestionError, match="no permitted path (from|between) node0/gpu0"):
+            busbw(fabric, "all-to-all", method=method)
+
 
 class TestRelays:
     """Where the network does not join two cards, the sender relays (PXN); see nccl#836."""
