@@ -85,7 +85,7 @@ class Bound:
             "collective": self.collective,
             "size_bytes": self.size_bytes,
             "n_ranks": self.n_ranks,
-            "status": "cut off" if self.cut_off else self.kind,
+            "status": self.kind if self.algbw_gbps > 0 else "cut off",
             "algbw_gbps": self.algbw_gbps,
             "busbw_gbps": self.busbw_gbps,
             "time_s": self.time_s if np.isfinite(self.time_s) else None,
@@ -100,17 +100,17 @@ class Bound:
     def __str__(self) -> str:
         """Return the answer in a few lines."""
         where = f", reducing in {', '.join(self.reduces_in)}" if self.reduces_in else ""
-        return "\n".join(
-            [
-                f"{self.collective} of {format_bytes(self.size_bytes)} among {self.n_ranks:,} ranks{where}: "
-                f"at least {format_time(self.time_s)}",
-                f"  algbw at most {format_rate(self.algbw_gbps)}, "
-                f"busbw at most {format_rate(self.busbw_gbps)} ({self.kind})",
-                f"  binding: {', '.join(self.binding)}",
-                *([f"  {self.why}"] if self.why else []),
-                *(f"  cut off: {n:,} ranks such as {name}" for name, n in self.cut_off),
-            ]
-        )
+        what = f"{self.collective} of {format_bytes(self.size_bytes)} among {self.n_ranks:,} ranks{where}"
+        lost = [f"  cut off: {n:,} ranks such as {name}" for name, n in self.cut_off]
+        if self.algbw_gbps <= 0:
+            return "\n".join([f"{what}: never, for some ranks are cut off from most of the others", *lost])
+        lines = [
+            f"{what}: at least {format_time(self.time_s)}",
+            f"  algbw at most {format_rate(self.algbw_gbps)}, "
+            f"busbw at most {format_rate(self.busbw_gbps)} ({self.kind})",
+            f"  binding: {', '.join(self.binding)}",
+        ]
+        return "\n".join([*lines, *([f"  {self.why}"] if self.why else []), *lost])
 
 
 @overload

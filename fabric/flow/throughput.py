@@ -23,6 +23,7 @@ from fabric.flow.question import Question, pose, written_out
 from fabric.flow.routed import Interval, cut_off, interval
 from fabric.flow.traffic import LONGEST, FittedTraffic, Traffic
 from fabric.graph import EXPAND_LIMIT, Fabric, Paths
+from fabric.symmetry import devices_up
 from fabric.units import format_count, format_rate
 
 MANY_VARIABLES = ALL_VARIABLES
@@ -93,6 +94,8 @@ class Throughput:
     solve_s : float
         Wall time of the answer, certificate included [s].
     certificate : Verdict
+    n_failed : int
+        Endpoints of the job that have failed themselves; they are left out.
     """
 
     traffic: str
@@ -111,6 +114,7 @@ class Throughput:
     n_variables: int
     solve_s: float = field(compare=False)
     certificate: Verdict = field(repr=False)
+    n_failed: int = 0
 
     def to_dict(self) -> dict[str, object]:
         """Return the answer with the documented keys of ``--json``."""
@@ -118,11 +122,12 @@ class Throughput:
             "traffic": self.traffic,
             "per_endpoint_gbps": self.per_endpoint_gbps,
             "value_gbps": self.per_endpoint_gbps * self.n_senders,
-            "status": self.status,
+            "status": "cut off" if self.cut_off and not self.is_dropped else self.status,
             "binding": [{"link": c.link, "share": c.share, "n_cables": c.n_cables} for c in self.binding],
             "slack": [{"link": c.link, "idle": c.spare} for c in self.slack],
             "n_endpoints": self.n_endpoints,
             "cut_off": [{"endpoint": name, "n": n} for name, n in self.cut_off],
+            "n_failed": self.n_failed,
             "paths": self.paths,
             "method": self.method,
             "why": self.why,
@@ -146,6 +151,8 @@ class Throughput:
         ]
         if self.slack:
             lines.append(f"  slack, each alone: {', '.join(map(str, self.slack))}")
+        if self.n_failed:
+            lines.append(f"  left out: {format_count(self.n_failed)} endpoints that have failed")
         for name, n in self.cut_off:
             what = "left out" if self.is_dropped else "cut off"
             lines.append(f"  {what}: {format_count(n)} endpoints such as {name}")
@@ -318,8 +325,18 @@ def answer_of(ask: Question, work: Commodities, why: str, begin: float) -> tuple
         answer.n_variables,
         time.perf_counter() - begin,
         proof,
+        _n_failed(ask),
     )
     return found, answer
+
+
+def _n_failed(ask: Question) -> int:
+    """Return how many endpoints of a job have failed; a matrix names those that it means."""
+    blueprint, traffic = ask.fabric.blueprint, ask.traffic
+    if blueprint is None or traffic is None or not blueprint.failed:
+        return 0
+    job, healthy = FittedTraffic(blueprint, traffic, ask.among), replace(blueprint, failed=())
+    return sum(devices_up(healthy, g, job.among) - devices_up(blueprint, g, job.among) for g in job.groups)
 
 
 def _bounded(ask: Question, why: str, begin: float) -> Throughput:

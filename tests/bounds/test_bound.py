@@ -1,6 +1,7 @@
 """Bounds of collectives: closed forms, laws, and a program on real links that is written out here."""
 
 import itertools
+import json
 import random
 from pathlib import Path
 
@@ -755,3 +756,37 @@ def test_the_spines_of_a_million_leave_no_room_for_rounding(among):
     # 18 NVLinks of 400 Gb/s, the own NIC, and a mate's by way of the Grace between them.
     assert found["all-gather"] == pytest.approx(18 * 400 + 800 + 504, rel=1e-9)
     assert found["reduce-scatter"] == pytest.approx(18 * 400 + 800 + 504, rel=1e-9)
+
+
+CUT_OFF = """{fabric: clos, axes: {node: 2, slot: 2, k: 2}, devices: {gpu: {kind: gpu, axes: [node, slot]},
+  leaf: {kind: switch, axes: [node, slot]}, spine: {kind: switch, axes: [k]}}, failed: [node0/leaf0],
+ links: [{between: [gpu, leaf], rate: 4Gb/s}, {between: [leaf, spine], rate: 2Gb/s}]}"""
+
+
+@pytest.mark.parametrize(
+    "collective", ["all-gather", "reduce-scatter", "all-reduce", "broadcast", "all-to-all"]
+)
+def test_who_is_cut_off_is_said_and_nothing_is_infinite_in_json(collective):
+    found = bound(loads(CUT_OFF), collective)
+    answer = found.to_dict()
+    assert (answer["status"], answer["time_s"], answer["algbw_gbps"]) == ("cut off", None, 0.0)
+    assert answer["cut_off"] == [{"endpoint": "node0/gpu0", "n": 1}]
+    assert json.loads(json.dumps(answer, allow_nan=False)) == answer
+    assert "never" in str(found)
+    assert "inf" not in str(found)
+
+
+def test_the_bound_of_an_all_reduce_is_the_tighter_of_program_and_parts(monkeypatch):
+    for text in (STAR, CUT_OFF.replace("failed: [node0/leaf0],", "")):
+        fabric = loads(text)
+        both = bound(fabric, "all-reduce").busbw_gbps
+        with monkeypatch.context() as patch:
+            patch.setattr(packing, "MANY_COLUMNS", 0)
+            parts = bound(fabric, "all-reduce")
+        assert parts.why.startswith("by what parts of the ranks must take in: its program has")
+        assert both <= parts.busbw_gbps * (1 + 1e-9)
+        with monkeypatch.context() as patch:
+            patch.setattr(packing, "_by_parts", lambda group: (0.125, np.zeros(0, np.int64), 0))
+            tighter = bound(fabric, "all-reduce")
+        assert tighter.algbw_gbps == 0.125
+        assert tighter.why == "by what parts of the ranks must take in"

@@ -726,3 +726,18 @@ def test_what_is_too_large_for_all_says_why_in_one_line(monkeypatch):
         throughput(loads(SMALL % ("Gb/s", "Gb/s")), limit=5)
     assert caught.value.__cause__ is None
     assert caught.value.__suppress_context__
+
+
+def test_endpoints_that_have_failed_are_counted_and_those_cut_off_are_named():
+    text = """{fabric: clos, axes: {node: 2, slot: 2, k: 2}, devices: {gpu: {kind: gpu, axes: [node, slot]},
+      leaf: {kind: switch, axes: [node, slot]}, spine: {kind: switch, axes: [k]}}, failed: [%s],
+      links: [{between: [gpu, leaf], rate: 4Gb/s}, {between: [leaf, spine], rate: 2Gb/s}]}"""
+    found = throughput(loads(text % "node0/gpu"))
+    assert (found.n_endpoints, found.n_failed, found.cut_off) == (2, 2, ())
+    assert "left out: 2 endpoints that have failed" in str(found)
+    assert (found.to_dict()["n_failed"], found.to_dict()["status"]) == (2, "optimal")
+    lost = throughput(loads(text % "node0/leaf0"))
+    assert (lost.n_failed, lost.cut_off) == (0, (("node0/gpu0", 1),))
+    assert (lost.to_dict()["status"], lost.to_dict()["per_endpoint_gbps"]) == ("cut off", 0.0)
+    rest = throughput(loads(text % "node0/leaf0"), drop_unreachable=True).to_dict()
+    assert (rest["status"], rest["n_endpoints"]) == ("optimal", 3)
