@@ -41,7 +41,7 @@ def devices_up(blueprint: Blueprint, group: str, among: Selector | None = None) 
     whole: Box = tuple((0, blueprint.axes[p].size - 1) for p in primitives)
     inside = [whole] if among is None else list(_boxes(blueprint, group, among))
     down = [box for s in (*blueprint.absent, *blueprint.failed) for box in _boxes(blueprint, group, s)]
-    lost = [both for one in inside for box in down if (both := _meet(one, box))]
+    lost = [both for one in inside for box in down if (both := _meet(one, box)) is not None]
     return _union(inside) - _union(lost)
 
 
@@ -62,7 +62,7 @@ def _boxes(blueprint: Blueprint, group: str, selector: Selector) -> Iterator[Box
             for place, limit in zip(places, part, strict=True):
                 limits[place] = limit
             parts.append(tuple(limits))
-        boxes = [both for one in boxes for part in parts if (both := _meet(one, part))]
+        boxes = [both for one in boxes for part in parts if (both := _meet(one, part)) is not None]
     yield from boxes
 
 
@@ -101,7 +101,7 @@ def _union(boxes: Sequence[Box]) -> int:
     total = 0
     known: list[Box] = []
     for box in dict.fromkeys(boxes):
-        shared = [both for one in known if (both := _meet(one, box))]
+        shared = [both for one in known if (both := _meet(one, box)) is not None]
         if box not in shared:
             total += _size(box) - _union(shared)
             known.append(box)

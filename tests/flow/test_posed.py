@@ -192,6 +192,8 @@ def test_devices_are_counted_as_they_are_listed():
             words = [range_of("a", a)] if rng.random() < 0.7 else []
             words.append("gpu" + range_of("", b * c) if rng.random() < 0.8 else "gpu")
             down[rng.choice(("absent", "failed"))].append("/".join(words))
+        if rng.random() < 0.3:
+            down["failed"].append("leaf")  # a group of no axes
         text = f"""{{fabric: f, axes: {{a: {a}, b: {b}, c: {c}, slot: [b, c]}}, islands: 0,
           devices: {{gpu: {{kind: gpu, axes: [a, slot]}}, leaf: {{kind: switch, axes: []}}}},
           links: [{{between: [gpu, leaf], rate: 1Gb/s}}],
@@ -203,5 +205,6 @@ def test_devices_are_counted_as_they_are_listed():
         e = expand(fabric)
         right = int((~e.failed & (e.group == 0)).sum())
         assert devices_up(fabric.blueprint, "gpu") == right
+        assert devices_up(fabric.blueprint, "leaf") == int((~e.failed & (e.group == 1)).sum())
         n_down += right < a * b * c
     assert n_down > 10
