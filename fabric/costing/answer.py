@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 from fabric.bounds.bound import Bound
+from fabric.costing.channels import CHANNELS
 from fabric.results import Refused, Result, Slack
 from fabric.units import format_bytes, format_rate, format_time
 
@@ -42,11 +43,12 @@ class AlgorithmCost:
     algbw_gbps, busbw_gbps : float
         As nccl-tests defines them [Gb/s].
     wire_gbps : float
-        What a cable of the binding class carries on average, busiest direction [Gb/s].
+        What a cable of the binding class carries on average, busiest direction, or of the busiest class where
+        no link binds [Gb/s].
     steps : int
         Messages one after the other on the longest phase chain.
     binding : str
-        The rule whose busiest link sets the time.
+        The rule whose busiest link sets the time, or ``NCCL channels`` where its channels do.
     slack : tuple of Slack
         Idle fraction of the busiest link of every other rule that carries traffic, least first.
     spread : tuple of HashedTime
@@ -184,10 +186,11 @@ def _lines(one: AlgorithmCost, *, is_chosen: bool) -> list[str]:
     )
     idle = (f"{n} {100 * part if part > _NOISE else 0:.3g} %" for n, part in one.slack)
     slack = ", ".join(idle) or "no other class carries traffic"
+    at = "" if one.binding == CHANNELS else f" at {format_rate(one.wire_gbps)} a cable"
     found = [
         f"{'*' if is_chosen else ' '} {name}: {format_time(one.time_s)}{parts}, "
         f"algbw {format_rate(one.algbw_gbps)}, busbw {format_rate(one.busbw_gbps)}",
-        f"    binding: {one.binding} at {format_rate(one.wire_gbps)} a cable; slack: {slack}",
+        f"    binding: {one.binding}{at}; slack: {slack}",
     ]
     if one.spread:
         found.append("    hashed flows: " + ", ".join(f"{n} {format_time(t)}" for n, t in one.spread))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import date
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
@@ -89,6 +89,8 @@ class Calibration:
         A copy takes the fastest; switches and all-to-all go by the last.
     algorithms : tuple of str
         What ``auto`` chooses among: the algorithms that the libraries measured here run unasked.
+    channels : str
+        Whose channels limit trees beside the links: ``"nccl"``, or empty for nobody's.
     """
 
     name: str
@@ -99,6 +101,7 @@ class Calibration:
     links: Mapping[str, Mapping[Transfer, Overhead]] | None = None
     protocols: tuple[ProtocolCost, ...] = (ProtocolCost("Simple"),)
     algorithms: tuple[str, ...] = ()
+    channels: str = ""
 
     def overhead(self, keys: tuple[str, ...], transfer: Transfer) -> Overhead:
         """Return the overhead of a class of links: of the first of its keys that is known."""
@@ -182,6 +185,7 @@ class _File(_StrictModel):
     links: dict[_Name, _Kinds] = {}
     protocols: Annotated[dict[_Name, _Protocol], Field(max_length=20)] = {"Simple": _Protocol()}
     algorithms: list[Annotated[str, AfterValidator(_algorithm)]] = []
+    channels: Literal["", "nccl"] = ""
 
 
 def calibration_names() -> tuple[str, ...]:
@@ -266,6 +270,7 @@ def _read(document: Document) -> Calibration:
         links,
         protocols or (ProtocolCost("Simple"),),
         tuple(file.algorithms),
+        file.channels,
     )
 
 
@@ -322,6 +327,7 @@ def calibration_text(one: Calibration) -> str:
         p.name: {"rate": p.rate, "latency": p.latency} | _sourced(p.source) for p in one.protocols
     }
     data["algorithms"] = list(one.algorithms)
+    data |= {"channels": one.channels} if one.channels else {}
     return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100)
 
 

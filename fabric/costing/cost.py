@@ -15,6 +15,7 @@ from fabric.costing.answer import AlgorithmCost, Cost, HashedTime
 from fabric.costing.beside import bounded
 from fabric.costing.calibration import Calibration, ProtocolCost
 from fabric.costing.calibration import calibration as read_calibration
+from fabric.costing.channels import CHANNELS, channel_limit_gb_s
 from fabric.costing.evaluate import DIGITS, Overheads, Timing, evaluate, first_largest, peaks, steps_of
 from fabric.costing.notes import card_notes, chip_notes, split_notes
 from fabric.costing.spread import Slowdown, Spread, slowdowns
@@ -119,7 +120,7 @@ def cost(
         with contextlib.suppress(QuestionError):
             work.prepare([p.pattern for schedule in found.values() for p in phases(schedule)], progress)
     factor = busbw_factor(collective, work.shape.n)
-    run = _CostRun(work, collective, size_bytes, factor, known, question.routing, spread or Spread())
+    run = _CostRun(fabric, question, work, collective, size_bytes, factor, known, spread or Spread())
     costs, unroutable = _all_costs(run, found)
     refused += unroutable
     answer = _answer(run, costs)
@@ -190,6 +191,8 @@ _DEFAULT = ", by the default of measured networks, not measured on this hardware
 
 def _is_measured(run: _CostRun, binding: str) -> bool:
     """Return whether the measurements of a calibration are of what binds, or of its NICs beside such GPUs."""
+    if binding == CHANNELS:
+        return True
     known = (run.calibration.links or {}).keys()
     keys = dict(zip(run.job.links.rules, run.job.links.keys, strict=True))
     *own, net = keys[binding]
@@ -252,7 +255,7 @@ def moe_cost(
     chosen = {n: s for n, s in found.items() if algorithm in ("auto", n)}
     logical = moe_logical_bytes(work.shape, moe)
     size = logical.to_ranks if work.shape.n_domains == 1 else logical.between_domains
-    run = _CostRun(work, way, round(size), 1.0, known, question.routing, spread or Spread())
+    run = _CostRun(fabric, question, work, way, round(size), 1.0, known, spread or Spread())
     answer = _answer(run, [_cost(run, name, schedule) for name, schedule in chosen.items()])
     reach = moe_reach(work.shape, moe)
     note = (
@@ -296,15 +299,8 @@ def _as_nccl(fabric: Fabric, question: JobQuestion, collective: str, size_bytes:
     predicted = predict(machine(node, n_nodes), collective, size_bytes)
     known = replace(read_calibration("wire"), name="nccl", about=ABOUT)
     found = schedules(collective, work.shape, size_bytes)
-    run = _CostRun(
-        work,
-        collective,
-        size_bytes,
-        busbw_factor(collective, work.shape.n),
-        known,
-        question.routing,
-        Spread(),
-    )
+    factor = busbw_factor(collective, work.shape.n)
+    run = _CostRun(fabric, question, work, collective, size_bytes, factor, known, Spread())
     costs, chosen = [], {}
     for name in dict.fromkeys(row.algorithm for row in predicted.rows if row.algorithm in found):
         if algorithm in ("auto", "all", name):
@@ -372,18 +368,31 @@ def _schedules(
 class _CostRun:
     """What the algorithms of one question have in common."""
 
+    fabric: Fabric
+    question: JobQuestion
     job: Job
     collective: str
     size_bytes: int
     factor: float
     calibration: Calibration
-    routing: str
     spread: Spread
+
+    @property
+    def routing(self) -> str:
+        """How the job is routed."""
+        return self.question.routing
 
     def timing(self, schedule: Schedule, protocol: ProtocolCost, slowdown: Slowdown | None) -> Timing:
         """Return how long a schedule takes with a protocol, when flows are spread unevenly by `slowdown`."""
         is_ideal = self.routing == "ideal"
         return evaluate(self.job, schedule, Overheads(self.calibration, protocol, slowdown, is_ideal))
+
+    def channels_s(self, algorithm: str) -> float:
+        """Return how long the channels of the library need for the bytes; 0 where they are no limit."""
+        if not self.calibration.channels:
+            return 0.0
+        limit = channel_limit_gb_s(self.fabric, self.question, self.job.shape, self.collective, algorithm)
+        return seconds_to_send(self.size_bytes, gbytes_to_gbps(limit)) if limit else 0.0
 
 
 def _cost(run: _CostRun, name: str, schedule: Schedule) -> AlgorithmCost:
@@ -392,7 +401,14 @@ def _cost(run: _CostRun, name: str, schedule: Schedule) -> AlgorithmCost:
     # Switches reduce, and all-to-all sends, by one protocol: the last, of full rate.
     has_copy = all(p.transfer == "copy" for p in phases(schedule))
     protocols = run.calibration.protocols if has_copy else run.calibration.protocols[-1:]
-    timings = [(run.timing(schedule, protocol, mean[1]), protocol) for protocol in protocols]
+    # A tree of two nodes leaves cards idle where its channels move less.
+    channels_s = run.channels_s(name)
+
+    def timed(protocol: ProtocolCost, slowdown: Slowdown | None) -> Timing:
+        found = run.timing(schedule, protocol, slowdown)
+        return replace(found, transfer_s=max(found.transfer_s, channels_s))
+
+    timings = [(timed(protocol, mean[1]), protocol) for protocol in protocols]
     timing, protocol = min(timings, key=lambda t: float(f"{t[0].time_s:.{DIGITS}g}"))
     launch = run.calibration.launch_s
     time_s = launch + timing.time_s
@@ -400,10 +416,11 @@ def _cost(run: _CostRun, name: str, schedule: Schedule) -> AlgorithmCost:
     links = run.job.links
     peak = peaks(run.job, timing.busy_s)
     binding = first_largest(timing.held_s)
+    is_by_links = timing.held_s.sum() >= timing.transfer_s * (1 - 10.0**-DIGITS)
     slack = [
         (round(max(1 - peak[r] / timing.transfer_s, 0.0), DIGITS), r)
         for r in np.flatnonzero(peak).tolist()
-        if r != binding
+        if r != binding or not is_by_links
     ]
     return AlgorithmCost(
         algorithm=name,
@@ -415,11 +432,9 @@ def _cost(run: _CostRun, name: str, schedule: Schedule) -> AlgorithmCost:
         busbw_gbps=algbw * run.factor,
         wire_gbps=_wire_rate(run, schedule, binding, time_s),
         steps=steps_of(schedule),
-        binding=links.rules[binding],
+        binding=links.rules[binding] if is_by_links else CHANNELS,
         slack=tuple(Slack(links.rules[r], float(idle)) for idle, r in sorted(slack)),
-        spread=tuple(
-            HashedTime(n, launch + run.timing(schedule, protocol, slowdown).time_s) for n, slowdown in others
-        ),
+        spread=tuple(HashedTime(n, launch + timed(protocol, slowdown).time_s) for n, slowdown in others),
     )
 
 

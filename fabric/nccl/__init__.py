@@ -1,6 +1,7 @@
 """NCCL's own cost model: what its tuner expects of a machine, and what it chooses."""
 
 from fabric.nccl.fabric import ABOUT, node_of
+from fabric.nccl.formulas import channels_gb_s
 from fabric.nccl.hardware import Node, machine
 from fabric.nccl.model import ALGORITHMS, COLLECTIVES, ChannelGraph, Machine
 from fabric.nccl.predict import Prediction, Timed, TunerRow, Tuning, predict, tuning
@@ -18,6 +19,7 @@ __all__ = [
     "Prediction",
     "Timed",
     "Tuning",
+    "channels_gb_s",
     "machine",
     "node_of",
     "predict",

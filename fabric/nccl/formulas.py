@@ -122,6 +122,38 @@ def bandwidth_gb_s(machine: Machine, collective: str, algorithm: str, protocol: 
     return _collnet(machine, graph, rate, collective, algorithm)
 
 
+def channels_gb_s(machine: Machine, collective: str, algorithm: str) -> float | None:
+    """Return the algorithm bandwidth that channels allow, whatever links carry; None if NCCL has no limit.
+
+    Parameters
+    ----------
+    machine : Machine
+    collective, algorithm : str
+
+    Returns
+    -------
+    float or None
+        With the Simple protocol, which moves most [GB/s].
+
+    Notes
+    -----
+    On more than two nodes the figure of two: there NCCL's own has in it that every byte passes the cards
+    twice, which is a limit of the cards and not of the channels.
+
+    References
+    ----------
+    NVIDIA/nccl@5067397, src/graph/tuning.cc, perChMaxTreeBws and perChMaxNVLSTreeBws.
+    """
+    graph = machine.graph(algorithm) if algorithm in ("tree", "nvls-tree") else None
+    if graph is None or not is_enabled(machine, collective, algorithm, "Simple"):
+        return None
+    cap = tables().caps_gb_s[algorithm, machine.generation][min(machine.scale, 1)]
+    most = graph.n_channels * cap
+    if algorithm == "tree":
+        return most * _plainness(graph) * tables().factors["tree_algbw"]
+    return most * machine.n_ranks / n_steps(collective, machine.n_ranks)
+
+
 def _ring(machine: Machine, rate: float, protocol: str) -> float:
     t = tables()
     if protocol == "LL":

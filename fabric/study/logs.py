@@ -191,9 +191,8 @@ def _calibration(
     worst = 100 * np.abs(fitted.residuals).max()
     about = f"Fitted to {fitted.n_rows} rows; largest difference {worst:.3g} %."
     name, date = named
-    return Calibration(
-        name, about, source, date, fitted.launch_s, links, base.protocols[-1:], base.algorithms
-    )
+    fitted_to = (name, about, source, date, fitted.launch_s, links)
+    return Calibration(*fitted_to, base.protocols[-1:], base.algorithms, base.channels)
 
 
 def describe(fitted: Fitted) -> str:
