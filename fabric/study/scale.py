@@ -137,9 +137,8 @@ class _Measure:
             return ScaleRow(gpus, problem=str(error))
         found = self.brief(gpus, made)
         known = dict.fromkeys(("all-gather", *self.collectives))
-        bounds = [
-            BusbwBound(name, bound(made.fabric, name).busbw_gbps) for name in known if name in OPERATIONS
-        ]
+        found_by = {name: bound(made.fabric, name) for name in known if name in OPERATIONS}
+        bounds = [BusbwBound(name, one.busbw_gbps, one.why) for name, one in found_by.items()]
         return replace(found, bounds=tuple(bounds), known_w=bom(made.blueprint).power_w or 0.0)
 
     def brief(self, gpus: int, made: Design | None = None) -> ScaleRow:

@@ -13,10 +13,11 @@ from fabric.units import format_bytes, format_count
 
 
 class BusbwBound(NamedTuple):
-    """The busbw of a collective that no algorithm exceeds [Gb/s]."""
+    """The busbw of a collective that no algorithm exceeds [Gb/s], and by what, where not by its program."""
 
     collective: str
     busbw_gbps: float
+    why: str = ""
 
 
 class CollectiveTime(NamedTuple):
@@ -107,8 +108,11 @@ class ScaleRow:
             "known_kw_per_gpu": self.known_w / 1000 / self.gpus if self.gpus else 0.0,
             "costed_gpus": self.costed_gpus,
         }
-        for name, rate in self.bounds:
-            found[f"{name.replace('-', '_')}_busbw_bound_gbps"] = rate
+        for name, rate, why in self.bounds:
+            key = name.replace("-", "_")
+            found[f"{key}_busbw_bound_gbps"] = rate
+            if why:
+                found[f"{key}_busbw_bound_by"] = why
         for name, time_s, algorithm, binding in self.times:
             key = name.replace("-", "_")
             found |= {f"{key}_s": time_s, f"{key}_algorithm": algorithm, f"{key}_binding": binding}

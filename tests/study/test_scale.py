@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from fabric.bounds import packing
 from fabric.bounds.bound import bound
 from fabric.costing import calibration, cost
 from fabric.errors import ArgumentError, ExtraError, QuestionError, UnitError
@@ -169,3 +170,18 @@ def test_sizes():
 def test_what_is_built_of_is_needed():
     with pytest.raises(ArgumentError, match="scale: rack and leaf missing"):
         scale([256])
+
+
+def test_a_bound_that_is_not_by_its_program_says_so_in_its_row(monkeypatch):
+    def rows():
+        design = {"rack": "gb300-nvl72", "leaf": "sn5610"}
+        return scale(gpus=[72, 144], collectives=["all-reduce"], has_knees=False, **design).table()
+
+    assert not any("all_reduce_busbw_bound_by" in row for row in rows())
+    solved = [row["all_reduce_busbw_bound_gbps"] for row in rows()]
+    monkeypatch.setattr(packing, "MANY_COLUMNS", 150)
+    marked = rows()
+    for row, right in zip(marked, solved, strict=True):
+        is_parts = "parts of the ranks" in row["all_reduce_busbw_bound_by"]
+        assert is_parts or row["all_reduce_busbw_bound_gbps"] == pytest.approx(right)
+    assert any(row["all_reduce_busbw_bound_by"] for row in marked)
