@@ -77,9 +77,10 @@ did you mean no-relay?
             raise ArgumentError(msg) from None
         for key, value in bound.arguments.items():
             parameter = spelled.parameters[key]
+            # ``*args`` are held to their annotation one by one.
             if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
-                for one in value:
-                    fitting(one, parameter.annotation, argument_name(name, key))
+                for item in value:
+                    fitting(item, parameter.annotation, argument_name(name, key))
             else:
                 bound.arguments[key] = fitting(value, parameter.annotation, argument_name(name, key))
         return verb(*bound.args, **bound.kwargs)
@@ -98,18 +99,18 @@ def _options(kind: type) -> tuple[tuple[str, object], ...]:
 
 def signature_of(signature: inspect.Signature, hints: Mapping[str, object]) -> inspect.Signature:
     """Return a signature with types for their names, and the keys of an ``Unpack`` as keyword arguments."""
-    found = []
+    parameters = []
     for parameter in signature.parameters.values():
         hint = hints.get(parameter.name, parameter.annotation)
         if parameter.kind is not inspect.Parameter.VAR_KEYWORD:
-            found.append(parameter.replace(annotation=hint))
+            parameters.append(parameter.replace(annotation=hint))
             continue
         (options,) = get_args(hint) or (None,)
         if options is None or not hasattr(options, "__required_keys__"):
-            found.append(parameter.replace(annotation=Any))
+            parameters.append(parameter.replace(annotation=Any))
             continue
         required = options.__required_keys__
-        found += [
+        parameters += [
             inspect.Parameter(
                 key,
                 inspect.Parameter.KEYWORD_ONLY,
@@ -118,7 +119,7 @@ def signature_of(signature: inspect.Signature, hints: Mapping[str, object]) -> i
             )
             for key, kind in _options(options)
         ]
-    return signature.replace(parameters=found)
+    return signature.replace(parameters=parameters)
 
 
 def _misbound(signature: inspect.Signature, n_given: int, kwargs: Mapping[str, object]) -> str:
@@ -204,20 +205,20 @@ def _fitted(value: object, hint: object) -> object:
     return _plain(value, hint)
 
 
-def _choice(value: object, known: tuple[object, ...]) -> object:
+def _choice(value: object, choices: tuple[object, ...]) -> object:
     # 1 == True and 0 == False, and what cannot be hashed or compared is no choice.
-    if any(type(value) is type(one) and value == one for one in known):
+    if any(type(value) is type(choice) and value == choice for choice in choices):
         return value
-    raise _MisfitError(_listed([str(one) for one in known]), _nearest(value, known))
+    raise _MisfitError(_listed([str(choice) for choice in choices]), _nearest(value, choices))
 
 
-def _nearest(value: object, known: Iterable[object]) -> str:
+def _nearest(value: object, choices: Iterable[object]) -> str:
     # A choice that differs by case or by the kind of dash is the nearest of all.
     if not isinstance(value, str):
         return ""
-    names = [one for one in known if isinstance(one, str)]
+    names = [choice for choice in choices if isinstance(choice, str)]
     plain = value.lower().replace("_", "-")
-    close = [one for one in names if one.lower().replace("_", "-") == plain]
+    close = [name for name in names if name.lower().replace("_", "-") == plain]
     return f"did you mean {close[0]}?" if close else nearest(plain, names)
 
 
@@ -230,11 +231,12 @@ def _either(value: object, hints: tuple[object, ...]) -> object:
     if value is None and type(None) in hints:
         return None
     expected, hint = [], ""
-    for one in hints:
-        if one is type(None):  # as good as left out, so nothing to recommend
+    # The first alternative that fits; else all of them are named in the error.
+    for option in hints:
+        if option is type(None):  # as good as left out, so nothing to recommend
             continue
         try:
-            return _fitted(value, one)
+            return _fitted(value, option)
         except _MisfitError as error:
             if error.inside:  # the right kind of collection with something wrong in it
                 raise
@@ -259,9 +261,9 @@ def _mapping(value: object, parts: tuple[object, ...]) -> object:
     if not isinstance(value, Mapping):
         raise _MisfitError(expected="a mapping")
     key_hint, value_hint = parts or (Any, Any)
-    for key, one in value.items():
+    for key, item in value.items():
         _part(key, key_hint)
-        _part(one, value_hint)
+        _part(item, value_hint)
     return value
 
 
@@ -280,7 +282,7 @@ def _sequence(value: object, hint: object) -> object:
         raise _MisfitError(expected, f"write [{value!r}]")
     if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
         raise _MisfitError(expected)
-    return tuple(_part(one, hint) for one in value)
+    return tuple(_part(item, hint) for item in value)
 
 
 def _plain(value: object, kind: object) -> object:
@@ -329,9 +331,9 @@ def _number(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise _MisfitError(expected="a number")
     try:
-        found = float(value)
+        result = float(value)
     except OverflowError:
-        found = math.inf
-    if not math.isfinite(found):
+        result = math.inf
+    if not math.isfinite(result):
         raise _MisfitError(expected="a finite number")
-    return found
+    return result

@@ -192,7 +192,7 @@ def nearest(name: str, names: Iterable[str]) -> str:
     """
     known = sorted(names)
     if len(name) * sum(map(len, known)) > _COMPARED:
-        known = [other for other in known if other[:1] == name[:1]]
+        known = [word for word in known if word[:1] == name[:1]]
         known = known[: _COMPARED * len(known) // max(1, len(name) * sum(map(len, known)))]
     close = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
     return f"did you mean {' or '.join(close)}?" if close else ""

@@ -420,6 +420,7 @@ def _bare_unit(number: str, kind: _Kind, bare: Fraction | None, head: str) -> Fr
 def _unit_complaint(number: str, unit: str, kind: _Kind) -> str:
     """Say what is wrong with a unit that `kind` does not have, and what may have been meant."""
     number, shown = number[:24], unit[:24]
+    # A bare prefix may be 1000 or 1024: never guessed.
     if kind is _SIZE and unit in ("K", "k", *"MGTPE"):
         letter = unit.upper()
         binary, decimal = f"{letter}i", "k" if letter == "K" else letter
@@ -427,11 +428,12 @@ def _unit_complaint(number: str, unit: str, kind: _Kind) -> str:
         if binary in _BINARY:
             todo = f"{number}{binary}B (binary) or {todo}"
         return f"{unit!r} may be decimal or binary; write {todo}"
-    for other in _KINDS:
-        if other is not kind and unit in other.units:
+    # A unit of another quantity, such as bytes for a rate.
+    for another in _KINDS:
+        if another is not kind and unit in another.units:
             todo = f"; did you mean {number}{unit}/s?" if kind is _RATE and f"{unit}/s" in _RATE.units else ""
             expected = f"expected {kind.article} {kind.name} such as {kind.example}"
-            return f"{unit!r} is a unit of {other.name}; {expected}{todo}"
+            return f"{unit!r} is a unit of {another.name}; {expected}{todo}"
     if kind is _RATE and f"{unit}/s" in _RATE.units:
         return f"unknown unit {shown!r}; did you mean {number}{unit}/s?"
     if kind is _SIZE and re.fullmatch(r"(?:[kMGTPE]|[KMGT]i)?b(?:its?)?", unit):
@@ -472,8 +474,8 @@ def _as_float(value: Fraction, text: object, kind: _Kind) -> float:
     if result > kind.most or 0 < result < kind.least:
         unit = next(unit for unit, factor in kind.units.items() if factor == 1)
         bound = f"most {kind.most:g}" if result > kind.most else f"least {kind.least:g}"
-        what = "large" if result > kind.most else "small"
-        msg = f"{kind.name} {_shown(text)}: too {what}; expected at {bound} {unit}"
+        extent = "large" if result > kind.most else "small"
+        msg = f"{kind.name} {_shown(text)}: too {extent}; expected at {bound} {unit}"
         raise UnitError(msg)
     return result
 

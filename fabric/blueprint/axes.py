@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from fabric.blueprint.model import Axis, Origin, primitives
-from fabric.blueprint.selector import near, shown
+from fabric.blueprint.selector import near, quote
 from fabric.errors import Problem
 from fabric.units import MAX_COUNT
 
@@ -207,7 +207,7 @@ class AxisTable:
     def unknown(self, name: str, origin: Origin, key: str = "") -> Problem:
         """Return the problem that there is no axis `name`."""
         todo = near(name, self.axes, "axes are")
-        return origin.problem(f"unknown axis {shown(name)}", key=key, todo=todo)
+        return origin.problem(f"unknown axis {quote(name)}", key=key, todo=todo)
 
     def below(self, names: Iterable[str]) -> dict[str, None]:
         """Return `names` and all that they are made of, in that order."""
@@ -223,7 +223,7 @@ class AxisTable:
         """Return the primitive axes of `name`, last one fastest."""
         return primitives(self.axes, name)
 
-    def renamed(self, new: Callable[[str], str]) -> AxisTable:
+    def rename(self, new: Callable[[str], str]) -> AxisTable:
         """Return the table with every name changed by `new`."""
         axes = {new(a.name): Axis(new(a.name), a.size, tuple(map(new, a.parts))) for a in self.axes.values()}
         return AxisTable(axes, {new(n) for n in self.broken})

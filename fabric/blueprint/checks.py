@@ -15,7 +15,7 @@ import numpy as np
 
 from fabric.arrays import Bools, Ints
 from fabric.blueprint.census import Census, RuleCensus, census, degrees
-from fabric.blueprint.join import Grid, agreeing, relation_axes, twist_axes
+from fabric.blueprint.join import Grid, agreeing_axes, relation_axes, twist_axes
 from fabric.blueprint.limits import MAX_PROBLEMS
 from fabric.blueprint.model import Blueprint, FailedCables, Rule
 from fabric.blueprint.ports import port_problems, unshared
@@ -202,7 +202,7 @@ def _may_differ(
         return np.ones(len(left), dtype=np.bool_)
     apart = np.zeros(len(left), dtype=np.bool_)
     for p in relation_axes(grid.blueprint, mesh.rule):
-        if p not in agreeing(grid.blueprint, rival.rule) or p in twist_axes(grid.blueprint, rival.rule):
+        if p not in agreeing_axes(grid.blueprint, rival.rule) or p in twist_axes(grid.blueprint, rival.rule):
             x, y = grid.digit(left_group, left, p), grid.digit(right_group, right, p)
             apart |= (x != y) | (grid.weights[p][x] > 1)
     return apart

@@ -25,10 +25,10 @@ from fabric.blueprint.model import (
     WrongError,
 )
 from fabric.blueprint.parse import Parsed, shown_value
-from fabric.blueprint.planes import names_chips, opened, refusal
+from fabric.blueprint.planes import names_chips, open_chips, refusal
 from fabric.blueprint.ports import port_class
 from fabric.blueprint.schema import DeviceItem, LinkItem, WiringItem
-from fabric.blueprint.selector import UnknownNameError, parse_selector, pinned, selected_groups, shown
+from fabric.blueprint.selector import UnknownNameError, parse_selector, pinned_axes, quote, selected_groups
 from fabric.blueprint.templates import as_template
 from fabric.blueprint.wiring import PATTERNS, MisfitError, check_listed, wire
 from fabric.blueprint.wiring.misfit import refuse_many
@@ -178,7 +178,7 @@ class _RuleBuilder:
             selector = parse_selector(text, self._view.axes, self._view.groups)
             if selector.group is None:
                 todo = "end it with the name of a group"
-                self._fail(f"side {shown(text)} must name one device group", key, todo=todo)
+                self._fail(f"side {quote(text)} must name one device group", key, todo=todo)
             check_match(self._view, selector)
         except UnknownNameError as error:
             if self._scope.excuses(error.name):
@@ -272,7 +272,7 @@ class _RuleBuilder:
 
     def _check_apart(self, left: Selector, right: Selector, relation: Relation | None) -> None:
         """Check that a rule within one group says how its devices differ."""
-        view, both = self._view, pinned(self._view, left) & pinned(self._view, right)
+        view, both = self._view, pinned_axes(self._view, left) & pinned_axes(self._view, right)
         for axis, _ in relation.twist if relation else ():
             if both & set(view.primitives(axis)):
                 fault = f"twist axis {axis!r} need not agree on the two sides"
@@ -298,7 +298,7 @@ class _RuleBuilder:
         sides = [primitives <= set(view.groups[cast(str, s.group)].primitives) for s in (left, right)]
         if not any(sides):
             self._fail(f"count list on {axis!r}, an axis of neither side", "count")
-        if all(sides) and primitives & pinned(view, left) & pinned(view, right):
+        if all(sides) and primitives & pinned_axes(view, left) & pinned_axes(view, right):
             self._fail(f"count list on {axis!r}, which both sides pin", "count")
         if len(numbers) != view.axes[axis].size:
             fault = f"count list of the wrong length for {axis!r}"
@@ -367,7 +367,7 @@ def read_failed(parsed: Parsed, scope: Scope) -> Failed:
             if why := refusal(closed):
                 scope.problems.append(origin.problem(why))
                 continue
-            view, failed.opens = opened(closed), origin
+            view, failed.opens = open_chips(closed), origin
         ends = _selectors(texts, origin, scope, view)
         if isinstance(entry, str):
             failed.devices += ends
@@ -399,5 +399,5 @@ def check_match(view: Blueprint, selector: Selector) -> None:
     if len(set(primitives)) < len(primitives):
         grid = class_grid(view, (selector,))
         if not any(len(grid.rows(g, selector)) for g in groups):
-            msg = f"selector {shown(selector.text)} matches nothing: its terms exclude each other"
+            msg = f"selector {quote(selector.text)} matches nothing: its terms exclude each other"
             raise SelectorError(msg)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from fabric.blueprint.elements import check_match
 from fabric.blueprint.model import Blueprint, FailedCables, Selector
-from fabric.blueprint.planes import ASIC, boxes, names_chips, opened
+from fabric.blueprint.planes import ASIC, boxes, names_chips, open_chips
 from fabric.blueprint.selector import UnknownNameError, parse_selector
 from fabric.errors import QuestionError, SelectorError
 from fabric.units import MAX_COUNT
@@ -88,7 +88,7 @@ def read_failure(blueprint: Blueprint, form: object) -> tuple[Blueprint, Selecto
         msg = f"failed: expected {_FORMS}; got {form!r}"
         raise QuestionError(msg)
     whole = blueprint.whole
-    view = opened(whole) if names_chips(whole, *words) else whole
+    view = open_chips(whole) if names_chips(whole, *words) else whole
     try:
         ends = [parse_selector(text, view.axes, view.groups) for text in words]
     except UnknownNameError as error:

@@ -19,7 +19,7 @@ import numpy as np
 
 from fabric.arrays import Bools, Floats, Ints
 from fabric.blueprint.model import Blueprint, Relation, Rule, Selector, Term
-from fabric.blueprint.selector import pinned, selected_groups
+from fabric.blueprint.selector import pinned_axes, selected_groups
 from fabric.errors import LimitError
 
 MAX_MARKED = 20_000_000
@@ -305,10 +305,13 @@ def twist_axes(blueprint: Blueprint, rule: Rule) -> tuple[str, ...]:
     return tuple(p for a, _ in twist for p in blueprint.primitives(a))
 
 
-def agreeing(blueprint: Blueprint, rule: Rule) -> tuple[str, ...]:
+def agreeing_axes(blueprint: Blueprint, rule: Rule) -> tuple[str, ...]:
     """Return the primitive axes on which both devices of a pair must agree, up to a twist."""
     left, right = (blueprint.groups[group].primitives for group in rule.groups)
-    free = {*relation_axes(blueprint, rule), *(pinned(blueprint, rule.left) & pinned(blueprint, rule.right))}
+    free = {
+        *relation_axes(blueprint, rule),
+        *(pinned_axes(blueprint, rule.left) & pinned_axes(blueprint, rule.right)),
+    }
     return tuple(p for p in left if p in right and p not in free)
 
 
@@ -399,7 +402,7 @@ def _agreeing_pairs(
     # Without a selector the right rows are a full product of digits: those that left row i meets are
     # base[i] + offset, the agreeing digits taken from the left and the others free.
     step = grid.strides(groups[1])
-    apart = agreeing(grid.blueprint, rule)
+    apart = agreeing_axes(grid.blueprint, rule)
     base = _row_sums(grid.shape(groups[0]), [step[p] if p in apart else 0 for p in grid.strides(groups[0])])
     free = [p for p in step if p not in apart]
     offset = _row_sums(tuple(len(grid.reps[p]) for p in free), [step[p] for p in free])
@@ -437,7 +440,7 @@ def partners(grid: Grid, rule: Rule, pairs: Joined) -> tuple[Floats, Floats]:
     """
     groups = rule.left_group, rule.right_group
     mesh = relation_axes(grid.blueprint, rule) if rule.relation and rule.relation.kind == "mesh" else ()
-    apart = {*agreeing(grid.blueprint, rule), *mesh}
+    apart = {*agreeing_axes(grid.blueprint, rule), *mesh}
     equal = (
         _is_equal(grid, rule, pairs.left, pairs.right) if mesh else np.zeros(len(pairs.left), dtype=np.bool_)
     )
@@ -467,7 +470,7 @@ def _keys(
     grid: Grid, rule: Rule, groups: tuple[str, str], rows: tuple[Ints, Ints], wrapped: Bools | None = None
 ) -> tuple[Ints, Ints]:
     """Return one number per row that is equal where the agreeing axes are, `wrapped` left rows twisted."""
-    axes = agreeing(grid.blueprint, rule)
+    axes = agreeing_axes(grid.blueprint, rule)
     digits = [{p: grid.digit(g, r, p) for p in axes} for g, r in zip(groups, rows, strict=True)]
     if rule.relation and wrapped is not None:
         digits[0] |= _shifted(grid, rule.relation, groups[0], rows[0], wrapped)

@@ -29,7 +29,7 @@ from fabric.blueprint.parse import Loc, Parsed, parse
 from fabric.blueprint.planes import refusal, with_failed
 from fabric.blueprint.reader import Document, read_file, read_text
 from fabric.blueprint.schema import IncludeItem
-from fabric.blueprint.selector import shown
+from fabric.blueprint.selector import quote
 from fabric.blueprint.templates import other_template, template_names
 from fabric.errors import LimitError, Problem, QuestionError, TopologyError
 
@@ -378,12 +378,12 @@ def _open(reference: str, place: _Place, origin: Origin, run: _LoadRun) -> _Plac
     """Return the file that `reference` names in the file at `place`."""
     if "/" not in reference and not reference.endswith(_SUFFIXES):
         if reference not in template_names():
-            _refuse(f"no template {shown(reference)}", origin, todo=other_template(reference))
+            _refuse(f"no template {quote(reference)}", origin, todo=other_template(reference))
         identity, base = f"<{reference}>", place.base
     else:
         if Path(reference).is_absolute() or not reference.endswith(_SUFFIXES):
             expected = "a template or a relative path to a .fabric.yaml or .fabric.json file"
-            _refuse(f"cannot include {shown(reference)}", origin, expected=expected)
+            _refuse(f"cannot include {quote(reference)}", origin, expected=expected)
         identity, base = _identity(str(place.base / reference)), (place.base / reference).parent
     if identity in place.stack:
         chain = [Path(p).name for p in (*place.stack[place.stack.index(identity) :], identity)]
@@ -396,7 +396,7 @@ def _open(reference: str, place: _Place, origin: Origin, run: _LoadRun) -> _Plac
         file = resources.files("fabric") / "templates" / f"{reference}{_SUFFIXES[0]}"
         return _Place(read_text(file.read_bytes(), identity, room=run.room), base, (*place.stack, identity))
     if not os.path.exists(place.base / reference):
-        _refuse(f"cannot include {shown(reference)}: no such file", origin)
+        _refuse(f"cannot include {quote(reference)}: no such file", origin)
     document = read_file(place.base / reference, is_strict=False, room=run.room)
     return _Place(document, base, (*place.stack, identity))
 
@@ -444,7 +444,7 @@ def _renamed(fragment: _Fragment, prefix: str) -> _Fragment:
     )
     return replace(
         fragment,
-        axes=fragment.axes.renamed(new),
+        axes=fragment.axes.rename(new),
         broken=set(map(new, fragment.broken)),
         groups=groups,
         rules=[rule(r) for r in fragment.rules],

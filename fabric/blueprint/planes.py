@@ -79,7 +79,7 @@ def names_chips(blueprint: Blueprint, *selectors: str) -> bool:
 
 
 @remembered(16)
-def opened(blueprint: Blueprint) -> Blueprint:
+def open_chips(blueprint: Blueprint) -> Blueprint:
     """Return `blueprint` with every box of several chips as that many devices.
 
     Parameters
@@ -106,7 +106,7 @@ def opened(blueprint: Blueprint) -> Blueprint:
     >>> from fabric.blueprint import loads_blueprint
     >>> text = "{fabric: a, axes: {i: 2}, devices: {nic: {part: cx8, axes: [i]}, "
     >>> text += "leaf: {part: q3400, axes: [i]}}, links: [{between: [nic, leaf], rate: 800Gb/s}]}"
-    >>> chips = opened(loads_blueprint(text))
+    >>> chips = open_chips(loads_blueprint(text))
     >>> chips.n_devices("leaf"), chips.rules[0].rate_gbps
     (8, 200.0)
     """
@@ -145,7 +145,7 @@ def with_failed(
     if blueprint.closed is None and not chips and not lanes:
         return closed
     # Cables of boxes fail before those of chips: the first so many of them are the same at every chip.
-    now, before, after = opened(blueprint), opened(whole), opened(closed)
+    now, before, after = open_chips(blueprint), open_chips(whole), open_chips(closed)
     return replace(
         after,
         failed=(*after.failed, *now.failed[len(before.failed) :], *chips),

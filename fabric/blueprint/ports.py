@@ -9,7 +9,7 @@ import numpy as np
 
 from fabric.arrays import Floats
 from fabric.blueprint.census import Census, degrees
-from fabric.blueprint.join import agreeing
+from fabric.blueprint.join import agreeing_axes
 from fabric.blueprint.model import Blueprint, DeviceGroup, Origin, Rule, WrongError
 from fabric.errors import Problem
 from fabric.parts import Part, PortClass, Protocol, cables_per_port, catalogue, shared_layers
@@ -200,7 +200,7 @@ def unshared(blueprint: Blueprint, rule: Rule) -> str:
     """Return that a rule joins all with all, since its sides share no axis, where both have some."""
     sides = [blueprint.groups[g] for g in (rule.left_group, rule.right_group)]
     left, right = (group.name for group in sides)
-    if rule.relation is not None or agreeing(blueprint, rule) or not all(group.axes for group in sides):
+    if rule.relation is not None or agreeing_axes(blueprint, rule) or not all(group.axes for group in sides):
         return ""
     return f"{left} and {right} share no axis, so that every {left} is joined with every {right}"
 

@@ -81,31 +81,31 @@ def parse_selector(
         elif not needs_group and name in axes:
             terms.append(_axis_term(last, text, axes))
         elif name in axes:
-            todo = f"{name} is an axis; write {shown(f'{text}/*')} for all devices there"
-            msg = f"selector {shown(text)} names no device group: {todo}"
+            todo = f"{name} is an axis; write {quote(f'{text}/*')} for all devices there"
+            msg = f"selector {quote(text)} names no device group: {todo}"
             raise UnknownNameError(msg, name)
         else:
             raise _unknown(name, text, groups, () if needs_group else axes)
     restrictions = [t for t in terms if t is not None]
     doubled = {t.axis for t in restrictions if sum(u.axis == t.axis for u in restrictions) > 1}
     if doubled:
-        msg = f"selector {shown(text)}: axis {min(doubled)} is restricted twice"
+        msg = f"selector {quote(text)}: axis {min(doubled)} is restricted twice"
         raise SelectorError(msg)
     return Selector(text, group, tuple(restrictions))
 
 
-def ranged(name: str, lo: int, hi: int) -> str:
+def range_word(name: str, lo: int, hi: int) -> str:
     """Return the word of a selector for the indices `lo` to `hi` of an axis or a group.
 
     Examples
     --------
-    >>> ranged("rack", 3, 3), ranged("rack", 0, 7)
+    >>> range_word("rack", 3, 3), range_word("rack", 0, 7)
     ('rack3', 'rack0-7')
     """
     return f"{name}{lo}" if lo == hi else f"{name}{lo}-{hi}"
 
 
-def shown(text: str) -> str:
+def quote(text: str) -> str:
     """Return `text` in quotes, cut where it is long."""
     return repr(text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}...")
 
@@ -114,8 +114,8 @@ def _unknown(name: str, text: str, groups: Collection[str], axes: Collection[str
     kind = "device group or axis" if axes else "device group"
     # A slip among groups is likelier than one among axes, which stand to the left.
     hint = near(name, [*groups, *axes], "groups are", groups)
-    head = "" if text == name else f"selector {shown(text)}: "
-    return UnknownNameError(f"{head}no {kind} {shown(name)}; {hint}", name)
+    head = "" if text == name else f"selector {quote(text)}: "
+    return UnknownNameError(f"{head}no {kind} {quote(name)}; {hint}", name)
 
 
 def near(name: str, names: Collection[str], otherwise: str, listed: Collection[str] | None = None) -> str:
@@ -136,7 +136,7 @@ def _split(word: str, text: str) -> tuple[str, int | None, int]:
     """Return name, first and last index of a word; the first is None where all are meant."""
     match = _TERM.fullmatch(word)
     if not match:
-        fault = f"cannot read {shown(word)}" + ("" if word == text else f" in selector {shown(text)}")
+        fault = f"cannot read {quote(word)}" + ("" if word == text else f" in selector {quote(text)}")
         msg = f"{fault}; write name, name3, name0-7 or name*, with / between and indices not padded"
         raise SelectorError(msg)
     if match["lo"] is None:
@@ -147,25 +147,25 @@ def _split(word: str, text: str) -> tuple[str, int | None, int]:
 def _axis_term(word: str, text: str, axes: Mapping[str, Axis]) -> Term | None:
     name, lo, hi = _split(word, text)
     if name not in axes:
-        msg = f"selector {shown(text)}: no axis {shown(name)}; {near(name, axes, 'axes are')}"
+        msg = f"selector {quote(text)}: no axis {quote(name)}; {near(name, axes, 'axes are')}"
         raise UnknownNameError(msg, name)
     return None if lo is None else _term(axes[name], lo, hi, text)
 
 
 def _group_term(group: DeviceGroup, index: tuple[int, int], text: str, axes: Mapping[str, Axis]) -> Term:
     if not group.axes:
-        msg = f"selector {shown(text)}: {group.name} is one device and has no index"
+        msg = f"selector {quote(text)}: {group.name} is one device and has no index"
         raise SelectorError(msg)
     return _term(axes[group.axes[-1]], *index, text)
 
 
 def _term(axis: Axis, lo: int, hi: int, text: str) -> Term:
     if lo > hi:
-        msg = f"selector {shown(text)}: range {lo}-{hi} of {axis.name} runs backwards"
+        msg = f"selector {quote(text)}: range {lo}-{hi} of {axis.name} runs backwards"
         raise SelectorError(msg)
     if hi >= axis.size:
         fault = f"{axis.name}{hi} is beyond the last index, {axis.name}{axis.size - 1}"
-        msg = f"selector {shown(text)}{'' if lo < axis.size else ' matches nothing'}: {fault}"
+        msg = f"selector {quote(text)}{'' if lo < axis.size else ' matches nothing'}: {fault}"
         raise SelectorError(msg)
     return Term(axis.name, lo, hi)
 
@@ -184,14 +184,14 @@ def selected_groups(blueprint: Blueprint, selector: Selector) -> tuple[str, ...]
         for term in selector.terms:
             if not set(blueprint.primitives(term.axis)) <= set(group.primitives):
                 msg = (
-                    f"selector {shown(selector.text)}: {group.name} has no axis {term.axis}; "
+                    f"selector {quote(selector.text)}: {group.name} has no axis {term.axis}; "
                     f"it is placed on {', '.join(group.axes) or 'no axis'}"
                 )
                 raise SelectorError(msg)
         return (group.name,)
     groups = tuple(g.name for g in blueprint.groups.values() if needed <= set(g.primitives))
     if not groups:
-        msg = f"selector {shown(selector.text)} matches nothing: no device group has all of its axes"
+        msg = f"selector {quote(selector.text)} matches nothing: no device group has all of its axes"
         raise SelectorError(msg)
     return groups
 
@@ -201,7 +201,7 @@ def fits(blueprint: Blueprint, selector: Selector, at: Mapping[str, int]) -> boo
     return all(t.lo <= blueprint.flat(t.axis, at) <= t.hi for t in selector.terms)
 
 
-def pinned(blueprint: Blueprint, selector: Selector) -> frozenset[str]:
+def pinned_axes(blueprint: Blueprint, selector: Selector) -> frozenset[str]:
     """Return the primitive axes that a term of `selector` restricts to one index.
 
     A range pins nothing, even where it leaves one index of a part of a composed axis.

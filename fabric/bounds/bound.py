@@ -27,7 +27,7 @@ from fabric.flow.question import Question
 from fabric.flow.throughput import answered
 from fabric.flow.traffic import Traffic
 from fabric.graph import Fabric, Paths, expand, select
-from fabric.graph.listed import RANK, listed
+from fabric.graph.listed import RANK, to_blueprint
 from fabric.schedule.algorithms import busbw_factor
 from fabric.symmetry import Mark, lopsided_axes, quotient
 from fabric.units import format_bytes, format_rate, format_time, parse_bytes, seconds_to_send
@@ -271,7 +271,7 @@ def _of_graph(fabric: Fabric, ask: _BoundQuestion) -> Bound:
     if ranks.sum() < 2:
         msg = f"{ask.collective} needs at least 2 ranks that are up; the job has {int(ranks.sum())}"
         raise QuestionError(msg)
-    one, devices = listed(e, ranks), np.flatnonzero(ranks)
+    one, devices = to_blueprint(e, ranks), np.flatnonzero(ranks)
     names = {f"{RANK}{i}": str(e.names[v]) for i, v in enumerate(devices.tolist())}
     root = ""
     if ask.root and ask.collective in ("broadcast", "reduce"):

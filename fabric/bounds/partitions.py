@@ -22,7 +22,7 @@ from fabric.arrays import Bools, Ints
 from fabric.bounds.trees import priced
 from fabric.flow.problem import network, problem_of
 from fabric.flow.solve import solve
-from fabric.graph import Paths, freed
+from fabric.graph import Paths, let_forward
 from fabric.symmetry import Quotient
 
 
@@ -117,7 +117,7 @@ def _parts(
         if rest.any():
             adds = np.array([g.name in adding for g in view.classes.groups], dtype=np.bool_)
             free = one.holding | adds[view.classes.group]
-            problem = problem_of(freed(view.classes, free), rest, part, paths)
+            problem = problem_of(let_forward(view.classes, free), rest, part, paths)
             net = network(problem)
             answer = solve(net, np.full(len(net.tail), -1, dtype=np.int64))
             gbps, links = priced(net, answer.price)

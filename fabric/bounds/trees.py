@@ -9,7 +9,7 @@ import numpy as np
 from fabric.arrays import Bools, Floats, Ints
 from fabric.flow.problem import FlowProblem, Network, network
 from fabric.flow.solve import solve
-from fabric.graph import Forwarding, Paths, forwarding, freed, reachable
+from fabric.graph import Forwarding, Paths, forwarding, let_forward, reachable
 from fabric.symmetry import Quotient
 
 MANY_STEPS = 100
@@ -70,7 +70,7 @@ def tree_of(view: Quotient, own: int, roots: Bools, members: Bools, *, paths: Pa
     rank[own] = True
     others = roots & ~rank
     sides = (rank, others) if is_inward else (others, rank)
-    moves = forwarding(freed(view.classes, members), *sides, paths=paths)
+    moves = forwarding(let_forward(view.classes, members), *sides, paths=paths)
     at = _meeting(moves)
     tail, head = at[moves.tail], at[moves.head]
     ends = [at[np.where(side >= 0, side, 0)] for side in (moves.source, moves.target)]

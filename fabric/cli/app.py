@@ -26,10 +26,10 @@ from fabric.cli.options import (
     Root,
     fabric_of,
     path_rule,
+    print_answer,
     progress,
     remarks,
     say,
-    told,
     words,
 )
 from fabric.errors import FabricError, LimitError, QuestionError, TopologyError, command_line
@@ -82,11 +82,11 @@ def main() -> None:
 
 def _usage(error: Exception, *, as_json: bool) -> str:
     """Return what is wrong with the options, and to people what there is."""
-    what: str = error.format_message()  # type: ignore[attr-defined]
+    fault: str = error.format_message()  # type: ignore[attr-defined]
     context: typer.Context | None = getattr(error, "ctx", None)
     if as_json or context is None:
-        return what
-    return f"{context.get_usage()}\nTry '{context.command_path} --help' for help.\nError: {what}"
+        return fault
+    return f"{context.get_usage()}\nTry '{context.command_path} --help' for help.\nError: {fault}"
 
 
 def _drop_output() -> None:
@@ -135,8 +135,8 @@ def check(file: File, as_json: Json = False) -> None:
     try:
         counted = census(whole)
         devices = {name: counted.present(name) for name in whole.groups}
-        cables: dict[str, int | None] = {one.rule.name: one.total for one in counted.rules}
-        n_cables = f"{sum(one.total for one in counted.rules):,} cables"
+        cables: dict[str, int | None] = {tally.rule.name: tally.total for tally in counted.rules}
+        n_cables = f"{sum(tally.total for tally in counted.rules):,} cables"
     except LimitError:  # as the fabric says among what was skipped
         devices = {name: whole.n_devices(name) for name in whole.groups}
         cables = {rule.name: None for rule in whole.rules}
@@ -194,7 +194,7 @@ def max_flow_command(
 
     fabric = fabric_of(file, failed)
     answer = max_flow(fabric, source, target, paths=path_rule(paths), devices=devices)
-    told(answer, fabric, as_json=as_json)
+    print_answer(answer, fabric, as_json=as_json)
 
 
 Pattern = Annotated[
@@ -223,10 +223,12 @@ def throughput_command(
     from fabric.flow.throughput import throughput
     from fabric.flow.traffic import Traffic
 
-    asked = Traffic(cast("TrafficPattern", traffic), words(over), root, by)
+    pattern = Traffic(cast("TrafficPattern", traffic), words(over), root, by)
     fabric = fabric_of(file, failed)
-    answer = throughput(fabric, asked, among=among, paths=path_rule(paths), drop_unreachable=drop_unreachable)
-    told(answer, fabric, as_json=as_json)
+    answer = throughput(
+        fabric, pattern, among=among, paths=path_rule(paths), drop_unreachable=drop_unreachable
+    )
+    print_answer(answer, fabric, as_json=as_json)
 
 
 @app.command("bottleneck")
@@ -246,10 +248,12 @@ def bottleneck_command(
     from fabric.flow.bottleneck import bottleneck
     from fabric.flow.traffic import Traffic
 
-    asked = Traffic(cast("TrafficPattern", traffic), words(over), root, by)
+    pattern = Traffic(cast("TrafficPattern", traffic), words(over), root, by)
     fabric = fabric_of(file, failed)
-    answer = bottleneck(fabric, asked, among=among, paths=path_rule(paths), drop_unreachable=drop_unreachable)
-    told(answer, fabric, as_json=as_json)
+    answer = bottleneck(
+        fabric, pattern, among=among, paths=path_rule(paths), drop_unreachable=drop_unreachable
+    )
+    print_answer(answer, fabric, as_json=as_json)
 
 
 def report(

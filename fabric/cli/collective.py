@@ -24,9 +24,9 @@ from fabric.cli.options import (
     fabric_of,
     one_from_standard_input,
     path_rule,
+    print_answer,
     progress,
     say,
-    told,
     words,
 )
 from fabric.errors import QuestionError, UnitError
@@ -87,14 +87,14 @@ def register(app: typer.Typer) -> None:
 def _options(
     over: str, among: str | None, ranks: str, order: str, routing: str, reduces: str = "scale-up"
 ) -> JobOptions:
-    found: dict[str, object] = {
+    options: dict[str, object] = {
         "over": words(over),
         "ranks": words(ranks),
         "order": order,
         "routing": routing,
         "reduces": () if reduces == "none" else words(reduces),
     }
-    return cast("JobOptions", found if among is None else {**found, "among": among})
+    return cast("JobOptions", options if among is None else {**options, "among": among})
 
 
 def cost_command(
@@ -136,8 +136,8 @@ def cost_command(
 
     one_from_standard_input(file, calibration)
     fabric = fabric_of(file, failed)
-    known = calibration_of(calibration)
-    asked = _options(over, among, ranks, order, routing, reduces)
+    loaded = calibration_of(calibration)
+    options = _options(over, among, ranks, order, routing, reduces)
     spread = Spread(queue_pairs, _number(spraying))
     with progress("routing") as heard:
         if moe or collective in ("dispatch", "combine"):
@@ -147,9 +147,9 @@ def cost_command(
                 collective,
                 layer,
                 algorithm=algorithm,
-                calibration=known,
+                calibration=loaded,
                 spread=spread,
-                **asked,
+                **options,
             )
         elif ".." in size:
             answer = sweep(
@@ -159,10 +159,10 @@ def cost_command(
                 factor=factor,
                 threshold=threshold,
                 algorithm=algorithm,
-                calibration=known,
+                calibration=loaded,
                 spread=spread,
                 progress=heard,
-                **asked,
+                **options,
             )
         else:
             answer = cost(
@@ -170,12 +170,12 @@ def cost_command(
                 collective,
                 size,
                 algorithm=algorithm,
-                calibration=known,
+                calibration=loaded,
                 spread=spread,
                 progress=heard,
-                **asked,
+                **options,
             )
-    told(answer, fabric, as_json=as_json)
+    print_answer(answer, fabric, as_json=as_json)
 
 
 def _number(text: str) -> str | float:
@@ -204,7 +204,7 @@ def _moe(text: str) -> Moe:
         "groups": "n_groups",
         "max_groups": "max_groups",
     }
-    found: dict[str, float] = {}
+    fields: dict[str, float] = {}
     for word in words(text):
         name, _, value = (part.strip() for part in word.partition("="))
         number = math.nan
@@ -213,13 +213,13 @@ def _moe(text: str) -> Moe:
         if name not in names or not 0 < number < math.inf:
             msg = f"moe: {word!r} is not one of {', '.join(names)} with a positive number"
             raise QuestionError(msg)
-        found[names[name]] = number
-    missing = [n for n in ("tokens", "hidden", "top_k", "experts", "bytes") if names[n] not in found]
+        fields[names[name]] = number
+    missing = [n for n in ("tokens", "hidden", "top_k", "experts", "bytes") if names[n] not in fields]
     if missing:
         form = "tokens=4096,hidden=7168,top_k=8,experts=256,bytes=1"
         msg = f"moe: {', '.join(missing)} missing; write such as {form}"
         raise QuestionError(msg)
-    return Moe(**found)  # type: ignore[arg-type]
+    return Moe(**fields)  # type: ignore[arg-type]
 
 
 def bound_command(
@@ -261,7 +261,7 @@ def bound_command(
         if over:
             msg = "bounds by whole chunks are of one group: leave over out"
             raise QuestionError(msg)
-        found = chunk_bound(
+        by_chunks = chunk_bound(
             fabric,
             collective,
             size,
@@ -271,7 +271,7 @@ def bound_command(
             root=root,
             paths=path_rule(paths),
         )
-        told(found, fabric, as_json=as_json)
+        print_answer(by_chunks, fabric, as_json=as_json)
         return
     for name, is_given in (("chunks", chunks != 1), ("latency", latency != "0us")):
         if is_given:
@@ -288,7 +288,7 @@ def bound_command(
         paths=path_rule(paths),
         reduces=cast("Any", () if reduces == "none" else words(reduces)),
     )
-    told(answer, fabric, as_json=as_json)
+    print_answer(answer, fabric, as_json=as_json)
 
 
 LogFile = Annotated[Path, typer.Argument(metavar="LOG", help="Output of nccl-tests or rccl-tests.")]
@@ -326,23 +326,23 @@ def compare_command(
 
     one_from_standard_input(log, file, calibration)
     fabric = fabric_of(file)
-    known = calibration_of(calibration)
-    found = [
+    loaded = calibration_of(calibration)
+    comparisons = [
         compare_log(
-            one,
+            run,
             fabric,
             threshold=threshold,
             in_place=in_place,
-            calibration=known,
+            calibration=loaded,
             **_options(over, among, ranks, order, routing),
         )
-        for one in _log(log, collective)
+        for run in _log(log, collective)
     ]
     if as_json:
-        say(to_json({"runs": [one.to_dict() for one in found]}))
+        say(to_json({"runs": [comparison.to_dict() for comparison in comparisons]}))
     else:
-        say("\n\n".join(str(one) for one in found))
-    if not all(one.is_passed for one in found):
+        say("\n\n".join(str(comparison) for comparison in comparisons))
+    if not all(comparison.is_passed for comparison in comparisons):
         raise typer.Exit(1)
 
 
@@ -373,17 +373,17 @@ def calibrate_command(
     from fabric.study.logs import calibrate, describe
     from fabric.text.as_json import to_json
 
-    found = [run for log in logs for run in read_log(log, collective=collective)]
+    runs = [run for log in logs for run in read_log(log, collective=collective)]
     today = datetime.datetime.now(tz=datetime.UTC).date().isoformat()
-    made, fitted = calibrate(
-        found,
+    calibration, fitted = calibrate(
+        runs,
         fabric_of(file),
         name=name,
         date=today,
         algorithm=algorithm,
         **_options(over, among, ranks, order, "ecmp"),
     )
-    text = calibration_text(made)
+    text = calibration_text(calibration)
     is_written = out is not None and str(out) != STANDARD
     if out is not None and is_written:
         write_file(out, text, force=force)

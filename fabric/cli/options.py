@@ -98,7 +98,7 @@ class Answer(Protocol):
         """Return the documented keys of ``--json``."""
 
 
-def told(answer: Answer, fabric: Fabric, *, as_json: bool) -> None:
+def print_answer(answer: Answer, fabric: Fabric, *, as_json: bool) -> None:
     """Print an answer and what has failed in its fabric."""
     from fabric.graph import failures
     from fabric.text.as_json import to_json
@@ -137,10 +137,10 @@ def progress(label: str) -> Iterator[Callable[[int, int], None] | None]:
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(label, total=None)
 
-        def told(done: int, total: int) -> None:
+        def update(done: int, total: int) -> None:
             bar.update(task, completed=done, total=total)
 
-        yield told
+        yield update
 
 
 @contextlib.contextmanager

@@ -102,7 +102,7 @@ def _explained(row: Entry) -> str:
         facts |= {"net": row.net, "medium": row.medium}
     facts |= {"templates": ", ".join(templates_with(row)), "note": row.note}
     for port in row.ports if isinstance(row, Part) else ():
-        named = ", ".join(one.id for one in protocols_of(port))
+        named = ", ".join(protocol.id for protocol in protocols_of(port))
         facts[f"{port.name} ports"] = "; ".join(filter(None, [named and f"speak {named}", port.note]))
     lines = [f"{row.id}: {getattr(row, 'name', '') or 'link protocol'}"]
     lines += [f"  {key}: {text or 'none'}" for key, text in facts.items() if text or key == "templates"]
@@ -119,27 +119,29 @@ def _figures(row: Entry) -> Iterator[list[str]]:
     from fabric.units import format_rate
 
     n_ports = 0.0
-    for one in figures_of(row):
-        words, _ = label(one.name)
-        proof = [one.evidence.confidence, ", ".join(one.evidence.source)]
-        yield [f"{one.port_class} {words}".strip(), _value(one), *proof]
-        if one.name == "n_ports":
-            n_ports = float(one.value)
-        if one.port_class and one.name == "rate_gbps":
-            total = n_ports * float(one.value)
+    for figure in figures_of(row):
+        words, _ = label(figure.name)
+        proof = [figure.evidence.confidence, ", ".join(figure.evidence.source)]
+        yield [f"{figure.port_class} {words}".strip(), _value(figure), *proof]
+        if figure.name == "n_ports":
+            n_ports = float(figure.value)
+        if figure.port_class and figure.name == "rate_gbps":
+            total = n_ports * float(figure.value)
             both = f"{format_rate(total)} per direction, {format_rate(2 * total)} for the sum of both"
-            yield [f"{one.port_class} in all", both, "the product", ""]
+            yield [f"{figure.port_class} in all", both, "the product", ""]
 
 
-def _value(one: Figure) -> str:
+def _value(figure: Figure) -> str:
     """Return the value of a figure with its unit; breakouts as cables x rate."""
     from fabric.parts import label
     from fabric.units import format_rate
 
-    if isinstance(one.value, str):
-        is_mode = one.name == "modes"
-        return ", ".join(f"{m.replace('x', ' x ')}G" for m in one.value.split()) if is_mode else one.value
-    if one.name == "rate_gbps":
-        return f"{format_rate(one.value)} per direction"
-    text = f"{one.value:.0f}" if one.name == "year" else f"{one.value:,.10g}"
-    return f"{text} {label(one.name)[1]}".rstrip()
+    if isinstance(figure.value, str):
+        is_mode = figure.name == "modes"
+        return (
+            ", ".join(f"{m.replace('x', ' x ')}G" for m in figure.value.split()) if is_mode else figure.value
+        )
+    if figure.name == "rate_gbps":
+        return f"{format_rate(figure.value)} per direction"
+    text = f"{figure.value:.0f}" if figure.name == "year" else f"{figure.value:,.10g}"
+    return f"{text} {label(figure.name)[1]}".rstrip()

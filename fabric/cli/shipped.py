@@ -36,15 +36,15 @@ def templates_command(
 
     if as_json:
         rows = [
-            _row(one) | {"axes": (held := contents(one)).axes, "devices": held.devices}
-            for one in ([find_template(name)] if name else templates())
+            _row(template) | {"axes": (held := contents(template)).axes, "devices": held.devices}
+            for template in ([find_template(name)] if name else templates())
         ]
         say(to_json(rows[0] if name else rows))
     elif name:
-        one = find_template(name)
-        say(_explained(one, contents(one)))
+        template = find_template(name)
+        say(_explained(template, contents(template)))
     else:
-        cells = [[one.name, _parts(contents(one)), one.title] for one in templates()]
+        cells = [[template.name, _parts(contents(template)), template.title] for template in templates()]
         say(columns(["template", "holds", "about"], cells))
 
 
@@ -72,9 +72,9 @@ def examples_command(
 
     if not names and out is None:
         if as_json:
-            say(to_json([_row(one) for one in examples()]))
+            say(to_json([_row(example) for example in examples()]))
         else:
-            say(columns(["example", "about"], [[one.name, one.title] for one in examples()]))
+            say(columns(["example", "about"], [[example.name, example.title] for example in examples()]))
         return
     copied = _copy(_places(names or (), out or Path()))
     if as_json:
@@ -88,11 +88,11 @@ def _places(names: Iterable[str], out: Path) -> dict[Path, Shipped]:
     from fabric.blueprint.shipped import SUFFIX, examples, find_examples
 
     places = {}
-    for name, found in [(name, find_examples(name)) for name in names] or [("", examples())]:
-        for one in found:
-            folder, _, stem = one.name.rpartition("/")
+    for name, matches in [(name, find_examples(name)) for name in names] or [("", examples())]:
+        for example in matches:
+            folder, _, stem = example.name.rpartition("/")
             whole = folder in ("", name.strip("/")) or not name
-            places[out / f"{one.name if whole else stem}{SUFFIX}"] = one
+            places[out / f"{example.name if whole else stem}{SUFFIX}"] = example
     return places
 
 
@@ -104,28 +104,28 @@ def _copy(places: dict[Path, Shipped]) -> list[Path]:
     QuestionError
         If a place holds something else; nothing is then written.
     """
-    texts = {place: one.file.read_text(encoding="utf-8") for place, one in places.items()}
-    there = {place for place in texts if place.exists()}
-    taken = [p for p in there if not p.is_file() or p.read_bytes() != texts[p].encode()]
-    if taken:
-        names = ", ".join(sorted(map(str, taken)))
+    texts = {place: example.file.read_text(encoding="utf-8") for place, example in places.items()}
+    present = {place for place in texts if place.exists()}
+    clashing = [p for p in present if not p.is_file() or p.read_bytes() != texts[p].encode()]
+    if clashing:
+        names = ", ".join(sorted(map(str, clashing)))
         msg = f"{names}: there is such a file already; name another folder by --out"
         raise QuestionError(msg)
-    for place in texts.keys() - there:
+    for place in texts.keys() - present:
         place.parent.mkdir(parents=True, exist_ok=True)
         write_file(place, texts[place])
     return list(texts)
 
 
 def _parts(held: Contents) -> str:
-    return ", ".join(f"{one.part or one.kind} × {one.n}" for one in held.devices)
+    return ", ".join(f"{placed.part or placed.kind} × {placed.n}" for placed in held.devices)
 
 
-def _row(one: Shipped) -> dict[str, object]:
-    return {"name": one.name, "title": one.title, "about": one.about, "file": str(one.file)}
+def _row(entry: Shipped) -> dict[str, object]:
+    return {"name": entry.name, "title": entry.title, "about": entry.about, "file": str(entry.file)}
 
 
-def _explained(one: Shipped, held: Contents) -> str:
+def _explained(template: Shipped, held: Contents) -> str:
     """Return all of one template: what it says of itself, its devices and how to include it."""
     from fabric.text.columns import columns
 
@@ -135,11 +135,11 @@ def _explained(one: Shipped, held: Contents) -> str:
     ]
     axis = next(word for word in ("rack", "server", "unit", "copy") if word not in held.axes)
     blocks = [
-        f"{one.name}: {one.title}",
-        one.about,
+        f"{template.name}: {template.title}",
+        template.about,
         "axes: " + ", ".join(f"{name} {size}" for name, size in held.axes.items()),
         columns(["group", ">devices", "part", "axes"], cells),
-        f"include: {{fabric: {one.name}, over: {{{axis}: 16}}}}   # 16 of them, on an axis of your own",
-        f"file: {one.file}",
+        f"include: {{fabric: {template.name}, over: {{{axis}: 16}}}}   # 16 of them, on an axis of your own",
+        f"file: {template.file}",
     ]
     return "\n\n".join(block for block in blocks if block)

@@ -39,18 +39,19 @@ def with_arguments(arguments: type) -> Callable[[Callable[..., None]], Callable[
     arguments : type
         `DesignArguments` or `DesignOptions`; keys without a form on the command line are left out.
     """
-    asks = {name: what for name, what in arguments_of(arguments).items() if what.metavar}
+    asks = {name: argument for name, argument in arguments_of(arguments).items() if argument.metavar}
     kinds = {name: _kinds(hint) for name, hint in get_type_hints(arguments).items()}
 
     def take(command: Callable[..., None]) -> Callable[..., None]:
         def run(**options: object) -> None:
-            given = {name: options.pop(name) for name in asks}
-            told = {name: str(value) for name, value in given.items() if value is not None}
-            command({name: _value(text, kinds[name]) for name, text in told.items()}, **options)
+            values = {name: options.pop(name) for name in asks}
+            texts = {name: str(value) for name, value in values.items() if value is not None}
+            command({name: _value(text, kinds[name]) for name, text in texts.items()}, **options)
 
-        own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]
-        parameters = [*map(_parameter, asks, asks.values()), *own]
+        command_options = list(inspect.signature(command, eval_str=True).parameters.values())[1:]
+        parameters = [*map(_parameter, asks, asks.values()), *command_options]
         parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in parameters]
+        # Typer reads the command line off signature and annotations.
         run.__doc__ = command.__doc__
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         run.__annotations__ = {p.name: p.annotation for p in parameters}
@@ -70,12 +71,16 @@ def _value(text: str, kinds: tuple[object, ...]) -> str | int:
     return int(text) if is_whole and int in kinds and str not in kinds else text
 
 
-def _parameter(name: str, what: Argument) -> inspect.Parameter:
+def _parameter(name: str, argument: Argument) -> inspect.Parameter:
     """Return an argument of a design as Typer reads it: an option whose text the design itself reads."""
-    about = f"{what.about} Default: {what.default}." if what.default else f"{what.about} Required."
-    told = typer.Option(option(name), metavar=what.metavar, help=about)
+    about = (
+        f"{argument.about} Default: {argument.default}."
+        if argument.default
+        else f"{argument.about} Required."
+    )
+    flag = typer.Option(option(name), metavar=argument.metavar, help=about)
     return inspect.Parameter(
-        name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[str | None, told]
+        name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[str | None, flag]
     )
 
 
@@ -101,35 +106,35 @@ def design_command(
             msg = f"design: --preset {preset} is a whole design; got {named} too; give one or the other"
             raise QuestionError(msg)
         described = find_preset(preset)
-        arguments, made = described.arguments, described.design()
+        arguments, answer = described.arguments, described.design()
     else:
         _needed(arguments, "design", "; or give a --preset")
-        made = design(**arguments)
+        answer = design(**arguments)
     phases = growth(words(grow), **arguments) if grow else ()
     is_written = out is not None and str(out) != STANDARD
     if out is not None and is_written:
-        write_file(out, made.text, force=force)
+        write_file(out, answer.text, force=force)
     if as_json:
-        found = {**made.to_dict(), "phases": phases, "file": str(out or "")}
-        say(to_json(found))
+        record = {**answer.to_dict(), "phases": phases, "file": str(out or "")}
+        say(to_json(record))
         return
-    for warning in made.warnings:
+    for warning in answer.warnings:
         say(f"warning: {warning}", err=True)
     if explain:
-        say(str(made))
+        say(str(answer))
     for phase in phases:
         say(str(phase))
     if is_written:
-        switches = ", ".join(f"{n:,} {tier}" for tier, n in made.switches.items())
-        say(f"wrote {out}: {made.gpus:,} GPUs ({made.asked:,} asked for); {switches}")
+        switches = ", ".join(f"{n:,} {tier}" for tier, n in answer.switches.items())
+        say(f"wrote {out}: {answer.gpus:,} GPUs ({answer.asked:,} asked for); {switches}")
     elif not explain and not phases:
-        say(made.text, nl=False)
+        say(answer.text, nl=False)
 
 
 def _needed(arguments: Mapping[str, Any], command: str, remedy: str = "") -> None:
     """Refuse to design without the arguments that have no default."""
     kind = DesignArguments if command == "design" else DesignOptions
-    needed = [name for name, what in arguments_of(kind).items() if not what.default]
+    needed = [name for name, argument in arguments_of(kind).items() if not argument.default]
     missing = [option(name) for name in needed if not arguments.get(name)]
     if missing:
         msg = f"{command}: {', '.join(missing)} missing{remedy}"
@@ -156,15 +161,15 @@ def bom_command(
     if form not in ("text", "md", "csv", "json"):
         msg = f"format: text, md, csv or json; got {form!r}"
         raise QuestionError(msg)
-    known = {"racks_per_row": racks_per_row, "rack_pitch_m": rack_pitch, "row_pitch_m": row_pitch}
-    given = {key: value for key, value in known.items() if value is not None}
-    asked = _prices(prices)
+    measures = {"racks_per_row": racks_per_row, "rack_pitch_m": rack_pitch, "row_pitch_m": row_pitch}
+    given = {key: value for key, value in measures.items() if value is not None}
+    price_list = _prices(prices)
     floor = FloorPlan(**given) if given else None  # type: ignore[arg-type]
-    found = bom(fabric_of(file), floor=floor, prices=asked, spares=spares)
+    bill = bom(fabric_of(file), floor=floor, prices=price_list, spares=spares)
     if as_json or form == "json":
-        say(to_json(found.to_dict()))
+        say(to_json(bill.to_dict()))
     else:
-        texts = {"text": found.__str__, "md": found.to_markdown, "csv": found.to_csv}
+        texts = {"text": bill.__str__, "md": bill.to_markdown, "csv": bill.to_csv}
         say(texts[form]().rstrip("\n"))
 
 
@@ -205,14 +210,14 @@ def scale_command(
         msg = f"points: a range of sizes has them, such as 72..1000000; got the list {gpus!r}"
         raise QuestionError(msg)
     _needed(arguments, "scale")
-    with progress("sizes") as told:
+    with progress("sizes") as heard:
         table = scale(
             spaced(gpus, 20 if points is None else points),
             collectives=words(collectives),
             size=size,
             calibration=calibration_of(calibration),
             has_knees=knees,
-            progress=told,
+            progress=heard,
             **arguments,
         )
     texts = {"md": table.to_markdown, "csv": table.to_csv, "json": table.to_json}

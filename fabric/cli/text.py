@@ -14,26 +14,26 @@ def summary_text(summary: Summary) -> str:
     """Return the tables of `fabtopo show`."""
     links = [
         [
-            one.name,
-            one.net,
-            format_count(one.n_cables),
-            format_rate(one.rate_gbps),
-            format_rate(one.capacity_gbps),
-            format_rate(one.per_endpoint_gbps),
-            ", ".join(each(one)),
-            one.relation or "-",
+            link.name,
+            link.net,
+            format_count(link.n_cables),
+            format_rate(link.rate_gbps),
+            format_rate(link.capacity_gbps),
+            format_rate(link.per_endpoint_gbps),
+            ", ".join(each(link)),
+            link.relation or "-",
         ]
-        for one in summary.links
+        for link in summary.links
     ]
     head = ["link", "net", ">cables", ">per cable", ">capacity", ">per endpoint", ">each", "relation"]
-    if not any(one.relation for one in summary.links):
+    if not any(link.relation for link in summary.links):
         head, links = head[:-1], [row[:-1] for row in links]
-    said = "All rates per direction; capacity is all cables together."
-    if any(one.lower == one.upper for one in summary.links):
-        said += " Per endpoint, a cable between two devices of one group counts for both of them."
+    caption = "All rates per direction; capacity is all cables together."
+    if any(link.lower == link.upper for link in summary.links):
+        caption += " Per endpoint, a cable between two devices of one group counts for both of them."
     blocks = [
         tree(summary),
-        f"{columns(head, links)}\n{said}",
+        f"{columns(head, links)}\n{caption}",
         _ports_text(summary.groups),
         _tiers_text(summary),
     ]

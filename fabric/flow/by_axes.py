@@ -23,7 +23,7 @@ from fabric.flow.commodities import (
     without_cut_off,
 )
 from fabric.flow.traffic import FittedTraffic, Traffic, moved
-from fabric.graph import Expanded, Paths, freed
+from fabric.graph import Expanded, Paths, let_forward
 from fabric.symmetry import Mark, Quotient, Tie, devices_up, quotient
 
 
@@ -181,7 +181,7 @@ class ClassTraffic(FittedTraffic):
         return ends
 
     def _forwarders(self, view: Quotient) -> Expanded:
-        return freed(view.classes, self.inside(view)) if self.is_holding else view.classes
+        return let_forward(view.classes, self.inside(view)) if self.is_holding else view.classes
 
     def asked(self, kept: Bools) -> Asked:
         """Return what the question asks of the commodities among the base classes that are `kept`."""

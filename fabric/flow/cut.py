@@ -16,9 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from fabric.arrays import Bools, Floats, Ints
-from fabric.blueprint.join import Grid, agreeing, partners, twist_axes
+from fabric.blueprint.join import Grid, agreeing_axes, partners, twist_axes
 from fabric.blueprint.model import Blueprint, Rule
-from fabric.blueprint.selector import ranged
+from fabric.blueprint.selector import range_word
 from fabric.graph import Expanded
 from fabric.symmetry import Ground
 from fabric.units import format_count, format_rate
@@ -227,7 +227,7 @@ class _Boxes:
     def __init__(self, blueprint: Blueprint, rule: Rule, groups: tuple[str, str]) -> None:
         self._blueprint, self._groups = blueprint, groups
         # On these an end has the index of the other, so one column is enough.
-        shared = set(agreeing(blueprint, rule)) - set(twist_axes(blueprint, rule))
+        shared = set(agreeing_axes(blueprint, rule)) - set(twist_axes(blueprint, rule))
         tail, head = (blueprint.groups[g].primitives for g in groups)
         self._columns = [(0, p) for p in tail] + [(1, p) for p in head if p not in shared]
         self._at = tuple(
@@ -283,9 +283,9 @@ def _name(blueprint: Blueprint, group: str, at: Mapping[str, tuple[int, int]]) -
         own = blueprint.primitives(axis)
         lo, hi = (blueprint.flat(axis, {p: at[p][i] for p in own}) for i in (0, 1))
         if hi - lo + 1 != math.prod(at[p][1] - at[p][0] + 1 for p in own):
-            words += [ranged(p, *at[p]) for p in own]
+            words += [range_word(p, *at[p]) for p in own]
         elif place == len(axes) - 1:
-            last = ranged(group, lo, hi)
+            last = range_word(group, lo, hi)
         else:
-            words.append(ranged(axis, lo, hi))
+            words.append(range_word(axis, lo, hi))
     return "/".join([*words, last or group])

@@ -17,7 +17,7 @@ from fabric.flow.by_refinement import REFINED_PATTERNS, EndpointTraffic, refined
 from fabric.flow.commodities import Commodities, ProgramSizeError
 from fabric.flow.matching import longest_matching
 from fabric.flow.traffic import FittedTraffic, Traffic, TrafficPattern
-from fabric.graph import EXPAND_LIMIT, Expanded, Fabric, Paths, expand, freed, select
+from fabric.graph import EXPAND_LIMIT, Expanded, Fabric, Paths, expand, let_forward, select
 from fabric.routing.ecmp import Demands
 from fabric.symmetry import REFINE_LIMIT, NoSymmetryError
 
@@ -158,7 +158,7 @@ def _by_refinement(ask: Question, limit: int = REFINE_LIMIT) -> Commodities:
         FittedTraffic(ask.fabric.blueprint, traffic, ask.among)  # raises what is wrong with the question
     e = expand(ask.fabric, limit=ask.limit)
     ends, root = taking_part(ask, traffic, e)
-    e = freed(e, ends) if ask.is_holding else e
+    e = let_forward(e, ends) if ask.is_holding else e
     job = EndpointTraffic(ends, traffic.pattern, root, ask.paths)
     return refined_program(e, job, drop_unreachable=ask.drop_unreachable, limit=limit)
 
@@ -188,7 +188,7 @@ def written_out(ask: Question) -> tuple[Expanded, DemandOf, DemandOf | None]:
         )
         raise QuestionError(msg)
     ends, root = taking_part(ask, traffic, e)
-    e = freed(e, ends) if ask.is_holding else e
+    e = let_forward(e, ends) if ask.is_holding else e
 
     def demand_of(kept: Bools) -> Demands:
         if root >= 0 and not kept[root]:

@@ -1,6 +1,6 @@
 """A fabric as arrays and as NetworkX graphs, and the rules of who may forward."""
 
-from fabric.graph.expanded import EXPAND_LIMIT, Expanded, GroupInfo, RuleInfo, freed
+from fabric.graph.expanded import EXPAND_LIMIT, Expanded, GroupInfo, RuleInfo, let_forward
 from fabric.graph.fabric import Fabric, expand, load, loads, select
 from fabric.graph.forwarding import Forwarding, Paths, components, forwarding, reachable
 from fabric.graph.whatif import fail, failures, open_boxes
@@ -18,7 +18,7 @@ __all__ = [
     "fail",
     "failures",
     "forwarding",
-    "freed",
+    "let_forward",
     "load",
     "loads",
     "open_boxes",

@@ -124,14 +124,14 @@ def node_names(e: Expanded) -> list[Hashable]:
 
 
 def _rule_attributes(rule: RuleInfo) -> dict[str, object]:
-    found: dict[str, object] = {"net": rule.net}
+    attributes: dict[str, object] = {"net": rule.net}
     if rule.medium:
-        found["medium"] = rule.medium
+        attributes["medium"] = rule.medium
     if rule.protocol:
-        found["protocol"] = rule.protocol
+        attributes["protocol"] = rule.protocol
     if rule.length_m is not None:
-        found["length_m"] = rule.length_m
-    return found
+        attributes["length_m"] = rule.length_m
+    return attributes
 
 
 @checked
@@ -178,10 +178,12 @@ def from_networkx(graph: nx.Graph, *, name: str = "", capacity: str = "capacity"
     for u, v, key, data in _edges(graph):
         lower, upper, info = _oriented(graph, u, v, key, data)
         # Keys of different types may be equal (1 and True); they stay different rules.
+        # Edges whose attributes are alike are one rule.
         rule = rules.setdefault((type(key), info), len(rules))
         if rule == len(infos):
             infos.append(info)
         rows.append((rule, number[lower], number[upper], *_numbers(graph, u, v, data, capacity)))
+    # A stable sort: rows of one rule are contiguous, edges within it keep their order.
     rows.sort(key=lambda row: row[0])
     rule_of, tail, head, rate, count, failed = zip(*rows, strict=True) if rows else [()] * 6
     if sum(map(operator.mul, rate, count)) > MAX_RATE_GBPS:
@@ -208,20 +210,21 @@ def from_networkx(graph: nx.Graph, *, name: str = "", capacity: str = "capacity"
 
 def _guessed(graph: nx.Graph) -> tuple[str, ...]:
     """Say how many nodes were taken for endpoints that forward, since nothing says what they are."""
-    said = graph.nodes(data=True)
-    unknown = [node for node, data in said if not data.get("kind") and "endpoint" not in data]
+    nodes = graph.nodes(data=True)
+    unknown = [node for node, data in nodes if not data.get("kind") and "endpoint" not in data]
     if not unknown:
         return ()
-    some = ", ".join(_shown(node) for node in unknown[:3])
+    examples = ", ".join(_shown(node) for node in unknown[:3])
     return (
-        f"{len(unknown):,} of {len(said):,} nodes, such as {some}, have neither kind nor endpoint: taken for "
-        "endpoints that forward anything; set kind='switch' or endpoint=False on those that are none",
+        f"{len(unknown):,} of {len(nodes):,} nodes, such as {examples}, have neither kind nor endpoint: "
+        "taken for endpoints that forward anything; set kind='switch' or endpoint=False on those that are "
+        "none",
     )
 
 
 def _devices(graph: nx.Graph) -> tuple[list[GroupInfo], list[int], dict[str, Ints], list[bool]]:
     """Return the groups, the group of each node, its index on every axis, and whether it failed."""
-    known: dict[GroupInfo, int] = {}
+    group_ids: dict[GroupInfo, int] = {}
     group, places, failed = [], [], []
     for node, data in graph.nodes(data=True):
         where = f"node {_shown(node)}"
@@ -242,10 +245,10 @@ def _devices(graph: nx.Graph) -> tuple[list[GroupInfo], list[int], dict[str, Int
             is_endpoint=_truth(where, "endpoint", data, kind in ("", "gpu")),
             axes=tuple(place),
         )
-        group.append(known.setdefault(info, len(known)))
+        group.append(group_ids.setdefault(info, len(group_ids)))
     axes = dict.fromkeys(axis for place in places for axis in place)
     columns = {axis: np.array([place.get(axis, -1) for place in places], dtype=np.int64) for axis in axes}
-    return list(known), group, columns, failed
+    return list(group_ids), group, columns, failed
 
 
 def _coordinates(where: str, data: Mapping[Hashable, object]) -> dict[str, int]:
@@ -322,8 +325,10 @@ def _oriented(
         msg = f"{where}: tail and head must be its two ends; got {_shown(first)} and {_shown(last)}"
         raise GraphError(msg)
     if "lower" in data and data["lower"] != first:
-        what = "a one-way cable starts at its lower end" if is_oneway else "lower must be one of its two ends"
-        msg = f"{where}: {what}; got {_shown(data['lower'])}; leave lower out to join peers"
+        fault = (
+            "a one-way cable starts at its lower end" if is_oneway else "lower must be one of its two ends"
+        )
+        msg = f"{where}: {fault}; got {_shown(data['lower'])}; leave lower out to join peers"
         raise GraphError(msg)
     info = RuleInfo(
         name=str(rule),
@@ -342,6 +347,7 @@ def _numbers(
     graph: nx.Graph, u: Hashable, v: Hashable, data: Mapping[str, Any], capacity: str
 ) -> tuple[float, int, int]:
     """Return rate, count and failed count of an edge."""
+    # The rate of one cable is given, or follows from the capacity of those that are up; both must agree.
     count, failed = _whole(data.get("count", 1)), _whole(data.get("failed_count", 0))
     if count is None or failed is None or not 1 <= count <= MAX_COUNT or not 0 <= failed <= count:
         got = f"count {_shown(data.get('count', 1))} with {_shown(data.get('failed_count', 0))} failed"
@@ -358,11 +364,11 @@ def _numbers(
         raise GraphError(msg)
     if capacity in data and "rate_gbps" in data:
         up = 0 if any(graph.nodes[end].get("failed", False) for end in (u, v)) else count - failed
-        said = _rate(graph, u, v, capacity, data)
-        if not math.isclose(said, up * rate, rel_tol=1e-9):
+        stated_gbps = _rate(graph, u, v, capacity, data)
+        if not math.isclose(stated_gbps, up * rate, rel_tol=1e-9):
             msg = (
-                f"{_edge(graph, u, v)}: {capacity} is {said!r}, but {up} cables up of {rate!r} Gb/s make "
-                f"{up * rate!r}; change rate_gbps, count or failed_count and leave {capacity} out"
+                f"{_edge(graph, u, v)}: {capacity} is {stated_gbps!r}, but {up} cables up of {rate!r} Gb/s "
+                f"make {up * rate!r}; change rate_gbps, count or failed_count and leave {capacity} out"
             )
             raise GraphError(msg)
     if 0 < rate < MIN_RATE_GBPS:
@@ -395,12 +401,12 @@ def _length(where: str, value: object) -> float | None:
     return length
 
 
-def _one_of(where: str, key: str, value: object, known: tuple[_Word, ...]) -> _Word:
-    """Return `value` if it is one of the `known` words."""
-    for word in known:
+def _one_of(where: str, key: str, value: object, choices: tuple[_Word, ...]) -> _Word:
+    """Return `value` if it is one of the `choices`."""
+    for word in choices:
         if isinstance(value, str) and word == value:
             return word
-    msg = f"{where}: unknown {key} {_shown(value)}; use {', '.join(known)}"
+    msg = f"{where}: unknown {key} {_shown(value)}; use {', '.join(choices)}"
     raise GraphError(msg)
 
 

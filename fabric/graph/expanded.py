@@ -130,7 +130,7 @@ class Expanded:
         return np.where(down, 0, self.count - self.failed_count)
 
 
-def freed(expanded: Expanded, who: Bools) -> Expanded:
+def let_forward(expanded: Expanded, who: Bools) -> Expanded:
     """Return the fabric with some devices, or classes of devices, forwarding anything.
 
     Parameters
@@ -143,18 +143,19 @@ def freed(expanded: Expanded, who: Bools) -> Expanded:
     --------
     >>> from fabric.blueprint import loads_blueprint
     >>> text = "{fabric: a, axes: {i: 2}, devices: {gpu: {kind: gpu, axes: [i]}}, islands: 2}"
-    >>> found = freed(expand(loads_blueprint(text)), np.array([False, True]))
-    >>> [found.groups[g].transit for g in found.group]
+    >>> e = let_forward(expand(loads_blueprint(text)), np.array([False, True]))
+    >>> [e.groups[g].transit for g in e.group]
     ['end', 'all']
     """
     groups, group = list(expanded.groups), expanded.group
+    # A group that is freed in part is split: its freed devices become a group of their own.
     for number in np.unique(expanded.group[who]).tolist():
-        one = replace(groups[number], transit="all")
+        info = replace(groups[number], transit="all")
         if who[expanded.group == number].all():
-            groups[number] = one
+            groups[number] = info
         else:
             group = np.where(who & (expanded.group == number), len(groups), group).astype(np.int32)
-            groups.append(one)
+            groups.append(info)
     return replace(expanded, groups=tuple(groups), group=group)
 
 
@@ -214,10 +215,10 @@ class Coordinates(Mapping[str, Ints]):
     def __getitem__(self, axis: str) -> Ints:
         """Return the index of every device on `axis`, -1 where its group is not placed on it."""
         if axis not in self._found:
-            own = set(self._grid.blueprint.primitives(axis))
+            primitives = set(self._grid.blueprint.primitives(axis))
             columns = [
                 self._grid.index(group, rows, axis)
-                if own <= set(self._grid.blueprint.groups[group].primitives)
+                if primitives <= set(self._grid.blueprint.groups[group].primitives)
                 else np.full(len(rows), -1, dtype=np.int64)
                 for group, rows in self._rows.items()
             ]
@@ -275,21 +276,21 @@ def expand(blueprint: Blueprint, *, limit: int = EXPAND_LIMIT) -> Expanded:
 def _counted_pairs(blueprint: Blueprint) -> int:
     """Return the joined pairs, absent devices included; 0 where only `join_parts` can count them."""
     try:
-        return int(sum(float(one.n_pairs.sum()) for one in census(blueprint).rules))
+        return int(sum(float(tally.n_pairs.sum()) for tally in census(blueprint).rules))
     except LimitError:
         return 0  # too irregular to be counted at once
 
 
-def _refuse_size(name: str, what: str, n: int, limit: int) -> None:
+def _refuse_size(name: str, items: str, n: int, limit: int) -> None:
     if n > limit:
         msg = (
-            f"{name} has {n:,} {what}; the expanded form is limited to {limit:,}. In Python, raise "
+            f"{name} has {n:,} {items}; the expanded form is limited to {limit:,}. In Python, raise "
             f"limit= if memory allows (about 100 bytes for each); else ask about a smaller file"
         )
         raise LimitError(msg)
 
 
-def sampled(grid: Grid, *, limit: int = EXPAND_LIMIT) -> Expanded:
+def expand_sample(grid: Grid, *, limit: int = EXPAND_LIMIT) -> Expanded:
     """List the devices that are rows of `grid`, one of weights 1, and the cable bundles between them.
 
     Raises
@@ -371,22 +372,24 @@ class _Bundles:
 
 def _bundles(grid: Grid, ids: Mapping[str, Ints | int], limit: int, n_pairs: int) -> _Bundles:
     """Return the bundles of all rules; `n_pairs` of them are expected."""
-    found, stop = _Bundles.empty(n_pairs), 0
+    bundles, stop = _Bundles.empty(n_pairs), 0
     for number, rule in enumerate(grid.blueprint.rules):
         left, right = (ids[group] for group in rule.groups)
         start = stop
         for part in join_parts(grid, rule, limit=limit - start):
             tail, head, count = _numbered(left, part.left), _numbered(right, part.right), part.count
+            # Where no device is absent ids are an offset; else cables of absent devices are dropped.
             if not (isinstance(left, int) and isinstance(right, int)):
-                kept = (tail >= 0) & (head >= 0)
-                tail, head, count = tail[kept], head[kept], count[kept]
+                present = (tail >= 0) & (head >= 0)
+                tail, head, count = tail[present], head[present], count[present]
             at, stop = stop, stop + len(tail)
-            if stop > len(found.tail):
-                found.resize(max(stop, 2 * at))
-            found.tail[at:stop], found.head[at:stop], found.count[at:stop] = tail, head, count
-        found.rule[start:stop], found.rate_gbps[start:stop] = number, rule.rate_gbps
-    found.resize(stop)
-    return found
+            # Grow by doubling where the count was not known before.
+            if stop > len(bundles.tail):
+                bundles.resize(max(stop, 2 * at))
+            bundles.tail[at:stop], bundles.head[at:stop], bundles.count[at:stop] = tail, head, count
+        bundles.rule[start:stop], bundles.rate_gbps[start:stop] = number, rule.rate_gbps
+    bundles.resize(stop)
+    return bundles
 
 
 def _ids(n_rows: int, rows: Ints, first: int) -> Ints | int:
@@ -407,6 +410,7 @@ def _with_failed_cables(blueprint: Blueprint, expanded: Expanded) -> Expanded:
     down = np.zeros(expanded.n_bundles, dtype=np.int64)
     for failure in blueprint.failed_cables:
         left, right = (matching(blueprint, expanded, s) for s in (failure.left, failure.right))
+        # Either end may be the lower one.
         hit = (left[expanded.tail] & right[expanded.head]) | (right[expanded.tail] & left[expanded.head])
         down = failed_between(expanded, down, hit, failure.n)
     fields = {name: getattr(expanded, name) for name in expanded.__dataclass_fields__}
@@ -429,6 +433,7 @@ def failed_between(expanded: Expanded, down: Ints, hit: Bools, n: int | None) ->
     """
     room = np.where(hit, expanded.count - down, 0)
     if n is not None:
+        # Fill bundles in order until n cables are spent: what those before take is the running sum.
         room = np.clip(n - (np.cumsum(room) - room), 0, room)
     return down + room
 

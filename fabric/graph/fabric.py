@@ -43,12 +43,12 @@ class Fabric:
     skipped: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
-    def axes_or_refuse(self, what: str) -> Blueprint:
+    def axes_or_refuse(self, purpose: str) -> Blueprint:
         """Return the blueprint, for what cannot be done without axes and parts.
 
         Parameters
         ----------
-        what : str
+        purpose : str
             What needs them, such as ``"a bill of materials"``.
 
         Raises
@@ -57,7 +57,7 @@ class Fabric:
             If the fabric was read from a graph.
         """
         if self.blueprint is None:
-            msg = f"{what} needs axes; a fabric read from a graph has none"
+            msg = f"{purpose} needs axes; a fabric read from a graph has none"
             raise QuestionError(msg)
         return self.blueprint
 
@@ -143,13 +143,13 @@ def select(fabric: Fabric, text: str, *, limit: int = EXPAND_LIMIT) -> Bools:
     if fabric.blueprint is None:
         return by_name(expanded, text)
     selector = parse_selector(text, fabric.blueprint.axes, fabric.blueprint.groups, needs_group=False)
-    found = matching(fabric.blueprint, expanded, selector)
+    selected = matching(fabric.blueprint, expanded, selector)
     if selector.group is None and not text.endswith("*"):
-        found &= expanded.is_endpoint
-    if not found.any():
+        selected &= expanded.is_endpoint
+    if not selected.any():
         msg = f"selector {text!r} matches no device of {fabric.name}"
         raise SelectorError(msg)
-    return found
+    return selected
 
 
 def by_name(expanded: Expanded, text: object) -> Bools:
@@ -165,9 +165,9 @@ def by_name(expanded: Expanded, text: object) -> Bools:
         hint = nearest(str(text), [str(n) for n in islice(expanded.names, 10_000)])
         msg = f"no device {text!r} in {expanded.name}; {hint or 'a graph has no axes: name one of its nodes'}"
         raise SelectorError(msg)
-    found = np.zeros(expanded.n_devices, dtype=np.bool_)
-    found[index] = True
-    return found
+    mask = np.zeros(expanded.n_devices, dtype=np.bool_)
+    mask[index] = True
+    return mask
 
 
 def _checked(blueprint: Blueprint) -> Fabric:

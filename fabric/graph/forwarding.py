@@ -113,6 +113,7 @@ def forwarding(
     """
     transit = _transits(expanded, paths)
     has_relay = "relay" in transit
+    # Devices that may forward what is not their own.
     middle = ~expanded.failed
     if not through:
         middle &= ~(sources | targets)
@@ -122,14 +123,14 @@ def forwarding(
     # An empty first block keeps the concatenation typed where nothing may move.
     blocks = [(np.zeros(0, np.int64),) * 3, *_moves(expanded, roles, has_relay=has_relay), *_turns(roles)]
     tail, head, link = (np.concatenate(column) for column in zip(*blocks, strict=True))
-    kept = ~_idle(expanded, roles, tail, head, link)
+    useful = ~_idle(expanded, roles, tail, head, link)
     return Forwarding(
         expanded,
         roles.device,
         roles.role,
-        tail[kept],
-        head[kept],
-        link[kept],
+        tail[useful],
+        head[useful],
+        link[useful],
         roles.number[_SOURCE],
         roles.number[_TARGET],
     )
@@ -162,25 +163,26 @@ class _Roles:
         self.turns = codes == "turn"
         halves = middle & ((codes == "turn") | (codes == "pass"))
         free = middle & (codes == "all")
-        own = _on_scale_up(expanded) if has_relay else alive
+        on_scale_up = _on_scale_up(expanded) if has_relay else alive
         wanted: dict[State, Bools] = {_SOURCE: sources & alive, _TARGET: targets & alive}
+        # A state for each device, role and stage; home and arrived exist on scale-up networks only.
         for stage in (HOME, AWAY, ARRIVED) if has_relay else (AWAY,):
-            here = own if stage != AWAY else alive
-            wanted["up", stage] = halves & here
-            wanted["down", stage] = halves & here
-            wanted["free", stage] = free & here
+            at_stage = on_scale_up if stage != AWAY else alive
+            wanted["up", stage] = halves & at_stage
+            wanted["down", stage] = halves & at_stage
+            wanted["free", stage] = free & at_stage
         if has_relay:
             wanted[_OUT] = wanted[_IN] = middle & (codes == "relay")
         self.number: dict[State, Ints] = {}
         devices, roles = [], []
         first = 0
         for role, mask in wanted.items():
-            found = np.flatnonzero(mask)
+            members = np.flatnonzero(mask)
             self.number[role] = np.full(expanded.n_devices, -1, dtype=np.int64)
-            self.number[role][found] = np.arange(first, first + len(found))
-            first += len(found)
-            devices.append(found)
-            roles += [role] * len(found)
+            self.number[role][members] = np.arange(first, first + len(members))
+            first += len(members)
+            devices.append(members)
+            roles += [role] * len(members)
         self.device = np.concatenate(devices).astype(np.int64)
         self.role = tuple(roles)
 
@@ -189,10 +191,10 @@ def _on_scale_up(expanded: Expanded) -> Bools:
     """Return which devices have a cable of a scale-up rule."""
     rules = np.array([r.net == "scale-up" for r in expanded.rules], dtype=np.bool_)
     rows = rules[expanded.rule]
-    found = np.zeros(expanded.n_devices, dtype=np.bool_)
-    found[expanded.tail[rows]] = True
-    found[expanded.head[rows]] = True
-    return found
+    touched = np.zeros(expanded.n_devices, dtype=np.bool_)
+    touched[expanded.tail[rows]] = True
+    touched[expanded.head[rows]] = True
+    return touched
 
 
 def _moves(expanded: Expanded, roles: _Roles, *, has_relay: bool) -> Iterator[tuple[Ints, Ints, Ints]]:
@@ -200,6 +202,7 @@ def _moves(expanded: Expanded, roles: _Roles, *, has_relay: bool) -> Iterator[tu
     kinds = [(r.net == "scale-up", r.is_peer, r.is_oneway) for r in expanded.rules]
     kind = np.array([kinds.index(k) for k in kinds], dtype=np.int64)[expanded.rule]
     alive = (expanded.alive > 0) & (expanded.rate_gbps > 0)
+    # Links of one kind at once: the path rule is looked up by kind and role, never by link.
     for number in np.unique(kind).tolist():
         is_scale_up, is_peer, is_oneway = kinds[number]
         rows = np.flatnonzero(alive & (kind == number))
@@ -212,10 +215,10 @@ def _moves(expanded: Expanded, roles: _Roles, *, has_relay: bool) -> Iterator[tu
                 left = states[x]
                 if (left < 0).all():
                     continue
-                for other in _heads(role, way, is_scale_up=is_scale_up, has_relay=has_relay):
-                    right = roles.number[other][y]
+                for head_role in _heads(role, way, is_scale_up=is_scale_up, has_relay=has_relay):
+                    right = roles.number[head_role][y]
                     both = (left >= 0) & (right >= 0)
-                    if other[0] == "down" and way == "peer" and role[0] != "down":
+                    if head_role[0] == "down" and way == "peer" and role[0] != "down":
                         # The upward half of a device that turns can do all that its downward half can.
                         both &= ~roles.turns[y]
                     yield left[both], right[both], link[both]
@@ -241,11 +244,13 @@ def _idle(expanded: Expanded, roles: _Roles, tail: Ints, head: Ints, link: Ints)
             descends[states[states >= 0]] = True
     is_peer = np.array([r.is_peer for r in expanded.rules], dtype=np.bool_)[expanded.rule]
     sideways = descends[tail] & descends[head]
+    # A turn has no link, and never joins two downward halves.
     sideways[sideways] = is_peer[link[sideways] // 2]
-    fed = np.zeros(len(descends), dtype=np.bool_)
-    fed[head[~sideways & (link >= 0)]] = True
-    fed = reachable(len(descends), tail[sideways], head[sideways], fed & descends)
-    return np.asarray(sideways & ~fed[tail] & roles.turns[roles.device[head]])
+    entered = np.zeros(len(descends), dtype=np.bool_)
+    # Downward halves that traffic enters from above, and those that peers pass it on to.
+    entered[head[~sideways & (link >= 0)]] = True
+    entered = reachable(len(descends), tail[sideways], head[sideways], entered & descends)
+    return np.asarray(sideways & ~entered[tail] & roles.turns[roles.device[head]])
 
 
 def _heads(role: State, way: str, *, is_scale_up: bool, has_relay: bool) -> list[State]:
@@ -268,16 +273,18 @@ def _heads(role: State, way: str, *, is_scale_up: bool, has_relay: bool) -> list
     after = _stage_after(role, is_scale_up=is_scale_up) if has_relay else AWAY
     if after < 0:
         return []
-    found: list[State] = [_TARGET, ("free", after)]
+    heads: list[State] = [_TARGET, ("free", after)]
+    # Across a peer link climbing traffic stays climbing, descending stays descending.
     if way == "up" or (way == "peer" and name != "down"):
-        found.append(("up", after))
+        heads.append(("up", after))
     if way == "down" or (way == "peer" and name != "up"):
-        found.append(("down", after))
+        heads.append(("down", after))
+    # A relay takes over at the end of the first scale-up leg, or at the start of the last one.
     if has_relay and way != "up" and is_scale_up and after == HOME:
-        found.append(_OUT)
+        heads.append(_OUT)
     if has_relay and way != "up" and not is_scale_up and after == AWAY:
-        found.append(_IN)
-    return found
+        heads.append(_IN)
+    return heads
 
 
 def _stage_after(role: State, *, is_scale_up: bool) -> int:
@@ -298,12 +305,12 @@ def _stage_after(role: State, *, is_scale_up: bool) -> int:
 
 def reachable(n_states: int, tail: Ints, head: Ints, start: Bools) -> Bools:
     """Return the states that moves lead to from `start`, itself included, shape (n_states,)."""
-    seen = start.copy()
+    reached = start.copy()
     while True:
-        new = head[seen[tail] & ~seen[head]]
+        new = head[reached[tail] & ~reached[head]]
         if not len(new):
-            return seen
-        seen[new] = True
+            return reached
+        reached[new] = True
 
 
 def components(n: int, tail: Ints, head: Ints) -> Ints:

@@ -57,7 +57,7 @@ class Listed:
     group_of: dict[str, str]
 
 
-def listed(e: Expanded, ranks: Bools) -> Listed:
+def to_blueprint(e: Expanded, ranks: Bools) -> Listed:
     """Return what is up of a fabric as a blueprint.
 
     Parameters
@@ -76,8 +76,8 @@ def listed(e: Expanded, ranks: Bools) -> Listed:
     >>> text = "{fabric: a, axes: {i: 3}, devices: {gpu: {kind: gpu, axes: [i]},"
     >>> text += " leaf: {kind: switch, axes: []}}, links: [{between: [gpu, leaf], rate: 4Gb/s}]}"
     >>> e = expand(loads(text))
-    >>> found = listed(e, e.is_endpoint)
-    >>> list(found.blueprint.groups), found.blueprint.rules[0].relation.pairs.tolist()
+    >>> answer = to_blueprint(e, e.is_endpoint)
+    >>> list(answer.blueprint.groups), answer.blueprint.rules[0].relation.pairs.tolist()
     (['rank', 'via-b'], [[0, 0], [1, 0], [2, 0]])
     """
     part = _part_of(e, ranks)
@@ -86,12 +86,12 @@ def listed(e: Expanded, ranks: Bools) -> Listed:
     absent = []
     size = int(np.bincount(part[part >= 0]).max(initial=1))
     for number in np.unique(part[part >= 0]).tolist():
-        own = np.flatnonzero(part == number)
-        place[own] = np.arange(len(own))
+        members = np.flatnonzero(part == number)
+        place[members] = np.arange(len(members))
         groups[number] = group = _group(e, number)
-        if len(own) < size:
+        if len(members) < size:
             absent.append(
-                Selector(f"the rest of {group.name}", group.name, (Term(_AXIS, len(own), size - 1),))
+                Selector(f"the rest of {group.name}", group.name, (Term(_AXIS, len(members), size - 1),))
             )
     rules, rule_of = _rules(e, part, place, groups, size)
     blueprint = Blueprint(
@@ -144,10 +144,11 @@ def _rules(
     rules: list[Rule] = []
     rule_of: dict[str, str] = {}
     for number, (rule, left, right, *_) in enumerate(kinds.tolist()):
+        # Pairs joined by as many bundles are one rule of that many times the rate.
         rows = np.flatnonzero(kind.ravel() == number)
         pairs, again = _merged(e, up[rows], is_turned=left == right and bool(is_peer[rows[0]]))
         for copies in np.unique(again).tolist():
-            own = place[pairs[again == copies]]
+            indices = place[pairs[again == copies]]
             name = f"{e.rules[rule].name}, {len(rules)}"
             info = e.rules[rule]
             rule_of[name] = info.name
@@ -156,7 +157,7 @@ def _rules(
                     name,
                     Selector(groups[left].name, groups[left].name),
                     Selector(groups[right].name, groups[right].name),
-                    Relation("pairs", (_AXIS,), size, pairs=own),
+                    Relation("pairs", (_AXIS,), size, pairs=indices),
                     copies * float(width[rows[0]]),
                     1,
                     "",
@@ -180,5 +181,5 @@ def _merged(e: Expanded, bundles: Ints, *, is_turned: bool) -> tuple[Ints, Ints]
     pairs = np.column_stack([e.tail[bundles], e.head[bundles]])
     if is_turned:
         pairs.sort(axis=1)
-    found, again = np.unique(pairs, axis=0, return_counts=True)
-    return found, again
+    unique, again = np.unique(pairs, axis=0, return_counts=True)
+    return unique, again

@@ -19,7 +19,7 @@ from fabric.arrays import Bools, Floats, Ints
 from fabric.blueprint.join import Grid, class_grid, sample_grid
 from fabric.blueprint.model import Blueprint
 from fabric.errors import LimitError, Problem
-from fabric.graph.expanded import sampled
+from fabric.graph.expanded import expand_sample
 from fabric.graph.forwarding import AWAY, HOME, Forwarding, components, forwarding
 
 CHECK_LIMIT = 150_000
@@ -43,6 +43,7 @@ def reach_problems(blueprint: Blueprint) -> tuple[list[Problem], tuple[str, ...]
     problems : list of Problem
     skipped : tuple of str
     """
+    # What the file means, not what is left of it today.
     nominal = replace(blueprint.whole, failed=(), failed_cables=())
     if not any(g.is_endpoint for g in nominal.groups.values()):
         return _island_problems(nominal, 0), ()
@@ -59,31 +60,31 @@ def reach_problems(blueprint: Blueprint) -> tuple[list[Problem], tuple[str, ...]
         return [], (f"reachability: {error}",)
 
 
-def _island_problems(blueprint: Blueprint, n_islands: int, some: str = "") -> list[Problem]:
+def _island_problems(blueprint: Blueprint, n_islands: int, examples: str = "") -> list[Problem]:
     """Return that the endpoints are in more or fewer islands than the file says, if they are."""
     if n_islands == blueprint.islands:
         return []
     if not n_islands:
         return [_endless(blueprint)]
     if n_islands > blueprint.islands:
-        what = "endpoints in more islands than the file says"
-        todo = f"one endpoint of each: {some}; join them, or say islands: {n_islands}"
+        fault = "endpoints in more islands than the file says"
+        todo = f"one endpoint of each: {examples}; join them, or say islands: {n_islands}"
     else:
-        what = "endpoints in fewer islands than the file says"
+        fault = "endpoints in fewer islands than the file says"
         todo = f"say islands: {n_islands}, or check what joins them"
     got, expected = str(n_islands), str(blueprint.islands)
-    return [blueprint.origin.problem(what, key="islands", got=got, expected=expected, todo=todo)]
+    return [blueprint.origin.problem(fault, key="islands", got=got, expected=expected, todo=todo)]
 
 
 def _endless(blueprint: Blueprint) -> Problem:
     """Return that nothing sends or receives: a slip, unless the file says that none is meant to."""
     if any(g.is_endpoint for g in blueprint.groups.values()):
-        what = "every endpoint is absent, so that nothing sends or receives"
+        fault = "every endpoint is absent, so that nothing sends or receives"
         todo = "take some out of absent, or say islands: 0 where none is meant"
-        return blueprint.origin.problem(what, key="absent", todo=todo)
-    what = "no device is an endpoint, so that nothing sends or receives"
+        return blueprint.origin.problem(fault, key="absent", todo=todo)
+    fault = "no device is an endpoint, so that nothing sends or receives"
     todo = "give a group kind: gpu, or endpoint: true; or say islands: 0 where none is meant"
-    return blueprint.origin.problem(what, key="devices", todo=todo)
+    return blueprint.origin.problem(fault, key="devices", todo=todo)
 
 
 class _Sample:
@@ -92,7 +93,7 @@ class _Sample:
     def __init__(self, blueprint: Blueprint) -> None:
         self._blueprint = blueprint
         self._classes, self._grid = class_grid(blueprint), sample_grid(blueprint)
-        self._expanded = e = sampled(self._grid, limit=CHECK_LIMIT)
+        self._expanded = e = expand_sample(self._grid, limit=CHECK_LIMIT)
         self._island = components(e.n_devices, e.tail, e.head)
         used = dict.fromkeys(p for g in blueprint.groups.values() for p in g.primitives)
         # Index of every device on each plain axis, -1 where it has none, and its class there.
@@ -102,14 +103,14 @@ class _Sample:
         """Return that the endpoints are in more or fewer islands than the file says, if they are."""
         e = self._expanded
         ends = np.flatnonzero(e.is_endpoint)
-        _, first, own = np.unique(self._island[ends], return_index=True, return_inverse=True)
+        _, first, island_of = np.unique(self._island[ends], return_index=True, return_inverse=True)
         seen_from = np.arange(e.n_devices)
-        seen_from[ends] = ends[first][own]
-        size = np.bincount(own, self._alike(seen_from)[ends])
+        seen_from[ends] = ends[first][island_of]
+        size = np.bincount(island_of, self._alike(seen_from)[ends])
         # Every endpoint is its share of an island.
-        n_islands = round(float((self._alike()[ends] / size[own]).sum()))
-        some = ", ".join(str(e.names[int(ends[i])]) for i in first[:3])
-        return _island_problems(self._blueprint, n_islands, some)
+        n_islands = round(float((self._alike()[ends] / size[island_of]).sum()))
+        examples = ", ".join(str(e.names[int(ends[i])]) for i in first[:3])
+        return _island_problems(self._blueprint, n_islands, examples)
 
     def lost_problems(self) -> Iterator[Problem]:
         """Yield one endpoint of each group that cannot reach others of its group and island.
@@ -126,28 +127,29 @@ class _Sample:
         is_next = np.concatenate([[True], (kind[1:] != kind[:-1]).any(axis=1)])
         first, kind_of = np.flatnonzero(is_next), np.cumsum(is_next) - 1
         sources = np.flatnonzero(self._is_first()[ends])
-        told: set[int] = set()
-        for some, bit, arrived in _followed(forwarding(e, e.is_endpoint, e.is_endpoint), ends, sources):
+        reported: set[int] = set()
+        for batch, bit, arrived in _followed(forwarding(e, e.is_endpoint, e.is_endpoint), ends, sources):
+            # Bits that arrive at all devices of a group and island: a source whose bit is missing loses some.
             by_all = np.bitwise_and.reduceat(arrived, first)
-            for at in np.flatnonzero(by_all[kind_of[some]] & bit == 0).tolist():
-                source = int(some[at])
+            for at in np.flatnonzero(by_all[kind_of[batch]] & bit == 0).tolist():
+                source = int(batch[at])
                 group = int(e.group[ends[source]])
-                if group not in told:
-                    told.add(group)
+                if group not in reported:
+                    reported.add(group)
                     lost = (kind_of == kind_of[source]) & (arrived & bit[at] == 0)
                     yield self._lost_problem(int(ends[source]), ends[lost])
 
     def _lost_problem(self, source: int, lost: Ints) -> Problem:
         e, blueprint = self._expanded, self._blueprint
         group = blueprint.groups[e.groups[int(e.group[source])].name]
-        what = f"{e.names[source]} cannot reach {e.names[int(lost.min())]} under the path rules"
+        fault = f"{e.names[source]} cannot reach {e.names[int(lost.min())]} under the path rules"
         n_lost = self._alike(np.full(e.n_devices, source))[lost].sum()
         got = f"{round(float(n_lost)):,} {group.name} out of reach"
         todo = "check which side of each rule stands first (lower, upper), and the transit of what is between"
         if group.origin.path == blueprint.path:
-            return group.origin.problem(what, got=got, todo=todo)
+            return group.origin.problem(fault, got=got, todo=todo)
         # A template is rarely at fault; point at where it is included.
-        return blueprint.origin.problem(what, key="include", got=got, todo=todo)
+        return blueprint.origin.problem(fault, key="include", got=got, todo=todo)
 
     def _alike(self, seen_from: Ints | None = None) -> Floats:
         """Return how many devices each sampled one stands for, shape (n,).
@@ -163,18 +165,19 @@ class _Sample:
             weight = self._classes.weights[p][number]
             share = weight / shown
             if seen_from is not None:
-                other = index[seen_from]
-                among = np.where(index == other, 1.0, (weight - 1) / np.maximum(shown - 1, 1))
-                share = np.where((other >= 0) & (number == number[seen_from]), among, share)
+                reference = index[seen_from]
+                # The reference's own index stands for itself, the others sampled for the rest of the class.
+                among = np.where(index == reference, 1.0, (weight - 1) / np.maximum(shown - 1, 1))
+                share = np.where((reference >= 0) & (number == number[seen_from]), among, share)
             total *= np.where(index < 0, 1.0, share)
         return total
 
     def _is_first(self) -> Bools:
         """Return which devices are the first of their class, shape (n,)."""
-        found = np.ones(self._expanded.n_devices, dtype=np.bool_)
+        is_first = np.ones(self._expanded.n_devices, dtype=np.bool_)
         for p, (index, number) in self._places.items():
-            found &= (index < 0) | (index == self._classes.reps[p][number])
-        return found
+            is_first &= (index < 0) | (index == self._classes.reps[p][number])
+        return is_first
 
 
 def _class_of(classes: Grid, primitive: str, index: Ints) -> Ints:
@@ -195,49 +198,51 @@ def _followed(moves: Forwarding, ends: Ints, sources: Ints) -> Iterator[tuple[In
 
     Yields
     ------
-    some : ndarray of int64, shape (k,)
-        Some of the sources.
+    batch : ndarray of int64, shape (k,)
+        Sources that are followed at once.
     bit : ndarray of uint64, shape (k,)
         The bit of each, which it may share with others that reach the same.
     arrived : ndarray of uint64, shape (n,)
         The bits that arrive at each of `ends`; a source is where it starts.
     """
+    # Contract states that reach each other, sort moves by head, and spread 64 bits at once.
     label = _merged(moves)
     key = np.sort(label[moves.head] * moves.n_states + label[moves.tail])
     head, tail = np.divmod(key[np.diff(key, prepend=-1) > 0], moves.n_states)
     head, tail = head[head != tail], tail[head != tail]
     first = np.flatnonzero(np.diff(head, prepend=-1))
-    starts, own = np.unique(label[_start(moves)[ends[sources]]], return_inverse=True)
+    starts, start_of = np.unique(label[_start(moves)[ends[sources]]], return_inverse=True)
     target = label[moves.target[ends]]
     n_steps = 0
     for at in range(0, len(starts), _N_BITS):
         word = starts[at : at + _N_BITS]
-        seen = np.zeros(moves.n_states, dtype=np.uint64)
-        seen[word] = np.uint64(1) << np.arange(len(word), dtype=np.uint64)
+        bits = np.zeros(moves.n_states, dtype=np.uint64)
+        bits[word] = np.uint64(1) << np.arange(len(word), dtype=np.uint64)
         is_new = True
         while is_new and len(first):
             n_steps += len(tail)
             if n_steps > STEPS_LIMIT:
-                what = f"{len(starts):,} classes of endpoints on {len(tail):,} moves"
-                msg = f"{what} are too many; {STEPS_LIMIT:,} steps are followed at most"
+                fault = f"{len(starts):,} classes of endpoints on {len(tail):,} moves"
+                msg = f"{fault} are too many; {STEPS_LIMIT:,} steps are followed at most"
                 raise LimitError(msg)
-            before = seen[head[first]]
-            after = before | np.bitwise_or.reduceat(seen[tail], first)
-            seen[head[first]] = after
+            # One sweep: every state takes up the bits of all states that move to it.
+            before = bits[head[first]]
+            after = before | np.bitwise_or.reduceat(bits[tail], first)
+            bits[head[first]] = after
             is_new = bool((before != after).any())
-        some = np.flatnonzero((own >= at) & (own < at + _N_BITS))
-        bit = np.uint64(1) << (own[some] - at).astype(np.uint64)
-        arrived = seen[target]
-        arrived[sources[some]] |= bit
-        yield sources[some], bit, arrived
+        batch = np.flatnonzero((start_of >= at) & (start_of < at + _N_BITS))
+        bit = np.uint64(1) << (start_of[batch] - at).astype(np.uint64)
+        arrived = bits[target]
+        arrived[sources[batch]] |= bit
+        yield sources[batch], bit, arrived
 
 
 def _merged(moves: Forwarding) -> Ints:
     """Return a number for each state, the same for those that moves lead to and from, one step each way."""
-    there, back = (x * moves.n_states + y for x, y in ((moves.tail, moves.head), (moves.head, moves.tail)))
-    ranked = np.sort(there)
+    forth, back = (x * moves.n_states + y for x, y in ((moves.tail, moves.head), (moves.head, moves.tail)))
+    ranked = np.sort(forth)
     both = (
-        ranked[np.searchsorted(ranked, back).clip(max=len(ranked) - 1)] == back if len(ranked) else there > 0
+        ranked[np.searchsorted(ranked, back).clip(max=len(ranked) - 1)] == back if len(ranked) else forth > 0
     )
     return components(moves.n_states, moves.tail[both], moves.head[both])
 

@@ -11,7 +11,7 @@ from fabric.arguments import checked
 from fabric.blueprint.checks import check_cables
 from fabric.blueprint.failures import Failure, as_failure, failure_texts, read_failure
 from fabric.blueprint.model import Selector
-from fabric.blueprint.planes import opened, with_failed
+from fabric.blueprint.planes import open_chips, with_failed
 from fabric.errors import LimitError, Problem, QuestionError, SelectorError
 from fabric.graph.expanded import Expanded, failed_between
 from fabric.graph.fabric import Fabric, by_name
@@ -58,8 +58,8 @@ def fail(fabric: Fabric, *what: object) -> Fabric:
     if fabric.graph is not None:
         return replace(fabric, graph=reduce(_with_failed, what, fabric.graph))
     blueprint, skipped = fabric.axes_or_refuse("a selector"), list(fabric.skipped)
-    for one in what:
-        view, failed = read_failure(blueprint, one)
+    for form in what:
+        view, failed = read_failure(blueprint, form)
         if isinstance(failed, Selector):
             blueprint = with_failed(blueprint, (failed,), ())
             continue
@@ -105,7 +105,7 @@ def open_boxes(fabric: Fabric) -> Fabric:
     """
     if fabric.blueprint is None:
         return fabric
-    return replace(fabric, blueprint=opened(fabric.blueprint))
+    return replace(fabric, blueprint=open_chips(fabric.blueprint))
 
 
 def failures(fabric: Fabric) -> tuple[str, ...]:
@@ -123,10 +123,10 @@ def _refusal(problem: Problem) -> QuestionError:
     return QuestionError("; ".join(words))
 
 
-def _with_failed(e: Expanded, what: object) -> Expanded:
+def _with_failed(e: Expanded, form: object) -> Expanded:
     """Return a graph with a device, or some cables between two, failed."""
     fields = {name: getattr(e, name) for name in e.__dataclass_fields__}
-    failure = Failure(what) if _is_device(e, what) else as_failure(what)
+    failure = Failure(form) if _is_device(e, form) else as_failure(form)
     left = by_name(e, failure.left)
     if failure.right is None:
         return Expanded(**{**fields, "failed": e.failed | left})
@@ -138,17 +138,17 @@ def _with_failed(e: Expanded, what: object) -> Expanded:
         msg = f"failed: no cable between {between}; name two devices that are joined"
         raise QuestionError(msg)
     if failure.n is not None and failure.n > n_cables:
-        what = f"more failed cables than there are between {between}"
-        msg = f"failed: {what}; got {format_count(failure.n)}; expected at most {format_count(n_cables)}"
+        fault = f"more failed cables than there are between {between}"
+        msg = f"failed: {fault}; got {format_count(failure.n)}; expected at most {format_count(n_cables)}"
         raise QuestionError(msg)
     down = failed_between(e, e.failed_count, hit, failure.n)
     return Expanded(**{**fields, "failed_count": down})
 
 
-def _is_device(e: Expanded, what: object) -> bool:
-    """Return whether `what`, which may be a tuple or a text with a dash, is the name of a device."""
+def _is_device(e: Expanded, form: object) -> bool:
+    """Return whether `form`, which may be a tuple or a text with a dash, is the name of a device."""
     try:
-        by_name(e, what)
+        by_name(e, form)
     except SelectorError:
         return False
     return True

@@ -41,12 +41,12 @@ class Printed:
         return self.value + self.half
 
 
-def printed(text: str, power: int = 0) -> Printed | None:
+def read_printed(text: str, power: int = 0) -> Printed | None:
     """Read a number that is not negative, in units of 10**power; None if it is none.
 
     Examples
     --------
-    >>> printed("386.56"), printed("1.5e+04", -3), printed("N/A")
+    >>> read_printed("386.56"), read_printed("1.5e+04", -3), read_printed("N/A")
     (Printed(value=386.56, half=0.005), Printed(value=15.0, half=0.5), None)
     """
     match = _NUMBER_RE.fullmatch(text)
@@ -85,16 +85,17 @@ class Digits:
 
 def check_time(name: str, m: Digits) -> None:
     """Raise `LogError` unless algbw is size / time within rounding."""
+    # Interval arithmetic: the size over all times that print so must meet all algbw that print so.
     slack = max(m.time_s.half, _TIME_ROUNDING * m.time_s.value)
     shortest, longest = m.time_s.value - slack, m.time_s.value + slack
     low = gbytes_per_second(m.size_bytes, longest) if longest > 0 else math.inf
     high = gbytes_per_second(m.size_bytes, shortest) if shortest > 0 else math.inf
     if low > m.algbw.high * (1 + _SLACK) or high < m.algbw.low * (1 - _SLACK):
-        what = (
+        fault = (
             f"{m.size_bytes:,} bytes in {m.time_s.value:.6g} s are {low:.6g} to {high:.6g} GB/s, "
             f"and algbw is printed as {m.algbw.value:g}"
         )
-        raise LogError(name, m.line, what)
+        raise LogError(name, m.line, fault)
 
 
 def guess(name: str, rows: Sequence[Digits], *, redop: str, root: int, per_rank: int | None) -> Kind:
@@ -116,6 +117,7 @@ def guess(name: str, rows: Sequence[Digits], *, redop: str, root: int, per_rank:
     """
     best = max(rows, key=lambda m: m.busbw.value)
     low, high = best.ratio
+    # A kind fits if its ratio c (n - 1) / n, from n = 2 up to its limit c, meets that of the best row.
     fits = [
         kind
         for kind in KINDS.values()
@@ -130,11 +132,11 @@ def guess(name: str, rows: Sequence[Digits], *, redop: str, root: int, per_rank:
     among = (
         f"it may be {', '.join(k.collective for k in fits)}" if fits else "no test of nccl-tests prints such"
     )
-    what = (
+    fault = (
         f"busbw / algbw is {low:.5g} to {high:.5g} with operation {redop} and root {root}: {among}; "
         "the log names no binary, so say which collective it is"
     )
-    raise LogError(name, best.line, what)
+    raise LogError(name, best.line, fault)
 
 
 def rank_bounds(name: str, rows: Sequence[Digits], kind: Kind) -> tuple[int, int | None]:
@@ -165,6 +167,7 @@ def rank_bounds(name: str, rows: Sequence[Digits], kind: Kind) -> tuple[int, int
     low, high = 1.0, math.inf
     best: Digits | None = None
     for m in sorted(rows, key=lambda m: -m.busbw.value):
+        # Intersect the intervals of all rows, the best digits first.
         least, most = _ranks(m, kind)
         low, high = max(low, least), min(high, most)
         if low == math.inf or math.ceil(low * (1 - _SLACK)) > high * (1 + _SLACK):
@@ -188,9 +191,9 @@ def _ranks(m: Digits, kind: Kind) -> tuple[float, float]:
 
 def _contradiction(m: Digits, best: Digits | None, kind: Kind) -> str:
     low, high = m.ratio
-    what = f"busbw {m.busbw.value:g} over algbw {m.algbw.value:g} is {low:.6g} to {high:.6g}"
+    fault = f"busbw {m.busbw.value:g} over algbw {m.algbw.value:g} is {low:.6g} to {high:.6g}"
     if best is None:
         form = f"{kind.scale} (n - 1) / n" if kind.scale else "1"
-        return f"{what}, which is {form} for no whole number n of ranks, as {kind.collective} would have it"
+        return f"{fault}, which is {form} for no whole number n of ranks, as {kind.collective} would have it"
     low, high = best.ratio
-    return f"{what}, and line {best.line} has {low:.6g} to {high:.6g}: not the same number of ranks"
+    return f"{fault}, and line {best.line} has {low:.6g} to {high:.6g}: not the same number of ranks"

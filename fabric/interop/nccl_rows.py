@@ -10,7 +10,7 @@ from typing import Any
 
 from fabric.errors import LogError
 from fabric.interop.nccl_log import KINDS, LoggedTiming, LogRow, Rank
-from fabric.interop.nccl_ranks import Digits, Printed, check_time, printed
+from fabric.interop.nccl_ranks import Digits, Printed, check_time, read_printed
 from fabric.units import gbytes_to_gbps
 
 BY_BINARY = {kind.binary: kind.collective for kind in KINDS.values()}
@@ -125,6 +125,7 @@ def add_row(run: LoggedRun, name: str, line: int, words: list[str]) -> None:
     if _TYPES.keys().isdisjoint(words):
         return
     words = _INNER_LABEL_RE.sub(" ", " ".join(words)).split()
+    # The type is the landmark: count and size stand before it, whatever a runner put in front.
     counts = (i - 1 for i in range(2, len(words)) if words[i] in _TYPES and _COUNT_RE.fullmatch(words[i - 1]))
     at = next(counts, None)
     size = _SIZE_RE.search(words[at - 1]) if at else None
@@ -132,21 +133,21 @@ def add_row(run: LoggedRun, name: str, line: int, words: list[str]) -> None:
         return
     if run.cut:
         raise LogError(name, *run.cut)
-    columns, rest = run.columns or Columns(), words[at + 2 :]
-    redop = rest.pop(0) if rest and rest[0] in _OPS else "none"
-    what = f"a row with {len(rest)} words after type and operation, and {columns.n_words} measured columns"
+    columns, cells = run.columns or Columns(), words[at + 2 :]
+    redop = cells.pop(0) if cells and cells[0] in _OPS else "none"
+    fault = f"a row with {len(cells)} words after type and operation, and {columns.n_words} measured columns"
     if run.columns is None:
-        what += "; the line that names the columns is missing above"
-    if len(rest) < columns.n_words:
-        run.cut = (line, what)
+        fault += "; the line that names the columns is missing above"
+    if len(cells) < columns.n_words:
+        run.cut = (line, fault)
         return
     # Some versions leave the root out of the header, and others out of the row.
-    root = rest.pop(0) if len(rest) == columns.n_words + 1 else "-1"
-    if len(rest) > columns.n_words or not _ROOT_RE.fullmatch(root):
-        raise LogError(name, line, what)
+    root = cells.pop(0) if len(cells) == columns.n_words + 1 else "-1"
+    if len(cells) > columns.n_words or not _ROOT_RE.fullmatch(root):
+        raise LogError(name, line, fault)
     groups, start = [], 0
     for names in columns.groups:
-        fields = dict(zip(names, rest[start:], strict=False))
+        fields = dict(zip(names, cells[start:], strict=False))
         groups.append(_numbers(name, line, fields, columns.power))
         start += len(names)
     _add(
@@ -158,15 +159,15 @@ def add_row(run: LoggedRun, name: str, line: int, words: list[str]) -> None:
 
 
 def _numbers(name: str, line: int, fields: dict[str, str], power: int) -> _Numbers:
-    found = []
+    numbers = []
     for column in _MEASURED:
-        number = printed(fields[column], power if column == "time" else 0)
+        number = read_printed(fields[column], power if column == "time" else 0)
         if number is None:
             raise LogError(name, line, f"{column} is {fields[column][:40]!r}, which is no number")
-        found.append(number)
-    time, algbw, busbw = found
+        numbers.append(number)
+    time, algbw, busbw = numbers
     wrong, error = fields.get("#wrong", "N/A"), fields.get("#error", "")
-    count = Printed(0.0, 0.0) if wrong == "N/A" else printed(wrong)
+    count = Printed(0.0, 0.0) if wrong == "N/A" else read_printed(wrong)
     if count is None or count.value < 0:
         raise LogError(name, line, f"#wrong is {wrong[:40]!r}, which counts nothing")
     if "*" in error:  # a deviation, which rccl-tests marks where it is too large
@@ -195,9 +196,9 @@ def _add(run: LoggedRun, name: str, row: LogRow, groups: Sequence[_Numbers]) -> 
 
 def per_rank(rows: Sequence[LogRow]) -> int | None:
     """Return size over the bytes of the counted elements, if it is one whole number for all rows."""
-    found = {divmod(row.size_bytes, max(row.count * _TYPES[row.dtype], 1)) for row in rows}
-    quotient, rest = found.pop()
-    return None if found or rest or not quotient else quotient
+    quotients = {divmod(row.size_bytes, max(row.count * _TYPES[row.dtype], 1)) for row in rows}
+    quotient, remainder = quotients.pop()
+    return None if quotients or remainder or not quotient else quotient
 
 
 def from_json(text: str, name: str) -> LoggedRun:
@@ -229,8 +230,8 @@ def from_json(text: str, name: str) -> LoggedRun:
     except LogError:
         raise
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
-        what = f"a JSON text, but no report of nccl-tests: {type(error).__name__} {str(error)[:80]}"
-        raise LogError(name, 1, what) from None
+        fault = f"a JSON text, but no report of nccl-tests: {type(error).__name__} {str(error)[:80]}"
+        raise LogError(name, 1, fault) from None
     check_wrong(run, name, 1, out_of_bounds)
     return run
 
@@ -245,8 +246,8 @@ def check_wrong(run: LoggedRun, name: str, line: int, n: float) -> None:
     """
     timings = [t for row in run.rows for t in (row.out_of_place, row.in_place) if t is not None]
     if n and not any(t.is_wrong for t in timings):
-        what = f"out of bounds values: {n:g}, and no row counts any; it is not known which results are wrong"
-        raise LogError(name, line, what)
+        fault = f"out of bounds values: {n:g}, and no row counts any; it is not known which results are wrong"
+        raise LogError(name, line, fault)
 
 
 def _add_json(run: LoggedRun, name: str, result: dict[str, Any]) -> None:

@@ -32,7 +32,7 @@ from fabric.interop.nccl_log import (
     kind_of,
     predicted_row,
 )
-from fabric.interop.nccl_ranks import guess, printed, rank_bounds
+from fabric.interop.nccl_ranks import guess, rank_bounds, read_printed
 from fabric.interop.nccl_rows import (
     BINARY_RE,
     BY_BINARY,
@@ -43,7 +43,7 @@ from fabric.interop.nccl_rows import (
     from_json,
     per_rank,
 )
-from fabric.interop.wrapped import is_wrapped, unwrapped
+from fabric.interop.wrapped import is_wrapped, unwrap
 from fabric.text.reading import read_bytes
 
 __all__ = [
@@ -154,15 +154,15 @@ def parse_log(text: str, name: str = "<text>", *, collective: str | None = None)
     if collective is not None:
         kind_of(collective)
     is_report = text.lstrip()[:1] == "{" and not is_wrapped(text)
-    runs = [from_json(text, name)] if is_report else _runs(unwrapped(text), name)
-    found = [run for run in runs if run.rows]
-    if not found:
-        what = "no row of nccl-tests: no line with size, count, type, time, algbw and busbw"
-        raise LogError(name, 0, what)
+    runs = [from_json(text, name)] if is_report else _runs(unwrap(text), name)
+    measured = [run for run in runs if run.rows]
+    if not measured:
+        fault = "no row of nccl-tests: no line with size, count, type, time, algbw and busbw"
+        raise LogError(name, 0, fault)
     for run in runs:
         if run.columns and not run.rows:
-            found[-1].remarks.append(f"a run of {run.binary or 'nccl-tests'} printed a header and no row")
-    return tuple(_log(run, name, collective) for run in found)
+            measured[-1].remarks.append(f"a run of {run.binary or 'nccl-tests'} printed a header and no row")
+    return tuple(_log(run, name, collective) for run in measured)
 
 
 def _runs(lines: Iterable[tuple[int, str]], name: str) -> list[LoggedRun]:
@@ -207,7 +207,7 @@ def _rank(line: str) -> Rank | None:
 
 
 def _footer(run: LoggedRun, name: str, line: int, match: re.Match[str]) -> None:
-    value = printed(match[2])
+    value = read_printed(match[2])
     if match[1] == "Avg bus bandwidth":
         run.average = (line, value) if value else None
     elif value is None:
@@ -224,21 +224,22 @@ def _log(run: LoggedRun, name: str, collective: str | None) -> Log:
         kind = KINDS[named]
     else:
         kind = guess(name, run.measured, redop=first.redop, root=first.root, per_rank=k)
+    # Rows first, then size over count, then the header: the weaker word never overrules the stronger.
     low, high = rank_bounds(name, run.measured, kind)
     if kind.is_scattered and k:
         if k < low or (high is not None and k > high):
-            what = (
+            fault = (
                 f"size is {k} times the counted elements, so {k} ranks of {kind.collective}; "
                 f"busbw / algbw says {_interval(low, high)}"
             )
-            raise LogError(name, first.line, what)
+            raise LogError(name, first.line, fault)
         low = high = k
     stated = _stated(run)
     is_allowed = stated is not None and low <= stated and (high is None or stated <= high)
     n_ranks = stated if is_allowed else low if low == high else None
     if n_ranks == 1:
-        what = "one rank: every process ran alone; build nccl-tests with MPI=1, or pass -g"
-        raise LogError(name, first.line, what)
+        fault = "one rank: every process ran alone; build nccl-tests with MPI=1, or pass -g"
+        raise LogError(name, first.line, fault)
     remarks = list(run.remarks)
     if stated is not None and not is_allowed:
         remarks.append(

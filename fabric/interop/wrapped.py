@@ -26,14 +26,14 @@ def is_wrapped(text: str) -> bool:
     return _DOCKER_RE.match(text.lstrip()) is not None
 
 
-def unwrapped(text: str) -> Iterator[tuple[int, str]]:
+def unwrap(text: str) -> Iterator[tuple[int, str]]:
     r"""Yield the lines of a log, each with the number of the line that holds it.
 
     Examples
     --------
-    >>> list(unwrapped('{"log":"# size\\n","stream":"stdout"}\nplain'))
+    >>> list(unwrap('{"log":"# size\\n","stream":"stdout"}\nplain'))
     [(1, '# size'), (2, 'plain')]
-    >>> list(unwrapped("8,2,float,sum,-1,1.0,0.01,0.01,0"))
+    >>> list(unwrap("8,2,float,sum,-1,1.0,0.01,0.01,0"))
     [(1, '8 2 float sum -1 1.0 0.01 0.01 0')]
     """
     for number, line in enumerate(text.split("\n"), 1):
@@ -46,8 +46,8 @@ def _parts(line: str) -> Iterator[str]:
     if _DOCKER_RE.match(line):
         yield from _lines_of(_field(line, "log"), line)
     elif '"stdout": "' in line or '"msg": "' in line:
-        found = [text for match in _STDOUT_RE.finditer(line) for text in _lines_of(_string(match[1]), "")]
-        yield from found or [line]
+        lines = [text for match in _STDOUT_RE.finditer(line) for text in _lines_of(_string(match[1]), "")]
+        yield from lines or [line]
     elif line.lstrip()[:1] == '"' and (match := _QUOTED_RE.fullmatch(line)):
         yield from _lines_of(_string(match[1]), line)
     elif _CELLS_RE.match(line):

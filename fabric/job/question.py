@@ -12,7 +12,7 @@ import numpy as np
 
 from fabric.arguments import Method, check_fields
 from fabric.arrays import Bools, Ints
-from fabric.blueprint.planes import opened, refusal
+from fabric.blueprint.planes import open_chips, refusal
 from fabric.blueprint.reducing import REDUCING_NETS, ReducingNet, reducing_groups
 from fabric.blueprint.selector import parse_selector, selected_groups
 from fabric.errors import LimitError, QuestionError, setting
@@ -120,7 +120,7 @@ def job(fabric: Fabric, asked: JobQuestion | None = None) -> Job:
     blueprint = fabric.blueprint
     if asked.routing == "hashed" and blueprint is not None and not refusal(blueprint):
         # A flow that is hashed goes through one chip of every box.
-        fabric = replace(fabric, blueprint=opened(blueprint))
+        fabric = replace(fabric, blueprint=open_chips(blueprint))
     found = _job(fabric, asked)
     inside, across = (net in asked.reduces for net in REDUCING_NETS)
     shape = replace(

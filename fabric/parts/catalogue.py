@@ -105,8 +105,8 @@ def find_part(name: str) -> Part:
     """
     parts = catalogue().parts
     if name in parts or (generic := generic_switch(name)) is None:
-        known = [i for i in parts if plain(name) == plain(parts[i].name)]
-        meant = catalogue().aliases.get(plain(name)) or (known[0] if len(known) == 1 else name)
+        alike = [i for i in parts if plain(name) == plain(parts[i].name)]
+        meant = catalogue().aliases.get(plain(name)) or (alike[0] if len(alike) == 1 else name)
         named = {alias: parts[i] for alias, i in catalogue().aliases.items()}
         return _find({**parts, **named}, name if name in parts else meant, "part")
     return generic
@@ -200,6 +200,7 @@ def load_catalogue(directory: Traversable | Path) -> Catalogue:
     >>> load_catalogue(resources.files("fabric.parts").joinpath("data")) == catalogue()
     True
     """
+    # In the order of reference: sources and media stand on nothing, ports on parts and protocols.
     sources: dict[str, Source] = {}
     for row in read_rows(directory, "sources.csv", _SOURCE):
         _add(sources, row, Source(row.text("id"), row.text("title"), row.text("locator")), row.cells["id"])
@@ -217,22 +218,22 @@ def load_catalogue(directory: Traversable | Path) -> Catalogue:
 
 def _aliases(directory: Traversable | Path, parts: Collection[str]) -> dict[str, str]:
     """Return the ids of parts by the names that vendors use, in plain letters and digits."""
-    taken = {plain(part) for part in parts}
-    found: dict[str, str] = {}
+    ids = {plain(part) for part in parts}
+    aliases: dict[str, str] = {}
     for row in read_rows(directory, "aliases.csv", ("alias", "part")):
         alias = row.text("alias")
-        if plain(alias) != alias or alias in taken:
+        if plain(alias) != alias or alias in ids:
             row.refuse(f"alias {alias!r} is not in plain letters and digits, or is the id of a part")
-        _add(found, row, row.choice("part", parts), alias)
-    return found
+        _add(aliases, row, row.choice("part", parts), alias)
+    return aliases
 
 
-def _find(rows: Mapping[str, T], name: str, what: str) -> T:
+def _find(rows: Mapping[str, T], name: str, kind: str) -> T:
     if name not in rows:
         hint = nearest(name, rows) or f"the catalogue holds {', '.join(rows)}"
         if len(hint) > _LISTED:
             hint = "fabtopo parts lists all"
-        msg = f"unknown {what} {name!r}; {hint}"
+        msg = f"unknown {kind} {name!r}; {hint}"
         raise PartError(msg)
     return rows[name]
 
@@ -282,11 +283,11 @@ def _protocols(
 
 
 def _part_rows(directory: Traversable | Path) -> dict[str, Row]:
-    found: dict[str, Row] = {}
+    part_rows: dict[str, Row] = {}
     for file, kind in KIND_OF_FILE.items():
         for row in read_rows(directory, file, (*_PART, *_SWITCH) if kind == "switch" else _PART):
-            _add(found, row, row, row.text("id"))
-    return found
+            _add(part_rows, row, row, row.text("id"))
+    return part_rows
 
 
 def _part(row: Row, ports: Mapping[str, PortClass], sources: Collection[str]) -> Part:
@@ -316,7 +317,7 @@ def _ports(
     protocols: Mapping[str, Protocol],
 ) -> dict[str, dict[str, PortClass]]:
     classes = {NETWORK, *(p.port_class for p in protocols.values())}
-    found: dict[str, dict[str, PortClass]] = {}
+    ports: dict[str, dict[str, PortClass]] = {}
     for row in read_rows(directory, "ports.csv", _PORT):
         part, behind = row.choice("part", parts), grounds(row, sources)
         port = PortClass(
@@ -333,8 +334,8 @@ def _ports(
         )
         if port.n_ports % (port.ports_per_cage or 1):
             row.refuse(f"{port.n_ports} ports do not fill cages of {port.ports_per_cage}")
-        _add(found.setdefault(part, {}), row, port, port.name)
-    return found
+        _add(ports.setdefault(part, {}), row, port, port.name)
+    return ports
 
 
 def _modes(row: Row) -> tuple[tuple[int, float], ...]:

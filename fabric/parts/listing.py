@@ -82,18 +82,19 @@ def find_entry(name: str) -> Entry:
     """
     rows = entries()
     short = {alias: row.id for row in rows.values() for alias in _aliases(row)}
-    asked = plain(name)
-    if (exact := short.get(name) or catalogue().aliases.get(asked, name)) in rows:
+    wanted = plain(name)
+    if (exact := short.get(name) or catalogue().aliases.get(wanted, name)) in rows:
         return rows[exact]
     ids = {i: plain(i) for i in rows}
     names = {i: plain(getattr(row, "name", "")) for i, row in rows.items()}
-    found = [i for i in rows if asked and asked in (ids[i], names[i])]
+    # Whole names win over pieces, ids over printed names.
+    matches = [i for i in rows if wanted and wanted in (ids[i], names[i])]
     for texts in (ids, names):
-        found = found or [i for i, text in texts.items() if asked and asked in text]
-    if len(found) == 1:
-        return rows[found[0]]
-    if found:
-        msg = f"{name!r} is in {_few(found)}; name one of them"
+        matches = matches or [i for i, text in texts.items() if wanted and wanted in text]
+    if len(matches) == 1:
+        return rows[matches[0]]
+    if matches:
+        msg = f"{name!r} is in {_few(matches)}; name one of them"
     else:
         hint = nearest(name, [*rows, *short, *catalogue().aliases]) or "fabtopo parts lists all"
         msg = f"unknown part {name!r}; {hint}"
@@ -222,14 +223,14 @@ def figures_of(entry: Entry) -> Iterator[Figure]:
             yield Figure(name, value, evidence(entry, name))
     for port in _ports(entry):
         modes = " ".join(f"{n}x{rate:g}" for n, rate in port.modes)
-        said = {
+        figures = {
             "n_ports": port.n_ports,
             "rate_gbps": port.rate_gbps,
             "ports_per_cage": port.ports_per_cage or "",
             "modes": modes,
             "layers": layers_text(port),
         }
-        for name, value in said.items():
+        for name, value in figures.items():
             if value != "":
                 yield Figure(name, value, evidence(port, name), port.name)
 
@@ -273,10 +274,10 @@ def protocols_of(port: PortClass) -> list[Protocol]:
     ['nvlink5', 'ethernet_400g', 'infiniband_xdr']
     """
     return [
-        one
-        for one in catalogue().protocols.values()
-        if one.port_class == port.name
-        and abs(one.rate_gbps - port.layers.get(one.layer, 0.0)) <= SLACK * one.rate_gbps
+        protocol
+        for protocol in catalogue().protocols.values()
+        if protocol.port_class == port.name
+        and abs(protocol.rate_gbps - port.layers.get(protocol.layer, 0.0)) <= SLACK * protocol.rate_gbps
     ]
 
 
@@ -305,8 +306,8 @@ def label(column: str) -> tuple[str, str]:
     (('memory', 'TB/s'), ('delay', 'ns/m'), ('rate', 'Gb/s per direction'), ('ports', ''))
     """
     match = _COLUMN.fullmatch(column)
-    what = (match["what"] if match else column).replace("in_network", "in-network")
-    words = " ".join(_WORDS.get(word, word) for word in what.split("_"))
+    subject = (match["what"] if match else column).replace("in_network", "in-network")
+    words = " ".join(_WORDS.get(word, word) for word in subject.split("_"))
     unit = _UNITS.get(match["unit"], match["unit"]) if match else ""
     if match and match["unit"] == "gbps":
         unit = "Gb/s per direction"

@@ -324,5 +324,5 @@ def shared_layers(*ports: PortClass) -> Mapping[str, float]:
     ({'Ethernet': 400.0}, {'InfiniBand': 800.0}, {})
     """
     speaking = [port.layers for port in ports if port.layers]
-    common = [layer for layer in speaking[0] if all(layer in one for one in speaking)] if speaking else []
-    return {layer: min(one[layer] for one in speaking) for layer in common}
+    common = [layer for layer in speaking[0] if all(layer in rates for rates in speaking)] if speaking else []
+    return {layer: min(rates[layer] for rates in speaking) for layer in common}

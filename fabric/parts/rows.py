@@ -11,7 +11,7 @@ from typing import NoReturn
 
 from fabric.errors import FileError, PartError, UnitError, nearest
 from fabric.parts.model import CONFIDENCES, Evidence, Frozen
-from fabric.text.reading import decoded, read_bytes
+from fabric.text.reading import decode, read_bytes
 from fabric.text.spreadsheet import read_csv
 from fabric.units import parse_number
 
@@ -42,10 +42,10 @@ class Row:
     line: int
     cells: Mapping[str, str]
 
-    def refuse(self, what: str) -> NoReturn:
+    def refuse(self, fault: str) -> NoReturn:
         """Raise an error that names the file, the line and the row."""
         name = next(iter(self.cells.values())) or "(no id)"
-        msg = f"{self.file}:{self.line}: {name}: {what}"
+        msg = f"{self.file}:{self.line}: {name}: {fault}"
         raise PartError(msg)
 
     def text(self, column: str) -> str:
@@ -79,11 +79,11 @@ class Row:
         """Return the text of a cell that must be one of `known`."""
         return self.known(self.text(column), column, known)
 
-    def known(self, name: str, what: str, known: Collection[str]) -> str:
+    def known(self, name: str, kind: str, known: Collection[str]) -> str:
         """Return `name` if it is one of `known`."""
         if name not in known:
             hint = nearest(name, known)
-            self.refuse(f"unknown {what} {name!r}" + (f"; {hint}" if hint else ""))
+            self.refuse(f"unknown {kind} {name!r}" + (f"; {hint}" if hint else ""))
         return name
 
 
@@ -112,7 +112,7 @@ def read_rows(directory: Traversable | Path, file: str, columns: Collection[str]
     try:
         place = directory.joinpath(file)  # in a zipped package it is no path
         data = read_bytes(place, limit=MAX_BYTES) if isinstance(place, Path) else place.read_bytes()
-        head, *lines = list(read_csv(decoded(data, file), file)) or [[]]
+        head, *lines = list(read_csv(decode(data, file), file)) or [[]]
     except FileError as error:
         raise PartError(str(error)) from None
     header = [cell.text for cell in head]
@@ -149,16 +149,16 @@ def grounds(row: Row, sources: Collection[str]) -> Evidence:
 
 def exceptions(row: Row, sources: Collection[str]) -> Frozen[Evidence]:
     """Return the evidence of single figures, written ``figure:confidence:source+source``."""
-    found: dict[str, Evidence] = {}
+    by_figure: dict[str, Evidence] = {}
     for entry in row.cells["exceptions"].split():
-        figure, _, rest = entry.partition(":")
-        confidence, _, ids = rest.partition(":")
+        figure, _, marks = entry.partition(":")
+        confidence, _, ids = marks.partition(":")
         if not row.cells.get(figure):
             row.refuse(f"exception for {figure!r}, which the row does not fill")
-        if figure in found:
+        if figure in by_figure:
             row.refuse(f"second exception for {figure}")
-        found[figure] = _evidence(row, confidence, ids.split("+"), sources)
-    return Frozen(found)
+        by_figure[figure] = _evidence(row, confidence, ids.split("+"), sources)
+    return Frozen(by_figure)
 
 
 def _evidence(row: Row, confidence: str, ids: list[str], sources: Collection[str]) -> Evidence:

@@ -10,7 +10,7 @@ import numpy as np
 
 from fabric.arrays import Bools
 from fabric.blueprint import Axis, Blueprint, DeviceGroup
-from fabric.blueprint.selector import ranged
+from fabric.blueprint.selector import range_word
 from fabric.costing import Cost, cost
 from fabric.errors import FabricError, LimitError, QuestionError
 from fabric.flow import MaxFlow, max_flow
@@ -211,7 +211,7 @@ def _by_blueprint(blueprint: Blueprint) -> Iterator[FlowQuestion]:
     units = (f"{axis.name}0", f"{axis.name}1")
     part = next((p for p in axis.parts if blueprint.axes[p].size > 1), axis.name)
     size = blueprint.axes[part].size
-    halves = (ranged(part, 0, size // 2 - 1), ranged(part, size // 2, size - 1))
+    halves = (range_word(part, 0, size // 2 - 1), range_word(part, size // 2, size - 1))
     if units != halves:
         yield FlowQuestion("two neighbouring units", *units)
     yield FlowQuestion("the two halves", *halves)
@@ -257,6 +257,8 @@ def _along(blueprint: Blueprint, expanded: Expanded, up: Bools, axis: Axis) -> I
     elif not is_both:
         yield FlowQuestion("two neighbouring units", f"{axis.name}{here}", f"{axis.name}{there}")
     if has_halves and not (one_each and is_both):
-        yield FlowQuestion("the two halves", ranged(part, 0, middle - 1), ranged(part, middle, size - 1))
+        yield FlowQuestion(
+            "the two halves", range_word(part, 0, middle - 1), range_word(part, middle, size - 1)
+        )
     if not one_each:
         yield FlowQuestion("two endpoints of neighbouring units", *ends)

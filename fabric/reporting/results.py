@@ -13,7 +13,7 @@ from fabric.reporting.evidence import doubts, unsure_rows
 from fabric.reporting.summary import Summary
 from fabric.reporting.tables import number
 from fabric.text.markdown import bullets, code, escape, table
-from fabric.text.words import counted, listed, noun
+from fabric.text.words import counted, join_words, noun
 from fabric.units import (
     format_bytes,
     format_rate,
@@ -46,7 +46,7 @@ def headlines(fabric: Fabric, summary: Summary, answers: Answers) -> str:
     lines += [_flow_line(question, flow) for question, flow in answers.flows[:n_flows]]
     if answers.missing:
         lines.append(
-            f"Not answered: {listed([escape(m.what) for m in answers.missing])}; the reasons are below."
+            f"Not answered: {join_words([escape(m.what) for m in answers.missing])}; the reasons are below."
         )
     lines.append(_oversubscribed(summary))
     lines.append(_assumed(fabric))
@@ -56,13 +56,13 @@ def headlines(fabric: Fabric, summary: Summary, answers: Answers) -> str:
 def _size(summary: Summary, answers: Answers) -> str:
     ends = [counted(g.n_devices, g.name) for g in summary.groups if g.is_endpoint] or ["no endpoint"]
     switches = [counted(g.n_devices, g.name) for g in summary.groups if g.kind == "switch"]
-    text = f"Size: {listed(ends)}"
+    text = f"Size: {join_words(ends)}"
     cost = answers.jobs[0].at_reference("all-reduce") if len(answers.jobs) == 1 else None
     text += f" {_domains(cost)}" if cost else ""
     nets = {one.net for one in summary.links}
     net = next((n for n in ("scale-out", "scale-up", "host") if n in nets), "")
     cables = counted(sum(one.n_cables for one in summary.links if one.net == net), f"{net} cable".strip())
-    return f"{text}, {listed(switches) or 'no switch'}, {cables}."
+    return f"{text}, {join_words(switches) or 'no switch'}, {cables}."
 
 
 def _domains(cost: Cost) -> str:
@@ -93,7 +93,7 @@ def _next(one: AlgorithmCost) -> str:
         return "no other class is used"
     tied = [code(name) for name, idle in one.slack if idle < _TIE]
     if tied:
-        return f"as busy: {listed(tied)}"
+        return f"as busy: {join_words(tied)}"
     name, idle = one.slack[0]
     return f"{code(name)} is next, {100 * idle:.3g} % idle"
 
@@ -109,7 +109,7 @@ def _far(cost: Cost) -> str:
 
 
 def _spread_line(job: JobAnswers, spread: Throughput) -> str:
-    binding = listed([f"**{code(p.link)} binds**" for p in spread.binding]) or "nothing flows"
+    binding = join_words([f"**{code(p.link)} binds**" for p in spread.binding]) or "nothing flows"
     rate = format_rate(spread.per_endpoint_gbps)
     return f"All-to-all{_among(job)} at its best: {binding}; {rate} for every endpoint."
 
@@ -119,7 +119,7 @@ def _flow_line(question: FlowQuestion, flow: MaxFlow) -> str:
         f"**{c.n_cables:,} {code(c.link)} {noun('cable', c.n_cables)}**, {format_rate_gbit(c.capacity_gbps)}"
         for c in flow.cut
     )
-    tied = f", tied with {listed([code(t) for t in flow.tied])}" if flow.tied else ""
+    tied = f", tied with {join_words([code(t) for t in flow.tied])}" if flow.tied else ""
     head = f"Max-flow between {question.what}, {code(question.source)} to {code(question.target)}"
     return f"{head}: {format_rate(flow.value_gbps)}; cut {cut or 'empty: no way between them'}{tied}."
 
@@ -258,7 +258,7 @@ def _no_bounds(job: JobAnswers) -> str:
     for name, costs in job.costs.items():
         if costs[0].bound is None:
             whys.setdefault(costs[0].no_bound.rstrip("."), []).append(name)
-    return " ".join(f"No bound of {listed(names)}: {escape(why)}." for why, names in whys.items())
+    return " ".join(f"No bound of {join_words(names)}: {escape(why)}." for why, names in whys.items())
 
 
 def _bandwidth(one: Cost) -> tuple[str, ...]:
@@ -339,5 +339,5 @@ def _latency(cost: Cost) -> str:
 
 def _doubt(fabric: Fabric, name: str) -> str:
     found = doubts(fabric, name)
-    shown = listed([f"{code(g.row)} {escape(g.what)} ({g.evidence.confidence})" for g in found])
+    shown = join_words([f"{code(g.row)} {escape(g.what)} ({g.evidence.confidence})" for g in found])
     return f"Figures behind {code(name)}, which binds above: {shown}."

@@ -21,7 +21,7 @@ from fabric.reporting.sheet import (
 )
 from fabric.reporting.summary import LinkSummary, Summary
 from fabric.reporting.ways import steps, ways
-from fabric.text.words import counted, listed, noun, ratio, span
+from fabric.text.words import counted, join_words, noun, ratio, span
 from fabric.units import format_rate_gbit, gbps_to_gbytes
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def staircase_title(summary: Summary) -> str:
         shares = [f"{_gbytes(one.per_endpoint_gbps)} of {one.name}" for one in found]
         total = _gbytes(sum(one.per_endpoint_gbps for one in found))
         whole = f", {total} in all" if len(found) > 1 else ""
-        return f"Each {noun(who)} has {listed(shares)}{whole}, with no switch between"
+        return f"Each {noun(who)} has {join_words(shares)}{whole}, with no switch between"
     if not fabric:
         return (
             f"Each {noun(who)} has {_gbytes(_least(up or out))} into its scale-up domain, and "

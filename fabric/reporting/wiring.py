@@ -21,7 +21,7 @@ from fabric.reporting.sheet import (
 )
 from fabric.reporting.summary import GroupSummary, LinkSummary, Summary
 from fabric.reporting.ways import Way, steps, ways
-from fabric.text.words import counted, listed, span
+from fabric.text.words import counted, join_words, span
 from fabric.units import format_count, format_rate_gbit
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def wiring_title(summary: Summary) -> str:
     numbers = {g.name: g.n_devices for g in summary.groups}
     names = dict.fromkeys(name for one in links for name in (one.lower, one.upper))
     cables = " + ".join(format_count(one.n_cables) for one in links)
-    return f"{cables} {net} cables join {listed([counted(numbers[n], n) for n in names])}"
+    return f"{cables} {net} cables join {join_words([counted(numbers[n], n) for n in names])}"
 
 
 def wiring_figure(summary: Summary) -> Figure:

@@ -24,7 +24,7 @@ import numpy as np
 
 from fabric.arrays import Floats, Ints
 from fabric.blueprint.census import Census, RuleCensus, census_on
-from fabric.blueprint.join import MAX_CLASS_ROWS, Grid, agreeing, class_grid
+from fabric.blueprint.join import MAX_CLASS_ROWS, Grid, agreeing_axes, class_grid
 from fabric.blueprint.model import Blueprint, DeviceGroup
 from fabric.errors import QuestionError
 from fabric.sizing.fittings import fittings, is_inside
@@ -168,7 +168,7 @@ def enclosures(blueprint: Blueprint) -> tuple[Enclosure, ...]:
     parts: list[tuple[set[str], set[str], bool]] = []
     for rule in filter(is_inside, blueprint.rules):
         ends = {rule.left_group, rule.right_group}
-        axes = set(agreeing(blueprint, rule))
+        axes = set(agreeing_axes(blueprint, rule))
         is_rack = bool(rule.medium) and fittings()[rule.medium].form == "backplane"
         for part in [p for p in parts if p[0] & ends]:
             parts.remove(part)

@@ -10,7 +10,7 @@ from fabric.errors import FileError, PartError, UnitError, nearest
 from fabric.parts import CONFIDENCES, catalogue, generic_switch
 from fabric.parts.rows import grounds, read_rows
 from fabric.sizing.chassis import DATA, all_chassis, source_titles
-from fabric.text.reading import decoded, read_bytes
+from fabric.text.reading import decode, read_bytes
 from fabric.text.spreadsheet import Cell, read_csv
 from fabric.units import parse_number
 
@@ -129,7 +129,7 @@ def parse_prices(data: bytes, path: str) -> dict[str, Price]:
         At the first cell that is not sound, with line and column.
     """
     try:
-        head, *rows = list(read_csv(decoded(data, path), path)) or [[]]
+        head, *rows = list(read_csv(decode(data, path), path)) or [[]]
     except FileError as error:
         raise PartError(str(error)) from None
     names = [cell.text.strip() for cell in head]

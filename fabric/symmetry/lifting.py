@@ -12,7 +12,7 @@ from typing import cast
 import numpy as np
 
 from fabric.arrays import Floats, Ints
-from fabric.blueprint.join import Grid, agreeing, class_grid, relation_axes
+from fabric.blueprint.join import Grid, agreeing_axes, class_grid, relation_axes
 from fabric.blueprint.model import Blueprint, Rule, Selector, Term
 from fabric.blueprint.selector import fits, selected_groups
 from fabric.symmetry.labels import (
@@ -213,10 +213,10 @@ def _draw(blueprint: Blueprint, rule: Rule, rng: np.random.Generator) -> tuple[M
     size = {p: blueprint.axes[p].size for p in {*left, *right}}
     x = {p: int(rng.integers(size[p])) for p in left}
     y = {p: int(rng.integers(size[p])) for p in right}
-    y |= {p: x[p] for p in agreeing(blueprint, rule)}
+    y |= {p: x[p] for p in agreeing_axes(blueprint, rule)}
     for own, side in ((x, rule.left), (y, rule.right)):
         own |= _pins(blueprint, side)
-    y |= {p: x[p] for p in agreeing(blueprint, rule)}
+    y |= {p: x[p] for p in agreeing_axes(blueprint, rule)}
     axes = relation_axes(blueprint, rule)
     if rule.relation and rule.relation.kind in ("ring", "line"):
         (axis,) = axes

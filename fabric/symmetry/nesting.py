@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fabric.arrays import Ints
-from fabric.blueprint.join import agreeing, relation_axes, twist_axes
+from fabric.blueprint.join import agreeing_axes, relation_axes, twist_axes
 from fabric.blueprint.model import Blueprint, Rule
 from fabric.blueprint.remembered import remembered
 from fabric.errors import FabricError
@@ -137,7 +137,7 @@ def _above(blueprint: Blueprint, b: str, ties: tuple[Tie, ...]) -> set[str]:
     shared += [set(g.primitives) for g in groups.values() if b in g.primitives]
     # The wrap cable of a twisted ring joins devices that differ on the axes of its twist.
     shared += [
-        set(agreeing(blueprint, rule)) - set(twist_axes(blueprint, rule))
+        set(agreeing_axes(blueprint, rule)) - set(twist_axes(blueprint, rule))
         for rule in blueprint.rules
         if _on_both(blueprint, rule, b)
     ]

@@ -50,11 +50,11 @@ def write_folder(
         place = Path(os.path.realpath(name))
         place.parent.mkdir(parents=True, exist_ok=True)
         _clear(place)
-        there = sorted(place.iterdir()) if place.exists() else []
-        others = [one for one in there if not (_is_left(one) or is_ours(one))]
-        if others and not force:
+        present = sorted(place.iterdir()) if place.exists() else []
+        foreign = [entry for entry in present if not (_is_left(entry) or is_ours(entry))]
+        if foreign and not force:
             todo = "name a new folder, or say --force to write among what is there"
-            raise FileError(name, f"holds {others[0].name}, which no earlier run wrote", todo)
+            raise FileError(name, f"holds {foreign[0].name}, which no earlier run wrote", todo)
         is_fixed = place.exists() and _is_fixed(place)
         draft = draft_of(place / "files" if is_fixed else place)
         try:
@@ -62,33 +62,38 @@ def write_folder(
             for file, text in texts.items():
                 (draft / file).write_text(text, encoding="utf-8", newline="\n")
             if is_fixed:
-                _move_in(draft, place, [one for one in there if one not in others and one.name not in texts])
+                _move_in(
+                    draft,
+                    place,
+                    [entry for entry in present if entry not in foreign and entry.name not in texts],
+                )
             else:
-                _swap(draft, place, others)
+                _swap(draft, place, foreign)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
 
 
 def _is_fixed(place: Path) -> bool:
-    here = Path.cwd()
-    is_bound = place in (here, *here.parents) or place.is_mount()
+    cwd = Path.cwd()
+    is_bound = place in (cwd, *cwd.parents) or place.is_mount()
     return is_bound or not os.access(place.parent, os.W_OK)
 
 
 def _move_in(draft: Path, place: Path, old: list[Path]) -> None:
     for file in sorted(draft.iterdir()):
         file.replace(place / file.name)
-    for one in old:
-        _remove(one)
+    for entry in old:
+        _remove(entry)
 
 
-def _swap(draft: Path, place: Path, others: list[Path]) -> None:
+def _swap(draft: Path, place: Path, foreign: list[Path]) -> None:
     """Put `draft` in the place of the folder there, which is moved aside first and comes back on failure."""
     if not place.exists():
         draft.rename(place)
         return
-    for one in others:
-        _keep(one, draft / one.name)
+    # What is not ours moves along into the new folder.
+    for entry in foreign:
+        _keep(entry, draft / entry.name)
     draft.chmod(stat.S_IMODE(place.stat().st_mode))
     aside = draft_of(place, "old")
     place.rename(aside)
@@ -100,24 +105,24 @@ def _swap(draft: Path, place: Path, others: list[Path]) -> None:
     shutil.rmtree(aside, ignore_errors=True)
 
 
-def _keep(one: Path, to: Path) -> None:
+def _keep(entry: Path, to: Path) -> None:
     if to.exists():
         return
-    if one.is_dir() and not one.is_symlink():
-        shutil.copytree(one, to, symlinks=True)
+    if entry.is_dir() and not entry.is_symlink():
+        shutil.copytree(entry, to, symlinks=True)
     else:
-        shutil.copy2(one, to, follow_symlinks=False)
+        shutil.copy2(entry, to, follow_symlinks=False)
 
 
 def _clear(place: Path) -> None:
     """Remove what killed runs left beside `place`; a folder that one had moved aside comes back."""
-    for one in place.parent.glob(f".{escape(place.name[:200])}.*.*"):
-        if not _is_left(one):
+    for draft in place.parent.glob(f".{escape(place.name[:200])}.*.*"):
+        if not _is_left(draft):
             continue
-        if one.suffix == ".old" and not place.exists():
-            one.rename(place)
+        if draft.suffix == ".old" and not place.exists():
+            draft.rename(place)
         else:
-            _remove(one)
+            _remove(draft)
 
 
 def _is_left(path: Path) -> bool:
@@ -134,8 +139,8 @@ def _is_left(path: Path) -> bool:
     return int(match["pid"]) == os.getpid()
 
 
-def _remove(one: Path) -> None:
-    if one.is_dir() and not one.is_symlink():
-        shutil.rmtree(one)
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
     else:
-        one.unlink()
+        path.unlink()

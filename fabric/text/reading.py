@@ -60,7 +60,7 @@ def read_standard_input(*, limit: int) -> bytes:
     return data
 
 
-def decoded(data: bytes, path: str) -> str:
+def decode(data: bytes, path: str) -> str:
     """Return a text in UTF-8, with or without byte order mark.
 
     Raises
@@ -73,8 +73,8 @@ def decoded(data: bytes, path: str) -> str:
     except UnicodeDecodeError as error:
         before = error.object[: error.start]
         line, col = before.count(b"\n") + 1, len(before) - (before.rfind(b"\n") + 1) + 1
-        what = f"byte 0x{error.object[error.start]:02X} is not UTF-8"
-        raise FileError(path, what, "save it as UTF-8", line, col) from None
+        fault = f"byte 0x{error.object[error.start]:02X} is not UTF-8"
+        raise FileError(path, fault, "save it as UTF-8", line, col) from None
     if "\0" in text:
         before_it = text[: text.index("\0")]
         line, col = before_it.count("\n") + 1, len(before_it) - (before_it.rfind("\n") + 1) + 1
@@ -94,9 +94,9 @@ def _open_at_once(name: str, flags: int) -> int:
 
 
 def _why_unread(error: OSError) -> str:
-    known = {
+    reasons = {
         errno.ENOENT: "file not found",
         errno.EACCES: "permission denied",
         errno.EISDIR: "is a directory, not a file",
     }
-    return known.get(error.errno or 0, f"cannot be read: {error.strerror}")
+    return reasons.get(error.errno or 0, f"cannot be read: {error.strerror}")

@@ -87,13 +87,14 @@ def read_csv(text: str, path: str) -> Iterator[list[Cell]]:
         row.append(_cell(match, line, at - line_start + 1, path))
         if len(row) > MAX_CELLS:
             raise FileError(path, f"a row of more than {MAX_CELLS:,} cells", "", line, at - line_start + 1)
+        # A quoted cell may hold line breaks; columns count from the last of them.
         for end in _LINE_BREAK.finditer(match[0]):
             line, line_start = line + 1, at + end.end()
         at = match.end()
         mark = "\r\n" if text.startswith("\r\n", at) else text[at : at + 1]
         if mark not in (",", "\r\n", "\r", "\n", ""):
-            what = "a quote that is not closed, or a cell that is quoted in part"
-            raise FileError(path, what, 'write "" for a quote', line, at - line_start + 1)
+            fault = "a quote that is not closed, or a cell that is quoted in part"
+            raise FileError(path, fault, 'write "" for a quote', line, at - line_start + 1)
         at += len(mark)
         if mark != ",":
             if len(row) > 1 or match[0].strip():
@@ -105,6 +106,6 @@ def _cell(match: re.Match[str], line: int, col: int, path: str) -> Cell:
     quoted = match["quoted"]
     text = match["plain"] if quoted is None else quoted.replace('""', '"')
     if len(text) > MAX_CELL:
-        what = f"a cell of {len(text):,} characters; expected at most {MAX_CELL:,}"
-        raise FileError(path, what, line=line, col=col)
+        fault = f"a cell of {len(text):,} characters; expected at most {MAX_CELL:,}"
+        raise FileError(path, fault, line=line, col=col)
     return Cell(text, line, col)

@@ -38,18 +38,18 @@ def _is_label(name: str) -> bool:
     return name not in _UPPER and ("." in name or len(name) < 3)
 
 
-def listed(words: list[str]) -> str:
+def join_words(words: list[str]) -> str:
     """Return `words` as a list in a sentence.
 
     Examples
     --------
-    >>> listed(["a"]), listed(["a", "b"]), listed(["a", "b", "c"])
+    >>> join_words(["a"]), join_words(["a", "b"]), join_words(["a", "b", "c"])
     ('a', 'a and b', 'a, b and c')
     """
     return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
 
 
-def span(found: tuple[int, int]) -> str:
+def span(bounds: tuple[int, int]) -> str:
     """Return fewest and most as one number where they are the same.
 
     Examples
@@ -57,7 +57,7 @@ def span(found: tuple[int, int]) -> str:
     >>> span((36, 36)), span((31, 32))
     ('36', '31-32')
     """
-    return f"{found[0]:,}" if found[0] == found[1] else f"{found[0]:,}-{found[1]:,}"
+    return f"{bounds[0]:,}" if bounds[0] == bounds[1] else f"{bounds[0]:,}-{bounds[1]:,}"
 
 
 def ratio(value: float) -> str:

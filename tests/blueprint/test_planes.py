@@ -8,7 +8,7 @@ import pytest
 from fabric import Fabric, bom, cost, fail, load, loads, open_boxes
 from fabric.blueprint import census
 from fabric.blueprint.checks import check_numbers
-from fabric.blueprint.planes import box_notes, boxes, opened
+from fabric.blueprint.planes import box_notes, boxes, open_chips
 from fabric.errors import QuestionError, SelectorError, TopologyError
 from fabric.graph import expand, failures
 from fabric.parts import find_part
@@ -63,7 +63,7 @@ def test_chip_i_meets_chip_i_and_a_nic_meets_all():
 
 
 def test_what_is_expected_of_each_stays_true():
-    made = opened(loads(POD).blueprint)
+    made = open_chips(loads(POD).blueprint)
     assert [r.each for r in made.rules] == [(4, 3), (4, 4), (1, 8)]
     assert all(r.each for r in made.rules)
     # Ports are those of boxes: a chip has not as many.
@@ -204,7 +204,7 @@ def test_boxes_of_four_and_of_two_chips_are_refused():
     two = replace(blueprint.groups["spine"], part=replace(find_part("q3400"), planes=2))
     mixed = replace(blueprint, groups={**blueprint.groups, "spine": two})
     with pytest.raises(QuestionError, match="leaf with 4 ASICs and spine with 2 ASICs; which of them meet"):
-        opened(mixed)
+        open_chips(mixed)
     with pytest.raises(QuestionError, match="different numbers of chips"):
         fail(Fabric("mixed", mixed), "asic1/leaf0")
 

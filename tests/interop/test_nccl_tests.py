@@ -11,7 +11,7 @@ import pytest
 
 from fabric.errors import LogError, QuestionError
 from fabric.interop.nccl_log import KINDS, Log, LoggedTiming, LogRow, Rank, kind_of, predicted_row
-from fabric.interop.nccl_ranks import Digits, printed, rank_bounds
+from fabric.interop.nccl_ranks import Digits, rank_bounds, read_printed
 from fabric.interop.nccl_tests import MAX_LINE, format_log, format_rows, parse_log, read_log
 from fabric.schedule import COLLECTIVES, busbw_factor
 
@@ -130,8 +130,8 @@ def test_bounds_hold_the_ranks_that_were_printed():
     for _ in range(300):
         n, algbw = rng.randint(2, 3000), rng.uniform(0.001, 900)
         kind = rng.choice(list(KINDS.values()))
-        rates = [printed(f"{rate:.2f}") for rate in (algbw, algbw * kind.factor(n))]
-        low, high = rank_bounds("a", [Digits(1, 1, printed("1"), *rates)], kind)
+        rates = [read_printed(f"{rate:.2f}") for rate in (algbw, algbw * kind.factor(n))]
+        low, high = rank_bounds("a", [Digits(1, 1, read_printed("1"), *rates)], kind)
         assert low <= n
         assert high is None or n <= high
 

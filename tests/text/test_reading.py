@@ -5,7 +5,7 @@ import os
 import pytest
 
 from fabric.errors import FileError
-from fabric.text.reading import decoded, read_bytes
+from fabric.text.reading import decode, read_bytes
 
 
 def test_files_are_read_up_to_the_limit(tmp_path):
@@ -38,8 +38,8 @@ def test_what_is_no_file(name, what):
 )
 def test_what_is_no_text_says_where(data, where):
     with pytest.raises(FileError, match=where):
-        decoded(data, "a.csv")
+        decode(data, "a.csv")
 
 
 def test_a_byte_order_mark_is_no_text():
-    assert decoded(b"\xef\xbb\xbfitem", "a.csv") == "item"
+    assert decode(b"\xef\xbb\xbfitem", "a.csv") == "item"

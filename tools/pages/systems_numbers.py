@@ -15,7 +15,7 @@ import numpy as np
 from fabric.arrays import Floats
 from fabric.blueprint import Blueprint, Census, DeviceGroup, Rule, census
 from fabric.blueprint.census import degrees
-from fabric.blueprint.selector import ranged
+from fabric.blueprint.selector import range_word
 from fabric.bounds.bound import Bound, bound
 from fabric.errors import QuestionError, nearest
 from fabric.flow import MaxFlow, max_flow
@@ -236,8 +236,8 @@ def _halves(
         return (), ()
     axis, size = axes[0], measured.blueprint.axes[axes[0]].size
     half = size // 2
-    lower = (f"{place}{ranged(axis, 0, half - 1)}/{group}",)
-    upper = (f"{place}{ranged(axis, size - half, size - 1)}/{group}",)
+    lower = (f"{place}{range_word(axis, 0, half - 1)}/{group}",)
+    upper = (f"{place}{range_word(axis, size - half, size - 1)}/{group}",)
     if size % 2 == 0:
         return lower, upper
     more = _halves(measured, group, axes[1:], f"{place}{axis}{half}/")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fabric.arrays import Ints
-from fabric.blueprint.selector import near, shown
+from fabric.blueprint.selector import near, quote
 from fabric.blueprint.wiring.dragonfly import dragonfly
 from fabric.blueprint.wiring.listed import check_listed, listed
 from fabric.blueprint.wiring.misfit import MisfitError, refuse
@@ -84,7 +84,7 @@ def wire(name: str, sizes: tuple[int, ...], given: Mapping[str, object]) -> Ints
     [[0, 1], [0, 2], [1, 2]]
     """
     if name not in PATTERNS:
-        refuse(f"unknown pattern {shown(name)}", todo=near(name, PATTERNS, "patterns are"))
+        refuse(f"unknown pattern {quote(name)}", todo=near(name, PATTERNS, "patterns are"))
     pattern = PATTERNS[name]
     _check_fit(name, pattern, sizes, given)
     # Where the natural integer is shorter, arrays of indices are too.
