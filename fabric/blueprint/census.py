@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 
 from fabric.arrays import Bools, Floats, Ints
 from fabric.blueprint.join import Grid, class_grid, join, partners
 from fabric.blueprint.model import Blueprint, Rule, Selector
+from fabric.blueprint.remembered import remembered
 from fabric.errors import LimitError
 
 MAX_COUNTED = 3_000_000
@@ -79,7 +79,7 @@ class Census:
         return int(self.n_devices[group][~self.absent[group]].sum())
 
 
-@lru_cache(maxsize=1)
+@remembered(1)
 def census(blueprint: Blueprint, extra: tuple[Selector, ...] = ()) -> Census:
     """Count a blueprint; cost depends on its marks, not on its size.
 
