@@ -97,9 +97,9 @@ SOLVED = {
     "gb300-enterprise-8su": ("gpu", cut(576, 72, 72 * 800), 7200 + 800 + 504),
     # A pod against the rest: the uplinks of its spines, which are fewer than their downlinks.
     "million-scenario": ("gpu", cut(55 * 18_432, 18_432, 128 * 112 * 800), 7200 + 800 + 504),
-    # A server against the rest: its eight cards, which bind its all-gather too; of HPN a GPU with its PCIe.
+    # A server against the rest: its eight cards, which bind its all-gather too; of HPN with its own.
     "b300-spectrum-8su": ("gpu", cut(4096, 8, 8 * 800), 8 * 800 * 4095 / 4088),
-    "hpn-pod": ("gpu", cut(15360, 8, 8 * 400), 8 * 200 + 504),
+    "hpn-pod": ("gpu", cut(15360, 8, 8 * 400), 8 * 200 + 400),
     # UltraServer against the rest: its 64 cards. Chips of a server hand on what a card of theirs takes in.
     "trn2-1024": ("chip", cut(1024, 64, 64 * 200), 5120 + 200),
     "rainier-scenario": ("chip", cut(491520, 64, 64 * 200), 5120 + 200),
