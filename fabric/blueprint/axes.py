@@ -40,7 +40,7 @@ class AxisTable:
 
     axes: dict[str, Axis] = field(default_factory=dict)
     broken: set[str] = field(default_factory=set)
-    _own: dict[str, tuple[list[str], Origin]] = field(default_factory=dict)
+    _composed: dict[str, tuple[list[str], Origin]] = field(default_factory=dict)
 
     def __contains__(self, name: str) -> bool:
         """Return whether the axis is known."""
@@ -77,7 +77,7 @@ class AxisTable:
                 todo = "the same name is the same axis; take another name"
                 problems.append(origin.problem(fault, got=str(spec), expected=str(known.size), todo=todo))
         else:
-            self._own[name] = (spec, origin)
+            self._composed[name] = (spec, origin)
 
     def settle(self, problems: list[Problem], *, is_lost: bool = False) -> None:
         """Compute composed axes in the order of their dependence.
@@ -90,14 +90,14 @@ class AxisTable:
             Whether axes are missing that the files may well have, so that an unknown one is no problem.
         """
         # Topological order (Kahn): a composed axis is ready when no part of it waits; cycles stay behind.
-        waiting = {n: sum(p in self._own for p in parts) for n, (parts, _) in self._own.items()}
+        waiting = {n: sum(p in self._composed for p in parts) for n, (parts, _) in self._composed.items()}
         needed_by: dict[str, list[str]] = defaultdict(list)
-        for name, (parts, _) in self._own.items():
+        for name, (parts, _) in self._composed.items():
             for p in parts:
                 needed_by[p].append(name)
         ready = [n for n, number in waiting.items() if not number]
         for name in ready:
-            parts, origin = self._own.pop(name)
+            parts, origin = self._composed.pop(name)
             problem = self._compose(name, parts, origin, is_lost=is_lost)
             if problem is not None:
                 problems.append(problem)
@@ -105,25 +105,25 @@ class AxisTable:
                 waiting[product] -= 1
                 if not waiting[product]:
                     ready.append(product)
-        if self._own:
+        if self._composed:
             self._name_cycles(problems)
 
     def _name_cycles(self, problems: list[Problem]) -> None:
         """Give up on what is left, and tell which axes of it are part of themselves."""
         reported: set[str] = set()
-        for name, (parts, origin) in self._own.items():
+        for name, (parts, origin) in self._composed.items():
             # Transitive closure of the parts.
             below = more = set(parts)
             while more:
-                more = {q for p in more if p in self._own for q in self._own[p][0]} - below
+                more = {q for p in more if p in self._composed for q in self._composed[p][0]} - below
                 below = below | more
             if name in below and name not in reported:
                 # Another cycle below this one is told when this one is mended.
                 reported |= below
                 fault = f"axis cycle: {name!r} is part of itself"
                 problems.append(origin.problem(fault, got=_shown(Axis(name, 0, tuple(parts)))))
-        self.broken |= set(self._own)
-        self._own.clear()
+        self.broken |= set(self._composed)
+        self._composed.clear()
 
     def _compose(self, name: str, parts: list[str], origin: Origin, *, is_lost: bool) -> Problem | None:
         known = self.axes.get(name)

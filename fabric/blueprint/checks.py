@@ -96,6 +96,7 @@ def _each(counted: Census) -> Iterator[Problem]:
         ):
             group = cast(str, side.group)
             rows = counted.grid.rows(group, side)
+            # Only the devices that the side selects are held to `each`.
             wrong = rows[degree[rows] != wanted]
             if len(wrong):
                 fault = f"each: wrong number of cables at {counted.grid.name(group, int(wrong[0]))}"
@@ -216,6 +217,7 @@ def _failed(counted: Census, failure: FailedCables) -> Iterator[Problem]:
     for tally in counted.rules:
         left, right = tally.rule.left_group, tally.rule.right_group
         if (at[left].any() and to[right].any()) or (to[left].any() and at[right].any()):
+            # A failure is written either way round.
             hit = (at[left][tally.left] & to[right][tally.right]) | (
                 to[left][tally.left] & at[right][tally.right]
             )

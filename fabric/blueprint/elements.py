@@ -141,6 +141,7 @@ class _RuleBuilder:
     def rule(self) -> Rule:
         item = self._item
         left, right = self._side(0), self._side(1)
+        # In this order: each step raises at what is wrong, and leans on what those before it have checked.
         groups = self._view.groups[cast(str, left.group)], self._view.groups[cast(str, right.group)]
         protocol = self._protocol()
         relation = self._relation(groups)
@@ -253,7 +254,7 @@ class _RuleBuilder:
                 pairs = np.concatenate([pairs, pairs[:, ::-1]])
         except MisfitError as misfit:
             words = {"got": misfit.got, "expected": misfit.expected, "todo": misfit.todo}
-            self._fail(misfit.what, "wiring", **words)
+            self._fail(misfit.fault, "wiring", **words)
         said = ", ".join([wiring.pattern, *(f"{key} {value}" for key, value in parameters.items())])
         said = said if PATTERNS[wiring.pattern].is_graph else ""
         return Relation("pairs", tuple(wiring.along), size, pairs=pairs, said=said)
@@ -263,6 +264,7 @@ class _RuleBuilder:
         twist = self._item.twist or {}
         for axis in twist:
             primitives = set(self._primitives(axis, "twist"))
+            # A twist shifts an axis on which both sides would agree; ring and twists may not share one.
             if primitives & used or not all(primitives <= set(g.primitives) for g in groups):
                 fault = f"twist axis {axis!r} need not agree on the two sides"
                 todo = "twist an axis that both sides have, other than the ring and the other twists"
@@ -278,6 +280,7 @@ class _RuleBuilder:
                 fault = f"twist axis {axis!r} need not agree on the two sides"
                 self._fail(fault, "twist", todo="both sides pin it to one index")
         if relation is None and left.group == right.group:
+            # Without a relation only pins can tell the sides apart: some axis pinned to two indices.
             digits = [_pins(view, side) for side in (left, right)]
             if all(digits[0][p] == digits[1][p] for p in both):
                 fault = f"{left.group} on both sides needs a relation, or sides pinned apart"
@@ -367,6 +370,7 @@ def read_failed(parsed: Parsed, scope: Scope) -> Failed:
             if why := refusal(closed):
                 scope.problems.append(origin.problem(why))
                 continue
+            # A chip is a device of the opened form only.
             view, failed.opens = open_chips(closed), origin
         ends = _selectors(texts, origin, scope, view)
         if isinstance(entry, str):
@@ -397,6 +401,7 @@ def check_match(view: Blueprint, selector: Selector) -> None:
     groups = selected_groups(view, selector)
     primitives = [p for term in selector.terms for p in view.primitives(term.axis)]
     if len(set(primitives)) < len(primitives):
+        # Terms that share a digit, as of a composed axis and its part, may exclude each other.
         grid = class_grid(view, (selector,))
         if not any(len(grid.rows(g, selector)) for g in groups):
             msg = f"selector {quote(selector.text)} matches nothing: its terms exclude each other"

@@ -194,6 +194,7 @@ def _resolve(place: _Place, run: _LoadRun) -> tuple[_Fragment, Parsed]:
         fragment.is_lost = True
         return fragment, parsed
     _leave_out(fragment, parsed)
+    # Any problem from here on means that counts would be wrong.
     before = len(run.problems)
     for index, item in enumerate(parsed.file.include):
         is_list = isinstance(place.document.data.get("include"), list)
@@ -385,6 +386,7 @@ def _open(reference: str, place: _Place, origin: Origin, run: _LoadRun) -> _Plac
             expected = "a template or a relative path to a .fabric.yaml or .fabric.json file"
             _refuse(f"cannot include {quote(reference)}", origin, expected=expected)
         identity, base = _identity(str(place.base / reference)), (place.base / reference).parent
+    # A file among its own includers is a cycle; the same file twice side by side is not.
     if identity in place.stack:
         chain = [Path(p).name for p in (*place.stack[place.stack.index(identity) :], identity)]
         _refuse("include cycle", origin, got=" includes ".join(chain))

@@ -198,6 +198,7 @@ def _lanes(blueprint: Blueprint, failure: FailedCables) -> list[FailedCables]:
     if failure.n is None:
         return [failure]
     sides = failure.left, failure.right
+    # The groups that either side may mean, and the rules that join them.
     meant = [selected_groups(blueprint, side) for side in sides]
     ways = [(r.left_group, r.right_group) for r in blueprint.rules]
     both = (*ways, *((b, a) for a, b in ways))

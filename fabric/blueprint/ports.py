@@ -93,6 +93,7 @@ def _check_layers(
     protocol: Protocol | None, parts: Sequence[Part], ports: Sequence[PortClass], origin: Origin
 ) -> None:
     """Refuse a cable whose ends speak no link layer in common, or none that is its protocol's."""
+    # Ports of no known layer, as of generic devices, are held to nothing.
     common = shared_layers(*ports)
     if common and (protocol is None or protocol.layer in common) or not any(port.layers for port in ports):
         return
@@ -190,6 +191,7 @@ def port_problems(counted: Census) -> list[Problem]:
         for name, cables in cables_by_port(counted, group).items():
             port = next(c for c in group.part.ports if c.name == name)
             needed = np.where(counted.absent[group.name], 0.0, ports_needed(port, cables))
+            # One device speaks for its group: the one with the most.
             worst = int(np.argmax(needed))
             if needed[worst] > port.n_ports * (1 + _SLACK):
                 problems.append(_port_problem(counted, group, port, cables, worst))

@@ -36,13 +36,13 @@ def remembered(
     ) -> Callable[Concatenate[Owner, Rest], Value]:
         @wraps(function)
         def inner(owner: Owner, /, *args: Rest.args, **more: Rest.kwargs) -> Value:
-            known: dict[Hashable, Value] = vars(owner).setdefault(_PLACE, {}).setdefault(function, {})
+            answers: dict[Hashable, Value] = vars(owner).setdefault(_PLACE, {}).setdefault(function, {})
             key = (args, tuple(sorted(more.items())))
             # A dict keeps the order of insertion: what was asked for last is put last.
-            value = known.pop(key) if key in known else function(owner, *args, **more)
-            known[key] = value
-            if len(known) > maxsize:
-                del known[next(iter(known))]
+            value = answers.pop(key) if key in answers else function(owner, *args, **more)
+            answers[key] = value
+            if len(answers) > maxsize:
+                del answers[next(iter(answers))]
             return value
 
         return inner

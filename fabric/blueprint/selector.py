@@ -136,6 +136,7 @@ def _split(word: str, text: str) -> tuple[str, int | None, int]:
     """Return name, first and last index of a word; the first is None where all are meant."""
     match = _TERM.fullmatch(word)
     if not match:
+        # A selector of one word is shown once.
         fault = f"cannot read {quote(word)}" + ("" if word == text else f" in selector {quote(text)}")
         msg = f"{fault}; write name, name3, name0-7 or name*, with / between and indices not padded"
         raise SelectorError(msg)

@@ -165,10 +165,10 @@ class _Once(logging.Handler):
 
     def __init__(self, level: int) -> None:
         super().__init__(level)
-        self._told: set[str] = set()
+        self._echoed: set[str] = set()
 
     def emit(self, record: logging.LogRecord) -> None:
         text = record.getMessage()
-        if text not in self._told:
-            self._told.add(text)
+        if text not in self._echoed:
+            self._echoed.add(text)
             say(text, err=True)

@@ -123,6 +123,7 @@ def _figures(row: Entry) -> Iterator[list[str]]:
         words, _ = label(figure.name)
         proof = [figure.evidence.confidence, ", ".join(figure.evidence.source)]
         yield [f"{figure.port_class} {words}".strip(), _value(figure), *proof]
+        # The number of ports comes before their rate, so that the total can follow it.
         if figure.name == "n_ports":
             n_ports = float(figure.value)
         if figure.port_class and figure.name == "rate_gbps":

@@ -91,6 +91,7 @@ def _places(names: Iterable[str], out: Path) -> dict[Path, Shipped]:
     for name, matches in [(name, find_examples(name)) for name in names] or [("", examples())]:
         for example in matches:
             folder, _, stem = example.name.rpartition("/")
+            # A folder, or all, is copied with its folders; one example alone is not.
             whole = folder in ("", name.strip("/")) or not name
             places[out / f"{example.name if whole else stem}{SUFFIX}"] = example
     return places

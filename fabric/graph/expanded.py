@@ -210,11 +210,11 @@ class Coordinates(Mapping[str, Ints]):
 
     def __init__(self, grid: Grid, rows: Mapping[str, Ints]) -> None:
         self._grid, self._rows = grid, rows
-        self._found: dict[str, Ints] = {}
+        self._columns: dict[str, Ints] = {}
 
     def __getitem__(self, axis: str) -> Ints:
         """Return the index of every device on `axis`, -1 where its group is not placed on it."""
-        if axis not in self._found:
+        if axis not in self._columns:
             primitives = set(self._grid.blueprint.primitives(axis))
             columns = [
                 self._grid.index(group, rows, axis)
@@ -224,8 +224,8 @@ class Coordinates(Mapping[str, Ints]):
             ]
             column = np.concatenate([np.zeros(0, np.int64), *columns])
             column.setflags(write=False)
-            self._found[axis] = column
-        return self._found[axis]
+            self._columns[axis] = column
+        return self._columns[axis]
 
     def __iter__(self) -> Iterator[str]:
         """Iterate over the axes in the order of the blueprint."""

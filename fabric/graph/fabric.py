@@ -144,6 +144,7 @@ def select(fabric: Fabric, text: str, *, limit: int = EXPAND_LIMIT) -> Bools:
         return by_name(expanded, text)
     selector = parse_selector(text, fabric.blueprint.axes, fabric.blueprint.groups, needs_group=False)
     selected = matching(fabric.blueprint, expanded, selector)
+    # A place without a group means its endpoints; with ``*``, all devices there.
     if selector.group is None and not text.endswith("*"):
         selected &= expanded.is_endpoint
     if not selected.any():

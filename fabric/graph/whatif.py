@@ -126,6 +126,7 @@ def _refusal(problem: Problem) -> QuestionError:
 def _with_failed(e: Expanded, form: object) -> Expanded:
     """Return a graph with a device, or some cables between two, failed."""
     fields = {name: getattr(e, name) for name in e.__dataclass_fields__}
+    # The name of a node may look like cables, or be a tuple: a device wins.
     failure = Failure(form) if _is_device(e, form) else as_failure(form)
     left = by_name(e, failure.left)
     if failure.right is None:

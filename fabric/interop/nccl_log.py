@@ -205,6 +205,7 @@ class Log:
         """Ratio busbw / algbw: of the rank count where it is known, else of the row of the largest busbw."""
         if self.n_ranks is not None:
             return kind_of(self.collective).factor(self.n_ranks)
+        # The largest busbw has the most digits, so the least rounding.
         best = max((row.out_of_place for row in self.rows), key=lambda t: t.busbw_gbps)
         return best.busbw_gbps / best.algbw_gbps if best.algbw_gbps else 1.0
 

@@ -43,6 +43,7 @@ def unwrap(text: str) -> Iterator[tuple[int, str]]:
 
 def _parts(line: str) -> Iterator[str]:
     """Yield what one line holds: itself, if it is not wrapped."""
+    # By the shape of the line alone, as one log may hold lines of several runners.
     if _DOCKER_RE.match(line):
         yield from _lines_of(_field(line, "log"), line)
     elif '"stdout": "' in line or '"msg": "' in line:

@@ -347,6 +347,7 @@ def _modes(row: Row) -> tuple[tuple[int, float], ...]:
         if match is None:
             row.refuse(f"mode {text!r}; expected cables x Gb/s, such as 128x400")
         n_cables, cable_gbps = int(match[1]), float(match[2])
+        # A breakout divides the ports: no more rate than they have, and the same cables from each.
         if n_cables * cable_gbps > n_ports * rate_gbps * (1 + SLACK):
             row.refuse(f"mode {text} needs more than the {n_ports * rate_gbps:g} Gb/s of the ports")
         if n_cables % n_ports:

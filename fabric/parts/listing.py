@@ -168,6 +168,7 @@ def select(*, search: str = "", **wanted: str) -> list[Entry]:
     chosen = rows
     for trait, asked in wanted.items():
         if asked:
+            # Each condition narrows the rows; its value is looked for among all rows, so that a slip is told.
             value = _known_value(trait, asked, rows)
             chosen = [row for row in chosen if value in _TRAITS[trait](row)]
     words = search.casefold().split()

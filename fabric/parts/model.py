@@ -324,5 +324,6 @@ def shared_layers(*ports: PortClass) -> Mapping[str, float]:
     ({'Ethernet': 400.0}, {'InfiniBand': 800.0}, {})
     """
     speaking = [port.layers for port in ports if port.layers]
+    # At the rate of the slowest port in each layer that all speak.
     common = [layer for layer in speaking[0] if all(layer in rates for rates in speaking)] if speaking else []
     return {layer: min(rates[layer] for rates in speaking) for layer in common}

@@ -95,6 +95,7 @@ def _swap(draft: Path, place: Path, foreign: list[Path]) -> None:
     for entry in foreign:
         _keep(entry, draft / entry.name)
     draft.chmod(stat.S_IMODE(place.stat().st_mode))
+    # Two moves, since a folder cannot be moved onto another; the first is undone if the second fails.
     aside = draft_of(place, "old")
     place.rename(aside)
     try:

@@ -112,6 +112,7 @@ def _write_to(name: str, text: str) -> None:
     """Write to a FIFO or a device; one that nobody reads is given up after a while."""
     flags = os.O_WRONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
     end = time.monotonic() + _PATIENCE_S
+    # Opened without blocking: until a reader comes, the system answers ENXIO.
     descriptor = None
     while descriptor is None:
         try:

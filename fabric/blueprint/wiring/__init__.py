@@ -44,8 +44,8 @@ class WiringPattern:
     @property
     def parameters(self) -> dict[str, bool]:
         """Each parameter by name, and whether a file must give it."""
-        own = list(inspect.signature(self.pairs).parameters.values())[1:]
-        return {p.name: p.default is inspect.Parameter.empty for p in own}
+        parameters = list(inspect.signature(self.pairs).parameters.values())[1:]
+        return {p.name: p.default is inspect.Parameter.empty for p in parameters}
 
 
 PATTERNS: Mapping[str, WiringPattern] = {
@@ -57,7 +57,7 @@ PATTERNS: Mapping[str, WiringPattern] = {
 }
 
 
-def wire(name: str, sizes: tuple[int, ...], given: Mapping[str, object]) -> Ints:
+def wire(name: str, sizes: tuple[int, ...], parameters: Mapping[str, object]) -> Ints:
     """Return the pairs of the pattern `name`.
 
     Parameters
@@ -65,8 +65,8 @@ def wire(name: str, sizes: tuple[int, ...], given: Mapping[str, object]) -> Ints
     name : str
     sizes : tuple of int
         Of the axes along which it runs, last one fastest.
-    given : mapping of str to object
-        Its parameters.
+    parameters : mapping of str to object
+        Of the pattern, as the file gives them.
 
     Returns
     -------
@@ -86,20 +86,20 @@ def wire(name: str, sizes: tuple[int, ...], given: Mapping[str, object]) -> Ints
     if name not in PATTERNS:
         refuse(f"unknown pattern {quote(name)}", todo=near(name, PATTERNS, "patterns are"))
     pattern = PATTERNS[name]
-    _check_fit(name, pattern, sizes, given)
+    _check_fit(name, pattern, sizes, parameters)
     # Where the natural integer is shorter, arrays of indices are too.
-    return pattern.pairs(sizes, **given).astype(np.int64, copy=False)
+    return pattern.pairs(sizes, **parameters).astype(np.int64, copy=False)
 
 
 def _check_fit(
-    name: str, pattern: WiringPattern, sizes: tuple[int, ...], given: Mapping[str, object]
+    name: str, pattern: WiringPattern, sizes: tuple[int, ...], parameters: Mapping[str, object]
 ) -> None:
-    known = pattern.parameters
-    foreign = [p for p in given if p not in known]
+    takes = pattern.parameters
+    foreign = [p for p in parameters if p not in takes]
     if foreign:
-        todo = f"it takes {' and '.join(known)}" if known else "it takes no parameters"
+        todo = f"it takes {' and '.join(takes)}" if takes else "it takes no parameters"
         refuse(f"pattern {name} has no {foreign[0]}", todo=todo)
-    missing = [p for p, is_required in known.items() if is_required and p not in given]
+    missing = [p for p, is_required in takes.items() if is_required and p not in parameters]
     if missing:
         refuse(f"pattern {name} without {missing[0]}", todo=_EXAMPLES[missing[0]])
     if pattern.along and len(sizes) != len(pattern.along):

@@ -69,14 +69,17 @@ def dragonfly(
     """
     n_groups, n_routers = sizes
     if cables > n_routers:
-        what = "more cables between two groups than routers in one"
+        fault = "more cables between two groups than routers in one"
         todo = "a pair is joined once; parallel cables are the count of the rule"
-        refuse(what, got=f"{cables} cables", expected=f"at most {n_routers}", todo=todo)
+        refuse(fault, got=f"{cables} cables", expected=f"at most {n_routers}", todo=todo)
     refuse_many(cables * n_groups * (n_groups - 1) // 2)
+    # Every two groups, lower first, and the port that either gives to the other.
     low, high = np.triu_indices(n_groups, 1)
     ports = (high - 1, low) if arrangement == "absolute" else (high - low - 1, n_groups - 1 - (high - low))
+    # One row a cable: its round of the ports starts where the last one ended.
     first = (n_groups - 1) * np.arange(cables, dtype=np.int64)[:, None]
     n_ports = max(1, cables * (n_groups - 1))
+    # Ports are shared out over the routers as evenly as they divide.
     ends = [
         group * n_routers + (first + port) * n_routers // n_ports
         for group, port in zip((low, high), ports, strict=True)

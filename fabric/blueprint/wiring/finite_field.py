@@ -40,6 +40,7 @@ def prime_power(q: int) -> tuple[int, int] | None:
     >>> [prime_power(q) for q in (8, 19, 12, 1)]
     [(2, 3), (19, 1), None, None]
     """
+    # The least divisor is prime; q is a power of it, or of no prime.
     p = next((d for d in range(2, int(q**0.5) + 1) if q % d == 0), q)
     n = 0
     while q > 1 and q % p == 0:
@@ -58,8 +59,10 @@ def field(p: int, n: int) -> Field:
     """
     q = p**n
     place = p ** np.arange(n, dtype=np.int64)
+    # Sums go digit by digit, modulo p and without carry.
     digit = np.arange(q, dtype=np.int64)[:, None] // place % p
-    power = next(found for found in _powers(p, n) if len(found) == q - 1)
+    power = next(powers for powers in _powers(p, n) if len(powers) == q - 1)
+    # Products by discrete logarithms: x^a x^b = x^(a + b mod q - 1); 0 has none.
     log = np.zeros(q, dtype=np.int64)
     log[power] = np.arange(q - 1)
     times = power[(log[:, None] + log) % (q - 1)]
@@ -74,14 +77,15 @@ def _powers(p: int, n: int) -> Iterator[Ints]:
     """
     for number in range(1, p**n):
         c = [number // p**k % p for k in range(n)]
-        one = [1] + [0] * (n - 1)
-        seen, element = [one], _times_x(one, c, p)
-        while element != one and len(seen) < p**n:
-            seen.append(element)
+        unit = [1] + [0] * (n - 1)
+        powers, element = [unit], _times_x(unit, c, p)
+        while element != unit and len(powers) < p**n:
+            powers.append(element)
             element = _times_x(element, c, p)
-        yield np.array([sum(d * p**k for k, d in enumerate(e)) for e in seen], dtype=np.int64)
+        yield np.array([sum(d * p**k for k, d in enumerate(e)) for e in powers], dtype=np.int64)
 
 
 def _times_x(element: list[int], c: list[int], p: int) -> list[int]:
+    # Shift up by one, and replace x^n by c(x).
     top = element[-1]
-    return [(low + top * own) % p for low, own in zip([0, *element[:-1]], c, strict=True)]
+    return [(low + top * coefficient) % p for low, coefficient in zip([0, *element[:-1]], c, strict=True)]

@@ -46,8 +46,8 @@ def listed(sizes: tuple[int, ...], *, pairs: list[tuple[list[int], list[int]]]) 
 def _flat(digits: list[int], sizes: tuple[int, ...], number: int) -> int:
     got = str(digits) if len(digits) != 1 else str(digits[0])
     if len(digits) != len(sizes):
-        what = f"pairs[{number}]: an index needs one number for each axis of along"
-        refuse(what, got=got, expected=f"{len(sizes)} numbers")
+        fault = f"pairs[{number}]: an index needs one number for each axis of along"
+        refuse(fault, got=got, expected=f"{len(sizes)} numbers")
     flat = 0
     for digit, size in zip(digits, sizes, strict=True):
         if digit >= size:
@@ -75,10 +75,11 @@ def check_listed(pairs: Ints, *, is_same: bool, is_ordered: bool) -> None:
     itself = np.flatnonzero(pairs[:, 0] == pairs[:, 1])
     if is_same and len(itself):
         refuse(f"pairs[{itself[0]}] joins a device with itself")
+    # Within one group a pair and its reverse are the same.
     ends = np.sort(pairs, axis=1) if is_same and not is_ordered else pairs
     _, first, kind = np.unique(ends, axis=0, return_index=True, return_inverse=True)
     again = np.flatnonzero(first[kind.ravel()] != np.arange(len(pairs)))
     if len(again):
         number = int(again[0])
-        what = f"pairs[{number}] is pairs[{first[kind.ravel()[number]]}] again"
-        refuse(what, todo="use count for parallel cables")
+        fault = f"pairs[{number}] is pairs[{first[kind.ravel()[number]]}] again"
+        refuse(fault, todo="use count for parallel cables")

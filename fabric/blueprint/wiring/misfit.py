@@ -13,19 +13,19 @@ class MisfitError(ValueError):
 
     Parameters
     ----------
-    what : str
+    fault : str
     got, expected, todo : str
-        As in `fabric.errors.Problem`.
+        As `what` and its details in `fabric.errors.Problem`.
     """
 
-    def __init__(self, what: str, *, got: str = "", expected: str = "", todo: str = "") -> None:
-        super().__init__(what)
-        self.what, self.got, self.expected, self.todo = what, got, expected, todo
+    def __init__(self, fault: str, *, got: str = "", expected: str = "", todo: str = "") -> None:
+        super().__init__(fault)
+        self.fault, self.got, self.expected, self.todo = fault, got, expected, todo
 
 
-def refuse(what: str, *, got: str = "", expected: str = "", todo: str = "") -> NoReturn:
+def refuse(fault: str, *, got: str = "", expected: str = "", todo: str = "") -> NoReturn:
     """Raise a `MisfitError`."""
-    raise MisfitError(what, got=got, expected=expected, todo=todo)
+    raise MisfitError(fault, got=got, expected=expected, todo=todo)
 
 
 def refuse_many(n_pairs: int, most: int = MAX_PAIRS) -> None:

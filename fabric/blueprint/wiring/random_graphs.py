@@ -62,37 +62,39 @@ def jellyfish(sizes: tuple[int, ...], *, degree: int, seed: int = 0) -> Ints:
     """
     n = math.prod(sizes)
     if degree >= n or n * degree % 2:
-        what = f"no graph has {n} switches of degree {degree}"
-        refuse(what, expected="a degree below their number, and one of the two even")
+        fault = f"no graph has {n} switches of degree {degree}"
+        refuse(fault, expected="a degree below their number, and one of the two even")
     refuse_many(n * degree // 2)
     if degree <= (n - 1) // 2:
         return _sparse(n, degree, random.Random(seed))
+    # A dense graph is the complement of a sparse one.
     low, high = np.triu_indices(n, 1)
     missing = _sparse(n, n - 1 - degree, random.Random(seed))
-    kept = ~_among(low * n + high, missing[:, 0] * n + missing[:, 1])
-    return np.stack([low[kept], high[kept]], axis=-1)
+    joined = ~_among(low * n + high, missing[:, 0] * n + missing[:, 1])
+    return np.stack([low[joined], high[joined]], axis=-1)
 
 
 def _sparse(n: int, degree: int, rng: random.Random) -> Ints:
     """Return a random graph of `n` switches of `degree`, which is at most (n - 1) / 2."""
     # A pair is the number low * n + high; those made are kept in their order.
-    free, made = np.repeat(np.arange(n, dtype=np.int64), degree), np.zeros(0, dtype=np.int64)
+    free, pairs = np.repeat(np.arange(n, dtype=np.int64), degree), np.zeros(0, dtype=np.int64)
     while True:
+        # Shuffle the free ports and join neighbours; loops, doubles and pairs made before are given back.
         free = free[np.argsort(_drawn(rng, len(free)), kind="stable")]
         ends = np.sort(free.reshape(-1, 2), axis=1)
         key = ends[:, 0] * n + ends[:, 1]
         _, first = np.unique(key, return_index=True)
         good = np.zeros(len(key), dtype=np.bool_)
         good[first] = True
-        good &= (ends[:, 0] != ends[:, 1]) & ~_among(key, made)
-        made = np.sort(np.concatenate([made, key[good]]))
+        good &= (ends[:, 0] != ends[:, 1]) & ~_among(key, pairs)
+        pairs = np.sort(np.concatenate([pairs, key[good]]))
         free = ends[~good].ravel()
         if not good.any():
-            made = np.sort(_finish(n, made, free.tolist(), rng))
-            return np.stack([made // n, made % n], axis=-1)
+            pairs = np.sort(_finish(n, pairs, free.tolist(), rng))
+            return np.stack([pairs // n, pairs % n], axis=-1)
 
 
-def _finish(n: int, made: Ints, free: list[int], rng: random.Random) -> Ints:
+def _finish(n: int, pairs: Ints, free: list[int], rng: random.Random) -> Ints:
     """Join the ports that are still free one pair at a time, taking out a cable where none can be."""
 
     def joined(switch: int) -> Ints:
@@ -100,21 +102,22 @@ def _finish(n: int, made: Ints, free: list[int], rng: random.Random) -> Ints:
         return np.concatenate([[switch], low[high == switch], high[low == switch]])
 
     while free:
-        low, high = np.divmod(made, n)
+        low, high = np.divmod(pairs, n)
         choice = [(u, v) for u in free for v in free if u < v and v not in joined(u)]
         if choice:
             u, v = choice[_index(rng, len(choice))]
-            made = np.append(made, u * n + v)
+            pairs = np.append(pairs, u * n + v)
         else:
             u, v = free[0], free[1]
+            # Swap: take out a cable x - y with x no neighbour of u, and y none of v; join u - x and v - y.
             ends = np.concatenate([np.stack([low, high]), np.stack([high, low])], axis=1)
             fits = ends[:, ~np.isin(ends[0], joined(u)) & ~np.isin(ends[1], joined(v))]
             x, y = fits[:, _index(rng, fits.shape[1])].tolist()
-            made = made[made != min(x, y) * n + max(x, y)]
-            made = np.append(made, [min(u, x) * n + max(u, x), min(v, y) * n + max(v, y)])
+            pairs = pairs[pairs != min(x, y) * n + max(x, y)]
+            pairs = np.append(pairs, [min(u, x) * n + max(u, x), min(v, y) * n + max(v, y)])
         free.remove(u)
         free.remove(v)
-    return made
+    return pairs
 
 
 def xpander(sizes: tuple[int, ...], *, seed: int = 0) -> Ints:
@@ -163,6 +166,7 @@ def xpander(sizes: tuple[int, ...], *, seed: int = 0) -> Ints:
     refuse_many(n_matchings * n_switches)
     low, high = np.triu_indices(n_metas, 1)
     drawn = _drawn(random.Random(seed), n_matchings * n_switches).reshape(n_matchings, n_switches)
+    # A random permutation for every two metas.
     partner = np.argsort(drawn, axis=1, kind="stable")
     ends = [low[:, None] * n_switches + np.arange(n_switches), high[:, None] * n_switches + partner]
     return np.stack(ends, axis=-1).reshape(-1, 2)

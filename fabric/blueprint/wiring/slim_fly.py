@@ -57,12 +57,14 @@ def slim_fly(sizes: tuple[int, ...]) -> Ints:
     if power is None or q % 4 == 2:
         refuse(f"no such graph of q = {q}", expected="a prime power above 2", todo=_nearest(q))
     gf, index = field(*power), np.arange(q)
+    # The sets X and X': within a column, routers are joined whose difference is in its set.
     steps = gf.power[_exponents(q)], gf.power[(_exponents(q) + 1) % (q - 1)]
     blocks = []
     for half, step in enumerate(steps):
-        y, other = np.nonzero(np.triu(np.isin(gf.minus, step), 1))
+        y, partner = np.nonzero(np.triu(np.isin(gf.minus, step), 1))
         column = half * q * q + q * index[:, None]
-        blocks.append(np.stack([column + y, column + other], axis=-1).reshape(-1, 2))
+        blocks.append(np.stack([column + y, column + partner], axis=-1).reshape(-1, 2))
+    # Across the halves: point (x, y) and line (m, c) with y = m x + c.
     m, x, c = np.meshgrid(index, index, index, indexing="ij")
     across = np.stack([q * x + gf.plus[gf.times[m, x], c], q * q + q * m + c], axis=-1)
     return np.concatenate([*blocks, across.reshape(-1, 2)])
