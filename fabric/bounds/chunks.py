@@ -20,6 +20,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
+from typing import ClassVar
 
 import numpy as np
 
@@ -42,6 +43,7 @@ from fabric.bounds.targets import TargetView, target_views
 from fabric.errors import QuestionError, nearest
 from fabric.graph import Fabric, Paths
 from fabric.parts import catalogue
+from fabric.results import Result
 from fabric.schedule.algorithms import busbw_factor
 from fabric.units import (
     format_bytes,
@@ -67,7 +69,7 @@ _SAME = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
-class ChunkBound:
+class ChunkBound(Result):
     """Answer of `chunk_bound`.
 
     Parameters
@@ -118,11 +120,8 @@ class ChunkBound:
     n_targets: int
     n_classes: int
 
-    def to_dict(self) -> dict[str, object]:
-        """Return the answer with the documented keys of ``--json``."""
-        fields = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "collective"}
-        binding = [{"link": name, "share": None} for name in self.binding]
-        return {"collective": self.collective, "status": "upper bound", **fields, "binding": binding}
+    shown: ClassVar[tuple[str, ...]] = ("status",)
+    status: ClassVar[str] = "upper bound"
 
     def __str__(self) -> str:
         """Return the answer in a few lines."""

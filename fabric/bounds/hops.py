@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
 from fabric.bounds.topology import nodes_of, path_length_bound, tub_of
 from fabric.errors import QuestionError
 from fabric.graph import EXPAND_LIMIT, Fabric
+from fabric.results import Result
 from fabric.units import format_count, format_rate
 
 HopKind = Literal["tub", "path-length"]
@@ -24,7 +25,7 @@ _HOLDS = {
 
 
 @dataclass(frozen=True, slots=True)
-class HopBound:
+class HopBound(Result):
     """Answer of `hop_bound`.
 
     Parameters
@@ -58,6 +59,10 @@ class HopBound:
     degree: int
     mean_hops: float
 
+    shown: ClassVar[tuple[str, ...]] = ("collective", "status", "holds")
+    collective: ClassVar[str] = "all-to-all"
+    status: ClassVar[str] = "upper bound"
+
     @property
     def holds(self) -> str:
         """What the bound rests on."""
@@ -66,11 +71,6 @@ class HopBound:
     @property
     def _nodes(self) -> str:
         return "switches" if self.node == "switch" else "endpoints"
-
-    def to_dict(self) -> dict[str, object]:
-        """Return the answer with the documented keys of ``--json``."""
-        fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return {"collective": "all-to-all", "status": "upper bound", **fields, "holds": self.holds}
 
     def __str__(self) -> str:
         """Return the answer in a few lines."""

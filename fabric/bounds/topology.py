@@ -17,11 +17,12 @@ from fabric.arrays import Bools, Floats, Ints
 from fabric.errors import QuestionError
 from fabric.flow.matching import refuse_many
 from fabric.graph import EXPAND_LIMIT, Expanded, Fabric, components, expand
+from fabric.results import Result
 from fabric.units import format_count
 
 
 @dataclass(frozen=True, slots=True)
-class Tub:
+class Tub(Result):
     """Answer of `tub`.
 
     Parameters
@@ -39,10 +40,6 @@ class Tub:
     n_tors: int
     matching_hops: float
 
-    def to_dict(self) -> dict[str, object]:
-        """Return the answer with the documented keys of ``--json``."""
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
-
     def __str__(self) -> str:
         """Return the answer in two lines."""
         return (
@@ -53,7 +50,7 @@ class Tub:
 
 
 @dataclass(frozen=True, slots=True)
-class PathLength:
+class PathLength(Result):
     """Answer of `path_length_bound`.
 
     Parameters
@@ -69,10 +66,6 @@ class PathLength:
     degree: int
     mean_hops: float
     throughput: float
-
-    def to_dict(self) -> dict[str, object]:
-        """Return the answer with the documented keys of ``--json``."""
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
     def __str__(self) -> str:
         """Return the answer in one line."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
@@ -23,6 +24,7 @@ from fabric.flow.question import Question, pose
 from fabric.flow.throughput import LinkPrice, Throughput, answer_of
 from fabric.flow.traffic import Traffic
 from fabric.graph import EXPAND_LIMIT, Fabric, Paths
+from fabric.results import Result
 from fabric.units import format_count, format_rate
 
 STEP = 1e-4
@@ -31,7 +33,7 @@ _BINDS, _NO_CHANGE = 1e-3, 1e-9
 
 
 @dataclass(frozen=True, slots=True)
-class CablePrice:
+class CablePrice(Result):
     """Price of one class of cables.
 
     Parameters
@@ -58,6 +60,8 @@ class CablePrice:
     loss: float
     share: float
 
+    shown: ClassVar[tuple[str, ...]] = ("is_joint",)
+
     @property
     def is_joint(self) -> bool:
         """Whether the class binds only together with others."""
@@ -74,8 +78,16 @@ class CablePrice:
         )
 
 
+class Starving(NamedTuple):
+    """Endpoints that hold back all: one, how many are alike, and the rate of the rest without them [Gb/s]."""
+
+    endpoint: str
+    n: int
+    rest_gbps: float
+
+
 @dataclass(frozen=True, slots=True)
-class Bottleneck:
+class Bottleneck(Result):
     """Answer of `bottleneck`.
 
     Parameters
@@ -91,9 +103,8 @@ class Bottleneck:
         Rate once the binding classes are widened without limit; infinite where nothing else binds.
     next_binding : tuple of str
         What binds then.
-    starving : tuple of (str, int, float)
-        One endpoint of a small class that holds back all, how many, and the rate of the rest without them
-        [Gb/s].
+    starving : tuple of Starving
+        Small classes of endpoints that hold back all.
     """
 
     throughput: Throughput
@@ -102,21 +113,11 @@ class Bottleneck:
     slack: tuple[LinkPrice, ...]
     next_gbps: float
     next_binding: tuple[str, ...]
-    starving: tuple[tuple[str, int, float], ...]
+    starving: tuple[Starving, ...]
 
-    def to_dict(self) -> dict[str, object]:
-        """Return the answer with the documented keys of ``--json``."""
-        return {
-            **self.throughput.to_dict(),
-            "binding": [_as_dict(p) for p in self.binding],
-            "joint_gain": self.joint_gain,
-            "slack": [{"link": p.link, "idle": p.spare} for p in self.slack],
-            "next": {
-                "per_endpoint_gbps": self.next_gbps if np.isfinite(self.next_gbps) else None,
-                "binding": list(self.next_binding),
-            },
-            "starving": [{"endpoint": w, "n": n, "rest_gbps": rate} for w, n, rate in self.starving],
-        }
+    def table(self) -> list[dict[str, object]]:
+        """Return the classes of cables that bind, dearest first."""
+        return [price.to_dict() for price in self.binding]
 
     def __str__(self) -> str:
         """Return the answer in a few lines."""
@@ -142,20 +143,6 @@ class Bottleneck:
             )
         lines.append(f"  {first.status}, by {first.method}: {first.why}")
         return "\n".join(lines)
-
-
-def _as_dict(price: CablePrice) -> dict[str, object]:
-    return {
-        "link": price.link,
-        "share": price.share,
-        "where": price.where,
-        "n_cables": price.n_cables,
-        "gain": price.gain,
-        "loss": price.loss,
-        "up_slope": price.up_slope,
-        "down_slope": price.down_slope,
-        "joint": price.is_joint,
-    }
 
 
 @checked
@@ -305,7 +292,7 @@ def _next(work: Commodities, ids: Ints, rate: float) -> tuple[float, tuple[str, 
     return answer.rate_gbps, tuple(e.rules[r].name for r in sorted(rules))
 
 
-def _starving(work: Commodities, rate: float) -> tuple[tuple[str, int, float], ...]:
+def _starving(work: Commodities, rate: float) -> tuple[Starving, ...]:
     """Return small classes of endpoints without which the rest would get far more."""
     if not work.is_averaged or len(work.commodities) < 2:
         return ()
@@ -319,5 +306,5 @@ def _starving(work: Commodities, rate: float) -> tuple[tuple[str, int, float], .
             # Fewer endpoints always get more; a class that starves all holds back more than its own part.
             if better > rate * (1 + max(0.01, n / (work.n_endpoints - n))):
                 where = int(np.flatnonzero(lost)[0])
-                found.append((str(work.base.classes.names[where]), round(n), better))
-    return tuple(sorted(found, key=lambda f: -f[2]))
+                found.append(Starving(str(work.base.classes.names[where]), round(n), better))
+    return tuple(sorted(found, key=lambda starving: -starving.rest_gbps))

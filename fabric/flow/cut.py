@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from fabric.blueprint.join import Grid, agreeing_axes, partners, twist_axes
 from fabric.blueprint.model import Blueprint, Rule
 from fabric.blueprint.selector import range_word
 from fabric.graph import Expanded
+from fabric.results import Result
 from fabric.symmetry import Ground
 from fabric.units import format_count, format_rate
 
@@ -50,7 +52,7 @@ class CutCables:
 
 
 @dataclass(frozen=True, slots=True)
-class CutClass:
+class CutClass(Result):
     """Cables of one rule in a cut.
 
     Parameters
@@ -71,6 +73,8 @@ class CutClass:
     capacity_gbps: float
     devices: tuple[CutCables, ...] = ()
 
+    shown: ClassVar[tuple[str, ...]] = ("n_more",)
+
     def __str__(self) -> str:
         """Return such as ``144 nic-leaf cables, 57.6 Tb/s (7.2 TB/s)``, and a line for each range."""
         lines = [f"{_cables(self.n_cables, self.link)}, {format_rate(self.capacity_gbps)}"]
@@ -82,21 +86,7 @@ class CutClass:
     @property
     def n_more(self) -> int:
         """Cables that `devices` leaves out."""
-        return self.n_cables - sum(one.n_cables for one in self.devices)
-
-    def to_dict(self) -> dict[str, object]:
-        """Return the class with the documented keys of ``--json``; the names only where there are some."""
-        found: dict[str, object] = {
-            "link": self.link,
-            "n_cables": self.n_cables,
-            "capacity_gbps": self.capacity_gbps,
-        }
-        if self.devices:
-            found["devices"] = [
-                {"tail": one.tail, "head": one.head, "n_cables": one.n_cables} for one in self.devices
-            ]
-            found["n_more"] = self.n_more
-        return found
+        return self.n_cables - sum(one.n_cables for one in self.devices) if self.devices else 0
 
 
 def _cables(n: int, link: str = "") -> str:

@@ -21,6 +21,7 @@ from fabric.flow.solve import solve
 from fabric.graph import EXPAND_LIMIT, Expanded, Fabric, Paths
 from fabric.graph.exchange import NETWORKX_LIMIT, node_names
 from fabric.graph.forwarding import ARRIVED, AWAY, HOME
+from fabric.results import Result
 from fabric.symmetry import NoSymmetryError, nesting
 from fabric.units import format_rate
 
@@ -32,7 +33,7 @@ PATH_RULES = {
 
 
 @dataclass(frozen=True, slots=True)
-class MaxFlow:
+class MaxFlow(Result):
     """Answer of `max_flow`; all rates in one direction.
 
     Parameters
@@ -53,7 +54,7 @@ class MaxFlow:
     without_relay_gbps : float or None
         The value with no relaying, where that differs.
     method, why : str
-        ``axes`` where it was solved on classes, ``expanded`` where on real devices, and why.
+        ``axes`` where it was solved on classes, ``links`` where on real devices, and why.
     n_classes : int
         Classes of devices, or devices, that the solver saw.
     certificate : Verdict
@@ -72,24 +73,9 @@ class MaxFlow:
     n_classes: int
     certificate: Verdict = field(repr=False)
 
-    def to_dict(self) -> dict[str, object]:
-        """Return the answer with the documented keys of ``--json``."""
-        return {
-            "source": self.source,
-            "target": self.target,
-            "value_gbps": self.value_gbps,
-            "status": self.status,
-            "cut": [c.to_dict() for c in self.cut],
-            "tied": list(self.tied),
-            "binding": [{"link": c.link, "share": None} for c in self.cut],
-            "paths": self.paths,
-            "without_relay_gbps": self.without_relay_gbps,
-            "method": self.method,
-            "why": self.why,
-            "classes": self.n_classes,
-            "lower_gbps": self.certificate.lower_gbps,
-            "upper_gbps": self.certificate.upper_gbps,
-        }
+    def table(self) -> list[dict[str, object]]:
+        """Return the minimum cut by link class."""
+        return [{"link": c.link, "n_cables": c.n_cables, "capacity_gbps": c.capacity_gbps} for c in self.cut]
 
     def __str__(self) -> str:
         """Return the answer in a few lines."""
