@@ -86,7 +86,7 @@ def test_forestcoll(name):
     fabric = make()
     gather = bound(fabric, "all-gather")
     assert gather.algbw_gbps / 8 == pytest.approx(algbw, rel=1e-8 if algbw > 300 else 1e-6)
-    assert gather.kind == "optimum"
+    assert gather.status == "optimum"
     scatter = bound(fabric, "reduce-scatter")
     assert scatter.algbw_gbps == pytest.approx(gather.algbw_gbps, rel=1e-9)
     # Reduce-scatter then all-gather; on these, where all GPUs are alike, no other roots do better.
@@ -130,7 +130,7 @@ def test_all_reduce_in_the_switches_of_a_rack():
     within = bound(fabric, "all-reduce")
     assert within.algbw_gbps / 8 == pytest.approx(900.0, rel=1e-9)
     assert within.reduces_in == ("nvs",)
-    assert within.kind == "upper bound"
+    assert within.status == "upper bound"
     without = bound(fabric, "all-reduce", reduces=())
     assert without.algbw_gbps / 8 == pytest.approx(72 * 900 / 71 / 2, rel=1e-9)
     assert without.reduces_in == ()

@@ -22,6 +22,13 @@ links:
 """.replace(" <b>", "")
 
 ANSWERS = {
+    "bom": lambda f: fabric.bom(f),
+    "bottleneck": lambda f: fabric.bottleneck(f),
+    "bound": lambda f: fabric.bound(f, "all-reduce"),
+    "chunk_bound": lambda f: fabric.chunk_bound(f, "all-gather"),
+    "hop_bound": lambda f: fabric.bound(f, "all-to-all", kind="tub"),
+    "max_flow": lambda f: fabric.max_flow(f, "node0/gpu0", "node1/gpu0", devices=True),
+    "throughput": lambda f: fabric.throughput(f),
     "cost": lambda f: fabric.cost(f, "all-reduce", "1MiB", algorithm="all", routing="hashed"),
     "sweep": lambda f: fabric.sweep(f, "all-gather", "1MiB..2MiB"),
     "scale": lambda _: fabric.scale(gpus=[64], rack="hgx-h100", leaf="qm9700", has_knees=False),
@@ -42,7 +49,10 @@ def test_json_has_the_names_of_python(answer):
     found = json.loads(answer.to_json())
     assert isinstance(answer, Result)
     shown = [f.name for f in dataclasses.fields(answer) if f.metadata.get("json", True)]
-    assert list(found) == [*shown, *answer.shown]
+    if "to_dict" not in vars(type(answer)):
+        assert list(found) == [*shown, *answer.shown]
+    assert set(answer.shown) <= set(found)
+    assert not {"solve_s", "floor"} & set(found)
     assert found == json.loads(json.dumps(answer.to_dict()))
 
 

@@ -28,6 +28,7 @@ from fabric.flow.throughput import answered
 from fabric.flow.traffic import Traffic
 from fabric.graph import Fabric, Paths, expand, select
 from fabric.graph.listed import RANK, to_blueprint
+from fabric.results import CutOff, Result
 from fabric.schedule.algorithms import busbw_factor
 from fabric.symmetry import Mark, lopsided_axes, quotient
 from fabric.units import format_bytes, format_rate, format_time, parse_bytes, seconds_to_send
@@ -36,7 +37,7 @@ OPERATIONS = ("all-gather", "reduce-scatter", "all-reduce", "broadcast", "reduce
 
 
 @dataclass(frozen=True, slots=True)
-class Bound:
+class Bound(Result):
     """Answer of `bound`.
 
     Parameters
@@ -50,16 +51,16 @@ class Bound:
         No algorithm exceeds them [Gb/s].
     time_s : float
         No algorithm is faster [s].
-    kind : {"optimum", "upper bound"}
+    status : {"optimum", "upper bound", "cut off"}
         ``optimum`` where an algorithm is known to reach it: trees over freely forwarding devices on links of
-        equal rate both ways.
+        equal rate both ways. ``cut off`` where nothing can flow.
     paths : str
     reduces_in : tuple of str
         Device groups whose switches reduce, and may be roots.
     binding : tuple of str
         Rules with a price in the program.
     n_variables : int
-    cut_off : tuple of (str, int)
+    cut_off : tuple of CutOff
         Where nothing can flow: one rank of each class that cannot take part, and how many.
     why : str
         Why the program was not solved, where the bound is by what parts of the ranks must take in.
@@ -71,31 +72,13 @@ class Bound:
     algbw_gbps: float
     busbw_gbps: float
     time_s: float
-    kind: Literal["optimum", "upper bound"]
+    status: Literal["optimum", "upper bound", "cut off"]
     paths: Paths
     reduces_in: tuple[str, ...]
     binding: tuple[str, ...]
     n_variables: int
-    cut_off: tuple[tuple[str, int], ...] = ()
+    cut_off: tuple[CutOff, ...] = ()
     why: str = ""
-
-    def to_dict(self) -> dict[str, object]:
-        """Return the answer with the documented keys of ``--json``."""
-        return {
-            "collective": self.collective,
-            "size_bytes": self.size_bytes,
-            "n_ranks": self.n_ranks,
-            "status": self.kind if self.algbw_gbps > 0 else "cut off",
-            "algbw_gbps": self.algbw_gbps,
-            "busbw_gbps": self.busbw_gbps,
-            "time_s": self.time_s if np.isfinite(self.time_s) else None,
-            "paths": self.paths,
-            "reduces_in": list(self.reduces_in),
-            "binding": [{"link": name, "share": None} for name in self.binding],
-            "variables": self.n_variables,
-            "cut_off": [{"endpoint": name, "n": n} for name, n in self.cut_off],
-            "why": self.why,
-        }
 
     def __str__(self) -> str:
         """Return the answer in a few lines."""
@@ -107,7 +90,7 @@ class Bound:
         lines = [
             f"{what}: at least {format_time(self.time_s)}",
             f"  algbw at most {format_rate(self.algbw_gbps)}, "
-            f"busbw at most {format_rate(self.busbw_gbps)} ({self.kind})",
+            f"busbw at most {format_rate(self.busbw_gbps)} ({self.status})",
             f"  binding: {', '.join(self.binding)}",
         ]
         return "\n".join([*lines, *([f"  {self.why}"] if self.why else []), *lost])
@@ -249,7 +232,7 @@ def _by_cuts(blueprint: Blueprint, ask: _BoundQuestion) -> Bound:
         rate,
         rate * factor,
         seconds_to_send(ask.size_bytes, rate) if rate > 0 else float("inf"),
-        _kind(blueprint, collective, question, paths),
+        _status(blueprint, collective, question, paths) if rate > 0 else "cut off",
         paths,
         reducing,
         packing.binding,
@@ -285,7 +268,7 @@ def _of_graph(fabric: Fabric, ask: _BoundQuestion) -> Bound:
         found,
         reduces_in=tuple(dict.fromkeys(one.group_of[name] for name in found.reduces_in)),
         binding=tuple(dict.fromkeys(one.rule_of[name] for name in found.binding)),
-        cut_off=tuple((names[name], n) for name, n in found.cut_off),
+        cut_off=tuple(CutOff(names[name], n) for name, n in found.cut_off),
     )
 
 
@@ -307,12 +290,12 @@ def _by_hops(fabric: Fabric, collective: str, kind: str, *, is_whole: bool) -> H
     return hop_bound(fabric, cast(HopKind, kind))
 
 
-def _cut_off(question: ClassTraffic) -> tuple[tuple[str, int], ...]:
+def _cut_off(question: ClassTraffic) -> tuple[CutOff, ...]:
     """Return what keeps the rate at 0."""
     base = question.base
     lost = question.lost(list(question.commodities(np.ones(len(base.size), dtype=np.bool_))))
     return tuple(
-        (str(base.classes.names[i]), round(float(base.size[i]))) for i in np.flatnonzero(lost).tolist()
+        CutOff(str(base.classes.names[i]), round(float(base.size[i]))) for i in np.flatnonzero(lost).tolist()
     )
 
 
@@ -335,7 +318,7 @@ def _check_root(question: ClassTraffic, root: Mark, text: str) -> None:
         raise QuestionError(msg)
 
 
-def _kind(
+def _status(
     blueprint: Blueprint, collective: str, question: ClassTraffic, paths: Paths
 ) -> Literal["optimum", "upper bound"]:
     """Return whether an algorithm is known to reach the bound."""
@@ -376,10 +359,19 @@ def _all_to_all(blueprint: Blueprint, question: ClassTraffic, ask: _BoundQuestio
         algbw,
         algbw * (most - 1) / most,
         seconds_to_send(ask.size_bytes, algbw) if algbw > 0 else float("inf"),
-        "optimum" if answer.status == "optimal" and least == most else "upper bound",
+        _of_traffic(answer.status, is_even=least == most),
         ask.paths,
         (),
         tuple(c.link for c in answer.binding),
         answer.n_variables,
         answer.cut_off,
     )
+
+
+def _of_traffic(
+    status: Literal["optimal", "bounded", "cut off"], *, is_even: bool
+) -> Literal["optimum", "upper bound", "cut off"]:
+    """Return the status of the bound of an all-to-all, which is the throughput of that traffic."""
+    if status == "cut off":
+        return status
+    return "optimum" if status == "optimal" and is_even else "upper bound"

@@ -161,7 +161,7 @@ class Cost(Result):
         if self.bound is not None:
             lines.append(
                 f"  bound: {format_time(self.bound.time_s)}, busbw {format_rate(self.bound.busbw_gbps)} "
-                f"({self.bound.kind}), {' and '.join(self.bound.binding)} bind; "
+                f"({self.bound.status}), {' and '.join(self.bound.binding)} bind; "
                 f"{self.chosen.algorithm} gets {100 * self.chosen.bound_ratio:.3g} % of it"
             )
         elif self.no_bound:

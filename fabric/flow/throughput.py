@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import Literal
+from dataclasses import asdict, dataclass, field, replace
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from fabric.flow.question import Question, pose, written_out
 from fabric.flow.routed import Interval, cut_off, interval
 from fabric.flow.traffic import LONGEST, FittedTraffic, Traffic
 from fabric.graph import EXPAND_LIMIT, Fabric, Paths
+from fabric.results import HIDDEN, CutOff, Result
 from fabric.symmetry import devices_up
 from fabric.units import format_count, format_rate
 
@@ -65,7 +66,7 @@ class LinkPrice:
 
 
 @dataclass(frozen=True, slots=True)
-class Throughput:
+class Throughput(Result):
     """Answer of `throughput`; all rates in one direction.
 
     Parameters
@@ -74,7 +75,8 @@ class Throughput:
     per_endpoint_gbps : float
         What every endpoint sends, all at once [Gb/s]; for one-to-all and all-to-one the rate of each of the
         others; for a matrix, the factor by which all its demands can be met.
-    status : {"optimal", "bounded"}
+    status : {"optimal", "bounded", "cut off"}
+        ``cut off`` where some endpoints cannot take part and were not left out: the rate is then 0.
     binding : tuple of LinkPrice
         Link classes with a price, dearest first.
     slack : tuple of LinkPrice
@@ -85,7 +87,7 @@ class Throughput:
     paths : {"rules", "no-relay", "any"}
     method, why : str
         How the question was solved, and why so.
-    cut_off : tuple of (str, int)
+    cut_off : tuple of CutOff
         One endpoint of each class that cannot take part, and how many.
     is_dropped : bool
         Whether those were left out.
@@ -100,7 +102,7 @@ class Throughput:
 
     traffic: str
     per_endpoint_gbps: float
-    status: Literal["optimal", "bounded"]
+    status: Literal["optimal", "bounded", "cut off"]
     binding: tuple[LinkPrice, ...]
     slack: tuple[LinkPrice, ...]
     n_endpoints: int
@@ -108,36 +110,24 @@ class Throughput:
     paths: Paths
     method: str
     why: str
-    cut_off: tuple[tuple[str, int], ...]
+    cut_off: tuple[CutOff, ...]
     is_dropped: bool
     n_classes: int
     n_variables: int
-    solve_s: float = field(compare=False)
+    solve_s: float = field(compare=False, metadata=HIDDEN)
     certificate: Verdict = field(repr=False)
     n_failed: int = 0
 
-    def to_dict(self) -> dict[str, object]:
-        """Return the answer with the documented keys of ``--json``."""
-        return {
-            "traffic": self.traffic,
-            "per_endpoint_gbps": self.per_endpoint_gbps,
-            "value_gbps": self.per_endpoint_gbps * self.n_senders,
-            "status": "cut off" if self.cut_off and not self.is_dropped else self.status,
-            "binding": [{"link": c.link, "share": c.share, "n_cables": c.n_cables} for c in self.binding],
-            "slack": [{"link": c.link, "idle": c.spare} for c in self.slack],
-            "n_endpoints": self.n_endpoints,
-            "cut_off": [{"endpoint": name, "n": n} for name, n in self.cut_off],
-            "n_failed": self.n_failed,
-            "paths": self.paths,
-            "method": self.method,
-            "why": self.why,
-            "classes": self.n_classes,
-            "variables": self.n_variables,
-            "solve_s": self.solve_s,
-            "certificate": self.certificate.scope,
-            "lower_gbps": self.certificate.lower_gbps,
-            "upper_gbps": self.certificate.upper_gbps,
-        }
+    shown: ClassVar[tuple[str, ...]] = ("value_gbps",)
+
+    @property
+    def value_gbps(self) -> float:
+        """What the fabric carries in all [Gb/s]."""
+        return self.per_endpoint_gbps * self.n_senders
+
+    def table(self) -> list[dict[str, object]]:
+        """Return the link classes that carry traffic, those that bind first."""
+        return [asdict(price) for price in (*self.binding, *self.slack)]
 
     def __str__(self) -> str:
         """Return the answer in a few lines."""
@@ -311,7 +301,7 @@ def answer_of(ask: Question, work: Commodities, why: str, begin: float) -> tuple
     found = Throughput(
         ask.name,
         answer.rate_gbps,
-        proof.status,
+        "cut off" if work.cut_off and not ask.drop_unreachable else proof.status,
         binding,
         slack,
         round(work.n_endpoints),
@@ -319,7 +309,7 @@ def answer_of(ask: Question, work: Commodities, why: str, begin: float) -> tuple
         ask.paths,
         work.method,
         why,
-        tuple((who, round(n)) for who, n in work.cut_off),
+        tuple(CutOff(who, round(n)) for who, n in work.cut_off),
         ask.drop_unreachable,
         sum(len(b.view.size) for b in work.commodities) if work.is_averaged else len(work.base.size),
         answer.n_variables,
@@ -363,7 +353,7 @@ def _bounded(ask: Question, why: str, begin: float) -> Throughput:
     return Throughput(
         ask.name,
         found.lower_gbps,
-        proof.status,
+        "cut off" if len(lost) and not ask.drop_unreachable else proof.status,
         binding,
         slack,
         round(work.n_endpoints),
@@ -371,7 +361,7 @@ def _bounded(ask: Question, why: str, begin: float) -> Throughput:
         ask.paths,
         "links",
         why,
-        tuple((str(e.names[i]), 1) for i in lost.tolist()),
+        tuple(CutOff(str(e.names[i]), 1) for i in lost.tolist()),
         ask.drop_unreachable,
         found.n_states,
         0,

@@ -63,7 +63,7 @@ def test_a_ring_of_one_way_cables(operation):
     expected = RATE if operation in ("broadcast", "reduce") else RATE * N / (N - 1)
     found = bound(loads(RING % ", oneway: true"), operation)
     assert found.algbw_gbps == pytest.approx(expected, rel=1e-9)
-    assert found.kind == "upper bound"
+    assert found.status == "upper bound"
 
 
 UNEQUAL = """{fabric: a, axes: {i: 4}, devices: {gpu: {kind: gpu, axes: [i]}, leaf: {kind: switch, axes: []}},
@@ -97,7 +97,7 @@ def test_a_broadcast_is_the_least_flow_to_any_other():
     assert bound(fabric, "broadcast", root=root).algbw_gbps == pytest.approx(least, rel=1e-9)
     assert bound(fabric, "reduce", root=root).algbw_gbps == pytest.approx(least, rel=1e-9)
     corner = bound(fabric, "broadcast", root="x1/gpu1")
-    assert corner.kind == "optimum"
+    assert corner.status == "optimum"
 
 
 # ---------------------------------------------------------------- the same on real links, written out
@@ -202,7 +202,7 @@ def test_groups_share_links(n_racks, n_each, failed, over, operation):
     explicit = Explicit(fabric, groups, **ways)
     assert found.n_ranks == max(map(len, groups))
     assert found.algbw_gbps == pytest.approx(explicit.rate(free_roots=operation == "all-reduce"), rel=1e-8)
-    assert found.kind == ("optimum" if not over and operation != "all-reduce" else "upper bound")
+    assert found.status == ("optimum" if not over and operation != "all-reduce" else "upper bound")
 
 
 def lopsided(seed):
@@ -258,7 +258,7 @@ def test_a_twisted_torus_has_one_class_of_chips_along_the_shifted_axis():
               {between: [chip, chip], name: b, ring: y, rate: 10Gb/s}]}"""
     found = bound(loads(text), "all-gather")
     assert found.algbw_gbps == pytest.approx(40 * 32 / 31, rel=1e-12)
-    assert found.kind == "optimum"
+    assert found.status == "optimum"
 
 
 # ---------------------------------------------------------------- other routes to the same number
@@ -317,7 +317,7 @@ def test_an_all_reduce_by_what_parts_take_in(text, more, algbw, monkeypatch):
     found = bound(fabric, "all-reduce", **more)
     assert found.algbw_gbps == pytest.approx(algbw, rel=1e-9)
     assert found.algbw_gbps >= exact.algbw_gbps * (1 - 1e-9)
-    assert found.kind == "upper bound"
+    assert found.status == "upper bound"
     assert "by what parts of the ranks must take in: its program has" in str(found)
     assert found.to_dict()["why"] == found.why
     assert set(found.binding) <= {rule.name for rule in fabric.blueprint.rules}
@@ -328,7 +328,7 @@ def test_parts_take_in_what_a_reduce_scatter_and_an_all_gather_bring(failed, mon
     monkeypatch.setattr(packing, "MANY_COLUMNS", 0)
     fabric = loads(PAIRS % (3, 2, failed))
     gather = bound(fabric, "all-gather", paths="any")
-    assert gather.kind == "optimum"
+    assert gather.status == "optimum"
     assert bound(fabric, "all-reduce", paths="any").algbw_gbps >= gather.algbw_gbps / 2 * (1 - 1e-9)
 
 
@@ -410,7 +410,7 @@ HUBS = """{fabric: a, axes: {i: 3}, islands: 1, devices: {gpu: {kind: gpu, axes:
     ],
 )
 def test_optimum_is_said_only_where_an_algorithm_reaches_it(text, operation, more, kind):
-    assert bound(loads(text), operation, **more).kind == kind
+    assert bound(loads(text), operation, **more).status == kind
 
 
 @pytest.mark.parametrize(
@@ -426,7 +426,7 @@ def test_an_optimal_broadcast_flows_on_permitted_paths(text):
     found = bound(fabric, "broadcast", root=root)
     least = min(max_flow(passing, root, other).value_gbps for other in others)
     assert least <= found.algbw_gbps * (1 + 1e-9)
-    if found.kind == "optimum":
+    if found.status == "optimum":
         assert least == pytest.approx(found.algbw_gbps, rel=1e-9)
 
 
@@ -495,7 +495,7 @@ def test_a_graph_has_the_bound_of_its_file(text, operation):
     graph = from_networkx(to_networkx(fabric))
     whole, again = bound(fabric, operation), bound(graph, operation)
     assert again.algbw_gbps == pytest.approx(whole.algbw_gbps, rel=1e-8)
-    assert (again.n_ranks, again.kind, again.reduces_in) == (whole.n_ranks, whole.kind, whole.reduces_in)
+    assert (again.n_ranks, again.status, again.reduces_in) == (whole.n_ranks, whole.status, whole.reduces_in)
     # Prices of a program may fall on other rules that bind as well.
     assert set(again.binding) == set(whole.binding) or (operation == "all-reduce" and again.binding)
 
@@ -507,7 +507,7 @@ def test_a_graph_of_nothing_but_capacities():
     found = bound(from_networkx(wheel), "all-gather")
     assert found.algbw_gbps == pytest.approx(30 * 6 / 5, rel=1e-12)
     assert found.binding == ("link",)
-    assert found.kind == "optimum"
+    assert found.status == "optimum"
     assert bound(from_networkx(wheel), "broadcast", root="3").algbw_gbps == pytest.approx(30.0, rel=1e-12)
     wheel.remove_edges_from([(3, v) for v in list(wheel[3])])
     lost = bound(from_networkx(wheel), "all-gather")
@@ -697,7 +697,7 @@ def test_all_to_all_in_groups_of_unequal_size():
     found = bound(loads(UNEVEN % "x0/gpu2, x0/gpu3"), "all-to-all", over=["y"])
     # A group of four sends 3/4 of its buffer, one of two 1/2; that of four could do 4/3 alone.
     assert found.algbw_gbps == pytest.approx(2.0)
-    assert (found.n_ranks, found.kind) == (4, "upper bound")
+    assert (found.n_ranks, found.status) == (4, "upper bound")
     assert found.busbw_gbps == pytest.approx(2.0 * 3 / 4)
     with pytest.raises(QuestionError, match="at least 2 ranks; a group has 1"):
         bound(loads(UNEVEN % "x0/gpu1, x0/gpu2, x0/gpu3"), "all-to-all", over=["y"])

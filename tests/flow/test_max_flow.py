@@ -506,9 +506,7 @@ def test_a_million_gpus_need_no_expanded_form():
 
 def test_json_keys():
     answer = max_flow(loads(TORUS), "x0", "x2").to_dict()
-    assert answer["cut"] == [
-        {"link": "x", "n_cables": 6, "capacity_gbps": 600.0, "devices": [], "n_more": 0}
-    ]
+    assert answer["cut"] == [{"link": "x", "n_cables": 6, "capacity_gbps": 600.0, "devices": [], "n_more": 0}]
     assert (answer["value_gbps"], answer["status"], answer["tied"]) == (600.0, "optimal", [])
     assert answer["certificate"]["lower_gbps"] == answer["certificate"]["upper_gbps"] == 600.0
 

@@ -231,7 +231,7 @@ def _key_numbers(n: Numbers, rules: Sequence[str]) -> list[str]:
     rows.append(["all-to-all, each device", rate, f"{links}; {n.all_to_all.status}"])
     links = ", ".join(f"`{name}`" for name in n.all_gather.binding)
     rows.append(
-        ["all-gather, algbw at most", _rate(n.all_gather.algbw_gbps), f"{links}; {n.all_gather.kind}"]
+        ["all-gather, algbw at most", _rate(n.all_gather.algbw_gbps), f"{links}; {n.all_gather.status}"]
     )
     rows += [_flow(flow, "max-flow ") for flow in n.flows]
     return [table(["number", ">rate per direction", "binds"], rows)]
