@@ -21,6 +21,7 @@ from fabric.cli.options import (
     Failed,
     File,
     Json,
+    MethodName,
     Over,
     PathRule,
     Root,
@@ -36,6 +37,7 @@ from fabric.errors import FabricError, LimitError, QuestionError, TopologyError,
 from fabric.text.reading import STANDARD
 
 if TYPE_CHECKING:
+    from fabric.arguments import Method
     from fabric.flow.traffic import TrafficPattern
 
 app = typer.Typer(
@@ -185,6 +187,7 @@ def max_flow_command(
         str,
         typer.Option(metavar="RULE", help="rules (the file's), no-relay, or any (every device forwards)."),
     ] = "rules",
+    method: MethodName = "auto",
     devices: Annotated[bool, typer.Option("--devices", help="Name the devices that the cut parts.")] = False,
     failed: Failed = None,
     as_json: Json = False,
@@ -193,7 +196,9 @@ def max_flow_command(
     from fabric.flow import max_flow
 
     fabric = fabric_of(file, failed)
-    answer = max_flow(fabric, source, target, paths=path_rule(paths), devices=devices)
+    answer = max_flow(
+        fabric, source, target, paths=path_rule(paths), method=cast("Method", method), devices=devices
+    )
     print_answer(answer, fabric, as_json=as_json)
 
 
@@ -216,6 +221,7 @@ def throughput_command(
     by: Places = 1,
     paths: PathRule = "rules",
     drop_unreachable: Drop = False,
+    method: MethodName = "auto",
     failed: Failed = None,
     as_json: Json = False,
 ) -> None:
@@ -226,7 +232,12 @@ def throughput_command(
     pattern = Traffic(cast("TrafficPattern", traffic), words(over), root, by)
     fabric = fabric_of(file, failed)
     answer = throughput(
-        fabric, pattern, among=among, paths=path_rule(paths), drop_unreachable=drop_unreachable
+        fabric,
+        pattern,
+        among=among,
+        paths=path_rule(paths),
+        method=cast("Method", method),
+        drop_unreachable=drop_unreachable,
     )
     print_answer(answer, fabric, as_json=as_json)
 
@@ -241,6 +252,7 @@ def bottleneck_command(
     by: Places = 1,
     paths: PathRule = "rules",
     drop_unreachable: Drop = False,
+    method: MethodName = "auto",
     failed: Failed = None,
     as_json: Json = False,
 ) -> None:
@@ -251,7 +263,12 @@ def bottleneck_command(
     pattern = Traffic(cast("TrafficPattern", traffic), words(over), root, by)
     fabric = fabric_of(file, failed)
     answer = bottleneck(
-        fabric, pattern, among=among, paths=path_rule(paths), drop_unreachable=drop_unreachable
+        fabric,
+        pattern,
+        among=among,
+        paths=path_rule(paths),
+        method=cast("Method", method),
+        drop_unreachable=drop_unreachable,
     )
     print_answer(answer, fabric, as_json=as_json)
 

@@ -29,6 +29,10 @@ Over = Annotated[
 ]
 Among = Annotated[str | None, typer.Option(metavar="SELECTOR", help="The endpoints; all if left out.")]
 PathRule = Annotated[str, typer.Option(metavar="RULE", help="rules (the file's), no-relay, or any.")]
+MethodName = Annotated[
+    str,
+    typer.Option("--method", metavar="NAME", help="auto, axes, refinement, or links: how it is worked out."),
+]
 Failed = Annotated[
     list[str] | None,
     typer.Option(

@@ -1,7 +1,7 @@
 """Bounds in whole chunks: closed forms that schedules reach, laws, and schedules that are simulated here."""
 
-from dataclasses import fields
 import math
+from dataclasses import fields
 
 import networkx as nx
 import numpy as np
