@@ -212,7 +212,7 @@ def chunk_bound(
         broadcast and reduce.
     latency : float, str, mapping or callable
         Of every link [s] or with a unit; by the name of the rule, 0 for those not named; or a function of the
-        `fabric.graph.RuleInfo`.
+        `fabric.graph.RuleInfo`. The flight through cables whose length the file says comes on top.
     pipelined : bool
         Whether a link takes the next chunk while the last is under way. If not, a chunk holds a link for its
         latency too, as where a message of n bytes costs alpha + n beta; bounds with True hold then as well.

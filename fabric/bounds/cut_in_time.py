@@ -43,7 +43,7 @@ from fabric.errors import QuestionError, nearest
 from fabric.flow.problem import FlowProblem, network
 from fabric.flow.solve import solve
 from fabric.graph import Expanded, Forwarding, Paths, RuleInfo, forwarding, reachable
-from fabric.units import MAX_TIME_S, parse_time, seconds_to_send
+from fabric.units import CABLE_S_PER_M, MAX_TIME_S, parse_time, seconds_to_send
 
 # A time just before another: by this part of it.
 _BEFORE = 1e-12
@@ -76,7 +76,7 @@ class ChunkTiming:
 
 
 def latencies(rules: tuple[RuleInfo, ...], latency: Latency) -> Floats:
-    """Return the latency of the links of every rule [s].
+    """Return the latency of the links of every rule, and the flight through their cables [s].
 
     Raises
     ------
@@ -105,7 +105,8 @@ def latencies(rules: tuple[RuleInfo, ...], latency: Latency) -> Floats:
             expected = f"a time that is not negative, at most {MAX_TIME_S:g} s"
             msg = f"latency of {rule.name}: {value!r}; expected {expected}"
             raise QuestionError(msg)
-    return np.array(given, dtype=np.float64)
+    length_m = np.array([rule.length_m or 0.0 for rule in rules])
+    return np.array(given, dtype=np.float64) + CABLE_S_PER_M * length_m
 
 
 def _seconds(value: float | str) -> float:

@@ -123,7 +123,7 @@ def cost(
     run = _CostRun(fabric, question, work, collective, size_bytes, factor, known, spread or Spread())
     costs, unroutable = _all_costs(run, found)
     refused += unroutable
-    answer = _answer(run, costs)
+    answer = _answer(run, _fastest_first(costs))
     notes = _routing_notes(fabric, question, run, found, answer.chosen.algorithm)
     answer = replace(answer, refused=refused, notes=notes)
     if not is_bounded:
@@ -256,7 +256,7 @@ def moe_cost(
     logical = moe_logical_bytes(work.shape, moe)
     size = logical.to_ranks if work.shape.n_domains == 1 else logical.between_domains
     run = _CostRun(fabric, question, work, way, round(size), 1.0, known, spread or Spread())
-    answer = _answer(run, [_cost(run, name, schedule) for name, schedule in chosen.items()])
+    answer = _answer(run, _fastest_first([_cost(run, name, schedule) for name, schedule in chosen.items()]))
     reach = moe_reach(work.shape, moe)
     note = (
         f"a token goes to {reach.domains:.4g} domains and {reach.ranks:.4g} ranks; size and rates are logical"
@@ -266,8 +266,12 @@ def moe_cost(
     )
 
 
+def _fastest_first(costs: list[AlgorithmCost]) -> list[AlgorithmCost]:
+    return sorted(costs, key=lambda c: float(f"{c.time_s:.{DIGITS}g}"))
+
+
 def _answer(run: _CostRun, costs: list[AlgorithmCost]) -> Cost:
-    costs.sort(key=lambda c: float(f"{c.time_s:.{DIGITS}g}"))
+    """Return the answer; the first of its costs is chosen."""
     work = run.job
     return Cost(
         run.collective,
@@ -302,7 +306,8 @@ def _as_nccl(fabric: Fabric, question: JobQuestion, collective: str, size_bytes:
     factor = busbw_factor(collective, work.shape.n)
     run = _CostRun(fabric, question, work, collective, size_bytes, factor, known, Spread())
     costs, chosen = [], {}
-    for name in dict.fromkeys(row.algorithm for row in predicted.rows if row.algorithm in found):
+    rows = sorted(predicted.rows, key=lambda row: row.time_us)
+    for name in dict.fromkeys(row.algorithm for row in rows if row.algorithm in found):
         if algorithm in ("auto", "all", name):
             row = predicted.of(name)
             chosen[name] = found[name]
@@ -321,14 +326,16 @@ def _retimed(
     run: _CostRun, one: AlgorithmCost, protocol: str, latency_us: float, time_us: float
 ) -> AlgorithmCost:
     """Return a cost on the wires with times of NCCL's model."""
-    time_s = seconds(time_us)
+    # NCCL knows no cables: what wires without other latency take is their flight.
+    flight_s = one.latency_s
+    time_s = seconds(time_us) + flight_s
     algbw = gbytes_to_gbps(gbytes_per_second(run.size_bytes, time_s))
     return replace(
         one,
         protocol=protocol,
         time_s=time_s,
-        latency_s=seconds(latency_us),
-        transfer_s=time_s - seconds(latency_us),
+        latency_s=seconds(latency_us) + flight_s,
+        transfer_s=seconds(time_us - latency_us),
         algbw_gbps=algbw,
         busbw_gbps=algbw * run.factor,
         wire_gbps=one.wire_gbps * one.time_s / time_s,

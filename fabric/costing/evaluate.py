@@ -4,6 +4,9 @@
 the slowest link; the latencies of a pipe, which has to fill, add, and those of parts side by side do not::
 
     time = launch  +  steps x latency of what a message passes  +  bytes / rate of the slowest link
+
+The latency of a link is that of the calibration and the flight through its cable, where the file says how
+long that is.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from fabric.arrays import Floats
 from fabric.costing.calibration import Calibration, ProtocolCost
 from fabric.job.ranks import Job
 from fabric.schedule.tree import Par, Pattern, Phase, Pipe, Schedule, Seq, Transfer, phases
-from fabric.units import seconds_to_send
+from fabric.units import CABLE_S_PER_M, seconds_to_send
 
 # Values equal to so many digits are equal: rounding does not choose between them, the order of the file does.
 DIGITS = 9
@@ -158,12 +161,12 @@ def _busy_together(job: Job, schedule: Schedule, over: Overheads) -> Floats:
 
 
 def _by_rule(job: Job, over: Overheads, transfer: Transfer) -> tuple[Floats, Floats]:
-    """Return the part of the wire rate, and the latency of a link, of every rule."""
+    """Return the part of the wire rate, and the latency of a link with its cable, of every rule."""
     own = [over.calibration.overhead(keys, transfer) for keys in job.links.keys]
     protocol = over.protocol if transfer == "copy" else ProtocolCost("")
     return (
         np.array([o.rate for o in own]) * protocol.rate,
-        np.array([o.latency_s for o in own]) * protocol.latency,
+        np.array([o.latency_s for o in own]) * protocol.latency + CABLE_S_PER_M * job.links.length_m,
     )
 
 

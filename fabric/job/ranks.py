@@ -58,6 +58,8 @@ class Links:
     keys : tuple of tuple of str
         For each rule, what a calibration may call it: its name, its protocol on its medium, its protocol, its
         kind of network.
+    length_m : ndarray of float64, shape (number of rules,)
+        Of one cable of each rule; 0 where the file says none.
     rule : ndarray of int64, shape (l,)
     capacity_gbps : ndarray of float64, shape (l,)
         Of all cables that are up together.
@@ -76,6 +78,7 @@ class Links:
 
     rules: tuple[str, ...]
     keys: tuple[tuple[str, ...], ...]
+    length_m: Floats
     rule: Ints
     capacity_gbps: Floats
     n_cables: Floats
@@ -188,6 +191,7 @@ def links_of(expanded: Expanded, base: Ints | None = None, size: Floats | None =
     return Links(
         tuple(r.name for r in expanded.rules),
         tuple(_keys(r) for r in expanded.rules),
+        np.array([r.length_m or 0.0 for r in expanded.rules]),
         expanded.rule[bundle].astype(np.int64),
         n_cables * expanded.rate_gbps[bundle],
         n_cables,

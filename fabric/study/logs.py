@@ -11,6 +11,7 @@ import numpy as np
 
 from fabric.arguments import checked
 from fabric.costing import Calibration, Overhead, calibration, cost
+from fabric.costing.answer import AlgorithmCost
 from fabric.costing.calibration import TRANSFERS
 from fabric.errors import QuestionError, setting
 from fabric.graph import Fabric
@@ -22,6 +23,9 @@ from fabric.schedule import schedules
 from fabric.schedule.tree import Par, Phase, Schedule, Transfer
 from fabric.study.compare import Comparison, compare
 from fabric.study.fit import Fitted, Pair, fit_model
+
+# What is left of a time that the cables alone take; the fit refuses it as faster than the wire.
+_NO_TIME_S = 1e-12
 
 
 @checked
@@ -104,19 +108,28 @@ def calibrate(
     base = calibration("measured")
     model = _Model(job(fabric, question), base)
 
-    def wire(collective: str, size_bytes: int) -> tuple[Mapping[Pair, float], float, Pair]:
+    def on_wire(collective: str, size_bytes: int) -> AlgorithmCost:
         name = algorithm
         if name == "auto":
             name = cost(fabric, collective, size_bytes, calibration=base, **asked).chosen.algorithm
-        one = cost(fabric, collective, size_bytes, algorithm=name, **asked).chosen
-        passed = model.passed(schedules(collective, model.job.shape, size_bytes)[name])
+        return cost(fabric, collective, size_bytes, algorithm=name, **asked).chosen
+
+    def wire(collective: str, size_bytes: int) -> tuple[Mapping[Pair, float], float, Pair]:
+        one = on_wire(collective, size_bytes)
+        passed = model.passed(schedules(collective, model.job.shape, size_bytes)[one.algorithm])
         # A schedule moves its bytes over a class in one way.
         rule = model.job.links.rules.index(one.binding)
         pair = next(p for p in (model.pair(rule, kind) for kind in TRANSFERS) if p in passed)
         return passed, one.transfer_s, pair
 
+    def at_no_distance(collective: str, size_bytes: int, time_s: float) -> tuple[str, int, float]:
+        """Return a point without the flight through cables, which every cost adds by itself."""
+        if model.job.links.length_m.any():
+            time_s = max(time_s - on_wire(collective, size_bytes).latency_s, _NO_TIME_S)
+        return collective, size_bytes, time_s
+
     points = [
-        (log.collective, row.size_bytes, row.out_of_place.time_s)
+        at_no_distance(log.collective, row.size_bytes, row.out_of_place.time_s)
         for log in logs
         for row in log.rows
         if not row.out_of_place.is_wrong  # a time of wrong results says nothing
