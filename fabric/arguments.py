@@ -73,7 +73,7 @@ did you mean no-relay?
         try:
             bound = spelled.bind(*args, **kwargs)
         except TypeError as error:
-            msg = f"{name}: {_misbound(spelled, len(args), kwargs) or error}"
+            msg = f"{name}: {_why_unbound(spelled, len(args), kwargs) or error}"
             raise ArgumentError(msg) from None
         for key, value in bound.arguments.items():
             parameter = spelled.parameters[key]
@@ -122,7 +122,7 @@ def signature_of(signature: inspect.Signature, hints: Mapping[str, object]) -> i
     return signature.replace(parameters=parameters)
 
 
-def _misbound(signature: inspect.Signature, n_given: int, kwargs: Mapping[str, object]) -> str:
+def _why_unbound(signature: inspect.Signature, n_given: int, kwargs: Mapping[str, object]) -> str:
     """Return which keyword is unknown, with the nearest, or which arguments are missing, or nothing."""
     names = [p.name for p in signature.parameters.values()]
     for key in kwargs:
@@ -171,7 +171,7 @@ def fitting(value: T, hint: object, where: str) -> T:
         If it does not fit.
     """
     try:
-        return cast("T", _fitted(value, hint))
+        return cast("T", _fit(value, hint))
     except _MisfitError as error:
         tail = f"; {error.hint}" if error.hint else ""
         got = shown(error.inside[0] if error.inside else value)
@@ -190,10 +190,10 @@ def shown(value: object) -> str:
     return text
 
 
-def _fitted(value: object, hint: object) -> object:
+def _fit(value: object, hint: object) -> object:
     origin = get_origin(hint)
     if origin is typing.Annotated or origin is typing.Unpack:
-        return _fitted(value, get_args(hint)[0])
+        return _fit(value, get_args(hint)[0])
     if hint is Any or hint is object or hint is inspect.Parameter.empty or isinstance(hint, TypeVar):
         return value
     if origin is Literal:
@@ -209,7 +209,7 @@ def _choice(value: object, choices: tuple[object, ...]) -> object:
     # 1 == True and 0 == False, and what cannot be hashed or compared is no choice.
     if any(type(value) is type(choice) and value == choice for choice in choices):
         return value
-    raise _MisfitError(_listed([str(choice) for choice in choices]), _nearest(value, choices))
+    raise _MisfitError(_join([str(choice) for choice in choices]), _nearest(value, choices))
 
 
 def _nearest(value: object, choices: Iterable[object]) -> str:
@@ -222,7 +222,7 @@ def _nearest(value: object, choices: Iterable[object]) -> str:
     return f"did you mean {close[0]}?" if close else nearest(plain, names)
 
 
-def _listed(words: Sequence[str]) -> str:
+def _join(words: Sequence[str]) -> str:
     *most, last = words
     return f"{', '.join(most)} or {last}" if most else last
 
@@ -236,13 +236,13 @@ def _either(value: object, hints: tuple[object, ...]) -> object:
         if option is type(None):  # as good as left out, so nothing to recommend
             continue
         try:
-            return _fitted(value, option)
+            return _fit(value, option)
         except _MisfitError as error:
             if error.inside:  # the right kind of collection with something wrong in it
                 raise
             expected.append(error.expected)
             hint = hint or error.hint
-    raise _MisfitError(_listed(list(dict.fromkeys(expected))), hint)
+    raise _MisfitError(_join(list(dict.fromkeys(expected))), hint)
 
 
 def _collection(value: object, origin: object, parts: tuple[object, ...]) -> object:
@@ -270,7 +270,7 @@ def _mapping(value: object, parts: tuple[object, ...]) -> object:
 def _part(value: object, hint: object) -> object:
     """Return one element of a collection; an error shows this element."""
     try:
-        return _fitted(value, hint)
+        return _fit(value, hint)
     except _MisfitError as error:
         raise _MisfitError(error.expected, error.hint, error.inside or (value,)) from None
 
@@ -305,10 +305,10 @@ def _plain(value: object, kind: object) -> object:
         return value
     if kind is str:
         raise _MisfitError(expected="text")
-    raise _MisfitError(_named(kind), _remedy(value, kind))
+    raise _MisfitError(_name_of(kind), _remedy(value, kind))
 
 
-def _named(kind: type) -> str:
+def _name_of(kind: type) -> str:
     name = "path" if issubclass(kind, Path) else kind.__name__
     return f"{'an' if name[0] in 'AEIOUaeiou' else 'a'} {name}"
 

@@ -309,7 +309,7 @@ def parse_ratio(text: str | int | float) -> float:
     if upper <= 0 or lower <= 0:
         msg = f"ratio {_shown(text)}: both sides must be positive"
         raise UnitError(msg)
-    return _rounded(upper / lower, "ratio", text)
+    return _round(upper / lower, "ratio", text)
 
 
 def parse_count(text: str | int | float) -> int:
@@ -372,7 +372,7 @@ def parse_number(text: str, most: float = MAX_NUMBER) -> float:
     if not _PLAIN_RE.fullmatch(text):
         msg = f"number {_shown(text)}: expected digits such as 1250 or 0.5"
         raise UnitError(msg)
-    value = _rounded(Fraction(text), "number", text)
+    value = _round(Fraction(text), "number", text)
     if value > most:
         msg = f"number {_shown(text)}: too large; expected at most {most:g}"
         raise UnitError(msg)
@@ -473,7 +473,7 @@ def _as_float(value: Fraction, text: object, kind: _Kind) -> float:
     if value < 0:
         msg = f"{kind.name} {_shown(text)}: must not be negative"
         raise UnitError(msg)
-    result = _rounded(value, kind.name, text)
+    result = _round(value, kind.name, text)
     if result > kind.most or 0 < result < kind.least:
         unit = next(unit for unit, factor in kind.units.items() if factor == 1)
         bound = f"most {kind.most:g}" if result > kind.most else f"least {kind.least:g}"
@@ -483,7 +483,7 @@ def _as_float(value: Fraction, text: object, kind: _Kind) -> float:
     return result
 
 
-def _rounded(value: Fraction, name: str, text: object) -> float:
+def _round(value: Fraction, name: str, text: object) -> float:
     try:
         result = float(value)
     except OverflowError:
@@ -599,7 +599,7 @@ def format_rate(gbps: float) -> str:
     >>> format_rate(400.0), format_rate(7200.0)
     ('400 Gb/s (50 GB/s)', '7.2 Tb/s (900 GB/s)')
     """
-    n_bytes = _scaled(gbps_to_gbytes(gbps), _GBYTE_PER_S_STEPS)
+    n_bytes = _scale(gbps_to_gbytes(gbps), _GBYTE_PER_S_STEPS)
     return f"{format_rate_gbit(gbps)} ({n_bytes})"
 
 
@@ -611,7 +611,7 @@ def format_rate_gbit(gbps: float) -> str:
     >>> format_rate_gbit(57600.0)
     '57.6 Tb/s'
     """
-    return _scaled(gbps, _GBIT_PER_S_STEPS)
+    return _scale(gbps, _GBIT_PER_S_STEPS)
 
 
 def format_bytes(n_bytes: float) -> str:
@@ -627,7 +627,7 @@ def format_bytes(n_bytes: float) -> str:
             return f"{int(n_bytes // factor)} {prefix}B"
     if abs(n_bytes) < 10_000:
         return f"{_digits(n_bytes)} B"
-    return _scaled(n_bytes, _BYTE_STEPS)
+    return _scale(n_bytes, _BYTE_STEPS)
 
 
 def format_time(seconds: float) -> str:
@@ -638,7 +638,7 @@ def format_time(seconds: float) -> str:
     >>> format_time(2.5e-6), format_time(0.0132)
     ('2.5 us', '13.2 ms')
     """
-    return _scaled(seconds, _TIME_STEPS)
+    return _scale(seconds, _TIME_STEPS)
 
 
 def format_power(watts: float) -> str:
@@ -649,7 +649,7 @@ def format_power(watts: float) -> str:
     >>> format_power(15.0), format_power(1.2e6)
     ('15 W', '1.2 MW')
     """
-    return _scaled(watts, _POWER_STEPS)
+    return _scale(watts, _POWER_STEPS)
 
 
 def format_count(n: int) -> str:
@@ -686,7 +686,7 @@ _LENGTH_STEPS: _Steps = ((1e-3, "mm"), (1e-2, "cm"), (1.0, "m"), (1e3, "km"))
 _POWER_STEPS: _Steps = ((1e-3, "mW"), (1.0, "W"), (1e3, "kW"), (1e6, "MW"), (1e9, "GW"))
 
 
-def _scaled(value: float, steps: _Steps) -> str:
+def _scale(value: float, steps: _Steps) -> str:
     """Print `value` in the largest step that it reaches; zero and infinity in the program's unit."""
     base = next(name for step, name in steps if step == 1.0)
     if value == 0 or not math.isfinite(value):

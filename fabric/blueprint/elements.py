@@ -24,7 +24,7 @@ from fabric.blueprint.model import (
     Selector,
     WrongError,
 )
-from fabric.blueprint.parse import Parsed, shown_value
+from fabric.blueprint.parse import Parsed, show_value
 from fabric.blueprint.planes import names_chips, open_chips, refusal
 from fabric.blueprint.ports import port_class
 from fabric.blueprint.schema import DeviceItem, LinkItem, WiringItem
@@ -110,13 +110,13 @@ def placement_problem(group: DeviceGroup, primitives: tuple[str, ...], axes: Axi
     size = math.prod(axes.axes[p].size for p in primitives)
     if doubled:
         fault = f"axis {doubled[0]!r} twice in device {group.name!r}"
-        return group.origin.problem(fault, key="axes", got=shown_value(list(group.axes)))
+        return group.origin.problem(fault, key="axes", got=show_value(list(group.axes)))
     if size > MAX_COUNT:
         fault = f"{group.name} has too many devices"
         return group.origin.problem(fault, key="axes", got=str(size), expected="at most 2**53")
     if group.name in axes and group.axes[-1:] != (group.name,):
         fault = f"group {group.name!r} has the name of an axis that is not its last"
-        got = shown_value(list(group.axes))
+        got = show_value(list(group.axes))
         return group.origin.problem(fault, key="axes", got=got, todo="rename the group or the axis")
     return None
 
@@ -228,7 +228,7 @@ class _RuleBuilder:
         """Return the number of indices that a relation runs over, its axes checked."""
         primitives = [p for a in axes for p in self._primitives(a, key)]
         if len(set(primitives)) < len(primitives):
-            self._fail(f"axis twice in {key}", key, got=shown_value(axes))
+            self._fail(f"axis twice in {key}", key, got=show_value(axes))
         for group in groups:
             gone = [a for a in axes if not set(self._view.primitives(a)) <= set(group.primitives)]
             if gone:

@@ -55,14 +55,14 @@ def as_failure(form: object) -> Failure:
             return Failure(form)
         # Python refuses to read numbers of thousands of digits; no count has twenty.
         n = None if match["n"] is None else int(match["n"][:20])
-        return _counted(form, Failure(match["left"].strip(), match["right"].strip(), n))
+        return _check_count(form, Failure(match["left"].strip(), match["right"].strip(), n))
     if isinstance(form, Sequence) and len(form) in (2, 3):
-        return _counted(form, Failure(*form))
+        return _check_count(form, Failure(*form))
     msg = f"failed: expected {_FORMS}; got {form!r}"
     raise QuestionError(msg)
 
 
-def _counted(form: object, failure: Failure) -> Failure:
+def _check_count(form: object, failure: Failure) -> Failure:
     n = failure.n
     is_number = isinstance(n, int) and not isinstance(n, bool) and 1 <= n <= MAX_COUNT
     if n is not None and not is_number:

@@ -170,7 +170,7 @@ def class_grid(blueprint: Blueprint, extra: tuple[Selector, ...] = ()) -> Grid:
     edges = _class_edges(blueprint, extra)
     reps = {name: points[:-1] for name, points in edges.items()}
     weights = {name: np.diff(points).astype(np.float64) for name, points in edges.items()}
-    return _limited(Grid(blueprint, reps, weights))
+    return _limit(Grid(blueprint, reps, weights))
 
 
 def sample_grid(blueprint: Blueprint) -> Grid:
@@ -206,7 +206,7 @@ def sample_grid(blueprint: Blueprint) -> Grid:
         # The first two or three indices of each class, as far as it has them.
         rows = np.add.outer(lo, np.arange(3 if name in meshed else 2))
         reps[name] = rows[rows < hi[:, None]]
-    return _limited(Grid(blueprint, reps, {name: np.ones(len(r)) for name, r in reps.items()}))
+    return _limit(Grid(blueprint, reps, {name: np.ones(len(r)) for name, r in reps.items()}))
 
 
 def _class_edges(blueprint: Blueprint, extra: tuple[Selector, ...] = ()) -> dict[str, Ints]:
@@ -217,7 +217,7 @@ def _class_edges(blueprint: Blueprint, extra: tuple[Selector, ...] = ()) -> dict
     for term in (t for s in (*blueprint.absent, *extra, *sides) for t in s.terms):
         for p, points in term_cuts(blueprint, term):
             cuts[p] |= points
-    listed = _listed(blueprint)
+    listed = _listed_axes(blueprint)
     if (n := sum(blueprint.axes[name].size for name in listed)) > MAX_CLASS_ROWS:
         several = (
             f"axis {min(listed)} has" if len(listed) == 1 else f"axes {', '.join(sorted(listed)[:3])} have"
@@ -233,7 +233,7 @@ def _class_edges(blueprint: Blueprint, extra: tuple[Selector, ...] = ()) -> dict
     }
 
 
-def _limited(grid: Grid) -> Grid:
+def _limit(grid: Grid) -> Grid:
     """Return `grid` if it has no more rows than are counted."""
     n_rows = {group: grid.n_rows(group) for group in grid.blueprint.groups}
     if sum(n_rows.values()) > MAX_CLASS_ROWS:
@@ -265,7 +265,7 @@ def term_cuts(blueprint: Blueprint, term: Term) -> Iterator[tuple[str, set[int]]
         is_whole = is_whole and a == 0 and b == size - 1
 
 
-def _listed(blueprint: Blueprint) -> set[str]:
+def _listed_axes(blueprint: Blueprint) -> set[str]:
     """Return the primitive axes whose indices are all told apart; in a mesh they are alike."""
     listed: set[str] = set()
     for rule in blueprint.rules:
@@ -355,7 +355,7 @@ def join_parts(grid: Grid, rule: Rule, *, limit: int | None = None) -> Iterator[
     if groups[0] == groups[1]:
         candidates = iter([_once(grid, rule, *_whole(candidates))])
     for left, right in candidates:
-        yield _counted(grid, rule, groups, left, right)
+        yield _count(grid, rule, groups, left, right)
 
 
 def _whole(parts: Iterable[tuple[Ints, Ints]]) -> tuple[Ints, Ints]:
@@ -473,7 +473,7 @@ def _keys(
     axes = agreeing_axes(grid.blueprint, rule)
     digits = [{p: grid.digit(g, r, p) for p in axes} for g, r in zip(groups, rows, strict=True)]
     if rule.relation and wrapped is not None:
-        digits[0] |= _shifted(grid, rule.relation, groups[0], rows[0], wrapped)
+        digits[0] |= _shift(grid, rule.relation, groups[0], rows[0], wrapped)
     keys = [np.zeros(len(r), dtype=np.int64) for r in rows]
     # Mixed-radix number of the agreeing digits.
     for p in axes:
@@ -481,7 +481,7 @@ def _keys(
     return keys[0], keys[1]
 
 
-def _shifted(grid: Grid, relation: Relation, group: str, rows: Ints, wrapped: Bools) -> dict[str, Ints]:
+def _shift(grid: Grid, relation: Relation, group: str, rows: Ints, wrapped: Bools) -> dict[str, Ints]:
     """Return the digits of `rows` on the axes of the twist, moved where the cable wraps."""
     digits: dict[str, Ints] = {}
     for axis, shift in relation.twist:
@@ -550,7 +550,7 @@ def _once(grid: Grid, rule: Rule, left: Ints, right: Ints) -> tuple[Ints, Ints]:
     return left[first], right[first]
 
 
-def _counted(grid: Grid, rule: Rule, groups: tuple[str, str], left: Ints, right: Ints) -> Joined:
+def _count(grid: Grid, rule: Rule, groups: tuple[str, str], left: Ints, right: Ints) -> Joined:
     if isinstance(rule.count, int):
         return Joined(left, right, np.full(len(left), rule.count, dtype=np.int64))
     primitives = set(grid.blueprint.primitives(rule.count_axis))

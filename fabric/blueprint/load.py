@@ -145,13 +145,13 @@ def _finish(document: Document, base: Path, run: _LoadRun) -> Blueprint:
         origin=origin,
     )
     if fragment.is_countable:
-        blueprint = _counted(_failing(blueprint, fragment.failed, run.problems), fragment, run.problems)
+        blueprint = _count(_failing(blueprint, fragment.failed, run.problems), fragment, run.problems)
     if run.problems:
         raise TopologyError(run.problems)
     return blueprint
 
 
-def _counted(blueprint: Blueprint, fragment: _Fragment, problems: Problems) -> Blueprint:
+def _count(blueprint: Blueprint, fragment: _Fragment, problems: Problems) -> Blueprint:
     """Return `blueprint` with what could not be checked of it, after counting; what is wrong is noted."""
     skipped = []
     try:
@@ -319,7 +319,7 @@ def _include(place: _Place, item: IncludeItem, origin: Origin, into: _Fragment, 
         return
     fragment, _ = _resolve(inner, run)
     if item.prefix:
-        fragment = _renamed(fragment, item.prefix)
+        fragment = _rename(fragment, item.prefix)
     # Replicas: the devices of the include stand on the axes of `over` too, outermost.
     over = {axis: size for axis, size in item.over.items() if axis not in fragment.axes}
     for axis in item.over:
@@ -407,7 +407,7 @@ def _refuse(fault: str, origin: Origin, *, got: str = "", expected: str = "", to
     raise TopologyError([origin.problem(fault, key="fabric", got=got, expected=expected, todo=todo)])
 
 
-def _renamed(fragment: _Fragment, prefix: str) -> _Fragment:
+def _rename(fragment: _Fragment, prefix: str) -> _Fragment:
     """Return `fragment` with its devices, axes and rules called ``prefix.name``."""
 
     def new(name: str) -> str:

@@ -150,7 +150,7 @@ _STAND_IN: Mapping[str, Any] = {
 def _problem(document: Document, loc: Loc, detail: Mapping[str, Any]) -> Problem:
     """Word one finding of pydantic as the program words its own."""
     kind, value = detail["type"], detail["input"]
-    fault, got, expected, todo = _WORDS.get(kind, detail["msg"]), shown_value(value), "", ""
+    fault, got, expected, todo = _WORDS.get(kind, detail["msg"]), show_value(value), "", ""
     is_key = kind in ("extra_forbidden", "missing") or loc[-1:] == ("[key]",)
     if loc[-1:] == ("[key]",):
         loc = loc[:-1]
@@ -182,17 +182,17 @@ def _complaint(message: str) -> tuple[str, str]:
     return fault, todo
 
 
-def shown_value(value: object) -> str:
+def show_value(value: object) -> str:
     """Return `value` as a file has it, cut where it is long.
 
     Examples
     --------
-    >>> shown_value(["rack", 3]), shown_value(None), shown_value(True)
+    >>> show_value(["rack", 3]), show_value(None), show_value(True)
     ('[rack, 3]', 'nothing', 'true')
     """
     if isinstance(value, dict):
         return (
-            f"{{{', '.join(f'{k}: {shown_value(v)}' for k, v in value.items())}}}"
+            f"{{{', '.join(f'{k}: {show_value(v)}' for k, v in value.items())}}}"
             if len(value) < 4
             else "a mapping"
         )
@@ -200,7 +200,7 @@ def shown_value(value: object) -> str:
         return "nothing"
     if isinstance(value, list):
         # Few items fill the space; a long list need not be written to be cut.
-        text = f"[{', '.join(shown_value(v) for v in value[:_MAX_SHOWN])}]"
+        text = f"[{', '.join(show_value(v) for v in value[:_MAX_SHOWN])}]"
     else:
         text = str(value).lower() if isinstance(value, bool) else str(value)
     return (text if len(text) <= _MAX_SHOWN else f"{text[: _MAX_SHOWN - 3]}...") or "an empty text"

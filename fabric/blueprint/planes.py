@@ -121,8 +121,8 @@ def open_chips(blueprint: Blueprint) -> Blueprint:
     return replace(
         blueprint,
         axes={**blueprint.axes, ASIC: Axis(ASIC, size)},
-        groups={name: _opened_group(g) if name in n_chips else g for name, g in blueprint.groups.items()},
-        rules=tuple(_opened_rule(rule, n_chips) for rule in blueprint.rules),
+        groups={name: _open_group(g) if name in n_chips else g for name, g in blueprint.groups.items()},
+        rules=tuple(_open_rule(rule, n_chips) for rule in blueprint.rules),
         failed_cables=tuple(lane for c in blueprint.failed_cables for lane in _lanes(blueprint, c)),
         closed=blueprint,
     )
@@ -139,8 +139,8 @@ def with_failed(
         If boxes must be opened and cannot be.
     """
     whole = blueprint.whole
-    boxed, chips = _parted(devices, [_is_chip(whole, s) for s in devices])
-    between, lanes = _parted(cables, [_is_chip(whole, c.left) or _is_chip(whole, c.right) for c in cables])
+    boxed, chips = _part(devices, [_is_chip(whole, s) for s in devices])
+    between, lanes = _part(cables, [_is_chip(whole, c.left) or _is_chip(whole, c.right) for c in cables])
     closed = replace(whole, failed=(*whole.failed, *boxed), failed_cables=(*whole.failed_cables, *between))
     if blueprint.closed is None and not chips and not lanes:
         return closed
@@ -153,7 +153,7 @@ def with_failed(
     )
 
 
-def _parted(failed: tuple[T, ...], is_chip: list[bool]) -> tuple[tuple[T, ...], tuple[T, ...]]:
+def _part(failed: tuple[T, ...], is_chip: list[bool]) -> tuple[tuple[T, ...], tuple[T, ...]]:
     """Return failures of boxes, and those of chips."""
     boxed, chips = (
         [f for f, chip in zip(failed, is_chip, strict=True) if chip is kind] for kind in (False, True)
@@ -165,11 +165,11 @@ def _is_chip(whole: Blueprint, selector: Selector) -> bool:
     return ASIC not in whole.axes and any(t.axis == ASIC for t in selector.terms)
 
 
-def _opened_group(group: DeviceGroup) -> DeviceGroup:
+def _open_group(group: DeviceGroup) -> DeviceGroup:
     return replace(group, axes=(ASIC, *group.axes), primitives=(*group.primitives, ASIC))
 
 
-def _opened_rule(rule: Rule, n_chips: dict[str, int]) -> Rule:
+def _open_rule(rule: Rule, n_chips: dict[str, int]) -> Rule:
     """Return a rule whose cables are shared by the chips at their ends."""
     chips = [n_chips.get(group, 1) for group in rule.groups]
     size = max(chips)
@@ -215,10 +215,10 @@ def _lanes(blueprint: Blueprint, failure: FailedCables) -> list[FailedCables]:
     return [
         replace(failure, left=left, right=right)
         for left, right in (
-            tuple(_pinned(end, i) if end.group in n_chips else end for end in ends) for i in range(size)
+            tuple(_pin(end, i) if end.group in n_chips else end for end in ends) for i in range(size)
         )
     ]
 
 
-def _pinned(selector: Selector, chip: int) -> Selector:
+def _pin(selector: Selector, chip: int) -> Selector:
     return replace(selector, terms=(*selector.terms, Term(ASIC, chip, chip)))

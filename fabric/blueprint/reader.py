@@ -474,7 +474,7 @@ class _DocumentBuilder:
         self._count(pos, anchored.n_nodes)
         if len(self._stack) + anchored.height > MAX_DEPTH:
             self._stop(pos, "nested too deep", expected=f"at most {MAX_DEPTH} levels, aliases expanded")
-        self._add(_copied(anchored.value), pos, anchored.below, height=anchored.height)
+        self._add(_copy(anchored.value), pos, anchored.below, height=anchored.height)
 
     def _awaits_key(self) -> bool:
         return bool(self._stack) and isinstance(self._stack[-1].data, dict) and self._stack[-1].key is None
@@ -524,12 +524,12 @@ class _DocumentBuilder:
             frame.is_dropped = True
 
 
-def _copied(value: object) -> object:
+def _copy(value: object) -> object:
     # Recursion is safe: nothing that is read is deeper than MAX_DEPTH.
     if isinstance(value, dict):
-        return {key: _copied(item) for key, item in value.items()}
+        return {key: _copy(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_copied(item) for item in value]
+        return [_copy(item) for item in value]
     return value
 
 

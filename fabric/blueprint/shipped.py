@@ -84,7 +84,7 @@ def templates() -> tuple[Shipped, ...]:
     ['One TPU v4 pod: 4,096 chips in a 16 x 16 x 16 torus of 64 cubes.']
     """
     folder = _PACKAGE / "templates"
-    return tuple(_shipped(name, folder / f"{name}{SUFFIX}") for name in template_names())
+    return tuple(_read_shipped(name, folder / f"{name}{SUFFIX}") for name in template_names())
 
 
 @cache
@@ -110,7 +110,9 @@ def examples() -> tuple[Shipped, ...]:
         files = [*folder.glob(f"*{SUFFIX}"), *folder.glob(f"*/*{SUFFIX}")]
         names = {file.relative_to(folder).as_posix().removesuffix(SUFFIX): file for file in files}
         if names:
-            return tuple(_shipped(name, names[name]) for name in sorted(names, key=lambda n: ("/" in n, n)))
+            return tuple(
+                _read_shipped(name, names[name]) for name in sorted(names, key=lambda n: ("/" in n, n))
+            )
     msg = "this installation came without the examples; run: pip install --force-reinstall fabtopo"
     raise QuestionError(msg)
 
@@ -180,7 +182,7 @@ def contents(template: Shipped) -> Contents:
     return Contents({name: axis.size for name, axis in blueprint.axes.items()}, tuple(placed))
 
 
-def _shipped(name: str, file: Path) -> Shipped:
+def _read_shipped(name: str, file: Path) -> Shipped:
     """Read the title, which is the first line if it is a comment, else the first sentence of ``about``."""
     first = file.read_text(encoding="utf-8").partition("\n")[0]
     data = read_file(file).data

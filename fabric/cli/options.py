@@ -57,10 +57,10 @@ def fabric_of(file: Path, failed: list[str] | None = None) -> Fabric:
     """Return the fabric of a file, or of standard input for ``-``, in which more has failed."""
     from fabric.graph import fail, load
 
-    return fail(_piped() if str(file) == STANDARD else load(file), *(failed or ()))
+    return fail(_read_piped() if str(file) == STANDARD else load(file), *(failed or ()))
 
 
-def _piped() -> Fabric:
+def _read_piped() -> Fabric:
     from fabric.blueprint.limits import MAX_BYTES
     from fabric.graph import loads
 

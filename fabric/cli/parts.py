@@ -64,12 +64,12 @@ def parts_command(
     if as_json or form == "json":
         say(to_json(explained(rows[0]) if name else rows))
     elif form == "text":
-        say(_explained(rows[0]) if name else _listed(rows))
+        say(_explain(rows[0]) if name else _list(rows))
     else:
         say({"md": parts_page, "csv": parts_csv}[form](rows).rstrip("\n"))
 
 
-def _listed(rows: Sequence[Entry]) -> str:
+def _list(rows: Sequence[Entry]) -> str:
     """Return one line per row."""
     from fabric.parts import Part, Protocol, kind_of
     from fabric.text.columns import columns
@@ -88,7 +88,7 @@ def _listed(rows: Sequence[Entry]) -> str:
     return columns(head, cells) if cells else "nothing in the catalogue meets all of this"
 
 
-def _explained(row: Entry) -> str:
+def _explain(row: Entry) -> str:
     """Return all that the catalogue knows of one row, each figure with its evidence."""
     from fabric.parts import Part, Protocol, catalogue, kind_of, protocols_of, sources_of
     from fabric.reporting.parts_page import templates_with

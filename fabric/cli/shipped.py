@@ -42,7 +42,7 @@ def templates_command(
         say(to_json(rows[0] if name else rows))
     elif name:
         template = find_template(name)
-        say(_explained(template, contents(template)))
+        say(_explain(template, contents(template)))
     else:
         cells = [[template.name, _parts(contents(template)), template.title] for template in templates()]
         say(columns(["template", "holds", "about"], cells))
@@ -126,7 +126,7 @@ def _row(entry: Shipped) -> dict[str, object]:
     return {"name": entry.name, "title": entry.title, "about": entry.about, "file": str(entry.file)}
 
 
-def _explained(template: Shipped, held: Contents) -> str:
+def _explain(template: Shipped, held: Contents) -> str:
     """Return all of one template: what it says of itself, its devices and how to include it."""
     from fabric.text.columns import columns
 

@@ -108,7 +108,7 @@ def design_command(
         described = find_preset(preset)
         arguments, answer = described.arguments, described.design()
     else:
-        _needed(arguments, "design", "; or give a --preset")
+        _check_needed(arguments, "design", "; or give a --preset")
         answer = design(**arguments)
     phases = growth(words(grow), **arguments) if grow else ()
     is_written = out is not None and str(out) != STANDARD
@@ -131,7 +131,7 @@ def design_command(
         say(answer.text, nl=False)
 
 
-def _needed(arguments: Mapping[str, Any], command: str, remedy: str = "") -> None:
+def _check_needed(arguments: Mapping[str, Any], command: str, remedy: str = "") -> None:
     """Refuse to design without the arguments that have no default."""
     kind = DesignArguments if command == "design" else DesignOptions
     needed = [name for name, argument in arguments_of(kind).items() if not argument.default]
@@ -209,7 +209,7 @@ def scale_command(
     if points is not None and ".." not in gpus:
         msg = f"points: a range of sizes has them, such as 72..1000000; got the list {gpus!r}"
         raise QuestionError(msg)
-    _needed(arguments, "scale")
+    _check_needed(arguments, "scale")
     with progress("sizes") as heard:
         table = scale(
             spaced(gpus, 20 if points is None else points),

@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
-from fabric.blueprint.parse import shown_value
+from fabric.blueprint.parse import show_value
 from fabric.blueprint.reader import Document, dotted, read_file, read_text
 from fabric.blueprint.selector import near
 from fabric.errors import Problem, QuestionError, TopologyError, nearest, printable
@@ -277,7 +277,7 @@ def _read(document: Document) -> Calibration:
 def _problem(document: Document, error: ErrorDetails) -> Problem:
     """Word one finding of pydantic as the program words its own."""
     loc, kind = tuple(error["loc"]), error["type"]
-    what, got, todo = error["msg"], shown_value(error["input"]), ""
+    what, got, todo = error["msg"], show_value(error["input"]), ""
     is_key = kind in ("extra_forbidden", "missing")
     if kind == "extra_forbidden":
         keys = _keys(loc)

@@ -176,7 +176,7 @@ def from_networkx(graph: nx.Graph, *, name: str = "", capacity: str = "capacity"
     infos: list[RuleInfo] = []
     rows = []
     for u, v, key, data in _edges(graph):
-        lower, upper, info = _oriented(graph, u, v, key, data)
+        lower, upper, info = _orient(graph, u, v, key, data)
         # Keys of different types may be equal (1 and True); they stay different rules.
         # Edges whose attributes are alike are one rule.
         rule = rules.setdefault((type(key), info), len(rules))
@@ -205,10 +205,10 @@ def from_networkx(graph: nx.Graph, *, name: str = "", capacity: str = "capacity"
         names=tuple(number),
         coordinates=coordinates,
     )
-    return Fabric(title, graph=expanded, notes=_guessed(graph))
+    return Fabric(title, graph=expanded, notes=_guess_note(graph))
 
 
-def _guessed(graph: nx.Graph) -> tuple[str, ...]:
+def _guess_note(graph: nx.Graph) -> tuple[str, ...]:
     """Say how many nodes were taken for endpoints that forward, since nothing says what they are."""
     nodes = graph.nodes(data=True)
     unknown = [node for node, data in nodes if not data.get("kind") and "endpoint" not in data]
@@ -300,7 +300,7 @@ def _edges(graph: nx.Graph) -> Iterator[tuple[Hashable, Hashable, Hashable, Mapp
         yield from ((u, v, "link", data) for u, v, data in graph.edges(data=True))
 
 
-def _oriented(
+def _orient(
     graph: nx.Graph, u: Hashable, v: Hashable, key: Hashable, data: Mapping[str, Any]
 ) -> tuple[Hashable, Hashable, RuleInfo]:
     """Return lower (or source) end, upper (or target) end, and the rule of an edge."""

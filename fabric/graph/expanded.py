@@ -268,12 +268,12 @@ def expand(blueprint: Blueprint, *, limit: int = EXPAND_LIMIT) -> Expanded:
         Naming the number that is too large.
     """
     _refuse_size(blueprint.name, "devices", sum(blueprint.n_devices(g) for g in blueprint.groups), limit)
-    n_pairs = _counted_pairs(blueprint)
+    n_pairs = _count_pairs(blueprint)
     _refuse_size(blueprint.name, "joined pairs of devices", n_pairs, limit)
     return _expand(blueprint, limit, n_pairs)
 
 
-def _counted_pairs(blueprint: Blueprint) -> int:
+def _count_pairs(blueprint: Blueprint) -> int:
     """Return the joined pairs, absent devices included; 0 where only `join_parts` can count them."""
     try:
         return int(sum(float(tally.n_pairs.sum()) for tally in census(blueprint).rules))
@@ -377,7 +377,7 @@ def _bundles(grid: Grid, ids: Mapping[str, Ints | int], limit: int, n_pairs: int
         left, right = (ids[group] for group in rule.groups)
         start = stop
         for part in join_parts(grid, rule, limit=limit - start):
-            tail, head, count = _numbered(left, part.left), _numbered(right, part.right), part.count
+            tail, head, count = _number(left, part.left), _number(right, part.right), part.count
             # Where no device is absent ids are an offset; else cables of absent devices are dropped.
             if not (isinstance(left, int) and isinstance(right, int)):
                 present = (tail >= 0) & (head >= 0)
@@ -401,7 +401,7 @@ def _ids(n_rows: int, rows: Ints, first: int) -> Ints | int:
     return ids
 
 
-def _numbered(ids: Ints | int, rows: Ints) -> Ints:
+def _number(ids: Ints | int, rows: Ints) -> Ints:
     return rows + ids if isinstance(ids, int) else ids[rows]
 
 

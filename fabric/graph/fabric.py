@@ -91,7 +91,7 @@ def load(path: str | Path) -> Fabric:
     TopologyError
         With all problems at once, each with path, line and column.
     """
-    return _checked(load_blueprint(path))
+    return _check(load_blueprint(path))
 
 
 @checked
@@ -103,7 +103,7 @@ def loads(text: str | bytes, *, path: str = "<text>", base: str | Path = ".") ->
     TopologyError
         As `load`.
     """
-    return _checked(loads_blueprint(text, path=path, base=base))
+    return _check(loads_blueprint(text, path=path, base=base))
 
 
 @checked
@@ -171,7 +171,7 @@ def by_name(expanded: Expanded, text: object) -> Bools:
     return mask
 
 
-def _checked(blueprint: Blueprint) -> Fabric:
+def _check(blueprint: Blueprint) -> Fabric:
     """Check what only paths between devices can tell."""
     problems, skipped = reach_problems(blueprint)
     if problems:

@@ -146,7 +146,7 @@ def _rules(
     for number, (rule, left, right, *_) in enumerate(kinds.tolist()):
         # Pairs joined by as many bundles are one rule of that many times the rate.
         rows = np.flatnonzero(kind.ravel() == number)
-        pairs, again = _merged(e, up[rows], is_turned=left == right and bool(is_peer[rows[0]]))
+        pairs, again = _merge(e, up[rows], is_turned=left == right and bool(is_peer[rows[0]]))
         for copies in np.unique(again).tolist():
             indices = place[pairs[again == copies]]
             name = f"{e.rules[rule].name}, {len(rules)}"
@@ -176,7 +176,7 @@ def _rules(
     return tuple(rules), rule_of
 
 
-def _merged(e: Expanded, bundles: Ints, *, is_turned: bool) -> tuple[Ints, Ints]:
+def _merge(e: Expanded, bundles: Ints, *, is_turned: bool) -> tuple[Ints, Ints]:
     """Return every pair of devices once, and in how many bundles it is; either way round where turned."""
     pairs = np.column_stack([e.tail[bundles], e.head[bundles]])
     if is_turned:

@@ -128,7 +128,7 @@ class _Sample:
         first, kind_of = np.flatnonzero(is_next), np.cumsum(is_next) - 1
         sources = np.flatnonzero(self._is_first()[ends])
         reported: set[int] = set()
-        for batch, bit, arrived in _followed(forwarding(e, e.is_endpoint, e.is_endpoint), ends, sources):
+        for batch, bit, arrived in _follow(forwarding(e, e.is_endpoint, e.is_endpoint), ends, sources):
             # Bits that arrive at all devices of a group and island: a source whose bit is missing loses some.
             by_all = np.bitwise_and.reduceat(arrived, first)
             for at in np.flatnonzero(by_all[kind_of[batch]] & bit == 0).tolist():
@@ -185,7 +185,7 @@ def _class_of(classes: Grid, primitive: str, index: Ints) -> Ints:
     return np.searchsorted(classes.reps[primitive], index, side="right").astype(np.int64) - 1
 
 
-def _followed(moves: Forwarding, ends: Ints, sources: Ints) -> Iterator[tuple[Ints, Words, Words]]:
+def _follow(moves: Forwarding, ends: Ints, sources: Ints) -> Iterator[tuple[Ints, Words, Words]]:
     """Follow traffic from sources, those of 64 starts at once.
 
     Parameters
@@ -206,7 +206,7 @@ def _followed(moves: Forwarding, ends: Ints, sources: Ints) -> Iterator[tuple[In
         The bits that arrive at each of `ends`; a source is where it starts.
     """
     # Contract states that reach each other, sort moves by head, and spread 64 bits at once.
-    label = _merged(moves)
+    label = _merge(moves)
     key = np.sort(label[moves.head] * moves.n_states + label[moves.tail])
     head, tail = np.divmod(key[np.diff(key, prepend=-1) > 0], moves.n_states)
     head, tail = head[head != tail], tail[head != tail]
@@ -237,7 +237,7 @@ def _followed(moves: Forwarding, ends: Ints, sources: Ints) -> Iterator[tuple[In
         yield sources[batch], bit, arrived
 
 
-def _merged(moves: Forwarding) -> Ints:
+def _merge(moves: Forwarding) -> Ints:
     """Return a number for each state, the same for those that moves lead to and from, one step each way."""
     forth, back = (x * moves.n_states + y for x, y in ((moves.tail, moves.head), (moves.head, moves.tail)))
     ranked = np.sort(forth)

@@ -56,7 +56,7 @@ def fail(fabric: Fabric, *what: object) -> Fabric:
     fabric.blueprint.selector.UnknownNameError: selector 'spin1': no device group 'spin'; did you mean spine?
     """
     if fabric.graph is not None:
-        return replace(fabric, graph=reduce(_with_failed, what, fabric.graph))
+        return replace(fabric, graph=reduce(_fail_in_graph, what, fabric.graph))
     blueprint, skipped = fabric.axes_or_refuse("a selector"), list(fabric.skipped)
     for form in what:
         view, failed = read_failure(blueprint, form)
@@ -123,7 +123,7 @@ def _refusal(problem: Problem) -> QuestionError:
     return QuestionError("; ".join(words))
 
 
-def _with_failed(e: Expanded, form: object) -> Expanded:
+def _fail_in_graph(e: Expanded, form: object) -> Expanded:
     """Return a graph with a device, or some cables between two, failed."""
     fields = {name: getattr(e, name) for name in e.__dataclass_fields__}
     # The name of a node may look like cables, or be a tuple: a device wins.

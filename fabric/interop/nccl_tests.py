@@ -234,7 +234,7 @@ def _log(run: LoggedRun, name: str, collective: str | None) -> Log:
             )
             raise LogError(name, first.line, fault)
         low = high = k
-    stated = _stated(run)
+    stated = _stated_ranks(run)
     is_allowed = stated is not None and low <= stated and (high is None or stated <= high)
     n_ranks = stated if is_allowed else low if low == high else None
     if n_ranks == 1:
@@ -252,7 +252,7 @@ def _log(run: LoggedRun, name: str, collective: str | None) -> Log:
     return Log(kind.collective, n_ranks, *shown, name, first.line)
 
 
-def _stated(run: LoggedRun) -> int | None:
+def _stated_ranks(run: LoggedRun) -> int | None:
     """Return the number of ranks of one communicator by the header.
 
     Excerpts often show some of the list only, so the largest number counts; of several groups, which run at

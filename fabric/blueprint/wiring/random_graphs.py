@@ -80,7 +80,7 @@ def _sparse(n: int, degree: int, rng: random.Random) -> Ints:
     free, pairs = np.repeat(np.arange(n, dtype=np.int64), degree), np.zeros(0, dtype=np.int64)
     while True:
         # Shuffle the free ports and join neighbours; loops, doubles and pairs made before are given back.
-        free = free[np.argsort(_drawn(rng, len(free)), kind="stable")]
+        free = free[np.argsort(_draw(rng, len(free)), kind="stable")]
         ends = np.sort(free.reshape(-1, 2), axis=1)
         key = ends[:, 0] * n + ends[:, 1]
         _, first = np.unique(key, return_index=True)
@@ -165,7 +165,7 @@ def xpander(sizes: tuple[int, ...], *, seed: int = 0) -> Ints:
     n_matchings = n_metas * (n_metas - 1) // 2
     refuse_many(n_matchings * n_switches)
     low, high = np.triu_indices(n_metas, 1)
-    drawn = _drawn(random.Random(seed), n_matchings * n_switches).reshape(n_matchings, n_switches)
+    drawn = _draw(random.Random(seed), n_matchings * n_switches).reshape(n_matchings, n_switches)
     # A random permutation for every two metas.
     partner = np.argsort(drawn, axis=1, kind="stable")
     ends = [low[:, None] * n_switches + np.arange(n_switches), high[:, None] * n_switches + partner]
@@ -176,7 +176,7 @@ def _among(keys: Ints, ranked: Ints) -> Bools:
     return np.searchsorted(ranked, keys, side="right") > np.searchsorted(ranked, keys, side="left")
 
 
-def _drawn(rng: random.Random, n: int) -> Floats:
+def _draw(rng: random.Random, n: int) -> Floats:
     return np.array([rng.random() for _ in range(n)])
 
 
