@@ -226,19 +226,19 @@ def _by_cuts(blueprint: Blueprint, ask: _BoundQuestion) -> Bound:
     rate, n = max(packing.rate_gbps, 0.0), packing.n_ranks
     factor = 1.0 if collective in ("broadcast", "reduce") else busbw_factor(collective, n)
     return Bound(
-        collective,
-        ask.size_bytes,
-        n,
-        rate,
-        rate * factor,
-        seconds_to_send(ask.size_bytes, rate) if rate > 0 else float("inf"),
-        _status(blueprint, collective, question, paths) if rate > 0 else "cut off",
-        paths,
-        reducing,
-        packing.binding,
-        packing.n_variables,
-        _cut_off(question) if rate <= 0 else (),
-        packing.why,
+        collective=collective,
+        size_bytes=ask.size_bytes,
+        n_ranks=n,
+        algbw_gbps=rate,
+        busbw_gbps=rate * factor,
+        time_s=seconds_to_send(ask.size_bytes, rate) if rate > 0 else float("inf"),
+        status=_status(blueprint, collective, question, paths) if rate > 0 else "cut off",
+        paths=paths,
+        reduces_in=reducing,
+        binding=packing.binding,
+        n_variables=packing.n_variables,
+        cut_off=_cut_off(question) if rate <= 0 else (),
+        why=packing.why,
     )
 
 
@@ -353,18 +353,18 @@ def _all_to_all(blueprint: Blueprint, question: ClassTraffic, ask: _BoundQuestio
     # Ranks of a small group send less of their buffers: what all can send bounds these as well.
     algbw = rate * least / (least - 1)
     return Bound(
-        "all-to-all",
-        ask.size_bytes,
-        most,
-        algbw,
-        algbw * (most - 1) / most,
-        seconds_to_send(ask.size_bytes, algbw) if algbw > 0 else float("inf"),
-        _of_traffic(answer.status, is_even=least == most),
-        ask.paths,
-        (),
-        tuple(c.link for c in answer.binding),
-        answer.n_variables,
-        answer.cut_off,
+        collective="all-to-all",
+        size_bytes=ask.size_bytes,
+        n_ranks=most,
+        algbw_gbps=algbw,
+        busbw_gbps=algbw * (most - 1) / most,
+        time_s=seconds_to_send(ask.size_bytes, algbw) if algbw > 0 else float("inf"),
+        status=_of_traffic(answer.status, is_even=least == most),
+        paths=ask.paths,
+        reduces_in=(),
+        binding=tuple(c.link for c in answer.binding),
+        n_variables=answer.n_variables,
+        cut_off=answer.cut_off,
     )
 
 

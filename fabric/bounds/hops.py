@@ -134,7 +134,17 @@ def hop_bound(fabric: Fabric, kind: HopKind, *, limit: int = EXPAND_LIMIT) -> Ho
         worst = tub_of(net)
         share, hops = worst.throughput, worst.matching_hops
         total = share * float(net.access.sum())
-        return HopBound(kind, total / n_ends, total / n, share, node, n, n_ends, degree, hops)
+        return HopBound(
+            kind=kind,
+            per_endpoint_gbps=total / n_ends,
+            per_node_gbps=total / n,
+            throughput=share,
+            node=node,
+            n_nodes=n,
+            n_endpoints=n_ends,
+            degree=degree,
+            mean_hops=hops,
+        )
     each = np.unique(net.n_ends)
     if len(each) > 1:
         msg = (
@@ -147,13 +157,13 @@ def hop_bound(fabric: Fabric, kind: HopKind, *, limit: int = EXPAND_LIMIT) -> Ho
     # Of what an endpoint sends, (n - 1) * each of n * each - 1 parts leave the switch.
     leaving = float(each[0]) * (n - 1) / (n_ends - 1)
     return HopBound(
-        kind,
-        per_node / float(each[0]) / leaving,
-        per_node,
-        per_node / (net.capacity_gbps / net.n_links),
-        node,
-        n,
-        n_ends,
-        degree,
-        least.mean_hops,
+        kind=kind,
+        per_endpoint_gbps=per_node / float(each[0]) / leaving,
+        per_node_gbps=per_node,
+        throughput=per_node / (net.capacity_gbps / net.n_links),
+        node=node,
+        n_nodes=n,
+        n_endpoints=n_ends,
+        degree=degree,
+        mean_hops=least.mean_hops,
     )

@@ -261,7 +261,16 @@ def _price(work: Commodities, rate: float, ids: Ints, rule: int) -> CablePrice |
     is_whole = rows.sum() == (e.rule == rule).sum()
     where = "" if is_whole else f"{e.names[int(e.tail[some])]} - {e.names[int(e.head[some])]}"
     n_cables = int(e.count[rows].sum()) // work.n_listings(rule)
-    return CablePrice(e.rules[rule].name, where, n_cables, up, down, gain, loss, share=0.0)
+    return CablePrice(
+        link=e.rules[rule].name,
+        where=where,
+        n_cables=n_cables,
+        up_slope=up,
+        down_slope=down,
+        gain=gain,
+        loss=loss,
+        share=0.0,
+    )
 
 
 def _moved(change: float) -> float:

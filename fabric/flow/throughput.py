@@ -299,23 +299,25 @@ def answer_of(ask: Question, work: Commodities, why: str, begin: float) -> tuple
         program = ClassProgram(work.commodities, work.capacity)
     binding, slack = _sorted([_spared(work, program, answer.rate_gbps, row) for row in rows])
     found = Throughput(
-        ask.name,
-        answer.rate_gbps,
-        "cut off" if work.cut_off and not ask.drop_unreachable else proof.status,
-        binding,
-        slack,
-        round(work.n_endpoints),
-        sum(b.n_alike * float(b.supply[b.supply > 0].sum()) for b in work.commodities),
-        ask.paths,
-        work.method,
-        why,
-        tuple(CutOff(who, round(n)) for who, n in work.cut_off),
-        ask.drop_unreachable,
-        sum(len(b.view.size) for b in work.commodities) if work.is_averaged else len(work.base.size),
-        answer.n_variables,
-        time.perf_counter() - begin,
-        proof,
-        _n_failed(ask),
+        traffic=ask.name,
+        per_endpoint_gbps=answer.rate_gbps,
+        status="cut off" if work.cut_off and not ask.drop_unreachable else proof.status,
+        binding=binding,
+        slack=slack,
+        n_endpoints=round(work.n_endpoints),
+        n_senders=sum(b.n_alike * float(b.supply[b.supply > 0].sum()) for b in work.commodities),
+        paths=ask.paths,
+        method=work.method,
+        why=why,
+        cut_off=tuple(CutOff(who, round(n)) for who, n in work.cut_off),
+        is_dropped=ask.drop_unreachable,
+        n_classes=sum(len(b.view.size) for b in work.commodities)
+        if work.is_averaged
+        else len(work.base.size),
+        n_variables=answer.n_variables,
+        solve_s=time.perf_counter() - begin,
+        certificate=proof,
+        n_failed=_n_failed(ask),
     )
     return found, answer
 
@@ -351,22 +353,22 @@ def _bounded(ask: Question, why: str, begin: float) -> Throughput:
     rows = _prices(work, work.capacity * found.price, found.use)
     binding, slack = _sorted([_spared(work, None, 0.0, row) for row in rows])
     return Throughput(
-        ask.name,
-        found.lower_gbps,
-        "cut off" if len(lost) and not ask.drop_unreachable else proof.status,
-        binding,
-        slack,
-        round(work.n_endpoints),
-        float(demand.amount.sum()),
-        ask.paths,
-        "links",
-        why,
-        tuple(CutOff(str(e.names[i]), 1) for i in lost.tolist()),
-        ask.drop_unreachable,
-        found.n_states,
-        0,
-        time.perf_counter() - begin,
-        proof,
+        traffic=ask.name,
+        per_endpoint_gbps=found.lower_gbps,
+        status="cut off" if len(lost) and not ask.drop_unreachable else proof.status,
+        binding=binding,
+        slack=slack,
+        n_endpoints=round(work.n_endpoints),
+        n_senders=float(demand.amount.sum()),
+        paths=ask.paths,
+        method="links",
+        why=why,
+        cut_off=tuple(CutOff(str(e.names[i]), 1) for i in lost.tolist()),
+        is_dropped=ask.drop_unreachable,
+        n_classes=found.n_states,
+        n_variables=0,
+        solve_s=time.perf_counter() - begin,
+        certificate=proof,
     )
 
 

@@ -112,7 +112,9 @@ def _racks(layout: Layout) -> Iterator[Item]:
     racks = count_racks(layout)
     if racks is not None:
         for kind, n in zip(("rack", "network rack"), racks, strict=True):
-            yield Item(kind, kind, "floor", n, power_w=0.0, power_from="its devices are listed")
+            yield Item(
+                kind=kind, item=kind, where="floor", n=n, power_w=0.0, power_from="its devices are listed"
+            )
 
 
 def _devices(counted: Census) -> Iterator[Item]:
@@ -125,7 +127,7 @@ def _devices(counted: Census) -> Iterator[Item]:
         item = group.part.id if group.part else "generic"
         is_chip = group.kind == "switch" and group.name not in network
         kind = "switch chip" if is_chip else group.kind
-        yield Item(kind, item, group.name, n, power_w=total, power_from=behind)
+        yield Item(kind=kind, item=item, where=group.name, n=n, power_w=total, power_from=behind)
 
 
 def _with_chassis(
@@ -145,7 +147,12 @@ def _with_chassis(
         total = one.n * own.figures["power_w"] if is_taken else 0.0
         grounds = _grounds("power_w", behind) if is_taken else "its devices are listed"
         line = Item(
-            "chassis", own.template, one.prefix or "include", one.n, power_w=total, power_from=grounds
+            kind="chassis",
+            item=own.template,
+            where=one.prefix or "include",
+            n=one.n,
+            power_w=total,
+            power_from=grounds,
         )
         line = replace(line, price=_chassis_price(prices.get(own.template), inside))
         items = [_inside(i, one, is_taken, line.price is not None) for i in items]
@@ -207,12 +214,12 @@ def _optics(plugs: tuple[Plug, ...]) -> Iterator[Item]:
             total *= plug.rate_gbps / fittings()[plug.medium].medium.figures["rate_gbps"]
             behind += ", by rate"
         yield Item(
-            plug.form,
-            plug.medium,
-            plug.group,
-            plug.n_cages,
-            "",
-            plug.n_ends,
+            kind=plug.form,
+            item=plug.medium,
+            where=plug.group,
+            n=plug.n_cages,
+            about="",
+            n_ends=plug.n_ends,
             power_w=total,
             power_from=behind,
         )
@@ -231,7 +238,17 @@ def _cables(cables: Cabling) -> Iterator[Item]:
         watts, behind = (0.0, "passive") if one.medium == "fibre" else _end_power(one.medium)
         total = None if watts is None else watts * one.n_ends
         about = "" if one.shape == "straight" else one.shape
-        yield Item("cable", one.medium, one.rule, one.n, about, one.n_ends, one.reach_m, total, behind)
+        yield Item(
+            kind="cable",
+            item=one.medium,
+            where=one.rule,
+            n=one.n,
+            about=about,
+            n_ends=one.n_ends,
+            reach_m=one.reach_m,
+            power_w=total,
+            power_from=behind,
+        )
 
 
 def _finished(one: Item, prices: Mapping[str, Price], spares: float) -> Item:

@@ -259,7 +259,13 @@ def compare(log: Log, predict: Predict, *, threshold: float = 0.9, in_place: boo
             )
         )
     return Comparison(
-        log.name, log.collective, log.n_ranks, threshold, tuple(rows), _diagnosis(rows), log.remarks
+        name=log.name,
+        collective=log.collective,
+        n_ranks=log.n_ranks,
+        threshold=threshold,
+        rows=tuple(rows),
+        diagnosis=_diagnosis(rows),
+        remarks=log.remarks,
     )
 
 
@@ -368,7 +374,9 @@ def _diagnose(rows: list[ComparedRow]) -> Diagnosis:
         f"departs in no simple way: {_more(extra)} in the smaller half of the sizes, and {factor:.3g} times "
         "the prediction in the larger half (medians)"
     )
-    return Diagnosis("other", factor, extra, None, None, (), text)
+    return Diagnosis(
+        departure="other", factor=factor, extra_s=extra, from_bytes=None, to_bytes=None, dips=(), text=text
+    )
 
 
 def _explained(form: _Form, dips: tuple[Dip, ...], tolerance: float) -> Diagnosis:

@@ -129,13 +129,13 @@ def fit_model(
     told = dict(zip(pairs, is_told.tolist(), strict=True))
     slowness = dict(zip(pairs, found[1 + len(pairs) :].tolist(), strict=True))
     return Fitted(
-        {pair: 1 / slowness[pair] for pair in pairs if told[pair]},
-        dict(zip(pairs, found[1 : 1 + len(pairs)].tolist(), strict=True)),
-        float(found[0]),
-        len(table),
-        tuple(residuals.tolist()),
-        int(np.abs(residuals).argmax()),
-        tuple(_untold(bool(has_launch), told)),
+        efficiencies={pair: 1 / slowness[pair] for pair in pairs if told[pair]},
+        link_latency_s=dict(zip(pairs, found[1 : 1 + len(pairs)].tolist(), strict=True)),
+        launch_s=float(found[0]),
+        n_rows=len(table),
+        residuals=tuple(residuals.tolist()),
+        worst=int(np.abs(residuals).argmax()),
+        remarks=tuple(_untold(bool(has_launch), told)),
     )
 
 

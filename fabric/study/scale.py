@@ -163,14 +163,14 @@ class _Measure:
         self.costs[:] = costs
         top = spread.binding[0] if spread.binding else None
         return ScaleRow(
-            gpus,
-            made.gpus,
-            made.n_tiers,
-            sum(made.switches.values()),
-            _network_cables(made),
-            spread.per_endpoint_gbps,
-            top.link if top else "",
-            top.share if top else 0.0,
+            asked=gpus,
+            gpus=made.gpus,
+            tiers=made.n_tiers,
+            switches=sum(made.switches.values()),
+            cables=_network_cables(made),
+            all_to_all_gbps=spread.per_endpoint_gbps,
+            all_to_all_binding=top.link if top else "",
+            all_to_all_share=top.share if top else 0.0,
             costed_gpus=costs[-1].n_ranks if costs else 0,
             times=tuple(CollectiveTime(c.collective, c.time_s, c.chosen.algorithm, c.binding) for c in costs),
             ties=tuple(
