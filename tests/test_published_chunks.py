@@ -125,3 +125,17 @@ def test_te_ccl_dgx2_by_hand():
     # The chunks of the 8 far GPUs that have no link between: over an NVLink, between, and by one port.
     assert by("32kB").time_s == pytest.approx(4.0 * US + 1e3 * between + 9e3 * nvlink, rel=1e-12)
     assert by("32kB").n_sources == 8
+
+
+def test_dgx2_all_to_all_by_hand():
+    """From an odd GPU to an odd one of the other chassis: over an NVLink, between, and over an NVLink."""
+    nvlink, between = 1 / 125e9, 1 / 12.5e9
+
+    def by(size):
+        return chunk_bound(loads(DGX2), "all-to-all", size, latency=ALPHA)
+
+    # The chunks of the 8 GPUs without a link between are the last, by one port.
+    assert by("32kB").time_s == pytest.approx(4.0 * US + 1e3 * between + 9e3 * nvlink, rel=1e-12)
+    # Each of 16 GPUs has 16/32 of its buffer for the other chassis, over 8 links.
+    assert by("1GB").time_s == pytest.approx(16 * 0.5e9 / (8 * 12.5e9), rel=1e-6)
+    assert set(by("1GB").binding) <= {"there", "back"}

@@ -7,6 +7,8 @@ looked at are different chunks, which nothing can merge on the way:
   least time stands for all other ranks: whole chunks at the ports of a rank.
 - reduce-scatter: what a rank holds for each of the others leaves it as parts of different sums, so the same
   with time running backwards on reversed links.
+- all-to-all: what each of the others holds for a rank, and what it holds for each of them, by both of the
+  above; and what all links together carry of it, whatever the chunks (`fabric.bounds.bound`).
 - broadcast, reduce: all pieces from the root, or to it backwards.
 - all-reduce: every piece of the buffer must get from each rank to each other, whatever is added on the way.
   Where ranks alone add, a piece takes 2 (n - 1) messages: n - 1 until some rank has heard of all, since they
@@ -26,6 +28,7 @@ import numpy as np
 
 from fabric.arguments import checked
 from fabric.arrays import Bools, Floats, Ints
+from fabric.bounds.bound import bound
 from fabric.bounds.cut_in_time import (
     ChunkTiming,
     Latency,
@@ -55,7 +58,7 @@ from fabric.units import (
     parse_bytes,
 )
 
-CHUNKED = ("all-gather", "reduce-scatter", "all-reduce", "broadcast", "reduce")
+CHUNKED = ("all-gather", "reduce-scatter", "all-reduce", "all-to-all", "broadcast", "reduce")
 MAX_TARGETS = 128
 """Ranks, or classes of ranks, that are looked at with all that is on the way to them."""
 MAX_CHUNKS = 2**20
@@ -63,6 +66,9 @@ MAX_CHUNKS = 2**20
 MAX_WORK = 20_000_000
 """Bundles of cables passed for them, once for each distance, after which no more are begun; some seconds."""
 _BACKWARDS = ("reduce-scatter", "reduce")
+# Collectives of which a rank has a part of its own already.
+_PARTS = ("all-gather", "reduce-scatter", "all-to-all")
+_BOTH_WAYS = ("all-reduce", "all-to-all")
 _ROOTED = ("broadcast", "reduce")
 # Times nearer to each other than this part of them count as one.
 _SAME = 1e-12
@@ -163,7 +169,7 @@ class _Task:
     @property
     def n_in(self) -> int:
         """Chunks that each rank but the root must get from the others."""
-        return self.n_all - (self.n_chunks if self.collective in ("all-gather", "reduce-scatter") else 0)
+        return self.n_all - (self.n_chunks if self.collective in _PARTS else 0)
 
     def ways(self, view: TargetView) -> Ways:
         """Return the ways into the target of `view`, or into all ranks; out of them where time runs back."""
@@ -204,11 +210,12 @@ def chunk_bound(
     Parameters
     ----------
     fabric : Fabric
-    collective : {"all-gather", "reduce-scatter", "all-reduce", "broadcast", "reduce"}
+    collective : {"all-gather", "reduce-scatter", "all-reduce", "all-to-all", "broadcast", "reduce"}
     size : int or str
         Bytes by the convention of nccl-tests.
     n_chunks : int
-        Of the part of each rank, so that a chunk is ``size / (n_ranks * n_chunks)``; of the whole for
+        Of the part of each rank, so that a chunk is ``size / (n_ranks * n_chunks)``, in all-to-all of what a
+        rank has for another; of the whole for
         broadcast and reduce.
     latency : float, str, mapping or callable
         Of every link [s] or with a unit; by the name of the rule, 0 for those not named; or a function of the
@@ -268,12 +275,13 @@ def chunk_bound(
     timing = ChunkTiming(chunk_bytes, latencies(base.classes.rules, latency), pipelined, paths)
     ports: list[_Found] = []
     more: list[list[_Found]] = []
-    for is_out in (False, True) if collective == "all-reduce" else (collective in _BACKWARDS,):
+    for is_out in (False, True) if collective in _BOTH_WAYS else (collective in _BACKWARDS,):
         task = _Task(collective, n, n_chunks, timing, is_out)
         targets, worst = _by_ports(task, base)
         ports.append(worst)
         more.append(list(_for_targets(task, view_of, targets[:limit])))
-    best = _slowest([*ports, *_together(task, base), *chain.from_iterable(more)])
+    together = [*_together(task, base), *_shared(fabric, task, size_bytes, among)]
+    best = _slowest([*ports, *together, *chain.from_iterable(more)])
     algbw = gbytes_to_gbps(gbytes_per_second(size_bytes, best.time_s))
     return ChunkBound(
         collective=collective,
@@ -350,6 +358,14 @@ def _together(task: _Task, base: TargetView) -> Iterator[_Found]:
     ports = windows(net, rows, soon[net.tail[rows]])
     time = ports.full_by(2 * (task.n_ranks - 1) * task.n_all)
     yield _Found(time, "", False, task.n_ranks, 0.0, _names(base, ports.link))
+
+
+def _shared(fabric: Fabric, task: _Task, size_bytes: int, among: str | None) -> Iterator[_Found]:
+    """Yield how long all links together need for the bytes of an all-to-all."""
+    if task.collective != "all-to-all":
+        return
+    found = bound(fabric, task.collective, size_bytes, among=among, paths=task.timing.paths)
+    yield _Found(found.time_s, "", False, task.n_ranks, 0.0, found.binding)
 
 
 def _for_targets(task: _Task, view_of: Callable[[int], TargetView], targets: Ints) -> Iterator[_Found]:

@@ -62,6 +62,29 @@ def test_one_chunk_each(fabric, n, time, operation):
     assert seconds(fabric, operation, size_of(n), latency=A) == pytest.approx(time, rel=1e-12)
 
 
+@pytest.mark.parametrize("latency", [0.0, A, 100 * P])
+@pytest.mark.parametrize(
+    ("fabric", "n", "steps", "chunks"),
+    [
+        # Messages one after the other to the farthest, and chunks on the busiest link.
+        (ring(6, more=", oneway: true"), 6, 5, 15),
+        (ring(8), 8, 4, 8),
+        (ring(5, "line"), 5, 4, 6),
+        (ring(5, "mesh"), 5, 1, 1),
+    ],
+    ids=["one-way ring", "ring", "line", "mesh"],
+)
+def test_all_to_all(fabric, n, steps, chunks, latency):
+    found = chunk_bound(fabric, "all-to-all", size_of(n), latency=latency)
+    assert found.time_s == pytest.approx(max(steps * (P + latency), chunks * P), rel=1e-6)
+    assert found.busbw_gbps == pytest.approx(found.algbw_gbps * (n - 1) / n)
+
+
+def test_all_to_all_of_a_star():
+    # Four chunks leave, and four come in, one after the other; the last is two links away.
+    assert seconds(star(5), "all-to-all", size_of(5), latency=A) == pytest.approx(4 * P + 2 * A, rel=1e-9)
+
+
 @pytest.mark.parametrize("operation", ["broadcast", "reduce"])
 def test_a_pipeline_along_a_line(operation):
     how = {"n_chunks": 9, "latency": A, "root": "gpu0"}
@@ -366,7 +389,7 @@ def test_a_cut_off_rank_leaves_no_time():
 @pytest.mark.parametrize(
     ("operation", "how", "match"),
     [
-        ("all-to-all", {}, "unknown collective 'all-to-all'"),
+        ("all-to-al", {}, "unknown collective 'all-to-al'; did you mean all-to-all"),
         ("all-gather", {"n_chunks": 0}, "expected 1 to"),
         ("all-gather", {"among": "gpu3"}, "at least 2"),
         ("broadcast", {"root": "gpu0-1"}, "exactly one"),
