@@ -42,7 +42,7 @@ _SAME = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class Cards:
-    """Cards of a node.
+    """Cards of the ranks of a node.
 
     Parameters
     ----------
@@ -50,10 +50,18 @@ class Cards:
         As NCCL counts them.
     gbps : float
         What they send into the network together [Gb/s].
+    n_ranks : float
+        Of the node.
     """
 
     n: float
     gbps: float
+    n_ranks: float
+
+    def of(self, n_ranks: int) -> Cards:
+        """Return the part of some of the ranks."""
+        part = n_ranks / self.n_ranks
+        return Cards(self.n * part, self.gbps * part, n_ranks)
 
 
 def node_cards(blueprint: Blueprint, among: str | None) -> Cards:
@@ -92,7 +100,7 @@ def _on_classes(question: ClassTraffic) -> Iterator[Cards]:
         domain = _joined(view.classes, ("scale-up",))
         mates = question.inside(view) & (domain == domain[own])
         size, origin = view.size[mates], view.origin[mates]
-        yield Cards(float(size @ n[origin]), float(size @ gbps[origin]))
+        yield Cards(float(size @ n[origin]), float(size @ gbps[origin]), float(size.sum()))
 
 
 def _marked(question: ClassTraffic, marks: tuple[Mark, ...]) -> tuple[Quotient, int]:
@@ -125,7 +133,8 @@ def _on_devices(blueprint: Blueprint, among: str | None) -> Iterator[Cards]:
     domain = _joined(e, ("scale-up",))[ranks]
     for one in np.unique(domain):
         own = domain == one
-        yield Cards(float(found.n[ranks][own].sum()), float(found.gbps[ranks][own].sum()))
+        n, gbps = (float(part[ranks][own].sum()) for part in (found.n, found.gbps))
+        yield Cards(n, gbps, float(own.sum()))
 
 
 @dataclass(frozen=True, eq=False)

@@ -62,7 +62,7 @@ def node_of(
         msg = f"NCCL's model knows {names} between GPUs; {ranks} has {what}; use calibration measured"
         raise QuestionError(msg)
     g = shape.equal()
-    cards = node_cards(blueprint, among) if shape.n_domains > 1 else Cards(0.0, 0.0)
+    cards = node_cards(blueprint, among).of(g) if shape.n_domains > 1 else Cards(0.0, 0.0, g)
     n_nics = max(1, round(cards.n)) if cards.n else 0
     generation, lanes = _pcie(blueprint, ranks)
     is_arm = any(g.part and g.part.id in _ARM for g in blueprint.groups.values())

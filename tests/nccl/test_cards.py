@@ -91,7 +91,7 @@ def test_other_cards_do_not_count(others, method, monkeypatch):
             raise NoSymmetryError(msg)
 
         monkeypatch.setattr(cards_of_nodes, "_on_classes", refuse)
-    assert node_cards(fabric.blueprint, None) == Cards(8, pytest.approx(3200))
+    assert node_cards(fabric.blueprint, None) == Cards(8, pytest.approx(3200), 8)
 
 
 def test_four_nodes_with_uncabled_dpus_are_those_without():
@@ -115,12 +115,12 @@ def test_four_nodes_with_uncabled_dpus_are_those_without():
 )
 def test_failed_cards_do_not_count_and_the_least_node_is_what_nccl_agrees_on(failed, n, gbps):
     found = node_cards(boxes(tail=f"failed: {failed}").blueprint, None)
-    assert found == Cards(pytest.approx(n), pytest.approx(gbps))
+    assert found == Cards(pytest.approx(n), pytest.approx(gbps), 8)
 
 
 def test_cards_without_another_node_are_none():
     cut = boxes(tail="failed: [node1-3/nic]")
-    assert node_cards(cut.blueprint, None) == Cards(0, 0)
+    assert node_cards(cut.blueprint, None) == Cards(0, 0, 8)
     with pytest.raises(QuestionError, match="n_nics is 0; expected at least one NIC with a rate"):
         cost(cut, "all-reduce", "1GiB", calibration="nccl", is_bounded=False)
 
@@ -129,7 +129,7 @@ def test_cards_without_another_node_are_none():
     ("among", "n"), [("slot0/gpu", 1), ("slot0-3/gpu", 4), ("node0-1", 8), ("node0-1/socket1/gpu", 4)]
 )
 def test_cards_are_those_of_the_ranks(among, n):
-    assert node_cards(boxes().blueprint, among) == Cards(n, pytest.approx(400 * n))
+    assert node_cards(boxes().blueprint, among) == Cards(n, pytest.approx(400 * n), n)
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,8 @@ links:
   - {{between: [psw, nic], link: pcie4}}
   - {{between: [nic, leaf], rate: 200Gb/s}}
 """)
-    assert node_cards(fabric.blueprint, among) == Cards(n, pytest.approx(200 * n))
+    found = node_cards(fabric.blueprint, among)
+    assert (found.n, found.gbps) == (n, pytest.approx(200 * n))
 
 
 @pytest.mark.parametrize(
@@ -185,7 +186,7 @@ links:
   - {between: [gpu, nic], link: pcie6}
   - {between: [nic, leaf], rate: 400Gb/s}
 """)
-    assert node_cards(fabric.blueprint, None) == Cards(2, pytest.approx(1600))
+    assert node_cards(fabric.blueprint, None) == Cards(2, pytest.approx(1600), 2)
 
 
 def _rows():
