@@ -20,7 +20,7 @@ from fabric.flow.commodities import (
     without_cut_off,
 )
 from fabric.graph import Expanded, Paths
-from fabric.symmetry import REFINE_LIMIT, ColourView, Quotient, one_view, refined
+from fabric.symmetry import REFINE_LIMIT, ColourView, Quotient, colour_from_all, one_view
 
 REFINED_PATTERNS = ("all-to-all", "one-to-all", "all-to-one")
 """Traffic that treats all endpoints alike, but for one root; refinement knows no groups of them."""
@@ -105,7 +105,7 @@ def refined_program(
 
 def _all_to_all(expanded: Expanded, job: EndpointTraffic, limit: int) -> tuple[Commodities, Bools]:
     """Return the program, and the devices that are cut off."""
-    found = refined(expanded, job.ends, limit=limit)
+    found = colour_from_all(expanded, job.ends, limit=limit)
     base = found.base
     n = float(job.ends.sum())
     lost = np.zeros(len(base.size), dtype=np.bool_)

@@ -16,7 +16,7 @@ from fabric.blueprint.selector import fits, parse_selector, selected_groups
 from fabric.errors import QuestionError, SelectorError
 from fabric.flow.problem import FlowProblem, problem_of
 from fabric.graph import Paths
-from fabric.symmetry import Ground, Mark, Quotient, as_mark, grounded, nesting, quotient
+from fabric.symmetry import Ground, Mark, Quotient, as_mark, lay_ground, nesting, quotient
 
 
 def class_problem(
@@ -62,7 +62,7 @@ def class_ground(blueprint: Blueprint, source: tuple[object, ...], target: tuple
         As `class_problem`.
     """
     fixed, apart = _told_apart(blueprint, [_selectors(blueprint, parts) for parts in (source, target)])
-    return grounded(blueprint, apart=apart, fixed=fixed)
+    return lay_ground(blueprint, apart=apart, fixed=fixed)
 
 
 def _told_apart(

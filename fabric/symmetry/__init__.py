@@ -4,15 +4,15 @@ from fabric.symmetry.counting import devices_up
 from fabric.symmetry.labels import Mark, as_mark
 from fabric.symmetry.lifting import Lift, RealLink, sample_links
 from fabric.symmetry.nesting import Nesting, NoSymmetryError, Tie, lopsided_axes, nesting
-from fabric.symmetry.quotient import Ground, Quotient, grounded, quotient
+from fabric.symmetry.quotient import Ground, Quotient, lay_ground, quotient
 from fabric.symmetry.refinement import (
     REFINE_LIMIT,
+    Colouring,
     ColourView,
-    Refined,
     coarsest,
+    colour_from_all,
     one_view,
     refine,
-    refined,
 )
 from fabric.symmetry.unfolding import AxisView, Unfolding
 
@@ -20,6 +20,7 @@ __all__ = [
     "REFINE_LIMIT",
     "AxisView",
     "ColourView",
+    "Colouring",
     "Ground",
     "Lift",
     "Mark",
@@ -27,18 +28,17 @@ __all__ = [
     "NoSymmetryError",
     "Quotient",
     "RealLink",
-    "Refined",
     "Tie",
     "Unfolding",
     "as_mark",
     "coarsest",
+    "colour_from_all",
     "devices_up",
-    "grounded",
+    "lay_ground",
     "lopsided_axes",
     "nesting",
     "one_view",
     "quotient",
     "refine",
-    "refined",
     "sample_links",
 ]

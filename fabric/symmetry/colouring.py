@@ -16,7 +16,9 @@ from fabric.arrays import Bools, Floats, Ints
 from fabric.errors import LimitError
 from fabric.graph import Expanded
 
+# Words per step: bounds memory, never the answer.
 _CHUNK = 4_000_000
+# The golden ratio and a second odd constant: what separates streams of hashes.
 _ODD = np.uint64(0x9E3779B97F4A7C15)
 _APART = np.uint64(0xD1B54A32D192ED03)
 _ONE = np.uint64(1)
@@ -58,13 +60,14 @@ class ColouredGraph:
     rate_gbps: Floats
 
 
-def merged(expanded: Expanded, ends: Bools) -> ColouredGraph:
+def merge_alike(expanded: Expanded, ends: Bools) -> ColouredGraph:
     """Return the fabric with those devices merged that stay alike when each of `ends` is told apart."""
     label = bundle_labels(expanded)
     start = expanded.group.astype(np.uint64)
     apart = np.flatnonzero(ends)
+    # A colour of their own: only what is alike from all of them at once stays merged.
     start[apart] += mix(apart.astype(np.uint64) + _ONE)  # 0 is mixed to 0
-    node = dense(stable(expanded, label, mix(start)), ~expanded.failed)
+    node = renumber(refine_colours(expanded, label, mix(start)), ~expanded.failed)
     return graph_of(expanded, label, node)
 
 
@@ -100,44 +103,50 @@ def mix(x: Words) -> Words:
 
 def _factors(label: Ints, side: int) -> Words:
     """Return an odd random factor for each label, another one for each side of a link."""
+    # Odd, hence invertible modulo 2**64: no factor loses bits of the word that it multiplies.
     return mix((label.view(np.uint64) + _ONE) * _ODD + np.uint64(side)) | _ONE
 
 
-def stable(expanded: Expanded, label: Ints, colour: Words) -> Words:
+def refine_colours(expanded: Expanded, label: Ints, colour: Words) -> Words:
     """Refine the colours of devices, shape (n,), until no round tells more apart."""
     up = label >= 0
-    every = bool(up.all())
-    tail, head, label = (x if every else x[up] for x in (expanded.tail, expanded.head, label))
-    known = np.arange(int(label.max(initial=-1)) + 1)
-    rule = np.zeros(len(known), dtype=np.int64)
-    rule[label] = expanded.rule if every else expanded.rule[up]
-    up_factor = _factors(known, 1)
-    two_way = _two_way(expanded)[rule] if len(known) else np.zeros(0, dtype=np.bool_)
-    down_factor = np.where(two_way, up_factor, _factors(known, 2))
+    all_up = bool(up.all())
+    tail, head, label = (x if all_up else x[up] for x in (expanded.tail, expanded.head, label))
+    # A factor for each label, not for each bundle: labels are few.
+    labels = np.arange(int(label.max(initial=-1)) + 1)
+    rule = np.zeros(len(labels), dtype=np.int64)
+    rule[label] = expanded.rule if all_up else expanded.rule[up]
+    up_factor = _factors(labels, 1)
+    two_way = _two_way(expanded)[rule] if len(labels) else np.zeros(0, dtype=np.bool_)
+    # Between peers both directions are alike; elsewhere up and down are told apart.
+    down_factor = np.where(two_way, up_factor, _factors(labels, 2))
     n_colours = len(np.unique(colour))
+    # Colour refinement (1-dimensional Weisfeiler-Leman): a device is hashed with the multiset of neighbours.
     while True:
         word = mix(colour + _ODD)
         total = np.zeros_like(colour)
         for a in range(0, len(label), _CHUNK):
             part = slice(a, a + _CHUNK)
+            # A sum modulo 2**64 does not depend on the order of neighbours, as a multiset must not.
             np.add.at(total, tail[part], up_factor[label[part]] * word[head[part]])
             np.add.at(total, head[part], down_factor[label[part]] * word[tail[part]])
         colour = mix(colour * _ODD + total)
+        # Rounds only ever split classes: as many as before means the partition is equitable.
         n = len(np.unique(colour))
         if n == n_colours:
             return colour
         n_colours = n
 
 
-def dense(colour: Words | Ints, kept: Bools | None = None) -> Ints:
+def renumber(colour: Words | Ints, is_kept: Bools | None = None) -> Ints:
     """Return small numbers for colours, in the order of first devices; -1 for what is not kept."""
-    found = np.full(len(colour), -1, dtype=np.int64)
-    rows = np.arange(len(colour)) if kept is None else np.flatnonzero(kept)
+    numbers = np.full(len(colour), -1, dtype=np.int64)
+    rows = np.arange(len(colour)) if is_kept is None else np.flatnonzero(is_kept)
     _, first, inverse = np.unique(colour[rows], return_index=True, return_inverse=True)
     rank = np.empty(len(first), dtype=np.int64)
     rank[np.argsort(first)] = np.arange(len(first))
-    found[rows] = rank[inverse.ravel()]
-    return found
+    numbers[rows] = rank[inverse.ravel()]
+    return numbers
 
 
 def link_key(label: Ints, tail: Ints, head: Ints, n: int) -> Ints:
@@ -156,31 +165,34 @@ def link_key(label: Ints, tail: Ints, head: Ints, n: int) -> Ints:
 
 def graph_of(expanded: Expanded, label: Ints, node: Ints) -> ColouredGraph:
     """Return the classes of links between the `node` of every device, -1 for those that are down."""
-    kept = np.flatnonzero(node >= 0)
-    _, first = np.unique(node[kept], return_index=True)
+    devices = np.flatnonzero(node >= 0)
+    _, first = np.unique(node[devices], return_index=True)
     n = len(first)
+    # Rules whose bundles are listed once more, from head to tail.
     back = _two_way(expanded)
-    found = []
+    parts = []
     for a in range(0, max(1, len(label)), _CHUNK):
         up = a + np.flatnonzero(label[a : a + _CHUNK] >= 0)
         tail, head = node[expanded.tail[up]], node[expanded.head[up]]
-        for turned, mine in ((0, up >= 0), (1, back[expanded.rule[up]])):
-            ends = (head[mine], tail[mine]) if turned else (tail[mine], head[mine])
-            key = link_key(label[up[mine]], *ends, n)
+        for turned, exists in ((0, up >= 0), (1, back[expanded.rule[up]])):
+            ends = (head[exists], tail[exists]) if turned else (tail[exists], head[exists])
+            key = link_key(label[up[exists]], *ends, n)
             keys, at, n_each = np.unique(key, return_index=True, return_counts=True)
-            found.append((keys, 2 * up[mine][at] + turned, n_each))
-    every, at, n_each = (np.concatenate(column) for column in zip(*found, strict=True))
-    keys, one, inverse = np.unique(every, return_index=True, return_inverse=True)
+            # Which bundle stands for the class, and whether it was read from head to tail.
+            parts.append((keys, 2 * up[exists][at] + turned, n_each))
+    # Each part was made distinct by itself; this merges equal links of different parts.
+    all_keys, at, n_each = (np.concatenate(column) for column in zip(*parts, strict=True))
+    keys, first_row, inverse = np.unique(all_keys, return_index=True, return_inverse=True)
     n_bundles = np.zeros(len(keys), dtype=np.int64)
     np.add.at(n_bundles, inverse.ravel(), n_each)
-    row, is_turned = at[one] // 2, at[one] % 2 == 1
+    row, is_turned = at[first_row] // 2, at[first_row] % 2 == 1
     tail, head = (node[end[row]] for end in (expanded.tail, expanded.head))
     tail, head = np.where(is_turned, head, tail), np.where(is_turned, tail, head)
     rule = expanded.rule[row].astype(np.int64)
     twin = np.where(back[rule], np.searchsorted(keys, link_key(label[row], head, tail, n)), -1)
     return ColouredGraph(
-        size=np.bincount(node[kept], minlength=n).astype(np.float64),
-        first=kept[first],
+        size=np.bincount(node[devices], minlength=n).astype(np.float64),
+        first=devices[first],
         node=node,
         tail=tail,
         head=head,
@@ -196,13 +208,13 @@ def graph_of(expanded: Expanded, label: Ints, node: Ints) -> ColouredGraph:
 def bundle_classes(expanded: Expanded, graph: ColouredGraph) -> Ints:
     """Return the class of links of every bundle, from its first device to its second; -1 where it is down."""
     label = bundle_labels(expanded)
-    found = np.full(len(label), -1, dtype=np.int64)
+    classes = np.full(len(label), -1, dtype=np.int64)
     up = np.flatnonzero(label >= 0)
     n = len(graph.size)
     keys = link_key(graph.label, graph.tail, graph.head, n)
     ends = graph.node[expanded.tail[up]], graph.node[expanded.head[up]]
-    found[up] = np.searchsorted(keys, link_key(label[up], *ends, n))
-    return found
+    classes[up] = np.searchsorted(keys, link_key(label[up], *ends, n))
+    return classes
 
 
 def colours_from(graph: ColouredGraph, device: Ints, link: Ints, ends: Ints) -> tuple[Words, Words]:
@@ -227,6 +239,7 @@ def colours_from(graph: ColouredGraph, device: Ints, link: Ints, ends: Ints) -> 
     matrix = _neighbours(graph, link)
     start = mix(device.astype(np.uint64))
     colours = np.repeat(start[:, None], len(ends), axis=1)
+    # Individualise: column s starts with endpoint s told apart from all that look like it.
     colours[ends, np.arange(len(ends))] = mix(start[ends] ^ _APART)
     weight = graph.size.astype(np.uint64)[:, None]
     seen = np.zeros(len(ends), dtype=np.uint64)
@@ -235,12 +248,14 @@ def colours_from(graph: ColouredGraph, device: Ints, link: Ints, ends: Ints) -> 
     while len(ends):
         for a in range(0, len(ends), step):
             part = np.ascontiguousarray(colours[:, a : a + step])
+            # One round of refinement for many endpoints at once: a sparse product modulo 2**64.
             part = mix(part * _ODD + matrix @ mix(part + _ODD))
             colours[:, a : a + step] = part
+            # A hash of the multiset of colours of all devices, merged ones as often as they are.
             seen[a : a + step] = (mix(part ^ _APART) * weight).sum(axis=0)
         # Endpoints that see the same have the same colours, so one of each is enough to count them.
-        _, one = np.unique(seen, return_index=True)
-        n = len(np.unique(colours[:, one]))
+        _, samples = np.unique(seen, return_index=True)
+        n = len(np.unique(colours[:, samples]))
         if n == n_colours:
             break
         n_colours = n
@@ -255,12 +270,13 @@ def _neighbours(graph: ColouredGraph, link: Ints) -> sparse.csr_matrix:
     both = (_factors(link, 1) + mix(_factors(link[graph.twin], 2))) | _ONE
     out = np.where(has_twin, both, _factors(link, 3))
     alone = np.flatnonzero(~has_twin)
-    own = np.concatenate([graph.tail, graph.head[alone]])
-    other = np.concatenate([graph.head, graph.tail[alone]])
+    near_node = np.concatenate([graph.tail, graph.head[alone]])
+    far_node = np.concatenate([graph.head, graph.tail[alone]])
     factor = np.concatenate([out, _factors(link[alone], 4)])
     n_bundles = np.concatenate([graph.n_bundles, graph.n_bundles[alone]])
-    degree = np.rint(n_bundles / graph.size[own]).astype(np.uint64)
-    return sparse.coo_matrix((factor * degree, (own, other)), shape=(n, n)).tocsr()
+    # Equitable: every device of a node has equally many bundles of a class of links.
+    degree = np.rint(n_bundles / graph.size[near_node]).astype(np.uint64)
+    return sparse.coo_matrix((factor * degree, (near_node, far_node)), shape=(n, n)).tocsr()
 
 
 def alike_for_all(
@@ -271,13 +287,15 @@ def alike_for_all(
     nodes = np.zeros(len(device), dtype=np.uint64)
     step = max(1, _CHUNK // max(1, len(seen)))
     for a in range(0, len(device), step):
+        # A colour is only comparable among sources that see the same: what they see is hashed in.
         word[a : a + step] = mix(colours[a : a + step] ^ mix(seen + _ODD))
+        # Over the sources too it is a multiset: which of two alike sources sees what does not matter.
         nodes[a : a + step] = word[a : a + step].sum(axis=1)
     links = np.zeros(len(link), dtype=np.uint64)
     for a in range(0, len(link), step):
         part = slice(a, a + step)
         links[part] = mix(word[graph.tail[part]] * _ODD + word[graph.head[part]]).sum(axis=1)
-    found = []
-    for label, told in ((device, nodes), (link, links)):
-        found.append(dense(mix(told + mix((label.astype(np.uint64) + _ONE) * _ODD))))
-    return found[0], found[1]
+    finer = []
+    for label, words in ((device, nodes), (link, links)):
+        finer.append(renumber(mix(words + mix((label.astype(np.uint64) + _ONE) * _ODD))))
+    return finer[0], finer[1]

@@ -44,8 +44,8 @@ def failure_marks(blueprint: Blueprint, nest: Nesting) -> tuple[tuple[Mark, ...]
         else:
             marks += [mark for mark in own if mark is not None]
     # The first cables of a range are at its first device.
-    some = (s for c in blueprint.failed_cables if c.n is not None for s in (c.left, c.right))
-    ends = (Term(t.axis, i, i) for s in some for t in s.terms if t.lo < t.hi for i in (t.lo, t.hi))
+    partial = (s for c in blueprint.failed_cables if c.n is not None for s in (c.left, c.right))
+    ends = (Term(t.axis, i, i) for s in partial for t in s.terms if t.lo < t.hi for i in (t.lo, t.hi))
     cells += [Selector("", None, (term,)) for term in ends]
     return tuple(dict.fromkeys(marks)), tuple(cells)
 
@@ -67,16 +67,16 @@ def _devices(selector: Selector) -> list[Selector]:
 
 def as_mark(blueprint: Blueprint, selector: Selector, nest: Nesting) -> Mark | None:
     """Return `selector` as a mark, or None where it is not one index on axes with all above them."""
-    found: dict[str, int] = {}
+    index: dict[str, int] = {}
     for term in selector.terms:
         if term.lo != term.hi:
             return None
-        rest = term.lo
+        flat = term.lo
         for p in reversed(blueprint.primitives(term.axis)):
-            rest, found[p] = divmod(rest, blueprint.axes[p].size)
-    if any(a not in found for p in found for a in nest.above[p]):
+            flat, index[p] = divmod(flat, blueprint.axes[p].size)
+    if any(a not in index for p in index for a in nest.above[p]):
         return None
-    return tuple(sorted(found.items()))
+    return tuple(sorted(index.items()))
 
 
 def plain_grid(blueprint: Blueprint, cells: tuple[Selector, ...]) -> Grid:
@@ -87,18 +87,21 @@ def plain_grid(blueprint: Blueprint, cells: tuple[Selector, ...]) -> Grid:
 def keep_cells(blueprint: Blueprint, nest: Nesting, cells: tuple[Selector, ...]) -> Nesting:
     """Return `nest` with only those permutations that keep every selection and count list."""
     sides = [s for r in blueprint.rules for s in (r.left, r.right)]
+    # Every first index of a selected range cuts its axis; between two cuts all indices are alike.
     cuts: dict[str, set[int]] = {axis: {0} for axis in blueprint.axes}
     for term in (t for s in (*cells, *sides) for t in s.terms):
         for axis, points in term_cuts(blueprint, term):
             cuts[axis] |= points
-    kept = {}
+    stabilisers = {}
     for axis, permutations in nest.permutations.items():
         n = blueprint.axes[axis].size
         if any(r.count_axis and axis in blueprint.primitives(r.count_axis) for r in blueprint.rules):
+            # A list of counts, one for each index: each is a cell of its own.
             cuts[axis] |= set(range(n))
         cell = np.searchsorted(np.array(sorted(cuts[axis])), np.arange(n), side="right")
-        kept[axis] = permutations[(cell[permutations] == cell).all(axis=1)]
-    return Nesting(nest.order, nest.above, kept)
+        # The subgroup that maps each cell onto itself.
+        stabilisers[axis] = permutations[(cell[permutations] == cell).all(axis=1)]
+    return Nesting(nest.order, nest.above, stabilisers)
 
 
 def link_keys(rule: Rule, number: int, label: Ints, pattern: Ints, *, is_turned: bool) -> Ints:
@@ -143,23 +146,28 @@ def labels(plain: Grid, nest: Nesting, marks: Marks, sides: Sequence[Values]) ->
     ndarray of int64, shape (n, w)
         The same for images of one another, whichever device of a class is marked.
     """
-    return joined_labels(plain, nest, marks, sides, [told(plain, nest, marks, values) for values in sides])
+    return join_labels(
+        plain, nest, marks, sides, [label_plain_axes(plain, nest, marks, values) for values in sides]
+    )
 
 
-def joined_labels(
-    plain: Grid, nest: Nesting, marks: Marks, sides: Sequence[Values], known: Sequence[Values]
+def join_labels(
+    plain: Grid, nest: Nesting, marks: Marks, sides: Sequence[Values], plain_of_sides: Sequence[Values]
 ) -> Ints:
-    """Return `labels`, where what is `told` of each side on plain axes is `known`."""
+    """Return `labels`, where `plain_of_sides` are those of `label_plain_axes` for each side."""
     columns: list[Ints] = []
     for axis in nest.order:
-        here = [values for values in sides if axis in values]
+        on_axis = [values for values in sides if axis in values]
         if axis not in nest.permutations:
-            columns += [side[axis] for side in known if axis in side]
-        elif here:
+            # Plain axes are labelled for each side alone; a ring moves both ends of a link at once.
+            columns += [side[axis] for side in plain_of_sides if axis in side]
+        elif on_axis:
             size = plain.blueprint.axes[axis].size
             # Both sides of a pair agree on all axes above a ring: the first says which marks are near.
-            near = _Near(marks, here[0], nest)
-            columns += _moved(size, nest.permutations[axis], axis, marks, [v[axis] for v in here], near)
+            near = _Near(marks, on_axis[0], nest)
+            columns += _label_ring(
+                size, nest.permutations[axis], axis, marks, [v[axis] for v in on_axis], near
+            )
     if columns:
         return np.column_stack(columns)
     n = max((len(column) for values in sides for column in values.values()), default=1)
@@ -171,17 +179,17 @@ class _Near:
 
     def __init__(self, marks: Marks, values: Values, nest: Nesting) -> None:
         self._marks, self._values, self._nest = marks, values, nest
-        self._found: dict[tuple[str, ...], Bools] = {}
+        self._is_near: dict[tuple[str, ...], Bools] = {}
 
     def on(self, axes: tuple[str, ...]) -> Bools:
         """Return which devices have the index of each mark on all of `axes`, at least one."""
-        if axes not in self._found:
+        if axes not in self._is_near:
             axis = axes[-1]
             value = self._values[axis]
             # No index is below 0: a mark that is not on the axis is nowhere near.
             same = np.array([value == mark.get(axis, -1) for mark in self._marks], dtype=np.bool_)
-            self._found[axes] = same & self.on(axes[:-1]) if len(axes) > 1 else same
-        return self._found[axes]
+            self._is_near[axes] = same & self.on(axes[:-1]) if len(axes) > 1 else same
+        return self._is_near[axes]
 
     def above(self, axis: str) -> Bools:
         """Return which devices have the index of each mark on all axes above `axis`, if it is on that."""
@@ -190,60 +198,67 @@ class _Near:
         return near & self.on(above) if above else np.repeat(near, len(self._values[axis]), axis=1)
 
 
-def told(plain: Grid, nest: Nesting, marks: Marks, values: Values) -> dict[str, Ints]:
+def label_plain_axes(plain: Grid, nest: Nesting, marks: Marks, values: Values) -> dict[str, Ints]:
     """Return labels of devices on plain axes: the first mark that an index belongs to, else its cell."""
-    near, found = _Near(marks, values, nest), {}
+    near, by_axis = _Near(marks, values, nest), {}
     for axis in nest.order:
         if axis in values and axis not in nest.permutations:
+            # Cells are numbered from 1, marks from -1 down: no cell has the label of a mark.
             label = np.searchsorted(plain.reps[axis], values[axis], side="right")
             if any(axis in mark for mark in marks):
                 hit = near.on((*nest.above[axis], axis))
                 label = np.where(hit.any(axis=0), -1 - hit.argmax(axis=0), label)
-            found[axis] = label
-    return found
+            by_axis[axis] = label
+    return by_axis
 
 
-def _moved(
+def _label_ring(
     n: int, permutations: Ints, axis: str, marks: Marks, values: list[Ints], near: _Near
 ) -> list[Ints]:
     """Label indices of a ring or line: the least image under the permutations that move its marks least."""
-    every = near.above(axis)
+    is_near = near.above(axis)
     fixed = [
-        np.where(every[m], np.broadcast_to(mark[axis], len(values[0])), -1)
+        np.where(is_near[m], np.broadcast_to(mark[axis], len(values[0])), -1)
         for m, mark in enumerate(marks)
         if axis in mark
     ]
+    # Which marks are near is said first; where they are is told by the image alone.
     pattern = [(f >= 0).astype(np.int64) for f in fixed]
     if not fixed:
         fixed = [np.full(len(values[0]), -1)]
-    found = np.column_stack(fixed)
-    first, which = alike(found)
+    held_at = np.column_stack(fixed)
+    first, choice = alike(held_at)
     # Many rows are at the same indices.
     place = values[0] if len(values) == 1 else values[0] * n + values[1]
     code = np.zeros(len(place), dtype=np.int64)
-    for number, at in enumerate(found[first]):
-        rows = which == number
+    for i, at in enumerate(held_at[first]):
+        rows = choice == i
         held = at[at >= 0]
+        # The coset that moves the held marks least: a canonical form, as in the minimal image problem
+        # (Linton, "Finding the smallest image of a set", ISSAC 2004).
         keep = permutations[_least(permutations[:, held])] if len(held) else permutations
-        some, inverse = _distinct(place[rows], n ** len(values))
-        images = keep[:, some] if len(values) == 1 else keep[:, some // n] * n + keep[:, some % n]
+        places, inverse = _distinct(place[rows], n ** len(values))
+        # For a link both ends move by the same permutation: its image is the pair of images.
+        images = keep[:, places] if len(values) == 1 else keep[:, places // n] * n + keep[:, places % n]
         code[rows] = images.min(axis=0)[inverse]
     return [*pattern, code]
 
 
 def _distinct(values: Ints, n: int) -> tuple[Ints, Ints]:
     """Return the distinct `values`, all below `n`, and the position there of each."""
+    # Sorting costs by the number of values, counting by the span: whichever is smaller.
     if n > len(values):
-        some, position = np.unique(values, return_inverse=True)
-        return some, position.ravel().astype(np.int64)
-    some = np.flatnonzero(np.bincount(values, minlength=n))
-    known = np.zeros(n, dtype=np.int64)
-    known[some] = np.arange(len(some))
-    return some, known[values]
+        distinct, position = np.unique(values, return_inverse=True)
+        return distinct, position.ravel().astype(np.int64)
+    distinct = np.flatnonzero(np.bincount(values, minlength=n))
+    position_of = np.zeros(n, dtype=np.int64)
+    position_of[distinct] = np.arange(len(distinct))
+    return distinct, position_of[values]
 
 
 def _least(images: Ints) -> Bools:
     """Return which rows of `images` are the lexicographically least one."""
+    # The first column decides: lexsort takes the last key as the primary one.
     order = np.lexsort(images.T[::-1])
     return np.asarray((images == images[order[0]]).all(axis=1), dtype=np.bool_)
 
@@ -252,13 +267,14 @@ def alike(keys: Ints) -> tuple[Ints, Ints]:
     """Return the first of each set of equal rows, and the set of every row; sets ascend with their rows."""
     if not len(keys):
         return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
-    _, first, inverse = np.unique(_packed(keys), axis=0, return_index=True, return_inverse=True)
+    _, first, inverse = np.unique(_pack(keys), axis=0, return_index=True, return_inverse=True)
     return first.astype(np.int64), inverse.ravel().astype(np.int64)
 
 
-def _packed(keys: Ints) -> Ints:
+def _pack(keys: Ints) -> Ints:
     """Return one number for each row, in the order of the rows, or `keys` where that would not fit."""
     low = keys.min(axis=0)
+    # Mixed radix with the first column on top keeps the order of rows; 62 bits must hold the product.
     steps = [1]
     for n in (keys.max(axis=0) - low + 1).tolist()[:0:-1]:
         steps.append(steps[-1] * n)

@@ -72,7 +72,7 @@ class Lift:
         self.failed = [dict(m) for m in failed]
         self.cells = (*cells, *apart)
         self.plain = plain_grid(blueprint, self.cells)
-        self.number = self._numbered()
+        self.number = self._number_classes()
         self._rows: dict[int, dict[bytes, int]] = {}
 
     def _grid(self, marks: tuple[Mark, ...]) -> Grid:
@@ -87,16 +87,17 @@ class Lift:
         values = {p: grid.reps[p][grid.digit(group, rows, p)] for p in primitives}
         return rows, labels(self.plain, self.nest, marks, [values])[: len(rows)]
 
-    def _numbered(self) -> dict[str, dict[bytes, int]]:
+    def _number_classes(self) -> dict[str, dict[bytes, int]]:
         """Return the number of every base class of devices by its label, as `quotient` numbers them."""
         grid = self._grid(())
-        found: dict[str, dict[bytes, int]] = {}
+        numbers: dict[str, dict[bytes, int]] = {}
         n = 0
         for group in self.blueprint.groups:
-            known = np.unique(self._labels(grid, group, self.failed)[1], axis=0)
-            found[group] = {row.tobytes(): n + i for i, row in enumerate(known)}
-            n += len(known)
-        return found
+            # Sorted by label, group by group: the order in which `device_classes` numbers them.
+            label_rows = np.unique(self._labels(grid, group, self.failed)[1], axis=0)
+            numbers[group] = {row.tobytes(): n + i for i, row in enumerate(label_rows)}
+            n += len(label_rows)
+        return numbers
 
     def endpoints_around(self, link: RealLink) -> tuple[Floats, tuple[Mark, ...], Ints]:
         """Return the classes of endpoints that keep `link` in place: size, a device, base class."""
@@ -108,9 +109,10 @@ class Lift:
         for group in self.blueprint.groups.values():
             if not group.is_endpoint:
                 continue
-            rows, own = self._labels(grid, group.name, [*self.failed, *ends])
+            rows, fine = self._labels(grid, group.name, [*self.failed, *ends])
+            # Orbits of the stabiliser of the link's two ends, and the orbit of each without the link.
             _, base = self._labels(grid, group.name, self.failed)
-            _, first, inverse = np.unique(own, axis=0, return_index=True, return_inverse=True)
+            _, first, inverse = np.unique(fine, axis=0, return_index=True, return_inverse=True)
             weight = grid.weight(group.name, rows, group.primitives)
             size += np.bincount(inverse.ravel(), weight, minlength=len(first)).tolist()
             values = {
@@ -124,18 +126,20 @@ class Lift:
         """Return the cables of the bundle of `link` that are up."""
         rule = self.blueprint.rules[link.rule]
         ends = [(cast(str, s.group), dict(m)) for s, m in ((rule.left, link.tail), (rule.right, link.head))]
+        # The tail of a turned link is on the right side of its rule: put each end to its own side.
         if link.is_turned:
             ends = [(ends[0][0], ends[1][1]), (ends[1][0], ends[0][1])]
-        for group, own in ends:
+        for group, index in ends:
             down = (*self.blueprint.absent, *self.blueprint.failed)
-            if any(_is_of(self.blueprint, group, own, s) for s in down):
+            if any(_is_of(self.blueprint, group, index, s) for s in down):
                 return 0.0
         count = rule.count
         if not isinstance(count, int):
-            own = next(o for _, o in ends if set(self.blueprint.primitives(rule.count_axis)) <= set(o))
-            count = count[self.blueprint.flat(rule.count_axis, own)]
+            index = next(m for _, m in ends if set(self.blueprint.primitives(rule.count_axis)) <= set(m))
+            count = count[self.blueprint.flat(rule.count_axis, index)]
         for failure in self.blueprint.failed_cables:
             sides = (failure.left, failure.right)
+            # A failure names its two ends in no order.
             hit = any(
                 _is_of(self.blueprint, *ends[0], a) and _is_of(self.blueprint, *ends[1], b)
                 for a, b in (sides, sides[::-1])
@@ -164,23 +168,26 @@ class Lift:
         marks: list[Mapping[str, int | Ints]] = [*self.failed]
         for place in range(len(sources[0])):
             axes = dict(sources[0][place])
+            # One column for each choice of sources: all choices are labelled in one pass.
             marks.append({a: np.array([dict(s[place])[a] for s in sources], dtype=np.int64) for a in axes})
         sides = [{a: np.full(n, i, dtype=np.int64) for a, i in mark} for mark in (link.tail, link.head)]
-        own = labels(self.plain, self.nest, cast(list[Mapping[str, Ints]], marks), sides)
+        label = labels(self.plain, self.nest, cast(list[Mapping[str, Ints]], marks), sides)
         pattern = np.full(n, self._pattern(link), dtype=np.int64)
-        key = link_keys(self.blueprint.rules[link.rule], link.rule, own, pattern, is_turned=link.is_turned)
+        key = link_keys(self.blueprint.rules[link.rule], link.rule, label, pattern, is_turned=link.is_turned)
+        # Rules with fewer labels have shorter keys; the view fills them with -1.
         key = np.pad(key, ((0, 0), (0, view.keys.shape[1] - key.shape[1])), constant_values=-1)
         # Views live as long as the question that is being checked.
         table = self._rows.get(id(view))
         if table is None:
             table = {row.tobytes(): i for i, row in enumerate(np.ascontiguousarray(view.keys))}
             self._rows[id(view)] = table
-        found = [table.get(row.tobytes(), -1) for row in np.ascontiguousarray(key)]
-        return np.array([2 * i + link.is_back if i >= 0 else -1 for i in found], dtype=np.int64)
+        rows = [table.get(row.tobytes(), -1) for row in np.ascontiguousarray(key)]
+        return np.array([2 * i + link.is_back if i >= 0 else -1 for i in rows], dtype=np.int64)
 
     def _pattern(self, link: RealLink) -> int:
         tail, head = dict(link.tail), dict(link.head)
         axes = pattern_axes(self.blueprint, self.blueprint.rules[link.rule])
+        # The pattern of `pattern_axes`: a bit for each axis on which the two ends differ.
         return sum(1 << i for i, p in enumerate(axes) if tail[p] != head[p])
 
 
@@ -190,55 +197,58 @@ def sample_links(blueprint: Blueprint, n_per_rule: int, seed: int) -> list[RealL
     Links of absent or failed devices and failed cables may be among them; a certificate skips them.
     """
     rng = np.random.default_rng(seed)
-    found: dict[RealLink, None] = {}
+    links: dict[RealLink, None] = {}
     for number, rule in enumerate(blueprint.rules):
+        # Rejection sampling: a draw may hit the end of a line, or two equal ends.
         for _ in range(20 * n_per_rule):
             pair = _draw(blueprint, rule, rng)
             if pair is None:
                 continue
             tail, head = pair
-            found[RealLink(number, tail, head, False)] = None
+            links[RealLink(number, tail, head, False)] = None
             if rule.is_peer and not rule.is_oneway:
-                found[RealLink(number, head, tail, False, True)] = None
+                links[RealLink(number, head, tail, False, True)] = None
             elif not rule.is_oneway:
-                found[RealLink(number, tail, head, True)] = None
-            if sum(link.rule == number for link in found) >= 2 * n_per_rule:
+                links[RealLink(number, tail, head, True)] = None
+            if sum(link.rule == number for link in links) >= 2 * n_per_rule:
                 break
-    return list(found)
+    return list(links)
 
 
 def _draw(blueprint: Blueprint, rule: Rule, rng: np.random.Generator) -> tuple[Mark, Mark] | None:
     """Return one joined pair of a rule, or None if the draw did not fit."""
     left, right = (blueprint.groups[group].primitives for group in rule.groups)
     size = {p: blueprint.axes[p].size for p in {*left, *right}}
-    x = {p: int(rng.integers(size[p])) for p in left}
-    y = {p: int(rng.integers(size[p])) for p in right}
-    y |= {p: x[p] for p in agreeing_axes(blueprint, rule)}
-    for own, side in ((x, rule.left), (y, rule.right)):
-        own |= _pins(blueprint, side)
-    y |= {p: x[p] for p in agreeing_axes(blueprint, rule)}
+    tail = {p: int(rng.integers(size[p])) for p in left}
+    head = {p: int(rng.integers(size[p])) for p in right}
+    head |= {p: tail[p] for p in agreeing_axes(blueprint, rule)}
+    for index, side in ((tail, rule.left), (head, rule.right)):
+        index |= _pins(blueprint, side)
+    head |= {p: tail[p] for p in agreeing_axes(blueprint, rule)}
     axes = relation_axes(blueprint, rule)
     if rule.relation and rule.relation.kind in ("ring", "line"):
         (axis,) = axes
-        if size[axis] == 1 or (rule.relation.kind == "line" and x[axis] == size[axis] - 1):
+        if size[axis] == 1 or (rule.relation.kind == "line" and tail[axis] == size[axis] - 1):
             return None
-        y[axis] = (x[axis] + 1) % size[axis]
-    elif rule.relation and all(x[p] == y[p] for p in axes):
+        # The right side of a ring or line is the next index up.
+        head[axis] = (tail[axis] + 1) % size[axis]
+    elif rule.relation and all(tail[p] == head[p] for p in axes):
         return None
-    is_pair = fits(blueprint, rule.left, x) and fits(blueprint, rule.right, y)
-    return (tuple(sorted(x.items())), tuple(sorted(y.items()))) if is_pair else None
+    is_pair = fits(blueprint, rule.left, tail) and fits(blueprint, rule.right, head)
+    return (tuple(sorted(tail.items())), tuple(sorted(head.items()))) if is_pair else None
 
 
 def _pins(blueprint: Blueprint, selector: Selector) -> dict[str, int]:
-    found: dict[str, int] = {}
+    pins: dict[str, int] = {}
     for term in selector.terms:
-        rest = term.lo
+        # A composed index in mixed radix: its last primitive axis is the lowest digit.
+        flat = term.lo
         for p in reversed(blueprint.primitives(term.axis)):
-            rest, digit = divmod(rest, blueprint.axes[p].size)
+            flat, digit = divmod(flat, blueprint.axes[p].size)
             if term.lo == term.hi:
-                found[p] = digit
-    return found
+                pins[p] = digit
+    return pins
 
 
-def _is_of(blueprint: Blueprint, group: str, own: Mapping[str, int], selector: Selector) -> bool:
-    return group in selected_groups(blueprint, selector) and fits(blueprint, selector, own)
+def _is_of(blueprint: Blueprint, group: str, index: Mapping[str, int], selector: Selector) -> bool:
+    return group in selected_groups(blueprint, selector) and fits(blueprint, selector, index)

@@ -97,36 +97,42 @@ def _lopsided(blueprint: Blueprint, rule: Rule) -> tuple[str, frozenset[str]]:
     """Return what of a rule has no axis symmetry, and along which axes; nothing of most."""
     relation, along = rule.relation, frozenset(relation_axes(blueprint, rule))
     if relation is None or relation.kind == "mesh":
+        # A full mesh is kept by the whole symmetric group of its axes.
         return "", frozenset()
     if relation.kind == "pairs":
         return "wiring", along
     if relation.twist:
         # Rotations keep an axis that is shifted, unless it is a product.
         shifted = (blueprint.primitives(axis) for axis, _ in relation.twist)
-        return "a twisted ring", along.union(*(own for own in shifted if len(own) > 1))
+        return "a twisted ring", along.union(*(primitives for primitives in shifted if len(primitives) > 1))
     return (f"a {relation.kind} over a composed axis", along) if len(along) > 1 else ("", frozenset())
 
 
 @remembered(64)
 def _nesting(blueprint: Blueprint, ties: tuple[Tie, ...]) -> Nesting:
-    kept = frozenset().union(*(t.kept for t in ties))
+    fixed_axes = frozenset().union(*(t.kept for t in ties))
     for rule in blueprint.rules:
-        what, along = _lopsided(blueprint, rule)
-        if not along <= kept:
-            msg = f"{rule.name}: {what} has no axis symmetry"
+        obstacle, along = _lopsided(blueprint, rule)
+        if not along <= fixed_axes:
+            msg = f"{rule.name}: {obstacle} has no axis symmetry"
             raise NoSymmetryError(msg)
     names = [a.name for a in blueprint.axes.values() if not a.parts]
     used = [n for n in names if any(n in g.primitives for g in blueprint.groups.values())]
+    # The group is a wreath product: what stands under an axis is permuted anew for each of its indices.
     under = {b: _above(blueprint, b, ties) - {b} for b in used}
+    # Two axes that are under each other (always used together) are a tie; the one named first is above.
     above = {
         b: tuple(a for a in used if a in under[b] and (b not in under[a] or used.index(a) < used.index(b)))
         for b in used
     }
+    # Fewer axes above means higher up: a topological order, as `under` is transitive.
     order = tuple(sorted(used, key=lambda b: (len(above[b]), used.index(b))))
     twisted = frozenset().union(*(twist_axes(blueprint, r) for r in blueprint.rules))
     turned = frozenset().union(*(t.turned for t in ties))
     permutations = _permutations(blueprint, used, twisted, turned)
-    fixed = {a: np.arange(blueprint.axes[a].size, dtype=np.int64)[None] for a in kept.intersection(used)}
+    fixed = {
+        a: np.arange(blueprint.axes[a].size, dtype=np.int64)[None] for a in fixed_axes.intersection(used)
+    }
     return Nesting(order, above, permutations | fixed)
 
 
@@ -141,6 +147,7 @@ def _above(blueprint: Blueprint, b: str, ties: tuple[Tie, ...]) -> set[str]:
         for rule in blueprint.rules
         if _on_both(blueprint, rule, b)
     ]
+    # Only what all groups, rules and traffic share may vary independently of the rest.
     return set.intersection(*shared)
 
 
@@ -156,23 +163,27 @@ def _permutations(
     Traffic that is turned along a plain axis needs none: all pairs of indices are alike there, and no link
     has two. Along a ring only rotations keep it.
     """
-    found: dict[str, Ints] = {}
+    permutations: dict[str, Ints] = {}
     for axis in used:
         rules = [
             r
             for r in blueprint.rules
+            # Rules that join index i with i + 1, not all with all.
             if r.relation and r.relation.kind != "mesh" and axis in relation_axes(blueprint, r)
         ]
+        # A plain axis: the symmetric group, which needs no list.
         if not rules and axis not in twisted:
             continue
         n = blueprint.axes[axis].size
         index = np.arange(n, dtype=np.int64)
         is_line = any(r.relation and r.relation.kind == "line" for r in rules)
+        # A ring has its n rotations; a line without its reflection nothing but the identity.
         moved = index[None] if is_line else (index + index[:, None]) % n
         if axis not in twisted | turned and all(_reads_backwards(r) for r in rules):
+            # With reflections: the dihedral group of a ring, the two elements of a line.
             moved = np.concatenate([moved, moved[:, ::-1]])
-        found[axis] = moved
-    return found
+        permutations[axis] = moved
+    return permutations
 
 
 def _reads_backwards(rule: Rule) -> bool:

@@ -29,12 +29,12 @@ from fabric.symmetry.labels import (
     Values,
     alike,
     failure_marks,
-    joined_labels,
+    join_labels,
     keep_cells,
+    label_plain_axes,
     link_keys,
     pattern_axes,
     plain_grid,
-    told,
 )
 from fabric.symmetry.nesting import Nesting, NoSymmetryError, Tie, nesting
 
@@ -113,25 +113,28 @@ def _quotient(
     ties: tuple[Tie, ...],
     fixed: tuple[Mark, ...],
 ) -> Quotient:
-    ground = grounded(blueprint, sources, apart=apart, ties=ties, fixed=fixed)
+    # Rows of the class grid refine the orbits: rows whose labels are equal are one class.
+    ground = lay_ground(blueprint, sources, apart=apart, ties=ties, fixed=fixed)
     group, size, index, origin = ground.classes
     links = [_link_rows(ground, number) for number in range(len(blueprint.rules))]
+    # Base keys know only the failures, fine keys the sources too; without sources they are the same.
     rows = np.concatenate([np.zeros((0, 4)), *(r for r, _ in links)])
-    base, fine = (_stacked([keys[i] for _, keys in links]) for i in (0, -1))
+    base, fine = (_stack([keys[i] for _, keys in links]) for i in (0, -1))
     first, fine_id = alike(fine)
+    # Directed links are numbered 2 * bundle + way, in the base as in the view.
     base_of = 2 * (alike(base)[1] if sources else fine_id)[first]
-    one = rows[first]
+    sample = rows[first]
     groups, rules = _infos(blueprint)
-    found = Quotient(
+    view = Quotient(
         Expanded(
             name=blueprint.name,
             groups=groups,
             rules=rules,
             group=group.astype(np.int32),
-            tail=one[:, 0].astype(np.int64),
-            head=one[:, 1].astype(np.int64),
+            tail=sample[:, 0].astype(np.int64),
+            head=sample[:, 1].astype(np.int64),
             rule=fine[first, 0].astype(np.int32),
-            rate_gbps=one[:, 3].copy(),
+            rate_gbps=sample[:, 3].copy(),
             count=np.bincount(fine_id, rows[:, 2], minlength=len(first)).astype(np.int64),
             failed_count=np.zeros(len(first), dtype=np.int64),
             failed=np.zeros(len(group), dtype=np.bool_),
@@ -144,9 +147,10 @@ def _quotient(
         origin,
         fine[first],
     )
-    for array in (found.size, found.base, found.origin, found.keys):
+    # It is cached and handed to many: nobody may write into it.
+    for array in (view.size, view.base, view.origin, view.keys):
         array.setflags(write=False)
-    return found
+    return view
 
 
 @remembered(KEPT)
@@ -180,15 +184,15 @@ class _Names(Sequence[str]):
         return "/".join([*words, group.name + "".join(map(str, index[-1:]))])
 
 
-def _stacked(keys: list[Ints]) -> Ints:
+def _stack(keys: list[Ints]) -> Ints:
     """Return `keys` below one another; -1 fills short rows."""
-    width = max((one.shape[1] for one in keys), default=1)
-    found = np.full((sum(len(one) for one in keys), width), -1, dtype=np.int64)
+    width = max((part.shape[1] for part in keys), default=1)
+    table = np.full((sum(len(part) for part in keys), width), -1, dtype=np.int64)
     at = 0
-    for one in keys:
-        found[at : at + len(one), : one.shape[1]] = one
-        at += len(one)
-    return found
+    for part in keys:
+        table[at : at + len(part), : part.shape[1]] = part
+        at += len(part)
+    return table
 
 
 class RowPlaces:
@@ -212,23 +216,27 @@ class RowPlaces:
         self.grid, self._plain, self._nest, self._marks = grid, plain, nest, marks
         self.weight: dict[str, Floats] = {}
         self._values: dict[str, Values] = {}
-        self._told: list[dict[str, Values]] = [{} for _ in marks]
+        self._plain_labels: list[dict[str, Values]] = [{} for _ in marks]
         for name, group in grid.blueprint.groups.items():
+            # A row is a product of cells, one of each axis, and holds the product of their sizes in devices.
             rows = np.arange(grid.n_rows(name), dtype=np.int64)
             digits = {p: grid.digit(name, rows, p) for p in group.primitives}
             self.weight[name] = np.ones(len(rows))
             for p, digit in digits.items():
                 self.weight[name] *= grid.weights[p][digit]
             self._values[name] = {p: grid.reps[p][digit] for p, digit in digits.items()}
-            for found, those in zip(self._told, marks, strict=True):
-                found[name] = told(plain, nest, those, self._values[name])
+            for by_group, chosen in zip(self._plain_labels, marks, strict=True):
+                by_group[name] = label_plain_axes(plain, nest, chosen, self._values[name])
 
     def labels(self, number: int, ends: Sequence[tuple[str, Ints]]) -> Ints:
         """Return labels of rows of a group, or of pairs of rows, by the marks of the base (0) or all (-1)."""
-        sides = [{p: x[rows] for p, x in self._values[group].items()} for group, rows in ends]
-        known = [{p: x[rows] for p, x in self._told[number][group].items()} for group, rows in ends]
-        found = joined_labels(self._plain, self._nest, self._marks[number], sides, known)
-        return found[: len(ends[0][1])]
+        sides = [{p: index[rows] for p, index in self._values[group].items()} for group, rows in ends]
+        plain_labels = [
+            {p: index[rows] for p, index in self._plain_labels[number][group].items()} for group, rows in ends
+        ]
+        label = join_labels(self._plain, self._nest, self._marks[number], sides, plain_labels)
+        # Where no label depends on the row, one line stands for all: cut to the number of rows either way.
+        return label[: len(ends[0][1])]
 
     @property
     def n_marks(self) -> int:
@@ -271,7 +279,7 @@ class Ground:
         return self.places.grid
 
 
-def grounded(
+def lay_ground(
     blueprint: Blueprint,
     sources: tuple[Mark, ...] = (),
     *,
@@ -287,13 +295,15 @@ def grounded(
         As `quotient`.
     """
     nest, failed, cells, plain = _symmetry(blueprint, apart, ties, fixed)
-    known = tuple(dict(m) for m in failed)
-    marks = (known, (*known, *(dict(m) for m in sources)))[: 1 + bool(sources)]
+    base_marks = tuple(dict(m) for m in failed)
+    marks = (base_marks, (*base_marks, *(dict(m) for m in sources)))[: 1 + bool(sources)]
+    # A mark cuts its axes at its index, so that every device that is marked has a row of its own.
     selectors = tuple(
         Selector("", None, tuple(Term(axis, i, i) for axis, i in mark)) for mark in (*failed, *sources)
     )
     grid = class_grid(blueprint, (*cells, *selectors))
     up = {g: ~grid.mask(g, (*blueprint.absent, *blueprint.failed)) for g in blueprint.groups}
+    # What has failed is in no class; its cables fall away with it.
     places = RowPlaces(grid, plain, nest, marks)
     device, group, size, index, origin = device_classes(places, up)
     joined = [join(grid, rule) for rule in blueprint.rules]
@@ -308,6 +318,7 @@ def _symmetry(
     """Return the symmetry of a question, its marks and cells, and the class grid without marks."""
     nest = nesting(blueprint, ties)
     failed, cells = failure_marks(blueprint, nest)
+    # A question's selections restrict the group as cells do: a permutation must map each onto itself.
     cells = (*cells, *apart)
     return keep_cells(blueprint, nest, cells), (*failed, *fixed), cells, plain_grid(blueprint, cells)
 
@@ -317,20 +328,25 @@ def device_classes(
 ) -> tuple[dict[str, Ints], Ints, Floats, tuple[Mark, ...], Ints]:
     """Return the class of every row of every group (-1 where it is down), and what is known of each class."""
     rows = {name: np.flatnonzero(up[name]) for name in places.grid.blueprint.groups}
-    starts = np.cumsum([0, *(len(own) for own in rows.values())])
+    # The groups below one another, so that one sort numbers the classes of all of them.
+    starts = np.cumsum([0, *(len(group_rows) for group_rows in rows.values())])
     group = np.repeat(np.arange(len(rows)), np.diff(starts))
     label = [
-        np.column_stack([group, _stacked([places.labels(i, [one]) for one in rows.items()])]) for i in (0, -1)
+        np.column_stack([group, _stack([places.labels(i, [item]) for item in rows.items()])]) for i in (0, -1)
     ]
     first, inverse = alike(label[-1])
+    # A class without sources is the union of those with: its number is found at any of its rows.
     base = alike(label[0])[1] if places.n_marks > 1 else inverse
-    weight = np.concatenate([np.zeros(0), *(places.weight[name][own] for name, own in rows.items())])
+    weight = np.concatenate(
+        [np.zeros(0), *(places.weight[name][group_rows] for name, group_rows in rows.items())]
+    )
     device: dict[str, Ints] = {}
     index: list[Mark] = []
-    for (name, own), start, stop in zip(rows.items(), starts[:-1], starts[1:], strict=True):
+    for (name, group_rows), start, stop in zip(rows.items(), starts[:-1], starts[1:], strict=True):
         device[name] = np.full(places.grid.n_rows(name), -1, dtype=np.int64)
-        device[name][own] = inverse[start:stop]
-        index += places.index(name, own[first[(first >= start) & (first < stop)] - start])
+        device[name][group_rows] = inverse[start:stop]
+        # Classes ascend with their group: those of this one have their first row in its span.
+        index += places.index(name, group_rows[first[(first >= start) & (first < stop)] - start])
     size = np.bincount(inverse, weight, minlength=len(first)).astype(np.float64)
     return device, group[first], size, tuple(index), base[first]
 
@@ -342,19 +358,30 @@ def _link_rows(ground: Ground, number: int) -> tuple[Floats, list[Ints]]:
     groups = rule.left_group, rule.right_group
     row, pattern, n_pairs = _patterns(ground.places, rule, pairs)
     left, right, n_links = pairs.left[row], pairs.right[row], alive[row] * n_pairs
-    kept = (device[groups[0]][left] >= 0) & (device[groups[1]][right] >= 0) & (n_links > 0)
-    left, right, pattern, n_links = left[kept], right[kept], pattern[kept], n_links[kept]
+    # A link is up where both its ends are and it has a cable left.
+    is_up = (device[groups[0]][left] >= 0) & (device[groups[1]][right] >= 0) & (n_links > 0)
+    left, right, pattern, n_links = left[is_up], right[is_up], pattern[is_up], n_links[is_up]
+    # An automorphism may swap the ends of a cable between peers, so each direction has a class of its own.
     ways = [(groups, (left, right), False)]
     if rule.is_peer and not rule.is_oneway:
         ways.append((groups[::-1], (right, left), True))
     rows: list[Floats] = []
     keys: list[list[Ints]] = [[] for _ in range(ground.places.n_marks)]
-    for (a, b), (x, y), is_turned in ways:
-        rows.append(np.column_stack([device[a][x], device[b][y], n_links, np.full(len(x), rule.rate_gbps)]))
-        for i, known in enumerate(keys):
-            label = ground.places.labels(i, [(a, x), (b, y)])
-            known.append(link_keys(rule, number, label, pattern, is_turned=is_turned))
-    return np.concatenate(rows), [np.concatenate(known) for known in keys]
+    for (tail_group, head_group), (tails, heads), is_turned in ways:
+        rows.append(
+            np.column_stack(
+                [
+                    device[tail_group][tails],
+                    device[head_group][heads],
+                    n_links,
+                    np.full(len(tails), rule.rate_gbps),
+                ]
+            )
+        )
+        for i, parts in enumerate(keys):
+            label = ground.places.labels(i, [(tail_group, tails), (head_group, heads)])
+            parts.append(link_keys(rule, number, label, pattern, is_turned=is_turned))
+    return np.concatenate(rows), [np.concatenate(parts) for parts in keys]
 
 
 def _patterns(places: RowPlaces, rule: Rule, pairs: Joined) -> tuple[Ints, Ints, Floats]:
@@ -370,25 +397,28 @@ def _patterns(places: RowPlaces, rule: Rule, pairs: Joined) -> tuple[Ints, Ints,
         Pairs of devices.
     """
     grid, left, right = places.grid, rule.left_group, rule.right_group
+    # Orbit counting: pairs of devices = devices of the left row x partners of each in the right row.
     _, n_right = partners(grid, rule, pairs)
     n_pairs = places.weight[left][pairs.left] * n_right
-    every = np.arange(len(pairs.left), dtype=np.int64)
+    all_pairs = np.arange(len(pairs.left), dtype=np.int64)
     axes = pattern_axes(grid.blueprint, rule)
-    if not axes or not len(every):
-        return every, np.zeros_like(every), n_pairs
+    if not axes or not len(all_pairs):
+        return all_pairs, np.zeros_like(all_pairs), n_pairs
     ends = [(grid.digit(left, pairs.left, p), grid.digit(right, pairs.right, p)) for p in axes]
     same = [np.asarray(x == y, dtype=np.float64) for x, y in ends]
     weight = [grid.weights[p][y] for p, (_, y) in zip(axes, ends, strict=True)]
+    # In a mesh over a product, partners are all index tuples but the equal one: prod(w) - prod(s).
     share = n_pairs / (np.prod(weight, axis=0) - np.prod(same, axis=0))
-    found = []
+    parts = []
     for pattern in range(1, 2 ** len(axes)):
         factors = [
             w - s if pattern >> i & 1 else s for i, (w, s) in enumerate(zip(weight, same, strict=True))
         ]
+        # Those that differ exactly on the axes of `pattern`: w - s indices where they differ, s elsewhere.
         n = share * np.prod(factors, axis=0)
-        some = n > 0
-        found.append((every[some], np.full(int(some.sum()), pattern, dtype=np.int64), n[some]))
-    row, bits, number = (np.concatenate(column) for column in zip(*found, strict=True))
+        exists = n > 0
+        parts.append((all_pairs[exists], np.full(int(exists.sum()), pattern, dtype=np.int64), n[exists]))
+    row, bits, number = (np.concatenate(column) for column in zip(*parts, strict=True))
     return row, bits, number
 
 
@@ -405,6 +435,7 @@ def _alive(places: RowPlaces, joined: list[Joined]) -> list[Floats]:
         return [pairs.count.astype(np.float64) for pairs in joined]
     starts = np.cumsum([0, *(len(pairs.left) for pairs in joined)]).tolist()
     alive = np.concatenate([np.zeros(0), *(pairs.count for pairs in joined)])
+    # How many bundles each pair of rows stands for; only a limited number of failed cables asks.
     n_pairs = np.zeros(len(alive))
     if any(failure.n is not None for failure in grid.blueprint.failed_cables):
         for start, rule, pairs in zip(starts[:-1], rules, joined, strict=True):
@@ -421,6 +452,7 @@ def _alive(places: RowPlaces, joined: list[Joined]) -> list[Floats]:
         down = np.clip(failure.n - (np.cumsum(room) - room), 0, room)
         if ((n_pairs > 1) & (down > 0) & (failure.n < room.sum())).any():
             between = f"{failure.left.text} and {failure.right.text}"
+            # Taking some of the cables of one bundle only would split the class; the axes cannot say which.
             msg = f"{failure.n} of the cables between {between} are not alike; name two devices"
             raise NoSymmetryError(msg)
         alive[hit] -= down[hit] / n_pairs[hit]

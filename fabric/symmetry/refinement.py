@@ -37,12 +37,12 @@ from fabric.symmetry.colouring import (
     bundle_classes,
     bundle_labels,
     colours_from,
-    dense,
     graph_of,
     link_key,
-    merged,
+    merge_alike,
     mix,
-    stable,
+    refine_colours,
+    renumber,
 )
 from fabric.symmetry.quotient import Quotient
 
@@ -81,14 +81,15 @@ def coarsest(expanded: Expanded, marked: Ints | Bools) -> Quotient:
 def one_view(expanded: Expanded, marked: Ints | Bools, source: int) -> ColourView:
     """Return `coarsest`, with the class of every link in it; `source` is the device that it is seen from."""
     label = bundle_labels(expanded)
+    # Unmarked devices are mixed to 0 and keep the colour of their group.
     start = expanded.group.astype(np.uint64) + mix(np.asarray(marked).astype(np.int64).view(np.uint64))
-    node = dense(stable(expanded, label, mix(start)), ~expanded.failed)
+    node = renumber(refine_colours(expanded, label, mix(start)), ~expanded.failed)
     graph = graph_of(expanded, label, node)
-    every = np.arange(len(graph.size), dtype=np.int64)
+    all_nodes = np.arange(len(graph.size), dtype=np.int64)
     # One commodity: nothing is averaged over sources, and every class of links has its own capacity.
     link = np.arange(len(graph.label), dtype=np.int64)
-    view = _quotient(expanded, graph, every, every, link, _names(expanded, graph))
-    return ColourView(expanded, graph, view, link, np.array([source]), every[:, None], every)
+    view = _quotient(expanded, graph, all_nodes, all_nodes, link, _names(expanded, graph))
+    return ColourView(expanded, graph, view, link, np.array([source]), all_nodes[:, None], all_nodes)
 
 
 def refine(
@@ -132,15 +133,17 @@ def refine(
     >>> from fabric.graph.exchange import from_networkx
     >>> cube = nx.hypercube_graph(3)
     >>> nx.set_edge_attributes(cube, 100.0, "capacity")
-    >>> base, [(n, view, own)] = refine(expand(from_networkx(cube)))
-    >>> base.size.tolist(), n, view.size.tolist(), own
+    >>> base, [(n, view, source)] = refine(expand(from_networkx(cube)))
+    >>> base.size.tolist(), n, view.size.tolist(), source
     ([8.0], 8.0, [1.0, 3.0, 3.0, 1.0], 0)
     """
-    found = refined(expanded, expanded.is_endpoint & ~expanded.failed if ends is None else ends, limit=limit)
-    return found.base, [found.view(number) for number in range(found.n_views)]
+    colouring = colour_from_all(
+        expanded, expanded.is_endpoint & ~expanded.failed if ends is None else ends, limit=limit
+    )
+    return colouring.base, [colouring.view(number) for number in range(colouring.n_views)]
 
 
-def refined(expanded: Expanded, ends: Bools, *, limit: int = REFINE_LIMIT) -> Refined:
+def colour_from_all(expanded: Expanded, ends: Bools, *, limit: int = REFINE_LIMIT) -> Colouring:
     """Return what `refine` finds, each view made when it is asked for.
 
     Raises
@@ -148,8 +151,9 @@ def refined(expanded: Expanded, ends: Bools, *, limit: int = REFINE_LIMIT) -> Re
     LimitError
         As `refine`.
     """
-    graph = merged(expanded, ends)
+    graph = merge_alike(expanded, ends)
     nodes = np.flatnonzero(ends[graph.first])
+    # Memory of `colours_from`: a word for every endpoint and node, and as much to read the links.
     work = len(nodes) * max(len(graph.tail), len(graph.size))
     if work > limit:
         msg = (
@@ -158,19 +162,21 @@ def refined(expanded: Expanded, ends: Bools, *, limit: int = REFINE_LIMIT) -> Re
             "raise limit= (about 50 bytes each), or ask about a smaller one"
         )
         raise LimitError(msg)
-    device = dense(2 * expanded.group[graph.first].astype(np.int64) + ends[graph.first])
-    link = dense(graph.label)
+    # The coarsest start: devices differ by group and by whether they take part, links by their labels.
+    device = renumber(2 * expanded.group[graph.first].astype(np.int64) + ends[graph.first])
+    link = renumber(graph.label)
     while True:
         colours, seen = colours_from(graph, device, link, nodes)
         finer_device, finer_link = alike_for_all(graph, device, link, colours, seen)
+        # Labels only get finer, so equal counts are the fixed point: nothing is left to feed back.
         n_before = device.max(initial=-1), link.max(initial=-1)
         device, link = finer_device, finer_link
         if (device.max(initial=-1), link.max(initial=-1)) == n_before:
-            return Refined(expanded, graph, nodes, device, link, colours)
+            return Colouring(expanded, graph, nodes, device, link, colours)
 
 
 @dataclass(frozen=True, eq=False)
-class Refined:
+class Colouring:
     """The colours of a fabric from every endpoint that takes part.
 
     Parameters
@@ -205,16 +211,17 @@ class Refined:
     @cached_property
     def ends_of_base(self) -> Bools:
         """Which base classes take part."""
-        found = np.zeros(len(self.base.size), dtype=np.bool_)
-        found[self.device[self.ends]] = True
-        return found
+        takes_part = np.zeros(len(self.base.size), dtype=np.bool_)
+        takes_part[self.device[self.ends]] = True
+        return takes_part
 
     @cached_property
     def _columns(self) -> list[Ints]:
         """Columns of `colours` of each class of endpoints, in the order of the first."""
-        own = self.device[self.ends]
-        _, first = np.unique(own, return_index=True)
-        return [np.flatnonzero(own == own[at]) for at in np.sort(first).tolist()]
+        base_class = self.device[self.ends]
+        _, first = np.unique(base_class, return_index=True)
+        # In the order of first endpoints, so that views are numbered alike on every run.
+        return [np.flatnonzero(base_class == base_class[at]) for at in np.sort(first).tolist()]
 
     @cached_property
     def _base_link(self) -> Ints:
@@ -227,7 +234,8 @@ class Refined:
     def view(self, number: int) -> tuple[float, Quotient, int]:
         """Return how many endpoints are of a class, the view of one, and its own class there."""
         columns = self._columns[number]
-        node = dense(self.colours[:, columns[0]])
+        # All sources of a class see the same multiset, so the first of them stands for all.
+        node = renumber(self.colours[:, columns[0]])
         view = _quotient(self.expanded, self.graph, node, self.device, self._base_link, self._names)
         return float(len(columns)), view, int(node[self.ends[columns[0]]])
 
@@ -235,9 +243,9 @@ class Refined:
         """Return all links as seen from each endpoint of a class, whose view is `view`."""
         columns = self._columns[number]
         sources = self.graph.first[self.ends[columns]]
-        known = dense(self.colours[:, columns[0]])
+        class_of = renumber(self.colours[:, columns[0]])
         colours = self.colours[:, columns]
-        return ColourView(self.expanded, self.graph, view, self._base_link, sources, colours, known)
+        return ColourView(self.expanded, self.graph, view, self._base_link, sources, colours, class_of)
 
     def devices(self, classes: Bools) -> Bools:
         """Return which devices are of some base classes."""
@@ -276,6 +284,7 @@ class ColourView:
     ) -> None:
         self.expanded, self.view, self.sources = expanded, view, sources
         self._graph, self._link, self._colours = graph, link, colours
+        # Colours are comparable between columns: the same word is the same class of the view.
         self._colour, first = np.unique(colours[:, 0], return_index=True)
         self._class = known[first]
         self._key = link_key(view.keys[:, 1], view.keys[:, 2], view.keys[:, 3], len(view.size))
@@ -286,13 +295,14 @@ class ColourView:
 
     def _seen(self, at: int) -> Ints:
         """Return the bundle of the view of every class of links from one source, shape (k,); -1 for none."""
-        own = self._colours[:, at]
-        place = np.minimum(np.searchsorted(self._colour, own), len(self._colour) - 1)
-        is_known = self._colour[place] == own
+        colours = self._colours[:, at]
+        # A colour that the first source does not see has no class; the search returns a neighbour then.
+        place = np.minimum(np.searchsorted(self._colour, colours), len(self._colour) - 1)
+        is_known = self._colour[place] == colours
         tail, head = self._graph.tail, self._graph.head
         key = link_key(self._link, self._class[place][tail], self._class[place][head], len(self.view.size))
-        found = np.minimum(np.searchsorted(self._key, key), max(len(self._key) - 1, 0))
-        return np.where((self._key[found] == key) & is_known[tail] & is_known[head], found, -1)
+        bundle = np.minimum(np.searchsorted(self._key, key), max(len(self._key) - 1, 0))
+        return np.where((self._key[bundle] == key) & is_known[tail] & is_known[head], bundle, -1)
 
     @cached_property
     def _row(self) -> Ints:
@@ -302,6 +312,7 @@ class ColourView:
         one_way = np.array([r.is_oneway for r in rules], dtype=np.bool_)[rule]
         peer = np.array([r.is_peer for r in rules], dtype=np.bool_)[rule]
         twin = np.append(self._graph.twin, -1)[bundle]
+        # Back along a link between peers is a class of its own, its twin; elsewhere the same, other way.
         back = np.where(one_way, 2 * k, np.where(peer, twin, k + bundle))
         ways = np.column_stack([bundle, back])
         ways[bundle < 0] = 2 * k
@@ -309,21 +320,22 @@ class ColourView:
 
     def classes(self, devices: Bools) -> Bools:
         """Return which classes of the view hold some of the devices, as seen from the first source."""
-        found = np.zeros(len(self.view.size), dtype=np.bool_)
-        own = self._graph.node[devices]
-        place = np.searchsorted(self._colour, self._colours[own[own >= 0], 0])
-        found[self._class[place]] = True
-        return found
+        is_held = np.zeros(len(self.view.size), dtype=np.bool_)
+        nodes = self._graph.node[devices]
+        place = np.searchsorted(self._colour, self._colours[nodes[nodes >= 0], 0])
+        is_held[self._class[place]] = True
+        return is_held
 
     def devices(self, classes: Bools) -> Bools:
         """Return which devices are of some classes of the view, as seen from the first source."""
-        known = classes[self._class[np.searchsorted(self._colour, self._colours[:, 0])]]
-        return np.asarray(np.append(known, False)[self._graph.node])
+        is_asked = classes[self._class[np.searchsorted(self._colour, self._colours[:, 0])]]
+        return np.asarray(np.append(is_asked, False)[self._graph.node])
 
     def seen(self, source: int) -> Ints:
         """Return the class of every link as seen from a device of `sources`, shape (2 * m,); -1 for none."""
         bundle = self._seen(int(np.flatnonzero(self.sources == source)[0]))
         ways = [np.where(bundle >= 0, 2 * bundle + way, -1) for way in (0, 1)]
+        # Row 2 * k, which is appended, is what is down or has no way back.
         return np.concatenate([*ways, [-1]])[self._row]
 
     def total(self, amount: Floats) -> Floats:
@@ -338,19 +350,21 @@ class ColourView:
         -------
         ndarray of float64, shape (2 * m,)
         """
+        # Index -1, a link that no class of the view has, reads the 0 that is appended.
         ways = [np.append(amount[way::2], 0.0) for way in (0, 1)]
-        found = np.zeros((2, len(self._link)))
+        sums = np.zeros((2, len(self._link)))
         for at in range(len(self.sources)):
             bundle = self._seen(at)
             for way, worth in enumerate(ways):
-                found[way] += worth[bundle]
-        return np.append(found.ravel(), 0.0)[self._row]
+                sums[way] += worth[bundle]
+        return np.append(sums.ravel(), 0.0)[self._row]
 
 
 def _order(graph: ColouredGraph, link: Ints) -> Ints:
     """Return labels of links as numbers that ascend by rule, then by first class."""
     _, first, inverse = np.unique(link, return_index=True, return_inverse=True)
     rank = np.empty(len(first), dtype=np.int64)
+    # Inverse permutation of the sort.
     rank[np.lexsort((first, graph.rule[first]))] = np.arange(len(first))
     return rank[inverse.ravel()]
 

@@ -56,19 +56,20 @@ class Unfolding:
                 if group.is_endpoint:
                     devices = np.flatnonzero((e.group == number) & ~e.failed)
                     places = self.places(devices, group.primitives)
+                    # Labels by the failures alone, as in the base.
                     rows = labels(lift.plain, lift.nest, lift.failed, [places])[: len(devices)]
-                    known, one = np.unique(rows, axis=0, return_inverse=True)
-                    names = [lift.number[group.name][row.tobytes()] for row in known]
-                    self._origin[devices] = np.array(names, dtype=np.int64)[one.ravel()]
+                    label_rows, label_of = np.unique(rows, axis=0, return_inverse=True)
+                    numbers = [lift.number[group.name][row.tobytes()] for row in label_rows]
+                    self._origin[devices] = np.array(numbers, dtype=np.int64)[label_of.ravel()]
         return self._origin
 
     def device(self, group: int, mark: Mark) -> int:
         """Return the device of a group at `mark`."""
-        here = self.expanded.group == group
+        is_there = self.expanded.group == group
         for axis, i in mark:
-            here &= self.expanded.coordinates[axis] == i
-        (found,) = np.flatnonzero(here).tolist()
-        return int(found)
+            is_there &= self.expanded.coordinates[axis] == i
+        (device,) = np.flatnonzero(is_there).tolist()
+        return int(device)
 
     def places(self, devices: Ints, axes: tuple[str, ...]) -> dict[str, Ints]:
         """Return the index of `devices` on primitive axes."""
@@ -79,15 +80,15 @@ class Unfolding:
         if axes not in self._rows:
             e, b = self.expanded, self.lift.blueprint
             up = e.alive > 0
-            found = []
+            rows = []
             for number, rule in enumerate(b.rules):
                 a, z = np.searchsorted(e.rule, [number, number + 1]).tolist()
                 bundles = a + np.flatnonzero(up[a:z])
                 if len(bundles):
-                    found.append(self._alike(number, bundles, axes, is_turned=False))
+                    rows.append(self._alike(number, bundles, axes, is_turned=False))
                     if rule.is_peer and not rule.is_oneway:
-                        found.append(self._alike(number, bundles, axes, is_turned=True))
-            self._rows[axes] = found
+                        rows.append(self._alike(number, bundles, axes, is_turned=True))
+            self._rows[axes] = rows
         return self._rows[axes]
 
     def _alike(self, number: int, bundles: Ints, axes: frozenset[str], *, is_turned: bool) -> _Rows:
@@ -102,10 +103,11 @@ class Unfolding:
         for i, p in enumerate(pattern_axes(b, rule)):
             pattern += (sides[0][p] != sides[1][p]) << i
         # Axes that no source is on: what labels say of them is the same from everywhere.
-        rest = replace(lift.nest, order=tuple(p for p in lift.nest.order if p not in axes))
-        told = labels(lift.plain, rest, lift.failed, sides)
+        no_source = replace(lift.nest, order=tuple(p for p in lift.nest.order if p not in axes))
+        constant = labels(lift.plain, no_source, lift.failed, sides)
         columns = [side[p] for side in sides for p in side if p in axes]
-        first, row = distinct(np.column_stack([pattern, *columns, *told[: len(bundles)].T]))
+        # Links that are equal in all of these look the same from every source: one row is walked for them.
+        first, row = distinct(np.column_stack([pattern, *columns, *constant[: len(bundles)].T]))
         return _Rows(
             number,
             2 * bundles + is_turned,
@@ -164,7 +166,7 @@ class AxisView:
         self.expanded, self.view, self.sources = unfolding.expanded, view, sources
         self._lift = unfolding.lift
         self._parts = [
-            _projected(rows, marks, len(sources)) for rows in unfolding.rows(frozenset().union(*marks))
+            _project(rows, marks, len(sources)) for rows in unfolding.rows(frozenset().union(*marks))
         ]
 
     @property
@@ -179,13 +181,13 @@ class AxisView:
     def seen(self, source: int) -> Ints:
         """Return the class of every link as seen from a device of `sources`, shape (2 * m,); -1 for none."""
         at = int(np.flatnonzero(self.sources == source)[0])
-        found = np.full(2 * self.expanded.n_bundles, -1, dtype=np.int64)
+        classes = np.full(2 * self.expanded.n_bundles, -1, dtype=np.int64)
         for part, walk in zip(self._parts, self._walks, strict=True):
-            own = int(part.source[at])
-            bundle = walk.bundle[walk.states(slice(own, own + 1))[0][part.rows.row]]
+            position = int(part.source[at])
+            bundle = walk.bundle[walk.states(slice(position, position + 1))[0][part.rows.row]]
             for way in range(1 + part.rows.is_two_way):
-                found[part.rows.link + way] = np.where(bundle >= 0, 2 * bundle + way, -1)
-        return found
+                classes[part.rows.link + way] = np.where(bundle >= 0, 2 * bundle + way, -1)
+        return classes
 
     def total(self, amount: Floats) -> Floats:
         """Return the sum, over all sources, of the `amount` of the class of every link.
@@ -199,19 +201,21 @@ class AxisView:
         -------
         ndarray of float64, shape (2 * m,)
         """
-        found = np.zeros(2 * self.expanded.n_bundles)
+        sums = np.zeros(2 * self.expanded.n_bundles)
         for part, walk in zip(self._parts, self._walks, strict=True):
             rows = part.rows
             worth = [np.append(amount[way::2], 0.0)[walk.bundle] for way in range(1 + rows.is_two_way)]
+            # Sources by chunks, which keeps the table of states small.
             step = max(1, _CHUNK // len(rows.pattern))
             for a in range(0, len(part.n_alike), step):
                 state = walk.states(slice(a, a + step))
                 n = part.n_alike[a : a + step]
+                # No step depends on the source: one line of states stands for all, which are counted at once.
                 if len(state) < len(n):
                     n = n.sum(keepdims=True)
-                for way, each in enumerate(worth):
-                    found[rows.link + way] += (n @ each.take(state))[rows.row]
-        return found
+                for way, of_way in enumerate(worth):
+                    sums[rows.link + way] += (n @ of_way.take(state))[rows.row]
+        return sums
 
 
 @dataclass(frozen=True, eq=False)
@@ -233,17 +237,18 @@ class _Part:
     source: Ints
 
 
-def _projected(rows: _Rows, marks: tuple[Place, ...], n_sources: int) -> _Part:
+def _project(rows: _Rows, marks: tuple[Place, ...], n_sources: int) -> _Part:
     axes = frozenset().union(*rows.sides)
-    own = [{p: x for p, x in mark.items() if p in axes} for mark in marks]
-    columns = [np.zeros(n_sources, dtype=np.int64), *(x for mark in own for x in mark.values())]
-    first, one = distinct(np.column_stack(columns))
-    some = tuple({p: x[first] for p, x in mark.items()} for mark in own)
-    return _Part(rows, some, np.bincount(one).astype(np.float64), one)
+    on_axes = [{p: x for p, x in mark.items() if p in axes} for mark in marks]
+    columns = [np.zeros(n_sources, dtype=np.int64), *(x for mark in on_axes for x in mark.values())]
+    # Sources that agree on every axis of the rule see its rows alike.
+    first, source = distinct(np.column_stack(columns))
+    distinct_marks = tuple({p: x[first] for p, x in mark.items()} for mark in on_axes)
+    return _Part(rows, distinct_marks, np.bincount(source).astype(np.float64), source)
 
 
 @dataclass(frozen=True, eq=False)
-class _Told:
+class _AxisLabels:
     """What labels say of rows on one axis, from sources in every position.
 
     Parameters
@@ -279,62 +284,67 @@ class _Walk:
         none = np.zeros((len(rows.pattern), 0), dtype=np.int64)
         front = link_keys(rule, rows.rule, none, rows.pattern, is_turned=rows.is_turned)
         column = front.shape[1]
-        own = np.flatnonzero(keys[:, 0] == rows.rule)
+        bundles = np.flatnonzero(keys[:, 0] == rows.rule)
         # Prefixes of the keys by number; one number more is for what no key begins with.
-        prefix, self._start, n = _numbered(keys[own, :column], front)
+        prefix, self._start, n = _number_keys(keys[bundles, :column], front)
         order = [a for a in lift.nest.order if any(a in side for side in rows.sides)]
-        told = []
-        for axis in order if len(own) else ():
-            one = self._told(axis)
-            told.append((axis, one, keys[own, column : column + one.columns.shape[-1]]))
-            column += one.columns.shape[-1]
+        steps = []
+        for axis in order if len(bundles) else ():
+            axis_labels = self._read_axis(axis)
+            steps.append((axis, axis_labels, keys[bundles, column : column + axis_labels.columns.shape[-1]]))
+            column += axis_labels.columns.shape[-1]
         # First those that say the same to all sources, which are worked out once.
-        told.sort(key=lambda t: len(t[1].source) > 1)
+        steps.sort(key=lambda t: len(t[1].source) > 1)
+        # A state is (prefix, bits of the marks that agree so far); state n is the dead one.
         states = np.column_stack([np.arange(n + 1), np.zeros(n + 1, dtype=np.int64)])
         self._steps: list[tuple[Ints, Ints, Ints]] = []
-        for axis, one, part in told:
-            states, prefix, n = self._add(axis, one, part, states, prefix, n)
+        for axis, axis_labels, part in steps:
+            states, prefix, n = self._add(axis, axis_labels, part, states, prefix, n)
         bundle = np.full(n + 1, -1, dtype=np.int64)
-        bundle[prefix] = own
+        # At the end of its walk a prefix is a whole key, and a key is one bundle of the view.
+        bundle[prefix] = bundles
         self.bundle = bundle[states[:, 0]]
 
     def states(self, part: slice) -> Ints:
         """Return the last state of every row from some sources, shape (s, p) or (1, p)."""
         at = self._start[None]
+        # A transition is one look-up in a flat table: row of the state plus the symbol that is read.
         for source, symbols, after in self._steps:
             at = after.take(at + symbols[source if len(source) == 1 else source[part]])
         return at
 
-    def _told(self, axis: str) -> _Told:
+    def _read_axis(self, axis: str) -> _AxisLabels:
         nest, marks = self._lift.nest, self._marks
         above = nest.above[axis]
-        here = [side for side in self._rows.sides if axis in side]
-        first, row = distinct(np.column_stack([side[p] for side in here for p in (axis, *above)]))
+        ends = [side for side in self._rows.sides if axis in side]
+        first, row = distinct(np.column_stack([side[p] for side in ends for p in (axis, *above)]))
         on = [m for m, mark in enumerate(marks) if axis in mark]
-        some, source = np.zeros((2, 1), dtype=np.int64)
+        positions, source = np.zeros((2, 1), dtype=np.int64)
         if on:
-            some, source = distinct(np.column_stack([marks[m][axis] for m in on]))
-        n = len(some) * len(first)
-        sides = [{p: np.tile(side[p][first], len(some)) for p in (axis, *above)} for side in here]
-        index = {m: np.repeat(marks[m][axis][some], len(first)) for m in on}
+            positions, source = distinct(np.column_stack([marks[m][axis] for m in on]))
+        n = len(positions) * len(first)
+        sides = [{p: np.tile(side[p][first], len(positions)) for p in (axis, *above)} for side in ends]
+        index = {m: np.repeat(marks[m][axis][positions], len(first)) for m in on}
         near = tuple(on) if above else ()
         columns = []
         for choice in range(2 ** len(near)):
             # A mark is near a row where it has the row's indices on all axes above, far where it has none.
             upper = [sides[0][p] for p in above], [np.full(n, -1)] * len(above)
-            those: list[Mapping[str, int | Ints]] = [*self._lift.failed, *({} for _ in marks)]
+            placed: list[Mapping[str, int | Ints]] = [*self._lift.failed, *({} for _ in marks)]
             for i, m in enumerate(on):
-                those[len(self._lift.failed) + m] = {
+                placed[len(self._lift.failed) + m] = {
                     axis: index[m],
                     **dict(zip(above, upper[not choice >> i & 1], strict=True)),
                 }
-            own = replace(nest, order=(axis,))
-            columns.append(labels(self._lift.plain, own, cast(list[Mapping[str, Ints]], those), sides)[:n])
+            one_axis = replace(nest, order=(axis,))
+            columns.append(
+                labels(self._lift.plain, one_axis, cast(list[Mapping[str, Ints]], placed), sides)[:n]
+            )
         agree = np.zeros((len(marks), n), dtype=np.bool_)
         for m in on:
             agree[m] = index[m] == sides[0][axis]
-        shape = len(some), len(first)
-        return _Told(
+        shape = len(positions), len(first)
+        return _AxisLabels(
             source,
             row,
             np.reshape(columns, (len(columns), *shape, -1)),
@@ -343,62 +353,67 @@ class _Walk:
         )
 
     def _add(
-        self, axis: str, told: _Told, keys: Ints, states: Ints, prefix: Ints, n: int
+        self, axis: str, axis_labels: _AxisLabels, keys: Ints, states: Ints, prefix: Ints, n: int
     ) -> tuple[Ints, Ints, int]:
         """Add the step of an axis, and return the states and the prefixes of the keys after it."""
         order, above = self._lift.nest.order, self._lift.nest.above[axis]
-        n_choices, *shape, width = told.columns.shape
-        known, code, n_codes = _numbered(keys, told.columns.reshape(-1, width))
+        n_choices, *shape, width = axis_labels.columns.shape
+        key_number, code, n_codes = _number_keys(keys, axis_labels.columns.reshape(-1, width))
         # Sources and rows that are alike whichever marks are near give one symbol.
-        said = told.agree.reshape(len(told.agree), -1).astype(np.int64)
-        read = np.concatenate([code.reshape(n_choices, -1), said]).T
+        agreement = axis_labels.agree.reshape(len(axis_labels.agree), -1).astype(np.int64)
+        read = np.concatenate([code.reshape(n_choices, -1), agreement]).T
+        # The alphabet: what can be read on this axis, by any source and row.
         first, symbol = distinct(read)
         read = read[first]
-        bits = [m * len(order) + order.index(axis) for m in range(len(told.agree))]
+        bits = [m * len(order) + order.index(axis) for m in range(len(axis_labels.agree))]
+        # One bit for each mark and axis, set once the row agrees with the mark there.
         bit = (read[:, n_choices:] << np.array(bits, dtype=np.int64)).sum(axis=1)
         choice = np.zeros(len(states), dtype=np.int64)
-        for i, m in enumerate(told.near):
+        for i, m in enumerate(axis_labels.near):
+            # A mark is near where it agreed on every axis above: then the labels of that choice are read.
             wanted = sum(1 << m * len(order) + order.index(a) for a in above)
             choice |= (states[:, 1] & wanted == wanted).astype(np.int64) << i
         # The tree of prefixes; what leads out of it stays out.
-        reached, number = np.unique(prefix * (n_codes + 1) + known, return_inverse=True)
+        reached, number = np.unique(prefix * (n_codes + 1) + key_number, return_inverse=True)
         tree = np.full((n + 1) * (n_codes + 1), len(reached), dtype=np.int64)
         tree[reached] = np.arange(len(reached))
+        # Every state with every symbol: the product that is cut down to distinct states below.
         end = tree[states[:, :1] * (n_codes + 1) + read[:, choice].T]
         mask = np.where(end < len(reached), states[:, 1:] | bit, 0)
-        every = np.column_stack([end.ravel(), mask.ravel()])
-        some, after = distinct(every)
+        all_states = np.column_stack([end.ravel(), mask.ravel()])
+        first_state, after = distinct(all_states)
         if self._steps:
             # States are numbered by where their transitions begin.
             self._steps[-1][2][:] *= len(first)
         else:
             self._start = self._start * len(first)
-        symbols = symbol.reshape(shape)[:, told.row]
-        self._steps.append((told.source, symbols, after))
-        return every[some], number.ravel().astype(np.int64), len(reached)
+        symbols = symbol.reshape(shape)[:, axis_labels.row]
+        self._steps.append((axis_labels.source, symbols, after))
+        return all_states[first_state], number.ravel().astype(np.int64), len(reached)
 
 
 def distinct(columns: npt.NDArray[np.integer]) -> tuple[Ints, Ints]:
     """Return the first of each set of equal rows, and the set of every row."""
-    _, first, one = np.unique(_packed(columns), return_index=True, return_inverse=True)
-    return first.astype(np.int64), one.ravel().astype(np.int64)
+    _, first, group = np.unique(_pack(columns), return_index=True, return_inverse=True)
+    return first.astype(np.int64), group.ravel().astype(np.int64)
 
 
-def _numbered(known: Ints, rows: Ints) -> tuple[Ints, Ints, int]:
+def _number_keys(known: Ints, rows: Ints) -> tuple[Ints, Ints, int]:
     """Return numbers of known rows, of other rows, and how many; rows like no known one have that number."""
-    code = _packed(np.concatenate([known, rows]))
+    code = _pack(np.concatenate([known, rows]))
     keys, number = np.unique(code[: len(known)], return_inverse=True)
     place = np.searchsorted(keys, code[len(known) :])
     is_known = np.append(keys, -1)[place] == code[len(known) :]
     return number.ravel().astype(np.int64), np.where(is_known, place, len(keys)).astype(np.int64), len(keys)
 
 
-def _packed(columns: npt.NDArray[np.integer]) -> Ints:
+def _pack(columns: npt.NDArray[np.integer]) -> Ints:
     """Return one number, not negative, for each row: equal where the rows are."""
     code, span = np.zeros(len(columns), dtype=np.int64), 1
     for column in columns.T:
         low = int(column.min(initial=0))
         n = int(column.max(initial=0)) - low + 1
+        # Too wide for one word: number the rows so far, which keeps them apart, and go on.
         if span * n >= 2**62:
             code = np.unique(code, return_inverse=True)[1].ravel()
             span = len(code)
