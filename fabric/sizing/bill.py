@@ -154,36 +154,38 @@ class Bom(Result):
     @property
     def power_w(self) -> float | None:
         """Power of all items whose power is known [W]; None if none is. `power_unknown` has the others."""
-        total = sum(one.power_w for one in self.items if one.power_w is not None and not one.power_in)
+        total = sum(item.power_w for item in self.items if item.power_w is not None and not item.power_in)
         return total if total or not self.power_unknown else None
 
     @property
     def power_unknown(self) -> tuple[Item, ...]:
         """Items that draw power which is not known."""
-        return tuple(one for one in self.items if one.power_w is None and not one.power_in)
+        return tuple(item for item in self.items if item.power_w is None and not item.power_in)
 
     @property
     def power_unknown_share(self) -> float:
         """Share of the items that draw power for which there is no figure, of their own or of a chassis."""
         total = _n_drawing(self)
-        return sum(one.n for one in self.power_unknown) / total if total else 0.0
+        return sum(item.n for item in self.power_unknown) / total if total else 0.0
 
     @property
     def cost_usd(self) -> tuple[float, float] | None:
         """Lowest and highest cost of all items with a price [USD]; None if there is none."""
-        costs = [one.cost_usd for one in self.items if one.cost_usd]
+        costs = [item.cost_usd for item in self.items if item.cost_usd]
         return (sum(c[0] for c in costs), sum(c[1] for c in costs)) if costs else None
 
     @property
     def cost_unknown(self) -> tuple[Item, ...]:
         """Items to buy without a price."""
         return tuple(
-            one for one in self.items if one.price is None and not one.price_in and one.kind != "built-in"
+            item
+            for item in self.items
+            if item.price is None and not item.price_in and item.kind != "built-in"
         )
 
     def count(self, kind: str, where: str = "") -> int:
         """Return the items of one kind, of one group or rule if named."""
-        return sum(one.n for one in self.items if one.kind == kind and where in ("", one.where))
+        return sum(item.n for item in self.items if item.kind == kind and where in ("", item.where))
 
     def per_gpu(self, value: float | None) -> float | None:
         """Return `value` over the number of GPUs; None where there is either none."""
@@ -199,7 +201,7 @@ class Bom(Result):
             "name": self.name,
             "n_gpus": self.n_gpus,
             "n_endpoints": self.n_endpoints,
-            "items": [_item_dict(self, one) for one in self.items],
+            "items": [_item_dict(self, item) for item in self.items],
             "cables": [
                 {
                     "rule": run.rule,
@@ -236,12 +238,12 @@ class Bom(Result):
             "power_w_per_endpoint": self.per_endpoint(self.power_w),
             "power_unknown_share": self.power_unknown_share,
             "power_unknown": [
-                {"n": one.n, "item": one.item or None, "where": one.where} for one in self.power_unknown
+                {"n": item.n, "item": item.item or None, "where": item.where} for item in self.power_unknown
             ],
             "cost_usd": list(self.cost_usd) if self.cost_usd else None,
             "cost_unknown": [
-                {"n": one.n, "item": one.item or None, "where": one.where}
-                for one in self.cost_unknown
+                {"n": item.n, "item": item.item or None, "where": item.where}
+                for item in self.cost_unknown
                 if self.cost_usd
             ],
             "spares_percent": self.spares_percent,
@@ -250,7 +252,7 @@ class Bom(Result):
 
     def table(self) -> list[dict[str, object]]:
         """Return a row for every item."""
-        return [_item_dict(self, one) for one in self.items]
+        return [_item_dict(self, item) for item in self.items]
 
     def to_csv(self) -> str:
         """Return the items as CSV, one line each; an empty cell is not known or does not apply."""
@@ -281,18 +283,19 @@ def _summary(bom: Bom) -> Iterator[str]:
     ends = (bom.n_gpus, "gpu") if bom.n_gpus else (bom.n_endpoints, "endpoint")
     counts = [counted(*ends), counted(bom.count("switch"), "switch")]
     yield ", ".join([*counts, counted(bom.n_cables, "cable"), power]) + "."
-    for one in bom.items:
-        if one.kind == "chassis" and one.power_w:
-            whole, each = format_power(one.power_w), format_power(one.power_w / one.n)
-            yield f"Of that, {whole} are {one.n:,} {one.name} at {each} with all that is in them."
+    for item in bom.items:
+        if item.kind == "chassis" and item.power_w:
+            total_power, unit_power = format_power(item.power_w), format_power(item.power_w / item.n)
+            number = f"{item.n:,} {item.name} at {unit_power}"
+            yield f"Of that, {total_power} are {number} with all that is in them."
     if bom.power_unknown:
-        n, total = sum(one.n for one in bom.power_unknown), _n_drawing(bom)
+        n, total = sum(item.n for item in bom.power_unknown), _n_drawing(bom)
         share = f"{n:,} of {total:,} items that draw any ({100 * bom.power_unknown_share:.3g} %)"
-        yield f"Power not known of {share}, and not in that sum: {_listed(bom.power_unknown)}."
+        yield f"Power not known of {share}, and not in that sum: {_list_items(bom.power_unknown)}."
     if bom.cost_usd:
         yield f"Cost of what has a price, spares included: {_dollars(bom.cost_usd)}."
         if bom.cost_unknown:
-            yield f"Without a price, and not in that sum: {_listed(bom.cost_unknown)}."
+            yield f"Without a price, and not in that sum: {_list_items(bom.cost_unknown)}."
 
 
 def _each(bom: Bom, value: float | None) -> tuple[float | None, str]:
@@ -302,16 +305,16 @@ def _each(bom: Bom, value: float | None) -> tuple[float | None, str]:
 
 def _n_drawing(bom: Bom) -> int:
     """Return the number of items that draw power: devices, optics and cables with electronics."""
-    return sum(one.n for one in bom.items if one.kind not in ENCLOSING and one.power_w != 0)
+    return sum(item.n for item in bom.items if item.kind not in ENCLOSING and item.power_w != 0)
 
 
-def _listed(items: Iterable[Item]) -> str:
+def _list_items(items: Iterable[Item]) -> str:
     """Return items with their numbers, one item of a group or rule once."""
-    found: dict[str, int] = {}
-    for one in items:
-        name = f"{one.name} ({one.where})"
-        found[name] = found.get(name, 0) + one.n
-    return ", ".join(f"{n:,} {name}" for name, n in found.items())
+    numbers: dict[str, int] = {}
+    for item in items:
+        name = f"{item.name} ({item.where})"
+        numbers[name] = numbers.get(name, 0) + item.n
+    return ", ".join(f"{n:,} {name}" for name, n in numbers.items())
 
 
 def _tables(bom: Bom) -> Iterator[_Table]:
@@ -338,12 +341,17 @@ def _tables(bom: Bom) -> Iterator[_Table]:
             for port in bom.ports
         ]
         yield "Ports", ("Group", "Class", ">Rate", ">Ports", ">Used", ">Free"), rows
-    if priced := [one for one in bom.items if one.price and one.cost_usd]:
+    if priced := [item for item in bom.items if item.price and item.cost_usd]:
         rows = [
-            [one.name, one.where, _dollars((one.price.low_usd, one.price.high_usd)), _dollars(one.cost_usd)]
-            + [one.price.confidence, "; ".join(filter(None, (one.price.source, one.price.note)))]
-            for one in priced
-            if one.price and one.cost_usd
+            [
+                item.name,
+                item.where,
+                _dollars((item.price.low_usd, item.price.high_usd)),
+                _dollars(item.cost_usd),
+            ]
+            + [item.price.confidence, "; ".join(filter(None, (item.price.source, item.price.note)))]
+            for item in priced
+            if item.price and item.cost_usd
         ]
         yield "Cost", ("Item", "Where", ">Price of one", ">Cost", "Confidence", "Source"), rows
 
@@ -352,45 +360,45 @@ def _item_table(bom: Bom) -> _Table:
     head = ["Kind", "Item", "Where", ">Order length", ">Number", f">Per {_each(bom, None)[1]}", ">Ends"]
     head += [">Spares"] * bool(bom.spares_percent) + [">Power [kW]", "Power from"]
     rows = []
-    for one in bom.items:
-        row = [one.kind, " ".join(filter(None, (one.name, one.about))), one.where, _reach(one.reach_m)]
-        row += [format_count(one.n), _ratio(_each(bom, one.n)[0])]
-        row.append(format_count(one.n_ends) if one.n_ends else "")
+    for item in bom.items:
+        row = [item.kind, " ".join(filter(None, (item.name, item.about))), item.where, _reach(item.reach_m)]
+        row += [format_count(item.n), _ratio(_each(bom, item.n)[0])]
+        row.append(format_count(item.n_ends) if item.n_ends else "")
         if bom.spares_percent:
-            row.append(format_count(one.n_spare) if one.n_spare else "")
-        row += [_power(one), one.power_from]
+            row.append(format_count(item.n_spare) if item.n_spare else "")
+        row += [_power(item), item.power_from]
         rows.append(row)
     return "Items", head, rows
 
 
-def _power(one: Item) -> str:
+def _power(item: Item) -> str:
     """Return the power of an item [kW], or whose it is part of."""
-    if one.power_in:
-        return f"in {one.power_in}"
-    return "not known" if one.power_w is None else f"{one.power_w / 1000:,.2f}"
+    if item.power_in:
+        return f"in {item.power_in}"
+    return "not known" if item.power_w is None else f"{item.power_w / 1000:,.2f}"
 
 
-def _item_dict(bom: Bom, one: Item) -> dict[str, object]:
-    cost, price = one.cost_usd, one.price
+def _item_dict(bom: Bom, item: Item) -> dict[str, object]:
+    cost, price = item.cost_usd, item.price
     return {
-        "kind": one.kind,
-        "item": one.item or None,
-        "about": one.about or None,
-        "where": one.where,
-        "reach_m": one.reach_m,
-        "n": one.n,
-        "n_per_gpu": bom.per_gpu(one.n),
-        "n_per_endpoint": bom.per_endpoint(one.n),
-        "n_ends": one.n_ends or None,
-        "n_spare": one.n_spare,
-        "power_w": one.power_w,
-        "power_from": one.power_from or None,
-        "power_in": one.power_in or None,
+        "kind": item.kind,
+        "item": item.item or None,
+        "about": item.about or None,
+        "where": item.where,
+        "reach_m": item.reach_m,
+        "n": item.n,
+        "n_per_gpu": bom.per_gpu(item.n),
+        "n_per_endpoint": bom.per_endpoint(item.n),
+        "n_ends": item.n_ends or None,
+        "n_spare": item.n_spare,
+        "power_w": item.power_w,
+        "power_from": item.power_from or None,
+        "power_in": item.power_in or None,
         "price_low_usd": price.low_usd if price else None,
         "price_high_usd": price.high_usd if price else None,
         "cost_low_usd": cost[0] if cost else None,
         "cost_high_usd": cost[1] if cost else None,
-        "price_in": one.price_in or None,
+        "price_in": item.price_in or None,
         "price_source": price.source if price else None,
         "price_confidence": price.confidence if price else None,
     }

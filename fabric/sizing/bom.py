@@ -16,10 +16,10 @@ from fabric.graph import Fabric
 from fabric.parts import Evidence, Part, catalogue, evidence
 from fabric.sizing.bill import KINDS, Bom, Item, PortUse
 from fabric.sizing.cabling import Cabling, Plug, Run, cabling
-from fabric.sizing.chassis import Boxed, boxed
+from fabric.sizing.chassis import Boxed, find_boxes
 from fabric.sizing.fittings import fittings
 from fabric.sizing.floor import FloorPlan, Layout, count_racks, lay_out
-from fabric.sizing.prices import GIVEN, Price, Prices, checked_prices
+from fabric.sizing.prices import GIVEN, Price, Prices, check_prices
 
 __all__ = ["Bom", "FloorPlan", "bom"]
 
@@ -78,7 +78,7 @@ def bom(
     >>> from fabric.graph import loads
     >>> text = "{fabric: a, axes: {i: 8}, links: [{between: [nic, leaf], rate: NDR, length: 2m}],"
     >>> text += " devices: {nic: {part: cx7, axes: [i], endpoint: true}, leaf: {part: qm9700, axes: []}}}"
-    >>> [(one.item, one.about, one.n, one.n_ends) for one in bom(loads(text)).items if one.kind == "cable"]
+    >>> [(e.item, e.about, e.n, e.n_ends) for e in bom(loads(text)).items if e.kind == "cable"]
     [('dac_passive', 'splitter', 4, 12)]
     """
     blueprint = fabric.axes_or_refuse("a bill of materials") if isinstance(fabric, Fabric) else fabric
@@ -86,25 +86,25 @@ def bom(
     if not 0 <= spares <= MAX_SPARES:
         msg = f"spares of {spares} percent; expected a number from 0 to {MAX_SPARES:g}"
         raise QuestionError(msg)
-    known = checked_prices(prices, blueprint.groups)
+    price_of = check_prices(prices, blueprint.groups)
     plan = floor or FloorPlan()
-    counted = census(blueprint)
+    counts = census(blueprint)
     layout = lay_out(blueprint, plan)
-    cables = cabling(layout, counted)
-    found = [*_racks(layout), *_devices(counted), *_optics(cables.plugs), *_cables(cables)]
-    items = [_finished(one, known, spares) for one in found if one.n]
-    items = _with_chassis(counted, items, cables, known)
+    cables = cabling(layout, counts)
+    lines = [*_racks(layout), *_devices(counts), *_optics(cables.plugs), *_cables(cables)]
+    items = [_complete(item, price_of, spares) for item in lines if item.n]
+    items = _with_chassis(counts, items, cables, price_of)
     return Bom(
         name=blueprint.name,
-        n_gpus=sum(counted.present(g.name) for g in blueprint.groups.values() if g.kind == "gpu"),
-        n_endpoints=sum(counted.present(g.name) for g in blueprint.groups.values() if g.is_endpoint),
-        items=tuple(sorted(items, key=lambda one: KINDS.index(one.kind))),
+        n_gpus=sum(counts.present(g.name) for g in blueprint.groups.values() if g.kind == "gpu"),
+        n_endpoints=sum(counts.present(g.name) for g in blueprint.groups.values() if g.is_endpoint),
+        items=tuple(sorted(items, key=lambda item: KINDS.index(item.kind))),
         cables=cables.runs,
         cages=cables.plugs,
-        ports=tuple(_ports(counted)),
+        ports=tuple(_ports(counts)),
         floor=plan,
         spares_percent=spares,
-        notes=(*_notes(layout, counted, cables, spares), *_price_notes(items)),
+        notes=(*_notes(layout, counts, cables, spares), *_price_notes(items)),
     )
 
 
@@ -117,21 +117,21 @@ def _racks(layout: Layout) -> Iterator[Item]:
             )
 
 
-def _devices(counted: Census) -> Iterator[Item]:
-    scale_out = [r for r in counted.grid.blueprint.rules if r.net == "scale-out"]
+def _devices(counts: Census) -> Iterator[Item]:
+    scale_out = [r for r in counts.grid.blueprint.rules if r.net == "scale-out"]
     network = {side.group for r in scale_out for side in (r.left, r.right)}
-    for group in counted.grid.blueprint.groups.values():
-        n = counted.present(group.name)
-        watts, behind = _device_power(group.part)
+    for group in counts.grid.blueprint.groups.values():
+        n = counts.present(group.name)
+        watts, source = _device_power(group.part)
         total = None if watts is None else n * watts
         item = group.part.id if group.part else "generic"
         is_chip = group.kind == "switch" and group.name not in network
         kind = "switch chip" if is_chip else group.kind
-        yield Item(kind=kind, item=item, where=group.name, n=n, power_w=total, power_from=behind)
+        yield Item(kind=kind, item=item, where=group.name, n=n, power_w=total, power_from=source)
 
 
 def _with_chassis(
-    counted: Census, items: list[Item], cables: Cabling, prices: Mapping[str, Price]
+    counts: Census, items: list[Item], cables: Cabling, prices: Mapping[str, Price]
 ) -> list[Item]:
     """Add the chassis to `items`, and say whose power and price is in theirs already.
 
@@ -139,56 +139,59 @@ def _with_chassis(
     whole is no better than figures of all its parts.
     """
     fed: set[str] = set()
-    for one in boxed(counted):
-        own = one.chassis
-        behind = own.evidence("power_w")
-        inside = [i for i in items if i.where in one.groups and i.kind in _IN_CHASSIS]
-        is_taken = behind.confidence != "assumed" or any(i.power_w is None for i in inside)
-        total = one.n * own.figures["power_w"] if is_taken else 0.0
-        grounds = _grounds("power_w", behind) if is_taken else "its devices are listed"
+    for box in find_boxes(counts):
+        chassis = box.chassis
+        backing = chassis.evidence("power_w")
+        inside = [i for i in items if i.where in box.groups and i.kind in _IN_CHASSIS]
+        is_taken = backing.confidence != "assumed" or any(i.power_w is None for i in inside)
+        total = box.n * chassis.figures["power_w"] if is_taken else 0.0
+        grounds = _grounds("power_w", backing) if is_taken else "its devices are listed"
         line = Item(
             kind="chassis",
-            item=own.template,
-            where=one.prefix or "include",
-            n=one.n,
+            item=chassis.template,
+            where=box.prefix or "include",
+            n=box.n,
             power_w=total,
             power_from=grounds,
         )
-        line = replace(line, price=_chassis_price(prices.get(own.template), inside))
-        items = [_inside(i, one, is_taken, line.price is not None) for i in items]
-        fed |= one.groups if is_taken else set()
-        if one.n:
+        line = replace(line, price=_chassis_price(prices.get(chassis.template), inside))
+        items = [_inside(i, box, is_taken, line.price is not None) for i in items]
+        fed |= box.groups if is_taken else set()
+        if box.n:
             items.append(line)
     return [_outside(i, fed, cables) for i in items]
 
 
 def _chassis_price(price: Price | None, inside: list[Item]) -> Price | None:
     """Return the price of a chassis, unless it is others' and the reader gives that of a part in it."""
-    is_given = [one.price.confidence == GIVEN for one in inside if one.price and one.kind != "transceiver"]
+    is_given = [
+        item.price.confidence == GIVEN for item in inside if item.price and item.kind != "transceiver"
+    ]
     return None if price and price.confidence != GIVEN and any(is_given) else price
 
 
-def _outside(one: Item, fed: set[str], cables: Cabling) -> Item:
+def _outside(item: Item, fed: set[str], cables: Cabling) -> Item:
     """Return a cable with the power of the ends that no chassis feeds; other items as they are."""
-    ends = [p for p in cables.plugs if (p.rule, p.medium, p.form) == (one.where, one.item, "assembly")]
+    ends = [p for p in cables.plugs if (p.rule, p.medium, p.form) == (item.where, item.item, "assembly")]
     n_fed = sum(p.n_cages for p in ends if p.group in fed)
-    if one.kind != "cable" or not one.power_w or not n_fed:
-        return one
+    if item.kind != "cable" or not item.power_w or not n_fed:
+        return item
+    # An active cable draws at both its ends, evenly: the ends in a chassis are in its figure already.
     share = n_fed / sum(p.n_cages for p in ends)
-    return replace(one, power_w=one.power_w * (1 - share), power_from=f"{one.power_from}, other ends")
+    return replace(item, power_w=item.power_w * (1 - share), power_from=f"{item.power_from}, other ends")
 
 
-def _inside(one: Item, box: Boxed, has_power: bool, has_price: bool) -> Item:
+def _inside(item: Item, box: Boxed, has_power: bool, has_price: bool) -> Item:
     """Return an item with the chassis that it is in: devices, and the optics in its cages."""
     template = box.chassis.template
-    if one.where not in box.groups or one.kind not in _IN_CHASSIS:
-        return one
+    if item.where not in box.groups or item.kind not in _IN_CHASSIS:
+        return item
     if has_power:
-        one = replace(one, power_in=template)
-    if has_price and one.kind != "transceiver":
+        item = replace(item, power_in=template)
+    if has_price and item.kind != "transceiver":
         # Spares are bought beside the chassis.
-        one = replace(one, price_in=template, price=one.price if one.n_spare else None)
-    return one
+        item = replace(item, price_in=template, price=item.price if item.n_spare else None)
+    return item
 
 
 def _device_power(part: Part | None) -> tuple[float | None, str]:
@@ -198,8 +201,8 @@ def _device_power(part: Part | None) -> tuple[float | None, str]:
     return None, ""
 
 
-def _grounds(figure: str, behind: Evidence) -> str:
-    return f"{figure}, {behind.confidence} ({' '.join(behind.source)})"
+def _grounds(figure: str, backing: Evidence) -> str:
+    return f"{figure}, {backing.confidence} ({' '.join(backing.source)})"
 
 
 def _optics(plugs: tuple[Plug, ...]) -> Iterator[Item]:
@@ -207,12 +210,12 @@ def _optics(plugs: tuple[Plug, ...]) -> Iterator[Item]:
     for plug in plugs:
         if plug.form not in ("transceiver", "built-in"):
             continue
-        watts, behind = _end_power(plug.medium)
+        watts, source = _end_power(plug.medium)
         total = None if watts is None else plug.n_cages * watts
         if plug.form == "built-in" and total is not None:
             # The figure is that of an end of another rate; optics draw by lanes.
             total *= plug.rate_gbps / fittings()[plug.medium].medium.figures["rate_gbps"]
-            behind += ", by rate"
+            source += ", by rate"
         yield Item(
             kind=plug.form,
             item=plug.medium,
@@ -221,7 +224,7 @@ def _optics(plugs: tuple[Plug, ...]) -> Iterator[Item]:
             about="",
             n_ends=plug.n_ends,
             power_w=total,
-            power_from=behind,
+            power_from=source,
         )
 
 
@@ -234,43 +237,43 @@ def _end_power(medium: str) -> tuple[float | None, str]:
 
 
 def _cables(cables: Cabling) -> Iterator[Item]:
-    for one in cables.assemblies:
-        watts, behind = (0.0, "passive") if one.medium == "fibre" else _end_power(one.medium)
-        total = None if watts is None else watts * one.n_ends
-        about = "" if one.shape == "straight" else one.shape
+    for assembly in cables.assemblies:
+        watts, source = (0.0, "passive") if assembly.medium == "fibre" else _end_power(assembly.medium)
+        total = None if watts is None else watts * assembly.n_ends
+        about = "" if assembly.shape == "straight" else assembly.shape
         yield Item(
             kind="cable",
-            item=one.medium,
-            where=one.rule,
-            n=one.n,
+            item=assembly.medium,
+            where=assembly.rule,
+            n=assembly.n,
             about=about,
-            n_ends=one.n_ends,
-            reach_m=one.reach_m,
+            n_ends=assembly.n_ends,
+            reach_m=assembly.reach_m,
             power_w=total,
-            power_from=behind,
+            power_from=source,
         )
 
 
-def _finished(one: Item, prices: Mapping[str, Price], spares: float) -> Item:
+def _complete(item: Item, prices: Mapping[str, Price], spares: float) -> Item:
     """Return an item with its spares and its price."""
-    is_swapped = one.kind in ("switch", "nic", "transceiver", "cable")
-    n_spare = math.ceil(one.n * spares / 100 - 1e-9) if is_swapped else 0
-    is_device = one.kind in ("gpu", "host", "nic", "switch chip", "switch")
-    price = (prices.get(one.where) if is_device else None) or prices.get(one.item)
-    return replace(one, n_spare=n_spare, price=None if one.kind == "built-in" else price)
+    is_swapped = item.kind in ("switch", "nic", "transceiver", "cable")
+    n_spare = math.ceil(item.n * spares / 100 - 1e-9) if is_swapped else 0
+    is_device = item.kind in ("gpu", "host", "nic", "switch chip", "switch")
+    price = (prices.get(item.where) if is_device else None) or prices.get(item.item)
+    return replace(item, n_spare=n_spare, price=None if item.kind == "built-in" else price)
 
 
-def _ports(counted: Census) -> Iterator[PortUse]:
-    for group in counted.grid.blueprint.groups.values():
-        n = np.where(counted.absent[group.name], 0.0, counted.n_devices[group.name])
-        used = cables_by_port(counted, group)
+def _ports(counts: Census) -> Iterator[PortUse]:
+    for group in counts.grid.blueprint.groups.values():
+        n = np.where(counts.absent[group.name], 0.0, counts.n_devices[group.name])
+        cables = cables_by_port(counts, group)
         for port in group.part.ports if group.part else ():
-            needed = np.broadcast_to(ports_needed(port, used.get(port.name, {})), n.shape)
+            needed = np.broadcast_to(ports_needed(port, cables.get(port.name, {})), n.shape)
             n_used = int(np.ceil((needed * n).sum() - 1e-9))
             yield PortUse(group.name, port.name, port.rate_gbps, int(n.sum()) * port.n_ports, n_used)
 
 
-def _notes(layout: Layout, counted: Census, cables: Cabling, spares: float) -> Iterator[str]:
+def _notes(layout: Layout, counts: Census, cables: Cabling, spares: float) -> Iterator[str]:
     yield from cables.notes
     yield from layer_notes(layout.grid.blueprint)
     if not layout.enclosures:
@@ -285,23 +288,23 @@ def _notes(layout: Layout, counted: Census, cables: Cabling, spares: float) -> I
     generic = [g.name for g in layout.grid.blueprint.groups.values() if g.part is None]
     if any(plug.group in generic for plug in cables.plugs):
         yield f"Generic devices have a cage for every cable: {', '.join(generic)}."
-    if any(one.shape == "shuffle" for one in cables.assemblies):
+    if any(assembly.shape == "shuffle" for assembly in cables.assemblies):
         yield "Shuffle: each item runs from a device to a shuffle panel; the panels are not counted."
-    for one in boxed(counted):
-        yield f"{one.chassis.template}: {one.chassis.note}."
+    for box in find_boxes(counts):
+        yield f"{box.chassis.template}: {box.chassis.note}."
     yield (
         "Power is that of the parts in the file: GPUs at their limit, switches and NICs typical and without "
         "optics. Memory, fans, power conversion and storage are in that of a chassis, and in nothing else."
     )
     if spares:
-        what = "scale-out switches, NICs, transceivers and cables"
-        yield f"Spares: {spares:g} % of {what}, each line rounded up."
+        kinds = "scale-out switches, NICs, transceivers and cables"
+        yield f"Spares: {spares:g} % of {kinds}, each line rounded up."
 
 
 def _price_notes(items: list[Item]) -> Iterator[str]:
-    for template in dict.fromkeys(one.price_in for one in items if one.price_in):
-        held = ", ".join(one.where for one in items if one.price_in == template)
-        yield f"The price of {template} is that of all devices in it; prices of {held} are left out."
+    for template in dict.fromkeys(item.price_in for item in items if item.price_in):
+        groups = ", ".join(item.where for item in items if item.price_in == template)
+        yield f"The price of {template} is that of all devices in it; prices of {groups} are left out."
 
 
 def _runs(layout: Layout, cables: Cabling) -> Iterator[tuple[Rule, Run]]:

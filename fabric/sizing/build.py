@@ -11,7 +11,7 @@ from fabric.blueprint import Blueprint, loads_blueprint
 from fabric.graph import Fabric
 from fabric.results import Result
 from fabric.sizing.arguments import DesignArguments
-from fabric.sizing.counts import Installed, Tier, installed
+from fabric.sizing.counts import Installed, Tier, count_installed
 from fabric.sizing.explain import Decision, explain
 from fabric.sizing.layout import lay_out
 from fabric.sizing.notices import warnings_of
@@ -158,18 +158,18 @@ def design(**arguments: Unpack[DesignArguments]) -> Design:
       rule: the smallest number with ports enough that divides the uplinks of a leaf: whole cables
     """
     request = resolve(arguments)
-    found = solve(request)
-    if found is None:
+    best = solve(request)
+    if best is None:
         raise DesignError(impossible(request))
-    request, sizes = request.rated(found.cables), found.sizes
-    built = installed(request, sizes, request.populated)
+    request, sizes = request.rated(best.cables), best.sizes
+    built = count_installed(request, sizes, request.populated)
     base = Path(request.given.get("base") or ".")
     name = request.given.get("name") or f"{request.rack.name}-{request.racks * request.rack.n_gpus}"
     text = write(request, sizes, lay_out(request, sizes), built, name)
     return Design(
         text=text,
         blueprint=loads_blueprint(text, path=f"{name}.fabric.yaml", base=base),
-        explain=explain(request, built, found),
+        explain=explain(request, built, best),
         asked=request.gpus,
         gpus=request.racks * request.rack.n_gpus,
         built=built,

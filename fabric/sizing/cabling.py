@@ -148,25 +148,25 @@ class _Choice:
 _UNKNOWN = _Choice("", False, (None, None), np.inf)
 
 
-def cabling(layout: Layout, counted: Census) -> Cabling:
+def cabling(layout: Layout, counts: Census) -> Cabling:
     """Return the cables of a fabric.
 
     Parameters
     ----------
     layout : Layout
         Whose grid tells apart what stands in different places.
-    counted : Census
+    counts : Census
         All rules of the same blueprint, counted on any grid.
     """
     outside = census_on(layout.grid, tuple(r for r in layout.grid.blueprint.rules if not is_inside(r)))
-    wired = {one.rule.name: _Wiring(layout, outside, one) for one in outside.rules}
+    wired = {joined.rule.name: _Wiring(layout, outside, joined) for joined in outside.rules}
     runs: list[Run] = []
-    for one in counted.rules:
-        rule = one.rule
+    for joined in counts.rules:
+        rule = joined.rule
         if rule.name in wired:
             runs += wired[rule.name].runs()
-        elif one.total:
-            runs.append(Run(rule.name, rule.medium or "board", bool(rule.medium), True, None, one.total))
+        elif joined.total:
+            runs.append(Run(rule.name, rule.medium or "board", bool(rule.medium), True, None, joined.total))
     plugs, notes = _plugs(outside, list(wired.values()))
     assemblies = [a for w in wired.values() for a in w.assemblies()]
     notes += [n for w in wired.values() for n in w.notes()]
@@ -176,28 +176,29 @@ def cabling(layout: Layout, counted: Census) -> Cabling:
 class _Wiring:
     """One rule with the medium and the reach of each pair of classes that it joins."""
 
-    def __init__(self, layout: Layout, census: Census, counted: RuleCensus) -> None:
-        rule = counted.rule
-        self.rule, self.census, self.counted = rule, census, counted
+    def __init__(self, layout: Layout, census: Census, joined: RuleCensus) -> None:
+        rule = joined.rule
+        self.rule, self.census, self.joined = rule, census, joined
         groups = layout.grid.blueprint.groups
         self.groups = (rule.left_group, rule.right_group)
         self.cages = (cage(groups[self.groups[0]], rule), cage(groups[self.groups[1]], rule))
-        self.length_m = lengths(layout, counted)
+        self.length_m = lengths(layout, joined)
         self.choices = (*_choices(rule, self.cages), _UNKNOWN)
         fits = np.array([self.length_m <= c.reach_m + _SLACK for c in self.choices])
         is_sure = np.array([c.is_named or c is _UNKNOWN for c in self.choices])
         # The first medium that is named or long enough; the last one, which is none, always is.
         self.choice = np.argmax(fits | is_sure[:, None], axis=0)
-        known = np.where(np.isnan(self.length_m), np.inf, self.length_m)
-        self.reach = np.searchsorted(REACHES_M, known - _SLACK)
+        needed_m = np.where(np.isnan(self.length_m), np.inf, self.length_m)
+        # The order length is the next one up; past the last, or unknown, it has none.
+        self.reach = np.searchsorted(REACHES_M, needed_m - _SLACK)
 
     def _parts(self) -> Iterator[tuple[_Choice, RuleCensus]]:
         """Yield the cables that take each choice."""
-        one = self.counted
+        joined = self.joined
         for i, choice in enumerate(self.choices):
-            present = one.present & (self.choice == i)
-            if one.n_cables[present].any():
-                yield choice, replace(one, present=present)
+            present = joined.present & (self.choice == i)
+            if joined.n_cables[present].any():
+                yield choice, replace(joined, present=present)
 
     def runs(self) -> Iterator[Run]:
         for choice, part in self._parts():
@@ -214,10 +215,14 @@ class _Wiring:
 
     def _heads(self, part: RuleCensus, fans: tuple[int, int]) -> list[int]:
         """Return how many ends the cables need at the two groups, of which one takes `fans` cables."""
-        found = []
-        for group, fan, own, of in zip(self.groups, fans, self.degrees(part), self.cages, strict=True):
-            found.append(int(ceil((of.filled(own, fan) * self.census.n_devices[group]).sum())))
-        return found
+        n_ends = []
+        for group, fan, n_cables, holder in zip(
+            self.groups, fans, self.degrees(part), self.cages, strict=True
+        ):
+            n_ends.append(
+                int(ceil((holder.count_filled(n_cables, fan) * self.census.n_devices[group]).sum()))
+            )
+        return n_ends
 
     def _shape(self, fans: tuple[int, int]) -> str:
         if fans == (1, 1):
@@ -233,7 +238,7 @@ class _Wiring:
         for choice, part in self._parts():
             n, fans = part.total, choice.fans(self.cages)
             name = choice.name if choice.is_assembly or not choice.name else "fibre"
-            used = np.unique(self.reach[part.present & (part.n_cables > 0)])
+            reaches = np.unique(self.reach[part.present & (part.n_cables > 0)])
             shape = self._shape(fans)
             heads = self._heads(part, fans)
             if shape == "straight":
@@ -242,14 +247,16 @@ class _Wiring:
                         yield Assembly(run.rule, name, shape, run.reach_m, run.n_cables, 2 * run.n_cables)
                 continue
             if shape == "splitter":
+                # One thick end fans out to a thin end for each cable.
                 n_items = heads[0] if fans[0] > 1 else heads[1]
                 n_ends = n_items + n
             elif shape == "trunk":
                 n_items, n_ends = n // fans[0], 2 * n // fans[0]
             else:
+                # Each device has trunks of its own to the shuffle panel, with an end at either.
                 n_items = heads[0] if self.groups[0] == self.groups[1] else sum(heads)
                 n_ends = 2 * n_items
-            yield Assembly(self.rule.name, name, shape, self._reach(int(used[-1])), n_items, n_ends)
+            yield Assembly(self.rule.name, name, shape, self._reach(int(reaches[-1])), n_items, n_ends)
 
     def notes(self) -> Iterator[str]:
         for choice, part in self._parts():
@@ -261,52 +268,52 @@ class _Wiring:
                 )
             longest = float(np.nanmax(self.length_m[part.present], initial=0.0))
             if choice is _UNKNOWN:
-                what = "no length is known" if not longest else f"nothing reaches {longest:.4g} m"
-                yield f"{self.rule.name}: {what} for {part.total:,} cables, so their medium is not known"
+                why = "no length is known" if not longest else f"nothing reaches {longest:.4g} m"
+                yield f"{self.rule.name}: {why} for {part.total:,} cables, so their medium is not known"
             elif longest > choice.reach_m + _SLACK:
                 yield (
                     f"{self.rule.name}: up to {longest:.4g} m, but {choice.name} surely reaches only "
                     f"{choice.reach_m:g} m"
                 )
 
-    def plugged(self) -> Iterator[tuple[tuple[str, str, str, float, str], Cage, Floats]]:
+    def plug_ends(self) -> Iterator[tuple[tuple[str, str, str, float, str], Cage, Floats]]:
         """Yield what is plugged in (group, medium, form, rate, rule), its cage, and cables at each row."""
         for choice, part in self._parts():
-            own = self.degrees(part)
+            n_cables = self.degrees(part)
             sides = range(1 if self.groups[0] == self.groups[1] else 2)
             for i in sides:
                 name, form = _plug(choice, i, self.cages[i])
                 # Assemblies of different rules never share a cage; transceivers do.
                 rule = "" if form == "transceiver" else self.rule.name
-                yield (self.groups[i], name, form, self.rule.rate_gbps, rule), self.cages[i], own[i]
+                yield (self.groups[i], name, form, self.rule.rate_gbps, rule), self.cages[i], n_cables[i]
 
 
-def _plug(choice: _Choice, side: int, of: Cage) -> tuple[str, str]:
+def _plug(choice: _Choice, side: int, holder: Cage) -> tuple[str, str]:
     """Return what stands in a cage at one side, and its form."""
     fitting = choice.ends[side]
     if fitting is not None:
         return fitting.medium.id, fitting.form
     if choice is _UNKNOWN:
         return "", ""
-    return f"{of.rate_gbps:g}G {choice.name}", "transceiver"
+    return f"{holder.rate_gbps:g}G {choice.name}", "transceiver"
 
 
 def _plugs(census: Census, wired: list[_Wiring]) -> tuple[tuple[Plug, ...], list[str]]:
     """Return what all rules together plug in, and which groups have too few cages for that."""
-    found: dict[tuple[str, str, str, float, str], tuple[Cage, Floats]] = {}
-    for key, of, own in (p for w in wired for p in w.plugged()):
-        before = found[key][1] if key in found else 0.0
-        found[key] = (of, before + own)
+    cables_of: dict[tuple[str, str, str, float, str], tuple[Cage, Floats]] = {}
+    for key, holder, n_cables in (p for w in wired for p in w.plug_ends()):
+        before = cables_of[key][1] if key in cables_of else 0.0
+        cables_of[key] = (holder, before + n_cables)
     plugs: list[Plug] = []
     filled: dict[str, Floats] = {}
-    for (group, medium, form, rate_gbps, rule), (of, own) in found.items():
-        cages = of.filled(own, of.n_cables) if of.form == "cage" else ceil(own)
+    for (group, medium, form, rate_gbps, rule), (holder, n_cables) in cables_of.items():
+        cages = holder.count_filled(n_cables, holder.n_cables) if holder.form == "cage" else ceil(n_cables)
         n_devices = census.n_devices[group]
-        n_ends = int((own * n_devices).sum() + 0.5)
+        n_ends = int((n_cables * n_devices).sum() + 0.5)
         # A cage that devices share is filled by all of them together.
         n_cages = int(ceil((cages * n_devices).sum()))
         plugs.append(Plug(group, medium, form, rate_gbps, n_cages, n_ends, rule))
-        if of.form == "cage":
+        if holder.form == "cage":
             filled[group] = filled.get(group, 0.0) + cages
     notes = []
     for group, cages in filled.items():
@@ -331,7 +338,7 @@ def _choices(rule: Rule, cages: tuple[Cage, Cage]) -> tuple[_Choice, ...]:
         ends = (_sibling(named, cages[0]), _sibling(named, cages[1]))
         reach = min((_reach_m(e) for e in ends if e), default=np.inf)
         return (_Choice(named.family, False, ends, reach, is_named=True),)
-    found: list[tuple[int, _Choice]] = []
+    ranked: list[tuple[int, _Choice]] = []
     families = set()
     for fitting in fittings().values():
         if fitting.rank is None:
@@ -339,14 +346,14 @@ def _choices(rule: Rule, cages: tuple[Cage, Cage]) -> tuple[_Choice, ...]:
         if fitting.form == "assembly":
             if named is None and _carries(fitting, cages):
                 choice = _Choice(fitting.medium.id, True, (fitting, fitting), _reach_m(fitting))
-                found.append((fitting.rank, choice))
+                ranked.append((fitting.rank, choice))
         elif fitting.family not in families:
             families.add(fitting.family)
             ends = (_member(fitting.family, cages[0]), _member(fitting.family, cages[1]))
             if ends[0] and ends[1]:
                 reach = min(_reach_m(ends[0]), _reach_m(ends[1]))
-                found.append((fitting.rank, _Choice(fitting.family, False, ends, reach)))
-    return tuple(choice for _, choice in sorted(found, key=lambda pair: pair[0]))
+                ranked.append((fitting.rank, _Choice(fitting.family, False, ends, reach)))
+    return tuple(choice for _, choice in sorted(ranked, key=lambda pair: pair[0]))
 
 
 def _carries(fitting: Fitting, cages: tuple[Cage, Cage]) -> bool:

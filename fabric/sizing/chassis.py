@@ -105,25 +105,25 @@ def load_chassis(directory: Traversable | Path) -> Mapping[str, Chassis]:
     PartError
         If a row is not sound, or of no template.
     """
-    found: dict[str, Chassis] = {}
+    chassis: dict[str, Chassis] = {}
     for row in read_rows(directory, "chassis.csv", _COLUMNS):
         template = row.choice("template", template_names())
-        known = figures(row, _COLUMNS)
-        if template in found:
+        columns = figures(row, _COLUMNS)
+        if template in chassis:
             row.refuse(f"{template} stands twice")
-        if "power_w" not in known or known.get("power_min_w", 0.0) > known["power_w"]:
+        if "power_w" not in columns or columns.get("power_min_w", 0.0) > columns["power_w"]:
             row.refuse("expected power_w, and power_min_w at most as large")
-        behind = grounds(row, source_titles())
-        found[template] = Chassis(
+        backing = grounds(row, source_titles())
+        chassis[template] = Chassis(
             template,
             row.text("name"),
-            known,
-            behind.source,
-            behind.confidence,
+            columns,
+            backing.source,
+            backing.confidence,
             exceptions(row, source_titles()),
             row.cells["note"],
         )
-    return Frozen(found)
+    return Frozen(chassis)
 
 
 @cache
@@ -158,14 +158,14 @@ def cards_per_cage(group: DeviceGroup) -> int:
     return n_cards // n_cages
 
 
-def boxed(counted: Census) -> Iterator[Boxed]:
+def find_boxes(counts: Census) -> Iterator[Boxed]:
     """Yield the chassis of a fabric, one line for each include of a template that has one."""
-    groups = counted.grid.blueprint.groups
+    groups = counts.grid.blueprint.groups
     members: dict[tuple[str, str], list[DeviceGroup]] = {}
     for group in groups.values():
         if group.template in all_chassis():
             members.setdefault((group.template, group.name.rpartition(".")[0]), []).append(group)
-    for (template, prefix), own in members.items():
+    for (template, prefix), devices in members.items():
         per_chassis = within(template)
-        n = max(-(-counted.present(g.name) // per_chassis[g.name.rpartition(".")[2]]) for g in own)
-        yield Boxed(all_chassis()[template], prefix, frozenset(g.name for g in own), n)
+        n = max(-(-counts.present(g.name) // per_chassis[g.name.rpartition(".")[2]]) for g in devices)
+        yield Boxed(all_chassis()[template], prefix, frozenset(g.name for g in devices), n)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from fabric.sizing.request import TIERS, Request
 from fabric.sizing.stripes import Stripe
-from fabric.sizing.switch import mixed
+from fabric.sizing.switch import add_rates
 from fabric.sizing.tiers import Sizes
 
 
@@ -92,7 +92,7 @@ def extent(request: Request, sizes: Sizes, racks: int) -> Extent:
     return Extent(blocks, places - (blocks - 1) * sizes.block, pods, blocks - (pods - 1) * sizes.pod)
 
 
-def installed(request: Request, sizes: Sizes, racks: int) -> Installed:
+def count_installed(request: Request, sizes: Sizes, racks: int) -> Installed:
     """Count what is installed with the first `racks` racks of a design."""
     reach = extent(request, sizes, racks)
     faces = sizes.networks // sizes.groups * sizes.homes
@@ -110,11 +110,11 @@ def installed(request: Request, sizes: Sizes, racks: int) -> Installed:
     tiers = []
     for name, row, ratio in zip(TIERS, rows, ratios, strict=False):
         switch = request.switch(name)
-        counted = list(row(request, sizes, racks))
-        n = sum(k for k, _, _ in counted)
-        used = sum(k * now for k, now, _ in counted)
-        stranded = sum(k * (full - now) for k, now, full in counted)
-        tiers.append(Tier(name, switch.name, n, used, n * switch.port.n_ports - used, stranded, ratio))
+        rows_of = list(row(request, sizes, racks))
+        n = sum(k for k, _, _ in rows_of)
+        n_used = sum(k * now for k, now, _ in rows_of)
+        stranded = sum(k * (full - now) for k, now, full in rows_of)
+        tiers.append(Tier(name, switch.name, n, n_used, n * switch.port.n_ports - n_used, stranded, ratio))
     return Installed(racks * request.rack.n_gpus, racks, tuple(tiers), cables)
 
 
@@ -140,17 +140,19 @@ def _leaf_rows(request: Request, sizes: Sizes, racks: int) -> _Rows:
     per_rack = sizes.down // sizes.block
     nic, up = request.cables.nic_gbps, (request.cables.leaf_gbps, sizes.up)
 
-    def row(n: int, here: int, most: int, extra: int = 0) -> tuple[int, int, int]:
-        now, full = (request.ports("leaf", mixed((nic, k * per_rack + extra), up)) for k in (here, most))
+    def row(n: int, n_racks: int, n_full: int, extra: int = 0) -> tuple[int, int, int]:
+        now, full = (
+            request.ports("leaf", add_rates((nic, k * per_rack + extra), up)) for k in (n_racks, n_full)
+        )
         return n, now, full
 
     size = sizes.block
     if ufm:
         # The first block has one rack less, and UFM on some of its leaves.
-        here = (size if reach.blocks > 1 else reach.last_block) - 1
+        n_racks = (size if reach.blocks > 1 else reach.last_block) - 1
         managed = min(ufm, leaves)
-        yield row(managed, here, size - 1, ufm // managed)
-        yield row(leaves - managed, here, size - 1)
+        yield row(managed, n_racks, size - 1, ufm // managed)
+        yield row(leaves - managed, n_racks, size - 1)
     yield row(leaves * max(reach.blocks - 1 - bool(ufm), 0), size, size)
     if reach.blocks > 1 or not ufm:
         yield row(leaves, reach.last_block, size)
@@ -158,26 +160,27 @@ def _leaf_rows(request: Request, sizes: Sizes, racks: int) -> _Rows:
 
 def _spine_rows(request: Request, sizes: Sizes, racks: int) -> _Rows:
     reach = extent(request, sizes, racks)
-    each = sizes.networks * sizes.subgroups
+    n_parts = sizes.networks * sizes.subgroups
     leaf_gbps, up = request.cables.leaf_gbps, (request.cables.spine_gbps, sizes.spine_up)
 
     def ports(down: int) -> int:
-        return request.ports("spine", mixed((leaf_gbps, down), up))
+        return request.ports("spine", add_rates((leaf_gbps, down), up))
 
+    # Spines with equally many cables now and in the end are counted together.
     full = _cables_above(sizes.leaf_stripe, sizes.pod)
-    for pods, here in ((reach.pods - 1, sizes.pod), (1, reach.last_pod)):
-        now = _cables_above(sizes.leaf_stripe, here)
-        for (some, all_of_it), n in Counter(zip(now, full, strict=True)).items():
-            yield each * pods * n, ports(some), ports(all_of_it)
+    for pods, n_blocks in ((reach.pods - 1, sizes.pod), (1, reach.last_pod)):
+        now = _cables_above(sizes.leaf_stripe, n_blocks)
+        for (n_now, n_full), n in Counter(zip(now, full, strict=True)).items():
+            yield n_parts * pods * n, ports(n_now), ports(n_full)
 
 
 def _core_rows(request: Request, sizes: Sizes, racks: int) -> _Rows:
     reach = extent(request, sizes, racks)
     rate = request.cables.spine_gbps
     now, full = (_cables_above(sizes.spine_stripe, pods) for pods in (reach.pods, sizes.pods))
-    for (some, all_of_it), n in Counter(zip(now, full, strict=True)).items():
+    for (n_now, n_full), n in Counter(zip(now, full, strict=True)).items():
         planes = sizes.n_cores // sizes.cores
-        yield planes * n, request.ports("core", {rate: some}), request.ports("core", {rate: all_of_it})
+        yield planes * n, request.ports("core", {rate: n_now}), request.ports("core", {rate: n_full})
 
 
 def _cables_above(stripe: Stripe, n_first: int) -> list[int]:

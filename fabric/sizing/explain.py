@@ -14,7 +14,7 @@ from fabric.sizing.rates import Cables
 from fabric.sizing.request import Request
 from fabric.sizing.search import Found, rates_of, solve
 from fabric.sizing.stripes import Stripe
-from fabric.sizing.switch import mixed
+from fabric.sizing.switch import add_rates
 from fabric.sizing.text import plural
 from fabric.sizing.tiers import Sizes, blocks, uplinks
 from fabric.units import format_rate, format_ratio
@@ -49,7 +49,7 @@ class Decision:
         return "\n".join([*lines, *(f"  not: {r}" for r in self.rejected)])
 
 
-def explain(request: Request, built: Installed, found: Found) -> tuple[Decision, ...]:
+def explain(request: Request, built: Installed, best: Found) -> tuple[Decision, ...]:
     """Explain a design.
 
     Parameters
@@ -58,11 +58,11 @@ def explain(request: Request, built: Installed, found: Found) -> tuple[Decision,
         With the rates of the design.
     built : Installed
         All that is installed.
-    found : Found
+    best : Found
         What was chosen, and from what.
     """
-    sizes, looked_at = found.sizes, found.looked_at
-    decisions = [_racks(request, built), _rates(request, found), _tiers(request, sizes)]
+    sizes, looked_at = best.sizes, best.looked_at
+    decisions = [_racks(request, built), _rates(request, best), _tiers(request, sizes)]
     if sizes.tiers > 1:
         decisions += [_block(request, sizes, looked_at), _leaf(request, sizes)]
         if sizes.tiers > 2:
@@ -81,34 +81,35 @@ def explain(request: Request, built: Installed, found: Found) -> tuple[Decision,
 
 def _racks(request: Request, built: Installed) -> Decision:
     rack, n = request.rack, request.racks
-    asked = f"asked for {request.gpus} GPUs, built {n:,} {plural(n, rack.unit)} x {rack.n_gpus}"
-    asked += f" = {n * rack.n_gpus:,}"
+    text = f"asked for {request.gpus} GPUs, built {n:,} {plural(n, rack.unit)} x {rack.n_gpus}"
+    text += f" = {n * rack.n_gpus:,}"
     if request.populated < n:
-        asked += f", of which {built.gpus:,} are installed"
-    return Decision(f"{rack.unit}s", f"whole {rack.unit}s only", asked)
+        text += f", of which {built.gpus:,} are installed"
+    return Decision(f"{rack.unit}s", f"whole {rack.unit}s only", text)
 
 
-def _rates(request: Request, found: Found) -> Decision:
-    cables, sizes = request.cables, found.sizes
-    of = f"{request.rack.nic_part}: {cables.per_leaf} x {format_rate(cables.nic_gbps)} to each of"
-    of += f" {request.faces} {plural(request.faces, 'leaf')}"
+def _rates(request: Request, best: Found) -> Decision:
+    cables, sizes = request.cables, best.sizes
+    nic = f"{request.rack.nic_part}: {cables.per_leaf} x {format_rate(cables.nic_gbps)} to each of"
+    nic += f" {request.faces} {plural(request.faces, 'leaf')}"
     rule = "a NIC is shared evenly; cables above, no slower, are those of the fewest switches"
     if "breakout" in request.given:
         rule = (
             "as given; where nothing is, a NIC is shared evenly, and above is what needs the fewest switches"
         )
     rejected = [
-        f"{_above(other, sizes.tiers)}: {best.n_switches:,} switches" for other, best in found.others.items()
+        f"{_above(rates, sizes.tiers)}: {sizes_of.n_switches:,} switches"
+        for rates, sizes_of in best.others.items()
     ]
-    tried = (cables, *found.others)
+    tried = (cables, *best.others)
     none = f"none of {sizes.tiers} {plural(sizes.tiers, 'tier')} with fewer switches"
     rejected += [
-        f"{_above(other, sizes.tiers)}: {none}"
-        for other in rates_of(request, sizes.tiers)
-        if other not in tried
+        f"{_above(rates, sizes.tiers)}: {none}"
+        for rates in rates_of(request, sizes.tiers)
+        if rates not in tried
     ]
     above = _above(cables, sizes.tiers)
-    return Decision("cables", rule, f"{of}{'; ' if above else ''}{above}", tuple(rejected))
+    return Decision("cables", rule, f"{nic}{'; ' if above else ''}{above}", tuple(rejected))
 
 
 def _above(cables: Cables, tiers: int) -> str:
@@ -122,31 +123,31 @@ def _tiers(request: Request, sizes: Sizes) -> Decision:
     fewer = [t for t in request.tiers if t < sizes.tiers]
     rejected = [f"{t} {plural(t, 'tier')}: {why_not(request, sizes.groups, t)}" for t in fewer]
     if sizes.tiers > 1 and len(request.groups) == 1 and request.layout == "rail":
-        rejected += _grouped(request, sizes)
+        rejected += _try_rail_groups(request, sizes)
     return Decision("tiers", rule, f"{sizes.tiers}, {sizes.n_switches:,} switches", tuple(rejected))
 
 
-def _grouped(request: Request, sizes: Sizes) -> list[str]:
+def _try_rail_groups(request: Request, sizes: Sizes) -> list[str]:
     """Return the groups of rails that would do with fewer tiers."""
     able = tuple(g for g in leading_products(request.rack) if g > 1 and request.rails % g == 0)
-    other = solve(replace(request, groups=able, tiers=tuple(range(2, sizes.tiers))))
-    if other is None:
+    best = solve(replace(request, groups=able, tiers=tuple(range(2, sizes.tiers))))
+    if best is None:
         return []
-    groups, tiers = other.sizes.groups, other.sizes.tiers
-    cost = f"{other.sizes.n_switches:,} switches, but they meet inside the {request.rack.unit} only"
+    groups, tiers = best.sizes.groups, best.sizes.tiers
+    cost = f"{best.sizes.n_switches:,} switches, but they meet inside the {request.rack.unit} only"
     return [f"{groups} groups of rails on {tiers} tiers: {cost}; ask with {setting('rail_groups', groups)}"]
 
 
-def _block(request: Request, sizes: Sizes, found: Sequence[Sizes]) -> Decision:
+def _block(request: Request, sizes: Sizes, designs: Sequence[Sizes]) -> Decision:
     unit = request.rack.unit
     numbers = f"{sizes.block} {plural(sizes.block, unit)} on {sizes.rails} {plural(sizes.rails, 'leaf')}"
     numbers += f" a plane: {sizes.blocks:,} blocks, {sizes.n_leaves:,} leaves"
     best: dict[int, Sizes] = {}
-    for other in found:
-        best.setdefault(other.block, other)
+    for design in designs:
+        best.setdefault(design.block, design)
     rejected = [
-        f"{b} {plural(b, unit)}: {o.n_switches:,} switches in all, not {sizes.n_switches:,}"
-        for b, o in best.items()
+        f"{b} {plural(b, unit)}: {d.n_switches:,} switches in all, not {sizes.n_switches:,}"
+        for b, d in best.items()
         if b != sizes.block
     ]
     more = _too_many(request, sizes.block + 1)
@@ -166,7 +167,7 @@ def _too_many(request: Request, block: int) -> tuple[str, ...]:
 def leaf_ports(request: Request, block: int) -> int:
     """Return the ports that a leaf needs to serve `block` racks at the oversubscription asked for."""
     down, up = _leaf_cables(request, block)
-    return request.ports("leaf", mixed((request.cables.nic_gbps, down), (request.cables.leaf_gbps, up)))
+    return request.ports("leaf", add_rates((request.cables.nic_gbps, down), (request.cables.leaf_gbps, up)))
 
 
 def _leaf_cables(request: Request, block: int) -> tuple[int, int]:
@@ -178,24 +179,24 @@ def _leaf_cables(request: Request, block: int) -> tuple[int, int]:
 def _leaf(request: Request, sizes: Sizes) -> Decision:
     cables = request.cables
     ratio = format_ratio(sizes.down * cables.nic_gbps / (sizes.up * cables.leaf_gbps))
-    asked = format_ratio(float(request.leaf_ratio))
-    numbers = f"{sizes.down} down, {sizes.up} up; {ratio} built, {asked} asked"
-    ports = request.ports("leaf", mixed((cables.nic_gbps, sizes.down), (cables.leaf_gbps, sizes.up)))
+    wanted = format_ratio(float(request.leaf_ratio))
+    numbers = f"{sizes.down} down, {sizes.up} up; {ratio} built, {wanted} asked"
+    ports = request.ports("leaf", add_rates((cables.nic_gbps, sizes.down), (cables.leaf_gbps, sizes.up)))
     numbers += f"; {ports} of {request.leaf.port.n_ports} ports"
     return Decision("leaf", "as few uplinks as the oversubscription allows", numbers)
 
 
-def _pod(request: Request, sizes: Sizes, found: Sequence[Sizes]) -> Decision:
+def _pod(request: Request, sizes: Sizes, designs: Sequence[Sizes]) -> Decision:
     name = block_name(request)
     numbers = f"{sizes.pod} {plural(sizes.pod, name)} each, "
     numbers += f"{sizes.leaves_of_pod} leaves under {sizes.spines} spines a plane"
     best: dict[int, Sizes] = {}
-    for other in found:
-        if other.block == sizes.block:
-            best.setdefault(other.pod, other)
+    for design in designs:
+        if design.block == sizes.block:
+            best.setdefault(design.pod, design)
     rejected = [
-        f"{p} {plural(p, name)}: {o.pods:,} pods, {o.n_switches:,} switches in all"
-        for p, o in best.items()
+        f"{p} {plural(p, name)}: {d.pods:,} pods, {d.n_switches:,} switches in all"
+        for p, d in best.items()
         if p != sizes.pod
     ]
     rule = "as given" if request.pod else "fewest switches, then fewest cables, then fewest pods"
@@ -207,7 +208,9 @@ def _spines(request: Request, sizes: Sizes) -> Decision:
     if not request.is_even:
         rule = "the smallest number with ports enough"
     numbers = f"{sizes.spines} for {sizes.leaves_of_pod} leaves, {_a_pair(sizes.leaf_stripe)}; "
-    ports = mixed((request.cables.leaf_gbps, sizes.spine_down), (request.cables.spine_gbps, sizes.spine_up))
+    ports = add_rates(
+        (request.cables.leaf_gbps, sizes.spine_down), (request.cables.spine_gbps, sizes.spine_up)
+    )
     numbers += f"{request.ports('spine', ports)} of {request.spine.port.n_ports} ports"
     return Decision("spines", rule, numbers, _uneven(request, sizes))
 

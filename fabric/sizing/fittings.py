@@ -80,7 +80,7 @@ class Cage:
     form: str
     n_devices: int = 1
 
-    def filled(self, cables: Floats, fan: int) -> Floats:
+    def count_filled(self, cables: Floats, fan: int) -> Floats:
         """Return how many ends of `fan` cables fill the part of the cage that one device has.
 
         Parameters
@@ -96,8 +96,8 @@ class Cage:
             Whole numbers, or shares of ends that other devices fill too: a card takes half of a twin-port
             cage that two cards share, with one cable or with two of half the rate.
         """
-        own = self.n_cables // self.n_devices
-        shared = -(-fan // own)
+        per_device = self.n_cables // self.n_devices
+        shared = -(-fan // per_device)
         return ceil(cables / (fan // shared)) / shared
 
 
@@ -127,26 +127,26 @@ def load_fittings(directory: Traversable | Path) -> Mapping[str, Fitting]:
         If a row is not sound, or a medium of the catalogue has none.
     """
     media, sources = catalogue().media, catalogue().sources
-    found: dict[str, Fitting] = {}
+    rows_of: dict[str, Fitting] = {}
     for row in read_rows(directory, "fittings.csv", _COLUMNS):
         grounds(row, sources)
         name = row.choice("medium", media)
         form = row.choice("form", FORMS)
-        if name in found:
+        if name in rows_of:
             row.refuse(f"{name} stands twice")
         if (form in ("transceiver", "built-in")) != bool(row.cells["family"]):
             row.refuse("transceivers have a family, and nothing else has")
-        found[name] = Fitting(
+        rows_of[name] = Fitting(
             media[name],
             form,
             row.cells["family"],
             row.whole("n_connectors") if row.cells["n_connectors"] else 1,
             row.whole("rank") if row.cells["rank"] else None,
         )
-    if missing := media.keys() - found.keys():
+    if missing := media.keys() - rows_of.keys():
         msg = f"fittings.csv: no row for {', '.join(sorted(missing))}, of the media of the catalogue"
         raise PartError(msg)
-    return Frozen(found)
+    return Frozen(rows_of)
 
 
 def is_inside(rule: Rule) -> bool:

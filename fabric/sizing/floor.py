@@ -162,7 +162,7 @@ def enclosures(blueprint: Blueprint) -> tuple[Enclosure, ...]:
     --------
     >>> from fabric.blueprint import loads_blueprint
     >>> blueprint = loads_blueprint("{fabric: a, include: {fabric: hgx-h100, over: {su: 4, node: 32}}}")
-    >>> [(one.axes, one.n_rack_axes) for one in enclosures(blueprint)]
+    >>> [(e.axes, e.n_rack_axes) for e in enclosures(blueprint)]
     [(('su', 'node'), None)]
     """
     parts: list[tuple[set[str], set[str], bool]] = []
@@ -170,14 +170,15 @@ def enclosures(blueprint: Blueprint) -> tuple[Enclosure, ...]:
         ends = {rule.left_group, rule.right_group}
         axes = set(agreeing_axes(blueprint, rule))
         is_rack = bool(rule.medium) and fittings()[rule.medium].form == "backplane"
+        # Union of components: what shares a group is one enclosure, on the axes that all its rules agree on.
         for part in [p for p in parts if p[0] & ends]:
             parts.remove(part)
             ends, axes, is_rack = ends | part[0], axes & part[1], is_rack or part[2]
         parts.append((ends, axes, is_rack))
     endpoints = [g for g in blueprint.groups.values() if g.is_endpoint]
-    found = [_enclosure(blueprint, g, p) for p in parts for g in endpoints if g.name in p[0]]
-    found = found or [e for g in endpoints for e in _named(blueprint, g)]
-    return tuple({one.axes: one for one in found}.values())
+    kinds = [_enclosure(blueprint, g, p) for p in parts for g in endpoints if g.name in p[0]]
+    kinds = kinds or [e for g in endpoints for e in _find_by_name(blueprint, g)]
+    return tuple({kind.axes: kind for kind in kinds}.values())
 
 
 def _enclosure(blueprint: Blueprint, group: DeviceGroup, part: tuple[set[str], set[str], bool]) -> Enclosure:
@@ -190,7 +191,7 @@ def _enclosure(blueprint: Blueprint, group: DeviceGroup, part: tuple[set[str], s
     return Enclosure(frozenset(groups), axes, n)
 
 
-def _named(blueprint: Blueprint, group: DeviceGroup) -> Iterator[Enclosure]:
+def _find_by_name(blueprint: Blueprint, group: DeviceGroup) -> Iterator[Enclosure]:
     """Yield the enclosure that an axis of an endpoint is called by."""
     for axis in group.axes:
         if (is_rack := _NAMES.get(_word(axis))) is not None:
@@ -221,47 +222,48 @@ def lay_out(blueprint: Blueprint, plan: FloorPlan) -> Layout:
     Cost is linear in the enclosures, whatever is in them.
     """
     grid = class_grid(blueprint)
-    found = enclosures(blueprint)
-    if not found:
+    kinds = enclosures(blueprint)
+    if not kinds:
         return Layout(
             plan, grid, (), why="no board or backplane holds endpoints, no axis is called rack or node"
         )
-    n = sum(math.prod(blueprint.axes[p].size for p in one.axes) for one in found)
+    n = sum(math.prod(blueprint.axes[p].size for p in kind.axes) for kind in kinds)
     if n > MAX_ENCLOSURES:
         return Layout(plan, grid, (), why=f"{n:,} racks or servers are more than {MAX_ENCLOSURES:,}")
-    listed = {p: blueprint.axes[p].size for one in found for p in one.axes}
+    # Every place differs from the next, so the axes of enclosures are listed index by index.
+    listed = {p: blueprint.axes[p].size for kind in kinds for p in kind.axes}
     reps = {**grid.reps, **{p: np.arange(size, dtype=np.int64) for p, size in listed.items()}}
-    own = Grid(blueprint, reps, {**grid.weights, **{p: np.ones(size) for p, size in listed.items()}})
-    if (rows := max(own.n_rows(g) for g in blueprint.groups)) > MAX_CLASS_ROWS:
+    listed_grid = Grid(blueprint, reps, {**grid.weights, **{p: np.ones(size) for p, size in listed.items()}})
+    if (rows := max(listed_grid.n_rows(g) for g in blueprint.groups)) > MAX_CLASS_ROWS:
         return Layout(plan, grid, (), why=f"{rows:,} classes of devices by place are too many")
-    return Layout(plan, own, found, tuple(_racks(blueprint, plan, found)))
+    return Layout(plan, listed_grid, kinds, tuple(_racks(blueprint, plan, kinds)))
 
 
 def count_racks(layout: Layout) -> tuple[int, int] | None:
     """Return the racks with endpoints and the network racks, populated ones; None where not known."""
     if not layout.enclosures:
         return None
-    counted = census_on(layout.grid, ())
+    counts = census_on(layout.grid, ())
     n_racks = 0
-    for one, rack in zip(layout.enclosures, layout.racks, strict=True):
+    for kind, rack in zip(layout.enclosures, layout.racks, strict=True):
         is_present = np.zeros(len(rack), dtype=np.bool_)
-        for group in one.groups:
-            rows = np.flatnonzero(~counted.absent[group])
-            is_present[_keys(layout.grid, group, rows, one.axes)] = True
+        for group in kind.groups:
+            rows = np.flatnonzero(~counts.absent[group])
+            is_present[_keys(layout.grid, group, rows, kind.axes)] = True
         n_racks += len(np.unique(rack[is_present]))
-    return n_racks, _count_network_racks(layout, counted)
+    return n_racks, _count_network_racks(layout, counts)
 
 
-def _count_network_racks(layout: Layout, counted: Census) -> int:
-    inside = frozenset().union(*(one.groups for one in layout.enclosures))
+def _count_network_racks(layout: Layout, counts: Census) -> int:
+    inside = frozenset().union(*(kind.groups for kind in layout.enclosures))
     at: dict[tuple[tuple[str, ...], tuple[int, ...]], Floats] = {}
     for group in layout.grid.blueprint.groups.values():
         if group.name in inside or group.kind not in ("switch", "host"):
             continue
-        axes, served = _served(layout, group)
+        axes, served = _share_axes(layout, group)
         rows = np.arange(layout.grid.n_rows(group.name), dtype=np.int64)
         _, _, rack = places(layout, group.name)
-        n = np.where(counted.absent[group.name] | (rack >= 0), 0.0, counted.n_devices[group.name])
+        n = np.where(counts.absent[group.name] | (rack >= 0), 0.0, counts.n_devices[group.name])
         total = np.bincount(_keys(layout.grid, group.name, rows, axes), n, minlength=_n_keys(layout, axes))
         at[axes, served] = np.asarray(at.get((axes, served), 0.0) + total, dtype=np.float64)
     return int(sum(np.ceil(n / layout.plan.switches_per_rack).sum() for n in at.values()))
@@ -283,11 +285,12 @@ def places(layout: Layout, group: str) -> tuple[Floats, Floats, Ints]:
     rack : ndarray of int64, shape (n_rows,)
         Number of the rack with endpoints that it stands in; -1 for a network rack.
     """
-    axes, served = _served(layout, layout.grid.blueprint.groups[group])
+    axes, served = _share_axes(layout, layout.grid.blueprint.groups[group])
     n = _n_keys(layout, axes)
     rack = np.concatenate([layout.racks[i] for i in served])
     key = np.concatenate([_enclosure_keys(layout, layout.enclosures[i], axes) for i in served])
     plan = layout.plan
+    # Racks fill a row, rows fill a column of rows, columns stand side by side.
     row, at = np.divmod(rack, plan.racks_per_row)
     column, row = np.divmod(row, plan.rows_per_column)
     start_m = column * (plan.racks_per_row * plan.rack_pitch_m + plan.column_gap_m)
@@ -295,51 +298,55 @@ def places(layout: Layout, group: str) -> tuple[Floats, Floats, Ints]:
     low, high = np.full(n, np.iinfo(np.int64).max), np.full(n, -1)
     np.minimum.at(low, key, rack)
     np.maximum.at(high, key, rack)
+    # What endpoints of several racks share stands at their middle, or at the end of the row.
     is_apart = low != high
-    x = np.bincount(key, start_m + at * plan.rack_pitch_m, minlength=n) / number
-    y = np.bincount(key, row * plan.row_pitch_m, minlength=n) / number
+    x_m = np.bincount(key, start_m + at * plan.rack_pitch_m, minlength=n) / number
+    y_m = np.bincount(key, row * plan.row_pitch_m, minlength=n) / number
     if plan.network_racks == "end":
         last = np.full(n, 0.0)
         np.maximum.at(last, key, start_m + plan.racks_per_row * plan.rack_pitch_m)
-        x = np.where(is_apart, last, x)
-    mine = _keys(layout.grid, group, np.arange(layout.grid.n_rows(group), dtype=np.int64), axes)
-    return x[mine], y[mine], np.where(is_apart, -1, low)[mine]
+        x_m = np.where(is_apart, last, x_m)
+    own_key = _keys(layout.grid, group, np.arange(layout.grid.n_rows(group), dtype=np.int64), axes)
+    return x_m[own_key], y_m[own_key], np.where(is_apart, -1, low)[own_key]
 
 
-def lengths(layout: Layout, counted: RuleCensus) -> Floats:
+def lengths(layout: Layout, joined: RuleCensus) -> Floats:
     """Return the cable length of each pair of classes that one rule joins [m]; NaN where not known.
 
     Parameters
     ----------
     layout : Layout
-    counted : RuleCensus
+    joined : RuleCensus
         Counted on the grid of `layout`.
     """
-    rule = counted.rule
+    rule = joined.rule
     if rule.length_m is not None or not layout.enclosures:
-        return np.full(len(counted.left), np.nan if rule.length_m is None else rule.length_m)
+        return np.full(len(joined.left), np.nan if rule.length_m is None else rule.length_m)
     plan = layout.plan
-    x, y, rack = zip(*(places(layout, group) for group in rule.groups), strict=True)
-    along = np.abs(x[0][counted.left] - x[1][counted.right])
-    across = np.abs(y[0][counted.left] - y[1][counted.right])
-    own, other = rack[0][counted.left], rack[1][counted.right]
-    return np.where((own == other) & (own >= 0), plan.in_rack_m, 2 * plan.rise_m + along + across)
+    x_m, y_m, rack = zip(*(places(layout, group) for group in rule.groups), strict=True)
+    # Cables run along trays at right angles: Manhattan distance, and up and down at both ends.
+    along = np.abs(x_m[0][joined.left] - x_m[1][joined.right])
+    across = np.abs(y_m[0][joined.left] - y_m[1][joined.right])
+    left_rack, right_rack = rack[0][joined.left], rack[1][joined.right]
+    return np.where(
+        (left_rack == right_rack) & (left_rack >= 0), plan.in_rack_m, 2 * plan.rise_m + along + across
+    )
 
 
-def _served(layout: Layout, group: DeviceGroup) -> tuple[tuple[str, ...], tuple[int, ...]]:
+def _share_axes(layout: Layout, group: DeviceGroup) -> tuple[tuple[str, ...], tuple[int, ...]]:
     """Return the axes that a group shares with enclosures, and the kinds that it shares most with."""
-    shared = [tuple(p for p in one.axes if p in group.primitives) for one in layout.enclosures]
-    inside = [i for i, one in enumerate(layout.enclosures) if group.name in one.groups]
+    shared = [tuple(p for p in kind.axes if p in group.primitives) for kind in layout.enclosures]
+    inside = [i for i, kind in enumerate(layout.enclosures) if group.name in kind.groups]
     most = shared[inside[0]] if inside else max(shared, key=len)
-    return most, tuple(i for i, own in enumerate(shared) if own == most)
+    return most, tuple(i for i, axes in enumerate(shared) if axes == most)
 
 
-def _racks(blueprint: Blueprint, plan: FloorPlan, found: tuple[Enclosure, ...]) -> Iterator[Ints]:
+def _racks(blueprint: Blueprint, plan: FloorPlan, kinds: tuple[Enclosure, ...]) -> Iterator[Ints]:
     """Yield the racks of each kind of enclosure; kinds stand one after another."""
     first = 0
-    for one in found:
-        sizes = [blueprint.axes[p].size for p in one.axes]
-        in_rack = plan.servers_per_rack if one.n_rack_axes is None else math.prod(sizes[one.n_rack_axes :])
+    for kind in kinds:
+        sizes = [blueprint.axes[p].size for p in kind.axes]
+        in_rack = plan.servers_per_rack if kind.n_rack_axes is None else math.prod(sizes[kind.n_rack_axes :])
         rack = first + np.arange(math.prod(sizes), dtype=np.int64) // in_rack
         first = int(rack[-1]) + 1
         yield rack
@@ -357,11 +364,11 @@ def _keys(grid: Grid, group: str, rows: Ints, axes: tuple[str, ...]) -> Ints:
     return key
 
 
-def _enclosure_keys(layout: Layout, one: Enclosure, axes: tuple[str, ...]) -> Ints:
-    sizes = {p: layout.grid.blueprint.axes[p].size for p in one.axes}
+def _enclosure_keys(layout: Layout, kind: Enclosure, axes: tuple[str, ...]) -> Ints:
+    sizes = {p: layout.grid.blueprint.axes[p].size for p in kind.axes}
     index = np.arange(math.prod(sizes.values()), dtype=np.int64)
     digit = {}
-    for p in reversed(one.axes):
+    for p in reversed(kind.axes):
         index, digit[p] = np.divmod(index, sizes[p])
     key = np.zeros(len(index), dtype=np.int64)
     for p in axes:

@@ -137,7 +137,7 @@ def _links(request: Request, sizes: Sizes, over: dict[str, int], splits: Splits)
     if sizes.tiers > 1:
         block = [a for a in over if a != "pod"][0]
         rails = _between(request.rack, splits, parted, sizes.rails)
-        links += _striped(
+        links += _stripe_links(
             ("leaf", "spine"),
             cables.leaf_gbps,
             sizes.leaf_stripe,
@@ -145,13 +145,13 @@ def _links(request: Request, sizes: Sizes, over: dict[str, int], splits: Splits)
         )
     if sizes.tiers > 2:
         parts = _between(request.rack, splits, sizes.groups, parted)
-        links += _striped(
+        links += _stripe_links(
             ("spine", "core"), cables.spine_gbps, sizes.spine_stripe, ([("pod", 0)], parts, [(FOLD, 0)])
         )
     return links
 
 
-def _striped(
+def _stripe_links(
     ends: tuple[str, str], rate_gbps: float, stripe: Stripe, axes: Sequence[Sequence[tuple[str, int]]]
 ) -> list[Link]:
     """Cable switches to those above: all pairs alike, and one cable more where stripes are uneven.
@@ -166,8 +166,8 @@ def _striped(
         The names and sizes of the axes that make up each axis of the stripe.
     """
     lower, upper = ends
-    each = stripe.above * stripe.count, stripe.n_below * stripe.count
-    links = [Link(lower, upper, rate_gbps, stripe.count, each)]
+    n_up_down = stripe.above * stripe.count, stripe.n_below * stripe.count
+    links = [Link(lower, upper, rate_gbps, stripe.count, n_up_down)]
     for window in stripe.windows():
         terms = [
             term
@@ -198,13 +198,13 @@ def _terms(axes: Sequence[tuple[str, int]], first: int, last: int) -> list[str]:
 
 def _between(rack: Rack, splits: Splits, low: int, high: int) -> list[tuple[str, int]]:
     """Return the plain axes, with their sizes, that tell `high` groups of rails apart within `low`."""
-    found, product = [], 1
+    axes, product = [], 1
     for axis, size in rack.sizes.items():
         for name, n in splits.get(axis, ((axis, size),)):
             if low <= product < high:
-                found.append((name, n))
+                axes.append((name, n))
             product *= n
-    return found
+    return axes
 
 
 def _size(rack: Rack, axis: str, pieces: Mapping[str, int]) -> int:
@@ -233,19 +233,19 @@ def _absent(request: Request, sizes: Sizes, over: dict[str, int]) -> tuple[str, 
     reach = extent(request, sizes, request.populated)
     names = list(over)
     # The index of the last place taken on each axis, and how many places the axis has taken.
-    taken = {"pod": reach.pods, names[-1]: reach.last_block}
+    n_taken = {"pod": reach.pods, names[-1]: reach.last_block}
     if sizes.tiers > 1:
-        taken[names[-1] if sizes.block == 1 else names[-2]] = reach.last_pod
-    found: list[str] = []
+        n_taken[names[-1] if sizes.block == 1 else names[-2]] = reach.last_pod
+    selectors: list[str] = []
     if request.ufm and reach.blocks > 1:
-        found.append("/".join([*(f"{a}0" for a in names[:-1]), f"{names[-1]}{sizes.block - 1}", "*"]))
+        selectors.append("/".join([*(f"{a}0" for a in names[:-1]), f"{names[-1]}{sizes.block - 1}", "*"]))
     is_short = bool(request.ufm) and reach.blocks == 1
     before: list[str] = []
     rows = []
     for axis, size in over.items():
-        first = taken[axis] - (is_short and axis == names[-1])
+        first = n_taken[axis] - (is_short and axis == names[-1])
         if first < size:
             last = size - 1
             rows.append("/".join([*before, f"{axis}{first}" + (f"-{last}" if last > first else ""), "*"]))
-        before.append(f"{axis}{taken[axis] - 1}")
-    return (*found, *rows)
+        before.append(f"{axis}{n_taken[axis] - 1}")
+    return (*selectors, *rows)

@@ -47,28 +47,28 @@ def warnings_of(request: Request, sizes: Sizes) -> tuple[str, ...]:
 
 def idle(request: Request, sizes: Sizes) -> tuple[str, ...]:
     """Return the arguments that were given and change nothing, each with why."""
-    return tuple(f"{what} changes nothing: {why}" for what, why in _idle(request, sizes))
+    return tuple(f"{argument} changes nothing: {why}" for argument, why in _idle(request, sizes))
 
 
 def _idle(request: Request, sizes: Sizes) -> Iterator[tuple[str, str]]:
     ask, tiers = request.given, sizes.tiers
     without = f"with {tiers} {plural(tiers, 'tier')} there is nothing of it"
-    for what, least in _NEEDS.items():
-        if what in ask and tiers < least:
-            yield setting(what, ask[what]), without  # type: ignore[literal-required]
-    for what, keys in _NEEDS_BY_KEY.items():
-        value = ask.get(what, {})
+    for argument, least in _NEEDS.items():
+        if argument in ask and tiers < least:
+            yield setting(argument, ask[argument]), without  # type: ignore[literal-required]
+    for argument, keys in _NEEDS_BY_KEY.items():
+        value = ask.get(argument, {})
         if isinstance(value, str) and "=" not in value:
             continue
-        said = by_key(what, value, ("nic", "leaf", "spine", "core"), lambda _, each: shown(each))
-        missed = {key: each for key, each in said.items() if tiers < keys.get(key, 1)}
+        by_end = by_key(argument, value, ("nic", "leaf", "spine", "core"), lambda _, value: shown(value))
+        missed = {key: value for key, value in by_end.items() if tiers < keys.get(key, 1)}
         if missed:
-            yield setting(what, missed), without
+            yield setting(argument, missed), without
     if not request.is_even and not _is_uneven(sizes):
         yield setting("stripes", "uneven"), "even stripes need no more switches"
     if "layout" in ask and tiers == 1 and sizes.rails < request.rails:
-        each = request.rails // sizes.rails
-        why = "one leaf has the ports for all rails" if sizes.rails == 1 else f"{each} rails share a leaf"
+        n_rails = request.rails // sizes.rails
+        why = "one leaf has the ports for all rails" if sizes.rails == 1 else f"{n_rails} rails share a leaf"
         joined = f"{why}, which joins them; a leaf for each: {setting('rails', request.rails)}"
         yield setting("layout", request.layout), joined
     if "base" in ask and request.rack.is_template:
@@ -92,7 +92,7 @@ def redundancy(request: Request, sizes: Sizes) -> str:
         cores = sizes.cores * sizes.spines // sizes.folds
         lost["core"] = f"1/{cores} of what leaves a pod in its plane"
         lost["spine"] = f"1/{sizes.spines} of what leaves a leaf or the pod"
-    return "; ".join(f"{tier}: {what}" for tier, what in lost.items())
+    return "; ".join(f"{tier}: {loss}" for tier, loss in lost.items())
 
 
 def _nics(sizes: Sizes) -> str:
@@ -105,8 +105,8 @@ def _is_relayed(request: Request, sizes: Sizes) -> bool:
 
 def _cut_off(request: Request, sizes: Sizes) -> Iterator[str]:
     """Yield the tiers of which one switch takes GPUs off the network."""
-    other = [setting(what, 2) for what in ("planes", "homes") if _works(request, what)]
-    remedy = f"; another for every NIC: {' or '.join(other)}" if other else ""
+    remedies = [setting(argument, 2) for argument in ("planes", "homes") if _works(request, argument)]
+    remedy = f"; another for every NIC: {' or '.join(remedies)}" if remedies else ""
     if request.faces == 1 and not _is_relayed(request, sizes):
         racks = min(sizes.block, request.populated)
         gpus = racks * request.rack.n_gpus // (1 if sizes.rails == 1 else sizes.rails)
@@ -172,5 +172,5 @@ def _edge(low: int, high: int, is_over: Callable[[int], bool]) -> int:
 
 def _switches(request: Request, racks: int) -> int:
     """Return the switches for so many racks; 0 where there is no design."""
-    found = solve(request.at(racks))
-    return found.sizes.n_switches if found else 0
+    best = solve(request.at(racks))
+    return best.sizes.n_switches if best else 0

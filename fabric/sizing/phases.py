@@ -57,8 +57,8 @@ class Phase:
         return "\n".join(lines)
 
 
-def _counts(found: dict[str, int]) -> str:
-    return ", ".join(f"{n:,} {name}" for name, n in found.items() if n) or "none"
+def _counts(counts: dict[str, int]) -> str:
+    return ", ".join(f"{n:,} {name}" for name, n in counts.items() if n) or "none"
 
 
 @checked
@@ -98,33 +98,33 @@ def growth(phases: Sequence[int | str], **arguments: Unpack[DesignArguments]) ->
     if sizes != sorted(set(sizes)):
         msg = f"phases: got {', '.join(map(str, sizes))}; expected rising numbers of GPUs"
         raise DesignError(msg)
-    found: list[Phase] = []
+    steps: list[Phase] = []
     before: Design | None = None
     alone: Design | None = None
     for n in sizes:
         in_part: DesignArguments = {**arguments, "populated": n}
         by_itself: DesignArguments = {**arguments, "gpus": n}
         now, new = design(**in_part), design(**by_itself)
-        found.append(
+        steps.append(
             Phase(
                 gpus=now.built.gpus,
                 added_racks=now.built.racks - (before.built.racks if before else 0),
-                added_switches=_added(now.switches, before.switches if before else {}),
-                added_cables=_added(now.cables, before.cables if before else {}),
+                added_switches=_count_added(now.switches, before.switches if before else {}),
+                added_cables=_count_added(now.cables, before.cables if before else {}),
                 stranded={t.name: t.stranded for t in now.tiers},
-                moved=_moved(before, now),
-                moved_if_sized_alone=_moved(alone, new),
+                moved=_count_moved(before, now),
+                moved_if_sized_alone=_count_moved(alone, new),
             )
         )
         before, alone = now, new
-    return tuple(found)
+    return tuple(steps)
 
 
-def _added(now: dict[str, int], before: dict[str, int]) -> dict[str, int]:
+def _count_added(now: dict[str, int], before: dict[str, int]) -> dict[str, int]:
     return {name: n - before.get(name, 0) for name, n in now.items()}
 
 
-def _moved(before: Design | None, now: Design) -> dict[str, int]:
+def _count_moved(before: Design | None, now: Design) -> dict[str, int]:
     """Count the cables of `before` that are elsewhere in `now`.
 
     Notes
@@ -145,16 +145,18 @@ def _moved(before: Design | None, now: Design) -> dict[str, int]:
     if new.tiers > 1:
         is_alike = old.tiers < 3 or (old.pod, old.subgroups) == (new.pod, new.subgroups)
         n = before.built.tiers[0].switches
-        moved["leaf-spine"] = n * old.up - (_kept(old.leaf_stripe, new.leaf_stripe, n) if is_alike else 0)
+        moved["leaf-spine"] = n * old.up - (
+            _count_kept(old.leaf_stripe, new.leaf_stripe, n) if is_alike else 0
+        )
         if new.tiers > 2:
             is_alike = is_alike and (old.spines, old.folds) == (new.spines, new.folds)
             n = before.built.tiers[1].switches
-            kept = _kept(old.spine_stripe, new.spine_stripe, n) if is_alike else 0
-            moved["spine-core"] = n * old.spine_up - kept
+            n_kept = _count_kept(old.spine_stripe, new.spine_stripe, n) if is_alike else 0
+            moved["spine-core"] = n * old.spine_up - n_kept
     return moved
 
 
-def _kept(old: Stripe, new: Stripe, n_switches: int) -> int:
+def _count_kept(old: Stripe, new: Stripe, n_switches: int) -> int:
     """Return how many uplinks of the switches below stay when those above become more or fewer.
 
     Notes
@@ -164,6 +166,7 @@ def _kept(old: Stripe, new: Stripe, n_switches: int) -> int:
     n, above = min(old.below[0], new.below[0]), min(old.above, new.above)
     if not old.extra and not new.extra:
         return n_switches * above * min(old.count, new.count)
+    # A pair keeps the smaller of its old and its new number of cables.
     pairs = [stripe.cables(n)[:, :above] for stripe in (old, new)]
     # Rounded down, so that no cable is promised to stay that moves.
     return int(np.minimum(*pairs).sum()) * n_switches // len(pairs[0])

@@ -55,8 +55,8 @@ class Price:
     def __post_init__(self) -> None:
         """Refuse a price that nobody can check."""
         if not 0 <= self.low_usd <= self.high_usd <= MAX_USD:
-            got = f"price of USD {self.low_usd:g} to {self.high_usd:g}"
-            msg = f"{got}; expected a range from 0 to {MAX_USD:g}"
+            price = f"price of USD {self.low_usd:g} to {self.high_usd:g}"
+            msg = f"{price}; expected a range from 0 to {MAX_USD:g}"
             raise PartError(msg)
         if not self.source:
             msg = f"price of USD {self.low_usd:g} to {self.high_usd:g} without a source"
@@ -83,17 +83,17 @@ def indicative_prices() -> dict[str, Price]:
     (1300.0, 1500.0, 'reported')
     """
     sources = source_titles()
-    found = {}
+    prices = {}
     for row in read_rows(DATA, "prices.csv", _SHIPPED):
-        behind = grounds(row, sources)
-        found[row.text("item")] = Price(
+        backing = grounds(row, sources)
+        prices[row.text("item")] = Price(
             row.number("price_min_usd"),
             row.number("price_max_usd"),
-            "; ".join(sources[s] for s in behind.source),
-            behind.confidence,
+            "; ".join(sources[s] for s in backing.source),
+            backing.confidence,
             row.cells["note"],
         )
-    return found
+    return prices
 
 
 def read_prices(path: str | Path) -> dict[str, Price]:
@@ -135,10 +135,10 @@ def parse_prices(data: bytes, path: str) -> dict[str, Price]:
     names = [cell.text.strip() for cell in head]
     for name, cell in zip(names, head, strict=True):
         if name not in _COLUMNS or names.count(name) > 1:
-            what = f"column {name!r} twice" if name in _COLUMNS else f"unknown column {name!r}"
-            msg = f"{path}:{cell.line}:{cell.col}: {what}; expected some of {', '.join(_COLUMNS)}"
+            problem = f"column {name!r} twice" if name in _COLUMNS else f"unknown column {name!r}"
+            msg = f"{path}:{cell.line}:{cell.col}: {problem}; expected some of {', '.join(_COLUMNS)}"
             raise PartError(msg)
-    found: dict[str, Price] = {}
+    prices: dict[str, Price] = {}
     for row in rows:
         if len(row) > len(names):
             extra = row[len(names)]
@@ -146,11 +146,11 @@ def parse_prices(data: bytes, path: str) -> dict[str, Price]:
             raise PartError(msg)
         cells = dict(zip(names, (cell._replace(text=cell.text.strip()) for cell in row), strict=False))
         item = cells.get("item", row[0])
-        if not cells.get("item") or not item.text or item.text in found:
+        if not cells.get("item") or not item.text or item.text in prices:
             msg = f"{path}:{item.line}:{item.col}: expected an item, once; got {item.text!r}"
             raise PartError(msg)
-        found[item.text] = _price(cells, path)
-    return found
+        prices[item.text] = _price(cells, path)
+    return prices
 
 
 def _price(cells: Mapping[str, Cell], path: str) -> Price:
@@ -174,7 +174,7 @@ def _price(cells: Mapping[str, Cell], path: str) -> Price:
         raise PartError(msg) from None
 
 
-def checked_prices(prices: Prices | None, groups: Collection[str]) -> dict[str, Price]:
+def check_prices(prices: Prices | None, groups: Collection[str]) -> dict[str, Price]:
     """Return `prices` with numbers as prices that the reader gives.
 
     Parameters
@@ -190,17 +190,17 @@ def checked_prices(prices: Prices | None, groups: Collection[str]) -> dict[str, 
 
     Examples
     --------
-    >>> checked_prices({"leaf": 50_000}, ["leaf"])["leaf"].source
+    >>> check_prices({"leaf": 50_000}, ["leaf"])["leaf"].source
     'given by the reader of the bill'
     """
-    known = {*catalogue().parts, *catalogue().media, *groups, *RACKS, *all_chassis()}
-    found = {}
+    priced = {*catalogue().parts, *catalogue().media, *groups, *RACKS, *all_chassis()}
+    checked = {}
     for item, price in (prices or {}).items():
-        if item not in known and generic_switch(item) is None:
-            hint = nearest(item, known) or "name a part, a medium, a device group, a chassis or a rack"
+        if item not in priced and generic_switch(item) is None:
+            hint = nearest(item, priced) or "name a part, a medium, a device group, a chassis or a rack"
             msg = f"price of unknown item {item!r}; {hint}"
             raise PartError(msg)
         if not isinstance(price, Price):
             price = Price(float(price), float(price), "given by the reader of the bill", GIVEN)
-        found[item] = price
-    return found
+        checked[item] = price
+    return checked

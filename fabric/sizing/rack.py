@@ -112,9 +112,9 @@ def _is_path(reference: str) -> bool:
 
 @lru_cache(maxsize=64)
 def _template(name: str) -> Rack:
-    known = template_names()
-    if name not in known:
-        within = ", ".join(one for one in known if name and name in one)
+    templates = template_names()
+    if name not in templates:
+        within = ", ".join(n for n in templates if name and name in n)
         hint = f"{name!r} is in {within}; {OWN_FILE}" if within else other_template(name)
         msg = f"rack: no template {name!r}; {hint}"
         raise DesignError(msg)
@@ -127,8 +127,10 @@ def _rack(reference: str, blueprint: Blueprint) -> Rack:
     nics = [g for g in groups.values() if g.kind == "nic"]
     named = [g for g in nics if g.name == "nic"] or nics
     if not n_gpus or len(named) != 1:
-        got = f"{n_gpus} GPUs, NICs: {', '.join(g.name for g in nics) or 'none'}"
-        msg = f"rack {reference} cannot be cabled; got {got}; expected GPUs and one group of NICs named nic"
+        devices = f"{n_gpus} GPUs, NICs: {', '.join(g.name for g in nics) or 'none'}"
+        msg = (
+            f"rack {reference} cannot be cabled; got {devices}; expected GPUs and one group of NICs named nic"
+        )
         raise DesignError(msg)
     (nic,) = named
     rail_axes = tuple(a for a in nic.axes if a != _TRAY)
@@ -180,31 +182,32 @@ def cut_rails(rack: Rack, cuts: tuple[int, ...]) -> tuple[dict[int, tuple[str, .
     ({1: (), 2: ('socket',), 8: ('slot',)}, {})
     """
     names = iter(n for n in ("group", "part", "r", "rail", "lane", "place") if n not in rack.taken)
-    found: dict[int, tuple[str, ...]] = {1: ()}
+    axes_of: dict[int, tuple[str, ...]] = {1: ()}
     splits: Splits = {}
-    done: list[str] = []
+    passed: list[str] = []
     product = 1
     for axis, size in rack.sizes.items():
         pieces: list[tuple[str, int]] = []
         left = size
         for cut in sorted(set(cuts)):
+            # The cut falls inside this axis: its leading part makes up what `product` lacks.
             if product < cut < product * left and cut % product == 0 and left % (cut // product) == 0:
                 pieces.append((next(names), cut // product))
                 product, left = cut, left * product // cut
-                found[cut] = (*done, *(n for n, _ in pieces))
+                axes_of[cut] = (*passed, *(n for n, _ in pieces))
         if pieces:
             splits[axis] = (*pieces, (next(names), left))
-        done.append(axis)
+        passed.append(axis)
         product *= left
-        found.setdefault(product, tuple(done))
-    missing = next((c for c in cuts if c not in found), None)
+        axes_of.setdefault(product, tuple(passed))
+    missing = next((c for c in cuts if c not in axes_of), None)
     if missing is not None:
         able = ", ".join(map(str, leading_products(rack)))
         msg = (
             f"{missing} groups of rails are no leading part of the {rack.n_rails} of {rack.name}; try {able}"
         )
         raise DesignError(msg)
-    return {c: _declared(rack, found[c]) for c in sorted({1, *cuts})}, splits
+    return {c: _declared(rack, axes_of[c]) for c in sorted({1, *cuts})}, splits
 
 
 @lru_cache(maxsize=4096)
@@ -228,11 +231,11 @@ def leading_products(rack: Rack) -> tuple[int, ...]:
     >>> leading_products(find_rack("gb300-nvl72"))
     (1, 2, 4)
     """
-    found, product = {1}, 1
+    products, product = {1}, 1
     for size in rack.sizes.values():
-        found |= {product * d for d in divisors(size)}
+        products |= {product * d for d in divisors(size)}
         product *= size
-    return tuple(sorted(found))
+    return tuple(sorted(products))
 
 
 def _declared(rack: Rack, axes: tuple[str, ...]) -> tuple[str, ...]:

@@ -50,7 +50,7 @@ def rates_allowed(
     on one cable fits on one cable all the way; a slower one has to be asked for.
     """
     leaf, spine, core = switches
-    wanted = _wanted(ask, rack, switches)
+    wanted = _read_breakout(ask, rack, switches)
     nic, per_leaf = _nic_cables((planes, homes), rack, leaf, wanted.get("nic"))
     _check_rate(nic, leaf)
     for key, ends in (("leaf", (leaf, spine)), ("spine", (spine, core))):
@@ -90,36 +90,42 @@ def common_rates(lower: Switch, upper: Switch) -> tuple[float, ...]:
     return tuple(sorted(rates[0] & rates[1], reverse=True))
 
 
-def _wanted(ask: DesignArguments, rack: Rack, switches: tuple[Switch, Switch, Switch]) -> dict[str, float]:
+def _read_breakout(
+    ask: DesignArguments, rack: Rack, switches: tuple[Switch, Switch, Switch]
+) -> dict[str, float]:
     """Return the rates asked for [Gb/s], by the lower end of the cables."""
-    asked = ask.get("breakout", {})
-    is_one = isinstance(asked, str) and "=" not in asked
+    breakout = ask.get("breakout", {})
+    is_one = isinstance(breakout, str) and "=" not in breakout
     if is_one:
-        asked = dict.fromkeys(CABLES, str(asked))
-    found = by_key("breakout", asked, CABLES, _rate)
+        breakout = dict.fromkeys(CABLES, str(breakout))
+    rates = by_key("breakout", breakout, CABLES, _rate)
     leaf, spine, core = (s.port for s in switches)
     ends = {"nic": (rack.nic_port, leaf), "leaf": (leaf, spine), "spine": (spine, core)}
-    told = {key: _is_split(*found[key], [p for p in ends[key] if p]) for key in found}
+    is_split = {key: _is_split(*rates[key], [p for p in ends[key] if p]) for key in rates}
     # One text for all cables holds where it is said of the ports of one of the switches.
-    wrong = None if is_one and any(told.values()) else next((k for k, fits in told.items() if not fits), None)
+    wrong = (
+        None
+        if is_one and any(is_split.values())
+        else next((k for k, fits in is_split.items() if not fits), None)
+    )
     if wrong:
-        n, rate = found[wrong]
+        n, rate = rates[wrong]
         modes = "; ".join(dict.fromkeys(_modes(p) for p in ends[wrong] if p))
         msg = f"breakout: {wrong}: got {n}x{rate:g}G; no port there gives that: {modes}"
         raise DesignError(msg)
-    return {key: rate for key, (_, rate) in found.items()}
+    return {key: rate for key, (_, rate) in rates.items()}
 
 
-def _rate(what: str, value: object) -> tuple[int | None, float]:
+def _rate(argument: str, value: object) -> tuple[int | None, float]:
     """Read a rate [Gb/s], and how many cables of it a port is broken out to where that is said."""
     match = _BREAKOUT.fullmatch(value) if isinstance(value, str) else None
     if match is None:
-        msg = f"{what}: got {shown(value)}; expected a rate such as 400G or 2x400G"
+        msg = f"{argument}: got {shown(value)}; expected a rate such as 400G or 2x400G"
         raise DesignError(msg)
     try:
         return int(match[1]) if match[1] else None, parse_rate(match[2])
     except UnitError as error:
-        msg = f"{what}: {error}"
+        msg = f"{argument}: {error}"
         raise DesignError(msg) from None
 
 
@@ -152,18 +158,18 @@ def _nic_cables(sides: tuple[int, int], rack: Rack, leaf: Switch, wanted: float 
     port = rack.nic_port
     most = fastest_common(rack.nic_part, port, leaf.name, leaf.port)
     if wanted and most * (1 + _SLACK) < wanted <= min(port.rate_gbps, leaf.port.rate_gbps):
-        both = f"{rack.nic_part} and {leaf.name} can be in a common link layer, {format_rate(most)}"
-        msg = f"port speeds: a cable of {format_rate(wanted)} is faster than {both}"
+        limit = f"{rack.nic_part} and {leaf.name} can be in a common link layer, {format_rate(most)}"
+        msg = f"port speeds: a cable of {format_rate(wanted)} is faster than {limit}"
         raise DesignError(msg)
-    rate, per_leaf = _shared(port, faces, most, wanted)
+    rate, per_leaf = _share_nic(port, faces, most, wanted)
     if not per_leaf:
         words = ("plane", "planes") if homes == 1 else ("leaf", "leaves")
-        what = f"{format_rate(_share(port, faces))} for each of {faces} {words[faces > 1]}"
+        share = f"{format_rate(_share(port, faces))} for each of {faces} {words[faces > 1]}"
         cables = port.n_ports * max(n for n, _ in port.modes)
-        able = [n for n in range(1, cables + 1) if _shared(port, n * homes, most, wanted)[1]]
+        able = [n for n in range(1, cables + 1) if _share_nic(port, n * homes, most, wanted)[1]]
         near = "; nearest that work: " + "; ".join(setting("planes", n) for n in able) if able else ""
         msg = (
-            f"port speeds: a NIC of {rack.nic_part} has {what}, which it cannot give in whole cables of "
+            f"port speeds: a NIC of {rack.nic_part} has {share}, which it cannot give in whole cables of "
             f"{format_rate(rate)}; it has {_modes(port)}{near}"
         )
         raise DesignError(msg)
@@ -175,7 +181,7 @@ def _share(port: PortClass, faces: int) -> float:
     return port.n_ports * port.rate_gbps / faces
 
 
-def _shared(port: PortClass, faces: int, most: float, wanted: float | None) -> tuple[float, int]:
+def _share_nic(port: PortClass, faces: int, most: float, wanted: float | None) -> tuple[float, int]:
     """Return the rate of the cables of a NIC, `most` at most, and how many go to each leaf; 0 if none can."""
     share = _share(port, faces)
     rate = min(share, most) if wanted is None else wanted

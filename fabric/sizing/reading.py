@@ -20,7 +20,7 @@ _MAX_SHOWN = 60
 _Read = TypeVar("_Read")
 
 
-def given(arguments: Mapping[str, object]) -> DesignArguments:
+def read_given(arguments: Mapping[str, object]) -> DesignArguments:
     """Return the arguments that were given.
 
     Raises
@@ -28,13 +28,13 @@ def given(arguments: Mapping[str, object]) -> DesignArguments:
     DesignError
         If one that is needed is missing.
     """
-    found = {name: value for name, value in arguments.items() if value is not None}
-    needed = [name for name, what in arguments_of(DesignArguments).items() if not what.default]
-    missing = [name for name in needed if name not in found]
+    arguments_given = {name: value for name, value in arguments.items() if value is not None}
+    needed = [name for name, field in arguments_of(DesignArguments).items() if not field.default]
+    missing = [name for name in needed if name not in arguments_given]
     if missing:
         msg = f"design: {', '.join(missing)} missing"
         raise DesignError(msg)
-    return cast(DesignArguments, found)
+    return cast(DesignArguments, arguments_given)
 
 
 def shown(value: object) -> str:
@@ -44,25 +44,25 @@ def shown(value: object) -> str:
     return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}..."
 
 
-def text(what: str, value: object) -> str:
+def text(argument: str, value: object) -> str:
     """Read an argument that is a text."""
     if not isinstance(value, str) or not value.strip():
-        msg = f"{what}: got {shown(value) or 'nothing'}; expected a text"
+        msg = f"{argument}: got {shown(value) or 'nothing'}; expected a text"
         raise DesignError(msg)
     return value
 
 
-def choice(what: str, value: object, known: tuple[_Read, ...]) -> _Read:
+def choice(argument: str, value: object, choices: tuple[_Read, ...]) -> _Read:
     """Read an argument that is one of a few values."""
-    for one in known:
-        if type(value) in (type(one), str) and str(value) == str(one):
-            return one
-    close = nearest(value, map(str, known)) if isinstance(value, str) else ""
-    msg = f"{what}: got {shown(value)}; expected one of {', '.join(map(str, known))}"
+    for allowed in choices:
+        if type(value) in (type(allowed), str) and str(value) == str(allowed):
+            return allowed
+    close = nearest(value, map(str, choices)) if isinstance(value, str) else ""
+    msg = f"{argument}: got {shown(value)}; expected one of {', '.join(map(str, choices))}"
     raise DesignError(f"{msg}; {close}" if close else msg)
 
 
-def whole(what: str, value: object, least: int = 1) -> int:
+def whole(argument: str, value: object, least: int = 1) -> int:
     """Read a whole number, `least` at least."""
     if isinstance(value, np.integer):
         value = int(value)
@@ -73,42 +73,45 @@ def whole(what: str, value: object, least: int = 1) -> int:
     except FabricError:
         is_number = isinstance(value, int) and not isinstance(value, bool)
         expected = f"at least {least}" if is_number and value < least else "a whole number"  # type: ignore[operator]
-        msg = f"{what}: got {shown(value)}; expected {expected}"
+        msg = f"{argument}: got {shown(value)}; expected {expected}"
         raise DesignError(msg) from None
 
 
-def ratio(what: str, value: object) -> Fraction:
+def ratio(argument: str, value: object) -> Fraction:
     """Read an oversubscription as it was meant: ``2``, ``"16:15"`` and 1.0667 alike."""
     try:
         if isinstance(value, str):
             value = parse_ratio(value if ":" in value else f"{value}:1")
         elif isinstance(value, bool) or not isinstance(value, numbers.Real):
             raise TypeError
-        found = Fraction(cast(Any, value)).limit_denominator(_FINEST_RATIO)
+        fraction = Fraction(cast(Any, value)).limit_denominator(_FINEST_RATIO)
     except (FabricError, ArithmeticError, TypeError, ValueError):
-        msg = f"{what}: got {shown(value)}; expected a ratio, such as 2 or 7:1"
+        msg = f"{argument}: got {shown(value)}; expected a ratio, such as 2 or 7:1"
         raise DesignError(msg) from None
-    if found < 1:
-        msg = f"{what}: got {shown(value)}; expected 1 or more, downlink over uplink capacity"
+    if fraction < 1:
+        msg = f"{argument}: got {shown(value)}; expected 1 or more, downlink over uplink capacity"
         raise DesignError(msg)
-    return found
+    return fraction
 
 
 def by_key(
-    what: str, value: object, known: tuple[str, ...], read: Callable[[str, object], _Read]
+    argument: str, value: object, keys: tuple[str, ...], read: Callable[[str, object], _Read]
 ) -> dict[str, _Read]:
     """Read an argument with a value for each of a few keys: a mapping, or a text ``leaf=2,spine=7``."""
     if isinstance(value, str):
-        value = dict(_assigned(what, word, known) for word in value.split(",") if word.strip())
+        value = dict(_split_assignment(argument, word, keys) for word in value.split(",") if word.strip())
     if not isinstance(value, Mapping):
-        msg = f"{what}: got {shown(value)}; expected such as {{{known[0]!r}: ...}}, of {', '.join(known)}"
+        msg = f"{argument}: got {shown(value)}; expected such as {{{keys[0]!r}: ...}}, of {', '.join(keys)}"
         raise DesignError(msg)
-    return {(key := choice(what, one, known)): read(f"{what}: {key}", each) for one, each in value.items()}
+    return {
+        (key := choice(argument, name, keys)): read(f"{argument}: {key}", part)
+        for name, part in value.items()
+    }
 
 
-def _assigned(what: str, word: str, known: tuple[str, ...]) -> tuple[str, str]:
-    key, equals, each = word.partition("=")
+def _split_assignment(argument: str, word: str, keys: tuple[str, ...]) -> tuple[str, str]:
+    key, equals, part = word.partition("=")
     if not equals:
-        msg = f"{what}: {shown(word.strip())!r} is not such as {known[0]}=..., of {', '.join(known)}"
+        msg = f"{argument}: {shown(word.strip())!r} is not such as {keys[0]}=..., of {', '.join(keys)}"
         raise DesignError(msg)
-    return key.strip(), each.strip()
+    return key.strip(), part.strip()

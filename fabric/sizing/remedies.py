@@ -39,14 +39,14 @@ def nearest_that_work(request: Request) -> tuple[str, ...]:
     request : Request
         For which there is no design.
     """
-    found: dict[str, str] = {}
+    remedies: dict[str, str] = {}
     for argument, value in _changes(request):
-        if argument not in found and _works({**request.given, argument: value}):
-            found[argument] = setting(argument, value)
+        if argument not in remedies and _works({**request.given, argument: value}):
+            remedies[argument] = setting(argument, value)
     most = most_racks(request)
     if most:
-        found["gpus"] = setting("gpus", most * request.rack.n_gpus)
-    return tuple(found.values())
+        remedies["gpus"] = setting("gpus", most * request.rack.n_gpus)
+    return tuple(remedies.values())
 
 
 def _changes(request: Request) -> Iterator[tuple[str, object]]:
@@ -64,13 +64,13 @@ def _changes(request: Request) -> Iterator[tuple[str, object]]:
         "layout": ["rail"] if request.layout == "tor" else ["rail-only"] if "rails" in request.given else (),
         "stripes": ["uneven"] if request.is_even else (),
         "oversubscription": [
-            _given(request, "oversubscription") | {"leaf": f"{ratio.numerator}:{ratio.denominator}"}
+            _read_given(request, "oversubscription") | {"leaf": f"{ratio.numerator}:{ratio.denominator}"}
             for ratio in _RATIOS
             if ratio > request.leaf_ratio
         ],
     }
-    for argument, each in values.items():
-        for value in each:
+    for argument, value_of_key in values.items():
+        for value in value_of_key:
             yield argument, value
 
 
@@ -78,19 +78,19 @@ def _breakouts(request: Request) -> Iterator[object]:
     """Yield breakouts: none in place of one asked for, and uplinks slower than the cables of NICs."""
     if "breakout" in request.given:
         yield None
-    asked = _given(request, "breakout")
+    rates = _read_given(request, "breakout")
     for rate in common_rates(request.leaf, request.spine):
         if rate < request.cables.nic_gbps:
-            yield {**asked, "leaf": f"{rate:g}G"}
+            yield {**rates, "leaf": f"{rate:g}G"}
 
 
-def _given(request: Request, argument: str) -> dict[str, object]:
+def _read_given(request: Request, argument: str) -> dict[str, object]:
     """Return what was given for each key of an argument."""
     value = request.given.get(argument, {})
-    known = CABLES if argument == "breakout" else ("leaf", "spine")
+    keys = CABLES if argument == "breakout" else ("leaf", "spine")
     if isinstance(value, str) and "=" not in value:
-        return dict.fromkeys(known, value)
-    return by_key(argument, value, known, lambda _, each: each)
+        return dict.fromkeys(keys, value)
+    return by_key(argument, value, keys, lambda _, part: part)
 
 
 def _works(arguments: Mapping[str, object]) -> bool:

@@ -12,7 +12,7 @@ from fabric.blueprint.schema import is_label
 from fabric.sizing.arguments import AUTO, LAYOUTS, STRIPES, DesignArguments, Layout, Stripes
 from fabric.sizing.rack import Rack, find_rack, leading_products
 from fabric.sizing.rates import Cables, rates_allowed
-from fabric.sizing.reading import by_key, choice, given, ratio, shown, text, whole
+from fabric.sizing.reading import by_key, choice, ratio, read_given, shown, text, whole
 from fabric.sizing.switch import DesignError, Switch, find_switch, ports_taken
 
 TIERS = ("leaf", "spine", "core")
@@ -142,11 +142,13 @@ def resolve(arguments: Mapping[str, object]) -> Request:
     DesignError
         If one is unknown, missing or out of range, or contradicts another.
     """
-    ask = given(arguments)
+    ask = read_given(arguments)
     _check_texts(ask)
     layout = choice("layout", ask.get("layout", "rail"), LAYOUTS)
-    planes, homes = (whole(what, ask.get(what, 1)) for what in ("planes", "homes"))
-    block, pod = (whole(what, ask[what]) if what in ask else None for what in ("block", "pod"))
+    planes, homes = (whole(argument, ask.get(argument, 1)) for argument in ("planes", "homes"))
+    block, pod = (
+        whole(argument, ask[argument]) if argument in ask else None for argument in ("block", "pod")
+    )
     rack = find_rack(ask["rack"], Path(ask.get("base") or "."))
     leaf = find_switch(ask["leaf"])
     spine = find_switch(ask.get("spine") or ask["leaf"])
@@ -184,9 +186,9 @@ def resolve(arguments: Mapping[str, object]) -> Request:
 
 
 def _check_texts(ask: DesignArguments) -> None:
-    for what in ("rack", "leaf", "spine", "core", "name", "about"):
-        if what in ask and not (what == "about" and ask[what] == ""):
-            text(what, ask[what])
+    for argument in ("rack", "leaf", "spine", "core", "name", "about"):
+        if argument in ask and not (argument == "about" and ask[argument] == ""):
+            text(argument, ask[argument])
     if "name" in ask and not is_label(name := ask["name"] or ""):
         expected = "letters and digits, with . _ - between them, at most 80"
         msg = f"name: got {shown(name)}; expected {expected}"
@@ -205,15 +207,15 @@ def _populated(ask: DesignArguments, rack: Rack, racks: int) -> int:
 
 
 def _reserve(ask: DesignArguments, switches: tuple[Switch, ...]) -> dict[str, int]:
-    def read(what: str, value: object) -> int:
-        return whole(what, value, 0)
+    def read(argument: str, value: object) -> int:
+        return whole(argument, value, 0)
 
-    found = by_key("reserve", ask.get("reserve", {}), TIERS, read)
+    reserved = by_key("reserve", ask.get("reserve", {}), TIERS, read)
     for tier, switch in zip(TIERS, switches, strict=True):
-        if found.get(tier, 0) >= switch.port.n_ports:
-            msg = f"reserve: {tier}: got {found[tier]} of the {switch.port.n_ports} ports of {switch.name}"
+        if reserved.get(tier, 0) >= switch.port.n_ports:
+            msg = f"reserve: {tier}: got {reserved[tier]} of the {switch.port.n_ports} ports of {switch.name}"
             raise DesignError(msg)
-    return found
+    return reserved
 
 
 def _rails(ask: DesignArguments, layout: Layout, rack: Rack) -> int:
@@ -238,10 +240,10 @@ def _groups(ask: DesignArguments, layout: Layout, rack: Rack, rails: int) -> tup
             raise DesignError(msg)
         return (rails,)
     able = tuple(g for g in leading_products(rack) if rails % g == 0)
-    asked = ask.get("rail_groups", 1)
-    if asked == AUTO:
+    wanted = ask.get("rail_groups", 1)
+    if wanted == AUTO:
         return able
-    groups = whole("rail_groups", asked)
+    groups = whole("rail_groups", wanted)
     if groups not in able:
         msg = f"rail_groups: got {groups}; {rails} rails of {rack.name} make {', '.join(map(str, able))}"
         raise DesignError(msg)
@@ -249,8 +251,8 @@ def _groups(ask: DesignArguments, layout: Layout, rack: Rack, rails: int) -> tup
 
 
 def _tiers(ask: DesignArguments, pod: int | None) -> tuple[int, ...]:
-    known: tuple[int | Literal["auto"], ...] = (AUTO, *range(1, MAX_TIERS + 1))
-    tiers = choice("tiers", ask.get("tiers", AUTO), known)
+    choices: tuple[int | Literal["auto"], ...] = (AUTO, *range(1, MAX_TIERS + 1))
+    tiers = choice("tiers", ask.get("tiers", AUTO), choices)
     if tiers == AUTO:
         return tuple(range(MAX_TIERS if pod is not None else 1, MAX_TIERS + 1))
     if pod is not None and tiers != MAX_TIERS:

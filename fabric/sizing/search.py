@@ -54,7 +54,9 @@ def solve(request: Request) -> Found | None:
                 if tried[cables] and tried[cables][0].n_switches < most:
                     best, most = cables, tried[cables][0].n_switches
             if best:
-                others = {cables: found[0] for cables, found in tried.items() if found and cables != best}
+                others = {
+                    cables: designs[0] for cables, designs in tried.items() if designs and cables != best
+                }
                 return Found(best, tuple(tried[best]), others)
     return None
 
@@ -63,9 +65,9 @@ def rates_of(request: Request, tiers: int) -> Iterator[Cables]:
     """Yield the rates that differ on so many tiers, the one liked best first."""
     met = set()
     for cables in request.rates:
-        used = (cables.leaf_gbps, cables.spine_gbps)[: tiers - 1]
-        if used not in met:
-            met.add(used)
+        key = (cables.leaf_gbps, cables.spine_gbps)[: tiers - 1]
+        if key not in met:
+            met.add(key)
             yield cables
 
 
@@ -81,6 +83,7 @@ def can_build(request: Request) -> bool:
 
 def most_racks(request: Request) -> int:
     """Return the most racks below those asked for that can be built with all else as asked, by bisection."""
+    # Bisection: `low` can be built, `high` cannot.
     low, high = 0, request.racks
     while high - low > 1:
         middle = (low + high) // 2

@@ -106,14 +106,16 @@ class Stripe:
         period = self.above // math.gcd(self.extra, self.above)
         alike = leading[0] // period if len(leading) == 1 and leading[0] % period == 0 else 1
         for k in range(math.prod(leading) // alike):
+            # Round robin: the window of one more begins where that of the switch before ends.
             first = k * self.extra % self.above
             last = first + self.extra - 1
             split = last >= self.above
+            # A window over the last switch wraps round to the first, in two ranges.
             above = ((first, self.above - 1), (0, last - self.above)) if split else ((first, last),)
             if len(leading) == 1:
                 yield Window(((k * alike, (k + 1) * alike - 1),), above)
             else:
-                yield Window(tuple((i, i) for i in _unravelled(k, leading)), above)
+                yield Window(tuple((i, i) for i in _unravel(k, leading)), above)
 
     def cables(self, n_first: int) -> npt.NDArray[np.int64]:
         """Return the cables of every pair.
@@ -136,7 +138,7 @@ class Stripe:
         return table[:n_first].reshape(-1, self.above)
 
 
-def _unravelled(k: int, sizes: tuple[int, ...]) -> tuple[int, ...]:
+def _unravel(k: int, sizes: tuple[int, ...]) -> tuple[int, ...]:
     return next(itertools.islice(itertools.product(*map(range, sizes)), k, None))
 
 
@@ -174,6 +176,8 @@ def stripe(n_below: int, up: int, capacity: int, *, is_even: bool = True) -> int
     12
     """
     if is_even:
+        # Even: a whole number of cables for each pair, so the number above divides the uplinks.
         return next((s for s in divisors(up) if n_below * up // s <= capacity), 0)
+    # Uneven: the pigeonhole bound is enough, as windows spread what is left over to within one cable.
     least = -(-n_below * up // capacity) if capacity else 0
     return max(least, 1) if 0 < least <= up else 0

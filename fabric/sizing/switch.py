@@ -125,15 +125,15 @@ def ports_taken(port: PortClass, cables: Mapping[float, int]) -> int:
     return total
 
 
-def mixed(*cables: tuple[float, int]) -> dict[float, int]:
+def add_rates(*cables: tuple[float, int]) -> dict[float, int]:
     """Add up cables of equal rate.
 
     Examples
     --------
-    >>> mixed((400.0, 3), (400.0, 4), (800.0, 1))
+    >>> add_rates((400.0, 3), (400.0, 4), (800.0, 1))
     {400.0: 7, 800.0: 1}
     """
-    found: dict[float, int] = {}
+    n_cables: dict[float, int] = {}
     for rate, n in cables:
-        found[rate] = found.get(rate, 0) + n
-    return found
+        n_cables[rate] = n_cables.get(rate, 0) + n
+    return n_cables

@@ -45,9 +45,9 @@ def write(request: Request, sizes: Sizes, layout: Layout, built: Installed, name
         row = f"  {group.name + ':':<{width}} {{{group.what}{more}, axes: [{', '.join(group.axes)}]}}"
         n = numbers.get(group.name)
         rows.append((row, f"{n:,}" if n else "in place of a server"))
-    lines += _commented(rows)
+    lines += _comment_lines(rows)
     lines.append("links:")
-    lines += _commented([(_link(link), _cables(link, layout.links, built)) for link in layout.links])
+    lines += _comment_lines([(_link(link), _cables(link, layout.links, built)) for link in layout.links])
     if layout.absent:
         why = f"{request.populated * request.rack.n_gpus:,} of {request.racks * request.rack.n_gpus:,} GPUs"
         comment = "not installed yet: " + why if request.populated < request.racks else "places left over"
@@ -75,15 +75,15 @@ def _drawing(request: Request, sizes: Sizes, layout: Layout, built: Installed) -
     axes = {group.name: group.axes for group in layout.groups}
     cables = (sizes.down, sizes.up), (sizes.spine_down, sizes.spine_up), (sizes.core_down, 0)
     rows = [(_label(rack.nic, (*layout.over, "...")), f"{rack.name} x {built.racks:,}")]
-    whole = [link for link in layout.links if not link.name]
-    for tier, link, (down, up) in zip(built.tiers, whole, cables, strict=False):
+    plain_links = [link for link in layout.links if not link.name]
+    for tier, link, (down, up) in zip(built.tiers, plain_links, cables, strict=False):
         switch = request.switch(tier.name)
-        what = f"{tier.switches:,} {'switches of ' if switch.is_generic else ''}{switch.name}"
+        devices = f"{tier.switches:,} {'switches of ' if switch.is_generic else ''}{switch.name}"
         split = f", {up:,} up, {format_ratio(tier.oversubscription)}" if up else ""
         is_uneven = any(more.name and more.upper.startswith(link.upper) for more in layout.links)
         count = f"{link.count} or {link.count + 1}" if is_uneven else str(link.count)
         rows.append(("   |" if count == "1" else f"   |  {count}", ""))
-        rows.append((_label(tier.name, axes[tier.name]), f"{what}: {down:,} cables down{split}"))
+        rows.append((_label(tier.name, axes[tier.name]), f"{devices}: {down:,} cables down{split}"))
     width = max(len(label) for label, _ in rows) + 4
     return [f"  {label:<{width}}{text}".rstrip() for label, text in reversed(rows)]
 
@@ -146,9 +146,9 @@ def _about(request: Request) -> str:
 def _link(link: Link) -> str:
     name = f"name: {link.name}, " if link.name else ""
     count = f", count: {link.count}" if link.count > 1 else ""
-    each = f"{link.each[0]}, {link.each[1]}"
+    numbers = f"{link.each[0]}, {link.each[1]}"
     rate = f"rate: {link.rate_gbps:.15g}Gb/s{count}"
-    return f"  - {{{name}between: [{link.lower}, {link.upper}], {rate}, each: [{each}]}}"
+    return f"  - {{{name}between: [{link.lower}, {link.upper}], {rate}, each: [{numbers}]}}"
 
 
 def _cables(link: Link, links: tuple[Link, ...], built: Installed) -> str:
@@ -159,6 +159,6 @@ def _cables(link: Link, links: tuple[Link, ...], built: Installed) -> str:
     return f"{built.cables[f'{link.lower}-{upper}']:,} cables" + (", with those below" if is_uneven else "")
 
 
-def _commented(rows: list[tuple[str, str]]) -> list[str]:
+def _comment_lines(rows: list[tuple[str, str]]) -> list[str]:
     width = max(len(row) for row, _ in rows)
     return [f"{row:<{width}}  # {comment}" for row, comment in rows]

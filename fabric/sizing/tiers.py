@@ -23,7 +23,7 @@ from functools import lru_cache
 from fabric.sizing.rack import divisors, leading_products
 from fabric.sizing.request import Request
 from fabric.sizing.stripes import Stripe, stripe
-from fabric.sizing.switch import mixed
+from fabric.sizing.switch import add_rates
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +126,7 @@ def uplinks(down: int, down_gbps: float, up_gbps: float, ratio: Fraction) -> int
     >>> uplinks(32, 400.0, 400.0, Fraction(1)), uplinks(192, 400.0, 400.0, Fraction(7))
     (32, 28)
     """
+    # Exact fractions: the last bit of a float must not ask for an uplink more.
     share = _share(down_gbps, up_gbps, ratio.numerator, ratio.denominator)
     return -(-down * share.numerator // share.denominator)
 
@@ -178,14 +179,15 @@ def blocks(request: Request) -> Iterator[tuple[int, int, int]]:
     cables = request.cables
     per_rack = request.per_rack // request.rails * cables.per_leaf
     most = min(request.leaf.radix(cables.nic_gbps) // per_rack, request.slots)
+    # Every size of a block is tried: a smaller one may stripe evenly where the largest does not.
     for block in range(most, 0, -1) if request.block is None else (request.block,):
         down = block * per_rack
         up = uplinks(down, cables.nic_gbps, cables.leaf_gbps, request.leaf_ratio)
-        if request.fits("leaf", mixed((cables.nic_gbps, down), (cables.leaf_gbps, up))):
+        if request.fits("leaf", add_rates((cables.nic_gbps, down), (cables.leaf_gbps, up))):
             yield block, down, up
 
 
-def _blocked(request: Request, groups: int, tiers: int) -> Iterator[Sizes]:
+def _size_blocks(request: Request, groups: int, tiers: int) -> Iterator[Sizes]:
     """Yield leaves without what is above them, fewest leaves first."""
     for block, down, up in blocks(request):
         n = -(-request.slots // block)
@@ -208,7 +210,7 @@ def _blocked(request: Request, groups: int, tiers: int) -> Iterator[Sizes]:
 def two_tiers(request: Request, groups: int, most: float = math.inf) -> Iterator[Sizes]:
     """Yield the designs of leaves and spines: for each size of a block the fewest spines."""
     capacity = request.capacity("spine", request.cables.leaf_gbps)
-    for base in _blocked(request, groups, 2):
+    for base in _size_blocks(request, groups, 2):
         spines = stripe(base.leaves_of_pod, base.up, capacity, is_even=request.is_even)
         if spines:
             sizes = replace(base, spines=spines)
@@ -227,13 +229,15 @@ def three_tiers(request: Request, groups: int, most: float = math.inf) -> Iterat
     joined = request.capacity("core", request.cables.spine_gbps)
     for subgroups in able:
         is_found = False
-        for base in _blocked(request, groups, 3):
+        for base in _size_blocks(request, groups, 3):
+            # Branch and bound: what the leaves alone rule out is never built up.
             if _at_least(request, base) >= most:
                 continue
             # A core has a cable at least to every pod.
             least = -(-base.blocks * subgroups // joined) if joined else base.blocks
             for pod in range(least, base.blocks + 1) if request.pod is None else (request.pod,):
                 sizes = replace(base, subgroups=subgroups, pod=pod, pods=-(-base.blocks // pod))
+                # A spine has a cable at least to every leaf of its pod, and larger pods have more leaves.
                 if sizes.leaves_of_pod > request.capacity("spine", request.cables.leaf_gbps):
                     break
                 built = _with_cores(request, sizes)
@@ -248,11 +252,12 @@ def _at_least(request: Request, base: Sizes) -> int:
     """Return a number of switches that no design on these leaves goes below, were every port used."""
     cables, total = request.cables, base.n_leaves * base.up
     ratio = request.spine_ratio
+    # Uplinks of a spine for one downlink, as a fraction: rounding up would not be a lower bound.
     lift = _share(cables.leaf_gbps, cables.spine_gbps, ratio.numerator, ratio.denominator)
     # Ports of a spine that one downlink takes, with its share of the uplinks.
-    each = Fraction(1, request.spine.per_port(cables.leaf_gbps))
-    each += lift / request.spine.per_port(cables.spine_gbps)
-    spines = total * each / request.budget("spine")
+    per_downlink = Fraction(1, request.spine.per_port(cables.leaf_gbps))
+    per_downlink += lift / request.spine.per_port(cables.spine_gbps)
+    spines = total * per_downlink / request.budget("spine")
     cores = total * lift / request.capacity("core", cables.spine_gbps)
     return base.n_leaves + math.ceil(spines) + math.ceil(cores)
 
@@ -264,6 +269,7 @@ def _with_cores(request: Request, base: Sizes) -> Sizes | None:
     below, up = built.pods * built.subgroups, built.spine_up
     capacity = request.capacity("core", request.cables.spine_gbps)
     best: Sizes | None = None
+    # Uneven stripes may fold several spines of a pod into one core plane where that saves cores.
     for folds in (1,) if request.is_even else divisors(built.spines):
         cores = stripe(below * folds, up, capacity, is_even=request.is_even)
         if cores and (best is None or built.spines // folds * cores < best.spines // best.folds * best.cores):
@@ -281,7 +287,7 @@ def _with_spines(request: Request, base: Sizes) -> Sizes | None:
 
     def fits(spines: int) -> bool:
         down, up = split(spines)
-        return request.fits("spine", mixed((cables.leaf_gbps, down), (cables.spine_gbps, up)))
+        return request.fits("spine", add_rates((cables.leaf_gbps, down), (cables.spine_gbps, up)))
 
     # The more spines, the fewer cables of each.
     able = divisors(base.up) if request.is_even else range(1, base.up + 1)
