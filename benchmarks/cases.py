@@ -334,10 +334,10 @@ def flat_ring() -> Work:
 @case("a design at 20 sizes from 72 to 1,000,000 GPUs, with knees", budget_s=8, runs=1)
 def sizes() -> Work:
     import fabric
-    from fabric.study.scale import spaced
+    from fabric.study.scale import space_sizes
 
     asked = {"rack": "gb300-nvl72", "leaf": "sn6800"}
-    return lambda: f"{len(fabric.scale(gpus=spaced('72..1000000'), **asked).knees)} knees"
+    return lambda: f"{len(fabric.scale(gpus=space_sizes('72..1000000'), **asked).knees)} knees"
 
 
 @case("all-gather bound of the million", budget_s=0.015, runs=7)

@@ -42,7 +42,7 @@ def parts_command(
 ) -> None:
     """List the catalogue, or explain one row: every figure with its evidence and its sources."""
     from fabric.parts import find_entry, select
-    from fabric.reporting.parts_page import explained, parts_csv, parts_page
+    from fabric.reporting.parts_page import explain_entry, parts_csv, parts_page
     from fabric.text.as_json import to_json
 
     if form not in ("text", "md", "csv", "json"):
@@ -62,7 +62,7 @@ def parts_command(
         raise QuestionError(msg)
     rows = [find_entry(name)] if name else select(search=search, **wanted)
     if as_json or form == "json":
-        say(to_json(explained(rows[0]) if name else rows))
+        say(to_json(explain_entry(rows[0]) if name else rows))
     elif form == "text":
         say(_explain(rows[0]) if name else _list(rows))
     else:

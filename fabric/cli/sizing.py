@@ -201,7 +201,7 @@ def scale_command(
     as_json: Json = False,
 ) -> None:
     """Design a cluster at many sizes: throughput, bounds, costs, what binds, and where that changes."""
-    from fabric.study.scale import scale, spaced
+    from fabric.study.scale import scale, space_sizes
 
     if form not in ("md", "csv", "json"):
         msg = f"format: md, csv or json; got {form!r}"
@@ -212,7 +212,7 @@ def scale_command(
     _check_needed(arguments, "scale")
     with progress("sizes") as heard:
         table = scale(
-            spaced(gpus, 20 if points is None else points),
+            space_sizes(gpus, 20 if points is None else points),
             collectives=words(collectives),
             size=size,
             calibration=calibration_of(calibration),

@@ -64,7 +64,7 @@ class JobAnswers:
     def at_reference(self, collective: str) -> Cost | None:
         """Return the cost at `REFERENCE`, if there is one."""
         size = parse_bytes(REFERENCE)
-        return next((one for one in self.costs.get(collective, ()) if one.size_bytes == size), None)
+        return next((c for c in self.costs.get(collective, ()) if c.size_bytes == size), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +84,13 @@ class Answers:
     missing: tuple[Missing, ...]
 
 
-def ask(fabric: Fabric, told: Progress) -> Answers:
+def ask(fabric: Fabric, progress: Progress) -> Answers:
     """Answer all questions of a report; one that the fabric cannot answer is noted, with the reason.
 
     Parameters
     ----------
     fabric : Fabric
-    told : callable
+    progress : callable
         Given the steps done and all steps, after each.
 
     Returns
@@ -100,23 +100,23 @@ def ask(fabric: Fabric, told: Progress) -> Answers:
     missing: list[Missing] = []
     flows: list[tuple[FlowQuestion, MaxFlow]] = []
     try:
-        asked = questions(fabric)
+        flow_questions = questions(fabric)
     except FabricError as error:
         why = str(error)
         return Answers(
             (), (), (Missing("flows", "max-flow", why), Missing("collectives", "collectives", why))
         )
     jobs = _jobs(fabric)
-    steps = len(asked) + len(jobs) * (len(REPORTED) + 1)
-    done = itertools.count()
-    for question in asked:
-        told(next(done), steps)
+    steps = len(flow_questions) + len(jobs) * (len(REPORTED) + 1)
+    counter = itertools.count()
+    for question in flow_questions:
+        progress(next(counter), steps)
         try:
             flows.append((question, max_flow(fabric, question.source, question.target)))
         except FabricError as error:
             missing.append(Missing("flows", f"max-flow {question.source} to {question.target}", str(error)))
-    answered = tuple(_job(fabric, among, missing, lambda: told(next(done), steps)) for among in jobs)
-    told(steps, steps)
+    answered = tuple(_job(fabric, among, missing, lambda: progress(next(counter), steps)) for among in jobs)
+    progress(steps, steps)
     return Answers(tuple(flows), answered, tuple(missing))
 
 
@@ -129,20 +129,20 @@ def _jobs(fabric: Fabric) -> list[str]:
     return several if len(groups) > 1 else [""]
 
 
-def _job(fabric: Fabric, among: str, missing: list[Missing], told: Callable[[], None]) -> JobAnswers:
+def _job(fabric: Fabric, among: str, missing: list[Missing], tick: Callable[[], None]) -> JobAnswers:
     """Answer what one group of endpoints does; what has no answer is added to `missing`."""
-    of_them, one = f" of {among}" if among else "", among or None
+    of_them, axis = f" of {among}" if among else "", among or None
     costs: dict[str, tuple[Cost, ...]] = {}
     for collective in REPORTED:
-        told()
+        tick()
         try:
-            costs[collective] = tuple(cost(fabric, collective, size, among=one) for size in SIZES)
+            costs[collective] = tuple(cost(fabric, collective, size, among=axis) for size in SIZES)
         except FabricError as error:
             missing.append(Missing("collectives", collective + of_them, str(error)))
-    told()
+    tick()
     spread = None
     try:
-        spread = throughput(fabric, among=one, drop_unreachable=True)
+        spread = throughput(fabric, among=axis, drop_unreachable=True)
     except FabricError as error:
         missing.append(Missing("throughput", "all-to-all throughput" + of_them, str(error)))
     return JobAnswers(among, costs, spread)
@@ -236,26 +236,26 @@ def _outermost(blueprint: Blueprint, expanded: Expanded, up: Bools) -> Axis | No
 
 
 def _indices(expanded: Expanded, up: Bools, axis: str) -> list[int]:
-    found = np.unique(expanded.coordinates[axis][up])
-    return [int(i) for i in found if i >= 0]
+    indices = np.unique(expanded.coordinates[axis][up])
+    return [int(i) for i in indices if i >= 0]
 
 
 def _along(blueprint: Blueprint, expanded: Expanded, up: Bools, axis: Axis) -> Iterator[FlowQuestion]:
-    here, there = _indices(expanded, up, axis.name)[:2]
+    low, high = _indices(expanded, up, axis.name)[:2]
     index = expanded.coordinates[axis.name]
-    ends = [str(expanded.names[int(np.flatnonzero(up & (index == i))[0])]) for i in (here, there)]
-    one_each = all(int((up & (index == i)).sum()) == 1 for i in (here, there))
+    ends = [str(expanded.names[int(np.flatnonzero(up & (index == i))[0])]) for i in (low, high)]
+    one_each = all(int((up & (index == i)).sum()) == 1 for i in (low, high))
     part = next((p for p in axis.parts if blueprint.axes[p].size > 1), axis.name)
     size = blueprint.axes[part].size
     middle = size // 2
-    found = _indices(expanded, up, part)
-    has_halves = found[0] < middle <= found[-1]
+    indices = _indices(expanded, up, part)
+    has_halves = indices[0] < middle <= indices[-1]
     # Two units, one in each half, are the halves.
     is_both = has_halves and len(_indices(expanded, up, axis.name)) == 2
     if one_each:
         yield FlowQuestion("two neighbouring endpoints", *ends)
     elif not is_both:
-        yield FlowQuestion("two neighbouring units", f"{axis.name}{here}", f"{axis.name}{there}")
+        yield FlowQuestion("two neighbouring units", f"{axis.name}{low}", f"{axis.name}{high}")
     if has_halves and not (one_each and is_both):
         yield FlowQuestion(
             "the two halves", range_word(part, 0, middle - 1), range_word(part, middle, size - 1)

@@ -49,8 +49,10 @@ def grounds(fabric: Fabric) -> list[Basis]:
     parts = {g.part.id: g.part for g in blueprint.groups.values() if g.part}
     protocols = [find_protocol(name) for name in dict.fromkeys(r.protocol for r in rules if r.protocol)]
     media = [find_medium(name) for name in dict.fromkeys(r.medium for r in rules if r.medium)]
-    found = [one for part in parts.values() for one in _of_part(part)]
-    return found + [_of_protocol(one) for one in protocols] + [_of_medium(one) for one in media]
+    bases = [basis for part in parts.values() for basis in _of_part(part)]
+    return (
+        bases + [_of_protocol(protocol) for protocol in protocols] + [_of_medium(medium) for medium in media]
+    )
 
 
 def _of_part(part: Part) -> Iterator[Basis]:
@@ -60,8 +62,8 @@ def _of_part(part: Part) -> Iterator[Basis]:
 
 
 def _of_port(row: str, port: PortClass) -> Iterator[Basis]:
-    what = f"{counted(port.n_ports, f'{port.name} port')} of {format_rate(port.rate_gbps)}"
-    yield Basis(row, what, Evidence(port.confidence, port.source), port.note)
+    ports = f"{counted(port.n_ports, f'{port.name} port')} of {format_rate(port.rate_gbps)}"
+    yield Basis(row, ports, Evidence(port.confidence, port.source), port.note)
     for figure, proof in port.exceptions.items():
         shown = f"{port.name} ports: {figure.replace('_', ' ')}"
         if figure == "modes":
@@ -69,20 +71,23 @@ def _of_port(row: str, port: PortClass) -> Iterator[Basis]:
         yield Basis(row, shown, proof, port.note)
 
 
-def _of_protocol(one: Protocol) -> Basis:
+def _of_protocol(protocol: Protocol) -> Basis:
     return Basis(
-        one.id, f"link of {format_rate(one.rate_gbps)}", Evidence(one.confidence, one.source), one.note
+        protocol.id,
+        f"link of {format_rate(protocol.rate_gbps)}",
+        Evidence(protocol.confidence, protocol.source),
+        protocol.note,
     )
 
 
-def _of_medium(one: Medium) -> Basis:
-    return Basis(one.id, one.name, Evidence(one.confidence, one.source), one.note)
+def _of_medium(medium: Medium) -> Basis:
+    return Basis(medium.id, medium.name, Evidence(medium.confidence, medium.source), medium.note)
 
 
 def assumptions(fabric: Fabric, summary: Summary) -> str:
     """Return what the files say, what the catalogue is unsure of, and what was not checked."""
     notes = [f"From the file: {escape(note)}" for note in summary.notes]
-    notes += [f"Failed: {escape(one)}." for one in summary.failed]
+    notes += [f"Failed: {escape(selector)}." for selector in summary.failed]
     if summary.failed:
         notes.append("Tables and figures count what is built, failed or not; flows and costs leave it out.")
     skipped = dict.fromkeys([*summary.skipped, *(fabric.blueprint.skipped if fabric.blueprint else ())])
@@ -102,8 +107,8 @@ def assumptions(fabric: Fabric, summary: Summary) -> str:
 
 def unsure_rows(fabric: Fabric) -> list[Basis]:
     """Return the grounds that are assumed or only reported, those assumed first."""
-    found = [g for g in grounds(fabric) if g.evidence.confidence in _UNSURE]
-    return sorted(found, key=lambda g: _UNSURE.index(g.evidence.confidence))
+    unsure = [g for g in grounds(fabric) if g.evidence.confidence in _UNSURE]
+    return sorted(unsure, key=lambda g: _UNSURE.index(g.evidence.confidence))
 
 
 def doubts(fabric: Fabric, link_name: str) -> list[Basis]:
@@ -127,16 +132,16 @@ def _of_rule(blueprint: Blueprint, rule: Rule) -> Iterator[Basis]:
 
 def sources(fabric: Fabric) -> str:
     """Return every row of the catalogue in use with its confidence and sources, and the sources."""
-    found = grounds(fabric)
-    if not found:
+    bases = grounds(fabric)
+    if not bases:
         return "No row of the parts catalogue is used: all devices are generic."
     rows = [
         [code(g.row), escape(g.what), g.evidence.confidence, ", ".join(code(s) for s in g.evidence.source)]
-        for g in found
+        for g in bases
     ]
-    known = catalogue().sources
-    used = [known[name] for name in _unique(s for g in found for s in g.evidence.source)]
-    texts = bullets(f"{code(one.id)}: {link(one.title, one.locator)}" for one in used)
+    titles = catalogue().sources
+    cited = [titles[name] for name in _unique(s for g in bases for s in g.evidence.source)]
+    texts = bullets(f"{code(source.id)}: {link(source.title, source.locator)}" for source in cited)
     return f"{table(['Row', 'What', 'Confidence', 'Sources'], rows)}\n\n{texts}"
 
 
@@ -148,7 +153,7 @@ def provenance(fabric: Fabric, answers: Answers) -> str:
     """Return where the report comes from: input, program, command, and how far the answers are proved."""
     blueprint = fabric.blueprint
     file = PurePath(blueprint.path).name if blueprint else fabric.name
-    routing = {one.routing for job in answers.jobs for costs in job.costs.values() for one in costs}
+    routing = {answer.routing for job in answers.jobs for costs in job.costs.values() for answer in costs}
     rows = [
         ["Input", code(file)],
         ["SHA-256 of the input and its includes", code(blueprint.sha256 if blueprint else "")],
@@ -168,7 +173,7 @@ def _status(answers: Answers) -> str:
     proofs = [flow.certificate for _, flow in answers.flows]
     if not proofs:
         return "no maximum flow was asked for"
-    proved = sum(one.status == "optimal" for one in proofs)
+    proved = sum(proof.status == "optimal" for proof in proofs)
     text = f"{proved} of {len(proofs)} maximum flows optimal"
-    worst = max(one.gap for one in proofs)
+    worst = max(proof.gap for proof in proofs)
     return f"{text}, gap at most {GAP:g}" if proved == len(proofs) else f"{text}, largest gap {worst:.2g}"

@@ -83,21 +83,21 @@ def layout(summary: Summary, roles: Mapping[str, Way]) -> Layout:
     """
     rows = _rows(summary)
     edges = _edges(summary, rows)
-    by_net = [_start(one, roles[one.name]) for one in summary.links]
-    found = [_search(edges, start, roles) for start in (by_net, list(range(len(edges))))]
-    columns = min(found, key=lambda one: _badness(edges, one, roles))
+    by_net = [_start(link, roles[link.name]) for link in summary.links]
+    trials = [_search(edges, start, roles) for start in (by_net, list(range(len(edges))))]
+    columns = min(trials, key=lambda trial: _badness(edges, trial, roles))
     if _badness(edges, columns, roles) >= _FAULT:
         order = sorted(rows, key=lambda name: (rows[name], list(rows).index(name)))
         rows = {name: row for row, name in enumerate(order)}
         edges = _edges(summary, rows)
         columns = list(range(len(edges)))
-    used = sorted(set(columns))
+    taken = sorted(set(columns))
     bundles = tuple(
-        Bundle(e.name, used.index(c), e.lower, e.upper, e.low, e.high)
+        Bundle(e.name, taken.index(c), e.lower, e.upper, e.low, e.high)
         for e, c in zip(edges, columns, strict=True)
     )
     bars = _bars(bundles)
-    n_columns = len(used)
+    n_columns = len(taken)
     for group in summary.groups:  # a group without a bundle gets a column of its own
         if group.name not in bars:
             bars[group.name] = Bar(rows[group.name], n_columns, n_columns)
@@ -106,21 +106,21 @@ def layout(summary: Summary, roles: Mapping[str, Way]) -> Layout:
 
 
 def _edges(summary: Summary, rows: Mapping[str, int]) -> list[Bundle]:
-    found = []
-    for one in summary.links:
-        is_up = rows[one.lower] <= rows[one.upper]
-        lower, upper = (one.lower, one.upper) if is_up else (one.upper, one.lower)
-        found.append(Bundle(one.name, 0, lower, upper, rows[lower], rows[upper]))
-    return found
+    edges = []
+    for link in summary.links:
+        is_up = rows[link.lower] <= rows[link.upper]
+        lower, upper = (link.lower, link.upper) if is_up else (link.upper, link.lower)
+        edges.append(Bundle(link.name, 0, lower, upper, rows[lower], rows[upper]))
+    return edges
 
 
 def _rows(summary: Summary) -> dict[str, int]:
     """Return the row of each group: endpoints lowest, every bundle between two rows."""
     above: dict[str, set[str]] = {g.name: set() for g in summary.groups}
-    for one in sorted(summary.links, key=lambda link: link.is_peer):
-        if one.lower != one.upper:
-            lower, upper = one.lower, one.upper
-            if lower in _reached(above, upper):  # a rule against the order of the others hangs upside down
+    for link in sorted(summary.links, key=lambda link: link.is_peer):
+        if link.lower != link.upper:
+            lower, upper = link.lower, link.upper
+            if lower in _climb(above, upper):  # a rule against the order of the others hangs upside down
                 lower, upper = upper, lower
             above[lower].add(upper)
     rows = dict.fromkeys(above, 0)
@@ -136,13 +136,13 @@ def _rows(summary: Summary) -> dict[str, int]:
     return rows
 
 
-def _reached(above: Mapping[str, set[str]], start: str) -> set[str]:
-    found, front = {start}, [start]
+def _climb(above: Mapping[str, set[str]], start: str) -> set[str]:
+    reached, front = {start}, [start]
     while front:
-        new = above[front.pop()] - found
-        found |= new
+        new = above[front.pop()] - reached
+        reached |= new
         front += sorted(new)
-    return found
+    return reached
 
 
 def _start(link: LinkSummary, way: Way) -> int:
@@ -155,11 +155,11 @@ def _start(link: LinkSummary, way: Way) -> int:
 def _bars(bundles: Sequence[Bundle]) -> dict[str, Bar]:
     spans: dict[str, list[int]] = {}
     rows: dict[str, int] = {}
-    for one in bundles:
-        for name, row in ((one.lower, one.low), (one.upper, one.high)):
-            spans.setdefault(name, []).append(one.column)
+    for bundle in bundles:
+        for name, row in ((bundle.lower, bundle.low), (bundle.upper, bundle.high)):
+            spans.setdefault(name, []).append(bundle.column)
             rows[name] = row
-    return {name: Bar(rows[name], min(found), max(found)) for name, found in spans.items()}
+    return {name: Bar(rows[name], min(ends), max(ends)) for name, ends in spans.items()}
 
 
 def _search(edges: Sequence[Bundle], start: Sequence[int], roles: Mapping[str, Way]) -> list[int]:
@@ -170,9 +170,9 @@ def _search(edges: Sequence[Bundle], start: Sequence[int], roles: Mapping[str, W
     while True:
         better = None
         for trial in _neighbours(best):
-            found = _badness(edges, trial, roles)
-            if found < least - 1e-9:
-                least, better = found, trial
+            badness = _badness(edges, trial, roles)
+            if badness < least - 1e-9:
+                least, better = badness, trial
         if better is None:
             return best
         best = better
@@ -180,16 +180,16 @@ def _search(edges: Sequence[Bundle], start: Sequence[int], roles: Mapping[str, W
 
 def _neighbours(columns: list[int]) -> Iterator[list[int]]:
     """Yield the placements one change away: a bundle moved, put into a new column, or two columns swapped."""
-    used = sorted(set(columns))
+    taken = sorted(set(columns))
     for i in range(len(columns)):
-        for target in range(2 * len(used) + 1):
+        for target in range(2 * len(taken) + 1):
             # Odd targets are existing columns, even ones the gaps around them.
-            spread = [2 * used.index(c) + 1 for c in columns]
+            spread = [2 * taken.index(c) + 1 for c in columns]
             if spread[i] != target:
                 spread[i] = target
                 order = sorted(set(spread))
                 yield [order.index(c) for c in spread]
-    for a, b in combinations(used, 2):
+    for a, b in combinations(taken, 2):
         yield [b if c == a else a if c == b else c for c in columns]
 
 
@@ -205,15 +205,15 @@ def _badness(edges: Sequence[Bundle], columns: Sequence[int], roles: Mapping[str
         )
         total += sum(
             _FAULT
-            for other, o in bars.items()
-            if other > name and o.row == bar.row and bar.first <= o.last and o.first <= bar.last
+            for beside, b in bars.items()
+            if beside > name and b.row == bar.row and bar.first <= b.last and b.first <= bar.last
         )
     for a, b in combinations(placed, 2):
         if a.column == b.column and a.low < _top(b) and b.low < _top(a):
             total += _FAULT
         if a.upper == b.lower or b.upper == a.lower:
-            both = roles[a.name] == roles[b.name] == "step"
-            total += (0.4 if both else 0.1) * abs(a.column - b.column)
+            are_steps = roles[a.name] == roles[b.name] == "step"
+            total += (0.4 if are_steps else 0.1) * abs(a.column - b.column)
         # Rules of the same two groups in the order of the file.
         if (a.lower, a.upper) == (b.lower, b.upper) and a.column > b.column:
             total += 0.5

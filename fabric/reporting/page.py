@@ -73,29 +73,29 @@ def _is_ours(file: Path) -> bool:
     return _FIGURE.fullmatch(file.name) is not None
 
 
-def compose(fabric: Fabric, told: Progress) -> dict[str, str]:
+def compose(fabric: Fabric, progress: Progress) -> dict[str, str]:
     """Return the text of every file of the report, by name."""
     summary = summarize(fabric)
     kinds = by_kind(summary)
     stairs, wirings = {"staircase.svg": summary}, {"wiring.svg": summary}
     if len(kinds) > 1:
-        stairs = {f"staircase-{kind}.svg": own for kind, own in kinds.items()}
-        wirings = {f"wiring-{kind}.svg": own for kind, own in kinds.items()}
-        rest = by_nobody(summary)
-        wirings |= {"wiring.svg": rest} if rest.groups else {}
-    figures = {name: staircase(own) for name, own in stairs.items()}
-    figures |= {name: wiring(own) for name, own in wirings.items()}
-    answers = ask(fabric, told)
+        stairs = {f"staircase-{kind}.svg": part for kind, part in kinds.items()}
+        wirings = {f"wiring-{kind}.svg": part for kind, part in kinds.items()}
+        unreached = by_nobody(summary)
+        wirings |= {"wiring.svg": unreached} if unreached.groups else {}
+    figures = {name: staircase(part) for name, part in stairs.items()}
+    figures |= {name: wiring(part) for name, part in wirings.items()}
+    answers = ask(fabric, progress)
     blocks = [
         f"# {escape(fabric.name)}",
         "## Summary",
         headlines(fabric, summary, answers),
         "## Bandwidth per tier",
-        *(f"![{escape(staircase_title(own))}]({name})" for name, own in stairs.items()),
+        *(f"![{escape(staircase_title(part))}]({name})" for name, part in stairs.items()),
         cables(summary),
         oversubscription(summary),
         "## Devices and wiring",
-        *(f"![{escape(wiring_title(own))}]({name})" for name, own in wirings.items()),
+        *(f"![{escape(wiring_title(part))}]({name})" for name, part in wirings.items()),
         _ONE_EACH if len(kinds) > 1 else "",
         devices(summary),
         ports(fabric, summary),

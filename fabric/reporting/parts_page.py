@@ -112,16 +112,16 @@ def _used_by(template: str) -> set[str]:
     return parts | {name for rule in blueprint.rules for name in (rule.protocol, rule.medium) if name}
 
 
-def explained(entry: Entry) -> dict[str, object]:
+def explain_entry(entry: Entry) -> dict[str, object]:
     """Return a row with its protocols, the templates that use it and its sources, for JSON."""
     row: dict[str, object] = {name: getattr(entry, name) for name in entry.__slots__}
     ports = entry.ports if isinstance(entry, Part) else ()
-    known = catalogue().sources
+    titles = catalogue().sources
     return row | {
         "kind": kind_of(entry),
-        "protocols": {port.name: [one.id for one in protocols_of(port)] for port in ports},
+        "protocols": {port.name: [protocol.id for protocol in protocols_of(port)] for port in ports},
         "templates": templates_with(entry),
-        "sources": {name: known[name] for name in sources_of(entry)},
+        "sources": {name: titles[name] for name in sources_of(entry)},
     }
 
 
@@ -130,10 +130,15 @@ def parts_csv(rows: Iterable[Entry]) -> str:
     lines = []
     for row in rows:
         name = "" if isinstance(row, Protocol) else row.name
-        for one in figures_of(row):
-            what = [one.port_class, one.name, str(one.value).removesuffix(".0"), label(one.name)[1]]
-            proof = [one.evidence.confidence, " ".join(one.evidence.source)]
-            lines.append([row.id, kind_of(row), name, *what, *proof])
+        for figure in figures_of(row):
+            cells = [
+                figure.port_class,
+                figure.name,
+                str(figure.value).removesuffix(".0"),
+                label(figure.name)[1],
+            ]
+            proof = [figure.evidence.confidence, " ".join(figure.evidence.source)]
+            lines.append([row.id, kind_of(row), name, *cells, *proof])
     head = ["id", "kind", "name", "ports", "figure", "value", "unit", "confidence", "sources"]
     return write_csv(head, lines)
 
@@ -155,9 +160,9 @@ def parts_page(rows: Sequence[Entry]) -> str:
     for name, members in chapters.items():
         if members:
             blocks += [f"## {name}", *_chapter(members)]
-    used = {source for row in rows for source in sources_of(row)}
-    known = [one for name, one in sorted(catalogue().sources.items()) if name in used]
-    anchored = (f'<a id="{_anchor(s.id)}"></a>{code(s.id)}: {link(s.title, s.locator)}' for s in known)
+    cited = {source for row in rows for source in sources_of(row)}
+    titles = [source for name, source in sorted(catalogue().sources.items()) if name in cited]
+    anchored = (f'<a id="{_anchor(s.id)}"></a>{code(s.id)}: {link(s.title, s.locator)}' for s in titles)
     return "\n\n".join([*blocks, "## Sources", bullets(anchored)]) + "\n"
 
 
@@ -184,7 +189,7 @@ def _chapter(rows: Sequence[Entry]) -> list[str]:
     parts = sorted((row for row in rows if isinstance(row, Part)), key=lambda part: part.year)
     if not parts:
         plain = [row for row in rows if not isinstance(row, Part)]
-        return [_filled(_columns(plain), plain), *_notes(plain)]
+        return [_tabulate(_columns(plain), plain), *_notes(plain)]
     if parts[0].kind != "gpu":
         return _of_parts(parts)
     blocks = []
@@ -195,17 +200,17 @@ def _chapter(rows: Sequence[Entry]) -> list[str]:
 
 def _of_parts(parts: Sequence[Part]) -> list[str]:
     ports = [(part, port) for part in parts for port in part.ports]
-    blocks = [_filled(_columns(parts), parts)]
+    blocks = [_tabulate(_columns(parts), parts)]
     if ports:
-        blocks.append(_filled(_PORT_COLUMNS, ports))
+        blocks.append(_tabulate(_PORT_COLUMNS, ports))
     return blocks + _notes(parts)
 
 
-def _filled(columns: Sequence[Column[T]], rows: Sequence[T]) -> str:
+def _tabulate(columns: Sequence[Column[T]], rows: Sequence[T]) -> str:
     """Return a table of the columns in which any row has something."""
     cells = {head: [cell(row) for row in rows] for head, cell in columns}
-    kept = {head: texts for head, texts in cells.items() if any(texts)}
-    return table(list(kept), zip(*kept.values(), strict=True))
+    filled = {head: texts for head, texts in cells.items() if any(texts)}
+    return table(list(filled), zip(*filled.values(), strict=True))
 
 
 def _columns(rows: Sequence[Entry]) -> list[Column[Entry]]:
@@ -218,8 +223,8 @@ def _columns(rows: Sequence[Entry]) -> list[Column[Entry]]:
     ]
     # By all rows of the kind, so that the tables of all vendors agree.
     alike = [row for row in entries().values() if kind_of(row) == kind_of(rows[0])]
-    used = {figure.name for row in rows for figure in figures_of(row)}
-    order = [name for name in _merged(map(_names, alike)) if name in used]
+    names = {figure.name for row in rows for figure in figures_of(row)}
+    order = [name for name in _merge(map(_names, alike)) if name in names]
     figures: list[Column[Entry]] = [(_head(name), partial(_cell, name=name)) for name in order]
     return [*named, *figures, ("Evidence", lambda row: row.confidence), ("Sources", _sources)]
 
@@ -240,7 +245,7 @@ def _inline(text: str) -> str:
     return escape(f": {text}").removeprefix(": ").removeprefix(":")
 
 
-def _merged(lists: Iterable[Sequence[str]]) -> list[str]:
+def _merge(lists: Iterable[Sequence[str]]) -> list[str]:
     """Return all names in an order that keeps that of each list, as far as the lists agree."""
     order: list[str] = []
     for names in lists:
@@ -263,15 +268,15 @@ def _head(name: str) -> str:
 
 def _cell(row: Entry, *, name: str) -> str:
     """Return a figure, marked where its evidence is not that of the row."""
-    found = next((f for f in figures_of(row) if (f.port_class, f.name) == ("", name)), None)
-    if found is None:
+    figure = next((f for f in figures_of(row) if (f.port_class, f.name) == ("", name)), None)
+    if figure is None:
         return ""
-    text = escape(found.value) if isinstance(found.value, str) else number(found.value)
+    text = escape(figure.value) if isinstance(figure.value, str) else number(figure.value)
     if name == "year":
-        text = f"{found.value}"
+        text = f"{figure.value}"
     if name == "rate_gbps":
-        text = format_rate(float(found.value))
-    return text + _mark(found.evidence, row.confidence)
+        text = format_rate(float(figure.value))
+    return text + _mark(figure.evidence, row.confidence)
 
 
 def _mark(mark: Evidence, usual: str) -> str:
@@ -279,8 +284,8 @@ def _mark(mark: Evidence, usual: str) -> str:
 
 
 def _port_cell(name: str, text: Callable[[PortClass], str]) -> Callable[[PartPort], str]:
-    def cell(one: PartPort) -> str:
-        _, port = one
+    def cell(entry: PartPort) -> str:
+        _, port = entry
         shown = text(port)
         return shown and shown + _mark(evidence(port, name), port.confidence)
 

@@ -48,8 +48,8 @@ def headlines(fabric: Fabric, summary: Summary, answers: Answers) -> str:
         lines.append(
             f"Not answered: {join_words([escape(m.what) for m in answers.missing])}; the reasons are below."
         )
-    lines.append(_oversubscribed(summary))
-    lines.append(_assumed(fabric))
+    lines.append(_state_oversubscription(summary))
+    lines.append(_state_assumed(fabric))
     return bullets(lines)
 
 
@@ -59,9 +59,9 @@ def _size(summary: Summary, answers: Answers) -> str:
     text = f"Size: {join_words(ends)}"
     cost = answers.jobs[0].at_reference("all-reduce") if len(answers.jobs) == 1 else None
     text += f" {_domains(cost)}" if cost else ""
-    nets = {one.net for one in summary.links}
+    nets = {link.net for link in summary.links}
     net = next((n for n in ("scale-out", "scale-up", "host") if n in nets), "")
-    cables = counted(sum(one.n_cables for one in summary.links if one.net == net), f"{net} cable".strip())
+    cables = counted(sum(link.n_cables for link in summary.links if link.net == net), f"{net} cable".strip())
     return f"{text}, {join_words(switches) or 'no switch'}, {cables}."
 
 
@@ -87,14 +87,14 @@ def _bottleneck(job: JobAnswers, collective: str) -> str:
     )
 
 
-def _next(one: AlgorithmCost) -> str:
+def _next(algorithm: AlgorithmCost) -> str:
     """Say what is as busy as the class that binds, or else what is next."""
-    if not one.slack:
+    if not algorithm.slack:
         return "no other class is used"
-    tied = [code(name) for name, idle in one.slack if idle < _TIE]
+    tied = [code(name) for name, idle in algorithm.slack if idle < _TIE]
     if tied:
         return f"as busy: {join_words(tied)}"
-    name, idle = one.slack[0]
+    name, idle = algorithm.slack[0]
     return f"{code(name)} is next, {100 * idle:.3g} % idle"
 
 
@@ -124,20 +124,22 @@ def _flow_line(question: FlowQuestion, flow: MaxFlow) -> str:
     return f"{head}: {format_rate(flow.value_gbps)}; cut {cut or 'empty: no way between them'}{tied}."
 
 
-def _oversubscribed(summary: Summary) -> str:
-    found = [f"{t.name} {format_ratio(t.ratio)}" for t in summary.tiers if t.ratio is not None]
-    if not found:
+def _state_oversubscription(summary: Summary) -> str:
+    ratios = [f"{t.name} {format_ratio(t.ratio)}" for t in summary.tiers if t.ratio is not None]
+    if not ratios:
         return "Oversubscription: no tier of switches has both downlinks and uplinks."
-    return f"Oversubscription (downlink capacity / uplink capacity): {', '.join(found)}."
+    return f"Oversubscription (downlink capacity / uplink capacity): {', '.join(ratios)}."
 
 
-def _assumed(fabric: Fabric) -> str:
+def _state_assumed(fabric: Fabric) -> str:
     unsure = unsure_rows(fabric)
     assumed = sum(g.evidence.confidence == "assumed" for g in unsure)
-    rest = (
+    averages = (
         f"; of the catalogue {counted(assumed, 'figure')} assumed and {len(unsure) - assumed} only reported"
     )
-    return f"Assumed: wire rate, zero latency, equal split over paths{rest if unsure else ''} (see below)."
+    return (
+        f"Assumed: wire rate, zero latency, equal split over paths{averages if unsure else ''} (see below)."
+    )
 
 
 def flows(answers: Answers) -> str:
@@ -176,8 +178,8 @@ def flows(answers: Answers) -> str:
 
 def spread(answers: Answers) -> str:
     """Return the best rate of uniform all-to-all and what binds it."""
-    found = [(job.among, job.spread) for job in answers.jobs if job.spread is not None]
-    rows = [[code(among), *_spread_row(one)] for among, one in found]
+    spreads = [(job.among, job.spread) for job in answers.jobs if job.spread is not None]
+    rows = [[code(among), *_spread_row(answer)] for among, answer in spreads]
     words = (
         "Every endpoint sends to all others alike, all at once, over the best split of permitted paths: no "
         "routing does better. Solved on classes of devices and cables that are alike; flows and prices were "
@@ -185,7 +187,7 @@ def spread(answers: Answers) -> str:
     )
     if len(answers.jobs) > 1:
         words = words.replace("all others alike", "all others of its group alike, one group at a time")
-    cut_off = [(n, who) for _, one in found for who, n in one.cut_off]
+    cut_off = [(n, who) for _, answer in spreads for who, n in answer.cut_off]
     lost = "".join(f" Cut off and left out: {n:,} endpoints such as {code(who)}." for n, who in cut_off)
     # One kind of endpoints needs no name.
     first = len(answers.jobs) == 1
@@ -194,16 +196,18 @@ def spread(answers: Answers) -> str:
     return "\n\n".join(filter(None, [shown, _missing(answers, "throughput")]))
 
 
-def _spread_row(found: Throughput) -> list[str]:
-    binding = [f"{code(p.link)} ({p.n_cables:,} cables, {100 * p.share:.3g} %)" for p in found.binding]
-    rate = format_rate(found.per_endpoint_gbps)
-    return [f"{found.n_endpoints:,}", rate, "; ".join(binding) or "none", found.status]
+def _spread_row(answer: Throughput) -> list[str]:
+    binding = [f"{code(p.link)} ({p.n_cables:,} cables, {100 * p.share:.3g} %)" for p in answer.binding]
+    rate = format_rate(answer.per_endpoint_gbps)
+    return [f"{answer.n_endpoints:,}", rate, "; ".join(binding) or "none", answer.status]
 
 
 def _missing(answers: Answers, section: str) -> str:
     """Say which questions of a section have no answer, and why."""
-    found = [m for m in answers.missing if m.section == section]
-    return "\n\n".join(f"Missing here: {escape(m.what)}, because {escape(m.why.rstrip('.'))}." for m in found)
+    left_out = [m for m in answers.missing if m.section == section]
+    return "\n\n".join(
+        f"Missing here: {escape(m.what)}, because {escape(m.why.rstrip('.'))}." for m in left_out
+    )
 
 
 def collectives(answers: Answers) -> str:
@@ -237,7 +241,7 @@ def _collectives(job: JobAnswers, *, is_first: bool) -> list[str]:
 def _times(job: JobAnswers) -> str:
     names = list(job.costs)
     columns = zip(*job.costs.values(), strict=True)
-    rows = [[format_bytes(row[0].size_bytes), *(format_time(one.time_s) for one in row)] for row in columns]
+    rows = [[format_bytes(row[0].size_bytes), *(format_time(cost.time_s) for cost in row)] for row in columns]
     return table([">Size", *(f">{name}" for name in names)], rows)
 
 
@@ -246,7 +250,7 @@ def _bandwidths(job: JobAnswers) -> str:
     rows = []
     for name, costs in job.costs.items():
         for cells, same in groupby(costs, key=_bandwidth):
-            sizes = [format_bytes(one.size_bytes) for one in same]
+            sizes = [format_bytes(cost.size_bytes) for cost in same]
             rows.append([name, " to ".join(dict.fromkeys([sizes[0], sizes[-1]])), *cells])
     head = ["Collective", "Sizes", "Algorithm", ">algbw [GB/s]", ">busbw [GB/s]", ">busbw [Gb/s]"]
     return table([*head, ">Bound busbw [GB/s]", ">% of bound", "Binding"], rows)
@@ -261,33 +265,33 @@ def _no_bounds(job: JobAnswers) -> str:
     return " ".join(f"No bound of {join_words(names)}: {escape(why)}." for why, names in whys.items())
 
 
-def _bandwidth(one: Cost) -> tuple[str, ...]:
+def _bandwidth(cost: Cost) -> tuple[str, ...]:
     return (
-        one.chosen.algorithm,
-        number(gbps_to_gbytes(one.algbw_gbps)),
-        number(gbps_to_gbytes(one.busbw_gbps)),
-        number(one.busbw_gbps),
-        number(gbps_to_gbytes(one.bound.busbw_gbps)) if one.bound else "not known",
-        f"{100 * one.chosen.bound_ratio:.3g}" if one.bound else "",
-        code(one.binding),
+        cost.chosen.algorithm,
+        number(gbps_to_gbytes(cost.algbw_gbps)),
+        number(gbps_to_gbytes(cost.busbw_gbps)),
+        number(cost.busbw_gbps),
+        number(gbps_to_gbytes(cost.bound.busbw_gbps)) if cost.bound else "not known",
+        f"{100 * cost.chosen.bound_ratio:.3g}" if cost.bound else "",
+        code(cost.binding),
     )
 
 
 def _slack(job: JobAnswers) -> str:
-    costs = [one for name in job.costs if (one := job.at_reference(name))]
-    columns = [(cost, one) for cost in costs for one in cost.algorithms]
-    links = dict.fromkeys(name for _, one in columns for name in (one.binding, *(n for n, _ in one.slack)))
-    head = [f">{cost.collective} {one.algorithm}{'*' * (one is cost.chosen)}" for cost, one in columns]
-    rows = [["time", *(format_time(one.time_s) for _, one in columns)]]
-    rows += [["busbw [GB/s]", *(number(gbps_to_gbytes(one.busbw_gbps)) for _, one in columns)]]
-    rows += [[code(name), *(_idle(one, name) for _, one in columns)] for name in links]
+    costs = [c for name in job.costs if (c := job.at_reference(name))]
+    columns = [(cost, c) for cost in costs for c in cost.algorithms]
+    links = dict.fromkeys(name for _, c in columns for name in (c.binding, *(n for n, _ in c.slack)))
+    head = [f">{cost.collective} {c.algorithm}{'*' * (c is cost.chosen)}" for cost, c in columns]
+    rows = [["time", *(format_time(c.time_s) for _, c in columns)]]
+    rows += [["busbw [GB/s]", *(number(gbps_to_gbytes(c.busbw_gbps)) for _, c in columns)]]
+    rows += [[code(name), *(_idle(c, name) for _, c in columns)] for name in links]
     return table(["Class", *(escape(h).replace("\\>", ">", 1) for h in head)], rows)
 
 
-def _idle(one: AlgorithmCost, name: str) -> str:
-    if name == one.binding:
+def _idle(algorithm: AlgorithmCost, name: str) -> str:
+    if name == algorithm.binding:
         return "**binds**"
-    idle = dict(one.slack).get(name)
+    idle = dict(algorithm.slack).get(name)
     if idle is None:
         return "no traffic"
     return "as busy" if idle < _TIE else f"{100 * idle:.3g} % idle"
@@ -295,9 +299,9 @@ def _idle(one: AlgorithmCost, name: str) -> str:
 
 def changes(fabric: Fabric, answers: Answers) -> str:
     """Return what the answers hang on: capacity, latency, efficiency, and unsure figures."""
-    found = [(job, one) for job in answers.jobs for n in _SUMMARIZED if (one := job.at_reference(n))]
-    costs = [one for _, one in found]
-    items = [_upgrade(job, cost) for job, cost in found]
+    answered = [(job, cost) for job in answers.jobs for n in _SUMMARIZED if (cost := job.at_reference(n))]
+    costs = [cost for _, cost in answered]
+    items = [_upgrade(job, cost) for job, cost in answered]
     items += [_latency(cost) for cost in costs[:1]]
     items.append(
         "Efficiency: protocols reach less than wire rate, as the expected figures of the summary show; they "
@@ -315,29 +319,31 @@ def changes(fabric: Fabric, answers: Answers) -> str:
 
 
 def _upgrade(job: JobAnswers, cost: Cost) -> str:
-    head, what = f"Capacity: more of {code(cost.binding)}", f"shortens {cost.collective}{_among(job)}"
+    head, effect = f"Capacity: more of {code(cost.binding)}", f"shortens {cost.collective}{_among(job)}"
     if not cost.chosen.slack:
-        return f"{head} {what} without limit from another class, as no other carries traffic."
+        return f"{head} {effect} without limit from another class, as no other carries traffic."
     name, idle = cost.chosen.slack[0]
     if idle < _TIE:
-        return f"{head} {what} only together with {code(name)}, which is as busy."
+        return f"{head} {effect} only together with {code(name)}, which is as busy."
     gain = 1 / (1 - idle)
-    much = f"{what} up to {gain:.3g} times" if gain >= 1.01 else f"hardly {what} ({100 * (gain - 1):.2g} %)"
+    much = (
+        f"{effect} up to {gain:.3g} times" if gain >= 1.01 else f"hardly {effect} ({100 * (gain - 1):.2g} %)"
+    )
     return f"{head} {much}, where {code(name)} binds (same algorithm and paths)."
 
 
 def _latency(cost: Cost) -> str:
-    one = cost.chosen
-    per_us = one.steps * 1e-6
-    even = format_bytes(float(f"{cost.size_bytes * per_us / one.time_s:.2g}"))
+    run = cost.chosen
+    per_us = run.steps * 1e-6
+    even = format_bytes(float(f"{cost.size_bytes * per_us / run.time_s:.2g}"))
     return (
-        f"Latency: {cost.collective} by {one.algorithm} takes {one.steps:,} steps; each microsecond per "
+        f"Latency: {cost.collective} by {run.algorithm} takes {run.steps:,} steps; each microsecond per "
         f"step adds {format_time(per_us)}, as much as the wire time of {even}. At smaller sizes latency "
         "decides."
     )
 
 
 def _doubt(fabric: Fabric, name: str) -> str:
-    found = doubts(fabric, name)
-    shown = join_words([f"{code(g.row)} {escape(g.what)} ({g.evidence.confidence})" for g in found])
+    doubtful = doubts(fabric, name)
+    shown = join_words([f"{code(g.row)} {escape(g.what)} ({g.evidence.confidence})" for g in doubtful])
     return f"Figures behind {code(name)}, which binds above: {shown}."

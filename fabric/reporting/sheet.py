@@ -94,7 +94,7 @@ def put_line(axes: Axes, xs: Sequence[float], ys: Sequence[float], **style: obje
     axes.plot(xs, ys, solid_capstyle="butt", **style)  # type: ignore[arg-type]
 
 
-def wrapped(
+def wrap(
     words: Sequence[str], width: float, size: float, weight: str = "normal", mark: str = " "
 ) -> list[str]:
     """Return lines of `words` that fit into `width`, a longer word on a line of its own."""
@@ -108,7 +108,7 @@ def wrapped(
     return lines
 
 
-def headed(axes: Axes, title: Sequence[str], top: float) -> None:
+def put_title(axes: Axes, title: Sequence[str], top: float) -> None:
     """Write the lines of a title below `top`."""
     for i, line in enumerate(title):
         put_text(axes, 0.2, top - 0.28 - 0.24 * i, line, fontsize=12, fontweight="bold")

@@ -12,12 +12,12 @@ from fabric.reporting.sheet import (
     INK,
     PALE,
     SOFT,
-    headed,
     put_box,
     put_line,
     put_text,
+    put_title,
     sheet,
-    wrapped,
+    wrap,
 )
 from fabric.reporting.summary import LinkSummary, Summary
 from fabric.reporting.ways import steps, ways
@@ -44,27 +44,27 @@ def staircase_title(summary: Summary) -> str:
     -------
     str
     """
-    found = steps(summary)
-    up = [one for one in found if one.net == "scale-up"]
-    out = [one for one in found if one.net != "scale-up"]
-    fabric = [one for one in out if one.net == "scale-out"]
+    path = steps(summary)
+    up = [step for step in path if step.net == "scale-up"]
+    out = [step for step in path if step.net != "scale-up"]
+    fabric = [step for step in out if step.net == "scale-out"]
     if not summary.n_endpoints:
         return f"{summary.name} has no endpoint: capacity of each tier as a whole"
     who = _endpoint(summary)
-    if not found:
+    if not path:
         return f"No link joins the {noun(who, 2)} of {summary.name}"
-    if all(one.lower == one.upper for one in found):
-        shares = [f"{_gbytes(one.per_endpoint_gbps)} of {one.name}" for one in found]
-        total = _gbytes(sum(one.per_endpoint_gbps for one in found))
-        whole = f", {total} in all" if len(found) > 1 else ""
-        return f"Each {noun(who)} has {join_words(shares)}{whole}, with no switch between"
+    if all(step.lower == step.upper for step in path):
+        shares = [f"{_gbytes(step.per_endpoint_gbps)} of {step.name}" for step in path]
+        total = _gbytes(sum(step.per_endpoint_gbps for step in path))
+        in_all = f", {total} in all" if len(path) > 1 else ""
+        return f"Each {noun(who)} has {join_words(shares)}{in_all}, with no switch between"
     if not fabric:
         return (
             f"Each {noun(who)} has {_gbytes(_least(up or out))} into its scale-up domain, and "
             "nothing leads out of it"
         )
     fabric = _onward(fabric)
-    into = _least([*(one for one in out if one.net == "host"), fabric[0]])
+    into = _least([*(step for step in out if step.net == "host"), fabric[0]])
     if not up:
         top = fabric[-1:]
         return (
@@ -86,20 +86,20 @@ def _endpoint(summary: Summary) -> str:
 
 def _least(links: Sequence[LinkSummary]) -> float:
     """Return what an endpoint has of the narrowest tier [Gb/s]: of all rules out of one group together."""
-    found: dict[str, float] = {}
-    for one in links:
-        found[one.lower] = found.get(one.lower, 0.0) + one.per_endpoint_gbps
-    return min(found.values())
+    least: dict[str, float] = {}
+    for link in links:
+        least[link.lower] = least.get(link.lower, 0.0) + link.per_endpoint_gbps
+    return min(least.values())
 
 
 def _onward(fabric: Sequence[LinkSummary]) -> list[LinkSummary]:
     """Return the first rule and those above it: a network beside them is another way out."""
-    found, reached = [fabric[0]], {fabric[0].upper}
-    for one in fabric[1:]:
-        if one.lower in reached:
-            found.append(one)
-            reached.add(one.upper)
-    return found
+    path, reached = [fabric[0]], {fabric[0].upper}
+    for link in fabric[1:]:
+        if link.lower in reached:
+            path.append(link)
+            reached.add(link.upper)
+    return path
 
 
 def _gbytes(gbps: float) -> str:
@@ -111,29 +111,29 @@ def staircase_figure(summary: Summary) -> Figure:
     roles = ways(summary)
     path = steps(summary)
     following = [i for i in range(1, len(path)) if _follows(path, i)]
-    others = [one for one in summary.links if roles[one.name] != "step"]
-    title = wrapped(staircase_title(summary).split(), _WIDTH - 0.4, 12, "bold")
-    body = _PITCH * len(summary.links) + (0.34 if others else 0)
+    beside = [link for link in summary.links if roles[link.name] != "step"]
+    title = wrap(staircase_title(summary).split(), _WIDTH - 0.4, 12, "bold")
+    body = _PITCH * len(summary.links) + (0.34 if beside else 0)
     foot = 0.92
     height = 0.24 * len(title) + 0.3 + body + foot
     figure, axes = sheet(_WIDTH, height)
-    headed(axes, title, height)
+    put_title(axes, title, height)
     y = height - 0.24 * len(title) - 0.3
     place = _scale(axes, summary, (foot, y))
-    for i, one in enumerate(path):
-        _step(axes, summary, one, y - _PITCH / 2, place(_value(summary, one)))
+    for i, link in enumerate(path):
+        _step(axes, summary, link, y - _PITCH / 2, place(_value(summary, link)))
         if i in following:
             if i == following[0]:
                 put_text(axes, _RATIO - 0.12, y + _PITCH / 2 + 0.1, "Step to next", fontsize=8, color=SOFT)
-            _ratio(axes, _value(summary, path[i - 1]), _value(summary, one), y + _PITCH / 2, y - _PITCH / 2)
+            _ratio(axes, _value(summary, path[i - 1]), _value(summary, link), y + _PITCH / 2, y - _PITCH / 2)
         y -= _PITCH
-    if others:
+    if beside:
         y -= 0.34
         put_text(axes, 0.2, y + 0.14, "Off the shortest way out", fontsize=8.5, style="italic", color=SOFT)
         put_line(axes, (0.2, _WIDTH - 0.2), (y + 0.29, y + 0.29), color=PALE, lw=0.6)
-    for one in others:
-        note = "longer ways only" if roles[one.name] == "detour" else "no traffic between endpoints"
-        _step(axes, summary, one, y - _PITCH / 2, place(_value(summary, one)), note)
+    for link in beside:
+        note = "longer ways only" if roles[link.name] == "detour" else "no traffic between endpoints"
+        _step(axes, summary, link, y - _PITCH / 2, place(_value(summary, link)), note)
         y -= _PITCH
     _foot(axes, summary)
     return figure
@@ -146,17 +146,17 @@ def _follows(path: Sequence[LinkSummary], i: int) -> bool:
         return before.upper == after.lower
     return (
         before.net != after.net
-        and sum((one.lower, one.net) == (before.lower, before.net) for one in path) == 1
+        and sum((link.lower, link.net) == (before.lower, before.net) for link in path) == 1
     )
 
 
-def _value(summary: Summary, one: LinkSummary) -> float:
-    return gbps_to_gbytes(one.per_endpoint_gbps if summary.n_endpoints else one.capacity_gbps)
+def _value(summary: Summary, link: LinkSummary) -> float:
+    return gbps_to_gbytes(link.per_endpoint_gbps if summary.n_endpoints else link.capacity_gbps)
 
 
 def _scale(axes: Axes, summary: Summary, ends: tuple[float, float]) -> Callable[[float], float]:
     """Draw the axis and return the place of a value in GB/s on it."""
-    values = [v for one in summary.links if (v := _value(summary, one)) > 0] or [1.0]
+    values = [v for link in summary.links if (v := _value(summary, link)) > 0] or [1.0]
     low = 10.0 ** math.floor(math.log10(min(values) / 1.5))
     room = _BARS_RIGHT - _BARS_LEFT
     unit = (room - 1.75) / max(math.log10(max(values) / low), 1e-9)
@@ -169,8 +169,8 @@ def _scale(axes: Axes, summary: Summary, ends: tuple[float, float]) -> Callable[
         put_line(axes, [place(value)] * 2, [bottom, top], color=GRID, lw=0.8, zorder=0)
         put_text(axes, place(value), bottom - 0.13, f"{value:,.12g}", fontsize=8, color=SOFT, ha="center")
     put_line(axes, [_BARS_LEFT] * 2, [bottom, top], color=INK, lw=1.0)
-    what = f"Capacity per {noun(_endpoint(summary))}" if summary.n_endpoints else "Capacity of the tier"
-    put_text(axes, _BARS_LEFT, bottom - 0.36, f"{what}, one direction [GB/s, log scale]")
+    title = f"Capacity per {noun(_endpoint(summary))}" if summary.n_endpoints else "Capacity of the tier"
+    put_text(axes, _BARS_LEFT, bottom - 0.36, f"{title}, one direction [GB/s, log scale]")
     return place
 
 
@@ -183,17 +183,17 @@ def _ticks(low: float, most: float, inches_per_decade: float) -> list[float]:
     return [v for i, v in enumerate(values) if i == 0 or values[i - 1] < most]
 
 
-def _step(axes: Axes, summary: Summary, one: LinkSummary, y: float, end: float, note: str = "") -> None:
+def _step(axes: Axes, summary: Summary, link: LinkSummary, y: float, end: float, note: str = "") -> None:
     """Draw one bar; a `note` says why it is no step of the way out."""
     is_step = not note
-    colour = COLOURS[one.net] if is_step else PALE
-    put_text(axes, 0.2, y + 0.09, one.name, fontweight="bold" if is_step else "normal", fontsize=9.5)
-    detail = f"{one.net}: {span(one.per_lower)} × {format_rate_gbit(one.rate_gbps)} per {one.lower}"
+    colour = COLOURS[link.net] if is_step else PALE
+    put_text(axes, 0.2, y + 0.09, link.name, fontweight="bold" if is_step else "normal", fontsize=9.5)
+    detail = f"{link.net}: {span(link.per_lower)} × {format_rate_gbit(link.rate_gbps)} per {link.lower}"
     put_text(axes, 0.2, y - 0.09, detail, fontsize=8, color=colour if is_step else SOFT)
     put_box(
         axes, _BARS_LEFT, y - 0.15, end - _BARS_LEFT, 0.3, facecolor=colour if is_step else "#d9d9d9", lw=0
     )
-    rate = one.per_endpoint_gbps if summary.n_endpoints else one.capacity_gbps
+    rate = link.per_endpoint_gbps if summary.n_endpoints else link.capacity_gbps
     value = f"{gbps_to_gbytes(rate):,.4g} GB/s ({format_rate_gbit(rate)})"
     clear = {"bbox": {"facecolor": "white", "edgecolor": "none", "pad": 1.2}}
     if note:
@@ -219,7 +219,7 @@ def _ratio(axes: Axes, before: float, after: float, top: float, bottom: float) -
 
 def _foot(axes: Axes, summary: Summary) -> None:
     per = f" / {counted(summary.n_endpoints, _endpoint(summary))}" if summary.n_endpoints else ""
-    alike = [one.name for one in summary.links if per and one.lower == one.upper]
-    both = " (cables between two of one group count twice)" if alike else ""
-    text = f"{summary.name}: rate × cables of the rule{per}{both}; wire rate, failures not deducted."
+    alike = [link.name for link in summary.links if per and link.lower == link.upper]
+    twice = " (cables between two of one group count twice)" if alike else ""
+    text = f"{summary.name}: rate × cables of the rule{per}{twice}; wire rate, failures not deducted."
     put_text(axes, 0.2, 0.2, text, fontsize=7.5, color=SOFT)

@@ -182,14 +182,16 @@ def summarize(fabric: Fabric) -> Summary:
     800.0
     """
     blueprint = fabric.axes_or_refuse("a summary").whole
-    counted = census(blueprint)
+    counts = census(blueprint)
     levels = group_levels(blueprint)
-    groups = tuple(_group(counted, g, levels[g.name]) for g in blueprint.groups.values())
+    groups = tuple(_group(counts, g, levels[g.name]) for g in blueprint.groups.values())
     n_endpoints = sum(g.n_devices for g in groups if g.is_endpoint)
     numbers = {g.name: g.n_devices for g in groups}
     shared = (sum(numbers[g] for g in kinds) or n_endpoints for kinds in _kinds_below(blueprint))
-    links = tuple(_link(counted, i, n) for i, n in enumerate(shared))
-    links = tuple(sorted(links, key=lambda one: (_NETS.index(one.net), levels[one.lower], levels[one.upper])))
+    links = tuple(_link(counts, i, n) for i, n in enumerate(shared))
+    links = tuple(
+        sorted(links, key=lambda link: (_NETS.index(link.net), levels[link.lower], levels[link.upper]))
+    )
     return Summary(
         blueprint.name,
         n_endpoints,
@@ -205,19 +207,19 @@ def summarize(fabric: Fabric) -> Summary:
 def _kinds_below(blueprint: Blueprint) -> list[set[str]]:
     """Return, for every rule, the groups of endpoints from which it is on a way up."""
     sides = [(r.left_group, r.right_group, r.is_peer) for r in blueprint.rules]
-    found: list[set[str]] = [set() for _ in sides]
+    below: list[set[str]] = [set() for _ in sides]
     ends = {g.name for g in blueprint.groups.values() if g.is_endpoint}
     for kind in ends:
         reached, front = {kind}, [kind]
         while front:
-            here = front.pop()
+            group = front.pop()
             for number, (left, right, is_peer) in enumerate(sides):
-                if here == left or (is_peer and here == right):
-                    found[number].add(kind)
-                    more = {left, right} - reached - ends
-                    reached |= more
-                    front += more
-    return found
+                if group == left or (is_peer and group == right):
+                    below[number].add(kind)
+                    beyond = {left, right} - reached - ends
+                    reached |= beyond
+                    front += beyond
+    return below
 
 
 def group_levels(blueprint: Blueprint) -> dict[str, int]:
@@ -233,14 +235,14 @@ def group_levels(blueprint: Blueprint) -> dict[str, int]:
     return levels
 
 
-def _group(counted: Census, group: DeviceGroup, level: int) -> GroupSummary:
-    axes = counted.grid.blueprint.axes
-    n = counted.n_devices[group.name]
-    present = ~counted.absent[group.name]
+def _group(counts: Census, group: DeviceGroup, level: int) -> GroupSummary:
+    axes = counts.grid.blueprint.axes
+    n = counts.n_devices[group.name]
+    present = ~counts.absent[group.name]
     ports = []
-    used = cables_by_port(counted, group)
+    cables = cables_by_port(counts, group)
     for port in group.part.ports if group.part else ():
-        needed = np.broadcast_to(ports_needed(port, used.get(port.name, {})), n.shape)
+        needed = np.broadcast_to(ports_needed(port, cables.get(port.name, {})), n.shape)
         total = int(np.ceil((needed * n)[present].sum() - 1e-9))
         most = float(needed[present].max(initial=0.0))
         n_ports = int(n[present].sum()) * port.n_ports
@@ -259,18 +261,18 @@ def _group(counted: Census, group: DeviceGroup, level: int) -> GroupSummary:
     )
 
 
-def _link(counted: Census, index: int, n_endpoints: int) -> LinkSummary:
-    one = counted.rules[index]
-    rule = one.rule
+def _link(counts: Census, index: int, n_endpoints: int) -> LinkSummary:
+    joined = counts.rules[index]
+    rule = joined.rule
     lower, upper = rule.left_group, rule.right_group
     spans = []
-    found = degrees(one, counted.n_rows(rule), present_only=True)
-    for side, degree in zip((rule.left, rule.right), found, strict=True):
+    of_sides = degrees(joined, counts.n_rows(rule), present_only=True)
+    for side, degree in zip((rule.left, rule.right), of_sides, strict=True):
         group = cast(str, side.group)
-        rows = counted.grid.rows(group, side)
-        own = degree[rows[~counted.absent[group][rows]]]
-        spans.append((int(own.min()), int(own.max())) if len(own) else (0, 0))
-    capacity = one.total * rule.rate_gbps
+        rows = counts.grid.rows(group, side)
+        present = degree[rows[~counts.absent[group][rows]]]
+        spans.append((int(present.min()), int(present.max())) if len(present) else (0, 0))
+    capacity = joined.total * rule.rate_gbps
     # Both devices of a pair send into a cable between them.
     shared = capacity * (2 if lower == upper and not rule.is_oneway else 1)
     return LinkSummary(
@@ -279,7 +281,7 @@ def _link(counted: Census, index: int, n_endpoints: int) -> LinkSummary:
         upper,
         rule.net,
         rule.medium,
-        one.total,
+        joined.total,
         rule.rate_gbps,
         capacity,
         spans[0],
@@ -290,25 +292,25 @@ def _link(counted: Census, index: int, n_endpoints: int) -> LinkSummary:
     )
 
 
-def _relation(one: Relation) -> str:
+def _relation(relation: Relation) -> str:
     """Return what a relation says, in words."""
-    if one.kind != "pairs":
-        shifts = ", ".join(f"{axis}{shift:+d}" for axis, shift in one.twist)
-        return f"{one.kind} {one.axes[0]}" + (f", twist {shifts}" if shifts else "")
-    pattern, *given = one.said.split(", ")
-    return ", ".join([f"{pattern or 'pairs'} along {', '.join(one.axes)}", *given])
+    if relation.kind != "pairs":
+        shifts = ", ".join(f"{axis}{shift:+d}" for axis, shift in relation.twist)
+        return f"{relation.kind} {relation.axes[0]}" + (f", twist {shifts}" if shifts else "")
+    pattern, *terms = relation.said.split(", ")
+    return ", ".join([f"{pattern or 'pairs'} along {', '.join(relation.axes)}", *terms])
 
 
 def _tiers(groups: tuple[GroupSummary, ...], links: tuple[LinkSummary, ...]) -> tuple[TierSummary, ...]:
-    found = []
+    tiers = []
     for group in sorted(groups, key=lambda g: g.level):
         if group.kind != "switch":
             continue
-        down = sum(one.capacity_gbps for one in links if one.upper == group.name != one.lower)
-        up = sum(one.capacity_gbps for one in links if one.lower == group.name != one.upper)
-        if down and any(one.net == "scale-out" and group.name in (one.lower, one.upper) for one in links):
-            found.append(TierSummary(group.name, down, up, down / up if up else None))
-    return tuple(found)
+        down = sum(link.capacity_gbps for link in links if link.upper == group.name != link.lower)
+        up = sum(link.capacity_gbps for link in links if link.lower == group.name != link.upper)
+        if down and any(link.net == "scale-out" and group.name in (link.lower, link.upper) for link in links):
+            tiers.append(TierSummary(group.name, down, up, down / up if up else None))
+    return tuple(tiers)
 
 
 def tree(summary: Summary) -> str:

@@ -30,47 +30,47 @@ def cables(summary: Summary) -> str:
     if not summary.links:
         return "The fabric has no cable."
     roles = ways(summary)
-    related = any(one.relation for one in summary.links)
+    related = any(link.relation for link in summary.links)
     rows = [
         [
-            code(one.name),
-            one.net,
-            format_count(one.n_cables),
-            format_rate(one.rate_gbps),
-            code(one.medium) if one.medium else "not given",
-            ", ".join(each(one)),
-            number(one.capacity_gbps / 1000),
-            number(gbps_to_gbytes(one.capacity_gbps) / 1000),
-            number(one.per_endpoint_gbps) if summary.n_endpoints else "",
-            number(gbps_to_gbytes(one.per_endpoint_gbps)) if summary.n_endpoints else "",
-            _ROLE[roles[one.name]],
-            *([one.relation or "none"] if related else []),
+            code(link.name),
+            link.net,
+            format_count(link.n_cables),
+            format_rate(link.rate_gbps),
+            code(link.medium) if link.medium else "not given",
+            ", ".join(each(link)),
+            number(link.capacity_gbps / 1000),
+            number(gbps_to_gbytes(link.capacity_gbps) / 1000),
+            number(link.per_endpoint_gbps) if summary.n_endpoints else "",
+            number(gbps_to_gbytes(link.per_endpoint_gbps)) if summary.n_endpoints else "",
+            _ROLE[roles[link.name]],
+            *([link.relation or "none"] if related else []),
         ]
-        for one in summary.links
+        for link in summary.links
     ]
     head = ["Rule", "Net", ">Cables", ">Rate of a cable", "Medium", "Cables of a device", ">Total [Tb/s]"]
     head += [">Total [TB/s]", ">Per endpoint [Gb/s]", ">Per endpoint [GB/s]", "Endpoint traffic"]
     head += ["Relation"] if related else []
-    total = sum(one.n_cables for one in summary.links)
-    nets = dict.fromkeys(one.net for one in summary.links)
+    total = sum(link.n_cables for link in summary.links)
+    nets = dict.fromkeys(link.net for link in summary.links)
     parts = [f"{_n_cables(summary, net):,} {net}" for net in nets]
     text = (
         f"All rates and capacities are per direction. {counted(total, 'cable')}: {', '.join(parts)}. "
         "*Endpoint traffic*: which permitted ways between endpoints use the rule."
     )
-    if any(one.lower == one.upper for one in summary.links):
+    if any(link.lower == link.upper for link in summary.links):
         text += " *Per endpoint*: a cable between two devices of one group counts for both of them."
     return f"{table(head, rows)}\n\n{text}"
 
 
-def each(one: LinkSummary) -> list[str]:
+def each(link: LinkSummary) -> list[str]:
     """Return how many cables one device of either group has; once where the groups are the same."""
-    ends = ((one.per_lower, one.lower), (one.per_upper, one.upper))
+    ends = ((link.per_lower, link.lower), (link.per_upper, link.upper))
     return list(dict.fromkeys(f"{span(n)} per {name}" for n, name in ends))
 
 
 def _n_cables(summary: Summary, net: str) -> int:
-    return sum(one.n_cables for one in summary.links if one.net == net)
+    return sum(link.n_cables for link in summary.links if link.net == net)
 
 
 def oversubscription(summary: Summary) -> str:
@@ -146,21 +146,23 @@ def _breakout(blueprint: Blueprint, summary: Summary, group: GroupSummary, name:
     """Say how cables slower than the port share it."""
     part = blueprint.groups[group.name].part
     port = next(p for p in part.ports if p.name == name) if part else None
-    found = dict.fromkeys(
-        _sharing(port, one)
-        for one in summary.links
-        if port and group.name in (one.lower, one.upper) and _port_class(blueprint, one) == name
+    modes = dict.fromkeys(
+        _sharing(port, link)
+        for link in summary.links
+        if port and group.name in (link.lower, link.upper) and _port_class(blueprint, link) == name
     )
-    return ", ".join(filter(None, found))
+    return ", ".join(filter(None, modes))
 
 
-def _port_class(blueprint: Blueprint, one: LinkSummary) -> str:
-    return next(rule.port_class for rule in blueprint.rules if rule.name == one.name)
+def _port_class(blueprint: Blueprint, link: LinkSummary) -> str:
+    return next(rule.port_class for rule in blueprint.rules if rule.name == link.name)
 
 
-def _sharing(port: PortClass, one: LinkSummary) -> str:
-    if one.rate_gbps >= port.rate_gbps * (1 - 1e-9):
+def _sharing(port: PortClass, link: LinkSummary) -> str:
+    if link.rate_gbps >= port.rate_gbps * (1 - 1e-9):
         return ""
     if not port.modes:
-        return f"{format_rate_gbit(one.rate_gbps)} on a share of the lanes"
-    return f"breakout: {cables_per_port(port, one.rate_gbps):.4g} × {format_rate_gbit(one.rate_gbps)} a port"
+        return f"{format_rate_gbit(link.rate_gbps)} on a share of the lanes"
+    return (
+        f"breakout: {cables_per_port(port, link.rate_gbps):.4g} × {format_rate_gbit(link.rate_gbps)} a port"
+    )

@@ -47,24 +47,24 @@ def ways(summary: Summary) -> dict[str, Way]:
     >>> ways(summarize(loads(text)))
     {'gpu-leaf': 'step', 'ufm-leaf': 'none'}
     """
-    found: dict[str, Way] = {one.name: "none" for one in summary.links}
+    way_of: dict[str, Way] = {link.name: "none" for link in summary.links}
     for kind in (g.name for g in summary.groups if g.is_endpoint):
-        used = _used(summary, kind, summary.links)
-        hops = _hops(kind, used)
+        passed = _find_used(summary, kind, summary.links)
+        hops = _hops(kind, passed)
         shortest = [
-            one
-            for one in used
-            if one.lower == one.upper or hops[one.upper] == hops[one.lower] + 1 or one.is_peer
+            link
+            for link in passed
+            if link.lower == link.upper or hops[link.upper] == hops[link.lower] + 1 or link.is_peer
         ]
-        found |= {one.name: "detour" for one in used if found[one.name] == "none"}
-        found |= {one.name: "step" for one in _used(summary, kind, shortest)}
-    return found
+        way_of |= {link.name: "detour" for link in passed if way_of[link.name] == "none"}
+        way_of |= {link.name: "step" for link in _find_used(summary, kind, shortest)}
+    return way_of
 
 
 def steps(summary: Summary) -> list[LinkSummary]:
     """Return the rules on the shortest way out, from the endpoints outward."""
     roles = ways(summary)
-    return [one for one in summary.links if roles[one.name] == "step"]
+    return [link for link in summary.links if roles[link.name] == "step"]
 
 
 def by_kind(summary: Summary) -> dict[str, Summary]:
@@ -81,41 +81,44 @@ def by_kind(summary: Summary) -> dict[str, Summary]:
     >>> {kind: [one.name for one in found.links] for kind, found in by_kind(summarize(loads(text))).items()}
     {'gpu': ['gpu-leaf'], 'lpu': ['lpu-low', 'low-leaf']}
     """
-    found = {}
+    parts = {}
     for kind in (g for g in summary.groups if g.is_endpoint and g.n_devices):
         groups = tuple(replace(g, is_endpoint=g.name == kind.name) for g in summary.groups)
-        own = replace(summary, groups=groups, n_endpoints=kind.n_devices)
-        roles = ways(own)
-        links = tuple(x for x in own.links if roles[x.name] != "none")
-        near = {kind.name} | _joined(links)
-        found[kind.name] = replace(own, links=links, groups=tuple(g for g in groups if g.name in near))
-    return found
+        part = replace(summary, groups=groups, n_endpoints=kind.n_devices)
+        roles = ways(part)
+        links = tuple(link for link in part.links if roles[link.name] != "none")
+        near = {kind.name} | _ends_of(links)
+        parts[kind.name] = replace(part, links=links, groups=tuple(g for g in groups if g.name in near))
+    return parts
 
 
 def by_nobody(summary: Summary) -> Summary:
     """Return the summary of the rules and groups that the endpoints of no group use among themselves."""
     kinds = by_kind(summary).values()
-    names, drawn = {x.name for own in kinds for x in own.links}, {g.name for own in kinds for g in own.groups}
-    links = tuple(x for x in summary.links if x.name not in names)
-    kept = _joined(links) | {g.name for g in summary.groups if g.name not in drawn}
-    return replace(summary, links=links, groups=tuple(g for g in summary.groups if g.name in kept))
+    names, drawn = (
+        {link.name for part in kinds for link in part.links},
+        {g.name for part in kinds for g in part.groups},
+    )
+    links = tuple(link for link in summary.links if link.name not in names)
+    names_kept = _ends_of(links) | {g.name for g in summary.groups if g.name not in drawn}
+    return replace(summary, links=links, groups=tuple(g for g in summary.groups if g.name in names_kept))
 
 
-def _joined(links: Sequence[LinkSummary]) -> set[str]:
-    return {name for one in links for name in (one.lower, one.upper)}
+def _ends_of(links: Sequence[LinkSummary]) -> set[str]:
+    return {name for link in links for name in (link.lower, link.upper)}
 
 
 def _climbs(links: Sequence[LinkSummary]) -> dict[str, set[str]]:
     """Return the groups one hop up, or along, from each group."""
-    found: dict[str, set[str]] = {}
-    for one in links:
-        found.setdefault(one.lower, set()).add(one.upper)
-        if one.is_peer:
-            found.setdefault(one.upper, set()).add(one.lower)
-    return found
+    above: dict[str, set[str]] = {}
+    for link in links:
+        above.setdefault(link.lower, set()).add(link.upper)
+        if link.is_peer:
+            above.setdefault(link.upper, set()).add(link.lower)
+    return above
 
 
-def _used(summary: Summary, kind: str, links: Sequence[LinkSummary]) -> list[LinkSummary]:
+def _find_used(summary: Summary, kind: str, links: Sequence[LinkSummary]) -> list[LinkSummary]:
     """Return the rules that a way from the endpoints of `kind` climbs, to a group where it turns or ends."""
     above = _climbs(links)
     ends = {g.name for g in summary.groups if g.is_endpoint}
@@ -128,21 +131,21 @@ def _used(summary: Summary, kind: str, links: Sequence[LinkSummary]) -> list[Lin
             below.setdefault(upper, set()).add(lower)
     useful = _closure(useful & reached, below, forwards)
     return [
-        one
-        for one in links
-        if {one.lower, one.upper} <= reached
-        and (one.upper in useful or (one.is_peer and one.lower in useful))
+        link
+        for link in links
+        if {link.lower, link.upper} <= reached
+        and (link.upper in useful or (link.is_peer and link.lower in useful))
     ]
 
 
 def _closure(start: set[str], near: dict[str, set[str]], through: set[str]) -> set[str]:
-    found, front = set(start), list(start)
+    reached, front = set(start), list(start)
     while front:
-        for other in near.get(front.pop(), ()):
-            if other not in found and other in through:
-                found.add(other)
-                front.append(other)
-    return found
+        for group in near.get(front.pop(), ()):
+            if group not in reached and group in through:
+                reached.add(group)
+                front.append(group)
+    return reached
 
 
 def _hops(kind: str, links: Sequence[LinkSummary]) -> dict[str, int]:
@@ -150,8 +153,8 @@ def _hops(kind: str, links: Sequence[LinkSummary]) -> dict[str, int]:
     above = _climbs(links)
     hops, front = {kind: 0}, [kind]
     for name in front:
-        for other in sorted(above.get(name, ())):
-            if other not in hops:
-                hops[other] = hops[name] + 1
-                front.append(other)
+        for group in sorted(above.get(name, ())):
+            if group not in hops:
+                hops[group] = hops[name] + 1
+                front.append(group)
     return hops

@@ -11,13 +11,13 @@ from fabric.reporting.sheet import (
     INK,
     PALE,
     SOFT,
-    headed,
     put_box,
     put_line,
     put_text,
+    put_title,
     sheet,
     text_width,
-    wrapped,
+    wrap,
 )
 from fabric.reporting.summary import GroupSummary, LinkSummary, Summary
 from fabric.reporting.ways import Way, steps, ways
@@ -48,15 +48,15 @@ def wiring_title(summary: Summary) -> str:
     """
     path = steps(summary)
     if summary.links and not path:
-        total = sum(one.n_cables for one in summary.links)
+        total = sum(link.n_cables for link in summary.links)
         return f"{counted(total, 'cable')} carry no traffic between endpoints"
-    net = next((n for n in ("scale-out", "scale-up", "host") if any(one.net == n for one in path)), "")
-    links = [one for one in path if one.net == net]
+    net = next((n for n in ("scale-out", "scale-up", "host") if any(link.net == n for link in path)), "")
+    links = [link for link in path if link.net == net]
     if not links:
         return f"{summary.name}: no cable joins two endpoints"
     numbers = {g.name: g.n_devices for g in summary.groups}
-    names = dict.fromkeys(name for one in links for name in (one.lower, one.upper))
-    cables = " + ".join(format_count(one.n_cables) for one in links)
+    names = dict.fromkeys(name for link in links for name in (link.lower, link.upper))
+    cables = " + ".join(format_count(link.n_cables) for link in links)
     return f"{cables} {net} cables join {join_words([counted(numbers[n], n) for n in names])}"
 
 
@@ -64,26 +64,26 @@ def wiring_figure(summary: Summary) -> Figure:
     """Return the figure of `wiring`; call it with the settings of `_svg` in force."""
     roles = ways(summary)
     plan = layout(summary, roles)
-    links = {one.name: one for one in summary.links}
+    links = {link.name: link for link in summary.links}
     groups = {g.name: g for g in summary.groups}
     lefts = _columns(plan, links, groups)
     width = lefts[-1] + 0.1
     labels = {name: _group_label(groups[name], bar, lefts) for name, bar in plan.bars.items()}
-    title = wrapped(wiring_title(summary).split(), width - 0.4, 12, "bold")
+    title = wrap(wiring_title(summary).split(), width - 0.4, 12, "bold")
     heights = [0.34] * plan.n_rows
     for name, bar in plan.bars.items():
         heights[bar.row] = max(heights[bar.row], 0.34 + 0.16 * len(labels[name]))
-    note = wrapped(_NOTE.split(), width - 0.4, 7.5)
+    note = wrap(_NOTE.split(), width - 0.4, 7.5)
     has_loop = any(b.low == b.high == plan.n_rows - 1 for b in plan.bundles)
     bottoms = [0.3 + 0.15 * len(note)]
-    for one in heights:
-        bottoms.append(bottoms[-1] + one + _GAP)
+    for row_height in heights:
+        bottoms.append(bottoms[-1] + row_height + _GAP)
     height = bottoms[-1] - _GAP * (not has_loop) + 0.24 * len(title) + 0.3
     figure, axes = sheet(width, height)
-    headed(axes, title, height)
+    put_title(axes, title, height)
     for i, line in enumerate(note):
         put_text(axes, 0.2, 0.05 + 0.15 * (len(note) - i), line, fontsize=7.5, color=SOFT)
-    ends = [(bottom, bottom + one) for bottom, one in zip(bottoms, heights, strict=False)]
+    ends = [(bottom, bottom + row_height) for bottom, row_height in zip(bottoms, heights, strict=False)]
     for bundle in plan.bundles:
         _bundle(axes, bundle, links[bundle.name], roles[bundle.name], lefts[bundle.column], ends)
     for name, bar in plan.bars.items():
@@ -104,9 +104,9 @@ def _columns(plan: Layout, links: dict[str, LinkSummary], groups: dict[str, Grou
     """Return the left edge of every column and the right edge of the last [inches]."""
     widths = [1.3] * plan.n_columns
     for bundle in plan.bundles:
-        one = links[bundle.name]
-        found = max(text_width(text, 8.5, "bold") for text in [*_label(one), *_ends(one, bundle)])
-        widths[bundle.column] = max(widths[bundle.column], found + 0.55)
+        link = links[bundle.name]
+        width = max(text_width(text, 8.5, "bold") for text in [*_label(link), *_ends(link, bundle)])
+        widths[bundle.column] = max(widths[bundle.column], width + 0.55)
     for name, bar in plan.bars.items():
         group = groups[name]
         words = [text_width(f"{a} × {n:,},", 8) for a, n in group.axes] or [0.0]
@@ -114,10 +114,10 @@ def _columns(plan: Layout, links: dict[str, LinkSummary], groups: dict[str, Grou
         short = needed - sum(widths[bar.first : bar.last + 1])
         widths[bar.last] += max(short, 0.0)
     spare = max(_WIDTH - 0.3 - sum(widths), 0.0) / plan.n_columns
-    widths = [one + spare for one in widths]
+    widths = [width + spare for width in widths]
     lefts = [0.2]
-    for one_width in widths:
-        lefts.append(lefts[-1] + one_width)
+    for width in widths:
+        lefts.append(lefts[-1] + width)
     return lefts
 
 
@@ -130,13 +130,13 @@ def _group_label(group: GroupSummary, bar: Bar, lefts: Sequence[float]) -> list[
     words = [f"{w}," for w in words[:-1]] + words[-1:]
     if group.n_absent:
         words[-1:] = [f"{words[-1]};", f"{group.n_absent:,} absent"]
-    return wrapped(words, lefts[bar.last + 1] - lefts[bar.first] - 3 * _PAD, 8)
+    return wrap(words, lefts[bar.last + 1] - lefts[bar.first] - 3 * _PAD, 8)
 
 
 def _fill(summary: Summary, roles: dict[str, Way], group: GroupSummary) -> str:
     if group.is_endpoint:
         return "end"
-    nets = [one.net for one in summary.links if one.upper == group.name and roles[one.name] == "step"]
+    nets = [link.net for link in summary.links if link.upper == group.name and roles[link.name] == "step"]
     return nets[-1] if nets else ""
 
 
@@ -159,24 +159,24 @@ def _group(
         put_text(axes, left + _PAD, top - 0.17 - 0.16 * i, line, fontsize=8, color=SOFT, zorder=4)
 
 
-def _ends(one: LinkSummary, bundle: Bundle) -> list[str]:
+def _ends(link: LinkSummary, bundle: Bundle) -> list[str]:
     """Return what stands at the lower end of a bundle, and at its upper one unless that is the same."""
-    per = {one.lower: one.per_lower, one.upper: one.per_upper}
+    per = {link.lower: link.per_lower, link.upper: link.per_upper}
     return [f"{span(per[name])} per {name}" for name in dict.fromkeys((bundle.lower, bundle.upper))]
 
 
-def _label(one: LinkSummary) -> list[str]:
+def _label(link: LinkSummary) -> list[str]:
     """Return the lines beside a bundle, of which the first two are bold."""
-    lines = [one.name, counted(one.n_cables, "cable"), f"{format_rate_gbit(one.rate_gbps)} each"]
-    return lines + [one.relation] * (0 < len(one.relation) <= _SHORT)
+    lines = [link.name, counted(link.n_cables, "cable"), f"{format_rate_gbit(link.rate_gbps)} each"]
+    return lines + [link.relation] * (0 < len(link.relation) <= _SHORT)
 
 
 def _bundle(
-    axes: Axes, bundle: Bundle, one: LinkSummary, way: Way, left: float, ends: Sequence[tuple[float, float]]
+    axes: Axes, bundle: Bundle, link: LinkSummary, way: Way, left: float, ends: Sequence[tuple[float, float]]
 ) -> None:
     x = left + 0.25
     bottom = ends[bundle.low][1]
-    colour = PALE if way == "none" else COLOURS[one.net]
+    colour = PALE if way == "none" else COLOURS[link.net]
     dashes = {"step": "-", "detour": (0, (5, 2.5)), "none": (0, (1.2, 1.8))}[way]
     style = {"color": colour, "lw": 2.6 if way == "step" else 1.8, "ls": dashes, "zorder": 1}
     if bundle.lower == bundle.upper:
@@ -185,11 +185,11 @@ def _bundle(
     else:
         top = ends[bundle.high][0]
         put_line(axes, [x, x], [bottom, top], **style)
-    for text, y in zip(_ends(one, bundle), (bottom + 0.14, top - 0.14), strict=False):
+    for text, y in zip(_ends(link, bundle), (bottom + 0.14, top - 0.14), strict=False):
         put_text(axes, x + 0.12, y, text, color=SOFT)
-    lines = _label(one)
+    lines = _label(link)
     y = bottom + _GAP / 2 + 0.08 * (len(lines) - 1) + 0.06 * (bundle.lower == bundle.upper)
-    inks = [SOFT if way == "none" else COLOURS[one.net], INK, INK, SOFT]
+    inks = [SOFT if way == "none" else COLOURS[link.net], INK, INK, SOFT]
     for i, text in enumerate(lines):
         weight = "bold" if i < 2 else "normal"
         put_text(axes, x + 0.12, y - 0.16 * i, text, fontweight=weight, color=inks[i])

@@ -170,8 +170,8 @@ class Comparison(Result):
                 f"{'pass' if row.is_passed else 'FAIL'}  {row.binding}{f' ({note})' if note else ''}"
             )
         n = sum(row.is_passed for row in self.rows)
-        what = "rows" if several else "sizes"
-        lines.append(f"{n} of {len(self.rows)} {what} reach {self.threshold:g} of the predicted busbw")
+        unit = "rows" if several else "sizes"
+        lines.append(f"{n} of {len(self.rows)} {unit} reach {self.threshold:g} of the predicted busbw")
         lines.append(self.diagnosis.text)
         lines.extend(f"remark: {remark}" for remark in self.remarks)
         return "\n".join(lines)
@@ -293,11 +293,13 @@ def _diagnosis(rows: Sequence[ComparedRow]) -> Diagnosis:
     kinds: dict[str, list[ComparedRow]] = {}
     for row in rows:
         kinds.setdefault(kind_of_row(row), []).append(row)
-    found = {kind: _diagnose(own) for kind, own in kinds.items()}
-    if len(found) == 1:
-        return next(iter(found.values()))
+    by_kind = {kind: _diagnose(rows_of_kind) for kind, rows_of_kind in kinds.items()}
+    if len(by_kind) == 1:
+        return next(iter(by_kind.values()))
     worst = min(kinds, key=lambda kind: min(row.ratio for row in kinds[kind]))
-    return replace(found[worst], text="\n".join(f"{kind}: {one.text}" for kind, one in found.items()))
+    return replace(
+        by_kind[worst], text="\n".join(f"{kind}: {diagnosis.text}" for kind, diagnosis in by_kind.items())
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,13 +341,13 @@ def _forms(sizes: Floats, t: Floats, p: Floats) -> Iterator[_Form]:
 
 def _change(sizes: Floats, t: Floats, p: Floats, *, is_upper: bool) -> _Form:
     """Return the form that has one factor above, or below, the size that suits best."""
-    found = []
+    changes = []
     for cut in range(2, len(sizes) - 1):
         there = (np.arange(len(sizes)) >= cut) == is_upper
         factor = float(np.median((t / p)[there]))
         expected = np.where(there, factor * p, p)
-        found.append((float(np.abs(np.log(t / expected)).sum()), cut, factor, expected))
-    _, cut, factor, expected = min(found, key=lambda f: f[:2])
+        changes.append((float(np.abs(np.log(t / expected)).sum()), cut, factor, expected))
+    _, cut, factor, expected = min(changes, key=lambda f: f[:2])
     if is_upper:
         return _Form("bandwidth", expected, factor, from_bytes=int(sizes[cut]))
     return _Form("latency", expected, factor, to_bytes=int(sizes[cut - 1]))
@@ -365,9 +367,7 @@ def _diagnose(rows: list[ComparedRow]) -> Diagnosis:
         for form in forms:
             dips = _dips(t, form.expected, tolerance)
             if dips is not None and not (is_strict and dips):
-                return _explained(
-                    form, tuple(Dip(int(sizes[i]), float(t[i] / p[i])) for i in dips), tolerance
-                )
+                return _explain(form, tuple(Dip(int(sizes[i]), float(t[i] / p[i])) for i in dips), tolerance)
     half = (len(rows) + 1) // 2
     extra, factor = float(np.median((t - p)[:half])), float(np.median((t / p)[-half:]))
     text = (
@@ -379,7 +379,7 @@ def _diagnose(rows: list[ComparedRow]) -> Diagnosis:
     )
 
 
-def _explained(form: _Form, dips: tuple[Dip, ...], tolerance: float) -> Diagnosis:
+def _explain(form: _Form, dips: tuple[Dip, ...], tolerance: float) -> Diagnosis:
     departure: Departure = "dip" if form.departure == "none" and dips else form.departure
     numbers = (form.factor, form.extra_s, form.from_bytes, form.to_bytes)
     return Diagnosis(departure, *numbers, dips, _words(form, dips, tolerance))
@@ -401,11 +401,11 @@ def _more(extra_s: float) -> str:
 def _words(form: _Form, dips: tuple[Dip, ...], tolerance: float) -> str:
     pace = f"{form.factor:.3g} times the predicted time"
     if form.from_bytes is not None or form.to_bytes is not None:
-        part, where, size = "latency", "up to", form.to_bytes
+        part, bound, size = "latency", "up to", form.to_bytes
         if form.from_bytes is not None:
-            part, where, size = "bandwidth", "from", form.from_bytes
+            part, bound, size = "bandwidth", "from", form.from_bytes
         words = (
-            f"departs in the {part} part: {pace} {where} {format_bytes(size or 0)}, an abrupt change, "
+            f"departs in the {part} part: {pace} {bound} {format_bytes(size or 0)}, an abrupt change, "
             "as where a protocol or an algorithm is switched"
         )
     else:

@@ -115,27 +115,27 @@ def fit_model(
     time = np.array([t for _, _, t in table])
     pairs = sorted({pair for _, _, pair in model})
     steps = np.array([[passed.get(pair, 0.0) for pair in pairs] for passed, _, _ in model])
-    on_wire = np.array([[w * (own == pair) for pair in pairs] for _, w, own in model])
+    on_wire = np.array([[w * (on == pair) for pair in pairs] for _, w, on in model])
     columns = np.column_stack([np.ones(len(time)), steps, on_wire])
     beside = np.array([_beside(passed, pairs, known or {}) for passed, _, _ in model])
     has_launch = np.linalg.matrix_rank(columns[:, : 1 + len(pairs)]) > np.linalg.matrix_rank(steps)
     is_told = (on_wire / time[:, None]).max(axis=0) >= _SHOWS_RATE
     free = np.concatenate([[has_launch], np.ones(len(pairs), dtype=np.bool_), is_told])
     # Latency is at least 0 and efficiency at most 1; what is not told is held there.
-    found = np.concatenate([np.zeros(1 + len(pairs)), np.ones(len(pairs))])
-    rest = time - beside - columns[:, ~free] @ found[~free]
-    found[free] = _least(columns[:, free], time, found[free], rest)
-    residuals = (beside + columns @ found) / time - 1
-    told = dict(zip(pairs, is_told.tolist(), strict=True))
-    slowness = dict(zip(pairs, found[1 + len(pairs) :].tolist(), strict=True))
+    fitted = np.concatenate([np.zeros(1 + len(pairs)), np.ones(len(pairs))])
+    residual = time - beside - columns[:, ~free] @ fitted[~free]
+    fitted[free] = _least(columns[:, free], time, fitted[free], residual)
+    residuals = (beside + columns @ fitted) / time - 1
+    is_told_of = dict(zip(pairs, is_told.tolist(), strict=True))
+    slowness = dict(zip(pairs, fitted[1 + len(pairs) :].tolist(), strict=True))
     return Fitted(
-        efficiencies={pair: 1 / slowness[pair] for pair in pairs if told[pair]},
-        link_latency_s=dict(zip(pairs, found[1 : 1 + len(pairs)].tolist(), strict=True)),
-        launch_s=float(found[0]),
+        efficiencies={pair: 1 / slowness[pair] for pair in pairs if is_told_of[pair]},
+        link_latency_s=dict(zip(pairs, fitted[1 : 1 + len(pairs)].tolist(), strict=True)),
+        launch_s=float(fitted[0]),
         n_rows=len(table),
         residuals=tuple(residuals.tolist()),
         worst=int(np.abs(residuals).argmax()),
-        remarks=tuple(_untold(bool(has_launch), told)),
+        remarks=tuple(_name_untold(bool(has_launch), is_told_of)),
     )
 
 
@@ -144,10 +144,10 @@ def _beside(passed: Mapping[Pair, float], fitted: Sequence[Pair], known: Mapping
     return sum(n * known.get(pair, 0.0) for pair, n in passed.items() if pair not in fitted)
 
 
-def _untold(has_launch: bool, told: dict[Pair, bool]) -> Iterator[str]:
+def _name_untold(has_launch: bool, is_told_of: dict[Pair, bool]) -> Iterator[str]:
     if not has_launch:
         yield "every row passes as many links: the launch cannot be told from them and counts as 0"
-    for (link, kind), is_told in told.items():
+    for (link, kind), is_told in is_told_of.items():
         if not is_told:
             yield f"no row is large enough to show the rate of {kind} on {link}; it counts as 1"
 
@@ -178,22 +178,22 @@ def _not_beaten(
             raise QuestionError(msg)
 
 
-def _least(columns: Floats, time: Floats, lower: Floats, rest: Floats) -> Floats:
+def _least(columns: Floats, time: Floats, lower: Floats, residual: Floats) -> Floats:
     """Return the x of least sum of |columns @ x - rest| / time with x >= lower.
 
     A linear program: the magnitude of each residual is the least t with -t <= residual <= t (Barrodale and
     Roberts, "An improved algorithm for discrete L1 linear approximation", SIAM J. Numer. Anal. 10, 1973).
     """
-    rows, target = columns / time[:, None], rest / time
+    rows, target = columns / time[:, None], residual / time
     n, k = rows.shape
     # Columns are seconds and bytes over rates: many powers of ten apart.
     scale = np.maximum(np.abs(rows).max(axis=0), np.finfo(np.float64).tiny)
     minus = -np.eye(n)
-    found = linprog(
+    solution = linprog(
         np.concatenate([np.zeros(k), np.ones(n)]),
         np.block([[rows / scale, minus], [-rows / scale, minus]]),
         np.concatenate([target, -target]),
         bounds=[*((low, None) for low in (lower * scale).tolist()), *[(0, None)] * n],
     )
-    best = np.asarray(found.x[:k], dtype=np.float64)
+    best = np.asarray(solution.x[:k], dtype=np.float64)
     return np.asarray(best / scale, dtype=np.float64)

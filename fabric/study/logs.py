@@ -36,7 +36,7 @@ def compare_log(
     threshold: float = 0.9,
     in_place: bool = False,
     calibration: str | Path | Calibration = "measured",
-    **asked: Unpack[JobOptions],
+    **options: Unpack[JobOptions],
 ) -> Comparison:
     """Hold a measured log against what the model predicts on a fabric.
 
@@ -57,11 +57,11 @@ def compare_log(
     QuestionError
         If the log has another number of ranks than the question, or the question does not fit the fabric.
     """
-    _check_ranks(log, fabric, JobQuestion.of(asked))
+    _check_ranks(log, fabric, JobQuestion.of(options))
 
     def predict(collective: str, size_bytes: int) -> tuple[float, str, str]:
-        one = cost(fabric, collective, size_bytes, calibration=calibration, **asked)
-        return one.time_s, one.binding, f"{one.chosen.algorithm} {one.chosen.protocol}".strip()
+        answer = cost(fabric, collective, size_bytes, calibration=calibration, **options)
+        return answer.time_s, answer.binding, f"{answer.chosen.algorithm} {answer.chosen.protocol}".strip()
 
     return compare(log, predict, threshold=threshold, in_place=in_place)
 
@@ -74,7 +74,7 @@ def calibrate(
     name: str,
     date: str,
     algorithm: str = "auto",
-    **asked: Unpack[JobOptions],
+    **options: Unpack[JobOptions],
 ) -> tuple[Calibration, Fitted]:
     """Fit a calibration to logs: one efficiency and latency for each class of links and kind of transfer.
 
@@ -87,7 +87,7 @@ def calibrate(
         Of the calibration.
     algorithm : str
         That ran; ``"auto"`` for the one that the published calibration would choose at each size.
-    **asked
+    **options
         As for `fabric.costing.cost`.
 
     Returns
@@ -102,7 +102,7 @@ def calibrate(
     QuestionError
         If a log has another number of ranks than the question, or is faster than the wire.
     """
-    question = JobQuestion.of(asked)
+    question = JobQuestion.of(options)
     for log in logs:
         _check_ranks(log, fabric, question)
     base = calibration("measured")
@@ -111,16 +111,16 @@ def calibrate(
     def on_wire(collective: str, size_bytes: int) -> AlgorithmCost:
         name = algorithm
         if name == "auto":
-            name = cost(fabric, collective, size_bytes, calibration=base, **asked).chosen.algorithm
-        return cost(fabric, collective, size_bytes, algorithm=name, **asked).chosen
+            name = cost(fabric, collective, size_bytes, calibration=base, **options).chosen.algorithm
+        return cost(fabric, collective, size_bytes, algorithm=name, **options).chosen
 
     def wire(collective: str, size_bytes: int) -> tuple[Mapping[Pair, float], float, Pair]:
-        one = on_wire(collective, size_bytes)
-        passed = model.passed(schedules(collective, model.job.shape, size_bytes)[one.algorithm])
+        chosen = on_wire(collective, size_bytes)
+        passed = model.passed(schedules(collective, model.job.shape, size_bytes)[chosen.algorithm])
         # A schedule moves its bytes over a class in one way.
-        rule = model.job.links.rules.index(one.binding)
+        rule = model.job.links.rules.index(chosen.binding)
         pair = next(p for p in (model.pair(rule, kind) for kind in TRANSFERS) if p in passed)
-        return passed, one.transfer_s, pair
+        return passed, chosen.transfer_s, pair
 
     def at_no_distance(collective: str, size_bytes: int, time_s: float) -> tuple[str, int, float]:
         """Return a point without the flight through cables, which every cost adds by itself."""
@@ -138,9 +138,9 @@ def calibrate(
     return _calibration(fitted, base, (name, date), logs), fitted
 
 
-def _check_ranks(log: Log, fabric: Fabric, asked: JobQuestion) -> None:
+def _check_ranks(log: Log, fabric: Fabric, question: JobQuestion) -> None:
     """Raise where a log is of another number of ranks than the question."""
-    n = job(fabric, asked).shape.n
+    n = job(fabric, question).shape.n
     if log.n_ranks is not None and log.n_ranks != n:
         ranks = f"{log.name}: {log.n_ranks} ranks by its numbers; the question has {n}"
         msg = f"{ranks}; choose with {setting('among')}"
@@ -163,9 +163,9 @@ class _Model:
 
     def pair(self, rule: int, kind: Transfer) -> Pair:
         """Return the key under which a value for the links of a rule is looked up, and the kind."""
-        *own, net = self.job.links.keys[rule]
-        known = (key for key in own if kind in (self.base.links or {}).get(key, {}))
-        return next(known, own[-1] if len(own) > 1 else net), kind
+        *keys, net = self.job.links.keys[rule]
+        known = (key for key in keys if kind in (self.base.links or {}).get(key, {}))
+        return next(known, keys[-1] if len(keys) > 1 else net), kind
 
     def latencies(self) -> dict[Pair, float]:
         """Return what the calibration knows of the latency of a link [s]."""
@@ -179,17 +179,17 @@ class _Model:
         """Return the links that messages pass one after the other; side by side, those of the latest part."""
         if isinstance(schedule, Phase):
             hops = schedule.steps * self.job.loads(schedule.pattern).hops
-            own = np.flatnonzero(hops).tolist()
-            parts = [{self.pair(rule, schedule.transfer): float(hops[rule])} for rule in own]
+            rules = np.flatnonzero(hops).tolist()
+            parts = [{self.pair(rule, schedule.transfer): float(hops[rule])} for rule in rules]
         else:
             parts = [self.passed(part) for part in schedule.parts]
         if isinstance(schedule, Par):
             known = self.latencies()
             return max(parts, key=lambda part: sum(n * known[pair] for pair, n in part.items()))
-        found: dict[Pair, float] = {}
+        n_links: dict[Pair, float] = {}
         for pair, n in (item for part in parts for item in part.items()):
-            found[pair] = found.get(pair, 0.0) + n
-        return found
+            n_links[pair] = n_links.get(pair, 0.0) + n
+        return n_links
 
 
 def _calibration(

@@ -88,13 +88,13 @@ def scale(
         rows.append(measure.row(n))
         if progress:
             progress(i + 1, len(sizes))
-    found = tuple(measure.knees(rows)) if has_knees else ()
+    knees = tuple(measure.knees(rows)) if has_knees else ()
     costed = next(iter(measure.costs), None)
     about = (costed.calibration, costed.about) if costed else ()
-    return ScaleTable(tuple(rows), found, measure.size_bytes, *about)
+    return ScaleTable(tuple(rows), knees, measure.size_bytes, *about)
 
 
-def spaced(text: str, n_points: int = 20) -> tuple[int, ...]:
+def space_sizes(text: str, n_points: int = 20) -> tuple[int, ...]:
     """Return the sizes of a list with commas, or of a range, evenly spaced on a log scale.
 
     Raises
@@ -104,7 +104,7 @@ def spaced(text: str, n_points: int = 20) -> tuple[int, ...]:
 
     Examples
     --------
-    >>> spaced("72, 144"), spaced("100..10000", 3)
+    >>> space_sizes("72, 144"), space_sizes("100..10000", 3)
     ((72, 144), (100, 1000, 10000))
     """
     if ".." not in text:
@@ -132,30 +132,30 @@ class _Measure:
     def row(self, gpus: int) -> ScaleRow:
         """Return the row of a size, with all that does not make a knee: bounds and power."""
         try:
-            made = design(**self.arguments, gpus=gpus)
+            built = design(**self.arguments, gpus=gpus)
         except FabricError as error:
             return ScaleRow(gpus, problem=str(error))
-        found = self.brief(gpus, made)
-        known = dict.fromkeys(("all-gather", *self.collectives))
-        found_by = {name: bound(made.fabric, name) for name in known if name in OPERATIONS}
-        bounds = [BusbwBound(name, one.busbw_gbps, one.why) for name, one in found_by.items()]
-        return replace(found, bounds=tuple(bounds), known_w=bom(made.blueprint).power_w or 0.0)
+        row = self.brief(gpus, built)
+        collectives = dict.fromkeys(("all-gather", *self.collectives))
+        bound_of = {name: bound(built.fabric, name) for name in collectives if name in OPERATIONS}
+        bounds = [BusbwBound(name, limit.busbw_gbps, limit.why) for name, limit in bound_of.items()]
+        return replace(row, bounds=tuple(bounds), known_w=bom(built.blueprint).power_w or 0.0)
 
-    def brief(self, gpus: int, made: Design | None = None) -> ScaleRow:
+    def brief(self, gpus: int, built: Design | None = None) -> ScaleRow:
         """Return what makes a knee of a size."""
         if gpus not in self.known:
-            self.known[gpus] = self._brief(gpus, made)
+            self.known[gpus] = self._brief(gpus, built)
         return self.known[gpus]
 
-    def _brief(self, gpus: int, made: Design | None) -> ScaleRow:
+    def _brief(self, gpus: int, built: Design | None) -> ScaleRow:
         try:
-            made = made or design(**self.arguments, gpus=gpus)
+            built = built or design(**self.arguments, gpus=gpus)
         except FabricError as error:
             return ScaleRow(gpus, problem=str(error))
-        fabric = made.fabric
+        fabric = built.fabric
         spread = throughput(fabric)
         # Algorithms number their ranks along axes; a last block that is not full has no such numbers.
-        filled = Fabric(fabric.name, replace(made.blueprint, absent=()))
+        filled = Fabric(fabric.name, replace(built.blueprint, absent=()))
         costs = [
             cost(filled, name, self.size_bytes, calibration=self.calibration, is_bounded=False)
             for name in self.collectives
@@ -164,10 +164,10 @@ class _Measure:
         top = spread.binding[0] if spread.binding else None
         return ScaleRow(
             asked=gpus,
-            gpus=made.gpus,
-            tiers=made.n_tiers,
-            switches=sum(made.switches.values()),
-            cables=_network_cables(made),
+            gpus=built.gpus,
+            tiers=built.n_tiers,
+            switches=sum(built.switches.values()),
+            cables=_network_cables(built),
             all_to_all_gbps=spread.per_endpoint_gbps,
             all_to_all_binding=top.link if top else "",
             all_to_all_share=top.share if top else 0.0,
@@ -180,16 +180,16 @@ class _Measure:
 
     def knees(self, rows: Sequence[ScaleRow]) -> Iterator[Knee]:
         """Yield the knees between neighbouring sizes, in their order."""
-        held = {what: values[0] for what, values in rows[0].signature().items()}
+        before = {trait: values[0] for trait, values in rows[0].signature().items()}
         for low, high in zip(rows[:-1], rows[1:], strict=True):
             after = high.signature()
-            found = []
-            for what in dict.fromkeys([*held, *after]):
-                old, new = held.get(what, "-"), after.get(what, ("-",))
+            knees = []
+            for trait in dict.fromkeys([*before, *after]):
+                old, new = before.get(trait, "-"), after.get(trait, ("-",))
                 if old not in new:
-                    found.append(self._knee(low, high, what, old))
-                    held[what] = new[0]
-            yield from sorted(found, key=lambda k: k.gpus)
+                    knees.append(self._knee(low, high, trait, old))
+                    before[trait] = new[0]
+            yield from sorted(knees, key=lambda k: k.gpus)
 
     def _per_rack(self) -> int:
         """Return the GPUs of one rack: what a design for one GPU is rounded up to."""
@@ -198,20 +198,20 @@ class _Measure:
         except FabricError:
             return 1
 
-    def _knee(self, low: ScaleRow, high: ScaleRow, what: str, old: str) -> Knee:
-        """Return the smallest size at which `what` is no longer `old`, as at the lower end."""
+    def _knee(self, low: ScaleRow, high: ScaleRow, trait: str, old: str) -> Knee:
+        """Return the smallest size at which `trait` is no longer `old`, as at the lower end."""
         step = self._per_rack()
         a, b = low.asked, high.asked
         while b - a > step:
             middle = a + max((b - a) // 2 // step, 1) * step
             if middle >= b:
                 break
-            if old in self.brief(middle).signature().get(what, ("-",)):
+            if old in self.brief(middle).signature().get(trait, ("-",)):
                 a = middle
             else:
                 b = middle
         end = self.brief(b)
-        return Knee(end.gpus or b, what, old, end.signature().get(what, ("-",))[0])
+        return Knee(end.gpus or b, trait, old, end.signature().get(trait, ("-",))[0])
 
 
 def _fastest(cost: Cost) -> list[AlgorithmCost]:
@@ -220,7 +220,7 @@ def _fastest(cost: Cost) -> list[AlgorithmCost]:
     return [cost.chosen, *near]
 
 
-def _network_cables(made: Design) -> int:
+def _network_cables(built: Design) -> int:
     """Return the cables of the network beyond the racks."""
-    rules = {r.name: r.net for r in made.blueprint.rules}
-    return sum(n for name, n in made.cables.items() if rules.get(name, "scale-out") == "scale-out")
+    rules = {r.name: r.net for r in built.blueprint.rules}
+    return sum(n for name, n in built.cables.items() if rules.get(name, "scale-out") == "scale-out")

@@ -85,18 +85,18 @@ class ScaleRow:
         """Return what a knee is a change of: for each thing its value, and others that are as good."""
         if self.problem:
             return {"design": ("none",)}
-        found: dict[str, tuple[str, ...]] = {
+        traits: dict[str, tuple[str, ...]] = {
             "tiers": (str(self.tiers),),
             "all-to-all binds": (self.all_to_all_binding,),
         }
         for name, algorithm, binding in self.ties:
-            for what, value in ((f"{name} by", algorithm), (f"{name} binds", binding)):
-                found[what] = (*found.get(what, ()), value)
-        return found
+            for trait, value in ((f"{name} by", algorithm), (f"{name} binds", binding)):
+                traits[trait] = (*traits.get(trait, ()), value)
+        return traits
 
     def cells(self) -> dict[str, object]:
         """Return the columns of the table."""
-        found: dict[str, object] = {
+        cells: dict[str, object] = {
             "gpus": self.gpus or self.asked,
             "tiers": self.tiers,
             "switches": self.switches,
@@ -110,13 +110,13 @@ class ScaleRow:
         }
         for name, rate, why in self.bounds:
             key = name.replace("-", "_")
-            found[f"{key}_busbw_bound_gbps"] = rate
+            cells[f"{key}_busbw_bound_gbps"] = rate
             if why:
-                found[f"{key}_busbw_bound_by"] = why
+                cells[f"{key}_busbw_bound_by"] = why
         for name, time_s, algorithm, binding in self.times:
             key = name.replace("-", "_")
-            found |= {f"{key}_s": time_s, f"{key}_algorithm": algorithm, f"{key}_binding": binding}
-        return found | {"problem": self.problem}
+            cells |= {f"{key}_s": time_s, f"{key}_algorithm": algorithm, f"{key}_binding": binding}
+        return cells | {"problem": self.problem}
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,14 +136,14 @@ class Knee:
     before: str
     after: str
 
-    def told(self, shown: Callable[[str], str]) -> str:
+    def say(self, shown: Callable[[str], str]) -> str:
         """Return the knee in a line, its words as `shown` writes them."""
         change = f"{shown(self.before)} -> {shown(self.after)}"
         return f"from {format_count(self.gpus)} GPUs: {shown(self.what)}: {change}"
 
     def __str__(self) -> str:
         """Return the knee in a line."""
-        return self.told(str)
+        return self.say(str)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,16 +184,16 @@ class ScaleTable(Result):
         names = [n for n in records[0] if n != "problem"]
         rows = []
         for record in records:
-            shown = [_shown(record[n]) for n in names]
+            shown = [_show(record[n]) for n in names]
             if record["problem"]:
-                shown = [_shown(record["gpus"]), f"no design: {record['problem']}", *[""] * (len(names) - 2)]
+                shown = [_show(record["gpus"]), f"no design: {record['problem']}", *[""] * (len(names) - 2)]
             rows.append([escape(cell) for cell in shown])
         blocks = [table([f">{name}" for name in names], rows)]
         if self.about:
             about = escape(f"calibration {self.calibration}: {self.about}")
             blocks.append(f"Collectives of {format_bytes(self.size_bytes)}, {about}")
         if self.knees:
-            blocks += ["Knees:", bullets(knee.told(escape) for knee in self.knees)]
+            blocks += ["Knees:", bullets(knee.say(escape) for knee in self.knees)]
         return "\n\n".join(blocks)
 
     def __str__(self) -> str:
@@ -201,7 +201,7 @@ class ScaleTable(Result):
         return self.to_markdown()
 
 
-def _shown(value: object) -> str:
+def _show(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.5g}"
     return format_count(value) if isinstance(value, int) else str(value)

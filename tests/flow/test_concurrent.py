@@ -269,7 +269,7 @@ def test_a_partition_must_be_equitable(monkeypatch):
     # Three GPUs take what the right switch gets, and what goes round over the top.
     assert found().per_endpoint_gbps == pytest.approx(1.1 / 3)
     assert found().status == "optimal"
-    monkeypatch.setattr(refinement, "stable", lambda e, label, colour: colour)
+    monkeypatch.setattr(refinement, "refine_colours", lambda e, label, colour: colour)
     # With all GPUs in one class, the first would hand on what it takes in too much.
     with pytest.raises(ProofError, match=r"500 Mb/s .* is not proven \(flow lost or made at a device\)"):
         found()

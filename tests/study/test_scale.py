@@ -15,7 +15,7 @@ from fabric.flow.throughput import throughput
 from fabric.sizing import design
 from fabric.sizing.switch import DesignError
 from fabric.study import scale as scaling
-from fabric.study.scale import _Measure, scale, spaced
+from fabric.study.scale import _Measure, scale, space_sizes
 from fabric.study.scale_table import Knee, ScaleRow
 
 HGX = {"rack": "hgx-h100", "leaf": "16x400G"}
@@ -151,18 +151,18 @@ def test_frames_need_their_library(table, monkeypatch):
 
 
 def test_sizes():
-    assert spaced("72..1000000", 20)[0] == 72
-    assert spaced("72..1000000", 20)[-1] == 1_000_000
-    assert len(spaced("72..1000000", 20)) == 20
-    assert spaced("8,16") == (8, 16)
+    assert space_sizes("72..1000000", 20)[0] == 72
+    assert space_sizes("72..1000000", 20)[-1] == 1_000_000
+    assert len(space_sizes("72..1000000", 20)) == 20
+    assert space_sizes("8,16") == (8, 16)
     with pytest.raises(QuestionError, match="a range runs up"):
-        spaced("10..10")
+        space_sizes("10..10")
     with pytest.raises(QuestionError, match=r"range '8\.\.': upper end missing"):
-        spaced("8..")
+        space_sizes("8..")
     with pytest.raises(QuestionError, match="in 2 to 500 points"):
-        spaced("1..10", 501)
+        space_sizes("1..10", 501)
     with pytest.raises(UnitError, match="many"):
-        spaced("many")
+        space_sizes("many")
     with pytest.raises(QuestionError, match="at least one size"):
         scale([], **HGX)
 
