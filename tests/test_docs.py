@@ -60,6 +60,15 @@ def test_commands_exist(command):
     assert {word for word in words if word.startswith("-")} <= options
 
 
+def test_glossary_has_each_word_once_in_order():
+    page = (ROOT / "docs/glossary.md").read_text()
+    words = [word.casefold() for word in re.findall(r"^\| ([^|]+?) \|", page, re.MULTILINE)][1:]
+    assert {"class", "view", "quotient", "commodity"} <= set(words)
+    assert words == sorted(words)
+    single = [word for entry in words for word in entry.split(", ")]
+    assert len(single) == len(set(single))
+
+
 def test_file_of_the_readme_is_the_one_in_topologies():
     (text,) = blocks(README, "yaml")
     written = fabric.loads(text)

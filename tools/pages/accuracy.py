@@ -116,18 +116,18 @@ def read_cases(path: str | Path) -> tuple[Case, ...]:
         If a case lacks something.
     """
     data = read_file(path).data
-    found = []
+    cases = []
     for group in data["groups"]:  # type: ignore[attr-defined]
         common = group.get("common", {})
         for row in group["rows"]:
-            asked = {**common, **row}
-            known = {key: asked.pop(key) for key in ("kind", "quantity", "published", "tolerance", "what")}
-            source, why = asked.pop("source", group["source"]), asked.pop("why", "")
-            if known["quantity"] not in UNITS:
-                msg = f"{path}: {known['what']}: unknown quantity {known['quantity']!r}"
+            options = {**common, **row}
+            fields = {key: options.pop(key) for key in ("kind", "quantity", "published", "tolerance", "what")}
+            source, why = options.pop("source", group["source"]), options.pop("why", "")
+            if fields["quantity"] not in UNITS:
+                msg = f"{path}: {fields['what']}: unknown quantity {fields['quantity']!r}"
                 raise QuestionError(msg)
-            found.append(Case(group["title"], asked=asked, source=source, why=why, **known))
-    return tuple(found)
+            cases.append(Case(group["title"], asked=options, source=source, why=why, **fields))
+    return tuple(cases)
 
 
 def evaluate_case(case: Case, folder: Path) -> Result:
@@ -158,8 +158,8 @@ def _fabric(file: str, text: str, folder: Path) -> Fabric:
 
 
 def _split(case: Case, folder: Path) -> tuple[Fabric, dict[str, Any]]:
-    asked = dict(case.asked)
-    return _fabric(asked.pop("file", ""), asked.pop("text", ""), folder), asked
+    options = dict(case.asked)
+    return _fabric(options.pop("file", ""), options.pop("text", ""), folder), options
 
 
 def _of(answer: Any, quantity: str) -> float:  # noqa: ANN401 - any answer with rates and a time
@@ -169,46 +169,48 @@ def _of(answer: Any, quantity: str) -> float:  # noqa: ANN401 - any answer with 
 
 
 def _cost(case: Case, folder: Path) -> tuple[float, str]:
-    fabric, asked = _split(case, folder)
-    queue_pairs = asked.pop("queue_pairs", 1)
-    answer = cost(fabric, asked.pop("collective"), asked.pop("size"), spread=Spread(queue_pairs), **asked)
+    fabric, options = _split(case, folder)
+    queue_pairs = options.pop("queue_pairs", 1)
+    answer = cost(
+        fabric, options.pop("collective"), options.pop("size"), spread=Spread(queue_pairs), **options
+    )
     return _of(answer, case.quantity), answer.binding
 
 
 def _bound(case: Case, folder: Path) -> tuple[float, str]:
     """Return a bound, or the part of it that a calibration gives to a class of links."""
-    fabric, asked = _split(case, folder)
-    part = 1.0
-    asked.pop("calibration", None)
-    if "efficiency" in asked:
-        part = calibration("measured").overhead((asked.pop("efficiency"),), "copy").rate
-    answer = bound(fabric, asked.pop("collective"), asked.pop("size", "1GiB"), **asked)
+    fabric, options = _split(case, folder)
+    share = 1.0
+    options.pop("calibration", None)
+    if "efficiency" in options:
+        share = calibration("measured").overhead((options.pop("efficiency"),), "copy").rate
+    answer = bound(fabric, options.pop("collective"), options.pop("size", "1GiB"), **options)
     assert isinstance(answer, Bound)
-    return part * _of(answer, case.quantity), ", ".join(answer.binding)
+    return share * _of(answer, case.quantity), ", ".join(answer.binding)
 
 
 def _chunks(case: Case, folder: Path) -> tuple[float, str]:
-    fabric, asked = _split(case, folder)
-    answer = chunk_bound(fabric, asked.pop("collective"), asked.pop("size"), **asked)
+    fabric, options = _split(case, folder)
+    answer = chunk_bound(fabric, options.pop("collective"), options.pop("size"), **options)
     return _of(answer, case.quantity), ""
 
 
 def _moe(case: Case, folder: Path) -> tuple[float, str]:
-    fabric, asked = _split(case, folder)
-    answer = moe_cost(fabric, asked.pop("way"), Moe(**asked.pop("moe")), **asked)
+    fabric, options = _split(case, folder)
+    answer = moe_cost(fabric, options.pop("way"), Moe(**options.pop("moe")), **options)
     return _of(answer, case.quantity), answer.binding
 
 
 def _nccl(case: Case, folder: Path) -> tuple[float, str]:
-    asked = dict(case.asked)
-    seen = machine(Node(**asked["node"]), asked.get("n_nodes", 1))
+    options = dict(case.asked)
+    cluster = machine(Node(**options["node"]), options.get("n_nodes", 1))
     if case.quantity in ("latency", "bandwidth"):
-        line = tuning(seen, asked["collective"])[asked["algorithm"], asked["protocol"]]
+        line = tuning(cluster, options["collective"])[options["algorithm"], options["protocol"]]
         return (line.latency_us if case.quantity == "latency" else line.bandwidth_gb_s), ""
-    found = predict(seen, asked["collective"], asked["size"])
-    if "algorithm" not in asked:
-        return _of(found, case.quantity), ""
-    return gbps_to_gbytes(found.busbw_of(found.of(asked["algorithm"]))), ""
+    prediction = predict(cluster, options["collective"], options["size"])
+    if "algorithm" not in options:
+        return _of(prediction, case.quantity), ""
+    return gbps_to_gbytes(prediction.busbw_of(prediction.of(options["algorithm"]))), ""
 
 
 def _hashed(case: Case, folder: Path) -> tuple[float, str]:
@@ -223,27 +225,27 @@ def _hashed(case: Case, folder: Path) -> tuple[float, str]:
 
 def page(results: Iterator[Result] | tuple[Result, ...]) -> str:
     """Return the page of all cases as Markdown."""
-    found = list(results)
-    gated = [r for r in found if not r.case.why]
-    lines = [_INTRO.format(all=len(found), held=len(gated), reported=len(found) - len(gated))]
-    groups = dict.fromkeys(r.case.group for r in found)
+    all_results = list(results)
+    gated = [r for r in all_results if not r.case.why]
+    lines = [_INTRO.format(all=len(all_results), held=len(gated), reported=len(all_results) - len(gated))]
+    groups = dict.fromkeys(r.case.group for r in all_results)
     for group in groups:
-        own = [r for r in found if r.case.group == group]
-        lines += ["", f"## {group}", "", f"Source: {own[0].case.source}.", ""]
+        of_group = [r for r in all_results if r.case.group == group]
+        lines += ["", f"## {group}", "", f"Source: {of_group[0].case.source}.", ""]
         rows = []
-        for r in own:
+        for r in of_group:
             unit = UNITS[r.case.quantity]
-            held = f"{100 * r.case.tolerance:.3g} %" if not r.case.why else "reported"
-            rows.append([r.case.what, _shown(r.case.published, unit), _shown(r.ours, unit)])
-            rows[-1] += [f"{r.ratio:.3f}", held, r.binding]
+            tolerance = f"{100 * r.case.tolerance:.3g} %" if not r.case.why else "reported"
+            rows.append([r.case.what, _show(r.case.published, unit), _show(r.ours, unit)])
+            rows[-1] += [f"{r.ratio:.3f}", tolerance, r.binding]
         lines.append(table(["case", ">published", ">ours", ">ratio", ">tolerance", "binds"], rows))
-        missed = [r for r in own if r.case.why]
+        missed = [r for r in of_group if r.case.why]
         if missed:
             lines += ["", *(f"- *{r.case.what}*: {r.case.why}" for r in missed)]
     return "\n".join(lines) + "\n"
 
 
-def _shown(value: float, unit: str) -> str:
+def _show(value: float, unit: str) -> str:
     if unit == "s":
         return f"{1e6 * value:.5g} us"
     return f"{value:.5g} {unit}".strip()
@@ -254,10 +256,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("cases", type=Path)
     parser.add_argument("-o", "--out", type=Path, required=True)
-    given = parser.parse_args()
-    cases = read_cases(given.cases)
-    text = page(evaluate_case(case, given.cases.parent) for case in cases)
-    write_file(given.out, text, force=True)
+    options = parser.parse_args()
+    cases = read_cases(options.cases)
+    text = page(evaluate_case(case, options.cases.parent) for case in cases)
+    write_file(options.out, text, force=True)
 
 
 if __name__ == "__main__":

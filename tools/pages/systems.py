@@ -133,15 +133,19 @@ def page(file: SystemsFile, solved: Sequence[Solved]) -> str:
     solved : sequence of Solved
         All systems of the file, in its order.
     """
-    found = [o for s in solved for o in s.outcomes]
-    held = sum(o.is_held for o in found)
-    lines = [_INTRO.format(n_systems=len(solved), n_checks=len(found), n_held=held), "", *_summary(solved)]
+    outcomes_of_all = [o for s in solved for o in s.outcomes]
+    n_held = sum(o.is_held for o in outcomes_of_all)
+    lines = [
+        _INTRO.format(n_systems=len(solved), n_checks=len(outcomes_of_all), n_held=n_held),
+        "",
+        *_summary(solved),
+    ]
     of = {s.system.name: s for s in solved}
     for family in file.families:
         lines += ["", f"## {escape(family.title)}"]
         for system in family.systems:
             lines += ["", *_section(of[system.name])]
-    lines += ["", *_evidence(solved), "", *_sources(found, file)]
+    lines += ["", *_evidence(solved), "", *_sources(outcomes_of_all, file)]
     return "\n".join(lines) + "\n"
 
 
@@ -188,32 +192,32 @@ def _section(solved: Solved) -> list[str]:
     if solved.flows:
         lines += ["", table(["max-flow between", ">rate", "binds"], map(_flow, solved.flows))]
     if solved.outcomes:
-        lines += ["", *_checked(solved.outcomes)]
+        lines += ["", *_list_checks(solved.outcomes)]
     return lines
 
 
 def _devices(measured: SystemAnswers) -> str:
     counts = measured.counts
-    found = []
+    groups = []
     for group in measured.blueprint.groups.values():
         part = group.part.name if group.part else f"generic {group.kind}"
-        found.append(f"{format_count(counts.present(group.name))} `{group.name}` ({escape(part)})")
-    return f"Devices: {', '.join(found)}."
+        groups.append(f"{format_count(counts.present(group.name))} `{group.name}` ({escape(part)})")
+    return f"Devices: {', '.join(groups)}."
 
 
 def _notes(system: System) -> list[str]:
     """Return what the file says about itself, assumptions and conflicts on lines of their own."""
     kind = "Template" if system.is_template else "File"
-    lines = [f"- {kind} {_linked(system.name)}."]
+    lines = [f"- {kind} {_link_file(system.name)}."]
     if system.also:
-        lines[0] += f" The same fabric: {', '.join(map(_linked, system.also))}."
+        lines[0] += f" The same fabric: {', '.join(map(_link_file, system.also))}."
     parts = [name for name in system.notes() if name != system.fabric.name]
     if parts:
         lines[0] += f" Built of {', '.join(f'[{name}](#{name})' for name in parts)}, whose notes hold too."
     return lines + [f"- {escape(note)}" for note in _MARKS.split(system.about()) if note]
 
 
-def _linked(name: str) -> str:
+def _link_file(name: str) -> str:
     folder = "../fabric/templates" if name in template_names() else "../topologies/systems"
     path = posixpath.normpath(f"{folder}/{name}.fabric.yaml")
     return f"[{posixpath.basename(path)}]({path})"
@@ -237,14 +241,14 @@ def _key_numbers(n: Numbers, rules: Sequence[str]) -> list[str]:
     return [table(["number", ">rate per direction", "binds"], rows)]
 
 
-def _out(found: WayOut | None, n_devices: int) -> tuple[str, str]:
-    if found is None:
+def _out(uplink: WayOut | None, n_devices: int) -> tuple[str, str]:
+    if uplink is None:
         return _NO, "no port in the file"
-    return _rate(found.total_gbps / n_devices), "" if found.is_cabled else "ports, not cabled"
+    return _rate(uplink.total_gbps / n_devices), "" if uplink.is_cabled else "ports, not cabled"
 
 
-def _flow(flow: MaxFlow, what: str = "") -> list[str]:
-    return [f"{what}`{flow.source}` to `{flow.target}`", _rate(flow.value_gbps), _binding(flow)]
+def _flow(flow: MaxFlow, kind: str = "") -> list[str]:
+    return [f"{kind}`{flow.source}` to `{flow.target}`", _rate(flow.value_gbps), _binding(flow)]
 
 
 def _binding(flow: MaxFlow) -> str:
@@ -253,30 +257,30 @@ def _binding(flow: MaxFlow) -> str:
     return links if alone is None else f"{links}; {_rate(alone)} without relaying"
 
 
-def _checked(found: Sequence[Outcome]) -> list[str]:
+def _list_checks(checked: Sequence[Outcome]) -> list[str]:
     rows = []
-    for o in found:
+    for o in checked:
         check, ways = o.check, ", both directions" if o.check.is_both_ways else ""
         unit = f" {check.unit}" if check.unit else ""
         digits = 6 if check.quantity in RATES else 12
-        held = f"within {100 * check.tolerance:.3g} %" if check.tolerance else "exactly"
+        tolerance = f"within {100 * check.tolerance:.3g} %" if check.tolerance else "exactly"
         rows.append(
             [
                 escape(check.what) + ways,
                 f"{check.published:,}{unit}",
                 f"{_digits(o.ours, digits)}{unit}",
-                held if o.is_held else "**no**",
+                tolerance if o.is_held else "**no**",
                 f"{check.by}: {', '.join(f'[{name}](#sources)' for name in check.source)}",
             ]
         )
-    told = [f"- *{escape(o.check.what)}*: {escape(o.check.why)}" for o in found if o.check.why]
+    reasons = [f"- *{escape(o.check.what)}*: {escape(o.check.why)}" for o in checked if o.check.why]
     head = ["checked against", ">published", ">ours", "held", "source"]
-    return [table(head, rows), *([""] if told else []), *told]
+    return [table(head, rows), *([""] if reasons else []), *reasons]
 
 
 def _evidence(solved: Sequence[Solved]) -> list[str]:
-    found = [o for s in solved for o in s.outcomes]
-    kinds, held = Counter(o.check.by for o in found), Counter(o.check.by for o in found if o.is_held)
+    checked = [o for s in solved for o in s.outcomes]
+    kinds, held = Counter(o.check.by for o in checked), Counter(o.check.by for o in checked if o.is_held)
     rows = [[kind, f"{kinds[kind]}", f"{held[kind]}"] for kind in CONFIDENCES if kinds[kind]]
     lines = ["## What is published, derived and assumed", "", table(["figure", ">rows", ">held"], rows)]
     missed = [
@@ -318,12 +322,12 @@ def _standing(systems: Iterable[System]) -> list[str]:
     ]
 
 
-def _sources(found: Iterable[Outcome], file: SystemsFile) -> list[str]:
-    used = dict.fromkeys(name for o in found for name in o.check.source)
-    return ["## Sources", "", *(f"- `{name}`: {_cited(file.sources[name])}" for name in sorted(used))]
+def _sources(checked: Iterable[Outcome], file: SystemsFile) -> list[str]:
+    cited = dict.fromkeys(name for o in checked for name in o.check.source)
+    return ["## Sources", "", *(f"- `{name}`: {_cite(file.sources[name])}" for name in sorted(cited))]
 
 
-def _cited(source: Source) -> str:
+def _cite(source: Source) -> str:
     is_linked = source.locator.startswith("http")
     return f"[{escape(source.title)}](<{source.locator}>)" if is_linked else escape(source.title)
 
@@ -355,9 +359,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("systems", type=Path)
     parser.add_argument("-o", "--out", type=Path, required=True)
-    given = parser.parse_args()
-    file = read_systems(given.systems)
-    write_file(given.out, page(file, [solve(system) for system in file]), force=True)
+    options = parser.parse_args()
+    file = read_systems(options.systems)
+    write_file(options.out, page(file, [solve(system) for system in file]), force=True)
 
 
 if __name__ == "__main__":

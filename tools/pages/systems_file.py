@@ -124,10 +124,10 @@ class System:
             if not line.startswith("#"):
                 break
             head.append(line[1:].removeprefix(" ").rstrip())
-        rest = head[1:]
-        while rest and not rest[0]:
-            rest.pop(0)
-        return (head[0] if head else ""), "\n".join(rest)
+        picture = head[1:]
+        while picture and not picture[0]:
+            picture.pop(0)
+        return (head[0] if head else ""), "\n".join(picture)
 
     def notes(self) -> dict[str, str]:
         """Return what the file and those that it includes say about themselves, by name."""
@@ -213,8 +213,8 @@ class _Reader:
             item["title"], tuple(self._system(row, (*loc, "systems", i), sources) for i, row in rows)
         )
 
-    def _refuse(self, loc: tuple[str | int, ...], what: str) -> NoReturn:
-        msg = f"{self._at(loc)}: {what}"
+    def _refuse(self, loc: tuple[str | int, ...], problem: str) -> NoReturn:
+        msg = f"{self._at(loc)}: {problem}"
         raise QuestionError(msg)
 
     def _at(self, loc: tuple[str | int, ...]) -> str:

@@ -139,12 +139,12 @@ def rules_of(measured: SystemAnswers, names: Sequence[str] = (), *, net: str = "
     QuestionError
         If there is none of a name.
     """
-    known = {r.name: r for r in measured.blueprint.rules}
+    rules = {r.name: r for r in measured.blueprint.rules}
     for name in names:
-        if name not in known:
-            msg = f"no rule {name!r} in {measured.fabric.name}; {nearest(name, known)}"
+        if name not in rules:
+            msg = f"no rule {name!r} in {measured.fabric.name}; {nearest(name, rules)}"
             raise QuestionError(msg)
-    return [r for r in known.values() if (r.name in names if names else r.net == net)]
+    return [r for r in rules.values() if (r.name in names if names else r.net == net)]
 
 
 def at_each(measured: SystemAnswers, group: str, rules: Iterable[Rule], *, is_rate: bool) -> Floats:
@@ -156,13 +156,13 @@ def at_each(measured: SystemAnswers, group: str, rules: Iterable[Rule], *, is_ra
         For each populated class of devices of `group`.
     """
     counts, wanted = measured.counts, {r.name for r in rules}
-    found = np.zeros(counts.grid.n_rows(group))
-    for counted in counts.rules:
-        rule = counted.rule
+    totals = np.zeros(counts.grid.n_rows(group))
+    for joined in counts.rules:
+        rule = joined.rule
         if rule.name in wanted and group in (rule.left.group, rule.right.group):
-            sides = degrees(counted, counts.n_rows(rule), present_only=True)
-            found += sides[rule.left.group != group] * (rule.rate_gbps if is_rate else 1.0)
-    return found[~counts.absent[group]]
+            sides = degrees(joined, counts.n_rows(rule), present_only=True)
+            totals += sides[rule.left.group != group] * (rule.rate_gbps if is_rate else 1.0)
+    return totals[~counts.absent[group]]
 
 
 def at_all(measured: SystemAnswers, group: str, rules: Iterable[Rule], *, is_rate: bool) -> float:
@@ -201,9 +201,11 @@ def _is_card_of(card: DeviceGroup, group: str) -> bool:
 def _free_ports(measured: SystemAnswers, group: DeviceGroup) -> float:
     """Return the rate of the network ports of a group that no cable takes."""
     ports = group.part.ports if group.part else ()
-    whole = sum(p.n_ports * p.rate_gbps for p in ports if p.name == "network")
-    taken = (r for r in measured.blueprint.rules if r.port_class == "network")
-    return whole * measured.counts.present(group.name) - at_all(measured, group.name, taken, is_rate=True)
+    ports_gbps = sum(p.n_ports * p.rate_gbps for p in ports if p.name == "network")
+    cabled = (r for r in measured.blueprint.rules if r.port_class == "network")
+    return ports_gbps * measured.counts.present(group.name) - at_all(
+        measured, group.name, cabled, is_rate=True
+    )
 
 
 def halving(measured: SystemAnswers, group: str, axis: str) -> Halving | None:
@@ -222,8 +224,8 @@ def halving(measured: SystemAnswers, group: str, axis: str) -> Halving | None:
     """
     if measured.blueprint.axes[axis].size < 2:
         return None
-    rest = [p for p in measured.blueprint.groups[group].primitives if p != axis]
-    lower, upper = _halves(measured, group, [axis, *rest], "")
+    other_axes = [p for p in measured.blueprint.groups[group].primitives if p != axis]
+    lower, upper = _halves(measured, group, [axis, *other_axes], "")
     return Halving(axis, measured.flow(lower, upper))
 
 
@@ -236,20 +238,21 @@ def _halves(
         return (), ()
     axis, size = axes[0], measured.blueprint.axes[axes[0]].size
     half = size // 2
+    # An odd size has a middle index, which is halved along the next axis.
     lower = (f"{place}{range_word(axis, 0, half - 1)}/{group}",)
     upper = (f"{place}{range_word(axis, size - half, size - 1)}/{group}",)
     if size % 2 == 0:
         return lower, upper
-    more = _halves(measured, group, axes[1:], f"{place}{axis}{half}/")
-    return lower + more[0], upper + more[1]
+    middle = _halves(measured, group, axes[1:], f"{place}{axis}{half}/")
+    return lower + middle[0], upper + middle[1]
 
 
 def bisection(measured: SystemAnswers, group: str) -> Halving | None:
     """Return the least flow over the halvings of one axis; None where all have one index."""
     axes = measured.blueprint.groups[group].primitives
-    found = [h for h in (halving(measured, group, axis) for axis in axes) if h is not None]
+    halvings = [h for h in (halving(measured, group, axis) for axis in axes) if h is not None]
     # The outermost of those that are equal but for the last bits.
-    return min(found, key=lambda h: float(f"{h.flow.value_gbps:.9g}"), default=None)
+    return min(halvings, key=lambda h: float(f"{h.flow.value_gbps:.9g}"), default=None)
 
 
 def pairs_of(measured: SystemAnswers, group: str) -> tuple[tuple[str, str], ...]:
@@ -265,9 +268,9 @@ def pairs_of(measured: SystemAnswers, group: str) -> tuple[tuple[str, str], ...]
     middle = {p: axes[p].size // 2 for p in placed.primitives}
     first = dict.fromkeys(placed.primitives, 0)
     last = next((p for p in reversed(placed.primitives) if middle[p]), "")
-    others = [_name(measured, placed, at) for at in (first | {last: 1} if last else first, middle)]
-    mine = _name(measured, placed, first)
-    return tuple((mine, other) for other in dict.fromkeys(others) if other != mine)
+    targets = [_name(measured, placed, at) for at in (first | {last: 1} if last else first, middle)]
+    source = _name(measured, placed, first)
+    return tuple((source, target) for target in dict.fromkeys(targets) if target != source)
 
 
 def _name(measured: SystemAnswers, group: DeviceGroup, at: Mapping[str, int]) -> str:
@@ -278,11 +281,11 @@ def _name(measured: SystemAnswers, group: DeviceGroup, at: Mapping[str, int]) ->
 
 def numbers(measured: SystemAnswers, group: str) -> Numbers:
     """Return the key numbers of the endpoints of a group."""
-    each = at_each(measured, group, rules_of(measured), is_rate=True)
+    rates_gbps = at_each(measured, group, rules_of(measured), is_rate=True)
     return Numbers(
         group,
         measured.counts.present(group),
-        (float(each.min()), float(each.max())),
+        (float(rates_gbps.min()), float(rates_gbps.max())),
         way_out(measured, group),
         bisection(measured, group),
         measured.all_to_all(group),

@@ -31,18 +31,18 @@ def _group(measured: SystemAnswers, name: str) -> str:
     return name or measured.endpoints[0]
 
 
-def _even(measured: SystemAnswers, each: Floats) -> float:
+def _even(measured: SystemAnswers, per_device: Floats) -> float:
     """Return what every device has."""
-    if np.ptp(each) > _SLACK * each.max():
-        msg = f"{measured.fabric.name}: devices differ, {each.min():g} to {each.max():g}"
+    if np.ptp(per_device) > _SLACK * per_device.max():
+        msg = f"{measured.fabric.name}: devices differ, {per_device.min():g} to {per_device.max():g}"
         raise QuestionError(msg)
-    return float(each[0])
+    return float(per_device[0])
 
 
 def _scale_up(measured: SystemAnswers, group: str = "", rules: Sequence[str] = ()) -> float:
     """Return what one device has into the scale-up network, or on some rules."""
-    each = at_each(measured, _group(measured, group), rules_of(measured, rules), is_rate=True)
-    return _even(measured, each)
+    rates_gbps = at_each(measured, _group(measured, group), rules_of(measured, rules), is_rate=True)
+    return _even(measured, rates_gbps)
 
 
 def _scale_up_total(measured: SystemAnswers, group: str = "", rules: Sequence[str] = ()) -> float:
@@ -64,25 +64,25 @@ def _scale_out(measured: SystemAnswers, group: str = "") -> float:
 
 def _scale_out_total(measured: SystemAnswers, group: str = "") -> float:
     """Return what all devices of a group have into the scale-out network."""
-    found = way_out(measured, _group(measured, group))
-    if found is None:
+    uplink = way_out(measured, _group(measured, group))
+    if uplink is None:
         msg = f"{measured.fabric.name}: {_group(measured, group)} has no way out"
         raise QuestionError(msg)
-    return found.total_gbps
+    return uplink.total_gbps
 
 
 def _bisection(measured: SystemAnswers, group: str = "", axis: str = "") -> float:
     """Return the flow from half of an axis to the other half, or the least over all axes."""
     group = _group(measured, group)
-    known = measured.blueprint.groups[group].primitives
-    if axis and axis not in known:
-        msg = f"{measured.fabric.name}: no axis {axis!r} of {group}; {nearest(axis, known)}"
+    axes = measured.blueprint.groups[group].primitives
+    if axis and axis not in axes:
+        msg = f"{measured.fabric.name}: no axis {axis!r} of {group}; {nearest(axis, axes)}"
         raise QuestionError(msg)
-    found = halving(measured, group, axis) if axis else bisection(measured, group)
-    if found is None:
+    half = halving(measured, group, axis) if axis else bisection(measured, group)
+    if half is None:
         msg = f"{measured.fabric.name}: {axis or group} has no halves: it has one index"
         raise QuestionError(msg)
-    return found.flow.value_gbps
+    return half.flow.value_gbps
 
 
 def _all_to_all(measured: SystemAnswers, group: str = "") -> float:
@@ -124,8 +124,8 @@ def _ports(measured: SystemAnswers, group: str = "", rules: Sequence[str] = ()) 
 
 def _ports_per_device(measured: SystemAnswers, group: str = "", rules: Sequence[str] = ()) -> float:
     """Return the ends of scale-up cables, or of those of some rules, at one device of a group."""
-    each = at_each(measured, _group(measured, group), rules_of(measured, rules), is_rate=False)
-    return _even(measured, each)
+    ends = at_each(measured, _group(measured, group), rules_of(measured, rules), is_rate=False)
+    return _even(measured, ends)
 
 
 RATES: Mapping[str, Callable[..., float]] = {
@@ -164,16 +164,17 @@ def arguments(quantity: str) -> tuple[frozenset[str], frozenset[str]]:
     >>> [sorted(names) for names in arguments("cable-ends")], [sorted(n) for n in arguments("pair-flow")]
     ([[], ['group', 'rules']], [['pair'], []])
     """
-    known = {**RATES, **COUNTS}
-    if quantity not in known:
-        msg = f"unknown quantity {quantity!r}; {nearest(quantity, known) or 'known are ' + ', '.join(known)}"
+    quantities = {**RATES, **COUNTS}
+    if quantity not in quantities:
+        near = nearest(quantity, quantities) or f"known are {', '.join(quantities)}"
+        msg = f"unknown quantity {quantity!r}; {near}"
         raise QuestionError(msg)
-    found = list(inspect.signature(known[quantity]).parameters.values())[1:]
-    needed = frozenset(p.name for p in found if p.default is p.empty)
-    return needed, frozenset(p.name for p in found) - needed
+    parameters = list(inspect.signature(quantities[quantity]).parameters.values())[1:]
+    needed = frozenset(p.name for p in parameters if p.default is p.empty)
+    return needed, frozenset(p.name for p in parameters) - needed
 
 
-def evaluate(measured: SystemAnswers, quantity: str, asked: Mapping[str, Any]) -> float:
+def evaluate(measured: SystemAnswers, quantity: str, chosen: Mapping[str, Any]) -> float:
     """Return a quantity of a system: a rate [Gb/s per direction] or a number.
 
     Raises
@@ -188,4 +189,4 @@ def evaluate(measured: SystemAnswers, quantity: str, asked: Mapping[str, Any]) -
     >>> evaluate(rack, "scale-up-per-device", {}), evaluate(rack, "devices", {"group": "nvswitch"})
     (7200.0, 18.0)
     """
-    return {**RATES, **COUNTS}[quantity](measured, **asked)
+    return {**RATES, **COUNTS}[quantity](measured, **chosen)
