@@ -216,10 +216,12 @@ def _by_blueprint(blueprint: Blueprint) -> Iterator[FlowQuestion]:
         yield FlowQuestion("two neighbouring units", *units)
     yield FlowQuestion("the two halves", *halves)
     first, second = ({a: 0 for a in group.axes} | {axis.name: i} for i in (0, 1))
-    yield FlowQuestion("two endpoints of neighbouring units", _named(group, first), _named(group, second))
+    yield FlowQuestion(
+        "two endpoints of neighbouring units", _name_device(group, first), _name_device(group, second)
+    )
 
 
-def _named(group: DeviceGroup, at: Mapping[str, int]) -> str:
+def _name_device(group: DeviceGroup, at: Mapping[str, int]) -> str:
     """Return the name of the device of `group` at an index on each of its axes."""
     above = [f"{axis}{at[axis]}" for axis in group.axes[:-1]]
     return "/".join([*above, f"{group.name}{at[group.axes[-1]]}"])

@@ -297,12 +297,12 @@ def _total(port: PortClass) -> float:
 
 
 _PORT_COLUMNS: list[Column[PartPort]] = [
-    ("Id", lambda one: code(one[0].id)),
-    ("Port class", lambda one: code(one[1].name)),
+    ("Id", lambda entry: code(entry[0].id)),
+    ("Port class", lambda entry: code(entry[1].name)),
     (">Ports", _port_cell("n_ports", lambda port: format_count(port.n_ports))),
     (">Rate of one, per direction", _port_cell("rate_gbps", lambda port: format_rate(port.rate_gbps))),
-    (">All, per direction", lambda one: format_rate(_total(one[1]))),
-    (">All, sum of both directions", lambda one: format_rate(2 * _total(one[1]))),
+    (">All, per direction", lambda entry: format_rate(_total(entry[1]))),
+    (">All, sum of both directions", lambda entry: format_rate(2 * _total(entry[1]))),
     (">Ports per cage", _port_cell("ports_per_cage", lambda port: f"{port.ports_per_cage or ''}")),
     (
         "Breakout",
@@ -311,9 +311,9 @@ _PORT_COLUMNS: list[Column[PartPort]] = [
         ),
     ),
     ("Link layers", _port_cell("layers", layers_text)),
-    ("Protocol", lambda one: ", ".join(code(protocol.id) for protocol in protocols_of(one[1]))),
-    ("Evidence", lambda one: one[1].confidence),
-    ("Sources", lambda one: _sources(one[1])),
+    ("Protocol", lambda entry: ", ".join(code(protocol.id) for protocol in protocols_of(entry[1]))),
+    ("Evidence", lambda entry: entry[1].confidence),
+    ("Sources", lambda entry: _sources(entry[1])),
 ]
 
 

@@ -78,7 +78,7 @@ def by_kind(summary: Summary) -> dict[str, Summary]:
     >>> text += " leaf: {kind: switch, axes: []}, low: {kind: switch, axes: []}}, links: ["
     >>> text += "{between: [gpu, leaf], rate: 400Gb/s}, {between: [lpu, low], rate: 100Gb/s},"
     >>> text += " {between: [low, leaf], rate: 400Gb/s}]}"
-    >>> {kind: [one.name for one in found.links] for kind, found in by_kind(summarize(loads(text))).items()}
+    >>> {kind: [link.name for link in part.links] for kind, part in by_kind(summarize(loads(text))).items()}
     {'gpu': ['gpu-leaf'], 'lpu': ['lpu-low', 'low-leaf']}
     """
     parts = {}

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from fabric.errors import setting
-from fabric.sizing.reading import by_key, shown
+from fabric.sizing.reading import by_key, show
 from fabric.sizing.request import Request, resolve
 from fabric.sizing.search import can_build, solve
 from fabric.sizing.switch import DesignError
@@ -60,7 +60,7 @@ def _idle(request: Request, sizes: Sizes) -> Iterator[tuple[str, str]]:
         value = ask.get(argument, {})
         if isinstance(value, str) and "=" not in value:
             continue
-        by_end = by_key(argument, value, ("nic", "leaf", "spine", "core"), lambda _, value: shown(value))
+        by_end = by_key(argument, value, ("nic", "leaf", "spine", "core"), lambda _, value: show(value))
         missed = {key: value for key, value in by_end.items() if tiers < keys.get(key, 1)}
         if missed:
             yield setting(argument, missed), without

@@ -11,7 +11,7 @@ import numpy as np
 from fabric.arguments import checked
 from fabric.sizing.arguments import DesignArguments
 from fabric.sizing.build import Design, design
-from fabric.sizing.reading import shown, whole
+from fabric.sizing.reading import show, whole
 from fabric.sizing.request import resolve
 from fabric.sizing.stripes import Stripe
 from fabric.sizing.switch import DesignError
@@ -89,7 +89,7 @@ def growth(phases: Sequence[int | str], **arguments: Unpack[DesignArguments]) ->
     ({'leaf': 16, 'spine': 32}, {'leaf': 48, 'spine': 0}, {'nic-leaf': 0, 'leaf-spine': 384})
     """
     if arguments.get("populated") is not None:
-        msg = f"populated: the phases say what is installed; got {shown(arguments['populated'])} too"
+        msg = f"populated: the phases say what is installed; got {show(arguments['populated'])} too"
         raise DesignError(msg)
     sizes = [whole("phases", n) for n in phases]
     end = resolve(arguments).gpus

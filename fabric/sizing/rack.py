@@ -207,7 +207,7 @@ def cut_rails(rack: Rack, cuts: tuple[int, ...]) -> tuple[dict[int, tuple[str, .
             f"{missing} groups of rails are no leading part of the {rack.n_rails} of {rack.name}; try {able}"
         )
         raise DesignError(msg)
-    return {c: _declared(rack, axes_of[c]) for c in sorted({1, *cuts})}, splits
+    return {c: _name_axes(rack, axes_of[c]) for c in sorted({1, *cuts})}, splits
 
 
 @lru_cache(maxsize=4096)
@@ -238,7 +238,7 @@ def leading_products(rack: Rack) -> tuple[int, ...]:
     return tuple(sorted(products))
 
 
-def _declared(rack: Rack, axes: tuple[str, ...]) -> tuple[str, ...]:
+def _name_axes(rack: Rack, axes: tuple[str, ...]) -> tuple[str, ...]:
     """Write primitive axes by the names of the template where they make up whole axes of it."""
     written: list[str] = []
     at = 0

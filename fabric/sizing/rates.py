@@ -10,7 +10,7 @@ from fabric.errors import PartError, UnitError, setting
 from fabric.parts import PortClass, cables_per_port
 from fabric.sizing.arguments import DesignArguments
 from fabric.sizing.rack import Rack
-from fabric.sizing.reading import by_key, shown
+from fabric.sizing.reading import by_key, show
 from fabric.sizing.switch import DesignError, Switch, fastest_common
 from fabric.units import format_rate, parse_rate
 
@@ -120,7 +120,7 @@ def _rate(argument: str, value: object) -> tuple[int | None, float]:
     """Read a rate [Gb/s], and how many cables of it a port is broken out to where that is said."""
     match = _BREAKOUT.fullmatch(value) if isinstance(value, str) else None
     if match is None:
-        msg = f"{argument}: got {shown(value)}; expected a rate such as 400G or 2x400G"
+        msg = f"{argument}: got {show(value)}; expected a rate such as 400G or 2x400G"
         raise DesignError(msg)
     try:
         return int(match[1]) if match[1] else None, parse_rate(match[2])

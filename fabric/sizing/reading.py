@@ -37,7 +37,7 @@ def read_given(arguments: Mapping[str, object]) -> DesignArguments:
     return cast(DesignArguments, arguments_given)
 
 
-def shown(value: object) -> str:
+def show(value: object) -> str:
     """Return what was given as it stands in a message."""
     text = value if isinstance(value, str) else repr(value)
     text = "".join(c if c.isprintable() else "\ufffd" for c in text)
@@ -47,7 +47,7 @@ def shown(value: object) -> str:
 def text(argument: str, value: object) -> str:
     """Read an argument that is a text."""
     if not isinstance(value, str) or not value.strip():
-        msg = f"{argument}: got {shown(value) or 'nothing'}; expected a text"
+        msg = f"{argument}: got {show(value) or 'nothing'}; expected a text"
         raise DesignError(msg)
     return value
 
@@ -58,7 +58,7 @@ def choice(argument: str, value: object, choices: tuple[_Read, ...]) -> _Read:
         if type(value) in (type(allowed), str) and str(value) == str(allowed):
             return allowed
     close = nearest(value, map(str, choices)) if isinstance(value, str) else ""
-    msg = f"{argument}: got {shown(value)}; expected one of {', '.join(map(str, choices))}"
+    msg = f"{argument}: got {show(value)}; expected one of {', '.join(map(str, choices))}"
     raise DesignError(f"{msg}; {close}" if close else msg)
 
 
@@ -73,7 +73,7 @@ def whole(argument: str, value: object, least: int = 1) -> int:
     except FabricError:
         is_number = isinstance(value, int) and not isinstance(value, bool)
         expected = f"at least {least}" if is_number and value < least else "a whole number"  # type: ignore[operator]
-        msg = f"{argument}: got {shown(value)}; expected {expected}"
+        msg = f"{argument}: got {show(value)}; expected {expected}"
         raise DesignError(msg) from None
 
 
@@ -86,10 +86,10 @@ def ratio(argument: str, value: object) -> Fraction:
             raise TypeError
         fraction = Fraction(cast(Any, value)).limit_denominator(_FINEST_RATIO)
     except (FabricError, ArithmeticError, TypeError, ValueError):
-        msg = f"{argument}: got {shown(value)}; expected a ratio, such as 2 or 7:1"
+        msg = f"{argument}: got {show(value)}; expected a ratio, such as 2 or 7:1"
         raise DesignError(msg) from None
     if fraction < 1:
-        msg = f"{argument}: got {shown(value)}; expected 1 or more, downlink over uplink capacity"
+        msg = f"{argument}: got {show(value)}; expected 1 or more, downlink over uplink capacity"
         raise DesignError(msg)
     return fraction
 
@@ -101,7 +101,7 @@ def by_key(
     if isinstance(value, str):
         value = dict(_split_assignment(argument, word, keys) for word in value.split(",") if word.strip())
     if not isinstance(value, Mapping):
-        msg = f"{argument}: got {shown(value)}; expected such as {{{keys[0]!r}: ...}}, of {', '.join(keys)}"
+        msg = f"{argument}: got {show(value)}; expected such as {{{keys[0]!r}: ...}}, of {', '.join(keys)}"
         raise DesignError(msg)
     return {
         (key := choice(argument, name, keys)): read(f"{argument}: {key}", part)
@@ -112,6 +112,6 @@ def by_key(
 def _split_assignment(argument: str, word: str, keys: tuple[str, ...]) -> tuple[str, str]:
     key, equals, part = word.partition("=")
     if not equals:
-        msg = f"{argument}: {shown(word.strip())!r} is not such as {keys[0]}=..., of {', '.join(keys)}"
+        msg = f"{argument}: {show(word.strip())!r} is not such as {keys[0]}=..., of {', '.join(keys)}"
         raise DesignError(msg)
     return key.strip(), part.strip()

@@ -12,7 +12,7 @@ from fabric.blueprint.schema import is_label
 from fabric.sizing.arguments import AUTO, LAYOUTS, STRIPES, DesignArguments, Layout, Stripes
 from fabric.sizing.rack import Rack, find_rack, leading_products
 from fabric.sizing.rates import Cables, rates_allowed
-from fabric.sizing.reading import by_key, choice, ratio, read_given, shown, text, whole
+from fabric.sizing.reading import by_key, choice, ratio, read_given, show, text, whole
 from fabric.sizing.switch import DesignError, Switch, find_switch, ports_taken
 
 TIERS = ("leaf", "spine", "core")
@@ -191,7 +191,7 @@ def _check_texts(ask: DesignArguments) -> None:
             text(argument, ask[argument])
     if "name" in ask and not is_label(name := ask["name"] or ""):
         expected = "letters and digits, with . _ - between them, at most 80"
-        msg = f"name: got {shown(name)}; expected {expected}"
+        msg = f"name: got {show(name)}; expected {expected}"
         raise DesignError(msg)
 
 
@@ -201,7 +201,7 @@ def _populated(ask: DesignArguments, rack: Rack, racks: int) -> int:
     populated = -(-whole("populated", ask["populated"]) // rack.n_gpus)
     if populated > racks:
         most = f"at most the {racks * rack.n_gpus:,} built for"
-        msg = f"populated: got {shown(ask['populated'])} GPUs; expected {most}"
+        msg = f"populated: got {show(ask['populated'])} GPUs; expected {most}"
         raise DesignError(msg)
     return populated
 

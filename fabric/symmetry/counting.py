@@ -41,7 +41,7 @@ def devices_up(blueprint: Blueprint, group: str, among: Selector | None = None) 
     whole: Box = tuple((0, blueprint.axes[p].size - 1) for p in primitives)
     inside = [whole] if among is None else list(_boxes(blueprint, group, among))
     down = [box for s in (*blueprint.absent, *blueprint.failed) for box in _boxes(blueprint, group, s)]
-    lost = [both for one in inside for box in down if (both := _meet(one, box)) is not None]
+    lost = [common for inner in inside for box in down if (common := _meet(inner, box)) is not None]
     return _union(inside) - _union(lost)
 
 
@@ -53,16 +53,16 @@ def _boxes(blueprint: Blueprint, group: str, selector: Selector) -> Iterator[Box
     whole: Box = tuple((0, blueprint.axes[p].size - 1) for p in primitives)
     boxes = [whole]
     for term in selector.terms:
-        own = blueprint.primitives(term.axis)
-        sizes = [blueprint.axes[p].size for p in own]
-        places = [primitives.index(p) for p in own]
+        parts_of_axis = blueprint.primitives(term.axis)
+        sizes = [blueprint.axes[p].size for p in parts_of_axis]
+        places = [primitives.index(p) for p in parts_of_axis]
         parts = []
         for part in _ranges(sizes, term.lo, term.hi):
             limits = list(whole)
             for place, limit in zip(places, part, strict=True):
                 limits[place] = limit
             parts.append(tuple(limits))
-        boxes = [both for one in boxes for part in parts if (both := _meet(one, part)) is not None]
+        boxes = [common for outer in boxes for part in parts if (common := _meet(outer, part)) is not None]
     yield from boxes
 
 
@@ -74,22 +74,23 @@ def _ranges(sizes: Sequence[int], lo: int, hi: int) -> Iterator[list[tuple[int, 
         return
     first, last = lo // inner, hi // inner
     if first == last:
-        yield from ([(first, first), *rest] for rest in _ranges(sizes[1:], lo % inner, hi % inner))
+        yield from ([(first, first), *finer] for finer in _ranges(sizes[1:], lo % inner, hi % inner))
         return
+    # The range in three: the end of the first coarse index, the start of the last, and all between them.
     if lo % inner:
-        yield from ([(first, first), *rest] for rest in _ranges(sizes[1:], lo % inner, inner - 1))
+        yield from ([(first, first), *finer] for finer in _ranges(sizes[1:], lo % inner, inner - 1))
         first += 1
     if hi % inner != inner - 1:
-        yield from ([(last, last), *rest] for rest in _ranges(sizes[1:], 0, hi % inner))
+        yield from ([(last, last), *finer] for finer in _ranges(sizes[1:], 0, hi % inner))
         last -= 1
     if first <= last:
         yield [(first, last), *((0, n - 1) for n in sizes[1:])]
 
 
-def _meet(one: Box, other: Box) -> Box | None:
+def _meet(left: Box, right: Box) -> Box | None:
     """Return what two boxes have in common, if anything."""
-    both = tuple((max(a, c), min(b, d)) for (a, b), (c, d) in zip(one, other, strict=True))
-    return both if all(a <= b for a, b in both) else None
+    common = tuple((max(a, c), min(b, d)) for (a, b), (c, d) in zip(left, right, strict=True))
+    return common if all(a <= b for a, b in common) else None
 
 
 def _size(box: Box) -> int:
@@ -99,10 +100,12 @@ def _size(box: Box) -> int:
 def _union(boxes: Sequence[Box]) -> int:
     """Return how many devices are in any of the boxes."""
     total = 0
-    known: list[Box] = []
+    counted: list[Box] = []
     for box in dict.fromkeys(boxes):
-        shared = [both for one in known if (both := _meet(one, box)) is not None]
+        # Inclusion and exclusion: what the box has in common with earlier ones is counted already.
+        shared = [common for earlier in counted if (common := _meet(earlier, box)) is not None]
+        # Else an earlier box holds all of it.
         if box not in shared:
             total += _size(box) - _union(shared)
-            known.append(box)
+            counted.append(box)
     return total

@@ -38,11 +38,11 @@ def failure_marks(blueprint: Blueprint, nest: Nesting) -> tuple[tuple[Mark, ...]
     selectors = [*blueprint.absent, *blueprint.failed]
     selectors += [s for c in blueprint.failed_cables for s in (c.left, c.right)]
     for selector in selectors:
-        own = [as_mark(blueprint, one, nest) for one in _devices(selector)]
-        if None in own:
+        marks_of = [as_mark(blueprint, device, nest) for device in _devices(selector)]
+        if None in marks_of:
             cells.append(selector)
         else:
-            marks += [mark for mark in own if mark is not None]
+            marks += [mark for mark in marks_of if mark is not None]
     # The first cables of a range are at its first device.
     partial = (s for c in blueprint.failed_cables if c.n is not None for s in (c.left, c.right))
     ends = (Term(t.axis, i, i) for s in partial for t in s.terms if t.lo < t.hi for i in (t.lo, t.hi))
