@@ -527,3 +527,15 @@ def test_an_expected_time_says_whether_such_hardware_was_measured(up, out, bindi
     (note,) = [note for note in found.notes if note.startswith("expected by calibration measured")]
     assert found.binding == binding
     assert note.endswith("not measured on this hardware") == is_default
+
+
+@pytest.mark.parametrize("net", ["scale-up", "scale-out"])
+def test_a_scale_up_network_of_an_unmeasured_kind_behind_a_measured_one_is_said(net):
+    # A scale-out network was measured behind such GPUs; a second scale-up network was not.
+    text = """{fabric: a, axes: {box: 2, slot: 4}, devices: {gpu: {kind: gpu, axes: [box, slot]},
+      chip: {kind: switch, axes: [box]}, top: {kind: switch, axes: []}}, links: [
+      {between: [gpu, chip], link: nvlink4}, {between: [chip, top], net: %s, rate: 10Gb/s}]}"""
+    found = cost(loads(text % net), "all-to-all", "1GB")
+    (note,) = [note for note in found.notes if note.startswith("expected by calibration measured")]
+    assert found.binding == "chip-top"
+    assert note.endswith("not measured on this hardware") == (net == "scale-up")

@@ -5,6 +5,7 @@ import doctest
 import io
 import json
 import math
+import random
 import re
 import shutil
 import subprocess
@@ -530,6 +531,26 @@ def test_spares_are_those_of_exact_arithmetic(n):
 
 RAIL = """{fabric: rail, axes: {i: %d}, devices: {nic: {part: cx7, axes: [i], endpoint: true},
   leaf: {kind: switch, axes: []}}, links: [{between: [nic, leaf], rate: 400Gb/s}]}"""
+
+
+SHARED = """{fabric: shared, axes: {i: %d}, devices: {gpu: {part: rubin_vr200, axes: [i], endpoint: true},
+  leaf: {kind: switch, axes: []}},
+  links: [{between: [gpu, leaf], link: nvlink6, rate: %d Gb/s, count: %d}]}"""
+
+
+def test_ports_that_cables_share_are_those_of_exact_arithmetic():
+    # 11 cables of a fifth of a port at each of 25 GPUs take 55 ports, and 55.00000000000001 in floats.
+    rng = random.Random(6)
+    drawn = [(rng.randint(1, 180), rng.choice((5, 10, 40)), 5 * rng.randint(1, 40)) for _ in range(40)]
+    drawn += [(rng.randint(1, 180), rng.choice((5, 10, 40)), rng.randint(1, 200)) for _ in range(20)]
+    n_past_whole = 0
+    for n_cables, per_port, n in [(11, 5, 25), *drawn]:
+        bill = bom(loads(SHARED % (n, 400 // per_port, n_cables)))
+        (port,) = (port for port in bill.ports if port.port_class == "nvlink6")
+        exact = Fraction(n_cables * n, per_port)
+        assert port.n_used == math.ceil(exact), (n_cables, per_port, n)
+        n_past_whole += exact.denominator == 1 and n_cables / per_port * n > exact
+    assert n_past_whole > 1
 
 
 def test_no_price_no_cost():
