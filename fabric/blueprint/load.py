@@ -194,7 +194,7 @@ def _resolve(place: _Place, run: _LoadRun) -> tuple[_Fragment, Parsed]:
         fragment.is_lost = True
         return fragment, parsed
     _leave_out(fragment, parsed)
-    # Any problem from here on means that counts would be wrong.
+    # Any problem from here on, those of the includes too, means that counts would be wrong.
     before = len(run.problems)
     for index, item in enumerate(parsed.file.include):
         is_list = isinstance(place.document.data.get("include"), list)
@@ -314,7 +314,6 @@ def _include(place: _Place, item: IncludeItem, origin: Origin, into: _Fragment, 
         inner = _open(item.fabric, place, origin, run)
     except TopologyError as error:
         run.problems += error.problems
-        into.is_whole = into.is_countable = False
         into.is_lost = True
         return
     fragment, _ = _resolve(inner, run)
@@ -327,7 +326,6 @@ def _include(place: _Place, item: IncludeItem, origin: Origin, into: _Fragment, 
             fault = f"over: {item.fabric} already has an axis {axis!r}"
             todo = "take another axis name, or include with as: prefix"
             run.problems.append(origin.problem(fault, key="over", todo=todo))
-            into.is_countable = False
     for axis, size in over.items():
         into.axes.inherit(Axis(axis, size), origin, run.problems)
     identity = inner.stack[-1]
@@ -341,8 +339,6 @@ def _include(place: _Place, item: IncludeItem, origin: Origin, into: _Fragment, 
 
 def _merge(fragment: _Fragment, name: str, origin: Origin, into: _Fragment, problems: Problems) -> None:
     """Add the fragment of the include `name`, renamed and placed, to that of the file that has it."""
-    into.is_whole = into.is_whole and fragment.is_whole
-    into.is_countable = into.is_countable and fragment.is_countable
     into.is_lost = into.is_lost or fragment.is_lost
     into.broken |= fragment.broken
     into.axes.inherit_all(fragment.axes, origin, problems)

@@ -65,3 +65,41 @@ def test_includes_that_clash_are_told_once(tmp_path):
     with pytest.raises(TopologyError, match="brings devices that another include has") as caught:
         loads(json.dumps(outer), base=tmp_path)
     assert len(caught.value.problems) == 1
+
+
+# More cables than ports, which is told of files that can be counted and hangs on nothing of an include.
+FULL = {
+    "axes": {"k": 65},
+    "devices": {"box": {"kind": "nic", "axes": ["k"]}, "full": {"part": "sn5600", "axes": []}},
+    "links": [{"between": ["box", "full"], "rate": "800Gb/s"}],
+}
+UNCOUNTED = {name: slip for name, slip in SLIPS.items() if name != "nothing"} | {
+    "text": "fabric: [",
+    "over": None,
+    "split": {"axes": {"i": 2, "j": ["i", "nope"]}},
+}
+
+
+@pytest.mark.parametrize("n_between", [0, 1, 2])
+@pytest.mark.parametrize("slip", UNCOUNTED)
+def test_nothing_is_counted_beside_a_slip_of_an_include(slip, n_between, tmp_path):
+    def write(name, document):
+        text = document if isinstance(document, str) else json.dumps(document)
+        (tmp_path / f"{name}.fabric.yaml").write_text(text)
+
+    def problems_with(slip):
+        write("inner", slip if isinstance(slip, str) else INNER | (slip or {}))
+        # At "over" a file on the way is replicated along an axis that it has.
+        include = {"fabric": "./inner.fabric.yaml"} | ({"over": {"i": 2}} if slip is None else {})
+        for level in range(n_between):
+            write(level, {"fabric": "between", "include": include})
+            include = {"fabric": f"./{level}.fabric.yaml"}
+        with pytest.raises(TopologyError, match=r"fabric\.yaml|outer") as caught:
+            loads(json.dumps(FULL | {"fabric": "outer", "include": include}), path="outer", base=tmp_path)
+        return [str(problem) for problem in caught.value.problems]
+
+    (sound,) = problems_with({})
+    assert "port budget" in sound
+    problems = problems_with(UNCOUNTED[slip])
+    assert problems
+    assert not any("port budget" in problem for problem in problems), problems
