@@ -13,6 +13,7 @@ import itertools
 import os
 import queue
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -25,6 +26,8 @@ ROOT = Path(__file__).parents[1]
 TIMEOUT_S = 600
 # Exit statuses of pytest: all passed, and no test was there to run.
 LIVED = (0, 5)
+# What pytest names at its end, without the parameters of a test, which may hold spaces.
+FAILED = re.compile(r"^(?:FAILED|ERROR) ([^\s\[]+)", re.MULTILINE)
 IGNORED = shutil.ignore_patterns(".git", ".venv*", ".*_cache", ".hypothesis", "__pycache__")
 SWAPPED: dict[type[ast.AST], type[ast.AST]] = {
     **{
@@ -105,17 +108,24 @@ def near(file: Path) -> list[str]:
     return [str(path) for path in (file, *(path.relative_to(ROOT) for path in own))]
 
 
-def run_tests(project: Path, *arguments: str) -> int | None:
-    """Return pytest's exit status on quick tests of a copy of the project; None where it takes too long."""
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-m", "not slow", *arguments]
+def run_tests(project: Path, tests: list[str]) -> tuple[bool, list[str]]:
+    """Return whether the quick `tests` pass in a copy of the project, and the names of those that fail."""
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-m", "not slow", *tests]
     # What a test starts in another process has to find the copy too.
     environment = {**os.environ, "PYTHONPATH": str(project)}
     try:
-        return subprocess.run(
-            command, cwd=project, env=environment, capture_output=True, check=False, timeout=TIMEOUT_S
-        ).returncode
+        done = subprocess.run(
+            command,
+            cwd=project,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=TIMEOUT_S,
+        )
     except subprocess.TimeoutExpired:
-        return None
+        return False, []
+    return done.returncode in LIVED, FAILED.findall(done.stdout)
 
 
 def is_noticed(project: Path, file: Path, text: str) -> bool:
@@ -128,18 +138,13 @@ def is_noticed(project: Path, file: Path, text: str) -> bool:
     """
     unchanged = (project / file).read_bytes()
     (project / file).write_text(text)
-    status = run_tests(project, *near(file))
+    passes, failed = run_tests(project, near(file))
     (project / file).write_bytes(unchanged)
-    if status in LIVED:
-        return False
-    # Only what failed is asked again, which costs next to nothing; what took too long names no test.
-    if (
-        status is not None
-        and run_tests(project, "--last-failed", "--last-failed-no-failures=none") not in LIVED
-    ):
-        msg = f"a test of {file} fails with nothing changed; mend it first (make test)"
+    # Only what failed is asked again, which costs next to nothing.
+    if failed and not run_tests(project, failed)[0]:
+        msg = f"{', '.join(failed)} fails with nothing changed; mend it first (make test)"
         raise RuntimeError(msg)
-    return True
+    return not passes
 
 
 def main() -> None:

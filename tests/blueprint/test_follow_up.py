@@ -67,11 +67,15 @@ def test_includes_that_clash_are_told_once(tmp_path):
     assert len(caught.value.problems) == 1
 
 
-# More cables than ports, which is told of files that can be counted and hangs on nothing of an include.
+# What counting finds wrong, and hangs on nothing of an include: more cables than ports, or than expected.
 FULL = {
     "axes": {"k": 65},
     "devices": {"box": {"kind": "nic", "axes": ["k"]}, "full": {"part": "sn5600", "axes": []}},
     "links": [{"between": ["box", "full"], "rate": "800Gb/s"}],
+}
+COUNTED = {
+    "port budget": FULL,
+    "wrong number of cables": FULL | {"links": [FULL["links"][0] | {"each": [1, 64]}]},
 }
 UNCOUNTED = {name: slip for name, slip in SLIPS.items() if name != "nothing"} | {
     "text": "fabric: [",
@@ -81,8 +85,9 @@ UNCOUNTED = {name: slip for name, slip in SLIPS.items() if name != "nothing"} | 
 
 
 @pytest.mark.parametrize("n_between", [0, 1, 2])
+@pytest.mark.parametrize("fault", COUNTED)
 @pytest.mark.parametrize("slip", UNCOUNTED)
-def test_nothing_is_counted_beside_a_slip_of_an_include(slip, n_between, tmp_path):
+def test_nothing_is_counted_beside_a_slip_of_an_include(slip, fault, n_between, tmp_path):
     def write(name, document):
         text = document if isinstance(document, str) else json.dumps(document)
         (tmp_path / f"{name}.fabric.yaml").write_text(text)
@@ -95,11 +100,15 @@ def test_nothing_is_counted_beside_a_slip_of_an_include(slip, n_between, tmp_pat
             write(level, {"fabric": "between", "include": include})
             include = {"fabric": f"./{level}.fabric.yaml"}
         with pytest.raises(TopologyError, match=r"fabric\.yaml|outer") as caught:
-            loads(json.dumps(FULL | {"fabric": "outer", "include": include}), path="outer", base=tmp_path)
+            loads(
+                json.dumps(COUNTED[fault] | {"fabric": "outer", "include": include}),
+                path="outer",
+                base=tmp_path,
+            )
         return [str(problem) for problem in caught.value.problems]
 
     (sound,) = problems_with({})
-    assert "port budget" in sound
+    assert fault in sound
     problems = problems_with(UNCOUNTED[slip])
     assert problems
-    assert not any("port budget" in problem for problem in problems), problems
+    assert not any(fault in problem for problem in problems), problems
