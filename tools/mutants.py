@@ -100,12 +100,12 @@ def mutants(file: Path) -> Iterator[tuple[int, str, str]]:
             yield node.lineno, told, (whole[:at] + new.encode() + whole[end:]).decode()
 
 
-def near(file: Path) -> list[str]:
+def near(project: Path, file: Path) -> list[str]:
     """Return the tests of `file`: its doctests first, then those of its module, and those of its folder."""
-    folder = ROOT / Path("tests", *file.parts[1:-1][:1])
+    folder = project / Path("tests", *file.parts[1:-1][:1])
     found = folder.rglob("test_*.py") if len(file.parts) > 2 else folder.glob("test_*.py")
     own = sorted(found, key=lambda path: (path.stem != f"test_{file.stem}", path))
-    return [str(path) for path in (file, *(path.relative_to(ROOT) for path in own))]
+    return [str(path) for path in (file, *(path.relative_to(project) for path in own))]
 
 
 def run_tests(project: Path, tests: list[str]) -> tuple[bool, list[str]]:
@@ -138,7 +138,7 @@ def is_noticed(project: Path, file: Path, text: str) -> bool:
     """
     unchanged = (project / file).read_bytes()
     (project / file).write_text(text)
-    passes, failed = run_tests(project, near(file))
+    passes, failed = run_tests(project, near(project, file))
     (project / file).write_bytes(unchanged)
     # Only what failed is asked again, which costs next to nothing.
     if failed and not run_tests(project, failed)[0]:
