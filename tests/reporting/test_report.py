@@ -274,7 +274,7 @@ def test_a_report_is_renewed_as_a_whole_and_spares_what_others_wrote(small, tmp_
 
 
 def test_nothing_is_written_where_the_page_cannot_be_made(small, tmp_path):
-    with pytest.raises(QuestionError, match="no blueprint"):
+    with pytest.raises(QuestionError, match="needs axes"):
         report(from_networkx(to_networkx(small)), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
