@@ -25,6 +25,7 @@ import numpy as np
 from scipy import sparse
 
 from fabric.arrays import Bools, Floats, Ints
+from fabric.blueprint.remembered import remembered
 from fabric.schedule.patterns import edges
 from fabric.schedule.tree import Pattern
 
@@ -39,6 +40,9 @@ MAX_BLOCKS = 4_000_000
 
 MAX_KINDS = 64
 """Different rows of blocks that are told apart; of more, those of blocks with as much to do are averaged."""
+
+# Rows of blocks that are kept, as every view of a rank asks for them, and messages of patterns.
+_KEPT, _KEPT_EDGES = 256, 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,6 +122,12 @@ class RankPlaces:
         is_sent : bool
             Whether it is what they send, or what they receive.
         """
+        return self._blocks(tuple(mix), pinned, is_sent)
+
+    @remembered(_KEPT)
+    def _blocks(
+        self, mix: tuple[tuple[Pattern, float], ...], pinned: frozenset[str], is_sent: bool
+    ) -> Floats:
         found = np.zeros((1, len(self.differences)))
         for some in self._joint([part for one in mix for part in self._parts(*one)], pinned):
             rows = self._together(some, pinned, is_sent=is_sent)
@@ -277,15 +287,19 @@ class RankPlaces:
         self, pattern: Pattern, axes: tuple[str, ...], pinned: frozenset[str], *, is_sent: bool
     ) -> tuple[Floats, Ints]:
         """Return the rows of a pattern by all of its messages in one group, and that of each block."""
-        sizes = [self.size[a] for a in axes]
-        some = edges(pattern.kind, math.prod(sizes), pattern.by)
-        column = self._columns(axes, some.source, some.target)
+        source, target, column, weight = self._messages(pattern, axes)
         fixed = [self.size[a] if a in pinned else 1 for a in axes]
         # The place of a rank is counted along the pinned axes alone.
-        places = np.unravel_index(some.source if is_sent else some.target, sizes)
-        own = np.ravel_multi_index([p % n for p, n in zip(places, fixed, strict=True)], fixed)
+        block = np.arange(math.prod(fixed)).reshape(fixed)
+        own = np.broadcast_to(block, [self.size[a] for a in axes]).ravel()[source if is_sent else target]
         shape = (math.prod(fixed), len(self.differences))
-        return _rows(own, column, some.weight, shape)
+        return _rows(own, column, weight, shape)
+
+    @remembered(_KEPT_EDGES)
+    def _messages(self, pattern: Pattern, axes: tuple[str, ...]) -> tuple[Ints, Ints, Ints, Floats]:
+        """Return source, target, column and weight of the messages of a pattern in one group."""
+        some = edges(pattern.kind, math.prod(self.size[a] for a in axes), pattern.by)
+        return some.source, some.target, self._columns(axes, some.source, some.target), some.weight
 
     def _columns(self, axes: tuple[str, ...], source: Ints, target: Ints) -> Ints:
         """Return the columns of the differences between members of one group, shape (k,)."""

@@ -112,22 +112,22 @@ class _Classes:
                 np.maximum.at(best, base, share)
                 shares[number, is_sent] = share
         for (number, is_sent), share in shares.items():
-            kinds, view = every[is_sent], self.views[number]
+            view = self.views[number]
             base = view.quotient.base
             # The ranks that a link is nearest to are those with the largest share in what it carries.
             is_near = ~view.is_free & (share > (1 - _SAME) * best[base])
-            for pinned, on in view.blocks(self.places):
-                n_block = self.n_ranks / math.prod(self.places.size[a] for a in pinned)
-                is_whole = on & is_near & (n_block * share <= 1 + _SAME)
-                # Ranks beyond the block add what they do on average.
-                rest = np.where(is_whole, np.maximum(1 - n_block * share, 0.0) * average[base], 0.0)
-                for some in (is_whole, on & ~is_whole):
-                    if some.any():
-                        rows = kinds
-                        if some is is_whole:
-                            rows = self.places.blocks(mix, pinned, is_sent=is_sent)
-                        most = self.put(number, rows, is_sent=is_sent).max(axis=0) / view.n_cables + rest
-                        np.maximum.at(peak, base[some], most[some])
+            pins, on = view.blocks(self.places)
+            n_block = np.array([self.n_ranks / math.prod(self.places.size[a] for a in p) for p in pins])[on]
+            is_whole = is_near & (n_block * share <= 1 + _SAME)
+            # Ranks beyond the block add what they do on average.
+            rest = np.maximum(1 - n_block * share, 0.0) * average[base]
+            most = self.put(number, every[is_sent], is_sent=is_sent).max(axis=0) / view.n_cables
+            for i in np.unique(on[is_whole]).tolist():
+                some = is_whole & (on == i)
+                rows = self.places.blocks(mix, pins[i], is_sent=is_sent)
+                own = self.put(number, rows, is_sent=is_sent).max(axis=0) / view.n_cables
+                most[some] = (own + rest)[some]
+            np.maximum.at(peak, base, most)
         return peak
 
     def _totals(self, rows: Floats) -> Floats:

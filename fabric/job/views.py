@@ -10,6 +10,7 @@ import numpy as np
 from scipy import sparse
 
 from fabric.arrays import Bools, Floats, Ints
+from fabric.blueprint.remembered import remembered
 from fabric.errors import QuestionError
 from fabric.flow.by_axes import ClassTraffic
 from fabric.graph import Paths
@@ -18,10 +19,10 @@ from fabric.job.differences import Difference, RankPlaces
 from fabric.job.placement import Placement
 from fabric.routing import Router, router
 from fabric.routing.cards import cut_at_cards
-from fabric.routing.nearest import Nearest, keeps_in, nearest, turned
+from fabric.routing.nearest import Nearest, keeps_in, nearest, nearest_each, turned
 from fabric.symmetry import Mark, Quotient, quotient
 
-# Starts of ways up to which what they put on links is kept as a sparse table.
+# Starts of ways to one of many targets up to which what they put on links is counted once for all of them.
 _FEW = 64
 # Cells of a table of what every difference puts on links.
 _CELLS = 4_000_000
@@ -117,27 +118,25 @@ class RankView:
         free = np.array([g.transit == "all" for g in e.groups], dtype=np.bool_)[e.group]
         return np.repeat(free[e.tail] & free[e.head], 2)
 
-    def blocks(self, places: RankPlaces) -> list[tuple[frozenset[str], Bools]]:
+    @remembered(1)
+    def blocks(self, places: RankPlaces) -> tuple[list[frozenset[str]], Ints]:
         """Return the ranks that may share links with the rank, by the axes on which they agree with it.
 
         Returns
         -------
-        list of (frozenset of str, ndarray of bool)
-            Axes on which an end of a link agrees with the rank, and the classes of links of which this is so.
+        list of frozenset of str
+            Axes on which an end of some links agrees with the rank.
+        ndarray of int64
+            The place in that list of every class of links.
         """
-        e, home = self.quotient.classes, dict(self.quotient.index[self.own])
-        agrees = np.array(
-            [[dict(at).get(a) == home[a] for a in places.order] for at in self.quotient.index], dtype=np.bool_
-        )
-        either = np.repeat(agrees[e.tail] | agrees[e.head], 2, axis=0)
-        kinds, number = np.unique(either, axis=0, return_inverse=True)
-        return [
-            (
-                frozenset(a for a, is_pinned in zip(places.order, kind, strict=True) if is_pinned),
-                np.asarray(number.ravel() == i, dtype=np.bool_),
-            )
-            for i, kind in enumerate(kinds.tolist())
-        ]
+        e, every = self.quotient.classes, [dict(at) for at in self.quotient.index]
+        home = every[self.own]
+        agrees = np.array([[at.get(a) == home[a] for a in places.order] for at in every], dtype=np.bool_)
+        # A set of axes is told by a number: one bit for each of them.
+        code = (agrees[e.tail] | agrees[e.head]) @ (1 << np.arange(len(places.order)))
+        codes, number = np.unique(code, return_inverse=True)
+        pins = [frozenset(a for i, a in enumerate(places.order) if c >> i & 1) for c in codes.tolist()]
+        return pins, np.repeat(number, 2)
 
     def others(self, places: RankPlaces, *, is_sent: bool) -> sparse.csr_array:
         """Return where a byte to, or from, each difference ends, shape (classes, number of differences)."""
@@ -196,37 +195,57 @@ class Carrier:
         state = route.source[classes]
         self.lost[columns[(state < 0) | (ways.hops[state] < 0)]] = True
         start = sparse.csr_array((data, (state, columns)), shape=(route.n_states, n_columns))
-        if len(classes) <= _FEW:
-            # Such as from ranks to one of many cards: few columns, counted once.
+        self.parts.append((ways, start))
+
+    def _add_each(self, route: Router, legs: dict[int, list[tuple[int, int, float]]], n_columns: int) -> None:
+        """Add the ways of some demand to each of some targets; where it is from few classes, all at once.
+
+        Such as from ranks to each of many cards: of few columns, what they put on links is counted once.
+        """
+        few = [t for t, rows in legs.items() if len(rows) <= _FEW and not self.adapts]
+        for target in sorted(legs.keys() - few):
+            demand = [np.array(c) for c in zip(*legs[target], strict=True)]
+            self._add(route, target, demand, n_columns=n_columns)
+        route = turned(route) if self.is_sent else route
+        n_at_once = max(1, _CELLS // route.n_states)
+        for targets in (few[i : i + n_at_once] for i in range(0, len(few), n_at_once)):
+            rows = [(i, *row) for i, target in enumerate(targets) for row in legs[target]]
+            copy, classes, columns, data = (np.array(c) for c in zip(*rows, strict=True))
+            ways = nearest_each(route, np.array(targets))
+            own = route.source[classes]
+            state = copy * route.n_states + own
+            self.lost[columns[(own < 0) | (ways.hops[state] < 0)]] = True
+            is_in = own >= 0
+            start = sparse.csr_array(
+                (data[is_in], (state[is_in], columns[is_in])), shape=(len(ways.hops), n_columns)
+            )
             self.once += ways.onto @ ways.at(start)
-        else:
-            self.parts.append((ways, start))
 
     def _by_cards(self, cards: ClassCards, demand: Sequence[np.ndarray], n_columns: int) -> None:
         """Add the ways of some demand to the rank: as it is where no card is needed, else by cards."""
         route = turned(cards.inside) if self.is_sent else cards.inside
         hops = nearest(route, self.view.only).hops[route.source[demand[0]]]
         self._add(cards.inside, self.view.own, [c[hops >= 0] for c in demand], n_columns=n_columns)
-        legs: dict[tuple[str, int], list[tuple[int, int, float]]] = {}
+        inside: dict[int, list[tuple[int, int, float]]] = {}
+        network: dict[int, list[tuple[int, int, float]]] = {}
         for other, column, data in zip(*(c[hops < 0].tolist() for c in demand), strict=True):
             choices = cards.choices(other, is_sent=self.is_sent)
             self.lost[column] |= not choices
             for b, a, part in choices:
                 amount = data * part
                 if b != other:
-                    legs.setdefault(("inside", b), []).append((other, column, amount))
+                    inside.setdefault(b, []).append((other, column, amount))
                 if a == b:
                     loop = sparse.coo_array(cards.loop(a)[:, None])
                     self.once += sparse.csr_array(
                         (amount * loop.data, (loop.row, np.full(loop.nnz, column))), shape=self.once.shape
                     )
                 else:
-                    legs.setdefault(("network", a), []).append((b, column, amount))
+                    network.setdefault(a, []).append((b, column, amount))
                 if a != self.view.own:
-                    legs.setdefault(("inside", self.view.own), []).append((a, column, amount))
-        for (side, target), rows in legs.items():
-            columns = [np.array(c) for c in zip(*rows, strict=True)]
-            self._add(getattr(cards, side), target, columns, n_columns=n_columns)
+                    inside.setdefault(self.view.own, []).append((a, column, amount))
+        self._add_each(cards.inside, inside, n_columns)
+        self._add_each(cards.network, network, n_columns)
 
     def put(self, rows: Floats) -> Floats:
         """Return the bytes on every class of links, shape (k, links).

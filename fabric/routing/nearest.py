@@ -15,9 +15,10 @@ import numpy as np
 from scipy import sparse
 
 from fabric.arrays import Bools, Floats, Ints
+from fabric.blueprint.remembered import remembered
 from fabric.graph import Expanded
 from fabric.routing.fitting import fits, room_of
-from fabric.routing.moves import Router, firsts
+from fabric.routing.moves import Router, firsts, ranges
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,13 +91,52 @@ def nearest(
         level += 1
         hops[route.tail[before]] = level
     kept = np.flatnonzero(is_open & (hops[route.head] >= 0) & (hops[route.head] == hops[route.tail] - 1))
-    tail = route.tail[kept]
     cables = route.cables[kept] if width is None else _fitting(route, kept, hops, width)
-    share = cables / np.bincount(tail, cables, minlength=n)[tail]
+    return _split(route, hops, kept, np.zeros_like(kept), cables)
+
+
+def nearest_each(route: Router, targets: Ints) -> Nearest:
+    """Return the ways to each of some devices by itself, all at once.
+
+    Parameters
+    ----------
+    route : Router
+    targets : ndarray of int64, shape (k,)
+
+    Returns
+    -------
+    Nearest
+        Of a copy of all states for each target: state s of copy i is ``i * route.n_states + s``.
+    """
+    n, n_moves = route.n_states, len(route.tail)
+    hops = np.full(len(targets) * n, -1)
+    ends = route.target[targets]
+    front = (np.arange(len(targets)) * n + ends)[ends >= 0]
+    hops[front] = 0
+    level, found = 0, [np.zeros(0, dtype=np.int64)]
+    while len(front):
+        level += 1
+        copy, state = np.divmod(front, n)
+        place, which = ranges(route.into_first, state)
+        move, copy = route.into[place], copy[which]
+        before = copy * n + route.tail[move]
+        is_way = hops[before] < 0
+        hops[before[is_way]] = level
+        found.append(copy[is_way] * n_moves + move[is_way])
+        front = np.unique(before[is_way])
+    copy, move = np.divmod(np.sort(np.concatenate(found)), n_moves)
+    return _split(route, hops, move, copy, route.cables[move])
+
+
+def _split(route: Router, hops: Ints, move: Ints, copy: Ints, weight: Floats) -> Nearest:
+    """Return the split over some moves, each in a copy of the states, by their weights."""
+    n, first = len(hops), copy * route.n_states
+    tail, head = first + route.tail[move], first + route.head[move]
+    share = weight / np.bincount(tail, weight, minlength=n)[tail]
     return Nearest(
         hops,
-        sparse.csr_array((share, (route.head[kept], tail)), shape=(n, n)),
-        sparse.csr_array((share, (route.link[kept], tail)), shape=(2 * e.n_bundles, n)),
+        sparse.csr_array((share, (head, tail)), shape=(n, n)),
+        sparse.csr_array((share, (route.link[move], tail)), shape=(2 * route.expanded.n_bundles, n)),
     )
 
 
@@ -126,6 +166,7 @@ def keeps_in(expanded: Expanded, ranks: Bools) -> bool:
     return is_both and bool(transit[ranks].all())
 
 
+@remembered(1)
 def turned(route: Router) -> Router:
     """Return the router of the same paths from their targets back; links keep the way in which they go."""
     tail, head = route.head[route.into], route.tail[route.into]
