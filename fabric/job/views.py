@@ -195,7 +195,10 @@ class Carrier:
         state = route.source[classes]
         self.lost[columns[(state < 0) | (ways.hops[state] < 0)]] = True
         start = sparse.csr_array((data, (state, columns)), shape=(route.n_states, n_columns))
-        self.parts.append((ways, start))
+        if len(classes) <= _FEW:
+            self.once += ways.onto @ ways.at(start)
+        else:
+            self.parts.append((ways, start))
 
     def _add_each(self, route: Router, legs: dict[int, list[tuple[int, int, float]]], n_columns: int) -> None:
         """Add the ways of some demand to each of some targets; where it is from few classes, all at once.
