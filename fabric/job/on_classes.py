@@ -30,7 +30,7 @@ from fabric.flow.commodities import Commodity
 from fabric.flow.traffic import Traffic
 from fabric.graph import Paths, components, forwarding
 from fabric.job.chosen import aligned
-from fabric.job.differences import Mix, RankPlaces
+from fabric.job.differences import Difference, Mix, RankPlaces
 from fabric.job.in_switch import Climb, reducing_switches, switch_loads
 from fabric.job.placement import Placement, ring_axes, torus_of
 from fabric.job.ranks import Job, Loads, Routing, least, links_of
@@ -274,6 +274,9 @@ def on_classes(place: Placement, routing: Routing, paths: Paths) -> Job:
     inside = question.ends
     _check_up(question, place, paths)
     marks = [(one, base.index[one]) for one in np.flatnonzero(inside).tolist()]
+    # A block that is not full makes very many classes; two ranks far apart tell of it soonest.
+    ends = tuple(view_of(question, place, marks[i][1], 1.0, rings, paths) for i in {0, len(marks) - 1})
+    _sizes(place, ends, rings)
     views = tuple(view_of(question, place, mark, float(base.size[one]), rings, paths) for one, mark in marks)
     for view in views:
         dealing = view.cards.dealt() if view.cards is not None else None
@@ -314,8 +317,10 @@ def _check_up(question: ClassTraffic, place: Placement, paths: Paths) -> None:
         raise QuestionError(msg)
 
 
-def _places(place: Placement, views: tuple[RankView, ...], rings: frozenset[str]) -> RankPlaces:
-    """Return how the ranks lie on axes.
+def _sizes(
+    place: Placement, views: tuple[RankView, ...], rings: frozenset[str]
+) -> tuple[dict[str, int], dict[Difference, int]]:
+    """Return the ranks along every axis, and how many differ from one on which axes.
 
     Raises
     ------
@@ -323,7 +328,7 @@ def _places(place: Placement, views: tuple[RankView, ...], rings: frozenset[str]
         If they are no product of axes.
     """
     counted = [{d: round(float(v.quotient.size[c].sum())) for d, c in v.sources.items()} for v in views]
-    size = {}
+    size: dict[str, int] = {}
     for i, axis in enumerate(place.order):
         along = [sum(n for d, n in one.items() if d[i] and not any(d[:i] + d[i + 1 :])) for one in counted]
         size[axis] = along[0] + 1
@@ -336,7 +341,19 @@ def _places(place: Placement, views: tuple[RankView, ...], rings: frozenset[str]
     if any(one != counted[0] for one in counted[1:]) or sum(counted[0].values()) != math.prod(size.values()):
         msg = "the ranks are no product of axes"
         raise NoSymmetryError(msg)
-    n_alike = {d: float(n) for d, n in counted[0].items()}
+    return size, counted[0]
+
+
+def _places(place: Placement, views: tuple[RankView, ...], rings: frozenset[str]) -> RankPlaces:
+    """Return how the ranks lie on axes.
+
+    Raises
+    ------
+    NoSymmetryError
+        If they are no product of axes, or their domains are not.
+    """
+    size, counted = _sizes(place, views, rings)
+    n_alike = {d: float(n) for d, n in counted.items()}
     return RankPlaces(place.order, size, rings, place.spans, _domain(place, views), n_alike)
 
 
