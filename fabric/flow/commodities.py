@@ -9,7 +9,7 @@ towards one target, on the classes that keep that one in place::
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -18,7 +18,6 @@ import numpy as np
 from fabric.arrays import Bools, Floats, Ints
 from fabric.blueprint.model import Blueprint, Selector
 from fabric.errors import LimitError, QuestionError, setting
-from fabric.flow.traffic import moved
 from fabric.graph import Expanded, Forwarding, Paths, forwarding, reachable
 from fabric.symmetry import Mark, Quotient, Tie
 
@@ -197,9 +196,15 @@ class Commodities:
         """Moves of all commodities: what the program costs."""
         return sum(len(commodity.moves.tail) for commodity in self.commodities)
 
-    def marks(self, source: Mark) -> tuple[Mark, ...]:
-        """Return the devices that are marked for `source`: itself, and its one target if it has one."""
-        return (source,) if self.shift is None else (source, moved(source, *self.shift))
+    def places(self, sources: Mapping[str, Ints]) -> tuple[Mapping[str, Ints], ...]:
+        """Return the devices that are marked for each of `sources`: itself, and its one target if it has one.
+
+        All by their index on each axis, shape (n,).
+        """
+        if self.shift is None:
+            return (sources,)
+        axis, by, size = self.shift
+        return sources, {p: (i + by) % size if p == axis else i for p, i in sources.items()}
 
     def load(self, flow: Iterable[Floats]) -> Floats:
         """Return what all commodities together put on every base class of links [Gb/s].

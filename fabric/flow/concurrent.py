@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fabric.arrays import Floats, Ints
+from fabric.arrays import Floats
 from fabric.blueprint.model import Blueprint
 from fabric.errors import LimitError
 from fabric.flow.certificate import GAP, Verdict, distances
@@ -23,6 +23,7 @@ from fabric.flow.lifted import check_lifted, is_lost, per_cable, singles
 from fabric.flow.posed import posed_faults
 from fabric.graph.expanded import expand
 from fabric.symmetry import Lift, Mark, RealLink, sample_links
+from fabric.symmetry.lifting import columns
 from fabric.symmetry.unfolding import AxisView, Unfolding
 
 SEED = 20261121
@@ -31,8 +32,8 @@ MANY_ENDPOINTS, MANY_BUNDLES, MANY_PAIRS = 4_000, 500_000, 32_000_000
 SAMPLED = 64
 """Links at least that are looked at in a sample, of every rule as many."""
 
-Around = tuple[Floats, tuple[Mark, ...], Ints]
-"""Classes of endpoints that keep a link in place: their sizes, one of each, and their classes in the base."""
+MANY_ROWS = 1 << 14
+"""Rows of endpoints up to which links of a sample are looked at together."""
 
 
 def check_concurrent(work: Commodities, answer: Solution) -> Verdict:
@@ -48,7 +49,7 @@ def check_concurrent(work: Commodities, answer: Solution) -> Verdict:
     Verdict
         ``lower_gbps`` is the rate if the flows are sound, else 0.
     """
-    upper = _upper(work, answer.price)
+    upper = price_bound(work, answer.price)
     if not all(np.isfinite(part).all() for part in (*answer.flow, np.array([answer.rate_gbps]))):
         return Verdict(0.0, upper, ("a flow that is no number",))
     faults, overload = _class_faults(work, answer)
@@ -83,8 +84,8 @@ def _class_faults(work: Commodities, answer: Solution) -> tuple[list[str], float
     return faults, overload
 
 
-def _upper(work: Commodities, price: Floats) -> float:
-    """Return the bound that `price` proves."""
+def price_bound(work: Commodities, price: Floats) -> float:
+    """Return the bound on the rate that `price`, on every base class of links, proves [Gb/s]."""
     if not (np.isfinite(price).all() and (price >= 0).all()):
         return float("inf")
     paid = 0.0
@@ -138,11 +139,8 @@ def link_views(work: Commodities, blueprint: Blueprint, lift: Lift) -> list[Link
             sources = np.array([unfolding.device(group, commodity.view.index[own])])
         else:
             sources = np.flatnonzero(unfolding.origin() == commodity.origin)
-        marks = [unfolding.places(sources, tuple(blueprint.groups.values())[group].primitives)]
-        if work.shift is not None:
-            axis, by, size = work.shift
-            marks.append({p: (i + by) % size if p == axis else i for p, i in marks[0].items()})
-        view = AxisView(unfolding, commodity.view, sources, tuple(marks))
+        marks = work.places(unfolding.places(sources, tuple(blueprint.groups.values())[group].primitives))
+        view = AxisView(unfolding, commodity.view, sources, marks)
         n_pairs += view.n_pairs
         if n_pairs > MANY_PAIRS:
             return None
@@ -158,48 +156,62 @@ def _single(work: Commodities, commodity: Commodity) -> int:
 
 def _sample_faults(work: Commodities, answer: Solution, lift: Lift) -> tuple[list[str], int]:
     """Return what is wrong on real links drawn at random, and how many have been looked at."""
+    blueprint = lift.blueprint
     # Each way of a cable is a link.
-    n_per_rule = max(4, -(-SAMPLED // (2 * len(lift.blueprint.rules))))
-    pairs: dict[tuple[int, frozenset[Mark]], list[RealLink]] = {}
-    for link in sample_links(lift.blueprint, n_per_rule, SEED):
-        pairs.setdefault((link.rule, frozenset((link.tail, link.head))), []).append(link)
+    n_per_rule = max(4, -(-SAMPLED // (2 * len(blueprint.rules))))
+    sides: dict[tuple[int, bool], dict[tuple[Mark, Mark], list[RealLink]]] = {}
+    for link in sample_links(blueprint, n_per_rule, SEED):
+        pairs = sides.setdefault((link.rule, link.is_turned), {})
+        pairs.setdefault((link.tail, link.head), []).append(link)
     loads = [
         per_cable(commodity, flow) for commodity, flow in zip(work.commodities, answer.flow, strict=True)
     ]
+    n_rows = sum(lift.plain.n_rows(g.name) for g in blueprint.groups.values() if g.is_endpoint)
+    n_at_once = max(MANY_ROWS // n_rows, 1)
     n_links = 0
-    for links in pairs.values():
-        cables = lift.cables(links[0])
-        if not cables:
-            continue
-        around = lift.endpoints_around(links[0])
-        for commodity in work.commodities:
-            n = 1.0 if commodity.origin < 0 else float(around[0][around[2] == commodity.origin].sum())
-            if n != commodity.n_alike:
-                what = f"{n:,.0f} sources are alike, {commodity.n_alike:,.0f} stand in the program"
-                return [what], n_links
-        rule = lift.blueprint.rules[links[0].rule]
-        for link in links:
-            n_links += 1
-            load = _load_of_a_cable(work, loads, lift, link, around)
-            if load > rule.rate_gbps * (1 + 1e-6):
-                carried, whole = load * cables, rule.rate_gbps * cables
-                return [f"a {rule.name} link carries {carried:.6g} of {whole:.6g} Gb/s"], n_links
+    for pairs in sides.values():
+        up = [links for links in pairs.values() if lift.cables(links[0])]
+        for at in range(0, len(up), n_at_once):
+            part = up[at : at + n_at_once]
+            n_links += sum(len(links) for links in part)
+            faults = _cable_faults(work, loads, lift, part)
+            if faults:
+                return faults, n_links
     return [], n_links
 
 
-def _load_of_a_cable(
-    work: Commodities, loads: Sequence[Floats], lift: Lift, link: RealLink, around: Around
-) -> float:
-    """Return what all sources together put on one cable of a real link."""
-    size, index, origin = around
-    total = 0.0
+def _cable_faults(
+    work: Commodities, loads: Sequence[Floats], lift: Lift, pairs: Sequence[list[RealLink]]
+) -> list[str]:
+    """Return what is wrong on real links of one side of a rule, those between the same devices together."""
+    links = [link for own in pairs for link in own]
+    pair = np.repeat(np.arange(len(pairs)), [len(own) for own in pairs])
+    around = lift.endpoints_around([own[0] for own in pairs])
+    total = np.zeros(len(links))
     for commodity, load in zip(work.commodities, loads, strict=True):
         if commodity.origin < 0:
-            sources, n_each = [commodity.view.index[_single(work, commodity)]], np.ones(1)
+            of, size = np.arange(len(links)), np.ones(len(links))
+            n: Floats = np.ones(len(pairs))
+            own = columns([commodity.view.index[_single(work, commodity)]])
+            source = {axis: np.repeat(index, len(links)) for axis, index in own.items()}
         else:
-            alike = np.flatnonzero(origin == commodity.origin)
-            sources, n_each = [index[i] for i in alike.tolist()], size[alike]
-        if sources:
-            at = lift.link_class(commodity.view, link, [work.marks(s) for s in sources])
-            total += float((n_each * np.where(at >= 0, load[at], 0.0)).sum())
-    return total
+            # Classes of the base are of one group.
+            near = next((one for one in around if (one.origin == commodity.origin).any()), around[0])
+            is_alike = near.origin == commodity.origin
+            counted = np.bincount(near.link[is_alike], near.size[is_alike], minlength=len(pairs))
+            n = counted.astype(np.float64)
+            of, rows = np.nonzero((near.link == pair[:, None]) & is_alike)
+            size = near.size[rows]
+            source = {axis: index[rows] for axis, index in near.index.items()}
+        if (n != commodity.n_alike).any():
+            wrong = n[n != commodity.n_alike][0]
+            return [f"{wrong:,.0f} sources are alike, {commodity.n_alike:,.0f} stand in the program"]
+        at = lift.link_class(commodity.view, links, of, work.places(source))
+        total += np.bincount(of, size * np.where(at >= 0, load[at], 0.0), minlength=len(links))
+    rule = lift.blueprint.rules[links[0].rule]
+    over = np.flatnonzero(total > rule.rate_gbps * (1 + 1e-6))
+    if not len(over):
+        return []
+    cables = lift.cables(links[over[0]])
+    carried, whole = total[over[0]] * cables, rule.rate_gbps * cables
+    return [f"a {rule.name} link carries {carried:.6g} of {whole:.6g} Gb/s"]

@@ -20,7 +20,7 @@ from fabric.flow.lp import Entries, assembled, maximize, passed_on, unit_of
 
 CRUMB = 1e-9
 """Part of the rate below which a flow that begins or ends where none should is taken for rounding."""
-_MET, _NO_PART = 1e-9, 1e-7
+_MET, NO_PART = 1e-9, 1e-7
 
 
 def solve_commodities(capacity: Floats, commodities: list[Commodity]) -> Solution:
@@ -70,6 +70,7 @@ class ClassProgram:
         self._folds = [_fold(commodity) for commodity in commodities]
         self._first = np.cumsum([0, *(len(fold.kept) for fold in self._folds)]).tolist()
         n_columns = self._first[-1] + 1
+        self._n_classes = len(capacity)
         self.used = np.flatnonzero(capacity > 0)
         self.unit_gbps = unit_of(np.concatenate([c.view.classes.rate_gbps for c in commodities]))
         row_of = np.full(len(capacity), -1)
@@ -91,7 +92,7 @@ class ClassProgram:
         self.balance = whole[np.diff(whole.indptr) > 0]
         self.load = assembled(load, len(self.used), n_columns)
 
-    def spare(self, rate_gbps: float, classes: Ints) -> float:
+    def spare(self, rate_gbps: float, classes: Ints) -> tuple[float, Floats]:
         """Return the largest part of their capacity that some classes of links can lose at a rate.
 
         Parameters
@@ -100,18 +101,37 @@ class ClassProgram:
             That can be met [Gb/s].
         classes : ndarray of int64
             Base classes of links; all lose the same part.
+
+        Returns
+        -------
+        spare : float
+        use : ndarray of float64
+            Load over capacity of every base class in a flow that leaves as much idle.
         """
-        n_columns = self.balance.shape[1] + 1
-        # The rate is met but for rounding; one variable more is what is spared.
-        met = np.zeros(1, np.int64), np.array([n_columns - 2]), np.array([-self.unit_gbps / rate_gbps])
-        lost = np.flatnonzero(np.isin(self.used, classes))
-        spared = lost, np.full(len(lost), n_columns - 1), np.ones(len(lost))
-        load = _wider(self.load) + assembled([spared], len(self.used), n_columns)
-        bound = np.append(np.ones(len(self.used)), _MET - 1.0)
-        x, _ = maximize(
-            _wider(self.balance), sparse.vstack([load, assembled([met], 1, n_columns)]).tocsr(), bound
-        )
-        return float(x[-1]) if x[-1] > _NO_PART else 0.0
+        lost = np.isin(self.used, classes)
+        x = self._relieved(rate_gbps, self.load, lost.astype(np.float64))
+        return (float(x[-1]) if x[-1] > NO_PART else 0.0), self._use(x)
+
+    def least_use(self, rate_gbps: float) -> Floats:
+        """Return load over capacity of every base class in a flow at a rate whose sum is least."""
+        mean = sparse.csr_matrix(self.load.mean(axis=0))
+        one = np.append(np.zeros(len(self.used)), 1.0)
+        return self._use(self._relieved(rate_gbps, sparse.vstack([self.load, mean]), one))
+
+    def _relieved(self, rate_gbps: float, load: sparse.csr_matrix, part: Floats) -> Floats:
+        """Return flows at a rate, and the most of which each row of `load` can have its `part` more."""
+        column = sparse.csr_matrix(part[:, None])
+        # The rate is met but for rounding.
+        rate = np.array([self.balance.shape[1] - 1])
+        met = np.zeros(1, np.int64), rate, np.array([-self.unit_gbps / rate_gbps])
+        rows = [sparse.hstack([load, column]), assembled([met], 1, self.balance.shape[1] + 1)]
+        bound = np.append(np.ones(len(part)), _MET - 1.0)
+        return maximize(_wider(self.balance), sparse.vstack(rows).tocsr(), bound)[0]
+
+    def _use(self, x: Floats) -> Floats:
+        use = np.zeros(self._n_classes)
+        use[self.used] = self.load @ x[: self.load.shape[1]]
+        return use
 
     def flows(self, x: Floats) -> tuple[Floats, ...]:
         """Return the flow of each commodity on every move [Gb/s]."""

@@ -18,9 +18,10 @@ from fabric.flow.commodities import Commodities, ProgramSizeError, Solution, cap
 from fabric.flow.concurrent import check_concurrent
 from fabric.flow.lp import ALL_VARIABLES
 from fabric.flow.maxflow import PATH_RULES
-from fabric.flow.program import ClassProgram, solve_commodities
+from fabric.flow.program import solve_commodities
 from fabric.flow.question import Question, pose, written_out
 from fabric.flow.routed import Interval, cut_off, interval
+from fabric.flow.slack import Slack
 from fabric.flow.traffic import LONGEST, FittedTraffic, Traffic
 from fabric.graph import EXPAND_LIMIT, Fabric, Paths
 from fabric.results import HIDDEN, CutOff, Result
@@ -294,10 +295,8 @@ def answer_of(ask: Question, work: Commodities, why: str, begin: float) -> tuple
             msg = f"{what}: an error of fabtopo, {todo}"
             raise ProofError(msg)
     rows = _prices(work, work.capacity * answer.price, work.use(answer.flow))
-    program = None
-    if 0 < answer.n_variables <= MANY_VARIABLES:
-        program = ClassProgram(work.commodities, work.capacity)
-    binding, slack = _sorted([_spared(work, program, answer.rate_gbps, row) for row in rows])
+    idle = Slack(work, answer) if 0 < answer.n_variables <= MANY_VARIABLES else None
+    binding, slack = _sorted(_spared(work, idle, rows))
     found = Throughput(
         traffic=ask.name,
         per_endpoint_gbps=answer.rate_gbps,
@@ -351,7 +350,7 @@ def _bounded(ask: Question, why: str, begin: float) -> Throughput:
         found = interval(e, demand, paths=ask.paths)
     proof = Verdict(found.lower_gbps, found.upper_gbps)
     rows = _prices(work, work.capacity * found.price, found.use)
-    binding, slack = _sorted([_spared(work, None, 0.0, row) for row in rows])
+    binding, slack = _sorted(_spared(work, None, rows))
     return Throughput(
         traffic=ask.name,
         per_endpoint_gbps=found.lower_gbps,
@@ -401,15 +400,19 @@ def _sorted(rows: list[LinkPrice]) -> tuple[tuple[LinkPrice, ...], tuple[LinkPri
     return tuple(binding), tuple(slack)
 
 
-def _spared(work: Commodities, program: ClassProgram | None, rate_gbps: float, row: LinkPrice) -> LinkPrice:
-    """Return `row` with what its class alone can spare; without a program, what it does not carry anyway."""
-    if row.share > _NO_SHARE or row.load <= _NO_SHARE:
-        return row
-    if program is None:
-        return replace(row, spare=1 - row.load, is_measured=False)
-    names = np.array([rule.name for rule in work.base.classes.rules])
-    own = np.repeat(names[work.base.classes.rule] == row.link, 2)
-    return replace(row, spare=program.spare(rate_gbps, np.unique(work.base.base[own])))
+def _spared(work: Commodities, idle: Slack | None, rows: list[LinkPrice]) -> list[LinkPrice]:
+    """Return `rows` with what each alone can spare; without a measure, what it does not carry anyway."""
+    slack = [at for at, row in enumerate(rows) if row.share <= _NO_SHARE < row.load]
+    found = list(rows)
+    if idle is None:
+        for at in slack:
+            found[at] = replace(rows[at], spare=1 - rows[at].load, is_measured=False)
+        return found
+    names = np.array([rule.name for rule in work.base.classes.rules])[work.base.classes.rule]
+    sets = [np.unique(work.base.base[np.repeat(names == rows[at].link, 2)]) for at in slack]
+    for at, spare in zip(slack, idle.spares(sets), strict=True):
+        found[at] = replace(rows[at], spare=spare)
+    return found
 
 
 def _fraction(work: Commodities) -> Floats:

@@ -5,7 +5,7 @@ Nothing here solves anything; a certificate uses it to look at real links.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -17,6 +17,9 @@ from fabric.blueprint.model import Blueprint, Rule, Selector, Term
 from fabric.blueprint.selector import fits, selected_groups
 from fabric.symmetry.labels import (
     Mark,
+    Marks,
+    Values,
+    alike,
     failure_marks,
     keep_cells,
     labels,
@@ -51,6 +54,33 @@ class RealLink:
     is_turned: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Around:
+    """Classes of devices of one group that keep links in place, those of one link after another.
+
+    Parameters
+    ----------
+    link : ndarray of int64, shape (n,)
+        Position of the link that each class keeps in place.
+    size : ndarray of float64, shape (n,)
+    index : mapping of str to ndarray of int64, shape (n,)
+        One device of each, by its index on every primitive axis.
+    origin : ndarray of int64, shape (n,)
+        Class of the base that it is part of.
+    """
+
+    link: Ints
+    size: Floats
+    index: Values
+    origin: Ints
+
+
+def columns(marks: Sequence[Mark]) -> dict[str, Ints]:
+    """Return some marks on the same axes as one array for each axis, shape (len(marks),)."""
+    rows = [dict(mark) for mark in marks]
+    return {axis: np.array([row[axis] for row in rows], dtype=np.int64) for axis in rows[0]}
+
+
 class Lift:
     """Find the class of real links, for any device in the place of the marked one.
 
@@ -79,13 +109,15 @@ class Lift:
         selectors = (Selector("", None, tuple(Term(a, i, i) for a, i in m)) for m in (*self.marks, *marks))
         return class_grid(self.blueprint, (*self.cells, *selectors))
 
-    def _labels(self, grid: Grid, group: str, marks: list[dict[str, int]]) -> tuple[Ints, Ints]:
-        """Return the rows of a group that are up, and their labels."""
+    def _up(self, grid: Grid, group: str) -> tuple[Ints, dict[str, Ints]]:
+        """Return the rows of a group that are up, and their index on each of its axes."""
         down = (*self.blueprint.absent, *self.blueprint.failed)
         rows = np.flatnonzero(~grid.mask(group, down)).astype(np.int64)
         primitives = self.blueprint.groups[group].primitives
-        values = {p: grid.reps[p][grid.digit(group, rows, p)] for p in primitives}
-        return rows, labels(self.plain, self.nest, marks, [values])[: len(rows)]
+        return rows, {p: grid.reps[p][grid.digit(group, rows, p)] for p in primitives}
+
+    def _labels(self, marks: Marks, values: Values, n: int) -> Ints:
+        return labels(self.plain, self.nest, marks, [values])[:n]
 
     def _number_classes(self) -> dict[str, dict[bytes, int]]:
         """Return the number of every base class of devices by its label, as `quotient` numbers them."""
@@ -93,34 +125,41 @@ class Lift:
         numbers: dict[str, dict[bytes, int]] = {}
         n = 0
         for group in self.blueprint.groups:
+            rows, values = self._up(grid, group)
             # Sorted by label, group by group: the order in which `device_classes` numbers them.
-            label_rows = np.unique(self._labels(grid, group, self.failed)[1], axis=0)
+            label_rows = np.unique(self._labels(self.failed, values, len(rows)), axis=0)
             numbers[group] = {row.tobytes(): n + i for i, row in enumerate(label_rows)}
             n += len(label_rows)
         return numbers
 
-    def endpoints_around(self, link: RealLink) -> tuple[Floats, tuple[Mark, ...], Ints]:
-        """Return the classes of endpoints that keep `link` in place: size, a device, base class."""
-        grid = self._grid((link.tail, link.head))
-        ends = [dict(link.tail), dict(link.head)]
-        size: list[float] = []
-        index: list[Mark] = []
-        origin: list[int] = []
+    def endpoints_around(self, links: Sequence[RealLink]) -> list[Around]:
+        """Return the classes of endpoints that keep each of some links in place, of one group after another.
+
+        All links are of one rule and have their tails on one side of it.
+        """
+        grids = [self._grid((link.tail, link.head)) for link in links]
+        tails, heads = [link.tail for link in links], [link.head for link in links]
+        found = []
         for group in self.blueprint.groups.values():
             if not group.is_endpoint:
                 continue
-            rows, fine = self._labels(grid, group.name, [*self.failed, *ends])
-            # Orbits of the stabiliser of the link's two ends, and the orbit of each without the link.
-            _, base = self._labels(grid, group.name, self.failed)
-            _, first, inverse = np.unique(fine, axis=0, return_index=True, return_inverse=True)
-            weight = grid.weight(group.name, rows, group.primitives)
-            size += np.bincount(inverse.ravel(), weight, minlength=len(first)).tolist()
-            values = {
-                p: grid.reps[p][grid.digit(group.name, rows[first], p)].tolist() for p in group.primitives
-            }
-            index += [tuple(sorted((p, v[i]) for p, v in values.items())) for i in range(len(first))]
-            origin += [self.number[group.name][row.tobytes()] for row in base[first]]
-        return np.array(size), tuple(index), np.array(origin, dtype=np.int64)
+            parts = [self._up(grid, group.name) for grid in grids]
+            of = np.repeat(np.arange(len(links)), [len(rows) for rows, _ in parts])
+            values = {p: np.concatenate([part[p] for _, part in parts]) for p in group.primitives}
+            ends = [{a: index[of] for a, index in columns(side).items()} for side in (tails, heads)]
+            # Orbits of the stabiliser of each link's two ends, and below the orbit of each without the link.
+            fine = self._labels([*self.failed, *ends], values, len(of))
+            first, which = alike(np.column_stack([of, fine]))
+            weight = [
+                grid.weight(group.name, rows, group.primitives)
+                for grid, (rows, _) in zip(grids, parts, strict=True)
+            ]
+            size = np.bincount(which, np.concatenate(weight), minlength=len(first)).astype(np.float64)
+            index = {p: column[first] for p, column in values.items()}
+            number = self.number[group.name]
+            origin = [number[row.tobytes()] for row in self._labels(self.failed, index, len(first))]
+            found.append(Around(of[first], size, index, np.array(origin, dtype=np.int64)))
+        return found
 
     def cables(self, link: RealLink) -> float:
         """Return the cables of the bundle of `link` that are up."""
@@ -148,41 +187,44 @@ class Lift:
                 count = 0 if failure.n is None else max(count - failure.n, 0)
         return float(count)
 
-    def link_class(self, view: Quotient, link: RealLink, sources: list[tuple[Mark, ...]]) -> Ints:
-        """Return the directed link of ``view.classes`` that `link` belongs to, for each choice of marks.
+    def link_class(
+        self, view: Quotient, links: Sequence[RealLink], of: Ints, places: Sequence[Values]
+    ) -> Ints:
+        """Return the directed link of ``view.classes`` that links belong to, for each choice of marks.
 
         Parameters
         ----------
         view : Quotient
             Made with other devices of the same classes marked.
-        link : RealLink
-        sources : list of tuple of Mark
-            Devices to take the place of the marked ones, n choices.
+        links : sequence of RealLink
+            Of one rule, their tails on one side of it.
+        of : ndarray of int64, shape (n,)
+            The link that each choice is for.
+        places : sequence of mapping
+            Devices to take the place of each of the marked ones, by their index on each axis, shape (n,).
 
         Returns
         -------
         ndarray of int64, shape (n,)
             -1 where it belongs to none.
         """
-        n = len(sources)
-        marks: list[Mapping[str, int | Ints]] = [*self.failed]
-        for place in range(len(sources[0])):
-            axes = dict(sources[0][place])
-            # One column for each choice of sources: all choices are labelled in one pass.
-            marks.append({a: np.array([dict(s[place])[a] for s in sources], dtype=np.int64) for a in axes})
-        sides = [{a: np.full(n, i, dtype=np.int64) for a, i in mark} for mark in (link.tail, link.head)]
-        label = labels(self.plain, self.nest, cast(list[Mapping[str, Ints]], marks), sides)
-        pattern = np.full(n, self._pattern(link), dtype=np.int64)
-        key = link_keys(self.blueprint.rules[link.rule], link.rule, label, pattern, is_turned=link.is_turned)
+        ends = [columns([link.tail for link in links]), columns([link.head for link in links])]
+        sides = [{a: index[of] for a, index in end.items()} for end in ends]
+        label = labels(self.plain, self.nest, [*self.failed, *places], sides)
+        pattern = np.array([self._pattern(link) for link in links], dtype=np.int64)[of]
+        rule, is_turned = links[0].rule, links[0].is_turned
         # Rules with fewer labels have shorter keys; the view fills them with -1.
-        key = np.pad(key, ((0, 0), (0, view.keys.shape[1] - key.shape[1])), constant_values=-1)
+        key = np.full((len(of), view.keys.shape[1]), -1, dtype=np.int64)
+        known = link_keys(self.blueprint.rules[rule], rule, label, pattern, is_turned=is_turned)
+        key[:, : known.shape[1]] = known
         # Views live as long as the question that is being checked.
         table = self._rows.get(id(view))
         if table is None:
             table = {row.tobytes(): i for i, row in enumerate(np.ascontiguousarray(view.keys))}
             self._rows[id(view)] = table
-        rows = [table.get(row.tobytes(), -1) for row in np.ascontiguousarray(key)]
-        return np.array([2 * i + link.is_back if i >= 0 else -1 for i in rows], dtype=np.int64)
+        found = np.array([table.get(row.tobytes(), -1) for row in key], dtype=np.int64)
+        is_back = np.array([link.is_back for link in links], dtype=np.int64)[of]
+        return np.where(found >= 0, 2 * found + is_back, -1)
 
     def _pattern(self, link: RealLink) -> int:
         tail, head = dict(link.tail), dict(link.head)

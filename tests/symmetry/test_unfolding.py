@@ -11,6 +11,7 @@ from fabric.flow.question import Question, pose
 from fabric.flow.traffic import Traffic
 from fabric.graph import expand, loads
 from fabric.symmetry import Lift, RealLink
+from fabric.symmetry.lifting import columns
 
 FAMILIES = (
     "mesh x mesh",
@@ -82,8 +83,8 @@ def audit(view, block, lift, work, rng):
         is_turned = bool(rule.is_peer and link % 2)
         ends = ends[::-1] if is_turned else ends
         real = RealLink(int(e.rule[bundle]), *ends, bool(link % 2) and not is_turned, is_turned)
-        marks = [work.marks(place(e, s)) for s in view.sources.tolist()]
-        want = lift.link_class(q, real, marks).tolist()
+        places = work.places(columns([place(e, s) for s in view.sources.tolist()]))
+        want = lift.link_class(q, [real], np.zeros(len(view.sources), np.int64), places).tolist()
         assert [int(view.seen(s)[link]) for s in view.sources.tolist()] == want
 
 
