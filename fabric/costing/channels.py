@@ -12,8 +12,7 @@ it is twice as fast, and where its channels are it is not.
 
 from __future__ import annotations
 
-from functools import lru_cache
-
+from fabric.blueprint.remembered import remembered
 from fabric.errors import LimitError, QuestionError
 from fabric.graph import Fabric
 from fabric.job.question import JobQuestion, ranks_group
@@ -41,7 +40,7 @@ def channel_limit_gb_s(
     return None if seen is None else channels_gb_s(seen, collective, algorithm)
 
 
-@lru_cache(maxsize=16)
+@remembered(16)
 def _machine(fabric: Fabric, question: JobQuestion, shape: Shape) -> Machine | None:
     """Return the machine that NCCL sees, or None where it would see none."""
     if fabric.blueprint is None:
