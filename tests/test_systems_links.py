@@ -454,6 +454,8 @@ SERVERS |= {f"dgx-{gpu}": SERVERS[f"hgx-{gpu}"] for gpu in ("a100", "h100", "h20
 
 def test_every_template_and_every_file_has_its_row():
     files = {path.name.removesuffix(".fabric.yaml") for path in SYSTEMS.glob("*.fabric.yaml")}
+    # The million is held link by link in tests/symmetry and by its published values.
+    files -= {"million-scenario"}
     assert set(SERVERS) | set(CLUSTERS) == files | set(template_names())
     assert not set(SERVERS) & set(CLUSTERS)
 

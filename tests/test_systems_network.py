@@ -57,8 +57,8 @@ def cards(part, n, gbps, leaf="kind: switch"):
 # What joins a card to its host, no slower than its port.
 PCIE = {
     **dict.fromkeys(["cx8", "cx9", "bf4", "vulcano"], "pcie6"),
-    **dict.fromkeys(["cx7", "bf3", "efa_v4"], "pcie5"),
-    **dict.fromkeys(["cx5", "cx6"], "pcie4"),
+    **dict.fromkeys(["cx7", "bf3", "efa_v4", "thor2", "pollara400"], "pcie5"),
+    **dict.fromkeys(["cx5", "cx6", "e810"], "pcie4"),
     **{"cx4": "pcie3", "efa_v1": "pcie3", "efa_v2": "pcie4_x8", "efa_v3": "pcie5_x8"},
 }
 

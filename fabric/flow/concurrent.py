@@ -186,7 +186,7 @@ def _cable_faults(
     """Return what is wrong on real links of one side of a rule, those between the same devices together."""
     links = [link for own in pairs for link in own]
     pair = np.repeat(np.arange(len(pairs)), [len(own) for own in pairs])
-    around = lift.endpoints_around([own[0] for own in pairs])
+    around = lift.endpoints_around([own[0] for own in pairs], work.shift)
     total = np.zeros(len(links))
     for commodity, load in zip(work.commodities, loads, strict=True):
         if commodity.origin < 0:

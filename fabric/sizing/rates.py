@@ -83,6 +83,7 @@ def common_rates(lower: Switch, upper: Switch) -> tuple[float, ...]:
 
     Examples
     --------
+    >>> from fabric.sizing.switch import find_switch
     >>> common_rates(find_switch("sn5600"), find_switch("qm9700"))
     (400.0, 200.0)
     """

@@ -132,13 +132,22 @@ class Lift:
             n += len(label_rows)
         return numbers
 
-    def endpoints_around(self, links: Sequence[RealLink]) -> list[Around]:
+    def endpoints_around(
+        self, links: Sequence[RealLink], shift: tuple[str, int, int] | None = None
+    ) -> list[Around]:
         """Return the classes of endpoints that keep each of some links in place, of one group after another.
 
-        All links are of one rule and have their tails on one side of it.
+        All links are of one rule and have their tails on one side of it. Where every source has one target,
+        some places on along an axis, those whose target lies where the link does are classes of their own.
         """
-        grids = [self._grid((link.tail, link.head)) for link in links]
-        tails, heads = [link.tail for link in links], [link.head for link in links]
+        sides = [[link.tail for link in links], [link.head for link in links]]
+        if shift is not None:
+            axis, by, n = shift
+            sides += [
+                [tuple((p, (i - by) % n if p == axis else i) for p, i in mark) for mark in side]
+                for side in sides
+            ]
+        grids = [self._grid(marks) for marks in zip(*sides, strict=True)]
         found = []
         for group in self.blueprint.groups.values():
             if not group.is_endpoint:
@@ -146,7 +155,7 @@ class Lift:
             parts = [self._up(grid, group.name) for grid in grids]
             of = np.repeat(np.arange(len(links)), [len(rows) for rows, _ in parts])
             values = {p: np.concatenate([part[p] for _, part in parts]) for p in group.primitives}
-            ends = [{a: index[of] for a, index in columns(side).items()} for side in (tails, heads)]
+            ends = [{a: index[of] for a, index in columns(side).items()} for side in sides]
             # Orbits of the stabiliser of each link's two ends, and below the orbit of each without the link.
             fine = self._labels([*self.failed, *ends], values, len(of))
             first, which = alike(np.column_stack([of, fine]))

@@ -50,7 +50,7 @@ def test_templates_are_listed_with_their_parts():
     lines = answer("templates").splitlines()
     assert len(lines) == 1 + len(template_names())
     (line,) = [line for line in lines if line.startswith("hgx-h100 ")]
-    assert "h100_sxm5 × 8, nvswitch3 × 4, switch × 4, host × 2, cx7 × 8, bf3 × 2" in line
+    assert "h100_sxm5 × 8, nvswitch3 × 4, switch × 8, host × 2, cx7 × 8, bf3 × 2" in line
     assert line.endswith(
         "One DGX or HGX H100 server: 8 GPUs, 4 NVSwitch chips, 2 CPUs, 8 ConnectX-7, 2 DPUs."
     )

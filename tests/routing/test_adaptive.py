@@ -25,7 +25,7 @@ def test_a_number_is_itself(value):
     [
         ("spectrum", "unknown adaptive routing 'spectrum'; did you mean spectrum-x[?]$"),
         ("q", "'q'; expected a number up to 1, or one of spectrum-x, multi-plane, ideal"),
-        (0, "is 0; expected a number above 0 and up to 1"),
+        (0, "is 0; expected a number from 0.001 to 1"),
         (1.01, "is 1.01; expected"),
         (float("nan"), "is nan; expected"),
     ],
