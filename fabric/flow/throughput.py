@@ -395,8 +395,10 @@ def _prices(work: Commodities, worth: Floats, use: Floats) -> list[LinkPrice]:
 
 def _sorted(rows: list[LinkPrice]) -> tuple[tuple[LinkPrice, ...], tuple[LinkPrice, ...]]:
     """Return the rules with a price, dearest first, and the others that carry traffic, tightest first."""
-    binding = sorted((r for r in rows if r.share > _NO_SHARE), key=lambda r: -r.share)
-    slack = sorted((r for r in rows if r.share <= _NO_SHARE and r.load > _NO_SHARE), key=lambda r: r.spare)
+    # Equal but for rounding, they stay in the order of the file: on every machine the same.
+    binding = sorted((r for r in rows if r.share > _NO_SHARE), key=lambda r: -round(r.share, 6))
+    idle = (r for r in rows if r.share <= _NO_SHARE and r.load > _NO_SHARE)
+    slack = sorted(idle, key=lambda r: round(r.spare, 6))
     return tuple(binding), tuple(slack)
 
 

@@ -280,7 +280,7 @@ class TestRefusals:
                 "axes: {box: 2, slot: 3}\ndevices: {gpu: {kind: gpu, axes: [box, slot]},"
                 " leaf: {kind: switch, axes: []}}\n"
                 "links: [{between: [gpu, leaf], rate: 1Gb/s}]\nabsent: [box1/gpu2]",
-                "the ranks along box are not the same everywhere",
+                "the ranks along slot are not the same everywhere",
             ),
             (
                 "axes: {box: 2, slot: 2}\ndevices: {gpu: {kind: gpu, axes: [box, slot], transit: relay},"
