@@ -185,7 +185,7 @@ def test_values_by_tier_on_the_command_line():
     assert (rates["nic-leaf"], rates["leaf-spine"]) == (400, 200)
     explained = " ".join(found["explain"])
     assert "60 of 64 ports" in explained
-    assert [w for w in found["warnings"] if "near a cliff" not in w] == []
+    assert found["warnings"] == ["near a cliff: 40 GPUs fewer (960) need 48 switches, not 57"]
 
 
 def test_warnings_are_on_standard_error_and_in_json():
