@@ -21,7 +21,8 @@ from fabric.costing.notes import card_notes, chip_notes, split_notes
 from fabric.costing.spread import Slowdown, Spread, slowdowns
 from fabric.errors import QuestionError, nearest
 from fabric.graph import Fabric
-from fabric.job.question import JobOptions, JobQuestion, job, ranks_group
+from fabric.job.jobs import job
+from fabric.job.question import JobOptions, JobQuestion, ranks_group
 from fabric.job.ranks import Job
 from fabric.nccl import ABOUT, machine, node_of, predict
 from fabric.results import Refused, Slack
@@ -87,7 +88,7 @@ def cost(
     progress : callable, optional
         Called with the part that is routed so far and the whole, where that takes long.
     **asked
-        Which ranks and how they are routed, see `fabric.job.question.Asked`: ``over``, ``among``,
+        Which ranks and how they are routed, see `fabric.job.question.JobQuestion`: ``over``, ``among``,
         ``ranks``, ``order``, ``routing``, ``reduces``, ``method``, ``limit``.
 
     Returns

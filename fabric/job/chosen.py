@@ -36,7 +36,7 @@ class Dealing:
     n_cards: int
 
 
-def aligned(place: Placement, dealing: Dealing) -> Placement:
+def align(place: Placement, dealing: Dealing) -> Placement:
     """Return `place` with the ranks on the axis of the cards that are dealt to them; the fabric is the same.
 
     ::
@@ -55,26 +55,27 @@ def aligned(place: Placement, dealing: Dealing) -> Placement:
     msg = "the GPUs of a box deal its cards out by their number"
     if len(dealing.ranks) != 1 or len(dealing.cards) != 1:
         raise NoSymmetryError(msg)
-    (own,), (card,) = dealing.ranks, dealing.cards
-    n_own, n_card = blueprint.axes[own].size, blueprint.axes[card].size
-    is_whole = (n_own, n_card) == (dealing.n_ranks, dealing.n_cards)
+    (rank,), (card,) = dealing.ranks, dealing.cards
+    n_rank, n_card = blueprint.axes[rank].size, blueprint.axes[card].size
+    is_whole = (n_rank, n_card) == (dealing.n_ranks, dealing.n_cards)
     ends = [
         [blueprint.groups[str(side.group)].primitives for side in (rule.left, rule.right)]
         for rule in blueprint.rules
     ]
     if (
         not is_whole
-        or max(n_own, n_card) % min(n_own, n_card)
-        or any(own in a and card in b or own in b and card in a for a, b in ends)
+        or max(n_rank, n_card) % min(n_rank, n_card)
+        or any(rank in a and card in b or rank in b and card in a for a, b in ends)
     ):
         raise NoSymmetryError(msg)
-    if n_card > n_own:
-        split = split_axes(blueprint, {card: ((own, n_own), (f"{card}.each", n_card // n_own))})
+    # More cards than ranks: the card axis is split, its first part is the rank's own axis.
+    if n_card > n_rank:
+        split = split_axes(blueprint, {card: ((rank, n_rank), (f"{card}.each", n_card // n_rank))})
         return replace(place, blueprint=split)
-    parts = ((f"{own}.each", n_own // n_card), (card, n_card))
-    order = tuple(part for a in place.order for part in ([p for p, _ in parts] if a == own else [a]))
-    spans = place.spans - {own} | ({p for p, _ in parts} if own in place.spans else set())
-    return replace(place, blueprint=split_axes(blueprint, {own: parts}), order=order, spans=frozenset(spans))
+    parts = ((f"{rank}.each", n_rank // n_card), (card, n_card))
+    order = tuple(part for a in place.order for part in ([p for p, _ in parts] if a == rank else [a]))
+    spans = place.spans - {rank} | ({p for p, _ in parts} if rank in place.spans else set())
+    return replace(place, blueprint=split_axes(blueprint, {rank: parts}), order=order, spans=frozenset(spans))
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,24 +87,24 @@ class ClassCards:
     view : Quotient
     sides : Sides
         Of its classes.
-    own : int
+    rank : int
         Class of the rank.
     ranks : ndarray of bool
         Classes of ranks.
     axes : tuple of str
         Primitive axes of the ranks.
     paths : {"rules", "no-relay", "any"}
-    marked : callable
-        ``marked(card)`` returns the same with a card told apart.
+    mark_card : callable
+        ``mark_card(card)`` returns the same with a card told apart.
     """
 
     view: Quotient
     sides: Sides
-    own: int
+    rank: int
     ranks: Bools
     axes: tuple[str, ...]
     paths: Paths
-    marked: Callable[[Mark], ClassCards]
+    mark_card: Callable[[Mark], ClassCards]
 
     @cached_property
     def inside(self) -> Router:
@@ -136,10 +137,10 @@ class ClassCards:
         """
         if part not in self._by_part:
             near = self._pairs_near(part)
-            own: dict[int, list[tuple[int, float]]] = {}
+            cards_of: dict[int, list[tuple[int, float]]] = {}
             for end, card, share in zip(near.endpoint, near.card, near.part, strict=True):
-                own.setdefault(int(end), []).append((int(card), float(share)))
-            self._by_part[part] = own
+                cards_of.setdefault(int(end), []).append((int(card), float(share)))
+            self._by_part[part] = cards_of
         return self._by_part[part]
 
     def _pairs_near(self, part: int) -> Near:
@@ -158,27 +159,28 @@ class ClassCards:
             return False
         route = router(self.sides.inside, ends, switches=self.sides.is_card, paths=self.paths)
         near = near_cards(route, np.flatnonzero(ends), self.sides.is_card, {})
-        own = near.card[near.endpoint == self.own]
-        return bool(np.isin(near.card[~self.ranks[near.endpoint]], own).any())
+        rank_cards = near.card[near.endpoint == self.rank]
+        return bool(np.isin(near.card[~self.ranks[near.endpoint]], rank_cards).any())
 
-    def dealt(self) -> Dealing | None:
+    def dealing(self) -> Dealing | None:
         """Return how the rank and others deal out their near cards, or None where each takes them all."""
         near = self._pairs_near(-1)
-        own = near.card[near.endpoint == self.own]
-        if not len(own):
+        rank_cards = near.card[near.endpoint == self.rank]
+        if not len(rank_cards):
             return None
-        if self.view.size[own[0]] > 1:
+        if self.view.size[rank_cards[0]] > 1:
             # Endpoints are counted at one card.
-            return self.marked(self.view.index[own[0]]).dealt()
-        n_near = self.view.size[own].sum()
-        if n_each_of(near, own[:1], n_near, self.view.size)[0] >= n_near:
+            return self.mark_card(self.view.index[rank_cards[0]]).dealing()
+        n_near = self.view.size[rank_cards].sum()
+        if n_each_of(near, rank_cards[:1], n_near, self.view.size)[0] >= n_near:
             return None
-        beside = near.endpoint[near.card == own[0]]
-        ranks = tuple(a for a in self.axes if (self.index[a][beside] != self.index[a][self.own]).any())
-        cards = tuple(a for a, at in self.index.items() if a not in self.axes and at[own[0]] >= 0)
+        # Ranks that share a card, and the axes on which they differ: along these cards are dealt.
+        beside = near.endpoint[near.card == rank_cards[0]]
+        ranks = tuple(a for a in self.axes if (self.index[a][beside] != self.index[a][self.rank]).any())
+        cards = tuple(a for a, at in self.index.items() if a not in self.axes and at[rank_cards[0]] >= 0)
         return Dealing(ranks, cards, round(float(self.view.size[beside].sum())), round(float(n_near)))
 
-    def choices(self, other: int, *, is_sent: bool) -> list[Choice]:
+    def choices(self, peer: int, *, is_sent: bool) -> list[Choice]:
         """Return the cards of messages between a class of ranks and the rank; none where nothing joins them.
 
         Parameters
@@ -188,21 +190,24 @@ class ClassCards:
             Whether the rank sends them, and relays.
         """
         near = self.near()
-        one, far = (near.get(rank, [(rank, 1.0)]) for rank in (self.own, other))
+        rank_cards, peer_cards = (near.get(rank, [(rank, 1.0)]) for rank in (self.rank, peer))
         part, is_card = self.sides.part, self.sides.is_card
+        # A library prefers pairs of cards on one network, and of those the pair of one rail.
         joined = [
             (self._n_common(a, b), (b, a, w * p))
-            for a, w in one
-            for b, p in far
+            for a, w in rank_cards
+            for b, p in peer_cards
             if part[a] == part[b] or not (is_card[a] and is_card[b])
         ]
         if joined:
             most = max(n for n, _ in joined)
             return list(_normal([choice for n, choice in joined if n == most]))
         # The sender goes by a relay, or else the receiver has a card on the network of the sender's.
-        at_own = [(b, a, w * p) for b, p in far for a, w in self.near(int(part[b])).get(self.own, [])]
-        at_other = [(b, a, w * p) for a, w in one for b, p in self.near(int(part[a])).get(other, [])]
-        return at_own or at_other if is_sent else at_other or at_own
+        at_rank = [
+            (b, a, w * p) for b, p in peer_cards for a, w in self.near(int(part[b])).get(self.rank, [])
+        ]
+        at_peer = [(b, a, w * p) for a, w in rank_cards for b, p in self.near(int(part[a])).get(peer, [])]
+        return at_rank or at_peer if is_sent else at_peer or at_rank
 
     def _n_common(self, a: int, b: int) -> int:
         """Return the axes on which two cards have the same index, such as that of their rail."""
@@ -212,9 +217,9 @@ class ClassCards:
         """Return what a byte puts on links that goes from a card to the next switch and back."""
         e = self.sides.network
         up = np.flatnonzero((e.tail == card) & (e.alive > 0))
-        found = np.zeros(2 * e.n_bundles)
-        found[2 * up] = found[2 * up + 1] = e.alive[up] / e.alive[up].sum()
-        return found
+        load = np.zeros(2 * e.n_bundles)
+        load[2 * up] = load[2 * up + 1] = e.alive[up] / e.alive[up].sum()
+        return load
 
 
 def _normal(choices: list[Choice]) -> Iterator[Choice]:

@@ -128,11 +128,13 @@ class RankPlaces:
     def _blocks(
         self, mix: tuple[tuple[Pattern, float], ...], pinned: frozenset[str], is_sent: bool
     ) -> Floats:
-        found = np.zeros((1, len(self.differences)))
-        for some in self._joint([part for one in mix for part in self._parts(*one)], pinned):
-            rows = self._together(some, pinned, is_sent=is_sent)
-            found = (found[:, None] + rows[None]).reshape(-1, found.shape[1])
-        return found
+        parts = [part for pattern, amount in mix for part in self._parts(pattern, amount)]
+        rows = np.zeros((1, len(self.differences)))
+        for joint in self._joint(parts, pinned):
+            joint_rows = self._joint_rows(joint, pinned, is_sent=is_sent)
+            # What a block does in one joint tells nothing of the next: each row goes with each.
+            rows = (rows[:, None] + joint_rows[None]).reshape(-1, rows.shape[1])
+        return rows
 
     def _parts(self, pattern: Pattern, amount: float) -> list[tuple[Pattern, float]]:
         """Return a pattern as patterns that have members of their own; rings that turn are two.
@@ -151,36 +153,42 @@ class RankPlaces:
 
     def _joint(self, mix: Mix, pinned: frozenset[str]) -> list[list[tuple[Pattern, float]]]:
         """Return patterns by what a block does in one of them tells of another; of a million blocks, none."""
-        found: list[tuple[set[str], list[tuple[Pattern, float]]]] = []
-        for one in mix:
-            axes = {a for a in self.axes(one[0]) if a in pinned and self.size[a] > 1}
-            meets = [i for i, (own, _) in enumerate(found) if own & axes]
-            union = axes.union(*(found[i][0] for i in meets))
+        joints: list[tuple[set[str], list[tuple[Pattern, float]]]] = []
+        for pattern, amount in mix:
+            # Patterns along a common axis that tells blocks apart belong together.
+            axes = {a for a in self.axes(pattern) if a in pinned and self.size[a] > 1}
+            meets = [i for i, (joint_axes, _) in enumerate(joints) if joint_axes & axes]
+            union = axes.union(*(joints[i][0] for i in meets))
             if math.prod(self.size[a] for a in union) > MAX_BLOCKS:
                 meets, union = [], axes
-            together = [p for i in meets for p in found[i][1]]
-            found = [f for i, f in enumerate(found) if i not in meets] + [(union, [*together, one])]
-        return [some for _, some in found]
+            merged = [part for i in meets for part in joints[i][1]]
+            apart = [joint for i, joint in enumerate(joints) if i not in meets]
+            joints = [*apart, (union, [*merged, (pattern, amount)])]
+        return [parts for _, parts in joints]
 
-    def _together(self, mix: Mix, pinned: frozenset[str], *, is_sent: bool) -> Floats:
+    def _joint_rows(self, mix: Mix, pinned: frozenset[str], *, is_sent: bool) -> Floats:
         """Return the different rows of blocks in all patterns of a mix."""
         if len(mix) == 1:
             ((pattern, amount),) = mix
-            return np.asarray(amount * self._of(pattern, pinned, is_sent=is_sent)[0])
-        known = [(amount, *self._of(p, pinned, is_sent=is_sent, is_listed=True)) for p, amount in mix]
+            return np.asarray(amount * self._pattern_rows(pattern, pinned, is_sent=is_sent)[0])
+        each_part = [
+            (amount, *self._pattern_rows(p, pinned, is_sent=is_sent, is_listed=True)) for p, amount in mix
+        ]
         salt = np.random.default_rng(1).random(len(self.differences))
-        shape = np.broadcast_shapes(*(kind.shape for *_, kind in known))
+        shape = np.broadcast_shapes(*(kind.shape for *_, kind in each_part))
         label = np.zeros(shape)
-        for amount, rows, kind in known:
+        for amount, rows, kind in each_part:
             label = label + (amount * (rows @ salt))[kind]
         # Blocks are told apart by one random combination of what they do.
         scale = max(float(np.abs(label).max()), 1e-300)
         _, first = np.unique((label / scale).round(9), return_index=True)
         return np.asarray(
-            sum(amount * rows[np.broadcast_to(kind, shape).ravel()[first]] for amount, rows, kind in known)
+            sum(
+                amount * rows[np.broadcast_to(kind, shape).ravel()[first]] for amount, rows, kind in each_part
+            )
         )
 
-    def _of(
+    def _pattern_rows(
         self, pattern: Pattern, pinned: frozenset[str], *, is_sent: bool, is_listed: bool = False
     ) -> tuple[Floats, Ints]:
         """Return the rows of blocks in one pattern, and which of them each block has if that `is_listed`.
@@ -196,26 +204,30 @@ class RankPlaces:
         alike = np.zeros((1,) * len(self.order), dtype=np.int64)
         if all(self.size[a] == 1 for a in axes):
             return np.zeros((1, len(self.differences))), alike
+        # All pairs: a rank sends alike to all of its group, whatever the block.
         if pattern.kind == "pairwise":
             every = self.alike(axes)
             n_together = math.prod(self.size[a] for a in axes if a not in pinned)
             return (beside * n_together / every.sum() * every)[None], alike
+        # A shift by carrying digit by digit; its messages are listed only if other patterns run beside it.
         if pattern.kind in ("ring", "shift") and not is_listed:
             by = pattern.by if pattern.kind == "shift" else 1
-            return np.asarray(beside * self._shifted(axes, by, pinned)), alike
-        rows, kind = self._of_edges(pattern, axes, pinned, is_sent=is_sent)
+            return np.asarray(beside * self._shift_rows(axes, by, pinned)), alike
+        rows, kind = self._edge_rows(pattern, axes, pinned, is_sent=is_sent)
         # Members are numbered along the axes of the pattern, blocks along those of the ranks.
-        own = [a for a in axes if a in pinned]
-        kind = kind.reshape([self.size[a] for a in own])
-        kind = kind.transpose([own.index(a) for a in self.order if a in own])
-        return np.asarray(beside * rows), kind.reshape([self.size[a] if a in own else 1 for a in self.order])
+        block_axes = [a for a in axes if a in pinned]
+        kind = kind.reshape([self.size[a] for a in block_axes])
+        kind = kind.transpose([block_axes.index(a) for a in self.order if a in block_axes])
+        return np.asarray(beside * rows), kind.reshape(
+            [self.size[a] if a in block_axes else 1 for a in self.order]
+        )
 
     def alike(self, axes: tuple[str, ...]) -> Floats:
         """Return the ranks at each difference along some axes, shape (number of differences,)."""
         is_in = [a in axes for a in self.order]
         return np.array(
             [
-                self.n_alike[d] * all(own for own, places in zip(is_in, d, strict=True) if places)
+                self.n_alike[d] * all(is_along for is_along, places in zip(is_in, d, strict=True) if places)
                 for d in self.differences
             ]
         )
@@ -223,7 +235,7 @@ class RankPlaces:
     def opposite(self, difference: Difference) -> Difference:
         """Return how b differs from a, where a differs from b by `difference`."""
         return tuple(
-            self._told(a, -places) if places else 0 for a, places in zip(self.order, difference, strict=True)
+            self._entry(a, -places) if places else 0 for a, places in zip(self.order, difference, strict=True)
         )
 
     def legs(self) -> sparse.csr_array:
@@ -232,6 +244,7 @@ class RankPlaces:
         Row d has a 1 for every leg: inside the domain, and on the rail.
         """
         row, column = [], []
+        # Differences inside the domain are the first leg, all others the second.
         for i, difference in enumerate(self.differences):
             for is_inside in (True, False):
                 leg = tuple(
@@ -244,38 +257,40 @@ class RankPlaces:
         shape = (len(self.differences),) * 2
         return sparse.csr_array((np.ones(len(row)), (row, column)), shape=shape)
 
-    def _told(self, axis: str, places: int) -> int:
+    def _entry(self, axis: str, places: int) -> int:
         """Return how a difference by some places, not a multiple of the size, is told on an axis."""
         return places % self.size[axis] if axis in self.rings else 1
 
-    def _shifted(self, axes: tuple[str, ...], by: int, pinned: frozenset[str]) -> Floats:
+    def _shift_rows(self, axes: tuple[str, ...], by: int, pinned: frozenset[str]) -> Floats:
         """Return the rows of a shift: the sum is carried from axis to axis, the last first.
 
         What ranks receive has the same rows, as a shift back carries as often.
         """
-        rest = by % math.prod(self.size[a] for a in axes)
+        shift = by % math.prod(self.size[a] for a in axes)
         # How many ranks of a block carry on, and how they differ so far from those they send to.
         none: Difference = (0,) * len(self.order)
         blocks: set[frozenset[tuple[tuple[int, Difference], int]]] = {frozenset({((0, none), 1)})}
         for axis in reversed(axes):
             n, at = self.size[axis], self.order.index(axis)
-            rest, own = divmod(rest, n)
+            shift, digit = divmod(shift, n)
             # At the last places of the axis all carry, before them those to whom something is carried.
-            firsts_to_carry = [c for c, places in ((0, own), (1, 1), (2, n - own - 1)) if places]
-            found = set()
+            firsts_to_carry = [c for c, places in ((0, digit), (1, 1), (2, n - digit - 1)) if places]
+            carried = set()
             for block, first in itertools.product(blocks, firsts_to_carry if axis in pinned else [0]):
                 count: dict[tuple[int, Difference], int] = {}
                 for (carry, so_far), n_alike in block:
-                    places = own + carry
-                    told = self._told(axis, places) if places % n else 0
-                    difference = (*so_far[:at], told, *so_far[at + 1 :])
+                    # A place of the axis: the digit of the shift and the carry from the axes inside.
+                    places = digit + carry
+                    entry = self._entry(axis, places) if places % n else 0
+                    difference = (*so_far[:at], entry, *so_far[at + 1 :])
+                    # A pinned block carries as its place says; over a free axis n - places of n do not.
                     onward = {int(carry >= first): 1} if axis in pinned else {0: n - places, 1: places}
                     for carries, alike in onward.items():
                         if alike:
                             key = (carries, difference)
                             count[key] = count.get(key, 0) + n_alike * alike
-                found.add(frozenset(count.items()))
-            blocks = found
+                carried.add(frozenset(count.items()))
+            blocks = carried
         rows = np.zeros((len(blocks), len(self.differences)))
         for row, block in zip(rows, blocks, strict=True):
             for (_, difference), n_alike in block:
@@ -283,7 +298,7 @@ class RankPlaces:
                     row[self.column[difference]] += n_alike
         return np.unique(rows, axis=0)
 
-    def _of_edges(
+    def _edge_rows(
         self, pattern: Pattern, axes: tuple[str, ...], pinned: frozenset[str], *, is_sent: bool
     ) -> tuple[Floats, Ints]:
         """Return the rows of a pattern by all of its messages in one group, and that of each block."""
@@ -291,15 +306,22 @@ class RankPlaces:
         fixed = [self.size[a] if a in pinned else 1 for a in axes]
         # The place of a rank is counted along the pinned axes alone.
         block = np.arange(math.prod(fixed)).reshape(fixed)
-        own = np.broadcast_to(block, [self.size[a] for a in axes]).ravel()[source if is_sent else target]
+        block_of_message = np.broadcast_to(block, [self.size[a] for a in axes]).ravel()[
+            source if is_sent else target
+        ]
         shape = (math.prod(fixed), len(self.differences))
-        return _rows(own, column, weight, shape)
+        return _rows(block_of_message, column, weight, shape)
 
     @remembered(_KEPT_EDGES)
     def _messages(self, pattern: Pattern, axes: tuple[str, ...]) -> tuple[Ints, Ints, Ints, Floats]:
         """Return source, target, column and weight of the messages of a pattern in one group."""
-        some = edges(pattern.kind, math.prod(self.size[a] for a in axes), pattern.by)
-        return some.source, some.target, self._columns(axes, some.source, some.target), some.weight
+        messages = edges(pattern.kind, math.prod(self.size[a] for a in axes), pattern.by)
+        return (
+            messages.source,
+            messages.target,
+            self._columns(axes, messages.source, messages.target),
+            messages.weight,
+        )
 
     def _columns(self, axes: tuple[str, ...], source: Ints, target: Ints) -> Ints:
         """Return the columns of the differences between members of one group, shape (k,)."""
@@ -310,6 +332,7 @@ class RankPlaces:
             # Narrow numbers: a million ranks are compared on every axis.
             self._digits[axes] = [d.astype(np.min_scalar_type(-n)) for d, n in zip(ends, shape, strict=True)]
         digits = dict(zip(axes, self._digits[axes], strict=True))
+        # A difference as one number in mixed radix: places on a ring, else 0 or 1.
         radix = [self.size[a] if a in self.rings else 2 for a in self.order]
         code = np.zeros(len(source), dtype=np.min_scalar_type(-math.prod(radix)))
         for axis, n in zip(self.order, radix, strict=True):
@@ -334,6 +357,7 @@ def _rows(block: Ints, column: Ints, weight: Floats, shape: tuple[int, int]) -> 
     label = np.bincount(block, weight * salt[column], minlength=m).round(9)
     values = np.unique(label)
     if len(values) > MAX_KINDS:
+        # Too many kinds: blocks that send as much in all are averaged.
         label = np.bincount(block, weight, minlength=m).round(9)
         values = np.unique(label)
     kind = np.searchsorted(values, label)

@@ -36,10 +36,10 @@ def reducing_switches(expanded: Expanded, groups: tuple[str, ...], *, is_scale_u
     """Return the switches of `groups` that are up and on the scale-up network, or beyond it, shape (n,)."""
     rules = np.array([(r.net == "scale-up") == is_scale_up for r in expanded.rules], dtype=np.bool_)
     rows = rules[expanded.rule] & (expanded.alive > 0)
-    found = np.zeros(expanded.n_devices, dtype=np.bool_)
-    found[expanded.tail[rows]] = found[expanded.head[rows]] = True
+    is_joined = np.zeros(expanded.n_devices, dtype=np.bool_)
+    is_joined[expanded.tail[rows]] = is_joined[expanded.head[rows]] = True
     named = np.array([g.name in groups for g in expanded.groups], dtype=np.bool_)[expanded.group]
-    return np.asarray(found & named & ~expanded.failed)
+    return np.asarray(is_joined & named & ~expanded.failed)
 
 
 class Climb:
@@ -58,7 +58,7 @@ class Climb:
         self.expanded, self.part, self.paths = expanded, part, paths
         self.is_first = True
 
-    def on(self, senders: Bools, targets: Bools) -> sparse.csr_array | None:
+    def advance(self, senders: Bools, targets: Bools) -> sparse.csr_array | None:
         """Move all parts on to the nearest targets, shape (n,); from switches only upwards.
 
         Returns
@@ -71,20 +71,21 @@ class Climb:
         self.is_first = False
         if (ways.hops[route.source[self.part.tocoo().row]] < 0).any():
             return None
-        at = ways.at(_moved(self.part, route.source, route.n_states))
+        at = ways.at(_move(self.part, route.source, route.n_states))
+        # Parts now lie at the states of the targets; from there they are counted by device again.
         device = np.full(route.n_states, -1)
         ends = np.flatnonzero(targets & (route.target >= 0))
         device[route.target[ends]] = ends
-        self.part = _moved(at, device, len(targets))
+        self.part = _move(at, device, len(targets))
         return ways.onto @ at
 
 
-def _moved(part: sparse.csr_array, place: Ints, n: int) -> sparse.csr_array:
+def _move(part: sparse.csr_array, place: Ints, n: int) -> sparse.csr_array:
     """Return `part` with its rows at other places of n; those at -1 are left out."""
-    own = part.tocoo()
-    row = place[own.row]
+    cells = part.tocoo()
+    row = place[cells.row]
     kept = row >= 0
-    return sparse.csr_array((own.data[kept], (row[kept], own.col[kept])), shape=(n, part.shape[1]))
+    return sparse.csr_array((cells.data[kept], (row[kept], cells.col[kept])), shape=(n, part.shape[1]))
 
 
 def column(amount: Floats) -> sparse.csr_array:
@@ -123,13 +124,15 @@ def switch_loads(
     load, hops = np.zeros(len(rule)), np.zeros(len(expanded.rules))
     climb = Climb(expanded, column(amount), paths)
     senders, left = amount > 0, switches.copy()
-    while (found := climb.on(senders, left)) is not None:
-        own = found.toarray()[:, 0]
-        load += own
-        hops += np.bincount(rule, own, minlength=len(hops)) / amount.sum()
+    while (climbed := climb.advance(senders, left)) is not None:
+        step_load = climbed.toarray()[:, 0]
+        load += step_load
+        hops += np.bincount(rule, step_load, minlength=len(hops)) / amount.sum()
         amount = sums(senders, left)
+        # One byte a group is left: its sum is complete.
         if amount.sum() <= n_groups * (1 + 1e-9):
             return load, hops
+        # The switches that summed are the senders of the next step, and no targets any more.
         senders = climb.part.toarray()[:, 0] > 0
         left = left & ~senders
         climb.part = column(amount)

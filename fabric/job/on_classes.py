@@ -29,7 +29,7 @@ from fabric.flow.by_axes import ClassTraffic
 from fabric.flow.commodities import Commodity
 from fabric.flow.traffic import Traffic
 from fabric.graph import Paths, components, forwarding
-from fabric.job.chosen import aligned
+from fabric.job.chosen import align
 from fabric.job.differences import Difference, Mix, RankPlaces
 from fabric.job.in_switch import Climb, reducing_switches, switch_loads
 from fabric.job.placement import Placement, ring_axes, torus_of
@@ -83,7 +83,7 @@ class _Classes:
     def route(self, pattern: Pattern, progress: Progress | None = None) -> Loads:
         """Return the loads of `pattern`; see `Job`."""
         if pattern.kind in ("to-switches", "from-switches"):
-            return self._switched(pattern)
+            return self._reduction_loads(pattern)
         links = links_of(self.base.classes, self.base.base)
         mix = [(pattern, 1.0)]
         mean = self.places.mean(mix)
@@ -92,7 +92,7 @@ class _Classes:
         hops = np.bincount(links.rule, total, minlength=len(links.rules)) / sent
         return Loads(self._peaks(mix, mean, total / self.n_cables) * self.n_cables, hops)
 
-    def mixed(self, mix: Mix) -> Floats:
+    def route_mix(self, mix: Mix) -> Floats:
         """Return the bytes on every link of some patterns at once; see `Job`."""
         mean = self.places.mean(mix)
         return self._peaks(mix, mean, self._totals(mean[None])[0] / self.n_cables) * self.n_cables
@@ -102,13 +102,14 @@ class _Classes:
         every = {is_sent: self.places.kinds(mix, is_sent=is_sent) for is_sent in (False, True)}
         if all(len(kinds) == 1 for kinds in every.values()):
             return average
+        # What part of an average cable's bytes one rank of each class puts on it, and the largest such part.
         peak, best = average.copy(), np.zeros(len(average))
         shares = {}
         for is_sent in (False, True):
             for number, view in enumerate(self.views):
                 base = view.quotient.base
-                own = self.put(number, mean[None], is_sent=is_sent)[0] / view.n_cables
-                share = np.divide(own, average[base], out=np.zeros(len(base)), where=average[base] > 0)
+                mean_load = self.put(number, mean[None], is_sent=is_sent)[0] / view.n_cables
+                share = np.divide(mean_load, average[base], out=np.zeros(len(base)), where=average[base] > 0)
                 np.maximum.at(best, base, share)
                 shares[number, is_sent] = share
         for (number, is_sent), share in shares.items():
@@ -116,40 +117,44 @@ class _Classes:
             base = view.quotient.base
             # The ranks that a link is nearest to are those with the largest share in what it carries.
             is_near = ~view.is_free & (share > (1 - _SAME) * best[base])
-            pins, on = view.blocks(self.places)
-            n_block = np.array([self.n_ranks / math.prod(self.places.size[a] for a in p) for p in pins])[on]
+            pins, block = view.blocks(self.places)
+            sizes = np.array([self.n_ranks / math.prod(self.places.size[a] for a in p) for p in pins])
+            n_block = sizes[block]
+            # A block whose parts add up to more than the cable carries is no block of this link.
             is_whole = is_near & (n_block * share <= 1 + _SAME)
             # Ranks beyond the block add what they do on average.
-            rest = np.maximum(1 - n_block * share, 0.0) * average[base]
+            beyond = np.maximum(1 - n_block * share, 0.0) * average[base]
+            # Where no block is near, the busiest single rank.
             most = self.put(number, every[is_sent], is_sent=is_sent).max(axis=0) / view.n_cables
-            for i in np.unique(on[is_whole]).tolist():
-                some = is_whole & (on == i)
+            for i in np.unique(block[is_whole]).tolist():
+                links = is_whole & (block == i)
                 rows = self.places.blocks(mix, pins[i], is_sent=is_sent)
-                own = self.put(number, rows, is_sent=is_sent).max(axis=0) / view.n_cables
-                most[some] = (own + rest)[some]
+                block_load = self.put(number, rows, is_sent=is_sent).max(axis=0) / view.n_cables
+                most[links] = (block_load + beyond)[links]
             np.maximum.at(peak, base, most)
         return peak
 
     def _totals(self, rows: Floats) -> Floats:
         """Return the bytes on every class of links when all ranks receive some rows."""
-        found = np.zeros((len(rows), len(self.n_cables)))
+        totals = np.zeros((len(rows), len(self.n_cables)))
         for number, view in enumerate(self.views):
-            own = self.put(number, rows, is_sent=False)
-            for total, one in zip(found, own, strict=True):
-                total += view.n_alike * np.bincount(view.quotient.base, one, minlength=len(total))
-        return found
+            loads = self.put(number, rows, is_sent=False)
+            for total, load in zip(totals, loads, strict=True):
+                total += view.n_alike * np.bincount(view.quotient.base, load, minlength=len(total))
+        return totals
 
     @cached_property
     def n_cables(self) -> Floats:
         """Cables of every class of links."""
         return links_of(self.base.classes, self.base.base).n_cables
 
-    def _switched(self, pattern: Pattern) -> Loads:
-        found = self._in_switches(pattern.over)
-        if found is None:
+    def _reduction_loads(self, pattern: Pattern) -> Loads:
+        reduction = self._in_switches(pattern.over)
+        if reduction is None:
             msg = f"the switches that reduce do not join the ranks of {self.group}"
             raise QuestionError(msg)
-        load, hops = found
+        load, hops = reduction
+        # What switches multiply runs the same links the other way.
         if pattern.kind == "from-switches":
             load = load.reshape(-1, 2)[:, ::-1].ravel()
         return Loads(np.bincount(self.base.base, load).astype(np.float64), hops)
@@ -164,10 +169,10 @@ class _Classes:
     @property
     def cards(self) -> Literal["none", "own", "shared"]:
         """Whose cards messages take; see `Job`."""
-        own = [view.cards for view in self.views if view.cards is not None]
-        if not own:
+        by_view = [view.cards for view in self.views if view.cards is not None]
+        if not by_view:
             return "none"
-        return "shared" if any(one.are_shared for one in own) else "own"
+        return "shared" if any(cards.are_shared for cards in by_view) else "own"
 
     def _reducing(self, over: Over) -> Bools:
         return reducing_switches(self.base.classes, self.reducing, is_scale_up=over == "domain")
@@ -186,14 +191,17 @@ class _Classes:
         ]
 
         def sums(senders: Bools, targets: Bools) -> Floats:
-            found = np.zeros(len(self.base.size))
+            summed = np.zeros(len(self.base.size))
             for view, climb in climbs:
                 origin = view.quotient.origin
-                climb.on(senders[origin], targets[origin])
-                own, all_of = climb.part.toarray().T
-                own = np.divide(own**2, all_of, out=np.zeros(len(own)), where=all_of > 0)
-                np.add.at(found, origin, view.n_alike * own)
-            return found
+                climb.advance(senders[origin], targets[origin])
+                # The sum is as large as the parts that come in: the sum of their squares over their sum.
+                rank_bytes, group_bytes = climb.part.toarray().T
+                rank_bytes = np.divide(
+                    rank_bytes**2, group_bytes, out=np.zeros(len(rank_bytes)), where=group_bytes > 0
+                )
+                np.add.at(summed, origin, view.n_alike * rank_bytes)
+            return summed
 
         amount = np.where(self.inside, self.base.size, 0.0)
         n_groups = self.n_ranks / math.prod(self.places.size[a] for a in axes)
@@ -208,23 +216,24 @@ class _Classes:
         """
         sent = [seconds_to_send(a, 1.0) for a in amounts]
         mean, *most = (
-            np.sum([s * one for s, one in zip(sent, part, strict=True)], axis=0)
+            np.sum([s * row for s, row in zip(sent, part, strict=True)], axis=0)
             for part in (
                 [self.places.mean([(p, 1.0)]) for p in patterns],
                 [self._most(self.places.kinds([(p, 1.0)], is_sent=False)) for p in patterns],
                 [self._most(self.places.kinds([(p, 1.0)], is_sent=True)) for p in patterns],
             )
         )
+        # First what all ranks do on average, all at once; then the busiest rank, alone on the fabric.
         time_s, busy = least(self.base, [self._block(view, mean, is_sent=False) for view in self.views])
         for is_sent, row in zip((False, True), most, strict=True):
             if np.allclose(row, mean, rtol=1e-9, atol=0.0):
-                continue
+                continue  # all ranks do the same, and so did the program above
             for view in self.views:
                 alone = replace(view.quotient, base=np.arange(len(view.quotient.base)))
                 block = replace(self._block(view, row, is_sent=is_sent), n_alike=1.0, view=alone)
-                own_s, own = least(alone, [block])
-                time_s = max(time_s, own_s)
-                np.maximum.at(busy, view.quotient.base, own)
+                alone_s, alone_busy = least(alone, [block])
+                time_s = max(time_s, alone_s)
+                np.maximum.at(busy, view.quotient.base, alone_busy)
         return time_s, busy
 
     def _most(self, kinds: Floats) -> Floats:
@@ -235,28 +244,29 @@ class _Classes:
 
     def _block(self, view: RankView, row: Floats, *, is_sent: bool) -> Commodity:
         """Return what one rank receives, or sends, as a commodity."""
-        classes, one = view.quotient.classes, view.only
-        sides = (one, view.inside) if is_sent else (view.inside, one)
+        classes, rank = view.quotient.classes, view.only
+        sides = (rank, view.inside) if is_sent else (view.inside, rank)
         moves = forwarding(classes, *sides, paths=self.paths, bystanders=False)
         amount = view.others(self.places, is_sent=is_sent) @ row
-        amount[view.own] -= amount.sum()
-        some = np.flatnonzero(amount)
+        # Flow is conserved: the rank takes in, or gives, all that the others give, or take in.
+        amount[view.rank] -= amount.sum()
+        ends = np.flatnonzero(amount)
         sign = -1.0 if is_sent else 1.0
-        state = np.where(sign * amount > 0, moves.source, moves.target)[some]
+        state = np.where(sign * amount > 0, moves.source, moves.target)[ends]
         supply = np.zeros(moves.n_states)
-        np.add.at(supply, state, sign * amount[some])
+        np.add.at(supply, state, sign * amount[ends])
         return Commodity(view.n_alike, view.quotient, moves, supply)
 
 
 def _with_mates(view: RankView, places: RankPlaces, axes: tuple[str, ...]) -> sparse.csr_array:
     """Return a byte of the rank, and one of each rank of its group along some axes, shape (classes, 2)."""
-    found = np.zeros((len(view.inside), 2))
-    found[view.own] = 1.0
+    bytes_at = np.zeros((len(view.inside), 2))
+    bytes_at[view.rank] = 1.0
     for difference, n in zip(places.differences, places.alike(axes).tolist(), strict=True):
         if n:
             mates = view.sources[difference]
-            found[mates, 1] = view.quotient.size[mates]
-    return sparse.csr_array(found)
+            bytes_at[mates, 1] = view.quotient.size[mates]
+    return sparse.csr_array(bytes_at)
 
 
 def on_classes(place: Placement, routing: Routing, paths: Paths) -> Job:
@@ -273,24 +283,28 @@ def on_classes(place: Placement, routing: Routing, paths: Paths) -> Job:
     base = question.base
     inside = question.ends
     _check_up(question, place, paths)
-    marks = [(one, base.index[one]) for one in np.flatnonzero(inside).tolist()]
+    marks = [(rank, base.index[rank]) for rank in np.flatnonzero(inside).tolist()]
     # A block that is not full makes very many classes; two ranks far apart tell of it soonest.
     ends = tuple(view_of(question, place, marks[i][1], 1.0, rings, paths) for i in {0, len(marks) - 1})
     _sizes(place, ends, rings)
-    views = tuple(view_of(question, place, mark, float(base.size[one]), rings, paths) for one, mark in marks)
+    views = tuple(
+        view_of(question, place, mark, float(base.size[rank]), rings, paths) for rank, mark in marks
+    )
     for view in views:
-        dealing = view.cards.dealt() if view.cards is not None else None
+        dealing = view.cards.dealing() if view.cards is not None else None
         if dealing is not None:
-            return on_classes(aligned(place, dealing), routing, paths)
+            # Once the ranks lie on the axis of their cards, no view deals any more.
+            return on_classes(align(place, dealing), routing, paths)
     places = _places(place, views, rings)
     work = _Classes(place.group, places, base, views, inside, reducing_groups(blueprint), routing, paths)
     sizes = {a: places.size[a] for a in place.spans}
+    # Of one instance: k domains of g ranks.
     g = math.prod(n for a, n in sizes.items() if a in places.domain)
     k = math.prod(n for a, n in sizes.items() if a not in places.domain)
     shape = Shape((g,) * k, torus_of(place, sizes, rings), work.joins("domain"), work.joins("rail"))
     n_instances = math.prod(places.size.values()) // math.prod(sizes.values())
     links = links_of(base.classes, base.base, base.size)
-    return Job(shape, n_instances, links, work.route, work.optimum, "axes", "", work.mixed, work.cards)
+    return Job(shape, n_instances, links, work.route, work.optimum, "axes", "", work.route_mix, work.cards)
 
 
 class _Product(ClassTraffic):
@@ -301,7 +315,7 @@ class _Product(ClassTraffic):
 
     def _ties(self, groups: tuple[str, ...]) -> tuple[Tie, ...]:
         primitives = {g: self.blueprint.groups[g].primitives for g in groups}
-        return tuple(Tie(g, frozenset(), ring_axes(self.blueprint, own)) for g, own in primitives.items())
+        return tuple(Tie(g, frozenset(), ring_axes(self.blueprint, axes)) for g, axes in primitives.items())
 
 
 def _check_up(question: ClassTraffic, place: Placement, paths: Paths) -> None:
@@ -310,8 +324,8 @@ def _check_up(question: ClassTraffic, place: Placement, paths: Paths) -> None:
     down = [s for s in blueprint.failed if place.group in selected_groups(blueprint, s)]
     if not down:
         return
-    whole = _Product(replace(blueprint, failed=()), Traffic(), place.among, paths)
-    n = round(float(whole.base.size[whole.ends].sum() - question.base.size[question.ends].sum()))
+    undamaged = _Product(replace(blueprint, failed=()), Traffic(), place.among, paths)
+    n = round(float(undamaged.base.size[undamaged.ends].sum() - question.base.size[question.ends].sum()))
     if n:
         msg = f"{n:,} of the ranks are failed, such as {down[0].text}; leave them out with among"
         raise QuestionError(msg)
@@ -329,8 +343,11 @@ def _sizes(
     """
     counted = [{d: round(float(v.quotient.size[c].sum())) for d, c in v.sources.items()} for v in views]
     size: dict[str, int] = {}
+    # Ranks that differ from one along an axis alone, and itself, are the size of that axis.
     for i, axis in enumerate(place.order):
-        along = [sum(n for d, n in one.items() if d[i] and not any(d[:i] + d[i + 1 :])) for one in counted]
+        along = [
+            sum(n for d, n in counts.items() if d[i] and not any(d[:i] + d[i + 1 :])) for counts in counted
+        ]
         size[axis] = along[0] + 1
         if len(set(along)) > 1:
             msg = f"the ranks along {axis} are not the same everywhere"
@@ -338,7 +355,8 @@ def _sizes(
         if axis in rings and 1 < size[axis] < place.blueprint.axes[axis].size:
             msg = f"the ranks are a part of the ring along {axis}, where places differ"
             raise NoSymmetryError(msg)
-    if any(one != counted[0] for one in counted[1:]) or sum(counted[0].values()) != math.prod(size.values()):
+    n_ranks = sum(counted[0].values())
+    if any(counts != counted[0] for counts in counted[1:]) or n_ranks != math.prod(size.values()):
         msg = "the ranks are no product of axes"
         raise NoSymmetryError(msg)
     return size, counted[0]
@@ -365,21 +383,25 @@ def _domain(place: Placement, views: tuple[RankView, ...]) -> frozenset[str]:
     NoSymmetryError
         If domains are no product of axes.
     """
-    found: frozenset[str] | None = None
+    domain: frozenset[str] | None = None
     for view in views:
         e = view.quotient.classes
         rules = np.array([r.net == "scale-up" for r in e.rules], dtype=np.bool_)
         rows = rules[e.rule] & (e.alive > 0) if len(rules) else np.zeros(0, np.bool_)
         part = components(e.n_devices, e.tail[rows], e.head[rows])
-        near = {d: part[classes] == part[view.own] for d, classes in view.sources.items()}
+        # Which ranks are joined to the rank by scale-up cables alone, by how they differ.
+        near = {d: part[classes] == part[view.rank] for d, classes in view.sources.items()}
         mates = [d for d, is_near in near.items() if is_near.any()]
-        axes = frozenset(a for d in mates for a, own in zip(place.order, d, strict=True) if own)
-        whole = [
-            d for d in view.sources if all(a in axes for a, own in zip(place.order, d, strict=True) if own)
+        axes = frozenset(a for d in mates for a, places in zip(place.order, d, strict=True) if places)
+        within = [
+            d
+            for d in view.sources
+            if all(a in axes for a, places in zip(place.order, d, strict=True) if places)
         ]
-        is_whole = len(whole) == len(mates) and all(near[d].all() for d in mates)
-        if not is_whole or found not in (None, axes):
+        # A domain is a product of axes if all that differ along those axes alone are mates.
+        is_whole = len(within) == len(mates) and all(near[d].all() for d in mates)
+        if not is_whole or domain not in (None, axes):
             msg = "the scale-up domains are not alike"
             raise NoSymmetryError(msg)
-        found = axes
-    return found or frozenset()
+        domain = axes
+    return domain or frozenset()

@@ -49,9 +49,9 @@ class ListedRanks:
     @property
     def is_rank(self) -> Bools:
         """Which devices are ranks, shape (number of devices,)."""
-        found = np.zeros(self.expanded.n_devices, dtype=np.bool_)
-        found[self.devices] = True
-        return found
+        is_rank = np.zeros(self.expanded.n_devices, dtype=np.bool_)
+        is_rank[self.devices] = True
+        return is_rank
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +88,7 @@ class _Listed:
         """Return the loads of `pattern`; see `Job`."""
         e = self.ranks.expanded
         if pattern.kind in ("to-switches", "from-switches"):
-            return self._switched(pattern)
+            return self._reduction_loads(pattern)
         demand = demands(self.ranks, pattern)
         total = max(float(demand.amount.sum()), 1e-300)
         if self.routing == "rail" and pattern.over == "job":
@@ -101,6 +101,7 @@ class _Listed:
         if self.inner is None:
             return message_loads(self.messages, demand, progress=progress, adapts=adapts)
         inner, domain = self.inner
+        # What stays in a domain uses its cables alone; no router takes it out and back in.
         stays = domain[demand.source] == domain[demand.target]
         parts = [
             Demands(demand.source[rows], demand.target[rows], demand.amount[rows]) for rows in (stays, ~stays)
@@ -109,12 +110,13 @@ class _Listed:
             self.messages, parts[1], progress=progress, adapts=adapts
         )
 
-    def _switched(self, pattern: Pattern) -> Loads:
-        found = self.in_switches(pattern.over)
-        if found is None:
+    def _reduction_loads(self, pattern: Pattern) -> Loads:
+        reduction = self.in_switches(pattern.over)
+        if reduction is None:
             msg = "the switches that reduce do not join the ranks"
             raise QuestionError(msg)
-        load, hops = found
+        load, hops = reduction
+        # What switches multiply runs the same links the other way.
         if pattern.kind == "from-switches":
             load = load.reshape(-1, 2)[:, ::-1].ravel()
         return Loads(load, hops)
@@ -122,19 +124,20 @@ class _Listed:
     def in_switches(self, over: Over) -> tuple[Floats, Floats] | None:
         """Return what `switch_loads` does, which is asked for once."""
         if over not in self._in_switches:
-            self._in_switches[over] = self._reduced(over)
+            self._in_switches[over] = self._reduce(over)
         return self._in_switches[over]
 
-    def _reduced(self, over: Over) -> tuple[Floats, Floats] | None:
+    def _reduce(self, over: Over) -> tuple[Floats, Floats] | None:
         e, devices = self.ranks.expanded, self.ranks.devices
         chosen = reducing_switches(e, self.reducing, is_scale_up=over == "domain")
         groups = _members(self.ranks.shape, Pattern("to-switches", over))
-        own = np.empty(self.ranks.shape.n, dtype=np.int64)
+        group_of = np.empty(self.ranks.shape.n, dtype=np.int64)
         for number, members in enumerate(groups):
-            own[members] = number
+            group_of[members] = number
         n_groups = len(groups) * len(devices)
-        group = (np.arange(len(devices))[:, None] * len(groups) + own).ravel()
+        group = (np.arange(len(devices))[:, None] * len(groups) + group_of).ravel()
         every, n = np.arange(devices.size), devices.size
+        # One column a rank, so that the parts of each can be squared before those of a group are summed.
         ones = np.ones(n)
         climb = Climb(
             e, sparse.csr_array((ones, (devices.ravel(), every)), shape=(e.n_devices, n)), self.paths
@@ -142,10 +145,11 @@ class _Listed:
         to_group = sparse.csr_array((ones, (every, group)), shape=(n, n_groups))
 
         def sums(senders: Bools, targets: Bools) -> Floats:
-            climb.on(senders, targets)
-            whole, squares = climb.part @ to_group, climb.part.power(2) @ to_group
-            whole.data = 1 / whole.data
-            return np.asarray(squares.multiply(whole).sum(axis=1)).ravel()
+            climb.advance(senders, targets)
+            # The parts that come in from a group are of one size: the sum of their squares over their sum.
+            total, squares = climb.part @ to_group, climb.part.power(2) @ to_group
+            total.data = 1 / total.data
+            return np.asarray(squares.multiply(total).sum(axis=1)).ravel()
 
         amount = self.ranks.is_rank.astype(np.float64)
         return switch_loads(e, amount, chosen, sums, n_groups, self.paths)
@@ -173,19 +177,20 @@ class _Listed:
         """Yield what every rank receives as a commodity."""
         e = self.ranks.expanded
         all_of = [demands(self.ranks, p) for p in patterns]
+        # One commodity a receiver: what it gets in all patterns flows in one program.
         source = np.concatenate([d.source for d in all_of])
         target = np.concatenate([d.target for d in all_of])
         sent = np.concatenate(
             [d.amount * seconds_to_send(a, 1.0) for d, a in zip(all_of, amounts, strict=True)]
         )
-        for one in np.unique(target).tolist():
+        for receiver in np.unique(target).tolist():
             moves = forwarding(
-                e, self.ranks.is_rank, np.arange(e.n_devices) == one, paths=self.paths, bystanders=False
+                e, self.ranks.is_rank, np.arange(e.n_devices) == receiver, paths=self.paths, bystanders=False
             )
             supply = np.zeros(moves.n_states)
-            own = np.flatnonzero((target == one) & (source != one))
-            np.add.at(supply, moves.source[source[own]], sent[own])
-            supply[moves.target[one]] -= sent[own].sum()
+            messages = np.flatnonzero((target == receiver) & (source != receiver))
+            np.add.at(supply, moves.source[source[messages]], sent[messages])
+            supply[moves.target[receiver]] -= sent[messages].sum()
             yield Commodity(1.0, view, moves, supply)
 
 
@@ -243,15 +248,15 @@ def demands(ranks: ListedRanks, pattern: Pattern) -> Demands:
     """
     shape = ranks.shape
     if pattern.kind == "rotated-rings":
-        source, target, amount = _rotated(shape)
+        source, target, amount = _rotated_rings(shape)
     else:
         groups = _members(shape, pattern)
         if pattern.kind == "pairwise":
             _check_pairs(sum(len(g) * (len(g) - 1) for g in groups) * len(ranks.devices))
         parts = []
         for group in groups:
-            some = edges(pattern.kind, len(group), pattern.by)
-            parts.append((group[some.source], group[some.target], some.weight))
+            messages = edges(pattern.kind, len(group), pattern.by)
+            parts.append((group[messages.source], group[messages.target], messages.weight))
         source, target, amount = (np.concatenate(c) for c in zip(*parts, strict=True))
     every = ranks.devices
     return Demands(every[:, source].ravel(), every[:, target].ravel(), np.tile(amount, len(every)))
@@ -270,13 +275,15 @@ def by_rail(ranks: ListedRanks, demand: Demands) -> Demands:
     sizes = np.array(ranks.shape.sizes)
     begin, domain = np.cumsum(sizes) - sizes, np.repeat(np.arange(len(sizes)), sizes)
     n = ranks.shape.n
+    # Number of each device among all ranks; its remainder is the number in the instance.
     number = np.full(ranks.expanded.n_devices, -1, dtype=np.int64)
     number[ranks.devices.ravel()] = np.arange(ranks.devices.size)
     (instance, source), target = np.divmod(number[demand.source], n), number[demand.target] % n
-    own = domain[source]
+    home = domain[source]
+    # The rank of the sender's domain with the place that the target has in its own.
     place = target - begin[domain[target]]
-    mate = begin[own] + place
-    crosses = (own != domain[target]) & (place < sizes[own]) & (mate != source)
+    mate = begin[home] + place
+    crosses = (home != domain[target]) & (place < sizes[home]) & (mate != source)
     relay = ranks.devices.ravel()[instance * n + np.where(crosses, mate, source)]
     return Demands(
         np.concatenate([relay, demand.source[crosses]]),
@@ -306,8 +313,9 @@ def _members(shape: Shape, pattern: Pattern) -> list[Ints]:
     return list(lines.reshape(-1, sizes[axis]))
 
 
-def _rotated(shape: Shape) -> tuple[Ints, Ints, Floats]:
+def _rotated_rings(shape: Shape) -> tuple[Ints, Ints, Floats]:
     rings = n_rings(shape)
     orders = np.array([ring_order(shape.sizes, turn) for turn in range(rings)], dtype=np.int64)
+    # Each hop as one number, source x n + target: rings that share a hop add up there.
     hops, count = np.unique(orders * shape.n + np.roll(orders, -1, axis=1), return_counts=True)
     return hops // shape.n, hops % shape.n, count / rings

@@ -80,11 +80,11 @@ def placement(blueprint: Blueprint, *, over: Sequence[str], among: str | None, o
             msg = f"the ranks are of several groups ({', '.join(question.groups)})"
             raise NoSymmetryError(msg)
         (group,) = question.groups
-        own = blueprint.groups[group].primitives
-        return Placement(blueprint, group, own, question.spans or frozenset(own), among)
+        axes = blueprint.groups[group].primitives
+        return Placement(blueprint, group, axes, question.spans or frozenset(axes), among)
     left, right = read_order(order)
-    whole = placement(blueprint, over=(), among=among)
-    numbered = _numbered(whole, left, order)
+    unordered = placement(blueprint, over=(), among=among)
+    numbered = _left_axes(unordered, left, order)
     if among is not None:
         msg = "order: numbers all endpoints; leave among out"
         raise QuestionError(msg)
@@ -96,7 +96,7 @@ def placement(blueprint: Blueprint, *, over: Sequence[str], among: str | None, o
             raise QuestionError(msg)
     spans = frozenset(p for name in over or dimensions for p in dimensions[name])
     return Placement(
-        split, whole.group, tuple(p for a in numbered for p in split.primitives(a)), spans, among
+        split, unordered.group, tuple(p for a in numbered for p in split.primitives(a)), spans, among
     )
 
 
@@ -118,21 +118,21 @@ def read_order(order: str) -> tuple[tuple[str, ...], dict[str, int | None]]:
     if match is None:
         msg = f"order {order[:80]!r}: {form}"
         raise QuestionError(msg)
-    found: dict[str, int | None] = {}
+    dimensions: dict[str, int | None] = {}
     for word in match[2].split():
         name, equals, size = word.partition("=")
         is_good = name.isidentifier() and (not equals or (size.isdecimal() and 0 < int(size[:10]) < 10**9))
-        if not is_good or name in found:
+        if not is_good or name in dimensions:
             msg = f"order {order!r}: {word!r} is no new dimension with a size; {form}"
             raise QuestionError(msg)
-        found[name] = int(size) if equals else None
-    if sum(size is None for size in found.values()) > 1:
+        dimensions[name] = int(size) if equals else None
+    if sum(size is None for size in dimensions.values()) > 1:
         msg = f"order {order!r}: one dimension at most may leave its size open"
         raise QuestionError(msg)
-    return tuple(match[1].split()), found
+    return tuple(match[1].split()), dimensions
 
 
-def _numbered(place: Placement, left: tuple[str, ...], order: str) -> tuple[str, ...]:
+def _left_axes(place: Placement, left: tuple[str, ...], order: str) -> tuple[str, ...]:
     """Return the primitive axes on the left, which must be those of the group, each once."""
     blueprint = place.blueprint
     for axis in left:
@@ -140,11 +140,11 @@ def _numbered(place: Placement, left: tuple[str, ...], order: str) -> tuple[str,
             hint = nearest(axis, blueprint.axes) or f"axes are {', '.join(blueprint.axes)}"
             msg = f"order: no axis {axis!r}; {hint}"
             raise QuestionError(msg)
-    found = tuple(p for axis in left for p in blueprint.primitives(axis))
-    if sorted(found) != sorted(place.order):
+    axes = tuple(p for axis in left for p in blueprint.primitives(axis))
+    if sorted(axes) != sorted(place.order):
         msg = f"order {order!r}: {place.group} is placed on {' '.join(place.order)}; name each of them once"
         raise QuestionError(msg)
-    return found
+    return axes
 
 
 def _cut(
@@ -158,13 +158,14 @@ def _cut(
     total = math.prod(blueprint.axes[a].size for a in numbered)
     sizes = dimension_sizes(right, total, order)
     factors: dict[str, list[tuple[str, int]]] = {a: [] for a in numbered}
-    own: dict[str, list[str]] = {name: [] for name in sizes}
+    parts_of: dict[str, list[str]] = {name: [] for name in sizes}
     axes = list(reversed([(a, blueprint.axes[a].size) for a in numbered]))
+    # Factors of axes and dimensions, the fastest first; `left` and `room` are what is still to place.
     axis, room = "", 1
     for name, size in reversed(sizes.items()):
         left = size
         while left > 1:
-            while room == 1:
+            while room == 1:  # an axis that is used up, or of one index
                 axis, room = axes.pop(0)
             step = min(left, room)
             if left % step or room % step:
@@ -172,11 +173,12 @@ def _cut(
                 raise NoSymmetryError(msg)
             part = f"{axis}.{len(factors[axis])}"
             factors[axis].append((part, step))
-            own[name].append(part)
+            parts_of[name].append(part)
             left, room = left // step, room // step
     split = {a: parts for a, parts in factors.items() if len(parts) > 1}
-    whole = {parts[0][0]: a for a, parts in factors.items() if len(parts) == 1}
-    dimensions = {n: tuple(whole.get(p, p) for p in reversed(parts)) for n, parts in own.items()}
+    # An axis that went whole into one dimension keeps its name.
+    unsplit = {parts[0][0]: a for a, parts in factors.items() if len(parts) == 1}
+    dimensions = {n: tuple(unsplit.get(p, p) for p in reversed(parts)) for n, parts in parts_of.items()}
     return split_axes(blueprint, {a: tuple(reversed(parts)) for a, parts in split.items()}), dimensions
 
 
@@ -211,12 +213,13 @@ def split_axes(blueprint: Blueprint, parts: Mapping[str, tuple[tuple[str, int], 
             axes |= {name: Axis(name, size) for name, size in parts[axis.name]}
             axis = replace(axis, parts=tuple(name for name, _ in parts[axis.name]))
         axes[axis.name] = axis
-    found = replace(blueprint, axes=axes)
+    split = replace(blueprint, axes=axes)
+    # Groups name the axes of the file; the primitive ones follow from the new parts.
     groups = {
-        g.name: replace(g, primitives=tuple(p for a in g.axes for p in found.primitives(a)))
+        g.name: replace(g, primitives=tuple(p for a in g.axes for p in split.primitives(a)))
         for g in blueprint.groups.values()
     }
-    return replace(found, groups=groups)
+    return replace(split, groups=groups)
 
 
 def ring_axes(blueprint: Blueprint, axes: Sequence[str]) -> frozenset[str]:
@@ -227,16 +230,16 @@ def ring_axes(blueprint: Blueprint, axes: Sequence[str]) -> frozenset[str]:
     NoSymmetryError
         If one of them is a line, whose places are all different.
     """
-    found = set()
+    rings = set()
     for rule in blueprint.rules:
         if rule.relation is None or rule.relation.kind not in ("ring", "line"):
             continue
-        own = set(relation_axes(blueprint, rule)) & set(axes)
-        if own and rule.relation.kind == "line":
+        along = set(relation_axes(blueprint, rule)) & set(axes)
+        if along and rule.relation.kind == "line":
             msg = f"{rule.name}: the places on a line are all different"
             raise NoSymmetryError(msg)
-        found |= own
-    return frozenset(found)
+        rings |= along
+    return frozenset(rings)
 
 
 def torus_of(place: Placement, sizes: Mapping[str, int], rings: Set[str]) -> tuple[tuple[str, int], ...]:
@@ -250,7 +253,7 @@ def torus_of(place: Placement, sizes: Mapping[str, int], rings: Set[str]) -> tup
     rings : set of str
         As `ring_axes` returns them.
     """
-    own = [a for a in place.order if a in place.spans and sizes[a] > 1]
-    if any(a not in rings or sizes[a] != place.blueprint.axes[a].size for a in own):
+    spanned = [a for a in place.order if a in place.spans and sizes[a] > 1]
+    if any(a not in rings or sizes[a] != place.blueprint.axes[a].size for a in spanned):
         return ()
-    return tuple((a, sizes[a]) for a in own)
+    return tuple((a, sizes[a]) for a in spanned)

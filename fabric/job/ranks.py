@@ -109,8 +109,8 @@ class Job:
         ``"axes"`` or ``"links"``.
     why : str
         Why not by axes.
-    mixed : callable, optional
-        ``mixed(mix)`` returns the bytes on every link of some patterns between ranks that run at once, as a
+    route_mix : callable, optional
+        ``route_mix(mix)`` returns the bytes on every link of some patterns between ranks at once, as a
         rank that is busy in one of them need not be so in the next; else loads add.
     cards : {"none", "own", "shared"}
         Whether messages take cards, and whether some are near to endpoints that are no ranks, too.
@@ -123,7 +123,7 @@ class Job:
     optimum: Callable[[Sequence[Pattern], Sequence[float]], tuple[float, Floats]]
     method: str
     why: str
-    mixed: Callable[[Sequence[tuple[Pattern, float]]], Floats] | None = None
+    route_mix: Callable[[Sequence[tuple[Pattern, float]]], Floats] | None = None
     cards: Literal["none", "own", "shared"] = "none"
     _known: dict[Pattern, Loads] = field(default_factory=dict)
     _known_mixes: dict[tuple[tuple[Pattern, float], ...], Floats] = field(default_factory=dict)
@@ -136,21 +136,22 @@ class Job:
 
     def together(self, mix: Sequence[tuple[Pattern, float]]) -> Floats:
         """Return the bytes on every link of patterns at once, of each so many from the busiest rank."""
-        found = np.zeros(len(self.links.rule))
-        own = [one for one in mix if not one[0].kind.endswith("-switches")]
-        if self.mixed is None or len(own) < 2:
-            own = []
+        load = np.zeros(len(self.links.rule))
+        joint = [part for part in mix if not part[0].kind.endswith("-switches")]
+        # One pattern by itself, and those of switches, add as they are.
+        if self.route_mix is None or len(joint) < 2:
+            joint = []
         for pattern, amount in mix:
-            if (pattern, amount) not in own:
-                found = found + amount * self.loads(pattern).on_link
-        if self.mixed is None or not own:
-            return found
+            if (pattern, amount) not in joint:
+                load = load + amount * self.loads(pattern).on_link
+        if self.route_mix is None or not joint:
+            return load
         # The same patterns are asked for at many sizes.
-        most = max(amount for _, amount in own)
-        parts = tuple((pattern, round(amount / most, 12)) for pattern, amount in own)
+        most = max(amount for _, amount in joint)
+        parts = tuple((pattern, round(amount / most, 12)) for pattern, amount in joint)
         if parts not in self._known_mixes:
-            self._known_mixes[parts] = self.mixed(parts)
-        return found + most * self._known_mixes[parts]
+            self._known_mixes[parts] = self.route_mix(parts)
+        return load + most * self._known_mixes[parts]
 
     def prepare(self, patterns: Sequence[Pattern], progress: Progress) -> None:
         """Route those of `patterns` that are not known; `progress` hears of all."""
@@ -178,12 +179,13 @@ def links_of(expanded: Expanded, base: Ints | None = None, size: Floats | None =
         Devices in each class; 1 by default.
     """
     m = expanded.n_bundles
-    own = np.arange(2 * m) if base is None else base
-    n = int(own.max(initial=-1)) + 1
+    class_of = np.arange(2 * m) if base is None else base
+    n = int(class_of.max(initial=-1)) + 1
+    # The first link of each class: assigned last, as the last of equal indices wins.
     first = np.zeros(n, dtype=np.int64)
-    first[own[::-1]] = np.arange(2 * m)[::-1]
+    first[class_of[::-1]] = np.arange(2 * m)[::-1]
     bundle = first // 2
-    n_cables = np.bincount(own, np.repeat(expanded.alive, 2), minlength=n).astype(np.float64)
+    n_cables = np.bincount(class_of, np.repeat(expanded.alive, 2), minlength=n).astype(np.float64)
     inner = np.array([g.kind == "switch" for g in expanded.groups], dtype=np.bool_)[expanded.group]
     chips = np.array([ASIC in g.axes for g in expanded.groups], dtype=np.bool_)[expanded.group]
     lower, upper = expanded.tail[bundle], expanded.head[bundle]
@@ -204,8 +206,8 @@ def links_of(expanded: Expanded, base: Ints | None = None, size: Floats | None =
 
 
 def _keys(rule: RuleInfo) -> tuple[str, ...]:
-    own = (f"{rule.protocol}/{rule.medium}", rule.protocol) if rule.protocol else ()
-    return (rule.name, *own, rule.net)
+    protocols = (f"{rule.protocol}/{rule.medium}", rule.protocol) if rule.protocol else ()
+    return (rule.name, *protocols, rule.net)
 
 
 def least(base: Quotient, blocks: Iterable[Commodity]) -> tuple[float, Floats]:
@@ -231,10 +233,11 @@ def least(base: Quotient, blocks: Iterable[Commodity]) -> tuple[float, Floats]:
     if answer.rate_gbps <= 0:
         msg = "no permitted path between some of the ranks"
         raise QuestionError(msg)
+    # The flow is that of one rank of each block, at the common rate; all ranks alike load the class.
     load = np.zeros(len(capacity))
     for block, flow in zip(parts, answer.flow, strict=True):
         on = block.moves.link >= 0
-        own = block.view.base[block.moves.link[on]]
-        load += np.bincount(own, block.n_alike * flow[on], minlength=len(load))
+        link_class = block.view.base[block.moves.link[on]]
+        load += np.bincount(link_class, block.n_alike * flow[on], minlength=len(load))
     busy = np.divide(load, capacity * answer.rate_gbps, where=capacity > 0, out=np.zeros(len(load)))
     return 1 / answer.rate_gbps, busy

@@ -35,7 +35,7 @@ class RankView:
     Parameters
     ----------
     quotient : Quotient
-    own : int
+    rank : int
         Class of the rank.
     n_alike : float
         Ranks that it stands for.
@@ -45,21 +45,21 @@ class RankView:
         Classes of ranks.
     axes : tuple of str
         Primitive axes of the ranks.
-    marked : callable
-        ``marked(card)`` returns the same with a card told apart.
+    mark_card : callable
+        ``mark_card(card)`` returns the same with a card told apart.
     is_damaged : bool
         Whether anything is down, so that classes do not tell what there was.
     paths : {"rules", "no-relay", "any"}
     """
 
     quotient: Quotient
-    own: int
+    rank: int
     n_alike: float
     sources: dict[Difference, Ints]
     inside: Bools
     axes: tuple[str, ...]
     paths: Paths
-    marked: Callable[[Mark], RankView]
+    mark_card: Callable[[Mark], RankView]
     is_damaged: bool = False
 
     # Not slotted: ways are found when they are first asked for.
@@ -82,29 +82,29 @@ class RankView:
         if sides is None:
             return None
         return ClassCards(
-            self.quotient, sides, self.own, self.inside, self.axes, self.paths, self._with_card_apart
+            self.quotient, sides, self.rank, self.inside, self.axes, self.paths, self._with_card_apart
         )
 
     def _with_card_apart(self, card: Mark) -> ClassCards:
-        found = self.marked(card).cards
-        assert found is not None
-        return found
+        cards = self.mark_card(card).cards
+        assert cards is not None
+        return cards
 
     @cached_property
     def only(self) -> Bools:
         """The class of the rank."""
-        found = np.zeros_like(self.inside)
-        found[self.own] = True
-        return found
+        is_rank = np.zeros_like(self.inside)
+        is_rank[self.rank] = True
+        return is_rank
 
     @cached_property
     def width(self) -> Floats:
         """Capacity of every class of devices, as if each had what the widest of its group has [Gb/s]."""
         e, size = self.quotient.classes, self.quotient.size
-        one = self.route.width / size
+        per_device = self.route.width / size
         widest = np.zeros(len(e.groups))
-        np.maximum.at(widest, e.group, one)
-        return np.asarray((widest[e.group] if self.is_damaged else one) * size)
+        np.maximum.at(widest, e.group, per_device)
+        return np.asarray((widest[e.group] if self.is_damaged else per_device) * size)
 
     @cached_property
     def n_cables(self) -> Floats:
@@ -130,7 +130,7 @@ class RankView:
             The place in that list of every class of links.
         """
         e, every = self.quotient.classes, [dict(at) for at in self.quotient.index]
-        home = every[self.own]
+        home = every[self.rank]
         agrees = np.array([[at.get(a) == home[a] for a in places.order] for at in every], dtype=np.bool_)
         # A set of axes is told by a number: one bit for each of them.
         code = (agrees[e.tail] | agrees[e.head]) @ (1 << np.arange(len(places.order)))
@@ -141,12 +141,12 @@ class RankView:
     def others(self, places: RankPlaces, *, is_sent: bool) -> sparse.csr_array:
         """Return where a byte to, or from, each difference ends, shape (classes, number of differences)."""
         size = self.quotient.size
-        found = []
+        columns = []
         for i, difference in enumerate(places.differences):
-            own = self.sources[places.opposite(difference) if is_sent else difference]
-            found.append((own, np.full(len(own), i), size[own] / size[own].sum()))
-        row, column, part = (np.concatenate(c) for c in zip(*found, strict=True))
-        return sparse.csr_array((part, (row, column)), shape=(len(size), len(found)))
+            ends = self.sources[places.opposite(difference) if is_sent else difference]
+            columns.append((ends, np.full(len(ends), i), size[ends] / size[ends].sum()))
+        row, column, part = (np.concatenate(c) for c in zip(*columns, strict=True))
+        return sparse.csr_array((part, (row, column)), shape=(len(size), len(columns)))
 
 
 class Carrier:
@@ -162,22 +162,24 @@ class Carrier:
         self.lost = np.zeros(n_columns, dtype=np.bool_)
         self.parts: list[tuple[Nearest, sparse.csr_array]] = []
         self.once = sparse.csr_array((len(view.n_cables), n_columns))
+        # Three kinds of demand: within the domain, by cards, and on the network as it is.
         stays = places.mates & keeps_in(view.quotient.classes, view.inside)
         cards = view.cards
         route = view.route if cards is None else cards.inside
         rows = others.row, others.col, others.data
         near = stays[others.col]
         if near.any():
-            self._add(route, view.own, [c[near] for c in rows], net="scale-up", n_columns=n_columns)
-        rest = [c[~near] for c in rows]
+            self._add(route, view.rank, [c[near] for c in rows], net="scale-up", n_columns=n_columns)
+        far = [c[~near] for c in rows]
         if cards is not None:
-            self._by_cards(cards, rest, n_columns)
+            self._by_cards(cards, far, n_columns)
         else:
             # Relays are on the sender's side where that will do.
             outward = turned(view.outward) if is_sent else view.outward
-            is_out = nearest(outward, view.only).hops[outward.source[rest[0]]] >= 0
-            self._add(view.outward, view.own, [c[is_out] for c in rest], n_columns=n_columns)
-            self._add(route, view.own, [c[~is_out] for c in rest], n_columns=n_columns)
+            is_out = nearest(outward, view.only).hops[outward.source[far[0]]] >= 0
+            self._add(view.outward, view.rank, [c[is_out] for c in far], n_columns=n_columns)
+            self._add(route, view.rank, [c[~is_out] for c in far], n_columns=n_columns)
+        # What each difference alone puts on links, if the table fits: any row is then one product.
         self.units: Floats | None = None
         if len(view.n_cables) * n_columns <= _CELLS:
             self.units = self._put(np.eye(n_columns))
@@ -192,6 +194,7 @@ class Carrier:
         route = turned(route) if self.is_sent else route
         only = np.arange(len(self.view.inside)) == target
         ways = nearest(route, only, net=net, width=self.view.width if self.adapts else None)
+        # A difference is lost if any of its classes has no state to start from, or no way.
         state = route.source[classes]
         self.lost[columns[(state < 0) | (ways.hops[state] < 0)]] = True
         start = sparse.csr_array((data, (state, columns)), shape=(route.n_states, n_columns))
@@ -210,15 +213,16 @@ class Carrier:
             demand = [np.array(c) for c in zip(*legs[target], strict=True)]
             self._add(route, target, demand, n_columns=n_columns)
         route = turned(route) if self.is_sent else route
+        # Copies of the states, one a target, as many as the table may hold.
         n_at_once = max(1, _CELLS // route.n_states)
         for targets in (few[i : i + n_at_once] for i in range(0, len(few), n_at_once)):
             rows = [(i, *row) for i, target in enumerate(targets) for row in legs[target]]
             copy, classes, columns, data = (np.array(c) for c in zip(*rows, strict=True))
             ways = nearest_each(route, np.array(targets))
-            own = route.source[classes]
-            state = copy * route.n_states + own
-            self.lost[columns[(own < 0) | (ways.hops[state] < 0)]] = True
-            is_in = own >= 0
+            first_state = route.source[classes]
+            state = copy * route.n_states + first_state
+            self.lost[columns[(first_state < 0) | (ways.hops[state] < 0)]] = True
+            is_in = first_state >= 0
             start = sparse.csr_array(
                 (data[is_in], (state[is_in], columns[is_in])), shape=(len(ways.hops), n_columns)
             )
@@ -228,25 +232,27 @@ class Carrier:
         """Add the ways of some demand to the rank: as it is where no card is needed, else by cards."""
         route = turned(cards.inside) if self.is_sent else cards.inside
         hops = nearest(route, self.view.only).hops[route.source[demand[0]]]
-        self._add(cards.inside, self.view.own, [c[hops >= 0] for c in demand], n_columns=n_columns)
+        self._add(cards.inside, self.view.rank, [c[hops >= 0] for c in demand], n_columns=n_columns)
         inside: dict[int, list[tuple[int, int, float]]] = {}
         network: dict[int, list[tuple[int, int, float]]] = {}
-        for other, column, data in zip(*(c[hops < 0].tolist() for c in demand), strict=True):
-            choices = cards.choices(other, is_sent=self.is_sent)
+        for peer, column, data in zip(*(c[hops < 0].tolist() for c in demand), strict=True):
+            choices = cards.choices(peer, is_sent=self.is_sent)
             self.lost[column] |= not choices
+            # Three legs: from the peer to its card b, on the network to card a, and on to the rank.
             for b, a, part in choices:
                 amount = data * part
-                if b != other:
-                    inside.setdefault(b, []).append((other, column, amount))
+                if b != peer:
+                    inside.setdefault(b, []).append((peer, column, amount))
                 if a == b:
+                    # One card for both: the message turns at the next switch.
                     loop = sparse.coo_array(cards.loop(a)[:, None])
                     self.once += sparse.csr_array(
                         (amount * loop.data, (loop.row, np.full(loop.nnz, column))), shape=self.once.shape
                     )
                 else:
                     network.setdefault(a, []).append((b, column, amount))
-                if a != self.view.own:
-                    inside.setdefault(self.view.own, []).append((a, column, amount))
+                if a != self.view.rank:
+                    inside.setdefault(self.view.rank, []).append((a, column, amount))
         self._add_each(cards.inside, inside, n_columns)
         self._add_each(cards.network, network, n_columns)
 
@@ -264,7 +270,7 @@ class Carrier:
         """
         if rows[:, self.lost].any():
             names = self.view.quotient.classes.names
-            msg = f"no permitted path between {names[self.view.own]} and other ranks"
+            msg = f"no permitted path between {names[self.view.rank]} and other ranks"
             raise QuestionError(msg)
         if self.units is None:
             return self._put(rows)
@@ -272,10 +278,10 @@ class Carrier:
         return rows[:, used] @ self.units[used]
 
     def _put(self, rows: Floats) -> Floats:
-        found = np.asarray((self.once @ rows.T).T)
+        load = np.asarray((self.once @ rows.T).T)
         for ways, start in self.parts:
-            found += np.asarray((ways.onto @ ways.at(start @ rows.T)).T)
-        return found
+            load += np.asarray((ways.onto @ ways.at(start @ rows.T)).T)
+        return load
 
 
 def view_of(
@@ -303,18 +309,19 @@ def _view(
     view = quotient(question.blueprint, marks, apart=question.apart, ties=question.ties)
     inside = question.inside(view)
     home = dict(marks[0])
-    own = next(i for i in np.flatnonzero(inside).tolist() if view.index[i] == marks[0])
-    found: dict[Difference, list[int]] = {}
+    rank = next(i for i in np.flatnonzero(inside).tolist() if view.index[i] == marks[0])
+    classes_at: dict[Difference, list[int]] = {}
     sizes = {axis: question.blueprint.axes[axis].size for axis in place.order}
     for i in np.flatnonzero(inside).tolist():
         at = dict(view.index[i])
+        # By how many places the rank differs from this class: exactly on rings, else whether.
         places = {axis: (home[axis] - at[axis]) % n for axis, n in sizes.items()}
         difference = tuple(n if axis in rings else int(n > 0) for axis, n in places.items())
-        found.setdefault(difference, []).append(i)
-    sources = {d: np.array(c, dtype=np.int64) for d, c in found.items()}
+        classes_at.setdefault(difference, []).append(i)
+    sources = {d: np.array(c, dtype=np.int64) for d, c in classes_at.items()}
 
-    def marked(card: Mark) -> RankView:
+    def mark_card(card: Mark) -> RankView:
         return _view(question, place, (*marks, card), n_alike, rings=rings, paths=paths)
 
     is_damaged = bool(question.blueprint.failed or question.blueprint.failed_cables)
-    return RankView(view, own, n_alike, sources, inside, place.order, paths, marked, is_damaged)
+    return RankView(view, rank, n_alike, sources, inside, place.order, paths, mark_card, is_damaged)

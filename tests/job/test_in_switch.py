@@ -10,7 +10,7 @@ import pytest
 from fabric.costing import cost
 from fabric.errors import QuestionError
 from fabric.graph import Fabric, loads
-from fabric.job import Job, JobQuestion, job, on_classes, question
+from fabric.job import Job, JobQuestion, job, listing, on_classes
 from fabric.schedule import Pattern
 from fabric.schedule.algorithms import schedules
 from fabric.schedule.tree import phases
@@ -162,7 +162,7 @@ def run(
         return tuple(g.name for g in blueprint.groups.values() if g.kind == "switch")  # type: ignore[attr-defined]
 
     monkeypatch.setattr(on_classes, "reducing_groups", every)
-    monkeypatch.setattr(question, "reducing_groups", every)
+    monkeypatch.setattr(listing, "reducing_groups", every)
     joined = apart = 0
     for construct in ("clos", "two includes", "composed axes", "relations between groups", "mesh x mesh"):
         for seed in seeds:

@@ -9,7 +9,7 @@ import pytest
 from fabric.costing import cost
 from fabric.errors import QuestionError
 from fabric.graph import load, loads
-from fabric.job.question import JobQuestion, job
+from fabric.job import JobQuestion, job
 from fabric.nccl import Node, machine, node_of, predict
 from fabric.nccl import cards as cards_of_nodes
 from fabric.nccl.cards import Cards, node_cards

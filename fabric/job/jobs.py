@@ -1,0 +1,92 @@
+"""From a question to a job: on classes where the ranks are a product of axes, else on every cable."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from fabric.blueprint.planes import open_chips, refusal
+from fabric.blueprint.reducing import REDUCING_NETS
+from fabric.errors import QuestionError
+from fabric.graph import Fabric
+from fabric.job.listing import Listing, job_of_all, job_of_list, job_of_order, job_of_placement
+from fabric.job.on_classes import on_classes
+from fabric.job.placement import Placement, placement
+from fabric.job.question import JobQuestion
+from fabric.job.ranks import Job
+from fabric.schedule.tree import Pattern
+from fabric.symmetry import NoSymmetryError
+
+MAX_MESH = 256
+"""Ranks of the largest full mesh that is looked for; every rank of it has a cable to each other one."""
+
+
+def job(fabric: Fabric, asked: JobQuestion | None = None) -> Job:
+    """Return the job of a question.
+
+    Raises
+    ------
+    QuestionError, SelectorError
+        If it does not fit the fabric.
+    NoSymmetryError
+        If only axes were asked for, and they do not say the symmetry.
+    LimitError
+        If only every cable will do, and they are too many.
+    """
+    asked = asked or JobQuestion()
+    blueprint = fabric.blueprint
+    if asked.routing == "hashed" and blueprint is not None and not refusal(blueprint):
+        # A flow that is hashed goes through one chip of every box.
+        fabric = replace(fabric, blueprint=open_chips(blueprint))
+    work = _job(fabric, asked)
+    # What the switches could reduce, kept only for the networks that are asked to.
+    inside, across = (net in asked.reduces for net in REDUCING_NETS)
+    shape = replace(
+        work.shape,
+        reduces_in_domain=work.shape.reduces_in_domain and inside,
+        reduces_across=work.shape.reduces_across and across,
+        is_mesh=_is_mesh(work),
+        relays=asked.routing != "rail-direct",
+    )
+    return replace(work, shape=shape)
+
+
+def _is_mesh(work: Job) -> bool:
+    """Return whether the ranks are one domain, and a message between any two of them passes one cable."""
+    shape = work.shape
+    if shape.n_domains > 1 or not 2 <= shape.n <= MAX_MESH:
+        return False
+    # A full mesh: the bytes of all pairs pass one link each on average.
+    try:
+        return abs(float(work.loads(Pattern("pairwise", "domain")).hops.sum()) - 1) < 1e-9
+    except QuestionError:
+        return False
+
+
+def _job(fabric: Fabric, asked: JobQuestion) -> Job:
+    """Return the job of a question, with all switches that reduce."""
+    blueprint = fabric.blueprint
+    if asked.ranks:
+        if asked.method == "axes":
+            msg = "ranks that are listed one by one are no product of axes"
+            raise QuestionError(msg)
+        return job_of_list(fabric, asked)
+    if blueprint is None:
+        if asked.over or asked.order:
+            msg = "over and order need axes; a fabric read from a graph has none; list the ranks"
+            raise QuestionError(msg)
+        return job_of_all(Listing(fabric, asked, "a fabric read from a graph has no axes"), (), ())
+    why = "asked for"
+    place: Placement | None = None
+    try:
+        place = placement(blueprint, over=asked.over, among=asked.among, order=asked.order)
+        if asked.method != "links":
+            return on_classes(place, asked.routing, asked.paths)
+    # Classes will not do: a placement that was found still says the order of the ranks.
+    except NoSymmetryError as error:
+        if asked.method == "axes":
+            raise
+        why = str(error)
+    listing = Listing(fabric, asked, why)
+    if place is not None:
+        return job_of_placement(listing, place)
+    return job_of_order(listing) if asked.order else job_of_all(listing, (), ())

@@ -1,0 +1,250 @@
+"""Jobs on every cable: which devices are the ranks of each instance, in their order, domain by domain."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from fabric.arrays import Bools, Ints
+from fabric.blueprint.reducing import reducing_groups
+from fabric.errors import LimitError, QuestionError, setting
+from fabric.graph import Expanded, Fabric, expand, select
+from fabric.job.on_links import on_links, scale_up_domains
+from fabric.job.placement import Placement, dimension_sizes, read_order, ring_axes, torus_of
+from fabric.job.question import JobQuestion
+from fabric.job.ranks import Job
+from fabric.parts import catalogue
+from fabric.schedule.algorithms import Shape
+from fabric.symmetry import NoSymmetryError
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What the jobs on every cable of one question have in common.
+
+    Parameters
+    ----------
+    fabric : Fabric
+    asked : JobQuestion
+    why : str
+        Why not by axes.
+    torus : tuple of (str, int)
+        Ring axes of an instance with their sizes, outermost first; empty if it is no whole torus.
+    """
+
+    fabric: Fabric
+    asked: JobQuestion
+    why: str
+    torus: tuple[tuple[str, int], ...] = ()
+
+    def expanded(self) -> Expanded:
+        """Return the fabric with every cable.
+
+        Raises
+        ------
+        LimitError
+            If it is too large, with why classes will not do.
+        """
+        try:
+            return expand(self.fabric, limit=self.asked.limit)
+        except LimitError as error:
+            msg = f"{error}. Why every cable: {self.why}"
+            raise LimitError(msg) from None
+
+
+def job_of_placement(listing: Listing, place: Placement) -> Job:
+    """Return the job of a placement, on every cable."""
+    torus: tuple[tuple[str, int], ...] = ()
+    if place.among is None:
+        sizes = {a: place.blueprint.axes[a].size for a in place.spans}
+        with contextlib.suppress(NoSymmetryError):
+            torus = torus_of(place, sizes, ring_axes(place.blueprint, place.order))
+    agree = tuple(a for a in place.order if a not in place.spans)
+    split = Fabric(listing.fabric.name, place.blueprint)
+    return job_of_all(replace(listing, fabric=split, torus=torus), agree, place.order)
+
+
+def job_of_all(listing: Listing, agree: tuple[str, ...], order: tuple[str, ...]) -> Job:
+    """Return the job of all ranks that `among` selects, on every cable.
+
+    Parameters
+    ----------
+    listing : Listing
+    agree, order : tuple of str
+        Primitive axes on which the ranks of one instance agree, and those along which ranks are numbered.
+    """
+    e = listing.expanded()
+    devices = np.flatnonzero(_choose(listing.fabric, listing.asked, e))
+    at = {axis: _index_on(listing.fabric, e, axis)[devices] for axis in order}
+    instance = _flat([at[a] for a in order if a in agree], len(devices))
+    number = _flat([at[a] for a in order if a not in agree], len(devices)) if order else devices
+    return _group(listing, e, devices, instance, number)
+
+
+def job_of_order(listing: Listing) -> Job:
+    """Return the job of ranks that an order numbers across axes."""
+    asked, blueprint = listing.asked, listing.fabric.axes_or_refuse("an order of ranks")
+    left, right = read_order(asked.order)
+    e = listing.expanded()
+    devices = np.flatnonzero(_choose(listing.fabric, asked, e))
+    axes = [p for a in left for p in blueprint.primitives(a)]
+    number = _flat([_index_on(listing.fabric, e, axis)[devices] for axis in axes], len(devices))
+    sizes = dimension_sizes(right, len(devices), asked.order)
+    digits = dict(zip(sizes, np.unravel_index(number, tuple(sizes.values())), strict=True))
+    over = asked.over or tuple(sizes)
+    # Dimensions of `over` number the ranks of one instance, the others number the instances.
+    inside, outside = ([digits[n] for n in sizes if (n in over) is is_inside] for is_inside in (True, False))
+    return _group(listing, e, devices, _flat(outside, len(devices)), _flat(inside, len(devices)))
+
+
+def _flat(columns: list[Ints], n: int) -> Ints:
+    """Return one number for the rows of some columns, in their order, shape (n,)."""
+    number = np.zeros(n, dtype=np.int64)
+    for column in columns:
+        number = number * (int(column.max(initial=0)) + 1) + column
+    return number
+
+
+def _group(listing: Listing, e: Expanded, devices: Ints, instance: Ints, number: Ints) -> Job:
+    """Return the job of devices by instance, in each by domain and number."""
+    domain = scale_up_domains(e)[devices]
+    # Ranks of one instance in one domain are a run; the run of the lowest number comes first.
+    within = instance * (int(domain.max()) + 1) + domain
+    first = _first_places(np.unique(within, return_inverse=True)[1].ravel(), np.lexsort((number, instance)))
+    order = np.lexsort((number, first, instance))
+    # All instances must be of one size, and lie in domains alike: costs are those of one of them.
+    _, counts = np.unique(instance, return_counts=True)
+    if len(set(counts.tolist())) > 1:
+        many = f"{counts.min()} to {counts.max()}"
+        msg = f"groups over {', '.join(listing.asked.over)} are of {many} ranks; they must be alike"
+        raise QuestionError(msg)
+    rows = devices[order].reshape(len(counts), -1)
+    shapes = {_runs(row) for row in domain[order].reshape(rows.shape)}
+    if len(shapes) > 1:
+        msg = "groups lie in domains in different ways; choose other axes for over, or other ranks"
+        raise QuestionError(msg)
+    return _on_links(listing, e, rows, shapes.pop())
+
+
+def _first_places(domain: Ints, order: Ints) -> Ints:
+    """Return for every rank the place at which its domain first comes up in `order`."""
+    place = np.empty(len(order), dtype=np.int64)
+    place[order] = np.arange(len(order))
+    earliest = np.full(int(domain.max(initial=-1)) + 1, len(order))
+    np.minimum.at(earliest, domain, place)
+    return earliest[domain]
+
+
+def _index_on(fabric: Fabric, e: Expanded, axis: str) -> Ints:
+    """Return the index of every device on a primitive axis, from those on the axes as written."""
+    blueprint = fabric.axes_or_refuse("an order of ranks")
+    if axis in e.coordinates:
+        return e.coordinates[axis]
+    index = np.full(e.n_devices, -1, dtype=np.int64)
+    for name, written in e.coordinates.items():
+        parts = blueprint.primitives(name)
+        if axis in parts:
+            # An axis as written is the product of its parts: one of them is a digit of its index.
+            inner = math.prod(blueprint.axes[p].size for p in parts[parts.index(axis) + 1 :])
+            index = np.where(written >= 0, written // inner % blueprint.axes[axis].size, index)
+    return index
+
+
+def job_of_list(fabric: Fabric, asked: JobQuestion) -> Job:
+    """Return the job of explicit ranks."""
+    listing = Listing(fabric, asked, "ranks are listed one by one")
+    e = listing.expanded()
+    number = {str(name): i for i, name in enumerate(e.names)}
+    rows = []
+    for text in asked.ranks:
+        # The name of one device, or else a selector of several.
+        if text in number:
+            rows.append([number[text]])
+        else:
+            rows.append(np.flatnonzero(select(fabric, text, limit=asked.limit)).tolist())
+    devices = np.array([d for row in rows for d in row], dtype=np.int64)
+    _check(e, devices)
+    if len(np.unique(devices)) < len(devices):
+        twice = e.names[int(devices[np.flatnonzero(np.bincount(devices)[devices] > 1)[0]])]
+        msg = f"ranks: {twice} is listed twice"
+        raise QuestionError(msg)
+    sizes = _runs(scale_up_domains(e)[devices])
+    return _on_links(listing, e, devices[None], sizes)
+
+
+def _runs(domain: Ints) -> tuple[int, ...]:
+    """Return the lengths of the runs of equal numbers."""
+    # A run ends where the number changes.
+    edges = np.flatnonzero(np.diff(domain)) + 1
+    return tuple(np.diff([0, *edges.tolist(), len(domain)]).tolist())
+
+
+def _choose(fabric: Fabric, asked: JobQuestion, e: Expanded) -> Bools:
+    if asked.among is None:
+        chosen = e.is_endpoint
+        groups = sorted({e.groups[g].name for g in np.unique(e.group[chosen])})
+        if len(groups) > 1:
+            several = ", ".join(groups)
+            such = setting("among", groups[0])
+            msg = f"endpoints are of several groups ({several}); say among which, such as {such}"
+            raise QuestionError(msg)
+    else:
+        chosen = select(fabric, asked.among, limit=asked.limit)
+    _check(e, np.flatnonzero(chosen))
+    return chosen
+
+
+def _check(e: Expanded, devices: Ints) -> None:
+    """Raise where a rank is no endpoint or is down."""
+    if not len(devices):
+        msg = f"{e.name} has no endpoint"
+        raise QuestionError(msg)
+    no_ends = devices[~e.is_endpoint[devices]]
+    if len(no_ends):
+        msg = f"{e.names[int(no_ends[0])]} is no endpoint"
+        raise QuestionError(msg)
+    down = devices[e.failed[devices]]
+    if len(down):
+        example = e.names[int(down[0])]
+        msg = f"{len(down):,} of the ranks are failed, such as {example}; leave them out with among"
+        raise QuestionError(msg)
+
+
+def _on_links(listing: Listing, e: Expanded, rows: Ints, sizes: tuple[int, ...]) -> Job:
+    blueprint, asked = listing.fabric.blueprint, listing.asked
+    names = reducing_groups(blueprint) if blueprint is not None else _reducing(e)
+    torus = listing.torus if math.prod(n for _, n in listing.torus) == sum(sizes) else ()
+    index = _Indices(listing.fabric, e)
+    return on_links(
+        e, rows, Shape(sizes, torus), (asked.routing, asked.paths), names, listing.why, index=index
+    )
+
+
+class _Indices(Mapping[str, Ints]):
+    """Index of every device on every primitive axis, found when it is asked for."""
+
+    def __init__(self, fabric: Fabric, e: Expanded) -> None:
+        self._fabric, self._e = fabric, e
+        blueprint = fabric.blueprint
+        written = blueprint.axes.values() if blueprint is not None else ()
+        self._axes = [a.name for a in written if not a.parts] or list(e.coordinates)
+
+    def __getitem__(self, axis: str) -> Ints:
+        if self._fabric.blueprint is None:
+            return self._e.coordinates[axis]
+        return _index_on(self._fabric, self._e, axis)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._axes)
+
+    def __len__(self) -> int:
+        return len(self._axes)
+
+
+def _reducing(e: Expanded) -> tuple[str, ...]:
+    parts = catalogue().parts
+    return tuple(g.name for g in e.groups if g.part in parts and parts[g.part].in_network_reduction)
