@@ -24,7 +24,7 @@ from fabric.bounds.packing import Task, pack
 from fabric.errors import QuestionError, nearest
 from fabric.flow.by_axes import ClassTraffic
 from fabric.flow.question import Question
-from fabric.flow.throughput import answered
+from fabric.flow.throughput import answer_question
 from fabric.flow.traffic import Traffic
 from fabric.graph import Fabric, Paths, expand, select
 from fabric.graph.listed import RANK, to_blueprint
@@ -218,7 +218,7 @@ def _by_cuts(blueprint: Blueprint, ask: _BoundQuestion) -> Bound:
         return _all_to_all(blueprint, question, ask)
     mark = None
     if collective in ("broadcast", "reduce"):
-        mark = question.one(ask.root) if ask.root else _first(question)
+        mark = question.device(ask.root) if ask.root else _first(question)
         _check_root(question, mark, ask.root)
     # A reduce ends in one root, which takes in the sum once whether switches add or not.
     reducing = reducing_groups(blueprint, ask.reduces) if collective == "all-reduce" else ()
@@ -348,7 +348,7 @@ def _all_to_all(blueprint: Blueprint, question: ClassTraffic, ask: _BoundQuestio
         msg = f"all-to-all needs at least 2 ranks; a group has {least}"
         raise QuestionError(msg)
     whole = Fabric(blueprint.name, blueprint)
-    answer = answered(Question(whole, "all-to-all", ask.among, ask.over, ask.paths, is_holding=True))
+    answer = answer_question(Question(whole, "all-to-all", ask.among, ask.over, ask.paths, is_holding=True))
     rate = answer.per_endpoint_gbps
     # Ranks of a small group send less of their buffers: what all can send bounds these as well.
     algbw = rate * least / (least - 1)

@@ -30,7 +30,7 @@ from fabric.bounds.trees import Tree, fed, tree_of
 from fabric.errors import QuestionError
 from fabric.flow.by_axes import ClassTraffic
 from fabric.flow.commodities import capacities
-from fabric.flow.lp import assembled, maximize, passed_on, unit_of
+from fabric.flow.lp import assemble, balance_entries, maximize, unit_of
 from fabric.graph import Paths
 from fabric.symmetry import Mark, Quotient, nesting, quotient
 
@@ -239,7 +239,7 @@ class RankGroup:
             ways.append(ids ^ 1)
         columns = first + self.n_root + np.concatenate(ways)
         part = np.tile(rows, len(ways)), columns, np.full(len(columns), self.n_groups)
-        return assembled([part], n_rows, n)
+        return assemble([part], n_rows, n)
 
     def _balance(self, tree: Tree, at: int, first: int, n: int) -> sparse.csr_matrix:
         """Return: what leaves a state beyond what enters is the weight of its roots, or the rate."""
@@ -250,7 +250,7 @@ class RankGroup:
         rate, own = n - 1, first + tree.rank_class
         here = np.array([tree.rank, tree.rank]), np.array([rate, own]), np.array([sign, -sign])
         there = tree.root[roots], first + tree.view.origin[roots], -sign * tree.view.size[roots]
-        return assembled([*passed_on(moves.tail, moves.head, at), there, here], moves.n_states, n)
+        return assemble([*balance_entries(moves.tail, moves.head, at), there, here], moves.n_states, n)
 
     def _weights(self, first: int, n: int) -> sparse.csr_matrix:
         """Return: the weights of the roots add up to the rate; equal where each rank holds a part."""
@@ -267,7 +267,7 @@ class RankGroup:
             columns.append(first + np.column_stack([rest, np.full(len(rest), used[0])]).ravel())
             values.append(np.tile([1.0, -1.0], len(rest)))
             n_rows += len(rest)
-        return assembled(zip(rows, columns, values, strict=True), n_rows, n)
+        return assemble(zip(rows, columns, values, strict=True), n_rows, n)
 
     def _carried(self, first: int, n: int) -> sparse.csr_matrix:
         """Return: what neither holds data nor reduces sends on as much as it takes in, in either envelope."""
@@ -288,7 +288,7 @@ class RankGroup:
                 rows.append(n_ways * at[own] + number)
                 columns.append(first + number * self.n_link + self.view.base[own])
                 values.append(np.full(len(own), sign))
-        return assembled(zip(rows, columns, values, strict=True), n_ways * e.n_devices, n)
+        return assemble(zip(rows, columns, values, strict=True), n_ways * e.n_devices, n)
 
 
 def _inside(tree: Tree, at: int, envelope: int, n: int) -> sparse.csr_matrix:
@@ -298,7 +298,7 @@ def _inside(tree: Tree, at: int, envelope: int, n: int) -> sparse.csr_matrix:
     links, row = np.unique(moves.link[on], return_inverse=True)
     flow = row.ravel(), at + on, np.ones(len(on))
     part = np.arange(len(links)), envelope + view.base[links], -tree.part[links]
-    return assembled([flow, part], len(links), n)
+    return assemble([flow, part], len(links), n)
 
 
 def pack(task: Task) -> Packing:

@@ -87,7 +87,7 @@ def _on_classes(
     if root:
         selector = parse_selector(root, blueprint.axes, blueprint.groups, needs_group=False)
         names = selected_groups(blueprint, selector)
-        at = question.one(root)
+        at = question.device(root)
         group = next(
             (i for i, g in enumerate(blueprint.groups.values()) if g.is_endpoint and g.name in names), -1
         )

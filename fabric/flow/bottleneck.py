@@ -19,9 +19,10 @@ from fabric.arguments import Method, checked
 from fabric.arrays import Bools, Floats, Ints
 from fabric.errors import QuestionError, setting
 from fabric.flow.commodities import Commodities, without
+from fabric.flow.prices import LinkPrice
 from fabric.flow.program import solve_commodities
 from fabric.flow.question import Question, pose
-from fabric.flow.throughput import LinkPrice, Throughput, answer_of
+from fabric.flow.throughput import Throughput, answer_of
 from fabric.flow.traffic import Traffic
 from fabric.graph import EXPAND_LIMIT, Fabric, Paths
 from fabric.results import Result
@@ -187,17 +188,19 @@ def bottleneck(
     work, why = pose(ask)
     first, answer = answer_of(ask, work, why, begin)
     if not first.per_endpoint_gbps:
-        some = (
+        cause = (
             f"; {first.cut_off[0][1]:,} endpoints such as {first.cut_off[0][0]} are cut off"
             if first.cut_off
             else ""
         )
-        msg = f"nothing can flow{some}: leave them out with {setting('drop_unreachable', True)}"
+        msg = f"nothing can flow{cause}: leave them out with {setting('drop_unreachable', True)}"
         raise QuestionError(msg)
     rate = answer.rate_gbps
     cables = _full_cables(work, work.use(answer.flow))
+    # Only what is full in this solution can bind; of that, what costs something when narrower.
     priced = [(ids, price) for number, ids in cables if (price := _price(work, rate, ids, number))]
     binding = [price for _, price in priced]
+    # At a kink the two slopes differ: the share is by their mean, so that what binds jointly counts too.
     total = sum(price.up_slope + price.down_slope for price in binding)
     binding = [replace(price, share=(price.up_slope + price.down_slope) / total) for price in binding]
     ids = np.concatenate([np.zeros(0, np.int64), *(ids for ids, _ in priced)])
@@ -206,7 +209,7 @@ def bottleneck(
     return Bottleneck(
         throughput=first,
         binding=tuple(sorted(binding, key=lambda price: -price.share)),
-        joint_gain=_resolved(work, ids, 1.1) / rate - 1,
+        joint_gain=_solve_scaled(work, ids, 1.1) / rate - 1,
         slack=tuple(row for row in (*first.slack, *first.binding) if row.link not in names),
         next_gbps=next_rate,
         next_binding=next_names,
@@ -221,20 +224,20 @@ def _full_cables(work: Commodities, load: Floats) -> list[tuple[int, Ints]]:
     no price.
     """
     e = work.base.classes
-    found = []
+    full_cables = []
     for rule in range(len(e.rules)):
         ids = work.base.base.reshape(-1, 2)[e.rule == rule]
         ids = ids[(work.capacity[ids] > 0).all(axis=1)]
         full = load[ids].max(axis=1, initial=0.0) > 1 - 1e-6
         if e.rules[rule].is_peer:
             # Cables between peers are listed once for each direction.
-            full = full | np.isin(ids, _reversed(work, rule, ids[full, 0])).any(axis=1)
+            full = full | np.isin(ids, _way_back(work, rule, ids[full, 0])).any(axis=1)
         if full.any():
-            found.append((rule, np.unique(ids[full])))
-    return found
+            full_cables.append((rule, np.unique(ids[full])))
+    return full_cables
 
 
-def _reversed(work: Commodities, rule: int, full: Ints) -> Ints:
+def _way_back(work: Commodities, rule: int, full: Ints) -> Ints:
     """Return the link classes of the other direction of peers' cables."""
     e = work.base.classes
     rows = np.flatnonzero((e.rule == rule) & np.isin(work.base.base[0::2], full))
@@ -247,7 +250,7 @@ def _price(work: Commodities, rate: float, ids: Ints, rule: int) -> CablePrice |
     """Return the price of a class of full cables, or None where narrowing it costs nothing."""
 
     def change(factor: float) -> float:
-        return _moved(_resolved(work, ids, factor) / rate - 1)
+        return _significant(_solve_scaled(work, ids, factor) / rate - 1)
 
     down = -change(1 - STEP) / STEP
     if down <= _BINDS:
@@ -257,9 +260,10 @@ def _price(work: Commodities, rate: float, ids: Ints, rule: int) -> CablePrice |
     gain, loss = change(1.1) if up > 0 else 0.0, -change(0.9)
     e = work.base.classes
     rows = np.isin(work.base.base[0::2], ids)
-    some = int(np.flatnonzero(rows)[0])
+    example = int(np.flatnonzero(rows)[0])
     is_whole = rows.sum() == (e.rule == rule).sum()
-    where = "" if is_whole else f"{e.names[int(e.tail[some])]} - {e.names[int(e.head[some])]}"
+    # A class that is the whole rule needs no example.
+    where = "" if is_whole else f"{e.names[int(e.tail[example])]} - {e.names[int(e.head[example])]}"
     n_cables = int(e.count[rows].sum()) // work.n_listings(rule)
     return CablePrice(
         link=e.rules[rule].name,
@@ -273,12 +277,12 @@ def _price(work: Commodities, rate: float, ids: Ints, rule: int) -> CablePrice |
     )
 
 
-def _moved(change: float) -> float:
+def _significant(change: float) -> float:
     """Return a relative change of the rate, or 0 where it is rounding."""
     return change if abs(change) > _NO_CHANGE else 0.0
 
 
-def _resolved(work: Commodities, ids: Ints, factor: float) -> float:
+def _solve_scaled(work: Commodities, ids: Ints, factor: float) -> float:
     capacity = work.capacity.copy()
     capacity[ids] *= factor
     return solve_commodities(capacity, work.commodities).rate_gbps
@@ -289,14 +293,16 @@ def _next(work: Commodities, ids: Ints, rate: float) -> tuple[float, tuple[str, 
     if not len(ids):
         return float("inf"), ()
     capacity = work.capacity.copy()
+    # Far wider than any ratio of rates in a fabric, yet harmless to the solver.
     capacity[ids] *= 1e4
     answer = solve_commodities(capacity, work.commodities)
     worth = capacity * answer.price
     e = work.base.classes
     bound = np.flatnonzero(worth > 1e-6 * worth.sum())
     rules = {int(r) for r in e.rule[np.isin(work.base.base, bound).reshape(-1, 2).any(axis=1)]}
-    own = {int(r) for r in e.rule[np.isin(work.base.base, ids).reshape(-1, 2).any(axis=1)]}
-    if answer.rate_gbps > 1e3 * rate or rules <= own:
+    widened = {int(r) for r in e.rule[np.isin(work.base.base, ids).reshape(-1, 2).any(axis=1)]}
+    # Nothing else limits, or only what is left of the widened classes.
+    if answer.rate_gbps > 1e3 * rate or rules <= widened:
         return float("inf"), ()
     return answer.rate_gbps, tuple(e.rules[r].name for r in sorted(rules))
 
@@ -305,15 +311,16 @@ def _starving(work: Commodities, rate: float) -> tuple[Starving, ...]:
     """Return small classes of endpoints without which the rest would get far more."""
     if not work.is_averaged or len(work.commodities) < 2:
         return ()
-    found = []
+    starving = []
     for commodity in work.commodities:
         lost: Bools = work.base.origin == commodity.origin
         n = float(work.base.size[lost].sum())
-        rest = without(work, lost)
-        if n * 2 < work.n_endpoints and rest is not None:
-            better = solve_commodities(work.capacity, rest).rate_gbps
+        # Those left send as before to the targets that are left.
+        remaining = without(work, lost)
+        if n * 2 < work.n_endpoints and remaining is not None:
+            better = solve_commodities(work.capacity, remaining).rate_gbps
             # Fewer endpoints always get more; a class that starves all holds back more than its own part.
             if better > rate * (1 + max(0.01, n / (work.n_endpoints - n))):
                 where = int(np.flatnonzero(lost)[0])
-                found.append(Starving(str(work.base.classes.names[where]), round(n), better))
-    return tuple(sorted(found, key=lambda starving: -starving.rest_gbps))
+                starving.append(Starving(str(work.base.classes.names[where]), round(n), better))
+    return tuple(sorted(starving, key=lambda row: -row.rest_gbps))

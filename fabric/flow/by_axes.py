@@ -17,12 +17,12 @@ from fabric.flow.commodities import (
     Commodity,
     capacities,
     commodity_of,
-    limited,
-    named,
+    limit_moves,
+    name_classes,
     unreached,
     without_cut_off,
 )
-from fabric.flow.traffic import FittedTraffic, Traffic, moved
+from fabric.flow.traffic import FittedTraffic, Traffic, shift_mark
 from fabric.graph import Expanded, Paths, let_forward
 from fabric.symmetry import Mark, Quotient, Tie, devices_up, quotient
 
@@ -53,15 +53,15 @@ def axes_program(
     base = plan.base
 
     def build(kept: Bools) -> tuple[Commodities, Bools]:
-        what = f"the program of {int((plan.ends & kept).sum()):,} classes of sources"
-        commodities = list(limited(plan.commodities(kept), what))
+        program = f"the program of {int((plan.ends & kept).sum()):,} classes of sources"
+        commodities = list(limit_moves(plan.commodities(kept), program))
         lost = plan.lost(commodities)
         work = Commodities(
             base=base,
             capacity=capacities(base),
             commodities=commodities,
             n_endpoints=float(base.size[plan.ends & kept].sum()),
-            cut_off=named(base, lost),
+            cut_off=name_classes(base, lost),
             blueprint=blueprint,
             is_averaged=plan.root is None,
             apart=plan.apart,
@@ -108,7 +108,7 @@ class ClassTraffic(FittedTraffic):
         super().__init__(blueprint, traffic, among)
         self.paths, self.is_holding = paths, is_holding
         self.apart = tuple(s for s in (self.among, *self._halves(), *self._places()) if s is not None)
-        self.ties = (*self._ties(self.groups), *self._kept(kept))
+        self.ties = (*self._ties(self.groups), *self._kept_ties(kept))
         # A root is one commodity: it is kept in place in the base as well.
         fixed = () if self.root is None else (self.root,)
         self.base = quotient(blueprint, apart=self.apart, ties=self.ties, fixed=fixed)
@@ -122,17 +122,19 @@ class ClassTraffic(FittedTraffic):
         """Return the ranks of the smallest and of the largest group of all-to-all."""
         if not self.spans:
             return (round(float(self.base.size[self.ends].sum())),) * 2
-        found = []
-        for one in np.flatnonzero(self.ends).tolist():
-            view = quotient(self.blueprint, (self.base.index[one],), apart=self.apart, ties=self.ties)
-            own = _class_of(view, self.base.index[one], int(self.base.classes.group[one]))
-            found.append(round(float(self._weights(view, own, self.inside(view)).sum())) + 1)
-        return min(found), max(found)
+        sizes = []
+        for source in np.flatnonzero(self.ends).tolist():
+            # Ranks of one group: the targets of a source, and itself.
+            view = quotient(self.blueprint, (self.base.index[source],), apart=self.apart, ties=self.ties)
+            end = _class_of(view, self.base.index[source], int(self.base.classes.group[source]))
+            sizes.append(round(float(self._weights(view, end, self.inside(view)).sum())) + 1)
+        return min(sizes), max(sizes)
 
     def _halves(self) -> tuple[Selector, ...]:
         if self.traffic.pattern != "halves":
             return ()
         (axis,) = self.spans
+        # The first half, told apart: the second is what is left.
         return (Selector("", None, (Term(axis, 0, self.blueprint.axes[axis].size // 2 - 1),)),)
 
     def _places(self) -> tuple[Selector, ...]:
@@ -148,22 +150,25 @@ class ClassTraffic(FittedTraffic):
         sides = (s for r in b.rules for s in (r.left, r.right))
         cables = (s for c in b.failed_cables for s in (c.left, c.right))
         job = () if self.among is None else (self.among,)
-        named = {t.axis for s in (*sides, *cables, *b.absent, *b.failed, *job) for t in s.terms}
-        named |= {a for r in b.rules if r.relation and r.relation.kind == "mesh" for a in relation_axes(b, r)}
-        named |= {r.count_axis for r in b.rules if r.count_axis}
-        if not any(axis in b.primitives(a) for a in named):
+        axes_named = {t.axis for s in (*sides, *cables, *b.absent, *b.failed, *job) for t in s.terms}
+        axes_named |= {
+            a for r in b.rules if r.relation and r.relation.kind == "mesh" for a in relation_axes(b, r)
+        }
+        axes_named |= {r.count_axis for r in b.rules if r.count_axis}
+        if not any(axis in b.primitives(a) for a in axes_named):
             return ()
         return tuple(Selector("", None, (Term(axis, i, i),)) for i in range(size))
 
     def _ties(self, groups: tuple[str, ...]) -> tuple[Tie, ...]:
         if self.traffic.pattern == "shift" or (self.traffic.pattern == "all-to-all" and self.spans):
+            # A shift goes round its axis: permutations may turn it but not reverse it.
             turned = self.spans if self.traffic.pattern == "shift" else frozenset()
             return tuple(
                 Tie(g, frozenset(self.blueprint.groups[g].primitives) - self.spans, turned) for g in groups
             )
         return ()
 
-    def _kept(self, kept: frozenset[str]) -> tuple[Tie, ...]:
+    def _kept_ties(self, kept: frozenset[str]) -> tuple[Tie, ...]:
         every = {g.name: frozenset(g.primitives) for g in self.blueprint.groups.values()}
         return tuple(Tie(g, every[g], kept=kept) for g in self.groups[:1]) if kept else ()
 
@@ -186,21 +191,22 @@ class ClassTraffic(FittedTraffic):
     def asked(self, kept: Bools) -> Asked:
         """Return what the question asks of the commodities among the base classes that are `kept`."""
 
-        def each(view: Quotient, own: int) -> Floats:
-            weight = self._weights(view, own, self.inside(view) & kept[view.origin])
+        def averaged(view: Quotient, end: int) -> Floats:
+            weight = self._weights(view, end, self.inside(view) & kept[view.origin])
             return weight / (weight.sum() or 1.0)
 
-        def single(view: Quotient, own: int) -> Floats:
-            others = self.ends & kept & (np.arange(len(view.size)) != own)
-            return np.where(others, view.size, 0.0)
+        def single(view: Quotient, end: int) -> Floats:
+            partners = self.ends & kept & (np.arange(len(view.size)) != end)
+            return np.where(partners, view.size, 0.0)
 
         is_out = self.traffic.pattern != "all-to-one"
-        return Asked(each if self.root is None else single, self.paths, self._forwarders, is_out)
+        return Asked(averaged if self.root is None else single, self.paths, self._forwarders, is_out)
 
     def n_sources(self, kept: Bools, commodities: list[Commodity]) -> float:
         """Return how many devices send, or 1 for a root; where all send, counted in the file."""
         if self.root is not None or self.spans:
             return sum(commodity.n_alike for commodity in commodities)
+        # Counted in the file, not in the classes: a check of these must not rest on them.
         n = sum(devices_up(self.blueprint, group, self.among) for group in self.groups)
         return n - float(self.base.size[self.ends & ~kept].sum())
 
@@ -210,20 +216,24 @@ class ClassTraffic(FittedTraffic):
         if self.root is not None:
             yield from self._single(asked, kept)
             return
-        for one in np.flatnonzero(self.ends & kept).tolist():
-            source = self.base.index[one]
-            marks = (source,) if self.shift is None else (source, moved(source, *self.shift))
+        for source in np.flatnonzero(self.ends & kept).tolist():
+            mark = self.base.index[source]
+            # A shift marks the one target as well, or its class would share what it alone receives.
+            marks = (mark,) if self.shift is None else (mark, shift_mark(mark, *self.shift))
             view = quotient(self.blueprint, marks, apart=self.apart, ties=self.ties)
-            own = _class_of(view, source, int(self.base.classes.group[one]))
-            commodity = asked.commodity(view, own, float(self.base.size[one]), int(self.base.origin[one]))
+            end = _class_of(view, mark, int(self.base.classes.group[source]))
+            commodity = asked.commodity(
+                view, end, float(self.base.size[source]), int(self.base.origin[source])
+            )
             if commodity.supply.any():
                 yield commodity
 
-    def _weights(self, view: Quotient, own: int, ends: Bools) -> Floats:
+    def _weights(self, view: Quotient, end: int, ends: Bools) -> Floats:
         """Return how many devices of each class are targets of the source."""
         weight = np.where(ends, view.size, 0.0)
-        weight[own] = 0.0
-        home = dict(view.index[own])
+        weight[end] = 0.0
+        # Indices of the source: what a target shares with it, or differs in, is the pattern.
+        home = dict(view.index[end])
         for i in np.flatnonzero(weight).tolist():
             at = dict(view.index[i])
             if self.traffic.pattern == "halves":
@@ -231,8 +241,8 @@ class ClassTraffic(FittedTraffic):
                 half = self.blueprint.axes[axis].size // 2
                 weight[i] *= (home[axis] < half) != (at[axis] < half)
             elif self.traffic.pattern == "shift":
-                is_target = view.index[i] == moved(view.index[own], *self.shift) if self.shift else False
-                weight[i] *= is_target and view.classes.group[i] == view.classes.group[own]
+                is_target = view.index[i] == shift_mark(view.index[end], *self.shift) if self.shift else False
+                weight[i] *= is_target and view.classes.group[i] == view.classes.group[end]
             elif self.spans:
                 weight[i] *= all(at.get(p) == i_ for p, i_ in home.items() if p not in self.spans)
         return weight
@@ -240,11 +250,11 @@ class ClassTraffic(FittedTraffic):
     def _single(self, asked: Asked, kept: Bools) -> Iterator[Commodity]:
         """Yield the one commodity of one-to-all or all-to-one; the rate is that of each of the others."""
         names = list(self.blueprint.groups)
-        own = _class_of(self.base, self.root or (), names.index(self._root_group()))
-        if not kept[self.base.origin[own]]:
+        end = _class_of(self.base, self.root or (), names.index(self._root_group()))
+        if not kept[self.base.origin[end]]:
             msg = f"root {self.traffic.root!r} is cut off from most of the others"
             raise QuestionError(msg)
-        commodity = asked.commodity(self.base, own)
+        commodity = asked.commodity(self.base, end)
         if commodity.supply.any():
             yield commodity
 
@@ -254,27 +264,28 @@ class ClassTraffic(FittedTraffic):
         Where a source reaches the majority, it counts itself too, what it does not reach is cut off;
         otherwise the source is.
         """
-        found = np.zeros(len(self.base.size), dtype=np.bool_)
+        lost = np.zeros(len(self.base.size), dtype=np.bool_)
         for commodity in commodities:
             if any(len(part) for part in unreached(commodity)):
                 # A source of a shift has one target, which says nothing about which of the two is cut off.
-                whole = commodity if self.shift is None else self._whole(commodity)
-                for part in unreached(whole):
-                    found[np.unique(whole.view.origin[part])] = True
-        return found
+                along = commodity if self.shift is None else self._along_axis(commodity)
+                for part in unreached(along):
+                    lost[np.unique(along.view.origin[part])] = True
+        return lost
 
-    def _whole(self, commodity: Commodity) -> Commodity:
+    def _along_axis(self, commodity: Commodity) -> Commodity:
         """Return `commodity` with all endpoints along the axis of its shift as targets."""
         view = commodity.view
-        own = int(commodity.moves.device[np.flatnonzero(commodity.supply > 0)[0]])
-        home = dict(view.index[own])
+        end = int(commodity.moves.device[np.flatnonzero(commodity.supply > 0)[0]])
+        home = dict(view.index[end])
+        # Classes on the same indices as the source, but for the axis of the shift.
         near = [all(dict(i).get(p) == k for p, k in home.items() if p not in self.spans) for i in view.index]
         weight = np.where(self.inside(view) & np.array(near), view.size, 0.0)
-        weight[own] = 0.0
+        weight[end] = 0.0
         forwarders = self._forwarders(view)
         demand = weight / weight.sum()
         return commodity_of(
-            view, own, demand, paths=self.paths, forwarders=forwarders, origin=commodity.origin
+            view, end, demand, paths=self.paths, forwarders=forwarders, origin=commodity.origin
         )
 
 

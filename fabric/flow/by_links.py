@@ -14,8 +14,8 @@ from fabric.flow.commodities import (
     Commodities,
     Commodity,
     capacities,
-    limited,
-    named,
+    limit_moves,
+    name_classes,
     unreached,
     without_cut_off,
 )
@@ -35,6 +35,7 @@ DemandOf = Callable[[Bools], Demands]
 def trivial(expanded: Expanded) -> Quotient:
     """Return `expanded` as a quotient in which every class is one device or one link."""
     n, m = expanded.n_devices, 2 * expanded.n_bundles
+    # What has failed is left out by its count, so that capacities are those of the cables that are up.
     up = replace(expanded, count=expanded.alive, failed_count=np.zeros(expanded.n_bundles, dtype=np.int64))
     return Quotient(up, np.ones(n), ((),) * n, np.arange(m), np.arange(n), np.zeros((0, 1), np.int64))
 
@@ -54,8 +55,8 @@ def matrix_demand(expanded: Expanded, matrix: Matrix) -> Demands:
                 msg = f"traffic: no device {name!r} in {expanded.name}"
                 raise QuestionError(msg)
         if not (amount > 0 and np.isfinite(amount)) or source == target:
-            what = "expected a positive demand between two devices"
-            msg = f"traffic: {source!r} -> {target!r}: {what}; got {amount}"
+            expected = "expected a positive demand between two devices"
+            msg = f"traffic: {source!r} -> {target!r}: {expected}; got {amount}"
             raise QuestionError(msg)
     if not matrix:
         msg = "traffic: an empty matrix"
@@ -86,23 +87,27 @@ def pattern_demand(
     LimitError
         If there are more than `MAX_PAIRS` pairs.
     """
-    others = np.flatnonzero(ends)
+    endpoints = np.flatnonzero(ends)
     if pattern in ("one-to-all", "all-to-one"):
-        others = others[others != root]
-        sides = np.full(len(others), root, dtype=np.int64), others
+        endpoints = endpoints[endpoints != root]
+        # Every endpoint but the root exchanges as much with it.
+        sides = np.full(len(endpoints), root, dtype=np.int64), endpoints
         source, target = sides if pattern == "one-to-all" else sides[::-1]
-        return Demands(source, target, np.ones(len(others)))
-    if len(others) ** 2 > MAX_PAIRS:
-        many = f"{len(others):,} endpoints has more than {MAX_PAIRS:,} pairs"
+        return Demands(source, target, np.ones(len(endpoints)))
+    if len(endpoints) ** 2 > MAX_PAIRS:
+        many = f"{len(endpoints):,} endpoints has more than {MAX_PAIRS:,} pairs"
         msg = f"{pattern} among {many}; choose fewer with {setting('among')}"
         raise LimitError(msg)
+    # One row a source: its targets. Each source sends 1, in equal parts to all of them.
     rows = []
-    for s in others.tolist():
-        targets = others[others != s]
+    for s in endpoints.tolist():
+        targets = endpoints[endpoints != s]
         rows.append(targets if asked is None else targets[_is_target(expanded, asked, s, targets)])
     n_targets = np.array([len(row) for row in rows], dtype=np.int64)
     target = np.concatenate([np.zeros(0, np.int64), *rows])
-    return Demands(np.repeat(others, n_targets), target, np.repeat(1.0 / np.maximum(n_targets, 1), n_targets))
+    return Demands(
+        np.repeat(endpoints, n_targets), target, np.repeat(1.0 / np.maximum(n_targets, 1), n_targets)
+    )
 
 
 def _is_target(expanded: Expanded, asked: FittedTraffic, source: int, targets: Ints) -> Bools:
@@ -112,18 +117,20 @@ def _is_target(expanded: Expanded, asked: FittedTraffic, source: int, targets: I
         (axis,) = asked.spans
         half = asked.blueprint.axes[axis].size // 2
         return np.asarray((at[axis][targets] < half) != (at[axis][source] < half))
-    found = np.ones(len(targets), dtype=np.bool_)
+    is_target = np.ones(len(targets), dtype=np.bool_)
     if asked.shift is not None:
+        # One target, of the same group: the device `by` places on, round the axis.
         axis, by, size = asked.shift
-        found &= expanded.group[targets] == expanded.group[source]
-        found &= at[axis][targets] == (at[axis][source] + by) % size
+        is_target &= expanded.group[targets] == expanded.group[source]
+        is_target &= at[axis][targets] == (at[axis][source] + by) % size
     elif not asked.spans:
-        return found
-    own = expanded.groups[int(expanded.group[source])].name
-    for p in asked.blueprint.groups[own].primitives:
+        return is_target
+    group = expanded.groups[int(expanded.group[source])].name
+    # On axes that are not spanned both ends are alike: traffic stays in its group.
+    for p in asked.blueprint.groups[group].primitives:
         if p not in asked.spans:
-            found &= at[p][targets] == at[p][source]
-    return found
+            is_target &= at[p][targets] == at[p][source]
+    return is_target
 
 
 def links_program(
@@ -157,11 +164,12 @@ def links_program(
     view = trivial(expanded)
 
     def build(kept: Bools) -> tuple[Commodities, Bools]:
+        # Posed again for those that are left, whenever some are left out.
         demand = demand_of(kept)
         commodities = _commodities(view, demand, paths)
         lost = kept & _lost(view, commodities, kept, probe_of, paths)
         n = float(len(np.union1d(demand.source, demand.target)))
-        names, asked = named(view, lost), _asked(demand, paths)
+        names, asked = name_classes(view, lost), _ask(demand, paths)
         ends = demand.source if asked.is_out else demand.target
         work = Commodities(
             base=view,
@@ -182,36 +190,39 @@ def _lost(
     view: Quotient, commodities: list[Commodity], kept: Bools, probe_of: DemandOf | None, paths: Paths
 ) -> Bools:
     """Return the devices that are cut off from most of those that they exchange traffic with."""
-    found = np.zeros(len(kept), dtype=np.bool_)
+    lost = np.zeros(len(kept), dtype=np.bool_)
     missing = [unreached(commodity) for commodity in commodities]
+    # A permutation says little about who is cut off; all-to-all among the same devices does.
     if probe_of is not None and any(len(part) for pair in missing for part in pair):
         missing = [unreached(commodity) for commodity in _commodities(view, probe_of(kept), paths)]
     for pair in missing:
         for part in pair:
-            found[part] = True
-    return found
+            lost[part] = True
+    return lost
 
 
 def _commodities(view: Quotient, demand: Demands, paths: Paths) -> list[Commodity]:
-    asked = _asked(demand, paths)
+    asked = _ask(demand, paths)
     ends = np.unique(demand.source if asked.is_out else demand.target).tolist()
-    each = (asked.commodity(view, end, origin=end) for end in ends)
-    return list(limited(each, f"the explicit program of {len(ends):,} commodities"))
+    commodities = (asked.commodity(view, end, origin=end) for end in ends)
+    return list(limit_moves(commodities, f"the explicit program of {len(ends):,} commodities"))
 
 
-def _asked(demand: Demands, paths: Paths) -> Asked:
+def _ask(demand: Demands, paths: Paths) -> Asked:
     """Return demands by source, or by target if these are fewer."""
     n_sides = [len(np.unique(side)) for side in (demand.source, demand.target)]
     # As few commodities as possible: flows of one target can be averaged as well as those of one source.
     is_out = n_sides[0] <= n_sides[1]
-    one, other = (demand.source, demand.target) if is_out else (demand.target, demand.source)
-    order = np.argsort(one, kind="stable")
-    ends, starts = np.unique(one[order], return_index=True)
+    near, far = (demand.source, demand.target) if is_out else (demand.target, demand.source)
+    # Rows of the demands of each end, in one sort.
+    order = np.argsort(near, kind="stable")
+    ends, starts = np.unique(near[order], return_index=True)
     rows = dict(zip(ends.tolist(), np.split(order, starts[1:]), strict=True)) if len(ends) else {}
 
+    # On real links a class is a device, so demands by device are demands by class.
     def amount(view: Quotient, end: int) -> Floats:
-        found = np.zeros(view.classes.n_devices)
-        found[other[rows[end]]] = demand.amount[rows[end]]
-        return found
+        demanded = np.zeros(view.classes.n_devices)
+        demanded[far[rows[end]]] = demand.amount[rows[end]]
+        return demanded
 
     return Asked(amount, paths, lambda view: view.classes, is_out)

@@ -14,8 +14,8 @@ from fabric.flow.commodities import (
     Commodities,
     Commodity,
     capacities,
-    limited,
-    named,
+    limit_moves,
+    name_classes,
     unreached,
     without_cut_off,
 )
@@ -89,71 +89,73 @@ def refined_program(
     >>> len(work.commodities), round(solve_commodities(work.capacity, work.commodities).rate_gbps, 6)
     (1, 1.8)
     """
-    whole = job.ends
+    endpoints = job.ends
 
     def build(kept: Bools) -> tuple[Commodities, Bools]:
-        left = replace(job, ends=whole & kept)
+        remaining = replace(job, ends=endpoints & kept)
         if job.root < 0:
-            return _all_to_all(expanded, left, limit)
+            return _all_to_all(expanded, remaining, limit)
         if not kept[job.root]:
             msg = f"root {str(expanded.names[job.root])!r} is cut off from most of the others"
             raise QuestionError(msg)
-        return _single(expanded, left)
+        return _single(expanded, remaining)
 
     return without_cut_off(build, expanded.n_devices, drop_unreachable=drop_unreachable)
 
 
 def _all_to_all(expanded: Expanded, job: EndpointTraffic, limit: int) -> tuple[Commodities, Bools]:
     """Return the program, and the devices that are cut off."""
-    found = colour_from_all(expanded, job.ends, limit=limit)
-    base = found.base
+    colours = colour_from_all(expanded, job.ends, limit=limit)
+    base = colours.base
     n = float(job.ends.sum())
     lost = np.zeros(len(base.size), dtype=np.bool_)
     views: list[ColourView] = []
 
-    def others(view: Quotient, own: int) -> Floats:
-        targets = found.ends_of_base[view.origin] & (np.arange(len(view.size)) != own)
+    def demand(view: Quotient, end: int) -> Floats:
+        targets = colours.ends_of_base[view.origin] & (np.arange(len(view.size)) != end)
         return np.where(targets, view.size / (n - 1), 0.0)
 
-    asked = Asked(others, job.paths, lambda view: view.classes)
+    asked = Asked(demand, job.paths, lambda view: view.classes)
 
-    def each() -> Iterator[Commodity]:
-        for number in range(found.n_views):
-            n_alike, view, own = found.view(number)
-            commodity = asked.commodity(view, own, n_alike, int(view.origin[own]))
-            views.append(found.links(number, view))
+    def sources() -> Iterator[Commodity]:
+        for number in range(colours.n_views):
+            n_alike, view, end = colours.view(number)
+            commodity = asked.commodity(view, end, n_alike, int(view.origin[end]))
+            views.append(colours.links(number, view))
+            # What one source does not reach, none of its class does.
             for part in unreached(commodity):
                 lost[view.origin[part]] = True
             yield commodity
 
     # A lone endpoint has nobody to send to.
-    n_sources = found.n_views if n > 1 else 0
-    what = f"the program of {n_sources:,} refined classes of sources"
-    commodities = list(limited(each(), what)) if n_sources else []
-    capacity, names = capacities(base), named(base, lost)
+    n_sources = colours.n_views if n > 1 else 0
+    program = f"the program of {n_sources:,} refined classes of sources"
+    commodities = list(limit_moves(sources(), program)) if n_sources else []
+    capacity, names = capacities(base), name_classes(base, lost)
     work = Commodities(base, capacity, commodities, n, names, asked=asked, n_sources=n, views=tuple(views))
-    return work, found.devices(lost)
+    return work, colours.devices(lost)
 
 
 def _single(expanded: Expanded, job: EndpointTraffic) -> tuple[Commodities, Bools]:
     """Return the program of one commodity, and the devices that are cut off."""
     at_root = np.arange(expanded.n_devices) == job.root
+    # Three colours to begin with: the root, those that take part, and all others.
     links = one_view(expanded, job.ends + 2 * at_root, job.root)
     view = links.view
     root, taking = (links.classes(devices) for devices in (at_root, job.ends))
-    (own,) = np.flatnonzero(root).tolist()
-    others = taking & ~root
+    (end,) = np.flatnonzero(root).tolist()
+    partners = taking & ~root
 
     def demand(view: Quotient, _: int) -> Floats:
-        return np.where(others, view.size, 0.0)
+        return np.where(partners, view.size, 0.0)
 
     asked = Asked(demand, job.paths, lambda view: view.classes, job.pattern == "one-to-all")
-    commodities = [asked.commodity(view, own)] if others.any() else []
+    commodities = [asked.commodity(view, end)] if partners.any() else []
     lost = np.zeros(len(view.size), dtype=np.bool_)
     for commodity in commodities:
         lost[np.concatenate(unreached(commodity))] = True
     n = float(job.ends.sum())
-    capacity, names = capacities(view), named(view, lost)
+    capacity, names = capacities(view), name_classes(view, lost)
     work = Commodities(
         view, capacity, commodities, n, names, is_averaged=False, asked=asked, n_sources=1.0, views=(links,)
     )

@@ -102,12 +102,14 @@ def check_flow(
         return Verdict(0.0, upper, ("a flow that is no number",))
     n = len(sources)
     net = np.bincount(tail, flow, minlength=n) - np.bincount(head, flow, minlength=n)
+    # What begins at the sources, less all that gets lost, has arrived: the value that is proven.
     begun = float(np.maximum(net[sources], 0.0).sum())
     lost = float(np.maximum(-net[~targets], 0.0).sum())
     made = float(np.maximum(net[~sources], 0.0).sum())
     on = link >= 0
     load = np.bincount(link[on], flow[on], minlength=len(capacity))
     used = load > 0
+    # Scaling by the worst overload makes the flow fit on every link.
     overload = float((load[used] / np.maximum(capacity[used], 1e-300)).max(initial=1.0))
     faults = []
     if flow.min(initial=0.0) < 0:
@@ -125,7 +127,9 @@ def _upper(
     """Return the bound that `price` proves: its cost over the length of the shortest path."""
     if not (price >= 0).all():
         return float("inf")
+    # A turn inside a device (link -1) is free.
     length = np.append(price, 0.0)[link]
+    # Weak duality: every unit of flow pays at least the shortest path, all together at most the cost.
     shortest = float(distances(tail, head, length, sources)[targets].min(initial=np.inf))
     if not np.isfinite(shortest):
         return 0.0

@@ -40,14 +40,15 @@ def class_problem(
     NoSymmetryError
         If the axes do not say the symmetry of a construct.
     """
+    # The quotient of the stabiliser of both sides: no permutation may move a device into or out of one.
     sides = [_selectors(blueprint, parts) for parts in (source, target)]
-    fixed, apart = _told_apart(blueprint, sides)
+    fixed, apart = _tell_apart(blueprint, sides)
     view = quotient(blueprint, apart=apart, fixed=fixed)
-    sources, targets = (_chosen(blueprint, view, side) for side in sides)
-    both = np.flatnonzero(sources & targets)
-    if len(both):
-        n = round(float(view.size[both].sum()))
-        name = view.classes.names[int(both[0])]
+    sources, targets = (_select_classes(blueprint, view, side) for side in sides)
+    shared = np.flatnonzero(sources & targets)
+    if len(shared):
+        n = round(float(view.size[shared].sum()))
+        name = view.classes.names[int(shared[0])]
         msg = f"source and target share {n:,} {'device' if n == 1 else 'devices'}, such as {name}"
         raise QuestionError(msg)
     return problem_of(view.classes, sources, targets, paths)
@@ -61,11 +62,11 @@ def class_ground(blueprint: Blueprint, source: tuple[object, ...], target: tuple
     SelectorError, QuestionError, NoSymmetryError
         As `class_problem`.
     """
-    fixed, apart = _told_apart(blueprint, [_selectors(blueprint, parts) for parts in (source, target)])
+    fixed, apart = _tell_apart(blueprint, [_selectors(blueprint, parts) for parts in (source, target)])
     return lay_ground(blueprint, apart=apart, fixed=fixed)
 
 
-def _told_apart(
+def _tell_apart(
     blueprint: Blueprint, sides: list[list[Selector]]
 ) -> tuple[tuple[Mark, ...], tuple[Selector, ...]]:
     """Return the sides of a question as marks, and the selectors that only cells of axes can tell apart."""
@@ -73,6 +74,7 @@ def _told_apart(
     marks, cells = [], []
     for selector in (s for side in sides for s in side):
         mark = as_mark(blueprint, selector, nest)
+        # One device, or devices alike on some axes, is a mark; another range needs cells of its own.
         if mark is None:
             cells.append(selector)
         else:
@@ -87,28 +89,30 @@ def _selectors(blueprint: Blueprint, parts: tuple[object, ...]) -> list[Selector
     return [parse_selector(str(p), blueprint.axes, blueprint.groups, needs_group=False) for p in parts]
 
 
-def _chosen(blueprint: Blueprint, view: Quotient, side: list[Selector]) -> Bools:
+def _select_classes(blueprint: Blueprint, view: Quotient, side: list[Selector]) -> Bools:
     """Return the classes that a side selects; a selector without a group means the endpoints there."""
     names = list(blueprint.groups)
     group = view.classes.group
-    found = np.zeros(len(view.size), dtype=np.bool_)
+    selected = np.zeros(len(view.size), dtype=np.bool_)
     for selector in side:
-        one = np.isin(group, [names.index(g) for g in selected_groups(blueprint, selector)])
+        matching = np.isin(group, [names.index(g) for g in selected_groups(blueprint, selector)])
+        # As in the expanded form: without a group, only endpoints are meant.
         if selector.group is None and not selector.text.endswith("*"):
-            one &= view.classes.is_endpoint
-        for i in np.flatnonzero(one).tolist():
-            one[i] = fits(blueprint, selector, dict(view.index[i]))
+            matching &= view.classes.is_endpoint
+        for i in np.flatnonzero(matching).tolist():
+            matching[i] = fits(blueprint, selector, dict(view.index[i]))
         # What has failed has no class; a selector that names only such devices is still a question.
-        if not one.any() and not _names_present(blueprint, selector):
+        if not matching.any() and not _names_present(blueprint, selector):
             msg = f"selector {selector.text!r} matches no device of {blueprint.name}"
             raise SelectorError(msg)
-        found |= one
-    return found
+        selected |= matching
+    return selected
 
 
 def _names_present(blueprint: Blueprint, selector: Selector) -> bool:
     """Return whether a side of a question names a device that is not absent, up or failed."""
     is_any = selector.group is not None or selector.text.endswith("*")
     groups = [g for g in selected_groups(blueprint, selector) if is_any or blueprint.groups[g].is_endpoint]
+    # On the class grid, which tells the selector and what has failed apart, and is as small as the file.
     grid = class_grid(blueprint, (selector,))
     return any((grid.mask(g, (selector,)) & ~grid.mask(g, blueprint.absent)).any() for g in groups)

@@ -117,12 +117,12 @@ class Asked:
     forwarders: Callable[[Quotient], Expanded]
     is_out: bool = True
 
-    def commodity(self, view: Quotient, own: int, n_alike: float = 1.0, origin: int = -1) -> Commodity:
-        """Return the traffic of class `own` of a view."""
+    def commodity(self, view: Quotient, end: int, n_alike: float = 1.0, origin: int = -1) -> Commodity:
+        """Return the traffic of class `end` of a view."""
         return commodity_of(
             view,
-            own,
-            self.demand(view, own),
+            end,
+            self.demand(view, end),
             paths=self.paths,
             forwarders=self.forwarders(view),
             n_alike=n_alike,
@@ -214,12 +214,13 @@ class Commodities:
         flow : iterable of ndarray of float64
             As `Solution.flow`.
         """
-        found = np.zeros(len(self.capacity))
-        for commodity, own in zip(self.commodities, flow, strict=True):
+        load = np.zeros(len(self.capacity))
+        for commodity, one_flow in zip(self.commodities, flow, strict=True):
+            # Turns inside a device take no capacity.
             on = commodity.moves.link >= 0
             base = commodity.view.base[commodity.moves.link[on]]
-            found += np.bincount(base, commodity.n_alike * own[on], minlength=len(found))
-        return found
+            load += np.bincount(base, commodity.n_alike * one_flow[on], minlength=len(load))
+        return load
 
     def use(self, flow: Iterable[Floats]) -> Floats:
         """Return load over capacity of every base class of links."""
@@ -229,14 +230,14 @@ class Commodities:
 
 def capacities(base: Quotient) -> Floats:
     """Return the capacity of every base class of links [Gb/s]."""
-    found = np.zeros(int(base.base.max(initial=-1)) + 1)
-    np.add.at(found, base.base, np.repeat(base.classes.count * base.classes.rate_gbps, 2))
-    return found
+    capacity = np.zeros(int(base.base.max(initial=-1)) + 1)
+    np.add.at(capacity, base.base, np.repeat(base.classes.count * base.classes.rate_gbps, 2))
+    return capacity
 
 
 def commodity_of(
     view: Quotient,
-    own: int,
+    end: int,
     demand: Floats,
     *,
     paths: Paths,
@@ -260,31 +261,33 @@ def commodity_of(
     n_alike, origin
         As in `Commodity`.
     is_out : bool
-        Whether `own` sends.
+        Whether `end` sends.
     """
-    one, others = np.arange(len(view.size)) == own, demand > 0
-    sides = (one, others) if is_out else (others, one)
+    is_end, is_partner = np.arange(len(view.size)) == end, demand > 0
+    sides = (is_end, is_partner) if is_out else (is_partner, is_end)
     moves = forwarding(view.classes if forwarders is None else forwarders, *sides, paths=paths)
+    # Where the class receives, all signs turn: the partners send.
     at, far, sign = (moves.source, moves.target, 1.0) if is_out else (moves.target, moves.source, -1.0)
     supply = np.zeros(moves.n_states)
-    supply[far[others]] = -sign * demand[others]
-    supply[at[own]] = sign * demand.sum()
+    supply[far[is_partner]] = -sign * demand[is_partner]
+    # What the partners take in all, so that the supply sums to 0.
+    supply[at[end]] = sign * demand.sum()
     return Commodity(n_alike, view, moves, supply, origin)
 
 
-def limited(commodities: Iterable[Commodity], what: str) -> Iterator[Commodity]:
+def limit_moves(commodities: Iterable[Commodity], program: str) -> Iterator[Commodity]:
     """Pass `commodities` on as long as they make a program that can be solved.
 
     Raises
     ------
     ProgramSizeError
-        If together they have more than `MAX_VARIABLES` moves; `what` says which program that is.
+        If together they have more than `MAX_VARIABLES` moves; `program` says which that is.
     """
     n_variables = 0
     for commodity in commodities:
         n_variables += len(commodity.moves.tail)
         if n_variables > MAX_VARIABLES:
-            msg = f"{what} has more than {MAX_VARIABLES:,} variables"
+            msg = f"{program} has more than {MAX_VARIABLES:,} variables"
             raise ProgramSizeError(msg)
         yield commodity
 
@@ -311,14 +314,15 @@ def without_cut_off(
     """
     kept = np.ones(n, dtype=np.bool_)
     cut_off: tuple[tuple[str, float], ...] = ()
+    # Leaving some out can cut off others, whose majority they were.
     while True:
         work, lost = build(kept)
         cut_off += work.cut_off
         if not work.commodities:
             msg = f"no endpoint has another one to send to; choose other axes for {setting('over')}"
             if cut_off:
-                what = f"{cut_off[0][0]} and others cannot reach most of the rest"
-                msg = f"no majority of the endpoints is left: {what}; choose with {setting('among')}"
+                reason = f"{cut_off[0][0]} and others cannot reach most of the rest"
+                msg = f"no majority of the endpoints is left: {reason}; choose with {setting('among')}"
             raise QuestionError(msg)
         if not lost.any() or not drop_unreachable:
             return replace(work, cut_off=cut_off)
@@ -329,17 +333,19 @@ def unreached(commodity: Commodity) -> tuple[Ints, Ints]:
     """Return the device classes of the one source or target that is cut off, or else of those it misses."""
     moves, supply = commodity.moves, commodity.supply
     starts, ends = supply > 0, supply < 0
+    # Several starts: one target, searched against the arrows.
     if int(starts.sum()) > 1:
-        one, others = ends, starts & ~reachable(moves.n_states, moves.head, moves.tail, ends)
-        n_others = float(commodity.view.size[moves.device[starts]].sum())
+        single, missed = ends, starts & ~reachable(moves.n_states, moves.head, moves.tail, ends)
+        n_partners = float(commodity.view.size[moves.device[starts]].sum())
     else:
-        one, others = starts, ends & ~reachable(moves.n_states, moves.tail, moves.head, starts)
-        n_others = float(commodity.view.size[moves.device[ends]].sum())
-    far, none = moves.device[others], np.zeros(0, dtype=np.int64)
+        single, missed = starts, ends & ~reachable(moves.n_states, moves.tail, moves.head, starts)
+        n_partners = float(commodity.view.size[moves.device[ends]].sum())
+    far, none = moves.device[missed], np.zeros(0, dtype=np.int64)
     n_far = float(commodity.view.size[far].sum())
     if not n_far:
         return none, none
-    return (none, far) if 2 * n_far < n_others + 1 else (moves.device[one], none)
+    # The single end is cut off unless it reaches more than half, itself included.
+    return (none, far) if 2 * n_far < n_partners + 1 else (moves.device[single], none)
 
 
 def without(work: Commodities, lost: Bools) -> list[Commodity] | None:
@@ -347,21 +353,22 @@ def without(work: Commodities, lost: Bools) -> list[Commodity] | None:
 
     Every source then sends as much as before, to the targets that are left; None where nothing is left.
     """
-    found = []
+    commodities = []
     for commodity in work.commodities:
         if commodity.origin < 0 or lost[work.base.origin == commodity.origin].any():
             continue
         supply = commodity.supply.copy()
         gone = lost[commodity.view.origin[commodity.moves.device]] & (supply < 0)
         supply[gone] = 0.0
-        left = -supply[supply < 0].sum()
-        if left > 0:
-            supply[supply < 0] /= left
-            found.append(replace(commodity, supply=supply))
-    return found or None
+        remaining = -supply[supply < 0].sum()
+        if remaining > 0:
+            # The rate of a source stays 1: its demands are dealt to the targets that are left.
+            supply[supply < 0] /= remaining
+            commodities.append(replace(commodity, supply=supply))
+    return commodities or None
 
 
-def named(base: Quotient, lost: Bools) -> tuple[tuple[str, float], ...]:
+def name_classes(base: Quotient, lost: Bools) -> tuple[tuple[str, float], ...]:
     """Return one device of each class, and how many."""
     rows = np.flatnonzero(lost)
     return tuple((str(base.classes.names[i]), float(base.size[i])) for i in rows.tolist())

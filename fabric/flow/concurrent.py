@@ -54,6 +54,7 @@ def check_concurrent(work: Commodities, answer: Solution) -> Verdict:
         return Verdict(0.0, upper, ("a flow that is no number",))
     faults, overload = _class_faults(work, answer)
     scope = ""
+    # From the cheap to the dear: sound on classes, posed as asked, sound on real links.
     if not faults:
         faults = posed_faults(work)
     if not faults and answer.rate_gbps > 0:
@@ -73,6 +74,7 @@ def _class_faults(work: Commodities, answer: Solution) -> tuple[list[str], float
         out, into = (np.bincount(end, flow, minlength=n) for end in (moves.tail, moves.head))
         if (flow < 0).any():
             faults.append("a negative flow")
+        # Conservation at every state of every commodity, with its supply.
         wrong = np.abs(out - into - answer.rate_gbps * commodity.supply)
         through = np.asarray(out + into, dtype=np.float64)
         if is_lost(wrong, through, np.ones(n), commodity.supply, answer.rate_gbps):
@@ -93,12 +95,16 @@ def price_bound(work: Commodities, price: Floats) -> float:
         moves = commodity.moves
         length = np.where(moves.link >= 0, price[commodity.view.base[moves.link]], 0.0)
         starts, ends = commodity.supply > 0, commodity.supply < 0
+        # One search from the end that is single gives all distances; against the arrows where it is the
+        # target.
         is_one_source = int(starts.sum()) == 1
         tail, head = (moves.tail, moves.head) if is_one_source else (moves.head, moves.tail)
         near, far = (starts, ends) if is_one_source else (ends, starts)
         distance = distances(tail, head, length, near)
+        # A demand without a path: no rate above 0 meets it.
         if not np.isfinite(distance[far]).all():
             return 0.0
+        # Weak duality: at rate 1 every demand pays at least its shortest way, all together at most the cost.
         paid += commodity.n_alike * float((np.abs(commodity.supply[far]) * distance[far]).sum())
     cost = float((work.capacity * price).sum())
     return cost / paid if paid > 0 else float("inf")
@@ -130,28 +136,30 @@ def link_views(work: Commodities, blueprint: Blueprint, lift: Lift) -> list[Link
     except LimitError:
         return None
     unfolding = Unfolding(lift, expanded)
-    found: list[LinkView] = []
+    views: list[LinkView] = []
     n_pairs = 0
     for commodity in work.commodities:
-        own = _single(work, commodity)
-        group = int(commodity.view.classes.group[own])
+        end = _marked_class(work, commodity)
+        group = int(commodity.view.classes.group[end])
+        # A single commodity has one source; of another every device of its base class is one.
         if commodity.origin < 0:
-            sources = np.array([unfolding.device(group, commodity.view.index[own])])
+            sources = np.array([unfolding.device(group, commodity.view.index[end])])
         else:
             sources = np.flatnonzero(unfolding.origin() == commodity.origin)
         marks = work.places(unfolding.places(sources, tuple(blueprint.groups.values())[group].primitives))
         view = AxisView(unfolding, commodity.view, sources, marks)
+        # Memory is this sum; beyond it a sample has to do.
         n_pairs += view.n_pairs
         if n_pairs > MANY_PAIRS:
             return None
-        found.append(view)
-    return found
+        views.append(view)
+    return views
 
 
-def _single(work: Commodities, commodity: Commodity) -> int:
+def _marked_class(work: Commodities, commodity: Commodity) -> int:
     """Return the class that is marked in the view of a commodity: its source, or the root of all traffic."""
-    own = singles(commodity)
-    return own[0] if work.root is None else next(c for c in own if commodity.view.index[c] == work.root)
+    ends = singles(commodity)
+    return ends[0] if work.root is None else next(c for c in ends if commodity.view.index[c] == work.root)
 
 
 def _sample_faults(work: Commodities, answer: Solution, lift: Lift) -> tuple[list[str], int]:
@@ -170,6 +178,7 @@ def _sample_faults(work: Commodities, answer: Solution, lift: Lift) -> tuple[lis
     n_at_once = max(MANY_ROWS // n_rows, 1)
     n_links = 0
     for pairs in sides.values():
+        # A pair whose cables are all down carries nothing.
         up = [links for links in pairs.values() if lift.cables(links[0])]
         for at in range(0, len(up), n_at_once):
             part = up[at : at + n_at_once]
@@ -184,28 +193,34 @@ def _cable_faults(
     work: Commodities, loads: Sequence[Floats], lift: Lift, pairs: Sequence[list[RealLink]]
 ) -> list[str]:
     """Return what is wrong on real links of one side of a rule, those between the same devices together."""
-    links = [link for own in pairs for link in own]
-    pair = np.repeat(np.arange(len(pairs)), [len(own) for own in pairs])
-    around = lift.endpoints_around([own[0] for own in pairs], work.shift)
+    # All drawn links in one array; `pair` says between which devices each is.
+    links = [link for alike in pairs for link in alike]
+    pair = np.repeat(np.arange(len(pairs)), [len(alike) for alike in pairs])
+    around = lift.endpoints_around([alike[0] for alike in pairs], work.shift)
     total = np.zeros(len(links))
     for commodity, load in zip(work.commodities, loads, strict=True):
         if commodity.origin < 0:
             of, size = np.arange(len(links)), np.ones(len(links))
             n: Floats = np.ones(len(pairs))
-            own = columns([commodity.view.index[_single(work, commodity)]])
-            source = {axis: np.repeat(index, len(links)) for axis, index in own.items()}
+            source_index = columns([commodity.view.index[_marked_class(work, commodity)]])
+            source = {axis: np.repeat(index, len(links)) for axis, index in source_index.items()}
         else:
             # Classes of the base are of one group.
-            near = next((one for one in around if (one.origin == commodity.origin).any()), around[0])
+            near = next(
+                (group for group in around if (group.origin == commodity.origin).any()),
+                around[0],
+            )
             is_alike = near.origin == commodity.origin
             counted = np.bincount(near.link[is_alike], near.size[is_alike], minlength=len(pairs))
             n = counted.astype(np.float64)
+            # Every drawn link against every class of sources around its pair: what each of them puts there.
             of, rows = np.nonzero((near.link == pair[:, None]) & is_alike)
             size = near.size[rows]
             source = {axis: index[rows] for axis, index in near.index.items()}
         if (n != commodity.n_alike).any():
             wrong = n[n != commodity.n_alike][0]
             return [f"{wrong:,.0f} sources are alike, {commodity.n_alike:,.0f} stand in the program"]
+        # The class that a link is in as seen from each source; -1 where its flow does not pass.
         at = lift.link_class(commodity.view, links, of, work.places(source))
         total += np.bincount(of, size * np.where(at >= 0, load[at], 0.0), minlength=len(links))
     rule = lift.blueprint.rules[links[0].rule]
@@ -213,5 +228,5 @@ def _cable_faults(
     if not len(over):
         return []
     cables = lift.cables(links[over[0]])
-    carried, whole = total[over[0]] * cables, rule.rate_gbps * cables
-    return [f"a {rule.name} link carries {carried:.6g} of {whole:.6g} Gb/s"]
+    carried, capacity = total[over[0]] * cables, rule.rate_gbps * cables
+    return [f"a {rule.name} link carries {carried:.6g} of {capacity:.6g} Gb/s"]

@@ -78,7 +78,7 @@ class CutClass(Result):
     def __str__(self) -> str:
         """Return such as ``144 nic-leaf cables, 57.6 Tb/s (7.2 TB/s)``, and a line for each range."""
         lines = [f"{_cables(self.n_cables, self.link)}, {format_rate(self.capacity_gbps)}"]
-        lines += [str(one) for one in self.devices]
+        lines += [str(cables) for cables in self.devices]
         if self.devices and self.n_more:
             lines.append(f"and {_cables(self.n_more)} more")
         return "\n    ".join(lines)
@@ -86,14 +86,14 @@ class CutClass(Result):
     @property
     def n_more(self) -> int:
         """Cables that `devices` leaves out."""
-        return self.n_cables - sum(one.n_cables for one in self.devices) if self.devices else 0
+        return self.n_cables - sum(cables.n_cables for cables in self.devices) if self.devices else 0
 
 
 def _cables(n: int, link: str = "") -> str:
     return " ".join(filter(None, [format_count(n), link, "cable" if n == 1 else "cables"]))
 
 
-def named_links(blueprint: Blueprint | None, expanded: Expanded, links: Ints) -> tuple[CutCables, ...]:
+def name_links(blueprint: Blueprint | None, expanded: Expanded, links: Ints) -> tuple[CutCables, ...]:
     """Name links of the expanded form.
 
     Parameters
@@ -109,6 +109,7 @@ def named_links(blueprint: Blueprint | None, expanded: Expanded, links: Ints) ->
     tuple of CutCables
         The first `MAX_NAMED`.
     """
+    # A cable can be cut in both directions; it is named once.
     _, first = np.unique(links // 2, return_index=True)
     links = links[first][: MAX_NAMED if blueprint is None else MAX_MERGED]
     bundle, is_back = links // 2, links % 2 == 1
@@ -121,21 +122,23 @@ def named_links(blueprint: Blueprint | None, expanded: Expanded, links: Ints) ->
             for t, h, n in zip(tail.tolist(), head.tolist(), n_cables.tolist(), strict=True)
         )
     names = [g.name for g in expanded.groups]
-    found: list[CutCables] = []
+    ranges: list[CutCables] = []
+    # Pairs of one rule between the same two groups have the same axes, and can be merged.
     kind = np.column_stack([expanded.rule[bundle], expanded.group[tail], expanded.group[head]])
     for rule, *groups in np.unique(kind, axis=0).tolist():
-        own = np.flatnonzero((kind == [rule, *groups]).all(axis=1))
+        of_kind = np.flatnonzero((kind == [rule, *groups]).all(axis=1))
         boxes = _Boxes(blueprint, blueprint.rules[rule], (names[groups[0]], names[groups[1]]))
         at = [
-            {p: expanded.coordinates[p][v[own]] for p in blueprint.groups[names[g]].primitives}
+            {p: expanded.coordinates[p][v[of_kind]] for p in blueprint.groups[names[g]].primitives}
             for v, g in zip((tail, head), groups, strict=True)
         ]
+        # A real pair is a box of one.
         lo = boxes.columns_of(at)
-        found += boxes.named(lo, lo, n_cables[own].astype(np.float64))
-    return tuple(found[:MAX_NAMED])
+        ranges += boxes.name(lo, lo, n_cables[of_kind].astype(np.float64))
+    return tuple(ranges[:MAX_NAMED])
 
 
-def named_classes(ground: Ground, classes: Expanded, links: Ints) -> tuple[CutCables, ...]:
+def name_classes(ground: Ground, classes: Expanded, links: Ints) -> tuple[CutCables, ...]:
     """Name links of a quotient, without expanding them.
 
     Parameters
@@ -152,23 +155,24 @@ def named_classes(ground: Ground, classes: Expanded, links: Ints) -> tuple[CutCa
     tuple of CutCables
         The first `MAX_NAMED`.
     """
-    found: list[CutCables] = []
+    ranges: list[CutCables] = []
     blueprint = ground.grid.blueprint
     for number in np.unique(classes.rule[links // 2]).tolist():
-        own = links[classes.rule[links // 2] == number]
+        crossed = links[classes.rule[links // 2] == number]
         rule = blueprint.rules[number]
-        left, right = rule.left_group, rule.right_group
-        there, back = _crossing(ground, classes, number, own)
-        blocks = [((left, right), there), ((right, left), back)]
-        if left == right:
-            x, y, n = (np.concatenate(both) for both in zip(there, back, strict=True))
-            blocks = [((left, right), (x, y, n))]
+        left_group, right_group = rule.left_group, rule.right_group
+        ahead, back = _crossing(ground, classes, number, crossed)
+        blocks = [((left_group, right_group), ahead), ((right_group, left_group), back)]
+        # Between peers of one group the two ways name the same pairs: one list.
+        if left_group == right_group:
+            x, y, n = (np.concatenate(ways) for ways in zip(ahead, back, strict=True))
+            blocks = [((left_group, right_group), (x, y, n))]
         for groups, (tail, head, n_cables) in blocks:
             boxes = _Boxes(blueprint, rule, groups)
             ends = [_ranges(ground.grid, g, r) for g, r in zip(groups, (tail, head), strict=True)]
             lo, hi = (boxes.columns_of([end[i] for end in ends])[:MAX_MERGED] for i in (0, 1))
-            found += boxes.named(lo, hi, n_cables[:MAX_MERGED])
-    return tuple(found[:MAX_NAMED])
+            ranges += boxes.name(lo, hi, n_cables[:MAX_MERGED])
+    return tuple(ranges[:MAX_NAMED])
 
 
 _Way = tuple[Ints, Ints, Floats]
@@ -183,30 +187,33 @@ def _crossing(ground: Ground, classes: Expanded, number: int, links: Ints) -> tu
         Rows of the class grid, and the cables that are up between all their devices.
     """
     rule, pairs, alive = ground.grid.blueprint.rules[number], ground.joined[number], ground.alive[number]
-    left, right = rule.left_group, rule.right_group
-    x, y = ground.device[left][pairs.left], ground.device[right][pairs.right]
+    left_group, right_group = rule.left_group, rule.right_group
+    # Classes of both ends of every joined pair of rows; a pair of classes as one number.
+    x, y = ground.device[left_group][pairs.left], ground.device[right_group][pairs.right]
     n = classes.n_devices
-    ahead, back = (
+    ahead_keys, back_keys = (
         np.unique(classes.tail[b] * n + classes.head[b]) for b in (links[links % 2 == i] // 2 for i in (0, 1))
     )
     is_up = (x >= 0) & (y >= 0) & (alive > 0)
-    there = is_up & np.isin(x * n + y, ahead)
+    ahead = is_up & np.isin(x * n + y, ahead_keys)
     # Between peers a quotient lists either direction as a class of its own.
     is_turned = rule.is_peer and not rule.is_oneway
-    again = np.isin(y * n + x, ahead) if is_turned else np.isin(x * n + y, back)
-    again &= is_up & ~there
+    back = np.isin(y * n + x, ahead_keys) if is_turned else np.isin(x * n + y, back_keys)
+    back &= is_up & ~ahead
     _, n_right = partners(ground.grid, rule, pairs)
-    primitives = ground.grid.blueprint.groups[left].primitives
-    n_cables = alive * ground.grid.weight(left, pairs.left, primitives) * n_right
+    primitives = ground.grid.blueprint.groups[left_group].primitives
+    # Cables of a pair of rows: of one pair of devices, times the devices near, times the partners of each.
+    n_cables = alive * ground.grid.weight(left_group, pairs.left, primitives) * n_right
     return (
-        (pairs.left[there], pairs.right[there], n_cables[there]),
-        (pairs.right[again], pairs.left[again], n_cables[again]),
+        (pairs.left[ahead], pairs.right[ahead], n_cables[ahead]),
+        (pairs.right[back], pairs.left[back], n_cables[back]),
     )
 
 
 def _ranges(grid: Grid, group: str, rows: Ints) -> tuple[dict[str, Ints], dict[str, Ints]]:
     """Return the first and the last index of rows of the class grid on every primitive axis."""
     digit = {p: grid.digit(group, rows, p) for p in grid.blueprint.groups[group].primitives}
+    # A row of the grid stands for the indices that follow its first one, as many as its weight.
     lo = {p: grid.reps[p][d] for p, d in digit.items()}
     return lo, {p: lo[p] + grid.weights[p][d].astype(np.int64) - 1 for p, d in digit.items()}
 
@@ -221,8 +228,8 @@ class _Boxes:
         tail, head = (blueprint.groups[g].primitives for g in groups)
         self._columns = [(0, p) for p in tail] + [(1, p) for p in head if p not in shared]
         self._at = tuple(
-            {p: self._columns.index((side if (side, p) in self._columns else 0, p)) for p in own}
-            for side, own in enumerate((tail, head))
+            {p: self._columns.index((side if (side, p) in self._columns else 0, p)) for p in primitives}
+            for side, primitives in enumerate((tail, head))
         )
 
     def columns_of(self, ends: Sequence[Mapping[str, Ints]]) -> Ints:
@@ -230,29 +237,32 @@ class _Boxes:
         columns = [ends[side][p] for side, p in self._columns]
         return np.column_stack(columns) if columns else np.zeros((1, 0), dtype=np.int64)
 
-    def named(self, lo: Ints, hi: Ints, n_cables: Floats) -> list[CutCables]:
+    def name(self, lo: Ints, hi: Ints, n_cables: Floats) -> list[CutCables]:
         """Return up to `MAX_NAMED` ranges that hold the boxes, in the order of the axes."""
-        lo, hi, n_cables = _merged(lo, hi, n_cables)
+        lo, hi, n_cables = _merge(lo, hi, n_cables)
         order = np.lexsort(lo.T[::-1])[:MAX_NAMED] if lo.shape[1] else np.arange(len(n_cables))
-        found = []
+        ranges = []
         for a, b, n in zip(lo[order].tolist(), hi[order].tolist(), n_cables[order].tolist(), strict=True):
             tail, head = (
                 _name(self._blueprint, group, {p: (a[c], b[c]) for p, c in at.items()})
                 for group, at in zip(self._groups, self._at, strict=True)
             )
-            found.append(CutCables(tail, head, round(n)))
-        return found
+            ranges.append(CutCables(tail, head, round(n)))
+        return ranges
 
 
-def _merged(lo: Ints, hi: Ints, n_cables: Floats) -> tuple[Ints, Ints, Floats]:
+def _merge(lo: Ints, hi: Ints, n_cables: Floats) -> tuple[Ints, Ints, Floats]:
     """Join boxes that are alike on all columns but one and side by side there, as long as there are some."""
     n_before = -1
+    # Until no axis merges any more: each pass runs over all columns, the last first.
     while len(n_cables) not in (0, n_before):
         n_before = len(n_cables)
         for c in reversed(range(lo.shape[1])):
+            # Boxes that agree on every other column, sorted along this one.
             keys = np.delete(np.column_stack([lo, hi]), [c, lo.shape[1] + c], axis=1)
             order = np.lexsort([lo[:, c], *keys.T])
             keys, lo, hi, n_cables = keys[order], lo[order], hi[order], n_cables[order]
+            # A run begins where another column differs, or where the ranges leave a gap.
             starts: Bools = np.append(
                 True, (keys[1:] != keys[:-1]).any(axis=1) | (lo[1:, c] != hi[:-1, c] + 1)
             )
@@ -270,10 +280,11 @@ def _name(blueprint: Blueprint, group: str, at: Mapping[str, tuple[int, int]]) -
     last = ""
     axes = blueprint.groups[group].axes
     for place, axis in enumerate(axes):
-        own = blueprint.primitives(axis)
-        lo, hi = (blueprint.flat(axis, {p: at[p][i] for p in own}) for i in (0, 1))
-        if hi - lo + 1 != math.prod(at[p][1] - at[p][0] + 1 for p in own):
-            words += [range_word(p, *at[p]) for p in own]
+        primitives = blueprint.primitives(axis)
+        lo, hi = (blueprint.flat(axis, {p: at[p][i] for p in primitives}) for i in (0, 1))
+        # The range of the composed axis holds more than the box: its primitives are named one by one.
+        if hi - lo + 1 != math.prod(at[p][1] - at[p][0] + 1 for p in primitives):
+            words += [range_word(p, *at[p]) for p in primitives]
         elif place == len(axes) - 1:
             last = range_word(group, lo, hi)
         else:

@@ -41,6 +41,7 @@ def check_lifted(
                 f"{len(view.sources):,} sources are alike, {commodity.n_alike:,.0f} stand in the program"
             ], 1.0
     e = views[0].expanded
+    # What all sources together put on every real link.
     load = np.zeros(2 * e.n_bundles)
     for view, commodity, flow in zip(views, commodities, answer.flow, strict=True):
         load += view.total(per_cable(commodity, flow))
@@ -49,9 +50,9 @@ def check_lifted(
     overload = float(use.max(initial=1.0))
     if overload > 1 + GAP:
         rule, cables = e.rules[int(e.rule[worst // 2])].name, int(e.alive[worst // 2])
-        whole = float(e.rate_gbps[worst // 2]) * cables
-        return [f"a {rule} link carries {load[worst] * cables:.6g} of {whole:.6g} Gb/s"], overload
-    return _unbalanced(views, commodities, answer, seed), overload
+        capacity = float(e.rate_gbps[worst // 2]) * cables
+        return [f"a {rule} link carries {load[worst] * cables:.6g} of {capacity:.6g} Gb/s"], overload
+    return _balance_fault(views, commodities, answer, seed), overload
 
 
 def per_cable(commodity: Commodity, flow: Floats) -> Floats:
@@ -64,14 +65,15 @@ def per_cable(commodity: Commodity, flow: Floats) -> Floats:
 def singles(commodity: Commodity) -> list[int]:
     """Return the class of the one source of a commodity and that of its one target, whichever there are."""
     ends = (np.flatnonzero(side) for side in (commodity.supply > 0, commodity.supply < 0))
-    return [int(commodity.moves.device[one[0]]) for one in ends if len(one) == 1]
+    return [int(commodity.moves.device[states[0]]) for states in ends if len(states) == 1]
 
 
-def _unbalanced(
+def _balance_fault(
     views: Sequence[LinkView], commodities: Sequence[Commodity], answer: Solution, seed: int
 ) -> list[str]:
     """Return what devices do not pass on, as seen from all sources or a sample of them."""
     pairs = [(number, s) for number, view in enumerate(views) for s in view.sources.tolist()]
+    # As many sources as the work allows; the sample is seeded, so that two runs say the same.
     n = max(1, BALANCED // max(1, 2 * views[0].expanded.n_bundles))
     if len(pairs) > n:
         chosen = np.random.default_rng(seed).permutation(len(pairs))[:n]
@@ -109,50 +111,60 @@ class _Lifted:
             np.bincount(state[x[inside]], flow[inside], minlength=size) for x in (moves.tail, moves.head)
         )
         wanted = np.bincount(state, commodity.supply * rate_gbps, minlength=size)
-        each = np.repeat(view.size, self._n_roles)
-        self._net = ((out - into - wanted) / each).reshape(-1, self._n_roles)
-        self._through = ((out + into) / each).reshape(-1, self._n_roles)
-        self._own = singles(commodity)
+        n_devices = np.repeat(view.size, self._n_roles)
+        self._net = ((out - into - wanted) / n_devices).reshape(-1, self._n_roles)
+        self._through = ((out + into) / n_devices).reshape(-1, self._n_roles)
+        self._ends = singles(commodity)
 
-    def fault(self, e: Expanded, seen: Ints, source: int) -> str:
+    def fault(self, e: Expanded, link_class: Ints, source: int) -> str:
         """Return what is wrong as seen from `source`, or nothing."""
         classes, size = self._commodity.view.classes, self._commodity.view.size
-        on = np.flatnonzero(seen >= 0)
+        on = np.flatnonzero(link_class >= 0)
         ends = np.column_stack([e.tail, e.head]).ravel()
         # A link leads from the first of its bundle to the second; the way back is its neighbour.
         tail, head = ends[on], ends[on ^ 1]
-        mine = np.column_stack([classes.tail, classes.head]).ravel()
+        class_ends = np.column_stack([classes.tail, classes.head]).ravel()
+        # Every link says in which class its two ends are; they must agree.
         of = np.full(e.n_devices, -1, dtype=np.int64)
-        of[tail], of[head] = mine[seen[on]], mine[seen[on] ^ 1]
-        if (of[tail] != mine[seen[on]]).any() or (of[head] != mine[seen[on] ^ 1]).any():
+        of[tail], of[head] = class_ends[link_class[on]], class_ends[link_class[on] ^ 1]
+        if (of[tail] != class_ends[link_class[on]]).any() or (
+            of[head] != class_ends[link_class[on] ^ 1]
+        ).any():
             return "a device that is in two classes"
         joined = np.zeros(len(size), dtype=np.bool_)
-        joined[mine] = True
+        joined[class_ends] = True
+        # So many devices are alike as the class says.
         n_each = np.bincount(of[of >= 0], minlength=len(size))
         if (n_each != size)[joined].any():
             at = int(np.flatnonzero((n_each != size) & joined)[0])
             return (
                 f"{n_each[at]:,} devices are like {classes.names[at]}, {size[at]:,.0f} stand in the program"
             )
-        if of[source] not in self._own:
+        if of[source] not in self._ends:
             return f"{e.names[source]} is no source of its own flow"
-        return self._lost(e, of, (tail, head, seen[on], e.alive[on // 2]))
+        return self._state_fault(e, of, (tail, head, link_class[on], e.alive[on // 2]))
 
-    def _lost(self, e: Expanded, of: Ints, links: tuple[Ints, Ints, Ints, Ints]) -> str:
-        tail, head, seen, cables = links
-        n_moves = self._first[seen + 1] - self._first[seen]
-        row = np.repeat(np.arange(len(seen)), n_moves)
-        move = np.arange(len(row)) - np.repeat(np.cumsum(n_moves) - n_moves, n_moves) + self._first[seen][row]
+    def _state_fault(self, e: Expanded, of: Ints, links: tuple[Ints, Ints, Ints, Ints]) -> str:
+        tail, head, link_class, cables = links
+        # Each link repeated for every move that its class carries: one row a flow on a real link.
+        n_moves = self._first[link_class + 1] - self._first[link_class]
+        row = np.repeat(np.arange(len(link_class)), n_moves)
+        move = (
+            np.arange(len(row))
+            - np.repeat(np.cumsum(n_moves) - n_moves, n_moves)
+            + self._first[link_class][row]
+        )
         amount = self._amount[move] * cables[row]
         n = e.n_devices * self._n_roles
         out = np.bincount(tail[row] * self._n_roles + self._tail[move], amount, minlength=n)
         into = np.bincount(head[row] * self._n_roles + self._head[move], amount, minlength=n)
+        # On real links, then the turns and demands inside the devices, which only their class knows.
         net, through = (np.reshape(x, (-1, self._n_roles)) for x in (out - into, out + into))
-        some = of >= 0
-        net[some] += self._net[of[some]]
-        through[some] += self._through[of[some]]
+        in_class = of >= 0
+        net[in_class] += self._net[of[in_class]]
+        through[in_class] += self._through[of[in_class]]
         least = np.ones(e.n_devices)
-        least[some] = 1 / self._commodity.view.size[of[some]]
+        least[in_class] = 1 / self._commodity.view.size[of[in_class]]
         is_wrong = is_lost(np.abs(net), through, least[:, None], self._commodity.supply, self._rate_gbps)
         return "flow lost or made at a device" if is_wrong else ""
 

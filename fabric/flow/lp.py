@@ -29,10 +29,11 @@ Entries = tuple[Ints, Ints, Floats]
 """Rows, columns and values of a part of a program."""
 
 
-def assembled(parts: Iterable[Entries], n_rows: int, n_columns: int) -> sparse.csr_matrix:
+def assemble(parts: Iterable[Entries], n_rows: int, n_columns: int) -> sparse.csr_matrix:
     """Return the matrix of some entries; those of one place add up."""
+    # An empty part first: without any the matrix is empty, not an error.
     columns = zip((np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0)), *parts, strict=True)
-    row, column, value = (np.concatenate(one) for one in columns)
+    row, column, value = (np.concatenate(part) for part in columns)
     return sparse.coo_matrix((value, (row, column)), shape=(n_rows, n_columns)).tocsr()
 
 
@@ -44,7 +45,7 @@ def unit_of(rates: Floats) -> float:
     return float(2.0 ** (np.frexp(rates.max(initial=0.0))[1] - 1))
 
 
-def passed_on(tail: Ints, head: Ints, first: int = 0) -> list[Entries]:
+def balance_entries(tail: Ints, head: Ints, first: int = 0) -> list[Entries]:
     """Return the entries of what leaves each state less what enters it.
 
     Parameters
@@ -84,12 +85,13 @@ def maximize(
     row, column = _equilibrate(matrix)
     scaled = sparse.diags(row) @ matrix @ sparse.diags(column)
     cost = np.zeros(matrix.shape[1])
+    # HiGHS minimizes.
     cost[-1] = -1.0
-    right = row[n_rows:] * (1.0 if bound is None else bound)
+    bounds = row[n_rows:] * (1.0 if bound is None else bound)
     # Many shared capacities with many ways round slow the simplex method down far more than the other.
     first, second = "highs-ds", "highs-ipm"
     many = min(max(MANY_VARIABLES, MANY_WAYS * n_rows), ALL_VARIABLES)
-    if len(cost) > many and len(right) > MANY_CAPACITIES:
+    if len(cost) > many and len(bounds) > MANY_CAPACITIES:
         first, second = second, first
     if len(cost) > ALL_VARIABLES:
         _LOG.info("solving %s variables; %s makes it smaller", f"{len(cost):,}", setting("among"))
@@ -98,12 +100,12 @@ def maximize(
         result = optimize.linprog(
             cost,
             A_ub=scaled[n_rows:],
-            b_ub=right,
+            b_ub=bounds,
             A_eq=scaled[:n_rows],
             b_eq=np.zeros(n_rows),
             method=method,
             options={
-                "presolve": len(right) > FEW_CAPACITIES,
+                "presolve": len(bounds) > FEW_CAPACITIES,
                 "primal_feasibility_tolerance": tolerance,
                 "dual_feasibility_tolerance": tolerance,
             },
@@ -113,6 +115,7 @@ def maximize(
     else:
         msg = f"the linear program of this question was not solved: {result.message}"
         raise QuestionError(msg)
+    # Back from the scaled rows and columns to those of the program.
     dual = -result.ineqlin.marginals * row[n_rows:] * column[-1]
     return np.clip(result.x, 0, None) * column, np.clip(dual, 0, None)
 
@@ -124,10 +127,12 @@ def _equilibrate(matrix: sparse.csr_matrix) -> tuple[Floats, Floats]:
     1962).
     """
     entries = abs(matrix).tocoo()
+    # On logarithms a product of factors is a sum, and a geometric mean a mean.
     value = np.log(entries.data)
     row, column = np.zeros(matrix.shape[0]), np.zeros(matrix.shape[1])
     n_row = np.maximum(np.bincount(entries.row, minlength=len(row)), 1)
     n_column = np.maximum(np.bincount(entries.col, minlength=len(column)), 1)
+    # Rows and columns in turn; a least-squares fit that settles in a few rounds.
     for _ in range(20):
         row = -np.bincount(entries.row, value + column[entries.col], minlength=len(row)) / n_row
         column = -np.bincount(entries.col, value + row[entries.row], minlength=len(column)) / n_column

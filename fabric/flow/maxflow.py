@@ -15,7 +15,7 @@ from fabric.arrays import Floats, Ints
 from fabric.errors import LimitError, QuestionError
 from fabric.flow.certificate import GAP, Verdict, check_flow
 from fabric.flow.classes import class_ground, class_problem
-from fabric.flow.cut import CutCables, CutClass, named_classes, named_links
+from fabric.flow.cut import CutCables, CutClass, name_classes, name_links
 from fabric.flow.problem import FlowProblem, Network, Selection, flow_problem, network, parts_of
 from fabric.flow.solve import solve
 from fabric.graph import EXPAND_LIMIT, Expanded, Fabric, Paths
@@ -148,10 +148,11 @@ def max_flow(
       optimal: a flow of 400 Gb/s (50 GB/s) and a cut of 400 Gb/s (50 GB/s)
     """
     source, target = parts_of(fabric, source), parts_of(fabric, target)
-    pose, used, why = _posed(fabric, source, target, method, limit)
+    pose, used, why = _pose(fabric, source, target, method, limit)
     problem = pose(paths)
     name = _names(fabric, source, target, problem.moves.expanded, used) if devices else None
     proof, cut, binding = _answer(problem, name)
+    # Relaying through other endpoints is worth saying where it decides.
     without = None
     if paths == "rules" and any(g.transit == "relay" for g in problem.moves.expanded.groups):
         plain = _answer(pose("no-relay"))[0].lower_gbps
@@ -172,7 +173,7 @@ def max_flow(
     )
 
 
-def _posed(
+def _pose(
     fabric: Fabric, source: tuple[object, ...], target: tuple[object, ...], method: Method, limit: int
 ) -> tuple[Callable[[Paths], FlowProblem], str, str]:
     """Return the question under each path rule, the method, and why that one."""
@@ -192,6 +193,7 @@ def _posed(
     if method == "links":
         return expanded, "links", "asked for"
     try:
+        # Raises where the axes do not say the symmetry.
         nesting(blueprint)
     except NoSymmetryError as error:
         if method == "axes":
@@ -212,8 +214,8 @@ def _names(
 ) -> _Namer:
     """Return what names the links of `e`, the fabric as the solver saw it."""
     if fabric.blueprint is None or method != "axes":
-        return partial(named_links, fabric.blueprint, e)
-    return partial(named_classes, class_ground(fabric.blueprint, source, target), e)
+        return partial(name_links, fabric.blueprint, e)
+    return partial(name_classes, class_ground(fabric.blueprint, source, target), e)
 
 
 def _answer(
@@ -228,11 +230,13 @@ def _answer(
     has_link = net.link >= 0
     kind = np.full(len(net.link), -1, dtype=np.int64)
     kind[has_link] = class_of[net.link[has_link] // 2]
-    found = solve(net, kind)
+    solution = solve(net, kind)
+    # From the arcs of the network back to the moves of the problem, where it is proven.
     flow = np.zeros(len(problem.tail))
-    flow[net.move[net.move >= 0]] = found.flow[net.move >= 0]
+    flow[net.move[net.move >= 0]] = solution.flow[net.move >= 0]
     price = np.zeros(len(problem.capacity))
-    np.maximum.at(price, net.link[has_link], found.price[has_link])
+    # Several arcs of a link, one price: that of the dearest.
+    np.maximum.at(price, net.link[has_link], solution.price[has_link])
     proof = check_flow(
         problem.tail,
         problem.head,
@@ -243,7 +247,7 @@ def _answer(
         flow,
         price,
     )
-    binding = tuple(names[i] for i in np.unique(kind[found.binds]).tolist())
+    binding = tuple(names[i] for i in np.unique(kind[solution.binds]).tolist())
     return proof, _cut(problem, price, class_of, names, name), binding
 
 
@@ -253,13 +257,14 @@ def _cut(
     """Group the links that carry a price by class, in the order of the file."""
     alive = problem.moves.expanded.alive
     links = np.flatnonzero((price > 0) & (problem.capacity > 0))
-    found = []
+    classes = []
     for number in np.unique(class_of[links // 2]).tolist():
-        own = links[class_of[links // 2] == number]
-        n_cables = int(alive[np.unique(own // 2)].sum())
-        capacity = float(problem.capacity[own] @ price[own])
-        found.append(CutClass(names[number], n_cables, capacity, name(own) if name else ()))
-    return tuple(found)
+        crossed = links[class_of[links // 2] == number]
+        n_cables = int(alive[np.unique(crossed // 2)].sum())
+        # With prices of 0 and 1 the capacity that crosses; with joint capacities what the certificate counts.
+        capacity = float(problem.capacity[crossed] @ price[crossed])
+        classes.append(CutClass(names[number], n_cables, capacity, name(crossed) if name else ()))
+    return tuple(classes)
 
 
 @checked
@@ -306,6 +311,7 @@ def flow_network(
             f"Pass limit={len(problem.tail)} if memory allows, or use max_flow, which needs no graph"
         )
         raise LimitError(msg)
+    # Joint capacities have no graph: refused, with one pair of devices that share such a link.
     net = network(problem)
     if len(net.joint):
         e = problem.moves.expanded
@@ -320,6 +326,7 @@ def flow_network(
     graph.add_nodes_from(labels[-2:])
     for u, v, capacity in zip(net.tail.tolist(), net.head.tolist(), net.capacity.tolist(), strict=True):
         a, b = labels[u], labels[v]
+        # A networkx arc without a capacity is unlimited; parallel arcs add up.
         if np.isinf(capacity):
             graph.add_edge(a, b)
         elif graph.has_edge(a, b):

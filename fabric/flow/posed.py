@@ -34,16 +34,17 @@ def _faults(work: Commodities) -> Iterator[str]:
     if work.asked is None:
         yield "a program that does not say what it was asked"
         return
-    right = _devices(work)
-    yield from _size_faults(work.base, right)
+    n_up = _devices(work)
+    yield from _size_faults(work.base, n_up)
     if not np.array_equal(work.capacity, capacities(work.base)):
         yield "capacities that are not those of the cables"
+    # Whoever has no commodity would send nothing, and the rest more.
     n = sum(commodity.n_alike for commodity in work.commodities)
     if n != work.n_sources:
         yield f"{n:,.0f} sources in the program, {work.n_sources:,.0f} in the fabric"
     for commodity in work.commodities:
         if commodity.view is not work.base:
-            yield from _size_faults(commodity.view, right)
+            yield from _size_faults(commodity.view, n_up)
             yield from _link_faults(work, commodity.view)
         yield from _traffic_faults(work, commodity)
 
@@ -58,11 +59,11 @@ def _devices(work: Commodities) -> list[int] | None:
     return [int(n) for n in np.bincount(e.group[~e.failed], minlength=len(e.groups))]
 
 
-def _size_faults(view: Quotient, right: list[int] | None) -> Iterator[str]:
-    if right is None:
+def _size_faults(view: Quotient, n_up: list[int] | None) -> Iterator[str]:
+    if n_up is None:
         return
-    counted = np.bincount(view.classes.group, view.size, minlength=len(right))
-    for group, n, wanted in zip(view.classes.groups, counted.tolist(), right, strict=True):
+    counted = np.bincount(view.classes.group, view.size, minlength=len(n_up))
+    for group, n, wanted in zip(view.classes.groups, counted.tolist(), n_up, strict=True):
         if n != wanted:
             yield f"{n:,.0f} {group.name} in the classes, {wanted:,} in the file"
 
@@ -73,9 +74,10 @@ def _link_faults(work: Commodities, view: Quotient) -> Iterator[str]:
     if view.base.min(initial=0) < 0 or view.base.max(initial=-1) >= len(work.capacity):
         yield "links of no class"
         return
-    whole = np.zeros(len(work.capacity))
-    np.add.at(whole, view.base, np.repeat(e.count * e.rate_gbps, 2))
-    if not np.allclose(whole, work.capacity, rtol=_ROUNDING, atol=0.0):
+    # Classes of the view folded onto those of the base must carry what these do.
+    carried = np.zeros(len(work.capacity))
+    np.add.at(carried, view.base, np.repeat(e.count * e.rate_gbps, 2))
+    if not np.allclose(carried, work.capacity, rtol=_ROUNDING, atol=0.0):
         yield "links of a view that are not those of all"
 
 
@@ -86,26 +88,28 @@ def _traffic_faults(work: Commodities, commodity: Commodity) -> Iterator[str]:
     if asked is None or len(ends) != 1:
         yield f"{len(ends):,} sources of one commodity"
         return
-    own = int(moves.device[ends[0]])
+    end = int(moves.device[ends[0]])
+    # One device is marked, of the class that the commodity says, and it stands for all of this class.
     alike = view.origin == commodity.origin
-    if view.size[own] != 1 or (commodity.origin >= 0 and not alike[own]):
-        yield f"{view.classes.names[own]} is no source of its own flow"
+    if view.size[end] != 1 or (commodity.origin >= 0 and not alike[end]):
+        yield f"{view.classes.names[end]} is no source of its own flow"
     elif commodity.origin >= 0 and commodity.n_alike != view.size[alike].sum():
         n = float(view.size[alike].sum())
         yield f"{n:,.0f} sources are alike, {commodity.n_alike:,.0f} stand in the program"
-    again = asked.commodity(view, own)
+    # Posed again from the question alone, by the code that poses and not by what the program holds.
+    again = asked.commodity(view, end)
     if not _same(commodity, again):
         yield "moves that are not those of the path rule"
     elif not _near(commodity.supply, again.supply):
         yield "demands that do not meet the targets"
 
 
-def _same(one: Commodity, other: Commodity) -> bool:
+def _same(commodity: Commodity, again: Commodity) -> bool:
     """Return whether two commodities have the same states and moves."""
-    a, b = one.moves, other.moves
+    a, b = commodity.moves, again.moves
     pairs = ((a.tail, b.tail), (a.head, b.head), (a.link, b.link), (a.device, b.device))
     return a.role == b.role and all(np.array_equal(x, y) for x, y in pairs)
 
 
-def _near(one: Floats, other: Floats) -> bool:
-    return one.shape == other.shape and np.allclose(one, other, rtol=_ROUNDING, atol=0.0)
+def _near(supply: Floats, again: Floats) -> bool:
+    return supply.shape == again.shape and np.allclose(supply, again, rtol=_ROUNDING, atol=0.0)

@@ -68,7 +68,7 @@ def parts_of(fabric: Fabric, selection: Selection) -> tuple[object, ...]:
     return tuple(selection) if isinstance(selection, Iterable) else (str(selection),)
 
 
-def selected(fabric: Fabric, parts: tuple[object, ...], *, limit: int = EXPAND_LIMIT) -> Bools:
+def select_parts(fabric: Fabric, parts: tuple[object, ...], *, limit: int = EXPAND_LIMIT) -> Bools:
     """Return the devices of a side of a question, shape (n,).
 
     Raises
@@ -82,7 +82,7 @@ def selected(fabric: Fabric, parts: tuple[object, ...], *, limit: int = EXPAND_L
         msg = "an empty selection; name at least one device"
         raise QuestionError(msg)
     expanded = expand(fabric, limit=limit)
-    found = np.zeros(expanded.n_devices, dtype=np.bool_)
+    chosen = np.zeros(expanded.n_devices, dtype=np.bool_)
     number = {name: i for i, name in enumerate(expanded.names)} if fabric.graph is not None else {}
     for part in parts:
         try:
@@ -90,10 +90,10 @@ def selected(fabric: Fabric, parts: tuple[object, ...], *, limit: int = EXPAND_L
         except TypeError:  # a list in a list
             index = None
         if index is not None:
-            found[index] = True
+            chosen[index] = True
         else:
-            found |= select(fabric, str(part), limit=limit)
-    return found
+            chosen |= select(fabric, str(part), limit=limit)
+    return chosen
 
 
 def flow_problem(
@@ -109,12 +109,12 @@ def flow_problem(
         If the two sides share a device.
     """
     expanded = expand(fabric, limit=limit)
-    sources = selected(fabric, parts_of(fabric, source), limit=limit)
-    targets = selected(fabric, parts_of(fabric, target), limit=limit)
-    both = np.flatnonzero(sources & targets)
-    if len(both):
-        devices = "device" if len(both) == 1 else "devices"
-        msg = f"source and target share {len(both):,} {devices}, such as {expanded.names[int(both[0])]}"
+    sources = select_parts(fabric, parts_of(fabric, source), limit=limit)
+    targets = select_parts(fabric, parts_of(fabric, target), limit=limit)
+    shared = np.flatnonzero(sources & targets)
+    if len(shared):
+        devices = "device" if len(shared) == 1 else "devices"
+        msg = f"source and target share {len(shared):,} {devices}, such as {expanded.names[int(shared[0])]}"
         raise QuestionError(msg)
     return problem_of(expanded, sources, targets, paths)
 
@@ -125,6 +125,7 @@ def problem_of(expanded: Expanded, sources: Bools, targets: Bools, paths: Paths)
     starts, ends = np.zeros(moves.n_states, np.bool_), np.zeros(moves.n_states, np.bool_)
     starts[moves.source[sources & ~expanded.failed]] = True
     ends[moves.target[targets & ~expanded.failed]] = True
+    # Only moves on some way from a source to a target: the others carry nothing in any flow.
     useful = reachable(moves.n_states, moves.tail, moves.head, starts)
     useful &= reachable(moves.n_states, moves.head, moves.tail, ends)
     kept = useful[moves.tail] & useful[moves.head]
@@ -181,9 +182,11 @@ class Network:
 def network(problem: FlowProblem) -> Network:
     """Return `problem` as arcs with capacities of their own, as far as that can be."""
     tail, head, link = problem.tail.copy(), problem.head.copy(), problem.link.copy()
+    # Moves of one link are a run; what they share an end of decides where the node of the link goes.
     run, run_of = _runs(link)
     same_head, same_tail = _alike(head, run, run_of), _alike(tail, run, run_of)
     several = np.bincount(run_of[link >= 0], minlength=len(run))[: len(run)] > 1
+    # One head for all: the node stands before it. One tail for all: it stands behind that.
     merging, fanning = several & same_head, several & same_tail & ~same_head
     made = np.flatnonzero(merging | fanning)
     node = np.full(len(run), -1, dtype=np.int64)
@@ -195,8 +198,11 @@ def network(problem: FlowProblem) -> Network:
     into, out = merging[run_of], fanning[run_of]
     head[into] = node[run_of[into]]
     tail[out] = node[run_of[out]]
+    # Neither: no node can stand for the link.
     joint = problem.link[run[several & ~same_head & ~same_tail]]
+    # The capacity is now on the arc of the node.
     link[into | out] = -1
+    # One source before all sources, one target behind all targets, without limits.
     starts, ends = np.flatnonzero(problem.sources), np.flatnonzero(problem.targets)
     n = problem.moves.n_states + len(made)
     none = np.full(len(starts) + len(ends), -1, dtype=np.int64)

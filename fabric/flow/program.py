@@ -16,7 +16,7 @@ from scipy import sparse
 
 from fabric.arrays import Floats, Ints
 from fabric.flow.commodities import Commodity, Solution
-from fabric.flow.lp import Entries, assembled, maximize, passed_on, unit_of
+from fabric.flow.lp import Entries, assemble, balance_entries, maximize, unit_of
 
 CRUMB = 1e-9
 """Part of the rate below which a flow that begins or ends where none should is taken for rounding."""
@@ -73,6 +73,7 @@ class ClassProgram:
         self._n_classes = len(capacity)
         self.used = np.flatnonzero(capacity > 0)
         self.unit_gbps = unit_of(np.concatenate([c.view.classes.rate_gbps for c in commodities]))
+        # A class without capacity has no row; a move on it would divide by nothing.
         row_of = np.full(len(capacity), -1)
         row_of[self.used] = np.arange(len(self.used))
         balance: list[Entries] = []
@@ -80,17 +81,20 @@ class ClassProgram:
         n_rows = 0
         for commodity, fold, first in zip(commodities, self._folds, self._first, strict=False):
             moves, kept = commodity.moves, fold.kept
-            balance += passed_on(n_rows + moves.tail[kept], n_rows + moves.head[kept], first)
+            # The blocks of the commodities stand side by side; only the rows of capacity join them.
+            balance += balance_entries(n_rows + moves.tail[kept], n_rows + moves.head[kept], first)
             supply = np.bincount(fold.state, commodity.supply, minlength=moves.n_states).astype(np.float64)
             at = np.flatnonzero(supply)
+            # The rate is the last column: what it asks of each state.
             balance.append((n_rows + at, np.full(len(at), n_columns - 1), -supply[at]))
             n_rows += moves.n_states
             on = np.flatnonzero(moves.link[kept] >= 0)
             base = commodity.view.base[moves.link[kept[on]]]
             load.append((row_of[base], first + on, commodity.n_alike * (self.unit_gbps / capacity[base])))
-        whole = assembled(balance, n_rows, n_columns)
-        self.balance = whole[np.diff(whole.indptr) > 0]
-        self.load = assembled(load, len(self.used), n_columns)
+        rows = assemble(balance, n_rows, n_columns)
+        # States that nothing enters, leaves or is asked of have no row.
+        self.balance = rows[np.diff(rows.indptr) > 0]
+        self.load = assemble(load, len(self.used), n_columns)
 
     def spare(self, rate_gbps: float, classes: Ints) -> tuple[float, Floats]:
         """Return the largest part of their capacity that some classes of links can lose at a rate.
@@ -109,24 +113,26 @@ class ClassProgram:
             Load over capacity of every base class in a flow that leaves as much idle.
         """
         lost = np.isin(self.used, classes)
-        x = self._relieved(rate_gbps, self.load, lost.astype(np.float64))
+        # The last variable is now the part that is lost, and the rate a row.
+        x = self._relieve(rate_gbps, self.load, lost.astype(np.float64))
         return (float(x[-1]) if x[-1] > NO_PART else 0.0), self._use(x)
 
     def least_use(self, rate_gbps: float) -> Floats:
         """Return load over capacity of every base class in a flow at a rate whose sum is least."""
+        # The mean load as one more row: what it has left is maximized, so the sum is least.
         mean = sparse.csr_matrix(self.load.mean(axis=0))
-        one = np.append(np.zeros(len(self.used)), 1.0)
-        return self._use(self._relieved(rate_gbps, sparse.vstack([self.load, mean]), one))
+        mean_only = np.append(np.zeros(len(self.used)), 1.0)
+        return self._use(self._relieve(rate_gbps, sparse.vstack([self.load, mean]), mean_only))
 
-    def _relieved(self, rate_gbps: float, load: sparse.csr_matrix, part: Floats) -> Floats:
+    def _relieve(self, rate_gbps: float, load: sparse.csr_matrix, part: Floats) -> Floats:
         """Return flows at a rate, and the most of which each row of `load` can have its `part` more."""
         column = sparse.csr_matrix(part[:, None])
         # The rate is met but for rounding.
         rate = np.array([self.balance.shape[1] - 1])
         met = np.zeros(1, np.int64), rate, np.array([-self.unit_gbps / rate_gbps])
-        rows = [sparse.hstack([load, column]), assembled([met], 1, self.balance.shape[1] + 1)]
+        rows = [sparse.hstack([load, column]), assemble([met], 1, self.balance.shape[1] + 1)]
         bound = np.append(np.ones(len(part)), _MET - 1.0)
-        return maximize(_wider(self.balance), sparse.vstack(rows).tocsr(), bound)[0]
+        return maximize(_widen(self.balance), sparse.vstack(rows).tocsr(), bound)[0]
 
     def _use(self, x: Floats) -> Floats:
         use = np.zeros(self._n_classes)
@@ -137,14 +143,14 @@ class ClassProgram:
         """Return the flow of each commodity on every move [Gb/s]."""
         rate = float(x[-1])
         return tuple(
-            self.unit_gbps * _settled(commodity, _unfolded(commodity, fold, x[a:b], rate), rate)
+            self.unit_gbps * _settle(commodity, _unfold(commodity, fold, x[a:b], rate), rate)
             for commodity, fold, a, b in zip(
                 self._commodities, self._folds, self._first[:-1], self._first[1:], strict=True
             )
         )
 
 
-def _wider(matrix: sparse.csr_matrix) -> sparse.csr_matrix:
+def _widen(matrix: sparse.csr_matrix) -> sparse.csr_matrix:
     """Return `matrix` with one empty column more."""
     return sparse.csr_matrix(
         (matrix.data, matrix.indices, matrix.indptr), (matrix.shape[0], matrix.shape[1] + 1)
@@ -185,33 +191,36 @@ def _fold(commodity: Commodity) -> _Fold:
     ends = ends[by_device[ends] >= 0]
     state[moves.target[ends]] = by_device[ends]
     width = int(moves.link.max(initial=0)) + 2
+    # Each move as one number: tail, link and head, to find the twin of a move by search.
     key = (moves.tail * width + moves.link + 1) * n + moves.head
     order = np.argsort(key)
     into = np.flatnonzero(state[moves.head] != moves.head)
     wanted = (moves.tail[into] * width + moves.link[into] + 1) * n + state[moves.head[into]]
     place = np.minimum(np.searchsorted(key[order], wanted), max(len(key) - 1, 0))
     twin = order[place] if len(order) else place
+    # A state with a move that has no twin is not folded.
     unlike = key[twin] != wanted
     if unlike.any():
         alone_again = np.isin(state, state[moves.head[into[unlike]]])
         state = np.where(alone_again, np.arange(n), state)
-        left = state[moves.head[into]] != moves.head[into]
-        into, twin = into[left], twin[left]
+        folded = state[moves.head[into]] != moves.head[into]
+        into, twin = into[folded], twin[folded]
     kept = np.ones(len(moves.tail), dtype=np.bool_)
     kept[into] = False
     return _Fold(np.flatnonzero(kept), state, twin)
 
 
-def _unfolded(commodity: Commodity, fold: _Fold, x: Floats, rate: float) -> Floats:
+def _unfold(commodity: Commodity, fold: _Fold, x: Floats, rate: float) -> Floats:
     """Return the flow on every move: of what enters a device over each link, the same part stays there."""
     moves = commodity.moves
     flow = np.zeros(len(moves.tail))
     flow[fold.kept] = x
     if not len(fold.twin):
         return flow
-    others = np.ones(len(flow), dtype=np.bool_)
-    others[fold.kept] = False
+    is_folded = np.ones(len(flow), dtype=np.bool_)
+    is_folded[fold.kept] = False
     entering = np.bincount(moves.head, flow, minlength=moves.n_states)
+    # Part of what enters each folded device that it keeps: its demand over all that enters.
     stays = np.zeros(moves.n_states)
     folded = np.flatnonzero(fold.state != np.arange(moves.n_states))
     at = fold.state[folded]
@@ -219,17 +228,18 @@ def _unfolded(commodity: Commodity, fold: _Fold, x: Floats, rate: float) -> Floa
         -commodity.supply[folded] * rate, entering[at], out=np.zeros(len(at)), where=entering[at] > 0
     )
     share = np.minimum(stays[moves.head[fold.twin]], 1.0)
-    flow[others] = flow[fold.twin] * share
+    flow[is_folded] = flow[fold.twin] * share
     flow[fold.twin] *= 1.0 - share
     return flow
 
 
-def _settled(commodity: Commodity, flow: Floats, rate: float) -> Floats:
+def _settle(commodity: Commodity, flow: Floats, rate: float) -> Floats:
     """Return `flow` without the crumbs that the tolerance of a solver leaves where next to nothing passes.
 
     What they leave out of balance is then at states with traffic of their own, where it is rounding.
     """
     moves, n = commodity.moves, commodity.moves.n_states
+    # Each pass can leave new crumbs one state further.
     while True:
         out, into = (np.bincount(end, flow, minlength=n) for end in (moves.tail, moves.head))
         most = np.maximum(out, into)

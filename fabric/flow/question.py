@@ -74,7 +74,7 @@ def pose(ask: Question) -> tuple[Commodities, str]:
         If the fabric is too large to be expanded, or for the method asked for.
     """
     if ask.method == "links":
-        return _explicit(ask), "asked for"
+        return _by_links(ask), "asked for"
     if ask.method == "auto":
         return _cheapest(ask)
     refusal, program = (
@@ -96,8 +96,10 @@ def _cheapest(ask: Question) -> tuple[Commodities, str]:
             why = str(error)
     if work is not None and not _is_worth_refining(ask, work):
         return work, "the axes say the symmetry"
+    # No axes, or too large on them: real links are left, unless refinement can.
     if _no_refinement(ask):
-        return _explicit(ask), why
+        return _by_links(ask), why
+    # Colouring is worth its cost only up to that of the program that the axes give.
     limit = REFINE_LIMIT if work is None else PAIRS_A_VARIABLE * work.n_moves
     try:
         finer = _by_refinement(ask, limit)
@@ -157,19 +159,19 @@ def _by_refinement(ask: Question, limit: int = REFINE_LIMIT) -> Commodities:
     if ask.fabric.blueprint is not None:
         FittedTraffic(ask.fabric.blueprint, traffic, ask.among)  # raises what is wrong with the question
     e = expand(ask.fabric, limit=ask.limit)
-    ends, root = taking_part(ask, traffic, e)
+    ends, root = find_endpoints(ask, traffic, e)
     e = let_forward(e, ends) if ask.is_holding else e
     job = EndpointTraffic(ends, traffic.pattern, root, ask.paths)
     return refined_program(e, job, drop_unreachable=ask.drop_unreachable, limit=limit)
 
 
-def _explicit(ask: Question) -> Commodities:
-    e, demand_of, probe_of = written_out(ask)
+def _by_links(ask: Question) -> Commodities:
+    e, demand_of, probe_of = write_out(ask)
     drop = ask.drop_unreachable
     return links_program(e, demand_of, paths=ask.paths, drop_unreachable=drop, probe_of=probe_of)
 
 
-def written_out(ask: Question) -> tuple[Expanded, DemandOf, DemandOf | None]:
+def write_out(ask: Question) -> tuple[Expanded, DemandOf, DemandOf | None]:
     """Return the expanded fabric, the demands on it, and those that tell who is cut off."""
     traffic, blueprint = ask.traffic, ask.fabric.blueprint
     e = expand(ask.fabric, limit=ask.limit)
@@ -187,7 +189,7 @@ def written_out(ask: Question) -> tuple[Expanded, DemandOf, DemandOf | None]:
             f"{traffic.pattern} over axes: a fabric read from a graph has none; give the demands as a matrix"
         )
         raise QuestionError(msg)
-    ends, root = taking_part(ask, traffic, e)
+    ends, root = find_endpoints(ask, traffic, e)
     e = let_forward(e, ends) if ask.is_holding else e
 
     def demand_of(kept: Bools) -> Demands:
@@ -203,22 +205,23 @@ def written_out(ask: Question) -> tuple[Expanded, DemandOf, DemandOf | None]:
         return e, demand_of, lambda kept: pattern_demand(e, ends & kept, None)
     if asked is None or asked.shift is None:
         return e, demand_of, None
+    # Who is cut off shows among all along the axis, not in one target for each.
     along = FittedTraffic(asked.blueprint, Traffic("all-to-all", traffic.over), ask.among)
     return e, demand_of, lambda kept: pattern_demand(e, ends & kept, along)
 
 
-def taking_part(ask: Question, traffic: Traffic, e: Expanded) -> tuple[Bools, int]:
+def find_endpoints(ask: Question, traffic: Traffic, e: Expanded) -> tuple[Bools, int]:
     """Return which devices are endpoints of a pattern, and its root or -1."""
     ends = e.is_endpoint & ~e.failed
     if ask.among is not None:
         ends &= select(ask.fabric, ask.among, limit=ask.limit)
     root = -1
     if traffic.pattern in ("one-to-all", "all-to-one"):
-        found = np.flatnonzero(select(ask.fabric, traffic.root, limit=ask.limit))
-        if len(found) != 1 or not e.is_endpoint[found[0]]:
-            msg = f"root {traffic.root!r} must select exactly one endpoint; it selects {len(found):,} devices"
+        roots = np.flatnonzero(select(ask.fabric, traffic.root, limit=ask.limit))
+        if len(roots) != 1 or not e.is_endpoint[roots[0]]:
+            msg = f"root {traffic.root!r} must select exactly one endpoint; it selects {len(roots):,} devices"
             raise QuestionError(msg)
-        root = int(found[0])
+        root = int(roots[0])
         if e.failed[root]:
             msg = f"{e.names[root]} is down or absent"
             raise QuestionError(msg)

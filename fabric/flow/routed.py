@@ -69,9 +69,11 @@ def interval(expanded: Expanded, demand: Demands, *, paths: Paths = "rules") -> 
     ends[demand.source] = ends[demand.target] = True
     moves = forwarding(expanded, ends, ends, paths=paths)
     capacity = moves.link_capacity()
-    loads = link_loads(router(_ruled(expanded, paths), ends), demand)
+    # Lower bound: the routing, scaled until its busiest link is full.
+    loads = link_loads(router(_with_paths(expanded, paths), ends), demand)
     use = np.divide(loads, capacity, out=np.zeros(len(loads)), where=capacity > 0)
     peak = float(use.max())
+    # Upper bound: the best of some prices, each by weak duality.
     tried = []
     for price in _prices(expanded, ends, use / peak, capacity):
         paid = _paid(moves, price, demand)
@@ -80,7 +82,7 @@ def interval(expanded: Expanded, demand: Demands, *, paths: Paths = "rules") -> 
     return Interval(1 / peak, upper, use / peak, price, moves.n_states)
 
 
-def _ruled(expanded: Expanded, paths: Paths) -> Expanded:
+def _with_paths(expanded: Expanded, paths: Paths) -> Expanded:
     """Return `expanded` with the path rule in the transits of its groups."""
     if paths == "any":
         groups = tuple(replace(g, transit="all") for g in expanded.groups)
@@ -95,20 +97,22 @@ def _prices(expanded: Expanded, ends: Bools, use: Floats, capacity: Floats) -> l
     """Return some prices of links, in which the largest is 1."""
     carries = capacity > 0
     out = np.column_stack([ends[expanded.tail], ends[expanded.head]]).ravel()
+    # A high power prices the busiest links and lets the others count a little.
     busy = use**8 / np.where(carries, capacity, 1.0)
-    found = [
+    candidates = [
         carries.astype(np.float64),
         (carries & out).astype(np.float64),
         (carries & (use > 1 - 1e-9)).astype(np.float64),
         np.where(carries, busy, 0.0),
     ]
-    return [price / price.max() for price in found if price.max() > 0]
+    return [price / price.max() for price in candidates if price.max() > 0]
 
 
 def _paid(moves: Forwarding, price: Floats, demand: Demands) -> float:
     """Return the sum of demand times distance."""
     n = moves.n_states
     length = np.append(price, 0.0)[moves.link] + _NO_LENGTH
+    # Parallel moves in order of length, so that the first of each pair is the shortest.
     order = np.lexsort((length, moves.head, moves.tail))
     tail, head, length = moves.tail[order], moves.head[order], length[order]
     first = np.ones(len(tail), dtype=np.bool_)
@@ -116,11 +120,14 @@ def _paid(moves: Forwarding, price: Floats, demand: Demands) -> float:
     graph = sparse.csr_matrix((length[first], (tail[first], head[first])), shape=(n, n))
     sources, row = np.unique(demand.source, return_inverse=True)
     total = 0.0
+    # The distances of a part of the sources at a time.
     for begin in range(0, len(sources), _SOURCES):
         part = sources[begin : begin + _SOURCES]
         distance = csgraph.dijkstra(graph, indices=moves.source[part])
-        own = np.flatnonzero((row >= begin) & (row < begin + _SOURCES))
-        total += float(distance[row[own] - begin, moves.target[demand.target[own]]] @ demand.amount[own])
+        in_part = np.flatnonzero((row >= begin) & (row < begin + _SOURCES))
+        total += float(
+            distance[row[in_part] - begin, moves.target[demand.target[in_part]]] @ demand.amount[in_part]
+        )
     return total
 
 
@@ -130,11 +137,12 @@ def cut_off(expanded: Expanded, ends: Bools, *, paths: Paths = "rules") -> Ints:
     ones = np.ones(len(moves.tail))
     shape = (moves.n_states, moves.n_states)
     graph = sparse.csr_matrix((ones, (moves.tail, moves.head)), shape=shape)
-    own = np.flatnonzero(ends)
-    seen = np.zeros((len(own), len(own)), dtype=np.bool_)
-    for begin in range(0, len(own), _SOURCES):
-        part = own[begin : begin + _SOURCES]
+    endpoints = np.flatnonzero(ends)
+    is_reached = np.zeros((len(endpoints), len(endpoints)), dtype=np.bool_)
+    for begin in range(0, len(endpoints), _SOURCES):
+        part = endpoints[begin : begin + _SOURCES]
         hops = csgraph.dijkstra(graph, indices=moves.source[part], unweighted=True)
-        seen[begin : begin + len(part)] = np.isfinite(hops[:, moves.target[own]])
-    np.fill_diagonal(seen, True)
-    return np.asarray(own[2 * (seen & seen.T).sum(axis=1) <= len(own)])
+        is_reached[begin : begin + len(part)] = np.isfinite(hops[:, moves.target[endpoints]])
+    np.fill_diagonal(is_reached, True)
+    # Cut off is whoever exchanges traffic, both ways, with no more than half of all.
+    return np.asarray(endpoints[2 * (is_reached & is_reached.T).sum(axis=1) <= len(endpoints)])

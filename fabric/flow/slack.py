@@ -44,34 +44,37 @@ class Slack:
         sets : sequence of ndarray of int64
             Base classes; all of one set lose the same part.
         """
-        found = [self._known(classes) for classes in sets]
-        if None not in found:
-            return [part for part in found if part is not None]
+        known = [self._known(classes) for classes in sets]
+        if None not in known:
+            return [part for part in known if part is not None]
+        # At least one set is not known: the program is built once for all of them.
         program = ClassProgram(self._work.commodities, self._work.capacity)
-        if found.count(None) > 1:
+        if known.count(None) > 1:
             # Of what goes no way round without need most sets carry the least.
             self._uses.append(program.least_use(self._rate_gbps))
-        return [self._measured(program, classes) for classes in sets]
+        return [self._measure(program, classes) for classes in sets]
 
-    def _measured(self, program: ClassProgram, classes: Ints) -> float:
+    def _measure(self, program: ClassProgram, classes: Ints) -> float:
         """Return what a set can lose, by a program of its own where no flow that is known shows it."""
         known = self._known(classes)
         if known is not None:
             return known
         spare, use = program.spare(self._rate_gbps, classes)
+        # A flow that spares one set may spare the next as well.
         self._uses.append(use)
         return spare
 
     def _known(self, classes: Ints) -> float | None:
         """Return what a set can lose, where that is what some flow leaves idle, else None."""
+        # Lower bound: the flow whose busiest link of the set is least busy. Upper bound: prices on the set.
         busy = min((use[classes] for use in self._uses), key=np.max)
         idle = 1.0 - float(busy.max())
         tight = classes[busy >= busy.max() - _EQUAL]
-        if idle < min(self._most(classes), self._most(tight)) - _EQUAL:
+        if idle < min(self._upper(classes), self._upper(tight)) - _EQUAL:
             return None
         return idle if idle > NO_PART else 0.0
 
-    def _most(self, classes: Ints) -> float:
+    def _upper(self, classes: Ints) -> float:
         """Return the part that some classes can lose at most: with a price on them alone."""
         price = np.zeros(len(self._work.capacity))
         price[classes] = 1.0

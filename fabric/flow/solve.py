@@ -12,7 +12,7 @@ from scipy import sparse
 from scipy.sparse import csgraph
 
 from fabric.arrays import Bools, Floats, Ints
-from fabric.flow.lp import assembled, maximize, passed_on, unit_of
+from fabric.flow.lp import assemble, balance_entries, maximize, unit_of
 from fabric.flow.problem import Network
 
 # A residual of scipy's Dinic is the sum of two capacities and must stay below 2**31: it wraps silently.
@@ -68,6 +68,7 @@ def _separate(net: Network) -> FlowSolution:
     An arc is in some minimum cut exactly when it is full and its ends lie in different strong components of
     the residual network (Picard and Queyranne, Math. Programming Study 13, 1980).
     """
+    # Unlimited arcs get more units than all limited ones together: they are in no finite cut.
     limited = np.isfinite(net.capacity)
     ends = net.tail == net.source, net.head == net.target
     bound = min(float(net.capacity[side].sum()) for side in ends)
@@ -82,17 +83,19 @@ def _separate(net: Network) -> FlowSolution:
         units[~limited] = total + 1
         arcs = _Pairs(net, units)
         residual = _residual(arcs, net.source, net.target, total)
-        left = residual > 0
-        near = arcs.reach(left, net.source)
+        is_open = residual > 0
+        # The cut nearest the source: all that it still reaches.
+        near = arcs.reach(is_open, net.source)
         crossing = near[net.tail] & ~near[net.head]
         # On a grid the cut may hold almost one unit more on every arc; twice that much limits no flow.
         above = 2 * float(units[crossing].sum() + crossing.sum()) * unit
         if is_exact or above == 0 or above > bound / 2:
             break
         bound = above
-    flow = _dealt(np.maximum(arcs.capacity - residual, 0), arcs.pair, units) * unit
-    _, strong = csgraph.connected_components(arcs.graph(left), directed=True, connection="strong")
-    full = limited & (units > 0) & ~left[arcs.pair]
+    flow = _deal(np.maximum(arcs.capacity - residual, 0), arcs.pair, units) * unit
+    _, strong = csgraph.connected_components(arcs.graph(is_open), directed=True, connection="strong")
+    # Full and not within one strong component: see Notes.
+    full = limited & (units > 0) & ~is_open[arcs.pair]
     return FlowSolution(flow, crossing.astype(np.float64), full & (strong[net.tail] != strong[net.head]))
 
 
@@ -111,12 +114,14 @@ def _unit(rates: Floats) -> tuple[float, bool]:
         return 1.0, True
     fractions = []
     for rate in unique.tolist():
+        # Rates are decimals, or such over a small number: more digits are rounding.
         fraction = Fraction(rate).limit_denominator(10**6)
         if abs(float(fraction) - rate) > 1e-15 * rate:
             break
         fractions.append(fraction)
     largest, total = float(unique[-1]), float(rates.sum())
     if len(fractions) == len(unique):
+        # The greatest common divisor of fractions, over their common denominator.
         lcm = math.lcm(*(f.denominator for f in fractions))
         unit = Fraction(math.gcd(*(int(f * lcm) for f in fractions)), lcm)
         if Fraction(largest) / unit < 2**_UNIT_BITS and Fraction(total) / unit < 2**_TOTAL_BITS:
@@ -151,9 +156,9 @@ class _Pairs:
 
     def reach(self, kept: Bools, start: int) -> Bools:
         """Return the nodes that `start` reaches over the pairs that are `kept`, itself included."""
-        found = np.zeros(self.n_nodes, np.bool_)
-        found[csgraph.breadth_first_order(self.graph(kept), start, return_predecessors=False)] = True
-        return found
+        is_reached = np.zeros(self.n_nodes, np.bool_)
+        is_reached[csgraph.breadth_first_order(self.graph(kept), start, return_predecessors=False)] = True
+        return is_reached
 
 
 def _residual(arcs: _Pairs, source: int, target: int, bound: int) -> Ints:
@@ -170,6 +175,7 @@ def _residual(arcs: _Pairs, source: int, target: int, bound: int) -> Ints:
         step = 1 << max(0, bound.bit_length() - _INT32_BITS)
         graph = arcs.matrix((np.minimum(residual, bound) // step).astype(np.int32))
         flow = csgraph.maximum_flow(graph, source, target, method="dinic").flow.tocoo()
+        # Flow on a pair takes from it and gives to its reverse: scipy lists both.
         entry = np.searchsorted(arcs.key, flow.row.astype(np.int64) * arcs.n_nodes + flow.col)
         residual[entry] -= step * flow.data.astype(np.int64)
         if step == 1:
@@ -177,7 +183,7 @@ def _residual(arcs: _Pairs, source: int, target: int, bound: int) -> Ints:
         bound = len(residual) * step
 
 
-def _dealt(entry: Ints, pair: Ints, units: Ints) -> Floats:
+def _deal(entry: Ints, pair: Ints, units: Ints) -> Floats:
     """Deal the flow of each pair of nodes out to its parallel arcs, first arcs first."""
     flow = np.zeros(len(units))
     if not len(units):
@@ -186,6 +192,7 @@ def _dealt(entry: Ints, pair: Ints, units: Ints) -> Floats:
     room = units[order]
     group = pair[order]
     is_first = np.concatenate([[True], group[1:] != group[:-1]])
+    # Room of the parallel arcs before each: running sums that begin anew with every pair.
     before = np.cumsum(room) - room
     before -= before[np.flatnonzero(is_first)][np.cumsum(is_first) - 1]
     flow[order] = np.clip(entry[group] - before, 0, room)
@@ -201,30 +208,31 @@ def _joint(net: Network, kind: Ints) -> FlowSolution:
     full = np.zeros(len(flow), dtype=np.bool_)
     full[limited] = carried[net.link[limited]] >= net.capacity[limited] * (1 - _NUDGE)
     binds = np.zeros(len(flow), dtype=np.bool_)
-    for one in np.unique(kind[full & (kind >= 0)]).tolist() if value > 0 else []:
+    for link_class in np.unique(kind[full & (kind >= 0)]).tolist() if value > 0 else []:
         # The value is concave in the capacity of a class, so a binding class shows in any cut of it.
-        less = replace(net, capacity=np.where(kind == one, net.capacity * (1 - _NUDGE), net.capacity))
+        less = replace(net, capacity=np.where(kind == link_class, net.capacity * (1 - _NUDGE), net.capacity))
         fewer, _ = _program(less)
         if fewer[net.head == net.target].sum() < value * (1 - 1e-4 * _NUDGE):
-            binds |= full & (kind == one)
+            binds |= full & (kind == link_class)
     return FlowSolution(flow, price, binds)
 
 
-def _most(net: Network) -> float:
+def _largest_value(net: Network) -> float:
     """Return what all links at the source, or at the target, carry together; infinite without a limit.
 
     Beside the capacity of a spine layer a solver takes that of one GPU for rounding.
     """
-    found = np.inf
+    most = np.inf
     for side in (net.tail == net.source, net.head == net.target):
         if (net.link[side] >= 0).all():
             _, first = np.unique(net.link[side], return_index=True)
-            found = min(found, float(net.capacity[side][first].sum()))
-    return found
+            most = min(most, float(net.capacity[side][first].sum()))
+    return most
 
 
 def _program(net: Network) -> tuple[Floats, Floats]:
     """Return flow and price of each arc by a linear program."""
+    # What is down is left out: no capacity to divide by.
     is_open = (net.link < 0) | (net.capacity > 0)
     tail, head, link = (ends[is_open] for ends in (net.tail, net.head, net.link))
     capacity = net.capacity[is_open]
@@ -232,11 +240,12 @@ def _program(net: Network) -> tuple[Floats, Floats]:
     limited = np.flatnonzero(link >= 0)
     _, first, row = np.unique(link[limited], return_index=True, return_inverse=True)
     # No flow needs more on a link than all that there is; twice that leaves no doubt about what is cut.
-    shared = np.minimum(capacity[limited][first], 2.0 * _most(net))
+    shared = np.minimum(capacity[limited][first], 2.0 * _largest_value(net))
+    # The value leaves the source and enters the target: the last column.
     sent = np.array([net.source, net.target]), np.array([value, value]), np.array([-1.0, 1.0])
-    balance = assembled([*passed_on(tail, head), sent], net.n_nodes, value + 1)
+    balance = assemble([*balance_entries(tail, head), sent], net.n_nodes, value + 1)
     unit = unit_of(shared)
-    load = assembled([(row.ravel(), limited, unit / shared[row.ravel()])], len(first), value + 1)
+    load = assemble([(row.ravel(), limited, unit / shared[row.ravel()])], len(first), value + 1)
     x, dual = maximize(balance, load)
     flow, price = np.zeros((2, len(net.tail)))
     flow[is_open] = x[:-1] * unit

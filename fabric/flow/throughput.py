@@ -10,7 +10,6 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from fabric.arguments import Method, checked
-from fabric.arrays import Floats
 from fabric.errors import FabricError, LimitError, ProofError, setting
 from fabric.flow.by_links import Matrix, trivial
 from fabric.flow.certificate import GAP, Verdict
@@ -18,8 +17,9 @@ from fabric.flow.commodities import Commodities, ProgramSizeError, Solution, cap
 from fabric.flow.concurrent import check_concurrent
 from fabric.flow.lp import ALL_VARIABLES
 from fabric.flow.maxflow import PATH_RULES
+from fabric.flow.prices import LinkPrice, rank_links
 from fabric.flow.program import solve_commodities
-from fabric.flow.question import Question, pose, written_out
+from fabric.flow.question import Question, pose, write_out
 from fabric.flow.routed import Interval, cut_off, interval
 from fabric.flow.slack import Slack
 from fabric.flow.traffic import LONGEST, FittedTraffic, Traffic
@@ -30,40 +30,6 @@ from fabric.units import format_count, format_rate
 
 MANY_VARIABLES = ALL_VARIABLES
 """Variables beyond which slack is what the one solution leaves idle: each measure costs as much again."""
-_NO_SHARE = 1e-9
-
-
-@dataclass(frozen=True, slots=True)
-class LinkPrice:
-    """What one link class has to do with the answer.
-
-    Parameters
-    ----------
-    link : str
-        Rule.
-    n_cables : int
-        Cables of the class that are up.
-    share : float
-        Share of the price: the classes with a share bind, and the shares of all sum to 1.
-    load : float
-        Busiest direction: load over capacity, in the solution found.
-    spare : float
-        Part of its capacity that the class alone can lose at this rate, whatever the others then carry; 0
-        where it binds.
-    is_measured : bool
-        Whether `spare` is all of that, by a program of its own; else it is at least so much.
-    """
-
-    link: str
-    n_cables: int
-    share: float
-    load: float
-    spare: float = 0.0
-    is_measured: bool = True
-
-    def __str__(self) -> str:
-        """Return the class with its slack, such as ``gpu-leaf 12.5 %``."""
-        return f"{self.link} {'' if self.is_measured else 'at least '}{100 * self.spare:.3g} %"
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +111,8 @@ class Throughput(Result):
         if self.n_failed:
             lines.append(f"  left out: {format_count(self.n_failed)} endpoints that have failed")
         for name, n in self.cut_off:
-            what = "left out" if self.is_dropped else "cut off"
-            lines.append(f"  {what}: {format_count(n)} endpoints such as {name}")
+            verb = "left out" if self.is_dropped else "cut off"
+            lines.append(f"  {verb}: {format_count(n)} endpoints such as {name}")
         if self.cut_off and not self.is_dropped:
             lines[-1] += f"; {setting('drop_unreachable', True)} leaves them out"
         lines.append(f"  paths: {PATH_RULES[self.paths]}")
@@ -215,10 +181,12 @@ def throughput(
     >>> round(answer.per_endpoint_gbps, 6), answer.binding[0].link, answer.status
     (400.0, 'gpu-leaf', 'optimal')
     """
-    return answered(Question(fabric, traffic, among, tuple(over), paths, method, drop_unreachable, limit))
+    return answer_question(
+        Question(fabric, traffic, among, tuple(over), paths, method, drop_unreachable, limit)
+    )
 
 
-def answered(ask: Question) -> Throughput:
+def answer_question(ask: Question) -> Throughput:
     """Return the answer to a question of `throughput`.
 
     Raises
@@ -234,40 +202,42 @@ def answered(ask: Question) -> Throughput:
         too_large = str(error)
     if too_large:
         try:
-            return _bounded(ask, too_large, begin)
+            return _bound_question(ask, too_large, begin)
         except LimitError as error:
             msg = f"{too_large}; nor an interval: {error}"
             raise LimitError(msg) from None
-    found, _ = answer_of(ask, work, why, begin)
-    return _worst(ask, found, begin) if found.traffic == LONGEST else found
+    answer, _ = answer_of(ask, work, why, begin)
+    return _worst_permutation(ask, answer, begin) if answer.traffic == LONGEST else answer
 
 
-def _worst(ask: Question, found: Throughput, begin: float) -> Throughput:
+def _worst_permutation(ask: Question, worst: Throughput, begin: float) -> Throughput:
     """Return the answer to the longest matching, or to a permutation along one axis that gets less.
 
     The permutation that goes farthest need not be the worst. One along an axis is, where all that it joins
     has to cross the same few links. Of equal halves, `halves` is a mean of permutations: one gets no more.
     """
     blueprint = ask.fabric.blueprint
-    if blueprint is None or not found.per_endpoint_gbps:
-        return found
+    if blueprint is None or not worst.per_endpoint_gbps:
+        return worst
     ends = FittedTraffic(blueprint, Traffic("all-to-all"), ask.among).groups
     shared = frozenset.intersection(*(frozenset(blueprint.groups[g].primitives) for g in ends))
-    is_even = ask.among is None and not (blueprint.absent or blueprint.failed or found.cut_off)
+    # Only where both halves have as many endpoints is their mean that of permutations.
+    is_even = ask.among is None and not (blueprint.absent or blueprint.failed or worst.cut_off)
     for axis in (a for a in blueprint.axes if a in shared and blueprint.axes[a].size > 1):
         by, odd = divmod(blueprint.axes[axis].size, 2)
         halves = [Traffic("halves", (axis,))] if is_even and not odd else []
         for traffic in (*halves, Traffic("shift", (axis,), by=by)):
             try:
-                along = answered(replace(ask, asked=traffic, method="auto"))
+                along = answer_question(replace(ask, asked=traffic, method="auto"))
             except FabricError:  # too large, or cut off
                 continue
-            if 0 < along.per_endpoint_gbps < found.per_endpoint_gbps * (1 - GAP):
+            # Rounding is no worse pattern: less by more than the gap of a proof.
+            if 0 < along.per_endpoint_gbps < worst.per_endpoint_gbps * (1 - GAP):
                 why = f"{traffic.pattern} over {axis} gets less than the permutation that goes farthest"
                 took = time.perf_counter() - begin
-                n = found.n_endpoints
-                found = replace(along, traffic=found.traffic, n_endpoints=n, why=why, solve_s=took)
-    return found
+                n = worst.n_endpoints
+                worst = replace(along, traffic=worst.traffic, n_endpoints=n, why=why, solve_s=took)
+    return worst
 
 
 def answer_of(ask: Question, work: Commodities, why: str, begin: float) -> tuple[Throughput, Solution]:
@@ -282,24 +252,25 @@ def answer_of(ask: Question, work: Commodities, why: str, begin: float) -> tuple
         When the question was put, by `time.perf_counter` [s].
     """
     if work.cut_off and not ask.drop_unreachable:
+        # Endpoints that are cut off get nothing, and all must get the same: nothing is solved.
         flow = tuple(np.zeros(len(b.moves.tail)) for b in work.commodities)
-        answer = Solution(0.0, flow, np.zeros(len(work.capacity)), 0)
+        solution = Solution(0.0, flow, np.zeros(len(work.capacity)), 0)
         proof = Verdict(0.0, 0.0)
     else:
-        answer = solve_commodities(work.capacity, work.commodities)
-        proof = check_concurrent(work, answer)
+        solution = solve_commodities(work.capacity, work.commodities)
+        proof = check_concurrent(work, solution)
+        # An answer that its own check refuses is never given out.
         if proof.faults:
-            rate = format_rate(answer.rate_gbps)
-            what = f"{ask.name} by {work.method}: {rate} is not proven ({proof.faults[0]})"
+            rate = format_rate(solution.rate_gbps)
+            claim = f"{ask.name} by {work.method}: {rate} is not proven ({proof.faults[0]})"
             todo = f"please report it with the file; {setting('method')} has other ways"
-            msg = f"{what}: an error of fabtopo, {todo}"
+            msg = f"{claim}: an error of fabtopo, {todo}"
             raise ProofError(msg)
-    rows = _prices(work, work.capacity * answer.price, work.use(answer.flow))
-    idle = Slack(work, answer) if 0 < answer.n_variables <= MANY_VARIABLES else None
-    binding, slack = _sorted(_spared(work, idle, rows))
-    found = Throughput(
+    idle = Slack(work, solution) if 0 < solution.n_variables <= MANY_VARIABLES else None
+    binding, slack = rank_links(work, work.capacity * solution.price, work.use(solution.flow), idle)
+    answer = Throughput(
         traffic=ask.name,
-        per_endpoint_gbps=answer.rate_gbps,
+        per_endpoint_gbps=solution.rate_gbps,
         status="cut off" if work.cut_off and not ask.drop_unreachable else proof.status,
         binding=binding,
         slack=slack,
@@ -313,12 +284,12 @@ def answer_of(ask: Question, work: Commodities, why: str, begin: float) -> tuple
         n_classes=sum(len(b.view.size) for b in work.commodities)
         if work.is_averaged
         else len(work.base.size),
-        n_variables=answer.n_variables,
+        n_variables=solution.n_variables,
         solve_s=time.perf_counter() - begin,
         certificate=proof,
         n_failed=_n_failed(ask),
     )
-    return found, answer
+    return answer, solution
 
 
 def _n_failed(ask: Question) -> int:
@@ -330,13 +301,14 @@ def _n_failed(ask: Question) -> int:
     return sum(devices_up(healthy, g, job.among) - devices_up(blueprint, g, job.among) for g in job.groups)
 
 
-def _bounded(ask: Question, why: str, begin: float) -> Throughput:
+def _bound_question(ask: Question, why: str, begin: float) -> Throughput:
     """Return the answer to a question that is too large to be solved: an interval."""
-    e, demand_of, _ = written_out(ask)
+    e, demand_of, _ = write_out(ask)
     kept = np.ones(e.n_devices, dtype=np.bool_)
     demand = demand_of(kept)
     ends = np.zeros(e.n_devices, dtype=np.bool_)
     ends[demand.source] = ends[demand.target] = True
+    # Groups over axes are cut off from one another as asked: there only a failed demand shows it.
     lost = np.zeros(0, dtype=np.int64)
     if ask.traffic is not None and not ask.traffic.over:
         lost = cut_off(e, ends, paths=ask.paths)
@@ -344,16 +316,15 @@ def _bounded(ask: Question, why: str, begin: float) -> Throughput:
     view = trivial(e)
     work = Commodities(view, capacities(view), [], float((ends & kept).sum()), (), is_averaged=False)
     nothing = np.zeros(len(work.capacity))
-    found = Interval(0.0, 0.0, nothing, nothing, 0)
+    bounds = Interval(0.0, 0.0, nothing, nothing, 0)
     if not len(lost) or ask.drop_unreachable:
         demand = demand_of(kept) if len(lost) else demand
-        found = interval(e, demand, paths=ask.paths)
-    proof = Verdict(found.lower_gbps, found.upper_gbps)
-    rows = _prices(work, work.capacity * found.price, found.use)
-    binding, slack = _sorted(_spared(work, None, rows))
+        bounds = interval(e, demand, paths=ask.paths)
+    proof = Verdict(bounds.lower_gbps, bounds.upper_gbps)
+    binding, slack = rank_links(work, work.capacity * bounds.price, bounds.use, None)
     return Throughput(
         traffic=ask.name,
-        per_endpoint_gbps=found.lower_gbps,
+        per_endpoint_gbps=bounds.lower_gbps,
         status="cut off" if len(lost) and not ask.drop_unreachable else proof.status,
         binding=binding,
         slack=slack,
@@ -364,61 +335,8 @@ def _bounded(ask: Question, why: str, begin: float) -> Throughput:
         why=why,
         cut_off=tuple(CutOff(str(e.names[i]), 1) for i in lost.tolist()),
         is_dropped=ask.drop_unreachable,
-        n_classes=found.n_states,
+        n_classes=bounds.n_states,
         n_variables=0,
         solve_s=time.perf_counter() - begin,
         certificate=proof,
     )
-
-
-def _prices(work: Commodities, worth: Floats, use: Floats) -> list[LinkPrice]:
-    """Return what every rule has to do with the answer.
-
-    Parameters
-    ----------
-    work : Commodities
-    worth, use : ndarray of float64
-        Capacity times price, and load over capacity, of every base class of links.
-    """
-    e = work.base.classes
-    worth, busy = worth[work.base.base] * _fraction(work), use[work.base.base]
-    total = float(worth.sum())
-    rows = []
-    for number, rule in enumerate(e.rules):
-        own = np.repeat(e.rule == number, 2)
-        if own.any():
-            n_cables = int(e.count[e.rule == number].sum()) // work.n_listings(number)
-            share = float(worth[own].sum()) / total if total else 0.0
-            rows.append(LinkPrice(rule.name, n_cables, share, min(float(busy[own].max()), 1.0)))
-    return rows
-
-
-def _sorted(rows: list[LinkPrice]) -> tuple[tuple[LinkPrice, ...], tuple[LinkPrice, ...]]:
-    """Return the rules with a price, dearest first, and the others that carry traffic, tightest first."""
-    # Equal but for rounding, they stay in the order of the file: on every machine the same.
-    binding = sorted((r for r in rows if r.share > _NO_SHARE), key=lambda r: -round(r.share, 6))
-    idle = (r for r in rows if r.share <= _NO_SHARE and r.load > _NO_SHARE)
-    slack = sorted(idle, key=lambda r: round(r.spare, 6))
-    return tuple(binding), tuple(slack)
-
-
-def _spared(work: Commodities, idle: Slack | None, rows: list[LinkPrice]) -> list[LinkPrice]:
-    """Return `rows` with what each alone can spare; without a measure, what it does not carry anyway."""
-    slack = [at for at, row in enumerate(rows) if row.share <= _NO_SHARE < row.load]
-    found = list(rows)
-    if idle is None:
-        for at in slack:
-            found[at] = replace(rows[at], spare=1 - rows[at].load, is_measured=False)
-        return found
-    names = np.array([rule.name for rule in work.base.classes.rules])[work.base.classes.rule]
-    sets = [np.unique(work.base.base[np.repeat(names == rows[at].link, 2)]) for at in slack]
-    for at, spare in zip(slack, idle.spares(sets), strict=True):
-        found[at] = replace(rows[at], spare=spare)
-    return found
-
-
-def _fraction(work: Commodities) -> Floats:
-    """Return for every link of the base its part of the capacity of its class."""
-    own = np.repeat(work.base.classes.count * work.base.classes.rate_gbps, 2)
-    whole = work.capacity[work.base.base]
-    return np.divide(own, whole, out=np.zeros(len(own)), where=whole > 0)

@@ -72,6 +72,7 @@ class FittedTraffic:
             return None
         (axis,) = self.spans
         size = self.blueprint.axes[axis].size
+        # Round the axis: a shift by its size is none.
         by = self.traffic.by % size
         if not by:
             msg = (
@@ -86,8 +87,8 @@ class FittedTraffic:
             chosen = selected_groups(self.blueprint, self.among)
             return tuple(g for g in groups if g in chosen)
         if len(groups) > 1:
-            some = f"say among which, such as {setting('among', groups[0])}"
-            msg = f"endpoints are of several groups ({', '.join(groups)}); {some}"
+            remedy = f"say among which, such as {setting('among', groups[0])}"
+            msg = f"endpoints are of several groups ({', '.join(groups)}); {remedy}"
             raise QuestionError(msg)
         return groups
 
@@ -98,16 +99,17 @@ class FittedTraffic:
             if axis not in axes:
                 msg = f"over: no axis {axis!r}; {nearest(axis, axes) or 'axes are ' + ', '.join(axes)}"
                 raise QuestionError(msg)
-        found = frozenset(p for a in self.traffic.over for p in self.blueprint.primitives(a))
+        # A composed axis spans all primitives that it is made of.
+        spans = frozenset(p for a in self.traffic.over for p in self.blueprint.primitives(a))
         for group in groups:
-            missing = found - set(self.blueprint.groups[group].primitives)
+            missing = spans - set(self.blueprint.groups[group].primitives)
             if missing:
                 msg = f"over: {group} is not placed on {min(missing)}"
                 raise QuestionError(msg)
-        if self.traffic.pattern in ("shift", "halves") and len(found) != 1:
+        if self.traffic.pattern in ("shift", "halves") and len(spans) != 1:
             msg = f"{self.traffic.pattern} needs {setting('over')} with one plain axis"
             raise QuestionError(msg)
-        return found
+        return spans
 
     def _root(self) -> Mark | None:
         if self.traffic.pattern not in ("one-to-all", "all-to-one"):
@@ -118,7 +120,7 @@ class FittedTraffic:
         if not self.blueprint.groups[self._root_group()].is_endpoint:
             msg = f"root {self.traffic.root!r} is no endpoint"
             raise QuestionError(msg)
-        return self.one(self.traffic.root)
+        return self.device(self.traffic.root)
 
     def _root_group(self) -> str:
         return self._meant(_selector(self.blueprint, self.traffic.root))[0]
@@ -129,7 +131,7 @@ class FittedTraffic:
         ends = tuple(g for g in groups if self.blueprint.groups[g].is_endpoint)
         return ends if selector.group is None and ends else groups
 
-    def one(self, text: str) -> Mark:
+    def device(self, text: str) -> Mark:
         """Return the one device that a selector means.
 
         Raises
@@ -139,19 +141,20 @@ class FittedTraffic:
         """
         selector = _selector(self.blueprint, text)
         groups = self._meant(selector)
-        found: dict[str, int] = {}
+        index: dict[str, int] = {}
         for term in selector.terms:
-            rest = term.lo
+            flat = term.lo
+            # The last primitive of a composed axis counts fastest.
             for p in reversed(self.blueprint.primitives(term.axis)):
-                rest, found[p] = divmod(rest, self.blueprint.axes[p].size)
+                flat, index[p] = divmod(flat, self.blueprint.axes[p].size)
         is_one = len(groups) == 1 and all(t.lo == t.hi for t in selector.terms)
-        if not is_one or set(found) != set(self.blueprint.groups[groups[0]].primitives):
+        if not is_one or set(index) != set(self.blueprint.groups[groups[0]].primitives):
             msg = f"root {text!r} must select exactly one device"
             raise QuestionError(msg)
-        return tuple(sorted(found.items()))
+        return tuple(sorted(index.items()))
 
 
-def moved(mark: Mark, axis: str, by: int, size: int) -> Mark:
+def shift_mark(mark: Mark, axis: str, by: int, size: int) -> Mark:
     """Return `mark` some places on along an axis."""
     return tuple((p, (i + by) % size if p == axis else i) for p, i in mark)
 

@@ -14,7 +14,7 @@ from networkx.algorithms.flow import edmonds_karp, preflow_push
 
 from fabric.errors import LimitError, QuestionError, SelectorError
 from fabric.flow import flow_network, max_flow
-from fabric.flow.problem import flow_problem, network, parts_of, selected
+from fabric.flow.problem import flow_problem, network, parts_of, select_parts
 from fabric.flow.solve import solve
 from fabric.graph import expand, load, loads
 from fabric.graph.exchange import from_networkx, to_networkx
@@ -147,7 +147,7 @@ def question(request):
 
 def by_name(fabric, side):
     """Return the devices of a side by name, to ask the same question of a changed graph."""
-    chosen = selected(fabric, parts_of(fabric, side))
+    chosen = select_parts(fabric, parts_of(fabric, side))
     return [name for name, is_in in zip(expand(fabric).names, chosen, strict=True) if is_in]
 
 

@@ -32,14 +32,14 @@ def test_crumbs_are_swept_up(size):
     at = int(np.flatnonzero(idle[block.moves.head] & ~idle[block.moves.tail])[0])
     crumbs = flow.copy()
     crumbs[at] += size * answer.rate_gbps
-    assert (program._settled(block, crumbs, answer.rate_gbps) == flow).all()
+    assert (program._settle(block, crumbs, answer.rate_gbps) == flow).all()
     crumbs[at] = 1e-6 * answer.rate_gbps
-    assert (program._settled(block, crumbs, answer.rate_gbps) == crumbs).all()
+    assert (program._settle(block, crumbs, answer.rate_gbps) == crumbs).all()
 
 
 def test_what_flows_is_left_alone():
     work, answer = solved()
     (block,) = work.commodities
     (flow,) = answer.flow
-    assert (program._settled(block, flow, answer.rate_gbps) == flow).all()
+    assert (program._settle(block, flow, answer.rate_gbps) == flow).all()
     assert check_concurrent(work, answer).status == "optimal"
