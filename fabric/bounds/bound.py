@@ -19,8 +19,9 @@ import numpy as np
 from fabric.arguments import checked
 from fabric.blueprint.model import Blueprint
 from fabric.blueprint.reducing import REDUCING_NETS, ReducingNet, reducing_groups
+from fabric.bounds.groups import Task
 from fabric.bounds.hops import HopBound, HopKind, hop_bound
-from fabric.bounds.packing import Task, pack
+from fabric.bounds.packing import pack
 from fabric.errors import QuestionError, nearest
 from fabric.flow.by_axes import ClassTraffic
 from fabric.flow.question import Question
@@ -83,12 +84,14 @@ class Bound(Result):
     def __str__(self) -> str:
         """Return the answer in a few lines."""
         where = f", reducing in {', '.join(self.reduces_in)}" if self.reduces_in else ""
-        what = f"{self.collective} of {format_bytes(self.size_bytes)} among {self.n_ranks:,} ranks{where}"
+        question = f"{self.collective} of {format_bytes(self.size_bytes)} among {self.n_ranks:,} ranks{where}"
         lost = [f"  cut off: {n:,} ranks such as {name}" for name, n in self.cut_off]
         if self.algbw_gbps <= 0:
-            return "\n".join([f"{what}: never, for some ranks are cut off from most of the others", *lost])
+            return "\n".join(
+                [f"{question}: never, for some ranks are cut off from most of the others", *lost]
+            )
         lines = [
-            f"{what}: at least {format_time(self.time_s)}",
+            f"{question}: at least {format_time(self.time_s)}",
             f"  algbw at most {format_rate(self.algbw_gbps)}, "
             f"busbw at most {format_rate(self.busbw_gbps)} ({self.status})",
             f"  binding: {', '.join(self.binding)}",
@@ -223,6 +226,7 @@ def _by_cuts(blueprint: Blueprint, ask: _BoundQuestion) -> Bound:
     # A reduce ends in one root, which takes in the sum once whether switches add or not.
     reducing = reducing_groups(blueprint, ask.reduces) if collective == "all-reduce" else ()
     packing = pack(Task(blueprint, question, collective, mark, paths, reducing))
+    # Rounding of the program can leave a little less than nothing.
     rate, n = max(packing.rate_gbps, 0.0), packing.n_ranks
     factor = 1.0 if collective in ("broadcast", "reduce") else busbw_factor(collective, n)
     return Bound(
@@ -254,7 +258,7 @@ def _of_graph(fabric: Fabric, ask: _BoundQuestion) -> Bound:
     if ranks.sum() < 2:
         msg = f"{ask.collective} needs at least 2 ranks that are up; the job has {int(ranks.sum())}"
         raise QuestionError(msg)
-    one, devices = to_blueprint(e, ranks), np.flatnonzero(ranks)
+    listed, devices = to_blueprint(e, ranks), np.flatnonzero(ranks)
     names = {f"{RANK}{i}": str(e.names[v]) for i, v in enumerate(devices.tolist())}
     root = ""
     if ask.root and ask.collective in ("broadcast", "reduce"):
@@ -262,13 +266,14 @@ def _of_graph(fabric: Fabric, ask: _BoundQuestion) -> Bound:
         if not ranks[chosen]:
             msg = f"root {ask.root!r} is no endpoint of the job that is up"
             raise QuestionError(msg)
-        root = f"{RANK}{one.place[chosen]}"
-    found = _by_cuts(one.blueprint, replace(ask, among=RANK, root=root))
+        root = f"{RANK}{listed.place[chosen]}"
+    answer = _by_cuts(listed.blueprint, replace(ask, among=RANK, root=root))
+    # Back from the groups and rules of the listed fabric to those of the graph.
     return replace(
-        found,
-        reduces_in=tuple(dict.fromkeys(one.group_of[name] for name in found.reduces_in)),
-        binding=tuple(dict.fromkeys(one.rule_of[name] for name in found.binding)),
-        cut_off=tuple(CutOff(names[name], n) for name, n in found.cut_off),
+        answer,
+        reduces_in=tuple(dict.fromkeys(listed.group_of[name] for name in answer.reduces_in)),
+        binding=tuple(dict.fromkeys(listed.rule_of[name] for name in answer.binding)),
+        cut_off=tuple(CutOff(names[name], n) for name, n in answer.cut_off),
     )
 
 
@@ -335,6 +340,8 @@ def _is_free(blueprint: Blueprint, question: ClassTraffic, paths: Paths) -> bool
     outside = [g for g in blueprint.groups.values() if g.is_endpoint] if question.among else []
     if any(g.transit == "relay" for g in outside):
         return False
+    # Every rule has an endpoint on one side: from switch to switch, where a turn could be forbidden, leads
+    # none.
     ends = {g.name for g in blueprint.groups.values() if g.is_endpoint}
     between = (g for g in blueprint.groups.values() if not g.is_endpoint)
     return all(g.transit == "all" or g.kind == "switch" for g in between) and all(
@@ -347,8 +354,8 @@ def _all_to_all(blueprint: Blueprint, question: ClassTraffic, ask: _BoundQuestio
     if least < 2:
         msg = f"all-to-all needs at least 2 ranks; a group has {least}"
         raise QuestionError(msg)
-    whole = Fabric(blueprint.name, blueprint)
-    answer = answer_question(Question(whole, "all-to-all", ask.among, ask.over, ask.paths, is_holding=True))
+    fabric = Fabric(blueprint.name, blueprint)
+    answer = answer_question(Question(fabric, "all-to-all", ask.among, ask.over, ask.paths, is_holding=True))
     rate = answer.per_endpoint_gbps
     # Ranks of a small group send less of their buffers: what all can send bounds these as well.
     algbw = rate * least / (least - 1)

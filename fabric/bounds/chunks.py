@@ -18,34 +18,25 @@ looked at are different chunks, which nothing can merge on the way:
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain
 from typing import ClassVar
 
-import numpy as np
-
 from fabric.arguments import checked
-from fabric.arrays import Bools, Floats, Ints
-from fabric.bounds.bound import bound
-from fabric.bounds.cut_in_time import (
-    ChunkTiming,
-    Latency,
-    Ways,
-    at_ports,
-    earliest,
-    latencies,
-    minimum_cut,
-    past_cut,
-    remaining,
-    ways,
-    windows,
+from fabric.bounds.chunk_times import (
+    ROOTED,
+    ChunkTask,
+    TimeBound,
+    by_all_links,
+    by_all_ports,
+    by_ports,
+    by_targets,
+    slowest,
 )
-from fabric.bounds.targets import TargetView, target_views
+from fabric.bounds.cut_in_time import ChunkTiming, Latency, latencies
+from fabric.bounds.targets import target_views
 from fabric.errors import QuestionError, nearest
 from fabric.graph import Fabric, Paths
-from fabric.parts import catalogue
 from fabric.results import Result
 from fabric.schedule.algorithms import busbw_factor
 from fabric.units import (
@@ -63,15 +54,8 @@ MAX_TARGETS = 128
 """Ranks, or classes of ranks, that are looked at with all that is on the way to them."""
 MAX_CHUNKS = 2**20
 """Most chunks of the part of a rank."""
-MAX_WORK = 20_000_000
-"""Bundles of cables passed for them, once for each distance, after which no more are begun; some seconds."""
 _BACKWARDS = ("reduce-scatter", "reduce")
-# Collectives of which a rank has a part of its own already.
-_PARTS = ("all-gather", "reduce-scatter", "all-to-all")
 _BOTH_WAYS = ("all-reduce", "all-to-all")
-_ROOTED = ("broadcast", "reduce")
-# Times nearer to each other than this part of them count as one.
-_SAME = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,46 +135,6 @@ class ChunkBound(Result):
         return "\n".join(lines)
 
 
-@dataclass(frozen=True, eq=False)
-class _Task:
-    """A collective in chunks, `n_chunks` of the part of each rank, or of the whole where there is a root."""
-
-    collective: str
-    n_ranks: int
-    n_chunks: int
-    timing: ChunkTiming
-    is_out: bool
-
-    @property
-    def n_all(self) -> int:
-        """Chunks of the whole buffer."""
-        return self.n_chunks * (1 if self.collective in _ROOTED else self.n_ranks)
-
-    @property
-    def n_in(self) -> int:
-        """Chunks that each rank but the root must get from the others."""
-        return self.n_all - (self.n_chunks if self.collective in _PARTS else 0)
-
-    def ways(self, view: TargetView) -> Ways:
-        """Return the ways into the target of `view`, or into all ranks; out of them where time runs back."""
-        number = np.arange(len(view.size))
-        targets = view.ranks & (number != view.root) if view.target < 0 else number == view.target
-        sources = view.ranks & (number != view.target) if view.root < 0 else number == view.root
-        return ways(view.classes, sources, targets, self.timing, backwards=self.is_out)
-
-
-@dataclass(frozen=True, eq=False)
-class _Found:
-    """A bound: its time, to or from which target, by which ranks how far away, on links of which rules."""
-
-    time_s: float
-    target: str
-    is_out: bool
-    n_sources: int
-    away_s: float
-    binding: tuple[str, ...]
-
-
 @checked
 def chunk_bound(
     fabric: Fabric,
@@ -249,8 +193,8 @@ def chunk_bound(
     >>> from fabric.graph import loads
     >>> text = "{fabric: a, axes: {i: 8}, devices: {gpu: {kind: gpu, axes: [i], transit: all}},"
     >>> text += " links: [{between: [gpu, gpu], ring: i, rate: 50GB/s}]}"
-    >>> found = chunk_bound(loads(text), "all-gather", "8MB", latency="1us")  # 7 chunks by 2 links: 4 rounds
-    >>> print(found)
+    >>> answer = chunk_bound(loads(text), "all-gather", "8MB", latency="1us")  # 7 chunks by 2 links: 4 rounds
+    >>> print(answer)
     all-gather of 8 MB among 8 ranks in whole chunks of 1 MB: at least 84 us
       algbw at most 761.9 Gb/s (95.24 GB/s), busbw at most 666.7 Gb/s (83.33 GB/s)
       binding: gpu-gpu (into gpu0, 1 rank at least 84 us away)
@@ -261,27 +205,29 @@ def chunk_bound(
         hint = nearest(collective, CHUNKED) or f"bounds of chunks are known for {', '.join(CHUNKED)}"
         msg = f"unknown collective {collective!r}; {hint}"
         raise QuestionError(msg)
-    if root and collective not in _ROOTED:
+    if root and collective not in ROOTED:
         msg = f"root: {collective} has none; leave it out"
         raise QuestionError(msg)
-    base, view_of = target_views(fabric, collective in _ROOTED, among, root, paths)
+    base, view_of = target_views(fabric, collective in ROOTED, among, root, paths)
+    # The class sizes of the ranks say how many there are.
     n = round(float(base.size[base.ranks].sum()))
-    whole = size_bytes if collective in _ROOTED else size_bytes / n
-    most = max(1, min(MAX_CHUNKS, int(whole)))  # a chunk is a byte or more
+    part_bytes = size_bytes if collective in ROOTED else size_bytes / n
+    most = max(1, min(MAX_CHUNKS, int(part_bytes)))  # a chunk is a byte or more
     if not 1 <= n_chunks <= most:
-        msg = f"n_chunks: got {n_chunks}; expected 1 to {most:,} chunks of {format_bytes(whole)}"
+        msg = f"n_chunks: got {n_chunks}; expected 1 to {most:,} chunks of {format_bytes(part_bytes)}"
         raise QuestionError(msg)
-    chunk_bytes = whole / n_chunks
+    chunk_bytes = part_bytes / n_chunks
     timing = ChunkTiming(chunk_bytes, latencies(base.classes.rules, latency), pipelined, paths)
-    ports: list[_Found] = []
-    more: list[list[_Found]] = []
+    ports: list[TimeBound] = []
+    more: list[list[TimeBound]] = []
+    # All-reduce and all-to-all bind both ways; a reduce-scatter and a reduce in backward time.
     for is_out in (False, True) if collective in _BOTH_WAYS else (collective in _BACKWARDS,):
-        task = _Task(collective, n, n_chunks, timing, is_out)
-        targets, worst = _by_ports(task, base)
+        task = ChunkTask(collective, n, n_chunks, timing, is_out)
+        targets, worst = by_ports(task, base)
         ports.append(worst)
-        more.append(list(_for_targets(task, view_of, targets[:limit])))
-    together = [*_together(task, base), *_shared(fabric, task, size_bytes, among)]
-    best = _slowest([*ports, *together, *chain.from_iterable(more)])
+        more.append(list(by_targets(task, view_of, targets[:limit])))
+    together = [*by_all_ports(task, base), *by_all_links(fabric, task, size_bytes, among)]
+    best = slowest([*ports, *together, *chain.from_iterable(more)])
     algbw = gbytes_to_gbps(gbytes_per_second(size_bytes, best.time_s))
     return ChunkBound(
         collective=collective,
@@ -291,8 +237,8 @@ def chunk_bound(
         chunk_bytes=chunk_bytes,
         time_s=best.time_s,
         algbw_gbps=algbw,
-        busbw_gbps=algbw * (1.0 if collective in _ROOTED else busbw_factor(collective, n)),
-        ports_s=max(found.time_s for found in ports),
+        busbw_gbps=algbw * (1.0 if collective in ROOTED else busbw_factor(collective, n)),
+        ports_s=max(least.time_s for least in ports),
         target=best.target,
         is_out=best.is_out,
         n_sources=best.n_sources,
@@ -303,126 +249,3 @@ def chunk_bound(
         n_targets=min(map(len, more)),
         n_classes=len(targets),
     )
-
-
-def _slowest(finds: list[_Found]) -> _Found:
-    """Return the first of those with the largest time."""
-    best, *others = finds
-    for found in others:
-        if found.time_s > best.time_s * (1 + _SAME):
-            best = found
-    return best
-
-
-def _by_ports(task: _Task, base: TargetView) -> tuple[Ints, _Found]:
-    """Return the classes of ranks, those with the worst ports first, and what whole chunks there say."""
-    net = task.ways(base)
-    soon = earliest(net, _states(net, net.start[net.start >= 0]))
-    targets = np.flatnonzero(net.end >= 0)
-    order = np.argsort(net.head, kind="stable")
-    first = np.searchsorted(net.head[order], net.end[targets])
-    last = np.searchsorted(net.head[order], net.end[targets], side="right")
-    known: dict[bytes, float] = {}
-    times, rules = np.zeros(len(targets)), []
-    for i, one in enumerate(targets.tolist()):
-        rows = order[first[i] : last[i]]
-        ports = windows(net, rows, soon[net.tail[rows]])
-        ports = replace(ports, count=ports.count / base.size[one])
-        # On a large fabric most ranks have ports like those of others.
-        key = np.concatenate([ports.begin_s, ports.hold_s, ports.count]).tobytes()
-        if key not in known:
-            known[key] = ports.full_by(task.n_in)
-        times[i] = known[key]
-        rules.append(ports.link)
-    order = np.argsort(-times, kind="stable")
-    worst = int(order[0])
-    name = str(base.classes.names[int(targets[worst])])
-    n_others = task.n_ranks - 1 if base.root < 0 else 1
-    binding = _names(base, rules[worst])
-    return targets[order], _Found(float(times[worst]), name, task.is_out, n_others, 0.0, binding)
-
-
-def _together(task: _Task, base: TargetView) -> Iterator[_Found]:
-    """Yield what all ports together must take in of an all-reduce, where only ranks add."""
-    parts = catalogue().parts
-    adding = [
-        g.kind == "switch" and g.part in parts and parts[g.part].in_network_reduction
-        for g in base.classes.groups
-    ]
-    others = base.classes.is_endpoint & ~base.classes.failed & ~base.ranks
-    if task.collective != "all-reduce" or any(adding) or others.any():
-        return
-    net = replace(task, is_out=False).ways(base)
-    soon = earliest(net, _states(net, net.start[net.start >= 0]))
-    rows = np.flatnonzero(_states(net, net.end[net.end >= 0])[net.head])
-    ports = windows(net, rows, soon[net.tail[rows]])
-    time = ports.full_by(2 * (task.n_ranks - 1) * task.n_all)
-    yield _Found(time, "", False, task.n_ranks, 0.0, _names(base, ports.link))
-
-
-def _shared(fabric: Fabric, task: _Task, size_bytes: int, among: str | None) -> Iterator[_Found]:
-    """Yield how long all links together need for the bytes of an all-to-all."""
-    if task.collective != "all-to-all":
-        return
-    found = bound(fabric, task.collective, size_bytes, among=among, paths=task.timing.paths)
-    yield _Found(found.time_s, "", False, task.n_ranks, 0.0, found.binding)
-
-
-def _for_targets(task: _Task, view_of: Callable[[int], TargetView], targets: Ints) -> Iterator[_Found]:
-    """Yield the largest bound for each target, in turn until they have been work enough."""
-    spent = 0
-    for one in targets.tolist():
-        if spent > MAX_WORK:
-            return
-        view = view_of(one)
-        net = task.ways(view)
-        end = int(net.end[view.target])
-        left = remaining(net, end)
-        name = str(view.classes.names[view.target])
-        best = _Found(0.0, name, task.is_out, 0, 0.0, ())
-        is_narrow = True
-        for sources, n in _demands(task, view, left, net.start):
-            spent += view.classes.n_bundles
-            states = net.start[sources]
-            starts = _states(net, states)
-            soon = earliest(net, starts)
-            least = at_ports(net, end, soon, n)
-            # More sources make no narrower cut.
-            if is_narrow and math.isfinite(least.time_s):
-                side, is_narrow = minimum_cut(net, end, starts, soon)
-                if not side[end]:
-                    cut = past_cut(net, end, side, soon, left, n)
-                    least = max(least, cut, key=lambda one: one.time_s)
-            if least.time_s > best.time_s * (1 + _SAME):
-                n_sources = round(float(view.size[sources].sum()))
-                away = float(left[states].min())
-                best = _Found(least.time_s, name, task.is_out, n_sources, away, _names(view, least.link))
-        yield best
-
-
-def _demands(task: _Task, view: TargetView, left: Floats, start: Ints) -> Iterator[tuple[Ints, float]]:
-    """Yield classes of sources, farthest first, and how many different chunks the target must get of them."""
-    if view.root >= 0:
-        yield np.array([view.root]), task.n_all
-        return
-    others = np.flatnonzero(view.ranks & (np.arange(len(view.size)) != view.target))
-    away = left[start[others]]
-    levels = np.unique(away)
-    # Sums of the same times in another order.
-    levels = levels[np.concatenate([[True], levels[1:] > levels[:-1] * (1 + _SAME)])]
-    for level in levels[::-1].tolist():
-        far = others[away >= level]
-        n_each = view.size[far].sum() * task.n_chunks
-        yield far, task.n_all if task.collective == "all-reduce" else float(n_each)
-
-
-def _states(net: Ways, states: Ints) -> Bools:
-    found = np.zeros(net.moves.n_states, dtype=np.bool_)
-    found[states] = True
-    return found
-
-
-def _names(view: TargetView, links: Ints) -> tuple[str, ...]:
-    """Return the rules of some links, in the order of the file."""
-    numbers = np.unique(view.classes.rule[links // 2]).tolist()
-    return tuple(dict.fromkeys(view.classes.rules[i].name for i in numbers))

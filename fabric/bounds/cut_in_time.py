@@ -105,6 +105,7 @@ def latencies(rules: tuple[RuleInfo, ...], latency: Latency) -> Floats:
             expected = f"a time that is not negative, at most {MAX_TIME_S:g} s"
             msg = f"latency of {rule.name}: {value!r}; expected {expected}"
             raise QuestionError(msg)
+    # A cable of no known length takes no time.
     length_m = np.array([rule.length_m or 0.0 for rule in rules])
     return np.array(given, dtype=np.float64) + CABLE_S_PER_M * length_m
 
@@ -189,19 +190,21 @@ def earliest(ways: Ways, starts: Bools) -> Floats:
     ways : Ways
     starts : ndarray of bool, shape (n_states,)
     """
+    # A store-and-forward device has a chunk with its last byte, another with its first.
     return _spread(ways.tail, ways.head, _transit(ways, ways.head), starts)
 
 
 def remaining(ways: Ways, end: int) -> Floats:
     """Return what a chunk whose last byte is at a state needs at least until it is whole at `end` [s]."""
+    # The same backwards, from the end over moves turned round.
     return _spread(ways.head, ways.tail, _transit(ways, ways.tail), np.arange(ways.moves.n_states) == end)
 
 
 def _transit(ways: Ways, storing: Ints) -> Floats:
     """Return the time of each move, with the bytes of the chunk where the state at `storing` stores."""
     has_link = ways.link >= 0
-    both = ways.latency_s[ways.link] + np.where(ways.stores[storing], ways.send_s[ways.link], 0.0)
-    return np.where(has_link, both, 0.0)
+    transit = ways.latency_s[ways.link] + np.where(ways.stores[storing], ways.send_s[ways.link], 0.0)
+    return np.where(has_link, transit, 0.0)
 
 
 def _spread(tail: Ints, head: Ints, cost: Floats, starts: Bools) -> Floats:
@@ -245,6 +248,7 @@ class Windows:
         # Any one class suffices by then; by `low` none has moved a chunk.
         low = float(self.begin_s.min())
         high = float((self.begin_s + self.hold_s * np.ceil(n / self.count)).min()) * (1 + _BEFORE)
+        # Bisection down to neighbouring floats.
         while low < (middle := (low + high) / 2) < high:
             low, high = (low, middle) if self.n_by(middle) >= n else (middle, high)
         return high
@@ -269,6 +273,7 @@ def windows(ways: Ways, rows: Ints, before: Floats, after: Floats | float = 0.0)
     """
     links, index = np.unique(ways.link[rows], return_inverse=True)
     first, last = np.full(len(links), np.inf), np.full(len(links), np.inf)
+    # The window of a link is that of all its moves together: wider, so the bound still holds.
     np.minimum.at(first, index.ravel(), before)
     np.minimum.at(last, index.ravel(), after)
     begin = first + last + ways.lead_s[links]
@@ -302,7 +307,7 @@ def at_ports(ways: Ways, end: int, soon: Floats, n: float) -> Least:
     return Least(entering.full_by(n), entering.link)
 
 
-def past_cut(ways: Ways, end: int, side: Bools, soon: Floats, left: Floats, n: float) -> Least:
+def past_cut(ways: Ways, end: int, side: Bools, soon: Floats, remaining_s: Floats, n: float) -> Least:
     """Return when `n` chunks can have crossed a cut and entered by the ports of a target.
 
     Parameters
@@ -311,21 +316,23 @@ def past_cut(ways: Ways, end: int, side: Bools, soon: Floats, left: Floats, n: f
         As in `at_ports`.
     side : ndarray of bool, shape (n_states,)
         The near side, with the sources.
-    left : ndarray of float64, shape (n_states,)
+    remaining_s : ndarray of float64, shape (n_states,)
         As `remaining` says of `end`.
     """
     crossing = np.flatnonzero((ways.link >= 0) & side[ways.tail] & ~side[ways.head])
-    over = windows(ways, crossing, soon[ways.tail[crossing]], left[ways.head[crossing]])
+    over = windows(ways, crossing, soon[ways.tail[crossing]], remaining_s[ways.head[crossing]])
+    # No sooner than the cut alone lets all chunks pass.
     crossed = over.full_by(n)
     # What crosses into the target itself enters by a port.
     inner = crossing[ways.head[crossing] != end]
-    behind = windows(ways, inner, soon[ways.tail[inner]], left[ways.head[inner]])
+    behind = windows(ways, inner, soon[ways.tail[inner]], remaining_s[ways.head[inner]])
     ports = np.flatnonzero(ways.head == end)
     tail = ways.tail[ports]
     # Late at a device that passes chunks on is the last byte; the first may have left before.
-    lead = left[tail] + np.where(ways.stores[tail], 0.0, ways.send_s[ways.link[ports]])
+    lead = remaining_s[tail] + np.where(ways.stores[tail], 0.0, ways.send_s[ways.link[ports]])
     time, links = crossed, over.link
     for tau in (over.last_by(crossed)[-_MOMENTS:] * (1 - _BEFORE)).tolist():
+        # At tau: what is not behind the cut by then must still enter by the ports, from tau on.
         entering = windows(ways, ports, np.where(side[tail], soon[tail], tau - lead))
         links = np.union1d(links, entering.link)
         time = max(time, entering.full_by(n - behind.n_by(tau)))
@@ -351,10 +358,12 @@ def minimum_cut(ways: Ways, end: int, sources: Bools, soon: Floats) -> tuple[Boo
     capacity = ways.moves.link_capacity()
     problem = FlowProblem(ways.moves, sources, np.arange(n) == end, ways.tail, ways.head, ways.link, capacity)
     net = network(problem)
-    found = solve(net, np.full(len(net.link), -1, dtype=np.int64))
+    solution = solve(net, np.full(len(net.link), -1, dtype=np.int64))
     cut = np.zeros(len(capacity) + 1, dtype=np.bool_)  # one more for turns, whose link is -1
-    cut[net.link[(net.link >= 0) & (found.price > 0)]] = True
+    cut[net.link[(net.link >= 0) & (solution.price > 0)]] = True
+    # The near side is what the sources still reach without the links of the cut.
     kept = ~cut[ways.link]
     ports = np.unique(ways.link[(ways.head == end) & np.isfinite(soon[ways.tail])])
-    is_narrow = found.flow[net.head == net.target].sum() < capacity[ports].sum() * (1 - 1e-9)
+    # Ports that no chunk can come to count for nothing.
+    is_narrow = solution.flow[net.head == net.target].sum() < capacity[ports].sum() * (1 - 1e-9)
     return reachable(n, ways.tail[kept], ways.head[kept], sources), bool(is_narrow)

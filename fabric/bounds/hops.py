@@ -74,7 +74,7 @@ class HopBound(Result):
 
     def __str__(self) -> str:
         """Return the answer in a few lines."""
-        what = _WHAT[self.kind].format(n=format_count(self.n_endpoints))
+        traffic = _WHAT[self.kind].format(n=format_count(self.n_endpoints))
         nodes = f"{format_count(self.n_nodes)} {self._nodes}"
         unit = "of the access rate" if self.node == "switch" else "links' rate"
         why = {
@@ -83,10 +83,10 @@ class HopBound(Result):
             "path-length": f"{self.throughput:.6g} links' rate for each of {nodes} with at most "
             f"{self.degree} neighbours, at least {self.mean_hops:.6g} hops apart on average",
         }
-        each = f", {format_rate(self.per_node_gbps)} per switch" if self.node == "switch" else ""
+        per_switch = f", {format_rate(self.per_node_gbps)} per switch" if self.node == "switch" else ""
         return "\n".join(
             [
-                f"{what}: at most {format_rate(self.per_endpoint_gbps)} each{each}",
+                f"{traffic}: at most {format_rate(self.per_endpoint_gbps)} each{per_switch}",
                 f"  {self.kind}: {why[self.kind]}",
                 f"  {self.holds}",
             ]
@@ -127,12 +127,14 @@ def hop_bound(fabric: Fabric, kind: HopKind, *, limit: int = EXPAND_LIMIT) -> Ho
     """
     net = nodes_of(fabric, kind, limit)
     n_ends, n = int(net.n_ends.sum()), int((net.n_ends > 0).sum())
+    # Neighbours count once, however many cables join them.
     pairs = np.unique(np.sort(np.column_stack([net.tail, net.head]), axis=1), axis=0)
     degree = int(np.bincount(pairs.ravel(), minlength=1).max())
     node: Literal["switch", "endpoint"] = "switch" if net.has_switches else "endpoint"
     if kind == "tub":
         worst = tub_of(net)
         share, hops = worst.throughput, worst.matching_hops
+        # The part holds for every access rate; the mean of all endpoints is given.
         total = share * float(net.access.sum())
         return HopBound(
             kind=kind,
@@ -145,20 +147,21 @@ def hop_bound(fabric: Fabric, kind: HopKind, *, limit: int = EXPAND_LIMIT) -> Ho
             degree=degree,
             mean_hops=hops,
         )
-    each = np.unique(net.n_ends)
-    if len(each) > 1:
+    sizes = np.unique(net.n_ends)
+    if len(sizes) > 1:
         msg = (
-            f"path-length: switches of {fabric.name} have {each[0]} to {each[-1]} endpoints; the bound is "
+            f"path-length: switches of {fabric.name} have {sizes[0]} to {sizes[-1]} endpoints; the bound is "
             "known where every switch has as many (try kind tub)"
         )
         raise QuestionError(msg)
     least = path_length_bound(n, degree)
+    # All capacity, over nodes and hops: what each can send if every unit takes the mean number of links.
     per_node = net.capacity_gbps / n / least.mean_hops
     # Of what an endpoint sends, (n - 1) * each of n * each - 1 parts leave the switch.
-    leaving = float(each[0]) * (n - 1) / (n_ends - 1)
+    leaving = float(sizes[0]) * (n - 1) / (n_ends - 1)
     return HopBound(
         kind=kind,
-        per_endpoint_gbps=per_node / float(each[0]) / leaving,
+        per_endpoint_gbps=per_node / float(sizes[0]) / leaving,
         per_node_gbps=per_node,
         throughput=per_node / (net.capacity_gbps / net.n_links),
         node=node,

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fabric.arrays import Bools, Ints
-from fabric.bounds.trees import priced
+from fabric.bounds.trees import price_cut
 from fabric.flow.problem import network, problem_of
 from fabric.flow.solve import solve
 from fabric.graph import Paths, let_forward
@@ -34,7 +34,7 @@ class RanksSeen:
     ----------
     view : Quotient
         With that one marked.
-    own : int
+    marked : int
         Its class in the view.
     members, holding : ndarray of bool, shape (c,)
         Classes of ranks of its group, and of all groups: they send on what they take in.
@@ -43,7 +43,7 @@ class RanksSeen:
     """
 
     view: Quotient
-    own: int
+    marked: int
     members: Bools
     holding: Bools
     n_alike: float
@@ -67,18 +67,23 @@ def least_by_parts(
         Of all other devices.
     """
     best, binding, n_moves = np.inf, np.zeros(0, dtype=np.int64), 0
+    # From few large parts to many small ones.
     for n in range(1, len(order) + 1):
-        found = list(_parts(ranks, order[:n], adding, paths))
-        n_moves += sum(part.n_moves for part in found)
-        n_parts = sum(part.n_alike for part in found)
+        parts = list(_parts(ranks, order[:n], adding, paths))
+        n_moves += sum(part.n_moves for part in parts)
+        n_parts = sum(part.n_alike for part in parts)
         if n_parts < 2:
             continue
-        one = min(found, key=lambda part: part.gbps)
-        rates = [(one.gbps, one.links)]
+        # Whoever adds, a part takes in the whole buffer: the narrowest part counts.
+        tightest = min(parts, key=lambda part: part.gbps)
+        rates = [(tightest.gbps, tightest.links)]
         # Ranks of other groups may add what passes them, as switches that add do.
-        if not adding and not any((one.holding & ~one.members).any() for one in ranks):
-            whole = sum(part.n_alike * part.gbps for part in found)
-            rates.append((whole / (2 * (n_parts - 1)), np.unique(np.concatenate([p.links for p in found]))))
+        if not adding and not any((rank.holding & ~rank.members).any() for rank in ranks):
+            # Where ranks alone add: 2 (k - 1) messages of the buffer's size enter the k parts together.
+            entering = sum(part.n_alike * part.gbps for part in parts)
+            rates.append(
+                (entering / (2 * (n_parts - 1)), np.unique(np.concatenate([p.links for p in parts])))
+            )
         for rate, links in rates:
             if rate < best:
                 best, binding = rate, links
@@ -103,24 +108,26 @@ def _parts(
     Two parts that both have a rank of some base class are images of one another.
     """
     done: set[int] = set()
-    for one in ranks:
-        view = one.view
-        origin = int(view.origin[one.own])
+    for rank in ranks:
+        view = rank.view
+        origin = int(view.origin[rank.marked])
         if origin in done:
             continue
-        home = dict(view.index[one.own])
+        home = dict(view.index[rank.marked])
         agree = [all(dict(at).get(p) == home.get(p) for p in axes) for at in view.index]
-        part = one.members & np.array(agree, dtype=np.bool_)
+        part = rank.members & np.array(agree, dtype=np.bool_)
         done |= set(view.origin[part].tolist())
-        n_alike = one.n_alike / float(view.size[part & (view.origin == origin)].sum())
-        rest = one.members & ~part
-        if rest.any():
+        # Ranks of the base class, over those of them that are in this one part.
+        n_alike = rank.n_alike / float(view.size[part & (view.origin == origin)].sum())
+        outside = rank.members & ~part
+        if outside.any():
             adds = np.array([g.name in adding for g in view.classes.groups], dtype=np.bool_)
-            free = one.holding | adds[view.classes.group]
-            problem = problem_of(let_forward(view.classes, free), rest, part, paths)
+            free = rank.holding | adds[view.classes.group]
+            problem = problem_of(let_forward(view.classes, free), outside, part, paths)
             net = network(problem)
             answer = solve(net, np.full(len(net.tail), -1, dtype=np.int64))
-            gbps, links = priced(net, answer.price)
+            # The minimum cut into the part, and its worth: the maximum flow from the other ranks.
+            gbps, links = price_cut(net, answer.price)
             yield _RankPart(n_alike, gbps, view.base[links], len(problem.tail))
         else:
             yield _RankPart(n_alike, np.inf, np.zeros(0, dtype=np.int64), 0)

@@ -65,6 +65,7 @@ def target_views(
             return _on_classes(fabric.blueprint, rooted, among, root, paths)
         except NoSymmetryError:
             pass
+    # No symmetry by axes: every device is a class of its own.
     e = expand(fabric)
     ranks = e.is_endpoint & ~e.failed
     if among:
@@ -73,8 +74,8 @@ def target_views(
     if rooted:
         chosen = np.flatnonzero(select(fabric, root) if root else ranks)
         number = int(chosen[0]) if len(chosen) == 1 or (len(chosen) and not root) else -1
-    base = _checked(TargetView(e, np.ones(e.n_devices), ranks, number), rooted, root)
-    return base, lambda one: replace(base, target=one)
+    base = _check_ranks(TargetView(e, np.ones(e.n_devices), ranks, number), rooted, root)
+    return base, lambda target: replace(base, target=target)
 
 
 def _on_classes(
@@ -88,6 +89,7 @@ def _on_classes(
         selector = parse_selector(root, blueprint.axes, blueprint.groups, needs_group=False)
         names = selected_groups(blueprint, selector)
         at = question.device(root)
+        # The mark says the indices; the group of the root must be known too.
         group = next(
             (i for i, g in enumerate(blueprint.groups.values()) if g.is_endpoint and g.name in names), -1
         )
@@ -96,24 +98,24 @@ def _on_classes(
         fixed = (at,) if rooted else ()
         return quotient(blueprint, sources, apart=question.apart, ties=question.ties, fixed=fixed)
 
-    def view(found: Quotient, target: int = -1) -> TargetView:
-        number = _class_at(found, at, group) if rooted else -1
-        return TargetView(found.classes, found.size, question.inside(found), number, target)
+    def view(classes_of: Quotient, target: int = -1) -> TargetView:
+        number = _class_at(classes_of, at, group) if rooted else -1
+        return TargetView(classes_of.classes, classes_of.size, question.inside(classes_of), number, target)
 
-    def view_of(one: int) -> TargetView:
-        found = classes(base.index[one])
-        return view(found, _class_at(found, base.index[one], int(base.classes.group[one])))
+    def view_of(rank_class: int) -> TargetView:
+        marked = classes(base.index[rank_class])
+        return view(marked, _class_at(marked, base.index[rank_class], int(base.classes.group[rank_class])))
 
     base = classes()
-    return _checked(view(base), rooted, root), view_of
+    return _check_ranks(view(base), rooted, root), view_of
 
 
-def _class_at(found: Quotient, mark: Mark, group: int) -> int:
-    own = (i for i in np.flatnonzero(found.classes.group == group).tolist() if found.index[i] == mark)
-    return next(own, -1)
+def _class_at(view: Quotient, mark: Mark, group: int) -> int:
+    hits = (i for i in np.flatnonzero(view.classes.group == group).tolist() if view.index[i] == mark)
+    return next(hits, -1)
 
 
-def _checked(base: TargetView, rooted: bool, root: str) -> TargetView:
+def _check_ranks(base: TargetView, rooted: bool, root: str) -> TargetView:
     """Return `base`; raise where there are too few ranks, or the root is none of them."""
     n = round(float(base.size[base.ranks].sum()))
     if n < 2:

@@ -110,12 +110,13 @@ def path_length_bound(n: int, degree: int) -> PathLength:
     if n < 2 or degree < 1 or (degree == 1 and n > 2):
         msg = f"no connected graph has {n} nodes of degree {degree}"
         raise QuestionError(msg)
-    left, hops, distance, level = n - 1, 0, 0, degree
-    while left > 0:
+    remaining, hops, distance, level = n - 1, 0, 0, degree
+    # Fill the levels of the Moore tree, nearest first, until all nodes have a place.
+    while remaining > 0:
         distance += 1
-        here = min(level, left)
-        hops += distance * here
-        left -= here
+        n_level = min(level, remaining)
+        hops += distance * n_level
+        remaining -= n_level
         level *= degree - 1
     mean = hops / (n - 1)
     return PathLength(n, degree, mean, degree / mean)
@@ -210,17 +211,18 @@ def nodes_of(fabric: Fabric, kind: str, limit: int) -> Nodes:
     if has_switches:
         access, n_ends = _access(e, is_switch, alive, kind)
     else:
+        # Endpoints that are nodes themselves fill one link, the fastest.
         access = is_node.astype(np.float64) * float(alive[inner].max(initial=0.0))
         n_ends = is_node.astype(np.int64)
     row = np.cumsum(is_node) - 1
     tail, head = row[e.tail[inner]], row[e.head[inner]]
-    own = n_ends[is_node] > 0
-    what = "switches with endpoints" if has_switches else "endpoints"
-    if own.sum() < 2:
-        msg = f"{kind}: {e.name} has fewer than two {what}"
+    has_ends = n_ends[is_node] > 0
+    nodes = "switches with endpoints" if has_switches else "endpoints"
+    if has_ends.sum() < 2:
+        msg = f"{kind}: {e.name} has fewer than two {nodes}"
         raise QuestionError(msg)
-    if len(np.unique(components(len(own), tail, head)[own])) > 1:
-        msg = f"{kind}: some {what} of {e.name} are not joined"
+    if len(np.unique(components(len(has_ends), tail, head)[has_ends])) > 1:
+        msg = f"{kind}: some {nodes} of {e.name} are not joined"
         raise QuestionError(msg)
     ways = np.where(np.array([r.is_oneway for r in e.rules], dtype=np.bool_)[e.rule[inner]], 1, 2)
     return Nodes(
@@ -242,19 +244,23 @@ def tub_of(net: Nodes) -> Tub:
     joined = sparse.coo_matrix((np.ones(len(net.tail)), (net.tail, net.head)), (n, n))
     hops = csgraph.shortest_path(joined.tocsr(), directed=False, unweighted=True, indices=tors)[:, tors]
     amount = np.minimum(net.access[tors][:, None], net.access[tors])
-    left, right = optimize.linear_sum_assignment(amount * hops, maximize=True)
-    paid = float((amount * hops)[left, right].sum())
-    return Tub(net.capacity_gbps / paid, n, len(tors), paid / float(amount[left, right].sum()))
+    # The assignment problem: the permutation whose traffic takes up most links.
+    source, target = optimize.linear_sum_assignment(amount * hops, maximize=True)
+    paid = float((amount * hops)[source, target].sum())
+    # Capacity of all links, both directions, over what the permutation takes up of it at its full rate.
+    return Tub(net.capacity_gbps / paid, n, len(tors), paid / float(amount[source, target].sum()))
 
 
 def _access(e: Expanded, is_switch: Bools, alive: Floats, kind: str) -> tuple[Floats, Ints]:
     """Return the rate at which endpoints hang on every device, 0 where none does [Gb/s], and how many do."""
     below = ~is_switch & ~e.failed
     inside = below[e.tail] & below[e.head] & (alive > 0)
+    # What hangs together below the switches, an endpoint with its NICs, is one part.
     part = components(e.n_devices, e.tail[inside], e.head[inside])
     edge = (below[e.tail] ^ below[e.head]) & (is_switch[e.tail] | is_switch[e.head]) & (alive > 0)
     low = np.where(below[e.tail], e.tail, e.head)[edge]
     high = np.where(below[e.tail], e.head, e.tail)[edge]
+    # Which switches each part hangs on, each once.
     on = np.unique(np.column_stack([part[low], high]), axis=0)
     n_switches = np.bincount(on[:, 0], minlength=e.n_devices)
     ends = np.flatnonzero(e.is_endpoint & ~e.failed)
@@ -268,6 +274,7 @@ def _access(e: Expanded, is_switch: Bools, alive: Floats, kind: str) -> tuple[Fl
     has_end = np.zeros(e.n_devices, dtype=np.bool_)
     has_end[part[ends]] = True
     kept = has_end[part[low]]
+    # Only parts with an endpoint count: a NIC alone sends nothing.
     rate: Floats = np.bincount(high[kept], alive[edge][kept], minlength=e.n_devices).astype(np.float64)
     switch = np.zeros(e.n_devices, dtype=np.int64)
     switch[on[:, 0]] = on[:, 1]

@@ -13,7 +13,7 @@ from fabric.graph import Forwarding, Paths, forwarding, let_forward, reachable
 from fabric.symmetry import Quotient
 
 MANY_STEPS = 100
-"""Cuts that `fed` looks at; each is smaller than the one before, and a few are enough."""
+"""Cuts that `feed` looks at; each is smaller than the one before, and a few are enough."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,18 +45,20 @@ class Tree:
     @property
     def part(self) -> Floats:
         """For every directed link of the view, its part of its class of the group."""
-        own = np.repeat(self.view.classes.count.astype(np.float64), 2)
-        whole = np.bincount(self.view.base, own)[self.view.base]
-        return np.divide(own, whole, out=np.zeros(len(own)), where=whole > 0)
+        link = np.repeat(self.view.classes.count.astype(np.float64), 2)
+        link_class = np.bincount(self.view.base, link)[self.view.base]
+        return np.divide(link, link_class, out=np.zeros(len(link)), where=link_class > 0)
 
 
-def tree_of(view: Quotient, own: int, roots: Bools, members: Bools, *, paths: Paths, is_inward: bool) -> Tree:
+def tree_of(
+    view: Quotient, marked: int, roots: Bools, members: Bools, *, paths: Paths, is_inward: bool
+) -> Tree:
     """Return the tree of a rank.
 
     Parameters
     ----------
     view : Quotient
-    own : int
+    marked : int
         Class of the rank in `view`.
     roots : ndarray of bool, shape (c,)
         Classes that may be roots.
@@ -67,29 +69,32 @@ def tree_of(view: Quotient, own: int, roots: Bools, members: Bools, *, paths: Pa
     is_inward : bool
     """
     rank = np.zeros(len(view.size), dtype=np.bool_)
-    rank[own] = True
-    others = roots & ~rank
-    sides = (rank, others) if is_inward else (others, rank)
+    rank[marked] = True
+    other_roots = roots & ~rank
+    sides = (rank, other_roots) if is_inward else (other_roots, rank)
     moves = forwarding(let_forward(view.classes, members), *sides, paths=paths)
+    # Moves between the states that are left once those of one device are joined.
     at = _meeting(moves)
     tail, head = at[moves.tail], at[moves.head]
     ends = [at[np.where(side >= 0, side, 0)] for side in (moves.source, moves.target)]
-    here, there = ends if is_inward else ends[::-1]
-    one = int(here[own])
-    first = np.where(others, there, -1)
+    rank_states, root_states = ends if is_inward else ends[::-1]
+    rank_state = int(rank_states[marked])
+    first = np.where(other_roots, root_states, -1)
     # What reaches the one end of all this flow stays there.
-    kept = (tail != head) & ((head if is_inward else tail) != one)
+    kept = (tail != head) & ((head if is_inward else tail) != rank_state)
+    # Only moves that lead from where data is sent to where it is taken.
     sent, taken = np.zeros((2, moves.n_states), dtype=np.bool_)
-    sent[first[others]] = True
-    taken[one] = True
+    sent[first[other_roots]] = True
+    taken[rank_state] = True
     if is_inward:
         sent, taken = taken, sent
     useful = reachable(moves.n_states, tail[kept], head[kept], sent)
     useful &= reachable(moves.n_states, head[kept], tail[kept], taken)
     kept &= useful[tail] & useful[head]
+    # Moves that are the same after joining count once.
     rows = np.unique(np.column_stack([tail, head, moves.link])[kept], axis=0)
-    some = replace(moves, tail=rows[:, 0], head=rows[:, 1], link=rows[:, 2])
-    return Tree(view, some, one, int(view.origin[own]), first, is_inward)
+    useful_moves = replace(moves, tail=rows[:, 0], head=rows[:, 1], link=rows[:, 2])
+    return Tree(view, useful_moves, rank_state, int(view.origin[marked]), first, is_inward)
 
 
 def _meeting(moves: Forwarding) -> Ints:
@@ -101,28 +106,29 @@ def _meeting(moves: Forwarding) -> Ints:
     role = np.array([name for name, _ in moves.role])
     turns = np.zeros(moves.expanded.n_devices, dtype=np.bool_)
     turns[moves.device[moves.tail[moves.link < 0]]] = True
-    found = np.arange(moves.n_states)
+    meeting = np.arange(moves.n_states)
     for name, half in (("source", "up"), ("target", "down")):
         states = np.flatnonzero(role == name)
-        for other, able in (("free", ~turns), (half, turns)):
-            own = np.flatnonzero(role == other)
+        for forwarding_role, able in (("free", ~turns), (half, turns)):
+            forwarding_states = np.flatnonzero(role == forwarding_role)
             by_device = np.full(len(turns), -1, dtype=np.int64)
-            by_device[moves.device[own]] = own
+            by_device[moves.device[forwarding_states]] = forwarding_states
             # With several stages there are several such states.
-            by_device[np.bincount(moves.device[own], minlength=len(turns)) != 1] = -1
+            by_device[np.bincount(moves.device[forwarding_states], minlength=len(turns)) != 1] = -1
+            # By way of the device: its one forwarding state, where it has one.
             place = np.where(able, by_device, -1)[moves.device[states]]
-            found[states[place >= 0]] = place[place >= 0]
-    return found
+            meeting[states[place >= 0]] = place[place >= 0]
+    return meeting
 
 
-def priced(net: Network, price: Floats) -> tuple[float, Ints]:
+def price_cut(net: Network, price: Floats) -> tuple[float, Ints]:
     """Return what the links with a price are worth, and these; arcs that share a link have one capacity."""
     arcs = np.flatnonzero((net.link >= 0) & (price > 0))
     links, first = np.unique(net.link[arcs], return_index=True)
     return float(price[arcs[first]] @ net.capacity[arcs[first]]), links
 
 
-def fed(tree: Tree, capacity: Floats, weight: Floats, own: float, most: float) -> tuple[float, Ints]:
+def feed(tree: Tree, capacity: Floats, weight: Floats, own_weight: float, most: float) -> tuple[float, Ints]:
     """Return the largest rate at which a rank can be fed, and the links of the view that limit it.
 
     Parameters
@@ -132,7 +138,7 @@ def fed(tree: Tree, capacity: Floats, weight: Floats, own: float, most: float) -
         Of every class of links of the group, of which the tree has its part [Gb/s].
     weight : ndarray of float64, shape (c,)
         What each class of the view holds as roots, for a rate of 1.
-    own : float
+    own_weight : float
         What the rank itself holds, for a rate of 1; less than 1.
     most : float
         Of no interest is how much faster the rank could be fed; no links limit it then [Gb/s].
@@ -156,20 +162,24 @@ def fed(tree: Tree, capacity: Floats, weight: Floats, own: float, most: float) -
     net = network(FlowProblem(moves, starts, ends, moves.tail, moves.head, moves.link, share))
     side = net.head == net.target if tree.is_inward else net.tail == net.source
     part = np.zeros(len(side))
+    # Arcs between the roots and the end beyond them: what each root holds, for a rate of 1.
     part[side] = held[(net.tail if tree.is_inward else net.head)[side]]
     # What roots hold is a capacity too, each its own.
     net = replace(net, link=np.where(side, len(share) + np.arange(len(side)), net.link))
     kind = np.full(len(side), -1, dtype=np.int64)
     # What the rank itself can take in, or send, is often all.
     limiting = np.unique(moves.link[(moves.tail if tree.is_inward else moves.head) == tree.rank])
-    rate = float(share[limiting].sum()) / (1.0 - own)
+    rate = float(share[limiting].sum()) / (1.0 - own_weight)
     if most < rate:
         rate, limiting = most, limiting[:0]
     for _ in range(MANY_STEPS):
+        # At this rate, is the rank fed? The minimum cut says so.
         answer = solve(replace(net, capacity=np.where(side, rate * part, net.capacity)), kind)
-        fixed, links = priced(net, np.where(side, 0.0, answer.price))
-        needed = 1.0 - own - float(answer.price[side] @ part[side])
+        fixed, links = price_cut(net, np.where(side, 0.0, answer.price))
+        # What must come through the links of the cut at rate 1: all that no root before it and no rank holds.
+        needed = 1.0 - own_weight - float(answer.price[side] @ part[side])
         lower = fixed / needed if needed > 1e-12 else rate
+        # The cut allows this rate: it is met.
         if lower >= rate * (1 - 1e-12):
             break
         rate, limiting = lower, links

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy import optimize
 
-from fabric.bounds import packing
+from fabric.bounds import groups, packing
 from fabric.bounds.bound import OPERATIONS, bound
 from fabric.errors import LimitError, QuestionError
 from fabric.flow import max_flow
@@ -284,7 +284,7 @@ def test_flows_and_mirror_images_give_what_the_whole_program_gives(text, monkeyp
     quick = {operation: bound(fabric, operation) for operation in OPERATIONS[:-1]}
     has_peers = any(rule.is_peer for rule in fabric.blueprint.rules)
     # Cables that are not taken for even leave a program with flows for all that the operation needs.
-    monkeypatch.setattr(packing.Task, "is_even", False)
+    monkeypatch.setattr(groups.Task, "is_even", False)
     for operation, found in quick.items():
         whole = bound(fabric, operation)
         assert found.algbw_gbps == pytest.approx(whole.algbw_gbps, rel=1e-8)

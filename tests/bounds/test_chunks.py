@@ -7,7 +7,7 @@ import networkx as nx
 import numpy as np
 import pytest
 
-from fabric.bounds import chunks
+from fabric.bounds import chunk_times
 from fabric.bounds.bound import bound
 from fabric.bounds.chunks import CHUNKED, chunk_bound
 from fabric.errors import FabricError
@@ -360,7 +360,7 @@ def test_ranks_of_a_large_mesh():
 
 def test_no_more_than_so_much_work(monkeypatch):
     whole = chunk_bound(ring(9, "line"), "all-gather", size_of(9), latency=A)
-    monkeypatch.setattr(chunks, "MAX_WORK", 0)
+    monkeypatch.setattr(chunk_times, "MAX_WORK", 0)
     found = chunk_bound(ring(9, "line"), "all-gather", size_of(9), latency=A)
     assert (found.n_targets, whole.n_targets, found.n_classes) == (1, 5, 5)
     assert found.ports_s <= found.time_s <= whole.time_s
