@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from fabric.bounds.chunks import ChunkBound, chunk_bound
     from fabric.bounds.hops import HopBound
     from fabric.costing import Calibration, Cost, Sweep
-    from fabric.costing.cost import cost, moe_cost
+    from fabric.costing.cost import CostOptions, cost
+    from fabric.costing.moe import moe_cost
     from fabric.costing.spread import Spread
     from fabric.costing.sweep import sweep
     from fabric.errors import (
@@ -69,6 +70,7 @@ __all__ = [
     "ChunkBound",
     "Comparison",
     "Cost",
+    "CostOptions",
     "Design",
     "DesignArguments",
     "DesignOptions",
@@ -136,6 +138,7 @@ _HOME = {
     "Comparison": "fabric.study.compare",
     "cost": "fabric.costing",
     "Cost": "fabric.costing",
+    "CostOptions": "fabric.costing.cost",
     "design": "fabric.sizing",
     "Design": "fabric.sizing",
     "DesignArguments": "fabric.sizing",

@@ -2,8 +2,9 @@
 
 from fabric.costing.answer import AlgorithmCost, Cost
 from fabric.costing.calibration import Calibration, Overhead, ProtocolCost, calibration, calibration_names
-from fabric.costing.cost import cost, moe_cost
+from fabric.costing.cost import CostOptions, cost
 from fabric.costing.evaluate import Overheads, Timing, evaluate
+from fabric.costing.moe import moe_cost
 from fabric.costing.spread import Spread
 from fabric.costing.sweep import Sweep, sweep
 
@@ -11,6 +12,7 @@ __all__ = [
     "AlgorithmCost",
     "Calibration",
     "Cost",
+    "CostOptions",
     "Overhead",
     "Overheads",
     "ProtocolCost",

@@ -143,7 +143,7 @@ class Cost(Result):
         """Return the algorithms that were costed, fastest first."""
         names = ("algorithm", "protocol", "time_s", "latency_s", "transfer_s", "algbw_gbps", "busbw_gbps")
         columns = (*names, "wire_gbps", "steps", "binding", "bound_ratio")
-        return [{name: getattr(one, name) for name in columns} for one in self.algorithms]
+        return [{name: getattr(cost, name) for name in columns} for cost in self.algorithms]
 
     def __str__(self) -> str:
         """Return the answer in a few lines."""
@@ -155,8 +155,8 @@ class Cost(Result):
             f"{self.collective} of {format_bytes(self.size_bytes)} among {self.n_ranks:,} ranks "
             f"{where}{groups}, {self.routing} routing"
         ]
-        for one in self.algorithms:
-            lines += _lines(one, is_chosen=one is self.chosen)
+        for cost in self.algorithms:
+            lines += _lines(cost, is_chosen=cost is self.chosen)
         lines += [f"  {name} cannot run: {why}" for name, why in self.refused]
         if self.bound is not None:
             lines.append(
@@ -174,24 +174,24 @@ class Cost(Result):
         return "\n".join(lines)
 
 
-def _lines(one: AlgorithmCost, *, is_chosen: bool) -> list[str]:
-    name = f"{one.algorithm} ({one.protocol})" if one.protocol else one.algorithm
+def _lines(cost: AlgorithmCost, *, is_chosen: bool) -> list[str]:
+    name = f"{cost.algorithm} ({cost.protocol})" if cost.protocol else cost.algorithm
     parts = (
         ""
-        if not one.latency_s
+        if not cost.latency_s
         else (
-            f" (latency {format_time(one.latency_s)} in {one.steps:,} steps, "
-            f"bytes {format_time(one.transfer_s)})"
+            f" (latency {format_time(cost.latency_s)} in {cost.steps:,} steps, "
+            f"bytes {format_time(cost.transfer_s)})"
         )
     )
-    idle = (f"{n} {100 * part if part > _NOISE else 0:.3g} %" for n, part in one.slack)
+    idle = (f"{n} {100 * part if part > _NOISE else 0:.3g} %" for n, part in cost.slack)
     slack = ", ".join(idle) or "no other class carries traffic"
-    at = "" if one.binding == CHANNELS else f" at {format_rate(one.wire_gbps)} a cable"
-    found = [
-        f"{'*' if is_chosen else ' '} {name}: {format_time(one.time_s)}{parts}, "
-        f"algbw {format_rate(one.algbw_gbps)}, busbw {format_rate(one.busbw_gbps)}",
-        f"    binding: {one.binding}{at}; slack: {slack}",
+    at = "" if cost.binding == CHANNELS else f" at {format_rate(cost.wire_gbps)} a cable"
+    lines = [
+        f"{'*' if is_chosen else ' '} {name}: {format_time(cost.time_s)}{parts}, "
+        f"algbw {format_rate(cost.algbw_gbps)}, busbw {format_rate(cost.busbw_gbps)}",
+        f"    binding: {cost.binding}{at}; slack: {slack}",
     ]
-    if one.spread:
-        found.append("    hashed flows: " + ", ".join(f"{n} {format_time(t)}" for n, t in one.spread))
-    return found
+    if cost.spread:
+        lines.append("    hashed flows: " + ", ".join(f"{n} {format_time(t)}" for n, t in cost.spread))
+    return lines

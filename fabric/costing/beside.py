@@ -20,7 +20,7 @@ MANY_PLACES, MANY_MATRIX_PLACES = 400, 80
 all-to-all fewer: some 10 s each."""
 
 
-def bounded(fabric: Fabric, answer: Cost, asked: JobQuestion, found: dict[str, Schedule]) -> Cost:
+def add_bound(fabric: Fabric, answer: Cost, asked: JobQuestion, schedules: dict[str, Schedule]) -> Cost:
     """Return an answer with the bound of its collective, or why there is none.
 
     An algorithm is held against the bound with the path rule of its routing, and with switches that reduce
@@ -33,21 +33,23 @@ def bounded(fabric: Fabric, answer: Cost, asked: JobQuestion, found: dict[str, S
     b = fabric.blueprint
     n_places = math.prod(b.axes[axis].size for axis in lopsided_axes(b))
     if n_places > (MANY_MATRIX_PLACES if answer.collective == "all-to-all" else MANY_PLACES):
-        what = f"its wiring tells {n_places:,} places apart; fabtopo bound takes its time for them"
-        return replace(answer, no_bound=what)
+        why = f"its wiring tells {n_places:,} places apart; fabtopo bound takes its time for them"
+        return replace(answer, no_bound=why)
+    # Algorithms differ in what they may use: switches that reduce or not. Their bounds differ so.
     known: dict[str, Bound] = {}
     try:
-        for name, schedule in found.items():
+        for name, schedule in schedules.items():
             is_in = any(p.transfer == "in-switch" for p in phases(schedule))
             known[name] = _bound(fabric, answer.collective, asked, is_in=is_in)
     except FabricError as error:
         return replace(answer, no_bound=str(error))
     ratios = []
-    for one in answer.algorithms:
-        most = known[one.algorithm].algbw_gbps
-        ratios.append(replace(one, bound_ratio=one.algbw_gbps / most if most > 0 else 0.0))
+    for cost in answer.algorithms:
+        most = known[cost.algorithm].algbw_gbps
+        ratios.append(replace(cost, bound_ratio=cost.algbw_gbps / most if most > 0 else 0.0))
     best = known[answer.chosen.algorithm]
     time_s = seconds_to_send(answer.size_bytes, best.algbw_gbps) if best.algbw_gbps > 0 else float("inf")
+    # The rate of a bound holds at any size; its time is worked out for this one.
     best = replace(best, size_bytes=answer.size_bytes, time_s=time_s)
     return replace(answer, bound=best, chosen=ratios[0], algorithms=tuple(ratios))
 

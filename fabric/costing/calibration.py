@@ -223,6 +223,7 @@ def calibration(name: str | Path | Calibration) -> Calibration:
     if isinstance(name, Calibration):
         return name
     known = calibration_names()
+    # A name that comes with the package goes before a file that is called so.
     if str(name) in known:
         file = resources.files("fabric.costing") / "calibrations" / f"{name}{_SUFFIX}"
         return _read(read_text(file.read_bytes(), str(name)))
@@ -254,9 +255,11 @@ def _read(document: Document) -> Calibration:
         raise TopologyError(_problem(document, e) for e in error.errors()) from None
     links = {
         key: {
-            name: Overhead(own.rate, own.latency, own.source)
-            for name, own in zip(TRANSFERS, (kinds.copy_, kinds.in_switch, kinds.all_to_all), strict=True)
-            if own is not None
+            transfer: Overhead(kind.rate, kind.latency, kind.source)
+            for transfer, kind in zip(
+                TRANSFERS, (kinds.copy_, kinds.in_switch, kinds.all_to_all), strict=True
+            )
+            if kind is not None  # a kind that the file leaves out has no overhead of its own
         }
         for key, kinds in file.links.items()
     }
@@ -278,6 +281,7 @@ def _problem(document: Document, error: ErrorDetails) -> Problem:
     """Word one finding of pydantic as the program words its own."""
     loc, kind = tuple(error["loc"]), error["type"]
     what, got, todo = error["msg"], show_value(error["input"]), ""
+    # Of a key that is unknown or missing there is no value to show.
     is_key = kind in ("extra_forbidden", "missing")
     if kind == "extra_forbidden":
         keys = _keys(loc)
@@ -301,7 +305,7 @@ def _keys(loc: tuple[str | int, ...]) -> list[str]:
     return [field.alias or name for name, field in fields.items()]
 
 
-def calibration_text(one: Calibration) -> str:
+def calibration_text(calibration: Calibration) -> str:
     """Return the text of a calibration file.
 
     Examples
@@ -312,22 +316,23 @@ def calibration_text(one: Calibration) -> str:
     """
     import yaml
 
-    data: dict[str, Any] = {"calibration": one.name}
-    data |= {k: v for k, v in (("about", one.about), ("source", one.source), ("date", one.date)) if v}
-    data["launch"] = _shown(one.launch_s)
+    data: dict[str, Any] = {"calibration": calibration.name}
+    said = {name: getattr(calibration, name) for name in ("about", "source", "date")}
+    data |= {name: text for name, text in said.items() if text}
+    data["launch"] = _shown(calibration.launch_s)
     data["links"] = {
         key: {
             name: {"rate": float(f"{o.rate:.4g}"), "latency": _shown(o.latency_s)}
             | ({"source": o.source} if o.source else {})
             for name, o in kinds.items()
         }
-        for key, kinds in (one.links or {}).items()
+        for key, kinds in (calibration.links or {}).items()
     }
     data["protocols"] = {
-        p.name: {"rate": p.rate, "latency": p.latency} | _sourced(p.source) for p in one.protocols
+        p.name: {"rate": p.rate, "latency": p.latency} | _sourced(p.source) for p in calibration.protocols
     }
-    data["algorithms"] = list(one.algorithms)
-    data |= {"channels": one.channels} if one.channels else {}
+    data["algorithms"] = list(calibration.algorithms)
+    data |= {"channels": calibration.channels} if calibration.channels else {}
     return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100)
 
 

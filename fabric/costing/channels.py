@@ -36,8 +36,8 @@ def channel_limit_gb_s(
         Of the job of the question.
     collective, algorithm : str
     """
-    seen = _machine(fabric, question, shape) if collective in COLLECTIVES else None
-    return None if seen is None else channels_gb_s(seen, collective, algorithm)
+    nccl_machine = _machine(fabric, question, shape) if collective in COLLECTIVES else None
+    return None if nccl_machine is None else channels_gb_s(nccl_machine, collective, algorithm)
 
 
 @remembered(16)

@@ -82,28 +82,32 @@ def evaluate(job: Job, schedule: Schedule, over: Overheads) -> Timing:
     switches, are not part of one program.
     """
     if not over.is_ideal or isinstance(schedule, Seq):
-        return _joined(job, schedule, over)
+        return _by_parts(job, schedule, over)
+    # One linear program for all phases at once, where they are such; else part by part.
     is_one = _is_flat(schedule) and any(p.bytes_per_endpoint for p in phases(schedule))
-    best = (_ideal if is_one else _joined)(job, schedule, over)
-    given = _joined(job, schedule, replace(over, is_ideal=False))
+    best = (_ideal if is_one else _by_parts)(job, schedule, over)
+    given = _by_parts(job, schedule, replace(over, is_ideal=False))
     return best if best.transfer_s <= given.transfer_s else given
 
 
-def _joined(job: Job, schedule: Schedule, over: Overheads) -> Timing:
+def _by_parts(job: Job, schedule: Schedule, over: Overheads) -> Timing:
     """Return the timing of a phase, or of parts that are timed each by itself."""
     if isinstance(schedule, Phase):
-        return _paced(job, _latency(job, schedule, over), _busy(job, schedule, over))
+        return _pace(job, _latency(job, schedule, over), _busy(job, schedule, over))
     parts = [evaluate(job, part, over) for part in schedule.parts]
+    # Parts that overlap load links together: a rank that is busy in one need not be so in the next.
     busy = np.sum([part.busy_s for part in parts], axis=0)
     if not isinstance(schedule, Seq) and not over.slowdown and not over.is_ideal:
         busy = _busy_together(job, schedule, over)
     if isinstance(schedule, Seq):
         held = np.sum([part.held_s for part in parts], axis=0)
         return Timing(sum(p.latency_s for p in parts), sum(p.transfer_s for p in parts), busy, held)
+    # A pipe has to fill, part by part; parts side by side start at once.
     latencies = [part.latency_s for part in parts]
     latency = sum(latencies) if isinstance(schedule, Pipe) else max(latencies)
     slowest = max(parts, key=lambda part: part.transfer_s)
-    together = _paced(job, latency, busy)
+    together = _pace(job, latency, busy)
+    # A sequence inside a pipe may take longer than any link is busy: then it sets the pace.
     if slowest.transfer_s > together.transfer_s:
         return Timing(latency, slowest.transfer_s, busy, slowest.held_s)
     return together
@@ -129,7 +133,7 @@ def peaks(job: Job, busy: Floats) -> Floats:
     return peak
 
 
-def _paced(job: Job, latency: float, busy: Floats) -> Timing:
+def _pace(job: Job, latency: float, busy: Floats) -> Timing:
     held = np.zeros(len(job.links.rules))
     transfer = float(busy.max(initial=0.0))
     held[first_largest(peaks(job, busy))] = transfer
@@ -137,8 +141,8 @@ def _paced(job: Job, latency: float, busy: Floats) -> Timing:
 
 
 def _latency(job: Job, phase: Phase, over: Overheads) -> float:
-    own = _by_rule(job, over, phase.transfer)[1]
-    return phase.steps * float(job.loads(phase.pattern).hops @ own)
+    link_latency = _by_rule(job, over, phase.transfer)[1]
+    return phase.steps * float(job.loads(phase.pattern).hops @ link_latency)
 
 
 def _busy(job: Job, phase: Phase, over: Overheads) -> Floats:
@@ -152,6 +156,7 @@ def _busy(job: Job, phase: Phase, over: Overheads) -> Floats:
 def _busy_together(job: Job, schedule: Schedule, over: Overheads) -> Floats:
     """Return how long links are busy with all phases of a schedule."""
     busy = np.zeros(len(job.links.rule))
+    # One kind of transfer after the other, as each gets its own part of the wire rate.
     every = [p for p in phases(schedule) if p.bytes_per_endpoint]
     for transfer in dict.fromkeys(p.transfer for p in every):
         load = job.together([(p.pattern, p.bytes_per_endpoint) for p in every if p.transfer == transfer])
@@ -162,11 +167,12 @@ def _busy_together(job: Job, schedule: Schedule, over: Overheads) -> Floats:
 
 def _by_rule(job: Job, over: Overheads, transfer: Transfer) -> tuple[Floats, Floats]:
     """Return the part of the wire rate, and the latency of a link with its cable, of every rule."""
-    own = [over.calibration.overhead(keys, transfer) for keys in job.links.keys]
+    overheads = [over.calibration.overhead(keys, transfer) for keys in job.links.keys]
+    # Protocols are the ways to copy; switches and all-to-all have no choice of them.
     protocol = over.protocol if transfer == "copy" else ProtocolCost("")
     return (
-        np.array([o.rate for o in own]) * protocol.rate,
-        np.array([o.latency_s for o in own]) * protocol.latency + CABLE_S_PER_M * job.links.length_m,
+        np.array([o.rate for o in overheads]) * protocol.rate,
+        np.array([o.latency_s for o in overheads]) * protocol.latency + CABLE_S_PER_M * job.links.length_m,
     )
 
 
@@ -180,8 +186,9 @@ def _is_flat(schedule: Schedule) -> bool:
 
 def _ideal(job: Job, schedule: Schedule, over: Overheads) -> Timing:
     """Return the timing of phases whose routes are chosen together, for the least time at wire rates."""
-    own = [p for p in phases(schedule) if p.bytes_per_endpoint > 0]
-    latencies = [_latency(job, p, over) for p in own]
-    _, busy = job.optimum([p.pattern for p in own], [p.bytes_per_endpoint for p in own])
-    rate = _by_rule(job, over, own[0].transfer)[0][job.links.rule]
-    return _paced(job, max(latencies) if isinstance(schedule, Par) else sum(latencies), busy / rate)
+    sending = [p for p in phases(schedule) if p.bytes_per_endpoint > 0]
+    latencies = [_latency(job, p, over) for p in sending]
+    _, busy = job.optimum([p.pattern for p in sending], [p.bytes_per_endpoint for p in sending])
+    # The program counts at wire rates; all phases of it are of one kind of transfer.
+    rate = _by_rule(job, over, sending[0].transfer)[0][job.links.rule]
+    return _pace(job, max(latencies) if isinstance(schedule, Par) else sum(latencies), busy / rate)

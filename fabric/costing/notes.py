@@ -14,13 +14,14 @@ _WORTH = 1e-3
 
 def chip_notes(fabric: Fabric, routing: str) -> tuple[str, ...]:
     """Return what hashed routing makes of boxes of several chips."""
-    found = boxes(fabric.blueprint.whole) if fabric.blueprint is not None else {}
-    if routing != "hashed" or not found:
+    chips = boxes(fabric.blueprint.whole) if fabric.blueprint is not None else {}
+    if routing != "hashed" or not chips:
         return ()
     assert fabric.blueprint is not None
+    # Boxes whose chips cannot be opened are counted as one switch.
     if why := refusal(fabric.blueprint):
         return (f"{why}; so they are whole, and every flow is spread over their chips",)
-    several = ", ".join(f"{name} ({n} ASICs)" for name, n in found.items())
+    several = ", ".join(f"{name} ({n} ASICs)" for name, n in chips.items())
     return (f"a flow goes through one chip of each box, with its share of every port: {several}",)
 
 

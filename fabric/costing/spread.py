@@ -55,7 +55,7 @@ def slowdowns(job: Job, routing: str, spread: Spread) -> list[tuple[str, Slowdow
         return [("mean", None)]
 
     def of(value: Callable[[SlowestFlow], float]) -> Slowdown:
-        return lambda pattern, load: _hashed(job, pattern, load, spread.n_queue_pairs, value)
+        return lambda pattern, load: _hash_slowdown(job, pattern, load, spread.n_queue_pairs, value)
 
     return [
         ("mean", of(lambda s: s.slowdown)),
@@ -64,7 +64,7 @@ def slowdowns(job: Job, routing: str, spread: Spread) -> list[tuple[str, Slowdow
     ]
 
 
-def _hashed(
+def _hash_slowdown(
     job: Job, pattern: Pattern, load: Floats, n_queue_pairs: int, value: Callable[[SlowestFlow], float]
 ) -> Floats:
     """Return the slowdown of links where flows share a choice of cables.
@@ -74,21 +74,22 @@ def _hashed(
     does, each drawn for itself.
     """
     links = job.links
-    found = np.ones(len(load))
+    slowdown = np.ones(len(load))
     stages = _stages(job, load, n_queue_pairs * _peers(job, pattern))
     if not stages:
-        return found
+        return slowdown
+    # How long each link takes under an equal split, and how much longer the slowest flow of a stage alone.
     busy = np.divide(load, links.capacity_gbps, out=np.zeros(len(load)), where=links.capacity_gbps > 0)
     slow = [(s, value(SlowestFlow.of(*s.slowdown()))) for s in stages]
-    for stage, own in slow:
-        found[stage.links] = own
-    last, own = max(slow, key=lambda pair: busy[pair[0].links].max() * pair[1])
+    for stage, factor in slow:
+        slowdown[stage.links] = factor
+    last, factor = max(slow, key=lambda pair: busy[pair[0].links].max() * pair[1])
     base = busy[last.links].max()
     # The chip of a box that a flow goes in by is that which it comes out by: one draw.
     free = [s for s in stages if links.is_inner[s.links[0]] or s.links[0] % 2 == last.links[0] % 2]
     together = value(SlowestFlow.of(*slowest([(s, busy[s.links].max() / base) for s in free])))
-    found[last.links] = max(own, together)
-    return found
+    slowdown[last.links] = max(factor, together)
+    return slowdown
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,6 +124,7 @@ def slowest(stages: Sequence[tuple[_Stage, float]]) -> tuple[Floats, Floats]:
         And how long each takes under an equal split.
     """
     known = [(stage.slowdown(), base) for stage, base in stages if base > 0]
+    # The slowest is below a time if all are: the distribution functions multiply.
     times = np.unique(np.concatenate([slow * base for (slow, _), base in known]))
     below = np.ones(len(times))
     for (slow, share), base in known:
@@ -146,6 +148,7 @@ def _stages(job: Job, load: Floats, flows_per_byte: int) -> list[_Stage]:
     _, choice = np.unique(
         np.column_stack([links.lower[chosen], links.rule[chosen], way]), axis=0, return_inverse=True
     )
+    # From here on one entry a choice: the cables of one rule, one way, at one class of lower switches.
     choice = choice.ravel()
     n_switches = np.zeros(choice.max() + 1)
     n_switches[choice] = links.n_lower[chosen]
@@ -157,8 +160,8 @@ def _stages(job: Job, load: Floats, flows_per_byte: int) -> list[_Stage]:
     n_flows = np.bincount(choice, load[chosen]) * flows_per_byte
     rule, ways = np.zeros(len(n_switches)), np.zeros(len(n_switches))
     rule[choice], ways[choice] = links.rule[chosen], way
-    found = []
-    alike = np.column_stack(
+    stages = []
+    traits = np.column_stack(
         [
             rule,
             ways,
@@ -167,16 +170,17 @@ def _stages(job: Job, load: Floats, flows_per_byte: int) -> list[_Stage]:
             np.where(is_edge, np.maximum((n_links / n_switches).round(), 1), 0),
         ]
     )
-    kinds, kind = np.unique(alike, axis=0, return_inverse=True)
+    # Choices of as many flows among as many cables are one stage; beyond the edge all of a rule are.
+    kinds, kind = np.unique(traits, axis=0, return_inverse=True)
     kind = kind.ravel()
     for number, (_, _, at_edge, flows, cables) in enumerate(kinds.tolist()):
-        own = kind == number
+        of_kind = kind == number
         if not at_edge:
-            flows, cables = max(n_flows[own].sum().round(), 1), max(n_links[own].sum().round(), 1)
-        if cables > 1:
-            n_choices = round(n_switches[own].sum()) if at_edge else 1
-            found.append(_Stage(chosen[own[choice]], int(flows), int(cables), n_choices))
-    return found
+            flows, cables = max(n_flows[of_kind].sum().round(), 1), max(n_links[of_kind].sum().round(), 1)
+        if cables > 1:  # a single cable is no choice
+            n_choices = round(n_switches[of_kind].sum()) if at_edge else 1
+            stages.append(_Stage(chosen[of_kind[choice]], int(flows), int(cables), n_choices))
+    return stages
 
 
 def _peers(job: Job, pattern: Pattern) -> int:

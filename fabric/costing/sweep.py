@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar, Unpack
 
 from fabric.arguments import checked
 from fabric.costing.answer import THRESHOLD, Cost
-from fabric.costing.calibration import Calibration
-from fabric.costing.cost import cost
-from fabric.costing.spread import Spread
+from fabric.costing.cost import CostOptions, cost
 from fabric.errors import QuestionError
 from fabric.graph import Fabric
 from fabric.interop.nccl_log import kind_of
 from fabric.interop.nccl_tests import format_rows, predicted_row
-from fabric.job.question import JobOptions
 from fabric.results import Result
-from fabric.routing import Progress
 from fabric.units import gbps_to_gbytes, parse_bytes
 
 
@@ -41,22 +36,22 @@ class Sweep(Result):
     @property
     def pass_gbps(self) -> tuple[float, ...]:
         """Busbw that a run must reach, by size [Gb/s]."""
-        return tuple(self.threshold * one.busbw_gbps for one in self.costs)
+        return tuple(self.threshold * answer.busbw_gbps for answer in self.costs)
 
     def table(self) -> list[dict[str, object]]:
         """Return a row for every size."""
         return [
             {
-                "size_bytes": one.size_bytes,
-                "time_s": one.time_s,
-                "algbw_gbps": one.algbw_gbps,
-                "busbw_gbps": one.busbw_gbps,
+                "size_bytes": answer.size_bytes,
+                "time_s": answer.time_s,
+                "algbw_gbps": answer.algbw_gbps,
+                "busbw_gbps": answer.busbw_gbps,
                 "pass_gbps": least,
-                "algorithm": one.chosen.algorithm,
-                "protocol": one.chosen.protocol,
-                "binding": one.binding,
+                "algorithm": answer.chosen.algorithm,
+                "protocol": answer.chosen.protocol,
+                "binding": answer.binding,
             }
-            for one, least in zip(self.costs, self.pass_gbps, strict=True)
+            for answer, least in zip(self.costs, self.pass_gbps, strict=True)
         ]
 
     def __str__(self) -> str:
@@ -72,11 +67,12 @@ class Sweep(Result):
         chosen = [c.chosen for c in self.costs]
         names = [f"{a.algorithm}/{a.protocol}" if a.protocol else a.algorithm for a in chosen]
         passed = [f"{gbps_to_gbytes(self.threshold * a.busbw_gbps):.2f}" for a in chosen]
+        # nccl-tests names columns and units on the last two lines of the head: ours go beside them.
         ends = [("", "", ""), ("pass", "algorithm", "binds"), ("(GB/s)", "", "")][-n_head:]
         ends += zip(passed, names, (a.binding for a in chosen), strict=True)
         wide = [max(map(len, column)) for column in zip(*ends, strict=True)]
         width = max(map(len, lines))
-        found = [
+        printed = [
             f"# Prediction for {kind_of(first.collective).binary}_perf, {first.routing} routing; "
             f"a run passes from {100 * self.threshold:.4g} % of the busbw",
             f"# Using {first.n_ranks} ranks in {first.n_domains:,} scale-up "
@@ -85,8 +81,8 @@ class Sweep(Result):
         ]
         for line, (rate, name, binding) in zip(lines, ends, strict=True):
             end = f"{line:{width}}  {rate:>{wide[0]}}  {name:{wide[1]}}  {binding}"
-            found.append(end.rstrip())
-        return "\n".join(found)
+            printed.append(end.rstrip())
+        return "\n".join(printed)
 
 
 def ends_of(text: str) -> tuple[str, str]:
@@ -129,10 +125,10 @@ def sizes_of(text: str, factor: int = 2) -> tuple[int, ...]:
     if factor < 2:
         msg = f"sizes {text!r}: a step factor of 2 or more; got {factor}"
         raise QuestionError(msg)
-    found = [first]
-    while found[-1] * factor <= last:
-        found.append(found[-1] * factor)
-    return tuple(found)
+    sizes = [first]
+    while sizes[-1] * factor <= last:
+        sizes.append(sizes[-1] * factor)
+    return tuple(sizes)
 
 
 @checked
@@ -143,11 +139,7 @@ def sweep(
     *,
     factor: int = 2,
     threshold: float = THRESHOLD,
-    algorithm: str = "auto",
-    calibration: str | Path | Calibration = "wire",
-    spread: Spread | None = None,
-    progress: Progress | None = None,
-    **asked: Unpack[JobOptions],
+    **options: Unpack[CostOptions],
 ) -> Sweep:
     """Return what a collective costs over a range of sizes.
 
@@ -161,10 +153,9 @@ def sweep(
         From one size to the next.
     threshold : float
         Part of the predicted busbw that a measured run must reach, 0 < threshold <= 1.
-    progress : callable, optional
-        As for `fabric.costing.cost.cost`.
-    algorithm, calibration, spread, **asked
-        As for `fabric.costing.cost.cost`.
+    **options
+        As for `fabric.costing.cost.cost`: ``algorithm``, ``calibration``, ``spread``, ``progress``, and which
+        ranks and how they are routed.
 
     Raises
     ------
@@ -183,17 +174,5 @@ def sweep(
         msg = f"threshold: above 0 and at most 1; got {threshold}"
         raise QuestionError(msg)
     # The first size routes the patterns; the others find them known.
-    costs = tuple(
-        cost(
-            fabric,
-            collective,
-            size,
-            algorithm=algorithm,
-            calibration=calibration,
-            spread=spread,
-            progress=progress,
-            **asked,
-        )
-        for size in sizes_of(sizes, factor)
-    )
-    return Sweep(costs, threshold)
+    costs = (cost(fabric, collective, size, **options) for size in sizes_of(sizes, factor))
+    return Sweep(tuple(costs), threshold)

@@ -1,0 +1,93 @@
+"""What the all-to-all of a mixture of experts costs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Unpack
+
+from fabric.arguments import checked
+from fabric.costing.answer import Cost
+from fabric.costing.calibration import Calibration
+from fabric.costing.calibration import calibration as read_calibration
+from fabric.costing.notes import chip_notes
+from fabric.costing.run import CostRun, answer_of, cost_algorithm, fastest_first, job_of
+from fabric.costing.spread import Spread
+from fabric.errors import QuestionError
+from fabric.graph import Fabric
+from fabric.job.question import JobOptions, JobQuestion
+from fabric.schedule.algorithms import (
+    Moe,
+    moe_combine,
+    moe_dispatch,
+    moe_logical_bytes,
+    moe_reach,
+)
+
+
+@checked
+def moe_cost(
+    fabric: Fabric,
+    way: str,
+    moe: Moe,
+    *,
+    algorithm: str = "auto",
+    calibration: str | Path | Calibration = "wire",
+    spread: Spread | None = None,
+    **asked: Unpack[JobOptions],
+) -> Cost:
+    """Return what the all-to-all of a mixture of experts costs.
+
+    Parameters
+    ----------
+    fabric : Fabric
+    way : {"dispatch", "combine"}
+        Tokens to their experts, or the results back.
+    moe : Moe
+        Tokens, experts, and how a token chooses.
+    algorithm : str
+        ``"hierarchical"``: once to each other domain by the rail, and on over the scale-up network;
+        ``"pairwise"``: to every expert by itself; ``"auto"`` for the faster one.
+    calibration, spread, **asked
+        As for `cost`.
+
+    Returns
+    -------
+    Cost
+        Its size is logical, as DeepEP counts: a token for every domain that it goes to, its own included, or
+        for every rank where there is one domain; algbw and busbw are that over the time.
+
+    Raises
+    ------
+    QuestionError
+        If the question does not fit the fabric.
+
+    References
+    ----------
+    DeepSeek-AI, DeepEP (github.com/deepseek-ai/DeepEP), README.
+    """
+    question = JobQuestion.of(asked)
+    work = job_of(fabric, question)
+    known = read_calibration(calibration)
+    ways = {"dispatch": moe_dispatch, "combine": moe_combine}
+    if way not in ways:
+        msg = f"a mixture of experts has dispatch and combine; got {way!r}"
+        raise QuestionError(msg)
+    runnable = ways[way](work.shape, moe)
+    if algorithm != "auto" and algorithm not in runnable:
+        msg = f"no algorithm {algorithm!r} for {way}; known here are auto, {', '.join(runnable)}"
+        raise QuestionError(msg)
+    chosen = {n: s for n, s in runnable.items() if algorithm in ("auto", n)}
+    logical = moe_logical_bytes(work.shape, moe)
+    # DeepEP counts copies by domain between them, and by rank inside one.
+    size = logical.to_ranks if work.shape.n_domains == 1 else logical.between_domains
+    run = CostRun(fabric, question, work, way, round(size), 1.0, known, spread or Spread())
+    costs = [cost_algorithm(run, name, schedule) for name, schedule in chosen.items()]
+    answer = answer_of(run, fastest_first(costs))
+    reach = moe_reach(work.shape, moe)
+    note = (
+        f"a token goes to {reach.domains:.4g} domains and {reach.ranks:.4g} ranks; size and rates are logical"
+    )
+    return replace(
+        answer, no_bound=f"no bound for {way}", notes=(note, *chip_notes(fabric, question.routing))
+    )

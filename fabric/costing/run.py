@@ -1,0 +1,156 @@
+"""The algorithms of one question: each timed on the job by the protocol that is fastest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from fabric.blueprint.remembered import remembered
+from fabric.costing.answer import AlgorithmCost, Cost, HashedTime
+from fabric.costing.calibration import Calibration, ProtocolCost
+from fabric.costing.calibration import calibration as read_calibration
+from fabric.costing.channels import CHANNELS, channel_limit_gb_s
+from fabric.costing.evaluate import DIGITS, Overheads, Timing, evaluate, first_largest, peaks, steps_of
+from fabric.costing.spread import Slowdown, Spread, slowdowns
+from fabric.graph import Fabric
+from fabric.job.jobs import job
+from fabric.job.question import JobQuestion
+from fabric.job.ranks import Job
+from fabric.results import Slack
+from fabric.schedule.tree import Schedule, phases
+from fabric.units import gbytes_per_second, gbytes_to_gbps, seconds_to_send
+
+
+@remembered(16)
+def job_of(fabric: Fabric, asked: JobQuestion) -> Job:
+    """Return the job of a question, with the patterns that it has routed for other sizes and algorithms."""
+    return job(fabric, asked)
+
+
+@dataclass(frozen=True, eq=False)
+class CostRun:
+    """What the algorithms of one question have in common.
+
+    Parameters
+    ----------
+    fabric : Fabric
+    question : JobQuestion
+    job : Job
+    collective : str
+    size_bytes : int
+    factor : float
+        Busbw over algbw.
+    calibration : Calibration
+    spread : Spread
+    """
+
+    fabric: Fabric
+    question: JobQuestion
+    job: Job
+    collective: str
+    size_bytes: int
+    factor: float
+    calibration: Calibration
+    spread: Spread
+
+    @property
+    def routing(self) -> str:
+        """How the job is routed."""
+        return self.question.routing
+
+    def timing(self, schedule: Schedule, protocol: ProtocolCost, slowdown: Slowdown | None) -> Timing:
+        """Return how long a schedule takes with a protocol, when flows are spread unevenly by `slowdown`."""
+        is_ideal = self.routing == "ideal"
+        return evaluate(self.job, schedule, Overheads(self.calibration, protocol, slowdown, is_ideal))
+
+    def channels_s(self, algorithm: str) -> float:
+        """Return how long the channels of the library need for the bytes; 0 where they are no limit."""
+        if not self.calibration.channels:
+            return 0.0
+        limit = channel_limit_gb_s(self.fabric, self.question, self.job.shape, self.collective, algorithm)
+        return seconds_to_send(self.size_bytes, gbytes_to_gbps(limit)) if limit else 0.0
+
+
+def cost_algorithm(run: CostRun, name: str, schedule: Schedule) -> AlgorithmCost:
+    """Return the cost of an algorithm, with the protocol that is fastest."""
+    mean, *others = slowdowns(run.job, run.routing, run.spread)
+    # Switches reduce, and all-to-all sends, by one protocol: the last, of full rate.
+    has_copy = all(p.transfer == "copy" for p in phases(schedule))
+    protocols = run.calibration.protocols if has_copy else run.calibration.protocols[-1:]
+    # A tree of two nodes leaves cards idle where its channels move less.
+    channels_s = run.channels_s(name)
+
+    def time_with(protocol: ProtocolCost, slowdown: Slowdown | None) -> Timing:
+        timing = run.timing(schedule, protocol, slowdown)
+        return replace(timing, transfer_s=max(timing.transfer_s, channels_s))
+
+    timings = [(time_with(protocol, mean[1]), protocol) for protocol in protocols]
+    timing, protocol = min(timings, key=lambda t: float(f"{t[0].time_s:.{DIGITS}g}"))
+    launch = run.calibration.launch_s
+    time_s = launch + timing.time_s
+    algbw = gbytes_to_gbps(gbytes_per_second(run.size_bytes, time_s))
+    links = run.job.links
+    # What binds holds the pace longest; where links hold it for less than the transfer, the channels do.
+    peak = peaks(run.job, timing.busy_s)
+    binding = first_largest(timing.held_s)
+    is_by_links = timing.held_s.sum() >= timing.transfer_s * (1 - 10.0**-DIGITS)
+    # Slack: the part of the transfer in which the busiest link of a rule has nothing to send.
+    slack = [
+        (round(max(1 - peak[r] / timing.transfer_s, 0.0), DIGITS), r)
+        for r in np.flatnonzero(peak).tolist()
+        if r != binding or not is_by_links
+    ]
+    return AlgorithmCost(
+        algorithm=name,
+        protocol=protocol.name if has_copy and len(protocols) > 1 else "",
+        time_s=time_s,
+        latency_s=launch + timing.latency_s,
+        transfer_s=timing.transfer_s,
+        algbw_gbps=algbw,
+        busbw_gbps=algbw * run.factor,
+        wire_gbps=_wire_rate(run, schedule, binding, time_s),
+        steps=steps_of(schedule),
+        binding=links.rules[binding] if is_by_links else CHANNELS,
+        slack=tuple(Slack(links.rules[r], float(idle)) for idle, r in sorted(slack)),
+        spread=tuple(HashedTime(n, launch + time_with(protocol, slowdown).time_s) for n, slowdown in others),
+    )
+
+
+def _wire_rate(run: CostRun, schedule: Schedule, binding: int, time_s: float) -> float:
+    """Return what the busiest cable of a rule carries on average over the whole time [Gb/s]."""
+    links = run.job.links
+    on = (links.rule == binding) & (links.n_cables > 0)
+    if run.routing == "ideal":
+        # Loads come from the linear program: how long links are busy at wire rates, times their rates.
+        wire = Overheads(read_calibration("wire"), ProtocolCost(""), None, is_ideal=True)
+        busy = evaluate(run.job, schedule, wire).busy_s
+        return float((busy[on] * links.capacity_gbps[on] / links.n_cables[on]).max()) / time_s
+    load = np.zeros(len(links.rule))
+    for phase in phases(schedule):
+        load += phase.bytes_per_endpoint * run.job.loads(phase.pattern).on_link
+    return float((seconds_to_send(1.0, 1.0) * load[on] / links.n_cables[on]).max()) / time_s
+
+
+def fastest_first(costs: list[AlgorithmCost]) -> list[AlgorithmCost]:
+    """Return costs by time; those that differ by rounding keep their order."""
+    return sorted(costs, key=lambda c: float(f"{c.time_s:.{DIGITS}g}"))
+
+
+def answer_of(run: CostRun, costs: list[AlgorithmCost]) -> Cost:
+    """Return the answer; the first of its costs is chosen."""
+    work = run.job
+    return Cost(
+        collective=run.collective,
+        size_bytes=run.size_bytes,
+        n_ranks=work.shape.n,
+        n_domains=work.shape.n_domains,
+        chosen=costs[0],
+        algorithms=tuple(costs),
+        routing=run.routing,
+        calibration=run.calibration.name,
+        n_instances=work.n_instances,
+        method=work.method,
+        why=work.why,
+        about=run.calibration.about,
+    )
