@@ -5,6 +5,9 @@ the slowest link; the latencies of a pipe, which has to fill, add, and those of 
 
     time = launch  +  steps x latency of what a message passes  +  bytes / rate of the slowest link
 
+What a message passes is a mean over the messages of the steps, as everyone has far and near ones in turn; if
+all are posted in one step, it is the way of the farthest.
+
 The latency of a link is that of the calibration and the flight through its cable, where the file says how
 long that is.
 """
@@ -142,6 +145,8 @@ def _pace(job: Job, latency: float, busy: Floats) -> Timing:
 
 def _latency(job: Job, phase: Phase, over: Overheads) -> float:
     link_latency = _by_rule(job, over, phase.transfer)[1]
+    if phase.is_at_once:
+        return job.farthest_s(phase.pattern, link_latency)
     return phase.steps * float(job.loads(phase.pattern).hops @ link_latency)
 
 

@@ -43,11 +43,13 @@ from fabric.units import seconds_to_send
 
 # Shares that differ by less are the same.
 _SAME = 1e-6
+# Ways that are equal to so many digits are of one kind.
+_DIGITS = 9
 
 
 @dataclass(frozen=True, eq=False)
 class _Classes:
-    """A job on classes; its methods are the `route` and `optimum` of `Job`."""
+    """A job on classes; its methods are the `route`, `optimum` and `ways` of `Job`."""
 
     group: str
     places: RankPlaces
@@ -70,7 +72,10 @@ class _Classes:
         key = (number, is_sent)
         if key not in self._carriers:
             adapts = self.routing == "adaptive"
-            self._carriers[key] = Carrier(self.views[number], self.places, is_sent=is_sent, adapts=adapts)
+            others = self.views[number].others(self.places, is_sent=is_sent)
+            self._carriers[key] = Carrier(
+                self.views[number], others, self.places.mates, is_sent=is_sent, adapts=adapts
+            )
         if self.routing == "rail":
             rows = np.asarray((self.legs.T @ rows.T).T)
         return self._carriers[key].put(rows)
@@ -96,6 +101,36 @@ class _Classes:
         """Return the bytes on every link of some patterns at once; see `Job`."""
         mean = self.places.mean(mix)
         return self._peaks(mix, mean, self._totals(mean[None])[0] / self.n_cables) * self.n_cables
+
+    def ways(self, pattern: Pattern) -> Floats:
+        """Return the links of each rule that messages of `pattern` pass; see `Job`."""
+        is_mate = self.places.alike(self.places.axes(pattern)) > 0
+        found = []
+        for number, view in enumerate(self.views):
+            if self.routing == "rail":
+                # What relays pass on is told by differences alone.
+                load = self.put(number, np.eye(len(is_mate))[is_mate], is_sent=False)
+            else:
+                load = self._each(view, is_mate)
+            rules = view.quotient.classes.rules
+            on_rule = np.eye(len(rules))[np.repeat(view.quotient.classes.rule, 2)]
+            found.append(load @ on_rule)
+        return np.unique(np.concatenate(found).round(_DIGITS), axis=0)
+
+    def _each(self, view: RankView, is_mate: Bools) -> Floats:
+        """Return what a byte from each class of ranks at some differences puts on links of a view."""
+        own = [
+            (d, c)
+            for d, is_in in zip(self.places.differences, is_mate, strict=True)
+            if is_in
+            for c in view.sources[d].tolist()
+        ]
+        column = np.array([self.places.column[d] for d, _ in own])
+        shape = (len(view.inside), len(own))
+        others = sparse.csr_array(
+            (np.ones(len(own)), ([c for _, c in own], np.arange(len(own)))), shape=shape
+        )
+        return Carrier(view, others, self.places.mates[column]).put(np.eye(len(own)))
 
     def _peaks(self, mix: Mix, mean: Floats, average: Floats) -> Floats:
         """Return what cables carry at most, by class of links."""
@@ -304,7 +339,9 @@ def on_classes(place: Placement, routing: Routing, paths: Paths) -> Job:
     shape = Shape((g,) * k, torus_of(place, sizes, rings), work.joins("domain"), work.joins("rail"))
     n_instances = math.prod(places.size.values()) // math.prod(sizes.values())
     links = links_of(base.classes, base.base, base.size)
-    return Job(shape, n_instances, links, work.route, work.optimum, "axes", "", work.route_mix, work.cards)
+    return Job(
+        shape, n_instances, links, work.route, work.optimum, work.ways, "axes", "", work.route_mix, work.cards
+    )
 
 
 class _Product(ClassTraffic):

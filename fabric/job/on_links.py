@@ -17,7 +17,17 @@ from fabric.flow.commodities import Commodity
 from fabric.graph import Expanded, Paths, components, forwarding
 from fabric.job.in_switch import Climb, reducing_switches, switch_loads
 from fabric.job.ranks import Job, Loads, Routing, least, links_of
-from fabric.routing import Demands, Messages, Progress, Router, link_loads, message_loads, router
+from fabric.routing import (
+    Demands,
+    Messages,
+    Progress,
+    Router,
+    demand_hops,
+    link_loads,
+    message_hops,
+    message_loads,
+    router,
+)
 from fabric.routing.nearest import keeps_in
 from fabric.schedule.algorithms import Shape, n_rings, ring_order
 from fabric.schedule.patterns import edges
@@ -25,6 +35,8 @@ from fabric.schedule.tree import Over, Pattern
 from fabric.symmetry import Quotient
 from fabric.units import seconds_to_send
 
+# Ways that are equal to so many digits are of one kind.
+_DIGITS = 9
 # Messages of a pattern that are listed; more need the symmetry of the axes.
 MAX_PAIRS = 50_000_000
 
@@ -56,7 +68,7 @@ class ListedRanks:
 
 @dataclass(frozen=True, eq=False)
 class _Listed:
-    """A job on every cable; its methods are the `route` and `optimum` of `Job`."""
+    """A job on every cable; its methods are the `route`, `optimum` and `ways` of `Job`."""
 
     ranks: ListedRanks
     routing: Routing
@@ -92,9 +104,20 @@ class _Listed:
         demand = demands(self.ranks, pattern)
         total = max(float(demand.amount.sum()), 1e-300)
         if self.routing == "rail" and pattern.over == "job":
-            demand = by_rail(self.ranks, demand)
+            demand, _ = by_rail(self.ranks, demand)
         load = self._loads(demand, progress)
         return Loads(load, np.bincount(np.repeat(e.rule, 2), load, minlength=len(e.rules)) / total)
+
+    def ways(self, pattern: Pattern) -> Floats:
+        """Return the links of each rule that messages of `pattern` pass; see `Job`."""
+        demand = demands(self.ranks, pattern)
+        message = np.arange(len(demand.source))
+        if self.routing == "rail" and pattern.over == "job":
+            demand, message = by_rail(self.ranks, demand)
+        hops = self._hops(demand)
+        found = np.zeros((int(message.max(initial=-1)) + 1, hops.shape[1]))
+        np.add.at(found, message, hops)
+        return np.unique(found.round(_DIGITS), axis=0)
 
     def _loads(self, demand: Demands, progress: Progress | None) -> Floats:
         adapts = self.routing == "adaptive"
@@ -103,12 +126,19 @@ class _Listed:
         inner, domain = self.inner
         # What stays in a domain uses its cables alone; no router takes it out and back in.
         stays = domain[demand.source] == domain[demand.target]
-        parts = [
-            Demands(demand.source[rows], demand.target[rows], demand.amount[rows]) for rows in (stays, ~stays)
-        ]
-        return link_loads(inner, parts[0], adapts=adapts) + message_loads(
-            self.messages, parts[1], progress=progress, adapts=adapts
+        return link_loads(inner, demand.some(stays), adapts=adapts) + message_loads(
+            self.messages, demand.some(~stays), progress=progress, adapts=adapts
         )
+
+    def _hops(self, demand: Demands) -> Floats:
+        if self.inner is None:
+            return message_hops(self.messages, demand)
+        inner, domain = self.inner
+        stays = domain[demand.source] == domain[demand.target]
+        found = np.zeros((len(stays), len(self.ranks.expanded.rules)))
+        found[stays] = demand_hops(inner, demand.some(stays))
+        found[~stays] = message_hops(self.messages, demand.some(~stays))
+        return found
 
     def _reduction_loads(self, pattern: Pattern) -> Loads:
         reduction = self.in_switches(pattern.over)
@@ -228,7 +258,9 @@ def on_links(
     if listed.messages.sides is not None:
         cards = "shared" if listed.messages.are_shared else "own"
     links = links_of(expanded)
-    return Job(shape, len(devices), links, listed.route, listed.optimum, "links", why, cards=cards)
+    return Job(
+        shape, len(devices), links, listed.route, listed.optimum, listed.ways, "links", why, cards=cards
+    )
 
 
 def scale_up_domains(expanded: Expanded) -> Ints:
@@ -262,8 +294,10 @@ def demands(ranks: ListedRanks, pattern: Pattern) -> Demands:
     return Demands(every[:, source].ravel(), every[:, target].ravel(), np.tile(amount, len(every)))
 
 
-def by_rail(ranks: ListedRanks, demand: Demands) -> Demands:
+def by_rail(ranks: ListedRanks, demand: Demands) -> tuple[Demands, Ints]:
     """Return `demand` with what crosses rails taken over the scale-up network to the right rail first.
+
+    Of the legs, also which demand each is of.
 
     The relay is the rank of the sender's domain with the place that the receiver has in its own. Where
     domains are of unequal size there may be none: the sender then goes by its own card.
@@ -285,10 +319,14 @@ def by_rail(ranks: ListedRanks, demand: Demands) -> Demands:
     mate = begin[home] + place
     crosses = (home != domain[target]) & (place < sizes[home]) & (mate != source)
     relay = ranks.devices.ravel()[instance * n + np.where(crosses, mate, source)]
-    return Demands(
-        np.concatenate([relay, demand.source[crosses]]),
-        np.concatenate([demand.target, relay[crosses]]),
-        np.concatenate([demand.amount, demand.amount[crosses]]),
+    first = Demands(demand.source[crosses], relay[crosses], demand.amount[crosses])
+    return (
+        Demands(
+            np.concatenate([relay, first.source]),
+            np.concatenate([demand.target, first.target]),
+            np.concatenate([demand.amount, first.amount]),
+        ),
+        np.concatenate([np.arange(len(demand.source)), np.flatnonzero(crosses)]),
     )
 
 

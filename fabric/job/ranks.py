@@ -105,6 +105,9 @@ class Job:
     optimum : callable
         ``optimum(patterns, amounts)`` returns the least time [s] in which the patterns can run at once when
         the busiest rank sends that many bytes of each, and for how long each link is then busy [s].
+    ways : callable
+        ``ways(pattern)`` returns the links of each rule that a message of the pattern passes, a row for each
+        kind of message.
     method : str
         ``"axes"`` or ``"links"``.
     why : str
@@ -121,11 +124,13 @@ class Job:
     links: Links
     route: Callable[[Pattern, Progress | None], Loads]
     optimum: Callable[[Sequence[Pattern], Sequence[float]], tuple[float, Floats]]
+    ways: Callable[[Pattern], Floats]
     method: str
     why: str
     route_mix: Callable[[Sequence[tuple[Pattern, float]]], Floats] | None = None
     cards: Literal["none", "own", "shared"] = "none"
     _known: dict[Pattern, Loads] = field(default_factory=dict)
+    _known_ways: dict[Pattern, Floats] = field(default_factory=dict)
     _known_mixes: dict[tuple[tuple[Pattern, float], ...], Floats] = field(default_factory=dict)
 
     def loads(self, pattern: Pattern, progress: Progress | None = None) -> Loads:
@@ -133,6 +138,21 @@ class Job:
         if pattern not in self._known:
             self._known[pattern] = self.route(pattern, progress)
         return self._known[pattern]
+
+    def farthest_s(self, pattern: Pattern, latency_s: Floats) -> float:
+        """Return the latency of the message of `pattern` that has most of it [s].
+
+        Parameters
+        ----------
+        pattern : Pattern
+        latency_s : ndarray of float64, shape (number of rules,)
+            Of a link of each rule.
+        """
+        if not latency_s.any():
+            return 0.0
+        if pattern not in self._known_ways:
+            self._known_ways[pattern] = self.ways(pattern)
+        return float((self._known_ways[pattern] @ latency_s).max(initial=0.0))
 
     def together(self, mix: Sequence[tuple[Pattern, float]]) -> Floats:
         """Return the bytes on every link of patterns at once, of each so many from the busiest rank."""

@@ -153,17 +153,36 @@ class Carrier:
     """What one rank puts on links, sending or receiving.
 
     What is sent is split equally from its far ends: there ways are found once for all of them.
+
+    Parameters
+    ----------
+    view : RankView
+    others : sparse array, shape (classes, k)
+        Where a byte of each of k columns is from, or goes to.
+    mates : ndarray of bool, shape (k,)
+        Whether that is in the scale-up domain of the rank.
+    is_sent : bool
+    adapts : bool
+        As in `fabric.routing.link_loads`.
     """
 
-    def __init__(self, view: RankView, places: RankPlaces, *, is_sent: bool, adapts: bool = False) -> None:
+    def __init__(
+        self,
+        view: RankView,
+        others: sparse.csr_array,
+        mates: Bools,
+        *,
+        is_sent: bool = False,
+        adapts: bool = False,
+    ) -> None:
         self.view, self.is_sent, self.adapts = view, is_sent, adapts
-        others = view.others(places, is_sent=is_sent).tocoo()
+        others = others.tocoo()
         n_columns = others.shape[1]
         self.lost = np.zeros(n_columns, dtype=np.bool_)
         self.parts: list[tuple[Nearest, sparse.csr_array]] = []
         self.once = sparse.csr_array((len(view.n_cables), n_columns))
         # Three kinds of demand: within the domain, by cards, and on the network as it is.
-        stays = places.mates & keeps_in(view.quotient.classes, view.inside)
+        stays = mates & keeps_in(view.quotient.classes, view.inside)
         cards = view.cards
         route = view.route if cards is None else cards.inside
         rows = others.row, others.col, others.data

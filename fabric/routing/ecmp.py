@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 from scipy import sparse
@@ -54,6 +55,10 @@ class Demands:
     target: Ints
     amount: Floats
 
+    def some(self, rows: Ints | Bools) -> Demands:
+        """Return those of some rows."""
+        return Demands(self.source[rows], self.target[rows], self.amount[rows])
+
 
 def link_loads(
     route: Router, demands: Demands, *, progress: Progress | None = None, adapts: bool = False
@@ -84,6 +89,33 @@ def link_loads(
     for block, levels in routed(route, demands, progress=progress, adapts=adapts):
         _route_block(route, block, levels, loads)
     return loads
+
+
+def demand_hops(route: Router, demands: Demands) -> Floats:
+    """Return the links of each rule that a byte of each demand passes on average, shape (k, rules).
+
+    Raises
+    ------
+    QuestionError
+        If a source has no permitted path to its target.
+    """
+    hops = np.zeros((len(demands.source), len(route.expanded.rules)))
+    rule_of = route.expanded.rule[route.link // 2]
+    for block, levels in routed(route, demands):
+        for rule in np.unique(rule_of).tolist():
+            on_rule = np.where(rule_of == rule, route.cables, 0.0)
+            behind = np.zeros(levels[0].ways.shape)
+            for nearer, level in pairwise(levels):
+                moves, tail = ranges(route.first, level.states)
+                moves, tail, head = leading(route, moves, tail, route.head[moves], nearer.states)
+                is_nearer = (nearer.ways > 0).astype(np.float64)
+                ahead = _gathered(tail, head, route.cables[moves], behind, len(level.states))
+                ahead += _gathered(tail, head, on_rule[moves], is_nearer, len(level.states))
+                behind = np.divide(ahead, level.ways, out=np.zeros(ahead.shape), where=level.ways > 0)
+                own = block.number[level.demands]
+                place = np.searchsorted(level.states, route.source[demands.source[own]])
+                hops[own, rule] = behind[place, block.column[level.demands]]
+    return hops
 
 
 @dataclass(frozen=True, eq=False)
@@ -314,3 +346,8 @@ def _spread(here: Ints, there: Ints, cables: Floats, n: int, values: Floats) -> 
     """Return `values` of the near ends, times cables, summed at the n far ends; `here` is ascending."""
     first = firsts(here, len(values))
     return np.asarray(sparse.csr_array((cables, there, first), shape=(len(values), n)).T @ values)
+
+
+def _gathered(near: Ints, far: Ints, cables: Floats, values: Floats, n: int) -> Floats:
+    """Return `values` of the far ends, times cables, summed at the n near ends; `near` is ascending."""
+    return np.asarray(sparse.csr_array((cables, far, firsts(near, n)), shape=(n, len(values))) @ values)

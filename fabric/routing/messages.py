@@ -24,7 +24,7 @@ from fabric.arrays import Bools, Floats, Ints
 from fabric.errors import QuestionError
 from fabric.graph import Expanded, Paths, components
 from fabric.routing.cards import Dealt, Sides, cut_at_cards, deal, near_cards
-from fabric.routing.ecmp import Demands, Progress, link_loads, unreached
+from fabric.routing.ecmp import Demands, Progress, demand_hops, link_loads, unreached
 from fabric.routing.moves import Router, firsts, ranges, router
 
 
@@ -142,18 +142,18 @@ class Messages:
                 return [Leg(self.whole, demands, every)]
             lost = unreached(self.outward, demands)
             return [
-                Leg(route, _some(demands, rows), rows)
+                Leg(route, demands.some(rows), rows)
                 for route, rows in ((self.outward, every[~lost]), (self.whole, every[lost]))
             ]
         near, far = self._apart(demands)
-        found = [Leg(self.inside, _some(demands, near), near)]
+        found = [Leg(self.inside, demands.some(near), near)]
         one, a, b, part = self._chosen(demands, far)
         amount = demands.amount[one] * part
         out = Leg(self.inside, Demands(demands.source[one], a, amount), one)
         back = Leg(self.inside, Demands(b, demands.target[one], amount), one)
         across = Demands(a, b, amount)
         apart = np.flatnonzero(a != b)
-        over = Leg(self.network, _some(across, apart), one[apart])
+        over = Leg(self.network, across.some(apart), one[apart])
         return [*found, out, over, *self._loops(across, one), back]
 
     def _loops(self, across: Demands, one: Ints) -> list[Leg]:
@@ -182,7 +182,7 @@ class Messages:
         up = inside.alive > 0
         part = components(inside.n_devices, inside.tail[up], inside.head[up])
         maybe = np.flatnonzero(part[demands.source] == part[demands.target])
-        lost = unreached(self.inside, _some(demands, maybe))
+        lost = unreached(self.inside, demands.some(maybe))
         is_near = np.zeros(len(demands.source), dtype=np.bool_)
         is_near[maybe[~lost]] = True
         return np.flatnonzero(is_near), np.flatnonzero(~is_near)
@@ -284,16 +284,27 @@ def message_loads(
     return loads
 
 
+def message_hops(messages: Messages, demands: Demands) -> Floats:
+    """Return the links of each rule that a byte of each message passes on average, shape (k, rules).
+
+    Raises
+    ------
+    QuestionError
+        If a source has no permitted path to its target.
+    """
+    hops = np.zeros((len(demands.source), len(messages.expanded.rules)))
+    for leg in messages.legs(demands):
+        part = leg.demands.amount / demands.amount[leg.message]
+        np.add.at(hops, leg.message, part[:, None] * demand_hops(leg.route, leg.demands))
+    return hops
+
+
 def _merged(demands: Demands) -> Demands:
     """Return demands with those of the same ends added up."""
     n = int(demands.target.max(initial=-1)) + 1
     pair, inverse = np.unique(demands.source * n + demands.target, return_inverse=True)
     amount = np.bincount(inverse.ravel(), demands.amount, minlength=len(pair)).astype(np.float64)
     return Demands(pair // max(n, 1), pair % max(n, 1), amount)
-
-
-def _some(demands: Demands, rows: Ints) -> Demands:
-    return Demands(demands.source[rows], demands.target[rows], demands.amount[rows])
 
 
 def _or_itself(dealt: Dealt, ranks: Ints) -> tuple[Ints, Ints, Ints]:

@@ -94,6 +94,11 @@ class Phase:
     moves: Callable[[int, int], Iterable[Move]]
     transfer: Transfer = "copy"
 
+    @property
+    def is_at_once(self) -> bool:
+        """Whether a rank posts all its messages in one step, so that the farthest sets the latency."""
+        return self.steps == 1 and self.pattern.kind == "pairwise"
+
 
 @dataclass(frozen=True, slots=True)
 class Seq:

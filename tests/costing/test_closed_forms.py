@@ -107,6 +107,8 @@ class TestFlat:
             n - 1,
             pytest.approx((n - 1) / n * SIZE),
         )
+        # All messages posted at once: Open MPI's basic linear, and groups of sends in nccl-tests.
+        assert alpha_beta(built("all-to-all", flat, "direct")) == (1, pytest.approx((n - 1) / n * SIZE))
         steps, sent = alpha_beta(built("all-to-all", flat, "bruck"))
         assert steps == math.ceil(math.log2(n))
         # What has j places to go is sent once for every bit of j.

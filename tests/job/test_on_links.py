@@ -155,7 +155,7 @@ class TestRails:
         asked = Demands(
             np.array([a0, a0, a0, a0]), np.array([a1, b0, b1, b1]), np.array([1.0, 2.0, 3.0, 4.0])
         )
-        told = by_rail(ranks, asked)
+        told, _ = by_rail(ranks, asked)
         found: dict[tuple[int, int], float] = {}
         for source, target, amount in zip(told.source, told.target, told.amount, strict=True):
             found[int(source), int(target)] = found.get((int(source), int(target)), 0.0) + float(amount)
@@ -168,7 +168,7 @@ class TestRails:
         assert ranks.shape.sizes == (3, 2)
         a0, a1, a2, b0, b1 = ranks.devices[0].tolist()
         asked = Demands(np.array([b0, a2, a0]), np.array([a2, b1, b0]), np.array([1.0, 2.0, 4.0]))
-        told = by_rail(ranks, asked)
+        told, _ = by_rail(ranks, asked)
         found = sorted(zip(told.source.tolist(), told.target.tolist(), told.amount.tolist(), strict=True))
         assert found == sorted([(b0, a2, 1.0), (a1, b1, 2.0), (a2, a1, 2.0), (a0, b0, 4.0)])
         assert work.loads(Pattern("pairwise", "job")).hops.sum() > 0

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from itertools import chain
 
 from fabric.schedule.algorithms.doubling import distances
 from fabric.schedule.algorithms.lines import Line, lines, single
@@ -10,7 +12,7 @@ from fabric.schedule.algorithms.shape import Shape
 from fabric.schedule.tree import Move, Pattern, Phase, Pipe, Schedule, Seq
 
 
-def pairwise(collective: str, shape: Shape, size_bytes: float) -> Schedule:
+def pairwise(collective: str, shape: Shape, size_bytes: float) -> Phase:
     """Return the direct all-to-all: in step s every rank sends to the rank s + 1 places on.
 
     References
@@ -25,6 +27,27 @@ def pairwise(collective: str, shape: Shape, size_bytes: float) -> Schedule:
     (6.0, 3)
     """
     return _toward("pairwise", Line((shape.n,), 0, "job"), (), size_bytes)
+
+
+def direct_exchange(collective: str, shape: Shape, size_bytes: float) -> Phase:
+    """Return the all-to-all in which every rank posts its messages to all others at once.
+
+    References
+    ----------
+    NVIDIA nccl-tests, src/alltoall.cu: all sends and receives are one group.
+
+    Examples
+    --------
+    >>> schedule = direct_exchange("all-to-all", Shape((4,)), 8.0)
+    >>> schedule.bytes_per_endpoint, schedule.steps, schedule.is_at_once
+    (6.0, 1, True)
+    """
+    steps = pairwise(collective, shape, size_bytes)
+
+    def moves(n: int, step: int) -> Iterator[Move]:
+        return chain.from_iterable(steps.moves(n, one) for one in range(steps.steps))
+
+    return replace(steps, name="to all at once", steps=1, moves=moves)
 
 
 def pxn(collective: str, shape: Shape, size_bytes: float) -> Schedule:

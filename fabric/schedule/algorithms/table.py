@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from fabric.errors import QuestionError, nearest
 from fabric.schedule.algorithms.doubling import bruck, halving_doubling, pat, recursive_doubling
-from fabric.schedule.algorithms.exchange import bruck_exchange, pairwise, pxn, rail_first
+from fabric.schedule.algorithms.exchange import bruck_exchange, direct_exchange, pairwise, pxn, rail_first
 from fabric.schedule.algorithms.levels import hierarchical, hierarchical_serial
 from fabric.schedule.algorithms.rings import ring
 from fabric.schedule.algorithms.rooted import binomial, direct, scatter_all_gather
@@ -135,6 +135,7 @@ ALGORITHMS = (
     Algorithm("hierarchical", ("all-to-all",), "DeepSeek-AI, DeepEP", rail_first, _two_levels),
     Algorithm("bruck", ("all-gather", "reduce-scatter"), "Bruck et al., IEEE TPDS 8(11), 1997", bruck),
     Algorithm("bruck", ("all-to-all",), "Bruck et al., IEEE TPDS 8(11), 1997", bruck_exchange),
+    Algorithm("direct", ("all-to-all",), "NVIDIA nccl-tests", direct_exchange),
     Algorithm("scatter-all-gather", ("broadcast",), _MPICH, scatter_all_gather),
     Algorithm("binomial", ("broadcast", "reduce"), _MPICH, binomial),
     Algorithm("direct", ("gather", "scatter", "send-recv"), "NVIDIA nccl-tests", direct),
@@ -195,7 +196,7 @@ def schedules(collective: str, shape: Shape, size_bytes: float) -> dict[str, Sch
     Examples
     --------
     >>> list(schedules("all-to-all", Shape((4, 4)), 8.0))
-    ['pairwise', 'pxn', 'hierarchical', 'bruck']
+    ['pairwise', 'pxn', 'hierarchical', 'bruck', 'direct']
     """
     refused = refusals(collective, shape)
     return {
