@@ -25,7 +25,16 @@ from fabric.routing import Progress
 from fabric.sizing import Design, DesignOptions, design
 from fabric.sizing.bom import bom
 from fabric.sizing.request import resolve
-from fabric.study.scale_table import BusbwBound, CollectiveTime, FastAlgorithm, Knee, ScaleRow, ScaleTable
+from fabric.study.scale_table import (
+    ALL_TO_ALL,
+    BusbwBound,
+    CollectiveTime,
+    FastAlgorithm,
+    Knee,
+    ScaleRow,
+    ScaleTable,
+    traits_of,
+)
 from fabric.units import parse_bytes, parse_count
 
 COLLECTIVES = ("all-reduce",)
@@ -119,13 +128,13 @@ def space_sizes(text: str, n_points: int = 20) -> tuple[int, ...]:
 
 @dataclass(frozen=True, slots=True)
 class _Measure:
-    """Measure a design at any size; what was measured is remembered."""
+    """Measure a design at any size; what was measured for a knee is remembered."""
 
     arguments: DesignOptions
     collectives: tuple[str, ...]
     size_bytes: int
     calibration: str | Path | Calibration
-    known: dict[int, ScaleRow] = field(default_factory=dict)
+    known: dict[tuple[int, str], ScaleRow] = field(default_factory=dict)
     # Of the last size; all sizes have one calibration.
     costs: list[Cost] = field(default_factory=list)
 
@@ -135,40 +144,45 @@ class _Measure:
             built = design(**self.arguments, gpus=gpus)
         except FabricError as error:
             return ScaleRow(gpus, problem=str(error))
-        row = self.brief(gpus, built)
+        row = self._measured(gpus, built, self.collectives)
         collectives = dict.fromkeys(("all-gather", *self.collectives))
         bound_of = {name: bound(built.fabric, name) for name in collectives if name in OPERATIONS}
         bounds = [BusbwBound(name, limit.busbw_gbps, limit.why) for name, limit in bound_of.items()]
         return replace(row, bounds=tuple(bounds), known_w=bom(built.blueprint).power_w or 0.0)
 
-    def brief(self, gpus: int, built: Design | None = None) -> ScaleRow:
-        """Return what makes a knee of a size."""
-        if gpus not in self.known:
-            self.known[gpus] = self._brief(gpus, built)
-        return self.known[gpus]
+    def brief(self, gpus: int, trait: str) -> ScaleRow:
+        """Return a row with one trait; what that trait does not take is neither solved nor costed."""
+        if (gpus, trait) not in self.known:
+            self.known[gpus, trait] = self._brief(gpus, trait)
+        return self.known[gpus, trait]
 
-    def _brief(self, gpus: int, built: Design | None) -> ScaleRow:
+    def _brief(self, gpus: int, trait: str) -> ScaleRow:
         try:
-            built = built or design(**self.arguments, gpus=gpus)
+            built = design(**self.arguments, gpus=gpus)
         except FabricError as error:
             return ScaleRow(gpus, problem=str(error))
-        fabric = built.fabric
-        spread = throughput(fabric)
+        collectives = [name for name in self.collectives if trait in traits_of(name)]
+        return self._measured(gpus, built, collectives, is_all_to_all=trait == ALL_TO_ALL)
+
+    def _measured(
+        self, gpus: int, built: Design, collectives: Sequence[str], *, is_all_to_all: bool = True
+    ) -> ScaleRow:
+        spread = throughput(built.fabric) if is_all_to_all else None
         # Algorithms number their ranks along axes; a last block that is not full has no such numbers.
-        filled = Fabric(fabric.name, replace(built.blueprint, absent=()))
+        filled = Fabric(built.blueprint.name, replace(built.blueprint, absent=()))
         costs = [
             cost(filled, name, self.size_bytes, calibration=self.calibration, is_bounded=False)
-            for name in self.collectives
+            for name in collectives
         ]
-        self.costs[:] = costs
-        top = spread.binding[0] if spread.binding else None
+        self.costs[:] = costs or self.costs
+        top = spread.binding[0] if spread and spread.binding else None
         return ScaleRow(
             asked=gpus,
             gpus=built.gpus,
             tiers=built.n_tiers,
             switches=sum(built.switches.values()),
             cables=_network_cables(built),
-            all_to_all_gbps=spread.per_endpoint_gbps,
+            all_to_all_gbps=spread.per_endpoint_gbps if spread else 0.0,
             all_to_all_binding=top.link if top else "",
             all_to_all_share=top.share if top else 0.0,
             costed_gpus=costs[-1].n_ranks if costs else 0,
@@ -180,6 +194,8 @@ class _Measure:
 
     def knees(self, rows: Sequence[ScaleRow]) -> Iterator[Knee]:
         """Yield the knees between neighbouring sizes, in their order."""
+        for row in rows:
+            self.known.update({(row.asked, trait): row for trait in row.signature()})
         before = {trait: values[0] for trait, values in rows[0].signature().items()}
         for low, high in zip(rows[:-1], rows[1:], strict=True):
             after = high.signature()
@@ -206,11 +222,11 @@ class _Measure:
             middle = a + max((b - a) // 2 // step, 1) * step
             if middle >= b:
                 break
-            if old in self.brief(middle).signature().get(trait, ("-",)):
+            if old in self.brief(middle, trait).signature().get(trait, ("-",)):
                 a = middle
             else:
                 b = middle
-        end = self.brief(b)
+        end = self.brief(b, trait)
         return Knee(end.gpus or b, trait, old, end.signature().get(trait, ("-",))[0])
 
 

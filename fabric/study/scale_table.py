@@ -11,6 +11,14 @@ from fabric.text.markdown import bullets, escape, table
 from fabric.text.spreadsheet import write_csv
 from fabric.units import format_bytes, format_count
 
+ALL_TO_ALL = "all-to-all binds"
+"""Trait of a design: the link class that binds uniform all-to-all."""
+
+
+def traits_of(collective: str) -> tuple[str, str]:
+    """Return the traits that the cost of a collective says: the fastest algorithm, and what binds it."""
+    return f"{collective} by", f"{collective} binds"
+
 
 class BusbwBound(NamedTuple):
     """The busbw of a collective that no algorithm exceeds [Gb/s], and by what, where not by its program."""
@@ -87,10 +95,10 @@ class ScaleRow:
             return {"design": ("none",)}
         traits: dict[str, tuple[str, ...]] = {
             "tiers": (str(self.tiers),),
-            "all-to-all binds": (self.all_to_all_binding,),
+            ALL_TO_ALL: (self.all_to_all_binding,),
         }
         for name, algorithm, binding in self.ties:
-            for trait, value in ((f"{name} by", algorithm), (f"{name} binds", binding)):
+            for trait, value in zip(traits_of(name), (algorithm, binding), strict=True):
                 traits[trait] = (*traits.get(trait, ()), value)
         return traits
 

@@ -58,6 +58,21 @@ def test_the_third_tier_comes_at_the_limit_of_two(table):
     assert (below, above) == (2, 3)
 
 
+def test_a_knee_of_tiers_is_found_without_a_flow_or_a_cost(monkeypatch):
+    solved = []
+
+    def counted(name):
+        verb = getattr(scaling, name)
+        return lambda *args, **more: solved.append(name) or verb(*args, **more)
+
+    for name in ("throughput", "cost"):
+        monkeypatch.setattr(scaling, name, counted(name))
+    table = scale([64, 200], **HGX)
+    assert table.knees == (Knee(136, "tiers", "2", "3"),)
+    # One of each for the two rows, and none for the sizes between them.
+    assert sorted(solved) == ["cost"] * 2 + ["throughput"] * 2
+
+
 def test_an_algorithm_that_is_hardly_faster_makes_no_knee(monkeypatch):
     """In the rack the hierarchical one is the fastest, across racks the ring, by less than 1 %."""
     racks = {"rack": "gb300-nvl72", "leaf": "sn6800"}
@@ -79,7 +94,7 @@ def test_what_slips_in_by_small_steps_makes_a_knee_in_the_end():
         [("x", "ring", "in")],
     ]
     rows = [ScaleRow(8 * i, 8 * i, ties=tuple(one)) for i, one in enumerate(ties, 1)]
-    measure = _Measure(HGX, ("x",), 1, "wire", {row.asked: row for row in rows})
+    measure = _Measure(HGX, ("x",), 1, "wire")
     assert [*measure.knees(rows)] == [Knee(24, "x by", "tree", "ring"), Knee(24, "x binds", "up", "in")]
     assert [*measure.knees(rows[:2])] == []
 
