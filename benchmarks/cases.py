@@ -8,6 +8,7 @@ nothing. Imports stand inside the functions: a process should hold what its case
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -70,9 +71,10 @@ def sure(is_right: bool, got: object) -> object:
 
 def run(*command: str) -> Work:
     """Return the work of running a program to its end."""
-    return lambda: (
-        subprocess.run([sys.executable, *command], cwd=fabrics.ROOT, capture_output=True, check=True) and ""
-    )
+    # Compiled by the first run, as pip leaves it where it installs.
+    around = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    how: Any = {"cwd": fabrics.ROOT, "env": around, "capture_output": True, "check": True}
+    return lambda: subprocess.run([sys.executable, *command], **how) and ""
 
 
 # --- the command line, and 1,152 GPUs

@@ -86,6 +86,13 @@ def test_help_lists_every_command():
     assert answer() == text
 
 
+def test_help_says_what_every_command_does_in_full():
+    text = " ".join(answer("--help").split())
+    for name, command in typer.main.get_command(command_line.app).commands.items():
+        first = command.help.partition("\n\n")[0]
+        assert f"{name} {' '.join(first.split())} " in text
+
+
 def test_help_has_the_order_of_the_manual():
     rows = re.findall(r"^\| `([a-z-]+) ?", (ROOT / "docs/cli.md").read_text(), re.MULTILINE)
     commands = typer.main.get_command(command_line.app).commands
