@@ -47,15 +47,15 @@ def edges(kind: Kind, m: int, by: int = 1) -> Edges:
 
 def _pairwise(m: int, by: int) -> Edges:
     source, target = np.divmod(np.arange(m * m), m)
-    other = source != target
-    return Edges(source[other], target[other], np.full(m * (m - 1), 1 / (m - 1)))
+    is_pair = source != target
+    return Edges(source[is_pair], target[is_pair], np.full(m * (m - 1), 1 / (m - 1)))
 
 
 def _shift(m: int, by: int) -> Edges:
     every = np.arange(m)
     moved = (every + by) % m
-    own = moved == every
-    return Edges(every[~own], moved[~own], np.ones(m)[~own])
+    stays = moved == every
+    return Edges(every[~stays], moved[~stays], np.ones(m)[~stays])
 
 
 def _ring(m: int, by: int) -> Edges:
@@ -83,14 +83,15 @@ def _fold(m: int, by: int) -> Edges:
 
 
 def _unfold(m: int, by: int) -> Edges:
-    return _turned(_fold(m, by))
+    return _turn(_fold(m, by))
 
 
 def _binomial(m: int, by: int) -> Edges:
+    # The first `by` members know already, and each tells the one `by` places on; negative, it hears from it.
     places = abs(by)
     target = np.arange(places, min(2 * places, m))
     down = Edges(target - places, target, np.ones(len(target)))
-    return down if by > 0 else _turned(down)
+    return down if by > 0 else _turn(down)
 
 
 def binary_tree(m: int) -> Ints:
@@ -113,6 +114,7 @@ def binary_tree(m: int) -> Ints:
     Computing 35(12), 2009; the numbering is that of NCCL, src/graph/trees.cc.
     """
     every = np.arange(m)
+    # The lowest bit of the number is the level in the tree: 1 for leaves, and so on.
     low = every & -every
     up = (every ^ low) | (low << 1)
     # Where that place does not exist, the parent is the one below.
@@ -135,15 +137,16 @@ def two_trees(m: int) -> tuple[Ints, Ints]:
 
 
 def _tree_up(m: int, by: int) -> Edges:
-    both = two_trees(m)
-    source = np.concatenate([np.flatnonzero(parent >= 0) for parent in both])
-    target = np.concatenate([parent[parent >= 0] for parent in both])
+    trees = two_trees(m)
+    # Every member but the root sends its half of the bytes to its parent in each tree.
+    source = np.concatenate([np.flatnonzero(parent >= 0) for parent in trees])
+    target = np.concatenate([parent[parent >= 0] for parent in trees])
     # Of two members each is the root of one tree, so neither sends in both.
     return Edges(source, target, np.full(len(source), 0.5 if m > 2 else 1.0))
 
 
 def _tree_down(m: int, by: int) -> Edges:
-    return _turned(_tree_up(m, by))
+    return _turn(_tree_up(m, by))
 
 
 def _from_root(m: int, by: int) -> Edges:
@@ -151,11 +154,11 @@ def _from_root(m: int, by: int) -> Edges:
 
 
 def _to_root(m: int, by: int) -> Edges:
-    return _turned(_from_root(m, by))
+    return _turn(_from_root(m, by))
 
 
-def _turned(found: Edges) -> Edges:
-    return Edges(found.target, found.source, found.weight)
+def _turn(messages: Edges) -> Edges:
+    return Edges(messages.target, messages.source, messages.weight)
 
 
 _EDGES: dict[str, Callable[[int, int], Edges]] = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fabric.schedule.algorithms.lines import Line, backwards, gather_by_pairs, joined, mirrored, single
+from fabric.schedule.algorithms.lines import Line, compose, gather_by_pairs, mirror, reverse, single
 from fabric.schedule.algorithms.shape import Shape
 from fabric.schedule.patterns import power
 from fabric.schedule.tree import Move, Pattern, Phase, Schedule, Seq
@@ -38,9 +38,10 @@ def halving_doubling(collective: str, shape: Shape, size_bytes: float) -> Schedu
     p = power(shape.n)
     gather = _doubling(p, size_bytes / p, far_first=True)
     if shape.n == p:
-        return joined(collective, gather, Seq)
+        return compose(collective, gather, Seq)
+    # Ranks beyond the power of two take part through a partner, before and after.
     fold = _fold(shape.n, size_bytes, p)
-    return Seq((fold, *backwards(gather), *gather, mirrored(fold)))
+    return Seq((fold, *reverse(gather), *gather, mirror(fold)))
 
 
 def recursive_doubling(collective: str, shape: Shape, size_bytes: float) -> Schedule:
@@ -66,7 +67,7 @@ def recursive_doubling(collective: str, shape: Shape, size_bytes: float) -> Sche
     if shape.n == p:
         return single(swaps, Seq)
     fold = _fold(shape.n, size_bytes, 1)
-    return Seq((fold, *swaps, mirrored(fold)))
+    return Seq((fold, *swaps, mirror(fold)))
 
 
 def _doubling(p: int, block_bytes: float, *, far_first: bool) -> tuple[Phase, ...]:
@@ -74,15 +75,15 @@ def _doubling(p: int, block_bytes: float, *, far_first: bool) -> tuple[Phase, ..
     cube = (2,) * (p.bit_length() - 1)
     # The first axis of the cube is the highest bit of the rank.
     axes = range(len(cube)) if far_first else reversed(range(len(cube)))
-    found: list[Phase] = []
+    gather: list[Phase] = []
     done: tuple[int, ...] = ()
     for axis in axes:
         distance = p >> (axis + 1)
         line = Line(cube, axis, "job")
         pattern = Pattern("exchange", "job", distance)
-        found.append(gather_by_pairs(f"all-gather at {distance}", line, done, block_bytes, pattern))
+        gather.append(gather_by_pairs(f"all-gather at {distance}", line, done, block_bytes, pattern))
         done += (axis,)
-    return tuple(found)
+    return tuple(gather)
 
 
 def _swap(p: int, distance: int, size_bytes: float) -> Phase:
@@ -122,6 +123,7 @@ def bruck(collective: str, shape: Shape, size_bytes: float) -> Schedule:
     n = shape.n
 
     def nearer(distance: int) -> Phase:
+        # All that a rank has, but no more than the one before it still lacks.
         count = min(distance, n - distance)
 
         def moves(n: int, step: int) -> Iterator[Move]:
@@ -133,7 +135,7 @@ def bruck(collective: str, shape: Shape, size_bytes: float) -> Schedule:
         sent = count * size_bytes / n
         return Phase(f"all-gather at {distance}", pattern, sent, 1, "copy", moves)
 
-    return joined(collective, tuple(nearer(d) for d in distances(n)), Seq)
+    return compose(collective, tuple(nearer(d) for d in distances(n)), Seq)
 
 
 def pat(collective: str, shape: Shape, size_bytes: float) -> Schedule:
@@ -168,7 +170,7 @@ def pat(collective: str, shape: Shape, size_bytes: float) -> Schedule:
         sent = len(behind) * size_bytes / n
         return Phase(f"all-gather at {distance}", pattern, sent, 1, "copy", moves)
 
-    return joined(collective, tuple(farther(d) for d in reversed(distances(n))), Seq)
+    return compose(collective, tuple(farther(d) for d in reversed(distances(n))), Seq)
 
 
 def distances(n: int) -> list[int]:

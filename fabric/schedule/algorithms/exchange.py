@@ -106,7 +106,8 @@ def _toward(name: str, line: Line, done: tuple[int, ...], size_bytes: float) -> 
 
     def moves(n: int, step: int) -> Iterator[Move]:
         for rank in range(n):
-            target = line.moved(rank, step + 1)
+            target = line.neighbour(rank, step + 1)
+            # From every source whose data lie here, to every target that is reached through this rank.
             for first in line.alike(rank, done):
                 for last in line.alike(target, ahead):
                     yield rank, target, (first, last)
@@ -137,12 +138,13 @@ def bruck_exchange(collective: str, shape: Shape, size_bytes: float) -> Schedule
             for rank in range(n):
                 for places in range(n):
                     if places & distance:
+                        # The lower bits are done: the data have come that far from their source.
                         first = (rank - places % distance) % n
                         yield rank, (rank + distance) % n, (first, (first + places) % n)
 
         # Of 2 d numbers in a row, the last d have the bit d.
-        rounds, rest = divmod(n, 2 * distance)
-        count = rounds * distance + max(rest - distance, 0)
+        rounds, tail = divmod(n, 2 * distance)
+        count = rounds * distance + max(tail - distance, 0)
         pattern = Pattern("shift", "job", distance)
         return Phase(
             f"exchange at {distance}", pattern, count * size_bytes / n, 1, "copy", moves, "all-to-all"

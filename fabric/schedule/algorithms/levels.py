@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from fabric.schedule.algorithms.lines import gather_by_pairs, lines, mirrored, ring_half, single
+from fabric.schedule.algorithms.lines import gather_by_pairs, lines, mirror, ring_half, single
 from fabric.schedule.algorithms.shape import Shape
 from fabric.schedule.tree import Phase, Pipe, Schedule, Seq
 
@@ -60,8 +60,9 @@ def _parts(collective: str, shape: Shape, size_bytes: float) -> tuple[Phase, ...
         return ring_half(rail, (), size_bytes / shape.n, action, "on rail")
 
     parts = {
-        "all-reduce": (mirrored(down), on_rail("reduce"), on_rail("copy"), down),
-        "reduce-scatter": (mirrored(down), on_rail("reduce")),
+        "all-reduce": (mirror(down), on_rail("reduce"), on_rail("copy"), down),
+        "reduce-scatter": (mirror(down), on_rail("reduce")),
         "all-gather": (on_rail("copy"), down),
     }[collective]
+    # Of a single domain, or of domains of one rank, one of the levels has no steps.
     return tuple(part for part in parts if part.steps)

@@ -1,7 +1,7 @@
 """Ranks on a grid, what moves along its lines, and how parts of a collective are joined.
 
 An all-gather that runs backwards in time is a reduce-scatter, a broadcast a reduction, a scatter a gather. So
-algorithms are written once, for what spreads, and `mirrored`.
+algorithms are written once, for what spreads, and turned round by `mirror`.
 """
 
 from __future__ import annotations
@@ -68,19 +68,21 @@ class Line:
         """Return the pattern of a kind along the lines."""
         return Pattern(kind, self.over, by, self.name)
 
-    def moved(self, rank: int, by: int) -> int:
+    def neighbour(self, rank: int, by: int) -> int:
         """Return the rank `by` places along the line, round its end."""
+        # Ranks that are next to each other on the axis are as far apart as the axes inside it are large.
         stride = math.prod(self.grid[self.axis + 1 :])
         place = rank // stride % self.length
         return rank + ((place + by) % self.length - place) * stride
 
     def alike(self, rank: int, free: tuple[int, ...]) -> list[int]:
         """Return the ranks that differ from `rank` along the axes `free` only."""
-        found = [rank]
+        ranks = [rank]
+        # The product of the axes, one after the other.
         for axis in free:
             line = Line(self.grid, axis, self.over)
-            found = [line.moved(r, by) for r in found for by in range(line.length)]
-        return found
+            ranks = [line.neighbour(r, by) for r in ranks for by in range(line.length)]
+        return ranks
 
     def n_alike(self, free: tuple[int, ...]) -> int:
         """Return the number of ranks that differ along the axes `free` only."""
@@ -112,11 +114,12 @@ def gather_by_pairs(
 
     def moves(n: int, step: int) -> Iterator[Move]:
         for rank in range(line.n):
-            target = line.moved(rank, step + 1)
+            target = line.neighbour(rank, step + 1)
             for chunk in line.alike(rank, free):
                 yield rank, target, chunk
 
     others = line.length - 1
+    # To every other rank of the line all that was gathered before.
     sent = others * line.n_alike(free) * block_bytes
     return Phase(name, pattern or line.pattern("pairwise"), sent, others, "copy", moves)
 
@@ -137,8 +140,9 @@ def ring_moves(
 
     def moves(n: int, step: int) -> Iterator[Move]:
         for rank in range(line.n):
-            target = line.moved(rank, way)
-            for chunk in line.alike(line.moved(rank, -way * (step + late)), free):
+            target = line.neighbour(rank, way)
+            # What is passed on came so many places round; with `late`, it started one place further back.
+            for chunk in line.alike(line.neighbour(rank, -way * (step + late)), free):
                 yield rank, target, chunk
 
     return moves
@@ -154,33 +158,34 @@ def ring_half(
     return Phase(name, line.pattern("ring"), sent, line.length - 1, action, moves)
 
 
-def mirrored(phase: Phase) -> Phase:
+def mirror(phase: Phase) -> Phase:
     """Return `phase` backwards in time: what it copies is reduced, and what it reduces is copied."""
 
     def moves(n: int, step: int) -> Iterator[Move]:
         for source, target, chunk in phase.moves(n, phase.steps - 1 - step):
             yield target, source, chunk
 
-    own = phase.pattern
-    by = -own.by if own.kind in _TURNS else own.by
-    pattern = Pattern(_OTHER_WAY.get(own.kind, own.kind), own.over, by, own.axis)
+    forward = phase.pattern
+    # Messages go from target to source: patterns that have a direction turn, the others are their own.
+    by = -forward.by if forward.kind in _TURNS else forward.by
+    pattern = Pattern(_OTHER_WAY.get(forward.kind, forward.kind), forward.over, by, forward.axis)
     verb, *where = phase.name.split(" ")
     name = " ".join([_BACKWARDS[verb], *where])
     action: Literal["copy", "reduce"] = "copy" if phase.action == "reduce" else "reduce"
     return Phase(name, pattern, phase.bytes_per_endpoint, phase.steps, action, moves, phase.transfer)
 
 
-def backwards(parts: tuple[Phase, ...]) -> tuple[Phase, ...]:
-    """Return phases `mirrored`, last first."""
-    return tuple(mirrored(part) for part in reversed(parts))
+def reverse(parts: tuple[Phase, ...]) -> tuple[Phase, ...]:
+    """Return phases turned round by `mirror`, last first."""
+    return tuple(mirror(part) for part in reversed(parts))
 
 
-def joined(collective: str, gather: tuple[Phase, ...], how: type[Seq] | type[Pipe]) -> Schedule:
+def compose(collective: str, gather: tuple[Phase, ...], how: type[Seq] | type[Pipe]) -> Schedule:
     """Return an all-gather, a reduce-scatter or an all-reduce, of the phases of an all-gather."""
     parts = {
         "all-gather": gather,
-        "reduce-scatter": backwards(gather),
-        "all-reduce": backwards(gather) + gather,
+        "reduce-scatter": reverse(gather),
+        "all-reduce": reverse(gather) + gather,
     }[collective]
     return single(parts, how)
 

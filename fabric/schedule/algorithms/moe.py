@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from fabric.arguments import check_fields
 from fabric.errors import QuestionError
-from fabric.schedule.algorithms.lines import Line, backwards, gather_by_pairs, lines, single
+from fabric.schedule.algorithms.lines import Line, gather_by_pairs, lines, reverse, single
 from fabric.schedule.algorithms.shape import Shape
 from fabric.schedule.tree import Phase, Pipe, Schedule
 from fabric.units import MAX_BYTES
@@ -57,8 +57,8 @@ class Moe:
                 msg = f"Moe: {name}: got {getattr(self, name)}; expected a positive number"
                 raise QuestionError(msg)
         if not 1 <= self.token_bytes <= MAX_BYTES / self.tokens / self.top_k:
-            what = f"{self.hidden} values of {self.bytes_per_value:g} bytes for {self.tokens} tokens"
-            msg = f"Moe: {what}; expected a byte a token, and at most {MAX_BYTES} bytes in all"
+            size = f"{self.hidden} values of {self.bytes_per_value:g} bytes for {self.tokens} tokens"
+            msg = f"Moe: {size}; expected a byte a token, and at most {MAX_BYTES} bytes in all"
             raise QuestionError(msg)
 
     @property
@@ -127,11 +127,12 @@ def moe_reach(shape: Shape, moe: Moe) -> Reach:
     if moe.n_experts % n:
         msg = f"{moe.n_experts} experts do not lie evenly on {n} ranks; give a multiple of {n}"
         raise QuestionError(msg)
-    own = moe.n_experts // n
+    per_rank = moe.n_experts // n
     used = moe.n_groups if moe.max_groups is None else moe.max_groups
     if moe.n_groups < 1 or moe.n_experts % moe.n_groups or not 1 <= used <= moe.n_groups:
         msg = f"{moe.n_experts} experts in {moe.n_groups} groups, of which a token uses {used}: not even"
         raise QuestionError(msg)
+    # A token chooses among the experts of the groups that it may use, all alike.
     group = moe.n_experts // moe.n_groups
     choice = group * used
     if not 1 <= moe.top_k <= choice:
@@ -139,12 +140,13 @@ def moe_reach(shape: Shape, moe: Moe) -> Reach:
         raise QuestionError(msg)
 
     def hit(size: int) -> float:
-        experts = size * own
+        experts = size * per_rank
         inside = min(experts, group)
         parts = experts // inside
         if moe.n_groups > 1 and (group % inside or experts % inside):
             msg = f"{experts} experts of a domain or rank straddle groups of {group}"
             raise QuestionError(msg)
+        # Over how many of its groups are drawn (hypergeometric), the chance that all K experts miss the set.
         missed = 0.0
         for drawn in range(max(0, used - moe.n_groups + parts), min(parts, used) + 1):
             ways = math.comb(parts, drawn) * math.comb(moe.n_groups - parts, used - drawn)
@@ -171,8 +173,8 @@ def moe_logical_bytes(shape: Shape, moe: Moe) -> LogicalBytes:
     120.96
     """
     reach = moe_reach(shape, moe)
-    one = moe.tokens * moe.token_bytes
-    return LogicalBytes(one * reach.domains, one * reach.ranks, one * reach.experts)
+    copy_bytes = moe.tokens * moe.token_bytes
+    return LogicalBytes(copy_bytes * reach.domains, copy_bytes * reach.ranks, copy_bytes * reach.experts)
 
 
 def moe_dispatch(shape: Shape, moe: Moe) -> dict[str, Schedule]:
@@ -209,22 +211,25 @@ def moe_combine(shape: Shape, moe: Moe) -> dict[str, Schedule]:
     >>> [(p.name, p.bytes_per_endpoint) for p in phases(found["hierarchical"])]
     [('combine in domain', 12000.0), ('combine on rail', 2000.0)]
     """
-    return {name: single(backwards(parts), Pipe) for name, parts in _dispatch(shape, moe).items()}
+    return {name: single(reverse(parts), Pipe) for name, parts in _dispatch(shape, moe).items()}
 
 
 def _dispatch(shape: Shape, moe: Moe) -> dict[str, tuple[Phase, ...]]:
     # Any token may go anywhere: in symbols a dispatch is an all-gather of all tokens, and of their bytes
     # every message carries the same part.
     reach = moe_reach(shape, moe)
-    one = moe.tokens * moe.token_bytes
+    copy_bytes = moe.tokens * moe.token_bytes
     every = Line((shape.n,), 0, "job")
-    found: dict[str, tuple[Phase, ...]] = {"pairwise": (_among("dispatch", every, (), one * reach.experts),)}
+    forms: dict[str, tuple[Phase, ...]] = {
+        "pairwise": (_among("dispatch", every, (), copy_bytes * reach.experts),)
+    }
+    # On the rail one copy for every domain, inside it one for every rank with an expert of the token.
     if shape.is_even and shape.sizes[0] > 1:
         rail, domain = lines(shape)
-        across = _among("dispatch on rail", rail, (), one * reach.domains)
-        inside = _among("dispatch in domain", domain, (rail.axis,), one * reach.ranks)
-        found = {"hierarchical": (across, inside) if shape.n_domains > 1 else (inside,), **found}
-    return found
+        across = _among("dispatch on rail", rail, (), copy_bytes * reach.domains)
+        inside = _among("dispatch in domain", domain, (rail.axis,), copy_bytes * reach.ranks)
+        forms = {"hierarchical": (across, inside) if shape.n_domains > 1 else (inside,), **forms}
+    return forms
 
 
 def _among(name: str, line: Line, free: tuple[int, ...], size_bytes: float) -> Phase:

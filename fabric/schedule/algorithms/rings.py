@@ -39,7 +39,7 @@ def ring_order(sizes: tuple[int, ...], turn: int) -> tuple[int, ...]:
     first = 0
     for domain, g in enumerate(sizes):
         inside = [(turn + i) % g for i in range(g)]
-        if domain % 2:
+        if domain % 2:  # entered where the last was left, so passed the other way round
             inside.reverse()
         order += [first + i for i in inside]
         first += g
@@ -95,6 +95,7 @@ def _around(shape: Shape, late: int) -> Callable[[int, int], Iterator[Move]]:
         for turn in range(n_rings(shape)):
             order = ring_order(shape.sizes, turn)
             for place, rank in enumerate(order):
+                # A chunk is named by its ring and its owner, which it left `step` places ago.
                 yield rank, order[(place + 1) % n], (turn, order[(place - step - late) % n])
 
     return moves
@@ -104,6 +105,7 @@ def _chain(shape: Shape, late: int) -> Callable[[int, int], Iterator[Move]]:
     def moves(n: int, step: int) -> Iterator[Move]:
         for turn in range(n_rings(shape)):
             order = ring_order(shape.sizes, turn)
+            # A pipeline from the root on, or if late by one, from behind it round to it.
             root = order.index(0)
             yield order[(root + step + late) % n], order[(root + step + late + 1) % n], (turn,)
 

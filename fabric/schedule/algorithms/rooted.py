@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fabric.schedule.algorithms.doubling import distances
-from fabric.schedule.algorithms.lines import backwards, mirrored, single
+from fabric.schedule.algorithms.lines import mirror, reverse, single
 from fabric.schedule.algorithms.rings import n_rings, ring
 from fabric.schedule.algorithms.shape import Shape
 from fabric.schedule.tree import Move, Pattern, Phase, Schedule, Seq
@@ -34,6 +34,7 @@ def binomial(collective: str, shape: Shape, size_bytes: float) -> Schedule:
 
     def tell(distance: int) -> Phase:
         def moves(n: int, step: int) -> Iterator[Move]:
+            # The first `distance` ranks know; beyond the last rank there is nobody to tell.
             for rank in range(min(distance, n - distance)):
                 yield rank, rank + distance, 0
 
@@ -41,7 +42,7 @@ def binomial(collective: str, shape: Shape, size_bytes: float) -> Schedule:
         return Phase(f"broadcast at {distance}", pattern, size_bytes, 1, "copy", moves)
 
     down = tuple(tell(distance) for distance in distances(shape.n))
-    return single(down if collective == "broadcast" else backwards(down), Seq)
+    return single(down if collective == "broadcast" else reverse(down), Seq)
 
 
 def scatter_all_gather(collective: str, shape: Shape, size_bytes: float) -> Schedule:
@@ -67,9 +68,9 @@ def scatter_all_gather(collective: str, shape: Shape, size_bytes: float) -> Sche
         def moves(n: int, step: int) -> Iterator[Move]:
             for rank in range(distance):
                 # The subtree of a target are the ranks that agree with it in the bits up to this one.
-                for own in range(rank + distance, n, 2 * distance):
+                for owner in range(rank + distance, n, 2 * distance):
                     for turn in range(rings):
-                        yield rank, rank + distance, (turn, own)
+                        yield rank, rank + distance, (turn, owner)
 
         pattern = Pattern("binomial", "job", distance)
         return Phase(f"scatter at {distance}", pattern, size_bytes / (2 * distance), 1, "copy", moves)
@@ -108,4 +109,4 @@ def direct(collective: str, shape: Shape, size_bytes: float) -> Schedule:
 
         return Phase("send to the next", Pattern("shift", "job"), size_bytes, 1, "copy", moves)
     scatter = _from_root(shape.n, size_bytes, 1)
-    return scatter if collective == "scatter" else mirrored(scatter)
+    return scatter if collective == "scatter" else mirror(scatter)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from fabric.schedule.algorithms.levels import in_domain
-from fabric.schedule.algorithms.lines import Line, lines, mirrored, single
+from fabric.schedule.algorithms.lines import Line, lines, mirror, single
 from fabric.schedule.algorithms.shape import Shape
 from fabric.schedule.algorithms.trees import along_chains, up_trees
 from fabric.schedule.tree import Move, Pattern, Phase, Pipe, Schedule
@@ -85,9 +85,9 @@ def nvls(collective: str, shape: Shape, size_bytes: float) -> Schedule:
     [8.0, 2.0, 2.0, 8.0]
     """
     across, _ = _of(shape)
-    _, own = _parts(shape)
+    _, shard = _parts(shape)
     share = size_bytes / shape.equal()
-    between = (across.up(own, share, "reduce"), across.down(own, share)) if shape.n_domains > 1 else ()
+    between = (across.up(shard, share, "reduce"), across.down(shard, share)) if shape.n_domains > 1 else ()
     return _around(collective, shape, size_bytes, between, 1)
 
 
@@ -106,17 +106,18 @@ def nvls_tree(collective: str, shape: Shape, size_bytes: float) -> Schedule:
     """
     rail, domain = lines(shape)
     up = up_trees(rail, size_bytes / domain.length)
-    return _around(collective, shape, size_bytes, (up, mirrored(up)), 2)
+    return _around(collective, shape, size_bytes, (up, mirror(up)), 2)
 
 
 def _around(
     collective: str, shape: Shape, size_bytes: float, between: tuple[Phase, ...], n_parts: int
 ) -> Schedule:
     _, inside = _of(shape)
-    every, own = _parts(shape, n_parts)
+    every, shard = _parts(shape, n_parts)
     share = size_bytes / shape.equal()
-    scatter = (inside.up(every, size_bytes, "reduce"), inside.down(own, share))
-    gather = (inside.up(own, share, "copy"), inside.down(every, size_bytes))
+    # Multimem load and store: reading makes the switch sum, writing makes it copy.
+    scatter = (inside.up(every, size_bytes, "reduce"), inside.down(shard, share))
+    gather = (inside.up(shard, share, "copy"), inside.down(every, size_bytes))
     parts = {
         "all-reduce": (*scatter, *between, *gather),
         "reduce-scatter": scatter,
@@ -146,11 +147,12 @@ def collnet_direct(collective: str, shape: Shape, size_bytes: float) -> Schedule
     g = shape.equal()
     share = size_bytes / g
 
-    def own(rank: int) -> Iterable[Hashable]:
+    def shard(rank: int) -> Iterable[Hashable]:
         return range(rank % g, shape.n, g)
 
+    # With one rank a domain there are no phases inside; they have no steps.
     down = in_domain(shape, size_bytes)
-    parts = (mirrored(down), across.up(own, share, "reduce"), across.down(own, share), down)
+    parts = (mirror(down), across.up(shard, share, "reduce"), across.down(shard, share), down)
     return Pipe(tuple(part for part in parts if part.steps))
 
 
@@ -169,7 +171,7 @@ def collnet_chain(collective: str, shape: Shape, size_bytes: float) -> Schedule:
     """
     across, _ = _of(shape)
     _, domain = lines(shape)
-    _, own = _parts(shape)
+    _, shard = _parts(shape)
     share = size_bytes / domain.length
     along = along_chains(domain, size_bytes, 1)
-    return Pipe((along, across.up(own, share, "reduce"), across.down(own, share), mirrored(along)))
+    return Pipe((along, across.up(shard, share, "reduce"), across.down(shard, share), mirror(along)))

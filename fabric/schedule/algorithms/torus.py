@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from fabric.schedule.algorithms.lines import Line, backwards, ring_moves
+from fabric.schedule.algorithms.lines import Line, reverse, ring_moves
 from fabric.schedule.algorithms.shape import Shape
 from fabric.schedule.tree import Move, Par, Phase, Schedule, Seq
 
@@ -41,8 +41,8 @@ def torus(collective: str, shape: Shape, size_bytes: float) -> Schedule:
             Seq(
                 {
                     "all-gather": gather,
-                    "reduce-scatter": backwards(gather),
-                    "all-reduce": backwards(gather) + gather,
+                    "reduce-scatter": reverse(gather),
+                    "all-reduce": reverse(gather) + gather,
                 }[collective]
             )
         )
@@ -54,6 +54,7 @@ def _gather(axes: tuple[tuple[str, int], ...], part: int, size_bytes: float) -> 
     d = len(axes)
     grid = tuple(size for _, size in axes)
     block_bytes = size_bytes / (d * math.prod(grid))
+    # Part p starts along axis p, so that at any time each part is on an axis of its own.
     order = [(part + i) % d for i in range(d)]
     return tuple(
         _both_ways(Line(grid, axis, "axis", axes[axis][0]), tuple(order[:i]), part, block_bytes)
@@ -69,6 +70,7 @@ def _both_ways(line: Line, done: tuple[int, ...], part: int, block_bytes: float)
             for source, target, chunk in way(n, step):
                 yield source, target, (part, half, chunk)
 
+    # Each half goes one way round: together what one ring would carry, over both directions of its links.
     sent = (line.length - 1) * line.n_alike(done) * block_bytes
     return Phase(
         f"all-gather along {line.name}", line.pattern("two-way-ring"), sent, line.length - 1, "copy", moves

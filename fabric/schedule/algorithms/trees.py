@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from fabric.schedule.algorithms.lines import Line, lines, mirrored
+from fabric.schedule.algorithms.lines import Line, lines, mirror
 from fabric.schedule.algorithms.shape import Shape
 from fabric.schedule.patterns import two_trees
 from fabric.schedule.tree import Move, Phase, Pipe, Schedule
@@ -46,13 +46,13 @@ def tree(collective: str, shape: Shape, size_bytes: float) -> Schedule:
     """
     if not shape.is_even or shape.sizes[0] == 1:
         up = up_trees(Line((shape.n,), 0, "job"), size_bytes)
-        return Pipe((up, mirrored(up)))
+        return Pipe((up, mirror(up)))
     rail, domain = lines(shape)
     if shape.n_domains == 1:
         along = along_chains(domain, size_bytes, 1)
-        return Pipe((along, mirrored(along)))
+        return Pipe((along, mirror(along)))
     along, up = along_chains(domain, size_bytes, 2), up_trees(rail, size_bytes / domain.length)
-    return Pipe((along, up, mirrored(up), mirrored(along)))
+    return Pipe((along, up, mirror(up), mirror(along)))
 
 
 def along_chains(domain: Line, size_bytes: float, n_parts: int) -> Phase:
@@ -73,7 +73,7 @@ def along_chains(domain: Line, size_bytes: float, n_parts: int) -> Phase:
             # The chain of a member starts at the next one; after `step` steps the data are here.
             member = (rank - 1 - step) % g
             for part in range(n_parts):
-                yield rank, domain.moved(rank, 1), (part, member)
+                yield rank, domain.neighbour(rank, 1), (part, member)
 
     sent = (g - 1) / g * size_bytes
     return Phase("reduce along chains", domain.pattern("ring"), sent, g - 1, "reduce", moves)
@@ -90,6 +90,7 @@ def up_trees(line: Line, size_bytes: float) -> Phase:
 
     def moves(n: int, step: int) -> Iterator[Move]:
         for part, parent in enumerate(two_trees(m)):
+            # A member sends when all below it have: at the step of its height over the leaves.
             height = np.zeros(m, dtype=np.int64)
             for _ in range(depth):
                 inner = parent >= 0
