@@ -19,7 +19,7 @@ from fabric.job.differences import Difference, RankPlaces
 from fabric.job.placement import Placement
 from fabric.routing import Router, router
 from fabric.routing.cards import cut_at_cards
-from fabric.routing.nearest import Nearest, keeps_in, nearest, nearest_each, turned
+from fabric.routing.nearest import Nearest, keeps_in, nearest, nearest_each, reverse_router
 from fabric.symmetry import Mark, Quotient, quotient
 
 # Starts of ways to one of many targets up to which what they put on links is counted once for all of them.
@@ -194,7 +194,7 @@ class Carrier:
             self._by_cards(cards, far, n_columns)
         else:
             # Relays are on the sender's side where that will do.
-            outward = turned(view.outward) if is_sent else view.outward
+            outward = reverse_router(view.outward) if is_sent else view.outward
             is_out = nearest(outward, view.only).hops[outward.source[far[0]]] >= 0
             self._add(view.outward, view.rank, [c[is_out] for c in far], n_columns=n_columns)
             self._add(route, view.rank, [c[~is_out] for c in far], n_columns=n_columns)
@@ -210,7 +210,7 @@ class Carrier:
         classes, columns, data = demand
         if not len(classes):
             return
-        route = turned(route) if self.is_sent else route
+        route = reverse_router(route) if self.is_sent else route
         only = np.arange(len(self.view.inside)) == target
         ways = nearest(route, only, net=net, width=self.view.width if self.adapts else None)
         # A difference is lost if any of its classes has no state to start from, or no way.
@@ -231,7 +231,7 @@ class Carrier:
         for target in sorted(legs.keys() - few):
             demand = [np.array(c) for c in zip(*legs[target], strict=True)]
             self._add(route, target, demand, n_columns=n_columns)
-        route = turned(route) if self.is_sent else route
+        route = reverse_router(route) if self.is_sent else route
         # Copies of the states, one a target, as many as the table may hold.
         n_at_once = max(1, _CELLS // route.n_states)
         for targets in (few[i : i + n_at_once] for i in range(0, len(few), n_at_once)):
@@ -249,7 +249,7 @@ class Carrier:
 
     def _by_cards(self, cards: ClassCards, demand: Sequence[np.ndarray], n_columns: int) -> None:
         """Add the ways of some demand to the rank: as it is where no card is needed, else by cards."""
-        route = turned(cards.inside) if self.is_sent else cards.inside
+        route = reverse_router(cards.inside) if self.is_sent else cards.inside
         hops = nearest(route, self.view.only).hops[route.source[demand[0]]]
         self._add(cards.inside, self.view.rank, [c[hops >= 0] for c in demand], n_columns=n_columns)
         inside: dict[int, list[tuple[int, int, float]]] = {}

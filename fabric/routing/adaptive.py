@@ -55,14 +55,14 @@ def sprayings() -> Mapping[str, Spraying]:
     PartError
         If a row of the data file may not load.
     """
-    found = {}
+    by_id = {}
     for row in read_rows(resources.files("fabric.routing").joinpath("data"), "adaptive.csv", _COLUMNS):
         efficiency = row.rate("efficiency")
         if efficiency > 1:
             row.refuse(f"efficiency is {efficiency:g}; expected 1 at most")
-        if row.text("id") in found:
+        if row.text("id") in by_id:
             row.refuse("second row of this id")
-        found[row.text("id")] = Spraying(
+        by_id[row.text("id")] = Spraying(
             row.text("id"),
             efficiency,
             row.choice("confidence", CONFIDENCES),
@@ -70,7 +70,7 @@ def sprayings() -> Mapping[str, Spraying]:
             row.text("locator"),
             row.cells["note"],
         )
-    return found
+    return by_id
 
 
 def spraying_efficiency(name_or_value: str | float) -> float:

@@ -108,6 +108,7 @@ def delivered_share(n_flows: int, n_links: int) -> float:
     """
     _check(n_flows, n_links)
     full = n_flows // n_links
+    # Flows of links that are not full, then all that the full ones carry.
     below = 1.0 - _above(full - 1, n_flows - 1, n_links) if full else 0.0
     return float(below + _above(full, n_flows, n_links))
 
@@ -159,6 +160,7 @@ def max_load(n_flows: int, n_links: int, *, n_groups: int = 1) -> tuple[Ints, Fl
     _check(n_flows, n_links, n_groups)
     load = _likely(n_flows, n_links, n_groups)
     upto = _upto_exact if n_flows <= EXACT_FLOWS else _upto_independent
+    # Groups are independent: their probabilities multiply. Rounding must not let them fall.
     below = np.maximum.accumulate(np.clip(upto(n_flows, n_links, load), 0.0, 1.0)) ** n_groups
     below[-1] = 1.0
     return load, np.diff(below, prepend=0.0)
@@ -206,14 +208,16 @@ def _likely(n: int, m: int, groups: int) -> Ints:
     P(max > k) is at most m P(X > k), and P(max <= k) at most P(X <= k)^m; see `max_load`.
     """
     even = -(-n // m)
-    loads, rest = range(even, n + 1), math.log(_REST)
+    loads, log_rest = range(even, n + 1), math.log(_REST)
 
     def is_surely_more(k: int) -> bool:
-        return bool(special.xlogy(groups * m, 1.0 - _above(k, n, m)) < rest)
+        return bool(special.xlogy(groups * m, 1.0 - _above(k, n, m)) < log_rest)
 
+    # From here on a load is not surely exceeded; up to there it may be.
     low = bisect_left(loads, True, key=lambda k: not is_surely_more(k))
     high = bisect_left(loads, True, key=lambda k: bool(groups * m * _above(k, n, m) < _REST))
     high = max(low, min(high, len(loads) - 1))
+    # From the greatest down, so that a load that is left out is rounded up.
     step = -(-(high - low + 1) // _LOADS)
     return np.arange(loads[high], loads[low] - 1, -step, dtype=np.int64)[::-1]
 
@@ -229,14 +233,17 @@ def _upto_exact(n: int, m: int, loads: Ints) -> Floats:
     weight = np.full(len(turn), 2.0)
     # The first and the last coefficient of a real transform of even length stand for themselves alone.
     weight[[0, -1]] = 1.0
+    # Probabilities of the loads up to k, folded onto the period; every k adds its own.
     folded = np.zeros(period)
-    found = np.zeros(len(loads))
+    upto = np.zeros(len(loads))
     begin = 0
     for i, end in enumerate((loads + 1).tolist()):
         folded += np.bincount(count[begin:end] % period, chance[begin:end], minlength=period)
         begin = end
-        found[i] = weight @ ((np.fft.rfft(folded) * turn) ** m).real / period
-    return found / math.exp(n * math.log(n) - n - special.gammaln(n + 1))
+        # The power of the transform is the transform of the sum of m loads; n is read off it.
+        upto[i] = weight @ ((np.fft.rfft(folded) * turn) ** m).real / period
+    # Given that the loads add up to n: over the probability of that.
+    return upto / math.exp(n * math.log(n) - n - special.gammaln(n + 1))
 
 
 def _upto_independent(n: int, m: int, loads: Ints) -> Floats:

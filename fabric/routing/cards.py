@@ -55,18 +55,20 @@ def cut_at_cards(expanded: Expanded) -> Sides | None:
     nic = np.array([g.kind == NIC and not g.is_endpoint for g in expanded.groups], dtype=np.bool_)
     of_kind = nic[expanded.group] & ~expanded.failed
     alive = expanded.alive > 0
+    # A cable is above a card where the card is its lower end.
     above = of_kind[expanded.tail]
     below = of_kind[expanded.head] & ~above
     cabled = []
-    for own in (expanded.tail[above & alive], expanded.head[below & alive]):
-        found = np.zeros(expanded.n_devices, dtype=np.bool_)
-        found[own] = True
-        cabled.append(found)
+    for cards in (expanded.tail[above & alive], expanded.head[below & alive]):
+        is_cabled = np.zeros(expanded.n_devices, dtype=np.bool_)
+        is_cabled[cards] = True
+        cabled.append(is_cabled)
     is_card = of_kind & cabled[0] & cabled[1]
     if not is_card.any():
         return None
     inside, network = (_without(expanded, rows) for rows in (above, below))
     ends = expanded.is_endpoint
+    # Endpoints join no parts of the network: they do not forward it there.
     kept = (network.alive > 0) & ~ends[expanded.tail] & ~ends[expanded.head]
     part = components(expanded.n_devices, expanded.tail[kept], expanded.head[kept])
     return Sides(inside, network, is_card, part)
@@ -110,27 +112,33 @@ def near_cards(route: Router, endpoints: Ints, cards: Bools, index: Mapping[str,
     """
     ways = nearest(route, cards)
     state = route.source[endpoints]
-    own = endpoints[(state >= 0) & (ways.hops[state] > 0)]
-    start = route.source[own]
-    shape = (route.n_states, len(own))
-    one = sparse.csr_array((np.ones(len(own)), (start, np.arange(len(own)))), shape=shape)
+    # Endpoints that reach a card, with one column of traffic each.
+    reaching = endpoints[(state >= 0) & (ways.hops[state] > 0)]
+    start = route.source[reaching]
+    shape = (route.n_states, len(reaching))
+    demand = sparse.csr_array((np.ones(len(reaching)), (start, np.arange(len(reaching)))), shape=shape)
     card = np.flatnonzero(cards & (route.target >= 0))
-    ends = sparse.csr_array(ways.at(one)).tocsr()[route.target[card]].tocoo()
+    # Where it ends, and what part of it: rows are cards.
+    ends = sparse.csr_array(ways.at(demand)).tocsr()[route.target[card]].tocoo()
     kept = ends.data > 0
     row, column, part = ends.row[kept], ends.col[kept], ends.data[kept]
-    order = np.lexsort((card[row], own[column]))
+    # By endpoint, then by card.
+    order = np.lexsort((card[row], reaching[column]))
     column, part = column[order], part[order]
-    pairs = own[column], card[row[order]]
+    pairs = reaching[column], card[row[order]]
     agrees = np.ones(len(column), dtype=np.bool_)
     for places in index.values():
         a, b = (places[end] for end in pairs)
         agrees &= (a < 0) | (b < 0) | (a == b)
     # Where no card has the index of the endpoint, all of them may serve it.
-    is_own = np.bincount(column, agrees, minlength=len(own)) > 0
-    some = agrees | ~is_own[column]
-    total = np.bincount(column[some], part[some], minlength=len(own))
+    is_own = np.bincount(column, agrees, minlength=len(reaching)) > 0
+    serves = agrees | ~is_own[column]
+    total = np.bincount(column[serves], part[serves], minlength=len(reaching))
     return Near(
-        pairs[0][some], pairs[1][some], part[some] / total[column[some]], ways.hops[start[column[some]]]
+        pairs[0][serves],
+        pairs[1][serves],
+        part[serves] / total[column[serves]],
+        ways.hops[start[column[serves]]],
     )
 
 
@@ -165,10 +173,12 @@ def deal(near: Near, n_devices: int) -> Dealt:
     _, kind = np.unique(key, axis=0, return_inverse=True)
     kind = kind.ravel()
     order = np.argsort(kind, kind="stable")
+    # The number of an endpoint among those alike.
     place = np.empty(len(kind), dtype=np.int64)
     place[order] = np.arange(len(kind)) - firsts(kind[order], int(kind.max(initial=-1)) + 1)[kind[order]]
     which = np.repeat(np.arange(len(begin)), n_each)
     turn = np.arange(len(which)) - np.repeat(np.cumsum(n_each) - n_each, n_each)
+    # Card after card, from the place of the endpoint on, round and round.
     card = near.card[begin[which] + (place[which] * n_each[which] + turn) % n_near[which]]
     count = np.zeros(n_devices, dtype=np.int64)
     count[near.endpoint[begin]] = n_each
@@ -187,9 +197,12 @@ def n_each_of(near: Near, leader: Ints, n_near: Ints, size: Floats | None = None
         Endpoints that each device stands for; 1 by default.
     """
     n = int(near.card.max(initial=-1)) + 1
+    # A card counts the endpoints that no other is nearer to it than.
     least = np.full(n, np.iinfo(np.int64).max)
     np.minimum.at(least, near.card, near.hops)
     closest = near.hops == least[near.card]
-    own = near.endpoint[closest]
-    n_closest = np.bincount(near.card[closest], np.ones(len(own)) if size is None else size[own], minlength=n)
+    endpoint = near.endpoint[closest]
+    n_closest = np.bincount(
+        near.card[closest], np.ones(len(endpoint)) if size is None else size[endpoint], minlength=n
+    )
     return np.ceil(n_near / n_closest[leader]).astype(np.int64)

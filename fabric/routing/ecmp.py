@@ -86,7 +86,7 @@ def link_loads(
         If a source has no permitted path to its target.
     """
     loads = np.zeros(2 * route.expanded.n_bundles)
-    for block, levels in routed(route, demands, progress=progress, adapts=adapts):
+    for block, levels in route_blocks(route, demands, progress=progress, adapts=adapts):
         _route_block(route, block, levels, loads)
     return loads
 
@@ -101,16 +101,16 @@ def demand_hops(route: Router, demands: Demands) -> Floats:
     """
     hops = np.zeros((len(demands.source), len(route.expanded.rules)))
     rule_of = route.expanded.rule[route.link // 2]
-    for block, levels in routed(route, demands):
+    for block, levels in route_blocks(route, demands):
         for rule in np.unique(rule_of).tolist():
             on_rule = np.where(rule_of == rule, route.cables, 0.0)
             behind = np.zeros(levels[0].ways.shape)
             for nearer, level in pairwise(levels):
                 moves, tail = ranges(route.first, level.states)
-                moves, tail, head = leading(route, moves, tail, route.head[moves], nearer.states)
+                moves, tail, head = select_leading(route, moves, tail, route.head[moves], nearer.states)
                 is_nearer = (nearer.ways > 0).astype(np.float64)
-                ahead = _gathered(tail, head, route.cables[moves], behind, len(level.states))
-                ahead += _gathered(tail, head, on_rule[moves], is_nearer, len(level.states))
+                ahead = _gather(tail, head, route.cables[moves], behind, len(level.states))
+                ahead += _gather(tail, head, on_rule[moves], is_nearer, len(level.states))
                 behind = np.divide(ahead, level.ways, out=np.zeros(ahead.shape), where=level.ways > 0)
                 own = block.number[level.demands]
                 place = np.searchsorted(level.states, route.source[demands.source[own]])
@@ -144,12 +144,12 @@ class Block:
 def unreached(route: Router, demands: Demands) -> Bools:
     """Return which demands have no permitted path, shape (k,)."""
     lost = np.zeros(len(demands.source), dtype=np.bool_)
-    for _ in routed(route, demands, lost=lost):
+    for _ in route_blocks(route, demands, lost=lost):
         pass
     return lost
 
 
-def routed(
+def route_blocks(
     route: Router,
     demands: Demands,
     *,
@@ -167,13 +167,14 @@ def routed(
     number = np.flatnonzero(demands.source != demands.target)
     n_done, n_targets = 0, len(np.unique(demands.target[number]))
     may_leave = True
+    # The second round takes what the first has put off, and puts nothing off.
     while len(number):
         late = []
         for block in _blocks(route, demands, number):
-            levels, left = _search(route, block, may_leave=may_leave, lost=lost, adapts=adapts)
+            levels, late_rows = _search(route, block, may_leave=may_leave, lost=lost, adapts=adapts)
             yield block, levels
-            late.append(block.number[left])
-            n_done += len(block.targets) - len(np.unique(block.column[left]))
+            late.append(block.number[late_rows])
+            n_done += len(block.targets) - len(np.unique(block.column[late_rows]))
             if progress:
                 progress(n_done, n_targets)
         number = np.concatenate(late)
@@ -184,21 +185,30 @@ def _blocks(route: Router, demands: Demands, number: Ints) -> Iterator[Block]:
     """Yield some demands by blocks of destinations."""
     targets, column = np.unique(demands.target[number], return_inverse=True)
     order = np.argsort(column, kind="stable")
+    # Demands of each target are side by side.
     edges = firsts(column[order], len(targets))
     width = int(np.clip(_CELLS // max(route.n_states, 1), 1, _COLUMNS))
     for begin in range(0, len(targets), width):
         end = min(begin + width, len(targets))
         rows = order[edges[begin] : edges[end]]
-        own = number[rows]
-        yield Block(targets[begin:end], own, demands.source[own], column[rows] - begin, demands.amount[own])
+        numbers = number[rows]
+        yield Block(
+            targets[begin:end],
+            numbers,
+            demands.source[numbers],
+            column[rows] - begin,
+            demands.amount[numbers],
+        )
 
 
 def _check_ends(route: Router, demands: Demands) -> None:
     """Raise where an end of a demand is no rank of the router, or is down."""
     for devices, state in ((demands.source, route.source), (demands.target, route.target)):
-        other = devices[state[devices] < 0]
-        if len(other):
-            msg = f"{route.expanded.names[int(other[0])]} has traffic, but is not among the ranks that are up"
+        missing = devices[state[devices] < 0]
+        if len(missing):
+            msg = (
+                f"{route.expanded.names[int(missing[0])]} has traffic, but is not among the ranks that are up"
+            )
             raise QuestionError(msg)
 
 
@@ -227,6 +237,7 @@ class Level:
 def _route_block(route: Router, block: Block, levels: list[Level], loads: Floats) -> None:
     """Add the loads of all demands of `levels` to `loads`."""
     rows, flow = np.zeros(0, dtype=np.int64), np.zeros((0, len(block.targets)))
+    # From the farthest level down: what comes from farther away, and what starts here.
     for level, nearer in zip(levels[:0:-1], levels[-2::-1], strict=True):
         starts = np.searchsorted(level.states, route.source[block.source[level.demands]])
         busy = np.union1d(rows, starts)
@@ -235,9 +246,10 @@ def _route_block(route: Router, block: Block, levels: list[Level], loads: Floats
         places = np.searchsorted(busy, starts), block.column[level.demands]
         np.add.at(share, places, block.amount[level.demands])
         ways = level.ways[busy]
+        # What each cable gets; the states of a column that lead nowhere have nothing.
         np.divide(share, ways, out=share, where=ways > 0)
         moves, tail = ranges(route.first, level.states[busy])
-        moves, tail, head = leading(route, moves, tail, route.head[moves], nearer.states)
+        moves, tail, head = select_leading(route, moves, tail, route.head[moves], nearer.states)
         if nearer.fit is not None:
             flow = carry_fitting(route, (moves, tail, head), nearer.fit, share, loads)
             rows = np.flatnonzero(flow.any(axis=1))
@@ -265,24 +277,25 @@ def _search(
     n = len(block.targets)
     ends = route.target[block.targets]
     order = np.argsort(ends)
+    # Level 0: every target, in its own column.
     ways = np.zeros((n, n))
     ways[np.arange(n), order] = np.inf if adapts else 1.0
     reached = np.zeros((route.n_states, n), dtype=np.bool_)
-    left = np.arange(len(block.source))
+    missing = np.arange(len(block.source))
     starts = route.source[block.source]
     states = ends[order]
     levels = []
     while True:
         is_new = ways > 0
         reached[states] |= is_new
-        here = reached[starts[left], block.column[left]]
-        levels.append(Level(states, ways, left[here]))
+        is_found = reached[starts[missing], block.column[missing]]
+        levels.append(Level(states, ways, missing[is_found]))
         fit = is_new.astype(np.float64)
-        left = left[~here]
+        missing = missing[~is_found]
         is_open = np.zeros(n, dtype=np.bool_)
-        is_open[block.column[left]] = True
-        if not len(left) or (may_leave and _FEW * is_open.sum() < n):
-            return levels, left
+        is_open[block.column[missing]] = True
+        if not len(missing) or (may_leave and _FEW * is_open.sum() < n):
+            return levels, missing
         # One hop back, to states that some column with sources to find has not reached.
         moves, place = ranges(route.into_first, states)
         moves = route.into[moves]
@@ -291,41 +304,46 @@ def _search(
         is_idle = route.into_first[before] == route.into_first[before + 1]
         is_idle[is_idle] = ~np.isin(before[is_idle], starts)
         before = before[~is_idle]
+        # Back only to states that are new to a column which still has sources to find.
         is_wanted = is_open & ~reached[before]
-        some = is_wanted.any(axis=1)
-        before, is_wanted = before[some], is_wanted[some]
+        reaches_back = is_wanted.any(axis=1)
+        before, is_wanted = before[reaches_back], is_wanted[reaches_back]
         if len(before):
-            moves, place, tail = leading(route, moves, place, route.tail[moves], before)
+            moves, place, tail = select_leading(route, moves, place, route.tail[moves], before)
             if adapts:
                 ways, fit = fitting_ways(route, (moves, place, tail), (states, ways), is_wanted)
                 levels[-1] = replace(levels[-1], fit=fit)
             else:
                 ways = _spread(place, tail, route.cables[moves], len(before), fit)
             ways *= is_wanted
-            some = ways.any(axis=1)
-            before, ways = before[some], ways[some]
+            reaches_back = ways.any(axis=1)
+            before, ways = before[reaches_back], ways[reaches_back]
+        # Nothing leads farther back: what is missing has no path.
         if not len(before) and lost is not None:
-            lost[block.number[left]] = True
-            return levels, left[:0]
+            lost[block.number[missing]] = True
+            return levels, missing[:0]
         if not len(before):
             names = route.expanded.names
-            source, target = block.source[left[0]], block.targets[block.column[left[0]]]
+            source, target = block.source[missing[0]], block.targets[block.column[missing[0]]]
             msg = f"no permitted path from {names[int(source)]} to {names[int(target)]}"
             raise QuestionError(msg)
         states = before
 
 
-def leading(route: Router, moves: Ints, here: Ints, there: Ints, states: Ints) -> tuple[Ints, Ints, Ints]:
+def select_leading(
+    route: Router, moves: Ints, near: Ints, far: Ints, states: Ints
+) -> tuple[Ints, Ints, Ints]:
     """Return the moves with a far end in `states`, their near ends, and the places of their far ends."""
-    if _is_sparse(there, route.n_states):
-        far = np.minimum(np.searchsorted(states, there), len(states) - 1)
-        kept = states[far] == there
+    if _is_sparse(far, route.n_states):
+        place_of_far = np.minimum(np.searchsorted(states, far), len(states) - 1)
+        kept = states[place_of_far] == far
     else:
+        # A table of all states is faster than a search where there are many to find.
         place = np.full(route.n_states, -1, dtype=np.int64)
         place[states] = np.arange(len(states))
-        far = place[there]
-        kept = far >= 0
-    return moves[kept], here[kept], far[kept]
+        place_of_far = place[far]
+        kept = place_of_far >= 0
+    return moves[kept], near[kept], place_of_far[kept]
 
 
 def _distinct(numbers: Ints, n: int) -> Ints:
@@ -342,12 +360,13 @@ def _is_sparse(numbers: Ints, n: int) -> bool:
     return 16 * len(numbers) < n
 
 
-def _spread(here: Ints, there: Ints, cables: Floats, n: int, values: Floats) -> Floats:
-    """Return `values` of the near ends, times cables, summed at the n far ends; `here` is ascending."""
-    first = firsts(here, len(values))
-    return np.asarray(sparse.csr_array((cables, there, first), shape=(len(values), n)).T @ values)
+def _spread(near: Ints, far: Ints, cables: Floats, n: int, values: Floats) -> Floats:
+    """Return `values` of the near ends, times cables, summed at the n far ends; `near` is ascending."""
+    first = firsts(near, len(values))
+    # Tails are sorted, so the moves are a sparse matrix as they stand.
+    return np.asarray(sparse.csr_array((cables, far, first), shape=(len(values), n)).T @ values)
 
 
-def _gathered(near: Ints, far: Ints, cables: Floats, values: Floats, n: int) -> Floats:
+def _gather(near: Ints, far: Ints, cables: Floats, values: Floats, n: int) -> Floats:
     """Return `values` of the far ends, times cables, summed at the n near ends; `near` is ascending."""
     return np.asarray(sparse.csr_array((cables, far, firsts(near, n)), shape=(n, len(values))) @ values)

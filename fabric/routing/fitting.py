@@ -32,6 +32,7 @@ def room_of(route: Router, moves: Ints, fit: Floats) -> Floats:
     fit : ndarray of float64, shape (k, columns)
         Of their heads, as `fits` returns it.
     """
+    # Neither more than what is up of the move, nor more than what follows takes of it.
     return np.minimum(route.room[moves][:, None], route.built[moves][:, None] * fit)
 
 
@@ -51,13 +52,15 @@ def fits(route: Router, states: Ints, ways: Floats, width: Floats) -> Floats:
     is_end = np.isinf(ways)
     device = route.device[states]
     kind = route.expanded.group[device]
+    # Of its width when all is up: what a state has lost it passes back.
     part = np.where(is_end, 0.0, ways) / width[device][:, None]
+    # Beside the best of its kind: what all have lost changes no split.
     best = np.zeros((int(kind.max(initial=-1)) + 1, ways.shape[1]))
     np.maximum.at(best, kind, part)
     best = best[kind]
-    found = np.divide(part, best, out=np.zeros(ways.shape), where=best > 0)
-    found[is_end] = 1.0
-    return found
+    fit = np.divide(part, best, out=np.zeros(ways.shape), where=best > 0)
+    fit[is_end] = 1.0
+    return fit
 
 
 def fitting_ways(

@@ -27,7 +27,7 @@ import numpy.typing as npt
 from fabric.arrays import Bools, Floats, Ints
 from fabric.errors import QuestionError
 from fabric.routing.balls import SlowestFlow, hashed_factor
-from fabric.routing.ecmp import Block, Demands, Level, leading, link_loads, routed
+from fabric.routing.ecmp import Block, Demands, Level, link_loads, route_blocks, select_leading
 from fabric.routing.moves import Router, firsts, ranges
 
 Words = npt.NDArray[np.uint64]
@@ -134,8 +134,8 @@ def hashed_loads(route: Router, demands: Demands, *, seed: int, n_queue_pairs: i
     [4.0, 0.0]
     >>> cable_loads(route, across, seed=1)[0, -8:].tolist()
     [0.0, 1.0, 1.0, 2.0, 0.0, 0.0, 0.0, 0.0]
-    >>> found = slowest_flow(route, across, seed=1, n_trials=1_000)
-    >>> round(found.drawn.expected, 2), round(found.closed_form.expected, 2)
+    >>> outcome = slowest_flow(route, across, seed=1, n_trials=1_000)
+    >>> round(outcome.drawn.expected, 2), round(outcome.closed_form.expected, 2)
     (0.51, 0.51)
     """
     loads = cable_loads(route, demands, seed=seed, n_queue_pairs=n_queue_pairs)[0]
@@ -233,20 +233,26 @@ def slowest_flow(
     expanded = route.expanded
     split = link_loads(route, demands)
     capacity = np.repeat(expanded.alive * expanded.rate_gbps, 2)
+    # Time of the busiest link under an equal split: what a draw is measured by.
     ideal = np.divide(split, capacity, out=np.zeros_like(split), where=split > 0).max(initial=0.0)
     if ideal == 0:
         msg = "there is no slowest flow where nothing is sent; ask about devices that are apart"
         raise QuestionError(msg)
     first = cable_firsts(route)
     rate = np.repeat(np.repeat(expanded.rate_gbps, 2), np.diff(first))
+    # So many draws at once that their loads fit into memory.
     step = max(1, _CELLS // max(int(first[-1]), len(demands.source) * n_queue_pairs))
     closed, is_first = _closed_form(route, demands, n_queue_pairs, float(ideal))
-    own = np.flatnonzero(np.repeat(is_first, np.diff(first)))
+    first_choice = np.flatnonzero(np.repeat(is_first, np.diff(first)))
     times = []
     for trials in (range(n_trials)[i : i + step] for i in range(0, n_trials, step)):
         loads = cable_loads(route, demands, seed=seed, n_queue_pairs=n_queue_pairs, trials=trials)
         times.append((loads / rate).max(axis=1))
-        if closed and (times[-1] > (loads[:, own] / rate[own]).max(axis=1) * (1 + _SAME)).any():
+        # Some cable beyond the first choice was slower in this draw: the closed form does not tell.
+        if (
+            closed
+            and (times[-1] > (loads[:, first_choice] / rate[first_choice]).max(axis=1) * (1 + _SAME)).any()
+        ):
             closed = None
     slowdown = np.sort(np.concatenate(times)) / ideal
     drawn = SlowestFlow.of(slowdown, np.full(n_trials, 1.0 / n_trials))
@@ -267,19 +273,21 @@ def _closed_form(
     is_first = np.zeros(2 * route.expanded.n_bundles, dtype=np.bool_)
     if np.ptp(demands.amount) > 0:
         return None, is_first
-    found = [np.zeros((0, 4))]
+    choices = [np.zeros((0, 4))]
     for hop in hops(route, demands, seed=0, n_queue_pairs=n_queue_pairs):
         rate = route.expanded.rate_gbps[hop.link // 2]
-        found.append(np.column_stack([hop.flow, hop.state, hop.ways, rate])[hop.ways > 1])
-    choice = np.concatenate(found)
+        choices.append(np.column_stack([hop.flow, hop.state, hop.ways, rate])[hop.ways > 1])
+    choice = np.concatenate(choices)
     # Later choices are not of so many flows each time.
     _, first = np.unique(choice[:, 0], return_index=True)
     _, n_flows = np.unique(choice[first, 1], return_counts=True)
     kinds = np.unique(choice[first, 2:], axis=0)
     if len(kinds) != 1 or np.ptp(n_flows):
         return None, is_first
+    # All links that the devices of the first choice choose among.
     is_first[route.link[ranges(route.first, np.unique(choice[first, 1]).astype(np.int64))[0]]] = True
     n, (m, rate) = int(n_flows[0]), kinds[0].tolist()
+    # Another link is the busiest of the equal split.
     if not np.isclose(ideal, n * demands.amount[0] / n_queue_pairs / (m * rate)):
         return None, is_first
     return hashed_factor(n, int(m), n_groups=len(n_flows)), is_first
@@ -304,10 +312,11 @@ def hops(
         msg = f"a demand needs 1 queue pair or more, not {n_queue_pairs}"
         raise QuestionError(msg)
     n_flows = len(demands.source) * n_queue_pairs
+    # Numbers of the queue pairs of one demand in all draws; see `Hop.flow`.
     copies = np.add.outer(np.arange(trials.start, trials.stop) * n_flows, np.arange(n_queue_pairs)).ravel()
     salt = _mix(np.array([seed % 2**64], dtype=np.uint64))
     first_cable = cable_firsts(route)
-    for block, levels in routed(route, demands):
+    for block, levels in route_blocks(route, demands):
         flow = np.add.outer(block.number * n_queue_pairs, copies)
         yield from _walk(route, block, levels, flow, salt, first_cable)
 
@@ -342,14 +351,16 @@ class _Choices:
             Uniform between 0 and 1, 1 itself left out.
         """
         move, flow = ranges(self.first, state)
+        # Cables of moves that lead nearer to the target of the flow; of the others none.
         cables = self.cables[move] * self.is_nearer[self.head[move], column[flow]]
         # All choices stand in one row, those of a flow side by side; counts of cables are exact in float64.
         upto = np.cumsum(cables)
         end = upto[np.cumsum(self.first[state + 1] - self.first[state]) - 1]
         ways = np.diff(end, prepend=0.0)
+        # The drawn cable, counted along the row.
         drawn = end - ways + np.floor(chance * ways)
-        found = np.searchsorted(upto, drawn, side="right")
-        return move[found], (drawn - upto[found] + cables[found]).astype(np.int64), ways
+        choice = np.searchsorted(upto, drawn, side="right")
+        return move[choice], (drawn - upto[choice] + cables[choice]).astype(np.int64), ways
 
 
 def _walk(
@@ -359,21 +370,23 @@ def _walk(
     place, column, number = (np.zeros(0, dtype=np.int64) for _ in range(3))
     for level, nearer in zip(levels[:0:-1], levels[-2::-1], strict=True):
         start = np.searchsorted(level.states, route.source[block.source[level.demands]])
+        # Flows that start here join those that come from farther away.
         place = np.concatenate([place, np.repeat(start, flow.shape[1])])
         column = np.concatenate([column, np.repeat(block.column[level.demands], flow.shape[1])])
         number = np.concatenate([number, flow[level.demands].ravel()])
+        # Only moves from states with flows in them.
         busy, place = np.unique(place, return_inverse=True)
         moves, tail = ranges(route.first, level.states[busy])
-        moves, tail, head = leading(route, moves, tail, route.head[moves], nearer.states)
+        moves, tail, head = select_leading(route, moves, tail, route.head[moves], nearer.states)
         choices = _Choices(firsts(tail, len(busy)), head, route.cables[moves], nearer.ways > 0)
         for i in range(0, len(place), _FLOWS):
             part = slice(i, i + _FLOWS)
             state = level.states[busy[place[part]]]
             chance = _uniform(salt, number[part], state)
-            found, cable, ways = choices.draw(place[part], column[part], chance)
-            link = route.link[moves[found]]
+            drawn, cable, ways = choices.draw(place[part], column[part], chance)
+            link = route.link[moves[drawn]]
             yield Hop(number[part], state, ways, link, first_cable[link] + cable)
-            place[part] = head[found]
+            place[part] = head[drawn]
 
 
 def _uniform(salt: Words, flow: Ints, state: Ints) -> Floats:
@@ -385,6 +398,7 @@ def _uniform(salt: Words, flow: Ints, state: Ints) -> Floats:
 
 def _mix(x: Words) -> Words:
     """Return hashed words: the finalizer of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014)."""
+    # Shifts and factors are those of the paper.
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return np.asarray(x ^ (x >> np.uint64(31)), dtype=np.uint64)

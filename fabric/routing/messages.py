@@ -99,7 +99,7 @@ class Messages:
     def cards(self) -> Dealt:
         """The cards of every rank."""
         assert self.sides is not None
-        return self._dealt(self.sides.is_card)
+        return self._deal_cards(self.sides.is_card)
 
     @cached_property
     def _on_part(self) -> dict[int, Dealt]:
@@ -113,10 +113,10 @@ class Messages:
             return False
         route = router(self.sides.inside, ends, switches=self.sides.is_card, paths=self.paths)
         near = near_cards(route, np.flatnonzero(ends), self.sides.is_card, {})
-        own = self.ranks[near.endpoint]
-        return bool(np.isin(near.card[own], near.card[~own]).any())
+        is_rank = self.ranks[near.endpoint]
+        return bool(np.isin(near.card[is_rank], near.card[~is_rank]).any())
 
-    def _dealt(self, cards: Bools) -> Dealt:
+    def _deal_cards(self, cards: Bools) -> Dealt:
         """Return some cards dealt out among the endpoints of every box; those outside the job count."""
         assert self.sides is not None
         ends = self.expanded.is_endpoint & ~self.expanded.failed
@@ -146,54 +146,60 @@ class Messages:
                 for route, rows in ((self.outward, every[~lost]), (self.whole, every[lost]))
             ]
         near, far = self._apart(demands)
-        found = [Leg(self.inside, demands.some(near), near)]
-        one, a, b, part = self._chosen(demands, far)
-        amount = demands.amount[one] * part
-        out = Leg(self.inside, Demands(demands.source[one], a, amount), one)
-        back = Leg(self.inside, Demands(b, demands.target[one], amount), one)
+        inner = Leg(self.inside, demands.some(near), near)
+        message, a, b, part = self._choose_cards(demands, far)
+        # A message is split over its cards; each part goes out, across, and in again.
+        amount = demands.amount[message] * part
+        out = Leg(self.inside, Demands(demands.source[message], a, amount), message)
+        back = Leg(self.inside, Demands(b, demands.target[message], amount), message)
         across = Demands(a, b, amount)
+        # Between a card and itself the network has no way to choose: see `_loops`.
         apart = np.flatnonzero(a != b)
-        over = Leg(self.network, across.some(apart), one[apart])
-        return [*found, out, over, *self._loops(across, one), back]
+        over = Leg(self.network, across.some(apart), message[apart])
+        return [inner, out, over, *self._loops(across, message), back]
 
-    def _loops(self, across: Demands, one: Ints) -> list[Leg]:
+    def _loops(self, across: Demands, message: Ints) -> list[Leg]:
         """Return the ways of messages from a card to itself: to the devices next to it and back."""
         assert self.sides is not None
         e = self.sides.network
         rows = np.flatnonzero(across.source == across.target)
         if not len(rows):
             return []
+        # Cables up from every card, its own side by side.
         up = np.flatnonzero(self.sides.is_card[e.tail] & (e.alive > 0))
         up = up[np.argsort(e.tail[up], kind="stable")]
         card = across.source[rows]
         which, row = ranges(firsts(e.tail[up], e.n_devices), card)
         link = up[which]
+        # By cables, as an equal split does.
         share = e.alive[link] / np.bincount(row, e.alive[link])[row]
         next_to = np.zeros(e.n_devices, dtype=np.bool_)
         next_to[e.head[link]] = True
         route = router(e, self.ranks, switches=self.sides.is_card | next_to, paths=self.paths)
-        amount, message = across.amount[rows][row] * share, one[rows][row]
+        amount, part_of = across.amount[rows][row] * share, message[rows][row]
         ways = (card[row], e.head[link]), (e.head[link], card[row])
-        return [Leg(route, Demands(*ends, amount), message) for ends in ways]
+        return [Leg(route, Demands(*ends, amount), part_of) for ends in ways]
 
     def _apart(self, demands: Demands) -> tuple[Ints, Ints]:
         """Return which messages need no card, and which do."""
         inside = self.inside.expanded
         up = inside.alive > 0
         part = components(inside.n_devices, inside.tail[up], inside.head[up])
+        # What hangs together inside may still have no permitted path.
         maybe = np.flatnonzero(part[demands.source] == part[demands.target])
         lost = unreached(self.inside, demands.some(maybe))
         is_near = np.zeros(len(demands.source), dtype=np.bool_)
         is_near[maybe[~lost]] = True
         return np.flatnonzero(is_near), np.flatnonzero(~is_near)
 
-    def _chosen(self, demands: Demands, far: Ints) -> tuple[Ints, Ints, Ints, Floats]:
+    def _choose_cards(self, demands: Demands, far: Ints) -> tuple[Ints, Ints, Ints, Floats]:
         """Return the cards of messages: message, cards of sender and receiver, and the part on them.
 
         A rank without a card has its own ports on the network, and stands for its card.
         """
         assert self.sides is not None
         sender, receiver = (_or_itself(self.cards, ends[far]) for ends in (demands.source, demands.target))
+        # Sender and receiver take turns with their cards: all pairs of turns, until both begin anew.
         n_turns = np.lcm(sender[1], receiver[1])
         which = np.repeat(np.arange(len(far)), n_turns)
         turn = np.arange(len(which)) - np.repeat(np.cumsum(n_turns) - n_turns, n_turns)
@@ -205,6 +211,7 @@ class Messages:
         for places in self.index.values() if len(which) > len(far) else ():
             n_common += (places[a] == places[b]) & (places[a] >= 0)
         rank = np.where(is_joined, 1 + n_common, 0)
+        # Of each message only the pairs of the best rank are kept.
         best = np.zeros(len(far), dtype=np.int64)
         np.maximum.at(best, which, rank)
         kept = rank == best[which]
@@ -224,18 +231,20 @@ class Messages:
             return chosen
         assert self.sides is not None
         part = self.sides.part
-        one, a, b, share = chosen
-        one, a, b, share = one[~is_joined], a[~is_joined], b[~is_joined], share[~is_joined]
-        found = [tuple(column[is_joined] for column in chosen)]
-        row, card, each = self._on_parts(demands.source[one], part[b])
-        found.append((one[row], card, b[row], share[row] * each))
-        left = np.setdiff1d(np.arange(len(one)), row)
-        row, card, each = self._on_parts(demands.target[one[left]], part[a[left]])
-        found.append((one[left[row]], a[left[row]], card, share[left[row]] * each))
-        lost = np.setdiff1d(left, left[row])
+        message, a, b, share = chosen
+        message, a, b, share = message[~is_joined], a[~is_joined], b[~is_joined], share[~is_joined]
+        served = [tuple(column[is_joined] for column in chosen)]
+        # A relay of the sender: any card of its box on the network of the receiver's card.
+        row, card, card_share = self._on_parts(demands.source[message], part[b])
+        served.append((message[row], card, b[row], share[row] * card_share))
+        unserved = np.setdiff1d(np.arange(len(message)), row)
+        # For what is left, the same on the side of the receiver.
+        row, card, card_share = self._on_parts(demands.target[message[unserved]], part[a[unserved]])
+        served.append((message[unserved[row]], a[unserved[row]], card, share[unserved[row]] * card_share))
+        lost = np.setdiff1d(unserved, unserved[row])
         if len(lost):
-            raise QuestionError(self.no_path(demands, one[lost]))
-        columns = [np.concatenate(column) for column in zip(*found, strict=True)]
+            raise QuestionError(self.no_path(demands, message[lost]))
+        columns = [np.concatenate(column) for column in zip(*served, strict=True)]
         return columns[0], columns[1], columns[2], columns[3]
 
     def no_path(self, demands: Demands, lost: Ints) -> str:
@@ -247,14 +256,14 @@ class Messages:
     def _on_parts(self, ranks: Ints, parts: Ints) -> tuple[Ints, Ints, Floats]:
         """Return the cards of ranks, each on a part of the network: which rank, its card, and its part."""
         assert self.sides is not None
-        found = [(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))]
-        for one in np.unique(parts).tolist():
-            if one not in self._on_part:
-                self._on_part[one] = self._dealt(self.sides.is_card & (self.sides.part == one))
-            dealt, rows = self._on_part[one], np.flatnonzero(parts == one)
+        rows_of_part = [(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))]
+        for part in np.unique(parts).tolist():
+            if part not in self._on_part:
+                self._on_part[part] = self._deal_cards(self.sides.is_card & (self.sides.part == part))
+            dealt, rows = self._on_part[part], np.flatnonzero(parts == part)
             at, row = ranges(dealt.first, ranks[rows])
-            found.append((rows[row], dealt.card[at], 1.0 / dealt.n_cards[ranks[rows[row]]]))
-        row, card, share = (np.concatenate(column) for column in zip(*found, strict=True))
+            rows_of_part.append((rows[row], dealt.card[at], 1.0 / dealt.n_cards[ranks[rows[row]]]))
+        row, card, share = (np.concatenate(column) for column in zip(*rows_of_part, strict=True))
         return row, card, share
 
 
@@ -272,10 +281,11 @@ def message_loads(
     legs = [leg for leg in messages.legs(demands) if len(leg.message)]
     longest = max((len(leg.message) for leg in legs), default=0)
     for leg in legs:
+        # The longest leg, the first of those, stands for the progress of all.
         is_told = progress is not None and len(leg.message) == longest
-        told = progress if is_told else None
+        report = progress if is_told else None
         try:
-            loads += link_loads(leg.route, _merged(leg.demands), progress=told, adapts=adapts)
+            loads += link_loads(leg.route, _merge(leg.demands), progress=report, adapts=adapts)
         except QuestionError:
             # Told by its ends, not by those of the leg.
             lost = leg.message[unreached(leg.route, leg.demands)]
@@ -299,7 +309,7 @@ def message_hops(messages: Messages, demands: Demands) -> Floats:
     return hops
 
 
-def _merged(demands: Demands) -> Demands:
+def _merge(demands: Demands) -> Demands:
     """Return demands with those of the same ends added up."""
     n = int(demands.target.max(initial=-1)) + 1
     pair, inverse = np.unique(demands.source * n + demands.target, return_inverse=True)
@@ -311,5 +321,6 @@ def _or_itself(dealt: Dealt, ranks: Ints) -> tuple[Ints, Ints, Ints]:
     """Return where the cards of ranks are in a list, how many each has, and the list with the ranks."""
     n = dealt.n_cards[ranks]
     none = n == 0
+    # Ranks without a card stand behind all cards of the list, in turn.
     first = np.where(none, len(dealt.card) + np.cumsum(none) - 1, dealt.first[ranks])
     return first, np.maximum(n, 1), np.concatenate([dealt.card, ranks[none]])

@@ -65,8 +65,8 @@ class Router:
     @cached_property
     def built(self) -> Floats:
         """Capacity of each move when nothing is down [Gb/s], shape (k,)."""
-        own = self.link // 2
-        return np.asarray(self.expanded.count[own] * self.expanded.rate_gbps[own])
+        bundle = self.link // 2
+        return np.asarray(self.expanded.count[bundle] * self.expanded.rate_gbps[bundle])
 
 
 def router(
@@ -93,7 +93,8 @@ def router(
     moves = forwarding(expanded, ends, ends, paths=paths, bystanders=False)
     if not relays_in:
         is_in = np.array([name == "relay in" for name, _ in moves.role], dtype=np.bool_)
-        moves = _kept(moves, ~is_in[moves.head])
+        moves = _keep(moves, ~is_in[moves.head])
+    # Fewer moves: all that follows costs by them.
     moves = _useful(moves)
     inner = moves.link < 0
     up, down = moves.tail[inner], moves.head[inner]
@@ -110,6 +111,7 @@ def router(
     cables = expanded.alive[link // 2].astype(np.float64)
     device = np.zeros(n_states, dtype=np.int64)
     device[: len(moves.device)] = moves.device
+    # A joined state has no device yet; its links say which.
     device[head] = np.where(link % 2 == 0, expanded.head[link // 2], expanded.tail[link // 2])
     return Router(
         expanded,
@@ -129,6 +131,7 @@ def router(
 def _useful(moves: Forwarding) -> Forwarding:
     """Return `moves` without those that no path from a source to a target takes."""
     ends = []
+    # Forwards from the sources, backwards from the targets.
     for states, tail, head in (
         (moves.source, moves.tail, moves.head),
         (moves.target, moves.head, moves.tail),
@@ -136,10 +139,10 @@ def _useful(moves: Forwarding) -> Forwarding:
         start = np.zeros(moves.n_states, dtype=np.bool_)
         start[states[states >= 0]] = True
         ends.append(reachable(moves.n_states, tail, head, start))
-    return _kept(moves, ends[0][moves.tail] & ends[1][moves.head])
+    return _keep(moves, ends[0][moves.tail] & ends[1][moves.head])
 
 
-def _kept(moves: Forwarding, kept: Bools) -> Forwarding:
+def _keep(moves: Forwarding, kept: Bools) -> Forwarding:
     fields = {name: getattr(moves, name) for name in moves.__dataclass_fields__}
     return Forwarding(**{**fields, **{name: fields[name][kept] for name in ("tail", "head", "link")}})
 
@@ -163,34 +166,37 @@ def _join_halves(tail: Ints, head: Ints, link: Ints, is_target: Bools) -> tuple[
     n = n_states = len(is_target)
     first = firsts(tail, n)
     joined: dict[int, int] = {}
-    found = [(np.zeros(0, np.int64),) * 3]
+    rows = [(np.zeros(0, np.int64),) * 3]
     t, h, way = tail, head, link
+    # Each round makes states of pairs that are new, and goes on from them.
     while len(t):
         order = np.lexsort((h, is_target[h], way, t))
         t, h, way = t[order], h[order], way[order]
         once = ~_repeats(t, way, h)
         t, h, way = t[once], h[once], way[once]
+        # Two heads of one link from one state, side by side in this order.
         second = np.flatnonzero(_repeats(t, way, is_target[h]))
         pairs, inverse = np.unique(h[second - 1] * n + h[second], return_inverse=True)
+        # Pairs that have no state yet.
         fresh = np.array([pair for pair in pairs.tolist() if pair not in joined], dtype=np.int64)
         states = np.arange(n_states, n_states + len(fresh))
         joined.update(zip(fresh.tolist(), states.tolist(), strict=True))
         h[second - 1] = np.array([joined[pair] for pair in pairs.tolist()], dtype=np.int64)[inverse]
-        found.append((np.delete(t, second), np.delete(h, second), np.delete(way, second)))
+        rows.append((np.delete(t, second), np.delete(h, second), np.delete(way, second)))
         # The joined state does what either half does.
         moves, which = ranges(first, np.concatenate([fresh // n, fresh % n]))
         t, h, way = np.tile(states, 2)[which], head[moves], link[moves]
         n_states += len(fresh)
-    return *_by_tail(*(np.concatenate(column) for column in zip(*found, strict=True))), n_states
+    return *_by_tail(*(np.concatenate(column) for column in zip(*rows, strict=True))), n_states
 
 
 def _repeats(*columns: Ints | Bools) -> Bools:
     """Return which rows equal the row before."""
-    found = np.ones(len(columns[0]), dtype=np.bool_)
-    found[:1] = False
+    repeats = np.ones(len(columns[0]), dtype=np.bool_)
+    repeats[:1] = False
     for column in columns:
-        found[1:] &= column[1:] == column[:-1]
-    return found
+        repeats[1:] &= column[1:] == column[:-1]
+    return repeats
 
 
 def _by_tail(tail: Ints, head: Ints, link: Ints) -> tuple[Ints, Ints, Ints]:
@@ -205,6 +211,7 @@ def firsts(ascending: Ints, n: int) -> Ints:
 
 def ranges(first: Ints, which: Ints) -> tuple[Ints, Ints]:
     """Return the numbers ``first[i]`` to ``first[i + 1] - 1`` for each i of `which`, and its place there."""
+    # All ranges in one array: a running number, less where its own range began in it.
     n = first[which + 1] - first[which]
     place = np.repeat(np.arange(len(which)), n)
     return np.arange(len(place)) + np.repeat(first[which] - np.cumsum(n) + n, n), place

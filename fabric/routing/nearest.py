@@ -47,11 +47,12 @@ class Nearest:
         demand : ndarray of float64 or sparse array, shape (n_states, k)
             What starts in each state; a column for each of k demands.
         """
-        found, here = demand, demand
+        passed, moving = demand, demand
+        # One hop a round; all has ended after the most hops.
         for _ in range(int(self.hops.max(initial=0))):
-            here = self.onward @ here
-            found = found + here
-        return found
+            moving = self.onward @ moving
+            passed = passed + moving
+        return passed
 
 
 def nearest(
@@ -80,6 +81,7 @@ def nearest(
         is_open = (route.link % 2 == 0) | is_peer[route.link // 2]
     if net:
         is_open &= np.array([r.net == net for r in e.rules], dtype=np.bool_)[e.rule][route.link // 2]
+    # Breadth-first search back from the targets, all states of a level at once.
     hops = np.full(n, -1)
     ends = route.target[targets]
     hops[ends[ends >= 0]] = 0
@@ -90,6 +92,7 @@ def nearest(
             break
         level += 1
         hops[route.tail[before]] = level
+    # Moves that lead one hop nearer.
     kept = np.flatnonzero(is_open & (hops[route.head] >= 0) & (hops[route.head] == hops[route.tail] - 1))
     cables = route.cables[kept] if width is None else _fitting(route, kept, hops, width)
     return _split(route, hops, kept, np.zeros_like(kept), cables)
@@ -111,9 +114,10 @@ def nearest_each(route: Router, targets: Ints) -> Nearest:
     n, n_moves = route.n_states, len(route.tail)
     hops = np.full(len(targets) * n, -1)
     ends = route.target[targets]
+    # The same search in as many copies of the states as there are targets.
     front = (np.arange(len(targets)) * n + ends)[ends >= 0]
     hops[front] = 0
-    level, found = 0, [np.zeros(0, dtype=np.int64)]
+    level, ways = 0, [np.zeros(0, dtype=np.int64)]
     while len(front):
         level += 1
         copy, state = np.divmod(front, n)
@@ -122,9 +126,9 @@ def nearest_each(route: Router, targets: Ints) -> Nearest:
         before = copy * n + route.tail[move]
         is_way = hops[before] < 0
         hops[before[is_way]] = level
-        found.append(copy[is_way] * n_moves + move[is_way])
+        ways.append(copy[is_way] * n_moves + move[is_way])
         front = np.unique(before[is_way])
-    copy, move = np.divmod(np.sort(np.concatenate(found)), n_moves)
+    copy, move = np.divmod(np.sort(np.concatenate(ways)), n_moves)
     return _split(route, hops, move, copy, route.cables[move])
 
 
@@ -132,6 +136,7 @@ def _split(route: Router, hops: Ints, move: Ints, copy: Ints, weight: Floats) ->
     """Return the split over some moves, each in a copy of the states, by their weights."""
     n, first = len(hops), copy * route.n_states
     tail, head = first + route.tail[move], first + route.head[move]
+    # Each weight over all weights that leave its state.
     share = weight / np.bincount(tail, weight, minlength=n)[tail]
     return Nearest(
         hops,
@@ -145,10 +150,11 @@ def _fitting(route: Router, moves: Ints, hops: Ints, width: Floats) -> Floats:
     tail, head = route.tail[moves], route.head[moves]
     ways, fit = np.zeros(route.n_states), np.where(hops == 0, 1.0, 0.0)
     room = np.zeros(len(moves))
+    # From the targets out: what a level fits is known before those behind it ask.
     for level in range(1, int(hops.max(initial=0)) + 1):
-        here = np.flatnonzero(hops[tail] == level)
-        room[here] = room_of(route, moves[here], fit[head[here], None])[:, 0]
-        np.add.at(ways, tail[here], room[here])
+        rows = np.flatnonzero(hops[tail] == level)
+        room[rows] = room_of(route, moves[rows], fit[head[rows], None])[:, 0]
+        np.add.at(ways, tail[rows], room[rows])
         states = np.flatnonzero(hops == level)
         fit[states] = fits(route, states, ways[states, None], width)[:, 0]
     return room
@@ -167,8 +173,9 @@ def keeps_in(expanded: Expanded, ranks: Bools) -> bool:
 
 
 @remembered(1)
-def turned(route: Router) -> Router:
+def reverse_router(route: Router) -> Router:
     """Return the router of the same paths from their targets back; links keep the way in which they go."""
+    # Moves by their heads, which now are tails; these are sorted already.
     tail, head = route.head[route.into], route.tail[route.into]
     into = np.argsort(head, kind="stable")
     return replace(

@@ -18,7 +18,7 @@ from fabric.errors import QuestionError
 from fabric.graph import Expanded, Fabric, expand, loads
 from fabric.graph.exchange import from_networkx
 from fabric.routing import Demands, ecmp, link_loads, router
-from fabric.routing.ecmp import routed
+from fabric.routing.ecmp import route_blocks
 
 Walk = list[tuple[int, int]]
 """Links of a walk, each with the device that it leads to."""
@@ -463,14 +463,14 @@ def test_destinations_with_far_sources_are_put_off(text: str, monkeypatch: pytes
     e, ranks, traffic = everyone(loads(text))
     route = router(e, ranks)
     monkeypatch.setattr(ecmp, "_FEW", np.inf)
-    at_once = [block.number for block, _ in routed(route, traffic)]
+    at_once = [block.number for block, _ in route_blocks(route, traffic)]
     whole = link_loads(route, traffic)
     monkeypatch.setattr(ecmp, "_FEW", 1)
     monkeypatch.setattr(ecmp, "_COLUMNS", 4)
     told: list[tuple[int, int]] = []
     later = [
         block.number[level.demands]
-        for block, levels in routed(route, traffic, progress=lambda *done: told.append(done))
+        for block, levels in route_blocks(route, traffic, progress=lambda *done: told.append(done))
         for level in levels
     ]
     # Every demand starts in one level, and the last destination is done at the end.
@@ -500,7 +500,7 @@ def test_states_that_lead_from_no_source_are_left_out(text: str) -> None:
     route = router(e, ranks)
     is_dead = route.into_first[:-1] == route.into_first[1:]
     is_dead[route.source[[first, second]]] = False
-    reached = [level.states for _, levels in routed(route, few) for level in levels[1:]]
+    reached = [level.states for _, levels in route_blocks(route, few) for level in levels[1:]]
     assert not is_dead[np.concatenate(reached)].any()
     # Loads say the same as those of all demands, less those of the others.
     rest = Demands(traffic.source[~some], traffic.target[~some], traffic.amount[~some])

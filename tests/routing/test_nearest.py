@@ -11,7 +11,7 @@ from scipy import sparse
 from fabric.costing import cost
 from fabric.graph import expand, loads
 from fabric.routing import Demands, link_loads, router
-from fabric.routing.nearest import nearest, turned
+from fabric.routing.nearest import nearest, reverse_router
 
 
 def load_of(ways, demand):
@@ -83,7 +83,7 @@ def test_turned_ways_are_those_back(hand_made: ModuleType) -> None:
         route = router(e, e.is_endpoint)
         one = np.arange(e.n_devices) == int(np.flatnonzero(e.is_endpoint)[0])
         others = e.is_endpoint & ~one
-        back = turned(route)
+        back = reverse_router(route)
         sent = np.zeros((route.n_states, 1))
         sent[back.source[others]] = 1.0
         received = np.zeros((route.n_states, 1))
