@@ -276,6 +276,7 @@ class Bom(Result):
 
 
 def _summary(bom: Bom) -> Iterator[str]:
+    # Per GPU where there are any, else per endpoint.
     (per, whom), power = _each(bom, bom.power_w), "no power known"
     if bom.power_w is not None:
         known = " known" if bom.power_unknown else ""

@@ -161,10 +161,12 @@ def design(**arguments: Unpack[DesignArguments]) -> Design:
     best = solve(request)
     if best is None:
         raise DesignError(impossible(request))
+    # From here on with the rates that the search has chosen.
     request, sizes = request.rated(best.cables), best.sizes
     built = count_installed(request, sizes, request.populated)
     base = Path(request.given.get("base") or ".")
     name = request.given.get("name") or f"{request.rack.name}-{request.racks * request.rack.n_gpus}"
+    # The file is the design: what is loaded is what a user gets.
     text = write(request, sizes, lay_out(request, sizes), built, name)
     return Design(
         text=text,

@@ -141,6 +141,7 @@ class _Choice:
         """Return how many cables each end of an item takes."""
         if self.is_assembly:
             return cages[0].n_cables, cages[1].n_cables
+        # A transceiver with several connectors deals its cables out to them.
         n = [e.n_connectors if e and e.form == "transceiver" else 1 for e in self.ends]
         return -(-cages[0].n_cables // n[0]), -(-cages[1].n_cables // n[1])
 
@@ -158,6 +159,7 @@ def cabling(layout: Layout, counts: Census) -> Cabling:
     counts : Census
         All rules of the same blueprint, counted on any grid.
     """
+    # Boards and backplanes come with servers and racks: no length, nothing to buy.
     outside = census_on(layout.grid, tuple(r for r in layout.grid.blueprint.rules if not is_inside(r)))
     wired = {joined.rule.name: _Wiring(layout, outside, joined) for joined in outside.rules}
     runs: list[Run] = []
@@ -229,6 +231,7 @@ class _Wiring:
             return "straight"
         if 1 in fans and self.groups[0] != self.groups[1]:
             return "splitter"
+        # A trunk needs all of its cables between the same two devices.
         counts = (self.rule.count,) if isinstance(self.rule.count, int) else self.rule.count
         if fans[0] == fans[1] and all(n % fans[0] == 0 for n in counts):
             return "trunk"
@@ -302,6 +305,7 @@ def _plugs(census: Census, wired: list[_Wiring]) -> tuple[tuple[Plug, ...], list
     """Return what all rules together plug in, and which groups have too few cages for that."""
     cables_of: dict[tuple[str, str, str, float, str], tuple[Cage, Floats]] = {}
     for key, holder, n_cables in (p for w in wired for p in w.plug_ends()):
+        # Rules that plug the same thing into the same cages share them.
         before = cables_of[key][1] if key in cables_of else 0.0
         cables_of[key] = (holder, before + n_cables)
     plugs: list[Plug] = []
@@ -332,6 +336,7 @@ def _n_cages(census: Census, group: str) -> int | None:
 def _choices(rule: Rule, cages: tuple[Cage, Cage]) -> tuple[_Choice, ...]:
     """Return the media that can carry a rule, in the order of preference; one if the file names it."""
     named = fittings().get(rule.medium)
+    # The file has chosen; nothing else is tried.
     if named is not None and named.form != "fibre":
         if named.form == "assembly":
             return (_Choice(rule.medium, True, (named, named), _reach_m(named), is_named=True),)
@@ -347,6 +352,7 @@ def _choices(rule: Rule, cages: tuple[Cage, Cage]) -> tuple[_Choice, ...]:
             if named is None and _carries(fitting, cages):
                 choice = _Choice(fitting.medium.id, True, (fitting, fitting), _reach_m(fitting))
                 ranked.append((fitting.rank, choice))
+        # A family is a choice once, with the transceiver of each end.
         elif fitting.family not in families:
             families.add(fitting.family)
             ends = (_member(fitting.family, cages[0]), _member(fitting.family, cages[1]))
@@ -372,6 +378,7 @@ def _member(family: str, of: Cage) -> Fitting | None:
 
 def _sibling(named: Fitting, of: Cage) -> Fitting | None:
     """Return the transceiver that a file names, or the one of its family that the cage takes."""
+    # An optical cable may have another member of the family at its other end.
     is_own = named.form == "transceiver" and named.medium.figures["rate_gbps"] == of.rate_gbps
     return named if is_own or of.form == "generic" else _member(named.family, of)
 

@@ -86,6 +86,7 @@ class Extent:
 
 def extent(request: Request, sizes: Sizes, racks: int) -> Extent:
     """Return how far the first `racks` reach, with the place that UFM takes in the first block."""
+    # Blocks and pods fill up in order, so the last of each alone is in part.
     places = racks + bool(request.ufm)
     blocks = -(-places // sizes.block)
     pods = -(-blocks // sizes.pod)
@@ -112,8 +113,9 @@ def count_installed(request: Request, sizes: Sizes, racks: int) -> Installed:
         switch = request.switch(name)
         rows_of = list(row(request, sizes, racks))
         n = sum(k for k, _, _ in rows_of)
-        n_used = sum(k * now for k, now, _ in rows_of)
-        stranded = sum(k * (full - now) for k, now, full in rows_of)
+        # Switches times the ports that a row has taken; what waits is what more it will have.
+        n_used = sum(k * used for k, used, _ in rows_of)
+        stranded = sum(k * (full - used) for k, used, full in rows_of)
         tiers.append(Tier(name, switch.name, n, n_used, n * switch.port.n_ports - n_used, stranded, ratio))
     return Installed(racks * request.rack.n_gpus, racks, tuple(tiers), cables)
 
@@ -141,10 +143,10 @@ def _leaf_rows(request: Request, sizes: Sizes, racks: int) -> _Rows:
     nic, up = request.cables.nic_gbps, (request.cables.leaf_gbps, sizes.up)
 
     def row(n: int, n_racks: int, n_full: int, extra: int = 0) -> tuple[int, int, int]:
-        now, full = (
+        used, full = (
             request.ports("leaf", add_rates((nic, k * per_rack + extra), up)) for k in (n_racks, n_full)
         )
-        return n, now, full
+        return n, used, full
 
     size = sizes.block
     if ufm:
@@ -153,6 +155,7 @@ def _leaf_rows(request: Request, sizes: Sizes, racks: int) -> _Rows:
         managed = min(ufm, leaves)
         yield row(managed, n_racks, size - 1, ufm // managed)
         yield row(leaves - managed, n_racks, size - 1)
+    # Full blocks, then the last one, which may be in part.
     yield row(leaves * max(reach.blocks - 1 - bool(ufm), 0), size, size)
     if reach.blocks > 1 or not ufm:
         yield row(leaves, reach.last_block, size)
@@ -169,22 +172,23 @@ def _spine_rows(request: Request, sizes: Sizes, racks: int) -> _Rows:
     # Spines with equally many cables now and in the end are counted together.
     full = _cables_above(sizes.leaf_stripe, sizes.pod)
     for pods, n_blocks in ((reach.pods - 1, sizes.pod), (1, reach.last_pod)):
-        now = _cables_above(sizes.leaf_stripe, n_blocks)
-        for (n_now, n_full), n in Counter(zip(now, full, strict=True)).items():
+        n_installed = _cables_above(sizes.leaf_stripe, n_blocks)
+        for (n_now, n_full), n in Counter(zip(n_installed, full, strict=True)).items():
             yield n_parts * pods * n, ports(n_now), ports(n_full)
 
 
 def _core_rows(request: Request, sizes: Sizes, racks: int) -> _Rows:
     reach = extent(request, sizes, racks)
     rate = request.cables.spine_gbps
-    now, full = (_cables_above(sizes.spine_stripe, pods) for pods in (reach.pods, sizes.pods))
-    for (n_now, n_full), n in Counter(zip(now, full, strict=True)).items():
+    n_installed, full = (_cables_above(sizes.spine_stripe, pods) for pods in (reach.pods, sizes.pods))
+    for (n_now, n_full), n in Counter(zip(n_installed, full, strict=True)).items():
         planes = sizes.n_cores // sizes.cores
         yield planes * n, request.ports("core", {rate: n_now}), request.ports("core", {rate: n_full})
 
 
 def _cables_above(stripe: Stripe, n_first: int) -> list[int]:
     """Return the cables of every switch above to the first so many units below."""
+    # Uneven: the pairs are added up one by one.
     if stripe.extra:
         return [int(n) for n in stripe.cables(n_first).sum(axis=0)]
     return [stripe.n_below // stripe.below[0] * n_first * stripe.count] * stripe.above

@@ -227,6 +227,7 @@ def lay_out(blueprint: Blueprint, plan: FloorPlan) -> Layout:
         return Layout(
             plan, grid, (), why="no board or backplane holds endpoints, no axis is called rack or node"
         )
+    # Refused before anything is listed.
     n = sum(math.prod(blueprint.axes[p].size for p in kind.axes) for kind in kinds)
     if n > MAX_ENCLOSURES:
         return Layout(plan, grid, (), why=f"{n:,} racks or servers are more than {MAX_ENCLOSURES:,}")
@@ -246,6 +247,7 @@ def count_racks(layout: Layout) -> tuple[int, int] | None:
     counts = census_on(layout.grid, ())
     n_racks = 0
     for kind, rack in zip(layout.enclosures, layout.racks, strict=True):
+        # A rack counts where any group has a device in it that is not absent.
         is_present = np.zeros(len(rack), dtype=np.bool_)
         for group in kind.groups:
             rows = np.flatnonzero(~counts.absent[group])
@@ -256,6 +258,7 @@ def count_racks(layout: Layout) -> tuple[int, int] | None:
 
 def _count_network_racks(layout: Layout, counts: Census) -> int:
     inside = frozenset().union(*(kind.groups for kind in layout.enclosures))
+    # Groups that stand in the same places share network racks.
     at: dict[tuple[tuple[str, ...], tuple[int, ...]], Floats] = {}
     for group in layout.grid.blueprint.groups.values():
         if group.name in inside or group.kind not in ("switch", "host"):
@@ -263,6 +266,7 @@ def _count_network_racks(layout: Layout, counts: Census) -> int:
         axes, served = _share_axes(layout, group)
         rows = np.arange(layout.grid.n_rows(group.name), dtype=np.int64)
         _, _, rack = places(layout, group.name)
+        # Devices that stand in a rack with endpoints take none.
         n = np.where(counts.absent[group.name] | (rack >= 0), 0.0, counts.n_devices[group.name])
         total = np.bincount(_keys(layout.grid, group.name, rows, axes), n, minlength=_n_keys(layout, axes))
         at[axes, served] = np.asarray(at.get((axes, served), 0.0) + total, dtype=np.float64)
@@ -294,6 +298,7 @@ def places(layout: Layout, group: str) -> tuple[Floats, Floats, Ints]:
     row, at = np.divmod(rack, plan.racks_per_row)
     column, row = np.divmod(row, plan.rows_per_column)
     start_m = column * (plan.racks_per_row * plan.rack_pitch_m + plan.column_gap_m)
+    # Mean of the racks served: their middle.
     number = np.bincount(key, minlength=n)
     low, high = np.full(n, np.iinfo(np.int64).max), np.full(n, -1)
     np.minimum.at(low, key, rack)
@@ -337,6 +342,7 @@ def _share_axes(layout: Layout, group: DeviceGroup) -> tuple[tuple[str, ...], tu
     """Return the axes that a group shares with enclosures, and the kinds that it shares most with."""
     shared = [tuple(p for p in kind.axes if p in group.primitives) for kind in layout.enclosures]
     inside = [i for i, kind in enumerate(layout.enclosures) if group.name in kind.groups]
+    # A group within an enclosure has its axes; another stands by those that it shares most of.
     most = shared[inside[0]] if inside else max(shared, key=len)
     return most, tuple(i for i, axes in enumerate(shared) if axes == most)
 
@@ -358,6 +364,7 @@ def _n_keys(layout: Layout, axes: tuple[str, ...]) -> int:
 
 def _keys(grid: Grid, group: str, rows: Ints, axes: tuple[str, ...]) -> Ints:
     """Return one number for each row by its place on `axes`, all of them listed on the grid."""
+    # Mixed radix: a place on the axes as one number, the first axis coarsest.
     key = np.zeros(len(rows), dtype=np.int64)
     for p in axes:
         key = key * grid.blueprint.axes[p].size + grid.digit(group, rows, p)
@@ -368,6 +375,7 @@ def _enclosure_keys(layout: Layout, kind: Enclosure, axes: tuple[str, ...]) -> I
     sizes = {p: layout.grid.blueprint.axes[p].size for p in kind.axes}
     index = np.arange(math.prod(sizes.values()), dtype=np.int64)
     digit = {}
+    # The number of an enclosure taken apart into its digits, the last axis first.
     for p in reversed(kind.axes):
         index, digit[p] = np.divmod(index, sizes[p])
     key = np.zeros(len(index), dtype=np.int64)

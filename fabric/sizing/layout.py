@@ -83,6 +83,7 @@ def lay_out(request: Request, sizes: Sizes) -> Layout:
     parted = sizes.groups * sizes.subgroups
     named, splits = cut_rails(request.rack, tuple(sorted({sizes.groups, parted, sizes.rails})))
     axes: dict[str, int | tuple[str, ...]] = {}
+    # A split axis of the template becomes the product of its parts.
     for axis, parts in splits.items():
         axes |= dict(parts)
         axes[axis] = tuple(n for n, _ in parts)
@@ -92,6 +93,7 @@ def lay_out(request: Request, sizes: Sizes) -> Layout:
     home = tuple(a for a in ("home",) if request.homes > 1)
     pod = tuple(a for a in over if a == "pod")
     block = tuple(a for a in over if a != "pod")[:1] if sizes.tiers > 1 else ()
+    # A switch stands on the axes of what it tells apart: plane, home, pod, block, rails.
     placed = {"leaf": (*plane, *home, *pod, *block, *named[sizes.rails])}
     if sizes.tiers > 1:
         axes["spine"] = sizes.spines
@@ -117,6 +119,7 @@ def lay_out(request: Request, sizes: Sizes) -> Layout:
 def _over(request: Request, sizes: Sizes) -> dict[str, int]:
     unit = request.rack.unit
     over = {"pod": sizes.pods} if sizes.tiers > 2 else {}
+    # A block of one rack needs no axis of its own.
     if sizes.tiers > 1 and sizes.block > 1:
         return over | {block_name(request): sizes.pod, unit: sizes.block}
     return over | {unit: sizes.block if sizes.tiers == 1 else sizes.pod}
@@ -169,6 +172,7 @@ def _stripe_links(
     n_up_down = stripe.above * stripe.count, stripe.n_below * stripe.count
     links = [Link(lower, upper, rate_gbps, stripe.count, n_up_down)]
     for window in stripe.windows():
+        # The switches below the window, as a selector; an axis of one index needs no term.
         terms = [
             term
             for named, size, ends_of in zip(axes, stripe.below, window.below, strict=False)
@@ -190,6 +194,7 @@ def _terms(axes: Sequence[tuple[str, int]], first: int, last: int) -> list[str]:
     if len(axes) == 1:
         return [f"{axes[0][0]}{first}" + (f"-{last}" if last > first else "")]
     terms = []
+    # Digits of the index, the last axis counts fastest.
     for name, size in reversed(axes):
         terms.append(f"{name}{first % size}")
         first //= size
@@ -201,6 +206,7 @@ def _between(rack: Rack, splits: Splits, low: int, high: int) -> list[tuple[str,
     axes, product = [], 1
     for axis, size in rack.sizes.items():
         for name, n in splits.get(axis, ((axis, size),)):
+            # Pieces from the product `low` on, up to `high`.
             if low <= product < high:
                 axes.append((name, n))
             product *= n
@@ -218,6 +224,7 @@ def _ufm_link(request: Request, sizes: Sizes, above: tuple[str, ...], rails: Map
     if sizes.block == 1 or request.faces > 1:
         msg = "ufm: takes the place of a rack in a block, on one plane and home; here is no such place"
         raise DesignError(msg)
+    # Index 0 on every axis above: the first leaves.
     terms = [f"{a}0" for a in (*above, *list(rails)[:-1])]
     if not rails:
         return Link(UFM, "/".join([*terms, "leaf"]), request.cables.nic_gbps, n, (n, n))
@@ -242,6 +249,7 @@ def _absent(request: Request, sizes: Sizes, over: dict[str, int]) -> tuple[str, 
     is_short = bool(request.ufm) and reach.blocks == 1
     before: list[str] = []
     rows = []
+    # Axis by axis what lies behind the last place, within the last place of those before.
     for axis, size in over.items():
         first = n_taken[axis] - (is_short and axis == names[-1])
         if first < size:

@@ -102,30 +102,31 @@ def growth(phases: Sequence[int | str], **arguments: Unpack[DesignArguments]) ->
     before: Design | None = None
     alone: Design | None = None
     for n in sizes:
+        # The end of the design with so many installed, beside a design of just that size.
         in_part: DesignArguments = {**arguments, "populated": n}
         by_itself: DesignArguments = {**arguments, "gpus": n}
-        now, new = design(**in_part), design(**by_itself)
+        phase, new = design(**in_part), design(**by_itself)
         steps.append(
             Phase(
-                gpus=now.built.gpus,
-                added_racks=now.built.racks - (before.built.racks if before else 0),
-                added_switches=_count_added(now.switches, before.switches if before else {}),
-                added_cables=_count_added(now.cables, before.cables if before else {}),
-                stranded={t.name: t.stranded for t in now.tiers},
-                moved=_count_moved(before, now),
+                gpus=phase.built.gpus,
+                added_racks=phase.built.racks - (before.built.racks if before else 0),
+                added_switches=_count_added(phase.switches, before.switches if before else {}),
+                added_cables=_count_added(phase.cables, before.cables if before else {}),
+                stranded={t.name: t.stranded for t in phase.tiers},
+                moved=_count_moved(before, phase),
                 moved_if_sized_alone=_count_moved(alone, new),
             )
         )
-        before, alone = now, new
+        before, alone = phase, new
     return tuple(steps)
 
 
-def _count_added(now: dict[str, int], before: dict[str, int]) -> dict[str, int]:
-    return {name: n - before.get(name, 0) for name, n in now.items()}
+def _count_added(after: dict[str, int], before: dict[str, int]) -> dict[str, int]:
+    return {name: n - before.get(name, 0) for name, n in after.items()}
 
 
-def _count_moved(before: Design | None, now: Design) -> dict[str, int]:
-    """Count the cables of `before` that are elsewhere in `now`.
+def _count_moved(before: Design | None, after: Design) -> dict[str, int]:
+    """Count the cables of `before` that are elsewhere in `after`.
 
     Notes
     -----
@@ -133,16 +134,19 @@ def _count_moved(before: Design | None, now: Design) -> dict[str, int]:
     there, and moves the others; so does a spine with its cores. Where the blocks, the rails, the rates or the
     number of tiers are not the same, every cable is laid anew.
     """
-    moved = dict.fromkeys(now.cables, 0)
+    moved = dict.fromkeys(after.cables, 0)
     if before is None:
         return moved
-    old, new = before.sizes, now.sizes
+    old, new = before.sizes, after.sizes
     kept_alike = [
-        (d.sizes.tiers, d.sizes.block, d.sizes.rails, d.sizes.groups, d.request.cables) for d in (before, now)
+        (d.sizes.tiers, d.sizes.block, d.sizes.rails, d.sizes.groups, d.request.cables)
+        for d in (before, after)
     ]
+    # Leaves are not the same leaves any more.
     if kept_alike[0] != kept_alike[1]:
         return {name: before.cables.get(name, 0) for name in moved}
     if new.tiers > 1:
+        # With other pods the spines of a leaf are other spines.
         is_alike = old.tiers < 3 or (old.pod, old.subgroups) == (new.pod, new.subgroups)
         n = before.built.tiers[0].switches
         moved["leaf-spine"] = n * old.up - (
@@ -164,6 +168,7 @@ def _count_kept(old: Stripe, new: Stripe, n_switches: int) -> int:
     Both have the same switches below, as far as the older goes; other pods and planes do as the first.
     """
     n, above = min(old.below[0], new.below[0]), min(old.above, new.above)
+    # Even stripes: every pair alike.
     if not old.extra and not new.extra:
         return n_switches * above * min(old.count, new.count)
     # A pair keeps the smaller of its old and its new number of cables.

@@ -125,6 +125,7 @@ def _rack(reference: str, blueprint: Blueprint) -> Rack:
     groups = blueprint.groups
     n_gpus = sum(blueprint.n_devices(g.name) for g in groups.values() if g.is_endpoint and g.kind == "gpu")
     nics = [g for g in groups.values() if g.kind == "nic"]
+    # A group named nic is the one meant where there are several.
     named = [g for g in nics if g.name == "nic"] or nics
     if not n_gpus or len(named) != 1:
         devices = f"{n_gpus} GPUs, NICs: {', '.join(g.name for g in nics) or 'none'}"
@@ -188,17 +189,21 @@ def cut_rails(rack: Rack, cuts: tuple[int, ...]) -> tuple[dict[int, tuple[str, .
     product = 1
     for axis, size in rack.sizes.items():
         pieces: list[tuple[str, int]] = []
-        left = size
+        remaining = size
         for cut in sorted(set(cuts)):
             # The cut falls inside this axis: its leading part makes up what `product` lacks.
-            if product < cut < product * left and cut % product == 0 and left % (cut // product) == 0:
+            if (
+                product < cut < product * remaining
+                and cut % product == 0
+                and remaining % (cut // product) == 0
+            ):
                 pieces.append((next(names), cut // product))
-                product, left = cut, left * product // cut
+                product, remaining = cut, remaining * product // cut
                 axes_of[cut] = (*passed, *(n for n, _ in pieces))
         if pieces:
-            splits[axis] = (*pieces, (next(names), left))
+            splits[axis] = (*pieces, (next(names), remaining))
         passed.append(axis)
-        product *= left
+        product *= remaining
         axes_of.setdefault(product, tuple(passed))
     missing = next((c for c in cuts if c not in axes_of), None)
     if missing is not None:
@@ -233,6 +238,7 @@ def leading_products(rack: Rack) -> tuple[int, ...]:
     """
     products, product = {1}, 1
     for size in rack.sizes.values():
+        # Whole axes in front, and a divisor of the next.
         products |= {product * d for d in divisors(size)}
         product *= size
     return tuple(sorted(products))

@@ -53,6 +53,7 @@ def rates_allowed(
     wanted = _read_breakout(ask, rack, switches)
     nic, per_leaf = _nic_cables((planes, homes), rack, leaf, wanted.get("nic"))
     _check_rate(nic, leaf)
+    # Every port is asked before any design is tried: a rate that fits none is refused by name.
     for key, ends in (("leaf", (leaf, spine)), ("spine", (spine, core))):
         for switch in ends:
             if key in wanted:
@@ -73,6 +74,7 @@ def _above(below: float, lower: Switch, upper: Switch, wanted: float | None) -> 
     """
     if wanted is not None:
         return (wanted,)
+    # The order is the preference: `solve` takes the first of equals.
     liked = _same_or_native(below, lower, upper)
     shared = common_rates(lower, upper)
     return (liked, *(rate for rate in shared if rate >= below * (1 - _SLACK) and rate != liked))
@@ -157,6 +159,7 @@ def _nic_cables(sides: tuple[int, int], rack: Rack, leaf: Switch, wanted: float 
             raise DesignError(msg)
         return wanted, 1
     port = rack.nic_port
+    # As asked, but faster than a common link layer carries: said as that, not as a missing port.
     most = fastest_common(rack.nic_part, port, leaf.name, leaf.port)
     if wanted and most * (1 + _SLACK) < wanted <= min(port.rate_gbps, leaf.port.rate_gbps):
         limit = f"{rack.nic_part} and {leaf.name} can be in a common link layer, {format_rate(most)}"
@@ -166,6 +169,7 @@ def _nic_cables(sides: tuple[int, int], rack: Rack, leaf: Switch, wanted: float 
     if not per_leaf:
         words = ("plane", "planes") if homes == 1 else ("leaf", "leaves")
         share = f"{format_rate(_share(port, faces))} for each of {faces} {words[faces > 1]}"
+        # Numbers of planes that this NIC can be shared by, as a hint.
         cables = port.n_ports * max(n for n, _ in port.modes)
         able = [n for n in range(1, cables + 1) if _share_nic(port, n * homes, most, wanted)[1]]
         near = "; nearest that work: " + "; ".join(setting("planes", n) for n in able) if able else ""
@@ -191,6 +195,7 @@ def _share_nic(port: PortClass, faces: int, most: float, wanted: float | None) -
         able = port.n_ports * cables_per_port(port, rate)
     except PartError:
         return rate, 0
+    # The cables make up the share exactly, and the NIC has ports for all of them.
     is_whole = abs(per_leaf * rate - share) <= _SLACK * share and faces * per_leaf <= able
     return rate, per_leaf if is_whole else 0
 
@@ -206,6 +211,7 @@ def _is_lossless(rate: float, switch: Switch) -> bool:
     if rate > native * (1 + _SLACK):
         return False
     try:
+        # Broken out, the port loses none of its rate.
         return abs(rate * switch.per_port(rate) - native) <= _SLACK * native
     except PartError:
         return False

@@ -43,6 +43,7 @@ def solve(request: Request) -> Found | None:
     Of rates that need as many switches the one liked best is taken: cables of one rate all the way up keep
     the largest radix and one kind of spare part.
     """
+    # Lexicographic: the first number of tiers and of groups with any design wins, then switches decide.
     for tiers in request.tiers:
         for groups in request.groups:
             best: Cables | None = None
@@ -65,6 +66,7 @@ def rates_of(request: Request, tiers: int) -> Iterator[Cables]:
     """Yield the rates that differ on so many tiers, the one liked best first."""
     met = set()
     for cables in request.rates:
+        # Rates above the top tier make no difference.
         key = (cables.leaf_gbps, cables.spine_gbps)[: tiers - 1]
         if key not in met:
             met.add(key)

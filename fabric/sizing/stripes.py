@@ -104,6 +104,7 @@ class Stripe:
             return
         leading = self.below[: self.depth]
         period = self.above // math.gcd(self.extra, self.above)
+        # So many neighbours on the first axis share a window.
         alike = leading[0] // period if len(leading) == 1 and leading[0] % period == 0 else 1
         for k in range(math.prod(leading) // alike):
             # Round robin: the window of one more begins where that of the switch before ends.

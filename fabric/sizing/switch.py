@@ -88,6 +88,7 @@ def fastest_common(lower: str, lower_port: PortClass, upper: str, upper_port: Po
     400.0
     """
     ends = ((lower, lower_port), (upper, upper_port))
+    # Each common link layer has a rate of its own that it tops out at.
     common = shared_layers(lower_port, upper_port)
     if lower_port.layers and upper_port.layers and not common:
         spoken = (f"{name} speaks {' and '.join(port.layers)}" for name, port in ends)
@@ -120,6 +121,7 @@ def ports_taken(port: PortClass, cables: Mapping[float, int]) -> int:
         if abs(rate - port.rate_gbps) <= _SLACK * port.rate_gbps:
             total += n
         else:
+            # A cage is broken out as a whole: cables of one rate fill whole cages.
             in_cage = port.ports_per_cage or 1
             total += -(-n // (int(cables_per_port(port, rate)) * in_cage)) * in_cage
     return total

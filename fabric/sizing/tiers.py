@@ -147,6 +147,7 @@ def one_tier(request: Request, groups: int, most: float = math.inf) -> Iterator[
     """
     n_rails = groups
     if request.layout == "rail-only" and "rails" not in request.given:
+        # Groups that leading axes of the rack can tell apart; the fewest that fit.
         able = [g for g in leading_products(request.rack) if request.rails % g == 0]
         n_rails = next((g for g in able if _one_leaf_fits(request, g)), groups)
     if "rails" in request.given and request.rails != n_rails:
@@ -168,6 +169,7 @@ def one_tier(request: Request, groups: int, most: float = math.inf) -> Iterator[
 
 
 def _one_leaf_fits(request: Request, n_leaves: int) -> bool:
+    # On leaves alone there is one block: another size that was asked for is none of these.
     if request.block not in (None, request.slots):
         return False
     down = request.slots * request.per_rack // n_leaves * request.cables.per_leaf
@@ -211,6 +213,7 @@ def two_tiers(request: Request, groups: int, most: float = math.inf) -> Iterator
     """Yield the designs of leaves and spines: for each size of a block the fewest spines."""
     capacity = request.capacity("spine", request.cables.leaf_gbps)
     for base in _size_blocks(request, groups, 2):
+        # Every leaf reaches every spine: one number of spines for each size of a block.
         spines = stripe(base.leaves_of_pod, base.up, capacity, is_even=request.is_even)
         if spines:
             sizes = replace(base, spines=spines)
@@ -227,6 +230,7 @@ def three_tiers(request: Request, groups: int, most: float = math.inf) -> Iterat
     """
     able = [g for g in leading_products(request.rack) if request.rails // groups % g == 0]
     joined = request.capacity("core", request.cables.spine_gbps)
+    # Fewest kinds of pods first: the first that can be built ends the search.
     for subgroups in able:
         is_found = False
         for base in _size_blocks(request, groups, 3):
@@ -258,6 +262,7 @@ def _at_least(request: Request, base: Sizes) -> int:
     per_downlink = Fraction(1, request.spine.per_port(cables.leaf_gbps))
     per_downlink += lift / request.spine.per_port(cables.spine_gbps)
     spines = total * per_downlink / request.budget("spine")
+    # Cores have ports downwards alone.
     cores = total * lift / request.capacity("core", cables.spine_gbps)
     return base.n_leaves + math.ceil(spines) + math.ceil(cores)
 
@@ -266,6 +271,7 @@ def _with_cores(request: Request, base: Sizes) -> Sizes | None:
     built = _with_spines(request, base)
     if built is None:
         return None
+    # A core plane has one spine of every pod, times the folds.
     below, up = built.pods * built.subgroups, built.spine_up
     capacity = request.capacity("core", request.cables.spine_gbps)
     best: Sizes | None = None
@@ -282,6 +288,7 @@ def _with_spines(request: Request, base: Sizes) -> Sizes | None:
     cables, uplinks_below = request.cables, base.leaves_of_pod * base.up
 
     def split(spines: int) -> tuple[int, int]:
+        # The fullest spine of uneven stripes: rounded up.
         down = -(-uplinks_below // spines)
         return down, uplinks(down, cables.leaf_gbps, cables.spine_gbps, request.spine_ratio)
 
@@ -291,6 +298,7 @@ def _with_spines(request: Request, base: Sizes) -> Sizes | None:
 
     # The more spines, the fewer cables of each.
     able = divisors(base.up) if request.is_even else range(1, base.up + 1)
+    # Fitting is monotone in the spines, so the fewest are found by bisection.
     first = bisect.bisect_left(able, True, key=fits)
     if first == len(able):
         return None

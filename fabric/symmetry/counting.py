@@ -38,9 +38,10 @@ def devices_up(blueprint: Blueprint, group: str, among: Selector | None = None) 
     7
     """
     primitives = blueprint.groups[group].primitives
-    whole: Box = tuple((0, blueprint.axes[p].size - 1) for p in primitives)
-    inside = [whole] if among is None else list(_boxes(blueprint, group, among))
+    all_devices: Box = tuple((0, blueprint.axes[p].size - 1) for p in primitives)
+    inside = [all_devices] if among is None else list(_boxes(blueprint, group, among))
     down = [box for s in (*blueprint.absent, *blueprint.failed) for box in _boxes(blueprint, group, s)]
+    # Only what is down among those asked for is taken away.
     lost = [common for inner in inside for box in down if (common := _meet(inner, box)) is not None]
     return _union(inside) - _union(lost)
 
@@ -50,18 +51,19 @@ def _boxes(blueprint: Blueprint, group: str, selector: Selector) -> Iterator[Box
     if group not in selected_groups(blueprint, selector):
         return
     primitives = blueprint.groups[group].primitives
-    whole: Box = tuple((0, blueprint.axes[p].size - 1) for p in primitives)
-    boxes = [whole]
+    all_devices: Box = tuple((0, blueprint.axes[p].size - 1) for p in primitives)
+    boxes = [all_devices]
     for term in selector.terms:
         parts_of_axis = blueprint.primitives(term.axis)
         sizes = [blueprint.axes[p].size for p in parts_of_axis]
         places = [primitives.index(p) for p in parts_of_axis]
         parts = []
         for part in _ranges(sizes, term.lo, term.hi):
-            limits = list(whole)
+            limits = list(all_devices)
             for place, limit in zip(places, part, strict=True):
                 limits[place] = limit
             parts.append(tuple(limits))
+        # Terms narrow one another: every box meets every range of the next term.
         boxes = [common for outer in boxes for part in parts if (common := _meet(outer, part)) is not None]
     yield from boxes
 
@@ -87,9 +89,10 @@ def _ranges(sizes: Sequence[int], lo: int, hi: int) -> Iterator[list[tuple[int, 
         yield [(first, last), *((0, n - 1) for n in sizes[1:])]
 
 
-def _meet(left: Box, right: Box) -> Box | None:
+def _meet(first: Box, second: Box) -> Box | None:
     """Return what two boxes have in common, if anything."""
-    common = tuple((max(a, c), min(b, d)) for (a, b), (c, d) in zip(left, right, strict=True))
+    # On every axis the later start and the earlier end.
+    common = tuple((max(a, c), min(b, d)) for (a, b), (c, d) in zip(first, second, strict=True))
     return common if all(a <= b for a, b in common) else None
 
 

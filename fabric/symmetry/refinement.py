@@ -80,9 +80,11 @@ def coarsest(expanded: Expanded, marked: Ints | Bools) -> Quotient:
 
 def one_view(expanded: Expanded, marked: Ints | Bools, source: int) -> ColourView:
     """Return `coarsest`, with the class of every link in it; `source` is the device that it is seen from."""
+    # What a bundle is, hashed: the edge colour.
     label = bundle_labels(expanded)
     # Unmarked devices are mixed to 0 and keep the colour of their group.
     start = expanded.group.astype(np.uint64) + mix(np.asarray(marked).astype(np.int64).view(np.uint64))
+    # Refined colours as numbers from 0; what is down has none.
     node = renumber(refine_colours(expanded, label, mix(start)), ~expanded.failed)
     graph = graph_of(expanded, label, node)
     all_nodes = np.arange(len(graph.size), dtype=np.int64)
@@ -137,6 +139,7 @@ def refine(
     >>> base.size.tolist(), n, view.size.tolist(), source
     ([8.0], 8.0, [1.0, 3.0, 3.0, 1.0], 0)
     """
+    # Views are made all at once here; `colour_from_all` makes each when asked.
     colouring = colour_from_all(
         expanded, expanded.is_endpoint & ~expanded.failed if ends is None else ends, limit=limit
     )
@@ -249,6 +252,7 @@ class Colouring:
 
     def devices(self, classes: Bools) -> Bools:
         """Return which devices are of some base classes."""
+        # A last class, of none, for devices that are down.
         return np.asarray(np.append(classes[self.device], False)[self.graph.node])
 
 
@@ -321,6 +325,7 @@ class ColourView:
     def classes(self, devices: Bools) -> Bools:
         """Return which classes of the view hold some of the devices, as seen from the first source."""
         is_held = np.zeros(len(self.view.size), dtype=np.bool_)
+        # A device that is down is in no node.
         nodes = self._graph.node[devices]
         place = np.searchsorted(self._colour, self._colours[nodes[nodes >= 0], 0])
         is_held[self._class[place]] = True
@@ -353,6 +358,7 @@ class ColourView:
         # Index -1, a link that no class of the view has, reads the 0 that is appended.
         ways = [np.append(amount[way::2], 0.0) for way in (0, 1)]
         sums = np.zeros((2, len(self._link)))
+        # One source at a time: memory is that of a single view.
         for at in range(len(self.sources)):
             bundle = self._seen(at)
             for way, worth in enumerate(ways):
@@ -395,8 +401,10 @@ def _quotient(
     tail, head = node[graph.tail], node[graph.head]
     # Base classes ascend with the rule, so rows of one rule stay together.
     _, row, inverse = np.unique(link_key(link, tail, head, n), return_index=True, return_inverse=True)
+    # Cables of links that become one add up; their rates are equal.
     n_cables = np.zeros(len(row), dtype=np.int64)
     np.add.at(n_cables, inverse.ravel(), graph.n_cables)
+    # A class of a peer rule is listed once for each direction, as one-way links.
     return Quotient(
         classes=Expanded(
             name=expanded.name,
