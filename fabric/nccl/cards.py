@@ -81,44 +81,46 @@ def node_cards(blueprint: Blueprint, among: str | None) -> Cards:
         If the axes do not say the symmetry, and the fabric is too large to be listed.
     """
     try:
-        found = list(_on_classes(ClassTraffic(blueprint, Traffic(), among, "rules")))
+        nodes = list(_on_classes(ClassTraffic(blueprint, Traffic(), among, "rules")))
     except NoSymmetryError:
-        found = list(_on_devices(blueprint, among))
-    return min(found, key=lambda own: own.gbps)
+        nodes = list(_on_devices(blueprint, among))
+    return min(nodes, key=lambda cards: cards.gbps)
 
 
 def _on_classes(question: ClassTraffic) -> Iterator[Cards]:
     """Yield the cards of a node for every class of ranks."""
     base = question.base
     n, gbps = np.zeros(len(base.size)), np.zeros(len(base.size))
+    # First the cards of one rank of each class; then those of its node, whose ranks are of some classes.
     views: list[tuple[Quotient, int]] = []
-    for one in np.flatnonzero(question.ends).tolist():
-        view, own = _marked(question, (base.index[one],))
-        views.append((view, own))
-        n[one], gbps[one] = _of_one(question, view, own)
-    for view, own in views:
-        domain = _joined(view.classes, ("scale-up",))
-        mates = question.inside(view) & (domain == domain[own])
+    for rank in np.flatnonzero(question.ends).tolist():
+        view, home = _keep_in_place(question, (base.index[rank],))
+        views.append((view, home))
+        n[rank], gbps[rank] = _of_rank(question, view, home)
+    for view, home in views:
+        domain = _components(view.classes, ("scale-up",))
+        mates = question.inside(view) & (domain == domain[home])
+        # `origin` is the class of a mate where no rank is kept in place: there its cards are known.
         size, origin = view.size[mates], view.origin[mates]
         yield Cards(float(size @ n[origin]), float(size @ gbps[origin]), float(size.sum()))
 
 
-def _marked(question: ClassTraffic, marks: tuple[Mark, ...]) -> tuple[Quotient, int]:
+def _keep_in_place(question: ClassTraffic, marks: tuple[Mark, ...]) -> tuple[Quotient, int]:
     """Return the classes that keep some devices in place, and the class of the rank at the first mark."""
     view = quotient(question.blueprint, marks, apart=question.apart, ties=question.ties)
     inside = np.flatnonzero(question.inside(view)).tolist()
     return view, next(i for i in inside if view.index[i] == marks[0])
 
 
-def _of_one(question: ClassTraffic, view: Quotient, own: int) -> tuple[float, float]:
-    """Return the cards of the rank of class `own`, and their rate [Gb/s]."""
-    found = _shares(view.classes, view.size, question.inside(view))
-    leader = int(found.leader[own])
+def _of_rank(question: ClassTraffic, view: Quotient, home: int) -> tuple[float, float]:
+    """Return the cards of the rank of class `home`, and their rate [Gb/s]."""
+    shares = _shares(view.classes, view.size, question.inside(view))
+    leader = int(shares.leader[home])
     if leader >= 0 and view.size[leader] > 1:
         # Ranks are counted at one card.
-        view, own = _marked(question, (view.index[own], view.index[leader]))
-        found = _shares(view.classes, view.size, question.inside(view))
-    return float(found.n[own]), float(found.gbps[own])
+        view, home = _keep_in_place(question, (view.index[home], view.index[leader]))
+        shares = _shares(view.classes, view.size, question.inside(view))
+    return float(shares.n[home]), float(shares.gbps[home])
 
 
 def _on_devices(blueprint: Blueprint, among: str | None) -> Iterator[Cards]:
@@ -129,12 +131,12 @@ def _on_devices(blueprint: Blueprint, among: str | None) -> Iterator[Cards]:
     if not ranks.any():
         msg = f"no ranks are left of {among or e.name}"
         raise QuestionError(msg)
-    found = _shares(e, np.ones(e.n_devices), ranks)
-    domain = _joined(e, ("scale-up",))[ranks]
-    for one in np.unique(domain):
-        own = domain == one
-        n, gbps = (float(part[ranks][own].sum()) for part in (found.n, found.gbps))
-        yield Cards(n, gbps, float(own.sum()))
+    shares = _shares(e, np.ones(e.n_devices), ranks)
+    domain = _components(e, ("scale-up",))[ranks]
+    for number in np.unique(domain):
+        in_node = domain == number
+        n, gbps = (float(part[ranks][in_node].sum()) for part in (shares.n, shares.gbps))
+        yield Cards(n, gbps, float(in_node.sum()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,34 +157,43 @@ class _Shares:
 
 
 def _shares(e: Expanded, size: Floats, ranks: Bools) -> _Shares:
-    found = _Shares(np.zeros(e.n_devices), np.zeros(e.n_devices), np.full(e.n_devices, -1))
+    shares = _Shares(np.zeros(e.n_devices), np.zeros(e.n_devices), np.full(e.n_devices, -1))
     sides = cut_at_cards(e)
     if sides is None:
-        return found
+        return shares
+    # Rates of what is up; whether a card counts at all does not depend on what is down.
     rate = _rates(e, sides, e.alive)
     cards = _fastest(e, sides, _between_nodes(e, sides, ranks), size)
     ends = e.is_endpoint & ~e.failed
     route = router(sides.inside, ends, switches=sides.is_card)
     # Without an index: NCCL knows distances only.
     near = near_cards(route, np.flatnonzero(ends), cards, {})
+    # A card counts for the endpoints nearest to it, and is shared by those that are as near.
     least = np.full(e.n_devices, np.inf)
     np.minimum.at(least, near.card, near.hops)
     is_closest = near.hops == least[near.card]
     n_closest = np.bincount(near.card, size[near.endpoint] * is_closest, minlength=e.n_devices)
+    # Pairs come endpoint by endpoint: where each begins, and its first card.
     begin = np.flatnonzero(np.diff(near.endpoint, prepend=-1))
     end, leader = near.endpoint[begin], near.card[begin]
     part = is_closest[begin] / np.maximum(n_closest[leader], 1.0)
     n = np.add.reduceat(size[near.card], begin) * part if len(begin) else part
     gbps = np.add.reduceat(rate[near.card], begin) * part if len(begin) else part
+    # Cards that their plugin joins are one for NCCL, with the rate of all.
     merged = _is_merged(e)[leader]
-    found.n[end], found.gbps[end], found.leader[end] = np.where(merged, np.minimum(n, 1.0), n), gbps, leader
-    return found
+    shares.n[end], shares.gbps[end], shares.leader[end] = (
+        np.where(merged, np.minimum(n, 1.0), n),
+        gbps,
+        leader,
+    )
+    return shares
 
 
 def _between_nodes(e: Expanded, sides: Sides, ranks: Bools) -> Bools:
     """Return the cards on a network that joins cards of several nodes with ranks."""
-    box = _joined(sides.inside, ("scale-up", "host"))
+    box = _components(sides.inside, ("scale-up", "host"))
     card = np.flatnonzero(sides.is_card & np.isin(box, box[ranks]))
+    # A network counts if it has cards of two boxes or more.
     pairs = np.unique(np.column_stack([sides.part[card], box[card]]), axis=0)
     parts, n_boxes = np.unique(pairs[:, 0], return_counts=True)
     return sides.is_card & np.isin(sides.part, parts[n_boxes > 1])
@@ -190,7 +201,7 @@ def _between_nodes(e: Expanded, sides: Sides, ranks: Bools) -> Bools:
 
 def _fastest(e: Expanded, sides: Sides, cards: Bools, size: Floats) -> Bools:
     """Return those of `cards` that are as fast as any of their node, whatever of their cables is down."""
-    box = _joined(sides.inside, ("scale-up", "host"))
+    box = _components(sides.inside, ("scale-up", "host"))
     rate = np.where(cards, _rates(e, sides, e.count) / size, 0.0)
     most = np.zeros(e.n_devices)
     np.maximum.at(most, box, rate)
@@ -201,14 +212,14 @@ def _rates(e: Expanded, sides: Sides, count: Ints) -> Floats:
     """Return what each class of cards sends into the network [Gb/s]."""
     # Cables below a card are down on the side of the network.
     is_above = (sides.network.alive > 0) & (sides.is_card[e.tail] | sides.is_card[e.head])
-    found = np.zeros(e.n_devices)
+    rates = np.zeros(e.n_devices)
     amount = np.where(is_above, count * e.rate_gbps, 0.0)
     for end in (e.tail, e.head):
-        np.add.at(found, end[sides.is_card[end]], amount[sides.is_card[end]])
-    return found
+        np.add.at(rates, end[sides.is_card[end]], amount[sides.is_card[end]])
+    return rates
 
 
-def _joined(e: Expanded, nets: tuple[str, ...]) -> Ints:
+def _components(e: Expanded, nets: tuple[str, ...]) -> Ints:
     """Return the component of every device on the cables of some networks that are up."""
     on = np.array([rule.net in nets for rule in e.rules], dtype=np.bool_)[e.rule] & (e.alive > 0)
     return components(e.n_devices, e.tail[on], e.head[on])

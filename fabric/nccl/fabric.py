@@ -57,10 +57,11 @@ def node_of(
     links, protocol = _nvlinks(blueprint, counted, ranks)
     known = tables().gpus
     if protocol not in known:
-        what = protocol or "no NVLink with a protocol"
+        between = protocol or "no NVLink with a protocol"
         names = ", ".join(known)
-        msg = f"NCCL's model knows {names} between GPUs; {ranks} has {what}; use calibration measured"
+        msg = f"NCCL's model knows {names} between GPUs; {ranks} has {between}; use calibration measured"
         raise QuestionError(msg)
+    # A node as NCCL counts: the ranks of one scale-up domain.
     g = shape.equal()
     cards = node_cards(blueprint, among).of(g) if shape.n_domains > 1 else Cards(0.0, 0.0, g)
     n_nics = max(1, round(cards.n)) if cards.n else 0
@@ -86,16 +87,17 @@ def node_of(
 def _nvlinks(blueprint: Blueprint, counted: Census, ranks: str) -> tuple[int, str]:
     """Return the cables between ranks and scale-up switches, and their protocol."""
     total, protocol = 0, ""
-    for rule, own in zip(blueprint.rules, counted.rules, strict=True):
+    for rule, cables in zip(blueprint.rules, counted.rules, strict=True):
         ends = (rule.left.group, rule.right.group)
         if rule.net == "scale-up" and ends.count(ranks) == 1:
-            total += own.total
+            total += cables.total
             protocol = rule.protocol
     return total, protocol
 
 
 def _pcie(blueprint: Blueprint, ranks: str) -> tuple[int, int]:
     """Return generation and lanes of the PCIe that GPUs hang on, or else NICs."""
+    # Rules that name the ranks come first; the sort keeps the order of the file otherwise.
     for rule in sorted(blueprint.rules, key=lambda r: ranks not in (r.left.group, r.right.group)):
         match = _PCIE_RE.fullmatch(rule.protocol)
         if match:

@@ -107,6 +107,7 @@ def bandwidth_gb_s(machine: Machine, collective: str, algorithm: str, protocol: 
     graph = machine.graph(algorithm)
     if graph is None or not is_enabled(machine, collective, algorithm, protocol):
         return 0.0
+    # On two nodes at most NCCL counts with the rate inside a node.
     is_inside = machine.n_nodes <= 2 or algorithm.startswith("collnet")
     rate = graph.n_channels * (graph.bw_intra_gb_s if is_inside else graph.bw_inter_gb_s)
     if algorithm == "ring":
@@ -115,6 +116,7 @@ def bandwidth_gb_s(machine: Machine, collective: str, algorithm: str, protocol: 
         return _tree(machine, graph, rate, protocol) * tables().factors["tree_algbw"]
     if algorithm == "pat":
         return rate * tables().factors["pat"] * _plainness(graph)
+    # Of an all-reduce a ring sends every byte 2 (n - 1) / n times; NVLS is stated by the same measure.
     if algorithm.startswith("nvls"):
         rate = graph.n_channels * _nvls_channel(machine, graph, collective, algorithm)
         is_gather = collective in _GATHERS
@@ -207,6 +209,7 @@ def _collnet(machine: Machine, graph: ChannelGraph, rate: float, collective: str
         return machine.n_local * min(
             graph.bw_intra_gb_s, graph.bw_inter_gb_s * factors["collnet_direct_inter"]
         )
+    # Full speed needs a NIC for every GPU; of what is lacking NCCL takes half off.
     if algorithm == "collnet-direct":
         per_nic = machine.n_local / graph.n_channels
         rate /= per_nic - (per_nic - 1) / 2
@@ -251,6 +254,7 @@ def latency_us(machine: Machine, collective: str, algorithm: str, protocol: str)
     base = _hardware_us("base", algorithm, protocol)
     intra = _intra_us(machine, graph, algorithm, protocol)
     inter = _inter_us(machine, graph, algorithm, protocol)
+    # Chains inside a node, a binary tree over the nodes.
     n_peers = machine.n_local - 1
     depth = machine.n_nodes.bit_length() - 1
     match algorithm:
@@ -299,6 +303,7 @@ def _ring_us(machine: Machine, collective: str, protocol: str, intra: float, int
         else:
             step = _intra_us(machine, machine.ring, like, protocol)
         return step if machine.ring.is_same_channels else steps * step
+    # Steps that leave a node, once round or twice; the others stay inside.
     n_inter = (2 if collective == "all-reduce" else 1) * (machine.n_nodes - 1)
     if machine.n_nodes > 1:
         factors = tables().factors

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from fabric.errors import QuestionError
 from fabric.nccl.model import CPUS, ChannelGraph, Machine, check_known, refuse
-from fabric.nccl.search import Found, Room, Way, ring_ways, search, tree_ways
+from fabric.nccl.search import ChannelRoom, Channels, Way, ring_ways, search, tree_ways
 from fabric.nccl.tables import tables
 from fabric.units import gbps_to_gbytes
 
@@ -91,6 +91,7 @@ class Node:
     @property
     def generation(self) -> str:
         """Generation of NCCL's tables."""
+        # The newest generation whose compute capability is reached.
         later = ((100, "blackwell"), (90, "hopper"), (80, "ampere"))
         return next((name for sm, name in later if self.sm >= sm), "volta")
 
@@ -110,12 +111,12 @@ class Node:
         """Rate between GPU and NIC [GB/s]."""
         return self.pcie_lanes * tables().pcie_lane_gb_s[self.pcie_generation]
 
-    def room(self, *, is_inter: bool) -> Room:
+    def room(self, *, is_inter: bool) -> ChannelRoom:
         """Return what the node offers to channels that leave it, or stay."""
         share = self.gpus_per_switch
         if share is None:
             share = max(1, self.n_gpus // self.n_nics) if self.n_nics else 1
-        return Room(
+        return ChannelRoom(
             generation=self.generation,
             sm=self.sm,
             n_gpus=self.n_gpus,
@@ -154,8 +155,8 @@ def machine(node: Node, n_nodes: int = 1) -> Machine:
 
     Examples
     --------
-    >>> found = machine(Node(sm=90, n_gpus=8, n_nvlinks=18))
-    >>> found.ring.n_channels, found.ring.bw_intra_gb_s
+    >>> h100 = machine(Node(sm=90, n_gpus=8, n_nvlinks=18))
+    >>> h100.ring.n_channels, h100.ring.bw_intra_gb_s
     (12, 30.0)
     """
     if n_nodes < 1 or node.n_gpus * n_nodes < 2:
@@ -165,6 +166,7 @@ def machine(node: Node, n_nodes: int = 1) -> Machine:
     room = node.room(is_inter=n_nodes > 1)
     factors = tables().factors
     limit = int(factors["max_channels"])
+    # Rings first, and half of the limit, as channels are doubled later; trees run on as many.
     ring = search(room, tuple(ring_ways(room)), 1, limit // 2)
     tree = None if ring is None else search(room, tuple(tree_ways(room)), ring.n, ring.n)
     if ring is None or tree is None:
@@ -188,7 +190,7 @@ def machine(node: Node, n_nodes: int = 1) -> Machine:
     )
 
 
-def _nvls(node: Node, room: Room) -> Found | None:
+def _nvls(node: Node, room: ChannelRoom) -> Channels | None:
     if not node.has_nvls or node.sm < 90 or node.n_gpus < 2:
         return None
     most = min(int(tables().factors["nvls_arity"]), node.n_gpus)
@@ -197,35 +199,37 @@ def _nvls(node: Node, room: Room) -> Found | None:
     return search(room, (Way("nvls", path),), 1 if room.is_inter else most, most)
 
 
-def _collnet(node: Node, room: Room, n_channels: int) -> tuple[Found | None, Found | None]:
+def _collnet(node: Node, room: ChannelRoom, n_channels: int) -> tuple[Channels | None, Channels | None]:
     if not node.has_collnet or not room.is_inter:
         return None, None
     chain = search(room, (Way("tree", node.nic_path),), n_channels, n_channels)
     if chain is None or node.n_gpus < 2:
         return chain, None
+    # CollNet direct has a channel for every GPU that heads one.
     most = min(int(tables().factors["collnet_direct_gpus"]), node.n_gpus)
     return chain, search(room, (Way("collnet-direct", node.nic_path),), 1, most)
 
 
-def _running(node: Node, room: Room, ring: Found, chain: Found | None) -> int:
+def _running(node: Node, room: ChannelRoom, ring: Channels, chain: Channels | None) -> int:
     """Return the channels that rings and trees run on: two for each that was searched, or more."""
     factors = tables().factors
     limit = int(factors["max_channels"])
     n = min(limit, 2 * ring.n)
+    # NCCL adds half as many where CollNet chains are faster inside a node than between nodes.
     if chain and chain.intra > chain.inter and node.n_gpus > 1:
         n = min(limit, n + n // 2)
     is_fast = ring.intra > factors["boost_from_gb_s"] and n < factors["boost_below"]
     return 2 * n if node.sm >= 90 and room.is_inter and is_fast else n
 
 
-def _graph(node: Node, room: Room, found: Found) -> ChannelGraph:
+def _graph(node: Node, room: ChannelRoom, channels: Channels) -> ChannelGraph:
     return ChannelGraph(
-        pattern=found.way.pattern,
-        n_channels=found.n,
-        bw_intra_gb_s=found.intra,
-        bw_inter_gb_s=found.inter,
+        pattern=channels.way.pattern,
+        n_channels=channels.n,
+        bw_intra_gb_s=channels.intra,
+        bw_inter_gb_s=channels.inter,
         type_intra="NVL" if node.n_gpus > 1 else "LOC",
-        type_inter=found.way.type_inter,
+        type_inter=channels.way.type_inter,
         latency_us=node.nic_latency_us if room.is_inter else 0.0,
         # Channels that start at different NICs start at different GPUs.
         is_same_channels=not room.is_inter or node.n_nics == 1 or node.n_gpus == 1,

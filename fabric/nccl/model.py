@@ -158,16 +158,16 @@ class Machine:
 
     def to_dict(self) -> dict[str, object]:
         """Return the machine with the names of its fields; graphs as mappings, or None."""
-        found: dict[str, object] = {}
+        values: dict[str, object] = {}
         for field in fields(self):
             value = getattr(self, field.name)
             if isinstance(value, ChannelGraph):
                 value = {f.name: getattr(value, f.name) for f in fields(value)}
-            found[field.name] = value
-        return found
+            values[field.name] = value
+        return values
 
 
-def check_known(what: str, name: str, known: Sequence[str]) -> None:
+def check_known(kind: str, name: str, known: Sequence[str]) -> None:
     """Refuse a name that is none of `known`.
 
     Raises
@@ -176,7 +176,7 @@ def check_known(what: str, name: str, known: Sequence[str]) -> None:
         With the nearest names, or all.
     """
     if name not in known:
-        msg = f"unknown {what} {name!r}; {nearest(name, known) or 'known are ' + ', '.join(known)}"
+        msg = f"unknown {kind} {name!r}; {nearest(name, known) or 'known are ' + ', '.join(known)}"
         raise QuestionError(msg)
 
 

@@ -186,12 +186,12 @@ class Prediction:
         QuestionError
             If NCCL does not consider the algorithm here.
         """
-        found = [row for row in self.rows if row.algorithm == algorithm]
-        if not found:
+        rows = [row for row in self.rows if row.algorithm == algorithm]
+        if not rows:
             known = ", ".join(dict.fromkeys(row.algorithm for row in self.rows))
             msg = f"{algorithm!r} is not among the algorithms that NCCL chooses from here: {known}"
             raise QuestionError(msg)
-        return min(found, key=lambda row: row.time_us)
+        return min(rows, key=lambda row: row.time_us)
 
     def to_dict(self) -> dict[str, object]:
         """Return the answer with every row; times in s, rates in Gb/s."""
@@ -261,13 +261,13 @@ def predict(machine: Machine, collective: str, size: int | str) -> Prediction:
     Examples
     --------
     >>> from fabric.nccl import Node, machine
-    >>> found = predict(machine(Node(sm=90, n_gpus=8, n_nvlinks=18)), "all-reduce", "8GiB")
-    >>> found.chosen.algorithm, round(found.busbw_gbps / 8, 1)
+    >>> prediction = predict(machine(Node(sm=90, n_gpus=8, n_nvlinks=18)), "all-reduce", "8GiB")
+    >>> prediction.chosen.algorithm, round(prediction.busbw_gbps / 8, 1)
     ('nvls', 475.6)
     """
     size_bytes = parse_bytes(size)
     rows = tuple(
-        _timed(machine, collective, line, size_bytes)
+        _time_row(machine, collective, line, size_bytes)
         for line in tuning(machine, collective)
         if line.bandwidth_gb_s
     )
@@ -275,7 +275,7 @@ def predict(machine: Machine, collective: str, size: int | str) -> Prediction:
     return Prediction(collective, size_bytes, machine.n_ranks, machine.n_nodes, rows, chosen)
 
 
-def _timed(machine: Machine, collective: str, line: TunerRow, size_bytes: int) -> Timed:
+def _time_row(machine: Machine, collective: str, line: TunerRow, size_bytes: int) -> Timed:
     latency, bandwidth = line.latency_us, line.bandwidth_gb_s
     if collective == "all-reduce":
         bandwidth *= _correction(machine, line, size_bytes)
@@ -290,6 +290,7 @@ def _correction(machine: Machine, line: TunerRow, size_bytes: int) -> float:
     n_known = {"tree": len(shares) - 1}  # NCCL leaves out the last row here
     if machine.generation == "blackwell" and machine.cpu in X86:
         n_known["nvls-tree"] = len(shares)
+    # Rows of the table are doublings of 64 bytes.
     step = (size_bytes >> 6).bit_length() - 1
     return shares[step] if 0 <= step < n_known.get(line.algorithm, 0) else 1.0
 
@@ -297,6 +298,7 @@ def _correction(machine: Machine, line: TunerRow, size_bytes: int) -> float:
 def _plateau(machine: Machine, line: TunerRow, size_bytes: int) -> float:
     """Return how much longer the steps of a long ring take between nodes."""
     factors = tables().factors
+    # The plateau effect of rings, by the bytes of one rank on one channel.
     per_channel = size_bytes // (machine.n_channels * machine.n_ranks)
     is_long = machine.n_nodes > 1 and per_channel >= factors["plateau_bytes"]
     if (line.algorithm, line.protocol) != ("ring", "Simple") or not is_long:

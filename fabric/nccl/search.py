@@ -28,7 +28,7 @@ _ROUNDING = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class ChannelRoom:
     """What a node offers to channels.
 
     Parameters
@@ -97,7 +97,7 @@ class Way:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Channels:
     """Channels that fit: how they lie, how many, and their rates [GB/s]."""
 
     way: Way
@@ -106,7 +106,7 @@ class Found:
     inter: float
 
 
-def ring_ways(room: Room) -> Iterator[Way]:
+def ring_ways(room: ChannelRoom) -> Iterator[Way]:
     """Yield the ways of rings in the order of the search."""
     if not room.is_inter:
         yield Way("ring", "PIX", is_open=False)
@@ -117,7 +117,7 @@ def ring_ways(room: Room) -> Iterator[Way]:
         yield Way("ring", room.nic_path)
 
 
-def tree_ways(room: Room) -> Iterator[Way]:
+def tree_ways(room: ChannelRoom) -> Iterator[Way]:
     """Yield the ways of trees in the order of the search; from Hopper on a plain tree comes before PXN."""
     path = room.nic_path if room.is_inter else "PIX"
     is_local = not room.is_inter or room.gpus_per_switch > 1
@@ -129,12 +129,12 @@ def tree_ways(room: Room) -> Iterator[Way]:
         yield Way("balanced-tree", "PXN", share=0.5)
 
 
-def search(room: Room, ways: tuple[Way, ...], n_min: int, n_max: int) -> Found | None:
+def search(room: ChannelRoom, ways: tuple[Way, ...], n_min: int, n_max: int) -> Channels | None:
     """Return the channels that NCCL settles on.
 
     Parameters
     ----------
-    room : Room
+    room : ChannelRoom
     ways : tuple of Way
         In order of preference, of one purpose.
     n_min, n_max : int
@@ -142,7 +142,7 @@ def search(room: Room, ways: tuple[Way, ...], n_min: int, n_max: int) -> Found |
 
     Returns
     -------
-    Found or None
+    Channels or None
         None if not even the slowest rate fits `n_min` times.
 
     Notes
@@ -155,75 +155,81 @@ def search(room: Room, ways: tuple[Way, ...], n_min: int, n_max: int) -> Found |
     return None if best is None else _climb(room, _split(room, best, n_max), n_max)
 
 
-def _descend(room: Room, ways: tuple[Way, ...], n_min: int, n_max: int) -> Found | None:
+def _descend(room: ChannelRoom, ways: tuple[Way, ...], n_min: int, n_max: int) -> Channels | None:
     pattern = ways[0].pattern
+    # Of n GPUs a tree has n - 1 hops where a ring has n, so more of it fits.
     total = room.total_gb_s
     if pattern != "ring" and room.n_gpus > 1:
         total *= room.n_gpus / (room.n_gpus - 1)
-    best: Found | None = None
+    best: Channels | None = None
     for rate in room.ladder_gb_s:
         if rate > room.channel_gb_s or rate * n_min > total:
             continue
+        # Far slower channels are not tried once something fits.
         if best and rate / best.inter <= tables().factors["lower_ratio"]:
             break
         for way in ways:
             n = _most(room, way, rate, rate, n_max)
             if n >= max(1, n_min) and (best is None or _is_better(way, n, rate, best)):
-                best = Found(way, n, rate, rate)
+                best = Channels(way, n, rate, rate)
                 if n == n_max:
                     return best
+            # The node is full.
             if best and best.n * best.inter >= room.total_gb_s:
                 return best
     return best
 
 
-def _is_better(way: Way, n: int, rate: float, best: Found) -> bool:
+def _is_better(way: Way, n: int, rate: float, best: Channels) -> bool:
     gain = n * rate - best.n * best.inter
     return gain > _ROUNDING or (way.pattern == "nvls" and n > best.n)
 
 
-def _split(room: Room, found: Found, n_max: int) -> Found:
+def _split(room: ChannelRoom, channels: Channels, n_max: int) -> Channels:
     """Split channels that are faster than one thread block likes."""
     factors = tables().factors
-    is_many = found.n > factors["double_hopper_many"]
+    is_many = channels.n > factors["double_hopper_many"]
     floor = factors["double_hopper_from_gb_s" if room.sm > 80 and is_many else "double_from_gb_s"]
-    if found.way.pattern == "nvls" or found.intra < floor:
-        return found
-    n = min(2 * found.n, n_max)
-    parts = math.ceil(n / found.n)
-    return replace(found, n=n, intra=found.intra / parts, inter=found.inter / parts)
+    if channels.way.pattern == "nvls" or channels.intra < floor:
+        return channels
+    # Where the limit cuts the number, each of the old channels is still cut into whole parts.
+    n = min(2 * channels.n, n_max)
+    parts = math.ceil(n / channels.n)
+    return replace(channels, n=n, intra=channels.intra / parts, inter=channels.inter / parts)
 
 
-def _climb(room: Room, found: Found, n_max: int) -> Found:
+def _climb(room: ChannelRoom, channels: Channels, n_max: int) -> Channels:
     """Raise rates with the channels kept."""
-    faster = [rate for rate in reversed(room.ladder_gb_s) if rate > found.inter]
+    faster = [rate for rate in reversed(room.ladder_gb_s) if rate > channels.inter]
     for rate in faster:
-        if found.way.pattern == "ring":
+        if channels.way.pattern == "ring":
             # A ring may still win at any faster rate; the others stop at the first that does not fit.
-            n = _most(room, found.way, rate, rate, n_max)
-            if n >= found.n and n * rate > found.n * found.intra:
-                found = replace(found, n=n, intra=rate, inter=rate)
+            n = _most(room, channels.way, rate, rate, n_max)
+            if n >= channels.n and n * rate > channels.n * channels.intra:
+                channels = replace(channels, n=n, intra=rate, inter=rate)
             continue
-        is_nvls = found.way.pattern == "nvls"
-        if (found.inter >= 2 * found.intra) if is_nvls else (found.intra >= 2 * found.inter):
+        is_nvls = channels.way.pattern == "nvls"
+        # The rate that is raised stops at twice the other.
+        if (channels.inter >= 2 * channels.intra) if is_nvls else (channels.intra >= 2 * channels.inter):
             break
-        tried = replace(found, inter=rate) if is_nvls else replace(found, intra=rate)
-        if _most(room, tried.way, tried.intra, tried.inter, n_max) < found.n:
+        tried = replace(channels, inter=rate) if is_nvls else replace(channels, intra=rate)
+        if _most(room, tried.way, tried.intra, tried.inter, n_max) < channels.n:
             break
-        found = tried
-    return found
+        channels = tried
+    return channels
 
 
-def _most(room: Room, way: Way, intra: float, inter: float, n_max: int) -> int:
+def _most(room: ChannelRoom, way: Way, intra: float, inter: float, n_max: int) -> int:
     """Return how many channels of these rates fit."""
     return max((n for n in range(1, n_max + 1) if _fits(room, way, n, intra, inter)), default=0)
 
 
-def _fits(room: Room, way: Way, n: int, intra: float, inter: float) -> bool:
+def _fits(room: ChannelRoom, way: Way, n: int, intra: float, inter: float) -> bool:
     if room.n_gpus > 1 and _nvlink_load(room, way, n, intra, inter) > room.nvlink_gb_s + _ROUNDING:
         return False
     if not room.is_inter:
         return True
+    # Channels that fit on one NIC, and on the PCIe link of one GPU.
     per_nic = math.floor(room.channel_gb_s / inter + _ROUNDING)
     per_gpu = math.floor(room.pcie_gb_s / inter + _ROUNDING)
     if way.pattern in ("nvls", "collnet-direct"):  # one channel a GPU, each with a NIC of its own
@@ -231,12 +237,13 @@ def _fits(room: Room, way: Way, n: int, intra: float, inter: float) -> bool:
     return n <= min(room.n_nics * per_nic, room.n_gpus * per_gpu)
 
 
-def _nvlink_load(room: Room, way: Way, n: int, intra: float, inter: float) -> float:
+def _nvlink_load(room: ChannelRoom, way: Way, n: int, intra: float, inter: float) -> float:
     """Return what the busiest GPU sends or receives over NVLink."""
     if way.pattern == "nvls":
         return (n + 1) * intra  # every channel reads from every GPU, and its head twice
     if way.pattern == "collnet-direct":
         return intra * (1 + (n - 1) / (room.n_gpus - 1))
+    # A ring inside a node loads every NVLink with every channel; one that leaves it skips its last GPU.
     if not way.is_open:
         return n * intra
     return (n - n // room.n_gpus) * intra + math.ceil(n / room.n_gpus) * way.share * inter

@@ -35,8 +35,8 @@ def edges(kind: Kind, m: int, by: int = 1) -> Edges:
 
     Examples
     --------
-    >>> found = edges("shift", 4, by=3)
-    >>> found.source.tolist(), found.target.tolist(), found.weight.tolist()
+    >>> shift = edges("shift", 4, by=3)
+    >>> shift.source.tolist(), shift.target.tolist(), shift.weight.tolist()
     ([0, 1, 2, 3], [3, 0, 1, 2], [1.0, 1.0, 1.0, 1.0])
     """
     if m < 2:

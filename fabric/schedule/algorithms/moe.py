@@ -192,8 +192,8 @@ def moe_dispatch(shape: Shape, moe: Moe) -> dict[str, Schedule]:
     Examples
     --------
     >>> from fabric.schedule.tree import phases
-    >>> found = moe_dispatch(Shape((4, 4)), Moe(1000, 1, 8, 8, 1.0))
-    >>> {name: [p.bytes_per_endpoint for p in phases(schedule)] for name, schedule in found.items()}
+    >>> forms = moe_dispatch(Shape((4, 4)), Moe(1000, 1, 8, 8, 1.0))
+    >>> {name: [p.bytes_per_endpoint for p in phases(schedule)] for name, schedule in forms.items()}
     {'hierarchical': [1000.0, 6000.0], 'pairwise': [7000.0]}
     """
     return {name: single(parts, Pipe) for name, parts in _dispatch(shape, moe).items()}
@@ -207,8 +207,8 @@ def moe_combine(shape: Shape, moe: Moe) -> dict[str, Schedule]:
     Examples
     --------
     >>> from fabric.schedule.tree import phases
-    >>> found = moe_combine(Shape((4, 4)), Moe(1000, 1, 8, 8, 2.0))
-    >>> [(p.name, p.bytes_per_endpoint) for p in phases(found["hierarchical"])]
+    >>> forms = moe_combine(Shape((4, 4)), Moe(1000, 1, 8, 8, 2.0))
+    >>> [(p.name, p.bytes_per_endpoint) for p in phases(forms["hierarchical"])]
     [('combine in domain', 12000.0), ('combine on rail', 2000.0)]
     """
     return {name: single(reverse(parts), Pipe) for name, parts in _dispatch(shape, moe).items()}
