@@ -76,11 +76,39 @@ def violations(sources: dict[str, str]) -> list[str]:
     return found
 
 
-def test_imports_point_down():
+def shared_class_names(sources: dict[str, str]) -> list[str]:
+    """Return one line for each name that several classes of `sources` have, private and inner ones too."""
+    homes: dict[str, list[str]] = {}
+    for path, text in sources.items():
+        for node in ast.walk(ast.parse(text, path)):
+            if isinstance(node, ast.ClassDef):
+                homes.setdefault(node.name, []).append(f"{path}:{node.lineno}")
+    return [f"{name}: {', '.join(places)}" for name, places in homes.items() if len(places) > 1]
+
+
+@pytest.fixture(scope="module")
+def sources() -> dict[str, str]:
+    """Return the text of every module by its path, ``fabric/graph/x.py``."""
     files = [file.relative_to(PACKAGE.parent) for file in PACKAGE.rglob("*.py")]
-    sources = {file.as_posix(): (PACKAGE.parent / file).read_text() for file in files}
-    assert "fabric/errors.py" in sources
+    texts = {file.as_posix(): (PACKAGE.parent / file).read_text() for file in files}
+    assert "fabric/errors.py" in texts
+    return texts
+
+
+def test_imports_point_down(sources):
     assert violations(sources) == []
+
+
+def test_one_name_is_one_class(sources):
+    assert shared_class_names(sources) == []
+
+
+def test_breaker_of_class_names():
+    twice = {
+        "fabric/a.py": "class Row: ...\nclass Column: ...",
+        "fabric/b/c.py": "def f():\n    class Row: ...",
+    }
+    assert shared_class_names(twice) == ["Row: fabric/a.py:1, fabric/b/c.py:2"]
 
 
 @pytest.mark.parametrize(

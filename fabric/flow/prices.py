@@ -8,7 +8,7 @@ import numpy as np
 
 from fabric.arrays import Floats
 from fabric.flow.commodities import Commodities
-from fabric.flow.slack import Slack
+from fabric.flow.slack import SpareCapacity
 
 _NO_SHARE = 1e-9
 
@@ -47,7 +47,7 @@ class LinkPrice:
 
 
 def rank_links(
-    work: Commodities, worth: Floats, use: Floats, idle: Slack | None
+    work: Commodities, worth: Floats, use: Floats, idle: SpareCapacity | None
 ) -> tuple[tuple[LinkPrice, ...], tuple[LinkPrice, ...]]:
     """Return the rules with a price, dearest first, and the others that carry traffic, tightest first.
 
@@ -56,7 +56,7 @@ def rank_links(
     work : Commodities
     worth, use : ndarray of float64
         Capacity times price, and load over capacity, of every base class of links.
-    idle : Slack or None
+    idle : SpareCapacity or None
         What measures the spare part of the others; None where that would cost too much.
     """
     rows = _with_spare(work, idle, _prices(work, worth, use))
@@ -83,7 +83,7 @@ def _prices(work: Commodities, worth: Floats, use: Floats) -> list[LinkPrice]:
     return rows
 
 
-def _with_spare(work: Commodities, idle: Slack | None, rows: list[LinkPrice]) -> list[LinkPrice]:
+def _with_spare(work: Commodities, idle: SpareCapacity | None, rows: list[LinkPrice]) -> list[LinkPrice]:
     """Return `rows` with what each alone can spare; without a measure, what it does not carry anyway."""
     slack = [at for at, row in enumerate(rows) if row.share <= _NO_SHARE < row.load]
     priced = list(rows)

@@ -21,7 +21,7 @@ from fabric.flow.program import NO_PART, ClassProgram
 _EQUAL = 1e-9
 
 
-class Slack:
+class SpareCapacity:
     """What the classes of links of a solved question can spare, each set alone.
 
     Parameters

@@ -21,7 +21,7 @@ from fabric.flow.prices import LinkPrice, rank_links
 from fabric.flow.program import solve_commodities
 from fabric.flow.question import Question, pose, write_out
 from fabric.flow.routed import Interval, cut_off, interval
-from fabric.flow.slack import Slack
+from fabric.flow.slack import SpareCapacity
 from fabric.flow.traffic import LONGEST, FittedTraffic, Traffic
 from fabric.graph import EXPAND_LIMIT, Fabric, Paths
 from fabric.results import HIDDEN, CutOff, Result
@@ -266,7 +266,7 @@ def answer_of(ask: Question, work: Commodities, why: str, begin: float) -> tuple
             todo = f"please report it with the file; {setting('method')} has other ways"
             msg = f"{claim}: an error of fabtopo, {todo}"
             raise ProofError(msg)
-    idle = Slack(work, solution) if 0 < solution.n_variables <= MANY_VARIABLES else None
+    idle = SpareCapacity(work, solution) if 0 < solution.n_variables <= MANY_VARIABLES else None
     binding, slack = rank_links(work, work.capacity * solution.price, work.use(solution.flow), idle)
     answer = Throughput(
         traffic=ask.name,

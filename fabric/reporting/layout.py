@@ -53,7 +53,7 @@ class Bundle:
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class Diagram:
     """The diagram in rows and columns, counted from the bottom left."""
 
     bars: Mapping[str, Bar]
@@ -62,7 +62,7 @@ class Layout:
     n_columns: int
 
 
-def layout(summary: Summary, roles: Mapping[str, Way]) -> Layout:
+def layout(summary: Summary, roles: Mapping[str, Way]) -> Diagram:
     """Place the groups and rules of `summary`.
 
     Parameters
@@ -73,7 +73,7 @@ def layout(summary: Summary, roles: Mapping[str, Way]) -> Layout:
 
     Returns
     -------
-    Layout
+    Diagram
 
     Notes
     -----
@@ -102,7 +102,7 @@ def layout(summary: Summary, roles: Mapping[str, Way]) -> Layout:
         if group.name not in bars:
             bars[group.name] = Bar(rows[group.name], n_columns, n_columns)
             n_columns += 1
-    return Layout(bars, bundles, max(rows.values(), default=0) + 1, max(n_columns, 1))
+    return Diagram(bars, bundles, max(rows.values(), default=0) + 1, max(n_columns, 1))
 
 
 def _edges(summary: Summary, rows: Mapping[str, int]) -> list[Bundle]:

@@ -19,7 +19,7 @@ from fabric.graph import Fabric, failures
 
 
 @dataclass(frozen=True, slots=True)
-class PortUse:
+class GroupPorts:
     """Ports of one class of a device group, all devices together.
 
     Parameters
@@ -58,7 +58,7 @@ class GroupSummary:
     is_endpoint : bool
     level : int
         Steps above the endpoints along the orientation of the rules.
-    ports : tuple of PortUse
+    ports : tuple of GroupPorts
     transit : {"turn", "pass", "end", "relay", "all"}
         Who may forward; see `fabric.blueprint.DeviceGroup`.
     """
@@ -71,7 +71,7 @@ class GroupSummary:
     n_absent: int
     is_endpoint: bool
     level: int
-    ports: tuple[PortUse, ...]
+    ports: tuple[GroupPorts, ...]
     transit: str
 
 
@@ -246,7 +246,7 @@ def _group(counts: Census, group: DeviceGroup, level: int) -> GroupSummary:
         total = int(np.ceil((needed * n)[present].sum() - 1e-9))
         most = float(needed[present].max(initial=0.0))
         n_ports = int(n[present].sum()) * port.n_ports
-        ports.append(PortUse(port.name, port.rate_gbps, n_ports, total, most, port.n_ports))
+        ports.append(GroupPorts(port.name, port.rate_gbps, n_ports, total, most, port.n_ports))
     return GroupSummary(
         group.name,
         group.kind,

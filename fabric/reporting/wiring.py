@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from fabric.reporting.layout import Bar, Bundle, Layout, layout
+from fabric.reporting.layout import Bar, Bundle, Diagram, layout
 from fabric.reporting.sheet import (
     COLOURS,
     INK,
@@ -100,7 +100,7 @@ _NOTE = (
 )
 
 
-def _columns(plan: Layout, links: dict[str, LinkSummary], groups: dict[str, GroupSummary]) -> list[float]:
+def _columns(plan: Diagram, links: dict[str, LinkSummary], groups: dict[str, GroupSummary]) -> list[float]:
     """Return the left edge of every column and the right edge of the last [inches]."""
     widths = [1.3] * plan.n_columns
     for bundle in plan.bundles:

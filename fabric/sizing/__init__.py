@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from fabric.sizing.build import Design, design
     from fabric.sizing.counts import Installed, Tier
     from fabric.sizing.explain import Decision
-    from fabric.sizing.phases import Phase, growth
+    from fabric.sizing.phases import GrowthPhase, growth
     from fabric.sizing.presets import PRESETS, Preset, find_preset
     from fabric.sizing.switch import DesignError
 
@@ -27,7 +27,7 @@ __all__ = [
     "DesignError",
     "DesignOptions",
     "Installed",
-    "Phase",
+    "GrowthPhase",
     "Preset",
     "Tier",
     "design",
@@ -40,7 +40,7 @@ _HOME = {
     "build": ("Design", "design"),
     "counts": ("Installed", "Tier"),
     "explain": ("Decision",),
-    "phases": ("Phase", "growth"),
+    "phases": ("GrowthPhase", "growth"),
     "presets": ("PRESETS", "Preset", "find_preset"),
     "switch": ("DesignError",),
 }

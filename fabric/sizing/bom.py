@@ -18,7 +18,7 @@ from fabric.sizing.bill import KINDS, Bom, Item, PortUse
 from fabric.sizing.cabling import Cabling, Plug, Run, cabling
 from fabric.sizing.chassis import Boxed, find_boxes
 from fabric.sizing.fittings import fittings
-from fabric.sizing.floor import FloorPlan, Layout, count_racks, lay_out
+from fabric.sizing.floor import FloorPlan, RackLayout, count_racks, lay_out
 from fabric.sizing.prices import GIVEN, Price, Prices, check_prices
 
 __all__ = ["Bom", "FloorPlan", "bom"]
@@ -108,7 +108,7 @@ def bom(
     )
 
 
-def _racks(layout: Layout) -> Iterator[Item]:
+def _racks(layout: RackLayout) -> Iterator[Item]:
     racks = count_racks(layout)
     if racks is not None:
         for kind, n in zip(("rack", "network rack"), racks, strict=True):
@@ -273,7 +273,7 @@ def _ports(counts: Census) -> Iterator[PortUse]:
             yield PortUse(group.name, port.name, port.rate_gbps, int(n.sum()) * port.n_ports, n_used)
 
 
-def _notes(layout: Layout, counts: Census, cables: Cabling, spares: float) -> Iterator[str]:
+def _notes(layout: RackLayout, counts: Census, cables: Cabling, spares: float) -> Iterator[str]:
     yield from cables.notes
     yield from layer_notes(layout.grid.blueprint)
     if not layout.enclosures:
@@ -307,6 +307,6 @@ def _price_notes(items: list[Item]) -> Iterator[str]:
         yield f"The price of {template} is that of all devices in it; prices of {groups} are left out."
 
 
-def _runs(layout: Layout, cables: Cabling) -> Iterator[tuple[Rule, Run]]:
+def _runs(layout: RackLayout, cables: Cabling) -> Iterator[tuple[Rule, Run]]:
     rules = {r.name: r for r in layout.grid.blueprint.rules}
     return ((rules[run.rule], run) for run in cables.runs)

@@ -19,7 +19,7 @@ from fabric.arrays import Floats
 from fabric.blueprint.census import Census, RuleCensus, census_on, degrees
 from fabric.blueprint.model import Rule
 from fabric.sizing.fittings import Cage, Fitting, cage, ceil, fittings, is_inside
-from fabric.sizing.floor import Layout, lengths
+from fabric.sizing.floor import RackLayout, lengths
 
 REACHES_M = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100, 150, 200, 300, 500, 700, 1000, 2000, 5000, 10_000)
 """Lengths that cables are counted by: each one at the shortest that is long enough [m]."""
@@ -149,12 +149,12 @@ class _Choice:
 _UNKNOWN = _Choice("", False, (None, None), np.inf)
 
 
-def cabling(layout: Layout, counts: Census) -> Cabling:
+def cabling(layout: RackLayout, counts: Census) -> Cabling:
     """Return the cables of a fabric.
 
     Parameters
     ----------
-    layout : Layout
+    layout : RackLayout
         Whose grid tells apart what stands in different places.
     counts : Census
         All rules of the same blueprint, counted on any grid.
@@ -178,7 +178,7 @@ def cabling(layout: Layout, counts: Census) -> Cabling:
 class _Wiring:
     """One rule with the medium and the reach of each pair of classes that it joins."""
 
-    def __init__(self, layout: Layout, census: Census, joined: RuleCensus) -> None:
+    def __init__(self, layout: RackLayout, census: Census, joined: RuleCensus) -> None:
         rule = joined.rule
         self.rule, self.census, self.joined = rule, census, joined
         groups = layout.grid.blueprint.groups

@@ -12,7 +12,7 @@ from fabric.sizing.notices import idle, redundancy
 from fabric.sizing.rack import leading_products
 from fabric.sizing.rates import Cables
 from fabric.sizing.request import Request
-from fabric.sizing.search import Found, rates_of, solve
+from fabric.sizing.search import CheapestDesign, rates_of, solve
 from fabric.sizing.stripes import Stripe
 from fabric.sizing.switch import add_rates
 from fabric.sizing.text import plural
@@ -49,7 +49,7 @@ class Decision:
         return "\n".join([*lines, *(f"  not: {r}" for r in self.rejected)])
 
 
-def explain(request: Request, built: Installed, best: Found) -> tuple[Decision, ...]:
+def explain(request: Request, built: Installed, best: CheapestDesign) -> tuple[Decision, ...]:
     """Explain a design.
 
     Parameters
@@ -58,7 +58,7 @@ def explain(request: Request, built: Installed, best: Found) -> tuple[Decision, 
         With the rates of the design.
     built : Installed
         All that is installed.
-    best : Found
+    best : CheapestDesign
         What was chosen, and from what.
     """
     sizes, looked_at = best.sizes, best.looked_at
@@ -88,7 +88,7 @@ def _racks(request: Request, built: Installed) -> Decision:
     return Decision(f"{rack.unit}s", f"whole {rack.unit}s only", text)
 
 
-def _rates(request: Request, best: Found) -> Decision:
+def _rates(request: Request, best: CheapestDesign) -> Decision:
     cables, sizes = request.cables, best.sizes
     nic = f"{request.rack.nic_part}: {cables.per_leaf} x {format_rate(cables.nic_gbps)} to each of"
     nic += f" {request.faces} {plural(request.faces, 'leaf')}"

@@ -130,7 +130,7 @@ class Enclosure:
 
 
 @dataclass(frozen=True, eq=False)
-class Layout:
+class RackLayout:
     """The devices of a fabric on a floor.
 
     Parameters
@@ -205,7 +205,7 @@ def _word(axis: str) -> str:
     return axis.rpartition(".")[2]
 
 
-def lay_out(blueprint: Blueprint, plan: FloorPlan) -> Layout:
+def lay_out(blueprint: Blueprint, plan: FloorPlan) -> RackLayout:
     """Put the devices of a blueprint on the floor.
 
     Parameters
@@ -215,7 +215,7 @@ def lay_out(blueprint: Blueprint, plan: FloorPlan) -> Layout:
 
     Returns
     -------
-    Layout
+    RackLayout
 
     Notes
     -----
@@ -224,23 +224,23 @@ def lay_out(blueprint: Blueprint, plan: FloorPlan) -> Layout:
     grid = class_grid(blueprint)
     kinds = enclosures(blueprint)
     if not kinds:
-        return Layout(
+        return RackLayout(
             plan, grid, (), why="no board or backplane holds endpoints, no axis is called rack or node"
         )
     # Refused before anything is listed.
     n = sum(math.prod(blueprint.axes[p].size for p in kind.axes) for kind in kinds)
     if n > MAX_ENCLOSURES:
-        return Layout(plan, grid, (), why=f"{n:,} racks or servers are more than {MAX_ENCLOSURES:,}")
+        return RackLayout(plan, grid, (), why=f"{n:,} racks or servers are more than {MAX_ENCLOSURES:,}")
     # Every place differs from the next, so the axes of enclosures are listed index by index.
     listed = {p: blueprint.axes[p].size for kind in kinds for p in kind.axes}
     reps = {**grid.reps, **{p: np.arange(size, dtype=np.int64) for p, size in listed.items()}}
     listed_grid = Grid(blueprint, reps, {**grid.weights, **{p: np.ones(size) for p, size in listed.items()}})
     if (rows := max(listed_grid.n_rows(g) for g in blueprint.groups)) > MAX_CLASS_ROWS:
-        return Layout(plan, grid, (), why=f"{rows:,} classes of devices by place are too many")
-    return Layout(plan, listed_grid, kinds, tuple(_racks(blueprint, plan, kinds)))
+        return RackLayout(plan, grid, (), why=f"{rows:,} classes of devices by place are too many")
+    return RackLayout(plan, listed_grid, kinds, tuple(_racks(blueprint, plan, kinds)))
 
 
-def count_racks(layout: Layout) -> tuple[int, int] | None:
+def count_racks(layout: RackLayout) -> tuple[int, int] | None:
     """Return the racks with endpoints and the network racks, populated ones; None where not known."""
     if not layout.enclosures:
         return None
@@ -256,7 +256,7 @@ def count_racks(layout: Layout) -> tuple[int, int] | None:
     return n_racks, _count_network_racks(layout, counts)
 
 
-def _count_network_racks(layout: Layout, counts: Census) -> int:
+def _count_network_racks(layout: RackLayout, counts: Census) -> int:
     inside = frozenset().union(*(kind.groups for kind in layout.enclosures))
     # Groups that stand in the same places share network racks.
     at: dict[tuple[tuple[str, ...], tuple[int, ...]], Floats] = {}
@@ -273,12 +273,12 @@ def _count_network_racks(layout: Layout, counts: Census) -> int:
     return int(sum(np.ceil(n / layout.plan.switches_per_rack).sum() for n in at.values()))
 
 
-def places(layout: Layout, group: str) -> tuple[Floats, Floats, Ints]:
+def places(layout: RackLayout, group: str) -> tuple[Floats, Floats, Ints]:
     """Return where the devices of each row of `group` stand.
 
     Parameters
     ----------
-    layout : Layout
+    layout : RackLayout
         With enclosures.
     group : str
 
@@ -315,12 +315,12 @@ def places(layout: Layout, group: str) -> tuple[Floats, Floats, Ints]:
     return x_m[own_key], y_m[own_key], np.where(is_apart, -1, low)[own_key]
 
 
-def lengths(layout: Layout, joined: RuleCensus) -> Floats:
+def lengths(layout: RackLayout, joined: RuleCensus) -> Floats:
     """Return the cable length of each pair of classes that one rule joins [m]; NaN where not known.
 
     Parameters
     ----------
-    layout : Layout
+    layout : RackLayout
     joined : RuleCensus
         Counted on the grid of `layout`.
     """
@@ -338,7 +338,7 @@ def lengths(layout: Layout, joined: RuleCensus) -> Floats:
     )
 
 
-def _share_axes(layout: Layout, group: DeviceGroup) -> tuple[tuple[str, ...], tuple[int, ...]]:
+def _share_axes(layout: RackLayout, group: DeviceGroup) -> tuple[tuple[str, ...], tuple[int, ...]]:
     """Return the axes that a group shares with enclosures, and the kinds that it shares most with."""
     shared = [tuple(p for p in kind.axes if p in group.primitives) for kind in layout.enclosures]
     inside = [i for i, kind in enumerate(layout.enclosures) if group.name in kind.groups]
@@ -358,7 +358,7 @@ def _racks(blueprint: Blueprint, plan: FloorPlan, kinds: tuple[Enclosure, ...]) 
         yield rack
 
 
-def _n_keys(layout: Layout, axes: tuple[str, ...]) -> int:
+def _n_keys(layout: RackLayout, axes: tuple[str, ...]) -> int:
     return math.prod(layout.grid.blueprint.axes[p].size for p in axes)
 
 
@@ -371,7 +371,7 @@ def _keys(grid: Grid, group: str, rows: Ints, axes: tuple[str, ...]) -> Ints:
     return key
 
 
-def _enclosure_keys(layout: Layout, kind: Enclosure, axes: tuple[str, ...]) -> Ints:
+def _enclosure_keys(layout: RackLayout, kind: Enclosure, axes: tuple[str, ...]) -> Ints:
     sizes = {p: layout.grid.blueprint.axes[p].size for p in kind.axes}
     index = np.arange(math.prod(sizes.values()), dtype=np.int64)
     digit = {}

@@ -44,7 +44,7 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class FileLayout:
     """A topology file before it is written.
 
     Parameters
@@ -71,7 +71,7 @@ def block_name(request: Request) -> str:
     return "su" if request.rack.unit == "node" else "block"
 
 
-def lay_out(request: Request, sizes: Sizes) -> Layout:
+def lay_out(request: Request, sizes: Sizes) -> FileLayout:
     """Place a design on axes.
 
     Raises
@@ -113,7 +113,7 @@ def lay_out(request: Request, sizes: Sizes) -> Layout:
         pieces = dict(request.rack.sizes) | {name: n for parts in splits.values() for name, n in parts}
         rails = {axis: _size(request.rack, axis, pieces) for axis in named[sizes.rails]}
         links.append(_ufm_link(request, sizes, pod + block, rails))
-    return Layout(over, axes, tuple(groups), tuple(links), _absent(request, sizes, over))
+    return FileLayout(over, axes, tuple(groups), tuple(links), _absent(request, sizes, over))
 
 
 def _over(request: Request, sizes: Sizes) -> dict[str, int]:

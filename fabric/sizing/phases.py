@@ -18,7 +18,7 @@ from fabric.sizing.switch import DesignError
 
 
 @dataclass(frozen=True, slots=True)
-class Phase:
+class GrowthPhase:
     """One step of growth.
 
     Parameters
@@ -62,7 +62,7 @@ def _counts(counts: dict[str, int]) -> str:
 
 
 @checked
-def growth(phases: Sequence[int | str], **arguments: Unpack[DesignArguments]) -> tuple[Phase, ...]:
+def growth(phases: Sequence[int | str], **arguments: Unpack[DesignArguments]) -> tuple[GrowthPhase, ...]:
     """Plan the growth to the size that a design is built for.
 
     Parameters
@@ -74,7 +74,7 @@ def growth(phases: Sequence[int | str], **arguments: Unpack[DesignArguments]) ->
 
     Returns
     -------
-    tuple of Phase
+    tuple of GrowthPhase
         One for each size, and one for the end.
 
     Raises
@@ -98,7 +98,7 @@ def growth(phases: Sequence[int | str], **arguments: Unpack[DesignArguments]) ->
     if sizes != sorted(set(sizes)):
         msg = f"phases: got {', '.join(map(str, sizes))}; expected rising numbers of GPUs"
         raise DesignError(msg)
-    steps: list[Phase] = []
+    steps: list[GrowthPhase] = []
     before: Design | None = None
     alone: Design | None = None
     for n in sizes:
@@ -107,7 +107,7 @@ def growth(phases: Sequence[int | str], **arguments: Unpack[DesignArguments]) ->
         by_itself: DesignArguments = {**arguments, "gpus": n}
         phase, new = design(**in_part), design(**by_itself)
         steps.append(
-            Phase(
+            GrowthPhase(
                 gpus=phase.built.gpus,
                 added_racks=phase.built.racks - (before.built.racks if before else 0),
                 added_switches=_count_added(phase.switches, before.switches if before else {}),

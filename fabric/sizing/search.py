@@ -12,7 +12,7 @@ from fabric.sizing.tiers import BUILDERS, Sizes, survey
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class CheapestDesign:
     """The cheapest design, and what it was chosen from.
 
     Parameters
@@ -35,7 +35,7 @@ class Found:
         return self.looked_at[0]
 
 
-def solve(request: Request) -> Found | None:
+def solve(request: Request) -> CheapestDesign | None:
     """Return the design of the fewest tiers, then groups of rails, then switches; None if there is none.
 
     Notes
@@ -58,7 +58,7 @@ def solve(request: Request) -> Found | None:
                 others = {
                     cables: designs[0] for cables, designs in tried.items() if designs and cables != best
                 }
-                return Found(best, tuple(tried[best]), others)
+                return CheapestDesign(best, tuple(tried[best]), others)
     return None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 
 from fabric.sizing.counts import Installed
-from fabric.sizing.layout import Layout, Link, block_name
+from fabric.sizing.layout import FileLayout, Link, block_name
 from fabric.sizing.request import Request
 from fabric.sizing.tiers import Sizes
 from fabric.units import format_ratio
@@ -13,14 +13,14 @@ from fabric.units import format_ratio
 _WIDTH = 116
 
 
-def write(request: Request, sizes: Sizes, layout: Layout, built: Installed, name: str) -> str:
+def write(request: Request, sizes: Sizes, layout: FileLayout, built: Installed, name: str) -> str:
     """Return the text of a topology file.
 
     Parameters
     ----------
     request : Request
     sizes : Sizes
-    layout : Layout
+    layout : FileLayout
     built : Installed
         All that the file stands for, absent places left out.
     name : str
@@ -56,7 +56,7 @@ def write(request: Request, sizes: Sizes, layout: Layout, built: Installed, name
     return "\n".join(lines) + "\n"
 
 
-def _head(request: Request, sizes: Sizes, layout: Layout, built: Installed) -> list[str]:
+def _head(request: Request, sizes: Sizes, layout: FileLayout, built: Installed) -> list[str]:
     """Return what the fabric is, in lines of a comment: a drawing of its tiers, and what their units are."""
     unit, rack = request.rack.unit, request.rack
     switches = ", ".join(f"{t.switches:,} {plural(t.switches, t.name)}" for t in built.tiers)
@@ -69,7 +69,7 @@ def _head(request: Request, sizes: Sizes, layout: Layout, built: Installed) -> l
     return [*lines, "", *units] if units else lines
 
 
-def _drawing(request: Request, sizes: Sizes, layout: Layout, built: Installed) -> list[str]:
+def _drawing(request: Request, sizes: Sizes, layout: FileLayout, built: Installed) -> list[str]:
     """Return the tiers from the core down to the NICs, each with its axes, its number and its cables."""
     rack = request.rack
     axes = {group.name: group.axes for group in layout.groups}
