@@ -7,12 +7,14 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+from scipy import sparse
 
 from fabric.arrays import Bools, Floats, Ints
 from fabric.graph import Paths
 from fabric.job.placement import Placement, split_axes
 from fabric.routing import Router, router
 from fabric.routing.cards import Near, Sides, n_each_of, near_cards
+from fabric.routing.nearest import nearest
 from fabric.symmetry import Mark, NoSymmetryError, Quotient
 
 Choice = tuple[int, int, float]
@@ -179,6 +181,26 @@ class ClassCards:
         ranks = tuple(a for a in self.axes if (self.index[a][beside] != self.index[a][self.rank]).any())
         cards = tuple(a for a, at in self.index.items() if a not in self.axes and at[rank_cards[0]] >= 0)
         return Dealing(ranks, cards, round(float(self.view.size[beside].sum())), round(float(n_near)))
+
+    def take(self, ranks: sparse.csr_array) -> sparse.csr_array:
+        """Return some bytes of classes of ranks as those of the cards that they are on, shape (classes, k).
+
+        A rank without cards stands for its own, as it has ports of its own.
+        """
+        some = np.unique(ranks.tocoo().row).tolist()
+        on = [(card, one, part) for one in some for card, part in self.near().get(one, [(one, 1.0)])]
+        card, one, part = (np.array(column) for column in zip(*on, strict=True))
+        return sparse.csr_array((part, (card, one)), shape=(len(self.ranks),) * 2) @ ranks
+
+    def way_out(self) -> Floats:
+        """Return what a byte of the rank puts on links on its way to its cards, shape (2 * m,)."""
+        load = np.zeros(2 * self.sides.inside.n_bundles)
+        for card, part in self.near().get(self.rank, []):
+            ways = nearest(self.inside, np.arange(len(self.ranks)) == card)
+            start = np.zeros(self.inside.n_states)
+            start[self.inside.source[self.rank]] = part
+            load += ways.onto @ ways.at(start)
+        return load
 
     def choices(self, peer: int, *, is_sent: bool) -> list[Choice]:
         """Return the cards of messages between a class of ranks and the rank; none where nothing joins them.

@@ -11,6 +11,9 @@ r"""Loads of reductions in switches: every switch that reduces passes on one sum
 Bytes climb to the nearest switches that reduce, sums from there to the nearest above, until every byte of a
 group is summed in one place. What switches multiply runs the same links the other way.
 
+A message to a switch is on one card, as any other is: between domains bytes climb from the cards of the ranks
+(`fabric.routing.cards`); what they put on links on the way to these is added.
+
 A rank's bytes may take several ways, and those of all ranks of a group are cut alike: a byte that goes half
 to either of two planes makes a sum of half a byte in each. So the parts that come in from a group are of one
 size, and that is the size of their sum: the sum of their squares over their sum.
@@ -69,7 +72,8 @@ class Climb:
         route = router(self.expanded, senders, switches=targets, paths=self.paths)
         ways = nearest(route, targets, climbs=not self.is_first)
         self.is_first = False
-        if (ways.hops[route.source[self.part.tocoo().row]] < 0).any():
+        start = route.source[self.part.tocoo().row]
+        if ((start < 0) | (ways.hops[start] < 0)).any():
             return None
         at = ways.at(_move(self.part, route.source, route.n_states))
         # Parts now lie at the states of the targets; from there they are counted by device again.
@@ -101,9 +105,9 @@ def switch_loads(
     Parameters
     ----------
     expanded : Expanded
-        n devices, or classes of devices, and m bundles.
+        n devices, or classes of devices, and m bundles: of cards, the network above them.
     amount : ndarray of float64, shape (n,)
-        Bytes of the ranks: one of each.
+        Bytes of the ranks, one of each, or of the cards that they are on.
     switches : ndarray of bool, shape (n,)
         That reduce.
     sums : callable

@@ -36,6 +36,7 @@ from fabric.job.placement import Placement, ring_axes, torus_of
 from fabric.job.ranks import Job, Loads, Routing, least, links_of
 from fabric.job.views import Carrier, RankView, view_of
 from fabric.routing import Progress
+from fabric.routing.cards import cut_at_cards
 from fabric.schedule.algorithms import Shape
 from fabric.schedule.tree import Over, Pattern
 from fabric.symmetry import NoSymmetryError, Quotient, Tie
@@ -60,7 +61,7 @@ class _Classes:
     routing: Routing
     paths: Paths
     _carriers: dict[tuple[int, bool], Carrier] = field(default_factory=dict)
-    _reduced: dict[Over, tuple[Floats, Floats] | None] = field(default_factory=dict)
+    _reduced: dict[Over, tuple[tuple[Floats, Floats], Floats] | None] = field(default_factory=dict)
 
     @cached_property
     def n_ranks(self) -> float:
@@ -188,11 +189,9 @@ class _Classes:
         if reduction is None:
             msg = f"the switches that reduce do not join the ranks of {self.group}"
             raise QuestionError(msg)
-        load, hops = reduction
+        both_ways, hops = reduction
         # What switches multiply runs the same links the other way.
-        if pattern.kind == "from-switches":
-            load = load.reshape(-1, 2)[:, ::-1].ravel()
-        return Loads(np.bincount(self.base.base, load).astype(np.float64), hops)
+        return Loads(both_ways[pattern.kind == "from-switches"], hops)
 
     def joins(self, over: Over) -> bool:
         """Return whether switches that reduce join all ranks of a domain, or of a rail."""
@@ -212,22 +211,34 @@ class _Classes:
     def _reducing(self, over: Over) -> Bools:
         return reducing_switches(self.base.classes, self.reducing, is_scale_up=over == "domain")
 
-    def _in_switches(self, over: Over) -> tuple[Floats, Floats] | None:
-        """Return what `switch_loads` does, which is asked for once."""
+    def _in_switches(self, over: Over) -> tuple[tuple[Floats, Floats], Floats] | None:
+        """Return what sums put on classes of links, and what comes back, and the hops; asked for once."""
         if over not in self._reduced:
             self._reduced[over] = self._reduce(over)
         return self._reduced[over]
 
-    def _reduce(self, over: Over) -> tuple[Floats, Floats] | None:
+    def _reduce(self, over: Over) -> tuple[tuple[Floats, Floats], Floats] | None:
         axes = self.places.axes(Pattern("to-switches", over))
+        network, amount = self.base.classes, np.where(self.inside, self.base.size, 0.0)
+        parts = [_with_mates(view, self.places, axes) for view in self.views]
+        to_cards: list[tuple[Quotient, Floats]] = []
         climbs = [
-            (view, Climb(view.quotient.classes, _with_mates(view, self.places, axes), self.paths))
-            for view in self.views
+            Climb(v.quotient.classes, part, self.paths) for v, part in zip(self.views, parts, strict=True)
         ]
+        sides = cut_at_cards(network) if over != "domain" else None
+        if sides is not None:
+            network, amount = sides.network, np.zeros(len(amount))
+            for number, (view, part) in enumerate(zip(self.views, parts, strict=True)):
+                cards = view.cards
+                assert cards is not None
+                climbs[number] = Climb(cards.sides.network, cards.take(part), self.paths)
+                own = climbs[number].part.toarray()[:, 0]
+                np.add.at(amount, view.quotient.origin, view.n_alike * own)
+                to_cards.append((view.quotient, view.n_alike * cards.way_out()))
 
         def sums(senders: Bools, targets: Bools) -> Floats:
             summed = np.zeros(len(self.base.size))
-            for view, climb in climbs:
+            for view, climb in zip(self.views, climbs, strict=True):
                 origin = view.quotient.origin
                 climb.advance(senders[origin], targets[origin])
                 # The sum is as large as the parts that come in: the sum of their squares over their sum.
@@ -238,9 +249,24 @@ class _Classes:
                 np.add.at(summed, origin, view.n_alike * rank_bytes)
             return summed
 
-        amount = np.where(self.inside, self.base.size, 0.0)
         n_groups = self.n_ranks / math.prod(self.places.size[a] for a in axes)
-        return switch_loads(self.base.classes, amount, self._reducing(over), sums, n_groups, self.paths)
+        reduction = switch_loads(network, amount, self._reducing(over), sums, n_groups, self.paths)
+        if reduction is None:
+            return None
+        load, hops = reduction
+        for quotient, before in to_cards:
+            rule = np.repeat(quotient.classes.rule, 2)
+            hops += np.bincount(rule, before, minlength=len(hops)) / self.n_ranks
+        return self._both_ways([(self.base, load), *to_cards]), hops
+
+    def _both_ways(self, loads: Sequence[tuple[Quotient, Floats]]) -> tuple[Floats, Floats]:
+        """Return loads of links of some quotients by class of links, as they are and the other way."""
+        n = len(self.n_cables)
+        there, back = np.zeros(n), np.zeros(n)
+        for quotient, load in loads:
+            there += np.bincount(quotient.base, load, minlength=n)
+            back += np.bincount(quotient.base, load.reshape(-1, 2)[:, ::-1].ravel(), minlength=n)
+        return there, back
 
     def optimum(self, patterns: Sequence[Pattern], amounts: Sequence[float]) -> tuple[float, Floats]:
         """Return the least time, and how long each link is busy; see `Job`.

@@ -169,9 +169,16 @@ class _Listed:
         every, n = np.arange(devices.size), devices.size
         # One column a rank, so that the parts of each can be squared before those of a group are summed.
         ones = np.ones(n)
-        climb = Climb(
-            e, sparse.csr_array((ones, (devices.ravel(), every)), shape=(e.n_devices, n)), self.paths
-        )
+        part = sparse.csr_array((ones, (devices.ravel(), every)), shape=(e.n_devices, n))
+        amount, before = self.ranks.is_rank.astype(np.float64), np.zeros(2 * e.n_bundles)
+        sides = self.messages.sides if over != "domain" else None
+        if sides is not None:
+            taken = self.messages.taken
+            ends = taken.target, taken.source
+            to_cards = sparse.csr_array((taken.amount, ends), shape=(e.n_devices, e.n_devices))
+            part, amount, before = to_cards @ part, to_cards @ amount, link_loads(self.messages.inside, taken)
+            e = sides.network
+        climb = Climb(e, part, self.paths)
         to_group = sparse.csr_array((ones, (every, group)), shape=(n, n_groups))
 
         def sums(senders: Bools, targets: Bools) -> Floats:
@@ -181,8 +188,11 @@ class _Listed:
             total.data = 1 / total.data
             return np.asarray(squares.multiply(total).sum(axis=1)).ravel()
 
-        amount = self.ranks.is_rank.astype(np.float64)
-        return switch_loads(e, amount, chosen, sums, n_groups, self.paths)
+        reduction = switch_loads(e, amount, chosen, sums, n_groups, self.paths)
+        if reduction is None:
+            return None
+        hops = np.bincount(np.repeat(e.rule, 2), before, minlength=len(e.rules)) / n
+        return reduction[0] + before, reduction[1] + hops
 
     def joins(self, over: Over) -> bool:
         """Return whether switches that reduce join all ranks of a domain, or of a rail."""

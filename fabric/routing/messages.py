@@ -102,6 +102,15 @@ class Messages:
         return self._deal_cards(self.sides.is_card)
 
     @cached_property
+    def taken(self) -> Demands:
+        """A byte of every rank to its cards; one without stands for its own, as it has ports of its own."""
+        ranks = np.flatnonzero(self.ranks)
+        first, n, card = _or_itself(self.cards, ranks)
+        which = np.repeat(np.arange(len(ranks)), n)
+        turn = np.arange(len(which)) - np.repeat(np.cumsum(n) - n, n)
+        return Demands(ranks[which], card[first[which] + turn], 1.0 / n[which])
+
+    @cached_property
     def _on_part(self) -> dict[int, Dealt]:
         return {}
 

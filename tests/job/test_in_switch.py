@@ -51,6 +51,70 @@ links:
 {extra}""")
 
 
+def cards(gpus: int, n: int, *, extra: str = "", leaves: str = "c") -> Fabric:
+    """Return three servers of some GPUs and 50 GB/s cards on one PCIe switch; leaves and spines reduce."""
+    return loads(f"""
+fabric: cards
+axes: {{node: 3, g: {gpus}, c: {n}, spine: 2}}
+devices:
+  gpu: {{kind: gpu, axes: [node, g], transit: relay}}
+  nv: {{kind: switch, axes: [node]}}
+  psw: {{kind: switch, axes: [node], transit: pass}}
+  nic: {{kind: nic, axes: [node, c]}}
+  leaf: {{{SHARP}, axes: [{leaves}]}}
+  spine: {{{SHARP}, axes: [spine]}}
+links:
+  - {{between: [gpu, nv], rate: 400GB/s, net: scale-up}}
+  - {{between: [gpu, psw], rate: 200GB/s}}
+  - {{between: [psw, nic], rate: 200GB/s}}
+  - {{between: [nic, leaf], rate: 50GB/s}}
+  - {{between: [leaf, spine], rate: 50GB/s, count: 2}}
+{extra}""")
+
+
+@pytest.mark.parametrize("method", METHODS)
+class TestOnCards:
+    """A message to a switch is on one card, as any other is."""
+
+    def test_one_rank_beside_another_gpu_has_one_card(self, method: str) -> None:
+        # Half on either card where the network chooses.
+        _, up = sums(cards(2, 2), method, among="g0/gpu")
+        assert up["nic-leaf"] == (1, 0)
+        # Alone it has both, and takes turns: half a byte each, summed by two leaves, each up to two spines.
+        _, up = sums(cards(1, 2, extra=""), method)
+        assert up["nic-leaf"] == (0.5, 0)
+
+    def test_cards_are_dealt_out(self, method: str) -> None:
+        # Eight rails on two cards.
+        _, up = sums(cards(8, 2), method)
+        assert up["nic-leaf"] == (4, 0)
+        assert up["psw-nic"] == (4, 0)
+
+    def test_a_cable_that_is_down_above_moves_nothing(self, method: str) -> None:
+        fabric = cards(2, 2, extra="failed: [[c0/leaf, spine0, 1]]")
+        work, up = sums(fabric, method)
+        assert up["nic-leaf"] == (1, 0)
+        np.testing.assert_allclose(work.loads(UP).hops[1:4], [1, 1, 1])
+
+    def test_a_card_that_is_down_loads_the_other(self, method: str) -> None:
+        # On one leaf: with two, the rank would go to the leaf of the other rail, and its rail not be summed.
+        _, up = sums(cards(2, 2, leaves="", extra="failed: [node0/nic1]"), method)
+        assert up["nic-leaf"] == (2, 0)
+
+    def test_what_it_costs(self, method: str) -> None:
+        # S up and down over one card of 50 GB/s.
+        answer = cost(
+            cards(2, 2),
+            "all-reduce",
+            10**9,
+            algorithm="collnet-direct",
+            among="g0/gpu",
+            reduces=BOTH,
+            method=method,  # type: ignore[arg-type]
+        )
+        assert answer.time_s == pytest.approx(10**9 / 50e9)
+
+
 @pytest.mark.parametrize("method", METHODS)
 class TestByHand:
     def test_one_switch(self, hand_made: ModuleType, method: str) -> None:
