@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from fabric.errors import printable
 from fabric.results import Result
@@ -28,7 +29,7 @@ _Table = tuple[str, Sequence[str], list[list[str]]]
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class Item(Result):
     """One line of a bill.
 
     Parameters
@@ -72,6 +73,8 @@ class Item:
     power_in: str = ""
     price_in: str = ""
 
+    shown: ClassVar[tuple[str, ...]] = ("cost_usd",)
+
     @property
     def cost_usd(self) -> tuple[float, float] | None:
         """Lowest and highest cost with spares [USD]; None without a price."""
@@ -87,7 +90,7 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
-class PortUse:
+class PortUse(Result):
     """Ports of one class of a device group, all devices together.
 
     Parameters
@@ -104,6 +107,8 @@ class PortUse:
     rate_gbps: float
     n_ports: int
     n_used: int
+
+    shown: ClassVar[tuple[str, ...]] = ("n_free",)
 
     @property
     def n_free(self) -> int:
@@ -146,6 +151,11 @@ class Bom(Result):
     spares_percent: float
     notes: tuple[str, ...]
 
+    shown: ClassVar[tuple[str, ...]] = (
+        "n_cables", "power_w", "power_w_per_gpu", "power_w_per_endpoint",
+        "power_unknown_share", "power_unknown", "cost_usd", "cost_unknown",
+    )  # fmt: skip
+
     @property
     def n_cables(self) -> int:
         """Cables that are bought, those within servers and racks left out."""
@@ -156,6 +166,16 @@ class Bom(Result):
         """Power of all items whose power is known [W]; None if none is. `power_unknown` has the others."""
         total = sum(item.power_w for item in self.items if item.power_w is not None and not item.power_in)
         return total if total or not self.power_unknown else None
+
+    @property
+    def power_w_per_gpu(self) -> float | None:
+        """Known power over the number of GPUs [W]; None where there is either none."""
+        return self.per_gpu(self.power_w)
+
+    @property
+    def power_w_per_endpoint(self) -> float | None:
+        """Known power over the number of endpoints [W]; None where there is either none."""
+        return self.per_endpoint(self.power_w)
 
     @property
     def power_unknown(self) -> tuple[Item, ...]:
@@ -195,64 +215,9 @@ class Bom(Result):
         """Return `value` over the number of endpoints; None where there is either none."""
         return None if value is None or not self.n_endpoints else value / self.n_endpoints
 
-    def to_dict(self) -> dict[str, object]:
-        """Return the bill with the documented keys of ``--format json``."""
-        return {
-            "name": self.name,
-            "n_gpus": self.n_gpus,
-            "n_endpoints": self.n_endpoints,
-            "items": [_item_dict(self, item) for item in self.items],
-            "cables": [
-                {
-                    "rule": run.rule,
-                    "medium": run.medium or None,
-                    "chosen_by": _chosen(run),
-                    "reach_m": run.reach_m,
-                    "n_cables": run.n_cables,
-                }
-                for run in self.cables
-            ],
-            "cages": [
-                {
-                    "group": plug.group,
-                    "medium": plug.medium or None,
-                    "cable_gbps": plug.rate_gbps,
-                    "n_cages": plug.n_cages,
-                    "n_ends": plug.n_ends,
-                }
-                for plug in self.cages
-            ],
-            "ports": [
-                {
-                    "group": port.group,
-                    "port_class": port.port_class,
-                    "rate_gbps": port.rate_gbps,
-                    "n_ports": port.n_ports,
-                    "n_used": port.n_used,
-                    "n_free": port.n_free,
-                }
-                for port in self.ports
-            ],
-            "power_w": self.power_w,
-            "power_w_per_gpu": self.per_gpu(self.power_w),
-            "power_w_per_endpoint": self.per_endpoint(self.power_w),
-            "power_unknown_share": self.power_unknown_share,
-            "power_unknown": [
-                {"n": item.n, "item": item.item or None, "where": item.where} for item in self.power_unknown
-            ],
-            "cost_usd": list(self.cost_usd) if self.cost_usd else None,
-            "cost_unknown": [
-                {"n": item.n, "item": item.item or None, "where": item.where}
-                for item in self.cost_unknown
-                if self.cost_usd
-            ],
-            "spares_percent": self.spares_percent,
-            "notes": list(self.notes),
-        }
-
     def table(self) -> list[dict[str, object]]:
-        """Return a row for every item."""
-        return [_item_dict(self, item) for item in self.items]
+        """Return a flat row for every item, with its number for each GPU and endpoint."""
+        return [_row(self, item) for item in self.items]
 
     def to_csv(self) -> str:
         """Return the items as CSV, one line each; an empty cell is not known or does not apply."""
@@ -379,7 +344,8 @@ def _power(item: Item) -> str:
     return "not known" if item.power_w is None else f"{item.power_w / 1000:,.2f}"
 
 
-def _item_dict(bom: Bom, item: Item) -> dict[str, object]:
+def _row(bom: Bom, item: Item) -> dict[str, object]:
+    """Return an item as one flat row; what is not known is None."""
     cost, price = item.cost_usd, item.price
     return {
         "kind": item.kind,

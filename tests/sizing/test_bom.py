@@ -330,7 +330,7 @@ def test_figures_of_each_times_their_number_are_the_whole(name):
     whole = bill.to_dict()
     assert bill.n_endpoints > 0
     for one, n in (("gpu", bill.n_gpus), ("endpoint", bill.n_endpoints)):
-        for row in whole["items"]:
+        for row in bill.table():
             assert n * (row[f"n_per_{one}"] or 0) == (pytest.approx(row["n"]) if n else 0)
         if bill.power_w is not None:
             assert n * (whole[f"power_w_per_{one}"] or 0) == (pytest.approx(bill.power_w) if n else 0)
@@ -557,7 +557,8 @@ def test_no_price_no_cost():
     bill = bom(of("gb300-nvl72-1152"), spares=2)
     assert bill.cost_usd is None
     assert "USD" not in str(bill) + bill.to_markdown()
-    assert {row["price_low_usd"] for row in bill.to_dict()["items"]} == {None}
+    assert {row["price_low_usd"] for row in bill.table()} == {None}
+    assert {row["price"] for row in bill.to_dict()["items"]} == {None}
 
 
 def test_cost_is_number_and_spares_times_price():
@@ -692,6 +693,10 @@ def test_all_forms_hold_every_item(name, prices):
     again = json.loads(json.dumps(bill.to_dict()))
     assert again == bill.to_dict()
     assert [row["n_cables"] for row in again["cables"]] == [run.n_cables for run in bill.cables]
+    assert [row["cost_usd"] for row in again["items"]] == [
+        one.cost_usd and list(one.cost_usd) for one in bill.items
+    ]
+    assert [port["n_free"] for port in again["ports"]] == [port.n_free for port in bill.ports]
     for table in re.findall(r"(?:^\|.*\n)+", bill.to_markdown(), re.MULTILINE):
         assert len({len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}) == 1
     for one in bill.items:
