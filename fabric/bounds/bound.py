@@ -217,6 +217,7 @@ class _BoundQuestion:
 def _by_cuts(blueprint: Blueprint, ask: _BoundQuestion) -> Bound:
     collective, paths = ask.collective, ask.paths
     question = _question(blueprint, ask)
+    # No data is copied or added: its bound is its throughput.
     if collective == "all-to-all":
         return _all_to_all(blueprint, question, ask)
     mark = None
@@ -259,7 +260,9 @@ def _of_graph(fabric: Fabric, ask: _BoundQuestion) -> Bound:
         msg = f"{ask.collective} needs at least 2 ranks that are up; the job has {int(ranks.sum())}"
         raise QuestionError(msg)
     listed, devices = to_blueprint(e, ranks), np.flatnonzero(ranks)
+    # Ranks of the listed fabric by the names that the user knows.
     names = {f"{RANK}{i}": str(e.names[v]) for i, v in enumerate(devices.tolist())}
+    # A root counts where the collective has one; ranks are renumbered in the listed fabric.
     root = ""
     if ask.root and ask.collective in ("broadcast", "reduce"):
         (chosen,) = np.flatnonzero(select(fabric, ask.root)).tolist()
@@ -280,6 +283,7 @@ def _of_graph(fabric: Fabric, ask: _BoundQuestion) -> Bound:
 def _question(blueprint: Blueprint, ask: _BoundQuestion) -> ClassTraffic:
     """Return the ranks, told apart along the axes of wiring that has no axis symmetry."""
     traffic = Traffic("all-to-all", ask.over)
+    # Along them nothing is permuted: every index is a class of its own.
     kept = lopsided_axes(blueprint)
     return ClassTraffic(blueprint, traffic, ask.among, ask.paths, kept=kept, is_holding=True)
 
@@ -298,6 +302,7 @@ def _by_hops(fabric: Fabric, collective: str, kind: str, *, is_whole: bool) -> H
 def _cut_off(question: ClassTraffic) -> tuple[CutOff, ...]:
     """Return what keeps the rate at 0."""
     base = question.base
+    # Posed once more, as traffic: who does not reach most of the others.
     lost = question.lost(list(question.commodities(np.ones(len(base.size), dtype=np.bool_))))
     return tuple(
         CutOff(str(base.classes.names[i]), round(float(base.size[i]))) for i in np.flatnonzero(lost).tolist()
@@ -309,6 +314,7 @@ def _first(question: ClassTraffic) -> Mark:
     base = question.base
     ends = np.flatnonzero(question.ends).tolist()
     groups = list(question.blueprint.groups.values())
+    # The first group in the order of the file, then the first device of it.
     number = int(base.classes.group[ends].min())
     ranks = (base.index[i] for i in ends if base.classes.group[i] == number)
     return min(ranks, key=lambda mark: [dict(mark)[p] for p in groups[number].primitives])
@@ -317,6 +323,7 @@ def _first(question: ClassTraffic) -> Mark:
 def _check_root(question: ClassTraffic, root: Mark, text: str) -> None:
     """Raise where the root is no rank."""
     view = quotient(question.blueprint, (root,), apart=question.apart, ties=question.ties)
+    # Among the ranks as they are seen with the root marked.
     inside = question.inside(view)
     if not any(inside[i] and index == root for i, index in enumerate(view.index)):
         msg = f"root {text!r} is no endpoint of the job that is up"
@@ -327,6 +334,7 @@ def _status(
     blueprint: Blueprint, collective: str, question: ClassTraffic, paths: Paths
 ) -> Literal["optimum", "upper bound"]:
     """Return whether an algorithm is known to reach the bound."""
+    # For these a packing of trees is known to meet the smallest cut (Edmonds); for others no theorem says so.
     is_known = collective in ("all-gather", "reduce-scatter", "broadcast", "reduce") and not question.spans
     one_way = any(r.is_oneway for r in blueprint.rules)
     return "optimum" if is_known and not one_way and _is_free(blueprint, question, paths) else "upper bound"
@@ -350,6 +358,7 @@ def _is_free(blueprint: Blueprint, question: ClassTraffic, paths: Paths) -> bool
 
 
 def _all_to_all(blueprint: Blueprint, question: ClassTraffic, ask: _BoundQuestion) -> Bound:
+    # Groups along axes may differ in size where devices are absent.
     least, most = question.group_sizes()
     if least < 2:
         msg = f"all-to-all needs at least 2 ranks; a group has {least}"
@@ -381,4 +390,5 @@ def _of_traffic(
     """Return the status of the bound of an all-to-all, which is the throughput of that traffic."""
     if status == "cut off":
         return status
+    # Groups of different sizes send different parts of their buffers.
     return "optimum" if status == "optimal" and is_even else "upper bound"

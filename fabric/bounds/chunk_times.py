@@ -76,6 +76,7 @@ class TimeBound:
 
 def slowest(times: list[TimeBound]) -> TimeBound:
     """Return the first of those with the largest time."""
+    # Every one of them holds, so the largest does.
     best, *candidates = times
     for candidate in candidates:
         if candidate.time_s > best.time_s * (1 + _SAME):
@@ -152,12 +153,14 @@ def by_targets(task: ChunkTask, view_of: Callable[[int], TargetView], targets: I
         end = int(net.end[view.target])
         remaining_s = remaining(net, end)
         name = str(view.classes.names[view.target])
+        # Of several bounds of one rank the largest.
         best = TimeBound(0.0, name, task.is_out, 0, 0.0, ())
         is_narrow = True
         for sources, n in _demands(task, view, remaining_s, net.start):
             spent += view.classes.n_bundles
             states = net.start[sources]
             starts = _is_among(net, states)
+            # When a chunk of these sources can be at each state.
             soon = earliest(net, starts)
             least = at_ports(net, end, soon, n)
             # More sources make no narrower cut.

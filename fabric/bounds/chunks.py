@@ -211,6 +211,7 @@ def chunk_bound(
     base, view_of = target_views(fabric, collective in ROOTED, among, root, paths)
     # The class sizes of the ranks say how many there are.
     n = round(float(base.size[base.ranks].sum()))
+    # The part of each rank, or the whole where there is a root.
     part_bytes = size_bytes if collective in ROOTED else size_bytes / n
     most = max(1, min(MAX_CHUNKS, int(part_bytes)))  # a chunk is a byte or more
     if not 1 <= n_chunks <= most:
@@ -226,6 +227,7 @@ def chunk_bound(
         targets, worst = by_ports(task, base)
         ports.append(worst)
         more.append(list(by_targets(task, view_of, targets[:limit])))
+    # What no single rank shows: all ports, or all links, at once.
     together = [*by_all_ports(task, base), *by_all_links(fabric, task, size_bytes, among)]
     best = slowest([*ports, *together, *chain.from_iterable(more)])
     algbw = gbytes_to_gbps(gbytes_per_second(size_bytes, best.time_s))

@@ -130,6 +130,7 @@ def hop_bound(fabric: Fabric, kind: HopKind, *, limit: int = EXPAND_LIMIT) -> Ho
     # Neighbours count once, however many cables join them.
     pairs = np.unique(np.sort(np.column_stack([net.tail, net.head]), axis=1), axis=0)
     degree = int(np.bincount(pairs.ravel(), minlength=1).max())
+    # Without a switch every endpoint is a node.
     node: Literal["switch", "endpoint"] = "switch" if net.has_switches else "endpoint"
     if kind == "tub":
         worst = tub_of(net)
@@ -154,6 +155,7 @@ def hop_bound(fabric: Fabric, kind: HopKind, *, limit: int = EXPAND_LIMIT) -> Ho
             "known where every switch has as many (try kind tub)"
         )
         raise QuestionError(msg)
+    # The best that any graph of so many nodes and neighbours can do (levels filled as in a Moore graph).
     least = path_length_bound(n, degree)
     # All capacity, over nodes and hops: what each can send if every unit takes the mean number of links.
     per_node = net.capacity_gbps / n / least.mean_hops

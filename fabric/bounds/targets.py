@@ -70,6 +70,7 @@ def target_views(
     ranks = e.is_endpoint & ~e.failed
     if among:
         ranks &= select(fabric, among)
+    # An empty selector of the root means the first rank.
     number = -1
     if rooted:
         chosen = np.flatnonzero(select(fabric, root) if root else ranks)
@@ -83,6 +84,7 @@ def _on_classes(
 ) -> tuple[TargetView, Callable[[int], TargetView]]:
     """Return the same on the classes of a blueprint."""
     question = ClassTraffic(blueprint, Traffic("all-to-all"), among, paths)
+    # The first rank, where no root is named.
     first = int(np.flatnonzero(question.ends)[0])
     at, group = question.base.index[first], int(question.base.classes.group[first])
     if root:
@@ -121,6 +123,7 @@ def _check_ranks(base: TargetView, rooted: bool, root: str) -> TargetView:
     if n < 2:
         msg = f"{n} ranks that are up; a collective needs at least 2"
         raise QuestionError(msg)
+    # The mark of a root that is down, or no rank, finds no class.
     if rooted and not (base.root >= 0 and base.ranks[base.root]):
         msg = f"root {root!r} must select exactly one rank that is up"
         raise QuestionError(msg)

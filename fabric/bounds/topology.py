@@ -214,6 +214,7 @@ def nodes_of(fabric: Fabric, kind: str, limit: int) -> Nodes:
         # Endpoints that are nodes themselves fill one link, the fastest.
         access = is_node.astype(np.float64) * float(alive[inner].max(initial=0.0))
         n_ends = is_node.astype(np.int64)
+    # Nodes numbered from 0, in the order of devices.
     row = np.cumsum(is_node) - 1
     tail, head = row[e.tail[inner]], row[e.head[inner]]
     has_ends = n_ends[is_node] > 0
@@ -224,6 +225,7 @@ def nodes_of(fabric: Fabric, kind: str, limit: int) -> Nodes:
     if len(np.unique(components(len(has_ends), tail, head)[has_ends])) > 1:
         msg = f"{kind}: some {nodes} of {e.name} are not joined"
         raise QuestionError(msg)
+    # A one-way cable is one link, any other two.
     ways = np.where(np.array([r.is_oneway for r in e.rules], dtype=np.bool_)[e.rule[inner]], 1, 2)
     return Nodes(
         e.name,
@@ -243,6 +245,7 @@ def tub_of(net: Nodes) -> Tub:
     refuse_many(len(tors))
     joined = sparse.coo_matrix((np.ones(len(net.tail)), (net.tail, net.head)), (n, n))
     hops = csgraph.shortest_path(joined.tocsr(), directed=False, unweighted=True, indices=tors)[:, tors]
+    # A pair of switches can exchange what the slower access of the two takes.
     amount = np.minimum(net.access[tors][:, None], net.access[tors])
     # The assignment problem: the permutation whose traffic takes up most links.
     source, target = optimize.linear_sum_assignment(amount * hops, maximize=True)
@@ -257,6 +260,7 @@ def _access(e: Expanded, is_switch: Bools, alive: Floats, kind: str) -> tuple[Fl
     inside = below[e.tail] & below[e.head] & (alive > 0)
     # What hangs together below the switches, an endpoint with its NICs, is one part.
     part = components(e.n_devices, e.tail[inside], e.head[inside])
+    # Cables that cross from below to a switch.
     edge = (below[e.tail] ^ below[e.head]) & (is_switch[e.tail] | is_switch[e.head]) & (alive > 0)
     low = np.where(below[e.tail], e.tail, e.head)[edge]
     high = np.where(below[e.tail], e.head, e.tail)[edge]
@@ -264,6 +268,7 @@ def _access(e: Expanded, is_switch: Bools, alive: Floats, kind: str) -> tuple[Fl
     on = np.unique(np.column_stack([part[low], high]), axis=0)
     n_switches = np.bincount(on[:, 0], minlength=e.n_devices)
     ends = np.flatnonzero(e.is_endpoint & ~e.failed)
+    # An endpoint on several switches has no one place in the matching.
     wrong = ends[n_switches[part[ends]] != 1]
     if len(wrong):
         n = int(n_switches[part[wrong[0]]])

@@ -186,7 +186,9 @@ def bottleneck(
     begin = time.perf_counter()
     ask = Question(fabric, traffic, among, tuple(over), paths, method, drop_unreachable, limit)
     work, why = pose(ask)
+    # Posed and solved once: all below scales capacities of this program.
     first, answer = answer_of(ask, work, why, begin)
+    # No slope of a rate of 0.
     if not first.per_endpoint_gbps:
         cause = (
             f"; {first.cut_off[0][1]:,} endpoints such as {first.cut_off[0][0]} are cut off"
@@ -227,6 +229,7 @@ def _full_cables(work: Commodities, load: Floats) -> list[tuple[int, Ints]]:
     full_cables = []
     for rule in range(len(e.rules)):
         ids = work.base.base.reshape(-1, 2)[e.rule == rule]
+        # Cables that are down have no price.
         ids = ids[(work.capacity[ids] > 0).all(axis=1)]
         full = load[ids].max(axis=1, initial=0.0) > 1 - 1e-6
         if e.rules[rule].is_peer:
@@ -241,6 +244,7 @@ def _way_back(work: Commodities, rule: int, full: Ints) -> Ints:
     """Return the link classes of the other direction of peers' cables."""
     e = work.base.classes
     rows = np.flatnonzero((e.rule == rule) & np.isin(work.base.base[0::2], full))
+    # The same pair of classes, listed from the other end.
     ends = {(int(e.head[b]), int(e.tail[b])) for b in rows}
     back = [b for b in np.flatnonzero(e.rule == rule) if (int(e.tail[b]), int(e.head[b])) in ends]
     return work.base.base[0::2][back]
@@ -252,6 +256,7 @@ def _price(work: Commodities, rate: float, ids: Ints, rule: int) -> CablePrice |
     def change(factor: float) -> float:
         return _significant(_solve_scaled(work, ids, factor) / rate - 1)
 
+    # One-sided slopes: at a kink narrowing costs where widening gains nothing.
     down = -change(1 - STEP) / STEP
     if down <= _BINDS:
         return None
@@ -296,6 +301,7 @@ def _next(work: Commodities, ids: Ints, rate: float) -> tuple[float, tuple[str, 
     # Far wider than any ratio of rates in a fabric, yet harmless to the solver.
     capacity[ids] *= 1e4
     answer = solve_commodities(capacity, work.commodities)
+    # Complementary slackness: what has a price in the wider program binds there.
     worth = capacity * answer.price
     e = work.base.classes
     bound = np.flatnonzero(worth > 1e-6 * worth.sum())
@@ -309,6 +315,7 @@ def _next(work: Commodities, ids: Ints, rate: float) -> tuple[float, tuple[str, 
 
 def _starving(work: Commodities, rate: float) -> tuple[Starving, ...]:
     """Return small classes of endpoints without which the rest would get far more."""
+    # Where nothing is averaged no class of sources can be left out.
     if not work.is_averaged or len(work.commodities) < 2:
         return ()
     starving = []

@@ -55,6 +55,7 @@ def axes_program(
     def build(kept: Bools) -> tuple[Commodities, Bools]:
         program = f"the program of {int((plan.ends & kept).sum()):,} classes of sources"
         commodities = list(limit_moves(plan.commodities(kept), program))
+        # What is left out changes the majorities: `without_cut_off` builds again until none is lost.
         lost = plan.lost(commodities)
         work = Commodities(
             base=base,
@@ -147,6 +148,7 @@ class ClassTraffic(FittedTraffic):
             return ()
         axis, _, size = self.shift
         b = self.blueprint
+        # All axes whose indices the file, the job or a failure tells apart.
         sides = (s for r in b.rules for s in (r.left, r.right))
         cables = (s for c in b.failed_cables for s in (c.left, c.right))
         job = () if self.among is None else (self.among,)
@@ -155,6 +157,7 @@ class ClassTraffic(FittedTraffic):
             a for r in b.rules if r.relation and r.relation.kind == "mesh" for a in relation_axes(b, r)
         }
         axes_named |= {r.count_axis for r in b.rules if r.count_axis}
+        # Nothing does so on this axis: rotations along it make one class of its indices.
         if not any(axis in b.primitives(a) for a in axes_named):
             return ()
         return tuple(Selector("", None, (Term(axis, i, i),)) for i in range(size))
@@ -180,6 +183,7 @@ class ClassTraffic(FittedTraffic):
         groups = selected_groups(self.blueprint, self.among)
         names = list(self.blueprint.groups)
         ends &= np.isin(view.classes.group, [names.index(g) for g in groups])
+        # Classes are told apart by the job, so one index of each says it for all of it.
         for i in np.flatnonzero(ends).tolist():
             at = dict(view.index[i])
             ends[i] = fits(self.blueprint, self.among, at)
@@ -199,6 +203,7 @@ class ClassTraffic(FittedTraffic):
             partners = self.ends & kept & (np.arange(len(view.size)) != end)
             return np.where(partners, view.size, 0.0)
 
+        # All-to-one is one commodity towards its root, whose class receives.
         is_out = self.traffic.pattern != "all-to-one"
         return Asked(averaged if self.root is None else single, self.paths, self._forwarders, is_out)
 
@@ -266,6 +271,7 @@ class ClassTraffic(FittedTraffic):
         """
         lost = np.zeros(len(self.base.size), dtype=np.bool_)
         for commodity in commodities:
+            # Only a commodity that misses something is looked at again.
             if any(len(part) for part in unreached(commodity)):
                 # A source of a shift has one target, which says nothing about which of the two is cut off.
                 along = commodity if self.shift is None else self._along_axis(commodity)
@@ -291,6 +297,7 @@ class ClassTraffic(FittedTraffic):
 
 def _class_of(view: Quotient, mark: Mark, group: int) -> int:
     for i in np.flatnonzero(view.classes.group == group).tolist():
+        # The marked device is a class of its own.
         if view.index[i] == mark and view.size[i] == 1:
             return i
     where = "/".join(f"{axis}{i}" for axis, i in mark)

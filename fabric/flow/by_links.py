@@ -48,6 +48,7 @@ def matrix_demand(expanded: Expanded, matrix: Matrix) -> Demands:
     QuestionError
         If a device is unknown, or a demand is not positive.
     """
+    # Devices of a graph can be named by any hashable.
     number = {name: i for i, name in enumerate(expanded.names)}
     for (source, target), amount in matrix.items():
         for name in (source, target):
@@ -170,6 +171,7 @@ def links_program(
         lost = kept & _lost(view, commodities, kept, probe_of, paths)
         n = float(len(np.union1d(demand.source, demand.target)))
         names, asked = name_classes(view, lost), _ask(demand, paths)
+        # One commodity for each end on the side with fewer of them.
         ends = demand.source if asked.is_out else demand.target
         work = Commodities(
             base=view,

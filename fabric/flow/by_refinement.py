@@ -93,6 +93,7 @@ def refined_program(
 
     def build(kept: Bools) -> tuple[Commodities, Bools]:
         remaining = replace(job, ends=endpoints & kept)
+        # Without a root every source is a commodity; with one there is a single commodity.
         if job.root < 0:
             return _all_to_all(expanded, remaining, limit)
         if not kept[job.root]:
@@ -109,6 +110,7 @@ def _all_to_all(expanded: Expanded, job: EndpointTraffic, limit: int) -> tuple[C
     base = colours.base
     n = float(job.ends.sum())
     lost = np.zeros(len(base.size), dtype=np.bool_)
+    # Kept for the certificate, which holds every real link to them.
     views: list[ColourView] = []
 
     def demand(view: Quotient, end: int) -> Floats:

@@ -108,6 +108,7 @@ def check_flow(
     made = float(np.maximum(net[~sources], 0.0).sum())
     on = link >= 0
     load = np.bincount(link[on], flow[on], minlength=len(capacity))
+    # Where nothing flows no capacity is asked for.
     used = load > 0
     # Scaling by the worst overload makes the flow fit on every link.
     overload = float((load[used] / np.maximum(capacity[used], 1e-300)).max(initial=1.0))

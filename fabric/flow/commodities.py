@@ -186,6 +186,7 @@ class Commodities:
 
     def n_listings(self, rule: int) -> int:
         """Return how often the base lists each cable of a rule: on classes, those between peers each way."""
+        # Real cables stand in the expanded form once.
         if self.method == "links":
             return 1
         rules = self.views[0].expanded.rules if self.blueprint is None else self.blueprint.rules
@@ -203,6 +204,7 @@ class Commodities:
         """
         if self.shift is None:
             return (sources,)
+        # A shift marks two devices in each view.
         axis, by, size = self.shift
         return sources, {p: (i + by) % size if p == axis else i for p, i in sources.items()}
 
@@ -231,6 +233,7 @@ class Commodities:
 def capacities(base: Quotient) -> Floats:
     """Return the capacity of every base class of links [Gb/s]."""
     capacity = np.zeros(int(base.base.max(initial=-1)) + 1)
+    # All cables of all bundles of a class together.
     np.add.at(capacity, base.base, np.repeat(base.classes.count * base.classes.rate_gbps, 2))
     return capacity
 
@@ -284,6 +287,7 @@ def limit_moves(commodities: Iterable[Commodity], program: str) -> Iterator[Comm
         If together they have more than `MAX_VARIABLES` moves; `program` says which that is.
     """
     n_variables = 0
+    # Counted while they are made: a program that is too large is never held whole.
     for commodity in commodities:
         n_variables += len(commodity.moves.tail)
         if n_variables > MAX_VARIABLES:
@@ -355,6 +359,7 @@ def without(work: Commodities, lost: Bools) -> list[Commodity] | None:
     """
     commodities = []
     for commodity in work.commodities:
+        # A source that is left out has no commodity.
         if commodity.origin < 0 or lost[work.base.origin == commodity.origin].any():
             continue
         supply = commodity.supply.copy()

@@ -151,6 +151,7 @@ def max_flow(
     pose, used, why = _pose(fabric, source, target, method, limit)
     problem = pose(paths)
     name = _names(fabric, source, target, problem.moves.expanded, used) if devices else None
+    # Posed, solved, and proven on moves.
     proof, cut, binding = _answer(problem, name)
     # Relaying through other endpoints is worth saying where it decides.
     without = None
@@ -185,6 +186,7 @@ def _pose(
     if method == "refinement":
         msg = "a max-flow is not answered by refinement; ask for axes or links"
         raise QuestionError(msg)
+    # Without axes there are only real links.
     if blueprint is None:
         if method == "axes":
             msg = "a max-flow cannot be answered by axes: a fabric read from a graph has none"
@@ -228,6 +230,7 @@ def _answer(
     names = list(dict.fromkeys(rule.name for rule in e.rules))
     class_of = np.array([names.index(rule.name) for rule in e.rules], dtype=np.int64)[e.rule]
     has_link = net.link >= 0
+    # Each arc by the name of its rule; arcs of no link have none.
     kind = np.full(len(net.link), -1, dtype=np.int64)
     kind[has_link] = class_of[net.link[has_link] // 2]
     solution = solve(net, kind)
@@ -256,6 +259,7 @@ def _cut(
 ) -> tuple[CutClass, ...]:
     """Group the links that carry a price by class, in the order of the file."""
     alive = problem.moves.expanded.alive
+    # The price is 1 on the minimum cut nearest the source.
     links = np.flatnonzero((price > 0) & (problem.capacity > 0))
     classes = []
     for number in np.unique(class_of[links // 2]).tolist():
@@ -341,6 +345,7 @@ def _labels(problem: FlowProblem, net: Network) -> list[str]:
     names = node_names(problem.moves.expanded)
     wanted = []
     for device, (role, stage) in zip(problem.moves.device.tolist(), problem.moves.role, strict=True):
+        # A device that turns is two nodes: one sends up, the other receives down.
         half = ":rx" if role in ("down", "relay in") else ""
         inside = "" if role.startswith("relay") else {HOME: "~home", AWAY: "", ARRIVED: "~arrived"}[stage]
         wanted.append(f"{names[device]}{half}{inside}")

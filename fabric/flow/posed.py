@@ -56,12 +56,14 @@ def _devices(work: Commodities) -> list[int] | None:
     if not work.views:
         return None
     e = work.views[0].expanded
+    # Counted on the real devices that the views are of.
     return [int(n) for n in np.bincount(e.group[~e.failed], minlength=len(e.groups))]
 
 
 def _size_faults(view: Quotient, n_up: list[int] | None) -> Iterator[str]:
     if n_up is None:
         return
+    # Sizes of classes, group by group: all that are up, each once.
     counted = np.bincount(view.classes.group, view.size, minlength=len(n_up))
     for group, n, wanted in zip(view.classes.groups, counted.tolist(), n_up, strict=True):
         if n != wanted:

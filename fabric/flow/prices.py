@@ -71,6 +71,7 @@ def _prices(work: Commodities, worth: Floats, use: Floats) -> list[LinkPrice]:
     e = work.base.classes
     # From base classes to links: each link has its part of the price of its class.
     worth, busy = worth[work.base.base] * _fraction(work), use[work.base.base]
+    # Shares of the whole: of capacity times price, summed over all links.
     total = float(worth.sum())
     rows = []
     for number, rule in enumerate(e.rules):
@@ -85,6 +86,7 @@ def _prices(work: Commodities, worth: Floats, use: Floats) -> list[LinkPrice]:
 
 def _with_spare(work: Commodities, idle: SpareCapacity | None, rows: list[LinkPrice]) -> list[LinkPrice]:
     """Return `rows` with what each alone can spare; without a measure, what it does not carry anyway."""
+    # What has a price cannot spare anything; what carries nothing can spare all.
     slack = [at for at, row in enumerate(rows) if row.share <= _NO_SHARE < row.load]
     priced = list(rows)
     # What it leaves idle in this solution is at least to spare.

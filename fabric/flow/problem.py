@@ -61,6 +61,7 @@ def parts_of(fabric: Fabric, selection: Selection) -> tuple[object, ...]:
         return (selection,)
     if fabric.graph is not None and isinstance(selection, Hashable):
         try:
+            # A node first: a tuple that names a device is no list of devices.
             if selection in fabric.graph.names or not isinstance(selection, Iterable):
                 return (selection,)
         except TypeError:  # a tuple that holds a list
@@ -83,6 +84,7 @@ def select_parts(fabric: Fabric, parts: tuple[object, ...], *, limit: int = EXPA
         raise QuestionError(msg)
     expanded = expand(fabric, limit=limit)
     chosen = np.zeros(expanded.n_devices, dtype=np.bool_)
+    # A part that is a node of the graph is that device; any other is read as a selector.
     number = {name: i for i, name in enumerate(expanded.names)} if fabric.graph is not None else {}
     for part in parts:
         try:

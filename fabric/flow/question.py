@@ -77,6 +77,7 @@ def pose(ask: Question) -> tuple[Commodities, str]:
         return _by_links(ask), "asked for"
     if ask.method == "auto":
         return _cheapest(ask)
+    # A method that was asked for is never replaced: it answers, or says why it cannot.
     refusal, program = (
         (_no_axes(ask), _by_axes) if ask.method == "axes" else (_no_refinement(ask), _by_refinement)
     )
@@ -111,6 +112,7 @@ def _cheapest(ask: Question) -> tuple[Commodities, str]:
         return work, "the axes say the symmetry"
     if work is None:
         return finer, why
+    # Moves are the columns of the program: the smaller one costs less.
     if finer.n_moves < work.n_moves:
         return finer, "refinement finds fewer classes than the axes say"
     return work, "the axes say the symmetry"
@@ -190,6 +192,7 @@ def write_out(ask: Question) -> tuple[Expanded, DemandOf, DemandOf | None]:
         )
         raise QuestionError(msg)
     ends, root = find_endpoints(ask, traffic, e)
+    # Who holds the data passes it on, whatever the transit of its group.
     e = let_forward(e, ends) if ask.is_holding else e
 
     def demand_of(kept: Bools) -> Demands:
@@ -221,6 +224,7 @@ def find_endpoints(ask: Question, traffic: Traffic, e: Expanded) -> tuple[Bools,
         if len(roots) != 1 or not e.is_endpoint[roots[0]]:
             msg = f"root {traffic.root!r} must select exactly one endpoint; it selects {len(roots):,} devices"
             raise QuestionError(msg)
+        # A root that is down can neither send nor receive: no question of majorities.
         root = int(roots[0])
         if e.failed[root]:
             msg = f"{e.names[root]} is down or absent"

@@ -199,6 +199,7 @@ def answer_question(ask: Question) -> Throughput:
     try:
         work, why = pose(ask)
     except ProgramSizeError as error:
+        # Handled below, outside: an error there is no consequence of this one.
         too_large = str(error)
     if too_large:
         try:
@@ -258,6 +259,7 @@ def answer_of(ask: Question, work: Commodities, why: str, begin: float) -> tuple
         proof = Verdict(0.0, 0.0)
     else:
         solution = solve_commodities(work.capacity, work.commodities)
+        # By code that shares nothing with the solver.
         proof = check_concurrent(work, solution)
         # An answer that its own check refuses is never given out.
         if proof.faults:
@@ -266,6 +268,7 @@ def answer_of(ask: Question, work: Commodities, why: str, begin: float) -> tuple
             todo = f"please report it with the file; {setting('method')} has other ways"
             msg = f"{claim}: an error of fabtopo, {todo}"
             raise ProofError(msg)
+    # Each measure is a program of its own: not for the largest.
     idle = SpareCapacity(work, solution) if 0 < solution.n_variables <= MANY_VARIABLES else None
     binding, slack = rank_links(work, work.capacity * solution.price, work.use(solution.flow), idle)
     answer = Throughput(
@@ -297,6 +300,7 @@ def _n_failed(ask: Question) -> int:
     blueprint, traffic = ask.fabric.blueprint, ask.traffic
     if blueprint is None or traffic is None or not blueprint.failed:
         return 0
+    # The same job on the fabric without failures: the difference has failed.
     job, healthy = FittedTraffic(blueprint, traffic, ask.among), replace(blueprint, failed=())
     return sum(devices_up(healthy, g, job.among) - devices_up(blueprint, g, job.among) for g in job.groups)
 
@@ -312,6 +316,7 @@ def _bound_question(ask: Question, why: str, begin: float) -> Throughput:
     lost = np.zeros(0, dtype=np.int64)
     if ask.traffic is not None and not ask.traffic.over:
         lost = cut_off(e, ends, paths=ask.paths)
+    # What is cut off is left out, or the rate is 0; as where a program is solved.
     kept[lost] = False
     view = trivial(e)
     work = Commodities(view, capacities(view), [], float((ends & kept).sum()), (), is_averaged=False)

@@ -86,6 +86,7 @@ class FittedTraffic:
         if self.among is not None:
             chosen = selected_groups(self.blueprint, self.among)
             return tuple(g for g in groups if g in chosen)
+        # Which of several groups is meant nobody can guess.
         if len(groups) > 1:
             remedy = f"say among which, such as {setting('among', groups[0])}"
             msg = f"endpoints are of several groups ({', '.join(groups)}); {remedy}"
@@ -129,6 +130,7 @@ class FittedTraffic:
         """Return the groups that `selector` means: endpoints where it names no group."""
         groups = selected_groups(self.blueprint, selector)
         ends = tuple(g for g in groups if self.blueprint.groups[g].is_endpoint)
+        # A selector without a group means endpoints, wherever there are any.
         return ends if selector.group is None and ends else groups
 
     def device(self, text: str) -> Mark:
@@ -147,6 +149,7 @@ class FittedTraffic:
             # The last primitive of a composed axis counts fastest.
             for p in reversed(self.blueprint.primitives(term.axis)):
                 flat, index[p] = divmod(flat, self.blueprint.axes[p].size)
+        # Every axis with one index, and no axis missing.
         is_one = len(groups) == 1 and all(t.lo == t.hi for t in selector.terms)
         if not is_one or set(index) != set(self.blueprint.groups[groups[0]].primitives):
             msg = f"root {text!r} must select exactly one device"

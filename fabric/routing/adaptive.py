@@ -96,6 +96,7 @@ def spraying_efficiency(name_or_value: str | float) -> float:
     try:
         value = parse_number(name_or_value) if isinstance(name_or_value, str) else name_or_value
     except UnitError:
+        # Neither a name nor a number: most likely a name misspelt.
         hint = nearest(str(name_or_value), sprayings())
         hint = hint or f"expected a number up to 1, or one of {', '.join(sprayings())}"
         msg = f"unknown adaptive routing {name_or_value!r}; {hint}"

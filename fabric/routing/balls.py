@@ -65,6 +65,7 @@ class SlowestFlow:
         share : ndarray of float64, shape (k,)
             Their probabilities.
         """
+        # A flow is never faster than its own rate, however idle its link.
         rate = 1.0 / np.maximum(slowdown, 1.0)
         upto = np.cumsum(share)
         # The sum may fall short of 1 by its rounding.

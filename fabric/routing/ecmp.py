@@ -102,6 +102,7 @@ def demand_hops(route: Router, demands: Demands) -> Floats:
     hops = np.zeros((len(demands.source), len(route.expanded.rules)))
     rule_of = route.expanded.rule[route.link // 2]
     for block, levels in route_blocks(route, demands):
+        # Rule by rule, back from the targets: hops to go from each state, on average over its cables.
         for rule in np.unique(rule_of).tolist():
             on_rule = np.where(rule_of == rule, route.cables, 0.0)
             behind = np.zeros(levels[0].ways.shape)
@@ -109,12 +110,13 @@ def demand_hops(route: Router, demands: Demands) -> Floats:
                 moves, tail = ranges(route.first, level.states)
                 moves, tail, head = select_leading(route, moves, tail, route.head[moves], nearer.states)
                 is_nearer = (nearer.ways > 0).astype(np.float64)
+                # What is still to come behind each move, and the move itself if it is of the rule.
                 ahead = _gather(tail, head, route.cables[moves], behind, len(level.states))
                 ahead += _gather(tail, head, on_rule[moves], is_nearer, len(level.states))
                 behind = np.divide(ahead, level.ways, out=np.zeros(ahead.shape), where=level.ways > 0)
-                own = block.number[level.demands]
-                place = np.searchsorted(level.states, route.source[demands.source[own]])
-                hops[own, rule] = behind[place, block.column[level.demands]]
+                numbers = block.number[level.demands]
+                place = np.searchsorted(level.states, route.source[demands.source[numbers]])
+                hops[numbers, rule] = behind[place, block.column[level.demands]]
     return hops
 
 

@@ -49,6 +49,7 @@ def fits(route: Router, states: Ints, ways: Floats, width: Floats) -> Floats:
     width : ndarray of float64, shape (n,)
         Capacity of every device when nothing is down; see `Router.width`.
     """
+    # A destination takes whatever comes.
     is_end = np.isinf(ways)
     device = route.device[states]
     kind = route.expanded.group[device]
@@ -81,6 +82,7 @@ def fitting_ways(
     states, onward = level
     ways = np.zeros(is_wanted.shape)
     fit = fits(route, states, onward, route.width)
+    # In slices, for the cache; see `_GATHER`.
     for i in range(0, len(taken[0]), _GATHER):
         moves, place, tail = (column[i : i + _GATHER] for column in taken)
         np.add.at(ways, tail, room_of(route, moves, fit[place]))
@@ -107,6 +109,7 @@ def carry_fitting(
     flow = np.zeros(fit.shape)
     for i in range(0, len(taken[0]), _GATHER):
         moves, tail, head = (column[i : i + _GATHER] for column in taken)
+        # Share for each Gb/s of room, times the room of the move.
         carried = share[tail] * room_of(route, moves, fit[head])
         np.add.at(flow, head, carried)
         np.add.at(loads, route.link[moves], carried.sum(axis=1))

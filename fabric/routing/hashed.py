@@ -139,6 +139,7 @@ def hashed_loads(route: Router, demands: Demands, *, seed: int, n_queue_pairs: i
     (0.51, 0.51)
     """
     loads = cable_loads(route, demands, seed=seed, n_queue_pairs=n_queue_pairs)[0]
+    # Cables of a link stand side by side.
     link = np.repeat(np.arange(2 * route.expanded.n_bundles), np.diff(cable_firsts(route)))
     return np.bincount(link, loads, minlength=2 * route.expanded.n_bundles).astype(np.float64)
 
@@ -162,6 +163,7 @@ def cable_loads(
     n_flows = len(demands.source) * n_queue_pairs
     loads = np.zeros(len(trials) * n_cables)
     for hop in hops(route, demands, seed=seed, n_queue_pairs=n_queue_pairs, trials=trials):
+        # The number of a flow says its draw and its demand; see `Hop.flow`.
         trial, flow = np.divmod(hop.flow, max(n_flows, 1))
         amount = demands.amount[flow // n_queue_pairs] / n_queue_pairs
         np.add.at(loads, (trial - trials.start) * n_cables + hop.cable, amount)
@@ -186,6 +188,7 @@ def flow_rates(route: Router, demands: Demands, *, seed: int, n_queue_pairs: int
     """
     n_flows = len(demands.source) * n_queue_pairs
     loads = cable_loads(route, demands, seed=seed, n_queue_pairs=n_queue_pairs)[0]
+    # Shared in proportion to amounts, all flows of a cable end together: after its load over its rate.
     time = np.zeros(n_flows)
     for hop in hops(route, demands, seed=seed, n_queue_pairs=n_queue_pairs):
         np.maximum.at(time, hop.flow, loads[hop.cable] / route.expanded.rate_gbps[hop.link // 2])
@@ -243,16 +246,13 @@ def slowest_flow(
     # So many draws at once that their loads fit into memory.
     step = max(1, _CELLS // max(int(first[-1]), len(demands.source) * n_queue_pairs))
     closed, is_first = _closed_form(route, demands, n_queue_pairs, float(ideal))
-    first_choice = np.flatnonzero(np.repeat(is_first, np.diff(first)))
+    chosen = np.flatnonzero(np.repeat(is_first, np.diff(first)))
     times = []
     for trials in (range(n_trials)[i : i + step] for i in range(0, n_trials, step)):
         loads = cable_loads(route, demands, seed=seed, n_queue_pairs=n_queue_pairs, trials=trials)
         times.append((loads / rate).max(axis=1))
         # Some cable beyond the first choice was slower in this draw: the closed form does not tell.
-        if (
-            closed
-            and (times[-1] > (loads[:, first_choice] / rate[first_choice]).max(axis=1) * (1 + _SAME)).any()
-        ):
+        if closed and (times[-1] > (loads[:, chosen] / rate[chosen]).max(axis=1) * (1 + _SAME)).any():
             closed = None
     slowdown = np.sort(np.concatenate(times)) / ideal
     drawn = SlowestFlow.of(slowdown, np.full(n_trials, 1.0 / n_trials))
@@ -271,6 +271,7 @@ def _closed_form(
         Links that the first choice is among.
     """
     is_first = np.zeros(2 * route.expanded.n_bundles, dtype=np.bool_)
+    # Balls of different sizes have no such form.
     if np.ptp(demands.amount) > 0:
         return None, is_first
     choices = [np.zeros((0, 4))]
@@ -391,6 +392,7 @@ def _walk(
 
 def _uniform(salt: Words, flow: Ints, state: Ints) -> Floats:
     """Return a number from 0 up to 1 for each flow in each state, the same whenever it is asked for."""
+    # Counter-based: no state to carry, so draws do not depend on the order of flows.
     word = _mix(_mix(flow.view(np.uint64) * _GOLDEN + salt) + state.view(np.uint64) * _GOLDEN)
     # 52 bits, so that no product with a count of cables rounds up to it.
     return np.asarray((word >> np.uint64(12)) * 2.0**-52, dtype=np.float64)

@@ -121,6 +121,7 @@ class Messages:
         if self.sides is None or not (ends & ~self.ranks).any():
             return False
         route = router(self.sides.inside, ends, switches=self.sides.is_card, paths=self.paths)
+        # Nearest cards of all endpoints, those outside the job too.
         near = near_cards(route, np.flatnonzero(ends), self.sides.is_card, {})
         is_rank = self.ranks[near.endpoint]
         return bool(np.isin(near.card[is_rank], near.card[~is_rank]).any())
@@ -130,6 +131,7 @@ class Messages:
         assert self.sides is not None
         ends = self.expanded.is_endpoint & ~self.expanded.failed
         route = self.inside
+        # The router of the job does not know endpoints that are no ranks.
         if (ends & ~self.ranks).any():
             route = router(
                 self.sides.inside, ends | self.ranks, switches=self.sides.is_card, paths=self.paths
@@ -197,6 +199,7 @@ class Messages:
         # What hangs together inside may still have no permitted path.
         maybe = np.flatnonzero(part[demands.source] == part[demands.target])
         lost = unreached(self.inside, demands.some(maybe))
+        # A way inside that is permitted: no card.
         is_near = np.zeros(len(demands.source), dtype=np.bool_)
         is_near[maybe[~lost]] = True
         return np.flatnonzero(is_near), np.flatnonzero(~is_near)
@@ -321,6 +324,7 @@ def message_hops(messages: Messages, demands: Demands) -> Floats:
 def _merge(demands: Demands) -> Demands:
     """Return demands with those of the same ends added up."""
     n = int(demands.target.max(initial=-1)) + 1
+    # A pair of ends as one number.
     pair, inverse = np.unique(demands.source * n + demands.target, return_inverse=True)
     amount = np.bincount(inverse.ravel(), demands.amount, minlength=len(pair)).astype(np.float64)
     return Demands(pair // max(n, 1), pair % max(n, 1), amount)

@@ -105,6 +105,7 @@ def router(
         *(np.concatenate(c) for c in ((tail, up[which]), (head, head[again]), (link, link[again])))
     )
     is_target = np.zeros(moves.n_states, dtype=np.bool_)
+    # States where traffic ends.
     is_target[moves.target[moves.target >= 0]] = True
     tail, head, link, n_states = _join_halves(tail, head, link, is_target)
     into = np.argsort(head, kind="stable")

@@ -76,6 +76,7 @@ def nearest(
     n = route.n_states
     e = route.expanded
     is_open = np.ones(len(route.link), dtype=np.bool_)
+    # Even links lead up, away from the endpoints; between peers there is no up.
     if climbs:
         is_peer = np.array([r.is_peer for r in e.rules], dtype=np.bool_)[e.rule]
         is_open = (route.link % 2 == 0) | is_peer[route.link // 2]
@@ -124,6 +125,7 @@ def nearest_each(route: Router, targets: Ints) -> Nearest:
         place, which = ranges(route.into_first, state)
         move, copy = route.into[place], copy[which]
         before = copy * n + route.tail[move]
+        # The first level to reach a state in a copy is its nearest; others of this level are ways too.
         is_way = hops[before] < 0
         hops[before[is_way]] = level
         ways.append(copy[is_way] * n_moves + move[is_way])
@@ -168,6 +170,7 @@ def keeps_in(expanded: Expanded, ranks: Bools) -> bool:
     """
     up = [r for r in expanded.rules if r.net == "scale-up"]
     transit = np.array([g.transit == "all" for g in expanded.groups], dtype=np.bool_)[expanded.group]
+    # Only where ranks also have another way out, and where scale-up links lead both ways.
     is_both = 0 < len(up) < len(expanded.rules) and not any(r.is_oneway and not r.is_peer for r in up)
     return is_both and bool(transit[ranks].all())
 

@@ -155,6 +155,7 @@ def _with_chassis(
             power_from=grounds,
         )
         line = replace(line, price=_chassis_price(prices.get(chassis.template), inside))
+        # What is in the chassis is in its figure: still a line, but not counted again.
         items = [_inside(i, box, is_taken, line.price is not None) for i in items]
         fed |= box.groups if is_taken else set()
         if box.n:
@@ -167,11 +168,13 @@ def _chassis_price(price: Price | None, inside: list[Item]) -> Price | None:
     is_given = [
         item.price.confidence == GIVEN for item in inside if item.price and item.kind != "transceiver"
     ]
+    # A price that the reader gives for a part says more than one of others for the whole.
     return None if price and price.confidence != GIVEN and any(is_given) else price
 
 
 def _outside(item: Item, fed: set[str], cables: Cabling) -> Item:
     """Return a cable with the power of the ends that no chassis feeds; other items as they are."""
+    # Plugs of this assembly, by the group that they are in.
     ends = [p for p in cables.plugs if (p.rule, p.medium, p.form) == (item.where, item.item, "assembly")]
     n_fed = sum(p.n_cages for p in ends if p.group in fed)
     if item.kind != "cable" or not item.power_w or not n_fed:

@@ -64,6 +64,7 @@ def _idle(request: Request, sizes: Sizes) -> Iterator[tuple[str, str]]:
         missed = {key: value for key, value in by_end.items() if tiers < keys.get(key, 1)}
         if missed:
             yield setting(argument, missed), without
+    # Asked for, and yet no stripe came out uneven.
     if not request.is_even and not _is_uneven(sizes):
         yield setting("stripes", "uneven"), "even stripes need no more switches"
     if "layout" in ask and tiers == 1 and sizes.rails < request.rails:
@@ -83,6 +84,7 @@ def _is_uneven(sizes: Sizes) -> bool:
 def redundancy(request: Request, sizes: Sizes) -> str:
     """Say what is lost with one switch of each tier."""
     lost = {"leaf": f"1/{request.faces} of the rate of {_nics(sizes)}"}
+    # With one plane and home a NIC has no other leaf.
     if request.faces == 1:
         by = ", whose GPUs go by the other rails" if _is_relayed(request, sizes) else ", which are cut off"
         lost["leaf"] = f"{_nics(sizes)}{by}"
@@ -110,8 +112,8 @@ def _cut_off(request: Request, sizes: Sizes) -> Iterator[str]:
     if request.faces == 1 and not _is_relayed(request, sizes):
         racks = min(sizes.block, request.populated)
         gpus = racks * request.rack.n_gpus // (1 if sizes.rails == 1 else sizes.rails)
-        whole = "all " if racks == request.populated and sizes.rails == 1 else ""
-        yield f"no redundancy: {whole}{gpus:,} GPUs hang on one leaf, and are cut off when it fails{remedy}"
+        total = "all " if racks == request.populated and sizes.rails == 1 else ""
+        yield f"no redundancy: {total}{gpus:,} GPUs hang on one leaf, and are cut off when it fails{remedy}"
     if sizes.tiers > 1 and sizes.spines == 1 and request.planes == 1:
         meet = f"{sizes.leaves_of_pod} leaves meet at one spine, and no more when it fails"
         yield f"no redundancy: {meet}{remedy}"
@@ -119,6 +121,7 @@ def _cut_off(request: Request, sizes: Sizes) -> Iterator[str]:
 
 def _works(request: Request, argument: str) -> bool:
     try:
+        # Another plane or home is a remedy only if such a design exists.
         return can_build(resolve({**request.given, argument: 2}))
     except DesignError:
         return False
@@ -133,14 +136,15 @@ def _cliff_below(request: Request, sizes: Sizes) -> Iterator[str]:
         return 0 < n <= (1 - _CLIFF) * sizes.n_switches * fewer / racks
 
     near = max(1, min(racks - 1, math.ceil(racks * (1 - _NEAR))))
+    # A saving at the far end, or else just below: the edge lies between there and the size asked for.
     low = next((n for n in (near, racks - 1) if 0 < n < racks and saves(n)), 0)
     if low:
         best = _edge(low, racks, lambda n: not saves(n)) - 1
         fewer = (racks - best) * request.rack.n_gpus
-        n, now = _switches(request, best), sizes.n_switches
+        n, n_switches = _switches(request, best), sizes.n_switches
         yield (
             f"near a cliff: {fewer:,} GPUs fewer ({best * request.rack.n_gpus:,}) need {n:,} "
-            f"{plural(n, 'switch')}, not {now:,}"
+            f"{plural(n, 'switch')}, not {n_switches:,}"
         )
 
 
@@ -148,6 +152,7 @@ def _cliff_above(request: Request, sizes: Sizes) -> Iterator[str]:
     """Yield the smallest size nearby that needs a tier more, or cannot be built."""
     racks = request.racks
 
+    # Can it be built with the tiers it has?
     no_higher = tuple(n for n in request.tiers if n <= sizes.tiers)
 
     def climbs(more: int) -> bool:

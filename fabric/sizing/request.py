@@ -154,9 +154,11 @@ def resolve(arguments: Mapping[str, object]) -> Request:
     spine = find_switch(ask.get("spine") or ask["leaf"])
     core = find_switch(ask.get("core") or spine.name)
     gpus = whole("gpus", ask["gpus"])
+    # Whole racks, rounded up.
     racks = -(-gpus // rack.n_gpus)
     ratios = by_key("oversubscription", ask.get("oversubscription", {}), TIERS[:2], ratio)
     rails = _rails(ask, layout, rack)
+    # All rates that ports allow; the first is taken until the search has chosen.
     rates = tuple(rates_allowed(ask, planes, homes, rack, (leaf, spine, core)))
     return Request(
         given=ask,
@@ -221,6 +223,7 @@ def _reserve(ask: DesignArguments, switches: tuple[Switch, ...]) -> dict[str, in
 def _rails(ask: DesignArguments, layout: Layout, rack: Rack) -> int:
     rails = whole("rails", ask["rails"]) if "rails" in ask else None
     if layout == "tor":
+        # Rails are told apart by axes of the rack, so only products of these work.
         if rails not in (None, 1):
             msg = f"rails: got {rails} with layout tor, where all NICs of a rack share their leaves"
             raise DesignError(msg)
@@ -239,6 +242,7 @@ def _groups(ask: DesignArguments, layout: Layout, rack: Rack, rails: int) -> tup
             msg = "rail_groups: every rail is a group of its own with layout rail-only"
             raise DesignError(msg)
         return (rails,)
+    # Groups must divide the rails, or one of them would be in two.
     able = tuple(g for g in leading_products(rack) if rails % g == 0)
     wanted = ask.get("rail_groups", 1)
     if wanted == AUTO:
@@ -254,6 +258,7 @@ def _tiers(ask: DesignArguments, pod: int | None) -> tuple[int, ...]:
     choices: tuple[int | Literal["auto"], ...] = (AUTO, *range(1, MAX_TIERS + 1))
     tiers = choice("tiers", ask.get("tiers", AUTO), choices)
     if tiers == AUTO:
+        # Pods exist with three tiers alone.
         return tuple(range(MAX_TIERS if pod is not None else 1, MAX_TIERS + 1))
     if pod is not None and tiers != MAX_TIERS:
         msg = f"pod: pods are a matter of {MAX_TIERS} tiers; got tiers {tiers}"

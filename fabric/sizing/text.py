@@ -31,6 +31,7 @@ def write(request: Request, sizes: Sizes, layout: FileLayout, built: Installed, 
     lines += textwrap.wrap(_about(request), _WIDTH, initial_indent="  ", subsequent_indent="  ")
     over = ", ".join(f"{a}: {n}" for a, n in layout.over.items())
     lines.append(f"include: {{fabric: {request.rack.reference}, over: {{{over}}}}}")
+    # A composed axis is written as the list of its parts.
     axes = ", ".join(
         f"{a}: {n if isinstance(n, int) else '[' + ', '.join(n) + ']'}" for a, n in layout.axes.items()
     )
@@ -75,6 +76,7 @@ def _drawing(request: Request, sizes: Sizes, layout: FileLayout, built: Installe
     axes = {group.name: group.axes for group in layout.groups}
     cables = (sizes.down, sizes.up), (sizes.spine_down, sizes.spine_up), (sizes.core_down, 0)
     rows = [(_label(rack.nic, (*layout.over, "...")), f"{rack.name} x {built.racks:,}")]
+    # Rules with a name only add cables to the rule before.
     plain_links = [link for link in layout.links if not link.name]
     for tier, link, (down, up) in zip(built.tiers, plain_links, cables, strict=False):
         switch = request.switch(tier.name)
@@ -82,6 +84,7 @@ def _drawing(request: Request, sizes: Sizes, layout: FileLayout, built: Installe
         split = f", {up:,} up, {format_ratio(tier.oversubscription)}" if up else ""
         is_uneven = any(more.name and more.upper.startswith(link.upper) for more in layout.links)
         count = f"{link.count} or {link.count + 1}" if is_uneven else str(link.count)
+        # A line between two tiers, with the cables of a pair where there are several.
         rows.append(("   |" if count == "1" else f"   |  {count}", ""))
         rows.append((_label(tier.name, axes[tier.name]), f"{devices}: {down:,} cables down{split}"))
     width = max(len(label) for label, _ in rows) + 4

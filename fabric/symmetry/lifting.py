@@ -148,7 +148,7 @@ class Lift:
                 for side in sides
             ]
         grids = [self._grid(marks) for marks in zip(*sides, strict=True)]
-        found = []
+        around = []
         for group in self.blueprint.groups.values():
             if not group.is_endpoint:
                 continue
@@ -167,8 +167,8 @@ class Lift:
             index = {p: column[first] for p, column in values.items()}
             number = self.number[group.name]
             origin = [number[row.tobytes()] for row in self._labels(self.failed, index, len(first))]
-            found.append(Around(of[first], size, index, np.array(origin, dtype=np.int64)))
-        return found
+            around.append(Around(of[first], size, index, np.array(origin, dtype=np.int64)))
+        return around
 
     def cables(self, link: RealLink) -> float:
         """Return the cables of the bundle of `link` that are up."""
@@ -231,9 +231,9 @@ class Lift:
         if table is None:
             table = {row.tobytes(): i for i, row in enumerate(np.ascontiguousarray(view.keys))}
             self._rows[id(view)] = table
-        found = np.array([table.get(row.tobytes(), -1) for row in key], dtype=np.int64)
+        row_of = np.array([table.get(row.tobytes(), -1) for row in key], dtype=np.int64)
         is_back = np.array([link.is_back for link in links], dtype=np.int64)[of]
-        return np.where(found >= 0, 2 * found + is_back, -1)
+        return np.where(row_of >= 0, 2 * row_of + is_back, -1)
 
     def _pattern(self, link: RealLink) -> int:
         tail, head = dict(link.tail), dict(link.head)
