@@ -14,13 +14,15 @@ sender's scale-up domain first, and takes a card there (PXN). Relays are on the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 
 from fabric.arrays import Bools, Floats, Ints
+from fabric.blueprint.remembered import remembered
 from fabric.errors import QuestionError
 from fabric.graph import Expanded, Paths, components
 from fabric.routing.cards import Dealt, Sides, cut_at_cards, deal, near_cards
@@ -139,6 +141,7 @@ class Messages:
         near = near_cards(route, np.flatnonzero(ends | self.ranks), cards, self.index)
         return deal(near, self.expanded.n_devices)
 
+    @remembered(1)
     def legs(self, demands: Demands) -> list[Leg]:
         """Return the ways of messages, leg after leg.
 
@@ -259,6 +262,15 @@ class Messages:
         columns = [np.concatenate(column) for column in zip(*served, strict=True)]
         return columns[0], columns[1], columns[2], columns[3]
 
+    @contextlib.contextmanager
+    def told_by_ends(self, demands: Demands, leg: Leg) -> Iterator[None]:
+        """Tell of a leg without a path by the ends of the message, not by its own."""
+        try:
+            yield
+        except QuestionError:
+            lost = leg.message[unreached(leg.route, leg.demands)]
+            raise QuestionError(self.no_path(demands, lost)) from None
+
     def no_path(self, demands: Demands, lost: Ints) -> str:
         """Return in words that some messages have no path."""
         names = self.expanded.names
@@ -296,12 +308,8 @@ def message_loads(
         # The longest leg, the first of those, stands for the progress of all.
         is_told = progress is not None and len(leg.message) == longest
         report = progress if is_told else None
-        try:
+        with messages.told_by_ends(demands, leg):
             loads += link_loads(leg.route, _merge(leg.demands), progress=report, adapts=adapts)
-        except QuestionError:
-            # Told by its ends, not by those of the leg.
-            lost = leg.message[unreached(leg.route, leg.demands)]
-            raise QuestionError(messages.no_path(demands, lost)) from None
         longest += is_told
     return loads
 
@@ -317,7 +325,8 @@ def message_hops(messages: Messages, demands: Demands) -> Floats:
     hops = np.zeros((len(demands.source), len(messages.expanded.rules)))
     for leg in messages.legs(demands):
         part = leg.demands.amount / demands.amount[leg.message]
-        np.add.at(hops, leg.message, part[:, None] * demand_hops(leg.route, leg.demands))
+        with messages.told_by_ends(demands, leg):
+            np.add.at(hops, leg.message, part[:, None] * demand_hops(leg.route, leg.demands))
     return hops
 
 

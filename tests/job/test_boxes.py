@@ -7,7 +7,7 @@ import pytest
 
 from fabric import Spread, cost, expand, loads, open_boxes
 from fabric.routing import Demands, router, slowest_flow
-from fabric.routing.hashed import hops
+from fabric.routing.hops import hops
 
 # Two devices with a port of 800 Gb/s each on one box: four lanes of 200 Gb/s each.
 TWO = """

@@ -9,18 +9,19 @@ from fabric.errors import QuestionError
 from fabric.graph import Expanded, expand, loads
 from fabric.routing import (
     Demands,
+    Messages,
     Router,
     cable_loads,
     ecmp,
     flow_rates,
-    hashed,
     hashed_factor,
     hashed_loads,
     link_loads,
+    message_loads,
     router,
     slowest_flow,
 )
-from fabric.routing.hashed import cable_firsts, hops
+from fabric.routing.hops import cable_firsts, hops
 
 STAR = """
 fabric: star
@@ -179,7 +180,7 @@ def test_a_seed_is_one_placement(monkeypatch):
     assert (found != cable_loads(route, traffic, seed=5, n_queue_pairs=2)).any()
     assert (found != cable_loads(route, traffic, seed=4, n_queue_pairs=1)).any()
     monkeypatch.setattr(ecmp, "_COLUMNS", 3)
-    monkeypatch.setattr(hashed, "_FLOWS", 5)
+    monkeypatch.setattr("fabric.routing.hops._FLOWS", 5)
     np.testing.assert_allclose(found, cable_loads(route, traffic, seed=4, n_queue_pairs=2))
 
 
@@ -279,3 +280,95 @@ def test_questions_without_an_answer():
         hashed_loads(route, traffic, seed=0, n_queue_pairs=0)
     with pytest.raises(QuestionError, match="1 draw or more, not 0"):
         slowest_flow(route, traffic, seed=0, n_trials=0)
+
+
+# Two GPUs and two cards a PCIe switch, a leaf a card, two spines.
+TWO_CARDS = """
+fabric: two-cards
+axes: {node: 3, slot: 2, spine: 2}
+devices:
+  gpu: {kind: gpu, axes: [node, slot]}
+  psw: {kind: switch, axes: [node]}
+  nic: {kind: nic, axes: [node, slot]}
+  leaf: {kind: switch, axes: [slot]}
+  spine: {kind: switch, axes: [spine]}
+links:
+  - {between: [gpu, psw], rate: 800Gb/s, net: host}
+  - {between: [psw, nic], rate: 800Gb/s, net: host}
+  - {between: [nic, leaf], rate: 400Gb/s}
+  - {between: [leaf, spine], rate: 400Gb/s, count: 2}
+"""
+# Four cards a GPU, each to a leaf of its own, and two spines.
+FOUR_CARDS = """
+fabric: four-cards
+axes: {node: 3, g: 2, card: 4, spine: 2}
+devices:
+  gpu: {kind: gpu, axes: [node, g], transit: relay}
+  nv: {kind: switch, axes: [node]}
+  nic: {kind: nic, axes: [node, g, card]}
+  leaf: {kind: switch, axes: [card]}
+  spine: {kind: switch, axes: [spine]}
+links:
+  - {between: [gpu, nv], rate: 900GB/s, net: scale-up}
+  - {between: [gpu, nic], rate: 63GB/s}
+  - {between: [nic, leaf], rate: 100Gb/s}
+  - {between: [leaf, spine], rate: 400Gb/s, count: 2}
+"""
+
+
+class TestCards:
+    """The library chooses the cards of a flow, hashing what is between them."""
+
+    def on_cards(self, e: Expanded) -> Messages:
+        return Messages(e, e.is_endpoint & ~e.failed, index=e.coordinates)
+
+    @pytest.mark.parametrize("n_queue_pairs", [1, 8])
+    def test_a_flow_is_on_the_card_of_its_gpu(self, n_queue_pairs):
+        e = expand(loads(TWO_CARDS))
+        names = list(e.names)
+        ends = (np.array([names.index(f"node{n}/gpu0")]) for n in (0, 1))
+        one = Demands(*ends, np.ones(1))
+        for seed in range(20):
+            found = hashed_loads(self.on_cards(e), one, seed=seed, n_queue_pairs=n_queue_pairs)
+            used = {names[end] for b in np.flatnonzero(found) // 2 for end in (e.tail[b], e.head[b])}
+            assert {name for name in used if "nic" in name} == {"node0/nic0", "node1/nic0"}
+            assert found.sum() == pytest.approx(6)
+
+    @pytest.mark.parametrize("text", [TWO_CARDS, FOUR_CARDS, RELAY], ids=title)
+    def test_draws_are_the_equal_split_on_average(self, text):
+        e = expand(loads(text))
+        messages = self.on_cards(e)
+        flows = shift(e, 1)
+        split = message_loads(messages, flows)
+        drawn = [hashed_loads(messages, flows, seed=seed, n_queue_pairs=4) for seed in range(100)]
+        assert np.mean(drawn, axis=0) == pytest.approx(split, abs=0.2 * split.max())
+        # On cards nothing is drawn.
+        on_card = np.array([g.kind == "nic" for g in e.groups])[e.group]
+        fixed = np.repeat(on_card[e.tail] | on_card[e.head], 2)
+        assert fixed.any()
+        np.testing.assert_allclose(drawn, np.where(fixed, split, drawn))
+
+    def test_uplinks_of_leaves_are_balls_into_bins(self):
+        """A flow a GPU over its card: of each leaf, eight on eight cables."""
+        text = LEAF_SPINE.replace("pod: 4", "pod: 18")
+        e = expand(loads(text))
+        flows = Demands(np.arange(16), 16 + 8 * np.arange(16), np.ones(16))
+        plain = slowest_flow(router(e, e.is_endpoint), flows, seed=8, n_trials=1_000)
+        found = slowest_flow(self.on_cards(e), flows, seed=8, n_trials=1_000)
+        assert found.closed_form == plain.closed_form == hashed_factor(8, 8, n_groups=2)
+        assert found.drawn.expected == pytest.approx(plain.drawn.expected, rel=0.02)
+        assert found.n_flows == plain.n_flows == 16
+
+    def test_rates(self):
+        e = expand(loads(FOUR_CARDS))
+        # One message alone is a quarter on each of four cards of 100 Gb/s: no two meet, as leaves are theirs.
+        found = flow_rates(self.on_cards(e), Demands(np.array([0]), np.array([2]), np.ones(1)), seed=3)
+        assert found == pytest.approx(np.array([[400.0]]))
+        assert slowest_flow(self.on_cards(e), shift(e, 2), seed=0, n_trials=1).n_flows == 4 * 6
+
+    def test_what_has_no_path_is_told_by_its_ends(self):
+        e = expand(loads(TWO_CARDS + "failed: [node1/nic]\n"))
+        names = list(e.names)
+        ends = (np.array([names.index(name)]) for name in ("node0/gpu0", "node1/gpu1"))
+        with pytest.raises(QuestionError, match="no permitted path from node0/gpu0 to node1/gpu1"):
+            hashed_loads(self.on_cards(e), Demands(*ends, np.ones(1)), seed=0)
