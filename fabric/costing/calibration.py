@@ -280,18 +280,18 @@ def _read(document: Document) -> Calibration:
 def _problem(document: Document, error: ErrorDetails) -> Problem:
     """Word one finding of pydantic as the program words its own."""
     loc, kind = tuple(error["loc"]), error["type"]
-    what, got, todo = error["msg"], show_value(error["input"]), ""
+    rule, got, todo = error["msg"], show_value(error["input"]), ""
     # Of a key that is unknown or missing there is no value to show.
     is_key = kind in ("extra_forbidden", "missing")
     if kind == "extra_forbidden":
         keys = _keys(loc)
-        what, got, todo = f"unknown key {loc[-1]!r}", "", near(str(loc[-1]), keys, "keys are")
+        rule, got, todo = f"unknown key {loc[-1]!r}", "", near(str(loc[-1]), keys, "keys are")
     elif kind == "missing":
-        what, got, loc = f"missing key {loc[-1]!r}", "", loc[:-1]
+        rule, got, loc = f"missing key {loc[-1]!r}", "", loc[:-1]
     elif kind == "value_error":
-        what, _, todo = str(error["ctx"]["error"]).partition("; ")
+        rule, _, todo = str(error["ctx"]["error"]).partition("; ")
     mark = document.locate(loc, key=is_key)
-    return Problem(document.path, mark.line, mark.col, dotted(loc), what, got, todo=todo)
+    return Problem(document.path, mark.line, mark.col, dotted(loc), rule, got, todo=todo)
 
 
 def _keys(loc: tuple[str | int, ...]) -> list[str]:
@@ -329,7 +329,7 @@ def calibration_text(calibration: Calibration) -> str:
         for key, kinds in (calibration.links or {}).items()
     }
     data["protocols"] = {
-        p.name: {"rate": p.rate, "latency": p.latency} | _sourced(p.source) for p in calibration.protocols
+        p.name: {"rate": p.rate, "latency": p.latency} | _source_row(p.source) for p in calibration.protocols
     }
     data["algorithms"] = list(calibration.algorithms)
     data |= {"channels": calibration.channels} if calibration.channels else {}
@@ -340,5 +340,5 @@ def _shown(seconds: float) -> str:
     return f"{seconds * 1e6:.6g}us"
 
 
-def _sourced(source: str) -> dict[str, str]:
+def _source_row(source: str) -> dict[str, str]:
     return {"source": source} if source else {}

@@ -130,7 +130,7 @@ def cost(
     # What to expect is a second evaluation: only where it is cheap, and where nobody said what to use.
     is_quick = work.method == "axes" or work.shape.n <= FEW_RANKS
     if known.name == "wire" and algorithm == "auto" and is_quick:
-        answer = replace(answer, notes=(*answer.notes, _expected(run)))
+        answer = replace(answer, notes=(*answer.notes, _expect(run)))
     return add_bound(fabric, answer, question, runnable)
 
 
@@ -175,7 +175,7 @@ def _all_costs(
     return costs, tuple(refused)
 
 
-def _expected(run: CostRun) -> str:
+def _expect(run: CostRun) -> str:
     """Return in words what published measurements let expect."""
     run = replace(run, calibration=read_calibration("measured"))
     runnable, _ = _schedules(run.collective, run.job.shape, run.size_bytes, "auto", run.calibration)

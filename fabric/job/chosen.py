@@ -187,14 +187,15 @@ class ClassCards:
 
         A rank without cards stands for its own, as it has ports of its own.
         """
-        some = np.unique(ranks.tocoo().row).tolist()
-        on = [(card, one, part) for one in some for card, part in self.near().get(one, [(one, 1.0)])]
-        card, one, part = (np.array(column) for column in zip(*on, strict=True))
-        return sparse.csr_array((part, (card, one)), shape=(len(self.ranks),) * 2) @ ranks
+        ends = np.unique(ranks.tocoo().row).tolist()
+        on = [(card, end, part) for end in ends for card, part in self.near().get(end, [(end, 1.0)])]
+        card, end, part = (np.array(column) for column in zip(*on, strict=True))
+        return sparse.csr_array((part, (card, end)), shape=(len(self.ranks),) * 2) @ ranks
 
     def way_out(self) -> Floats:
         """Return what a byte of the rank puts on links on its way to its cards, shape (2 * m,)."""
         load = np.zeros(2 * self.sides.inside.n_bundles)
+        # To each of its cards by the nearest ways, as much as the card has of its messages.
         for card, part in self.near().get(self.rank, []):
             ways = nearest(self.inside, np.arange(len(self.ranks)) == card)
             start = np.zeros(self.inside.n_states)
@@ -207,7 +208,7 @@ class ClassCards:
 
         Parameters
         ----------
-        other : int
+        peer : int
         is_sent : bool
             Whether the rank sends them, and relays.
         """

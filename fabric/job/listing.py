@@ -41,7 +41,7 @@ class Listing:
     why: str
     torus: tuple[tuple[str, int], ...] = ()
 
-    def expanded(self) -> Expanded:
+    def expand(self) -> Expanded:
         """Return the fabric with every cable.
 
         Raises
@@ -77,7 +77,7 @@ def job_of_all(listing: Listing, agree: tuple[str, ...], order: tuple[str, ...])
     agree, order : tuple of str
         Primitive axes on which the ranks of one instance agree, and those along which ranks are numbered.
     """
-    e = listing.expanded()
+    e = listing.expand()
     devices = np.flatnonzero(_choose(listing.fabric, listing.asked, e))
     at = {axis: _index_on(listing.fabric, e, axis)[devices] for axis in order}
     instance = _flat([at[a] for a in order if a in agree], len(devices))
@@ -89,7 +89,7 @@ def job_of_order(listing: Listing) -> Job:
     """Return the job of ranks that an order numbers across axes."""
     asked, blueprint = listing.asked, listing.fabric.axes_or_refuse("an order of ranks")
     left, right = read_order(asked.order)
-    e = listing.expanded()
+    e = listing.expand()
     devices = np.flatnonzero(_choose(listing.fabric, asked, e))
     axes = [p for a in left for p in blueprint.primitives(a)]
     number = _flat([_index_on(listing.fabric, e, axis)[devices] for axis in axes], len(devices))
@@ -157,7 +157,7 @@ def _index_on(fabric: Fabric, e: Expanded, axis: str) -> Ints:
 def job_of_list(fabric: Fabric, asked: JobQuestion) -> Job:
     """Return the job of explicit ranks."""
     listing = Listing(fabric, asked, "ranks are listed one by one")
-    e = listing.expanded()
+    e = listing.expand()
     number = {str(name): i for i, name in enumerate(e.names)}
     rows = []
     for text in asked.ranks:

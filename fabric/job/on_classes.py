@@ -23,23 +23,22 @@ from scipy import sparse
 
 from fabric.arrays import Bools, Floats
 from fabric.blueprint.reducing import reducing_groups
-from fabric.blueprint.selector import selected_groups
 from fabric.errors import QuestionError
-from fabric.flow.by_axes import ClassTraffic
 from fabric.flow.commodities import Commodity
 from fabric.flow.traffic import Traffic
-from fabric.graph import Paths, components, forwarding
+from fabric.graph import Paths, forwarding
 from fabric.job.chosen import align
-from fabric.job.differences import Difference, Mix, RankPlaces
+from fabric.job.differences import Mix, RankPlaces
 from fabric.job.in_switch import Climb, reducing_switches, switch_loads
 from fabric.job.placement import Placement, ring_axes, torus_of
+from fabric.job.product import ProductTraffic, check_up, places_on_axes, sizes_on_axes
 from fabric.job.ranks import Job, Loads, Routing, least, links_of
 from fabric.job.views import Carrier, RankView, view_of
 from fabric.routing import Progress
 from fabric.routing.cards import cut_at_cards
 from fabric.schedule.algorithms import Shape
 from fabric.schedule.tree import Over, Pattern
-from fabric.symmetry import NoSymmetryError, Quotient, Tie
+from fabric.symmetry import Quotient
 from fabric.units import seconds_to_send
 
 # Shares that differ by less are the same.
@@ -106,7 +105,7 @@ class _Classes:
     def ways(self, pattern: Pattern) -> Floats:
         """Return the links of each rule that messages of `pattern` pass; see `Job`."""
         is_mate = self.places.alike(self.places.axes(pattern)) > 0
-        found = []
+        hops = []
         for number, view in enumerate(self.views):
             if self.routing == "rail":
                 # What relays pass on is told by differences alone.
@@ -115,23 +114,23 @@ class _Classes:
                 load = self._each(view, is_mate)
             rules = view.quotient.classes.rules
             on_rule = np.eye(len(rules))[np.repeat(view.quotient.classes.rule, 2)]
-            found.append(load @ on_rule)
-        return np.unique(np.concatenate(found).round(_DIGITS), axis=0)
+            hops.append(load @ on_rule)
+        return np.unique(np.concatenate(hops).round(_DIGITS), axis=0)
 
     def _each(self, view: RankView, is_mate: Bools) -> Floats:
         """Return what a byte from each class of ranks at some differences puts on links of a view."""
-        own = [
+        sources = [
             (d, c)
             for d, is_in in zip(self.places.differences, is_mate, strict=True)
             if is_in
             for c in view.sources[d].tolist()
         ]
-        column = np.array([self.places.column[d] for d, _ in own])
-        shape = (len(view.inside), len(own))
+        column = np.array([self.places.column[d] for d, _ in sources])
+        shape = (len(view.inside), len(sources))
         others = sparse.csr_array(
-            (np.ones(len(own)), ([c for _, c in own], np.arange(len(own)))), shape=shape
+            (np.ones(len(sources)), ([c for _, c in sources], np.arange(len(sources)))), shape=shape
         )
-        return Carrier(view, others, self.places.mates[column]).put(np.eye(len(own)))
+        return Carrier(view, others, self.places.mates[column]).put(np.eye(len(sources)))
 
     def _peaks(self, mix: Mix, mean: Floats, average: Floats) -> Floats:
         """Return what cables carry at most, by class of links."""
@@ -225,6 +224,7 @@ class _Classes:
         climbs = [
             Climb(v.quotient.classes, part, self.paths) for v, part in zip(self.views, parts, strict=True)
         ]
+        # Between domains bytes first go to the cards of each rank; from there they climb on the network.
         sides = cut_at_cards(network) if over != "domain" else None
         if sides is not None:
             network, amount = sides.network, np.zeros(len(amount))
@@ -232,8 +232,8 @@ class _Classes:
                 cards = view.cards
                 assert cards is not None
                 climbs[number] = Climb(cards.sides.network, cards.take(part), self.paths)
-                own = climbs[number].part.toarray()[:, 0]
-                np.add.at(amount, view.quotient.origin, view.n_alike * own)
+                card_bytes = climbs[number].part.toarray()[:, 0]
+                np.add.at(amount, view.quotient.origin, view.n_alike * card_bytes)
                 to_cards.append((view.quotient, view.n_alike * cards.way_out()))
 
         def sums(senders: Bools, targets: Bools) -> Floats:
@@ -262,11 +262,11 @@ class _Classes:
     def _both_ways(self, loads: Sequence[tuple[Quotient, Floats]]) -> tuple[Floats, Floats]:
         """Return loads of links of some quotients by class of links, as they are and the other way."""
         n = len(self.n_cables)
-        there, back = np.zeros(n), np.zeros(n)
+        onward, back = np.zeros(n), np.zeros(n)
         for quotient, load in loads:
-            there += np.bincount(quotient.base, load, minlength=n)
+            onward += np.bincount(quotient.base, load, minlength=n)
             back += np.bincount(quotient.base, load.reshape(-1, 2)[:, ::-1].ravel(), minlength=n)
-        return there, back
+        return onward, back
 
     def optimum(self, patterns: Sequence[Pattern], amounts: Sequence[float]) -> tuple[float, Floats]:
         """Return the least time, and how long each link is busy; see `Job`.
@@ -340,14 +340,14 @@ def on_classes(place: Placement, routing: Routing, paths: Paths) -> Job:
     """
     blueprint = place.blueprint
     rings = ring_axes(blueprint, place.order)
-    question = _Product(blueprint, Traffic(), place.among, paths)
+    question = ProductTraffic(blueprint, Traffic(), place.among, paths)
     base = question.base
     inside = question.ends
-    _check_up(question, place, paths)
+    check_up(question, place, paths)
     marks = [(rank, base.index[rank]) for rank in np.flatnonzero(inside).tolist()]
     # A block that is not full makes very many classes; two ranks far apart tell of it soonest.
     ends = tuple(view_of(question, place, marks[i][1], 1.0, rings, paths) for i in {0, len(marks) - 1})
-    _sizes(place, ends, rings)
+    sizes_on_axes(place, ends, rings)
     views = tuple(
         view_of(question, place, mark, float(base.size[rank]), rings, paths) for rank, mark in marks
     )
@@ -356,7 +356,7 @@ def on_classes(place: Placement, routing: Routing, paths: Paths) -> Job:
         if dealing is not None:
             # Once the ranks lie on the axis of their cards, no view deals any more.
             return on_classes(align(place, dealing), routing, paths)
-    places = _places(place, views, rings)
+    places = places_on_axes(place, views, rings)
     work = _Classes(place.group, places, base, views, inside, reducing_groups(blueprint), routing, paths)
     sizes = {a: places.size[a] for a in place.spans}
     # Of one instance: k domains of g ranks.
@@ -368,103 +368,3 @@ def on_classes(place: Placement, routing: Routing, paths: Paths) -> Job:
     return Job(
         shape, n_instances, links, work.route, work.optimum, work.ways, "axes", "", work.route_mix, work.cards
     )
-
-
-class _Product(ClassTraffic):
-    """A question whose permutations keep all axes of the ranks apart: patterns along axes are invariant.
-
-    A ring is turned, but not turned over: a pattern may go one way round.
-    """
-
-    def _ties(self, groups: tuple[str, ...]) -> tuple[Tie, ...]:
-        primitives = {g: self.blueprint.groups[g].primitives for g in groups}
-        return tuple(Tie(g, frozenset(), ring_axes(self.blueprint, axes)) for g, axes in primitives.items())
-
-
-def _check_up(question: ClassTraffic, place: Placement, paths: Paths) -> None:
-    """Raise where a rank is down."""
-    blueprint = place.blueprint
-    down = [s for s in blueprint.failed if place.group in selected_groups(blueprint, s)]
-    if not down:
-        return
-    undamaged = _Product(replace(blueprint, failed=()), Traffic(), place.among, paths)
-    n = round(float(undamaged.base.size[undamaged.ends].sum() - question.base.size[question.ends].sum()))
-    if n:
-        msg = f"{n:,} of the ranks are failed, such as {down[0].text}; leave them out with among"
-        raise QuestionError(msg)
-
-
-def _sizes(
-    place: Placement, views: tuple[RankView, ...], rings: frozenset[str]
-) -> tuple[dict[str, int], dict[Difference, int]]:
-    """Return the ranks along every axis, and how many differ from one on which axes.
-
-    Raises
-    ------
-    NoSymmetryError
-        If they are no product of axes.
-    """
-    counted = [{d: round(float(v.quotient.size[c].sum())) for d, c in v.sources.items()} for v in views]
-    size: dict[str, int] = {}
-    # Ranks that differ from one along an axis alone, and itself, are the size of that axis.
-    for i, axis in enumerate(place.order):
-        along = [
-            sum(n for d, n in counts.items() if d[i] and not any(d[:i] + d[i + 1 :])) for counts in counted
-        ]
-        size[axis] = along[0] + 1
-        if len(set(along)) > 1:
-            msg = f"the ranks along {axis} are not the same everywhere"
-            raise NoSymmetryError(msg)
-        if axis in rings and 1 < size[axis] < place.blueprint.axes[axis].size:
-            msg = f"the ranks are a part of the ring along {axis}, where places differ"
-            raise NoSymmetryError(msg)
-    n_ranks = sum(counted[0].values())
-    if any(counts != counted[0] for counts in counted[1:]) or n_ranks != math.prod(size.values()):
-        msg = "the ranks are no product of axes"
-        raise NoSymmetryError(msg)
-    return size, counted[0]
-
-
-def _places(place: Placement, views: tuple[RankView, ...], rings: frozenset[str]) -> RankPlaces:
-    """Return how the ranks lie on axes.
-
-    Raises
-    ------
-    NoSymmetryError
-        If they are no product of axes, or their domains are not.
-    """
-    size, counted = _sizes(place, views, rings)
-    n_alike = {d: float(n) for d, n in counted.items()}
-    return RankPlaces(place.order, size, rings, place.spans, _domain(place, views), n_alike)
-
-
-def _domain(place: Placement, views: tuple[RankView, ...]) -> frozenset[str]:
-    """Return the axes along which ranks of one scale-up domain differ.
-
-    Raises
-    ------
-    NoSymmetryError
-        If domains are no product of axes.
-    """
-    domain: frozenset[str] | None = None
-    for view in views:
-        e = view.quotient.classes
-        rules = np.array([r.net == "scale-up" for r in e.rules], dtype=np.bool_)
-        rows = rules[e.rule] & (e.alive > 0) if len(rules) else np.zeros(0, np.bool_)
-        part = components(e.n_devices, e.tail[rows], e.head[rows])
-        # Which ranks are joined to the rank by scale-up cables alone, by how they differ.
-        near = {d: part[classes] == part[view.rank] for d, classes in view.sources.items()}
-        mates = [d for d, is_near in near.items() if is_near.any()]
-        axes = frozenset(a for d in mates for a, places in zip(place.order, d, strict=True) if places)
-        within = [
-            d
-            for d in view.sources
-            if all(a in axes for a, places in zip(place.order, d, strict=True) if places)
-        ]
-        # A domain is a product of axes if all that differ along those axes alone are mates.
-        is_whole = len(within) == len(mates) and all(near[d].all() for d in mates)
-        if not is_whole or domain not in (None, axes):
-            msg = "the scale-up domains are not alike"
-            raise NoSymmetryError(msg)
-        domain = axes
-    return domain or frozenset()

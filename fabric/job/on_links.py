@@ -115,9 +115,9 @@ class _Listed:
         if self.routing == "rail" and pattern.over == "job":
             demand, message = by_rail(self.ranks, demand)
         hops = self._hops(demand)
-        found = np.zeros((int(message.max(initial=-1)) + 1, hops.shape[1]))
-        np.add.at(found, message, hops)
-        return np.unique(found.round(_DIGITS), axis=0)
+        per_message = np.zeros((int(message.max(initial=-1)) + 1, hops.shape[1]))
+        np.add.at(per_message, message, hops)
+        return np.unique(per_message.round(_DIGITS), axis=0)
 
     def _loads(self, demand: Demands, progress: Progress | None) -> Floats:
         adapts = self.routing == "adaptive"
@@ -135,10 +135,10 @@ class _Listed:
             return message_hops(self.messages, demand)
         inner, domain = self.inner
         stays = domain[demand.source] == domain[demand.target]
-        found = np.zeros((len(stays), len(self.ranks.expanded.rules)))
-        found[stays] = demand_hops(inner, demand.some(stays))
-        found[~stays] = message_hops(self.messages, demand.some(~stays))
-        return found
+        hops = np.zeros((len(stays), len(self.ranks.expanded.rules)))
+        hops[stays] = demand_hops(inner, demand.some(stays))
+        hops[~stays] = message_hops(self.messages, demand.some(~stays))
+        return hops
 
     def _reduction_loads(self, pattern: Pattern) -> Loads:
         reduction = self.in_switches(pattern.over)

@@ -81,7 +81,7 @@ class Node:
         if self.gpus_per_switch is not None and not 1 <= self.gpus_per_switch <= self.n_gpus:
             refuse("gpus_per_switch", self.gpus_per_switch, f"1 to {self.n_gpus}")
         if self.pcie_generation not in tables().pcie_lane_gb_s:
-            refuse("pcie_generation", self.pcie_generation, "one of " + _listed(tables().pcie_lane_gb_s))
+            refuse("pcie_generation", self.pcie_generation, "one of " + _list(tables().pcie_lane_gb_s))
         check_known("cpu", self.cpu, CPUS)
         check_known("nic_path", self.nic_path, NIC_PATHS)
         if not any(first <= self.sm <= last for first, last, _ in tables().nvlinks):
@@ -236,5 +236,5 @@ def _graph(node: Node, room: ChannelRoom, channels: Channels) -> ChannelGraph:
     )
 
 
-def _listed(names: Iterable[object]) -> str:
+def _list(names: Iterable[object]) -> str:
     return ", ".join(str(n) for n in names)

@@ -45,7 +45,7 @@ def direct_exchange(collective: str, shape: Shape, size_bytes: float) -> Phase:
     steps = pairwise(collective, shape, size_bytes)
 
     def moves(n: int, step: int) -> Iterator[Move]:
-        return chain.from_iterable(steps.moves(n, one) for one in range(steps.steps))
+        return chain.from_iterable(steps.moves(n, turn) for turn in range(steps.steps))
 
     return replace(steps, name="to all at once", steps=1, moves=moves)
 
