@@ -148,6 +148,7 @@ class Cost(Result):
     def __str__(self) -> str:
         """Return the answer in a few lines."""
         where = f"in {self.n_domains:,} scale-up domain{'s' if self.n_domains > 1 else ''}"
+        # Domains of one rank each: no scale-up network joins the ranks.
         if self.n_domains == self.n_ranks:
             where = "with no scale-up network between them"
         groups = f", {self.n_instances:,} groups at once" if self.n_instances > 1 else ""
@@ -184,6 +185,7 @@ def _lines(cost: AlgorithmCost, *, is_chosen: bool) -> list[str]:
             f"bytes {format_time(cost.transfer_s)})"
         )
     )
+    # Nothing is printed as idle that only rounding leaves idle.
     idle = (f"{n} {100 * part if part > _NOISE else 0:.3g} %" for n, part in cost.slack)
     slack = ", ".join(idle) or "no other class carries traffic"
     at = "" if cost.binding == CHANNELS else f" at {format_rate(cost.wire_gbps)} a cable"

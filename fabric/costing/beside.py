@@ -26,6 +26,7 @@ def add_bound(fabric: Fabric, answer: Cost, asked: JobQuestion, schedules: dict[
     An algorithm is held against the bound with the path rule of its routing, and with switches that reduce
     only if it lets them.
     """
+    # First what no bound is known for: other collectives, ranks by a list or an order, very uneven wiring.
     if answer.collective not in OPERATIONS:
         return replace(answer, no_bound=f"no bound for {answer.collective}")
     if fabric.blueprint is None or asked.ranks or asked.order:

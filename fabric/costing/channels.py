@@ -45,6 +45,7 @@ def _machine(fabric: Fabric, question: JobQuestion, shape: Shape) -> Machine | N
     """Return the machine that NCCL sees, or None where it would see none."""
     if fabric.blueprint is None:
         return None
+    # Where NCCL's model does not know the hardware, no limit is known either: links alone set the time.
     try:
         node, n = node_of(fabric.blueprint, ranks_group(fabric, question), shape, among=question.among)
         return machine(node, n)

@@ -69,6 +69,7 @@ def moe_cost(
     question = JobQuestion.of(asked)
     work = job_of(fabric, question)
     known = read_calibration(calibration)
+    # A combine is the dispatch backwards: other patterns, the same bytes.
     ways = {"dispatch": moe_dispatch, "combine": moe_combine}
     if way not in ways:
         msg = f"a mixture of experts has dispatch and combine; got {way!r}"

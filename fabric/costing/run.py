@@ -126,6 +126,7 @@ def _wire_rate(run: CostRun, schedule: Schedule, binding: int, time_s: float) ->
         wire = Overheads(read_calibration("wire"), ProtocolCost(""), None, is_ideal=True)
         busy = evaluate(run.job, schedule, wire).busy_s
         return float((busy[on] * links.capacity_gbps[on] / links.n_cables[on]).max()) / time_s
+    # All bytes of all phases on the cable, by the second: what a counter on it would show.
     load = np.zeros(len(links.rule))
     for phase in phases(schedule):
         load += phase.bytes_per_endpoint * run.job.loads(phase.pattern).on_link

@@ -125,6 +125,7 @@ def sizes_of(text: str, factor: int = 2) -> tuple[int, ...]:
     if factor < 2:
         msg = f"sizes {text!r}: a step factor of 2 or more; got {factor}"
         raise QuestionError(msg)
+    # The range may end between two sizes: the last is the largest that fits.
     sizes = [first]
     while sizes[-1] * factor <= last:
         sizes.append(sizes[-1] * factor)

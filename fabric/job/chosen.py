@@ -60,6 +60,7 @@ def align(place: Placement, dealing: Dealing) -> Placement:
     (rank,), (card,) = dealing.ranks, dealing.cards
     n_rank, n_card = blueprint.axes[rank].size, blueprint.axes[card].size
     is_whole = (n_rank, n_card) == (dealing.n_ranks, dealing.n_cards)
+    # On an axis that both have, a rule that joins ranks and cards directly would join equal indices only.
     ends = [
         [blueprint.groups[str(side.group)].primitives for side in (rule.left, rule.right)]
         for rule in blueprint.rules
@@ -74,6 +75,7 @@ def align(place: Placement, dealing: Dealing) -> Placement:
     if n_card > n_rank:
         split = split_axes(blueprint, {card: ((rank, n_rank), (f"{card}.each", n_card // n_rank))})
         return replace(place, blueprint=split)
+    # More ranks than cards: rank g is (g // n, g % n), and the second is the number of its card.
     parts = ((f"{rank}.each", n_rank // n_card), (card, n_card))
     order = tuple(part for a in place.order for part in ([p for p, _ in parts] if a == rank else [a]))
     spans = place.spans - {rank} | ({p for p, _ in parts} if rank in place.spans else set())
@@ -215,7 +217,7 @@ class ClassCards:
         near = self.near()
         rank_cards, peer_cards = (near.get(rank, [(rank, 1.0)]) for rank in (self.rank, peer))
         part, is_card = self.sides.part, self.sides.is_card
-        # A library prefers pairs of cards on one network, and of those the pair of one rail.
+        # Pairs of cards on one network, or of which one end is no card at all.
         joined = [
             (self._n_common(a, b), (b, a, w * p))
             for a, w in rank_cards
@@ -223,6 +225,7 @@ class ClassCards:
             if part[a] == part[b] or not (is_card[a] and is_card[b])
         ]
         if joined:
+            # Only the pairs with most axes in common: those of one rail, where there are rails.
             most = max(n for n, _ in joined)
             return list(_normal([choice for n, choice in joined if n == most]))
         # The sender goes by a relay, or else the receiver has a card on the network of the sender's.
@@ -239,6 +242,7 @@ class ClassCards:
     def loop(self, card: int) -> Floats:
         """Return what a byte puts on links that goes from a card to the next switch and back."""
         e = self.sides.network
+        # Both ways of each cable up, as many bytes as it has a share of the capacity.
         up = np.flatnonzero((e.tail == card) & (e.alive > 0))
         load = np.zeros(2 * e.n_bundles)
         load[2 * up] = load[2 * up + 1] = e.alive[up] / e.alive[up].sum()

@@ -37,6 +37,7 @@ Sums = Callable[[Bools, Bools], Floats]
 
 def reducing_switches(expanded: Expanded, groups: tuple[str, ...], *, is_scale_up: bool) -> Bools:
     """Return the switches of `groups` that are up and on the scale-up network, or beyond it, shape (n,)."""
+    # On the network that is meant, of a group that reduces, and up.
     rules = np.array([(r.net == "scale-up") == is_scale_up for r in expanded.rules], dtype=np.bool_)
     rows = rules[expanded.rule] & (expanded.alive > 0)
     is_joined = np.zeros(expanded.n_devices, dtype=np.bool_)

@@ -173,6 +173,7 @@ class _Listed:
         amount, before = self.ranks.is_rank.astype(np.float64), np.zeros(2 * e.n_bundles)
         sides = self.messages.sides if over != "domain" else None
         if sides is not None:
+            # Bytes start at the cards of the ranks; what they load on the way there is added at the end.
             taken = self.messages.taken
             ends = taken.target, taken.source
             to_cards = sparse.csr_array((taken.amount, ends), shape=(e.n_devices, e.n_devices))
@@ -227,6 +228,7 @@ class _Listed:
             moves = forwarding(
                 e, self.ranks.is_rank, np.arange(e.n_devices) == receiver, paths=self.paths, bystanders=False
             )
+            # What each sender gives, and the receiver takes: a rank's bytes to itself stay where they are.
             supply = np.zeros(moves.n_states)
             messages = np.flatnonzero((target == receiver) & (source != receiver))
             np.add.at(supply, moves.source[source[messages]], sent[messages])
@@ -295,6 +297,7 @@ def demands(ranks: ListedRanks, pattern: Pattern) -> Demands:
         groups = _members(shape, pattern)
         if pattern.kind == "pairwise":
             _check_pairs(sum(len(g) * (len(g) - 1) for g in groups) * len(ranks.devices))
+        # The same messages in every group, by its own ranks.
         parts = []
         for group in groups:
             messages = edges(pattern.kind, len(group), pattern.by)
@@ -355,6 +358,7 @@ def _members(shape: Shape, pattern: Pattern) -> list[Ints]:
         return np.split(every, np.cumsum(shape.sizes)[:-1])
     if pattern.over == "rail":
         return list(every.reshape(-1, shape.equal()).T)
+    # Lines of a torus: ranks lie on its grid in their order, and the axis of the lines comes last.
     sizes = [n for _, n in shape.torus]
     axis = [a for a, _ in shape.torus].index(pattern.axis)
     lines = np.moveaxis(every.reshape(sizes), axis, -1)

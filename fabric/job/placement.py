@@ -82,6 +82,7 @@ def placement(blueprint: Blueprint, *, over: Sequence[str], among: str | None, o
         (group,) = question.groups
         axes = blueprint.groups[group].primitives
         return Placement(blueprint, group, axes, question.spans or frozenset(axes), among)
+    # With an order: first as without one, then numbered along its left side and cut by its right side.
     left, right = read_order(order)
     unordered = placement(blueprint, over=(), among=among)
     numbered = _left_axes(unordered, left, order)
@@ -167,6 +168,7 @@ def _cut(
         while left > 1:
             while room == 1:  # an axis that is used up, or of one index
                 axis, room = axes.pop(0)
+            # The smaller of the two divides the other, or the dimension straddles the axis.
             step = min(left, room)
             if left % step or room % step:
                 msg = f"order {order!r}: {name} ({size}) straddles {axis}"
@@ -190,6 +192,7 @@ def dimension_sizes(right: Mapping[str, int | None], total: int, order: str) -> 
     QuestionError
         If their product is another number.
     """
+    # One size at most is open: it is what the others leave.
     known = math.prod(size for size in right.values() if size is not None)
     is_open = None in right.values()
     if total % known or (not is_open and known != total):
@@ -253,6 +256,7 @@ def torus_of(place: Placement, sizes: Mapping[str, int], rings: Set[str]) -> tup
     rings : set of str
         As `ring_axes` returns them.
     """
+    # Axes of one index close no ring and are left out.
     spanned = [a for a in place.order if a in place.spans and sizes[a] > 1]
     if any(a not in rings or sizes[a] != place.blueprint.axes[a].size for a in spanned):
         return ()

@@ -35,6 +35,7 @@ def check_up(question: ClassTraffic, place: Placement, paths: Paths) -> None:
     down = [s for s in blueprint.failed if place.group in selected_groups(blueprint, s)]
     if not down:
         return
+    # A selector of the file may fail what is no rank; the number of ranks tells.
     undamaged = ProductTraffic(replace(blueprint, failed=()), Traffic(), place.among, paths)
     n = round(float(undamaged.base.size[undamaged.ends].sum() - question.base.size[question.ends].sum()))
     if n:

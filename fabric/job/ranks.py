@@ -209,6 +209,7 @@ def links_of(expanded: Expanded, base: Ints | None = None, size: Floats | None =
     inner = np.array([g.kind == "switch" for g in expanded.groups], dtype=np.bool_)[expanded.group]
     chips = np.array([ASIC in g.axes for g in expanded.groups], dtype=np.bool_)[expanded.group]
     lower, upper = expanded.tail[bundle], expanded.head[bundle]
+    # Hashing is between switches; of an opened box also where its chips are chosen.
     is_inner = inner[lower] & inner[upper]
     return Links(
         tuple(r.name for r in expanded.rules),
@@ -245,6 +246,7 @@ def least(base: Quotient, blocks: Iterable[Commodity]) -> tuple[float, Floats]:
     for block in blocks:
         parts.append(block)
         n_variables += len(block.moves.tail)
+        # Counted while they come, so that a program that is too large is never built.
         if n_variables > MAX_VARIABLES:
             msg = f"ideal routes are a program of more than {MAX_VARIABLES:,} variables here; use ecmp"
             raise ProgramSizeError(msg)

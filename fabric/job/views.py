@@ -142,6 +142,7 @@ class RankView:
         """Return where a byte to, or from, each difference ends, shape (classes, number of differences)."""
         size = self.quotient.size
         columns = []
+        # Alike to all ranks at that difference; they send to this one by the opposite.
         for i, difference in enumerate(places.differences):
             ends = self.sources[places.opposite(difference) if is_sent else difference]
             columns.append((ends, np.full(len(ends), i), size[ends] / size[ends].sum()))
@@ -293,6 +294,7 @@ class Carrier:
             raise QuestionError(msg)
         if self.units is None:
             return self._put(rows)
+        # Most rows have few differences: the others need not be multiplied.
         used = rows.any(axis=0)
         return rows[:, used] @ self.units[used]
 

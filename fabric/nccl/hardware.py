@@ -113,6 +113,7 @@ class Node:
 
     def room(self, *, is_inter: bool) -> ChannelRoom:
         """Return what the node offers to channels that leave it, or stay."""
+        # Left out, GPUs share NICs evenly.
         share = self.gpus_per_switch
         if share is None:
             share = max(1, self.n_gpus // self.n_nics) if self.n_nics else 1
@@ -214,6 +215,7 @@ def _running(node: Node, room: ChannelRoom, ring: Channels, chain: Channels | No
     """Return the channels that rings and trees run on: two for each that was searched, or more."""
     factors = tables().factors
     limit = int(factors["max_channels"])
+    # NCCL doubles the channels that its search found.
     n = min(limit, 2 * ring.n)
     # NCCL adds half as many where CollNet chains are faster inside a node than between nodes.
     if chain and chain.intra > chain.inter and node.n_gpus > 1:

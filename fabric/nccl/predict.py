@@ -278,6 +278,7 @@ def predict(machine: Machine, collective: str, size: int | str) -> Prediction:
 def _time_row(machine: Machine, collective: str, line: TunerRow, size_bytes: int) -> Timed:
     latency, bandwidth = line.latency_us, line.bandwidth_gb_s
     if collective == "all-reduce":
+        # Corrections that NCCL makes by size, of all-reduce only.
         bandwidth *= _correction(machine, line, size_bytes)
         latency *= _plateau(machine, line, size_bytes)
     time_us = latency + size_bytes / (_BYTES_PER_US * bandwidth)

@@ -49,7 +49,7 @@ def compare_log(
         Least ratio of measured to predicted busbw that passes.
     in_place : bool
         Take the columns in place.
-    calibration, **asked
+    calibration, **options
         As for `fabric.costing.cost`.
 
     Raises

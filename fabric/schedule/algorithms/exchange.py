@@ -45,6 +45,7 @@ def direct_exchange(collective: str, shape: Shape, size_bytes: float) -> Phase:
     steps = pairwise(collective, shape, size_bytes)
 
     def moves(n: int, step: int) -> Iterator[Move]:
+        # The messages of all steps of the pairwise form, in one.
         return chain.from_iterable(steps.moves(n, turn) for turn in range(steps.steps))
 
     return replace(steps, name="to all at once", steps=1, moves=moves)

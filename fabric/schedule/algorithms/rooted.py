@@ -75,6 +75,7 @@ def scatter_all_gather(collective: str, shape: Shape, size_bytes: float) -> Sche
         pattern = Pattern("binomial", "job", distance)
         return Phase(f"scatter at {distance}", pattern, size_bytes / (2 * distance), 1, "copy", moves)
 
+    # Halves of halves need a power of two; else the root serves everyone in turn.
     is_power = n & (n - 1) == 0
     scatter = tuple(part(d) for d in distances(n)) if is_power else (_from_root(n, size_bytes, rings),)
     return Seq((*scatter, ring("all-gather", shape, size_bytes)))

@@ -24,6 +24,7 @@ class _Switches:
     first: int
 
     def of(self, rank: int) -> int:
+        # Lines along the second axis are the domains, along the first the rails.
         domain, member = divmod(rank, self.line.grid[1])
         return -1 - self.first - (domain if self.line.axis else member)
 
@@ -87,6 +88,7 @@ def nvls(collective: str, shape: Shape, size_bytes: float) -> Schedule:
     across, _ = _of(shape)
     _, shard = _parts(shape)
     share = size_bytes / shape.equal()
+    # Each member's share is a sum over its own domain only: the rails add it up across domains.
     between = (across.up(shard, share, "reduce"), across.down(shard, share)) if shape.n_domains > 1 else ()
     return _around(collective, shape, size_bytes, between, 1)
 
@@ -173,5 +175,6 @@ def collnet_chain(collective: str, shape: Shape, size_bytes: float) -> Schedule:
     _, domain = lines(shape)
     _, shard = _parts(shape)
     share = size_bytes / domain.length
+    # Each chain ends at the member whose rail sums it; the way back is the same, mirrored.
     along = along_chains(domain, size_bytes, 1)
     return Pipe((along, across.up(shard, share, "reduce"), across.down(shard, share), mirror(along)))

@@ -52,6 +52,7 @@ def _mesh(collective: str, shape: Shape) -> str:
 
 
 def _power_of_two(collective: str, shape: Shape) -> str:
+    # An all-reduce folds the ranks beyond the power of two; the halves of one have no place for that.
     if collective == "all-reduce" or shape.n & (shape.n - 1) == 0:
         return ""
     return f"needs a power of two of ranks for {collective}; this job has {shape.n}; bruck and pat take any"
