@@ -8,14 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import sparse
 
 from fabric.arrays import Bools, Ints
 from fabric.blueprint.model import Blueprint, Selector, Term
 from fabric.bounds.trees import Tree, tree_of
 from fabric.errors import QuestionError
 from fabric.flow.by_axes import ClassTraffic
-from fabric.flow.lp import assemble, balance_entries
+from fabric.flow.lp import Entries, Rows, assemble, balance_entries
 from fabric.graph import Paths
 from fabric.symmetry import Mark, Quotient, quotient
 
@@ -167,7 +166,7 @@ class RankGroup:
     def _first_flow(self) -> int:
         return self.n_root + len(self.task.ways) * self.n_link
 
-    def equal(self, first: int, n: int) -> list[sparse.csr_matrix]:
+    def equal(self, first: int, n: int) -> list[Rows]:
         """Return the rows that are 0: columns of the group begin at `first`, the rate is column ``n - 1``."""
         rows = [self._weights(first, n), self._conserve(first + self.n_root, n)]
         at = first + self._first_flow
@@ -176,7 +175,7 @@ class RankGroup:
             at += len(tree.moves.tail)
         return rows
 
-    def within(self, first: int, n: int) -> list[sparse.csr_matrix]:
+    def within(self, first: int, n: int) -> list[Rows]:
         """Return the rows that are at most 0: flows stay within their part of the envelope."""
         rows = []
         at = first + self._first_flow
@@ -192,7 +191,7 @@ class RankGroup:
         to_base[self.view.base] = self.base_link
         return to_base
 
-    def shared(self, first: int, n: int, row_of: Ints, n_rows: int) -> sparse.csr_matrix:
+    def shared(self, first: int, row_of: Ints) -> Entries:
         """Return what the group, with all like it, takes of every base class of links."""
         to_base = self.to_base()
         ids = np.flatnonzero(to_base >= 0)
@@ -203,10 +202,9 @@ class RankGroup:
         if self.task.is_mirrored:
             ways.append(ids ^ 1)
         columns = first + self.n_root + np.concatenate(ways)
-        part = np.tile(rows, len(ways)), columns, np.full(len(columns), self.n_groups)
-        return assemble([part], n_rows, n)
+        return np.tile(rows, len(ways)), columns, np.full(len(columns), self.n_groups)
 
-    def _balance(self, tree: Tree, at: int, first: int, n: int) -> sparse.csr_matrix:
+    def _balance(self, tree: Tree, at: int, first: int, n: int) -> Rows:
         """Return: what leaves a state beyond what enters is the weight of its roots, or the rate."""
         moves = tree.moves
         sign = -1.0 if tree.is_inward else 1.0
@@ -217,7 +215,7 @@ class RankGroup:
         at_roots = tree.root[roots], first + tree.view.origin[roots], -sign * tree.view.size[roots]
         return assemble([*balance_entries(moves.tail, moves.head, at), at_roots, at_rank], moves.n_states, n)
 
-    def _weights(self, first: int, n: int) -> sparse.csr_matrix:
+    def _weights(self, first: int, n: int) -> Rows:
         """Return: the weights of the roots add up to the rate; equal where each rank holds a part."""
         roots = self.roots(self.view)
         size = np.bincount(self.view.origin[roots], self.view.size[roots], minlength=self.n_root)
@@ -236,7 +234,7 @@ class RankGroup:
             n_rows += len(later)
         return assemble(zip(rows, columns, values, strict=True), n_rows, n)
 
-    def _conserve(self, first: int, n: int) -> sparse.csr_matrix:
+    def _conserve(self, first: int, n: int) -> Rows:
         """Return: what neither holds data nor reduces sends on as much as it takes in, in either envelope."""
         e, n_ways = self.view.classes, len(self.task.ways)
         names = list(self.task.blueprint.groups)
@@ -259,7 +257,7 @@ class RankGroup:
         return assemble(zip(rows, columns, values, strict=True), n_ways * e.n_devices, n)
 
 
-def _inside(tree: Tree, at: int, envelope: int, n: int) -> sparse.csr_matrix:
+def _inside(tree: Tree, at: int, envelope: int, n: int) -> Rows:
     """Return: the flow on every class of links stays within its part of the envelope."""
     moves, view = tree.moves, tree.view
     on = np.flatnonzero(moves.link >= 0)

@@ -21,14 +21,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import sparse
 
 from fabric.arrays import Ints
 from fabric.bounds.groups import RankGroup, Task
 from fabric.bounds.partitions import RanksSeen, least_by_parts
 from fabric.bounds.trees import feed
 from fabric.flow.commodities import capacities
-from fabric.flow.lp import maximize, unit_of
+from fabric.flow.lp import assemble, maximize, stack, unit_of
 from fabric.symmetry import Quotient, nesting
 
 _NEAR = 1e-9
@@ -141,11 +140,12 @@ def _by_program(groups: list[RankGroup], base: Quotient) -> tuple[float, Ints, i
     row_of[used] = np.arange(len(used))
     equal = [m for g, first in zip(groups, at, strict=False) for m in g.equal(first, n)]
     within = [m for g, first in zip(groups, at, strict=False) for m in g.within(first, n)]
-    shared = sum(g.shared(first, n, row_of, len(used)) for g, first in zip(groups, at, strict=False))
+    parts = [g.shared(first, row_of) for g, first in zip(groups, at, strict=False)]
+    shared = assemble(parts, len(used), n)
     unit = unit_of(base.classes.rate_gbps)
     # Rows within an envelope end at 0, those of shared links at their capacity.
     limit = np.concatenate([*(np.zeros(m.shape[0]) for m in within), capacity[used] / unit])
-    x, dual = maximize(sparse.vstack(equal).tocsr(), sparse.vstack([*within, shared]).tocsr(), limit)
+    x, dual = maximize(stack(equal), stack([*within, shared]), limit)
     # The last duals are those of the links: what has a price binds.
     paid = dual[-len(used) :] if len(used) else dual[:0]
     bound = used[paid > 1e-9 * max(float(paid.max(initial=0.0)), 1e-300)]

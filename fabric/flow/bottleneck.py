@@ -1,9 +1,9 @@
 """Which link class binds a traffic pattern, what it costs, and what comes next.
 
 Send and receive classes tie in balanced traffic, so one dual solution is arbitrary. A price here belongs to a
-class of cables, both directions together, and is measured: the program of `throughput` is solved again with
-the class a little narrower and, where that costs something, a little wider, and 10 % wider and narrower.
-Classes that lose when narrowed but gain nothing alone bind jointly.
+class of cables, both directions together, and is measured: the program of `throughput` goes on from its
+solution with the class a little narrower and, where that costs something, a little wider, and 10 % wider and
+narrower. Classes that lose when narrowed but gain nothing alone bind jointly.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ import numpy as np
 from fabric.arguments import Method, checked
 from fabric.arrays import Bools, Floats, Ints
 from fabric.errors import QuestionError, setting
-from fabric.flow.commodities import Commodities, without
+from fabric.flow.commodities import Commodities, Solution, without
+from fabric.flow.concurrent import price_bound
 from fabric.flow.prices import LinkPrice
-from fabric.flow.program import solve_commodities
+from fabric.flow.program import ClassProgram, solve_commodities
 from fabric.flow.question import Question, pose
 from fabric.flow.throughput import Throughput, answer_of
 from fabric.flow.traffic import Traffic
@@ -186,8 +187,9 @@ def bottleneck(
     begin = time.perf_counter()
     ask = Question(fabric, traffic, among, tuple(over), paths, method, drop_unreachable, limit)
     work, why = pose(ask)
-    # Posed and solved once: all below scales capacities of this program.
-    first, answer = answer_of(ask, work, why, begin)
+    # Posed and built once: all below scales capacities of this program.
+    program = ClassProgram(work.commodities, work.capacity)
+    first, answer = answer_of(ask, work, program, why=why, begin=begin)
     # No slope of a rate of 0.
     if not first.per_endpoint_gbps:
         cause = (
@@ -197,25 +199,25 @@ def bottleneck(
         )
         msg = f"nothing can flow{cause}: leave them out with {setting('drop_unreachable', True)}"
         raise QuestionError(msg)
-    rate = answer.rate_gbps
+    trial = Trial(work, program, answer)
     cables = _full_cables(work, work.use(answer.flow))
     # Only what is full in this solution can bind; of that, what costs something when narrower.
-    priced = [(ids, price) for number, ids in cables if (price := _price(work, rate, ids, number))]
+    priced = [(ids, price) for number, ids in cables if (price := _price(trial, ids, number))]
     binding = [price for _, price in priced]
     # At a kink the two slopes differ: the share is by their mean, so that what binds jointly counts too.
     total = sum(price.up_slope + price.down_slope for price in binding)
     binding = [replace(price, share=(price.up_slope + price.down_slope) / total) for price in binding]
     ids = np.concatenate([np.zeros(0, np.int64), *(ids for ids, _ in priced)])
-    next_rate, next_names = _next(work, ids, rate)
+    next_rate, next_names = _next(trial, ids)
     names = {price.link for price in binding}
     return Bottleneck(
         throughput=first,
         binding=tuple(sorted(binding, key=lambda price: -price.share)),
-        joint_gain=_solve_scaled(work, ids, 1.1) / rate - 1,
+        joint_gain=trial.change(ids, 1.1),
         slack=tuple(row for row in (*first.slack, *first.binding) if row.link not in names),
         next_gbps=next_rate,
         next_binding=next_names,
-        starving=_starving(work, rate),
+        starving=_starving(work, answer),
     )
 
 
@@ -250,20 +252,37 @@ def _way_back(work: Commodities, rule: int, full: Ints) -> Ints:
     return work.base.base[0::2][back]
 
 
-def _price(work: Commodities, rate: float, ids: Ints, rule: int) -> CablePrice | None:
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """A solved question, to be asked again with some classes of links wider or narrower."""
+
+    work: Commodities
+    program: ClassProgram
+    answer: Solution
+
+    def wider(self, ids: Ints, factor: float) -> Floats:
+        """Return the factor of the capacity of every base class of links."""
+        factors = np.ones(len(self.work.capacity))
+        factors[ids] = factor
+        return factors
+
+    def change(self, ids: Ints, factor: float) -> float:
+        """Return the relative change of the rate, 0 where it is rounding."""
+        rate_gbps = self.program.rate_gbps(self.wider(ids, factor))
+        change = rate_gbps / self.answer.rate_gbps - 1
+        return change if abs(change) > _NO_CHANGE else 0.0
+
+
+def _price(trial: Trial, ids: Ints, rule: int) -> CablePrice | None:
     """Return the price of a class of full cables, or None where narrowing it costs nothing."""
-
-    def change(factor: float) -> float:
-        return _significant(_solve_scaled(work, ids, factor) / rate - 1)
-
     # One-sided slopes: at a kink narrowing costs where widening gains nothing.
-    down = -change(1 - STEP) / STEP
+    down = -trial.change(ids, 1 - STEP) / STEP
     if down <= _BINDS:
         return None
     # The rate is concave in the capacity: what gains nothing at first gains nothing later.
-    up = change(1 + STEP) / STEP
-    gain, loss = change(1.1) if up > 0 else 0.0, -change(0.9)
-    e = work.base.classes
+    up = trial.change(ids, 1 + STEP) / STEP
+    gain, loss = trial.change(ids, 1.1) if up > 0 else 0.0, -trial.change(ids, 0.9)
+    work, e = trial.work, trial.work.base.classes
     rows = np.isin(work.base.base[0::2], ids)
     example = int(np.flatnonzero(rows)[0])
     is_whole = rows.sum() == (e.rule == rule).sum()
@@ -282,38 +301,26 @@ def _price(work: Commodities, rate: float, ids: Ints, rule: int) -> CablePrice |
     )
 
 
-def _significant(change: float) -> float:
-    """Return a relative change of the rate, or 0 where it is rounding."""
-    return change if abs(change) > _NO_CHANGE else 0.0
-
-
-def _solve_scaled(work: Commodities, ids: Ints, factor: float) -> float:
-    capacity = work.capacity.copy()
-    capacity[ids] *= factor
-    return solve_commodities(capacity, work.commodities).rate_gbps
-
-
-def _next(work: Commodities, ids: Ints, rate: float) -> tuple[float, tuple[str, ...]]:
+def _next(trial: Trial, ids: Ints) -> tuple[float, tuple[str, ...]]:
     """Return the rate and the rules that bind once the classes `ids` are far wider than anything else."""
     if not len(ids):
         return float("inf"), ()
-    capacity = work.capacity.copy()
     # Far wider than any ratio of rates in a fabric, yet harmless to the solver.
-    capacity[ids] *= 1e4
-    answer = solve_commodities(capacity, work.commodities)
+    wider = trial.wider(ids, 1e4)
+    answer = trial.program.solve(wider)
     # Complementary slackness: what has a price in the wider program binds there.
-    worth = capacity * answer.price
-    e = work.base.classes
+    work, e = trial.work, trial.work.base.classes
+    worth = wider * work.capacity * answer.price
     bound = np.flatnonzero(worth > 1e-6 * worth.sum())
     rules = {int(r) for r in e.rule[np.isin(work.base.base, bound).reshape(-1, 2).any(axis=1)]}
     widened = {int(r) for r in e.rule[np.isin(work.base.base, ids).reshape(-1, 2).any(axis=1)]}
     # Nothing else limits, or only what is left of the widened classes.
-    if answer.rate_gbps > 1e3 * rate or rules <= widened:
+    if answer.rate_gbps > 1e3 * trial.answer.rate_gbps or rules <= widened:
         return float("inf"), ()
     return answer.rate_gbps, tuple(e.rules[r].name for r in sorted(rules))
 
 
-def _starving(work: Commodities, rate: float) -> tuple[Starving, ...]:
+def _starving(work: Commodities, answer: Solution) -> tuple[Starving, ...]:
     """Return small classes of endpoints without which the rest would get far more."""
     # Where nothing is averaged no class of sources can be left out.
     if not work.is_averaged or len(work.commodities) < 2:
@@ -324,10 +331,15 @@ def _starving(work: Commodities, rate: float) -> tuple[Starving, ...]:
         n = float(work.base.size[lost].sum())
         # Those left send as before to the targets that are left.
         remaining = without(work, lost)
-        if n * 2 < work.n_endpoints and remaining is not None:
-            better = solve_commodities(work.capacity, remaining).rate_gbps
-            # Fewer endpoints always get more; a class that starves all holds back more than its own part.
-            if better > rate * (1 + max(0.01, n / (work.n_endpoints - n))):
-                where = int(np.flatnonzero(lost)[0])
-                starving.append(Starving(str(work.base.classes.names[where]), round(n), better))
+        if n * 2 >= work.n_endpoints or remaining is None:
+            continue
+        # Fewer endpoints always get more; a class that starves all holds back more than its own part.
+        much = answer.rate_gbps * (1 + max(0.01, n / (work.n_endpoints - n)))
+        # The prices of all bound the rate of the rest too: mostly they say that it is no such class.
+        if price_bound(replace(work, commodities=remaining), answer.price) <= much:
+            continue
+        better = solve_commodities(work.capacity, remaining).rate_gbps
+        if better > much:
+            where = int(np.flatnonzero(lost)[0])
+            starving.append(Starving(str(work.base.classes.names[where]), round(n), better))
     return tuple(sorted(starving, key=lambda row: -row.rest_gbps))

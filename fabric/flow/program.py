@@ -12,11 +12,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import sparse
 
 from fabric.arrays import Floats, Ints
 from fabric.flow.commodities import Commodity, Solution
-from fabric.flow.lp import Entries, assemble, balance_entries, maximize, unit_of
+from fabric.flow.lp import Entries, LinearProgram, assemble, balance_entries, unit_of
 
 CRUMB = 1e-9
 """Part of the rate below which a flow that begins or ends where none should is taken for rounding."""
@@ -37,15 +36,13 @@ def solve_commodities(capacity: Floats, commodities: list[Commodity]) -> Solutio
     QuestionError
         If the program is not solved.
     """
-    program = ClassProgram(commodities, capacity)
-    x, dual = maximize(program.balance, program.load)
-    price = np.zeros(len(capacity))
-    price[program.used] = dual * program.unit_gbps / capacity[program.used]
-    return Solution(float(x[-1]) * program.unit_gbps, program.flows(x), price, len(x))
+    return ClassProgram(commodities, capacity).solve()
 
 
 class ClassProgram:
-    """The rows of the program of some commodities: its variables are their flows, then the rate, in a unit.
+    """The program of some commodities: its variables are their flows, then the rate, in a unit.
+
+    Asked again, with links wider or narrower, or for what links can spare, it is not solved from scratch.
 
     Parameters
     ----------
@@ -59,9 +56,7 @@ class ClassProgram:
         Of flows and rate [Gb/s].
     used : ndarray of int64
         Base classes of links that have a row in `load`.
-    balance : sparse.csr_matrix
-        What leaves each state, less what enters it and what is sent there: 0.
-    load : sparse.csr_matrix
+    load : Rows
         Load over capacity of the used classes.
     """
 
@@ -70,7 +65,7 @@ class ClassProgram:
         self._folds = [_fold(commodity) for commodity in commodities]
         self._first = np.cumsum([0, *(len(fold.kept) for fold in self._folds)]).tolist()
         n_columns = self._first[-1] + 1
-        self._n_classes = len(capacity)
+        self._capacity = capacity
         self.used = np.flatnonzero(capacity > 0)
         self.unit_gbps = unit_of(np.concatenate([c.view.classes.rate_gbps for c in commodities]))
         # A class without capacity has no row; a move on it would divide by nothing.
@@ -91,10 +86,35 @@ class ClassProgram:
             on = np.flatnonzero(moves.link[kept] >= 0)
             base = commodity.view.base[moves.link[kept[on]]]
             load.append((row_of[base], first + on, commodity.n_alike * (self.unit_gbps / capacity[base])))
-        rows = assemble(balance, n_rows, n_columns)
-        # States that nothing enters, leaves or is asked of have no row.
-        self.balance = rows[np.diff(rows.indptr) > 0]
         self.load = assemble(load, len(self.used), n_columns)
+        # What leaves each state, less what enters it and what is sent there, is 0. States that nothing
+        # enters, leaves or is asked of have no row.
+        self._program = LinearProgram(assemble(balance, n_rows, n_columns).used(), self.load)
+
+    def solve(self, wider: Floats | None = None) -> Solution:
+        """Return the largest rate at which all commodities can be met at once.
+
+        Parameters
+        ----------
+        wider : ndarray of float64, optional
+            Factor of the capacity of every base class of links.
+
+        Raises
+        ------
+        QuestionError
+            If the program is not solved.
+        """
+        x, dual = self._maximize(wider)
+        price = np.zeros(len(self._capacity))
+        price[self.used] = dual * self.unit_gbps / self._capacity[self.used]
+        return Solution(float(x[-1]) * self.unit_gbps, self.flows(x), price, len(x))
+
+    def rate_gbps(self, wider: Floats) -> float:
+        """Return the rate that `solve` finds."""
+        return float(self._maximize(wider)[0][-1]) * self.unit_gbps
+
+    def _maximize(self, wider: Floats | None) -> tuple[Floats, Floats]:
+        return self._program.maximize(None if wider is None else wider[self.used])
 
     def spare(self, rate_gbps: float, classes: Ints) -> tuple[float, Floats]:
         """Return the largest part of their capacity that some classes of links can lose at a rate.
@@ -112,31 +132,21 @@ class ClassProgram:
         use : ndarray of float64
             Load over capacity of every base class in a flow that leaves as much idle.
         """
-        lost = np.isin(self.used, classes)
-        # The last variable is now the part that is lost, and the rate a row.
-        x = self._relieve(rate_gbps, self.load, lost.astype(np.float64))
-        return (float(x[-1]) if x[-1] > NO_PART else 0.0), self._use(x)
+        lost = np.isin(self.used, classes).astype(np.float64)
+        x, part = self._program.relieve(self._met(rate_gbps), lost)
+        return (part if part > NO_PART else 0.0), self._use(x)
 
     def least_use(self, rate_gbps: float) -> Floats:
         """Return load over capacity of every base class in a flow at a rate whose sum is least."""
-        # The mean load as one more row: what it has left is maximized, so the sum is least.
-        mean = sparse.csr_matrix(self.load.mean(axis=0))
-        mean_only = np.append(np.zeros(len(self.used)), 1.0)
-        return self._use(self._relieve(rate_gbps, sparse.vstack([self.load, mean]), mean_only))
+        return self._use(self._program.least_load(self._met(rate_gbps)))
 
-    def _relieve(self, rate_gbps: float, load: sparse.csr_matrix, part: Floats) -> Floats:
-        """Return flows at a rate, and the most of which each row of `load` can have its `part` more."""
-        column = sparse.csr_matrix(part[:, None])
-        # The rate is met but for rounding.
-        rate = np.array([self.balance.shape[1] - 1])
-        met = np.zeros(1, np.int64), rate, np.array([-self.unit_gbps / rate_gbps])
-        rows = [sparse.hstack([load, column]), assemble([met], 1, self.balance.shape[1] + 1)]
-        bound = np.append(np.ones(len(part)), _MET - 1.0)
-        return maximize(_widen(self.balance), sparse.vstack(rows).tocsr(), bound)[0]
+    def _met(self, rate_gbps: float) -> float:
+        """Return a rate in units of the program, but for rounding."""
+        return (1 - _MET) * rate_gbps / self.unit_gbps
 
     def _use(self, x: Floats) -> Floats:
-        use = np.zeros(self._n_classes)
-        use[self.used] = self.load @ x[: self.load.shape[1]]
+        use = np.zeros(len(self._capacity))
+        use[self.used] = self.load @ x
         return use
 
     def flows(self, x: Floats) -> tuple[Floats, ...]:
@@ -148,13 +158,6 @@ class ClassProgram:
                 self._commodities, self._folds, self._first[:-1], self._first[1:], strict=True
             )
         )
-
-
-def _widen(matrix: sparse.csr_matrix) -> sparse.csr_matrix:
-    """Return `matrix` with one empty column more."""
-    return sparse.csr_matrix(
-        (matrix.data, matrix.indices, matrix.indptr), (matrix.shape[0], matrix.shape[1] + 1)
-    )
 
 
 @dataclass(frozen=True, eq=False)

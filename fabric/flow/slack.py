@@ -27,12 +27,13 @@ class SpareCapacity:
     Parameters
     ----------
     work : Commodities
+    program : ClassProgram
     answer : Solution
         Its rate is the one to be met.
     """
 
-    def __init__(self, work: Commodities, answer: Solution) -> None:
-        self._work, self._rate_gbps = work, answer.rate_gbps
+    def __init__(self, work: Commodities, program: ClassProgram, answer: Solution) -> None:
+        self._work, self._program, self._rate_gbps = work, program, answer.rate_gbps
         # Load over capacity of every base class, in each flow that is known to meet the rate.
         self._uses = [work.use(answer.flow)]
 
@@ -47,19 +48,17 @@ class SpareCapacity:
         known = [self._known(classes) for classes in sets]
         if None not in known:
             return [part for part in known if part is not None]
-        # At least one set is not known: the program is built once for all of them.
-        program = ClassProgram(self._work.commodities, self._work.capacity)
         if known.count(None) > 1:
             # Of what goes no way round without need most sets carry the least.
-            self._uses.append(program.least_use(self._rate_gbps))
-        return [self._measure(program, classes) for classes in sets]
+            self._uses.append(self._program.least_use(self._rate_gbps))
+        return [self._measure(classes) for classes in sets]
 
-    def _measure(self, program: ClassProgram, classes: Ints) -> float:
-        """Return what a set can lose, by a program of its own where no flow that is known shows it."""
+    def _measure(self, classes: Ints) -> float:
+        """Return what a set can lose, by the program where no flow that is known shows it."""
         known = self._known(classes)
         if known is not None:
             return known
-        spare, use = program.spare(self._rate_gbps, classes)
+        spare, use = self._program.spare(self._rate_gbps, classes)
         # A flow that spares one set may spare the next as well.
         self._uses.append(use)
         return spare

@@ -18,7 +18,7 @@ from fabric.flow.concurrent import check_concurrent
 from fabric.flow.lp import ALL_VARIABLES
 from fabric.flow.maxflow import PATH_RULES
 from fabric.flow.prices import LinkPrice, rank_links
-from fabric.flow.program import solve_commodities
+from fabric.flow.program import ClassProgram
 from fabric.flow.question import Question, pose, write_out
 from fabric.flow.routed import Interval, cut_off, interval
 from fabric.flow.slack import SpareCapacity
@@ -207,7 +207,8 @@ def answer_question(ask: Question) -> Throughput:
         except LimitError as error:
             msg = f"{too_large}; nor an interval: {error}"
             raise LimitError(msg) from None
-    answer, _ = answer_of(ask, work, why, begin)
+    program = ClassProgram(work.commodities, work.capacity)
+    answer, _ = answer_of(ask, work, program, why=why, begin=begin)
     return _worst_permutation(ask, answer, begin) if answer.traffic == LONGEST else answer
 
 
@@ -241,14 +242,20 @@ def _worst_permutation(ask: Question, worst: Throughput, begin: float) -> Throug
     return worst
 
 
-def answer_of(ask: Question, work: Commodities, why: str, begin: float) -> tuple[Throughput, Solution]:
+def answer_of(
+    ask: Question, work: Commodities, program: ClassProgram, *, why: str, begin: float
+) -> tuple[Throughput, Solution]:
     """Return the answer to a question as it is posed, and the solution that it is made of.
 
     Parameters
     ----------
     ask : Question
-    work, why
-        As `pose` returns them.
+    work : Commodities
+        As `pose` returns it.
+    program : ClassProgram
+        Of its commodities.
+    why : str
+        As `pose` returns it.
     begin : float
         When the question was put, by `time.perf_counter` [s].
     """
@@ -258,7 +265,7 @@ def answer_of(ask: Question, work: Commodities, why: str, begin: float) -> tuple
         solution = Solution(0.0, flow, np.zeros(len(work.capacity)), 0)
         proof = Verdict(0.0, 0.0)
     else:
-        solution = solve_commodities(work.capacity, work.commodities)
+        solution = program.solve()
         # By code that shares nothing with the solver.
         proof = check_concurrent(work, solution)
         # An answer that its own check refuses is never given out.
@@ -268,8 +275,7 @@ def answer_of(ask: Question, work: Commodities, why: str, begin: float) -> tuple
             todo = f"please report it with the file; {setting('method')} has other ways"
             msg = f"{claim}: an error of fabtopo, {todo}"
             raise ProofError(msg)
-    # Each measure is a program of its own: not for the largest.
-    idle = SpareCapacity(work, solution) if 0 < solution.n_variables <= MANY_VARIABLES else None
+    idle = SpareCapacity(work, program, solution) if 0 < solution.n_variables <= MANY_VARIABLES else None
     binding, slack = rank_links(work, work.capacity * solution.price, work.use(solution.flow), idle)
     answer = Throughput(
         traffic=ask.name,

@@ -5,10 +5,9 @@ from pathlib import Path
 
 import pytest
 
-import fabric.flow.bottleneck as bottleneck_module
 import fabric.flow.throughput as throughput_module
 from fabric.errors import QuestionError
-from fabric.flow import program
+from fabric.flow import lp, program
 from fabric.flow.bottleneck import bottleneck
 from fabric.flow.throughput import throughput
 from fabric.flow.traffic import Traffic
@@ -148,18 +147,22 @@ def test_what_is_almost_full_has_slack_and_no_price():
     assert [(row.link, row.spare) for row in found.slack] == [("leaf-spine", pytest.approx(0.05, abs=1e-6))]
 
 
-def test_the_program_of_throughput_is_solved_no_more_than_needed(monkeypatch):
-    solved = []
+def test_the_program_of_throughput_is_built_once_and_solved_no_more_than_needed(monkeypatch):
+    built, solved = [], []
 
-    def counted(capacity, commodities):
-        solved.append(1)
-        return program.solve_commodities(capacity, commodities)
+    class Counted(lp.LinearProgram):
+        def __init__(self, *rows):
+            built.append(rows)
+            super().__init__(*rows)
 
-    for module in (throughput_module, bottleneck_module):
-        monkeypatch.setattr(module, "solve_commodities", counted)
+        def _solve(self):
+            solved.append(self)
+            return super()._solve()
+
+    monkeypatch.setattr(program, "LinearProgram", Counted)
     bottleneck(loads(CLOS % (4, 2, "")))
     # The rate; the one full class a little and 10 % narrower and wider; all that bind wider; what is next.
-    assert len(solved) == 7
+    assert (len(built), len(solved)) == (1, 7)
 
 
 def test_a_large_program_says_that_slack_is_no_less(monkeypatch):
