@@ -10,9 +10,10 @@ import importlib
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
+    from fabric.flow.as_graph import flow_network
     from fabric.flow.certificate import Verdict, check_flow
     from fabric.flow.cut import CutCables, CutClass
-    from fabric.flow.maxflow import MaxFlow, flow_network, max_flow
+    from fabric.flow.maxflow import MaxFlow, max_flow
 
 __all__ = ["CutCables", "CutClass", "MaxFlow", "Verdict", "check_flow", "flow_network", "max_flow"]
 
@@ -22,7 +23,7 @@ _HOME = {
     "MaxFlow": "fabric.flow.maxflow",
     "Verdict": "fabric.flow.certificate",
     "check_flow": "fabric.flow.certificate",
-    "flow_network": "fabric.flow.maxflow",
+    "flow_network": "fabric.flow.as_graph",
     "max_flow": "fabric.flow.maxflow",
 }
 

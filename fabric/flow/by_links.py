@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -19,7 +19,7 @@ from fabric.flow.commodities import (
     unreached,
     without_cut_off,
 )
-from fabric.flow.traffic import FittedTraffic
+from fabric.flow.traffic import FittedTraffic, Matrix
 from fabric.graph import Expanded, Paths
 from fabric.routing.ecmp import Demands
 from fabric.symmetry import Quotient
@@ -27,7 +27,6 @@ from fabric.symmetry import Quotient
 MAX_PAIRS = 20_000_000
 """Pairs of endpoints that are listed."""
 
-Matrix = Mapping[tuple[Hashable, Hashable], float]
 DemandOf = Callable[[Bools], Demands]
 """Demands among the devices that are kept, shape (n,)."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -12,14 +12,14 @@ from fabric.arrays import Bools
 from fabric.blueprint.model import Blueprint
 from fabric.errors import LimitError, QuestionError
 from fabric.flow.by_axes import axes_program
-from fabric.flow.by_links import DemandOf, Matrix, links_program, matrix_demand, pattern_demand
 from fabric.flow.by_refinement import REFINED_PATTERNS, EndpointTraffic, refined_program
 from fabric.flow.commodities import Commodities, ProgramSizeError
-from fabric.flow.matching import longest_matching
-from fabric.flow.traffic import FittedTraffic, Traffic, TrafficPattern
+from fabric.flow.traffic import FittedTraffic, Matrix, Traffic, TrafficPattern
 from fabric.graph import EXPAND_LIMIT, Expanded, Fabric, Paths, expand, let_forward, select
-from fabric.routing.ecmp import Demands
 from fabric.symmetry import REFINE_LIMIT, NoSymmetryError
+
+if TYPE_CHECKING:
+    from fabric.flow.by_links import DemandOf
 
 FEW_VARIABLES = 4_000
 """Flow variables up to which a program on axes is solved at once; refinement may find a smaller one."""
@@ -167,7 +167,12 @@ def _by_refinement(ask: Question, limit: int = REFINE_LIMIT) -> Commodities:
     return refined_program(e, job, drop_unreachable=ask.drop_unreachable, limit=limit)
 
 
+# What follows is loaded when real links are asked for: it brings scipy, a sixth of a command on classes.
+
+
 def _by_links(ask: Question) -> Commodities:
+    from fabric.flow.by_links import links_program
+
     e, demand_of, probe_of = write_out(ask)
     drop = ask.drop_unreachable
     return links_program(e, demand_of, paths=ask.paths, drop_unreachable=drop, probe_of=probe_of)
@@ -175,6 +180,10 @@ def _by_links(ask: Question) -> Commodities:
 
 def write_out(ask: Question) -> tuple[Expanded, DemandOf, DemandOf | None]:
     """Return the expanded fabric, the demands on it, and those that tell who is cut off."""
+    from fabric.flow.by_links import matrix_demand, pattern_demand
+    from fabric.flow.matching import longest_matching
+    from fabric.routing.ecmp import Demands
+
     traffic, blueprint = ask.traffic, ask.fabric.blueprint
     e = expand(ask.fabric, limit=ask.limit)
     if traffic is None:

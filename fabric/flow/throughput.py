@@ -11,19 +11,16 @@ import numpy as np
 
 from fabric.arguments import Method, checked
 from fabric.errors import FabricError, LimitError, ProofError, setting
-from fabric.flow.by_links import Matrix, trivial
 from fabric.flow.certificate import GAP, Verdict
 from fabric.flow.commodities import Commodities, ProgramSizeError, Solution, capacities
 from fabric.flow.concurrent import check_concurrent
 from fabric.flow.lp import ALL_VARIABLES
-from fabric.flow.maxflow import PATH_RULES
 from fabric.flow.prices import LinkPrice, rank_links
 from fabric.flow.program import ClassProgram
 from fabric.flow.question import Question, pose, write_out
-from fabric.flow.routed import Interval, cut_off, interval
 from fabric.flow.slack import SpareCapacity
-from fabric.flow.traffic import LONGEST, FittedTraffic, Traffic
-from fabric.graph import EXPAND_LIMIT, Fabric, Paths
+from fabric.flow.traffic import LONGEST, FittedTraffic, Matrix, Traffic
+from fabric.graph import EXPAND_LIMIT, PATH_RULES, Fabric, Paths
 from fabric.results import HIDDEN, CutOff, Result
 from fabric.symmetry import devices_up
 from fabric.units import format_count, format_rate
@@ -313,6 +310,9 @@ def _n_failed(ask: Question) -> int:
 
 def _bound_question(ask: Question, why: str, begin: float) -> Throughput:
     """Return the answer to a question that is too large to be solved: an interval."""
+    from fabric.flow.by_links import trivial
+    from fabric.flow.routed import Interval, cut_off, interval
+
     e, demand_of, _ = write_out(ask)
     kept = np.ones(e.n_devices, dtype=np.bool_)
     demand = demand_of(kept)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,6 +11,9 @@ from fabric.blueprint.model import Blueprint, Selector
 from fabric.blueprint.selector import parse_selector, selected_groups
 from fabric.errors import QuestionError, nearest, setting
 from fabric.symmetry import Mark
+
+Matrix = Mapping[tuple[Hashable, Hashable], float]
+"""Demands by (source, target) device."""
 
 LONGEST = "longest-matching"
 TrafficPattern = Literal["all-to-all", "one-to-all", "all-to-one", "shift", "halves", "longest-matching"]

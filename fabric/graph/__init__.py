@@ -2,11 +2,12 @@
 
 from fabric.graph.expanded import EXPAND_LIMIT, Expanded, GroupInfo, RuleInfo, let_forward
 from fabric.graph.fabric import Fabric, expand, load, loads, select
-from fabric.graph.forwarding import Forwarding, Paths, components, forwarding, reachable
+from fabric.graph.forwarding import PATH_RULES, Forwarding, Paths, components, forwarding, reachable
 from fabric.graph.whatif import fail, failures, open_boxes
 
 __all__ = [
     "EXPAND_LIMIT",
+    "PATH_RULES",
     "Expanded",
     "Fabric",
     "Forwarding",

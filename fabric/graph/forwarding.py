@@ -33,6 +33,11 @@ from fabric.arrays import Bools, Floats, Ints
 from fabric.graph.expanded import Expanded
 
 Paths = Literal["rules", "no-relay", "any"]
+PATH_RULES: dict[Paths, str] = {
+    "rules": "climb, turn once, descend; relay or pass freely where the file says so",
+    "no-relay": "climb, turn once, descend; no relaying",
+    "any": "any path, every device forwards",
+}
 
 HOME, AWAY, ARRIVED = 0, 1, 2
 # (role, stage); a role is how the device takes part in a path.

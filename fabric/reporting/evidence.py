@@ -10,8 +10,7 @@ from fabric import __version__
 from fabric.blueprint import Blueprint, Rule
 from fabric.costing import calibration
 from fabric.flow.certificate import GAP
-from fabric.flow.maxflow import PATH_RULES
-from fabric.graph import Fabric
+from fabric.graph import PATH_RULES, Fabric
 from fabric.parts import Evidence, Medium, Part, PortClass, Protocol, catalogue, find_medium, find_protocol
 from fabric.reporting.answers import Answers
 from fabric.reporting.summary import Summary

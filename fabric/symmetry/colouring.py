@@ -7,14 +7,17 @@ switch chips costs no more than one of them.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
 
 from fabric.arrays import Bools, Floats, Ints
 from fabric.errors import LimitError
 from fabric.graph import Expanded
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 # Words per step: bounds memory, never the answer.
 _CHUNK = 4_000_000
@@ -264,6 +267,8 @@ def colours_from(graph: ColouredGraph, device: Ints, link: Ints, ends: Ints) -> 
 
 def _neighbours(graph: ColouredGraph, link: Ints) -> sparse.csr_matrix:
     """Return the links of a device of each node, as random factors of their labels, shape (n, n)."""
+    from scipy import sparse  # not where only axes are asked for
+
     n = len(graph.size)
     has_twin = graph.twin >= 0
     # A device tells links apart by both directions: what it sends on, and what it receives on.
