@@ -19,6 +19,11 @@ RUN = "import fabtopo; sys.argv[0] = 'fabtopo'; fabtopo.main()"
 
 def packages_loaded_by(code, *arguments):
     """Return the top-level packages in memory after `code` ran in an interpreter of its own."""
+    return {name.partition(".")[0] for name in modules_loaded_by(code, *arguments)}
+
+
+def modules_loaded_by(code, *arguments):
+    """Return the modules in memory after `code` ran in an interpreter of its own."""
     program = f"""
 import json, sys
 try:
@@ -26,7 +31,7 @@ try:
 except SystemExit as stop:
     assert not stop.code, stop.code
 print()
-print(json.dumps(sorted({{name.partition(".")[0] for name in sys.modules}})))
+print(json.dumps(sorted(sys.modules)))
 """
     command = [sys.executable, "-c", program, *arguments]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
@@ -49,6 +54,28 @@ def test_light_commands_are_light(arguments):
     loaded = packages_loaded_by(RUN, *arguments)
     assert "typer" in loaded
     assert not loaded & {"scipy", "networkx", "highspy", "matplotlib", "rich"}
+
+
+@pytest.mark.parametrize("verb", ["throughput", "bottleneck"])
+def test_questions_on_classes_load_no_scipy(verb):
+    loaded = packages_loaded_by(RUN, verb, EXAMPLE)
+    assert {"numpy", "highspy"} <= loaded
+    assert not loaded & {"scipy", "networkx", "matplotlib", "rich"}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["cost", EXAMPLE, "--collective", "all-reduce"],
+        ["bound", EXAMPLE, "--collective", "all-gather"],
+        ["max-flow", EXAMPLE, "--from", "block0", "--to", "block1"],
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_commands_load_no_more_of_scipy_than_they_ask(arguments):
+    loaded = modules_loaded_by(RUN, *arguments)
+    assert "scipy.sparse" in loaded
+    assert not loaded & {"scipy.optimize", "scipy.special", "networkx", "matplotlib", "rich"}
 
 
 @pytest.mark.parametrize("name", fabric.__all__)

@@ -34,8 +34,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import sparse
-from scipy.sparse import csgraph
 
 from fabric.arguments import fitting
 from fabric.arrays import Bools, Floats, Ints
@@ -209,6 +207,9 @@ def _transit(ways: Ways, storing: Ints) -> Floats:
 
 def _spread(tail: Ints, head: Ints, cost: Floats, starts: Bools) -> Floats:
     """Return the least sum of costs from any of `starts` to each state."""
+    from scipy import sparse
+    from scipy.sparse import csgraph
+
     n = len(starts)
     if not starts.any():
         return np.full(n, np.inf)

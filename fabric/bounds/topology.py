@@ -10,8 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import optimize, sparse
-from scipy.sparse import csgraph
 
 from fabric.arrays import Bools, Floats, Ints
 from fabric.errors import QuestionError
@@ -241,6 +239,9 @@ def nodes_of(fabric: Fabric, kind: str, limit: int) -> Nodes:
 
 def tub_of(net: Nodes) -> Tub:
     """Return what `tub` returns of the fabric that `net` is taken from."""
+    from scipy import optimize, sparse  # the slowest of all to load
+    from scipy.sparse import csgraph
+
     tors, n = np.flatnonzero(net.access > 0), len(net.access)
     refuse_many(len(tors))
     joined = sparse.coo_matrix((np.ones(len(net.tail)), (net.tail, net.head)), (n, n))

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import optimize, sparse
-from scipy.sparse import csgraph
 
 from fabric.arrays import Bools, Floats, Ints
 from fabric.errors import LimitError
@@ -27,6 +25,9 @@ def longest_matching(expanded: Expanded, ends: Bools, *, paths: Paths = "rules")
     LimitError
         If there are more than `MAX_MATCHED` endpoints.
     """
+    from scipy import optimize, sparse  # the slowest of all to load
+    from scipy.sparse import csgraph
+
     refuse_many(int(ends.sum()))
     moves = forwarding(expanded, ends, ends, paths=paths)
     length = np.append(_parts(expanded), 0.0)[np.where(moves.link >= 0, moves.link // 2, -1)]

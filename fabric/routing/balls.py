@@ -21,7 +21,6 @@ from bisect import bisect_left
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import special
 
 from fabric.arrays import Floats, Ints
 from fabric.errors import QuestionError
@@ -208,6 +207,8 @@ def _likely(n: int, m: int, groups: int) -> Ints:
     -----
     P(max > k) is at most m P(X > k), and P(max <= k) at most P(X <= k)^m; see `max_load`.
     """
+    from scipy import special  # here and below where it is needed: a tenth of a second of any command
+
     even = -(-n // m)
     loads, log_rest = range(even, n + 1), math.log(_REST)
 
@@ -225,6 +226,8 @@ def _likely(n: int, m: int, groups: int) -> Ints:
 
 def _upto_exact(n: int, m: int, loads: Ints) -> Floats:
     """Return P(max <= k) for each k of `loads`, ascending."""
+    from scipy import special
+
     period = 10 * math.isqrt(n) + 100
     count = np.arange(int(loads[-1]) + 1)
     mean = n / m
@@ -258,5 +261,7 @@ def _above(k: int | Ints, n: int, m: int) -> Floats:
     -----
     An incomplete beta function; scipy's own binomial ones take n below 2**31 only.
     """
+    from scipy import special
+
     tail = special.betainc(np.add(k, 1.0), np.maximum(np.subtract(n, k), 1.0), 1.0 / m)
     return np.where(np.less(k, n), tail, 0.0)
