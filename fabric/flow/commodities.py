@@ -18,6 +18,7 @@ import numpy as np
 from fabric.arrays import Bools, Floats, Ints
 from fabric.blueprint.model import Blueprint, Selector
 from fabric.errors import LimitError, QuestionError, setting
+from fabric.flow.owed import Owed
 from fabric.graph import Expanded, Forwarding, Paths, forwarding, reachable
 from fabric.symmetry import Mark, Quotient, Tie
 
@@ -162,6 +163,8 @@ class Commodities:
         Devices that send, or receive where all commodities are of targets.
     views : tuple of LinkView
         Where refinement found the classes: all links as seen from the sources of each commodity.
+    owed : Owed or None
+        What the file says of who sends to whom; None where the demands are listed one by one.
     """
 
     base: Quotient
@@ -178,6 +181,7 @@ class Commodities:
     asked: Asked | None = None
     n_sources: float = 0.0
     views: tuple[LinkView, ...] = ()
+    owed: Owed | None = None
 
     @property
     def method(self) -> str:

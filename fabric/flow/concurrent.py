@@ -14,19 +14,23 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fabric.arrays import Floats
+from fabric.arrays import Floats, Ints
 from fabric.blueprint.model import Blueprint
 from fabric.errors import LimitError
 from fabric.flow.certificate import GAP, Verdict, distances
 from fabric.flow.commodities import Commodities, Commodity, LinkView, Solution
-from fabric.flow.lifted import check_lifted, is_lost, per_cable, singles
+from fabric.flow.held import check_on_classes
+from fabric.flow.lifted import OnLinks, check_lifted, check_listed, is_lost, per_cable, singles
 from fabric.flow.posed import posed_faults
+from fabric.flow.walks import TRANSITS, Walks, path_rule, relays
 from fabric.graph.expanded import expand
 from fabric.symmetry import Lift, Mark, RealLink, sample_links
 from fabric.symmetry.lifting import columns
 from fabric.symmetry.unfolding import AxisView, Unfolding
 
 SEED = 20261121
+_PROVEN = 1e-7
+"""Relative excess of what prices prove on real links beyond rounding."""
 MANY_ENDPOINTS, MANY_BUNDLES, MANY_PAIRS = 4_000, 500_000, 32_000_000
 """Endpoints, joined pairs of devices, and sources times kinds of links, above which a sample is looked at."""
 SAMPLED = 64
@@ -57,9 +61,12 @@ def check_concurrent(work: Commodities, answer: Solution) -> Verdict:
     # From the cheap to the dear: sound on classes, posed as asked, sound on real links.
     if not faults:
         faults = posed_faults(work)
-    if not faults and answer.rate_gbps > 0:
-        faults, worst, scope = _link_faults(work, answer)
-        overload = max(overload, worst)
+    if not faults:
+        found, scope = _on_links(work, answer)
+        faults, overload = found.faults, max(overload, found.overload)
+        if not faults and found.upper_gbps > upper * (1 + _PROVEN):
+            # What prices prove is what they prove on the links and paths of the file.
+            faults, upper = ["prices that prove less on the links of the file"], found.upper_gbps
     # Rounding is paid for: what overloads a class or a link is scaled down until it fits.
     return Verdict(0.0 if faults else answer.rate_gbps / overload, upper, tuple(faults), scope)
 
@@ -110,21 +117,21 @@ def price_bound(work: Commodities, price: Floats) -> float:
     return cost / paid if paid > 0 else float("inf")
 
 
-def _link_faults(work: Commodities, answer: Solution) -> tuple[list[str], float, str]:
-    """Return what is wrong on real links, the largest load over capacity there, and which were looked at."""
+def _on_links(work: Commodities, answer: Solution) -> tuple[OnLinks, str]:
+    """Return what a solution is on real links, and which were looked at."""
     views: Sequence[LinkView] | None = work.views
     if work.blueprint is not None:
         lift = Lift(work.blueprint, work.apart, work.ties)
         views = link_views(work, work.blueprint, lift)
         if views is None:
-            faults, n_links = _sample_faults(work, answer, lift)
-            return faults, 1.0, f"on a sample of {n_links:,} links"
+            fault, upper = check_on_classes(work, answer)
+            faults, n_links = ([fault], 0) if fault else _sample_faults(work, answer, lift)
+            return OnLinks(faults, upper_gbps=upper), f"on a sample of {n_links:,} links"
     e = views[0].expanded if views else work.base.classes
     n_ways = np.array([1 if rule.is_oneway else 2 for rule in e.rules], dtype=np.int64)
     n_links = int(n_ways[e.rule[e.alive > 0]].sum())
-    # Without views classes are real links, and have been looked at.
-    faults, overload = check_lifted(views, work.commodities, answer, SEED) if views else ([], 1.0)
-    return faults, overload, f"on all {n_links:,} links"
+    found = check_lifted(work, views, answer, SEED) if views else check_listed(work, answer)
+    return found, f"on all {n_links:,} links"
 
 
 def link_views(work: Commodities, blueprint: Blueprint, lift: Lift) -> list[LinkView] | None:
@@ -183,14 +190,17 @@ def _sample_faults(work: Commodities, answer: Solution, lift: Lift) -> tuple[lis
         for at in range(0, len(up), n_at_once):
             part = up[at : at + n_at_once]
             n_links += sum(len(links) for links in part)
-            faults = _cable_faults(work, loads, lift, part)
+            faults = _cable_faults(work, (answer, loads), lift, part)
             if faults:
                 return faults, n_links
     return [], n_links
 
 
 def _cable_faults(
-    work: Commodities, loads: Sequence[Floats], lift: Lift, pairs: Sequence[list[RealLink]]
+    work: Commodities,
+    solved: tuple[Solution, Sequence[Floats]],
+    lift: Lift,
+    pairs: Sequence[list[RealLink]],
 ) -> list[str]:
     """Return what is wrong on real links of one side of a rule, those between the same devices together."""
     # All drawn links in one array; `pair` says between which devices each is.
@@ -198,7 +208,8 @@ def _cable_faults(
     pair = np.repeat(np.arange(len(pairs)), [len(alike) for alike in pairs])
     around = lift.endpoints_around([alike[0] for alike in pairs], work.shift)
     total = np.zeros(len(links))
-    for commodity, load in zip(work.commodities, loads, strict=True):
+    kinds = _Kinds(work, lift.blueprint, links)
+    for commodity, flow, load in zip(work.commodities, solved[0].flow, solved[1], strict=True):
         if commodity.origin < 0:
             of, size = np.arange(len(links)), np.ones(len(links))
             n: Floats = np.ones(len(pairs))
@@ -223,6 +234,8 @@ def _cable_faults(
         # The class that a link is in as seen from each source; -1 where its flow does not pass.
         at = lift.link_class(commodity.view, links, of, work.places(source))
         total += np.bincount(of, size * np.where(at >= 0, load[at], 0.0), minlength=len(links))
+        if fault := kinds.fault(commodity, flow, at, of):
+            return [fault]
     rule = lift.blueprint.rules[links[0].rule]
     over = np.flatnonzero(total > rule.rate_gbps * (1 + 1e-6))
     if not len(over):
@@ -230,3 +243,51 @@ def _cable_faults(
     cables = lift.cables(links[over[0]])
     carried, capacity = total[over[0]] * cables, rule.rate_gbps * cables
     return [f"a {rule.name} link carries {carried:.6g} of {capacity:.6g} Gb/s"]
+
+
+class _Kinds:
+    """What the file says of real links of one side of a rule, for the paths over them.
+
+    Parameters
+    ----------
+    work : Commodities
+    blueprint : Blueprint
+    links : sequence of RealLink
+    """
+
+    def __init__(self, work: Commodities, blueprint: Blueprint, links: Sequence[RealLink]) -> None:
+        groups = list(blueprint.groups.values())
+        paths = work.asked.paths if work.asked is not None else "rules"
+        self._rule = path_rule(blueprint.rules, (g.transit for g in groups), paths)
+        number, is_turned = links[0].rule, links[0].is_turned
+        ends = [
+            next(i for i, g in enumerate(groups) if g.name == name) for name in blueprint.rules[number].groups
+        ]
+        sides = [columns([link.tail for link in links]), columns([link.head for link in links])]
+        transits = []
+        for group, at in zip(ends[::-1] if is_turned else ends, sides, strict=True):
+            found = np.full(len(links), self._rule.transit[group])
+            if work.owed is not None and work.owed.is_holding:
+                found[work.owed.takes_part(groups[group].name, at, len(links))] = TRANSITS.index("all")
+            transits.append(found)
+        is_back = np.array([link.is_back for link in links], dtype=np.bool_)
+        self._way = 2 * number + (is_back | is_turned)
+        self._tail, self._head = (np.where(is_back, transits[1 - i], transits[i]) for i in (0, 1))
+
+    def fault(self, commodity: Commodity, flow: Floats, at: Ints, of: Ints) -> str:
+        """Return whether flow on the classes of some links goes where the file permits no path, or nothing.
+
+        Parameters
+        ----------
+        commodity : Commodity
+        flow : ndarray of float64
+        at, of : ndarray of int64, shape (k,)
+            Directed link of the view, -1 for none, and which of the real links.
+        """
+        on = at >= 0
+        row = of[on]
+        way, tail, head = self._way[row], self._tail[row], self._head[row]
+        has_relay = relays(commodity.moves.role, np.concatenate([tail, head]))
+        walks = Walks.of(self._rule, at[on], way, tail, head, has_relay=has_relay)
+        inside = commodity.moves.link < 0
+        return walks.fault(commodity.moves, np.where(inside, 0.0, flow), np.zeros(0, dtype=np.bool_))

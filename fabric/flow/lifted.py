@@ -9,41 +9,59 @@ device passes on what it takes in.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from fabric.arrays import Floats, Ints
+from fabric.arrays import Bools, Floats, Ints
 from fabric.flow.certificate import GAP
-from fabric.flow.commodities import Commodity, LinkView, Solution
+from fabric.flow.commodities import Commodities, Commodity, LinkView, Solution
+from fabric.flow.held import Reading
 from fabric.graph import Expanded
 
 BALANCED = 600_000
 """Sources times links up to which every source is checked for balance; above that a sample of them."""
 
 
-def check_lifted(
-    views: Sequence[LinkView], commodities: Sequence[Commodity], answer: Solution, seed: int
-) -> tuple[list[str], float]:
-    """Return what is wrong on real devices and links, and the largest load over capacity.
+@dataclass(frozen=True, slots=True)
+class OnLinks:
+    """What a solution is on real links.
 
     Parameters
     ----------
+    faults : list of str
+        What is wrong.
+    overload : float
+        The largest load over capacity, at least 1.
+    upper_gbps : float
+        What the prices prove there.
+    """
+
+    faults: list[str]
+    overload: float = 1.0
+    upper_gbps: float = np.inf
+
+
+def check_lifted(work: Commodities, views: Sequence[LinkView], answer: Solution, seed: int) -> OnLinks:
+    """Hold a solution to real devices and links.
+
+    Parameters
+    ----------
+    work : Commodities
     views : sequence of LinkView
         One for each commodity.
-    commodities : sequence of Commodity
     answer : Solution
     seed : int
         Of the sample of sources.
     """
-    for view, commodity in zip(views, commodities, strict=True):
+    for view, commodity in zip(views, work.commodities, strict=True):
         if len(view.sources) != commodity.n_alike:
-            return [
-                f"{len(view.sources):,} sources are alike, {commodity.n_alike:,.0f} stand in the program"
-            ], 1.0
+            what = f"{len(view.sources):,} sources are alike, {commodity.n_alike:,.0f} stand in the program"
+            return OnLinks([what])
     e = views[0].expanded
     # What all sources together put on every real link.
     load = np.zeros(2 * e.n_bundles)
-    for view, commodity, flow in zip(views, commodities, answer.flow, strict=True):
+    for view, commodity, flow in zip(views, work.commodities, answer.flow, strict=True):
         load += view.total(per_cable(commodity, flow))
     use = np.divide(load, np.repeat(e.rate_gbps, 2), out=np.zeros(len(load)), where=load > 0)
     worst = int(use.argmax()) if len(use) else 0
@@ -51,8 +69,9 @@ def check_lifted(
     if overload > 1 + GAP:
         rule, cables = e.rules[int(e.rule[worst // 2])].name, int(e.alive[worst // 2])
         capacity = float(e.rate_gbps[worst // 2]) * cables
-        return [f"a {rule} link carries {load[worst] * cables:.6g} of {capacity:.6g} Gb/s"], overload
-    return _balance_fault(views, commodities, answer, seed), overload
+        return OnLinks([f"a {rule} link carries {load[worst] * cables:.6g} of {capacity:.6g} Gb/s"], overload)
+    faults, upper = _balance_faults(work, views, answer, seed)
+    return OnLinks(faults, overload, upper)
 
 
 def per_cable(commodity: Commodity, flow: Floats) -> Floats:
@@ -68,24 +87,85 @@ def singles(commodity: Commodity) -> list[int]:
     return [int(commodity.moves.device[states[0]]) for states in ends if len(states) == 1]
 
 
-def _balance_fault(
-    views: Sequence[LinkView], commodities: Sequence[Commodity], answer: Solution, seed: int
-) -> list[str]:
-    """Return what devices do not pass on, as seen from all sources or a sample of them."""
+def _balance_faults(
+    work: Commodities, views: Sequence[LinkView], answer: Solution, seed: int
+) -> tuple[list[str], float]:
+    """Return what is wrong as seen from all sources or a sample of them, and what prices prove from these."""
+    e = views[0].expanded
+    rng = np.random.default_rng(seed)
     pairs = [(number, s) for number, view in enumerate(views) for s in view.sources.tolist()]
     # As many sources as the work allows; the sample is seeded, so that two runs say the same.
-    n = max(1, BALANCED // max(1, 2 * views[0].expanded.n_bundles))
+    n = max(1, BALANCED // max(1, 2 * e.n_bundles))
     if len(pairs) > n:
-        chosen = np.random.default_rng(seed).permutation(len(pairs))[:n]
-        pairs = [pairs[i] for i in np.sort(chosen).tolist()]
-    last, lift = -1, None
+        # Of every commodity at least one.
+        chosen = {(number, int(rng.choice(view.sources))) for number, view in enumerate(views)}
+        order = rng.permutation(len(pairs))[: max(n - len(chosen), 0)]
+        pairs = sorted(chosen | {pairs[i] for i in order.tolist()})
+    sends = np.zeros(e.n_devices, dtype=np.bool_)
+    for view in views:
+        sends[view.sources] = True
+    reading = Reading(work, e, _kept(work, e, sends))
+    if fault := reading.left_out(sends):
+        return [fault], np.inf
+    cost, paid, last, lift, base = 0.0, 0.0, -1, None, None
     for number, source in pairs:
+        commodity, seen = work.commodities[number], views[number].seen(source)
         if lift is None or number != last:
-            last, lift = number, _Lifted(commodities[number], answer.flow[number], answer.rate_gbps)
-        fault = lift.fault(views[number].expanded, views[number].seen(source), source)
+            lift = _Lifted(commodity, answer.flow[number], answer.rate_gbps)
+        of, fault = lift.classes(e, seen, source)
+        fault = (
+            fault or lift.lost(e, of, seen) or reading.fault(commodity, answer.flow[number], seen, of, source)
+        )
+        own = np.where(seen >= 0, commodity.view.base[seen], -1)
+        if base is None:
+            base = own
+            fault = fault or reading.capacity_fault(base)
+            cost = float(reading.capacity @ np.append(answer.price, 0.0)[base])
+        elif not np.array_equal(base, own):
+            fault = fault or "links that sources see in different classes"
         if fault:
-            return [fault]
-    return []
+            return [fault], np.inf
+        if number != last:
+            price = answer.price[commodity.view.base]
+            paid += commodity.n_alike * reading.paid(commodity, price, seen, of, source)
+        last = number
+    return [], cost / paid if paid > 0 else np.inf
+
+
+def _kept(work: Commodities, e: Expanded, sends: Bools) -> Bools:
+    """Return which devices exchange traffic: those that the question means, less those left out."""
+    if work.owed is None:
+        return np.zeros(e.n_devices, dtype=np.bool_)
+    members = work.owed.members(e)
+    return members if work.owed.has_one_way else members & sends
+
+
+def check_listed(work: Commodities, answer: Solution) -> OnLinks:
+    """Hold a solution on real links to the file: their classes are the links themselves.
+
+    Parameters
+    ----------
+    work, answer
+        As in `check_lifted`.
+    """
+    e = work.base.classes
+    if work.owed is not None and work.owed.listed is not None:
+        e = work.owed.listed
+    sends = np.zeros(e.n_devices, dtype=np.bool_)
+    sends[[commodity.origin for commodity in work.commodities]] = True
+    reading = Reading(work, e, _kept(work, e, sends))
+    if fault := reading.left_out(sends):
+        return OnLinks([fault])
+    seen = np.where(reading.is_up, np.arange(2 * e.n_bundles), -1)
+    of = np.arange(e.n_devices)
+    fault, paid = reading.capacity_fault(seen), 0.0
+    for commodity, flow in zip(work.commodities, answer.flow, strict=True):
+        fault = fault or reading.fault(commodity, flow, seen, of, commodity.origin)
+        if fault:
+            return OnLinks([fault])
+        paid += commodity.n_alike * reading.paid(commodity, answer.price, seen, of, commodity.origin)
+    cost = float(reading.capacity @ answer.price)
+    return OnLinks([], upper_gbps=cost / paid if paid > 0 else np.inf)
 
 
 class _Lifted:
@@ -116,8 +196,8 @@ class _Lifted:
         self._through = ((out + into) / n_devices).reshape(-1, self._n_roles)
         self._ends = singles(commodity)
 
-    def fault(self, e: Expanded, link_class: Ints, source: int) -> str:
-        """Return what is wrong as seen from `source`, or nothing."""
+    def classes(self, e: Expanded, link_class: Ints, source: int) -> tuple[Ints, str]:
+        """Return the class of every device as seen from `source`, -1 for none, and what is wrong there."""
         classes, size = self._commodity.view.classes, self._commodity.view.size
         on = np.flatnonzero(link_class >= 0)
         ends = np.column_stack([e.tail, e.head]).ravel()
@@ -130,22 +210,24 @@ class _Lifted:
         if (of[tail] != class_ends[link_class[on]]).any() or (
             of[head] != class_ends[link_class[on] ^ 1]
         ).any():
-            return "a device that is in two classes"
+            return of, "a device that is in two classes"
         joined = np.zeros(len(size), dtype=np.bool_)
         joined[class_ends] = True
         # So many devices are alike as the class says.
         n_each = np.bincount(of[of >= 0], minlength=len(size))
         if (n_each != size)[joined].any():
             at = int(np.flatnonzero((n_each != size) & joined)[0])
-            return (
+            what = (
                 f"{n_each[at]:,} devices are like {classes.names[at]}, {size[at]:,.0f} stand in the program"
             )
-        if of[source] not in self._ends:
-            return f"{e.names[source]} is no source of its own flow"
-        return self._state_fault(e, of, (tail, head, link_class[on], e.alive[on // 2]))
+            return of, what
+        return of, "" if of[source] in self._ends else f"{e.names[source]} is no source of its own flow"
 
-    def _state_fault(self, e: Expanded, of: Ints, links: tuple[Ints, Ints, Ints, Ints]) -> str:
-        tail, head, link_class, cables = links
+    def lost(self, e: Expanded, of: Ints, link_class: Ints) -> str:
+        """Return whether some device does not pass on what it takes in, or nothing."""
+        on = np.flatnonzero(link_class >= 0)
+        ends = np.column_stack([e.tail, e.head]).ravel()
+        tail, head, link_class, cables = ends[on], ends[on ^ 1], link_class[on], e.alive[on // 2]
         # Each link repeated for every move that its class carries: one row a flow on a real link.
         n_moves = self._first[link_class + 1] - self._first[link_class]
         row = np.repeat(np.arange(len(link_class)), n_moves)
@@ -159,7 +241,9 @@ class _Lifted:
         out = np.bincount(tail[row] * self._n_roles + self._tail[move], amount, minlength=n)
         into = np.bincount(head[row] * self._n_roles + self._head[move], amount, minlength=n)
         # On real links, then the turns and demands inside the devices, which only their class knows.
-        net, through = (np.reshape(x, (-1, self._n_roles)) for x in (out - into, out + into))
+        net, through = (
+            np.reshape(x, (-1, self._n_roles)).astype(np.float64) for x in (out - into, out + into)
+        )
         in_class = of >= 0
         net[in_class] += self._net[of[in_class]]
         through[in_class] += self._through[of[in_class]]

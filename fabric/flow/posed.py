@@ -12,8 +12,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from fabric.arrays import Floats
+from fabric.blueprint.model import Blueprint
 from fabric.flow.commodities import Commodities, Commodity, capacities
 from fabric.symmetry import Quotient, devices_up
+from fabric.symmetry.cabling import cables_up
 
 _ROUNDING = 1e-9
 
@@ -38,6 +40,8 @@ def _faults(work: Commodities) -> Iterator[str]:
     yield from _size_faults(work.base, n_up)
     if not np.array_equal(work.capacity, capacities(work.base)):
         yield "capacities that are not those of the cables"
+    if work.blueprint is not None:
+        yield from _cable_faults(work, work.blueprint)
     # Whoever has no commodity would send nothing, and the rest more.
     n = sum(commodity.n_alike for commodity in work.commodities)
     if n != work.n_sources:
@@ -70,6 +74,18 @@ def _size_faults(view: Quotient, n_up: list[int] | None) -> Iterator[str]:
             yield f"{n:,.0f} {group.name} in the classes, {wanted:,} in the file"
 
 
+def _cable_faults(work: Commodities, blueprint: Blueprint) -> Iterator[str]:
+    """Yield whether the base has other cables than the file, rule by rule."""
+    e = work.base.classes
+    for number, rule in enumerate(blueprint.rules):
+        own = e.rule == number
+        if (e.rate_gbps[own] != rule.rate_gbps).any():
+            yield f"{rule.name} at another rate than in the file"
+        n, right = int(e.count[own].sum()) // work.n_listings(number), cables_up(blueprint, rule)
+        if right is not None and n != right:
+            yield f"{n:,} {rule.name} cables in the classes, {right:,} in the file"
+
+
 def _link_faults(work: Commodities, view: Quotient) -> Iterator[str]:
     """Yield whether the links of a view are other than those of the base."""
     e = view.classes
@@ -98,6 +114,8 @@ def _traffic_faults(work: Commodities, commodity: Commodity) -> Iterator[str]:
     elif commodity.origin >= 0 and commodity.n_alike != view.size[alike].sum():
         n = float(view.size[alike].sum())
         yield f"{n:,.0f} sources are alike, {commodity.n_alike:,.0f} stand in the program"
+    if work.owed is not None:
+        return  # `fabric.flow.held` works them out from the file
     # Posed again from the question alone, by the code that poses and not by what the program holds.
     again = asked.commodity(view, end)
     if not _same(commodity, again):

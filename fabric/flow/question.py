@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -10,10 +10,12 @@ import numpy as np
 from fabric.arguments import Method
 from fabric.arrays import Bools
 from fabric.blueprint.model import Blueprint
+from fabric.blueprint.selector import parse_selector
 from fabric.errors import LimitError, QuestionError
 from fabric.flow.by_axes import axes_program
 from fabric.flow.by_refinement import REFINED_PATTERNS, EndpointTraffic, refined_program
 from fabric.flow.commodities import Commodities, ProgramSizeError
+from fabric.flow.owed import Owed
 from fabric.flow.traffic import FittedTraffic, Matrix, Traffic, TrafficPattern
 from fabric.graph import EXPAND_LIMIT, Expanded, Fabric, Paths, expand, let_forward, select
 from fabric.symmetry import REFINE_LIMIT, NoSymmetryError
@@ -73,6 +75,28 @@ def pose(ask: Question) -> tuple[Commodities, str]:
     LimitError
         If the fabric is too large to be expanded, or for the method asked for.
     """
+    work, why = _posed(ask)
+    owed = _owed(ask)
+    if owed is not None and work.method == "links":
+        owed = replace(owed, listed=expand(ask.fabric, limit=ask.limit))
+    return replace(work, owed=owed), why
+
+
+def _owed(ask: Question) -> Owed | None:
+    """Return what the file says of who sends to whom; None where pairs are told one by one."""
+    traffic, blueprint = ask.traffic, ask.fabric.blueprint
+    if traffic is None or traffic.pattern == "longest-matching":
+        return None
+    if blueprint is None:
+        e = expand(ask.fabric, limit=ask.limit)
+        return Owed(traffic, ends=find_endpoints(ask, traffic, e)[0], is_holding=ask.is_holding)
+    among = None
+    if ask.among is not None:
+        among = parse_selector(ask.among, blueprint.axes, blueprint.groups, needs_group=False)
+    return Owed(traffic, blueprint, among, is_holding=ask.is_holding)
+
+
+def _posed(ask: Question) -> tuple[Commodities, str]:
     if ask.method == "links":
         return _by_links(ask), "asked for"
     if ask.method == "auto":

@@ -39,16 +39,16 @@ def devices_up(blueprint: Blueprint, group: str, among: Selector | None = None) 
     """
     primitives = blueprint.groups[group].primitives
     all_devices: Box = tuple((0, blueprint.axes[p].size - 1) for p in primitives)
-    inside = [all_devices] if among is None else list(_boxes(blueprint, group, among))
-    down = [box for s in (*blueprint.absent, *blueprint.failed) for box in _boxes(blueprint, group, s)]
+    inside = [all_devices] if among is None else list(boxes_of(blueprint, group, among))
+    down = [box for s in (*blueprint.absent, *blueprint.failed) for box in boxes_of(blueprint, group, s)]
     # Only what is down among those asked for is taken away.
-    lost = [common for inner in inside for box in down if (common := _meet(inner, box)) is not None]
-    return _union(inside) - _union(lost)
+    lost = [common for inner in inside for box in down if (common := meet(inner, box)) is not None]
+    return union_size(inside) - union_size(lost)
 
 
-def _boxes(blueprint: Blueprint, group: str, selector: Selector) -> Iterator[Box]:
+def boxes_of(blueprint: Blueprint, group: str, selector: Selector) -> Iterator[Box]:
     """Yield the devices of a group that a selector names, as boxes."""
-    if group not in selected_groups(blueprint, selector):
+    if group not in (selected_groups(blueprint, selector) if selector.terms or selector.group else [group]):
         return
     primitives = blueprint.groups[group].primitives
     all_devices: Box = tuple((0, blueprint.axes[p].size - 1) for p in primitives)
@@ -64,7 +64,7 @@ def _boxes(blueprint: Blueprint, group: str, selector: Selector) -> Iterator[Box
                 limits[place] = limit
             parts.append(tuple(limits))
         # Terms narrow one another: every box meets every range of the next term.
-        boxes = [common for outer in boxes for part in parts if (common := _meet(outer, part)) is not None]
+        boxes = [common for outer in boxes for part in parts if (common := meet(outer, part)) is not None]
     yield from boxes
 
 
@@ -89,7 +89,7 @@ def _ranges(sizes: Sequence[int], lo: int, hi: int) -> Iterator[list[tuple[int, 
         yield [(first, last), *((0, n - 1) for n in sizes[1:])]
 
 
-def _meet(first: Box, second: Box) -> Box | None:
+def meet(first: Box, second: Box) -> Box | None:
     """Return what two boxes have in common, if anything."""
     # On every axis the later start and the earlier end.
     common = tuple((max(a, c), min(b, d)) for (a, b), (c, d) in zip(first, second, strict=True))
@@ -100,15 +100,15 @@ def _size(box: Box) -> int:
     return math.prod(b - a + 1 for a, b in box)
 
 
-def _union(boxes: Sequence[Box]) -> int:
+def union_size(boxes: Sequence[Box]) -> int:
     """Return how many devices are in any of the boxes."""
     total = 0
     counted: list[Box] = []
     for box in dict.fromkeys(boxes):
         # Inclusion and exclusion: what the box has in common with earlier ones is counted already.
-        shared = [common for earlier in counted if (common := _meet(earlier, box)) is not None]
+        shared = [common for earlier in counted if (common := meet(earlier, box)) is not None]
         # Else an earlier box holds all of it.
         if box not in shared:
-            total += _size(box) - _union(shared)
+            total += _size(box) - union_size(shared)
             counted.append(box)
     return total

@@ -120,6 +120,81 @@ def merged(work, rng):
     return replace(work, base=base, capacity=capacity, commodities=each)
 
 
+def each_view(work, change):
+    """The program again, posed on views that are changed alike: nothing in it contradicts itself."""
+    known = {}
+
+    def changed(view):
+        if id(view) not in known:
+            known[id(view)] = replace(view, classes=change(view))
+        return known[id(view)]
+
+    def commodity(one):
+        again = work.asked.commodity(changed(one.view), own_of(work, one), one.n_alike, one.origin)
+        return again
+
+    base = changed(work.base)
+    each = [commodity(one) for one in work.commodities]
+    return replace(work, base=base, capacity=capacities(base), commodities=each)
+
+
+def recounted(work, rng):
+    """A class of links of fewer or more cables, in the base and in every view."""
+    number, factor = rng.randrange(len(work.capacity)) & -2, rng.choice((0, 2, 3))
+
+    def change(view):
+        own = view.base[::2] == number
+        return replace(view.classes, count=np.where(own, view.classes.count * factor, view.classes.count))
+
+    return each_view(work, change)
+
+
+def rerated(work, rng):
+    """A rule of another rate, in the base and in every view."""
+    rule, factor = rng.randrange(len(work.base.classes.rules)), rng.choice((0.5, 0.8, 1.25, 2.0))
+
+    def change(view):
+        e = view.classes
+        return replace(e, rate_gbps=np.where(e.rule == rule, e.rate_gbps * factor, e.rate_gbps))
+
+    return each_view(work, change)
+
+
+def let_through(work, rng):
+    """A group of another transit, or a rule of another network, in every view."""
+    group, rule = rng.randrange(len(work.base.classes.groups)), rng.randrange(len(work.base.classes.rules))
+    transit = rng.choice(("turn", "pass", "end", "relay", "all"))
+    is_of_group = rng.random() < 0.7
+
+    def change(view):
+        groups, rules = list(view.classes.groups), list(view.classes.rules)
+        if is_of_group:
+            groups[group] = replace(groups[group], transit=transit)
+        else:
+            net = "scale-out" if rules[rule].net == "scale-up" else "scale-up"
+            rules[rule] = replace(rules[rule], net=net)
+        return replace(view.classes, groups=tuple(groups), rules=tuple(rules))
+
+    return each_view(work, change)
+
+
+def misasked(work, rng):
+    """Other demands than those of the question, wherever the program asks."""
+    skipped, factor = rng.randrange(3), rng.choice((0.0, 0.5, 3.0))
+    kind = rng.randrange(2)
+
+    def demand(view, own):
+        found = work.asked.demand(view, own).copy()
+        some = np.flatnonzero(found)
+        if kind or not len(some):
+            return found * (factor or 2.0)
+        found[some[skipped % len(some)]] *= factor
+        return found
+
+    wrong = replace(work, asked=replace(work.asked, demand=demand))
+    return each_view(wrong, lambda view: view.classes)
+
+
 def with_commodity(work, number, one):
     commodities = list(work.commodities)
     commodities[number] = one
@@ -131,7 +206,7 @@ def own_of(work, one):
     return int(one.moves.device[np.flatnonzero(ends)[0]])
 
 
-CHANGES = (halved, left_out, resized, recabled, rerouted, merged)
+CHANGES = (halved, left_out, resized, recabled, rerouted, merged, recounted, rerated, let_through, misasked)
 
 
 def mutants(text, failed, traffic, methods, n):
