@@ -218,14 +218,15 @@ class Reading:
     def _demand_fault(self, owed: Owed, commodity: Commodity, of: Ints, source: int) -> str:
         """Return whether a program asks for other demands than the file, or nothing."""
         amount = owed.amounts(self.e, source, self.kept)
-        some = np.flatnonzero(amount)
-        if (of[some] < 0).any():
+        # What is left out here sends nothing in any case: the program alone knows it, by class.
+        is_short = owed.has_one_way and bool(self.work.cut_off)
+        if not is_short and (of[amount > 0] < 0).any():
             return "targets that are in no class"
+        some = np.flatnonzero((amount > 0) & (of >= 0))
         due = np.bincount(of[some], amount[some], minlength=len(commodity.view.size)).astype(np.float64)
         asked = self.asked(commodity)
-        if owed.has_one_way and self.work.cut_off:
-            # What is left out sends nothing here in any case: the program alone knows it, by class.
-            left = due.sum() - sum(n for _, n in self.work.cut_off)
+        if is_short:
+            left = amount.sum() - sum(n for _, n in self.work.cut_off)
             due = np.where(asked > 0, due, 0.0)
             if owed.has_root and due.sum() != left:
                 return f"{due.sum():,.0f} targets in the program, {left:,.0f} in the file"

@@ -281,7 +281,7 @@ SOLVERS += tuple(
 )
 
 
-@pytest.mark.parametrize("module", ["certificate", "concurrent", "lifted"])
+@pytest.mark.parametrize("module", ["certificate", "concurrent", "held", "lifted", "owed", "posed", "walks"])
 def test_a_check_loads_no_solver(module):
     """Neither itself nor through anything that it imports."""
     code = f"import sys, fabric.flow.{module}\nprint(*sys.modules)"
