@@ -208,7 +208,7 @@ def _cable_faults(
     pair = np.repeat(np.arange(len(pairs)), [len(alike) for alike in pairs])
     around = lift.endpoints_around([alike[0] for alike in pairs], work.shift)
     total = np.zeros(len(links))
-    kinds = _Kinds(work, lift.blueprint, links)
+    kinds = _PathKinds(work, lift.blueprint, links)
     for commodity, flow, load in zip(work.commodities, solved[0].flow, solved[1], strict=True):
         if commodity.origin < 0:
             of, size = np.arange(len(links)), np.ones(len(links))
@@ -245,7 +245,7 @@ def _cable_faults(
     return [f"a {rule.name} link carries {carried:.6g} of {capacity:.6g} Gb/s"]
 
 
-class _Kinds:
+class _PathKinds:
     """What the file says of real links of one side of a rule, for the paths over them.
 
     Parameters

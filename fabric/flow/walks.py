@@ -18,7 +18,7 @@ import numpy as np
 
 from fabric.arrays import Bools, Floats, Ints
 from fabric.graph.forwarding import ARRIVED, AWAY, HOME, Forwarding, Paths, State
-from fabric.graph.permitted import Direction, Way, is_permitted, is_turn, states_of
+from fabric.graph.permitted import CableWay, Direction, is_permitted, is_turn, states_of
 
 ROLES: tuple[State, ...] = (
     ("source", AWAY),
@@ -35,7 +35,7 @@ _ONE_LEG = frozenset(role for role in ROLES if role[1] == AWAY and role[0] != "r
 
 
 @cache
-def _allowed(way: Way, tail: int, head: int, has_relay: bool) -> Bools:  # noqa: FBT001 - a key of the cache
+def _allowed(way: CableWay, tail: int, head: int, has_relay: bool) -> Bools:  # noqa: FBT001 - a key of the cache
     """Return between which roles a path goes over a cable, by the transits of its ends, shape (13, 13).
 
     Any device may be a source or a target here; paths start and end where a proof lets them.
@@ -62,13 +62,13 @@ class PathRule:
 
     Parameters
     ----------
-    directed : tuple of (Way, Way)
+    directed : tuple of (CableWay, CableWay)
         For every rule the way of its cables ahead and back.
     transit : ndarray of int64
         For every group the number of its transit, under the path rule of the question.
     """
 
-    directed: tuple[tuple[Way, Way], ...]
+    directed: tuple[tuple[CableWay, CableWay], ...]
     transit: Ints
 
 
@@ -88,7 +88,7 @@ def path_rule(rules: Iterable[object], transits: Iterable[str], paths: Paths) ->
         own = rule.net == "scale-up"  # type: ignore[attr-defined]
         is_peer = rule.is_peer  # type: ignore[attr-defined]
         names: tuple[Direction, Direction] = ("peer", "peer") if is_peer else ("up", "down")
-        found.append((Way(names[0], own), Way(names[1], own)))
+        found.append((CableWay(names[0], own), CableWay(names[1], own)))
     meant = {"any": dict.fromkeys(TRANSITS, "all"), "no-relay": {"relay": "end"}}.get(paths, {})
     number = [TRANSITS.index(meant.get(t, t)) for t in transits]
     return PathRule(tuple(found), np.array(number, dtype=np.int64))

@@ -35,7 +35,7 @@ _LEGS = {
 not here does not exist."""
 
 
-class Way(NamedTuple):
+class CableWay(NamedTuple):
     """One direction of a cable, as the file says it: up, down or between peers, and of which network."""
 
     direction: Direction
@@ -67,12 +67,12 @@ def states_of(transit: str, *, is_source: bool, is_target: bool, has_relay: bool
     return (*own, *relays, *ends)
 
 
-def is_permitted(way: Way, tail: State, head: State, *, has_relay: bool) -> bool:
+def is_permitted(way: CableWay, tail: State, head: State, *, has_relay: bool) -> bool:
     """Return whether a path may go from one role over a cable to another.
 
     Examples
     --------
-    >>> down = Way("down", False)
+    >>> down = CableWay("down", False)
     >>> [is_permitted(down, (role, 1), ("down", 1), has_relay=False) for role in ("up", "down", "free")]
     [False, True, True]
     """

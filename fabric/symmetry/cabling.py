@@ -45,7 +45,7 @@ def cables_up(blueprint: Blueprint, rule: Rule) -> int | None:
     partly = (failure for failure in blueprint.failed_cables if failure.n is not None)
     if not is_known or any(True for _ in partly):
         return None
-    pairs = _Pairs(blueprint, rule, agreeing_axes(blueprint, rule), axes)
+    pairs = _JoinedBoxes(blueprint, rule, agreeing_axes(blueprint, rule), axes)
     down = list(pairs.down())
     if len(down) > MANY_BOXES:
         return None
@@ -53,7 +53,7 @@ def cables_up(blueprint: Blueprint, rule: Rule) -> int | None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Pairs:
+class _JoinedBoxes:
     """The pairs that a rule may join: points on the axes of the left device, then on others of the right."""
 
     blueprint: Blueprint

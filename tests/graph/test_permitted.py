@@ -6,7 +6,7 @@ import pytest
 
 from fabric.flow.walks import ROLES
 from fabric.graph.forwarding import AWAY, _heads
-from fabric.graph.permitted import Way, is_permitted, is_turn, states_of
+from fabric.graph.permitted import CableWay, is_permitted, is_turn, states_of
 
 
 @pytest.mark.parametrize("has_relay", [False, True])
@@ -16,7 +16,7 @@ def test_both_statements_permit_the_same(direction, is_scale_up, has_relay):
     roles = [r for r in ROLES if has_relay or (r[1] == AWAY and not r[0].startswith("relay"))]
     for tail, head in itertools.product(roles, roles):
         heads = _heads(tail, direction, is_scale_up=is_scale_up, has_relay=has_relay)
-        found = is_permitted(Way(direction, is_scale_up), tail, head, has_relay=has_relay)
+        found = is_permitted(CableWay(direction, is_scale_up), tail, head, has_relay=has_relay)
         assert found == (head in heads), (tail, head)
 
 
