@@ -20,6 +20,7 @@ from fabric.cli.options import (
     Drop,
     Failed,
     File,
+    Gap,
     Json,
     MethodName,
     Over,
@@ -235,6 +236,7 @@ def throughput_command(
     paths: PathRule = "rules",
     drop_unreachable: Drop = False,
     method: MethodName = "auto",
+    gap: Gap = None,
     failed: Failed = None,
     as_json: Json = False,
 ) -> None:
@@ -251,6 +253,7 @@ def throughput_command(
         paths=path_rule(paths),
         method=cast("Method", method),
         drop_unreachable=drop_unreachable,
+        gap=gap,
     )
     print_answer(answer, fabric, as_json=as_json)
 

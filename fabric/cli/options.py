@@ -33,6 +33,13 @@ MethodName = Annotated[
     str,
     typer.Option("--method", metavar="NAME", help="auto, axes, refinement, or links: how it is worked out."),
 ]
+Gap = Annotated[
+    float | None,
+    typer.Option(
+        metavar="PART",
+        help="An interval as narrow as this is enough, such as 0.001, where real links would be solved.",
+    ),
+]
 Failed = Annotated[
     list[str] | None,
     typer.Option(

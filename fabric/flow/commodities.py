@@ -327,14 +327,19 @@ def without_cut_off(
         work, lost = build(kept)
         cut_off += work.cut_off
         if not work.commodities:
-            msg = f"no endpoint has another one to send to; choose other axes for {setting('over')}"
-            if cut_off:
-                reason = f"{cut_off[0][0]} and others cannot reach most of the rest"
-                msg = f"no majority of the endpoints is left: {reason}; choose with {setting('among')}"
-            raise QuestionError(msg)
+            raise nobody_left(cut_off[0][0] if cut_off else "")
         if not lost.any() or not drop_unreachable:
             return replace(work, cut_off=cut_off)
         kept &= ~lost
+
+
+def nobody_left(cut_off: str) -> QuestionError:
+    """Return the error that nobody has another one to send to; `cut_off` is one who would have had."""
+    if cut_off:
+        reason = f"{cut_off} and others cannot reach most of the rest"
+        msg = f"no majority of the endpoints is left: {reason}; choose with {setting('among')}"
+        return QuestionError(msg)
+    return QuestionError(f"no endpoint has another one to send to; choose other axes for {setting('over')}")
 
 
 def unreached(commodity: Commodity) -> tuple[Ints, Ints]:

@@ -46,6 +46,7 @@ class Question:
     drop_unreachable: bool = False
     limit: int = EXPAND_LIMIT
     is_holding: bool = False
+    gap: float | None = None
 
     @property
     def traffic(self) -> Traffic | None:
@@ -197,6 +198,9 @@ def _by_refinement(ask: Question, limit: int = REFINE_LIMIT) -> Commodities:
 def _by_links(ask: Question) -> Commodities:
     from fabric.flow.by_links import links_program
 
+    if ask.gap is not None:
+        msg = f"an interval of {100 * ask.gap:.4g} % is enough"
+        raise ProgramSizeError(msg)
     e, demand_of, probe_of = write_out(ask)
     drop = ask.drop_unreachable
     return links_program(e, demand_of, paths=ask.paths, drop_unreachable=drop, probe_of=probe_of)

@@ -10,7 +10,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from fabric.arguments import Method, checked
-from fabric.errors import FabricError, LimitError, ProofError, setting
+from fabric.errors import FabricError, LimitError, ProofError, QuestionError, setting
 from fabric.flow.certificate import GAP, Verdict
 from fabric.flow.commodities import Commodities, ProgramSizeError, Solution, capacities
 from fabric.flow.concurrent import check_concurrent
@@ -82,12 +82,17 @@ class Throughput(Result):
     certificate: Verdict = field(repr=False)
     n_failed: int = 0
 
-    shown: ClassVar[tuple[str, ...]] = ("value_gbps",)
+    shown: ClassVar[tuple[str, ...]] = ("value_gbps", "gap")
 
     @property
     def value_gbps(self) -> float:
         """What the fabric carries in all [Gb/s]."""
         return self.per_endpoint_gbps * self.n_senders
+
+    @property
+    def gap(self) -> float:
+        """How far the bounds of the proof are apart, as a part of the upper one."""
+        return self.certificate.gap
 
     def table(self) -> list[dict[str, object]]:
         """Return the link classes that carry traffic, those that bind first."""
@@ -116,11 +121,13 @@ class Throughput(Result):
         lines.append(f"  method: {self.method} ({self.why})")
         proof = self.certificate
         scope = [f"checked {proof.scope}"] if proof.scope and not proof.faults else []
-        remarks = ", ".join([*proof.faults, *scope, f"{self.n_variables:,} variables"])
+        size = [f"{self.n_variables:,} variables"] if self.n_variables else []
+        remarks = ", ".join([*proof.faults, *scope, *size])
         values = f"flows of {format_rate(proof.lower_gbps)} and prices of {format_rate(proof.upper_gbps)}"
+        values += f", {100 * self.gap:.2g} % apart"
         if self.status == "optimal":
             values = f"flows and prices of {format_rate(proof.lower_gbps)}"
-        lines.append(f"  {self.status}: {values} ({remarks})")
+        lines.append(f"  {self.status}: {values} ({remarks})" if remarks else f"  {self.status}: {values}")
         return "\n".join(lines)
 
 
@@ -135,6 +142,7 @@ def throughput(
     method: Method = "auto",
     drop_unreachable: bool = False,
     limit: int = EXPAND_LIMIT,
+    gap: float | None = None,
 ) -> Throughput:
     """Return the largest rate at which a traffic pattern can be met, and what binds it.
 
@@ -155,6 +163,10 @@ def throughput(
         Leave out endpoints that failures cut off; otherwise the rate is then 0.
     limit : int
         Of the expanded form, for real links.
+    gap : float, optional
+        How far apart, as a part of the rate, an interval's bounds may be. Where one is given, real links are
+        always answered by an interval; else only where their program is too large, and then 0.001 is aimed
+        at. Classes are answered exactly.
 
     Returns
     -------
@@ -166,8 +178,8 @@ def throughput(
         If the question does not fit the fabric.
     LimitError
         If only real links will do and the fabric is too large to be expanded. One that can be
-        expanded but not solved gets status ``bounded``: the rate of one routing, with an upper bound by
-        prices.
+        expanded but not solved gets status ``bounded``: the rate of a mix of routings, with an upper bound
+        by prices. Both are proven; the gap is stated, and may be larger than the one aimed at.
 
     Examples
     --------
@@ -178,8 +190,11 @@ def throughput(
     >>> round(answer.per_endpoint_gbps, 6), answer.binding[0].link, answer.status
     (400.0, 'gpu-leaf', 'optimal')
     """
+    if gap is not None and not 0 < gap < 1:
+        msg = f"gap: got {gap:g}; expected a part of the rate between 0 and 1, such as 0.001"
+        raise QuestionError(msg)
     return answer_question(
-        Question(fabric, traffic, among, tuple(over), paths, method, drop_unreachable, limit)
+        Question(fabric, traffic, among, tuple(over), paths, method, drop_unreachable, limit, gap=gap)
     )
 
 
@@ -309,34 +324,28 @@ def _n_failed(ask: Question) -> int:
 
 
 def _bound_question(ask: Question, why: str, begin: float) -> Throughput:
-    """Return the answer to a question that is too large to be solved: an interval."""
+    """Return the answer to a question that is not solved on links: an interval."""
     from fabric.flow.by_links import trivial
-    from fabric.flow.routed import Interval, cut_off, interval
+    from fabric.flow.interval import WANTED_GAP, Interval, interval_of, left_over
 
-    e, demand_of, _ = write_out(ask)
-    kept = np.ones(e.n_devices, dtype=np.bool_)
-    demand = demand_of(kept)
-    ends = np.zeros(e.n_devices, dtype=np.bool_)
-    ends[demand.source] = ends[demand.target] = True
-    # Groups over axes are cut off from one another as asked: there only a failed demand shows it.
-    lost = np.zeros(0, dtype=np.int64)
-    if ask.traffic is not None and not ask.traffic.over:
-        lost = cut_off(e, ends, paths=ask.paths)
+    e, demand_of, probe_of = write_out(ask)
+    drop = ask.drop_unreachable
     # What is cut off is left out, or the rate is 0; as where a program is solved.
-    kept[lost] = False
+    demand, lost = left_over(e, demand_of, probe_of, paths=ask.paths, drop_unreachable=drop)
     view = trivial(e)
-    work = Commodities(view, capacities(view), [], float((ends & kept).sum()), (), is_averaged=False)
-    nothing = np.zeros(len(work.capacity))
-    bounds = Interval(0.0, 0.0, nothing, nothing, 0)
-    if not len(lost) or ask.drop_unreachable:
-        demand = demand_of(kept) if len(lost) else demand
-        bounds = interval(e, demand, paths=ask.paths)
-    proof = Verdict(bounds.lower_gbps, bounds.upper_gbps)
+    n = float(len(np.union1d(demand.source, demand.target)))
+    work = Commodities(view, capacities(view), [], n, (), is_averaged=False)
+    is_cut = bool(lost.any()) and not drop
+    if is_cut:
+        nothing = np.zeros(len(work.capacity))
+        bounds = Interval(Verdict(0.0, 0.0), nothing, nothing, 0)
+    else:
+        bounds = interval_of(e, demand, paths=ask.paths, gap=WANTED_GAP if ask.gap is None else ask.gap)
     binding, slack = rank_links(work, work.capacity * bounds.price, bounds.use, None)
     return Throughput(
         traffic=ask.name,
-        per_endpoint_gbps=bounds.lower_gbps,
-        status="cut off" if len(lost) and not ask.drop_unreachable else proof.status,
+        per_endpoint_gbps=bounds.proof.lower_gbps,
+        status="cut off" if is_cut else bounds.proof.status,
         binding=binding,
         slack=slack,
         n_endpoints=round(work.n_endpoints),
@@ -344,10 +353,10 @@ def _bound_question(ask: Question, why: str, begin: float) -> Throughput:
         paths=ask.paths,
         method="links",
         why=why,
-        cut_off=tuple(CutOff(str(e.names[i]), 1) for i in lost.tolist()),
-        is_dropped=ask.drop_unreachable,
+        cut_off=tuple(CutOff(str(e.names[i]), 1) for i in np.flatnonzero(lost).tolist()),
+        is_dropped=drop,
         n_classes=bounds.n_states,
         n_variables=0,
         solve_s=time.perf_counter() - begin,
-        certificate=proof,
+        certificate=bounds.proof,
     )

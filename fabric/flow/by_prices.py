@@ -1,0 +1,242 @@
+"""Prices of links and the routings that they make, for demands too many to be a program.
+
+The best rate is the least, over all prices, of capacity times price over demand times distance, and the most,
+over all routings, of the rate at which the busiest link is full. Prices that make traffic avoid what is busy
+bring the two together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from fabric.arrays import Floats, Ints
+from fabric.flow.logit import Logit, Routing
+from fabric.flow.lp import assemble, maximize
+
+MOST_ROUTINGS = 80
+"""Routings that are tried at most."""
+_KEPT = 12
+"""Routings that are mixed."""
+_EVERY = 4
+"""Routings from one mix to the next."""
+_REMEMBERED = 6
+"""Steps that the next is extrapolated from."""
+_FLOOR = 1e-7
+"""Least worth of a link beside the mean: a price of 0 would be no length, and could never rise again."""
+_LEAST_SHARP, _MOST_SHARP = 30.0, 1e5
+"""Sharpness times the mean distance, by which a split takes longer ways; else one over the gap."""
+_LOADED = (1e-3, 3e-3, 1e-2)
+"""Links whose load is within this of the busiest share all of the price."""
+_STEEP = (30.0, 100.0, 300.0)
+"""Prices rise with the load by this power of e."""
+_UNEVEN, _COARSE = 2.0, 30.0
+"""Where the busiest link is so much busier than the mean, prices have far to go: sharpness begins there."""
+_ROWS = 500
+"""Links of a mix that are looked at first."""
+
+
+@dataclass(eq=False)
+class Found:
+    """The best prices and the best mix of routings so far.
+
+    Parameters
+    ----------
+    upper_gbps, lower_gbps : float
+        What they prove, or will when they are checked [Gb/s].
+    length : ndarray of float64, shape (2 * m,)
+        Price of every link.
+    mix : list of (float, Routing)
+        Parts, which sum to 1.
+    n_routings : int
+    """
+
+    upper_gbps: float = np.inf
+    lower_gbps: float = 0.0
+    length: Floats = field(default_factory=lambda: np.zeros(0))
+    mix: list[tuple[float, Routing]] = field(default_factory=list)
+    n_routings: int = 0
+
+    @property
+    def gap(self) -> float:
+        """Relative distance of the bounds."""
+        return 1 - self.lower_gbps / self.upper_gbps
+
+
+class Prices:
+    """The search for prices.
+
+    Parameters
+    ----------
+    logit : Logit
+        Of demands that all have a way.
+    capacity, forced : ndarray of float64, shape (2 * m,)
+        Of every link, and its load at unit rate where there is no choice [Gb/s].
+    """
+
+    def __init__(self, logit: Logit, capacity: Floats, forced: Floats) -> None:
+        self._logit, self._net = logit, logit.net
+        self._link = np.unique(self._net.link[self._net.link >= 0])
+        self._capacity, self._forced = capacity[self._link], forced[self._link]
+        self._n_links = len(capacity)
+        row = np.full(len(capacity) + 1, -1, dtype=np.int64)
+        row[self._link] = np.arange(len(self._link))
+        self._row = row[self._net.link]
+        self._sent = float(self._net.demand.sum())
+        busiest = float((forced[capacity > 0] / capacity[capacity > 0]).max(initial=0.0))
+        self._routings: list[Routing] = []
+        self._uses: list[Floats] = []
+        self._most_gbps = 1.0 / busiest if busiest > 0 else np.inf
+        self.found = Found(self._most_gbps)
+
+    def narrow(self, gap: float) -> Found:
+        """Return bounds that are at most `gap` apart, or the best that were found."""
+        found, steps = self.found, _Steps()
+        finest = float(np.clip(1.0 / max(gap, 1e-300), _LEAST_SHARP, _MOST_SHARP))
+        sharp, worth = finest, _lifted(self._capacity)
+        mean = self._logit.paid(self._lengths(worth)) / self._sent
+        if not mean > 0:  # all that is left of the way is a turn
+            self._take([1.0], [Routing(np.zeros(self._n_links), 1.0)], 0.0)
+            return found
+        for _ in range(MOST_ROUTINGS):
+            routing = Routing(self._lengths(worth), sharp / mean)
+            use, paid = self._route(routing)
+            self._bound(worth, paid)
+            self._take([1.0], [routing], float(use.max()))
+            self._remember(routing, use)
+            if found.gap > gap and found.n_routings % _EVERY == 0:
+                self._combine(gap)
+            if found.gap <= gap:
+                break
+            spent, mean = float(worth @ use), paid / self._sent
+            if found.n_routings == 1 and float(use.max()) > _UNEVEN * spent:
+                sharp = min(sharp, _COARSE)
+            if sharp < finest and found.gap < 2 / sharp:
+                sharp, steps = min(3 * sharp, finest), _Steps()
+            hops = float((use * self._capacity).sum()) / self._sent
+            worth = steps.next(worth, 2 * hops / sharp * (use / spent - 1))
+        return found
+
+    def _lengths(self, worth: Floats) -> Floats:
+        """Return the price of every link from what its whole capacity is worth."""
+        length = np.zeros(self._n_links)
+        length[self._link] = worth / self._capacity
+        return length
+
+    def _route(self, routing: Routing) -> tuple[Floats, float]:
+        """Return load over capacity of the links at unit rate, and what all demands pay."""
+        load = np.append(0.0, self._forced)
+        paid = float(self._forced @ routing.length[self._link])
+        for part in self._logit.flows(routing):
+            row = self._row[part.cell % self._net.n_moves] + 1
+            load += np.bincount(row, part.flow, minlength=len(load))
+            paid += self._net.paid(part.distance, part.block)
+        self.found.n_routings += 1
+        return load[1:] / self._capacity, paid
+
+    def _bound(self, worth: Floats, paid: float | None = None) -> None:
+        """Take prices if they prove a lower rate than those before; `worth` sums to 1."""
+        length = self._lengths(worth)
+        if paid is None:
+            paid = float(self._forced @ length[self._link]) + self._logit.paid(length)
+        if 1.0 < paid * self.found.upper_gbps:
+            self.found.upper_gbps, self.found.length = 1.0 / paid, length
+
+    def _take(self, parts: list[float], routings: list[Routing], busiest: float) -> None:
+        """Take a mix of routings if it proves a higher rate than those before."""
+        rate = min(1.0 / busiest, self._most_gbps) if busiest > 0 else self._most_gbps
+        if rate > self.found.lower_gbps:
+            self.found.lower_gbps = rate
+            self.found.mix = [(part, one) for part, one in zip(parts, routings, strict=True) if part > 0]
+
+    def _remember(self, routing: Routing, use: Floats) -> None:
+        self._routings = [*self._routings, routing][-_KEPT:]
+        self._uses = [*self._uses, use][-_KEPT:]
+
+    def _combine(self, gap: float) -> None:
+        """Mix the last routings as well as can be, and try prices on what is then busy."""
+        uses = np.column_stack(self._uses)
+        parts = best_mix(uses)
+        use = uses @ parts
+        busiest = float(use.max())
+        self._take(parts.tolist(), self._routings, busiest)
+        tried = [(use >= busiest * (1 - near)).astype(np.float64) for near in _LOADED]
+        tried += [np.exp(power * (use / busiest - 1)) for power in _STEEP]
+        for worth in tried:
+            self._bound(_lifted(worth))
+            if self.found.gap <= gap:
+                break
+
+
+class _Steps:
+    """Steps of prices, extrapolated from those before.
+
+    Notes
+    -----
+    The next logarithms of prices are those of which the steps would vanish if they depended on them linearly
+    (D. G. Anderson, "Iterative procedures for nonlinear integral equations", J. ACM 12, 1965).
+    """
+
+    def __init__(self) -> None:
+        self._at: list[Floats] = []
+        self._step: list[Floats] = []
+
+    def next(self, worth: Floats, step: Floats) -> Floats:
+        """Return the next worth of all links.
+
+        Parameters
+        ----------
+        worth : ndarray of float64
+            Sums to 1.
+        step : ndarray of float64
+            Of its logarithm.
+        """
+        at = np.log(worth)
+        is_lowest = worth <= 1.01 * _FLOOR * float(worth.mean())
+        step = np.where(is_lowest & (step < 0), 0.0, np.clip(step, -1.0, 1.0))
+        self._at, self._step = [*self._at, at][-_REMEMBERED:], [*self._step, step][-_REMEMBERED:]
+        move = step
+        if len(self._at) > 1:
+            weight = np.sqrt(worth)
+            ahead = np.column_stack(self._step[:-1]) - step[:, None]
+            gone = np.column_stack(self._at[:-1]) - at[:, None]
+            seen = ahead * weight[:, None]
+            normal = seen.T @ seen
+            normal[np.diag_indices(len(normal))] += 1e-10 * np.trace(normal) + 1e-300
+            part = np.linalg.solve(normal, seen.T @ (step * weight))
+            move = step - (gone + ahead) @ part
+        return _lifted(np.exp(at + np.clip(move, -2.0, 2.0) - at.max()))
+
+
+def _lifted(worth: Floats) -> Floats:
+    """Return some worth with a floor, summing to 1."""
+    worth = np.maximum(worth, _FLOOR * float(worth.mean()))
+    return np.asarray(worth / worth.sum())
+
+
+def best_mix(uses: Floats) -> Floats:
+    """Return the parts of some routings with which the busiest link is least busy.
+
+    Parameters
+    ----------
+    uses : ndarray of float64, shape (l, r)
+        Load over capacity of every link under each routing.
+    """
+    n = uses.shape[1]
+    parts: Floats = np.full(n, 1.0 / n)
+    rows: Ints = np.zeros(0, dtype=np.int64)
+    balance = assemble([(np.zeros(n + 1, np.int64), np.arange(n + 1), np.append(np.ones(n), -1.0))], 1, n + 1)
+    best, busiest = parts, np.inf
+    for _ in range(4):
+        use = uses @ parts
+        if use.max() < busiest:
+            best, busiest = parts, float(use.max())
+        worst = np.argsort(use)[-_ROWS:]
+        if len(rows) and use.max() <= use[rows].max() * (1 + 1e-6):
+            break
+        rows = np.union1d(rows, worst)
+        at = np.repeat(np.arange(len(rows)), n), np.tile(np.arange(n), len(rows)), uses[rows].ravel()
+        x, _ = maximize(balance, assemble([at], len(rows), n + 1))
+        parts = x[:-1] / x[:-1].sum()
+    return best
