@@ -63,7 +63,7 @@ def class_ground(blueprint: Blueprint, source: tuple[object, ...], target: tuple
         As `class_problem`.
     """
     fixed, apart = _tell_apart(blueprint, [_selectors(blueprint, parts) for parts in (source, target)])
-    return lay_ground(blueprint, apart=apart, fixed=fixed)
+    return lay_ground(blueprint, apart=apart, fixed=fixed, in_file=True)
 
 
 def _tell_apart(

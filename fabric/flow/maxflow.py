@@ -209,7 +209,11 @@ def _names(
     """Return what names the links of `e`, the fabric as the solver saw it."""
     if fabric.blueprint is None or method != "axes":
         return partial(name_links, fabric.blueprint, e)
-    return partial(name_classes, class_ground(fabric.blueprint, source, target), e)
+    try:
+        return partial(name_classes, class_ground(fabric.blueprint, source, target), e)
+    except LimitError:
+        # Damage that is alike is one class; by name each is one of its own, and these may be too many.
+        return lambda links: ()
 
 
 def _answer(

@@ -7,15 +7,12 @@ on all axes above it.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from itertools import product
 
 import numpy as np
 
 from fabric.arrays import Bools, Ints
-from fabric.blueprint.join import Grid, class_grid, relation_axes, term_cuts
+from fabric.blueprint.join import Grid, relation_axes, term_cuts
 from fabric.blueprint.model import Blueprint, Rule, Selector, Term
 from fabric.symmetry.nesting import Nesting
 
@@ -25,44 +22,11 @@ Mark = tuple[tuple[str, int], ...]
 Values = Mapping[str, Ints]
 """Index of devices on each primitive axis of their group."""
 
-FEW_DEVICES = 16
-"""Devices of a range that are marked one by one."""
+Known = Mapping[str, int | tuple[int, int]]
+"""Index of a mark on its axes, or the first and the last of several that are alike."""
 
-Marks = Sequence[Values | Mapping[str, int]]
-"""Index of each mark on its axes: a number, or one for each device or link."""
-
-
-def failure_marks(blueprint: Blueprint, nest: Nesting) -> tuple[tuple[Mark, ...], tuple[Selector, ...]]:
-    """Return what is absent or failed as marks, and the selectors that only cells of axes can tell apart."""
-    marks, cells = [], []
-    selectors = [*blueprint.absent, *blueprint.failed]
-    selectors += [s for c in blueprint.failed_cables for s in (c.left, c.right)]
-    for selector in selectors:
-        marks_of = [as_mark(blueprint, device, nest) for device in _devices(selector)]
-        if None in marks_of:
-            cells.append(selector)
-        else:
-            marks += [mark for mark in marks_of if mark is not None]
-    # The first cables of a range are at its first device.
-    partial = (s for c in blueprint.failed_cables if c.n is not None for s in (c.left, c.right))
-    ends = (Term(t.axis, i, i) for s in partial for t in s.terms if t.lo < t.hi for i in (t.lo, t.hi))
-    cells += [Selector("", None, (term,)) for term in ends]
-    return tuple(dict.fromkeys(marks)), tuple(cells)
-
-
-def _devices(selector: Selector) -> list[Selector]:
-    """Return a range of few indices on several axes as one selector for each, the same as a list of them.
-
-    A range on one axis is a cell of it. With others it would cut each of them from end to end.
-    """
-    sizes = [term.hi - term.lo + 1 for term in selector.terms]
-    if len(sizes) == 1 or not 1 < math.prod(sizes) <= FEW_DEVICES:
-        return [selector]
-    choices = product(*(range(term.lo, term.hi + 1) for term in selector.terms))
-    return [
-        replace(selector, terms=tuple(Term(t.axis, i, i) for t, i in zip(selector.terms, at, strict=True)))
-        for at in choices
-    ]
+Marks = Sequence[Values | Known]
+"""Index of each mark on its axes: a number, a range, or one number for each device or link."""
 
 
 def as_mark(blueprint: Blueprint, selector: Selector, nest: Nesting) -> Mark | None:
@@ -79,9 +43,10 @@ def as_mark(blueprint: Blueprint, selector: Selector, nest: Nesting) -> Mark | N
     return tuple(sorted(index.items()))
 
 
-def plain_grid(blueprint: Blueprint, cells: tuple[Selector, ...]) -> Grid:
-    """Return the class grid without marks; what is absent is a mark, or one of `cells`."""
-    return class_grid(replace(blueprint, absent=()), cells)
+def box_of(mark: Known) -> Selector:
+    """Return a mark as a selector."""
+    ends = {axis: at if isinstance(at, tuple) else (at, at) for axis, at in mark.items()}
+    return Selector("", None, tuple(Term(axis, lo, hi) for axis, (lo, hi) in ends.items()))
 
 
 def keep_cells(blueprint: Blueprint, nest: Nesting, cells: tuple[Selector, ...]) -> Nesting:
@@ -187,7 +152,7 @@ class _Near:
             axis = axes[-1]
             value = self._values[axis]
             # No index is below 0: a mark that is not on the axis is nowhere near.
-            same = np.array([value == mark.get(axis, -1) for mark in self._marks], dtype=np.bool_)
+            same = np.array([_meets(value, mark.get(axis, -1)) for mark in self._marks], dtype=np.bool_)
             self._is_near[axes] = same & self.on(axes[:-1]) if len(axes) > 1 else same
         return self._is_near[axes]
 
@@ -198,8 +163,15 @@ class _Near:
         return near & self.on(above) if above else np.repeat(near, len(self._values[axis]), axis=1)
 
 
+def _meets(index: Ints, at: Ints | int | tuple[int, int]) -> Bools:
+    return (index >= at[0]) & (index <= at[1]) if isinstance(at, tuple) else np.equal(index, at)
+
+
 def label_plain_axes(plain: Grid, nest: Nesting, marks: Marks, values: Values) -> dict[str, Ints]:
-    """Return labels of devices on plain axes: the first mark that an index belongs to, else its cell."""
+    """Return labels of devices on plain axes: the first mark that an index belongs to, else its cell.
+
+    A mark that is one index comes before those that are ranges: a source is no longer like its range.
+    """
     near, by_axis = _Near(marks, values, nest), {}
     for axis in nest.order:
         if axis in values and axis not in nest.permutations:
@@ -207,7 +179,9 @@ def label_plain_axes(plain: Grid, nest: Nesting, marks: Marks, values: Values) -
             label = np.searchsorted(plain.reps[axis], values[axis], side="right")
             if any(axis in mark for mark in marks):
                 hit = near.on((*nest.above[axis], axis))
-                label = np.where(hit.any(axis=0), -1 - hit.argmax(axis=0), label)
+                is_wide = np.array([isinstance(mark.get(axis), tuple) for mark in marks], dtype=np.bool_)
+                order = np.argsort(is_wide, kind="stable")
+                label = np.where(hit.any(axis=0), -1 - order[hit[order].argmax(axis=0)], label)
             by_axis[axis] = label
     return by_axis
 

@@ -13,21 +13,20 @@ import numpy as np
 
 from fabric.arrays import Floats, Ints
 from fabric.blueprint.join import Grid, agreeing_axes, class_grid, relation_axes
-from fabric.blueprint.model import Blueprint, Rule, Selector, Term
+from fabric.blueprint.model import Blueprint, Rule, Selector
 from fabric.blueprint.selector import fits, selected_groups
+from fabric.symmetry.damage import marked
 from fabric.symmetry.labels import (
     Mark,
     Marks,
     Values,
     alike,
-    failure_marks,
-    keep_cells,
+    box_of,
     labels,
     link_keys,
     pattern_axes,
-    plain_grid,
 )
-from fabric.symmetry.nesting import Tie, nesting
+from fabric.symmetry.nesting import Tie
 from fabric.symmetry.quotient import Quotient
 
 
@@ -95,29 +94,27 @@ class Lift:
         self, blueprint: Blueprint, apart: tuple[Selector, ...] = (), ties: tuple[Tie, ...] = ()
     ) -> None:
         self.blueprint = blueprint
-        nest = nesting(blueprint, ties)
-        failed, cells = failure_marks(blueprint, nest)
-        self.nest = keep_cells(blueprint, nest, (*cells, *apart))
-        self.marks = failed
-        self.failed = [dict(m) for m in failed]
-        self.cells = (*cells, *apart)
-        self.plain = plain_grid(blueprint, self.cells)
+        self.marked = marked(blueprint, apart, ties)
+        self.nest, self.plain = self.marked.nest, self.marked.plain
+        self.failed = list(self.marked.marks)
         self.number = self._number_classes()
         self._rows: dict[int, dict[bytes, int]] = {}
 
     def _grid(self, marks: tuple[Mark, ...]) -> Grid:
-        selectors = (Selector("", None, tuple(Term(a, i, i) for a, i in m)) for m in (*self.marks, *marks))
-        return class_grid(self.blueprint, (*self.cells, *selectors))
+        known = (*self.failed, *(dict(self.marked.moved_mark(mark)) for mark in marks))
+        return class_grid(self.marked.blueprint, (*self.marked.cells, *map(box_of, known)))
 
     def _up(self, grid: Grid, group: str) -> tuple[Ints, dict[str, Ints]]:
-        """Return the rows of a group that are up, and their index on each of its axes."""
-        down = (*self.blueprint.absent, *self.blueprint.failed)
+        """Return the rows of a group that are up, and their index in the file on each of its axes."""
+        down = (*self.marked.blueprint.absent, *self.marked.blueprint.failed)
         rows = np.flatnonzero(~grid.mask(group, down)).astype(np.int64)
         primitives = self.blueprint.groups[group].primitives
-        return rows, {p: grid.reps[p][grid.digit(group, rows, p)] for p in primitives}
+        return rows, dict(
+            self.marked.of_file({p: grid.reps[p][grid.digit(group, rows, p)] for p in primitives})
+        )
 
     def _labels(self, marks: Marks, values: Values, n: int) -> Ints:
-        return labels(self.plain, self.nest, marks, [values])[:n]
+        return labels(self.plain, self.nest, marks, [self.marked.moved(values)])[:n]
 
     def _number_classes(self) -> dict[str, dict[bytes, int]]:
         """Return the number of every base class of devices by its label, as `quotient` numbers them."""
@@ -157,7 +154,7 @@ class Lift:
             values = {p: np.concatenate([part[p] for _, part in parts]) for p in group.primitives}
             ends = [{a: index[of] for a, index in columns(side).items()} for side in sides]
             # Orbits of the stabiliser of each link's two ends, and below the orbit of each without the link.
-            fine = self._labels([*self.failed, *ends], values, len(of))
+            fine = self._labels([*self.failed, *map(self.marked.moved, ends)], values, len(of))
             first, which = alike(np.column_stack([of, fine]))
             weight = [
                 grid.weight(group.name, rows, group.primitives)
@@ -219,7 +216,8 @@ class Lift:
         """
         ends = [columns([link.tail for link in links]), columns([link.head for link in links])]
         sides = [{a: index[of] for a, index in end.items()} for end in ends]
-        label = labels(self.plain, self.nest, [*self.failed, *places], sides)
+        moved = self.marked.moved
+        label = labels(self.plain, self.nest, [*self.failed, *map(moved, places)], [*map(moved, sides)])
         pattern = np.array([self._pattern(link) for link in links], dtype=np.int64)[of]
         rule, is_turned = links[0].rule, links[0].is_turned
         # Rules with fewer labels have shorter keys; the view fills them with -1.

@@ -13,7 +13,7 @@ so the number of classes grows with the marks, not with the size.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -21,25 +21,22 @@ import numpy as np
 
 from fabric.arrays import Bools, Floats, Ints
 from fabric.blueprint.join import Grid, Joined, class_grid, join, partners
-from fabric.blueprint.model import Blueprint, FailedCables, Rule, Selector, Term
+from fabric.blueprint.model import Blueprint, FailedCables, Rule, Selector
 from fabric.blueprint.remembered import remembered
 from fabric.graph import Expanded, GroupInfo, RuleInfo
+from fabric.symmetry.damage import Marked, marked
 from fabric.symmetry.labels import (
+    Known,
     Mark,
     Values,
     alike,
-    failure_marks,
+    box_of,
     join_labels,
-    keep_cells,
     label_plain_axes,
     link_keys,
     pattern_axes,
-    plain_grid,
 )
-from fabric.symmetry.nesting import Nesting, NoSymmetryError, Tie, nesting
-
-Known = Sequence[Mapping[str, int]]
-"""Index of each mark on its axes."""
+from fabric.symmetry.nesting import NoSymmetryError, Tie
 
 KEPT = 64
 """Quotients that are kept for the next question of the same fabric."""
@@ -200,11 +197,14 @@ class RowPlaces:
 
     Parameters
     ----------
-    grid, plain : Grid
-        With the marks and without them.
-    nest : Nesting
+    grid : Grid
+        With the marks.
+    found : Marked
+        The fabric that it is of.
     marks : tuple of sequence of mapping
-        Those of the base and, where there are more, all.
+        Those of the base and, where there are more, all; where they have been moved to.
+    in_file : bool
+        Whether the grid is of the file; else of what is moved.
 
     Attributes
     ----------
@@ -212,8 +212,10 @@ class RowPlaces:
         For every group, the devices of each row.
     """
 
-    def __init__(self, grid: Grid, plain: Grid, nest: Nesting, marks: tuple[Known, ...]) -> None:
-        self.grid, self._plain, self._nest, self._marks = grid, plain, nest, marks
+    def __init__(
+        self, grid: Grid, found: Marked, marks: tuple[Sequence[Known], ...], *, in_file: bool = False
+    ) -> None:
+        self.grid, self._found, self._marks = grid, found, marks
         self.weight: dict[str, Floats] = {}
         self._values: dict[str, Values] = {}
         self._plain_labels: list[dict[str, Values]] = [{} for _ in marks]
@@ -224,9 +226,10 @@ class RowPlaces:
             self.weight[name] = np.ones(len(rows))
             for p, digit in digits.items():
                 self.weight[name] *= grid.weights[p][digit]
-            self._values[name] = {p: grid.reps[p][digit] for p, digit in digits.items()}
+            values = {p: grid.reps[p][digit] for p, digit in digits.items()}
+            self._values[name] = found.moved(values) if in_file else values
             for by_group, chosen in zip(self._plain_labels, marks, strict=True):
-                by_group[name] = label_plain_axes(plain, nest, chosen, self._values[name])
+                by_group[name] = label_plain_axes(found.plain, found.nest, chosen, self._values[name])
 
     def labels(self, number: int, ends: Sequence[tuple[str, Ints]]) -> Ints:
         """Return labels of rows of a group, or of pairs of rows, by the marks of the base (0) or all (-1)."""
@@ -234,7 +237,7 @@ class RowPlaces:
         plain_labels = [
             {p: index[rows] for p, index in self._plain_labels[number][group].items()} for group, rows in ends
         ]
-        label = join_labels(self._plain, self._nest, self._marks[number], sides, plain_labels)
+        label = join_labels(self._found.plain, self._found.nest, self._marks[number], sides, plain_labels)
         # Where no label depends on the row, one line stands for all: cut to the number of rows either way.
         return label[: len(ends[0][1])]
 
@@ -244,9 +247,10 @@ class RowPlaces:
         return len(self._marks)
 
     def index(self, group: str, rows: Ints) -> list[Mark]:
-        """Return one device of each row."""
+        """Return one device of each row, by its indices in the file."""
         axes = sorted(self._values[group])
-        columns = [self._values[group][p][rows].tolist() for p in axes]
+        values = self._found.of_file({p: index[rows] for p, index in self._values[group].items()})
+        columns = [values[p].tolist() for p in axes]
         return [tuple(zip(axes, at, strict=True)) for at in zip(*columns, strict=True)] or [()] * len(rows)
 
 
@@ -286,41 +290,36 @@ def lay_ground(
     apart: tuple[Selector, ...] = (),
     ties: tuple[Tie, ...] = (),
     fixed: tuple[Mark, ...] = (),
+    in_file: bool = False,
 ) -> Ground:
     """Return what `quotient` of the same makes its classes from; classes are numbered as there.
+
+    Parameters
+    ----------
+    blueprint, sources, apart, ties, fixed
+        As in `quotient`.
+    in_file : bool
+        Whether rows are devices as the file numbers them; else alike damage is side by side, in fewer rows.
 
     Raises
     ------
     NoSymmetryError
         As `quotient`.
     """
-    nest, failed, cells, plain = _symmetry(blueprint, apart, ties, fixed)
-    base_marks = tuple(dict(m) for m in failed)
-    marks = (base_marks, (*base_marks, *(dict(m) for m in sources)))[: 1 + bool(sources)]
+    found = marked(blueprint, apart, ties)
+    drawn = blueprint if in_file else found.blueprint
+    base_marks = (*found.marks, *(dict(found.moved_mark(m)) for m in fixed))
+    marks = (base_marks, (*base_marks, *(dict(found.moved_mark(m)) for m in sources)))[: 1 + bool(sources)]
     # A mark cuts its axes at its index, so that every device that is marked has a row of its own.
-    selectors = tuple(
-        Selector("", None, tuple(Term(axis, i, i) for axis, i in mark)) for mark in (*failed, *sources)
-    )
-    grid = class_grid(blueprint, (*cells, *selectors))
-    up = {g: ~grid.mask(g, (*blueprint.absent, *blueprint.failed)) for g in blueprint.groups}
+    cuts = (*found.written, *map(dict, (*fixed, *sources))) if in_file else marks[-1]
+    grid = class_grid(drawn, (*found.cells, *map(box_of, cuts)))
+    up = {g: ~grid.mask(g, (*drawn.absent, *drawn.failed)) for g in drawn.groups}
     # What has failed is in no class; its cables fall away with it.
-    places = RowPlaces(grid, plain, nest, marks)
+    places = RowPlaces(grid, found, marks, in_file=in_file)
     device, group, size, index, origin = device_classes(places, up)
-    joined = [join(grid, rule) for rule in blueprint.rules]
+    joined = [join(grid, rule) for rule in drawn.rules]
     classes = group, size, index, origin
     return Ground(places, device, classes, tuple(joined), tuple(_alive(places, joined)))
-
-
-@remembered(KEPT)
-def _symmetry(
-    blueprint: Blueprint, apart: tuple[Selector, ...], ties: tuple[Tie, ...], fixed: tuple[Mark, ...]
-) -> tuple[Nesting, tuple[Mark, ...], tuple[Selector, ...], Grid]:
-    """Return the symmetry of a question, its marks and cells, and the class grid without marks."""
-    nest = nesting(blueprint, ties)
-    failed, cells = failure_marks(blueprint, nest)
-    # A question's selections restrict the group as cells do: a permutation must map each onto itself.
-    cells = (*cells, *apart)
-    return keep_cells(blueprint, nest, cells), (*failed, *fixed), cells, plain_grid(blueprint, cells)
 
 
 def device_classes(

@@ -55,7 +55,7 @@ class Unfolding:
             for number, group in enumerate(lift.blueprint.groups.values()):
                 if group.is_endpoint:
                     devices = np.flatnonzero((e.group == number) & ~e.failed)
-                    places = self.places(devices, group.primitives)
+                    places = self._moved(devices, group.primitives)
                     # Labels by the failures alone, as in the base.
                     rows = labels(lift.plain, lift.nest, lift.failed, [places])[: len(devices)]
                     label_rows, label_of = np.unique(rows, axis=0, return_inverse=True)
@@ -72,8 +72,12 @@ class Unfolding:
         return int(device)
 
     def places(self, devices: Ints, axes: tuple[str, ...]) -> dict[str, Ints]:
-        """Return the index of `devices` on primitive axes."""
+        """Return the index in the file of `devices` on primitive axes."""
         return {axis: self.expanded.coordinates[axis][devices] for axis in axes}
+
+    def _moved(self, devices: Ints, axes: tuple[str, ...]) -> Place:
+        """Return where `devices` are with alike damage side by side; on axes with all above them."""
+        return self.lift.marked.moved(self.places(devices, axes))
 
     def rows(self, axes: frozenset[str]) -> list[_Rows]:
         """Return all links that are up; those that differ on none of `axes`, nor in labels, are one row."""
@@ -98,7 +102,7 @@ class Unfolding:
         ends = [self.expanded.tail[bundles], self.expanded.head[bundles]]
         if is_turned:
             groups, ends = groups[::-1], ends[::-1]
-        sides = tuple(self.places(end, group) for end, group in zip(ends, groups, strict=True))
+        sides = tuple(dict(self._moved(end, group)) for end, group in zip(ends, groups, strict=True))
         pattern = np.zeros(len(bundles), dtype=np.int64)
         for i, p in enumerate(pattern_axes(b, rule)):
             pattern += (sides[0][p] != sides[1][p]) << i
@@ -165,8 +169,9 @@ class AxisView:
     def __init__(self, unfolding: Unfolding, view: Quotient, sources: Ints, marks: tuple[Place, ...]) -> None:
         self.expanded, self.view, self.sources = unfolding.expanded, view, sources
         self._lift = unfolding.lift
+        moved = tuple(map(unfolding.lift.marked.moved, marks))
         self._parts = [
-            _project(rows, marks, len(sources)) for rows in unfolding.rows(frozenset().union(*marks))
+            _project(rows, moved, len(sources)) for rows in unfolding.rows(frozenset().union(*marks))
         ]
 
     @property
@@ -330,7 +335,10 @@ class _Walk:
         for choice in range(2 ** len(near)):
             # A mark is near a row where it has the row's indices on all axes above, far where it has none.
             upper = [sides[0][p] for p in above], [np.full(n, -1)] * len(above)
-            placed: list[Mapping[str, int | Ints]] = [*self._lift.failed, *({} for _ in marks)]
+            placed: list[Mapping[str, int | tuple[int, int] | Ints]] = [
+                *self._lift.failed,
+                *({} for _ in marks),
+            ]
             for i, m in enumerate(on):
                 placed[len(self._lift.failed) + m] = {
                     axis: index[m],

@@ -17,3 +17,15 @@ def _module(name):
 def explicit():
     """Return the rates by the explicit program, by axes and by refinement."""
     return _module("explicit")
+
+
+@pytest.fixture(scope="session")
+def orbits():
+    """Return the orbits by brute force."""
+    return _module("orbits")
+
+
+@pytest.fixture(scope="session")
+def marked_fabrics():
+    """Return the random fabrics with much of the same damage."""
+    return _module("marked")

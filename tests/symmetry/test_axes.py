@@ -12,7 +12,7 @@ from fabric.blueprint.join import full_grid, join
 from fabric.flow.throughput import throughput
 from fabric.graph import expand, loads
 from fabric.symmetry import NoSymmetryError, Tie, lopsided_axes, nesting, quotient
-from fabric.symmetry.labels import failure_marks, keep_cells, plain_grid
+from fabric.symmetry.damage import marked
 from fabric.symmetry.quotient import RowPlaces, device_classes
 
 FAMILIES = (
@@ -231,17 +231,20 @@ def test_a_range_of_whole_units_tells_nothing_apart_below_them():
 
 def real_classes(blueprint, sources):
     """Return the class of every real device, -1 where it is down or absent, by the labels of the quotient."""
-    nest = nesting(blueprint)
-    failed, cells = failure_marks(blueprint, nest)
-    nest = keep_cells(blueprint, nest, cells)
-    known = [dict(m) for m in failed]
-    full = full_grid(blueprint)
-    up = {g: ~full.mask(g, (*blueprint.absent, *blueprint.failed)) for g in blueprint.groups}
-    marks = (known, [*known, *(dict(m) for m in sources)])
-    places = RowPlaces(full, plain_grid(blueprint, cells), nest, marks)
+    found = marked(blueprint)
+    drawn, known = found.blueprint, found.marks
+    full = full_grid(drawn)
+    up = {g: ~full.mask(g, (*drawn.absent, *drawn.failed)) for g in drawn.groups}
+    places = RowPlaces(full, found, (known, [*known, *(dict(found.moved_mark(m)) for m in sources)]))
     rows, _, size, _, origin = device_classes(places, up)
-    present = {g: ~full.mask(g, blueprint.absent) for g in blueprint.groups}
-    return np.concatenate([rows[g][present[g]] for g in blueprint.groups]), size, origin
+    of = []
+    for g in blueprint.groups:
+        # Rows of the full grid are devices of the file: each has the class of the place that it is moved to.
+        at = np.arange(full.n_rows(g))
+        moved = found.moved({p: full.digit(g, at, p) for p in blueprint.groups[g].primitives})
+        row = sum((moved[p] * step for p, step in full.strides(g).items()), np.zeros_like(at))
+        of.append(rows[g][row][~full_grid(blueprint).mask(g, blueprint.absent)])
+    return np.concatenate(of), size, origin
 
 
 def degrees(tail, head, capacity, rule, of):

@@ -1,0 +1,337 @@
+"""Marks are colours: alike damage is one class, and what only looks alike is not."""
+
+import itertools
+import json
+
+import numpy as np
+import pytest
+
+import fabric as f
+from fabric.errors import QuestionError
+from fabric.flow.concurrent import check_concurrent, link_views
+from fabric.flow.program import solve_commodities
+from fabric.flow.question import Question, pose
+from fabric.graph import expand, fail, loads
+from fabric.symmetry import Lift, NoSymmetryError, quotient
+from fabric.symmetry.damage import marked
+
+FAMILIES = ("nested", "pods of rings", "grid", "cells")
+
+
+def all_to_all(fabric, method="axes", **more):
+    return pose(Question(fabric, "all-to-all", method=method, **more))[0]
+
+
+def audit(fabric, orbits):
+    """Return what classes hold that no automorphism exchanges, or None where nothing was moved."""
+    try:
+        work = all_to_all(fabric, among="gpu", drop_unreachable=True)
+    except (QuestionError, NoSymmetryError):
+        return None
+    if marked(fabric.blueprint, work.apart, work.ties).relabelling is None:
+        return None
+    lift = Lift(fabric.blueprint, work.apart, work.ties)
+    return orbits.mismatches(expand(fabric), link_views(work, fabric.blueprint, lift), work.commodities)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_class_is_an_orbit(family, marked_fabrics, orbits):
+    found = [
+        audit(marked_fabrics.marked_fabric(family, seed), orbits)
+        for seed in range(8 if family == "grid" else 16)
+    ]
+    audited = [one for one in found if one is not None]
+    assert audited
+    assert not any(audited)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("chunk", range(20))
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_class_is_an_orbit_in_quota(family, chunk, marked_fabrics, orbits):
+    n_seen = 0
+    for seed in range(100 + 100 * chunk, 200 + 100 * chunk):
+        found = audit(marked_fabrics.marked_fabric(family, seed), orbits)
+        assert not found, seed
+        n_seen += found is not None
+    assert n_seen > 5
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("family", FAMILIES)
+def test_classes_and_links_have_one_rate(family, seed, marked_fabrics):
+    check_rate(marked_fabrics.marked_fabric(family, seed))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("chunk", range(5))
+@pytest.mark.parametrize("family", FAMILIES)
+def test_classes_and_links_have_one_rate_in_quota(family, chunk, marked_fabrics):
+    for seed in range(50 + 50 * chunk, 100 + 50 * chunk):
+        check_rate(marked_fabrics.marked_fabric(family, seed))
+
+
+def check_rate(fabric):
+    """Check that an answer on classes is proven on links, and is that of links and of refinement."""
+    try:
+        work = all_to_all(fabric, among="gpu", drop_unreachable=True)
+    except (QuestionError, NoSymmetryError):
+        return
+    answer = solve_commodities(work.capacity, work.commodities)
+    verdict = check_concurrent(work, answer)
+    assert (verdict.status, verdict.faults) == ("optimal", ())
+    for method in ("links", "refinement"):
+        again = all_to_all(fabric, method, among="gpu", drop_unreachable=True)
+        rate = solve_commodities(again.capacity, again.commodities).rate_gbps
+        assert answer.rate_gbps == pytest.approx(rate, rel=1e-7), method
+
+
+# ---- what was brute-forced -----------------------------------------------------------------------
+
+LEAF_SPINE = """
+fabric: two-by-two
+axes: {leaf: 2, spine: 2}
+devices:
+  gpu: {kind: gpu, axes: [leaf]}
+  l: {kind: switch, axes: [leaf]}
+  s: {kind: switch, axes: [spine]}
+links:
+  - {between: [gpu, l], rate: 9Gb/s}
+  - {between: [l, s], rate: 1Gb/s, count: 2}
+"""
+
+
+@pytest.mark.parametrize(
+    ("failed", "rate"), [([["l0", "s0", 1], ["l1", "s1", 1]], 2), ([["l0", "s0", 1], ["l1", "s0", 1]], 3)]
+)
+def test_a_mark_of_cables_colours_the_pair(failed, rate):
+    fabric = fail(loads(LEAF_SPINE), *map(tuple, failed))
+    assert f.max_flow(fabric, "gpu0", "gpu1").value_gbps == pytest.approx(rate)
+    assert f.throughput(fabric).per_endpoint_gbps == pytest.approx(rate)
+
+
+def test_cables_of_two_leaves_to_one_spine_are_alike_and_to_two_are_not():
+    ends = {"l": 4, "s": 4}
+    text = LEAF_SPINE.replace("leaf: 2, spine: 2", "leaf: 4, spine: 4")
+    for pairs, n_spines in (([(0, 0), (3, 0)], 2), ([(0, 0), (3, 1)], 3)):
+        base = quotient(fail(loads(text), *((f"l{a}", f"s{b}") for a, b in pairs)).blueprint)
+        names = [g.name for g in base.classes.groups]
+        sizes = [base.size[base.classes.group == names.index(group)].tolist() for group in ends]
+        assert len(sizes[1]) == n_spines
+        assert sorted(sizes[0]) == ([2, 2] if n_spines == 2 else [1, 1, 2])
+
+
+def test_colours_of_ends_are_no_orbits_of_pairs():
+    text = """
+fabric: two-pods
+axes: {pod: 2, i: 3}
+devices:
+  gpu: {kind: gpu, axes: [pod, i], transit: relay}
+  nic: {kind: nic, axes: [pod, i]}
+  nv: {kind: switch, axes: [pod]}
+  top: {kind: switch, axes: []}
+links:
+  - {between: [gpu, nv], rate: 1Gb/s, net: scale-up}
+  - {between: [gpu, nic], rate: 1Gb/s}
+  - {between: [nic, top], rate: 1Gb/s}
+failed: [pod0/nic0, pod1/nic2]
+"""
+    work = all_to_all(loads(text))
+    assert [one.n_alike for one in work.commodities] == [2, 4]
+    # Itself, and: another of its kind elsewhere, others here, others elsewhere; and one more from the others.
+    assert [int(one.view.classes.is_endpoint.sum()) - 1 for one in work.commodities] == [3, 4]
+
+
+FOUR_CYCLE = [(0, 0), (0, 1), (1, 0), (1, 1)]
+SIX_CYCLE = [(2, 2), (2, 3), (3, 3), (3, 4), (4, 4), (4, 2)]
+
+
+def test_rows_of_a_four_cycle_are_not_like_those_of_a_six_cycle(marked_fabrics):
+    cells = [f"x{x}/gpu{y}" for x, y in FOUR_CYCLE + SIX_CYCLE]
+    base = quotient(loads(json.dumps({**marked_fabrics.grid(), "failed": cells})).blueprint)
+    names = [g.name for g in base.classes.groups]
+    for group in ("row", "column"):
+        at = [dict(base.index[i]) for i in np.flatnonzero(base.classes.group == names.index(group))]
+        alike = [sorted(one.values())[0] < 2 for one in at]
+        # The two of the four-cycle are one class; those of the six-cycle are in others.
+        assert alike.count(True) == 1
+        assert base.size[base.classes.group == names.index(group)][alike.index(True)] == 2
+
+
+def test_a_pod_with_its_mark_on_another_rail_is_not_alike():
+    text = """
+fabric: rails
+axes: {pod: 3, rail: 2}
+devices:
+  gpu: {kind: gpu, axes: [pod, rail], transit: all}
+  leaf: {kind: switch, axes: [rail]}
+  nv: {kind: switch, axes: [pod]}
+links: [{between: [gpu, leaf], rate: 1Gb/s}, {between: [gpu, nv], rate: 1Gb/s}]
+failed: [pod0/gpu0, pod1/gpu1, pod2/gpu0]
+"""
+    base = quotient(loads(text).blueprint)
+    pods = {
+        tuple(sorted(dict(i).items())): n for i, n in zip(base.index, base.size, strict=True) if len(i) == 1
+    }
+    assert pods[("pod", 0),] == 2
+    assert pods[("pod", 1),] == 1
+
+
+SPINES = """
+fabric: three-tiers
+axes: {pod: 4, slot: 2, spine: 3, core: 2}
+devices:
+  gpu: {kind: gpu, axes: [pod, slot]}
+  leaf: {kind: switch, axes: [pod]}
+  s: {kind: switch, axes: [pod, spine]}
+  c: {kind: switch, axes: [spine, core]}
+links:
+  - {between: [gpu, leaf], rate: 9Gb/s}
+  - {between: [leaf, s], rate: 2Gb/s}
+  - {between: [s, c], rate: 1Gb/s}
+"""
+
+
+@pytest.mark.parametrize(
+    "failed", [("pod0/s1", "pod3/s1"), ("pod0/s1", "pod3/s2"), ("pod1/s0", "pod2/s0", "pod3/s1")]
+)
+def test_spines_cross_pods(failed, orbits):
+    fabric = fail(loads(SPINES), *failed)
+    check_rate(fabric)
+    assert not audit(fabric, orbits)
+    base = quotient(fabric.blueprint)
+    kinds = [i for i, at in enumerate(base.index) if [a for a, _ in at] == ["pod", "slot"]]
+    # Pods are alike where it is the same spine that they have lost.
+    n_spines = len({name[-1] for name in failed})
+    assert len(kinds) == n_spines + 1
+
+
+def test_copies_of_a_template_do_not_change_places(tmp_path):
+    (tmp_path / "pod.fabric.yaml").write_text(
+        "{fabric: pod, axes: {i: 2}, devices: {gpu: {kind: gpu, axes: [i], transit: all}, leaf: "
+        "{kind: switch, axes: []}}, links: [{between: [gpu, leaf], rate: 1Gb/s}]}"
+    )
+    text = (
+        "{fabric: two, include: [{fabric: ./pod.fabric.yaml, as: a}, {fabric: ./pod.fabric.yaml, as: b}],"
+        " devices: {top: {kind: switch, axes: []}}, links: [{between: [a.leaf, top], rate: 1Gb/s},"
+        " {between: [b.leaf, top], rate: 1Gb/s}], failed: [a.gpu0, b.gpu1]}"
+    )
+    try:
+        base = quotient(loads(text, base=tmp_path).blueprint)
+    except f.FabricError as error:
+        pytest.fail(str(error))
+    assert sorted(base.size.tolist()) == [1.0] * 5
+
+
+def test_a_range_is_a_list():
+    fabric = loads(SPINES)
+    forms = ["pod0-2/gpu1"], [f"pod{i}/gpu1" for i in range(3)]
+    one, other = (all_to_all(fail(fabric, *form)) for form in forms)
+    assert one.n_moves == other.n_moves
+    assert [c.n_alike for c in one.commodities] == [c.n_alike for c in other.commodities]
+
+
+# ---- growth --------------------------------------------------------------------------------------
+
+PODS = """
+fabric: pods
+axes: {pod: 60, su: 4, rack: 3, tray: 4, slot: 2, spine: 4, core: 2}
+devices:
+  gpu: {kind: gpu, axes: [pod, su, rack, tray, slot], transit: relay}
+  nvswitch: {kind: switch, axes: [pod, su, rack]}
+  nic: {kind: nic, axes: [pod, su, rack, tray, slot]}
+  leaf: {kind: switch, axes: [pod, su, slot]}
+  s: {kind: switch, axes: [pod, spine]}
+  c: {kind: switch, axes: [spine, core]}
+links:
+  - {between: [gpu, nvswitch], rate: 4Gb/s, net: scale-up}
+  - {between: [gpu, nic], rate: 4Gb/s}
+  - {between: [nic, leaf], rate: 4Gb/s}
+  - {between: [leaf, s], rate: 4Gb/s}
+  - {between: [s, c], rate: 4Gb/s}
+"""
+
+
+def test_classes_do_not_grow_with_alike_damage():
+    fabric = loads(PODS)
+    n_moves = set()
+    for k in (2, 3, 10, 50):
+        # At any place of a pod: tray, slot and leaf are its own.
+        failed = (f"pod{i}/su{i % 4}/rack{i % 3}/tray{i % 4}/nic{i % 2}" for i in range(k))
+        n_moves.add(all_to_all(fail(fabric, *failed)).n_moves)
+    assert len(n_moves) == 1
+
+
+def test_classes_grow_with_the_kinds_of_damage():
+    fabric = loads(PODS)
+    kinds = [["su0/rack0/tray0/nic0"], ["su1/rack0/tray0/nic0", "su1/rack0/tray0/nic1"], ["s0"]]
+    sizes = []
+    for n in (1, 2, 3):
+        failed = (f"pod{3 * i + k}/{place}" for k in range(n) for place in kinds[k] for i in range(4))
+        base = quotient(fail(fabric, *failed).blueprint)
+        sizes.append(len(base.size))
+    assert sizes == sorted(set(sizes))
+    again = quotient(fail(fabric, *(f"pod{i}/{p}" for i in range(9) for p in kinds[i % 3])).blueprint)
+    assert len(again.size) == sizes[-1]
+
+
+def test_where_each_damage_is_does_not_matter():
+    fabric = loads(PODS)
+    rng = np.random.default_rng(7)
+    found = set()
+    for _ in range(3):
+        pods = rng.permutation(60)[:6]
+        at = (rng.integers(0, n, 6) for n in (4, 3, 4, 2))
+        failed = [f"pod{p}/su{s}/rack{r}/tray{t}/nic{i}" for p, s, r, t, i in zip(pods, *at, strict=True)]
+        work = all_to_all(fail(fabric, *failed))
+        found.add((work.n_moves, *sorted(one.n_alike for one in work.commodities)))
+    assert len(found) == 1
+
+
+def test_ranges_of_a_box_are_put_together():
+    text = (
+        "{fabric: b, axes: {x: 9, y: 9}, devices: {gpu: {kind: gpu, axes: [x, y], transit: all}, row: {kind: "
+    )
+    text += (
+        "switch, axes: [x]}, column: {kind: switch, axes: [y]}}, links: [{between: [gpu, row], rate: 1Gb/s},"
+    )
+    fabric = loads(text + " {between: [gpu, column], rate: 1Gb/s}]}")
+    cells = itertools.product((1, 4, 5), (0, 8))
+    found = marked(fail(fabric, *(f"x{x}/gpu{y}" for x, y in cells)).blueprint)
+    assert found.marks == ({"x": (0, 2), "y": (0, 1)},)
+
+
+def test_cables_within_each_of_two_pods_are_none_between_them(orbits):
+    # A mesh over pods and slots joins pods too: two cables inside pods are not the product of their ends.
+    text = (
+        "{fabric: m, axes: {pod: 3, x: 2, i: [pod, x]}, devices: {gpu: {kind: gpu, axes: [i], transit: all}},"
+    )
+    fabric = loads(text + " links: [{between: [gpu, gpu], mesh: i, rate: 1Gb/s}]}")
+    fabric = fail(fabric, ("gpu0", "gpu1"), ("gpu2", "gpu3"))
+    base = quotient(fabric.blueprint)
+    assert base.classes.count.sum() == 2 * (15 - 2)
+    assert not audit(fabric, orbits)
+    check_rate(fabric)
+
+
+def test_a_range_ends_where_its_cell_does(orbits):
+    text = """
+fabric: cells
+axes: {pod: 4, k: 2}
+devices:
+  gpu: {kind: gpu, axes: [pod], transit: all}
+  leaf: {kind: switch, axes: [pod]}
+  top: {kind: switch, axes: [k]}
+  more: {kind: switch, axes: []}
+links:
+  - {between: [gpu, leaf], rate: 1Gb/s}
+  - {between: [leaf, top], rate: 1Gb/s}
+  - {between: [gpu, top], rate: 1Gb/s}
+  - {between: [pod0-1/gpu, more], rate: 1Gb/s}
+"""
+    fabric = loads(text)
+    fabric = fail(fabric, "leaf0", "leaf1", "leaf2")
+    found = marked(fabric.blueprint)
+    assert found.marks == ({"pod": (0, 1)}, {"pod": 2})
+    assert not audit(fabric, orbits)
+    check_rate(fabric)
