@@ -117,7 +117,7 @@ METHOD = (ROOT / "docs/method.md").read_text()
 @pytest.mark.parametrize(
     ("file", "block"),
     list(zip(blocks(METHOD, "yaml"), blocks(METHOD, "console"), strict=True)),
-    ids=["small", "box"],
+    ids=["small", "damaged", "box"],
 )
 def test_worked_examples_of_the_method(file, block, tmp_path):
     command, _, expected = block.partition("\n")

@@ -55,11 +55,13 @@ def canonical_order(incidence: Incidence) -> list[int]:
     >>> canonical_order(Incidence([0, 0, 0, 1, 1], [0, 0, 0], places))
     [2, 4, 3, 0, 1]
     """
-    order, _ = _Part(incidence, range(len(incidence.tag)), {}, dict(enumerate(incidence.colour))).ordered()
+    order, _ = _MarkPart(
+        incidence, range(len(incidence.tag)), {}, dict(enumerate(incidence.colour))
+    ).ordered()
     return order
 
 
-class _Part:
+class _MarkPart:
     """Some marks that hang together, and the indices that are put down already, by their place."""
 
     def __init__(
@@ -78,7 +80,11 @@ class _Part:
             order += self._put_down()
             parts = self._parts()
         found = sorted(
-            (_Part(self._whole, part, self._down, self._colour).ordered() for part in parts if self._colour),
+            (
+                _MarkPart(self._whole, part, self._down, self._colour).ordered()
+                for part in parts
+                if self._colour
+            ),
             key=lambda one: one[1],
         )
         for own, _ in found:
