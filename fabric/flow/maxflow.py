@@ -11,7 +11,7 @@ import numpy as np
 
 from fabric.arguments import Method, checked
 from fabric.arrays import Floats, Ints
-from fabric.errors import QuestionError
+from fabric.errors import LimitError, QuestionError
 from fabric.flow.certificate import GAP, Verdict, check_flow
 from fabric.flow.classes import class_ground, class_problem
 from fabric.flow.cut import CutCables, CutClass, name_classes, name_links
