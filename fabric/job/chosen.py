@@ -17,6 +17,9 @@ from fabric.routing.cards import Near, Sides, n_each_of, near_cards
 from fabric.routing.nearest import nearest
 from fabric.symmetry import Mark, NoSymmetryError, Quotient
 
+Shares = list[tuple[int, float]]
+"""Classes of cards, and the part of the messages on each."""
+
 Choice = tuple[int, int, float]
 """Class of cards at the other rank, class at the one rank, and the part of the messages."""
 
@@ -128,10 +131,10 @@ class ClassCards:
         return {axis: np.array([at.get(axis, -1) for at in known], dtype=np.int64) for axis in axes}
 
     @cached_property
-    def _by_part(self) -> dict[int, dict[int, list[tuple[int, float]]]]:
+    def _by_part(self) -> dict[int, dict[int, Shares]]:
         return {}
 
-    def near(self, part: int = -1) -> dict[int, list[tuple[int, float]]]:
+    def near(self, part: int = -1) -> dict[int, Shares]:
         """Return the cards of every class of ranks with the part of its messages on each.
 
         Parameters
@@ -141,7 +144,7 @@ class ClassCards:
         """
         if part not in self._by_part:
             near = self._pairs_near(part)
-            cards_of: dict[int, list[tuple[int, float]]] = {}
+            cards_of: dict[int, Shares] = {}
             for end, card, share in zip(near.endpoint, near.card, near.part, strict=True):
                 cards_of.setdefault(int(end), []).append((int(card), float(share)))
             self._by_part[part] = cards_of
@@ -214,6 +217,26 @@ class ClassCards:
         is_sent : bool
             Whether the rank sends them, and relays.
         """
+        rank_cards, peer_cards, joined = self._pairs(peer)
+        if joined:
+            # Only the pairs with most axes in common: those of one rail, where there are rails.
+            most = max(n for n, _ in joined)
+            return list(_normal([choice for n, choice in joined if n == most]))
+        # The sender goes by a relay, or else the receiver has a card on the network of the sender's.
+        at_rank = [(b, a, p * w) for b, p in peer_cards for a, w in self._relays(self.rank, b)]
+        at_peer = [(b, a, w * p) for a, w in rank_cards for b, p in self._relays(peer, a)]
+        return at_rank or at_peer if is_sent else at_peer or at_rank
+
+    def _relays(self, rank: int, facing: int) -> Shares:
+        """Return the cards of a class of ranks on the network of a card that they face: those of its rail."""
+        near = self.near(int(self.sides.part[facing])).get(rank, [])
+        most = max((self._n_common(card, facing) for card, _ in near), default=0)
+        some = [(card, share) for card, share in near if self._n_common(card, facing) == most]
+        total = sum(share for _, share in some)
+        return [(card, share / total) for card, share in some]
+
+    def _pairs(self, peer: int) -> tuple[Shares, Shares, list[tuple[int, Choice]]]:
+        """Return the cards of the rank and of a peer, and those pairs on one network, by common axes."""
         near = self.near()
         rank_cards, peer_cards = (near.get(rank, [(rank, 1.0)]) for rank in (self.rank, peer))
         part, is_card = self.sides.part, self.sides.is_card
@@ -224,16 +247,26 @@ class ClassCards:
             for b, p in peer_cards
             if part[a] == part[b] or not (is_card[a] and is_card[b])
         ]
-        if joined:
-            # Only the pairs with most axes in common: those of one rail, where there are rails.
-            most = max(n for n, _ in joined)
-            return list(_normal([choice for n, choice in joined if n == most]))
-        # The sender goes by a relay, or else the receiver has a card on the network of the sender's.
-        at_rank = [
-            (b, a, w * p) for b, p in peer_cards for a, w in self.near(int(part[b])).get(self.rank, [])
-        ]
-        at_peer = [(b, a, w * p) for a, w in rank_cards for b, p in self.near(int(part[a])).get(peer, [])]
-        return at_rank or at_peer if is_sent else at_peer or at_rank
+        return rank_cards, peer_cards, joined
+
+    def has_relay(self, peer: int) -> bool:
+        """Return whether what the rank sends to a peer goes by the cards of one mate, having none there."""
+        _, peer_cards, joined = self._pairs(peer)
+        if joined or len(peer_cards) > 1:
+            return False
+        # Cards of one class are on rails of their own: one of them is told apart.
+        card = peer_cards[0][0]
+        group, mark = self.view.classes.group[card], self.view.index[card]
+        one = self.mark_card(mark)
+        cards = np.flatnonzero(one.sides.is_card & (one.view.classes.group == group)).tolist()
+        relays = one._relays(one.rank, next(i for i in cards if one.view.index[i] == mark))
+        if len(relays) == 1 and one.view.size[relays[0][0]] == 1:
+            return True
+        of_relays = {relay for relay, _ in relays}
+        return any(
+            one.view.size[mate] == 1 and {own for own, _ in shares} == of_relays
+            for mate, shares in one.near().items()
+        )
 
     def _n_common(self, a: int, b: int) -> int:
         """Return the axes on which two cards have the same index, such as that of their rail."""

@@ -18,7 +18,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -63,6 +63,9 @@ class RankPlaces:
         Axes along which ranks of one scale-up domain differ.
     n_alike : dict of tuple to float
         For each difference, the ranks that differ so from any one.
+    relayed : ndarray of bool, shape (number of differences,), optional
+        Messages of which differences go to the right rail first: inside the domain of the sender to the rank
+        with the place of the receiver, and from there on its rail.
     """
 
     order: tuple[str, ...]
@@ -71,6 +74,7 @@ class RankPlaces:
     spans: frozenset[str]
     domain: frozenset[str]
     n_alike: dict[Difference, float]
+    relayed: Bools | None = None
     _digits: dict[tuple[str, ...], list[Ints]] = field(default_factory=dict)
 
     @cached_property
@@ -141,7 +145,7 @@ class RankPlaces:
 
         In rings that visit every domain, each in another order, a rank sends on along its domain in all of
         them but the one in which it ends the domain. With an odd number of domains, what closes a ring
-        changes the rail; this is left out.
+        changes the rail.
         """
         if pattern.kind != "rotated-rings":
             return [(pattern, amount)]
@@ -149,7 +153,11 @@ class RankPlaces:
         g, k = (math.prod(self.size[a] for a in self.axes(p)) for p in (inside, across))
         if g == 1 or k == 1:
             return [(across if g == 1 else inside, amount)]
-        return [(inside, amount * (1 - 1 / g)), (across, amount / g)]
+        once = (inside, amount * (1 - 1 / g))
+        if k % 2 == 0:
+            return [once, (across, amount / g)]
+        on_rail, closing = replace(across, kind="line"), Pattern("closing", "job", by=g)
+        return [once, (on_rail, amount / g), (closing, amount / g)]
 
     def _joint(self, mix: Mix, pinned: frozenset[str]) -> list[list[tuple[Pattern, float]]]:
         """Return patterns by what a block does in one of them tells of another; of a million blocks, none."""
@@ -208,11 +216,13 @@ class RankPlaces:
         if pattern.kind == "pairwise":
             every = self.alike(axes)
             n_together = math.prod(self.size[a] for a in axes if a not in pinned)
-            return (beside * n_together / every.sum() * every)[None], alike
+            return (beside * n_together / every.sum() * (self.legs.T @ every))[None], alike
         # A shift by carrying digit by digit; its messages are listed only if other patterns run beside it.
         if pattern.kind in ("ring", "shift") and not is_listed:
             by = pattern.by if pattern.kind == "shift" else 1
-            return np.asarray(beside * self._shift_rows(axes, by, pinned)), alike
+            rows = self._shift_rows(axes, by, pinned)
+            if self.relayed is None or not rows[:, self.relayed].any():
+                return np.asarray(beside * rows), alike
         rows, kind = self._edge_rows(pattern, axes, pinned, is_sent=is_sent)
         # Members are numbered along the axes of the pattern, blocks along those of the ranks.
         block_axes = [a for a in axes if a in pinned]
@@ -238,22 +248,26 @@ class RankPlaces:
             self._entry(a, -places) if places else 0 for a, places in zip(self.order, difference, strict=True)
         )
 
+    @cached_property
     def legs(self) -> sparse.csr_array:
-        """Return the ways of traffic that goes to the right rail first, shape (differences, differences).
+        """The ways of messages, shape (differences, differences).
 
-        Row d has a 1 for every leg: inside the domain, and on the rail.
+        Row d has a 1 for every leg: inside the domain, and on the rail, where these are two.
         """
         row, column = [], []
-        # Differences inside the domain are the first leg, all others the second.
         for i, difference in enumerate(self.differences):
-            for is_inside in (True, False):
-                leg = tuple(
-                    p if (a in self.domain) is is_inside else 0
-                    for a, p in zip(self.order, difference, strict=True)
-                )
-                if any(leg):
-                    row.append(i)
-                    column.append(self.column[leg])
+            legs = [difference]
+            if self.relayed is not None and self.relayed[i]:
+                legs = [
+                    tuple(
+                        p if (a in self.domain) is is_inside else 0
+                        for a, p in zip(self.order, difference, strict=True)
+                    )
+                    for is_inside in (True, False)
+                ]
+            for leg in filter(any, legs):
+                row.append(i)
+                column.append(self.column[leg])
         shape = (len(self.differences),) * 2
         return sparse.csr_array((np.ones(len(row)), (row, column)), shape=shape)
 
@@ -314,14 +328,25 @@ class RankPlaces:
 
     @remembered(_KEPT_EDGES)
     def _messages(self, pattern: Pattern, axes: tuple[str, ...]) -> tuple[Ints, Ints, Ints, Floats]:
-        """Return source, target, column and weight of the messages of a pattern in one group."""
-        messages = edges(pattern.kind, math.prod(self.size[a] for a in axes), pattern.by)
-        return (
-            messages.source,
-            messages.target,
-            self._columns(axes, messages.source, messages.target),
-            messages.weight,
+        """Return source, target, column and weight of the messages of a pattern in one group, leg by leg."""
+        sizes = [self.size[a] for a in axes]
+        messages = edges(pattern.kind, math.prod(sizes), pattern.by)
+        source, target, weight = messages.source, messages.target, messages.weight
+        column = self._columns(axes, source, target)
+        if self.relayed is None or not self.relayed[column].any():
+            return source, target, column, weight
+        ends = (np.unravel_index(end, sizes) for end in (source, target))
+        place = [b if axis in self.domain else a for axis, a, b in zip(axes, *ends, strict=True)]
+        relay = np.ravel_multi_index(place, sizes)
+        changes = self.relayed[column] & (relay != source) & (relay != target)
+        source, target = (
+            np.concatenate(pair)
+            for pair in (
+                (np.where(changes, relay, source), source[changes]),
+                (target, relay[changes]),
+            )
         )
+        return source, target, self._columns(axes, source, target), np.append(weight, weight[changes])
 
     def _columns(self, axes: tuple[str, ...], source: Ints, target: Ints) -> Ints:
         """Return the columns of the differences between members of one group, shape (k,)."""

@@ -12,6 +12,7 @@ or what one rank alone puts on them if that is more.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -76,14 +77,17 @@ class _Classes:
             self._carriers[key] = Carrier(
                 self.views[number], others, self.places.mates, is_sent=is_sent, adapts=adapts
             )
-        if self.routing == "rail":
-            rows = np.asarray((self.legs.T @ rows.T).T)
         return self._carriers[key].put(rows)
 
     @cached_property
-    def legs(self) -> sparse.csr_array:
-        """Where traffic changes the rail first; see `RankPlaces.legs`."""
-        return self.places.legs()
+    def by_rail(self) -> RankPlaces:
+        """How the ranks lie, with what goes to the right rail first; see `RankPlaces.relayed`."""
+        relayed = ~self.places.mates
+        if self.routing != "rail":
+            for view, i in itertools.product(self.views, np.flatnonzero(relayed).tolist()):
+                peers = view.sources[self.places.differences[i]].tolist()
+                relayed[i] &= view.cards is not None and all(view.cards.has_relay(peer) for peer in peers)
+        return replace(self.places, relayed=relayed) if relayed.any() else self.places
 
     def route(self, pattern: Pattern, progress: Progress | None = None) -> Loads:
         """Return the loads of `pattern`; see `Job`."""
@@ -91,15 +95,15 @@ class _Classes:
             return self._reduction_loads(pattern)
         links = links_of(self.base.classes, self.base.base)
         mix = [(pattern, 1.0)]
-        mean = self.places.mean(mix)
+        mean = self.by_rail.mean(mix)
         total = self._totals(mean[None])[0]
-        sent = max(float(mean.sum()) * self.n_ranks, 1e-300)
+        sent = max(float(self.places.mean(mix).sum()) * self.n_ranks, 1e-300)
         hops = np.bincount(links.rule, total, minlength=len(links.rules)) / sent
         return Loads(self._peaks(mix, mean, total / self.n_cables) * self.n_cables, hops)
 
     def route_mix(self, mix: Mix) -> Floats:
         """Return the bytes on every link of some patterns at once; see `Job`."""
-        mean = self.places.mean(mix)
+        mean = self.by_rail.mean(mix)
         return self._peaks(mix, mean, self._totals(mean[None])[0] / self.n_cables) * self.n_cables
 
     def ways(self, pattern: Pattern) -> Floats:
@@ -109,7 +113,7 @@ class _Classes:
         for number, view in enumerate(self.views):
             if self.routing == "rail":
                 # What relays pass on is told by differences alone.
-                load = self.put(number, np.eye(len(is_mate))[is_mate], is_sent=False)
+                load = self.put(number, self.by_rail.legs.toarray()[is_mate], is_sent=False)
             else:
                 load = self._each(view, is_mate)
             rules = view.quotient.classes.rules
@@ -134,7 +138,7 @@ class _Classes:
 
     def _peaks(self, mix: Mix, mean: Floats, average: Floats) -> Floats:
         """Return what cables carry at most, by class of links."""
-        every = {is_sent: self.places.kinds(mix, is_sent=is_sent) for is_sent in (False, True)}
+        every = {is_sent: self.by_rail.kinds(mix, is_sent=is_sent) for is_sent in (False, True)}
         if all(len(kinds) == 1 for kinds in every.values()):
             return average
         # What part of an average cable's bytes one rank of each class puts on it, and the largest such part.
@@ -152,8 +156,8 @@ class _Classes:
             base = view.quotient.base
             # The ranks that a link is nearest to are those with the largest share in what it carries.
             is_near = ~view.is_free & (share > (1 - _SAME) * best[base])
-            pins, block = view.blocks(self.places)
-            sizes = np.array([self.n_ranks / math.prod(self.places.size[a] for a in p) for p in pins])
+            pins, block = view.blocks(self.by_rail)
+            sizes = np.array([self.n_ranks / math.prod(self.by_rail.size[a] for a in p) for p in pins])
             n_block = sizes[block]
             # A block whose parts add up to more than the cable carries is no block of this link.
             is_whole = is_near & (n_block * share <= 1 + _SAME)
@@ -163,7 +167,7 @@ class _Classes:
             most = self.put(number, every[is_sent], is_sent=is_sent).max(axis=0) / view.n_cables
             for i in np.unique(block[is_whole]).tolist():
                 links = is_whole & (block == i)
-                rows = self.places.blocks(mix, pins[i], is_sent=is_sent)
+                rows = self.by_rail.blocks(mix, pins[i], is_sent=is_sent)
                 block_load = self.put(number, rows, is_sent=is_sent).max(axis=0) / view.n_cables
                 most[links] = (block_load + beyond)[links]
             np.maximum.at(peak, base, most)

@@ -25,7 +25,7 @@ from fabric.arrays import Bools, Floats, Ints
 from fabric.blueprint.remembered import remembered
 from fabric.errors import QuestionError
 from fabric.graph import Expanded, Paths, components
-from fabric.routing.cards import Dealt, Sides, cut_at_cards, deal, near_cards
+from fabric.routing.cards import Dealt, Near, Sides, cut_at_cards, deal, near_cards
 from fabric.routing.ecmp import Demands, Progress, demand_hops, link_loads, unreached
 from fabric.routing.moves import Router, firsts, ranges, router
 
@@ -101,7 +101,7 @@ class Messages:
     def cards(self) -> Dealt:
         """The cards of every rank."""
         assert self.sides is not None
-        return self._deal_cards(self.sides.is_card)
+        return deal(self._near_cards(self.sides.is_card), self.expanded.n_devices)
 
     @cached_property
     def taken(self) -> Demands:
@@ -113,7 +113,7 @@ class Messages:
         return Demands(ranks[which], card[first[which] + turn], 1.0 / n[which])
 
     @cached_property
-    def _on_part(self) -> dict[int, Dealt]:
+    def _on_part(self) -> dict[int, tuple[Dealt, Dealt]]:
         return {}
 
     @cached_property
@@ -128,18 +128,16 @@ class Messages:
         is_rank = self.ranks[near.endpoint]
         return bool(np.isin(near.card[is_rank], near.card[~is_rank]).any())
 
-    def _deal_cards(self, cards: Bools) -> Dealt:
-        """Return some cards dealt out among the endpoints of every box; those outside the job count."""
+    def _near_cards(self, cards: Bools) -> Near:
+        """Return which of some cards are near to the endpoints of every box; those outside the job count."""
         assert self.sides is not None
         ends = self.expanded.is_endpoint & ~self.expanded.failed
         route = self.inside
-        # The router of the job does not know endpoints that are no ranks.
         if (ends & ~self.ranks).any():
             route = router(
                 self.sides.inside, ends | self.ranks, switches=self.sides.is_card, paths=self.paths
             )
-        near = near_cards(route, np.flatnonzero(ends | self.ranks), cards, self.index)
-        return deal(near, self.expanded.n_devices)
+        return near_cards(route, np.flatnonzero(ends | self.ranks), cards, self.index)
 
     @remembered(1)
     def legs(self, demands: Demands) -> list[Leg]:
@@ -222,10 +220,8 @@ class Messages:
         part = self.sides.part
         is_joined = (part[a] == part[b]) | ~(self.sides.is_card[a] & self.sides.is_card[b])
         # Cards that the network joins come first, and of these those with the same index, as on one rail.
-        n_common = np.zeros(len(which), dtype=np.int64)
-        for places in self.index.values() if len(which) > len(far) else ():
-            n_common += (places[a] == places[b]) & (places[a] >= 0)
-        rank = np.where(is_joined, 1 + n_common, 0)
+        has_choice = len(which) > len(far)
+        rank = np.where(is_joined, 1 + (self.n_common(a, b) if has_choice else 0), 0)
         # Of each message only the pairs of the best rank are kept.
         best = np.zeros(len(far), dtype=np.int64)
         np.maximum.at(best, which, rank)
@@ -244,17 +240,15 @@ class Messages:
         """
         if is_joined.all():
             return chosen
-        assert self.sides is not None
-        part = self.sides.part
         message, a, b, share = chosen
         message, a, b, share = message[~is_joined], a[~is_joined], b[~is_joined], share[~is_joined]
         served = [tuple(column[is_joined] for column in chosen)]
         # A relay of the sender: any card of its box on the network of the receiver's card.
-        row, card, card_share = self._on_parts(demands.source[message], part[b])
+        row, card, card_share = self._on_parts(demands.source[message], b)
         served.append((message[row], card, b[row], share[row] * card_share))
         unserved = np.setdiff1d(np.arange(len(message)), row)
         # For what is left, the same on the side of the receiver.
-        row, card, card_share = self._on_parts(demands.target[message[unserved]], part[a[unserved]])
+        row, card, card_share = self._on_parts(demands.target[message[unserved]], a[unserved])
         served.append((message[unserved[row]], a[unserved[row]], card, share[unserved[row]] * card_share))
         lost = np.setdiff1d(unserved, unserved[row])
         if len(lost):
@@ -277,18 +271,42 @@ class Messages:
         source, target = (names[int(ends[lost[0]])] for ends in (demands.source, demands.target))
         return f"no permitted path from {source} to {target}"
 
-    def _on_parts(self, ranks: Ints, parts: Ints) -> tuple[Ints, Ints, Floats]:
-        """Return the cards of ranks, each on a part of the network: which rank, its card, and its part."""
+    def _on_parts(self, ranks: Ints, facing: Ints) -> tuple[Ints, Ints, Floats]:
+        """Return the cards of ranks on the network of those that they face: which rank, its card, its part.
+
+        That is the one on the same rail, with the most indices in common. Where several have as many, they
+        are dealt out as any are.
+        """
         assert self.sides is not None
-        rows_of_part = [(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))]
+        served = [(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))]
+        parts = self.sides.part[facing]
         for part in np.unique(parts).tolist():
             if part not in self._on_part:
-                self._on_part[part] = self._deal_cards(self.sides.is_card & (self.sides.part == part))
-            dealt, rows = self._on_part[part], np.flatnonzero(parts == part)
+                near = self._near_cards(self.sides.is_card & (self.sides.part == part))
+                first = firsts(near.endpoint, self.expanded.n_devices)
+                self._on_part[part] = Dealt(first, near.card), deal(near, self.expanded.n_devices)
+            every, dealt = self._on_part[part]
+            rows = np.flatnonzero(parts == part)
+            at, row = ranges(every.first, ranks[rows])
+            n_common = self.n_common(every.card[at], facing[rows[row]])
+            most = np.full(len(rows), -1)
+            np.maximum.at(most, row, n_common)
+            at, row = (column[n_common == most[row]] for column in (at, row))
+            is_one = np.bincount(row, minlength=len(rows)) == 1
+            alone = is_one[row]
+            served.append((rows[row[alone]], every.card[at[alone]], np.ones(int(alone.sum()))))
+            rows = rows[~is_one]
             at, row = ranges(dealt.first, ranks[rows])
-            rows_of_part.append((rows[row], dealt.card[at], 1.0 / dealt.n_cards[ranks[rows[row]]]))
-        row, card, share = (np.concatenate(column) for column in zip(*rows_of_part, strict=True))
+            served.append((rows[row], dealt.card[at], 1.0 / dealt.n_cards[ranks[rows[row]]]))
+        row, card, share = (np.concatenate(column) for column in zip(*served, strict=True))
         return row, card, share
+
+    def n_common(self, a: Ints, b: Ints) -> Ints:
+        """Return on how many axes pairs of devices have the same index, shape (k,)."""
+        found = np.zeros(len(a), dtype=np.int64)
+        for places in self.index.values():
+            found += (places[a] == places[b]) & (places[a] >= 0)
+        return found
 
 
 def message_loads(

@@ -62,6 +62,16 @@ def _ring(m: int, by: int) -> Edges:
     return _shift(m, 1)
 
 
+def _line(m: int, by: int) -> Edges:
+    every = np.arange(m - 1)
+    return Edges(every, every + 1, np.ones(m - 1))
+
+
+def _closing(m: int, by: int) -> Edges:
+    every = np.arange(by)
+    return Edges(m - by + every, (every + 1) % by, np.ones(by))
+
+
 def _two_way_ring(m: int, by: int) -> Edges:
     every = np.arange(m)
     return Edges(np.tile(every, 2), np.concatenate([(every + 1) % m, (every - 1) % m]), np.full(2 * m, 0.5))
@@ -164,6 +174,8 @@ def _turn(messages: Edges) -> Edges:
 _EDGES: dict[str, Callable[[int, int], Edges]] = {
     "pairwise": _pairwise,
     "ring": _ring,
+    "line": _line,
+    "closing": _closing,
     "two-way-ring": _two_way_ring,
     "shift": _shift,
     "exchange": _exchange,

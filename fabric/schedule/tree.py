@@ -19,6 +19,8 @@ Kind = Literal[
     "ring",
     "two-way-ring",
     "rotated-rings",
+    "line",
+    "closing",
     "shift",
     "exchange",
     "fold",
@@ -44,13 +46,14 @@ class Pattern:
     kind : str
         ``pairwise``: to every other member alike. ``ring``: to the next. ``two-way-ring``: half to the next
         and half to the one before. ``rotated-rings`` (of the job): along one ring per member of a domain,
-        each turned by one, so that every NIC carries one of them. ``shift``: to the member `by` places on, or
-        back if negative. ``exchange``: with the member whose number differs in the bit `by`, among the
-        largest power of two of members; ``fold`` and ``unfold``: the members beyond that power send to, and
-        hear from, the first ones. ``binomial``: members below `by` to those `by` places on; if negative, the
-        other way. ``tree-up`` and ``tree-down``: half to the parents, or the children, of each of two binary
-        trees. ``from-root`` and ``to-root``: member 0 to all others alike, and back. ``to-switches`` and
-        ``from-switches``: to and from the switches that reduce and multiply.
+        each turned by one, so that every NIC carries one of them. ``line``: to the next, but for the last.
+        ``closing``: the last `by` members to the first `by`, each to the one after its own. ``shift``: to the
+        member `by` places on, or back if negative. ``exchange``: with the member whose number differs in the
+        bit `by`, among the largest power of two of members; ``fold`` and ``unfold``: the members beyond that
+        power send to, and hear from, the first ones. ``binomial``: members below `by` to those `by` places
+        on; if negative, the other way. ``tree-up`` and ``tree-down``: half to the parents, or the children,
+        of each of two binary trees. ``from-root`` and ``to-root``: member 0 to all others alike, and back.
+        ``to-switches`` and ``from-switches``: to and from the switches that reduce and multiply.
     over : {"job", "domain", "rail", "axis"}
         Among which ranks: all; those of a scale-up domain; those with the same place in every domain; those
         that differ along one axis only.

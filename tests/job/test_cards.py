@@ -286,6 +286,46 @@ class TestRelays:
         with pytest.raises(QuestionError, match="no permitted path"):
             busbw(rails(), "all-to-all", algorithm="pairwise", method=method, routing="rail-direct")
 
+    @pytest.mark.parametrize("method", METHODS)
+    @pytest.mark.parametrize("nodes", [3, 5])
+    def test_a_ring_of_an_odd_number_of_nodes_changes_the_rail(self, method: str, nodes: int) -> None:
+        # Rings alternate over rails; what closes one goes from rail 0 to rail 1 (NCCL, connect.cc).
+        assert busbw(rails(nodes=nodes), "all-reduce", algorithm="ring", method=method) == pytest.approx(200)
+        with pytest.raises(QuestionError, match="no permitted path"):
+            busbw(rails(nodes=nodes), "all-reduce", algorithm="ring", method=method, routing="rail-direct")
+        # Over a spine it needs no relay, and an even number of nodes no spine.
+        spine, even = rails(nodes=nodes, spine=True), rails(nodes=nodes + 1)
+        for fabric in (spine, even):
+            found = busbw(fabric, "all-reduce", algorithm="ring", method=method, routing="rail-direct")
+            assert found == pytest.approx(200)
+
+    @pytest.mark.parametrize("method", METHODS)
+    def test_a_root_sends_by_the_rails_of_its_mates(self, method: str) -> None:
+        # 12 of 16 parts leave node 0, three on each rail of 50 GB/s: busbw = 15/16 S / (3/16 S / 50).
+        assert busbw(rails(), "scatter", method=method) == pytest.approx(250)
+        # To the root all come in by its own card, whose rail they change to before: 12/16 S.
+        assert busbw(rails(), "gather", method=method) == pytest.approx(15 / 16 * 50 / (12 / 16))
+
+    @pytest.mark.parametrize("method", METHODS)
+    def test_rail_direct_refuses_pxn(self, method: str) -> None:
+        # NCCL_PXN_DISABLE=1: no GPU relays, so the all-to-all over mates cannot run.
+        fabric = rails(spine=True)
+        with pytest.raises(
+            QuestionError, match="pxn cannot run: needs GPUs that relay; with routing rail-direct"
+        ):
+            busbw(fabric, "all-to-all", algorithm="pxn", routing="rail-direct", method=method)
+        answer = cost(
+            fabric,
+            "all-to-all",
+            "1GiB",
+            algorithm="all",
+            routing="rail-direct",
+            method=method,  # type: ignore[arg-type]
+            is_bounded=False,
+        )
+        assert "pxn" not in {one.algorithm for one in answer.algorithms}
+        assert "relay" in dict(answer.refused)["pxn"]
+
     def test_the_sender_relays(self) -> None:
         # From GPU 0 of node 0 to GPU 1 of node 1: by GPU 1 of its own node, not by GPU 0 of the target's.
         e = expand(rails())

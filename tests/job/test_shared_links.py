@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -12,6 +13,7 @@ from fabric.costing.evaluate import Overheads, evaluate
 from fabric.errors import FabricError
 from fabric.graph import load, loads
 from fabric.job import Job, JobQuestion, job, listing, on_classes
+from fabric.job.ranks import Routing
 from fabric.schedule import COLLECTIVES, Schedule, schedules
 from fabric.symmetry import NoSymmetryError
 from fabric.units import gbps_to_gbytes
@@ -112,6 +114,32 @@ def random_box(seed: int) -> str:
     )
 
 
+def random_rails(seed: int) -> str:
+    """Return servers with NVLink, cards that are own, shared or several, and leaves of rails."""
+    chance = random.Random(seed)
+    nodes, pairs, lanes = chance.choice([2, 3, 4, 5]), chance.choice([1, 2]), chance.choice([1, 2, 3])
+    card = chance.choice(
+        ["node, pair, lane", "node, pair, lane", "node, pair, lane, each", "node, pair"],
+    )
+    leaf = chance.choice(
+        ["pair", ""] if card == "node, pair" else ["pair, lane", "pair, lane", "pair", "lane", ""]
+    )
+    if "each" in card and chance.random() < 0.5:
+        leaf = f"{leaf}, each".strip(", ")
+    spine, up = "", ""
+    if chance.random() < 0.5:
+        spine = "  spine: {kind: switch, axes: [k]}\n"
+        up = f"  - {{between: [leaf, spine], rate: {chance.choice([25, 50])}GB/s}}\n"
+    return (
+        f"fabric: rails\naxes: {{node: {nodes}, pair: {pairs}, lane: {lanes}, each: 2, k: 2}}\ndevices:\n"
+        "  gpu: {kind: gpu, axes: [node, pair, lane], transit: relay}\n  nv: {kind: switch, axes: [node]}\n"
+        f"  nic: {{kind: nic, axes: [{card}]}}\n  leaf: {{kind: switch, axes: [{leaf}]}}\n{spine}links:\n"
+        f"  - {{between: [gpu, nv], rate: {chance.choice([100, 200, 400])}GB/s, net: scale-up}}\n"
+        f"  - {{between: [gpu, nic], rate: {chance.choice([25, 50, 100])}GB/s}}\n"
+        f"  - {{between: [nic, leaf], rate: {chance.choice([25, 50])}GB/s}}\n{up}"
+    )
+
+
 def seconds(work: Job, schedule: Schedule) -> float | None:
     """Return how long a schedule takes at wire rates, or None where it has no path."""
     try:
@@ -127,27 +155,43 @@ def reducing(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "reducing_groups", lambda blueprint: ("leaf", "nv"))
 
 
-def compare(seeds: range) -> int:
+def compare(
+    seeds: range, make: Callable[[int], str] = random_box, routings: Sequence[Routing] = ("ecmp",)
+) -> int:
+    """Raise where axes and links differ; return how many times were the same."""
     n_equal = 0
     for seed in seeds:
-        fabric = loads(random_box(seed))
+        fabric, routing = loads(make(seed)), routings[seed % len(routings)]
         try:
-            by_axes = job(fabric, JobQuestion(method="axes", reduces=BOTH))
+            by_axes = job(fabric, JobQuestion(method="axes", routing=routing, reduces=BOTH))
         except NoSymmetryError:
             # Cards that the GPUs deal out unevenly.
             continue
-        by_links = job(fabric, JobQuestion(method="links", reduces=BOTH))
+        by_links = job(fabric, JobQuestion(method="links", routing=routing, reduces=BOTH))
         assert by_axes.shape == by_links.shape
         for collective in COLLECTIVES:
             for name, schedule in schedules(collective, by_axes.shape, 2**30).items():
                 found = seconds(by_axes, schedule)
-                assert found == pytest.approx(seconds(by_links, schedule), rel=1e-6), (seed, collective, name)
+                expected = pytest.approx(seconds(by_links, schedule), rel=1e-6)
+                assert found == expected, (seed, routing, collective, name)
                 n_equal += found is not None
     return n_equal
 
 
 def test_every_algorithm_of_every_collective() -> None:
     assert compare(range(10)) > 150
+
+
+RAILS: tuple[Routing, ...] = ("ecmp", "rail", "rail-direct", "adaptive")
+
+
+def test_rails_with_relays() -> None:
+    assert compare(range(24), random_rails, RAILS) > 600
+
+
+@pytest.mark.slow
+def test_many_rails() -> None:
+    assert compare(range(24, 200), random_rails, RAILS) > 4_000
 
 
 @pytest.mark.slow
