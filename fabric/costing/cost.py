@@ -13,7 +13,7 @@ from fabric.costing.beside import add_bound
 from fabric.costing.calibration import Calibration
 from fabric.costing.calibration import calibration as read_calibration
 from fabric.costing.channels import CHANNELS
-from fabric.costing.notes import card_notes, chip_notes, split_notes
+from fabric.costing.notes import card_notes, chip_notes, numbering_notes, split_notes
 from fabric.costing.run import CostRun, answer_of, cost_algorithm, fastest_first, job_of
 from fabric.costing.spread import Spread
 from fabric.errors import QuestionError, nearest
@@ -149,6 +149,7 @@ def _routing_notes(run: CostRun, chosen: Schedule) -> tuple[str, ...]:
         *chip_notes(run.fabric, run.routing),
         *card_notes(run.job, run.routing),
         *split_notes(run.fabric, run.routing, slower),
+        *numbering_notes(run.fabric, run.job, chosen),
     )
 
 

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from fabric.blueprint.planes import boxes, refusal
+from fabric.errors import setting
 from fabric.graph import Fabric
 from fabric.job.ranks import Job
+from fabric.schedule.tree import Schedule, phases
 
+# Patterns that are the same however the ranks are numbered.
+_ALIKE = ("pairwise", "to-switches", "from-switches")
 # What is slower by less is not worth a word.
 _WORTH = 1e-3
 
@@ -58,4 +62,17 @@ def split_notes(fabric: Fabric, routing: str, slower: Callable[[], float]) -> tu
     return (
         f"plain ECMP: {100 * more:.3g} % slower than adaptive routing here, as it splits equally at every "
         "hop, also towards what has lost cables beyond",
+    )
+
+
+def numbering_notes(fabric: Fabric, job: Job, chosen: Schedule) -> tuple[str, ...]:
+    """Return that ranks are numbered in all ways at once, where something is down and that may matter."""
+    blueprint = fabric.blueprint
+    if job.method != "axes" or blueprint is None or not (blueprint.failed or blueprint.failed_cables):
+        return ()
+    if all(phase.pattern.kind in _ALIKE for phase in phases(chosen)):
+        return ()
+    return (
+        "something is down: on classes the ranks are numbered in all ways that the axes allow, each for an "
+        f"equal part of the bytes; with {setting('method', 'links')} as they are",
     )

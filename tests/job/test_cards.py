@@ -373,6 +373,16 @@ class TestNotes:
         whole = tuple(f"node{n}/gpu{g}" for n in (0, 1) for g in (0, 1))
         assert self.notes(box(2, 2, nodes=3), ranks=whole) == ()
 
+    def test_with_something_down_ranks_are_numbered_in_all_ways(self) -> None:
+        fabric = rails(extra="failed: [node0/nic1]")
+        note = "something is down: on classes the ranks are numbered in all ways"
+        assert any(n.startswith(note) for n in self.notes(fabric))
+        assert self.notes(fabric, method="links") == ()
+        assert self.notes(rails()) == ()
+        # All to all is the same in every numbering.
+        exchange = cost(fabric, "all-to-all", "1GiB", algorithm="pairwise", is_bounded=False)
+        assert not any(n.startswith(note) for n in exchange.notes)
+
     def test_ideal_routes_are_free(self) -> None:
         assert self.notes(box(2, 2), routing="ideal") == (
             "ideal routes take any cards; a library puts a message on one",
