@@ -5,7 +5,7 @@ Nothing here solves anything; a certificate uses it to look at real links.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -305,45 +305,44 @@ def sample_links(blueprint: Blueprint, n_per_rule: int, seed: int) -> list[RealL
     Links of absent or failed devices and failed cables may be among them; a certificate skips them.
     """
     rng = np.random.default_rng(seed)
-    links: dict[RealLink, None] = {}
+    links: list[RealLink] = []
     for number, rule in enumerate(blueprint.rules):
+        of_rule: dict[RealLink, None] = {}
         # Rejection sampling: a draw may hit the end of a line, or two equal ends.
-        for _ in range(20 * n_per_rule):
-            pair = _draw(blueprint, rule, rng)
-            if pair is None:
-                continue
-            tail, head = pair
-            links[RealLink(number, tail, head, False)] = None
+        for tail, head in _draws(blueprint, rule, rng, 20 * n_per_rule):
+            of_rule[RealLink(number, tail, head, False)] = None
             if rule.is_peer and not rule.is_oneway:
-                links[RealLink(number, head, tail, False, True)] = None
+                of_rule[RealLink(number, head, tail, False, True)] = None
             elif not rule.is_oneway:
-                links[RealLink(number, tail, head, True)] = None
-            if sum(link.rule == number for link in links) >= 2 * n_per_rule:
+                of_rule[RealLink(number, tail, head, True)] = None
+            if len(of_rule) >= 2 * n_per_rule:
                 break
-    return list(links)
+        links += of_rule
+    return links
 
 
-def _draw(blueprint: Blueprint, rule: Rule, rng: np.random.Generator) -> tuple[Mark, Mark] | None:
-    """Return one joined pair of a rule, or None if the draw did not fit."""
+def _draws(blueprint: Blueprint, rule: Rule, rng: np.random.Generator, n: int) -> Iterator[tuple[Mark, Mark]]:
+    """Yield joined pairs of a rule, those of `n` draws that fit."""
     left, right = (blueprint.groups[group].primitives for group in rule.groups)
     size = {p: blueprint.axes[p].size for p in {*left, *right}}
-    tail = {p: int(rng.integers(size[p])) for p in left}
-    head = {p: int(rng.integers(size[p])) for p in right}
-    head |= {p: tail[p] for p in agreeing_axes(blueprint, rule)}
-    for index, side in ((tail, rule.left), (head, rule.right)):
-        index |= _pins(blueprint, side)
-    head |= {p: tail[p] for p in agreeing_axes(blueprint, rule)}
-    axes = relation_axes(blueprint, rule)
-    if rule.relation and rule.relation.kind in ("ring", "line"):
-        (axis,) = axes
-        if size[axis] == 1 or (rule.relation.kind == "line" and tail[axis] == size[axis] - 1):
-            return None
-        # The right side of a ring or line is the next index up.
-        head[axis] = (tail[axis] + 1) % size[axis]
-    elif rule.relation and all(tail[p] == head[p] for p in axes):
-        return None
-    is_pair = fits(blueprint, rule.left, tail) and fits(blueprint, rule.right, head)
-    return (tuple(sorted(tail.items())), tuple(sorted(head.items()))) if is_pair else None
+    drawn = [{p: rng.integers(size[p], size=n).tolist() for p in side} for side in (left, right)]
+    agreeing, axes = agreeing_axes(blueprint, rule), relation_axes(blueprint, rule)
+    pins = [_pins(blueprint, side) for side in (rule.left, rule.right)]
+    for draw in range(n):
+        tail, head = ({p: x[draw] for p, x in columns.items()} for columns in drawn)
+        head |= {p: tail[p] for p in agreeing}
+        tail, head = tail | pins[0], head | pins[1]
+        head |= {p: tail[p] for p in agreeing}
+        if rule.relation and rule.relation.kind in ("ring", "line"):
+            (axis,) = axes
+            if size[axis] == 1 or (rule.relation.kind == "line" and tail[axis] == size[axis] - 1):
+                continue
+            # The right side of a ring or line is the next index up.
+            head[axis] = (tail[axis] + 1) % size[axis]
+        elif rule.relation and all(tail[p] == head[p] for p in axes):
+            continue
+        if fits(blueprint, rule.left, tail) and fits(blueprint, rule.right, head):
+            yield tuple(sorted(tail.items())), tuple(sorted(head.items()))
 
 
 def _pins(blueprint: Blueprint, selector: Selector) -> dict[str, int]:
