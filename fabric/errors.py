@@ -63,6 +63,21 @@ class QuestionError(FabricError, ValueError):
     """A question that the fabric cannot answer as it was put."""
 
 
+class NoPathError(QuestionError):
+    """Two ranks between which the path rule, or what has failed, leaves no path.
+
+    Parameters
+    ----------
+    message : str
+    rank : str
+        One of them.
+    """
+
+    def __init__(self, message: str, rank: str) -> None:
+        super().__init__(message)
+        self.rank = rank
+
+
 class ArgumentError(QuestionError, TypeError):
     """An argument of a public function that is missing, unknown, of another type or not among its choices."""
 

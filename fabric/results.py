@@ -12,6 +12,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol, cast
 
 from fabric.errors import ExtraError, printable
 from fabric.text.as_json import plain, to_json
+from fabric.units import format_count
 
 FRAMES = ("polars", "pandas", "pyarrow")
 """Libraries of data frames, in the order in which an installed one is taken."""
@@ -25,6 +26,40 @@ class CutOff(NamedTuple):
 
     endpoint: str
     n: int
+
+
+def say_lost(
+    cut_off: Iterable[CutOff],
+    n_failed: int,
+    remedy: str,
+    *,
+    is_dropped: bool = False,
+    kind: str = "endpoints",
+) -> list[str]:
+    r"""Return in words who takes no part: what has failed itself, and what failures cut off from most others.
+
+    Parameters
+    ----------
+    cut_off : iterable of CutOff
+    n_failed : int
+    remedy : str
+        What leaves out those that are cut off, as it is spelled where the question was asked.
+    is_dropped : bool
+        Whether they were left out.
+    kind : str
+
+    Examples
+    --------
+    >>> print(*say_lost([CutOff("node0/gpu0", 8)], 1, "--drop-unreachable"), sep="\n")
+      left out: 1 endpoints that have failed
+      cut off: 8 endpoints such as node0/gpu0; --drop-unreachable leaves them out
+    """
+    lines = [f"  left out: {format_count(n_failed)} {kind} that have failed"] if n_failed else []
+    what = "left out" if is_dropped else "cut off"
+    lost = [f"  {what}: {format_count(n)} {kind} such as {name}" for name, n in cut_off]
+    if lost and remedy and not is_dropped:
+        lost[-1] += f"; {remedy} leaves them out"
+    return lines + lost
 
 
 class Slack(NamedTuple):

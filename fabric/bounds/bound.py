@@ -22,14 +22,15 @@ from fabric.blueprint.reducing import REDUCING_NETS, ReducingNet, reducing_group
 from fabric.bounds.groups import Task
 from fabric.bounds.hops import HopBound, HopKind, hop_bound
 from fabric.bounds.packing import pack
-from fabric.errors import QuestionError, nearest
+from fabric.errors import QuestionError, nearest, setting
 from fabric.flow.by_axes import ClassTraffic
+from fabric.flow.lost import count_failed
 from fabric.flow.question import Question
 from fabric.flow.throughput import answer_question
 from fabric.flow.traffic import Traffic
 from fabric.graph import Fabric, Paths, expand, select
 from fabric.graph.listed import RANK, to_blueprint
-from fabric.results import CutOff, Result
+from fabric.results import CutOff, Result, say_lost
 from fabric.schedule.algorithms import busbw_factor
 from fabric.symmetry import Mark, lopsided_axes, quotient
 from fabric.units import format_bytes, format_rate, format_time, parse_bytes, seconds_to_send
@@ -65,6 +66,8 @@ class Bound(Result):
         Where nothing can flow: one rank of each class that cannot take part, and how many.
     why : str
         Why the program was not solved, where the bound is by what parts of the ranks must take in.
+    n_failed : int
+        Ranks of the job that have failed themselves; they are left out.
     """
 
     collective: str
@@ -80,12 +83,13 @@ class Bound(Result):
     n_variables: int
     cut_off: tuple[CutOff, ...] = ()
     why: str = ""
+    n_failed: int = 0
 
     def __str__(self) -> str:
         """Return the answer in a few lines."""
         where = f", reducing in {', '.join(self.reduces_in)}" if self.reduces_in else ""
         question = f"{self.collective} of {format_bytes(self.size_bytes)} among {self.n_ranks:,} ranks{where}"
-        lost = [f"  cut off: {n:,} ranks such as {name}" for name, n in self.cut_off]
+        lost = say_lost(self.cut_off, self.n_failed, setting("among"), kind="ranks")
         if self.algbw_gbps <= 0:
             return "\n".join(
                 [f"{question}: never, for some ranks are cut off from most of the others", *lost]
@@ -196,9 +200,8 @@ def bound(
     if kind != "cut":
         return _by_hops(fabric, collective, kind, is_whole=not (over or among or root))
     ask = _BoundQuestion(collective, size_bytes, tuple(over), among, root, paths, tuple(reduces))
-    if fabric.blueprint is None:
-        return _of_graph(fabric, ask)
-    return _by_cuts(fabric.blueprint, ask)
+    found = _of_graph(fabric, ask) if fabric.blueprint is None else _by_cuts(fabric.blueprint, ask)
+    return replace(found, n_failed=count_failed(fabric, among))
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 from fabric.bounds.bound import Bound
 from fabric.costing.channels import CHANNELS
-from fabric.results import Refused, Result, Slack
+from fabric.errors import setting
+from fabric.results import CutOff, Refused, Result, Slack, say_lost
 from fabric.units import format_bytes, format_rate, format_time
 
 THRESHOLD = 0.9
@@ -98,6 +99,10 @@ class Cost(Result):
         What the calibration says of itself.
     notes : tuple of str
         What else there is to say, such as the table that the choice was made from.
+    cut_off : tuple of CutOff
+        Ranks without a path to most of the others, where no algorithm has one: the time is then infinite.
+    n_failed : int
+        Ranks that have failed themselves; they are left out.
     """
 
     collective: str
@@ -116,8 +121,15 @@ class Cost(Result):
     refused: tuple[Refused, ...] = ()
     about: str = ""
     notes: tuple[str, ...] = ()
+    cut_off: tuple[CutOff, ...] = ()
+    n_failed: int = 0
 
-    shown: ClassVar[tuple[str, ...]] = ("time_s", "algbw_gbps", "busbw_gbps", "binding")
+    shown: ClassVar[tuple[str, ...]] = ("status", "time_s", "algbw_gbps", "busbw_gbps", "binding")
+
+    @property
+    def status(self) -> Literal["ok", "cut off"]:
+        """``cut off`` where ranks have no path to most of the others, so that nothing can run."""
+        return "cut off" if self.cut_off else "ok"
 
     @property
     def time_s(self) -> float:
@@ -156,9 +168,13 @@ class Cost(Result):
             f"{self.collective} of {format_bytes(self.size_bytes)} among {self.n_ranks:,} ranks "
             f"{where}{groups}, {self.routing} routing"
         ]
+        lost = say_lost(self.cut_off, self.n_failed, setting("among"), kind="ranks")
+        if self.cut_off:
+            return "\n".join([f"{lines[0]}: never, for some are cut off from most of the others", *lost])
         for cost in self.algorithms:
             lines += _lines(cost, is_chosen=cost is self.chosen)
         lines += [f"  {name} cannot run: {why}" for name, why in self.refused]
+        lines += lost
         if self.bound is not None:
             lines.append(
                 f"  bound: {format_time(self.bound.time_s)}, busbw {format_rate(self.bound.busbw_gbps)} "
@@ -197,3 +213,9 @@ def _lines(cost: AlgorithmCost, *, is_chosen: bool) -> list[str]:
     if cost.spread:
         lines.append("    hashed flows: " + ", ".join(f"{n} {format_time(t)}" for n, t in cost.spread))
     return lines
+
+
+def never() -> AlgorithmCost:
+    """Return what stands for an algorithm where none has a path."""
+    far = float("inf")
+    return AlgorithmCost("", "", far, far, far, 0.0, 0.0, 0.0, 0, "", ())

@@ -14,9 +14,9 @@ from fabric.costing.calibration import Calibration
 from fabric.costing.calibration import calibration as read_calibration
 from fabric.costing.channels import CHANNELS
 from fabric.costing.notes import card_notes, chip_notes, numbering_notes, split_notes
-from fabric.costing.run import CostRun, answer_of, cost_algorithm, fastest_first, job_of
+from fabric.costing.run import CostRun, answer_of, cost_algorithm, cut_off_answer, fastest_first, job_of
 from fabric.costing.spread import Spread
-from fabric.errors import QuestionError, nearest
+from fabric.errors import NoPathError, QuestionError, nearest
 from fabric.graph import Fabric
 from fabric.job.question import JobOptions, JobQuestion, ranks_group
 from fabric.nccl import ABOUT, Timed, machine, node_of, predict
@@ -120,7 +120,10 @@ def cost(
             work.prepare([p.pattern for schedule in runnable.values() for p in phases(schedule)], progress)
     factor = busbw_factor(collective, work.shape.n)
     run = CostRun(fabric, question, work, collective, size_bytes, factor, known, spread or Spread())
-    costs, unroutable = _all_costs(run, runnable)
+    try:
+        costs, unroutable = _all_costs(run, runnable)
+    except NoPathError as error:
+        return cut_off_answer(run, error)
     refused += unroutable
     answer = answer_of(run, fastest_first(costs))
     notes = _routing_notes(run, runnable[answer.chosen.algorithm])
@@ -163,16 +166,19 @@ def _all_costs(
     QuestionError
         If none has.
     """
-    costs, refused = [], []
+    costs: list[AlgorithmCost] = []
+    refused: list[Refused] = []
+    errors: list[QuestionError] = []
     for name, schedule in runnable.items():
         try:
             costs.append(cost_algorithm(run, name, schedule))
         except QuestionError as error:
             if len(runnable) == 1:  # what was asked for by name: its own error says most
                 raise
+            errors.append(error)
             refused.append(Refused(name, str(error)))
     if not costs:
-        raise QuestionError(refused[0].why)
+        raise next((error for error in errors if isinstance(error, NoPathError)), errors[0])
     return costs, tuple(refused)
 
 
@@ -225,7 +231,10 @@ def _as_nccl(fabric: Fabric, question: JobQuestion, collective: str, size_bytes:
     for name in dict.fromkeys(row.algorithm for row in rows if row.algorithm in runnable):
         if algorithm in ("auto", "all", name):
             chosen[name] = runnable[name]
-            on_wires = cost_algorithm(run, name, runnable[name])
+            try:
+                on_wires = cost_algorithm(run, name, runnable[name])
+            except NoPathError as error:
+                return cut_off_answer(run, error)
             costs.append(_retime(run, on_wires, predicted.of(name)))
     if not costs:
         names = ", ".join(dict.fromkeys(row.algorithm for row in predicted.rows))

@@ -11,9 +11,9 @@ from fabric.costing.answer import Cost
 from fabric.costing.calibration import Calibration
 from fabric.costing.calibration import calibration as read_calibration
 from fabric.costing.notes import chip_notes
-from fabric.costing.run import CostRun, answer_of, cost_algorithm, fastest_first, job_of
+from fabric.costing.run import CostRun, answer_of, cost_algorithm, cut_off_answer, fastest_first, job_of
 from fabric.costing.spread import Spread
-from fabric.errors import QuestionError
+from fabric.errors import NoPathError, QuestionError
 from fabric.graph import Fabric
 from fabric.job.question import JobOptions, JobQuestion
 from fabric.schedule.algorithms import (
@@ -83,7 +83,10 @@ def moe_cost(
     # DeepEP counts copies by domain between them, and by rank inside one.
     size = logical.to_ranks if work.shape.n_domains == 1 else logical.between_domains
     run = CostRun(fabric, question, work, way, round(size), 1.0, known, spread or Spread())
-    costs = [cost_algorithm(run, name, schedule) for name, schedule in chosen.items()]
+    try:
+        costs = [cost_algorithm(run, name, schedule) for name, schedule in chosen.items()]
+    except NoPathError as error:
+        return cut_off_answer(run, error)
     answer = answer_of(run, fastest_first(costs))
     reach = moe_reach(work.shape, moe)
     note = (

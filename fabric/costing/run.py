@@ -7,17 +7,20 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from fabric.blueprint.remembered import remembered
-from fabric.costing.answer import AlgorithmCost, Cost, HashedTime
+from fabric.costing.answer import AlgorithmCost, Cost, HashedTime, never
 from fabric.costing.calibration import Calibration, ProtocolCost
 from fabric.costing.calibration import calibration as read_calibration
 from fabric.costing.channels import CHANNELS, channel_limit_gb_s
 from fabric.costing.evaluate import DIGITS, Overheads, Timing, evaluate, first_largest, peaks, steps_of
 from fabric.costing.spread import Slowdown, Spread, slowdowns
-from fabric.graph import Fabric
+from fabric.errors import NoPathError
+from fabric.flow.lost import count_failed, find_cut_off
+from fabric.flow.problem import select_parts
+from fabric.graph import Fabric, failures
 from fabric.job.jobs import job
 from fabric.job.question import JobQuestion
 from fabric.job.ranks import Job
-from fabric.results import Slack
+from fabric.results import CutOff, Slack
 from fabric.schedule.tree import Schedule, phases
 from fabric.units import gbytes_per_second, gbytes_to_gbps, seconds_to_send
 
@@ -154,4 +157,25 @@ def answer_of(run: CostRun, costs: list[AlgorithmCost]) -> Cost:
         method=work.method,
         why=work.why,
         about=run.calibration.about,
+        n_failed=0 if run.question.ranks else count_failed(run.fabric, run.question.among),
     )
+
+
+def cut_off_answer(run: CostRun, error: NoPathError) -> Cost:
+    """Return the answer where failures leave no algorithm a path: who is cut off, and no time.
+
+    Raises
+    ------
+    NoPathError
+        If nothing has failed: then it is the routing that has no path.
+    """
+    fabric, asked = run.fabric, run.question
+    if not failures(fabric):
+        raise error
+    members = select_parts(fabric, tuple(asked.ranks), limit=asked.limit) if asked.ranks else None
+    lost = find_cut_off(fabric, asked.among, members=members, paths=asked.paths, limit=asked.limit)
+    if not lost and error.rank:
+        lost = (CutOff(error.rank, 1),)
+    if not lost:
+        raise error
+    return replace(answer_of(run, [never()]), algorithms=(), cut_off=lost, no_bound="ranks are cut off")

@@ -11,13 +11,13 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
 
 from fabric.arguments import Method, checked
 from fabric.arrays import Bools, Floats, Ints
-from fabric.errors import QuestionError, setting
+from fabric.errors import setting
 from fabric.flow.commodities import Commodities, Solution, without
 from fabric.flow.concurrent import price_bound
 from fabric.flow.prices import LinkPrice
@@ -26,7 +26,7 @@ from fabric.flow.question import Question, pose
 from fabric.flow.throughput import Throughput, answer_of
 from fabric.flow.traffic import Traffic
 from fabric.graph import EXPAND_LIMIT, Fabric, Paths
-from fabric.results import Result
+from fabric.results import CutOff, Result, say_lost
 from fabric.units import format_count, format_rate
 
 STEP = 1e-4
@@ -117,6 +117,18 @@ class Bottleneck(Result):
     next_binding: tuple[str, ...]
     starving: tuple[Starving, ...]
 
+    shown: ClassVar[tuple[str, ...]] = ("status", "cut_off")
+
+    @property
+    def status(self) -> Literal["optimal", "bounded", "cut off"]:
+        """As of the throughput: with ``cut off`` there is nothing that binds."""
+        return self.throughput.status
+
+    @property
+    def cut_off(self) -> tuple[CutOff, ...]:
+        """Who cannot take part, as `throughput` says it."""
+        return self.throughput.cut_off
+
     def table(self) -> list[dict[str, object]]:
         """Return the classes of cables that bind, dearest first."""
         return [price.to_dict() for price in self.binding]
@@ -143,6 +155,8 @@ class Bottleneck(Result):
                 f"  {format_count(n)} endpoints such as {who} hold back the rest, "
                 f"who would get {format_rate(rate)}"
             )
+        remedy = setting("drop_unreachable", True)
+        lines += say_lost(first.cut_off, first.n_failed, remedy, is_dropped=first.is_dropped)
         lines.append(f"  {first.status}, by {first.method}: {first.why}")
         return "\n".join(lines)
 
@@ -173,7 +187,7 @@ def bottleneck(
     Raises
     ------
     QuestionError, SelectorError, LimitError
-        As `throughput`, and if failures cut endpoints off that are not left out.
+        As `throughput`.
 
     Examples
     --------
@@ -190,15 +204,9 @@ def bottleneck(
     # Posed and built once: all below scales capacities of this program.
     program = ClassProgram(work.commodities, work.capacity)
     first, answer = answer_of(ask, work, program, why=why, begin=begin)
-    # No slope of a rate of 0.
+    # No slope of a rate of 0: who is cut off is the whole answer.
     if not first.per_endpoint_gbps:
-        cause = (
-            f"; {first.cut_off[0][1]:,} endpoints such as {first.cut_off[0][0]} are cut off"
-            if first.cut_off
-            else ""
-        )
-        msg = f"nothing can flow{cause}: leave them out with {setting('drop_unreachable', True)}"
-        raise QuestionError(msg)
+        return Bottleneck(first, (), 0.0, (), float("inf"), (), ())
     trial = Trial(work, program, answer)
     cables = _full_cables(work, work.use(answer.flow))
     # Only what is full in this solution can bind; of that, what costs something when narrower.

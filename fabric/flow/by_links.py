@@ -140,6 +140,7 @@ def links_program(
     paths: Paths = "rules",
     drop_unreachable: bool = False,
     probe_of: DemandOf | None = None,
+    lost_of: Callable[[Bools], Ints] | None = None,
 ) -> Commodities:
     """Return demands between real devices as commodities: by source, or by target if these are fewer.
 
@@ -153,6 +154,8 @@ def links_program(
         As in `throughput`.
     probe_of : callable, optional
         Demands by which to find out who is cut off; `demand_of` if left out.
+    lost_of : callable, optional
+        Who else is cut off, of the devices that are kept, whatever the demands.
 
     Raises
     ------
@@ -166,9 +169,13 @@ def links_program(
     def build(kept: Bools) -> tuple[Commodities, Bools]:
         # Posed again for those that are left, whenever some are left out.
         demand = demand_of(kept)
-        commodities = _commodities(view, demand, paths)
-        lost = kept & _lost(view, commodities, kept, probe_of, paths)
         n = float(len(np.union1d(demand.source, demand.target)))
+        # A matrix may name what has failed, which no pattern does.
+        demand, down = demands_up(expanded, demand)
+        commodities = _commodities(view, demand, paths)
+        lost = kept & (_lost(view, commodities, kept, probe_of, paths) | down)
+        if lost_of is not None:
+            lost[lost_of(kept)] = True
         names, asked = name_classes(view, lost), _ask(demand, paths)
         # One commodity for each end on the side with fewer of them.
         ends = demand.source if asked.is_out else demand.target
@@ -185,6 +192,17 @@ def links_program(
         return work, lost
 
     return without_cut_off(build, expanded.n_devices, drop_unreachable=drop_unreachable)
+
+
+def demands_up(expanded: Expanded, demand: Demands) -> tuple[Demands, Bools]:
+    """Return the demands between devices that are up, and which of the others have some, shape (n,)."""
+    from fabric.routing.ecmp import Demands
+
+    ends = np.column_stack([demand.source, demand.target])
+    is_up = ~expanded.failed[ends].any(axis=1)
+    down = np.zeros(expanded.n_devices, dtype=np.bool_)
+    down[ends[expanded.failed[ends]]] = True
+    return Demands(demand.source[is_up], demand.target[is_up], demand.amount[is_up]), down
 
 
 def _lost(

@@ -22,7 +22,7 @@ from fabric.flow.walks import ROLES, TRANSITS, PathRule, Walks, path_rule, relay
 from fabric.graph.expanded import Expanded
 from fabric.symmetry.quotient import Quotient
 
-_ALL, _TURN = TRANSITS.index("all"), TRANSITS.index("turn")
+_ALL, _END, _TURN = (TRANSITS.index(name) for name in ("all", "end", "turn"))
 _ROUNDING = 1e-9
 _IDLE = 64
 """Endpoints without traffic that are asked whether they have a target."""
@@ -69,7 +69,8 @@ class Reading:
     @cached_property
     def transit(self) -> Ints:
         """Number of the transit of every device under the path rule of the question, shape (n,)."""
-        found = self._rule.transit[self.e.group]
+        # What has failed is on no path: a relay that is down makes no legs.
+        found = np.where(self.e.failed, _END, self._rule.transit[self.e.group])
         holds = self.work.owed is not None and self.work.owed.is_holding
         return np.where(self.kept, _ALL, found) if holds else found
 

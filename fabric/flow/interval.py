@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from fabric.arrays import Bools, Floats
+from fabric.arrays import Bools, Floats, Ints
 from fabric.errors import ProofError
-from fabric.flow.by_links import DemandOf
+from fabric.flow.by_links import DemandOf, demands_up
 from fabric.flow.by_prices import Prices
 from fabric.flow.certificate import Verdict
 from fabric.flow.commodities import nobody_left
@@ -101,6 +102,7 @@ def left_over(
     *,
     paths: Paths,
     drop_unreachable: bool,
+    lost_of: Callable[[Bools], Ints] | None = None,
 ) -> tuple[Demands, Bools]:
     """Return demands among those that reach most of one another, and the devices that do not.
 
@@ -114,6 +116,8 @@ def left_over(
     paths : {"rules", "no-relay", "any"}
     drop_unreachable : bool
         Whether to leave them out; else they are only named.
+    lost_of : callable, optional
+        Who else is cut off, of the devices that are left, whatever the demands.
 
     Raises
     ------
@@ -125,10 +129,15 @@ def left_over(
         demand = demand_of(~lost)
         if not len(demand.source):
             raise nobody_left(str(expanded.names[int(np.flatnonzero(lost)[0])]) if lost.any() else "")
-        fresh = _lost(expanded, demand, paths)
+        # A matrix may name what has failed, which no pattern does.
+        demand, down = demands_up(expanded, demand)
+        fresh = _lost(expanded, demand, paths) if len(demand.source) else down
         # A permutation says little about who is cut off; all-to-all among the same devices does.
         if fresh.any() and probe_of is not None:
             fresh = _lost(expanded, probe_of(~lost), paths)
+        fresh |= down
+        if lost_of is not None:
+            fresh[lost_of(~lost)] = True
         lost |= fresh
         if not fresh.any() or not drop_unreachable:
             return demand, lost

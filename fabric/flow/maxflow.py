@@ -15,11 +15,12 @@ from fabric.errors import LimitError, QuestionError
 from fabric.flow.certificate import GAP, Verdict, check_flow
 from fabric.flow.classes import class_ground, class_problem
 from fabric.flow.cut import CutCables, CutClass, name_classes, name_links
-from fabric.flow.problem import FlowProblem, Selection, flow_problem, network, parts_of
+from fabric.flow.lost import count_named
+from fabric.flow.problem import FlowProblem, Selection, flow_problem, network, parts_of, select_parts
 from fabric.flow.solve import solve
-from fabric.graph import EXPAND_LIMIT, Expanded, Fabric, Paths
+from fabric.graph import EXPAND_LIMIT, Expanded, Fabric, Paths, expand, failures
 from fabric.graph.forwarding import PATH_RULES
-from fabric.results import Result
+from fabric.results import CutOff, Result, say_lost
 from fabric.symmetry import NoSymmetryError, nesting
 from fabric.units import format_rate
 
@@ -34,8 +35,8 @@ class MaxFlow(Result):
         The question.
     value_gbps : float
         Maximum flow [Gb/s].
-    status : {"optimal", "bounded"}
-        Whether the certificate closes the gap.
+    status : {"optimal", "bounded", "cut off"}
+        Whether the certificate closes the gap; ``cut off`` where failures leave no path.
     cut : tuple of CutClass
         The minimum cut nearest the source, by rule; empty where nothing can flow. Where the program of joint
         capacities decides (see `flow_network`), one of the minimum cuts.
@@ -50,12 +51,16 @@ class MaxFlow(Result):
     n_classes : int
         Classes of devices, or devices, that the solver saw.
     certificate : Verdict
+    cut_off : tuple of CutOff
+        Where failures leave no path from one side to the other: both, and how many of each are up.
+    n_failed : int
+        Devices of both sides that have failed; they are left out.
     """
 
     source: str
     target: str
     value_gbps: float
-    status: Literal["optimal", "bounded"]
+    status: Literal["optimal", "bounded", "cut off"]
     cut: tuple[CutClass, ...]
     tied: tuple[str, ...]
     paths: Paths
@@ -64,6 +69,8 @@ class MaxFlow(Result):
     why: str
     n_classes: int
     certificate: Verdict = field(repr=False)
+    cut_off: tuple[CutOff, ...] = ()
+    n_failed: int = 0
 
     def table(self) -> list[dict[str, object]]:
         """Return the minimum cut by link class."""
@@ -76,6 +83,7 @@ class MaxFlow(Result):
         lines += [f"  binding: {cut}" for cut in self.cut] or ["  nothing can flow: no permitted path"]
         if self.tied:
             lines.append(f"  tied with: {', '.join(self.tied)}")
+        lines += say_lost(self.cut_off, self.n_failed, "", kind="devices")
         lines.append(f"  paths: {PATH_RULES[self.paths]}")
         if self.without_relay_gbps is not None:
             lines.append(f"  without relaying: {format_rate(self.without_relay_gbps)}")
@@ -150,11 +158,13 @@ def max_flow(
     if paths == "rules" and any(g.transit == "relay" for g in problem.moves.expanded.groups):
         plain = _answer(pose("no-relay"))[0].lower_gbps
         without = plain if abs(plain - proof.lower_gbps) > GAP * max(plain, proof.lower_gbps) else None
+    texts = ", ".join(map(str, source)), ", ".join(map(str, target))
+    cut_off, n_failed = _lost(fabric, problem, (source, target), texts)
     return MaxFlow(
-        source=", ".join(map(str, source)),
-        target=", ".join(map(str, target)),
+        source=texts[0],
+        target=texts[1],
         value_gbps=proof.lower_gbps,
-        status=proof.status,
+        status="cut off" if cut_off else proof.status,
         cut=cut,
         tied=tuple(name for name in binding if name not in {c.link for c in cut}),
         paths=paths,
@@ -163,7 +173,27 @@ def max_flow(
         why=why,
         n_classes=problem.moves.expanded.n_devices,
         certificate=proof,
+        cut_off=cut_off,
+        n_failed=n_failed,
     )
+
+
+def _lost(
+    fabric: Fabric, problem: FlowProblem, sides: tuple[tuple[object, ...], ...], texts: tuple[str, ...]
+) -> tuple[tuple[CutOff, ...], int]:
+    """Return both sides with what is up of each, where no path joins them, and how many have failed."""
+    if fabric.blueprint is None:
+        e = expand(fabric)
+        n_each = [
+            (int((on & ~e.failed).sum()), int((on & e.failed).sum()))
+            for on in (select_parts(fabric, parts) for parts in sides)
+        ]
+    else:
+        n_each = [count_named(fabric.blueprint, tuple(map(str, parts))) for parts in sides]
+    # Without failures no path is what the file says: a flow of 0, and its best.
+    is_joined = len(problem.tail) > 0 or not failures(fabric)
+    cut_off = () if is_joined else tuple(CutOff(t, up) for t, (up, _) in zip(texts, n_each, strict=True))
+    return tuple(side for side in cut_off if side.n), sum(failed for _, failed in n_each)
 
 
 def _pose(

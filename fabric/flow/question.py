@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
 from fabric.arguments import Method
-from fabric.arrays import Bools
+from fabric.arrays import Bools, Ints
 from fabric.blueprint.model import Blueprint
 from fabric.blueprint.selector import parse_selector
 from fabric.errors import LimitError, QuestionError
@@ -202,8 +203,25 @@ def _by_links(ask: Question) -> Commodities:
         msg = f"an interval of {100 * ask.gap:.4g} % is enough"
         raise ProgramSizeError(msg)
     e, demand_of, probe_of = write_out(ask)
-    drop = ask.drop_unreachable
-    return links_program(e, demand_of, paths=ask.paths, drop_unreachable=drop, probe_of=probe_of)
+    return links_program(
+        e,
+        demand_of,
+        paths=ask.paths,
+        drop_unreachable=ask.drop_unreachable,
+        probe_of=probe_of,
+        lost_of=find_unmatched(ask, e),
+    )
+
+
+def find_unmatched(ask: Question, e: Expanded) -> Callable[[Bools], Ints] | None:
+    """Return who is cut off in a longest matching, which pairs only those that reach each other."""
+    from fabric.flow.lost import lost_devices
+
+    traffic = ask.traffic
+    if traffic is None or traffic.pattern != "longest-matching":
+        return None
+    ends, _ = find_endpoints(ask, traffic, e)
+    return lambda kept: lost_devices(e, ends & kept, paths=ask.paths)
 
 
 def write_out(ask: Question) -> tuple[Expanded, DemandOf, DemandOf | None]:

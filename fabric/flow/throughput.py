@@ -14,15 +14,15 @@ from fabric.errors import FabricError, LimitError, ProofError, QuestionError, se
 from fabric.flow.certificate import GAP, Verdict
 from fabric.flow.commodities import Commodities, ProgramSizeError, Solution, capacities
 from fabric.flow.concurrent import check_concurrent
+from fabric.flow.lost import count_failed
 from fabric.flow.lp import ALL_VARIABLES
 from fabric.flow.prices import LinkPrice, rank_links
 from fabric.flow.program import ClassProgram
-from fabric.flow.question import Question, pose, write_out
+from fabric.flow.question import Question, find_unmatched, pose, write_out
 from fabric.flow.slack import SpareCapacity
 from fabric.flow.traffic import LONGEST, FittedTraffic, Matrix, Traffic
 from fabric.graph import EXPAND_LIMIT, PATH_RULES, Fabric, Paths
-from fabric.results import HIDDEN, CutOff, Result
-from fabric.symmetry import devices_up
+from fabric.results import HIDDEN, CutOff, Result, say_lost
 from fabric.units import format_count, format_rate
 
 MANY_VARIABLES = ALL_VARIABLES
@@ -110,13 +110,8 @@ class Throughput(Result):
         ]
         if self.slack:
             lines.append(f"  slack, each alone: {', '.join(map(str, self.slack))}")
-        if self.n_failed:
-            lines.append(f"  left out: {format_count(self.n_failed)} endpoints that have failed")
-        for name, n in self.cut_off:
-            verb = "left out" if self.is_dropped else "cut off"
-            lines.append(f"  {verb}: {format_count(n)} endpoints such as {name}")
-        if self.cut_off and not self.is_dropped:
-            lines[-1] += f"; {setting('drop_unreachable', True)} leaves them out"
+        remedy = setting("drop_unreachable", True)
+        lines += say_lost(self.cut_off, self.n_failed, remedy, is_dropped=self.is_dropped)
         lines.append(f"  paths: {PATH_RULES[self.paths]}")
         lines.append(f"  method: {self.method} ({self.why})")
         proof = self.certificate
@@ -308,19 +303,9 @@ def answer_of(
         n_variables=solution.n_variables,
         solve_s=time.perf_counter() - begin,
         certificate=proof,
-        n_failed=_n_failed(ask),
+        n_failed=count_failed(ask.fabric, ask.among) if ask.traffic is not None else 0,
     )
     return answer, solution
-
-
-def _n_failed(ask: Question) -> int:
-    """Return how many endpoints of a job have failed; a matrix names those that it means."""
-    blueprint, traffic = ask.fabric.blueprint, ask.traffic
-    if blueprint is None or traffic is None or not blueprint.failed:
-        return 0
-    # The same job on the fabric without failures: the difference has failed.
-    job, healthy = FittedTraffic(blueprint, traffic, ask.among), replace(blueprint, failed=())
-    return sum(devices_up(healthy, g, job.among) - devices_up(blueprint, g, job.among) for g in job.groups)
 
 
 def _bound_question(ask: Question, why: str, begin: float) -> Throughput:
@@ -331,7 +316,9 @@ def _bound_question(ask: Question, why: str, begin: float) -> Throughput:
     e, demand_of, probe_of = write_out(ask)
     drop = ask.drop_unreachable
     # What is cut off is left out, or the rate is 0; as where a program is solved.
-    demand, lost = left_over(e, demand_of, probe_of, paths=ask.paths, drop_unreachable=drop)
+    demand, lost = left_over(
+        e, demand_of, probe_of, paths=ask.paths, drop_unreachable=drop, lost_of=find_unmatched(ask, e)
+    )
     view = trivial(e)
     n = float(len(np.union1d(demand.source, demand.target)))
     work = Commodities(view, capacities(view), [], n, (), is_averaged=False)
@@ -359,4 +346,5 @@ def _bound_question(ask: Question, why: str, begin: float) -> Throughput:
         n_variables=0,
         solve_s=time.perf_counter() - begin,
         certificate=bounds.proof,
+        n_failed=count_failed(ask.fabric, ask.among) if ask.traffic is not None else 0,
     )

@@ -194,8 +194,9 @@ def _choose(fabric: Fabric, asked: JobQuestion, e: Expanded) -> Bools:
             raise QuestionError(msg)
     else:
         chosen = select(fabric, asked.among, limit=asked.limit)
-    _check(e, np.flatnonzero(chosen))
-    return chosen
+    # What has failed takes no part; the answer says how many.
+    _check(e, np.flatnonzero(chosen & ~e.failed))
+    return chosen & ~e.failed
 
 
 def _check(e: Expanded, devices: Ints) -> None:
@@ -210,7 +211,7 @@ def _check(e: Expanded, devices: Ints) -> None:
     down = devices[e.failed[devices]]
     if len(down):
         example = e.names[int(down[0])]
-        msg = f"{len(down):,} of the ranks are failed, such as {example}; leave them out with among"
+        msg = f"{len(down):,} of the ranks that are listed have failed, such as {example}; leave them out"
         raise QuestionError(msg)
 
 

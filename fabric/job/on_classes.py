@@ -32,7 +32,7 @@ from fabric.job.chosen import align
 from fabric.job.differences import Mix, RankPlaces
 from fabric.job.in_switch import Climb, reducing_switches, switch_loads
 from fabric.job.placement import Placement, ring_axes, torus_of
-from fabric.job.product import ProductTraffic, check_up, places_on_axes, sizes_on_axes
+from fabric.job.product import ProductTraffic, places_on_axes, sizes_on_axes
 from fabric.job.ranks import Job, Loads, Routing, least, links_of
 from fabric.job.views import Carrier, RankView, view_of
 from fabric.routing import Progress
@@ -347,7 +347,6 @@ def on_classes(place: Placement, routing: Routing, paths: Paths) -> Job:
     question = ProductTraffic(blueprint, Traffic(), place.among, paths)
     base = question.base
     inside = question.ends
-    check_up(question, place, paths)
     marks = [(rank, base.index[rank]) for rank in np.flatnonzero(inside).tolist()]
     # A block that is not full makes very many classes; two ranks far apart tell of it soonest.
     ends = tuple(view_of(question, place, marks[i][1], 1.0, rings, paths) for i in {0, len(marks) - 1})

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import numpy as np
 
-from fabric.blueprint.selector import selected_groups
-from fabric.errors import QuestionError
 from fabric.flow.by_axes import ClassTraffic
-from fabric.flow.traffic import Traffic
-from fabric.graph import Paths, components
+from fabric.graph import components
 from fabric.job.differences import Difference, RankPlaces
 from fabric.job.placement import Placement, ring_axes
 from fabric.job.views import RankView
@@ -27,20 +23,6 @@ class ProductTraffic(ClassTraffic):
     def _ties(self, groups: tuple[str, ...]) -> tuple[Tie, ...]:
         primitives = {g: self.blueprint.groups[g].primitives for g in groups}
         return tuple(Tie(g, frozenset(), ring_axes(self.blueprint, axes)) for g, axes in primitives.items())
-
-
-def check_up(question: ClassTraffic, place: Placement, paths: Paths) -> None:
-    """Raise where a rank is down."""
-    blueprint = place.blueprint
-    down = [s for s in blueprint.failed if place.group in selected_groups(blueprint, s)]
-    if not down:
-        return
-    # A selector of the file may fail what is no rank; the number of ranks tells.
-    undamaged = ProductTraffic(replace(blueprint, failed=()), Traffic(), place.among, paths)
-    n = round(float(undamaged.base.size[undamaged.ends].sum() - question.base.size[question.ends].sum()))
-    if n:
-        msg = f"{n:,} of the ranks are failed, such as {down[0].text}; leave them out with among"
-        raise QuestionError(msg)
 
 
 def sizes_on_axes(

@@ -14,7 +14,7 @@ import numpy as np
 
 from fabric.arrays import Bools, Floats, Ints
 from fabric.blueprint.planes import ASIC
-from fabric.errors import QuestionError
+from fabric.errors import NoPathError
 from fabric.flow.commodities import MAX_VARIABLES, Commodity, ProgramSizeError, capacities
 from fabric.flow.program import solve_commodities
 from fabric.graph import Expanded
@@ -254,7 +254,7 @@ def least(base: Quotient, blocks: Iterable[Commodity]) -> tuple[float, Floats]:
     answer = solve_commodities(capacity, parts)
     if answer.rate_gbps <= 0:
         msg = "no permitted path between some of the ranks"
-        raise QuestionError(msg)
+        raise NoPathError(msg, "")
     # The flow is that of one rank of each block, at the common rate; all ranks alike load the class.
     load = np.zeros(len(capacity))
     for block, flow in zip(parts, answer.flow, strict=True):

@@ -11,7 +11,7 @@ from scipy import sparse
 
 from fabric.arrays import Bools, Floats, Ints
 from fabric.blueprint.remembered import remembered
-from fabric.errors import QuestionError
+from fabric.errors import NoPathError
 from fabric.flow.by_axes import ClassTraffic
 from fabric.graph import Paths
 from fabric.job.chosen import ClassCards
@@ -291,7 +291,7 @@ class Carrier:
         if rows[:, self.lost].any():
             names = self.view.quotient.classes.names
             msg = f"no permitted path between {names[self.view.rank]} and other ranks"
-            raise QuestionError(msg)
+            raise NoPathError(msg, str(names[self.view.rank]))
         if self.units is None:
             return self._put(rows)
         # Most rows have few differences: the others need not be multiplied.

@@ -22,7 +22,7 @@ import numpy as np
 from scipy import sparse
 
 from fabric.arrays import Bools, Floats, Ints
-from fabric.errors import QuestionError
+from fabric.errors import NoPathError, QuestionError
 from fabric.routing.fitting import carry_fitting, fitting_ways
 from fabric.routing.moves import Router, firsts, ranges
 
@@ -328,7 +328,7 @@ def _search(
             names = route.expanded.names
             source, target = block.source[missing[0]], block.targets[block.column[missing[0]]]
             msg = f"no permitted path from {names[int(source)]} to {names[int(target)]}"
-            raise QuestionError(msg)
+            raise NoPathError(msg, str(names[int(source)]))
         states = before
 
 

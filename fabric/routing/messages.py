@@ -23,7 +23,7 @@ import numpy as np
 
 from fabric.arrays import Bools, Floats, Ints
 from fabric.blueprint.remembered import remembered
-from fabric.errors import QuestionError
+from fabric.errors import NoPathError
 from fabric.graph import Expanded, Paths, components
 from fabric.routing.cards import Dealt, Near, Sides, cut_at_cards, deal, near_cards
 from fabric.routing.ecmp import Demands, Progress, demand_hops, link_loads, unreached
@@ -252,7 +252,7 @@ class Messages:
         served.append((message[unserved[row]], a[unserved[row]], card, share[unserved[row]] * card_share))
         lost = np.setdiff1d(unserved, unserved[row])
         if len(lost):
-            raise QuestionError(self.no_path(demands, message[lost]))
+            raise self.no_path(demands, message[lost])
         columns = [np.concatenate(column) for column in zip(*served, strict=True)]
         return columns[0], columns[1], columns[2], columns[3]
 
@@ -261,15 +261,15 @@ class Messages:
         """Tell of a leg without a path by the ends of the message, not by its own."""
         try:
             yield
-        except QuestionError:
+        except NoPathError:
             lost = leg.message[unreached(leg.route, leg.demands)]
-            raise QuestionError(self.no_path(demands, lost)) from None
+            raise self.no_path(demands, lost) from None
 
-    def no_path(self, demands: Demands, lost: Ints) -> str:
-        """Return in words that some messages have no path."""
+    def no_path(self, demands: Demands, lost: Ints) -> NoPathError:
+        """Return the error that some messages have no path."""
         names = self.expanded.names
         source, target = (names[int(ends[lost[0]])] for ends in (demands.source, demands.target))
-        return f"no permitted path from {source} to {target}"
+        return NoPathError(f"no permitted path from {source} to {target}", str(source))
 
     def _on_parts(self, ranks: Ints, facing: Ints) -> tuple[Ints, Ints, Floats]:
         """Return the cards of ranks on the network of those that they face: which rank, its card, its part.

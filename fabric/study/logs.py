@@ -11,7 +11,7 @@ import numpy as np
 
 from fabric.arguments import checked
 from fabric.costing import Calibration, Overhead, calibration, cost
-from fabric.costing.answer import AlgorithmCost
+from fabric.costing.answer import AlgorithmCost, Cost
 from fabric.costing.calibration import TRANSFERS
 from fabric.errors import QuestionError, setting
 from fabric.graph import Fabric
@@ -60,7 +60,7 @@ def compare_log(
     _check_ranks(log, fabric, JobQuestion.of(options))
 
     def predict(collective: str, size_bytes: int) -> tuple[float, str, str]:
-        answer = cost(fabric, collective, size_bytes, calibration=calibration, **options)
+        answer = _running(cost(fabric, collective, size_bytes, calibration=calibration, **options))
         return answer.time_s, answer.binding, f"{answer.chosen.algorithm} {answer.chosen.protocol}".strip()
 
     return compare(log, predict, threshold=threshold, in_place=in_place)
@@ -111,8 +111,10 @@ def calibrate(
     def on_wire(collective: str, size_bytes: int) -> AlgorithmCost:
         name = algorithm
         if name == "auto":
-            name = cost(fabric, collective, size_bytes, calibration=base, **options).chosen.algorithm
-        return cost(fabric, collective, size_bytes, algorithm=name, **options).chosen
+            name = _running(
+                cost(fabric, collective, size_bytes, calibration=base, **options)
+            ).chosen.algorithm
+        return _running(cost(fabric, collective, size_bytes, algorithm=name, **options)).chosen
 
     def wire(collective: str, size_bytes: int) -> tuple[Mapping[Pair, float], float, Pair]:
         chosen = on_wire(collective, size_bytes)
@@ -136,6 +138,15 @@ def calibrate(
     ]
     fitted = fit_model(points, wire, model.latencies())
     return _calibration(fitted, base, (name, date), logs), fitted
+
+
+def _running(answer: Cost) -> Cost:
+    """Return an answer that a log can be held against; raise where failures leave none."""
+    if answer.cut_off:
+        name, n = answer.cut_off[0]
+        msg = f"nothing can run: {n:,} ranks such as {name} are cut off; choose with {setting('among')}"
+        raise QuestionError(msg)
+    return answer
 
 
 def _check_ranks(log: Log, fabric: Fabric, question: JobQuestion) -> None:

@@ -18,15 +18,15 @@ Box = tuple[tuple[int, int], ...]
 """First and last index on every primitive axis of a group."""
 
 
-def devices_up(blueprint: Blueprint, group: str, among: Selector | None = None) -> int:
+def devices_up(blueprint: Blueprint, group: str, *among: Selector | None) -> int:
     """Return how many devices of a group are neither absent nor failed.
 
     Parameters
     ----------
     blueprint : Blueprint
     group : str
-    among : Selector, optional
-        Of these only.
+    *among : Selector
+        Of what any of these names only; of all where there is none.
 
     Examples
     --------
@@ -39,7 +39,9 @@ def devices_up(blueprint: Blueprint, group: str, among: Selector | None = None) 
     """
     primitives = blueprint.groups[group].primitives
     all_devices: Box = tuple((0, blueprint.axes[p].size - 1) for p in primitives)
-    inside = [all_devices] if among is None else list(boxes_of(blueprint, group, among))
+    chosen = [selector for selector in among if selector is not None]
+    inside = [box for selector in chosen for box in boxes_of(blueprint, group, selector)]
+    inside = inside if chosen else [all_devices]
     down = [box for s in (*blueprint.absent, *blueprint.failed) for box in boxes_of(blueprint, group, s)]
     # Only what is down among those asked for is taken away.
     lost = [common for inner in inside for box in down if (common := meet(inner, box)) is not None]

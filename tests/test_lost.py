@@ -1,0 +1,141 @@
+"""One rule for endpoints that have failed or are cut off, in every verb that answers for endpoints."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+import fabric
+from fabric.cli.app import app
+from fabric.errors import QuestionError
+from fabric.flow.traffic import Traffic
+
+TEXT = """{fabric: clos, axes: {node: 3, slot: 2}, devices: {
+  gpu: {kind: gpu, axes: [node, slot], transit: %s},
+  nv: {kind: switch, axes: [node]}, nic: {kind: nic, axes: [node, slot]}, leaf: {kind: switch, axes: [slot]},
+  spine: {kind: switch, axes: []}}, failed: [%s], links: [
+  {between: [gpu, nv], rate: 8Gb/s, net: scale-up}, {between: [gpu, nic], rate: 4Gb/s},
+  {between: [nic, leaf], rate: 4Gb/s}, {between: [leaf, spine], rate: 4Gb/s, count: 3}]}"""
+PATTERNS = {
+    "all-to-all": Traffic(),
+    "over": Traffic("all-to-all", ("node",)),
+    "one-to-all": Traffic("one-to-all", root="node1/gpu0"),
+    "all-to-one": Traffic("all-to-one", root="node1/gpu0"),
+    "shift": Traffic("shift", ("node",)),
+    "halves": Traffic("halves", ("slot",)),
+    "longest-matching": Traffic("longest-matching"),
+}
+VERBS = {
+    **{f"throughput {n}": lambda f, t=t: fabric.throughput(f, t) for n, t in PATTERNS.items()},
+    **{f"bottleneck {n}": lambda f, t=t: fabric.bottleneck(f, t) for n, t in PATTERNS.items() if n != "over"},
+    **{
+        f"bound {c}": lambda f, c=c: fabric.bound(f, c)
+        for c in ("all-gather", "reduce-scatter", "all-reduce", "broadcast", "reduce", "all-to-all")
+    },
+    **{
+        f"cost {c}": lambda f, c=c: fabric.cost(f, c, "1GB")
+        for c in ("all-gather", "all-reduce", "all-to-all", "broadcast")
+    },
+    "cost on links": lambda f: fabric.cost(f, "all-gather", "1GB", method="links"),
+    "cost hashed": lambda f: fabric.cost(f, "all-to-all", "1GB", routing="hashed"),
+    "cost ideal": lambda f: fabric.cost(f, "all-to-all", "1GB", routing="ideal"),
+    "cost nccl-like": lambda f: fabric.cost(f, "all-reduce", "1GB", calibration="measured"),
+}
+NODE_CUT_OFF = "node0/nv, node0/nic*"
+
+
+@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("transit", ["end", "relay"])
+def test_who_is_cut_off_is_named_and_nothing_is_promised(verb, transit):
+    answer = VERBS[verb](fabric.loads(TEXT % (transit, NODE_CUT_OFF)))
+    found = answer.to_dict()
+    assert found["status"] == "cut off"
+    assert {who.endpoint for who in answer.cut_off} <= {"node0/gpu0", "node0/gpu1"}
+    assert sum(who.n for who in answer.cut_off) == 2
+    assert found["cut_off"][0]["endpoint"] == "node0/gpu0"
+    rates = [v for k, v in found.items() if k in ("per_endpoint_gbps", "algbw_gbps", "busbw_gbps")]
+    assert all(rate == 0.0 for rate in rates)
+    assert found.get("time_s") is None
+    text = str(answer)
+    assert "cut off" in text
+    assert "node0/gpu" in text
+    assert not {"inf", "nan"} & set(text.replace(",", " ").split())
+    json.loads(answer.to_json())
+
+
+@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("transit", ["end", "relay"])
+def test_what_has_failed_itself_is_left_out_and_counted(verb, transit):
+    answer = VERBS[verb](fabric.loads(TEXT % (transit, "node2/gpu1")))
+    own = answer.throughput if verb.startswith("bottleneck") else answer
+    assert (own.n_failed, own.cut_off) == (1, ())
+    assert getattr(own, "n_ranks", getattr(own, "n_endpoints", None)) == 5
+    assert answer.to_dict()["status"] != "cut off"
+    assert "have failed" in str(answer)
+
+
+def test_nothing_is_said_where_nothing_is_lost():
+    whole = fabric.loads(TEXT % ("relay", ""))
+    for name, verb in VERBS.items():
+        answer = verb(whole)
+        assert answer.cut_off == (), name
+        assert "failed" not in str(answer), name
+
+
+@pytest.mark.parametrize("method", ["axes", "links"])
+def test_a_flow_between_sides_that_nothing_joins(method):
+    found = fabric.max_flow(fabric.loads(TEXT % ("end", NODE_CUT_OFF)), "node0", "node1", method=method)
+    assert (found.value_gbps, found.status) == (0.0, "cut off")
+    assert found.cut_off == (("node0", 2), ("node1", 2))
+    gone = fabric.max_flow(fabric.loads(TEXT % ("end", "node0/gpu0")), "node0/gpu0", "node1", method=method)
+    assert (gone.status, gone.n_failed, gone.cut_off) == ("cut off", 1, (("node1", 2),))
+    part = fabric.max_flow(fabric.loads(TEXT % ("end", "node0/gpu0")), "node0", "node1", method=method)
+    assert (part.value_gbps, part.status, part.n_failed) == (4.0, "optimal", 1)
+
+
+def test_a_matrix_names_what_has_failed():
+    demands = {("node0/gpu0", "node1/gpu0"): 1.0, ("node1/gpu1", "node2/gpu1"): 1.0}
+    f = fabric.loads(TEXT % ("end", "node0/gpu0"))
+    found = fabric.throughput(f, demands)
+    assert (found.per_endpoint_gbps, found.status, found.cut_off) == (0.0, "cut off", (("node0/gpu0", 1),))
+    rest = fabric.throughput(f, demands, drop_unreachable=True)
+    assert (rest.per_endpoint_gbps, rest.status, rest.n_endpoints) == (pytest.approx(4.0), "optimal", 2)
+
+
+def test_a_longest_matching_does_not_hide_who_is_cut_off_from_most():
+    # GPU 0 of node 0 reaches its neighbour over NVLink, and could be matched with it.
+    f = fabric.loads(TEXT % ("end", "node0/nic0"))
+    assert fabric.throughput(f, "longest-matching").cut_off == (("node0/gpu0", 1),)
+    assert fabric.throughput(f).cut_off == (("node0/gpu0", 1),)
+
+
+def test_ranks_that_are_listed_are_meant():
+    f = fabric.loads(TEXT % ("relay", "node0/gpu0"))
+    with pytest.raises(QuestionError, match="1 of the ranks that are listed have failed, such as node0/gpu0"):
+        fabric.cost(f, "all-gather", "1GB", ranks=["node0/gpu0", "node1/gpu0"])
+    cut = fabric.loads(TEXT % ("relay", NODE_CUT_OFF))
+    found = fabric.cost(cut, "all-to-all", "1GB", ranks=["node0/gpu0", "node1/gpu0", "node2/gpu0"])
+    assert found.cut_off == (("node0/gpu0", 1),)
+
+
+def test_sizes_make_no_difference():
+    found = fabric.sweep(fabric.loads(TEXT % ("relay", NODE_CUT_OFF)), "all-gather", "1KiB..4KiB")
+    assert [c.to_dict()["time_s"] for c in found.costs] == [None] * 3
+    assert "cut off: 2 ranks such as node0/gpu0" in str(found)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["throughput"],
+        ["bottleneck"],
+        ["bound", "--collective", "all-gather"],
+        ["cost", "--collective", "all-gather", "--size", "1GB"],
+    ],
+)
+def test_the_command_line_ends_well(command, tmp_path):
+    path = tmp_path / "a.fabric.yaml"
+    path.write_text(TEXT % ("relay", NODE_CUT_OFF))
+    run = CliRunner().invoke(app, [command[0], str(path), *command[1:], "--json"])
+    assert run.exit_code == 0, run.output
+    assert json.loads(run.output)["status"] == "cut off"
