@@ -12,7 +12,6 @@ from typing import Any, ClassVar, NamedTuple, Protocol, cast
 
 from fabric.errors import ExtraError, printable
 from fabric.text.as_json import plain, to_json
-from fabric.units import format_count
 
 FRAMES = ("polars", "pandas", "pyarrow")
 """Libraries of data frames, in the order in which an installed one is taken."""
@@ -54,9 +53,9 @@ def say_lost(
       left out: 1 endpoints that have failed
       cut off: 8 endpoints such as node0/gpu0; --drop-unreachable leaves them out
     """
-    lines = [f"  left out: {format_count(n_failed)} {kind} that have failed"] if n_failed else []
+    lines = [f"  left out: {n_failed:,} {kind} that have failed"] if n_failed else []
     what = "left out" if is_dropped else "cut off"
-    lost = [f"  {what}: {format_count(n)} {kind} such as {name}" for name, n in cut_off]
+    lost = [f"  {what}: {n:,} {kind} such as {name}" for name, n in cut_off]
     if lost and remedy and not is_dropped:
         lost[-1] += f"; {remedy} leaves them out"
     return lines + lost
