@@ -13,6 +13,7 @@ from fabric.arrays import Bools, Ints
 from fabric.blueprint.reducing import reducing_groups
 from fabric.errors import LimitError, QuestionError, setting
 from fabric.graph import Expanded, Fabric, expand, select
+from fabric.job.numbering import numbered, runs
 from fabric.job.on_links import on_links, scale_up_domains
 from fabric.job.placement import Placement, dimension_sizes, read_order, ring_axes, torus_of
 from fabric.job.question import JobQuestion
@@ -112,31 +113,8 @@ def _flat(columns: list[Ints], n: int) -> Ints:
 def _group(listing: Listing, e: Expanded, devices: Ints, instance: Ints, number: Ints) -> Job:
     """Return the job of devices by instance, in each by domain and number."""
     domain = scale_up_domains(e)[devices]
-    # Ranks of one instance in one domain are a run; the run of the lowest number comes first.
-    within = instance * (int(domain.max()) + 1) + domain
-    first = _first_places(np.unique(within, return_inverse=True)[1].ravel(), np.lexsort((number, instance)))
-    order = np.lexsort((number, first, instance))
-    # All instances must be of one size, and lie in domains alike: costs are those of one of them.
-    _, counts = np.unique(instance, return_counts=True)
-    if len(set(counts.tolist())) > 1:
-        many = f"{counts.min()} to {counts.max()}"
-        msg = f"groups over {', '.join(listing.asked.over)} are of {many} ranks; they must be alike"
-        raise QuestionError(msg)
-    rows = devices[order].reshape(len(counts), -1)
-    shapes = {_runs(row) for row in domain[order].reshape(rows.shape)}
-    if len(shapes) > 1:
-        msg = "groups lie in domains in different ways; choose other axes for over, or other ranks"
-        raise QuestionError(msg)
-    return _on_links(listing, e, rows, shapes.pop())
-
-
-def _first_places(domain: Ints, order: Ints) -> Ints:
-    """Return for every rank the place at which its domain first comes up in `order`."""
-    place = np.empty(len(order), dtype=np.int64)
-    place[order] = np.arange(len(order))
-    earliest = np.full(int(domain.max(initial=-1)) + 1, len(order))
-    np.minimum.at(earliest, domain, place)
-    return earliest[domain]
+    order, shape = numbered(instance, number, domain, along=listing.asked.over)
+    return _on_links(listing, e, devices[order].reshape(-1, shape.n), shape.sizes)
 
 
 def _index_on(fabric: Fabric, e: Expanded, axis: str) -> Ints:
@@ -172,15 +150,8 @@ def job_of_list(fabric: Fabric, asked: JobQuestion) -> Job:
         twice = e.names[int(devices[np.flatnonzero(np.bincount(devices)[devices] > 1)[0]])]
         msg = f"ranks: {twice} is listed twice"
         raise QuestionError(msg)
-    sizes = _runs(scale_up_domains(e)[devices])
+    sizes = runs(scale_up_domains(e)[devices])
     return _on_links(listing, e, devices[None], sizes)
-
-
-def _runs(domain: Ints) -> tuple[int, ...]:
-    """Return the lengths of the runs of equal numbers."""
-    # A run ends where the number changes.
-    edges = np.flatnonzero(np.diff(domain)) + 1
-    return tuple(np.diff([0, *edges.tolist(), len(domain)]).tolist())
 
 
 def _choose(fabric: Fabric, asked: JobQuestion, e: Expanded) -> Bools:

@@ -12,8 +12,8 @@ or what one rank alone puts on them if that is more.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -23,29 +23,61 @@ import numpy as np
 from scipy import sparse
 
 from fabric.arrays import Bools, Floats
+from fabric.blueprint.model import Blueprint
 from fabric.blueprint.reducing import reducing_groups
+from fabric.blueprint.remembered import remembered
 from fabric.errors import QuestionError
+from fabric.flow.by_axes import ClassTraffic
 from fabric.flow.commodities import Commodity
 from fabric.flow.traffic import Traffic
 from fabric.graph import Paths, forwarding
 from fabric.job.chosen import align
 from fabric.job.differences import Mix, RankPlaces
 from fabric.job.in_switch import Climb, reducing_switches, switch_loads
-from fabric.job.placement import Placement, ring_axes, torus_of
-from fabric.job.product import ProductTraffic, places_on_axes, sizes_on_axes
+from fabric.job.pairs import RankPairs, domain_axes, group_ties, number_ranks
+from fabric.job.placement import Placement, ring_axes
+from fabric.job.product import ProductPairs, ProductTraffic, places_on_axes
 from fabric.job.ranks import Job, Loads, Routing, least, links_of
 from fabric.job.views import Carrier, RankView, view_of
 from fabric.routing import Progress
 from fabric.routing.cards import cut_at_cards
-from fabric.schedule.algorithms import Shape
 from fabric.schedule.tree import Over, Pattern
-from fabric.symmetry import Quotient
+from fabric.symmetry import Lift, NoSymmetryError, Quotient, Tie
 from fabric.units import seconds_to_send
+
+# What is known of links near to ranks is kept for so many mixes of patterns.
+_KEPT = 16
 
 # Shares that differ by less are the same.
 _SAME = 1e-6
 # Ways that are equal to so many digits are of one kind.
 _DIGITS = 9
+
+MAX_VIEWS = 64
+"""Classes of ranks that are looked at; more are routed on every cable."""
+
+Pairs = ProductPairs | RankPairs
+"""What ranks do, by the classes of others as each sees them."""
+
+Telling = tuple[Pairs, Mix]
+"""Patterns, and what ranks do in them, that tell which links are near to whom."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Near:
+    """The links that ranks are nearest to.
+
+    Parameters
+    ----------
+    is_near : dict of (int, bool) to ndarray of bool
+        For each view, and whether its rank sends, which classes of its links.
+    blocks : dict of (tuple of int, frozenset of str, bool) to dict of int to tuple of list of int
+        Blocks of ranks by their views, the axes on which they agree, and whether they send: for each class
+        of links in the base those of each view that one block shares.
+    """
+
+    is_near: dict[tuple[int, bool], Bools]
+    blocks: dict[tuple[tuple[int, ...], frozenset[str], bool], dict[int, tuple[list[int], ...]]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +85,7 @@ class _Classes:
     """A job on classes; its methods are the `route`, `optimum` and `ways` of `Job`."""
 
     group: str
-    places: RankPlaces
+    pairs: Pairs
     base: Quotient
     views: tuple[RankView, ...]
     inside: Bools
@@ -73,21 +105,9 @@ class _Classes:
         key = (number, is_sent)
         if key not in self._carriers:
             adapts = self.routing == "adaptive"
-            others = self.views[number].others(self.places, is_sent=is_sent)
-            self._carriers[key] = Carrier(
-                self.views[number], others, self.places.mates, is_sent=is_sent, adapts=adapts
-            )
+            ends = self.pairs.others(number, is_sent=is_sent), self.pairs.mates(number)
+            self._carriers[key] = Carrier(self.views[number], *ends, is_sent=is_sent, adapts=adapts)
         return self._carriers[key].put(rows)
-
-    @cached_property
-    def by_rail(self) -> RankPlaces:
-        """How the ranks lie, with what goes to the right rail first; see `RankPlaces.relayed`."""
-        relayed = ~self.places.mates
-        if self.routing != "rail":
-            for view, i in itertools.product(self.views, np.flatnonzero(relayed).tolist()):
-                peers = view.sources[self.places.differences[i]].tolist()
-                relayed[i] &= view.cards is not None and all(view.cards.has_relay(peer) for peer in peers)
-        return replace(self.places, relayed=relayed) if relayed.any() else self.places
 
     def route(self, pattern: Pattern, progress: Progress | None = None) -> Loads:
         """Return the loads of `pattern`; see `Job`."""
@@ -95,92 +115,147 @@ class _Classes:
             return self._reduction_loads(pattern)
         links = links_of(self.base.classes, self.base.base)
         mix = [(pattern, 1.0)]
-        mean = self.by_rail.mean(mix)
-        total = self._totals(mean[None])[0]
-        sent = max(float(self.places.mean(mix).sum()) * self.n_ranks, 1e-300)
+        total = self._total(mix)
+        sent = max(self.pairs.n_bytes(pattern), 1e-300)
         hops = np.bincount(links.rule, total, minlength=len(links.rules)) / sent
-        return Loads(self._peaks(mix, mean, total / self.n_cables) * self.n_cables, hops)
+        return Loads(self._peaks(mix, total / self.n_cables) * self.n_cables, hops)
 
     def route_mix(self, mix: Mix) -> Floats:
         """Return the bytes on every link of some patterns at once; see `Job`."""
-        mean = self.by_rail.mean(mix)
-        return self._peaks(mix, mean, self._totals(mean[None])[0] / self.n_cables) * self.n_cables
+        return self._peaks(mix, self._total(mix) / self.n_cables) * self.n_cables
 
     def ways(self, pattern: Pattern) -> Floats:
         """Return the links of each rule that messages of `pattern` pass; see `Job`."""
-        is_mate = self.places.alike(self.places.axes(pattern)) > 0
         hops = []
         for number, view in enumerate(self.views):
+            is_mate = self.pairs.in_group(number, pattern)
             if self.routing == "rail":
-                # What relays pass on is told by differences alone.
-                load = self.put(number, self.by_rail.legs.toarray()[is_mate], is_sent=False)
+                # What relays pass on is told by columns alone.
+                load = self.put(number, self.pairs.legs(number, is_mate), is_sent=False)
             else:
-                load = self._each(view, is_mate)
+                others, mates = self.pairs.each(number, is_mate)
+                load = Carrier(view, others, mates).put(np.eye(len(mates)))
             rules = view.quotient.classes.rules
             on_rule = np.eye(len(rules))[np.repeat(view.quotient.classes.rule, 2)]
             hops.append(load @ on_rule)
         return np.unique(np.concatenate(hops).round(_DIGITS), axis=0)
 
-    def _each(self, view: RankView, is_mate: Bools) -> Floats:
-        """Return what a byte from each class of ranks at some differences puts on links of a view."""
-        sources = [
-            (d, c)
-            for d, is_in in zip(self.places.differences, is_mate, strict=True)
-            if is_in
-            for c in view.sources[d].tolist()
-        ]
-        column = np.array([self.places.column[d] for d, _ in sources])
-        shape = (len(view.inside), len(sources))
-        others = sparse.csr_array(
-            (np.ones(len(sources)), ([c for _, c in sources], np.arange(len(sources)))), shape=shape
-        )
-        return Carrier(view, others, self.places.mates[column]).put(np.eye(len(sources)))
-
-    def _peaks(self, mix: Mix, mean: Floats, average: Floats) -> Floats:
+    def _peaks(self, mix: Mix, average: Floats) -> Floats:
         """Return what cables carry at most, by class of links."""
-        every = {is_sent: self.by_rail.kinds(mix, is_sent=is_sent) for is_sent in (False, True)}
+        every = {
+            (number, is_sent): self.pairs.kinds(mix, number, is_sent=is_sent)
+            for is_sent in (False, True)
+            for number in range(len(self.views))
+        }
         if all(len(kinds) == 1 for kinds in every.values()):
             return average
-        # What part of an average cable's bytes one rank of each class puts on it, and the largest such part.
-        peak, best = average.copy(), np.zeros(len(average))
+        peak = average.copy()
+        loads = {key: self.put(key[0], rows, is_sent=key[1]) for key, rows in every.items()}
+        near = self._near(self.pairs.telling(mix))
+        for (number, is_sent), load in loads.items():
+            view = self.views[number]
+            # Where no block is near, the busiest single rank.
+            others = ~near.is_near[number, is_sent]
+            most = load.max(axis=0) / view.n_cables
+            np.maximum.at(peak, view.quotient.base[others], most[others])
+        for (numbers, pinned, is_sent), links in near.blocks.items():
+            busiest, mean = self._of_blocks(mix, numbers, pinned, list(links.values()), is_sent=is_sent)
+            base_links = np.array(list(links))
+            # Ranks beyond the block add what they do on average.
+            beyond = np.maximum(average[base_links] - mean, 0.0)
+            peak[base_links] = np.maximum(peak[base_links], busiest + beyond)
+        return peak
+
+    @remembered(_KEPT)
+    def _near(self, telling: Telling) -> _Near:
+        """Return the links that ranks are nearest to, as told by what all of them do in some patterns."""
+        pairs, mix = telling
+        totals = self._total(mix, pairs) / self.n_cables
+        best = np.zeros(len(totals))
         shares = {}
         for is_sent in (False, True):
             for number, view in enumerate(self.views):
                 base = view.quotient.base
-                mean_load = self.put(number, mean[None], is_sent=is_sent)[0] / view.n_cables
-                share = np.divide(mean_load, average[base], out=np.zeros(len(base)), where=average[base] > 0)
+                row = pairs.mean(mix, number, is_sent=is_sent)
+                load = self.put(number, row[None], is_sent=is_sent)[0] / view.n_cables
+                # What part of an average cable's bytes one rank of the view puts on it.
+                share = np.divide(load, totals[base], out=np.zeros(len(base)), where=totals[base] > 0)
                 np.maximum.at(best, base, share)
                 shares[number, is_sent] = share
+        is_near: dict[tuple[int, bool], Bools] = {}
+        blocks: dict[tuple[frozenset[str], int, bool], dict[int, list[int]]] = {}
         for (number, is_sent), share in shares.items():
             view = self.views[number]
             base = view.quotient.base
             # The ranks that a link is nearest to are those with the largest share in what it carries.
-            is_near = ~view.is_free & (share > (1 - _SAME) * best[base])
-            pins, block = view.blocks(self.by_rail)
-            sizes = np.array([self.n_ranks / math.prod(self.by_rail.size[a] for a in p) for p in pins])
-            n_block = sizes[block]
+            is_near[number, is_sent] = ~view.is_free & (share > (1 - _SAME) * best[base])
+            pins, block = view.blocks(pairs.order)
+            for link in np.flatnonzero(is_near[number, is_sent]).tolist():
+                key = pins[block[link]], int(base[link]), is_sent
+                blocks.setdefault(key, {}).setdefault(number, []).append(link)
+        whole: dict[tuple[tuple[int, ...], frozenset[str], bool], dict[int, tuple[list[int], ...]]] = {}
+        for (pinned, base_link, is_sent), links in blocks.items():
+            numbers = tuple(links)
+            part = sum(
+                n * shares[number, is_sent][links[number]].max()
+                for n, number in zip(pairs.block_sizes(numbers, pinned), numbers, strict=True)
+            )
             # A block whose parts add up to more than the cable carries is no block of this link.
-            is_whole = is_near & (n_block * share <= 1 + _SAME)
-            # Ranks beyond the block add what they do on average.
-            beyond = np.maximum(1 - n_block * share, 0.0) * average[base]
-            # Where no block is near, the busiest single rank.
-            most = self.put(number, every[is_sent], is_sent=is_sent).max(axis=0) / view.n_cables
-            for i in np.unique(block[is_whole]).tolist():
-                links = is_whole & (block == i)
-                rows = self.by_rail.blocks(mix, pins[i], is_sent=is_sent)
-                block_load = self.put(number, rows, is_sent=is_sent).max(axis=0) / view.n_cables
-                most[links] = (block_load + beyond)[links]
-            np.maximum.at(peak, base, most)
-        return peak
+            if part <= 1 + _SAME:
+                whole.setdefault((numbers, pinned, is_sent), {})[base_link] = tuple(links.values())
+                continue
+            for number, of_view in links.items():
+                is_near[number, is_sent][of_view] = False
+        return _Near(is_near, whole)
 
-    def _totals(self, rows: Floats) -> Floats:
-        """Return the bytes on every class of links when all ranks receive some rows."""
-        totals = np.zeros((len(rows), len(self.n_cables)))
+    def _of_blocks(
+        self,
+        mix: Mix,
+        numbers: tuple[int, ...],
+        pinned: frozenset[str],
+        links: list[tuple[list[int], ...]],
+        *,
+        is_sent: bool,
+    ) -> tuple[Floats, Floats]:
+        """Return what the busiest block of ranks puts on cables nearest to it, and what blocks do on average.
+
+        Parameters
+        ----------
+        mix : sequence of (Pattern, float)
+        numbers : tuple of int
+            Views of the ranks of a block.
+        pinned : frozenset of str
+            Axes on which they agree.
+        links : list of tuple of list of int
+            Of k classes of links in the base, for each view the classes of its links.
+        is_sent : bool
+
+        Returns
+        -------
+        (ndarray of float64, ndarray of float64), shape (k,) each
+        """
+        rows, kinds = self.pairs.blocks(mix, numbers, pinned, is_sent=is_sent)
+        loads, means = np.zeros((len(kinds), len(links))), np.zeros(len(links))
+        sizes = self.pairs.block_sizes(numbers, pinned)
+        for i, (number, n) in enumerate(zip(numbers, sizes, strict=True)):
+            mean = self.pairs.mean(mix, number, is_sent=is_sent)
+            put = self.put(number, np.vstack([rows[i], mean]), is_sent=is_sent) / self.views[number].n_cables
+            most = np.column_stack([put[:, of_base[i]].max(axis=1) for of_base in links])
+            means += n * most[-1]
+            # Kind -1, the last row, is of blocks without ranks of this view.
+            most[-1] = 0.0
+            loads += most[kinds[:, i]]
+        return loads.max(axis=0), means
+
+    def _total(self, mix: Mix, pairs: Pairs | None = None) -> Floats:
+        """Return the bytes on every class of links when all ranks do what they do on average."""
+        pairs = pairs or self.pairs
+        total = np.zeros(len(self.n_cables))
         for number, view in enumerate(self.views):
-            loads = self.put(number, rows, is_sent=False)
-            for total, load in zip(totals, loads, strict=True):
-                total += view.n_alike * np.bincount(view.quotient.base, load, minlength=len(total))
-        return totals
+            row = pairs.mean(mix, number, is_sent=False)
+            load = self.put(number, row[None], is_sent=False)[0]
+            total += view.n_alike * np.bincount(view.quotient.base, load, minlength=len(total))
+        return total
 
     @cached_property
     def n_cables(self) -> Floats:
@@ -200,8 +275,9 @@ class _Classes:
         """Return whether switches that reduce join all ranks of a domain, or of a rail."""
         if not self._reducing(over).any():
             return False
-        is_alone = not any(self.places.size[a] > 1 for a in self.places.axes(Pattern("to-switches", over)))
-        return is_alone or self._in_switches(over) is not None
+        if over == "rail" and not self.pairs.has_rails:
+            return False
+        return self.pairs.is_alone(over) or self._in_switches(over) is not None
 
     @property
     def cards(self) -> Literal["none", "own", "shared"]:
@@ -221,9 +297,8 @@ class _Classes:
         return self._reduced[over]
 
     def _reduce(self, over: Over) -> tuple[tuple[Floats, Floats], Floats] | None:
-        axes = self.places.axes(Pattern("to-switches", over))
         network, amount = self.base.classes, np.where(self.inside, self.base.size, 0.0)
-        parts = [_with_mates(view, self.places, axes) for view in self.views]
+        parts = [self._with_mates(number, over) for number in range(len(self.views))]
         to_cards: list[tuple[Quotient, Floats]] = []
         climbs = [
             Climb(v.quotient.classes, part, self.paths) for v, part in zip(self.views, parts, strict=True)
@@ -253,7 +328,7 @@ class _Classes:
                 np.add.at(summed, origin, view.n_alike * rank_bytes)
             return summed
 
-        n_groups = self.n_ranks / math.prod(self.places.size[a] for a in axes)
+        n_groups = self.pairs.n_groups(over)
         reduction = switch_loads(network, amount, self._reducing(over), sums, n_groups, self.paths)
         if reduction is None:
             return None
@@ -272,6 +347,14 @@ class _Classes:
             back += np.bincount(quotient.base, load.reshape(-1, 2)[:, ::-1].ravel(), minlength=n)
         return onward, back
 
+    def _with_mates(self, number: int, over: Over) -> sparse.csr_array:
+        """Return a byte of the rank of a view, and one of each rank of its group, shape (classes, 2)."""
+        view, mates = self.views[number], self.pairs.group(number, over)
+        bytes_at = np.zeros((len(view.inside), 2))
+        bytes_at[view.rank] = 1.0
+        bytes_at[mates, 1] = view.quotient.size[mates]
+        return sparse.csr_array(bytes_at)
+
     def optimum(self, patterns: Sequence[Pattern], amounts: Sequence[float]) -> tuple[float, Floats]:
         """Return the least time, and how long each link is busy; see `Job`.
 
@@ -279,40 +362,47 @@ class _Classes:
         -----
         Not less than what all ranks need together on average, nor than the busiest needs if it is alone.
         """
-        sent = [seconds_to_send(a, 1.0) for a in amounts]
-        mean, *most = (
-            np.sum([s * row for s, row in zip(sent, part, strict=True)], axis=0)
-            for part in (
-                [self.places.mean([(p, 1.0)]) for p in patterns],
-                [self._most(self.places.kinds([(p, 1.0)], is_sent=False)) for p in patterns],
-                [self._most(self.places.kinds([(p, 1.0)], is_sent=True)) for p in patterns],
-            )
-        )
+        seconds = [seconds_to_send(a, 1.0) for a in amounts]
+        numbers = range(len(self.views))
         # First what all ranks do on average, all at once; then the busiest rank, alone on the fabric.
-        time_s, busy = least(self.base, [self._block(view, mean, is_sent=False) for view in self.views])
-        for is_sent, row in zip((False, True), most, strict=True):
+        means = {
+            (number, is_sent): self._row(
+                seconds, [self.pairs.mean([(p, 1.0)], number, is_sent=is_sent) for p in patterns]
+            )
+            for number in numbers
+            for is_sent in (False, True)
+        }
+        time_s, busy = least(self.base, [self._block(n, means[n, False], is_sent=False) for n in numbers])
+        for (number, is_sent), mean in means.items():
+            kinds = [self.pairs.kinds([(p, 1.0)], number, is_sent=is_sent) for p in patterns]
+            row = self._row(seconds, [self._most(number, of_pattern) for of_pattern in kinds])
             if np.allclose(row, mean, rtol=1e-9, atol=0.0):
                 continue  # all ranks do the same, and so did the program above
-            for view in self.views:
-                alone = replace(view.quotient, base=np.arange(len(view.quotient.base)))
-                block = replace(self._block(view, row, is_sent=is_sent), n_alike=1.0, view=alone)
-                alone_s, alone_busy = least(alone, [block])
-                time_s = max(time_s, alone_s)
-                np.maximum.at(busy, view.quotient.base, alone_busy)
+            view = self.views[number]
+            alone = replace(view.quotient, base=np.arange(len(view.quotient.base)))
+            block = replace(self._block(number, row, is_sent=is_sent), n_alike=1.0, view=alone)
+            alone_s, alone_busy = least(alone, [block])
+            time_s = max(time_s, alone_s)
+            np.maximum.at(busy, view.quotient.base, alone_busy)
         return time_s, busy
 
-    def _most(self, kinds: Floats) -> Floats:
+    @staticmethod
+    def _row(seconds: Sequence[float], rows: Sequence[Floats]) -> Floats:
+        """Return the seconds that a rank sends of some patterns at once, for rows of each."""
+        return np.asarray(np.array(seconds) @ np.array(rows))
+
+    def _most(self, number: int, kinds: Floats) -> Floats:
         """Return the row of the rank that has most to do, the farthest if there are several."""
-        far = [sum(places > 0 for places in d) for d in self.places.differences]
-        order = np.lexsort(((kinds @ np.array(far, dtype=np.float64)).round(9), kinds.sum(axis=1).round(9)))
+        order = np.lexsort(((kinds @ self.pairs.far(number)).round(9), kinds.sum(axis=1).round(9)))
         return np.asarray(kinds[order[-1]])
 
-    def _block(self, view: RankView, row: Floats, *, is_sent: bool) -> Commodity:
-        """Return what one rank receives, or sends, as a commodity."""
+    def _block(self, number: int, row: Floats, *, is_sent: bool) -> Commodity:
+        """Return what the rank of a view receives, or sends, as a commodity."""
+        view = self.views[number]
         classes, rank = view.quotient.classes, view.only
         sides = (rank, view.inside) if is_sent else (view.inside, rank)
         moves = forwarding(classes, *sides, paths=self.paths, bystanders=False)
-        amount = view.others(self.places, is_sent=is_sent) @ row
+        amount = self.pairs.others(number, is_sent=is_sent) @ row
         # Flow is conserved: the rank takes in, or gives, all that the others give, or take in.
         amount[view.rank] -= amount.sum()
         ends = np.flatnonzero(amount)
@@ -323,15 +413,15 @@ class _Classes:
         return Commodity(view.n_alike, view.quotient, moves, supply)
 
 
-def _with_mates(view: RankView, places: RankPlaces, axes: tuple[str, ...]) -> sparse.csr_array:
-    """Return a byte of the rank, and one of each rank of its group along some axes, shape (classes, 2)."""
-    bytes_at = np.zeros((len(view.inside), 2))
-    bytes_at[view.rank] = 1.0
-    for difference, n in zip(places.differences, places.alike(axes).tolist(), strict=True):
-        if n:
-            mates = view.sources[difference]
-            bytes_at[mates, 1] = view.quotient.size[mates]
-    return sparse.csr_array(bytes_at)
+class TiedTraffic(ClassTraffic):
+    """All-to-all whose permutations keep some traffic."""
+
+    def __init__(self, blueprint: Blueprint, among: str | None, paths: Paths, ties: tuple[Tie, ...]) -> None:
+        self._given = ties
+        super().__init__(blueprint, Traffic(), among, paths)
+
+    def _ties(self, groups: tuple[str, ...]) -> tuple[Tie, ...]:
+        return self._given
 
 
 def on_classes(place: Placement, routing: Routing, paths: Paths) -> Job:
@@ -340,34 +430,108 @@ def on_classes(place: Placement, routing: Routing, paths: Paths) -> Job:
     Raises
     ------
     NoSymmetryError
-        If the ranks are no product of axes, or the axes do not say the symmetry.
+        If the axes do not say the symmetry, or domains are no product of axes.
     """
-    blueprint = place.blueprint
-    rings = ring_axes(blueprint, place.order)
-    question = ProductTraffic(blueprint, Traffic(), place.among, paths)
-    base = question.base
-    inside = question.ends
-    marks = [(rank, base.index[rank]) for rank in np.flatnonzero(inside).tolist()]
-    # A block that is not full makes very many classes; two ranks far apart tell of it soonest.
-    ends = tuple(view_of(question, place, marks[i][1], 1.0, rings, paths) for i in {0, len(marks) - 1})
-    sizes_on_axes(place, ends, rings)
-    views = tuple(
-        view_of(question, place, mark, float(base.size[rank]), rings, paths) for rank, mark in marks
+    # Where nothing tells the ranks apart they are a product of axes, as a rule.
+    if ClassTraffic(place.blueprint, Traffic(), place.among, paths).ends.sum() == 1:
+        with contextlib.suppress(NoSymmetryError):
+            return _of_product(place, routing, paths)
+    return _of_pairs(place, routing, paths)
+
+
+def _of_product(place: Placement, routing: Routing, paths: Paths) -> Job:
+    """Return the job of ranks that are a product of axes.
+
+    Raises
+    ------
+    NoSymmetryError
+        If they are not, or the axes do not say the symmetry.
+    """
+    rings = ring_axes(place.blueprint, place.order)
+    question = ProductTraffic(place.blueprint, Traffic(), place.among, paths)
+    views = _views(question, place, rings)
+    dealt = _deal(place, views)
+    if dealt is not None:
+        return _of_product(dealt, routing, paths)
+    places = places_on_axes(place, views, rings)
+    pairs = ProductPairs(places, _by_rail(places, views, routing), views, place)
+    return _job(question, place.group, pairs, views, (routing, paths))
+
+
+def _of_pairs(place: Placement, routing: Routing, paths: Paths) -> Job:
+    """Return the job of ranks in any number and place.
+
+    Raises
+    ------
+    NoSymmetryError
+        If the axes do not say the symmetry, or domains are no product of axes.
+    """
+    question = TiedTraffic(place.blueprint, place.among, paths, group_ties(place, frozenset()))
+    n_kinds = int(question.ends.sum())
+    if n_kinds > MAX_VIEWS:
+        msg = f"the ranks are of {n_kinds} kinds, at most {MAX_VIEWS} are told apart"
+        raise NoSymmetryError(msg)
+    views = _views(question, place, frozenset())
+    dealt = _deal(place, views)
+    if dealt is not None:
+        return _of_pairs(dealt, routing, paths)
+    domain = domain_axes(place.order, views)
+    ties = group_ties(place, domain)
+    if ties != question.ties:
+        # Rails and instances are kept whole: then a rank of each class tells of its group.
+        question = TiedTraffic(place.blueprint, place.among, paths, ties)
+        views = _views(question, place, frozenset())
+    lift = Lift(place.blueprint, question.apart, question.ties)
+    ranks = number_ranks(question, place, domain)
+    pairs = RankPairs(ranks, views, lift, place.order, domain, place.spans)
+    if routing == "rail" or pairs.need_relays():
+        if not pairs.has_rails:
+            msg = "domains of unequal size have no rails that all traffic can take"
+            raise NoSymmetryError(msg)
+        pairs = replace(pairs, is_by_rail=True)
+    return _job(question, place.group, pairs, views, (routing, paths))
+
+
+def _views(question: ClassTraffic, place: Placement, rings: frozenset[str]) -> tuple[RankView, ...]:
+    """Return the view of one rank of each class; of ranks that are no product two far apart tell first."""
+    base, ranks = question.base, np.flatnonzero(question.ends).tolist()
+    return tuple(
+        view_of(question, place, base.index[rank], float(base.size[rank]), rings, question.paths)
+        for rank in ranks
     )
+
+
+def _by_rail(places: RankPlaces, views: tuple[RankView, ...], routing: Routing) -> RankPlaces:
+    """Return how the ranks lie, with what goes to the right rail first; see `RankPlaces.relayed`."""
+    relayed = ~places.mates
+    if routing != "rail":
+        for view, i in itertools.product(views, np.flatnonzero(relayed).tolist()):
+            peers = view.sources[places.differences[i]].tolist()
+            relayed[i] &= view.cards is not None and all(view.cards.has_relay(peer) for peer in peers)
+    return replace(places, relayed=relayed) if relayed.any() else places
+
+
+def _deal(place: Placement, views: tuple[RankView, ...]) -> Placement | None:
+    """Return the placement with ranks on the axis of the cards that they deal out, if they do."""
     for view in views:
         dealing = view.cards.dealing() if view.cards is not None else None
         if dealing is not None:
             # Once the ranks lie on the axis of their cards, no view deals any more.
-            return on_classes(align(place, dealing), routing, paths)
-    places = places_on_axes(place, views, rings)
-    work = _Classes(place.group, places, base, views, inside, reducing_groups(blueprint), routing, paths)
-    sizes = {a: places.size[a] for a in place.spans}
-    # Of one instance: k domains of g ranks.
-    g = math.prod(n for a, n in sizes.items() if a in places.domain)
-    k = math.prod(n for a, n in sizes.items() if a not in places.domain)
-    shape = Shape((g,) * k, torus_of(place, sizes, rings), work.joins("domain"), work.joins("rail"))
-    n_instances = math.prod(places.size.values()) // math.prod(sizes.values())
+            return align(place, dealing)
+    return None
+
+
+def _job(
+    question: ClassTraffic,
+    group: str,
+    pairs: Pairs,
+    views: tuple[RankView, ...],
+    asked: tuple[Routing, Paths],
+) -> Job:
+    base = question.base
+    reducing = reducing_groups(question.blueprint)
+    work = _Classes(group, pairs, base, views, question.ends, reducing, *asked)
+    shape = replace(pairs.shape, reduces_in_domain=work.joins("domain"), reduces_across=work.joins("rail"))
     links = links_of(base.classes, base.base, base.size)
-    return Job(
-        shape, n_instances, links, work.route, work.optimum, work.ways, "axes", "", work.route_mix, work.cards
-    )
+    verbs = work.route, work.optimum, work.ways
+    return Job(shape, pairs.n_instances, links, *verbs, "axes", "", work.route_mix, work.cards)

@@ -16,6 +16,7 @@ from fabric.flow.by_links import trivial
 from fabric.flow.commodities import Commodity
 from fabric.graph import Expanded, Paths, components, forwarding
 from fabric.job.in_switch import Climb, reducing_switches, switch_loads
+from fabric.job.numbering import members, messages, rail_legs
 from fabric.job.ranks import Job, Loads, Routing, least, links_of
 from fabric.routing import (
     Demands,
@@ -29,8 +30,7 @@ from fabric.routing import (
     router,
 )
 from fabric.routing.nearest import keeps_in
-from fabric.schedule.algorithms import Shape, n_rings, ring_order
-from fabric.schedule.patterns import edges
+from fabric.schedule.algorithms import Shape
 from fabric.schedule.tree import Over, Pattern
 from fabric.symmetry import Quotient
 from fabric.units import seconds_to_send
@@ -160,10 +160,10 @@ class _Listed:
     def _reduce(self, over: Over) -> tuple[Floats, Floats] | None:
         e, devices = self.ranks.expanded, self.ranks.devices
         chosen = reducing_switches(e, self.reducing, is_scale_up=over == "domain")
-        groups = _members(self.ranks.shape, Pattern("to-switches", over))
+        groups = members(self.ranks.shape, Pattern("to-switches", over))
         group_of = np.empty(self.ranks.shape.n, dtype=np.int64)
-        for number, members in enumerate(groups):
-            group_of[members] = number
+        for number, group in enumerate(groups):
+            group_of[group] = number
         n_groups = len(groups) * len(devices)
         group = (np.arange(len(devices))[:, None] * len(groups) + group_of).ravel()
         every, n = np.arange(devices.size), devices.size
@@ -202,7 +202,7 @@ class _Listed:
             return False
         if over == "rail" and not shape.is_even:
             return False
-        return all(len(g) == 1 for g in _members(shape, Pattern("to-switches", over))) or (
+        return all(len(g) == 1 for g in members(shape, Pattern("to-switches", over))) or (
             self.in_switches(over) is not None
         )
 
@@ -282,64 +282,43 @@ def scale_up_domains(expanded: Expanded) -> Ints:
     return components(expanded.n_devices, expanded.tail[rows], expanded.head[rows])
 
 
-def demands(ranks: ListedRanks, pattern: Pattern) -> Demands:
+def demands(ranks: ListedRanks, pattern: Pattern, *, is_by_rail: bool = False) -> Demands:
     """Return the traffic of `pattern` when the busiest rank sends one byte.
+
+    Parameters
+    ----------
+    ranks : ListedRanks
+    pattern : Pattern
+    is_by_rail : bool
+        Whether what crosses rails goes to a mate on the right rail first.
 
     Raises
     ------
     QuestionError
         If it has more than `MAX_PAIRS` messages, or needs coordinates that the ranks do not have.
     """
-    shape = ranks.shape
-    if pattern.kind == "rotated-rings":
-        source, target, amount = _rotated_rings(shape)
-    else:
-        groups = _members(shape, pattern)
-        if pattern.kind == "pairwise":
-            _check_pairs(sum(len(g) * (len(g) - 1) for g in groups) * len(ranks.devices))
-        # The same messages in every group, by its own ranks.
-        parts = []
-        for group in groups:
-            messages = edges(pattern.kind, len(group), pattern.by)
-            parts.append((group[messages.source], group[messages.target], messages.weight))
-        source, target, amount = (np.concatenate(c) for c in zip(*parts, strict=True))
-    every = ranks.devices
-    return Demands(every[:, source].ravel(), every[:, target].ravel(), np.tile(amount, len(every)))
+    shape, devices = ranks.shape, ranks.devices
+    if pattern.kind == "pairwise":
+        _check_pairs(sum(len(g) * (len(g) - 1) for g in members(shape, pattern)) * len(devices))
+    source, target, amount = messages(shape, pattern)
+    return Demands(devices[:, source].ravel(), devices[:, target].ravel(), np.tile(amount, len(devices)))
 
 
 def by_rail(ranks: ListedRanks, demand: Demands) -> tuple[Demands, Ints]:
     """Return `demand` with what crosses rails taken over the scale-up network to the right rail first.
 
-    Of the legs, also which demand each is of.
-
-    The relay is the rank of the sender's domain with the place that the receiver has in its own. Where
-    domains are of unequal size there may be none: the sender then goes by its own card.
-
-    References
-    ----------
-    PXN: NVIDIA NCCL documentation, ``NCCL_PXN_DISABLE``; introduced with NCCL 2.12.
+    Of the legs, also which demand each is of; see `fabric.job.numbering.by_rail`.
     """
-    sizes = np.array(ranks.shape.sizes)
-    begin, domain = np.cumsum(sizes) - sizes, np.repeat(np.arange(len(sizes)), sizes)
-    n = ranks.shape.n
+    n, devices = ranks.shape.n, ranks.devices.ravel()
     # Number of each device among all ranks; its remainder is the number in the instance.
     number = np.full(ranks.expanded.n_devices, -1, dtype=np.int64)
-    number[ranks.devices.ravel()] = np.arange(ranks.devices.size)
+    number[devices] = np.arange(ranks.devices.size)
     (instance, source), target = np.divmod(number[demand.source], n), number[demand.target] % n
-    home = domain[source]
-    # The rank of the sender's domain with the place that the target has in its own.
-    place = target - begin[domain[target]]
-    mate = begin[home] + place
-    crosses = (home != domain[target]) & (place < sizes[home]) & (mate != source)
-    relay = ranks.devices.ravel()[instance * n + np.where(crosses, mate, source)]
-    first = Demands(demand.source[crosses], relay[crosses], demand.amount[crosses])
+    legs = rail_legs(ranks.shape, source, target)
+    at = instance[legs.message] * n
     return (
-        Demands(
-            np.concatenate([relay, first.source]),
-            np.concatenate([demand.target, first.target]),
-            np.concatenate([demand.amount, first.amount]),
-        ),
-        np.concatenate([np.arange(len(demand.source)), np.flatnonzero(crosses)]),
+        Demands(devices[at + legs.source], devices[at + legs.target], demand.amount[legs.message]),
+        legs.message,
     )
 
 
@@ -347,27 +326,3 @@ def _check_pairs(total: int) -> None:
     if total > MAX_PAIRS:
         msg = f"a pairwise phase of {total:,} pairs; {MAX_PAIRS:,} at most are routed; choose a smaller job"
         raise QuestionError(msg)
-
-
-def _members(shape: Shape, pattern: Pattern) -> list[Ints]:
-    """Return the groups of ranks that a pattern runs among, each in its order."""
-    every = np.arange(shape.n)
-    if pattern.over == "job":
-        return [every]
-    if pattern.over == "domain":
-        return np.split(every, np.cumsum(shape.sizes)[:-1])
-    if pattern.over == "rail":
-        return list(every.reshape(-1, shape.equal()).T)
-    # Lines of a torus: ranks lie on its grid in their order, and the axis of the lines comes last.
-    sizes = [n for _, n in shape.torus]
-    axis = [a for a, _ in shape.torus].index(pattern.axis)
-    lines = np.moveaxis(every.reshape(sizes), axis, -1)
-    return list(lines.reshape(-1, sizes[axis]))
-
-
-def _rotated_rings(shape: Shape) -> tuple[Ints, Ints, Floats]:
-    rings = n_rings(shape)
-    orders = np.array([ring_order(shape.sizes, turn) for turn in range(rings)], dtype=np.int64)
-    # Each hop as one number, source x n + target: rings that share a hop add up there.
-    hops, count = np.unique(orders * shape.n + np.roll(orders, -1, axis=1), return_counts=True)
-    return hops // shape.n, hops % shape.n, count / rings

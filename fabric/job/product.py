@@ -1,17 +1,149 @@
-"""Whether the ranks of a placement are a product of axes, and how they then lie."""
+"""Pairs of ranks that are a product of axes, all alike: by the axes on which they differ, at any size."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
+from scipy import sparse
 
+from fabric.arrays import Bools, Floats, Ints
 from fabric.flow.by_axes import ClassTraffic
 from fabric.graph import components
-from fabric.job.differences import Difference, RankPlaces
-from fabric.job.placement import Placement, ring_axes
+from fabric.job.differences import Difference, Mix, RankPlaces
+from fabric.job.placement import Placement, ring_axes, torus_of
 from fabric.job.views import RankView
+from fabric.schedule.algorithms import Shape
+from fabric.schedule.tree import Over, Pattern
 from fabric.symmetry import NoSymmetryError, Tie
+
+
+@dataclass(frozen=True, eq=False)
+class ProductPairs:
+    """What ranks do as `fabric.job.pairs.RankPairs` says it; a column of rows stands for a difference.
+
+    Parameters
+    ----------
+    places : RankPlaces
+    by_rail : RankPlaces
+        With what goes to the right rail first.
+    views : sequence of RankView
+    place : Placement
+    """
+
+    places: RankPlaces
+    by_rail: RankPlaces
+    views: Sequence[RankView]
+    place: Placement
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        """Primitive axes of the ranks, outermost first."""
+        return self.places.order
+
+    @property
+    def has_rails(self) -> bool:
+        """Whether all domains are of one size."""
+        return True
+
+    @property
+    def n_instances(self) -> int:
+        """Groups that run at the same time."""
+        return self.places.n_ranks // math.prod(self.places.size[a] for a in self.place.spans)
+
+    @property
+    def shape(self) -> Shape:
+        """Ranks of one instance: k domains of g ranks."""
+        sizes = {a: self.places.size[a] for a in self.place.spans}
+        g = math.prod(n for a, n in sizes.items() if a in self.places.domain)
+        k = math.prod(n for a, n in sizes.items() if a not in self.places.domain)
+        return Shape((g,) * k, torus_of(self.place, sizes, self.places.rings))
+
+    def others(self, number: int, *, is_sent: bool) -> sparse.csr_array:
+        """Return where a byte to, or from, each column ends, shape (classes, columns)."""
+        view, places = self.views[number], self.places
+        size = view.quotient.size
+        columns = []
+        for i, difference in enumerate(places.differences):
+            ends = view.sources[places.opposite(difference) if is_sent else difference]
+            columns.append((ends, np.full(len(ends), i), size[ends] / size[ends].sum()))
+        row, column, part = (np.concatenate(c) for c in zip(*columns, strict=True))
+        return sparse.csr_array((part, (row, column)), shape=(len(size), len(columns)))
+
+    def in_group(self, number: int, pattern: Pattern) -> Bools:
+        """Return which columns are of ranks of the rank's group in a pattern."""
+        return np.asarray(self.places.alike(self.places.axes(pattern)) > 0)
+
+    def each(self, number: int, is_in: Bools) -> tuple[sparse.csr_array, Bools]:
+        """Return where a byte of each class of ranks at some columns starts, and which are mates."""
+        view, places = self.views[number], self.places
+        pairs = [
+            (i, c)
+            for i, (d, is_of) in enumerate(zip(places.differences, is_in, strict=True))
+            if is_of
+            for c in view.sources[d].tolist()
+        ]
+        columns, classes = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
+        shape = (len(view.inside), len(classes))
+        others = sparse.csr_array((np.ones(len(classes)), (classes, np.arange(len(classes)))), shape=shape)
+        return others, places.mates[columns]
+
+    def mates(self, number: int) -> Bools:
+        """Return which columns are of ranks of one scale-up domain."""
+        return self.places.mates
+
+    def group(self, number: int, over: Over) -> Ints:
+        """Return the classes of a view that hold the others of the rank's group, of a domain or a rail."""
+        axes = self.places.axes(Pattern("to-switches", over))
+        alike = zip(self.places.differences, self.places.alike(axes).tolist(), strict=True)
+        classes = [self.views[number].sources[difference] for difference, n in alike if n]
+        return np.concatenate([np.zeros(0, dtype=np.int64), *classes])
+
+    def n_groups(self, over: Over) -> float:
+        """Return the domains, or the rails, of all instances."""
+        axes = self.places.axes(Pattern("to-switches", over))
+        return self.places.n_ranks / math.prod(self.places.size[a] for a in axes)
+
+    def is_alone(self, over: Over) -> bool:
+        """Return whether no rank has others in its domain, or on its rail."""
+        return all(self.places.size[a] == 1 for a in self.places.axes(Pattern("to-switches", over)))
+
+    def far(self, number: int) -> Floats:
+        """Return on how many axes ranks of each column differ from the rank of a view."""
+        return np.array([sum(places > 0 for places in d) for d in self.places.differences], dtype=np.float64)
+
+    def legs(self, number: int, is_in: Bools) -> Floats:
+        """Return the legs of messages of some columns, as rows."""
+        return np.asarray(self.by_rail.legs.toarray()[is_in])
+
+    def n_bytes(self, pattern: Pattern) -> float:
+        """Return what all ranks send of a pattern, one byte from the busiest."""
+        return float(self.places.mean([(pattern, 1.0)]).sum()) * self.places.n_ranks
+
+    def mean(self, mix: Mix, number: int, *, is_sent: bool) -> Floats:
+        """Return what a rank does on average, shape (columns,): the same to send and to receive."""
+        return self.by_rail.mean(mix)
+
+    def kinds(self, mix: Mix, number: int, *, is_sent: bool) -> Floats:
+        """Return the different rows of ranks, shape (k, columns)."""
+        return self.by_rail.kinds(mix, is_sent=is_sent)
+
+    def telling(self, mix: Mix) -> tuple[ProductPairs, Mix]:
+        """Return the patterns that tell which links are near to ranks: all ranks are alike in each."""
+        return self, tuple(mix)
+
+    def block_sizes(self, numbers: tuple[int, ...], pinned: frozenset[str]) -> list[float]:
+        """Return how many ranks agree on some axes."""
+        return [self.places.n_ranks / math.prod(self.places.size[a] for a in pinned)] * len(numbers)
+
+    def blocks(
+        self, mix: Mix, numbers: tuple[int, ...], pinned: frozenset[str], *, is_sent: bool
+    ) -> tuple[list[Floats], Ints]:
+        """Return the different rows of blocks of ranks that agree on some axes; see `RankPairs.blocks`."""
+        rows = self.by_rail.blocks(mix, pinned, is_sent=is_sent)
+        return [rows] * len(numbers), np.repeat(np.arange(len(rows))[:, None], len(numbers), axis=1)
 
 
 class ProductTraffic(ClassTraffic):
@@ -22,7 +154,10 @@ class ProductTraffic(ClassTraffic):
 
     def _ties(self, groups: tuple[str, ...]) -> tuple[Tie, ...]:
         primitives = {g: self.blueprint.groups[g].primitives for g in groups}
-        return tuple(Tie(g, frozenset(), ring_axes(self.blueprint, axes)) for g, axes in primitives.items())
+        return tuple(
+            Tie(g, frozenset(), ring_axes(self.blueprint, axes), apart=frozenset(axes))
+            for g, axes in primitives.items()
+        )
 
 
 def sizes_on_axes(

@@ -15,7 +15,7 @@ from fabric.errors import NoPathError
 from fabric.flow.by_axes import ClassTraffic
 from fabric.graph import Paths
 from fabric.job.chosen import ClassCards
-from fabric.job.differences import Difference, RankPlaces
+from fabric.job.differences import Difference
 from fabric.job.placement import Placement
 from fabric.routing import Router, router
 from fabric.routing.cards import cut_at_cards
@@ -119,7 +119,7 @@ class RankView:
         return np.repeat(free[e.tail] & free[e.head], 2)
 
     @remembered(1)
-    def blocks(self, places: RankPlaces) -> tuple[list[frozenset[str]], Ints]:
+    def blocks(self, order: tuple[str, ...]) -> tuple[list[frozenset[str]], Ints]:
         """Return the ranks that may share links with the rank, by the axes on which they agree with it.
 
         Returns
@@ -131,23 +131,12 @@ class RankView:
         """
         e, every = self.quotient.classes, [dict(at) for at in self.quotient.index]
         home = every[self.rank]
-        agrees = np.array([[at.get(a) == home[a] for a in places.order] for at in every], dtype=np.bool_)
+        agrees = np.array([[at.get(a) == home[a] for a in order] for at in every], dtype=np.bool_)
         # A set of axes is told by a number: one bit for each of them.
-        code = (agrees[e.tail] | agrees[e.head]) @ (1 << np.arange(len(places.order)))
+        code = (agrees[e.tail] | agrees[e.head]) @ (1 << np.arange(len(order)))
         codes, number = np.unique(code, return_inverse=True)
-        pins = [frozenset(a for i, a in enumerate(places.order) if c >> i & 1) for c in codes.tolist()]
+        pins = [frozenset(a for i, a in enumerate(order) if c >> i & 1) for c in codes.tolist()]
         return pins, np.repeat(number, 2)
-
-    def others(self, places: RankPlaces, *, is_sent: bool) -> sparse.csr_array:
-        """Return where a byte to, or from, each difference ends, shape (classes, number of differences)."""
-        size = self.quotient.size
-        columns = []
-        # Alike to all ranks at that difference; they send to this one by the opposite.
-        for i, difference in enumerate(places.differences):
-            ends = self.sources[places.opposite(difference) if is_sent else difference]
-            columns.append((ends, np.full(len(ends), i), size[ends] / size[ends].sum()))
-        row, column, part = (np.concatenate(c) for c in zip(*columns, strict=True))
-        return sparse.csr_array((part, (row, column)), shape=(len(size), len(columns)))
 
 
 class Carrier:

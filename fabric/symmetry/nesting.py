@@ -58,12 +58,15 @@ class Tie:
         Primitive axes on which the target is a fixed number of places on; only rotations keep that.
     kept : frozenset of str
         Primitive axes that nothing permutes; what has no axis symmetry is then no obstacle.
+    apart : frozenset of str
+        Primitive axes that are permuted in one way everywhere, whatever the indices on the others.
     """
 
     group: str
     agree: frozenset[str]
     turned: frozenset[str] = frozenset()
     kept: frozenset[str] = frozenset()
+    apart: frozenset[str] = frozenset()
 
 
 def lopsided_axes(blueprint: Blueprint) -> frozenset[str]:
@@ -139,7 +142,9 @@ def _nesting(blueprint: Blueprint, ties: tuple[Tie, ...]) -> Nesting:
 def _above(blueprint: Blueprint, b: str, ties: tuple[Tie, ...]) -> set[str]:
     """Return the axes that `b` is under, and maybe itself."""
     groups = blueprint.groups
-    shared = [set(t.agree) for t in ties if b in groups[t.group].primitives]
+    # Two ends that agree on `b` must do so afterwards; where they need not, nothing holds its permutation.
+    shared = [set(t.agree) for t in ties if b in t.agree]
+    shared += [set() for t in ties if b in t.apart]
     shared += [set(g.primitives) for g in groups.values() if b in g.primitives]
     # The wrap cable of a twisted ring joins devices that differ on the axes of its twist.
     shared += [

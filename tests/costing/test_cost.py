@@ -257,7 +257,9 @@ class TestQuestions:
         assert "ring" in {a.algorithm for a in answer.algorithms}
         assert "hierarchical" in dict(answer.refused)
         assert answer.n_ranks == 8
-        assert answer.method == "links"
+        assert answer.method == "axes"
+        on_links = cost(fabric, "all-gather", S, algorithm="all", method="links")
+        assert answer.time_s == pytest.approx(on_links.time_s, rel=1e-9)
         with pytest.raises(QuestionError, match="domains of equal size; this job has 2 to 3 ranks a domain"):
             cost(fabric, "all-reduce", S, algorithm="hierarchical")
         with pytest.raises(QuestionError, match="no algorithm 'nvls' for all-to-all; known are auto"):

@@ -105,9 +105,7 @@ links:
         assert busbw(fabric, ranks=("node0/gpu0", "node1/gpu0")) == pytest.approx(25)
         assert busbw(fabric, "all-reduce", among="i0/gpu") == pytest.approx(25)
 
-    @pytest.mark.parametrize(
-        "name", ["hgx-h100", "hgx-h200", "hgx-b200", "hgx-h800", "mi300x", "mi350x", "mi355x"]
-    )
+    @pytest.mark.parametrize("name", ["hgx-h100", "hgx-h200", "hgx-b200", "hgx-h800", "mi300x"])
     def test_one_gpu_of_a_server_has_one_card(self, name: str) -> None:
         fabric = loads(f"""
 fabric: two-servers

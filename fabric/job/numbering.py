@@ -1,0 +1,140 @@
+"""Numbers of ranks: by instance and domain, and who of them sends to whom in a pattern."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from fabric.arrays import Floats, Ints
+from fabric.errors import QuestionError
+from fabric.schedule.algorithms import Shape, n_rings, ring_order
+from fabric.schedule.patterns import edges
+from fabric.schedule.tree import Pattern
+
+
+def numbered(instance: Ints, rank: Ints, domain: Ints, *, along: Sequence[str]) -> tuple[Ints, Shape]:
+    """Return the order of some ranks: instance by instance, in each domain by domain, by number in a domain.
+
+    Domains come in the order of their first ranks.
+
+    Parameters
+    ----------
+    instance, rank, domain : ndarray of int64, shape (n,)
+        Instance, number in it, and scale-up domain of each rank.
+    along : sequence of str
+        Axes or dimensions that an instance spans, for messages.
+
+    Raises
+    ------
+    QuestionError
+        If instances are of unequal size, or lie in domains in different ways.
+    """
+    within = instance * (int(domain.max(initial=0)) + 1) + domain
+    first = _first_seen(np.unique(within, return_inverse=True)[1].ravel(), np.lexsort((rank, instance)))
+    order = np.lexsort((rank, first, instance))
+    _, counts = np.unique(instance, return_counts=True)
+    if counts.min() < counts.max():
+        many = f"{counts.min()} to {counts.max()}"
+        msg = f"groups over {', '.join(along)} are of {many} ranks; they must be alike"
+        raise QuestionError(msg)
+    shapes = {runs(row) for row in domain[order].reshape(len(counts), -1)}
+    if len(shapes) > 1:
+        msg = "groups lie in domains in different ways; choose other axes for over, or other ranks"
+        raise QuestionError(msg)
+    return order, Shape(shapes.pop())
+
+
+def _first_seen(domain: Ints, order: Ints) -> Ints:
+    """Return for every rank the place at which its domain first comes up in `order`."""
+    place = np.empty(len(order), dtype=np.int64)
+    place[order] = np.arange(len(order))
+    earliest = np.full(int(domain.max(initial=-1)) + 1, len(order))
+    np.minimum.at(earliest, domain, place)
+    return earliest[domain]
+
+
+def runs(domain: Ints) -> tuple[int, ...]:
+    """Return the lengths of the runs of equal numbers."""
+    edges_at = np.flatnonzero(np.diff(domain)) + 1
+    return tuple(np.diff([0, *edges_at.tolist(), len(domain)]).tolist())
+
+
+def members(shape: Shape, pattern: Pattern) -> list[Ints]:
+    """Return the groups of ranks of one instance that a pattern runs among, each in its order."""
+    every = np.arange(shape.n)
+    if pattern.over == "job":
+        return [every]
+    if pattern.over == "domain":
+        return np.split(every, np.cumsum(shape.sizes)[:-1])
+    if pattern.over == "rail":
+        return list(every.reshape(-1, shape.equal()).T)
+    sizes = [n for _, n in shape.torus]
+    axis = [a for a, _ in shape.torus].index(pattern.axis)
+    lines = np.moveaxis(every.reshape(sizes), axis, -1)
+    return list(lines.reshape(-1, sizes[axis]))
+
+
+def messages(shape: Shape, pattern: Pattern) -> tuple[Ints, Ints, Floats]:
+    """Return source, target and bytes of the messages of a pattern in one instance.
+
+    The busiest rank sends, or receives, one byte.
+    """
+    if pattern.kind == "rotated-rings":
+        n = n_rings(shape)
+        orders = np.array([ring_order(shape.sizes, turn) for turn in range(n)], dtype=np.int64)
+        hops, count = np.unique(orders * shape.n + np.roll(orders, -1, axis=1), return_counts=True)
+        return hops // shape.n, hops % shape.n, count / n
+    source, target, weight = [], [], []
+    # Groups of one size have the same edges among their members: one table serves all of them.
+    by_size: dict[int, list[Ints]] = {}
+    for group in members(shape, pattern):
+        by_size.setdefault(len(group), []).append(group)
+    for size, groups in by_size.items():
+        table, some = np.array(groups), edges(pattern.kind, size, pattern.by)
+        source.append(table[:, some.source].ravel())
+        target.append(table[:, some.target].ravel())
+        weight.append(np.tile(some.weight, len(groups)))
+    return np.concatenate(source), np.concatenate(target), np.concatenate(weight)
+
+
+@dataclass(frozen=True, eq=False)
+class Legs:
+    """The legs of messages of one instance, by the numbers of ranks.
+
+    Parameters
+    ----------
+    source, target : ndarray of int64, shape (k,)
+    message : ndarray of int64, shape (k,)
+        The message that each leg is of.
+    """
+
+    source: Ints
+    target: Ints
+    message: Ints
+
+
+def rail_legs(shape: Shape, source: Ints, target: Ints) -> Legs:
+    """Return messages with what crosses rails taken over the scale-up network to the right rail first.
+
+    The relay is the rank of the sender's domain with the place that the receiver has in its own. Where
+    domains are of unequal size there may be none: the sender then goes by its own card.
+
+    References
+    ----------
+    PXN: NVIDIA NCCL documentation, ``NCCL_PXN_DISABLE``; introduced with NCCL 2.12.
+    """
+    sizes = np.array(shape.sizes)
+    begin, domain = np.cumsum(sizes) - sizes, np.repeat(np.arange(len(sizes)), sizes)
+    home = domain[source]
+    # The rank of the sender's domain with the place that the target has in its own.
+    place = target - begin[domain[target]]
+    mate = begin[home] + place
+    crosses = (home != domain[target]) & (place < sizes[home]) & (mate != source)
+    relay = np.where(crosses, mate, source)
+    return Legs(
+        np.concatenate([relay, source[crosses]]),
+        np.concatenate([target, relay[crosses]]),
+        np.concatenate([np.arange(len(source)), np.flatnonzero(crosses)]),
+    )

@@ -1,0 +1,203 @@
+"""Ranks in any number and place: what patterns put on links on classes is what they put on every cable."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+
+import numpy as np
+import pytest
+
+from fabric import Fabric, loads
+from fabric.errors import FabricError
+from fabric.job import JobQuestion, job
+from fabric.job.on_classes import MAX_VIEWS
+from fabric.job.ranks import Job
+from fabric.schedule.tree import Pattern
+from fabric.symmetry import NoSymmetryError
+
+BASE = """
+fabric: tail
+axes: {pod: 3, rack: 4, slot: 4, spine: 2}
+devices:
+  gpu: {kind: gpu, axes: [pod, rack, slot]}
+  nv: {kind: switch, axes: [pod, rack]}
+  nic: {kind: nic, axes: [pod, rack, slot]}
+  leaf: {kind: switch, axes: [pod, slot]}
+  sp: {kind: switch, axes: [spine]}
+links:
+  - {between: [gpu, nv], net: scale-up, rate: 900Gb/s}
+  - {between: [gpu, nic], rate: 400Gb/s}
+  - {between: [nic, leaf], rate: 400Gb/s}
+  - {between: [leaf, sp], rate: 400Gb/s}
+"""
+SHARED = """
+fabric: shared
+axes: {pod: 2, rack: 3, half: 2, g: 2, spine: 3}
+devices:
+  gpu: {kind: gpu, axes: [pod, rack, half, g]}
+  nv: {kind: switch, axes: [pod, rack]}
+  nic: {kind: nic, axes: [pod, rack, half]}
+  leaf: {kind: switch, axes: [pod, rack]}
+  sp: {kind: switch, axes: [pod, spine]}
+  core: {kind: switch, axes: [spine]}
+links:
+  - {between: [gpu, nv], net: scale-up, rate: 900Gb/s}
+  - {between: [gpu, nic], rate: 200Gb/s}
+  - {between: [nic, leaf], rate: 400Gb/s}
+  - {between: [leaf, sp], rate: 200Gb/s}
+  - {between: [sp, core], rate: 300Gb/s}
+"""
+PLAIN = """
+fabric: plain
+axes: {pod: 3, host: 4, spine: 2}
+devices:
+  gpu: {kind: gpu, axes: [pod, host]}
+  leaf: {kind: switch, axes: [pod]}
+  sp: {kind: switch, axes: [spine]}
+links:
+  - {between: [gpu, leaf], rate: 100Gb/s}
+  - {between: [leaf, sp], rate: 100Gb/s, count: 2}
+"""
+FABRICS = {"rails": BASE, "shared cards": SHARED, "plain": PLAIN}
+
+PATTERNS = [
+    Pattern("pairwise", "job"),
+    Pattern("ring", "job"),
+    Pattern("two-way-ring", "job"),
+    Pattern("shift", "job", by=3),
+    Pattern("exchange", "job", by=2),
+    Pattern("fold", "job"),
+    Pattern("binomial", "job", by=2),
+    Pattern("tree-up", "job"),
+    Pattern("tree-down", "job"),
+    Pattern("from-root", "job"),
+    Pattern("to-root", "job"),
+    Pattern("pairwise", "domain"),
+    Pattern("ring", "domain"),
+    Pattern("pairwise", "rail"),
+    Pattern("ring", "rail"),
+    Pattern("tree-up", "rail"),
+]
+
+
+def damaged(rng: random.Random, text: str) -> str:
+    """Return a fabric with some ranks absent, and some devices and cables down."""
+    fabric = loads(text)
+    assert fabric.blueprint is not None
+    absent, failed = [], []
+    for _ in range(rng.randint(1, 2)):
+        absent.append(_selector(rng, fabric, "gpu", depth=rng.randint(1, 3)))
+    for _ in range(rng.randint(0, 2)):
+        failed.append(
+            _selector(rng, fabric, rng.choice(["sp", "leaf"] if text != SHARED else ["sp", "core"]))
+        )
+    lines = [f"absent: [{', '.join(absent)}]"] + ([f"failed: [{', '.join(failed)}]"] if failed else [])
+    return text + "\n".join(lines) + "\n"
+
+
+def _selector(rng: random.Random, fabric: Fabric, group: str, depth: int = 9) -> str:
+    """Return a selector of some devices of a group, with indices on its outer axes."""
+    blueprint = fabric.axes_or_refuse("a test")
+    axes = blueprint.groups[group].axes[:depth]
+    words = []
+    for axis in axes:
+        n = blueprint.axes[axis].size
+        lo = rng.randrange(n)
+        hi = min(n - 1, lo + rng.choice([0, 0, 1]))
+        words.append(f"{axis}{lo}" if lo == hi else f"{axis}{lo}-{hi}")
+    return "/".join([*words, group])
+
+
+def seconds_by_rule(work: Job, pattern: Pattern) -> np.ndarray:
+    """Return how long the busiest link of each rule is busy with a pattern, shape (number of rules,)."""
+    links = work.links
+    load = work.loads(pattern).on_link
+    busy = np.divide(load, links.capacity_gbps, out=np.zeros_like(load), where=links.capacity_gbps > 0)
+    seconds = np.zeros(len(links.rules))
+    np.maximum.at(seconds, links.rule, busy)
+    return seconds
+
+
+def compare(text: str, routing: str = "ecmp", among: str | None = None) -> int:
+    """Hold classes to cables on a fabric, and return how many patterns were compared."""
+    fabric = loads(text)
+    on_links = job(fabric, JobQuestion(method="links", routing=routing, among=among))
+    try:
+        on_classes = job(fabric, JobQuestion(method="axes", routing=routing, among=among))
+    except NoSymmetryError as error:
+        assert "kinds" in str(error) or "unequal" in str(error)  # noqa: PT017 - it may fit, or not
+        return 0
+    assert on_classes.shape == on_links.shape
+    n = 0
+    for pattern in PATTERNS:
+        if pattern.over == "rail" and not on_links.shape.is_even:
+            continue
+        expected, answer = on_links.loads(pattern), on_classes.loads(pattern)
+        # On average every byte passes the same links: the total on each rule is exact.
+        np.testing.assert_allclose(answer.hops, expected.hops, atol=1e-9, err_msg=f"{pattern}")
+        exact, classes = (seconds_by_rule(work, pattern) for work in (on_links, on_classes))
+        rule_is_inner = np.zeros(len(on_links.links.rules), dtype=np.bool_)
+        rule_is_inner[on_links.links.rule[on_links.links.is_inner]] = True
+        # The cable of a rank or of a card carries what its ranks put on it; between switches the average is
+        # told, which is too kind where single cables are busier.
+        near = classes[~rule_is_inner], exact[~rule_is_inner]
+        np.testing.assert_allclose(*near, rtol=1e-9, atol=1e-12, err_msg=f"{pattern}")
+        assert (classes <= exact * (1 + 1e-9) + 1e-12).all(), pattern
+        n += 1
+    return n
+
+
+@pytest.mark.parametrize("name", FABRICS)
+@pytest.mark.parametrize("routing", ["ecmp", "rail"])
+def test_classes_and_cables_agree(name: str, routing: str) -> None:
+    n = 0
+    for seed in range(4):
+        rng = random.Random(f"{name} {seed}")
+        # Where ranks are cut off, or all are absent, there is nothing to compare.
+        with contextlib.suppress(FabricError):
+            n += compare(damaged(rng, FABRICS[name]), routing)
+    assert n > 10
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FABRICS)
+@pytest.mark.parametrize("routing", ["ecmp", "adaptive", "rail", "rail-direct"])
+def test_many_classes_and_cables_agree(name: str, routing: str) -> None:
+    n = 0
+    for seed in range(40):
+        rng = random.Random(f"{name} {routing} {seed}")
+        with contextlib.suppress(FabricError):
+            n += compare(damaged(rng, FABRICS[name]), routing)
+    assert n > 100
+
+
+class TestPartFilled:
+    """A last block that is not full, as `design` leaves it."""
+
+    def test_a_ring_leaves_a_leaf_as_often_as_its_ranks_say(self) -> None:
+        # Racks of 4 hosts, the last of 2: each leaf sends on once, over 2 x 2 cables of 100 Gb/s.
+        fabric = loads(PLAIN + "absent: [pod2/host2-3/gpu]\n")
+        work = job(fabric, JobQuestion(method="axes"))
+        assert work.shape.n == 10
+        load = work.loads(Pattern("ring", "job"))
+        inner = work.links.is_inner
+        # One byte over 4 cables each way: half a byte on each of the two bundles of a leaf.
+        np.testing.assert_allclose((load.on_link / work.links.n_cables)[inner], 1 / 4)
+        np.testing.assert_allclose((load.on_link / work.links.n_cables)[~inner], 1.0)
+
+    def test_ranks_beyond_what_can_be_told_apart_are_routed_on_cables(self) -> None:
+        # 70 hosts, each with another number of cables to the leaf: as many kinds of ranks.
+        counts = ", ".join(str(i + 1) for i in range(MAX_VIEWS + 6))
+        text = f"""
+fabric: ragged
+axes: {{host: {MAX_VIEWS + 6}}}
+devices:
+  gpu: {{kind: gpu, axes: [host]}}
+  leaf: {{kind: switch, axes: []}}
+links: [{{between: [gpu, leaf], rate: 1Gb/s, count: {{host: [{counts}]}}}}]
+"""
+        fabric = loads(text)
+        with pytest.raises(NoSymmetryError, match="70 kinds, at most 64"):
+            job(fabric, JobQuestion(method="axes"))
+        assert job(fabric).method == "links"
