@@ -64,7 +64,7 @@ Telling = tuple[Pairs, Mix]
 
 
 @dataclass(frozen=True, slots=True)
-class _Near:
+class _NearLinks:
     """The links that ranks are nearest to.
 
     Parameters
@@ -167,7 +167,7 @@ class _Classes:
         return peak
 
     @remembered(_KEPT)
-    def _near(self, telling: Telling) -> _Near:
+    def _near(self, telling: Telling) -> _NearLinks:
         """Return the links that ranks are nearest to, as told by what all of them do in some patterns."""
         pairs, mix = telling
         totals = self._total(mix, pairs) / self.n_cables
@@ -206,7 +206,7 @@ class _Classes:
                 continue
             for number, of_view in links.items():
                 is_near[number, is_sent][of_view] = False
-        return _Near(is_near, whole)
+        return _NearLinks(is_near, whole)
 
     def _of_blocks(
         self,
