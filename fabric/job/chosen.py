@@ -156,7 +156,9 @@ class ClassCards:
         route = self.inside
         if (ends & ~self.ranks).any():
             route = router(self.sides.inside, ends, switches=self.sides.is_card, paths=self.paths)
-        return near_cards(route, np.flatnonzero(ends), cards, self.index)
+        return near_cards(
+            route, np.flatnonzero(ends), cards, index=self.index, speed_gbps=self.sides.speed_gbps
+        )
 
     @property
     def are_shared(self) -> bool:
@@ -165,7 +167,9 @@ class ClassCards:
         if not (ends & ~self.ranks).any():
             return False
         route = router(self.sides.inside, ends, switches=self.sides.is_card, paths=self.paths)
-        near = near_cards(route, np.flatnonzero(ends), self.sides.is_card, {})
+        near = near_cards(
+            route, np.flatnonzero(ends), self.sides.is_card, index={}, speed_gbps=self.sides.speed_gbps
+        )
         rank_cards = near.card[near.endpoint == self.rank]
         return bool(np.isin(near.card[~self.ranks[near.endpoint]], rank_cards).any())
 

@@ -304,7 +304,7 @@ class _Classes:
             Climb(v.quotient.classes, part, self.paths) for v, part in zip(self.views, parts, strict=True)
         ]
         # Between domains bytes first go to the cards of each rank; from there they climb on the network.
-        sides = cut_at_cards(network) if over != "domain" else None
+        sides = cut_at_cards(network, self.base.size) if over != "domain" else None
         if sides is not None:
             network, amount = sides.network, np.zeros(len(amount))
             for number, (view, part) in enumerate(zip(self.views, parts, strict=True)):

@@ -78,7 +78,7 @@ class RankView:
     @cached_property
     def cards(self) -> ClassCards | None:
         """The cards of messages, or None where there are none."""
-        sides = cut_at_cards(self.quotient.classes)
+        sides = cut_at_cards(self.quotient.classes, self.quotient.size)
         if sides is None:
             return None
         return ClassCards(

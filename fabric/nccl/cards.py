@@ -158,16 +158,16 @@ class _Shares:
 
 def _shares(e: Expanded, size: Floats, ranks: Bools) -> _Shares:
     shares = _Shares(np.zeros(e.n_devices), np.zeros(e.n_devices), np.full(e.n_devices, -1))
-    sides = cut_at_cards(e)
+    sides = cut_at_cards(e, size)
     if sides is None:
         return shares
     # Rates of what is up; whether a card counts at all does not depend on what is down.
     rate = _rates(e, sides, e.alive)
-    cards = _fastest(e, sides, _between_nodes(e, sides, ranks), size)
+    cards = _fastest(e, sides, _between_nodes(e, sides, ranks))
     ends = e.is_endpoint & ~e.failed
     route = router(sides.inside, ends, switches=sides.is_card)
     # Without an index: NCCL knows distances only.
-    near = near_cards(route, np.flatnonzero(ends), cards, {})
+    near = near_cards(route, np.flatnonzero(ends), cards, index={}, speed_gbps=sides.speed_gbps)
     # A card counts for the endpoints nearest to it, and is shared by those that are as near.
     least = np.full(e.n_devices, np.inf)
     np.minimum.at(least, near.card, near.hops)
@@ -199,10 +199,10 @@ def _between_nodes(e: Expanded, sides: Sides, ranks: Bools) -> Bools:
     return sides.is_card & np.isin(sides.part, parts[n_boxes > 1])
 
 
-def _fastest(e: Expanded, sides: Sides, cards: Bools, size: Floats) -> Bools:
+def _fastest(e: Expanded, sides: Sides, cards: Bools) -> Bools:
     """Return those of `cards` that are as fast as any of their node, whatever of their cables is down."""
     box = _components(sides.inside, ("scale-up", "host"))
-    rate = np.where(cards, _rates(e, sides, e.count) / size, 0.0)
+    rate = np.where(cards, sides.speed_gbps, 0.0)
     most = np.zeros(e.n_devices)
     np.maximum.at(most, box, rate)
     return cards & (rate >= most[box] * (1 - _SAME))

@@ -1,7 +1,8 @@
 r"""Which cards the messages of an endpoint take: the library chooses them, not the network.
 
-A message is from one network card to one other. Of the cards that are up, cabled and equally near, those with
-the index of the endpoint come first; endpoints that have the same cards before them deal them out::
+A message is from one network card to one other. Of the cards that are up, cabled and equally near, the
+fastest count, and of these those with the index of the endpoint first; endpoints that have the same cards
+before them deal them out::
 
     near cards   0   1   2   3            0   1            0   1
                  |\ /     \ /|            |   |            |\ /|\        ceil(cards / endpoints) each;
@@ -9,7 +10,8 @@ the index of the endpoint come first; endpoints that have the same cards before 
 
 References
 ----------
-NVIDIA NCCL, src/graph/topo.cc, ncclTopoGetLocalNet: ceil(near cards / near GPUs) cards a GPU, by its number.
+NVIDIA NCCL, src/graph/topo.cc, ncclTopoGetLocal: the fastest; ncclTopoGetLocalNet: ceil(near cards / near
+GPUs) cards a GPU, by its number.
 NCCL counts the GPUs that are ranks of the job; here those of the box count.
 """
 
@@ -26,6 +28,8 @@ from fabric.graph import Expanded, components
 from fabric.routing.moves import Router, firsts
 from fabric.routing.nearest import nearest
 
+# Speeds nearer to each other than this part of them are one.
+_SAME = 1e-9
 NIC = "nic"
 """Kind of the groups whose devices are cards."""
 
@@ -42,16 +46,27 @@ class Sides:
         Cards that are up and cabled on both sides.
     part : ndarray of int64, shape (n,)
         What the network joins, endpoints left out.
+    speed_gbps : ndarray of float64, shape (n,)
+        What the widest card of its group sends into the network [Gb/s]; 0 where that joins one box only.
     """
 
     inside: Expanded
     network: Expanded
     is_card: Bools
     part: Ints
+    speed_gbps: Floats
 
 
-def cut_at_cards(expanded: Expanded) -> Sides | None:
-    """Return the two sides of a fabric, or None where it has no cards between endpoints and a network."""
+def cut_at_cards(expanded: Expanded, size: Floats | None = None) -> Sides | None:
+    """Return the two sides of a fabric, or None where it has no cards between endpoints and a network.
+
+    Parameters
+    ----------
+    expanded : Expanded
+        n devices, or classes of devices.
+    size : ndarray of float64, shape (n,), optional
+        Devices in each class; 1 by default.
+    """
     nic = np.array([g.kind == NIC and not g.is_endpoint for g in expanded.groups], dtype=np.bool_)
     of_kind = nic[expanded.group] & ~expanded.failed
     alive = expanded.alive > 0
@@ -71,7 +86,18 @@ def cut_at_cards(expanded: Expanded) -> Sides | None:
     # Endpoints join no parts of the network: they do not forward it there.
     kept = (network.alive > 0) & ~ends[expanded.tail] & ~ends[expanded.head]
     part = components(expanded.n_devices, expanded.tail[kept], expanded.head[kept])
-    return Sides(inside, network, is_card, part)
+    width = np.zeros(expanded.n_devices)
+    rate_gbps = np.where(above, expanded.count * expanded.rate_gbps, 0.0)
+    np.add.at(width, expanded.tail, rate_gbps)
+    speed_gbps = np.zeros(len(expanded.groups))
+    np.maximum.at(speed_gbps, expanded.group, width if size is None else width / size)
+    # A card whose network joins no other box carries no message, however fast it is.
+    up = inside.alive > 0
+    box = components(expanded.n_devices, expanded.tail[up], expanded.head[up])
+    pairs = np.unique(np.column_stack([part[is_card], box[is_card]]), axis=0)
+    parts, n_boxes = np.unique(pairs[:, 0], return_counts=True)
+    leaves = np.isin(part, parts[n_boxes > 1])
+    return Sides(inside, network, is_card, part, np.where(leaves, speed_gbps[expanded.group], 0.0))
 
 
 def _without(expanded: Expanded, cables: Bools) -> Expanded:
@@ -97,8 +123,10 @@ class Near:
     hops: Ints
 
 
-def near_cards(route: Router, endpoints: Ints, cards: Bools, index: Mapping[str, Ints]) -> Near:
-    """Return the nearest cards of some endpoints.
+def near_cards(
+    route: Router, endpoints: Ints, cards: Bools, *, index: Mapping[str, Ints], speed_gbps: Floats
+) -> Near:
+    """Return the nearest cards of some endpoints: of these the fastest, and of those its own by index.
 
     Parameters
     ----------
@@ -109,6 +137,8 @@ def near_cards(route: Router, endpoints: Ints, cards: Bools, index: Mapping[str,
     cards : ndarray of bool, shape (n,)
     index : mapping of str to ndarray of int64, shape (n,)
         Index of every device on axes; -1 where it is not on them.
+    speed_gbps : ndarray of float64, shape (n,)
+        See `Sides`.
     """
     ways = nearest(route, cards)
     state = route.source[endpoints]
@@ -126,13 +156,19 @@ def near_cards(route: Router, endpoints: Ints, cards: Bools, index: Mapping[str,
     order = np.lexsort((card[row], reaching[column]))
     column, part = column[order], part[order]
     pairs = reaching[column], card[row[order]]
-    agrees = np.ones(len(column), dtype=np.bool_)
+    speed = speed_gbps[pairs[1]]
+    agrees, n_common = np.ones(len(column), dtype=np.bool_), np.zeros(len(column), dtype=np.int64)
     for places in index.values():
         a, b = (places[end] for end in pairs)
         agrees &= (a < 0) | (b < 0) | (a == b)
+        n_common += (a >= 0) & (a == b)
     # Where no card has the index of the endpoint, all of them may serve it.
-    is_own = np.bincount(column, agrees, minlength=len(reaching)) > 0
-    serves = agrees | ~is_own[column]
+    rank = np.where(agrees, 1 + n_common, 0)
+    serves = np.ones(len(column), dtype=np.bool_)
+    for merit in (speed, rank):
+        most = np.zeros(len(reaching))
+        np.maximum.at(most, column[serves], merit[serves])
+        serves &= merit >= most[column] * (1 - _SAME)
     total = np.bincount(column[serves], part[serves], minlength=len(reaching))
     return Near(
         pairs[0][serves],

@@ -124,7 +124,9 @@ class Messages:
             return False
         route = router(self.sides.inside, ends, switches=self.sides.is_card, paths=self.paths)
         # Nearest cards of all endpoints, those outside the job too.
-        near = near_cards(route, np.flatnonzero(ends), self.sides.is_card, {})
+        near = near_cards(
+            route, np.flatnonzero(ends), self.sides.is_card, index={}, speed_gbps=self.sides.speed_gbps
+        )
         is_rank = self.ranks[near.endpoint]
         return bool(np.isin(near.card[is_rank], near.card[~is_rank]).any())
 
@@ -137,7 +139,13 @@ class Messages:
             route = router(
                 self.sides.inside, ends | self.ranks, switches=self.sides.is_card, paths=self.paths
             )
-        return near_cards(route, np.flatnonzero(ends | self.ranks), cards, self.index)
+        return near_cards(
+            route,
+            np.flatnonzero(ends | self.ranks),
+            cards,
+            index=self.index,
+            speed_gbps=self.sides.speed_gbps,
+        )
 
     @remembered(1)
     def legs(self, demands: Demands) -> list[Leg]:

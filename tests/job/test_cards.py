@@ -8,7 +8,9 @@ import pytest
 from fabric.costing import cost
 from fabric.errors import QuestionError
 from fabric.graph import Fabric, expand, load, loads
+from fabric.job import JobQuestion, job
 from fabric.routing import Demands, Messages, message_loads
+from fabric.schedule import Pattern
 from fabric.units import gbps_to_gbytes
 
 METHODS = ("axes", "links")
@@ -209,6 +211,62 @@ links:
   - {between: [nic, leaf], rate: 50GB/s}
 """)
         assert busbw(fabric, "all-to-all", method=method) == pytest.approx(50)
+
+    @pytest.mark.parametrize("method", METHODS)
+    @pytest.mark.parametrize(
+        "other",
+        [
+            # As near and of the same index, but slower: NCCL takes the fastest (topo.cc, ncclTopoGetLocal).
+            ("node, slot", "25GB/s"),
+            # As near and as fast, but nobody's own.
+            ("node", "50GB/s"),
+        ],
+        ids=["storage", "front-end"],
+    )
+    def test_other_cards_carry_nothing(self, method: str, other: tuple[str, str]) -> None:
+        axes, rate = other
+        fabric = loads(f"""
+fabric: others
+axes: {{node: 3, slot: 2}}
+devices:
+  gpu: {{kind: gpu, axes: [node, slot]}}
+  psw: {{kind: switch, axes: [node, slot], transit: pass}}
+  nic: {{kind: nic, axes: [node, slot]}}
+  dpu: {{kind: nic, axes: [{axes}]}}
+  leaf: {{kind: switch, axes: []}}
+  front: {{kind: switch, axes: []}}
+links:
+  - {{between: [gpu, psw], rate: 200GB/s}}
+  - {{between: [psw, nic], rate: 200GB/s}}
+  - {{between: [psw, dpu], rate: 200GB/s}}
+  - {{between: [nic, leaf], rate: 50GB/s}}
+  - {{between: [dpu, front], rate: {rate}}}
+""")
+        work = job(fabric, JobQuestion(method=method))  # type: ignore[arg-type]
+        load = work.loads(Pattern("pairwise", "job")).on_link
+        on = np.array(work.links.rules)[work.links.rule] == "dpu-front"
+        assert not load[on].any()
+        assert busbw(fabric, "all-to-all", method=method) == pytest.approx(50)
+
+    @pytest.mark.parametrize("method", METHODS)
+    def test_a_port_that_is_down_leaves_the_card_as_fast_as_its_kind(self, method: str) -> None:
+        # Three planes; both GPUs keep a card of their own, one of them with two ports of 25 GB/s.
+        fabric = loads("""
+fabric: half
+axes: {node: 2, g: 2, plane: 3}
+devices:
+  gpu: {kind: gpu, axes: [node, g]}
+  psw: {kind: switch, axes: [node]}
+  nic: {kind: nic, axes: [node, g]}
+  leaf: {kind: switch, axes: [plane]}
+links:
+  - {between: [gpu, psw], rate: 200GB/s}
+  - {between: [psw, nic], rate: 200GB/s}
+  - {between: [nic, leaf], rate: 25GB/s}
+failed: [[node0/nic0, plane0/leaf]]
+""")
+        # Half of S leaves each GPU for the other node, of GPU 0 over 50 GB/s. busbw = 3/4 S/t.
+        assert busbw(fabric, "all-to-all", method=method) == pytest.approx(3 / 4 * 50 / (1 / 2))
 
     @pytest.mark.parametrize("method", METHODS)
     def test_the_nearest_card_of_a_socket(self, method: str) -> None:
