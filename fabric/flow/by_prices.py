@@ -2,7 +2,12 @@
 
 The best rate is the least, over all prices, of capacity times price over demand times distance, and the most,
 over all routings, of the rate at which the busiest link is full. Prices that make traffic avoid what is busy
-bring the two together.
+bring the two together, in two stages::
+
+    every link rises with its load, extrapolated        many links bind: random graphs, in some ten routings
+    prices half way to what the best mix would pay      few links bind: failures, uneven networks
+
+and all the while the last routings are mixed as well as can be, and what is then busy is priced.
 """
 
 from __future__ import annotations
@@ -17,22 +22,24 @@ from fabric.flow.lp import assemble, maximize
 
 MOST_ROUTINGS = 80
 """Routings that are tried at most."""
-_KEPT = 12
-"""Routings that are mixed."""
+_FIRST = 12
+"""Routings of the first stage."""
+_MIXED = 30
+"""Routings that are mixed, the last ones."""
 _EVERY = 4
-"""Routings from one mix to the next."""
+"""Routings from one mix to the next in the first stage; in the second each is mixed at once."""
 _REMEMBERED = 6
 """Steps that the next is extrapolated from."""
 _FLOOR = 1e-7
 """Least worth of a link beside the mean: a price of 0 would be no length, and could never rise again."""
 _LEAST_SHARP, _MOST_SHARP = 30.0, 1e5
-"""Sharpness times the mean distance, by which a split takes longer ways; else one over the gap."""
-_LOADED = (1e-3, 3e-3, 1e-2)
-"""Links whose load is within this of the busiest share all of the price."""
-_STEEP = (30.0, 100.0, 300.0)
-"""Prices rise with the load by this power of e."""
-_UNEVEN, _COARSE = 2.0, 30.0
-"""Where the busiest link is so much busier than the mean, prices have far to go: sharpness begins there."""
+"""Sharpness times the mean distance, by which a split takes longer ways; one over the gap between these."""
+_UNEVEN = 2.0
+"""Where the busiest link is so much busier than the mean, prices have far to go, and sharpness begins low."""
+_LOADED = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
+"""Links whose load is within one of these of the busiest share all of the price."""
+_STEEP = 100.0
+"""Or prices rise with the load by this power of e."""
 _ROWS = 500
 """Links of a mix that are looked at first."""
 
@@ -46,7 +53,7 @@ class Found:
     upper_gbps, lower_gbps : float
         What they prove, or will when they are checked [Gb/s].
     length : ndarray of float64, shape (2 * m,)
-        Price of every link.
+        Price of every link; empty where one without choice bounds more.
     mix : list of (float, Routing)
         Parts, which sum to 1.
     n_routings : int
@@ -67,6 +74,8 @@ class Found:
 class Prices:
     """The search for prices.
 
+    A price is kept as what the whole capacity of the link is worth; over all links that sums to 1.
+
     Parameters
     ----------
     logit : Logit
@@ -84,62 +93,80 @@ class Prices:
         row[self._link] = np.arange(len(self._link))
         self._row = row[self._net.link]
         self._sent = float(self._net.demand.sum())
-        busiest = float((forced[capacity > 0] / capacity[capacity > 0]).max(initial=0.0))
         self._routings: list[Routing] = []
         self._uses: list[Floats] = []
+        # What all demands pay at the best prices so far, and these.
+        self._paid, self._best = 0.0, _lift(self._capacity)
+        busiest = float((forced[capacity > 0] / capacity[capacity > 0]).max(initial=0.0))
         self._most_gbps = 1.0 / busiest if busiest > 0 else np.inf
         self.found = Found(self._most_gbps)
 
     def narrow(self, gap: float) -> Found:
         """Return bounds that are at most `gap` apart, or the best that were found."""
-        found, steps = self.found, _Steps()
-        finest = float(np.clip(1.0 / max(gap, 1e-300), _LEAST_SHARP, _MOST_SHARP))
-        sharp, worth = finest, _lifted(self._capacity)
+        worth = _lift(self._capacity)
         mean = self._logit.paid(self._lengths(worth)) / self._sent
         if not mean > 0:  # all that is left of the way is a turn
             self._take([1.0], [Routing(np.zeros(self._n_links), 1.0)], 0.0)
-            return found
-        for _ in range(MOST_ROUTINGS):
-            routing = Routing(self._lengths(worth), sharp / mean)
-            use, paid = self._route(routing)
-            self._bound(worth, paid)
-            self._take([1.0], [routing], float(use.max()))
-            self._remember(routing, use)
+            return self.found
+        sharp = float(np.clip(1.0 / gap, _LEAST_SHARP, _MOST_SHARP))
+        mean = self._rise(worth, mean, sharp, gap)
+        while self.found.gap > gap and self.found.n_routings < MOST_ROUTINGS:
+            dearest = self._combine(gap)
+            # Half way from the best prices to those of the mix: what is between cuts off more than either
+            # (Wentges, "Weighted Dantzig-Wolfe decomposition", Int. Trans. Operational Research 4, 1997).
+            worth = _lift((self._best + dearest) / 2)
+            _, paid = self._route(worth, sharp / mean)
+            mean = paid / self._sent
+        return self.found
+
+    def _rise(self, worth: Floats, mean: float, finest: float, gap: float) -> float:
+        """Let prices rise with loads, and return the mean distance at the last ones."""
+        found, steps, sharp = self.found, _Steps(), finest
+        while True:
+            use, paid = self._route(worth, sharp / mean)
             if found.gap > gap and found.n_routings % _EVERY == 0:
                 self._combine(gap)
-            if found.gap <= gap:
-                break
             spent, mean = float(worth @ use), paid / self._sent
+            if found.gap <= gap or found.n_routings >= _FIRST:
+                return mean
             if found.n_routings == 1 and float(use.max()) > _UNEVEN * spent:
-                sharp = min(sharp, _COARSE)
+                sharp = _LEAST_SHARP
             if sharp < finest and found.gap < 2 / sharp:
                 sharp, steps = min(3 * sharp, finest), _Steps()
+            # Where a link is one of the hops of a way, its price moves the length of that by so much less.
             hops = float((use * self._capacity).sum()) / self._sent
             worth = steps.next(worth, 2 * hops / sharp * (use / spent - 1))
-        return found
 
     def _lengths(self, worth: Floats) -> Floats:
-        """Return the price of every link from what its whole capacity is worth."""
+        """Return the price of every link."""
         length = np.zeros(self._n_links)
         length[self._link] = worth / self._capacity
         return length
 
-    def _route(self, routing: Routing) -> tuple[Floats, float]:
+    def _route(self, worth: Floats, sharpness: float) -> tuple[Floats, float]:
         """Return load over capacity of the links at unit rate, and what all demands pay."""
+        routing = Routing(self._lengths(worth), sharpness)
         load = np.append(0.0, self._forced)
         paid = float(self._forced @ routing.length[self._link])
         for part in self._logit.flows(routing):
             row = self._row[part.cell % self._net.n_moves] + 1
             load += np.bincount(row, part.flow, minlength=len(load))
             paid += self._net.paid(part.distance, part.block)
+        use = load[1:] / self._capacity
         self.found.n_routings += 1
-        return load[1:] / self._capacity, paid
+        self._bound(worth, paid)
+        self._take([1.0], [routing], float(use.max()))
+        self._routings = [*self._routings, routing][-_MIXED:]
+        self._uses = [*self._uses, use][-_MIXED:]
+        return use, paid
 
     def _bound(self, worth: Floats, paid: float | None = None) -> None:
-        """Take prices if they prove a lower rate than those before; `worth` sums to 1."""
+        """Take prices if they prove a lower rate than those before."""
         length = self._lengths(worth)
         if paid is None:
             paid = float(self._forced @ length[self._link]) + self._logit.paid(length)
+        if paid > self._paid:
+            self._paid, self._best = paid, worth
         if 1.0 < paid * self.found.upper_gbps:
             self.found.upper_gbps, self.found.length = 1.0 / paid, length
 
@@ -150,23 +177,20 @@ class Prices:
             self.found.lower_gbps = rate
             self.found.mix = [(part, one) for part, one in zip(parts, routings, strict=True) if part > 0]
 
-    def _remember(self, routing: Routing, use: Floats) -> None:
-        self._routings = [*self._routings, routing][-_KEPT:]
-        self._uses = [*self._uses, use][-_KEPT:]
-
-    def _combine(self, gap: float) -> None:
-        """Mix the last routings as well as can be, and try prices on what is then busy."""
+    def _combine(self, gap: float) -> Floats:
+        """Mix the last routings as well as can be, price what is then busy, and return what the mix pays."""
         uses = np.column_stack(self._uses)
-        parts = best_mix(uses)
+        parts, dearest = best_mix(uses)
         use = uses @ parts
         busiest = float(use.max())
         self._take(parts.tolist(), self._routings, busiest)
-        tried = [(use >= busiest * (1 - near)).astype(np.float64) for near in _LOADED]
-        tried += [np.exp(power * (use / busiest - 1)) for power in _STEEP]
+        tried = [dearest, np.exp(_STEEP * (use / busiest - 1))]
+        tried += [(use >= busiest * (1 - near)).astype(np.float64) for near in _LOADED]
         for worth in tried:
-            self._bound(_lifted(worth))
             if self.found.gap <= gap:
                 break
+            self._bound(_lift(worth))
+        return dearest
 
 
 class _Steps:
@@ -206,37 +230,45 @@ class _Steps:
             normal[np.diag_indices(len(normal))] += 1e-10 * np.trace(normal) + 1e-300
             part = np.linalg.solve(normal, seen.T @ (step * weight))
             move = step - (gone + ahead) @ part
-        return _lifted(np.exp(at + np.clip(move, -2.0, 2.0) - at.max()))
+        return _lift(np.exp(at + np.clip(move, -2.0, 2.0) - at.max()))
 
 
-def _lifted(worth: Floats) -> Floats:
+def _lift(worth: Floats) -> Floats:
     """Return some worth with a floor, summing to 1."""
     worth = np.maximum(worth, _FLOOR * float(worth.mean()))
     return np.asarray(worth / worth.sum())
 
 
-def best_mix(uses: Floats) -> Floats:
-    """Return the parts of some routings with which the busiest link is least busy.
+def best_mix(uses: Floats) -> tuple[Floats, Floats]:
+    """Return the parts of some routings with which the busiest link is least busy, and what links then pay.
 
     Parameters
     ----------
     uses : ndarray of float64, shape (l, r)
         Load over capacity of every link under each routing.
+
+    Returns
+    -------
+    parts : ndarray of float64, shape (r,)
+    worth : ndarray of float64, shape (l,)
+        Of the links that bind the mix; sums to 1.
     """
     n = uses.shape[1]
-    parts: Floats = np.full(n, 1.0 / n)
+    parts, best, busiest = np.full(n, 1.0 / n), np.full(n, 1.0 / n), np.inf
     rows: Ints = np.zeros(0, dtype=np.int64)
+    worth = np.zeros(len(uses))
     balance = assemble([(np.zeros(n + 1, np.int64), np.arange(n + 1), np.append(np.ones(n), -1.0))], 1, n + 1)
-    best, busiest = parts, np.inf
+    # Few links bind a mix: those that it fills too much are added until none is left.
     for _ in range(4):
         use = uses @ parts
         if use.max() < busiest:
             best, busiest = parts, float(use.max())
-        worst = np.argsort(use)[-_ROWS:]
         if len(rows) and use.max() <= use[rows].max() * (1 + 1e-6):
             break
-        rows = np.union1d(rows, worst)
+        rows = np.union1d(rows, np.argsort(use)[-_ROWS:])
         at = np.repeat(np.arange(len(rows)), n), np.tile(np.arange(n), len(rows)), uses[rows].ravel()
-        x, _ = maximize(balance, assemble([at], len(rows), n + 1))
+        x, dual = maximize(balance, assemble([at], len(rows), n + 1))
         parts = x[:-1] / x[:-1].sum()
-    return best
+        worth = np.zeros(len(uses))
+        worth[rows] = dual / dual.sum()
+    return best, worth

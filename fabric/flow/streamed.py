@@ -115,7 +115,10 @@ def _mixed_load(traffic: Towards, mix: Mix, n_links: int) -> tuple[Floats, list[
         seen = np.zeros(len(traffic.sink), dtype=np.int64)
         for block in blocks:
             seen[block.block] += 1
-            faults += _flow_faults(traffic, block)
+            wrong = _flow_faults(traffic, block)
+            if wrong:
+                faults += wrong
+                continue
             link = traffic.link[block.cell % traffic.n_moves]
             on = link >= 0
             load += part * np.bincount(link[on], block.flow[on], minlength=n_links)

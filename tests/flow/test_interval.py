@@ -1,13 +1,22 @@
 """Intervals of what is too large to be solved: they hold the exact rate, and nothing else is proven."""
 
 import random
+from dataclasses import replace
 
 import networkx as nx
 import numpy as np
 import pytest
 
-from fabric import from_networkx, throughput
+from fabric import from_networkx, loads, throughput
 from fabric.errors import QuestionError
+from fabric.flow.by_links import pattern_demand
+from fabric.flow.by_prices import Prices
+from fabric.flow.interval import network_of
+from fabric.flow.logit import Logit
+from fabric.flow.merged import keep_useful, merge, unlike
+from fabric.flow.streamed import check_interval, merging_faults
+from fabric.flow.towards import forced_load
+from fabric.graph import expand, forwarding
 
 SMALL_GAP = 1e-3
 
@@ -80,7 +89,7 @@ def test_an_interval_holds_the_exact_rate_of_a_graph(oneway):
         assert_holds(found, exact)
         gaps.append(found.certificate.gap)
     assert len(gaps) > 40
-    assert np.median(gaps) <= SMALL_GAP
+    assert np.mean(np.array(gaps) <= SMALL_GAP) > 0.95
 
 
 CONSTRUCTS = (
@@ -106,4 +115,169 @@ def test_an_interval_holds_the_exact_rate_of_a_file(constructs, construct):
             continue
         assert_holds(found, exact)
         n_narrow += found.certificate.gap <= SMALL_GAP
-    assert n_narrow >= 8
+    assert n_narrow >= 10
+
+
+RAILS = """{fabric: rails, axes: {n: 3, s: 2, k: 2}, devices: {gpu: {kind: gpu, axes: [n, s], transit: relay},
+  nv: {kind: switch, axes: [n]}, nic: {kind: nic, axes: [n, s]}, leaf: {kind: switch, axes: [s]},
+  spine: {kind: switch, axes: [k]}}, failed: [[leaf0, spine1], n1/nic0],
+ links: [{between: [gpu, nv], rate: 8Gb/s, net: scale-up}, {between: [gpu, nic], rate: 2Gb/s},
+  {between: [nic, leaf], rate: 1Gb/s}, {between: [leaf, spine], rate: 1.5Gb/s}]}"""
+CHIPS = """{fabric: chips, axes: {x: 4, y: 3}, devices: {c: {kind: gpu, axes: [x, y], transit: all}},
+ failed: [[x0/c0, x1/c0]], links: [{between: [c, c], name: x, ring: x, rate: 1Gb/s},
+  {between: [c, c], name: y, ring: y, rate: 2Gb/s}]}"""
+HOSTS = """{fabric: hosts, axes: {l: 3, h: 3, s: 2}, devices: {gpu: {kind: gpu, axes: [l, h]},
+  nic: {kind: nic, axes: [l, h]}, leaf: {kind: switch, axes: [l]}, spine: {kind: switch, axes: [s]}},
+ failed: [[leaf0, spine1]], links: [{between: [gpu, nic], rate: 4Gb/s}, {between: [nic, leaf], rate: 4Gb/s},
+  {between: [leaf, spine], rate: 2Gb/s}]}"""
+
+
+class Posed:
+    """A question with an answer that holds, to be changed by chance."""
+
+    def __init__(self, text, paths="rules"):
+        self.expanded = expand(loads(text))
+        ends = self.expanded.is_endpoint & ~self.expanded.failed
+        self.demand = pattern_demand(self.expanded, ends, None)
+        self.net, self.traffic = network_of(self.expanded, self.demand, paths)
+        self.forced = forced_load(self.net, self.demand)
+        logit = Logit(self.traffic)
+        found = Prices(logit, self.net.moves.link_capacity(), self.forced).narrow(SMALL_GAP)
+        self.mix = [(part, list(logit.flows(routing))) for part, routing in found.mix]
+        self.price = found.length
+        self.potentials = list(logit.distances(self.price))
+        self.exact = throughput(loads(text), method="links", paths=paths, drop_unreachable=True)
+
+    def verdict(self, **changed):
+        asked = {"mix": self.mix, "price": self.price, "potentials": self.potentials, **changed}
+        net = asked.pop("net", self.net)
+        return check_interval(net, self.traffic, self.forced, **asked)[0]
+
+
+def with_flow(mix, rng, change):
+    """Return a mix in which the flows of one block are changed."""
+    routing = rng.randrange(len(mix))
+    part, blocks = mix[routing]
+    number = rng.randrange(len(blocks))
+    block = blocks[number]
+    cell, flow = block.cell.copy(), block.flow.copy()
+    cell, flow = change(cell, flow, rng)
+    blocks = [*blocks[:number], replace(block, cell=cell, flow=flow), *blocks[number + 1 :]]
+    return [*mix[:routing], (part, blocks), *mix[routing + 1 :]]
+
+
+def less(cell, flow, rng):
+    at = rng.choice(np.flatnonzero(flow > 1e-3 * flow.max()).tolist())
+    flow[at] *= rng.choice([0.0, 0.5, 0.99])
+    return cell, flow
+
+
+def elsewhere(cell, flow, rng):
+    at = rng.choice(np.flatnonzero(flow > 1e-3 * flow.max()).tolist())
+    cell[at] += rng.choice([-1, 1]) * (1 if 0 < cell[at] < cell.max() else 0) or 1
+    return cell, flow
+
+
+def negative(cell, flow, rng):
+    at = rng.choice(np.flatnonzero(flow > 1e-3 * flow.max()).tolist())
+    flow[at] = rng.choice([-flow[at], np.nan, np.inf])
+    return cell, flow
+
+
+def beyond(cell, flow, rng):
+    cell[rng.randrange(len(cell))] = rng.choice([-1, 10**6])
+    return cell, flow
+
+
+QUESTIONS = [(RAILS, "rules"), (RAILS, "any"), (CHIPS, "rules"), (HOSTS, "rules")]
+
+
+@pytest.mark.parametrize(("text", "paths"), QUESTIONS)
+def test_flows_that_are_changed_prove_nothing(text, paths):
+    posed = Posed(text, paths)
+    assert posed.verdict().faults == ()
+    assert posed.verdict().lower_gbps == pytest.approx(posed.exact.per_endpoint_gbps, rel=2 * SMALL_GAP)
+    rng = random.Random(f"flows {text} {paths}")
+    for change in (less, elsewhere, negative, beyond):
+        for _ in range(15):
+            verdict = posed.verdict(mix=with_flow(posed.mix, rng, change))
+            assert (verdict.lower_gbps, verdict.status, bool(verdict.faults)) == (0.0, "bounded", True), (
+                change
+            )
+
+
+@pytest.mark.parametrize(("text", "paths"), QUESTIONS)
+def test_demands_that_are_left_out_and_parts_of_more_than_a_whole_prove_nothing(text, paths):
+    posed = Posed(text, paths)
+    (part, blocks), *rest = posed.mix
+    changed = [
+        [(part, blocks[:-1]), *rest],
+        [(part, [*blocks, blocks[0]]), *rest],
+        [(part / 2, blocks), *rest],
+        [(-part, blocks), (2 * part, blocks), *rest],
+        rest if rest else [],
+    ]
+    for mix in changed:
+        verdict = posed.verdict(mix=mix)
+        assert (verdict.lower_gbps, bool(verdict.faults)) == (0.0, True)
+
+
+@pytest.mark.parametrize(("text", "paths"), QUESTIONS)
+def test_prices_and_potentials_that_are_changed_never_prove_too_little(text, paths):
+    posed = Posed(text, paths)
+    rate = posed.exact.per_endpoint_gbps
+    rng = random.Random(f"prices {text} {paths}")
+    n_refused = 0
+    for _ in range(40):
+        price = posed.price.copy()
+        potentials = [(block, values.copy()) for block, values in posed.potentials]
+        block, values = rng.choice(potentials)
+        if rng.random() < 0.5:
+            price[rng.choice(np.flatnonzero(price > 0).tolist())] *= rng.choice([0.0, 0.5, 1.5, -1.0, np.nan])
+        else:
+            at = rng.randrange(len(values)), rng.randrange(values.shape[1])
+            values[at] = rng.choice([values[at] * 1.01 + 1e-3, np.inf, np.nan, values[at] / 2])
+        upper = posed.verdict(price=price, potentials=potentials).upper_gbps
+        assert upper >= rate * (1 - 1e-9)
+        n_refused += np.isinf(upper)
+    assert n_refused >= 5
+    assert posed.verdict(potentials=posed.potentials[:-1]).upper_gbps == np.inf
+
+
+def test_moves_that_the_path_rule_has_not_are_a_fault():
+    posed = Posed(RAILS)
+    net = posed.net
+    for name, wrong in (
+        ("tail", net.tail[::-1]),
+        ("head", np.roll(net.head, 1)),
+        ("link", net.link ^ 1),
+        ("at", np.zeros_like(net.at)),
+        ("entry", np.where(net.entry >= 0, (net.entry + 1) % net.n_states, -1)),
+        ("exit", np.where(net.exit >= 0, (net.exit + 1) % net.n_states, -1)),
+    ):
+        assert merging_faults(replace(net, **{name: wrong})), name
+        assert posed.verdict(net=replace(net, **{name: wrong})).lower_gbps == 0.0
+    assert merging_faults(net) == []
+
+
+def test_a_chip_that_forwards_freely_is_one_state_and_a_host_on_one_leaf_none():
+    chips, hosts, rails = Posed(CHIPS), Posed(HOSTS), Posed(RAILS)
+    assert (chips.traffic.n_states, len(chips.traffic.sink)) == (12, 12)
+    # Three leaves that climb, three that descend, and two spines that do both.
+    assert (hosts.traffic.n_states, len(hosts.traffic.sink)) == (10, 3)
+    # What a relay may do depends on the source's domain and the target's: nothing is merged.
+    assert len(rails.traffic.sink) == 6
+
+
+def test_a_state_that_may_not_do_all_is_not_merged():
+    moves = keep_useful(forwarding(expand(loads(CHIPS)), *(np.ones(12, dtype=np.bool_),) * 2))
+    is_first = np.array([name == "source" for name, _ in moves.role])
+    # One move of a source is taken away: then the chip is no longer its source and its forwarder in one.
+    one = np.flatnonzero(is_first[moves.tail])[0]
+    kept = np.arange(len(moves.tail)) != one
+    cut = replace(moves, tail=moves.tail[kept], head=moves.head[kept], link=moves.link[kept])
+    whole, part = merge(moves), merge(cut)
+    assert (whole.n_states, len(unlike(moves, whole.at))) == (12, 0)
+    assert len(unlike(cut, whole.at)) > 0
+    assert part.n_states > 12
+    assert len(unlike(cut, part.at)) == 0
