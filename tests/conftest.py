@@ -1,14 +1,18 @@
 """One environment for every test: no display, no colour, no chance; and the fabrics that many tests share.
 
-A test that holds assertions of which none ran, as where a loop around them was empty, fails.
+A test that made no check fails, as where the loop around its assertions was empty; so does `assert all(...)`
+of nothing.
 """
 
+import functools
+import gc
 import importlib.util
-import inspect
+import linecache
 import os
-import re
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from _pytest.assertion import util
 from hypothesis import settings
@@ -22,22 +26,62 @@ os.environ.update(NO_COLOR="1", MPLBACKEND="Agg")
 settings.register_profile("fabtopo", derandomize=True, deadline=None, database=None)
 settings.load_profile("fabtopo")
 
-HAS_ASSERTED = pytest.StashKey[bool]()
+
+class _Checks:
+    """How many checks the running test has made; those of a helper count too."""
+
+    n = 0
+
+
+def _counted(check):
+    """Return `check`, a function that fails a test by itself, counted where it is called."""
+
+    @functools.wraps(check)
+    def counted(*args, **kwargs):
+        _Checks.n += 1
+        return check(*args, **kwargs)
+
+    return counted
+
+
+for home, name in ((pytest, "raises"), (np.testing, "assert_allclose"), (np.testing, "assert_array_equal")):
+    setattr(home, name, _counted(getattr(home, name)))
 
 
 def pytest_assertion_pass(item):
-    item.stash[HAS_ASSERTED] = True
+    _Checks.n += 1
     # One is enough: for this hook pytest puts every assertion into words, which doubles the time of all.
     util._assertion_pass = None
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item):
+    _Checks.n = 0
     result = yield
-    if isinstance(item, pytest.Function) and not item.stash.get(HAS_ASSERTED, False):
-        if re.search(r"^\s+assert\b", inspect.getsource(item.function), re.MULTILINE):
-            pytest.fail("no assertion ran: what they stand in, such as a loop, was empty", pytrace=False)
+    if isinstance(item, pytest.Function) and not _Checks.n:
+        pytest.fail("no check ran: what they stand in, such as a loop, was empty", pytrace=False)
     return result
+
+
+def _all(values):
+    """Return whether all `values` are true, which asserts nothing where there are none."""
+    found = list(values)
+    caller = sys._getframe(1)
+    line = linecache.getline(caller.f_code.co_filename, caller.f_lineno)
+    if not found and line.lstrip().startswith("assert "):
+        pytest.fail("all() of nothing: what it is asserted of was empty")
+    return all(found)
+
+
+def pytest_collection_modifyitems(items):
+    for module in {item.module for item in items if isinstance(item, pytest.Function)}:
+        module.all = _all
+
+
+def pytest_collection_finish():
+    # What was imported and collected stays: the garbage collector need not look at it again and again.
+    gc.freeze()
+    gc.set_threshold(50_000)
 
 
 def _module(path):

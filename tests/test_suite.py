@@ -1,4 +1,4 @@
-"""The suite itself: a test whose assertions never ran is no test."""
+"""The suite itself: a test whose checks never ran is no test."""
 
 import re
 import shutil
@@ -8,11 +8,23 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 TESTS = """
+import numpy as np
 import pytest
+
+def check(value):
+    assert value
 
 def test_of_nothing():
     for value in ():
         assert value
+
+def test_of_nothing_by_a_helper():
+    for value in ():
+        check(value)
+
+def test_of_one_by_a_helper():
+    for value in (1,):
+        check(value)
 
 def test_of_one_of_two():
     for values in ((), (1,)):
@@ -23,23 +35,48 @@ def test_of_an_error():
     with pytest.raises(ValueError, match="could not convert"):
         float("a")
 
+def test_of_no_error():
+    for word in ():
+        with pytest.raises(ValueError, match="could not convert"):
+            float(word)
+
+def test_of_arrays():
+    np.testing.assert_array_equal(np.zeros(2), [0, 0])
+
 @pytest.mark.parametrize("values", [(), (1,)])
 def test_case_by_case(values):
     for value in values:
         assert value
+
+@pytest.mark.parametrize("values", [(), (1,)])
+def test_all_of(values):
+    assert True
+    assert all(value for value in values)
+
+def test_a_step_may_be_of_none():
+    def fits(values):
+        return all(value > 0 for value in values)
+
+    assert fits(())
 """
 
 
-def test_an_assertion_must_run(tmp_path):
+def test_a_check_must_run(tmp_path):
     shutil.copy(ROOT / "tests/conftest.py", tmp_path)
     (tmp_path / "test_loops.py").write_text(TESTS)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", ROOT / "pyproject.toml"]
     done = subprocess.run(
         [*command, "--rootdir", tmp_path, tmp_path], cwd=tmp_path, capture_output=True, text=True, check=False
     )
-    failed = re.findall(r"^FAILED test_loops.py::(\S+) - .*no assertion ran", done.stdout, re.MULTILINE)
-    assert failed == ["test_of_nothing", "test_case_by_case[values0]"]
-    assert "2 failed, 3 passed" in done.stdout
+    failed = re.findall(r"^FAILED test_loops.py::(\S+) - Failed: (.*?):", done.stdout, re.MULTILINE)
+    assert failed == [
+        ("test_of_nothing", "no check ran"),
+        ("test_of_nothing_by_a_helper", "no check ran"),
+        ("test_of_no_error", "no check ran"),
+        ("test_case_by_case[values0]", "no check ran"),
+        ("test_all_of[values0]", "all() of nothing"),
+    ]
+    assert "5 failed, 7 passed" in done.stdout
 
 
 def test_no_test_patches_by_a_dotted_path():

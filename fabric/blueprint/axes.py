@@ -112,12 +112,15 @@ class AxisTable:
         """Give up on what is left, and tell which axes of it are part of themselves."""
         reported: set[str] = set()
         for name, (parts, origin) in self._composed.items():
+            if name in reported:
+                continue
             # Transitive closure of the parts.
-            below = more = set(parts)
+            below: set[str] = set()
+            more = set(parts)
             while more:
+                below |= more
                 more = {q for p in more if p in self._composed for q in self._composed[p][0]} - below
-                below = below | more
-            if name in below and name not in reported:
+            if name in below:
                 # Another cycle below this one is told when this one is mended.
                 reported |= below
                 fault = f"axis cycle: {name!r} is part of itself"

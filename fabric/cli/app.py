@@ -6,6 +6,7 @@ Imports inside the commands keep ``fabtopo --help`` and ``fabtopo check`` free o
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import sys
 from pathlib import Path
@@ -38,6 +39,8 @@ from fabric.errors import FabricError, LimitError, QuestionError, TopologyError,
 from fabric.text.reading import STANDARD
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fabric.arguments import Method
     from fabric.flow.traffic import TrafficPattern
 
@@ -73,7 +76,7 @@ def main() -> None:
     as_json = "--json" in sys.argv
     try:
         with command_line(), remarks():
-            status = app(standalone_mode=False) or 0
+            status = _command()(standalone_mode=False) or 0
         sys.stdout.flush()  # a full disk is found here, where it can be told
         raise SystemExit(status)
     except _UsageError as error:
@@ -94,6 +97,12 @@ def main() -> None:
             _fail(FabricError(f"{error.filename}: {why}"), as_json=as_json)
         _drop_output()
         _fail(FabricError(f"standard output: {why}"), as_json=False)
+
+
+@functools.cache
+def _command() -> Callable[..., int | None]:
+    """Return the command line, made of the signatures of all commands once."""
+    return typer.main.get_command(app)
 
 
 def _usage(error: Exception, *, as_json: bool) -> str:

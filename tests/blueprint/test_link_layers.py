@@ -96,11 +96,15 @@ def test_connectx_8_is_one_port_of_infiniband_or_two_of_ethernet():
 
 
 def test_generic_parts_are_free():
-    loads(pod("kind: switch", "part: sn5600", nic="part: efa_v2"))
-    loads(pod("part: qm9700", "kind: switch"))
+    for text in (
+        pod("kind: switch", "part: sn5600", nic="part: efa_v2"),
+        pod("part: qm9700", "kind: switch"),
+    ):
+        assert layer_notes(loads(text).blueprint) == ()
     # A gateway: what is generic speaks to both.
     gateway = pod("part: qm9700", "kind: switch") + "  - {between: [spine, top], rate: 100Gb/s}\n"
-    loads(gateway.replace("links:", "  top: {part: sn5600, axes: []}\nlinks:"))
+    both = loads(gateway.replace("links:", "  top: {part: sn5600, axes: []}\nlinks:"))
+    assert layer_notes(both.blueprint) == ()
 
 
 @pytest.mark.parametrize(

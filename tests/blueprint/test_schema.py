@@ -1,6 +1,5 @@
 """The JSON Schema: in step with the models, valid draft-07, and of one mind with the loader."""
 
-import contextlib
 import copy
 import functools
 import json
@@ -124,6 +123,7 @@ SLIPS = {
 }
 
 
+@functools.cache
 def validator():
     return jsonschema.Draft7Validator(json_schema())
 
@@ -147,31 +147,36 @@ def test_the_shipped_schema_is_what_the_models_say():
     assert text == schema_text(), "write it again from schema_text()"
 
 
+def slips(data):
+    """Return what the schema refuses."""
+    return [error.message for error in validator().iter_errors(data)]
+
+
 def test_the_schema_is_draft_07():
-    jsonschema.Draft7Validator.check_schema(json_schema())
+    meta = jsonschema.Draft7Validator(jsonschema.Draft7Validator.META_SCHEMA)
+    assert list(meta.iter_errors(json_schema())) == []
 
 
 @pytest.mark.parametrize("path", TOPOLOGIES, ids=lambda path: path.name)
 def test_topologies_are_valid(path):
-    validator().validate(read_file(path).data)
+    assert slips(read_file(path).data) == []
 
 
 @pytest.mark.parametrize("name", template_names())
 def test_templates_are_valid(name):
     text = (PACKAGE / "templates" / f"{name}.fabric.yaml").read_bytes()
-    validator().validate(read_text(text, name).data)
+    assert slips(read_text(text, name).data) == []
 
 
 def test_every_key_of_the_grammar_is_valid():
-    validator().validate(SOUND)
+    assert slips(SOUND) == []
     assert loads(json.dumps(SOUND)).blueprint.n_devices("in.gpu") == 20 * 72
 
 
 @pytest.mark.parametrize(("path", "value"), SLIPS.values(), ids=SLIPS)
 def test_a_slip_is_refused_by_schema_and_loader(path, value):
     file = changed(path, value)
-    with pytest.raises(jsonschema.ValidationError, match="."):
-        validator().validate(file)
+    assert slips(file)
     with pytest.raises(TopologyError, match=":1:"):
         loads(json.dumps(file))
 
@@ -208,6 +213,7 @@ def places(node, path=()):
     "block", [pytest.param(b, marks=[pytest.mark.slow] if b > 1 else []) for b in range(10)]
 )
 def test_whatever_is_changed_the_answer_is_a_fabric_or_a_list_of_problems(block):
+    n_refused = 0
     for seed in range(block * 60, block * 60 + 60):
         rng, file = random.Random(seed), copy.deepcopy(SOUND)
         for _ in range(rng.choice([1, 1, 2, 3, 5])):
@@ -224,5 +230,8 @@ def test_whatever_is_changed_the_answer_is_a_fabric_or_a_list_of_problems(block)
                 place[last] = rng.choice(JUNK)
             if not file:
                 break
-        with contextlib.suppress(TopologyError):
+        try:
             loads_blueprint(json.dumps(file))
+        except TopologyError as error:
+            n_refused += bool(error.problems)
+    assert n_refused > 30
