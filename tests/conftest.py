@@ -78,6 +78,13 @@ def pytest_collection_modifyitems(items):
         module.all = _all
 
 
+def pytest_generate_tests(metafunc):
+    for mark in metafunc.definition.iter_markers("seeds"):
+        (n_quick,), n = mark.args, mark.kwargs["of"]
+        slow = (pytest.param(seed, marks=pytest.mark.slow) for seed in range(n_quick, n))
+        metafunc.parametrize("seed", [*range(n_quick), *slow])
+
+
 def pytest_collection_finish():
     # What was imported and collected stays: the garbage collector need not look at it again and again.
     gc.freeze()

@@ -1,10 +1,13 @@
-"""Small fabrics whose costs can be worked out by hand, and what to ask of loads."""
+"""Small fabrics whose costs can be worked out by hand, each made once, and what to ask of loads."""
+
+from functools import cache
 
 import numpy as np
 
 from fabric.graph import loads
 
 
+@cache
 def star(n, *, rate=400, switch="kind: switch"):
     """Return n GPUs on one switch."""
     return loads(f"""
@@ -15,6 +18,7 @@ links: [{{between: [gpu, leaf], rate: {rate}Gb/s}}]
 """)
 
 
+@cache
 def boxes(k, g, *, rate=400, extra="", uplinks=2):
     """Return k boxes of g GPUs: 2 x `rate` inside, `rate` out, a leaf a rail, and one spine."""
     return loads(f"""
@@ -34,6 +38,7 @@ links:
 {extra}""")
 
 
+@cache
 def leaf_spine(uplinks=1, *, pods=4, nodes=4, spines=2, switch="kind: switch", extra=""):
     """Return leaves of some GPUs and 2 spines, all of 50 GB/s a cable."""
     return loads(f"""
@@ -49,6 +54,7 @@ links:
 {extra}""")
 
 
+@cache
 def pairs(k, *, switch="kind: switch"):
     """Return k boxes of 4 GPUs, of which two share a PCIe switch with two NICs, each on a leaf of its own."""
     return loads(f"""
@@ -70,6 +76,7 @@ links:
 """)
 
 
+@cache
 def torus(*sizes):
     """Return a torus of chips, 50 GB/s a cable."""
     names = "xyz"[: len(sizes)]

@@ -262,14 +262,14 @@ def check_schedules(seed):
 
 
 def test_no_schedule_is_faster():
-    near = [check_schedules(seed) for seed in range(30)]
+    near = [check_schedules(seed) for seed in range(12)]
     # Not for want of sharpness: most greedy schedules reach the bound.
     assert np.mean(np.array(near) > 1 - 1e-9) > 0.75
 
 
 @pytest.mark.slow
 def test_no_schedule_of_many_is_faster():
-    for seed in range(1000, 2000):
+    for seed in (*range(12, 30), *range(1000, 2000)):
         check_schedules(seed)
 
 

@@ -137,9 +137,14 @@ QUESTIONS = {
     **{f"clos-{seed}": partial(clos_question, seed) for seed in range(12)},
     **{f"graph-{seed}": partial(graph_question, seed) for seed in range(16)},
 }
+# Of each drawn kind: four files, and a graph of each of four sorts.
+FURTHER = re.compile(r"(clos|graph)-([4-9]|1\d)")
 
 
-@pytest.fixture(params=QUESTIONS, scope="module")
+@pytest.fixture(
+    params=[pytest.param(n, marks=[pytest.mark.slow] if FURTHER.fullmatch(n) else []) for n in QUESTIONS],
+    scope="module",
+)
 def question(request):
     """Return (fabric, source, target): files at reduced size, random files, random graphs."""
     return QUESTIONS[request.param]()
@@ -300,7 +305,7 @@ def test_scaling_scales(question, factor):
     assert {(c.link, c.n_cables) for c in again.cut} == {(c.link, c.n_cables) for c in answer.cut}
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.seeds(12, of=40)
 def test_a_graph_gives_what_networkx_gives(seed):
     graph = random_graph(seed)
     fabric = from_networkx(graph)
@@ -343,7 +348,7 @@ def minimum_cuts(graph, source, target):
     return least, [side for side, size in sides.items() if size == least]
 
 
-@pytest.mark.parametrize("seed", range(80))
+@pytest.mark.seeds(40, of=80)
 def test_cut_and_ties_against_every_subset(seed):
     rng = random.Random(seed)
     graph = random_multigraph(rng, rng.randint(2, 7))

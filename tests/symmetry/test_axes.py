@@ -57,8 +57,8 @@ def near(value):
 # ---- against the explicit program -----------------------------------------------------------------
 
 
-# Twelve seeds are every transit with every number of failures; of these, each transit twice with some.
-QUICK = (0, 2, 5, 7, 9, 10)
+# Twelve seeds are every transit with every number of failures; of these, each transit once with some.
+QUICK = (2, 7, 9)
 SEEDS = [seed if seed in QUICK else pytest.param(seed, marks=pytest.mark.slow) for seed in range(12)]
 
 
@@ -257,7 +257,9 @@ def degrees(tail, head, capacity, rule, of):
     return sent, received
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize(
+    "seed", [1, 6, *(pytest.param(n, marks=pytest.mark.slow) for n in (0, 2, 3, 4, 5, 7))]
+)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_class_is_equitable(family, seed, constructs):
     fabric, _ = constructs.random_fabric(family, seed)
@@ -290,7 +292,7 @@ def test_every_class_is_equitable(family, seed, constructs):
             assert len(set(each.values())) == 1
 
 
-@pytest.mark.parametrize("seed", range(4, 8))
+@pytest.mark.parametrize("seed", [6, *(pytest.param(n, marks=pytest.mark.slow) for n in (4, 5, 7))])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_views_refine_the_base(family, seed, constructs):
     blueprint = constructs.random_fabric(family, seed)[0].blueprint
