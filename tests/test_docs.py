@@ -2,7 +2,6 @@
 
 import re
 import shlex
-import subprocess
 import sys
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import pytest
 import typer
 
 import fabric
+from fabric import cli
 from fabric.cli.app import app
 from fabric.costing import calibration
 from fabric.schedule.algorithms import ALGORITHMS
@@ -24,23 +24,26 @@ def blocks(text, language):
     return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
 
 
-def fabtopo(command):
-    words = shlex.split(command)
-    done = subprocess.run(
-        [sys.executable, "-m", "fabric.cli", *words[1:]],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return done.stdout + done.stderr
+@pytest.fixture
+def printed(monkeypatch, capfd):
+    """Return what a command prints, on standard output and on standard error, in a folder."""
+
+    def run(command, folder=ROOT):
+        _, *words = shlex.split(command.removeprefix("$ "))
+        monkeypatch.chdir(folder)
+        monkeypatch.setattr(sys, "argv", ["fabtopo", *words])
+        with pytest.raises(SystemExit, match=r"^\d+$"):
+            cli.main()
+        return capfd.readouterr()
+
+    return run
 
 
 @pytest.mark.parametrize("page", [README, COLLECTIVES], ids=["readme", "collectives"])
-def test_console_blocks_are_real(page):
+def test_console_blocks_are_real(page, printed):
     (block,) = blocks(page, "console")
     command, _, expected = block.partition("\n")
-    assert fabtopo(command.removeprefix("$ ")) == expected
+    assert printed(command) == (expected, "")
 
 
 COMMANDS = [
@@ -92,7 +95,7 @@ def test_links_lead_somewhere(page):
     assert [target for target in inner if not (page.parent / target).exists()] == []
 
 
-def test_error_example_of_the_cli_page(tmp_path):
+def test_error_example_of_the_cli_page(tmp_path, printed):
     text = (ROOT / "docs/cli.md").read_text()
     (block,) = blocks(text, "console")
     expected = block.splitlines()[1]
@@ -101,14 +104,7 @@ def test_error_example_of_the_cli_page(tmp_path):
         "fabric: broken\naxes: {slot: 2}\ndevices:\n  nic: {kind: nic, axes: [slot], endpoint: true}\n"
         "  leaf: {kind: switch, axes: []}\nlinks:\n  - {between: [nic, leaf], rate: 400}\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-m", "fabric.cli", "check", file.name],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.stderr.strip() == expected
+    assert printed(f"fabtopo check {file.name}", tmp_path).err.strip() == expected
 
 
 METHOD = (ROOT / "docs/method.md").read_text()
@@ -119,17 +115,10 @@ METHOD = (ROOT / "docs/method.md").read_text()
     list(zip(blocks(METHOD, "yaml"), blocks(METHOD, "console"), strict=True)),
     ids=["small", "damaged", "box"],
 )
-def test_worked_examples_of_the_method(file, block, tmp_path):
+def test_worked_examples_of_the_method(file, block, tmp_path, printed):
     command, _, expected = block.partition("\n")
     (tmp_path / command.split()[3]).write_text(file)
-    done = subprocess.run(
-        [sys.executable, "-m", "fabric.cli", *command.split()[2:]],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.stdout == expected, done.stderr
+    assert printed(command, tmp_path) == (expected, "")
 
 
 def test_algorithms_of_the_manual_are_those_of_the_table():

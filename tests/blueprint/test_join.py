@@ -398,7 +398,7 @@ def absent_names(model):
     }
 
 
-BLOCKS = [pytest.param(b, marks=[pytest.mark.slow] if b > 1 else []) for b in range(10)]
+BLOCKS = [pytest.param(b, marks=[pytest.mark.slow] if b else []) for b in range(10)]
 
 
 def loaded(text, folder):

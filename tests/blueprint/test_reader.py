@@ -352,7 +352,7 @@ def _paths(value: object, loc: tuple[str | int, ...] = ()) -> set[tuple[str | in
 
 
 @given(data=st.dictionaries(KEYS, JSON_VALUES, max_size=5), indent=st.sampled_from([None, 2, "\t"]))
-@settings(derandomize=True, deadline=None, max_examples=200)
+@settings(derandomize=True, deadline=None, max_examples=60)
 def test_json_is_read_as_json_reads_it(data: dict[str, object], indent: int | str | None) -> None:
     text = json.dumps(data, indent=indent)
     doc = read_text(text, "f.json")
@@ -375,16 +375,14 @@ def test_json_escapes_and_tabs() -> None:
 
 
 @given(text=st.text(alphabet="ab:,-[]{}&*!|>'\"#%@ \n\t0.<~?\\", max_size=30) | st.binary(max_size=30))
-@settings(derandomize=True, deadline=None, max_examples=1000)
+@settings(derandomize=True, deadline=None, max_examples=300)
 def test_any_text_is_read_or_refused(text: str | bytes) -> None:
     try:
         doc = read_text(text, "f.yaml")
     except TopologyError as error:
-        problems = error.problems
+        assert all(p.line >= 1 and p.col >= 1 and p.what for p in error.problems)
     else:
-        problems = ()
         assert set(doc.marks) == _paths(doc.data)
-    assert all(p.line >= 1 and p.col >= 1 and p.what for p in problems)
 
 
 def test_a_file_of_9_000_links() -> None:

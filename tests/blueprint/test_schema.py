@@ -209,9 +209,7 @@ def places(node, path=()):
         yield from places(node[step], (*path, step))
 
 
-@pytest.mark.parametrize(
-    "block", [pytest.param(b, marks=[pytest.mark.slow] if b > 1 else []) for b in range(10)]
-)
+@pytest.mark.parametrize("block", [pytest.param(b, marks=[pytest.mark.slow] if b else []) for b in range(10)])
 def test_whatever_is_changed_the_answer_is_a_fabric_or_a_list_of_problems(block):
     n_refused = 0
     for seed in range(block * 60, block * 60 + 60):

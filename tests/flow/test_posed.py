@@ -226,20 +226,21 @@ def mutants(text, failed, traffic, methods, n):
                 yield change.__name__, method, seed, check_concurrent(changed, answer)
 
 
+@pytest.mark.parametrize("n_changed", [18, pytest.param(90, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("scope", ["all links", "a sample"])
 @pytest.mark.parametrize("number", range(len(QUESTIONS)))
-def test_a_changed_program_is_refused(number, scope, monkeypatch):
-    """Of 90 changed programs each: none whose value is another is called optimal."""
+def test_a_changed_program_is_refused(number, scope, n_changed, monkeypatch):
+    """Every change, so often: no program whose value is another is called optimal."""
     text, failed, traffic = QUESTIONS[number]
     methods = ("axes",) if traffic.over else METHODS
     if scope == "a sample":
         methods = ("axes",)
         monkeypatch.setattr(concurrent, "MANY_ENDPOINTS", 0)
-    n, of = 0, 90 // len(methods)
-    for name, method, seed, verdict in mutants(text, failed, traffic, methods, of):
+    n = 0
+    for name, method, seed, verdict in mutants(text, failed, traffic, methods, n_changed // len(methods)):
         n += 1
         assert (verdict.status, bool(verdict.faults)) == ("bounded", True), (name, method, seed, verdict)
-    assert n >= 5
+    assert n >= n_changed / 18
 
 
 @pytest.mark.parametrize("number", range(len(QUESTIONS)))

@@ -174,10 +174,7 @@ def agree(fabric, traffic, paths, **more):
     return found.per_endpoint_gbps
 
 
-SEEDS = [*range(2), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 8))]
-
-
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.seeds(1, of=8)
 @pytest.mark.parametrize("n_failed", [0, 1, 2])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_patterns_equal_the_explicit_program(family, n_failed, seed):
@@ -187,7 +184,7 @@ def test_patterns_equal_the_explicit_program(family, n_failed, seed):
     assert len(rates) == 6
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.seeds(2, of=8)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_part_of_the_endpoints(family, seed):
     fabric, sizes, rng = fabric_of(family, ("among", seed))
@@ -327,10 +324,11 @@ def test_several_groups_of_endpoints():
         assert throughput(fabric, among="b", method=method).n_endpoints == 3
 
 
+@pytest.mark.seeds(1, of=3)
 @pytest.mark.parametrize("paths", PATHS)
-def test_a_longest_matching(paths):
-    for seed in range(6):
-        fabric, _, _ = fabric_of("clos" if seed % 2 else "chips", ("matching", seed))
+def test_a_longest_matching(paths, seed):
+    for number, family in ((2 * seed, "chips"), (2 * seed + 1, "clos")):
+        fabric, _, _ = fabric_of(family, ("matching", number))
         e = expand(fabric)
         ends = np.flatnonzero(e.is_endpoint)
         graph = nx.Graph(zip(e.tail.tolist(), e.head.tolist(), strict=True))
@@ -670,16 +668,16 @@ def test_the_longest_matching_of_racks_with_two_planes():
     assert 0 < matched <= min(rates) * (1 + 1e-9)
 
 
+@pytest.mark.seeds(1, of=4)
 @pytest.mark.parametrize("family", FAMILIES)
-def test_no_permutation_along_an_axis_gets_less_than_the_longest_matching(family):
-    for seed in range(4):
-        fabric, sizes, _ = fabric_of(family, ("longest", seed))
-        found = throughput(fabric, "longest-matching", drop_unreachable=True)
-        for axis in sizes:
-            if sizes[axis] < 2 or axis not in fabric.blueprint.groups["gpu"].primitives:
-                continue
-            along = throughput(fabric, Traffic("shift", (axis,), by=sizes[axis] // 2), drop_unreachable=True)
-            assert found.per_endpoint_gbps <= along.per_endpoint_gbps * (1 + 1e-9)
+def test_no_permutation_along_an_axis_gets_less_than_the_longest_matching(family, seed):
+    fabric, sizes, _ = fabric_of(family, ("longest", seed))
+    found = throughput(fabric, "longest-matching", drop_unreachable=True)
+    for axis in sizes:
+        if sizes[axis] < 2 or axis not in fabric.blueprint.groups["gpu"].primitives:
+            continue
+        along = throughput(fabric, Traffic("shift", (axis,), by=sizes[axis] // 2), drop_unreachable=True)
+        assert found.per_endpoint_gbps <= along.per_endpoint_gbps * (1 + 1e-9)
 
 
 SMALL = """{fabric: small, axes: {rack: 2, slot: 4, spine: 2}, devices: {gpu: {kind: gpu, axes: [rack, slot]},

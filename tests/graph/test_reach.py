@@ -161,9 +161,7 @@ def is_of_reach(problem):
     return re.search("islands|cannot reach|endpoint", problem.what)
 
 
-@pytest.mark.parametrize(
-    "block", [pytest.param(b, marks=[pytest.mark.slow] if b > 2 else []) for b in range(8)]
-)
+@pytest.mark.parametrize("block", [pytest.param(b, marks=[pytest.mark.slow] if b else []) for b in range(8)])
 def test_all_devices_searched_one_by_one(block):
     n_lost = n_apart = n_sound = 0
     for seed in range(block * 60, block * 60 + 60):
@@ -224,9 +222,7 @@ def lost_on_all(text):
     return found, sum(map(bool, parts))
 
 
-@pytest.mark.parametrize(
-    "block", [pytest.param(b, marks=[pytest.mark.slow] if b > 1 else []) for b in range(6)]
-)
+@pytest.mark.parametrize("block", [pytest.param(b, marks=[pytest.mark.slow] if b else []) for b in range(6)])
 def test_relays_are_followed_as_on_all_devices(block):
     n_lost = n_sound = 0
     for seed in range(block * 60, block * 60 + 60):

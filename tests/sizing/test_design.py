@@ -74,7 +74,7 @@ def check_against_file(d):
         assert used @ counted.n_devices[tier.name] == tier.used
 
 
-@settings(max_examples=150)
+@settings(max_examples=50)
 @given(asks())
 def test_counts_are_those_of_the_file(arguments):
     d = built(**arguments)
@@ -91,7 +91,7 @@ def test_counts_are_those_of_the_file_at_length(arguments):
         check_against_file(d)
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(asks())
 def test_oversubscription_is_that_asked_or_less_by_no_whole_cable(arguments):
     d = built(**arguments)
@@ -107,7 +107,7 @@ def test_oversubscription_is_that_asked_or_less_by_no_whole_cable(arguments):
         assert Fraction(down_gbps) > ratio * (up - 1) * Fraction(rate)
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(asks())
 def test_a_tier_more_only_when_the_ports_force_it(arguments):
     d = built(**arguments | {"tiers": "auto"})

@@ -137,7 +137,7 @@ def check_every_argument(arguments):
             assert seen or idle, (name, key, each, told)
 
 
-@settings(max_examples=250)
+@settings(max_examples=60)
 @given(asks())
 def test_every_argument_is_seen_or_named_as_idle_or_refused(arguments):
     check_every_argument(arguments)
@@ -239,7 +239,7 @@ def test_the_rate_of_the_uplinks_saves_a_tier():
     assert "100 Gb/s (12.5 GB/s) above the leaf: 1,536 switches" in str(best.explain[1])
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(asks())
 def test_no_rate_that_ports_allow_makes_fewer_tiers_or_switches(arguments):
     arguments = arguments | {"breakout": {}}
@@ -314,7 +314,7 @@ class TestWarnings:
         (warning,) = design(gpus=131_072, rack="hgx-b300", leaf="512x100G", planes=8, tiers=2).warnings
         assert warning == "near a cliff: 8 GPUs more (131,080) cannot be built so"
 
-    @settings(max_examples=40)
+    @settings(max_examples=25)
     @given(asks())
     def test_a_cliff_is_where_it_is_said_to_be(self, arguments):
         arguments = arguments | {"populated": None, "block": None}

@@ -16,7 +16,7 @@ from fabric.sizing.stripes import Stripe, stripe
 shapes = st.tuples(st.integers(1, 12), st.integers(1, 4), st.integers(1, 4))
 
 
-@settings(max_examples=300)
+@settings(max_examples=100)
 @given(shapes, st.integers(1, 40), st.data())
 def test_every_pair_has_a_cable_and_no_switch_one_more_than_another_has(below, up, data):
     one = Stripe(below, up, data.draw(st.integers(1, up)))
@@ -86,7 +86,7 @@ def check_uneven(arguments):
     return any("-more" in r.name for r in d.blueprint.rules)
 
 
-@settings(max_examples=120)
+@settings(max_examples=40)
 @given(asks())
 def test_files_of_uneven_stripes_count_as_the_design_does(arguments):
     try:

@@ -34,13 +34,13 @@ def fuzz(monkeypatch, tmp_path):
 
 
 def test_a_number_is_an_input(fuzz):
-    first = [fuzz.cases.case(n) for n in range(300)]
-    again = [fuzz.cases.case(n) for n in range(300)]
+    first = [fuzz.cases.case(n) for n in range(100)]
+    again = [fuzz.cases.case(n) for n in range(100)]
     assert [one.arguments for one in first] == [one.arguments for one in again]
     assert [one.files for one in first] == [one.files for one in again]
     kinds = Counter(one.kind for one in first)
     assert set(kinds) == {"topology", "arguments", "graph", "log", "calibration", "prices", "design"}
-    assert sum(one.files != again[0].files for one in first) > 200
+    assert sum(one.files != again[0].files for one in first) > 60
 
 
 def answers(monkeypatch, fuzz, answer):
