@@ -14,11 +14,13 @@ PAGES := accuracy.md parts.md systems.md
 
 # Nothing of the caller's Python or plotting set-up may reach the tests or the reports.
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV PYTEST_ADDOPTS
+# Tests rewrite their assertions and start processes: without bytecode each does so from the source again.
+unexport PYTHONDONTWRITEBYTECODE
 export PYTHONNOUSERSITE := 1
 export MPLBACKEND := Agg
 export MPLCONFIGDIR := $(CURDIR)/.venv/matplotlib
 
-.PHONY: public-face help setup report reports check-reports generate test test-minimums test-newest stress mutants fuzz lint format bench pins clean
+.PHONY: public-face help setup report reports check-reports generate test test-order test-minimums test-newest stress mutants fuzz lint format bench pins clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -65,6 +67,9 @@ generate: $(STAMP)
 
 test: $(STAMP) ## all tests and doctests but the slow ones, on all cores
 	$(BIN)/python -m pytest -q -n auto --dist worksteal --durations=10 -m "not slow"
+
+test-order: $(STAMP) ## the same in another order, by module and within each; SEED=1
+	$(BIN)/python -m pytest -q -n auto --random-order-seed=$(or $(SEED),1) -m "not slow"
 
 # Old releases warn of what newer ones beside them will drop: not ours to mend, so shown and no error.
 test-minimums: ## the tests with the lowest releases that pyproject.toml promises

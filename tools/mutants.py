@@ -101,10 +101,11 @@ def mutants(file: Path) -> Iterator[tuple[int, str, str]]:
 
 
 def near(project: Path, file: Path) -> list[str]:
-    """Return the tests of `file`: its doctests first, then those of its module, and those of its folder."""
+    """Return the tests of `file`: its doctests, those of its module, those that name it, and its folder's."""
     folder = project / Path("tests", *file.parts[1:-1][:1])
     found = folder.rglob("test_*.py") if len(file.parts) > 2 else folder.glob("test_*.py")
-    own = sorted(found, key=lambda path: (path.stem != f"test_{file.stem}", path))
+    name = re.compile(rf"\b{file.stem}\b")
+    own = sorted(found, key=lambda p: (p.stem != f"test_{file.stem}", not name.search(p.read_text()), p))
     return [str(path) for path in (file, *(path.relative_to(project) for path in own))]
 
 

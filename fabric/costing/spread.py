@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -92,6 +93,12 @@ def _hash_slowdown(
     return slowdown
 
 
+@lru_cache(256)
+def _fullest(n_flows: int, n_cables: int, n_choices: int) -> tuple[Ints, Floats]:
+    """Return the flows on the fullest cable of all choices, and how probable they are."""
+    return max_load(n_flows, n_cables, n_groups=n_choices)
+
+
 @dataclass(frozen=True, eq=False)
 class _Stage:
     """Choices of cables that are alike.
@@ -111,7 +118,7 @@ class _Stage:
 
     def slowdown(self) -> tuple[Floats, Floats]:
         """Return what the slowest flow takes beside an equal split, and how probable that is."""
-        flows, share = max_load(self.n_flows, self.n_cables, n_groups=self.n_choices)
+        flows, share = _fullest(self.n_flows, self.n_cables, self.n_choices)
         return flows / np.float64(self.n_flows / self.n_cables), share
 
 

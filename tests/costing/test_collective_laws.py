@@ -291,7 +291,13 @@ class TestMillion:
         assert answer.binding == "spine-core"
         assert answer.time_s == pytest.approx(54 / 55 * S * 18_432 / (128 * 112 * 100e9))
 
-    @pytest.mark.parametrize("collective", COLLECTIVES)
+    @pytest.mark.parametrize(
+        "collective",
+        [
+            pytest.param(c, marks=[] if c in ("all-reduce", "all-to-all", "scatter") else [pytest.mark.slow])
+            for c in COLLECTIVES
+        ],
+    )
     def test_every_collective_has_an_answer(self, million: Fabric, collective: str) -> None:
         answer = cost(million, collective, S, algorithm="auto", routing="hashed", spread=Spread(16))
         assert answer.time_s > 0

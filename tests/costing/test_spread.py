@@ -94,7 +94,7 @@ def test_more_queue_pairs_are_never_slower_on_average(hand_made: ModuleType) -> 
     for collective in ("all-to-all", "all-reduce", "send-recv"):
         times = [
             cost(fabric, collective, S, routing="hashed", spread=Spread(n), among=None).time_s
-            for n in (1, 2, 4, 16, 64, 1024)
+            for n in (1, 2, 16, 128)
         ]
         assert times == sorted(times, reverse=True)
         assert times[-1] >= cost(fabric, collective, S).time_s * (1 - 1e-9)
