@@ -28,9 +28,10 @@ settings.load_profile("fabtopo")
 
 
 class _Checks:
-    """How many checks the running test has made; those of a helper count too."""
+    """How many checks the running test has made; those of a helper count too, those of a fixture do not."""
 
     n = 0
+    is_test = False
 
 
 def _counted(check):
@@ -49,15 +50,19 @@ for home, name in ((pytest, "raises"), (np.testing, "assert_allclose"), (np.test
 
 
 def pytest_assertion_pass(item):
-    _Checks.n += 1
-    # One is enough: for this hook pytest puts every assertion into words, which doubles the time of all.
-    util._assertion_pass = None
+    if _Checks.is_test:
+        _Checks.n += 1
+        # One is enough: for this hook pytest puts every assertion into words, which doubles the time of all.
+        util._assertion_pass = None
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item):
-    _Checks.n = 0
-    result = yield
+    _Checks.n, _Checks.is_test = 0, True
+    try:
+        result = yield
+    finally:
+        _Checks.is_test = False
     if isinstance(item, pytest.Function) and not _Checks.n:
         pytest.fail("no check ran: what they stand in, such as a loop, was empty", pytrace=False)
     return result

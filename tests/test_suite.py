@@ -26,6 +26,18 @@ def test_of_one_by_a_helper():
     for value in (1,):
         check(value)
 
+@pytest.fixture
+def sound():
+    assert True
+    return (1,)
+
+def test_of_a_fixture(sound):
+    for value in sound[1:]:
+        assert value
+
+def test_of_one_by_a_fixture(sound):
+    assert sound[0]
+
 def test_of_one_of_two():
     for values in ((), (1,)):
         for value in values:
@@ -72,11 +84,12 @@ def test_a_check_must_run(tmp_path):
     assert failed == [
         ("test_of_nothing", "no check ran"),
         ("test_of_nothing_by_a_helper", "no check ran"),
+        ("test_of_a_fixture", "no check ran"),
         ("test_of_no_error", "no check ran"),
         ("test_case_by_case[values0]", "no check ran"),
         ("test_all_of[values0]", "all() of nothing"),
     ]
-    assert "5 failed, 7 passed" in done.stdout
+    assert "6 failed, 8 passed" in done.stdout
 
 
 def test_no_test_patches_by_a_dotted_path():
