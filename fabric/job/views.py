@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,7 +20,7 @@ from fabric.job.differences import Difference
 from fabric.job.placement import Placement
 from fabric.routing import Router, router
 from fabric.routing.cards import cut_at_cards
-from fabric.routing.nearest import Nearest, keeps_in, nearest, nearest_each, reverse_router
+from fabric.routing.nearest import Demand, Nearest, keeps_in, nearest, nearest_each, reverse_router
 from fabric.symmetry import Mark, Quotient, quotient
 
 # Starts of ways to one of many targets up to which what they put on links is counted once for all of them.
@@ -170,7 +171,9 @@ class Carrier:
         n_columns = others.shape[1]
         self.lost = np.zeros(n_columns, dtype=np.bool_)
         self.parts: list[tuple[Nearest, sparse.csr_array]] = []
-        self.once = sparse.csr_array((len(view.n_cables), n_columns))
+        # What each difference alone puts on links, if the table fits: any row is then one product.
+        self.has_table = len(view.n_cables) * n_columns <= _CELLS
+        self.carried: list[Demand] = []
         # Three kinds of demand: within the domain, by cards, and on the network as it is.
         stays = mates & keeps_in(view.quotient.classes, view.inside)
         cards = view.cards
@@ -188,10 +191,17 @@ class Carrier:
             is_out = nearest(outward, view.only).hops[outward.source[far[0]]] >= 0
             self._add(view.outward, view.rank, [c[is_out] for c in far], n_columns=n_columns)
             self._add(route, view.rank, [c[~is_out] for c in far], n_columns=n_columns)
-        # What each difference alone puts on links, if the table fits: any row is then one product.
-        self.units: Floats | None = None
-        if len(view.n_cables) * n_columns <= _CELLS:
-            self.units = self._put(np.eye(n_columns))
+        self.table = self._table(n_columns)
+
+    def _table(self, n_columns: int) -> Floats | sparse.csr_array:
+        """Return what of each column has been carried to links, shape (columns, links)."""
+        nothing = np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0)
+        link, column, amount = (np.concatenate(parts) for parts in zip(nothing, *self.carried, strict=True))
+        shape = n_columns, len(self.view.n_cables)
+        if not self.has_table:
+            return sparse.csr_array((amount, (column, link)), shape=shape)
+        place = np.ravel_multi_index((column, link), shape)
+        return np.bincount(place, amount, minlength=math.prod(shape)).astype(np.float64).reshape(shape)
 
     def _add(
         self, route: Router, target: int, demand: Sequence[np.ndarray], *, n_columns: int, net: str = ""
@@ -206,10 +216,12 @@ class Carrier:
         # A difference is lost if any of its classes has no state to start from, or no way.
         state = route.source[classes]
         self.lost[columns[(state < 0) | (ways.hops[state] < 0)]] = True
-        start = sparse.csr_array((data, (state, columns)), shape=(route.n_states, n_columns))
-        if len(classes) <= _FEW:
-            self.once += ways.onto @ ways.at(start)
+        is_in = state >= 0
+        state, columns, data = state[is_in], columns[is_in], data[is_in]
+        if self.has_table or len(classes) <= _FEW:
+            self.carried.append(ways.carry(state, columns, data))
         else:
+            start = sparse.csr_array((data, (state, columns)), shape=(route.n_states, n_columns))
             self.parts.append((ways, start))
 
     def _add_each(self, route: Router, legs: dict[int, list[tuple[int, int, float]]], n_columns: int) -> None:
@@ -232,10 +244,7 @@ class Carrier:
             state = copy * route.n_states + first_state
             self.lost[columns[(first_state < 0) | (ways.hops[state] < 0)]] = True
             is_in = first_state >= 0
-            start = sparse.csr_array(
-                (data[is_in], (state[is_in], columns[is_in])), shape=(len(ways.hops), n_columns)
-            )
-            self.once += ways.onto @ ways.at(start)
+            self.carried.append(ways.carry(state[is_in], columns[is_in], data[is_in]))
 
     def _by_cards(self, cards: ClassCards, demand: Sequence[np.ndarray], n_columns: int) -> None:
         """Add the ways of some demand to the rank: as it is where no card is needed, else by cards."""
@@ -254,10 +263,9 @@ class Carrier:
                     inside.setdefault(b, []).append((peer, column, amount))
                 if a == b:
                     # One card for both: the message turns at the next switch.
-                    loop = sparse.coo_array(cards.loop(a)[:, None])
-                    self.once += sparse.csr_array(
-                        (amount * loop.data, (loop.row, np.full(loop.nnz, column))), shape=self.once.shape
-                    )
+                    loop = cards.loop(a)
+                    on = np.flatnonzero(loop)
+                    self.carried.append((on, np.full(len(on), column), amount * loop[on]))
                 else:
                     network.setdefault(a, []).append((b, column, amount))
                 if a != self.view.rank:
@@ -281,14 +289,9 @@ class Carrier:
             names = self.view.quotient.classes.names
             msg = f"no permitted path between {names[self.view.rank]} and other ranks"
             raise NoPathError(msg, str(names[self.view.rank]))
-        if self.units is None:
-            return self._put(rows)
         # Most rows have few differences: the others need not be multiplied.
         used = rows.any(axis=0)
-        return rows[:, used] @ self.units[used]
-
-    def _put(self, rows: Floats) -> Floats:
-        load = np.asarray((self.once @ rows.T).T)
+        load = np.asarray(rows[:, used] @ self.table[used])
         for ways, start in self.parts:
             load += np.asarray((ways.onto @ ways.at(start @ rows.T)).T)
         return load

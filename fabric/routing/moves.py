@@ -212,7 +212,12 @@ def firsts(ascending: Ints, n: int) -> Ints:
 
 def ranges(first: Ints, which: Ints) -> tuple[Ints, Ints]:
     """Return the numbers ``first[i]`` to ``first[i + 1] - 1`` for each i of `which`, and its place there."""
+    return spans(first[which], first[which + 1])
+
+
+def spans(begin: Ints, end: Ints) -> tuple[Ints, Ints]:
+    """Return the numbers ``begin[i]`` to ``end[i] - 1`` for each i, and i."""
     # All ranges in one array: a running number, less where its own range began in it.
-    n = first[which + 1] - first[which]
-    place = np.repeat(np.arange(len(which)), n)
-    return np.arange(len(place)) + np.repeat(first[which] - np.cumsum(n) + n, n), place
+    n = end - begin
+    place = np.repeat(np.arange(len(n)), n)
+    return np.arange(len(place)) + np.repeat(begin - np.cumsum(n) + n, n), place

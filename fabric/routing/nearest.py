@@ -10,6 +10,7 @@ the ways are found once, and what many different demands put on links are produc
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from scipy import sparse
@@ -18,7 +19,10 @@ from fabric.arrays import Bools, Floats, Ints
 from fabric.blueprint.remembered import remembered
 from fabric.graph import Expanded
 from fabric.routing.fitting import fits, room_of
-from fabric.routing.moves import Router, firsts, ranges
+from fabric.routing.moves import Router, firsts, ranges, spans
+
+Demand = tuple[Ints, Ints, Floats]
+"""Places, columns and bytes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,15 +33,58 @@ class Nearest:
     ----------
     hops : ndarray of int64, shape (n_states,)
         Hops to the nearest target, -1 where none is reached.
-    onward : sparse array, shape (n_states, n_states)
-        ``onward[y, x]`` is the part of what is in state x that goes on to y.
-    onto : sparse array, shape (2 * m, n_states)
-        Part of what is in a state that takes a link.
+    tail, head, link : ndarray of int64, shape (k,)
+        Moves that lead nearer, tails ascending.
+    share : ndarray of float64, shape (k,)
+        Part of what is in the tail that takes each.
+    n_links : int
     """
 
     hops: Ints
-    onward: sparse.csr_array
-    onto: sparse.csr_array
+    tail: Ints
+    head: Ints
+    link: Ints
+    share: Floats
+    n_links: int
+
+    @cached_property
+    def onward(self) -> sparse.csr_array:
+        """Part of what is in state x that goes on to state y, at ``onward[y, x]``."""
+        return sparse.csr_array((self.share, (self.head, self.tail)), shape=(len(self.hops),) * 2)
+
+    @cached_property
+    def onto(self) -> sparse.csr_array:
+        """Part of what is in state x that takes link l, at ``onto[l, x]``."""
+        return sparse.csr_array((self.share, (self.link, self.tail)), shape=(self.n_links, len(self.hops)))
+
+    def carry(self, state: Ints, column: Ints, amount: Floats) -> Demand:
+        """Return what some demands put on links: link, column and bytes; those of one place add up.
+
+        Parameters
+        ----------
+        state, column : ndarray of int64, shape (d,)
+            Where each starts, and which column it is of.
+        amount : ndarray of float64, shape (d,)
+
+        Notes
+        -----
+        As ``onto @ at``, for demands that are far fewer than states: followed hop by hop, without a matrix.
+        """
+        n = int(column.max(initial=0)) + 1
+        carried = []
+        while len(state):
+            # Moves from a state follow one another: from where it begins to where the next one would.
+            begin, end = np.searchsorted(self.tail, np.stack([state, state + 1]))
+            place, which = spans(begin, end)
+            amount, column = amount[which] * self.share[place], column[which]
+            carried.append((self.link[place], column, amount))
+            # Ways that meet go on as one.
+            met, at = np.unique(self.head[place] * n + column, return_inverse=True)
+            amount = np.bincount(at.ravel(), amount, minlength=len(met)).astype(np.float64)
+            state, column = np.divmod(met, n)
+        empty = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), np.zeros(0)
+        link, columns, bytes_ = (np.concatenate(parts) for parts in zip(empty, *carried, strict=True))
+        return link, columns, bytes_
 
     def at(self, demand: Floats | sparse.csr_array) -> Floats | sparse.csr_array:
         """Return what passes every state, or ends there, shape (n_states, k).
@@ -140,11 +187,7 @@ def _split(route: Router, hops: Ints, move: Ints, copy: Ints, weight: Floats) ->
     tail, head = first + route.tail[move], first + route.head[move]
     # Each weight over all weights that leave its state.
     share = weight / np.bincount(tail, weight, minlength=n)[tail]
-    return Nearest(
-        hops,
-        sparse.csr_array((share, (head, tail)), shape=(n, n)),
-        sparse.csr_array((share, (route.link[move], tail)), shape=(2 * route.expanded.n_bundles, n)),
-    )
+    return Nearest(hops, tail, head, route.link[move], share, 2 * route.expanded.n_bundles)
 
 
 def _fitting(route: Router, moves: Ints, hops: Ints, width: Floats) -> Floats:
