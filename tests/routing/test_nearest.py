@@ -42,6 +42,12 @@ def test_one_target_is_an_equal_split(constructs: ModuleType, construct: str) ->
                 np.testing.assert_allclose(found[:, column], expected, atol=1e-12)
             few = ways.onto @ ways.at(sparse.csr_array(demand))
             np.testing.assert_allclose(few.toarray(), found)
+            # The same hop by hop: sources in their states, a demand of each in both columns.
+            state, column = np.repeat(route.source[sources], 2), np.tile([0, 1], len(sources))
+            link, of, carried = ways.carry(state, column, amount.ravel())
+            summed = np.zeros_like(found)
+            np.add.at(summed, (link, of), carried)
+            np.testing.assert_allclose(summed, found)
             n_routed += len(sources)
     assert n_routed > 20
 
