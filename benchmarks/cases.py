@@ -277,6 +277,21 @@ def million_three() -> Work:
     return all_to_all(fabrics.million(*fabrics.ELSEWHERE))
 
 
+@case("the same, ten failed NICs at random", beside="million", budget_s=1.5)
+def million_ten() -> Work:
+    return all_to_all(fabrics.million(*fabrics.random_nics(10)), 633.744)
+
+
+@case("the same, fifty failed NICs at random", beside="million", budget_s=1.5)
+def million_fifty() -> Work:
+    return all_to_all(fabrics.million(*fabrics.random_nics(50)), 633.744)
+
+
+@case("the same, a failed NIC in each of fifty pods", beside="million", budget_s=5)
+def million_alike() -> Work:
+    return all_to_all(fabrics.million(*(fabrics.NIC.replace("pod0", f"pod{i}") for i in range(50))), 633.744)
+
+
 def bound_of(operation: str, text: str, gbps: float) -> Work:
     """Return the work of bounding a collective among all endpoints of a fabric."""
     import fabric

@@ -1,5 +1,6 @@
 """The fabrics that are timed, as files and as text."""
 
+import random
 from dataclasses import replace
 from pathlib import Path
 
@@ -97,6 +98,15 @@ NIC = "pod0/su0/block0/rack0/tray0/nic0"
 LEAF = "pod0/su0/block0/leaf0"
 SPINE = "pod0/spine0"
 ELSEWHERE = (NIC, "pod1/su1/block0/leaf0", "pod2/spine5")
+
+
+def random_nics(n: int) -> list[str]:
+    """Return NICs of the million, drawn at random."""
+    draw = random.Random(1).randrange
+    return [
+        f"pod{draw(55)}/su{draw(4)}/block{draw(8)}/rack{draw(8)}/tray{draw(18)}/nic{draw(4)}"
+        for _ in range(n)
+    ]
 
 
 def fresh(fabric: Fabric) -> Fabric:
