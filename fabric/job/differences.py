@@ -18,7 +18,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -26,7 +26,7 @@ from scipy import sparse
 
 from fabric.arrays import Bools, Floats, Ints
 from fabric.blueprint.remembered import remembered
-from fabric.schedule.patterns import edges
+from fabric.schedule.patterns import edges, unrotated
 from fabric.schedule.tree import Pattern
 
 Difference = tuple[int, ...]
@@ -141,23 +141,13 @@ class RankPlaces:
         return rows
 
     def _parts(self, pattern: Pattern, amount: float) -> list[tuple[Pattern, float]]:
-        """Return a pattern as patterns that have members of their own; rings that turn are two.
-
-        In rings that visit every domain, each in another order, a rank sends on along its domain in all of
-        them but the one in which it ends the domain. With an odd number of domains, what closes a ring
-        changes the rail.
-        """
+        """Return a pattern as patterns that have members of their own; rings that turn are several."""
         if pattern.kind != "rotated-rings":
             return [(pattern, amount)]
-        inside, across = (Pattern("ring", over) for over in ("domain", "rail"))
-        g, k = (math.prod(self.size[a] for a in self.axes(p)) for p in (inside, across))
-        if g == 1 or k == 1:
-            return [(across if g == 1 else inside, amount)]
-        once = (inside, amount * (1 - 1 / g))
-        if k % 2 == 0:
-            return [once, (across, amount / g)]
-        on_rail, closing = replace(across, kind="line"), Pattern("closing", "job", by=g)
-        return [once, (on_rail, amount / g), (closing, amount / g)]
+        g, k = (
+            math.prod(self.size[a] for a in self.axes(Pattern("ring", over))) for over in ("domain", "rail")
+        )
+        return [(part, amount * share) for part, share in unrotated(g, k)]
 
     def _joint(self, mix: Mix, pinned: frozenset[str]) -> list[list[tuple[Pattern, float]]]:
         """Return patterns by what a block does in one of them tells of another; of a million blocks, none."""

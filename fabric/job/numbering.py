@@ -87,16 +87,44 @@ def messages(shape: Shape, pattern: Pattern) -> tuple[Ints, Ints, Floats]:
         hops, count = np.unique(orders * shape.n + np.roll(orders, -1, axis=1), return_counts=True)
         return hops // shape.n, hops % shape.n, count / n
     source, target, weight = [], [], []
-    # Groups of one size have the same edges among their members: one table serves all of them.
+    for table in tables(shape, pattern):
+        # Groups of one size have the same edges among their members.
+        of_group = edges(pattern.kind, table.shape[1], pattern.by)
+        source.append(table[:, of_group.source].ravel())
+        target.append(table[:, of_group.target].ravel())
+        weight.append(np.tile(of_group.weight, len(table)))
+    return np.concatenate(source), np.concatenate(target), np.concatenate(weight)
+
+
+def n_bytes(shape: Shape, pattern: Pattern) -> float:
+    """Return what all ranks of one instance send of a pattern, one byte from the busiest."""
+    if pattern.kind == "rotated-rings":
+        return float(messages(shape, pattern)[2].sum())
+    groups = [table.shape for table in tables(shape, pattern)]
+    if pattern.kind == "pairwise":
+        most = max(size for _, size in groups)
+        return float(sum(n * size * (size - 1) for n, size in groups) / max(most - 1, 1))
+    return float(sum(n * edges(pattern.kind, size, pattern.by).weight.sum() for n, size in groups))
+
+
+def tables(shape: Shape, pattern: Pattern) -> list[Ints]:
+    """Return the groups of ranks of one instance that a pattern runs among, those of one size in a table.
+
+    Returns
+    -------
+    list of ndarray of int64, shape (number of groups, members)
+        Members in their order.
+    """
+    every = np.arange(shape.n)
+    if pattern.over == "job":
+        return [every[None]]
+    if shape.is_even and pattern.over in ("domain", "rail"):
+        by_domain = every.reshape(shape.n_domains, -1)
+        return [by_domain if pattern.over == "domain" else by_domain.T]
     by_size: dict[int, list[Ints]] = {}
     for group in members(shape, pattern):
         by_size.setdefault(len(group), []).append(group)
-    for size, groups in by_size.items():
-        table, some = np.array(groups), edges(pattern.kind, size, pattern.by)
-        source.append(table[:, some.source].ravel())
-        target.append(table[:, some.target].ravel())
-        weight.append(np.tile(some.weight, len(groups)))
-    return np.concatenate(source), np.concatenate(target), np.concatenate(weight)
+    return [np.array(groups) for groups in by_size.values()]
 
 
 @dataclass(frozen=True, eq=False)

@@ -27,10 +27,11 @@ from fabric.blueprint.remembered import remembered
 from fabric.flow.by_axes import ClassTraffic
 from fabric.graph import components
 from fabric.job.differences import MAX_KINDS, Mix
-from fabric.job.numbering import members, messages, numbered, rail_legs
+from fabric.job.numbering import messages, n_bytes, numbered, rail_legs, tables
 from fabric.job.placement import Placement, ring_axes, torus_of
 from fabric.job.views import RankView
 from fabric.schedule.algorithms import Shape
+from fabric.schedule.patterns import unrotated
 from fabric.schedule.tree import Over, Pattern
 from fabric.symmetry import Lift, NoSymmetryError, Tie, lay_ground
 from fabric.symmetry.damage import marked
@@ -141,11 +142,14 @@ class _Doings:
         Bytes to, or from, each class of ranks as seen from the rank.
     mark : ndarray of float64, shape (number of different rows,)
         One random combination of each row, by which sums of rows are told apart.
+    n_alike : ndarray of int64, shape (number of views, number of different rows)
+        Ranks of each view with each row.
     """
 
     row: Ints
     rows: sparse.csr_array
     mark: Floats
+    n_alike: Ints
 
 
 @dataclass(frozen=True, eq=False)
@@ -287,23 +291,31 @@ class RankPairs:
 
     def n_bytes(self, pattern: Pattern) -> float:
         """Return what all ranks send of a pattern, one byte from the busiest."""
-        if pattern.kind == "pairwise":
-            sizes = np.array([len(group) for group in members(self.shape, pattern)], dtype=np.float64)
-            return float((sizes * (sizes - 1)).sum() / max(sizes.max() - 1, 1) * self.n_instances)
-        return float(messages(self.shape, pattern)[2].sum() * self.n_instances)
+        parts = self._parts([(pattern, 1.0)])
+        return self.n_instances * sum(amount * n_bytes(self.shape, part) for part, amount in parts)
 
     def mean(self, mix: Mix, number: int, *, is_sent: bool) -> Floats:
         """Return what a rank of a view does on average, shape (columns,)."""
-        own = self.ranks.kind == number
         total = np.zeros(self.starts[-1])
         for pattern, amount in self._parts(mix):
             doings = self._doings(pattern, is_sent=is_sent)
-            n = np.bincount(doings.row[own], minlength=len(doings.mark))
-            total += amount * np.asarray(n @ doings.rows)
-        return np.asarray(self._of(total[None], number)[0] / own.sum(), dtype=np.float64)
+            total += amount * np.asarray(doings.n_alike[number] @ doings.rows)
+        return np.asarray(self._of(total[None], number)[0] / self.n_of_kind[number], dtype=np.float64)
+
+    @cached_property
+    def n_of_kind(self) -> Ints:
+        """Ranks of each view."""
+        return np.bincount(self.ranks.kind, minlength=len(self.views))
 
     def kinds(self, mix: Mix, number: int, *, is_sent: bool) -> Floats:
         """Return the different rows of the ranks of a view, shape (k, columns)."""
+        parts = self._parts(mix)
+        if len(parts) == 1:
+            ((pattern, amount),) = parts
+            doings = self._doings(pattern, is_sent=is_sent)
+            used = np.flatnonzero(doings.n_alike[number])
+            if len(used) <= MAX_KINDS:
+                return self._of(amount * doings.rows[used].toarray(), number)
         return self._blocks_of(tuple(mix), number, frozenset(self.order), is_sent)[0]
 
     def blocks(
@@ -338,7 +350,7 @@ class RankPairs:
             code *= radix[-1]
             code[: len(kind)] += kind + 1
         # A block is told by the kinds of its parts: at most MAX_KINDS of each view.
-        codes = np.unique(code)
+        codes = _first_of(code, math.prod(radix))[0]
         kinds = np.empty((len(codes), len(numbers)), dtype=np.int64)
         for i in reversed(range(len(numbers))):
             codes, kinds[:, i] = np.divmod(codes, radix[i])
@@ -349,7 +361,7 @@ class RankPairs:
         """Return how many ranks of each of some views a block has, on average of those with any of them."""
         is_in = np.isin(self.ranks.kind, numbers)
         n_blocks = len(np.unique(self._block_of(pinned)[is_in]))
-        return [int((self.ranks.kind == number).sum()) / n_blocks for number in numbers]
+        return [int(self.n_of_kind[number]) / n_blocks for number in numbers]
 
     def telling(self, mix: Mix) -> tuple[RankPairs, Mix]:
         """Return patterns that tell which links are near to ranks: all send to all, by their own cards."""
@@ -364,29 +376,46 @@ class RankPairs:
         self, mix: tuple[tuple[Pattern, float], ...], number: int, pinned: frozenset[str], is_sent: bool
     ) -> tuple[Floats, Ints]:
         """Return the different rows of blocks of the ranks of a view, and the row of each block, or -1."""
-        own = np.flatnonzero(self.ranks.kind == number)
+        own = self._of_view[number]
         block = self._block_of(pinned)[own]
         parts = [(amount, self._doings(p, is_sent=is_sent)) for p, amount in self._parts(mix)]
-        mark, n_in = np.zeros(len(own)), np.bincount(block)
-        for amount, doings in parts:
-            mark += amount * doings.mark[doings.row[own]]
-        used = np.flatnonzero(n_in)
-        first, which = _distinct(_sums(block, mark)[used])
+        rows_of = [doings.row[own] for _, doings in parts]
+        n_blocks = int(block.max()) + 1
+        kind, n_kinds = self._block_kinds(parts, rows_of, block, n_blocks)
+        n_alike = np.bincount(kind[kind >= 0], minlength=n_kinds)[:, None]
+        kind_of = kind[block]
+        rows = np.zeros((n_kinds, self.starts[-1]))
+        for (amount, doings), row in zip(parts, rows_of, strict=True):
+            # How often the ranks of a block of each kind have each row.
+            n_rows = len(doings.mark)
+            n_each = np.bincount(kind_of * n_rows + row, minlength=n_kinds * n_rows).reshape(n_kinds, n_rows)
+            rows += amount * ((n_each / n_alike) @ doings.rows)
+        return self._of(rows, number), kind
+
+    def _block_kinds(
+        self, parts: list[tuple[float, _Doings]], rows_of: list[Ints], block: Ints, n_blocks: int
+    ) -> tuple[Ints, int]:
+        """Return the kind of each block, -1 of those without ranks, and how many kinds there are."""
+        mark = np.zeros(len(block))
+        for (amount, doings), row in zip(parts, rows_of, strict=True):
+            mark += (amount * doings.mark)[row]
+        used = np.zeros(n_blocks, dtype=np.bool_)
+        used[block] = True
+        first, which = _distinct(_sums(block, mark, n_blocks)[used])
         if len(first) > MAX_KINDS:
             # Blocks with as much to do are then one kind.
-            done = np.zeros(len(own))
-            for amount, doings in parts:
-                done += amount * np.asarray(doings.rows.sum(axis=1)).ravel()[doings.row[own]]
-            first, which = _distinct(_sums(block, done)[used])
-        kind = np.full(len(n_in), -1, dtype=np.int64)
+            done = np.zeros(len(block))
+            for (amount, doings), row in zip(parts, rows_of, strict=True):
+                done += (amount * np.asarray(doings.rows.sum(axis=1)).ravel())[row]
+            first, which = _distinct(_sums(block, done, n_blocks)[used])
+        kind = np.full(n_blocks, -1, dtype=np.int64)
         kind[used] = which
-        share = 1 / np.bincount(which)[kind[block]]
-        rows = np.zeros((len(first), self.starts[-1]))
-        for amount, doings in parts:
-            shape = (len(first), len(doings.mark))
-            sums_of = sparse.csr_array((amount * share, (kind[block], doings.row[own])), shape=shape)
-            rows += (sums_of @ doings.rows).toarray()
-        return self._of(rows, number), kind
+        return kind, len(first)
+
+    @cached_property
+    def _of_view(self) -> tuple[Ints, ...]:
+        """The ranks of each view."""
+        return tuple(np.flatnonzero(self.ranks.kind == number) for number in range(len(self.views)))
 
     @remembered(_KEPT)
     def _block_of(self, pinned: frozenset[str]) -> Ints:
@@ -394,33 +423,24 @@ class RankPairs:
         n = self.ranks.n_ranks
         if len(pinned) == len(self.order):
             return np.arange(n)
-        code = np.zeros(n, dtype=np.int64)
+        code, radix = np.zeros(n, dtype=np.int64), 1
         for axis in self.order:
             if axis in pinned:
-                code = code * self.lift.blueprint.axes[axis].size + self.ranks.digits[axis]
-        return np.unique(code, return_inverse=True)[1].ravel()
+                size = self.lift.blueprint.axes[axis].size
+                code, radix = code * size + self.ranks.digits[axis], radix * size
+        return _first_of(code, radix)[2]
 
     def _of(self, rows: Floats, number: int) -> Floats:
         return np.asarray(rows[:, self.starts[number] : self.starts[number + 1]])
 
     def _parts(self, mix: Mix) -> list[tuple[Pattern, float]]:
-        """Return patterns that are labelled: of equal domains rings that turn are two.
-
-        In rings that visit every domain, each in another order, a rank sends on along its domain in all of
-        them but the one in which it ends the domain. With an odd number of domains, what closes a ring
-        changes the rail; this is left out.
-        """
-        shape, parts = self.ranks.shape, []
+        """Return patterns that are labelled: of equal domains, rings that turn are several at once."""
+        shape, parts = self.shape, []
         for pattern, amount in mix:
-            if pattern.kind != "rotated-rings" or not shape.is_even:
-                parts.append((pattern, amount))
-                continue
-            g, k = shape.sizes[0], shape.n_domains
-            inside, across = (Pattern("ring", over) for over in ("domain", "rail"))
-            if g == 1 or k == 1:
-                parts.append((across if g == 1 else inside, amount))
+            if pattern.kind == "rotated-rings" and shape.is_even:
+                parts += [(part, amount * n) for part, n in unrotated(shape.sizes[0], shape.n_domains)]
             else:
-                parts += [(inside, amount * (1 - 1 / g)), (across, amount / g)]
+                parts.append((pattern, amount))
         return parts
 
     @remembered(_KEPT)
@@ -429,16 +449,25 @@ class RankPairs:
             return self._all_pairs(pattern, is_sent=is_sent)
         source, target, weight = self._messages(pattern)
         anchor, column = source if is_sent else target, self._label(source, target)[0 if is_sent else 1]
-        salt = np.random.default_rng(0).random(self.starts[-1])
-        mark = _sums(anchor, weight * salt[column], self.ranks.n_ranks)
+        mark = _sums(anchor, weight * self._salt[column], self.ranks.n_ranks)
         first, row = _distinct(mark)
         # One rank of each kind tells of all of them.
         at = np.full(self.ranks.n_ranks, -1, dtype=np.int64)
         at[first] = np.arange(len(first))
-        is_in = at[anchor] >= 0
+        kind_of = at[anchor]
+        is_in = kind_of >= 0
         shape = (len(first), int(self.starts[-1]))
-        rows = sparse.csr_array((weight[is_in], (at[anchor[is_in]], column[is_in])), shape=shape)
-        return _Doings(row, rows, mark[first])
+        rows = sparse.csr_array((weight[is_in], (kind_of[is_in], column[is_in])), shape=shape)
+        return _Doings(row, rows, mark[first], self._count(row, len(first)))
+
+    @cached_property
+    def _salt(self) -> Floats:
+        return np.asarray(np.random.default_rng(0).random(int(self.starts[-1])))
+
+    def _count(self, row: Ints, n_rows: int) -> Ints:
+        """Return how many ranks of each view have each row, shape (number of views, n_rows)."""
+        n = np.bincount(self.ranks.kind * n_rows + row, minlength=len(self.views) * n_rows)
+        return n.reshape(len(self.views), n_rows)
 
     def _messages(self, pattern: Pattern) -> tuple[Ints, Ints, Floats]:
         """Return the messages of a pattern in all instances, by the numbers of ranks."""
@@ -455,26 +484,26 @@ class RankPairs:
         shape = self.ranks.shape
         if self.is_by_rail and pattern.over == "job" and max(shape.sizes) > 1 and shape.n_domains > 1:
             return self._all_pairs_by_rail(is_sent=is_sent)
-        groups = members(shape, pattern)
-        position = np.empty(shape.n, dtype=np.int64)
-        for i, group in enumerate(groups):
-            position[group] = i
+        groups = tables(shape, pattern)
+        table_of, row_of = np.empty((2, shape.n), dtype=np.int64)
+        for i, table in enumerate(groups):
+            table_of[table], row_of[table] = i, np.arange(len(table))[:, None]
         rows = sparse.lil_array((len(self.views), int(self.starts[-1])))
         for number in range(len(self.views)):
             (rank, *_) = np.flatnonzero(self.ranks.kind == number).tolist()
             instance, place = divmod(rank, shape.n)
-            group = groups[position[place]] + instance * shape.n
+            group = groups[table_of[place]][row_of[place]] + instance * shape.n
             mates = group[group != rank]
             if len(mates):
                 ends = np.full(len(mates), rank), mates
                 column = self._label(*(ends if is_sent else ends[::-1]))[0 if is_sent else 1]
                 # The busiest rank, of the largest group, sends one byte.
-                weight = 1 / (max(len(g) for g in groups) - 1)
+                weight = 1 / (max(table.shape[1] for table in groups) - 1)
                 n = np.bincount(column, minlength=int(self.starts[-1]))
                 rows[[number], :] = n[None] * weight
-        salt = np.random.default_rng(0).random(self.starts[-1])
         table = sparse.csr_array(rows)
-        return _Doings(self.ranks.kind, table, np.asarray(table @ salt, dtype=np.float64))
+        mark = np.asarray(table @ self._salt, dtype=np.float64)
+        return _Doings(self.ranks.kind, table, mark, np.diag(self.n_of_kind))
 
     def _all_pairs_by_rail(self, *, is_sent: bool) -> _Doings:
         shape = self.ranks.shape
@@ -484,7 +513,7 @@ class RankPairs:
         # To every mate what is its own and what is for its rail; along the rail what the domain sends.
         rows = inside.rows * ((g - 1) * k / (shape.n - 1)) + across.rows * ((k - 1) * g / (shape.n - 1))
         marks = inside.mark * ((g - 1) * k / (shape.n - 1)) + across.mark * ((k - 1) * g / (shape.n - 1))
-        return _Doings(inside.row, sparse.csr_array(rows), marks)
+        return _Doings(inside.row, sparse.csr_array(rows), marks, inside.n_alike)
 
     def _label(self, source: Ints, target: Ints) -> tuple[Ints, Ints]:
         """Return the columns of messages, as seen from their sources and from their targets."""
@@ -505,19 +534,32 @@ class RankPairs:
         What labels say of a device beside a marked one, they say from its class, from the class of the marked
         one, and from the axes on which the two agree; on a ring, from the places of both.
         """
-        kind, n = self.ranks.kind, len(self.views)
-        code, radix = kind[source] * n + kind[target], n * n
+        n = len(self.views)
+        code, radix = self.ranks.kind[source] * n + self.ranks.kind[target], n * n
+        packed, fields = self._packed
+        differs = packed[source] ^ packed[target]
         for axis in self.order:
-            a, b = self.ranks.digits[axis][source], self.ranks.digits[axis][target]
             size = self.lift.blueprint.axes[axis].size
             if axis in self.lift.nest.permutations:
+                a, b = self.ranks.digits[axis][source], self.ranks.digits[axis][target]
                 code, radix = (code * size + a) * size + b, radix * size * size
             else:
-                code, radix = 2 * code + (a == b), 2 * radix
+                code, radix = 2 * code + ((differs & fields[axis]) == 0), 2 * radix
         if radix >= 2**62:
             msg = "the ranks lie on too many rings for pairs of them to be numbered"
             raise NoSymmetryError(msg)
         return code, radix
+
+    @cached_property
+    def _packed(self) -> tuple[Ints, dict[str, int]]:
+        """All indices of each rank in one number, and the bits of each axis there."""
+        packed, fields, width = np.zeros(self.ranks.n_ranks, dtype=np.int64), {}, 0
+        for axis in self.order:
+            n_bits = max(self.lift.blueprint.axes[axis].size - 1, 1).bit_length()
+            packed |= self.ranks.digits[axis] << width
+            fields[axis] = ((1 << n_bits) - 1) << width
+            width += n_bits
+        return packed, fields
 
     def _columns_of(self, anchor: Ints, other: Ints) -> Ints:
         """Return the columns of some ranks, each as seen from another one, shape (k,)."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fabric.arrays import Floats, Ints
-from fabric.schedule.tree import Kind
+from fabric.schedule.tree import Kind, Pattern
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +75,26 @@ def _closing(m: int, by: int) -> Edges:
 def _two_way_ring(m: int, by: int) -> Edges:
     every = np.arange(m)
     return Edges(np.tile(every, 2), np.concatenate([(every + 1) % m, (every - 1) % m]), np.full(2 * m, 0.5))
+
+
+def unrotated(g: int, k: int) -> list[tuple[Pattern, float]]:
+    """Return rings that turn, of k domains of g members each, as patterns with members of their own.
+
+    In rings that visit every domain, each in another order, a member sends on along its domain in all of
+    them but the one in which it ends the domain. With an odd number of domains, what closes a ring changes
+    the rail.
+
+    Returns
+    -------
+    list of (Pattern, float)
+        Patterns at once, and the part of the bytes that the busiest member sends in each.
+    """
+    inside, across = Pattern("ring", "domain"), Pattern("ring", "rail")
+    if g == 1 or k == 1:
+        return [(across if g == 1 else inside, 1.0)]
+    if k % 2 == 0:
+        return [(inside, 1 - 1 / g), (across, 1 / g)]
+    return [(inside, 1 - 1 / g), (Pattern("line", "rail"), 1 / g), (Pattern("closing", "job", by=g), 1 / g)]
 
 
 def power(m: int) -> int:
