@@ -11,7 +11,7 @@ root itself.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal, cast, get_args, overload
 
 import numpy as np
@@ -22,8 +22,9 @@ from fabric.blueprint.reducing import REDUCING_NETS, ReducingNet, reducing_group
 from fabric.bounds.groups import Task
 from fabric.bounds.hops import HopBound, HopKind, hop_bound
 from fabric.bounds.packing import pack
-from fabric.errors import QuestionError, nearest, setting
+from fabric.errors import ProofError, QuestionError, nearest, setting
 from fabric.flow.by_axes import ClassTraffic
+from fabric.flow.certificate import GAP, Verdict
 from fabric.flow.lost import count_failed
 from fabric.flow.question import Question
 from fabric.flow.throughput import answer_question
@@ -34,6 +35,9 @@ from fabric.results import CutOff, Result, say_lost
 from fabric.schedule.algorithms import busbw_factor
 from fabric.symmetry import Mark, lopsided_axes, quotient
 from fabric.units import format_bytes, format_rate, format_time, parse_bytes, seconds_to_send
+
+_PROVEN = 1e-6
+"""Relative distance of a bound to what its prices and flows prove beyond rounding of programs."""
 
 OPERATIONS = ("all-gather", "reduce-scatter", "all-reduce", "broadcast", "reduce", "all-to-all")
 
@@ -68,6 +72,8 @@ class Bound(Result):
         Why the program was not solved, where the bound is by what parts of the ranks must take in.
     n_failed : int
         Ranks of the job that have failed themselves; they are left out.
+    certificate : Verdict
+        What prices of links prove of the algbw, and what flows carry below it, where any are known to.
     """
 
     collective: str
@@ -84,6 +90,7 @@ class Bound(Result):
     cut_off: tuple[CutOff, ...] = ()
     why: str = ""
     n_failed: int = 0
+    certificate: Verdict = field(default=Verdict(0.0, 0.0), repr=False)
 
     def __str__(self) -> str:
         """Return the answer in a few lines."""
@@ -99,8 +106,17 @@ class Bound(Result):
             f"  algbw at most {format_rate(self.algbw_gbps)}, "
             f"busbw at most {format_rate(self.busbw_gbps)} ({self.status})",
             f"  binding: {', '.join(self.binding)}",
+            f"  {_say_proven(self.certificate)}",
         ]
         return "\n".join([*lines, *([f"  {self.why}"] if self.why else []), *lost])
+
+
+def _say_proven(proof: Verdict) -> str:
+    """Return in words what is proven, and where."""
+    cut = f"prices of {format_rate(proof.upper_gbps)}"
+    if proof.lower_gbps and proof.gap <= GAP:
+        cut = f"flows and {cut}"
+    return f"proven: {cut}, checked {proof.scope}"
 
 
 @overload
@@ -232,6 +248,10 @@ def _by_cuts(blueprint: Blueprint, ask: _BoundQuestion) -> Bound:
     packing = pack(Task(blueprint, question, collective, mark, paths, reducing))
     # Rounding of the program can leave a little less than nothing.
     rate, n = max(packing.rate_gbps, 0.0), packing.n_ranks
+    status = _status(blueprint, collective, question, paths) if rate > 0 else "cut off"
+    proof = packing.proof
+    if rate > 0:
+        _refuse_unproven(f"{collective} on {blueprint.name}", rate, proof, is_reached=status == "optimum")
     factor = 1.0 if collective in ("broadcast", "reduce") else busbw_factor(collective, n)
     return Bound(
         collective=collective,
@@ -240,14 +260,28 @@ def _by_cuts(blueprint: Blueprint, ask: _BoundQuestion) -> Bound:
         algbw_gbps=rate,
         busbw_gbps=rate * factor,
         time_s=seconds_to_send(ask.size_bytes, rate) if rate > 0 else float("inf"),
-        status=_status(blueprint, collective, question, paths) if rate > 0 else "cut off",
+        status=status,
         paths=paths,
         reduces_in=reducing,
         binding=packing.binding,
         n_variables=packing.n_variables,
         cut_off=_cut_off(question) if rate <= 0 else (),
         why=packing.why,
+        certificate=proof if status == "optimum" else replace(proof, lower_gbps=0.0),
     )
+
+
+def _refuse_unproven(name: str, rate_gbps: float, proof: Verdict, *, is_reached: bool) -> None:
+    """Raise where the proof of a bound fails: it is then an error of this program."""
+    fault = "; ".join(proof.faults)
+    if not fault and proof.upper_gbps > rate_gbps * (1 + _PROVEN):
+        fault = f"its prices prove no less than {format_rate(proof.upper_gbps)} on the links of the file"
+    if not fault and is_reached and proof.lower_gbps < rate_gbps * (1 - _PROVEN):
+        fault = "no flows reach it"
+    if fault:
+        what = f"the bound of {name}, {format_rate(rate_gbps)}, is not proven ({fault})"
+        msg = f"{what}: an error of fabtopo, please report it with the file"
+        raise ProofError(msg)
 
 
 def _of_graph(fabric: Fabric, ask: _BoundQuestion) -> Bound:
@@ -384,7 +418,13 @@ def _all_to_all(blueprint: Blueprint, question: ClassTraffic, ask: _BoundQuestio
         binding=tuple(c.link for c in answer.binding),
         n_variables=answer.n_variables,
         cut_off=answer.cut_off,
+        certificate=_scaled(answer.certificate, least / (least - 1)),
     )
+
+
+def _scaled(proof: Verdict, factor: float) -> Verdict:
+    lower, upper = proof.lower_gbps * factor, proof.upper_gbps * factor
+    return replace(proof, lower_gbps=lower, upper_gbps=upper)
 
 
 def _of_traffic(

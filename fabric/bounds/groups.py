@@ -12,7 +12,7 @@ import numpy as np
 from fabric.arrays import Bools, Ints
 from fabric.blueprint.model import Blueprint, Selector, Term
 from fabric.bounds.trees import Tree, tree_of
-from fabric.errors import QuestionError
+from fabric.errors import QuestionError, setting
 from fabric.flow.by_axes import ClassTraffic
 from fabric.flow.lp import Entries, Rows, assemble, balance_entries
 from fabric.graph import Paths
@@ -119,6 +119,10 @@ class RankGroup:
         if self.n_ranks < 2:
             msg = f"{task.collective} needs at least 2 ranks; a group has {self.n_ranks}"
             raise QuestionError(msg)
+        if self.root is not None and not self.roots(self.view).any():
+            where = "/".join(f"{axis}{i}" for axis, i in self.root)
+            msg = f"the root of a group, at {where}, is down or absent; choose another with {setting('root')}"
+            raise QuestionError(msg)
         self.trees = self._trees()
 
     def members_of(self, view: Quotient) -> Bools:
@@ -148,6 +152,10 @@ class RankGroup:
                 tree_of(view, marked, roots, holding, paths=paths, is_inward=way) for way in self.task.ways
             ]
         return trees
+
+    def marks(self, tree: Tree) -> tuple[Mark, ...]:
+        """Return all devices that the view of a tree tells apart, in the order of its marks."""
+        return (*self.fixed, tree.view.index[int(tree.moves.device[tree.rank])])
 
     def roots(self, view: Quotient) -> Bools:
         """Return the device classes of a view that may be roots."""

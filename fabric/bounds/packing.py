@@ -25,7 +25,9 @@ import numpy as np
 from fabric.arrays import Ints
 from fabric.bounds.groups import RankGroup, Task
 from fabric.bounds.partitions import RanksSeen, least_by_parts
-from fabric.bounds.trees import feed
+from fabric.bounds.proof import prove_by_parts, prove_by_program, prove_by_rank
+from fabric.bounds.trees import Fed, Tree, feed
+from fabric.flow.certificate import Verdict
 from fabric.flow.commodities import capacities
 from fabric.flow.lp import assemble, maximize, stack, unit_of
 from fabric.symmetry import Quotient, nesting
@@ -50,6 +52,8 @@ class Packing:
     n_variables : int
     why : str
         Why the bound is by partitions of the ranks, where it is.
+    proof : Verdict
+        What cuts prove on links of the file, and what flows below them.
     """
 
     rate_gbps: float
@@ -57,6 +61,7 @@ class Packing:
     n_ranks: int
     n_variables: int
     why: str
+    proof: Verdict
 
 
 def pack(task: Task) -> Packing:
@@ -75,11 +80,11 @@ def pack(task: Task) -> Packing:
     is_single = task.is_even and len(task.ways) == 1 and not task.is_mirrored and not task.question.spans
     n_columns, why = sum(g.n_columns for g in groups), ""
     if is_single:
-        rate, bound, n = _by_rank(groups[0], base)
+        rate, bound, n, proof = _by_rank(groups[0], base)
     elif task.collective != "all-reduce":
-        rate, bound, n = _by_program(groups, base)
+        rate, bound, n, proof = _by_program(groups, base)
     else:
-        rate, bound, n = _by_parts(groups[0])
+        rate, bound, n, proof = _by_parts(groups[0])
         why = "by what parts of the ranks must take in"
         if n_columns > MANY_COLUMNS:
             why += f": its program has {n_columns:,} variables, more than {MANY_COLUMNS:,}"
@@ -87,31 +92,39 @@ def pack(task: Task) -> Packing:
             # Both bounds hold; the tighter one counts.
             solved = _by_program(groups, base)
             n, why = solved[2], why if rate < solved[0] * (1 - _NEAR) else ""
-            rate, bound = (rate, bound) if why else solved[:2]
+            if not why:
+                rate, bound, n, proof = solved
     rows = np.isin(base.base.reshape(-1, 2), bound).any(axis=1)
     rules = sorted({int(r) for r in base.classes.rule[rows]})
     names = tuple(base.classes.rules[r].name for r in rules)
-    return Packing(rate, names, max(g.n_ranks for g in groups), n, why)
+    return Packing(rate, names, max(g.n_ranks for g in groups), n, why, proof)
 
 
-def _by_rank(group: RankGroup, base: Quotient) -> tuple[float, Ints, int]:
-    """Return the least rate at which a rank is fed, the base links that limit it, and the moves looked at."""
+def _by_rank(group: RankGroup, base: Quotient) -> tuple[float, Ints, int, Verdict]:
+    """Return the least rate at which a rank is fed, the base links that limit it, moves, and proof."""
     capacity = capacities(base)
     n_roots = float(group.view.size[group.roots(group.view)].sum())
     # A rank that is a root itself holds its own part already.
     own_weight = 0.0 if group.root is not None else 1.0 / n_roots
-    rate, binding = np.inf, np.zeros(0, dtype=np.int64)
+    slowest: tuple[Tree, Fed] | None = None
+    known: list[tuple[Tree, Fed]] = []
     for tree in group.trees:
         weight = np.where(tree.root >= 0, tree.view.size / n_roots, 0.0)
         # No rank faster than the slowest so far is of interest.
-        rank_gbps, links = feed(tree, capacity, weight, own_weight, rate)
-        if rank_gbps < rate:
-            rate, binding = rank_gbps, tree.view.base[links]
-    return rate, binding, sum(len(t.moves.tail) for t in group.trees)
+        most = np.inf if slowest is None else slowest[1].rate_gbps
+        fed = feed(tree, capacity, weight, own_weight, most)
+        known.append((tree, fed))
+        if fed.rate_gbps < most:
+            slowest = tree, fed
+    assert slowest is not None
+    tree, fed = slowest
+    proof = prove_by_rank(group, slowest, known, 0.0 if group.root is not None else 1.0 / n_roots)
+    n_moves = sum(len(t.moves.tail) for t in group.trees)
+    return fed.rate_gbps, tree.view.base[fed.links], n_moves, proof
 
 
-def _by_parts(group: RankGroup) -> tuple[float, Ints, int]:
-    """Return the bound by partitions of one group, the base links that limit it, and the moves looked at.
+def _by_parts(group: RankGroup) -> tuple[float, Ints, int, Verdict]:
+    """Return the bound by partitions of one group, the base links that limit it, the moves, and its proof.
 
     All other groups leave it all links.
     """
@@ -122,15 +135,16 @@ def _by_parts(group: RankGroup) -> tuple[float, Ints, int]:
         marked = int(tree.moves.device[tree.rank])
         n_alike = float(group.view.size[tree.rank_class])
         holding = task.question.inside(tree.view)
-        ranks.append(RanksSeen(tree.view, marked, group.members_of(tree.view), holding, n_alike))
+        marks = group.marks(tree)
+        ranks.append(RanksSeen(tree.view, marked, group.members_of(tree.view), holding, n_alike, marks))
         axes |= {p for p, _ in tree.view.index[marked]}
     order = tuple(p for p in nesting(task.blueprint, task.question.ties).order if p in axes)
-    rate, links, n = least_by_parts(ranks, order, task.reducing, paths=task.paths)
-    return rate, np.unique(group.to_base()[links]), n
+    rate, links, n, partition = least_by_parts(ranks, order, task.reducing, paths=task.paths)
+    return rate, np.unique(group.to_base()[links]), n, prove_by_parts(group, partition)
 
 
-def _by_program(groups: list[RankGroup], base: Quotient) -> tuple[float, Ints, int]:
-    """Return the optimum of the linear program, the base links with a price, and its variables."""
+def _by_program(groups: list[RankGroup], base: Quotient) -> tuple[float, Ints, int, Verdict]:
+    """Return the optimum of the linear program, the base links with a price, its variables, and its proof."""
     capacity = capacities(base)
     at = np.cumsum([0, *(g.n_columns for g in groups)]).tolist()
     n = at[-1] + 1
@@ -149,7 +163,10 @@ def _by_program(groups: list[RankGroup], base: Quotient) -> tuple[float, Ints, i
     # The last duals are those of the links: what has a price binds.
     paid = dual[-len(used) :] if len(used) else dual[:0]
     bound = used[paid > 1e-9 * max(float(paid.max(initial=0.0)), 1e-300)]
-    return float(x[-1]) * unit, bound, n
+    price = np.zeros(len(capacity))
+    price[used] = paid
+    tolls = np.split(dual[: len(dual) - len(used)], np.cumsum([m.shape[0] for m in within])[:-1])
+    return float(x[-1]) * unit, bound, n, prove_by_program(groups, capacity, price, tolls)
 
 
 def _groups(task: Task, base: Quotient) -> list[RankGroup]:

@@ -19,11 +19,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from fabric.arrays import Bools, Ints
+from fabric.bounds.toll import Toll
 from fabric.bounds.trees import price_cut
 from fabric.flow.problem import network, problem_of
 from fabric.flow.solve import solve
 from fabric.graph import Paths, let_forward
-from fabric.symmetry import Quotient
+from fabric.symmetry import Mark, Quotient
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +41,8 @@ class RanksSeen:
         Classes of ranks of its group, and of all groups: they send on what they take in.
     n_alike : float
         Ranks of its base class.
+    marks : tuple of Mark
+        All that is told apart in the view.
     """
 
     view: Quotient
@@ -47,12 +50,13 @@ class RanksSeen:
     members: Bools
     holding: Bools
     n_alike: float
+    marks: tuple[Mark, ...]
 
 
 def least_by_parts(
     ranks: list[RanksSeen], order: tuple[str, ...], adding: tuple[str, ...], *, paths: Paths
-) -> tuple[float, Ints, int]:
-    """Return the least bound by nested partitions, the links that limit it, and the moves looked at.
+) -> tuple[float, Ints, int, Partition]:
+    """Return the least bound by nested partitions, the links that limit it, the moves looked at, and whose.
 
     Parameters
     ----------
@@ -67,6 +71,7 @@ def least_by_parts(
         Of all other devices.
     """
     best, binding, n_moves = np.inf, np.zeros(0, dtype=np.int64), 0
+    chosen = Partition((), 1.0)
     # From few large parts to many small ones.
     for n in range(1, len(order) + 1):
         parts = list(_parts(ranks, order[:n], adding, paths))
@@ -76,33 +81,50 @@ def least_by_parts(
             continue
         # Whoever adds, a part takes in the whole buffer: the narrowest part counts.
         tightest = min(parts, key=lambda part: part.gbps)
-        rates = [(tightest.gbps, tightest.links)]
+        rates = [(tightest.gbps, tightest.links, Partition((tightest,), 1.0))]
         # Ranks of other groups may add what passes them, as switches that add do.
         if not adding and not any((rank.holding & ~rank.members).any() for rank in ranks):
             # Where ranks alone add: 2 (k - 1) messages of the buffer's size enter the k parts together.
             entering = sum(part.n_alike * part.gbps for part in parts)
-            rates.append(
-                (entering / (2 * (n_parts - 1)), np.unique(np.concatenate([p.links for p in parts])))
-            )
-        for rate, links in rates:
+            messages = 2 * (n_parts - 1)
+            links = np.unique(np.concatenate([p.links for p in parts]))
+            rates.append((entering / messages, links, Partition(tuple(parts), messages)))
+        for rate, links, partition in rates:
             if rate < best:
-                best, binding = rate, links
-    return best, binding, n_moves
+                best, binding, chosen = rate, links, partition
+    return best, binding, n_moves, chosen
 
 
 @dataclass(frozen=True, eq=False)
-class _RankPart:
+class Partition:
+    """Parts of the ranks, one of each kind, and the buffers that must enter all of them together.
+
+    One part alone takes in one buffer; of k parts 2 (k - 1) enter them all.
+    """
+
+    parts: tuple[RankPart, ...]
+    n_messages: float
+
+    @property
+    def n_parts(self) -> float:
+        """How many parts are counted."""
+        return 1.0 if self.n_messages == 1.0 else sum(part.n_alike for part in self.parts)
+
+
+@dataclass(frozen=True, eq=False)
+class RankPart:
     """A part of the ranks, how many are like it, and the most that flows into it, limited by which links."""
 
     n_alike: float
     gbps: float
     links: Ints
     n_moves: int
+    toll: Toll | None
 
 
 def _parts(
     ranks: list[RanksSeen], axes: tuple[str, ...], adding: tuple[str, ...], paths: Paths
-) -> Iterator[_RankPart]:
+) -> Iterator[RankPart]:
     """Yield the parts of ranks that agree on `axes`, alike ones once.
 
     Two parts that both have a rank of some base class are images of one another.
@@ -127,7 +149,10 @@ def _parts(
             net = network(problem)
             answer = solve(net, np.full(len(net.tail), -1, dtype=np.int64))
             # The minimum cut into the part, and its worth: the maximum flow from the other ranks.
-            gbps, links = price_cut(net, answer.price)
-            yield _RankPart(n_alike, gbps, view.base[links], len(problem.tail))
+            gbps, links, of_link = price_cut(net, answer.price)
+            price = np.zeros(2 * view.classes.n_bundles)
+            price[links] = of_link
+            toll = Toll(view, rank.marks, price, part, outside)
+            yield RankPart(n_alike, gbps, view.base[links], len(problem.tail), toll)
         else:
-            yield _RankPart(n_alike, np.inf, np.zeros(0, dtype=np.int64), 0)
+            yield RankPart(n_alike, np.inf, np.zeros(0, dtype=np.int64), 0, None)

@@ -121,15 +121,43 @@ def _meeting(moves: Forwarding) -> Ints:
     return meeting
 
 
-def price_cut(net: Network, price: Floats) -> tuple[float, Ints]:
-    """Return what the links with a price are worth, and these; arcs that share a link have one capacity."""
+def price_cut(net: Network, price: Floats) -> tuple[float, Ints, Floats]:
+    """Return what the links with a price are worth, these, and the price of each.
+
+    Arcs that share a link have one capacity.
+    """
     arcs = np.flatnonzero((net.link >= 0) & (price > 0))
     links, first = np.unique(net.link[arcs], return_index=True)
-    return float(price[arcs[first]] @ net.capacity[arcs[first]]), links
+    of_link = price[arcs[first]]
+    return float(of_link @ net.capacity[arcs[first]]), links, of_link
 
 
-def feed(tree: Tree, capacity: Floats, weight: Floats, own_weight: float, most: float) -> tuple[float, Ints]:
-    """Return the largest rate at which a rank can be fed, and the links of the view that limit it.
+@dataclass(frozen=True, eq=False)
+class Fed:
+    """How fast a rank can be fed.
+
+    Parameters
+    ----------
+    rate_gbps : float
+    links : ndarray of int64
+        Links of the view that limit it; none where it is only known to be as fast as was of interest.
+    price : ndarray of float64
+        Of each of these, in the cut that limits it.
+    flow : ndarray of float64
+        On every move of the tree at this rate [Gb/s].
+    supply : ndarray of float64
+        Of every state, for a rate of 1.
+    """
+
+    rate_gbps: float
+    links: Ints
+    price: Floats
+    flow: Floats
+    supply: Floats
+
+
+def feed(tree: Tree, capacity: Floats, weight: Floats, own_weight: float, most: float) -> Fed:
+    """Return the largest rate at which a rank can be fed, and what limits it.
 
     Parameters
     ----------
@@ -169,18 +197,22 @@ def feed(tree: Tree, capacity: Floats, weight: Floats, own_weight: float, most: 
     kind = np.full(len(side), -1, dtype=np.int64)
     # What the rank itself can take in, or send, is often all.
     limiting = np.unique(moves.link[(moves.tail if tree.is_inward else moves.head) == tree.rank])
-    rate = float(share[limiting].sum()) / (1.0 - own_weight)
+    rate, price = float(share[limiting].sum()) / (1.0 - own_weight), np.ones(len(limiting))
     if most < rate:
-        rate, limiting = most, limiting[:0]
+        rate, limiting, price = most, limiting[:0], price[:0]
     for _ in range(MANY_STEPS):
         # At this rate, is the rank fed? The minimum cut says so.
         answer = solve(replace(net, capacity=np.where(side, rate * part, net.capacity)), kind)
-        fixed, links = price_cut(net, np.where(side, 0.0, answer.price))
+        fixed, links, of_link = price_cut(net, np.where(side, 0.0, answer.price))
         # What must come through the links of the cut at rate 1: all that no root before it and no rank holds.
         needed = 1.0 - own_weight - float(answer.price[side] @ part[side])
         lower = fixed / needed if needed > 1e-12 else rate
         # The cut allows this rate: it is met.
         if lower >= rate * (1 - 1e-12):
             break
-        rate, limiting = lower, links
-    return rate, limiting
+        rate, limiting, price = lower, links, of_link
+    flow = np.zeros(len(moves.tail))
+    flow[net.move[net.move >= 0]] = answer.flow[net.move >= 0]
+    supply = np.asarray(held * (-1.0 if tree.is_inward else 1.0), dtype=np.float64)
+    supply[tree.rank] = (1.0 - own_weight) * (1.0 if tree.is_inward else -1.0)
+    return Fed(rate, limiting, price, flow, supply)

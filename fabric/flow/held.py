@@ -41,12 +41,15 @@ class Reading:
         Endpoints that exchange traffic, as the file says, without those that were left out.
     blueprint : Blueprint or None
         The file, where `e` holds classes and not what the file says.
+    free : tuple of str
+        Groups of switches that add, and so send on whatever they take in.
     """
 
     work: Commodities
     e: Expanded
     kept: Bools
     blueprint: Blueprint | None = None
+    free: tuple[str, ...] = ()
 
     @cached_property
     def ends(self) -> tuple[Ints, Ints]:
@@ -71,6 +74,8 @@ class Reading:
         """Number of the transit of every device under the path rule of the question, shape (n,)."""
         # What has failed is on no path: a relay that is down makes no legs.
         found = np.where(self.e.failed, _END, self._rule.transit[self.e.group])
+        adds = np.array([g.name in self.free for g in self.e.groups], dtype=np.bool_)[self.e.group]
+        found = np.where(adds & ~self.e.failed, _ALL, found)
         holds = self.work.owed is not None and self.work.owed.is_holding
         return np.where(self.kept, _ALL, found) if holds else found
 

@@ -111,7 +111,7 @@ def _balance_faults(
     for number, source in pairs:
         commodity, seen = work.commodities[number], views[number].seen(source)
         if lift is None or number != last:
-            lift = _Lifted(commodity, answer.flow[number], answer.rate_gbps)
+            lift = Lifted(commodity, answer.flow[number], answer.rate_gbps)
         of, fault = lift.classes(e, seen, source)
         fault = (
             fault or lift.lost(e, of, seen) or reading.fault(commodity, answer.flow[number], seen, of, source)
@@ -168,7 +168,7 @@ def check_listed(work: Commodities, answer: Solution) -> OnLinks:
     return OnLinks([], upper_gbps=cost / paid if paid > 0 else np.inf)
 
 
-class _Lifted:
+class Lifted:
     """The flow of a commodity on real links, from any of the sources it stands for."""
 
     def __init__(self, commodity: Commodity, flow: Floats, rate_gbps: float) -> None:

@@ -41,7 +41,7 @@ def _faults(work: Commodities) -> Iterator[str]:
     if not np.array_equal(work.capacity, capacities(work.base)):
         yield "capacities that are not those of the cables"
     if work.blueprint is not None:
-        yield from _cable_faults(work, work.blueprint)
+        yield from cable_faults(work.base, work.blueprint)
     # Whoever has no commodity would send nothing, and the rest more.
     n = sum(commodity.n_alike for commodity in work.commodities)
     if n != work.n_sources:
@@ -74,14 +74,16 @@ def _size_faults(view: Quotient, n_up: list[int] | None) -> Iterator[str]:
             yield f"{n:,.0f} {group.name} in the classes, {wanted:,} in the file"
 
 
-def _cable_faults(work: Commodities, blueprint: Blueprint) -> Iterator[str]:
-    """Yield whether the base has other cables than the file, rule by rule."""
-    e = work.base.classes
+def cable_faults(view: Quotient, blueprint: Blueprint) -> Iterator[str]:
+    """Yield whether the classes have other cables than the file, rule by rule."""
+    e = view.classes
     for number, rule in enumerate(blueprint.rules):
         own = e.rule == number
         if (e.rate_gbps[own] != rule.rate_gbps).any():
             yield f"{rule.name} at another rate than in the file"
-        n, right = int(e.count[own].sum()) // work.n_listings(number), cables_up(blueprint, rule)
+        # Between peers the classes list every cable each way.
+        n_listings = 2 if rule.is_peer and not rule.is_oneway else 1
+        n, right = int(e.count[own].sum()) // n_listings, cables_up(blueprint, rule)
         if right is not None and n != right:
             yield f"{n:,} {rule.name} cables in the classes, {right:,} in the file"
 

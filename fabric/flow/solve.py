@@ -232,6 +232,12 @@ def _largest_value(net: Network) -> float:
 
 def _program(net: Network) -> tuple[Floats, Floats]:
     """Return flow and price of each arc by a linear program."""
+    if not _largest_value(net):
+        # Nothing can leave, or nothing arrive: all links of that side are the cut.
+        shut = [
+            side for side in (net.tail == net.source, net.head == net.target) if not net.capacity[side].any()
+        ]
+        return np.zeros(len(net.tail)), shut[0].astype(np.float64)
     # What is down is left out: no capacity to divide by.
     is_open = (net.link < 0) | (net.capacity > 0)
     tail, head, link = (ends[is_open] for ends in (net.tail, net.head, net.link))
