@@ -250,6 +250,8 @@ def _by_cuts(blueprint: Blueprint, ask: _BoundQuestion) -> Bound:
     rate, n = max(packing.rate_gbps, 0.0), packing.n_ranks
     status = _status(blueprint, collective, question, paths) if rate > 0 else "cut off"
     proof = packing.proof
+    if status == "optimum" and not (proof.lower_gbps or proof.faults):
+        status = "upper bound"  # no flows were asked for
     if rate > 0:
         _refuse_unproven(f"{collective} on {blueprint.name}", rate, proof, is_reached=status == "optimum")
     factor = 1.0 if collective in ("broadcast", "reduce") else busbw_factor(collective, n)
