@@ -207,4 +207,5 @@ def pinned_axes(blueprint: Blueprint, selector: Selector) -> frozenset[str]:
 
     A range pins nothing, even where it leaves one index of a part of a composed axis.
     """
-    return frozenset(p for t in selector.terms if t.lo == t.hi for p in blueprint.primitives(t.axis))
+    pinned = [t.axis for t in selector.terms if t.lo == t.hi]
+    return frozenset(p for axis in pinned for p in blueprint.primitives(axis)) if pinned else frozenset()

@@ -25,7 +25,7 @@ from fabric.flow.posed import posed_faults
 from fabric.flow.walks import TRANSITS, Walks, path_rule, relays
 from fabric.graph.expanded import expand
 from fabric.symmetry import Lift, Mark, RealLink, sample_links
-from fabric.symmetry.lifting import columns
+from fabric.symmetry.lifting import Around, columns
 from fabric.symmetry.unfolding import AxisView, Unfolding
 
 SEED = 20261121
@@ -181,16 +181,19 @@ def _sample_faults(work: Commodities, answer: Solution, lift: Lift) -> tuple[lis
     loads = [
         per_cable(commodity, flow) for commodity, flow in zip(work.commodities, answer.flow, strict=True)
     ]
+    # A pair whose cables are all down carries nothing.
+    up = [(side, links) for side, pairs in sides.items() for links in pairs.values() if lift.cables(links[0])]
     n_rows = sum(lift.plain.n_rows(g.name) for g in blueprint.groups.values() if g.is_endpoint)
     n_at_once = max(MANY_ROWS // n_rows, 1)
     n_links = 0
-    for pairs in sides.values():
-        # A pair whose cables are all down carries nothing.
-        up = [links for links in pairs.values() if lift.cables(links[0])]
-        for at in range(0, len(up), n_at_once):
-            part = up[at : at + n_at_once]
+    for at in range(0, len(up), n_at_once):
+        some = up[at : at + n_at_once]
+        around = lift.endpoints_around([links[0] for _, links in some], work.shift)
+        for side in dict.fromkeys(side for side, _ in some):
+            rows = [row for row, (its_side, _) in enumerate(some) if its_side == side]
+            part = [some[row][1] for row in rows]
             n_links += sum(len(links) for links in part)
-            faults = _cable_faults(work, (answer, loads), lift, part)
+            faults = _cable_faults(work, (answer, loads), lift, part, [near.of(rows) for near in around])
             if faults:
                 return faults, n_links
     return [], n_links
@@ -201,12 +204,15 @@ def _cable_faults(
     solved: tuple[Solution, Sequence[Floats]],
     lift: Lift,
     pairs: Sequence[list[RealLink]],
+    around: Sequence[Around],
 ) -> list[str]:
-    """Return what is wrong on real links of one side of a rule, those between the same devices together."""
+    """Return what is wrong on real links of one side of a rule, those between the same devices together.
+
+    Around each pair are the classes of endpoints that keep it in place.
+    """
     # All drawn links in one array; `pair` says between which devices each is.
     links = [link for alike in pairs for link in alike]
     pair = np.repeat(np.arange(len(pairs)), [len(alike) for alike in pairs])
-    around = lift.endpoints_around([alike[0] for alike in pairs], work.shift)
     total = np.zeros(len(links))
     kinds = _PathKinds(work, lift.blueprint, links)
     for commodity, flow, load in zip(work.commodities, solved[0].flow, solved[1], strict=True):

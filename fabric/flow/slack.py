@@ -36,6 +36,7 @@ class SpareCapacity:
         self._work, self._program, self._rate_gbps = work, program, answer.rate_gbps
         # Load over capacity of every base class, in each flow that is known to meet the rate.
         self._uses = [work.use(answer.flow)]
+        self._uppers: dict[bytes, float] = {}
 
     def spares(self, sets: Sequence[Ints]) -> list[float]:
         """Return the largest part of their capacity that the links of each of some sets can lose, each alone.
@@ -69,12 +70,16 @@ class SpareCapacity:
         busy = min((use[classes] for use in self._uses), key=np.max)
         idle = 1.0 - float(busy.max())
         tight = classes[busy >= busy.max() - _EQUAL]
-        if idle < min(self._upper(classes), self._upper(tight)) - _EQUAL:
+        # The busiest of the set first: mostly they are tight alone.
+        if idle < self._upper(tight) - _EQUAL and idle < self._upper(classes) - _EQUAL:
             return None
         return idle if idle > NO_PART else 0.0
 
     def _upper(self, classes: Ints) -> float:
         """Return the part that some classes can lose at most: with a price on them alone."""
-        price = np.zeros(len(self._work.capacity))
-        price[classes] = 1.0
-        return 1.0 - self._rate_gbps / price_bound(self._work, price)
+        key = classes.tobytes()
+        if key not in self._uppers:
+            price = np.zeros(len(self._work.capacity))
+            price[classes] = 1.0
+            self._uppers[key] = 1.0 - self._rate_gbps / price_bound(self._work, price)
+        return self._uppers[key]

@@ -5,14 +5,14 @@ Nothing here solves anything; a certificate uses it to look at real links.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
 
-from fabric.arrays import Floats, Ints
-from fabric.blueprint.join import Grid, agreeing_axes, class_grid, relation_axes
+from fabric.arrays import Bools, Floats, Ints
+from fabric.blueprint.join import agreeing_axes, class_grid, relation_axes
 from fabric.blueprint.model import Blueprint, Rule, Selector
 from fabric.blueprint.selector import fits, selected_groups
 from fabric.symmetry.damage import marked
@@ -73,11 +73,49 @@ class Around:
     index: Values
     origin: Ints
 
+    def of(self, links: Sequence[int]) -> Around:
+        """Return the classes around some of the links, which are numbered anew."""
+        number = np.full(max(int(self.link.max(initial=-1)), *links) + 1, -1, dtype=np.int64)
+        number[links] = np.arange(len(links))
+        kept = number[self.link] >= 0
+        index = {axis: column[kept] for axis, column in self.index.items()}
+        return Around(number[self.link[kept]], self.size[kept], index, self.origin[kept])
+
 
 def columns(marks: Sequence[Mark]) -> dict[str, Ints]:
-    """Return some marks on the same axes as one array for each axis, shape (len(marks),)."""
+    """Return some marks as one array for each axis, shape (len(marks),); -1 where one is not on the axis."""
     rows = [dict(mark) for mark in marks]
-    return {axis: np.array([row[axis] for row in rows], dtype=np.int64) for axis in rows[0]}
+    axes = dict.fromkeys(axis for row in rows for axis in row)
+    return {axis: np.array([row.get(axis, -1) for row in rows], dtype=np.int64) for axis in axes}
+
+
+def _slots(start: Ints, size: Floats, marks: Sequence[Ints], n: int) -> tuple[Ints, Floats, Ints]:
+    """Return indices of an axis that stand for all of them, for each of some links.
+
+    Parameters
+    ----------
+    start : ndarray of int64, shape (k,)
+        First index of each cell.
+    size : ndarray of float64, shape (k,)
+    marks : sequence of ndarray of int64, shape (n,)
+        j of them; -1 for none.
+
+    Returns
+    -------
+    index, weight, cell : ndarray, shape (n, k + j)
+        One that is not marked of each cell, then the marks; weight 0 where there is none.
+    """
+    link = np.arange(n)
+    index, weight = np.tile(start, (n, 1)), np.tile(size, (n, 1))
+    cell = np.tile(np.arange(len(start)), (n, 1))
+    at = np.sort(np.column_stack([np.zeros((n, 0), dtype=np.int64), *marks]), axis=1)
+    is_new = (at >= 0) & (np.diff(at, axis=1, prepend=-1) != 0)
+    home = np.searchsorted(start, at, side="right") - 1
+    # Ascending, so that the first index of a cell moves on past all that are marked.
+    for mark, new, own in zip(at.T, is_new.T, home.T, strict=True):
+        index[link, own] += new & (index[link, own] == mark)
+        weight[link, own] -= new
+    return np.hstack([index, at]), np.hstack([weight, is_new]), np.hstack([cell, home])
 
 
 class Lift:
@@ -97,34 +135,33 @@ class Lift:
         self.marked = marked(blueprint, apart, ties)
         self.nest, self.plain = self.marked.nest, self.marked.plain
         self.failed = list(self.marked.marks)
+        # With what is marked of the fabric in rows of its own, but no link.
+        self.base = class_grid(self.marked.blueprint, (*self.marked.cells, *map(box_of, self.failed)))
         self.number = self._number_classes()
-        self._rows: dict[int, dict[bytes, int]] = {}
 
-    def _grid(self, marks: tuple[Mark, ...]) -> Grid:
-        known = (*self.failed, *(dict(self.marked.moved_mark(mark)) for mark in marks))
-        return class_grid(self.marked.blueprint, (*self.marked.cells, *map(box_of, known)))
-
-    def _up(self, grid: Grid, group: str) -> tuple[Ints, dict[str, Ints]]:
-        """Return the rows of a group that are up, and their index in the file on each of its axes."""
-        down = (*self.marked.blueprint.absent, *self.marked.blueprint.failed)
-        rows = np.flatnonzero(~grid.mask(group, down)).astype(np.int64)
+    def _up(self, group: str) -> dict[str, Ints]:
+        """Return the index in the file, on each of its axes, of the rows of a group that are up."""
+        rows = np.flatnonzero(~self._down(group)).astype(np.int64)
         primitives = self.blueprint.groups[group].primitives
-        return rows, dict(
-            self.marked.of_file({p: grid.reps[p][grid.digit(group, rows, p)] for p in primitives})
-        )
+        grid = self.base
+        return dict(self.marked.of_file({p: grid.reps[p][grid.digit(group, rows, p)] for p in primitives}))
+
+    def _down(self, group: str) -> Bools:
+        """Return which rows of a group are absent or have failed."""
+        return self.base.mask(group, (*self.marked.blueprint.absent, *self.marked.blueprint.failed))
 
     def _labels(self, marks: Marks, values: Values, n: int) -> Ints:
         return labels(self.plain, self.nest, marks, [self.marked.moved(values)])[:n]
 
     def _number_classes(self) -> dict[str, dict[bytes, int]]:
         """Return the number of every base class of devices by its label, as `quotient` numbers them."""
-        grid = self._grid(())
         numbers: dict[str, dict[bytes, int]] = {}
         n = 0
         for group in self.blueprint.groups:
-            rows, values = self._up(grid, group)
+            values = self._up(group)
             # Sorted by label, group by group: the order in which `device_classes` numbers them.
-            label_rows = np.unique(self._labels(self.failed, values, len(rows)), axis=0)
+            n_rows = self.base.n_rows(group) - int(self._down(group).sum())
+            label_rows = np.unique(self._labels(self.failed, values, n_rows), axis=0)
             numbers[group] = {row.tobytes(): n + i for i, row in enumerate(label_rows)}
             n += len(label_rows)
         return numbers
@@ -134,8 +171,8 @@ class Lift:
     ) -> list[Around]:
         """Return the classes of endpoints that keep each of some links in place, of one group after another.
 
-        All links are of one rule and have their tails on one side of it. Where every source has one target,
-        some places on along an axis, those whose target lies where the link does are classes of their own.
+        Where every source has one target, some places on along an axis, those whose target lies where the
+        link does are classes of their own.
         """
         sides = [[link.tail for link in links], [link.head for link in links]]
         if shift is not None:
@@ -144,28 +181,51 @@ class Lift:
                 [tuple((p, (i - by) % n if p == axis else i) for p, i in mark) for mark in side]
                 for side in sides
             ]
-        grids = [self._grid(marks) for marks in zip(*sides, strict=True)]
+        marks = [columns([self.marked.moved_mark(mark) for mark in side]) for side in sides]
         around = []
         for group in self.blueprint.groups.values():
             if not group.is_endpoint:
                 continue
-            parts = [self._up(grid, group.name) for grid in grids]
-            of = np.repeat(np.arange(len(links)), [len(rows) for rows, _ in parts])
-            values = {p: np.concatenate([part[p] for _, part in parts]) for p in group.primitives}
-            ends = [{a: index[of] for a, index in columns(side).items()} for side in sides]
+            of, values, weight = self._rows_around(group.name, marks, len(links))
             # Orbits of the stabiliser of each link's two ends, and below the orbit of each without the link.
-            fine = self._labels([*self.failed, *map(self.marked.moved, ends)], values, len(of))
+            ends = [{p: x[of] for p, x in mark.items()} for mark in marks]
+            fine = labels(self.plain, self.nest, [*self.failed, *ends], [values])[: len(of)]
             first, which = alike(np.column_stack([of, fine]))
-            weight = [
-                grid.weight(group.name, rows, group.primitives)
-                for grid, (rows, _) in zip(grids, parts, strict=True)
-            ]
-            size = np.bincount(which, np.concatenate(weight), minlength=len(first)).astype(np.float64)
-            index = {p: column[first] for p, column in values.items()}
+            size = np.bincount(which, weight, minlength=len(first)).astype(np.float64)
+            index = self.marked.of_file({p: column[first] for p, column in values.items()})
             number = self.number[group.name]
             origin = [number[row.tobytes()] for row in self._labels(self.failed, index, len(first))]
             around.append(Around(of[first], size, index, np.array(origin, dtype=np.int64)))
         return around
+
+    def _rows_around(
+        self, group: str, marks: Sequence[Values], n: int
+    ) -> tuple[Ints, dict[str, Ints], Floats]:
+        """Return devices of a group that stand for all of them, anew for each of `n` links.
+
+        On every axis these are the indices that are marked for the link, and one more of each cell.
+
+        Returns
+        -------
+        of : ndarray of int64
+            The link that each row is for.
+        values : dict of str to ndarray of int64
+            Index on every axis of the group, where marks have been moved to.
+        weight : ndarray of float64
+            Devices that it stands for.
+        """
+        of, weight, values = np.arange(n), np.ones(n), dict[str, Ints]()
+        row = np.zeros(n, dtype=np.int64)
+        for axis, stride in self.base.strides(group).items():
+            marked = [mark[axis] for mark in marks if axis in mark]
+            index, size, cell = _slots(self.base.reps[axis], self.base.weights[axis], marked, n)
+            at, slot = np.nonzero(size[of] > 0)
+            of, row = of[at], row[at]
+            values = {p: x[at] for p, x in values.items()} | {axis: index[of, slot]}
+            weight = weight[at] * size[of, slot]
+            row += stride * cell[of, slot]
+        up = ~self._down(group)[row]
+        return of[up], {p: x[up] for p, x in values.items()}, weight[up]
 
     def cables(self, link: RealLink) -> float:
         """Return the cables of the bundle of `link` that are up."""
@@ -224,12 +284,11 @@ class Lift:
         key = np.full((len(of), view.keys.shape[1]), -1, dtype=np.int64)
         known = link_keys(self.blueprint.rules[rule], rule, label, pattern, is_turned=is_turned)
         key[:, : known.shape[1]] = known
-        # Views live as long as the question that is being checked.
-        table = self._rows.get(id(view))
-        if table is None:
-            table = {row.tobytes(): i for i, row in enumerate(np.ascontiguousarray(view.keys))}
-            self._rows[id(view)] = table
-        row_of = np.array([table.get(row.tobytes(), -1) for row in key], dtype=np.int64)
+        # Rows of the view and of the links that are equal are one set.
+        _, which = alike(np.concatenate([view.keys, key]))
+        row_of_set = np.full(len(which), -1, dtype=np.int64)
+        row_of_set[which[: len(view.keys)]] = np.arange(len(view.keys))
+        row_of = row_of_set[which[len(view.keys) :]]
         is_back = np.array([link.is_back for link in links], dtype=np.int64)[of]
         return np.where(row_of >= 0, 2 * row_of + is_back, -1)
 
@@ -246,45 +305,44 @@ def sample_links(blueprint: Blueprint, n_per_rule: int, seed: int) -> list[RealL
     Links of absent or failed devices and failed cables may be among them; a certificate skips them.
     """
     rng = np.random.default_rng(seed)
-    links: dict[RealLink, None] = {}
+    links: list[RealLink] = []
     for number, rule in enumerate(blueprint.rules):
+        of_rule: dict[RealLink, None] = {}
         # Rejection sampling: a draw may hit the end of a line, or two equal ends.
-        for _ in range(20 * n_per_rule):
-            pair = _draw(blueprint, rule, rng)
-            if pair is None:
-                continue
-            tail, head = pair
-            links[RealLink(number, tail, head, False)] = None
+        for tail, head in _draws(blueprint, rule, rng, 20 * n_per_rule):
+            of_rule[RealLink(number, tail, head, False)] = None
             if rule.is_peer and not rule.is_oneway:
-                links[RealLink(number, head, tail, False, True)] = None
+                of_rule[RealLink(number, head, tail, False, True)] = None
             elif not rule.is_oneway:
-                links[RealLink(number, tail, head, True)] = None
-            if sum(link.rule == number for link in links) >= 2 * n_per_rule:
+                of_rule[RealLink(number, tail, head, True)] = None
+            if len(of_rule) >= 2 * n_per_rule:
                 break
-    return list(links)
+        links += of_rule
+    return links
 
 
-def _draw(blueprint: Blueprint, rule: Rule, rng: np.random.Generator) -> tuple[Mark, Mark] | None:
-    """Return one joined pair of a rule, or None if the draw did not fit."""
+def _draws(blueprint: Blueprint, rule: Rule, rng: np.random.Generator, n: int) -> Iterator[tuple[Mark, Mark]]:
+    """Yield joined pairs of a rule, those of `n` draws that fit."""
     left, right = (blueprint.groups[group].primitives for group in rule.groups)
     size = {p: blueprint.axes[p].size for p in {*left, *right}}
-    tail = {p: int(rng.integers(size[p])) for p in left}
-    head = {p: int(rng.integers(size[p])) for p in right}
-    head |= {p: tail[p] for p in agreeing_axes(blueprint, rule)}
-    for index, side in ((tail, rule.left), (head, rule.right)):
-        index |= _pins(blueprint, side)
-    head |= {p: tail[p] for p in agreeing_axes(blueprint, rule)}
-    axes = relation_axes(blueprint, rule)
-    if rule.relation and rule.relation.kind in ("ring", "line"):
-        (axis,) = axes
-        if size[axis] == 1 or (rule.relation.kind == "line" and tail[axis] == size[axis] - 1):
-            return None
-        # The right side of a ring or line is the next index up.
-        head[axis] = (tail[axis] + 1) % size[axis]
-    elif rule.relation and all(tail[p] == head[p] for p in axes):
-        return None
-    is_pair = fits(blueprint, rule.left, tail) and fits(blueprint, rule.right, head)
-    return (tuple(sorted(tail.items())), tuple(sorted(head.items()))) if is_pair else None
+    drawn = [{p: rng.integers(size[p], size=n).tolist() for p in side} for side in (left, right)]
+    agreeing, axes = agreeing_axes(blueprint, rule), relation_axes(blueprint, rule)
+    pins = [_pins(blueprint, side) for side in (rule.left, rule.right)]
+    for draw in range(n):
+        tail, head = ({p: x[draw] for p, x in columns.items()} for columns in drawn)
+        head |= {p: tail[p] for p in agreeing}
+        tail, head = tail | pins[0], head | pins[1]
+        head |= {p: tail[p] for p in agreeing}
+        if rule.relation and rule.relation.kind in ("ring", "line"):
+            (axis,) = axes
+            if size[axis] == 1 or (rule.relation.kind == "line" and tail[axis] == size[axis] - 1):
+                continue
+            # The right side of a ring or line is the next index up.
+            head[axis] = (tail[axis] + 1) % size[axis]
+        elif rule.relation and all(tail[p] == head[p] for p in axes):
+            continue
+        if fits(blueprint, rule.left, tail) and fits(blueprint, rule.right, head):
+            yield tuple(sorted(tail.items())), tuple(sorted(head.items()))
 
 
 def _pins(blueprint: Blueprint, selector: Selector) -> dict[str, int]:
