@@ -48,8 +48,7 @@ def torus(sides, gbps, lines=""):
 
 # A switch for each pair of a GPU and a card, and one for two such pairs.
 HGX = {"gpu": 19, "pcieswitch": 3, "cpu": 5, "nic": 1, "dpu": 1}
-MI300 = {"gpu": 8, "pcieswitch": 3, "cpu": 4, "nic": 1}
-MI = {"gpu": 8, "pcieswitch": 5, "cpu": 2, "nic": 1}
+MI = {"gpu": 8, "pcieswitch": 3, "cpu": 4, "nic": 1}
 HOPPER = [40, 32, 32, 40]  # 8 x 5, 4, 4, 5 links
 TRN3 = 8 + 8 + 2 + 1
 
@@ -226,9 +225,9 @@ SERVERS = {
     "aws-inf1": ({"chip-chip": (15, 8 * GIB_S)}, {"chip": [1, *[2] * 14, 1]}),
     "aws-inf2": ({"chip-chip": (12, 48 * GIB_S)}, {"chip": 2}),
     # --- AMD and Microsoft
-    "mi300x": ({"gpu-gpu": (28, 512), **server(8, 8, switches=8)}, MI300),
-    "mi350x": ({"gpu-gpu": (28, 614.4), **server(8, 8)}, MI),
-    "mi355x": ({"gpu-gpu": (28, 614.4), **server(8, 8)}, MI),
+    "mi300x": ({"gpu-gpu": (28, 512), **server(8, 8, switches=8)}, MI),
+    "mi350x": ({"gpu-gpu": (28, 614.4), **server(8, 8, switches=8)}, MI),
+    "mi355x": ({"gpu-gpu": (28, 614.4), **server(8, 8, switches=8)}, MI),
     "helios": (
         {"gpu-th": (72 * 12 * 6, 200), "gpu-nic": (3 * 72, PCIE6)},
         {"gpu": 72 + 3, "th": 432, "nic": 1},

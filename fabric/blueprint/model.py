@@ -259,12 +259,16 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class FailedCables:
-    """Cables that are down between two selectors: all of them, or the first `n` of their total."""
+    """Cables that are down between two selectors: all of them, or the first `n` of their total.
+
+    With `is_each` they are `n` of every two devices, which one rule joins.
+    """
 
     left: Selector
     right: Selector
     n: int | None
     origin: Origin
+    is_each: bool = False
 
 
 @dataclass(frozen=True, eq=False)

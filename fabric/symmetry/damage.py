@@ -22,7 +22,7 @@ import numpy as np
 
 from fabric.arrays import Ints
 from fabric.blueprint.join import Grid, agreeing_axes, class_grid, twist_axes
-from fabric.blueprint.model import Blueprint, FailedCables, Selector, Term
+from fabric.blueprint.model import Blueprint, FailedCables, Rule, Selector, Term
 from fabric.blueprint.remembered import remembered
 from fabric.blueprint.selector import range_word, selected_groups
 from fabric.symmetry.canonical import Incidence, canonical_order
@@ -38,8 +38,8 @@ MANY_MARKS = 2_000
 Side = tuple[str | None, tuple[Term, ...]]
 """A group, or None for all, and the terms of a selector that is no mark."""
 Tag = tuple[str, int, tuple[Side, ...], frozenset[str]]
-"""What alike damage has in common: absent, failed or cables; a number of its own, or 0; its sides; and the
-axes on which all cables between the two agree."""
+"""What alike damage has in common: absent, failed or cables; how many of the cables, 0 for all; its sides;
+and the axes on which all cables between the two sides agree."""
 Range = tuple[str, int, int]
 """An axis, with the first and the last of some of its indices."""
 Box = tuple[Tag, tuple[tuple[Range, ...], ...]]
@@ -55,13 +55,10 @@ class Damage:
     tag : Tag
     ends : tuple of Mark
         The device, or the two; of a side that is no mark, nothing.
-    n : int or None
-        How many of the cables, or None for all.
     """
 
     tag: Tag
     ends: tuple[Mark, ...]
-    n: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,7 +128,7 @@ def marked(blueprint: Blueprint, apart: tuple[Selector, ...] = (), ties: tuple[T
     known = [end for end in dict.fromkeys(end for one in damage for end in one.ends) if end]
     written = tuple(map(dict, known))
     as_written = Marked(blueprint, nest, written, cells, plain, written)
-    if not 1 < len(known) <= MANY_MARKS or not _may_move(blueprint, damage):
+    if not 1 < len(known) <= MANY_MARKS or not _may_move(blueprint):
         return as_written
     moved, relabelling = _put_in_order(damage, nest, plain)
     boxes = _side_by_side(moved, nest, plain)
@@ -139,7 +136,7 @@ def marked(blueprint: Blueprint, apart: tuple[Selector, ...] = (), ties: tuple[T
         return as_written
     ranges = [end for end in dict.fromkeys(end for _, ends in boxes for end in ends) if end]
     marks = tuple(map(_known, ranges))
-    return Marked(_drawn(blueprint, moved, boxes), nest, marks, cells, plain, written, relabelling)
+    return Marked(_drawn(blueprint, boxes), nest, marks, cells, plain, written, relabelling)
 
 
 def damage_of(blueprint: Blueprint, nest: Nesting) -> tuple[tuple[Damage, ...], tuple[Selector, ...]]:
@@ -157,17 +154,22 @@ def damage_of(blueprint: Blueprint, nest: Nesting) -> tuple[tuple[Damage, ...], 
         for selector in (one for several in selectors for one in _devices(several)):
             own, end = side(selector)
             found.append(Damage((word, 0, (own,), frozenset()), (end,)))
-    for number, failure in enumerate(blueprint.failed_cables, 1):
+    some: dict[tuple[tuple[Side, ...], frozenset[str], tuple[Mark, ...]], int] = {}
+    for failure in blueprint.failed_cables:
         ends = (failure.left, failure.right)
         # The first cables of a range are at its first device.
         pairs = product(*map(_devices, ends)) if failure.n is None else [ends]
-        agree = _agreeing(blueprint, failure)
+        agree = _agreeing(_joining(blueprint, failure), blueprint)
         for pair in pairs:
             # In no order: sides are sorted, so that those of alike cables are in the same.
             sides = sorted(map(side, pair), key=lambda one: (one[0][0] or "", one[1]))
-            # So many of the cables are told apart: those of several bundles would be counted together.
-            tag = "cables", number if failure.n is not None else 0, tuple(own for own, _ in sides), agree
-            found.append(Damage(tag, tuple(end for _, end in sides), failure.n))
+            of, marks = tuple(own for own, _ in sides), tuple(end for _, end in sides)
+            if failure.n is None:
+                found.append(Damage(("cables", 0, of, agree), marks))
+            else:
+                # So many of a bundle, and so many more.
+                some[of, agree, marks] = some.get((of, agree, marks), 0) + failure.n
+    found += [Damage(("cables", n, of, agree), marks) for (of, agree, marks), n in some.items()]
     partial = (s for c in blueprint.failed_cables if c.n is not None for s in (c.left, c.right))
     limits = (Term(t.axis, i, i) for s in partial for t in s.terms if t.lo < t.hi for i in (t.lo, t.hi))
     cells += [Selector("", None, (term,)) for term in limits]
@@ -189,30 +191,42 @@ def _devices(selector: Selector) -> list[Selector]:
     ]
 
 
-def _agreeing(blueprint: Blueprint, failure: FailedCables) -> frozenset[str]:
-    """Return the axes on which every cable that a failure may be of agrees."""
-    sides = [set(selected_groups(blueprint, s)) for s in (failure.left, failure.right)]
-    agree = [
-        frozenset(agreeing_axes(blueprint, rule)) - frozenset(twist_axes(blueprint, rule))
+def _joining(blueprint: Blueprint, failure: FailedCables) -> list[Rule]:
+    """Return the rules that cables of a failure may be of."""
+    x, y = (set(selected_groups(blueprint, s)) for s in (failure.left, failure.right))
+    return [
+        rule
         for rule in blueprint.rules
-        if any(a in x and b in y for a, b in [rule.groups, rule.groups[::-1]] for x, y in [sides])
+        if any(a in x and b in y for a, b in (rule.groups, rule.groups[::-1]))
+    ]
+
+
+def _agreeing(rules: Sequence[Rule], blueprint: Blueprint) -> frozenset[str]:
+    """Return the axes on which every cable of some rules agrees."""
+    agree = [
+        frozenset(agreeing_axes(blueprint, rule)) - frozenset(twist_axes(blueprint, rule)) for rule in rules
     ]
     return frozenset.intersection(*agree) if agree else frozenset()
 
 
-def _may_move(blueprint: Blueprint, damage: Sequence[Damage]) -> bool:
-    """Return whether a permutation maps all damage to damage: so many cables of several bundles it does not.
+def _may_move(blueprint: Blueprint) -> bool:
+    """Return whether a permutation maps all damage to damage.
 
-    They are the first of them in the order of devices.
+    So many cables of several bundles are the first of them in the order of rules and devices, which no
+    permutation keeps.
     """
-    for one in damage:
-        groups = [group for group, _ in one.tag[2]]
-        if one.n is not None and any(
-            group is None or {axis for axis, _ in end} != set(blueprint.groups[group].primitives)
-            for group, end in zip(groups, one.ends, strict=True)
-        ):
+
+    def is_device(selector: Selector) -> bool:
+        if selector.group is None:
             return False
-    return True
+        axes = {p for t in selector.terms if t.lo == t.hi for p in blueprint.primitives(t.axis)}
+        return axes == set(blueprint.groups[selector.group].primitives)
+
+    return all(
+        failure.n is None
+        or (is_device(failure.left) and is_device(failure.right) and len(_joining(blueprint, failure)) == 1)
+        for failure in blueprint.failed_cables
+    )
 
 
 def _put_in_order(damage: Sequence[Damage], nest: Nesting, plain: Grid) -> tuple[list[Damage], Relabelling]:
@@ -345,24 +359,21 @@ def _place(end: tuple[Range, ...], axis: str, above: Sequence[str]) -> Place | N
     return (tuple(at[a] for a in above), at[axis]) if axis in at else None
 
 
-def _drawn(blueprint: Blueprint, moved: Sequence[Damage], boxes: Sequence[Box]) -> Blueprint:
-    """Return `blueprint` with other damage: so many cables of a bundle one by one, all else as boxes."""
-    selectors: dict[str, list[tuple[Selector, ...]]] = {"absent": [], "failed": [], "cables": []}
-    for (word, number, sides, _), ends in boxes:
-        if not number:
-            selectors[word].append(tuple(map(_selector, sides, ends)))
-    all_of = [FailedCables(left, right, None, blueprint.origin) for left, right in selectors["cables"]]
-    some = []
-    for one in moved:
-        if one.n is not None:
-            ranges = ([(axis, i, i) for axis, i in end] for end in one.ends)
-            left, right = map(_selector, one.tag[2], ranges)
-            some.append(FailedCables(left, right, one.n, blueprint.origin))
+def _drawn(blueprint: Blueprint, boxes: Sequence[Box]) -> Blueprint:
+    """Return `blueprint` with `boxes` as its damage."""
+    selectors: dict[str, list[Selector]] = {"absent": [], "failed": []}
+    cables = []
+    for (word, n, sides, _), ends in boxes:
+        own = list(map(_selector, sides, ends))
+        if word == "cables":
+            cables.append(FailedCables(own[0], own[1], n or None, blueprint.origin, is_each=n > 0))
+        else:
+            selectors[word] += own
     return replace(
         blueprint,
-        absent=tuple(s for (s,) in selectors["absent"]),
-        failed=tuple(s for (s,) in selectors["failed"]),
-        failed_cables=(*all_of, *some),
+        absent=tuple(selectors["absent"]),
+        failed=tuple(selectors["failed"]),
+        failed_cables=tuple(cables),
     )
 
 

@@ -443,8 +443,8 @@ def _alive(places: RowPlaces, joined: list[Joined]) -> list[Floats]:
     for failure in grid.blueprint.failed_cables:
         hits = [_hit(grid, rule, pairs, failure) for rule, pairs in zip(rules, joined, strict=True)]
         hit = np.concatenate([np.zeros(0, np.bool_), *hits])
-        if failure.n is None:
-            alive[hit] = 0.0
+        if failure.n is None or failure.is_each:
+            alive[hit] = np.maximum(alive[hit] - failure.n, 0.0) if failure.n else 0.0
             continue
         # As in the expanded form: the first of them all, in the order of rules and devices.
         room = np.where(hit, alive * n_pairs, 0.0)

@@ -110,15 +110,29 @@ def test_a_mark_of_cables_colours_the_pair(failed, rate):
     assert f.throughput(fabric).per_endpoint_gbps == pytest.approx(rate)
 
 
-def test_cables_of_two_leaves_to_one_spine_are_alike_and_to_two_are_not():
-    ends = {"l": 4, "s": 4}
-    text = LEAF_SPINE.replace("leaf: 2, spine: 2", "leaf: 4, spine: 4")
-    for pairs, n_spines in (([(0, 0), (3, 0)], 2), ([(0, 0), (3, 1)], 3)):
-        base = quotient(fail(loads(text), *((f"l{a}", f"s{b}") for a, b in pairs)).blueprint)
-        names = [g.name for g in base.classes.groups]
-        sizes = [base.size[base.classes.group == names.index(group)].tolist() for group in ends]
-        assert len(sizes[1]) == n_spines
-        assert sorted(sizes[0]) == ([2, 2] if n_spines == 2 else [1, 1, 2])
+@pytest.mark.parametrize("n", [None, 1])
+@pytest.mark.parametrize(("pairs", "n_spines"), [([(0, 0), (3, 0)], 2), ([(0, 0), (3, 1)], 3)])
+def test_cables_of_two_leaves_to_one_spine_are_alike_and_to_two_are_not(pairs, n_spines, n):
+    fabric = loads(LEAF_SPINE.replace("leaf: 2, spine: 2", "leaf: 4, spine: 4"))
+    failed = ((f"l{a}", f"s{b}") if n is None else (f"l{a}", f"s{b}", n) for a, b in pairs)
+    base = quotient(fail(fabric, *failed).blueprint)
+    names = [g.name for g in base.classes.groups]
+    leaves, spines = (base.size[base.classes.group == names.index(group)].tolist() for group in ("l", "s"))
+    assert len(spines) == n_spines
+    assert sorted(leaves) == ([2, 2] if n_spines == 2 else [1, 1, 2])
+
+
+def test_so_many_cables_and_so_many_more_of_a_bundle():
+    fabric = loads(LEAF_SPINE.replace("count: 2", "count: 3"))
+    several = fail(fabric, ("l0", "s0", 1), ("l0", "s0", 1), ("l1", "s0", 2))
+    assert [m["leaf"] for m in marked(several.blueprint).marks if "leaf" in m] == [(0, 1)]
+    assert f.max_flow(several, "gpu0", "gpu1").value_gbps == pytest.approx(4)
+
+
+def test_the_first_of_the_cables_of_several_bundles_are_told_apart():
+    # Of what order has to choose nothing is moved: the first two of four are both of spine 0.
+    fabric = fail(loads(LEAF_SPINE), ("l0", "s", 2), ("l1", "s", 2))
+    assert marked(fabric.blueprint).relabelling is None
 
 
 def test_colours_of_ends_are_no_orbits_of_pairs():
