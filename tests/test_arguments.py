@@ -97,7 +97,7 @@ def calls(tmp_path_factory):
         "read_log": {"path": next(LOG.iterdir())},
         "report": {"fabric": f, "out": tmp_path_factory.mktemp("odd") / "report"},
         "scale": {
-            "gpus": [16],
+            "gpus": [8],
             "rack": "hgx-h100",
             "leaf": "qm9700",
             "collectives": ["broadcast"],

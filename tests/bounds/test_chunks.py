@@ -304,7 +304,9 @@ def test_classes_and_devices_agree(name, operation):
 
 
 @pytest.mark.parametrize("operation", CHUNKED)
-@pytest.mark.parametrize("name", LAW)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.slow] if n == "thin" else []) for n in LAW]
+)
 def test_laws(name, operation):
     fabric = LAW[name]()
     base = seconds(fabric, operation, "12MB", n_chunks=2, latency=A)

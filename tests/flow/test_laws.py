@@ -16,7 +16,7 @@ from fabric.flow import max_flow
 from fabric.flow.throughput import throughput
 from fabric.graph import expand
 
-N_QUICK = 6
+QUICK = (0, 1, 3, 4, 5, 8)  # every question twice
 WORD = re.compile(r"[A-Za-z][A-Za-z.]*")
 RATE = re.compile(r"^(\d+)(Gb/s.*)$")
 
@@ -58,7 +58,7 @@ def rate_of_all(case, fabric, ends):
 
 def rate_of_two(case, fabric, ends):
     found = max_flow(fabric, *ends, paths=case.paths)
-    assert found.status == "optimal"
+    assert found.status == ("optimal" if found.value_gbps > 0 else "cut off")
     return found.value_gbps
 
 
@@ -194,7 +194,9 @@ def check(constructs, question, law, seed):
     return before, law(case, ask, before)
 
 
-@pytest.mark.seeds(N_QUICK, of=12)
+@pytest.mark.parametrize(
+    "seed", [*QUICK, *(pytest.param(n, marks=pytest.mark.slow) for n in range(12) if n not in QUICK)]
+)
 @pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)
 def test_laws(law, seed, constructs):
     question = list(QUESTIONS)[(seed + seed // len(QUESTIONS)) % len(QUESTIONS)]

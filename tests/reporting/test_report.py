@@ -15,6 +15,7 @@ from fabric.flow import max_flow
 from fabric.flow.throughput import throughput
 from fabric.graph import load, loads
 from fabric.reporting import answers, report
+from fabric.reporting import page as page_of_report
 from fabric.reporting.evidence import doubts
 from fabric.reporting.summary import summarize
 from fabric.text.markdown import code, escape, link
@@ -29,6 +30,13 @@ FILES = {"README.md", "staircase.svg", "wiring.svg"}
 def written(small, tmp_path_factory):
     """Return the page of the small fabric, in its folder with the figures."""
     return report(small, tmp_path_factory.mktemp("small") / "made" / "here")
+
+
+@pytest.fixture(autouse=True)
+def _undrawn(monkeypatch):
+    """Draw nothing in reports of which only the words are asked; that of `written` has its figures."""
+    for name in ("staircase", "wiring"):
+        monkeypatch.setattr(page_of_report, name, lambda _: "<svg/>")
 
 
 @pytest.fixture(scope="module")

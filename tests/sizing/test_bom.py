@@ -683,7 +683,10 @@ def test_what_a_bill_is_refused_for(constructs):
 # --- forms of print ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("prices", [None, indicative_prices()], ids=["plain", "priced"])
+@pytest.mark.parametrize(
+    "prices",
+    [pytest.param(None, id="plain", marks=pytest.mark.slow), pytest.param(indicative_prices(), id="priced")],
+)
 @pytest.mark.parametrize("name", FILES)
 def test_all_forms_hold_every_item(name, prices):
     bill = bom(read(name), prices=prices, spares=1)

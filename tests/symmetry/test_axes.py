@@ -84,7 +84,7 @@ def test_the_families_are_worth_asking(family, constructs, explicit):
     # A family whose fabrics fail apart, or never fail, would prove little.
     drawn = [constructs.random_fabric(family, seed) for seed in range(12)]
     flowing = (True for fabric, paths in drawn if explicit.axes_rate(fabric, paths) > 0)
-    assert len([*itertools.islice(flowing, 4)]) == 4
+    assert len([*itertools.islice(flowing, 2)]) == 2
     assert sum(bool(f.blueprint.failed or f.blueprint.failed_cables) for f, _ in drawn) >= 6
 
 
