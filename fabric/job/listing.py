@@ -15,7 +15,7 @@ from fabric.errors import LimitError, QuestionError, setting
 from fabric.graph import Expanded, Fabric, expand, select
 from fabric.job.numbering import numbered, runs
 from fabric.job.on_links import on_links, scale_up_domains
-from fabric.job.placement import Placement, dimension_sizes, read_order, ring_axes, torus_of
+from fabric.job.placement import Placement, check_over, dimension_sizes, read_order, ring_axes, torus_of
 from fabric.job.question import JobQuestion
 from fabric.job.ranks import Job
 from fabric.parts import catalogue
@@ -90,6 +90,7 @@ def job_of_order(listing: Listing) -> Job:
     """Return the job of ranks that an order numbers across axes."""
     asked, blueprint = listing.asked, listing.fabric.axes_or_refuse("an order of ranks")
     left, right = read_order(asked.order)
+    check_over(asked.over, right, asked.order)
     e = listing.expand()
     devices = np.flatnonzero(_choose(listing.fabric, asked, e))
     axes = [p for a in left for p in blueprint.primitives(a)]

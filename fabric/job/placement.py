@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
 from fabric.blueprint.join import relation_axes
@@ -87,18 +87,28 @@ def placement(blueprint: Blueprint, *, over: Sequence[str], among: str | None, o
     unordered = placement(blueprint, over=(), among=among)
     numbered = _left_axes(unordered, left, order)
     if among is not None:
-        msg = "order: numbers all endpoints; leave among out"
-        raise QuestionError(msg)
+        msg = "an order of some of the endpoints is no product of axes"
+        raise NoSymmetryError(msg)
     split, dimensions = _cut(blueprint, numbered, right, order)
+    check_over(over, dimensions, order)
+    spans = frozenset(p for name in over or dimensions for p in dimensions[name])
+    return Placement(
+        split, unordered.group, tuple(p for a in numbered for p in split.primitives(a)), spans, among
+    )
+
+
+def check_over(over: Sequence[str], dimensions: Collection[str], order: str) -> None:
+    """Raise where `over` names what is no dimension of an order.
+
+    Raises
+    ------
+    QuestionError
+    """
     for name in over:
         if name not in dimensions:
             hint = nearest(name, dimensions) or f"dimensions are {', '.join(dimensions)}"
             msg = f"over: no dimension {name!r} in {order!r}; {hint}"
             raise QuestionError(msg)
-    spans = frozenset(p for name in over or dimensions for p in dimensions[name])
-    return Placement(
-        split, unordered.group, tuple(p for a in numbered for p in split.primitives(a)), spans, among
-    )
 
 
 def read_order(order: str) -> tuple[tuple[str, ...], dict[str, int | None]]:

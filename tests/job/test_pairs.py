@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fabric import Fabric, loads
-from fabric.errors import FabricError
+from fabric.errors import FabricError, QuestionError
 from fabric.job import JobQuestion, job
 from fabric.job.on_classes import MAX_VIEWS
 from fabric.job.ranks import Job
@@ -201,3 +201,26 @@ links: [{{between: [gpu, leaf], rate: 1Gb/s, count: {{host: [{counts}]}}}}]
         with pytest.raises(NoSymmetryError, match="70 kinds, at most 64"):
             job(fabric, JobQuestion(method="axes"))
         assert job(fabric).method == "links"
+
+
+def test_an_order_of_some_of_the_ranks_is_that_of_the_list() -> None:
+    # Of slots 0 and 1 of three racks, numbered slot by slot: groups of three are those of one slot.
+    fabric = loads(PLAIN)
+    asked = JobQuestion(order="(host pod) -> (dp tp=3)", over=("tp",), among="host0-1/gpu")
+    ordered = job(fabric, asked)
+    assert ordered.shape.n == 3
+    assert ordered.n_instances == 2
+    for host in (0, 1):
+        listed = job(fabric, JobQuestion(ranks=tuple(f"pod{p}/gpu{host}" for p in range(3))))
+        # One group alone loads its own cables as it does beside the other one.
+        pattern = Pattern("ring", "job")
+        alone, beside = (work.loads(pattern).on_link for work in (listed, ordered))
+        own = (alone > 0) & ~ordered.links.is_inner
+        assert own.any()
+        np.testing.assert_allclose(beside[own], alone[own])
+
+
+def test_an_order_of_some_of_the_ranks_names_its_dimensions() -> None:
+    asked = JobQuestion(order="(host pod) -> (dp tp=3)", over=("pp",), among="host0-1/gpu")
+    with pytest.raises(QuestionError, match="over: no dimension 'pp'"):
+        job(loads(PLAIN), asked)

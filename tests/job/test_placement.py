@@ -171,7 +171,6 @@ class TestQuestionsThatDoNotFit:
             ({"order": "(pod rack tray slot) -> (dp tp=5)"}, "48 ranks on the left, 5 on the right"),
             ({"order": "(pod rack tray slot) -> (dp=2 tp=5)"}, "48 ranks on the left, 10 on the right"),
             ({"order": "(pod rack tray slot) -> (dp tp=8)", "over": ("pp",)}, "no dimension 'pp'"),
-            ({"order": "(pod rack tray slot) -> (dp tp=8)", "among": "pod0"}, "leave among out"),
         ],
     )
     def test_are_refused(self, asked: dict[str, Any], message: str) -> None:
