@@ -41,6 +41,7 @@ from fabric.job.ranks import Job, Loads, Routing, least, links_of
 from fabric.job.views import Carrier, RankView, view_of
 from fabric.routing import Progress
 from fabric.routing.cards import cut_at_cards
+from fabric.routing.fitting import adapt
 from fabric.schedule.tree import Over, Pattern
 from fabric.symmetry import Lift, NoSymmetryError, Quotient, Tie
 from fabric.units import seconds_to_send
@@ -92,6 +93,7 @@ class _Classes:
     reducing: tuple[str, ...]
     routing: Routing
     paths: Paths
+    pull: Floats | None = None
     _carriers: dict[tuple[int, bool], Carrier] = field(default_factory=dict)
     _reduced: dict[Over, tuple[tuple[Floats, Floats], Floats] | None] = field(default_factory=dict)
 
@@ -104,9 +106,10 @@ class _Classes:
         """Return the bytes on every class of links of a view when one rank sends, or receives, some rows."""
         key = (number, is_sent)
         if key not in self._carriers:
-            adapts = self.routing == "adaptive"
+            view = self.views[number]
+            pull = None if self.pull is None else self.pull[view.quotient.base]
             ends = self.pairs.others(number, is_sent=is_sent), self.pairs.mates(number)
-            self._carriers[key] = Carrier(self.views[number], *ends, is_sent=is_sent, adapts=adapts)
+            self._carriers[key] = Carrier(view, *ends, is_sent=is_sent, pull=pull)
         return self._carriers[key].put(rows)
 
     def route(self, pattern: Pattern, progress: Progress | None = None) -> Loads:
@@ -118,11 +121,20 @@ class _Classes:
         total = self._total(mix)
         sent = max(self.pairs.n_bytes(pattern), 1e-300)
         hops = np.bincount(links.rule, total, minlength=len(links.rules)) / sent
-        return Loads(self._peaks(mix, total / self.n_cables) * self.n_cables, hops)
+        return Loads(self.route_mix(mix), hops)
 
     def route_mix(self, mix: Mix) -> Floats:
         """Return the bytes on every link of some patterns at once; see `Job`."""
+        if self.routing == "adaptive" and self.pull is None:
+            capacity = links_of(self.base.classes, self.base.base).capacity_gbps
+            return adapt(lambda pull: self._under(pull).route_mix(mix), capacity)
         return self._peaks(mix, self._total(mix) / self.n_cables) * self.n_cables
+
+    def _under(self, pull: Floats | None) -> _Classes:
+        """Return the same with a split that follows what capacity is left, or an equal one."""
+        if pull is None:
+            return replace(self, routing="ecmp", _carriers={})
+        return replace(self, pull=pull, _carriers={})
 
     def ways(self, pattern: Pattern) -> Floats:
         """Return the links of each rule that messages of `pattern` pass; see `Job`."""

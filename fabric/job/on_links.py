@@ -29,6 +29,7 @@ from fabric.routing import (
     message_loads,
     router,
 )
+from fabric.routing.fitting import adapt
 from fabric.routing.nearest import keeps_in
 from fabric.schedule.algorithms import Shape
 from fabric.schedule.tree import Over, Pattern
@@ -105,7 +106,10 @@ class _Listed:
         total = max(float(demand.amount.sum()), 1e-300)
         if self.routing == "rail" and pattern.over == "job":
             demand, _ = by_rail(self.ranks, demand)
-        load = self._loads(demand, progress)
+        if self.routing == "adaptive":
+            load = adapt(lambda pull: self._loads(demand, None, pull), links_of(e).capacity_gbps)
+        else:
+            load = self._loads(demand, progress)
         return Loads(load, np.bincount(np.repeat(e.rule, 2), load, minlength=len(e.rules)) / total)
 
     def ways(self, pattern: Pattern) -> Floats:
@@ -119,15 +123,14 @@ class _Listed:
         np.add.at(per_message, message, hops)
         return np.unique(per_message.round(_DIGITS), axis=0)
 
-    def _loads(self, demand: Demands, progress: Progress | None) -> Floats:
-        adapts = self.routing == "adaptive"
+    def _loads(self, demand: Demands, progress: Progress | None, pull: Floats | None = None) -> Floats:
         if self.inner is None:
-            return message_loads(self.messages, demand, progress=progress, adapts=adapts)
+            return message_loads(self.messages, demand, progress=progress, pull=pull)
         inner, domain = self.inner
         # What stays in a domain uses its cables alone; no router takes it out and back in.
         stays = domain[demand.source] == domain[demand.target]
-        return link_loads(inner, demand.some(stays), adapts=adapts) + message_loads(
-            self.messages, demand.some(~stays), progress=progress, adapts=adapts
+        return link_loads(replace(inner, pull=pull), demand.some(stays)) + message_loads(
+            self.messages, demand.some(~stays), progress=progress, pull=pull
         )
 
     def _hops(self, demand: Demands) -> Floats:

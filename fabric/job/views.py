@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -153,8 +153,8 @@ class Carrier:
     mates : ndarray of bool, shape (k,)
         Whether that is in the scale-up domain of the rank.
     is_sent : bool
-    adapts : bool
-        As in `fabric.routing.link_loads`.
+    pull : ndarray of float64, optional
+        Of every link of the view; see `fabric.routing.Router`.
     """
 
     def __init__(
@@ -164,9 +164,9 @@ class Carrier:
         mates: Bools,
         *,
         is_sent: bool = False,
-        adapts: bool = False,
+        pull: Floats | None = None,
     ) -> None:
-        self.view, self.is_sent, self.adapts = view, is_sent, adapts
+        self.view, self.is_sent, self.pull = view, is_sent, pull
         others = others.tocoo()
         n_columns = others.shape[1]
         self.lost = np.zeros(n_columns, dtype=np.bool_)
@@ -210,9 +210,9 @@ class Carrier:
         classes, columns, data = demand
         if not len(classes):
             return
-        route = reverse_router(route) if self.is_sent else route
+        route = replace(reverse_router(route) if self.is_sent else route, pull=self.pull)
         only = np.arange(len(self.view.inside)) == target
-        ways = nearest(route, only, net=net, width=self.view.width if self.adapts else None)
+        ways = nearest(route, only, net=net, width=None if self.pull is None else self.view.width)
         # A difference is lost if any of its classes has no state to start from, or no way.
         state = route.source[classes]
         self.lost[columns[(state < 0) | (ways.hops[state] < 0)]] = True
@@ -229,7 +229,7 @@ class Carrier:
 
         Such as from ranks to each of many cards: of few columns, what they put on links is counted once.
         """
-        few = [t for t, rows in legs.items() if len(rows) <= _FEW and not self.adapts]
+        few = [t for t, rows in legs.items() if len(rows) <= _FEW and self.pull is None]
         for target in sorted(legs.keys() - few):
             demand = [np.array(c) for c in zip(*legs[target], strict=True)]
             self._add(route, target, demand, n_columns=n_columns)

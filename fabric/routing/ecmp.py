@@ -60,18 +60,13 @@ class Demands:
         return Demands(self.source[rows], self.target[rows], self.amount[rows])
 
 
-def link_loads(
-    route: Router, demands: Demands, *, progress: Progress | None = None, adapts: bool = False
-) -> Floats:
+def link_loads(route: Router, demands: Demands, *, progress: Progress | None = None) -> Floats:
     """Return what `demands` put on every link, shape (2 * m,).
 
     Parameters
     ----------
     route : Router
     demands : Demands
-    adapts : bool
-        Whether the split follows what capacity is left, see `fabric.routing.fitting`, and not the cables of
-        the next hop alone.
     progress : callable, optional
         Called with the destinations that are done and their number.
 
@@ -86,7 +81,7 @@ def link_loads(
         If a source has no permitted path to its target.
     """
     loads = np.zeros(2 * route.expanded.n_bundles)
-    for block, levels in route_blocks(route, demands, progress=progress, adapts=adapts):
+    for block, levels in route_blocks(route, demands, progress=progress):
         _route_block(route, block, levels, loads)
     return loads
 
@@ -157,7 +152,6 @@ def route_blocks(
     *,
     progress: Progress | None = None,
     lost: Bools | None = None,
-    adapts: bool = False,
 ) -> Iterator[tuple[Block, list[Level]]]:
     """Yield `demands` by blocks of destinations, with the levels of each; see `link_loads`.
 
@@ -173,7 +167,7 @@ def route_blocks(
     while len(number):
         late = []
         for block in _blocks(route, demands, number):
-            levels, late_rows = _search(route, block, may_leave=may_leave, lost=lost, adapts=adapts)
+            levels, late_rows = _search(route, block, may_leave=may_leave, lost=lost)
             yield block, levels
             late.append(block.number[late_rows])
             n_done += len(block.targets) - len(np.unique(block.column[late_rows]))
@@ -268,9 +262,7 @@ def _route_block(route: Router, block: Block, levels: list[Level], loads: Floats
             np.add.at(loads, route.link[moves[part]], route.cables[moves[part]] * carried)
 
 
-def _search(
-    route: Router, block: Block, *, may_leave: bool, lost: Bools | None, adapts: bool
-) -> tuple[list[Level], Ints]:
+def _search(route: Router, block: Block, *, may_leave: bool, lost: Bools | None) -> tuple[list[Level], Ints]:
     """Return the levels of `block`, nearest first, and the demands whose sources are in none of them.
 
     The last level holds the last source, or if the search `may_leave` some, the last before few columns have
@@ -281,7 +273,7 @@ def _search(
     order = np.argsort(ends)
     # Level 0: every target, in its own column.
     ways = np.zeros((n, n))
-    ways[np.arange(n), order] = np.inf if adapts else 1.0
+    ways[np.arange(n), order] = 1.0 if route.pull is None else np.inf
     reached = np.zeros((route.n_states, n), dtype=np.bool_)
     missing = np.arange(len(block.source))
     starts = route.source[block.source]
@@ -312,7 +304,7 @@ def _search(
         before, is_wanted = before[reaches_back], is_wanted[reaches_back]
         if len(before):
             moves, place, tail = select_leading(route, moves, place, route.tail[moves], before)
-            if adapts:
+            if route.pull is not None:
                 ways, fit = fitting_ways(route, (moves, place, tail), (states, ways), is_wanted)
                 levels[-1] = replace(levels[-1], fit=fit)
             else:

@@ -9,9 +9,14 @@ onwards over its width when nothing is down, beside the best of its kind as many
 
 A move takes what of it is up, and not more than what follows fits. Weights of this kind are known as WCMP
 (Zhou et al., "WCMP: weighted cost multipathing for improved fairness in data centers", EuroSys 2014).
+
+Capacity alone does not say which way is busy: `adapt` moves traffic from the busiest links to free ones, as
+switches do that look at their queues.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 
@@ -20,6 +25,18 @@ from fabric.routing.moves import Router
 
 # Moves whose rows are gathered at once, so that they stay in the cache.
 _GATHER = 1_024
+ROUNDS = 32
+"""Rounds of adaptive routing at most."""
+PATIENCE = 6
+"""Rounds without gain after which it stops."""
+SHARES = tuple(i / 8 for i in range(9))
+"""Of the traffic that one round moves over."""
+STRIDE = 1.5
+"""Most by which one round changes how two links count beside one another."""
+# A gain by less is none, loads that differ by less are the same, and the least part that a link counts with.
+_WORTH, _SAME, _LEAST = 1e-3, 1e-9, 1e-9
+# Rounds in which nothing moves after which it stops.
+_STILL = 2
 
 
 def room_of(route: Router, moves: Ints, fit: Floats) -> Floats:
@@ -33,7 +50,8 @@ def room_of(route: Router, moves: Ints, fit: Floats) -> Floats:
         Of their heads, as `fits` returns it.
     """
     # Neither more than what is up of the move, nor more than what follows takes of it.
-    return np.minimum(route.room[moves][:, None], route.built[moves][:, None] * fit)
+    room = np.minimum(route.room[moves][:, None], route.built[moves][:, None] * fit)
+    return room if route.pull is None else np.asarray(room * route.pull[route.link[moves]][:, None])
 
 
 def fits(route: Router, states: Ints, ways: Floats, width: Floats) -> Floats:
@@ -114,3 +132,41 @@ def carry_fitting(
         np.add.at(flow, head, carried)
         np.add.at(loads, route.link[moves], carried.sum(axis=1))
     return flow
+
+
+def adapt(loads_of: Callable[[Floats | None], Floats], capacity_gbps: Floats) -> Floats:
+    """Return the loads of links once queues have moved traffic from busy ways to others.
+
+    Parameters
+    ----------
+    loads_of : callable
+        ``loads_of(pull)`` returns the loads where links count with parts of what is left of them, shape (l,);
+        of None those of an equal split.
+    capacity_gbps : ndarray of float64, shape (l,)
+
+    Notes
+    -----
+    Round by round, links count the less the busier they are, and as much moves over as makes the busiest link
+    least busy. So it is never slower than the equal split: nothing leaves a way that is free.
+    """
+    busy, n_missed, n_still = _busy(loads_of(None), capacity_gbps), 0, 0
+    pull = np.ones(len(capacity_gbps))
+    for _ in range(ROUNDS if busy.any() else 0):
+        other = _busy(loads_of(pull), capacity_gbps)
+        mixes = [(1 - share) * busy + share * other for share in SHARES]
+        mixed = min(mixes, key=lambda mix: float(mix.max(initial=0.0)))
+        most = float(busy.max(initial=0.0))
+        is_still = np.abs(other - busy).max(initial=0.0) <= _SAME * most
+        n_still = n_still + 1 if is_still else 0
+        n_missed = 0 if mixed.max(initial=0.0) < most * (1 - _WORTH) else n_missed + 1
+        busy = mixed
+        # Where all is alike, nothing moves whatever links count with.
+        if n_missed == PATIENCE or n_still == _STILL:
+            break
+        pull = pull * np.minimum(most / np.maximum(busy, most / STRIDE), STRIDE)
+        pull = np.maximum(pull / pull.max(), _LEAST)
+    return np.asarray(busy * capacity_gbps)
+
+
+def _busy(load: Floats, capacity_gbps: Floats) -> Floats:
+    return np.divide(load, capacity_gbps, out=np.zeros(len(load)), where=capacity_gbps > 0)

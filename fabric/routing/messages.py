@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -318,7 +318,7 @@ class Messages:
 
 
 def message_loads(
-    messages: Messages, demands: Demands, *, progress: Progress | None = None, adapts: bool = False
+    messages: Messages, demands: Demands, *, progress: Progress | None = None, pull: Floats | None = None
 ) -> Floats:
     """Return what messages put on every link, shape (2 * m,); see `link_loads`.
 
@@ -335,7 +335,7 @@ def message_loads(
         is_told = progress is not None and len(leg.message) == longest
         report = progress if is_told else None
         with messages.told_by_ends(demands, leg):
-            loads += link_loads(leg.route, _merge(leg.demands), progress=report, adapts=adapts)
+            loads += link_loads(replace(leg.route, pull=pull), _merge(leg.demands), progress=report)
         longest += is_told
     return loads
 

@@ -31,6 +31,9 @@ class Router:
         ``into[into_first[s]:into_first[s + 1]]`` are the moves to state s.
     device : ndarray of int64, shape (n_states,)
         Device of each state.
+    pull : ndarray of float64, shape (2 * m,), optional
+        Where the split follows what capacity is left, the part of it that each link counts with; else the
+        split is equal over cables. See `fabric.routing.fitting`.
     """
 
     expanded: Expanded
@@ -44,6 +47,7 @@ class Router:
     into: Ints
     into_first: Ints
     device: Ints
+    pull: Floats | None = None
 
     @property
     def n_states(self) -> int:
