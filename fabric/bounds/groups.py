@@ -5,6 +5,7 @@ What the rows say stands in `fabric.bounds.packing`.
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -124,6 +125,12 @@ class RankGroup:
             msg = f"the root of a group, at {where}, is down or absent; choose another with {setting('root')}"
             raise QuestionError(msg)
         self.trees = self._trees()
+
+    def with_trees(self, trees: list[Tree]) -> RankGroup:
+        """Return the group with some of its flows alone."""
+        group = copy(self)
+        group.trees = trees
+        return group
 
     def members_of(self, view: Quotient) -> Bools:
         """Return the device classes of the ranks."""

@@ -86,18 +86,42 @@ def pack(task: Task) -> Packing:
     else:
         rate, bound, n, proof = _by_parts(groups[0])
         why = "by what parts of the ranks must take in"
-        if n_columns > MANY_COLUMNS:
-            why += f": its program has {n_columns:,} variables, more than {MANY_COLUMNS:,}"
-        else:
-            # Both bounds hold; the tighter one counts.
-            solved = _by_program(groups, base)
-            n, why = solved[2], why if rate < solved[0] * (1 - _NEAR) else ""
-            if not why:
+        many = f": its program has {n_columns:,} variables, more than {MANY_COLUMNS:,}"
+        many = many if n_columns > MANY_COLUMNS else ""
+        some = _largest(groups) if many else groups
+        why += many
+        # Both bounds hold; the tighter one counts. A program of some ranks alone is one that holds too.
+        if some:
+            solved = _by_program(some, base)
+            n = solved[2]
+            if rate >= solved[0] * (1 - _NEAR):
                 rate, bound, n, proof = solved
+                n_some, n_all = (sum(len(g.trees) for g in own) for own in (some, groups))
+                why = f"by {n_some:,} of {n_all:,} flows of ranks{many}" if many else ""
     rows = np.isin(base.base.reshape(-1, 2), bound).any(axis=1)
     rules = sorted({int(r) for r in base.classes.rule[rows]})
     names = tuple(base.classes.rules[r].name for r in rules)
     return Packing(rate, names, max(g.n_ranks for g in groups), n, why, proof)
+
+
+def _largest(groups: list[RankGroup]) -> list[RankGroup]:
+    """Return the groups with the flows of their largest classes of ranks, as many as can be solved.
+
+    None where not one flow fits. Fewer flows ask for less, so that their program bounds the whole one.
+    """
+    n_ways = len(groups[0].task.ways)
+    # Every group keeps its weights and envelopes; ranks of the largest classes come first.
+    room = MANY_COLUMNS - sum(g.n_columns - sum(len(t.moves.tail) for t in g.trees) for g in groups)
+    ranks = [(g, at) for g in groups for at in range(0, len(g.trees), n_ways)]
+    ranks.sort(key=lambda rank: -float(rank[0].view.size[rank[0].trees[rank[1]].rank_class]))
+    kept: dict[int, list[Tree]] = {id(g): [] for g in groups}
+    for group, at in ranks:
+        trees = group.trees[at : at + n_ways]
+        n = sum(len(tree.moves.tail) for tree in trees)
+        if n <= room:
+            kept[id(group)] += trees
+            room -= n
+    return [g.with_trees(kept[id(g)]) for g in groups] if any(kept.values()) else []
 
 
 def _by_rank(group: RankGroup, base: Quotient) -> tuple[float, Ints, int, Verdict]:

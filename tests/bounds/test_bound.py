@@ -14,6 +14,7 @@ from fabric.bounds import groups, packing
 from fabric.bounds.bound import OPERATIONS, bound
 from fabric.errors import LimitError, QuestionError
 from fabric.flow import max_flow
+from fabric.flow.certificate import Verdict
 from fabric.flow.throughput import throughput
 from fabric.graph import expand, fail, load, loads
 from fabric.graph.exchange import from_networkx, to_networkx
@@ -786,7 +787,8 @@ def test_the_bound_of_an_all_reduce_is_the_tighter_of_program_and_parts(monkeypa
         assert parts.why.startswith("by what parts of the ranks must take in: its program has")
         assert both <= parts.busbw_gbps * (1 + 1e-9)
         with monkeypatch.context() as patch:
-            patch.setattr(packing, "_by_parts", lambda group: (0.125, np.zeros(0, np.int64), 0))
+            known = 0.125, np.zeros(0, np.int64), 0, Verdict(0.0, 0.125)
+            patch.setattr(packing, "_by_parts", lambda group, known=known: known)
             tighter = bound(fabric, "all-reduce")
         assert tighter.algbw_gbps == 0.125
         assert tighter.why == "by what parts of the ranks must take in"

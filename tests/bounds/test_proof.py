@@ -173,3 +173,33 @@ def test_the_root_of_a_group_must_be_up():
     with pytest.raises(QuestionError, match="the root of a group, at node0/slot0, is down or absent"):
         bound(broken, "broadcast", over=("node",))
     assert bound(broken, "broadcast", over=("node",), root="node1/gpu0").algbw_gbps > 0
+
+
+@pytest.mark.parametrize("many", [100, 200, 300, 500])
+def test_a_program_of_some_ranks_bounds_what_is_too_large(many, monkeypatch):
+    """It is never below the whole program, and never looser than what parts of the ranks must take in."""
+    fabric = loads(BOXES % ("relay", "node0/nic1"))
+    whole = bound(fabric, "all-reduce")
+    with monkeypatch.context() as patch:
+        patch.setattr(packing, "MANY_COLUMNS", 0)
+        parts = bound(fabric, "all-reduce")
+    with monkeypatch.context() as patch:
+        patch.setattr(packing, "MANY_COLUMNS", many)
+        some = bound(fabric, "all-reduce")
+    assert whole.algbw_gbps * (1 - 1e-9) <= some.algbw_gbps <= parts.algbw_gbps * (1 + 1e-9)
+    assert some.certificate.upper_gbps == pytest.approx(some.algbw_gbps, rel=1e-6)
+    if "flows of ranks" in some.why:
+        assert f"more than {many:,}" in some.why
+
+
+def test_the_largest_classes_of_ranks_bound_a_million(monkeypatch):
+    million = load("topologies/systems/million-scenario.fabric.yaml")
+    found = {}
+    for many in (0, 300, 8_000):
+        with monkeypatch.context() as patch:
+            patch.setattr(packing, "MANY_COLUMNS", many)
+            found[many] = bound(million, "all-reduce")
+    # 1,063 GB/s by parts, 1,038 by one flow of two, 987.3 by the whole program.
+    assert [found[n].algbw_gbps / 8 for n in found] == pytest.approx([1063.0, 1038.001, 987.3249], rel=1e-5)
+    assert found[300].why == "by 1 of 2 flows of ranks: its program has 442 variables, more than 300"
+    assert found[8_000].why == ""
