@@ -74,6 +74,12 @@ class _JoinedBoxes:
         """Whether the left device alone says the pair: the right one is next on a ring or line."""
         return self.rule.relation is not None and self.rule.relation.kind != "mesh"
 
+    @property
+    def _is_twice(self) -> bool:
+        """Whether each pair of a mesh is listed both ways round; a one-way cable is of one way."""
+        is_mesh = self.rule.relation is not None and not self._is_next
+        return is_mesh and not self.rule.is_oneway and len(set(self.rule.groups)) == 1
+
     def _boxes(self, left: Box, right: Box) -> list[Box]:
         """Return the pairs whose two devices lie in a box each."""
         at = dict(zip(self._right, right, strict=True))
@@ -120,27 +126,37 @@ class _JoinedBoxes:
 
     def counted(self) -> Iterator[tuple[int, list[Box]]]:
         """Yield the pairs of the rule, with the cables of each."""
-        whole = list(self._sides(self.rule.left, self.rule.right))
+        left, right = self.rule.left, self.rule.right
+        # Whatever parts of its group the sides of a mesh are.
+        ways = [(left, right), (right, left)] if self._is_twice else [(left, right)]
         count = self.rule.count
         if isinstance(count, int):
-            yield count, whole
+            yield count, [box for way in ways for box in self._sides(*way)]
             return
         axis = self.rule.count_axis
         is_left = set(self.blueprint.primitives(axis)) <= set(self._left)
         for i, n in enumerate(count):
             one, every = Selector("", None, (Term(axis, i, i),)), Selector("", None)
-            own = list(self._sides(one, every) if is_left else self._sides(every, one))
-            yield n, [both for a in whole for b in own if (both := meet(a, b)) is not None]
+            sides = (one, every) if is_left else (every, one)
+            yield (
+                n,
+                [
+                    both
+                    for way, own in zip(ways, (sides, sides[::-1]), strict=False)
+                    for a in self._sides(*way)
+                    for b in self._sides(*own)
+                    if (both := meet(a, b)) is not None
+                ],
+            )
 
     def n_up(self, pairs: list[Box], down: list[Box]) -> int:
         """Return how many of some pairs are not down."""
         lost = [both for a in pairs for b in down if (both := meet(a, b)) is not None]
         if self.rule.relation is None or self._is_next:
             return union_size(pairs) - union_size(lost)
-        # A mesh joins each pair once, whichever side it is named from, and no device with itself.
+        # A mesh joins no device with itself, and each pair once, whichever side it is named from.
         found = [self._apart(pairs), self._apart(lost)]
-        is_twice = self.rule.left_group == self.rule.right_group
-        return (found[0] - found[1]) // (2 if is_twice else 1)
+        return (found[0] - found[1]) // (2 if self._is_twice else 1)
 
     def _apart(self, boxes: list[Box]) -> int:
         """Return how many pairs in some boxes differ on the axes of the mesh."""

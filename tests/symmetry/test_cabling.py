@@ -1,8 +1,12 @@
 """Cables that are up, counted as boxes of pairs, are those that are listed."""
 
+import itertools
+import random
+
 import pytest
 
-from fabric.graph import expand, loads
+from fabric.errors import TopologyError
+from fabric.graph import expand, load, loads
 from fabric.symmetry.cabling import cables_up
 
 RING = """{fabric: f, axes: {x: %d}, devices: {c: {kind: gpu, axes: [x], transit: all}},
@@ -26,6 +30,37 @@ def test_random_fabrics_of_every_construct(constructs):
                 n_counted += found is not None
                 n_all += 1
     assert n_counted > n_all / 2
+
+
+MESH = """{fabric: f, axes: {x: 3, y: 4}, failed: [%s],
+  devices: {c: {kind: gpu, axes: [x, y], transit: all}, sw: {kind: switch, axes: []}},
+  links: [{between: [%s, %s], name: m, mesh: %s, rate: 1Gb/s%s}, {between: [c, sw], rate: 1Gb/s}]}"""
+
+
+def test_a_mesh_between_parts_of_a_group():
+    """Sides that are apart, that overlap, or that are the whole group, whichever comes first."""
+    sides, n_counted = ("c", "x0/c", "x1-2/c", "c0", "c1-3", "c0-2", "x0-1/c1-2"), 0
+    rng = random.Random(1)
+    for left, right in itertools.product(sides, repeat=2):
+        counts = ("", "count: 2", "oneway: true", "count: {y: [1, 2, 0, 1]}", "count: {x: [2, 1, 1]}")
+        more = f", {rng.choice(counts)}".removesuffix(", ")
+        failed = rng.choice(("", "x0/c1", "c2", "[x0/c0, c3]"))
+        text = MESH % (failed, left, right, rng.choice("xy"), more)
+        try:
+            fabric = loads(text)
+        except TopologyError:
+            continue  # no pair, or a count by an axis on which the two differ
+        found = cables_up(fabric.blueprint, fabric.blueprint.rules[0])
+        assert found == listed(fabric)[0], text
+        n_counted += 1
+    assert n_counted > 15
+
+
+def test_one_way_cables_between_two_chassis():
+    fabric = load("topologies/measured/dgx2-2-chassis.fabric.yaml")
+    assert (
+        [cables_up(fabric.blueprint, rule) for rule in fabric.blueprint.rules] == listed(fabric) == [32, 16]
+    )
 
 
 @pytest.mark.parametrize("size", [2, 3, 5])
