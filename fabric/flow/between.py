@@ -62,7 +62,10 @@ def answer_between(ask: Question, answer: Callable[[Question], Throughput]) -> T
     whole = _n_columns(question)
     if whole <= FEW_VARIABLES:
         return None
-    least = answer(_asked(ask, _without_damage(found.blueprint)))
+    unharmed = _without_damage(found.blueprint)
+    if unharmed.failed == found.blueprint.failed and not found.blueprint.failed_cables:
+        return None
+    least = answer(_asked(ask, unharmed))
     if least.status != "optimal" or least.cut_off:
         return None
     most: Throughput | None = None
