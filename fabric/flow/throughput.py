@@ -16,7 +16,6 @@ from fabric.flow.certificate import GAP, Verdict
 from fabric.flow.commodities import Commodities, ProgramSizeError, Solution, capacities
 from fabric.flow.concurrent import check_concurrent
 from fabric.flow.lost import count_failed
-from fabric.flow.lp import ALL_VARIABLES
 from fabric.flow.prices import LinkPrice, rank_links
 from fabric.flow.program import ClassProgram
 from fabric.flow.question import Question, find_unmatched, pose, write_out
@@ -26,8 +25,8 @@ from fabric.graph import EXPAND_LIMIT, PATH_RULES, Fabric, Paths
 from fabric.results import HIDDEN, CutOff, Result, say_lost
 from fabric.units import format_count, format_rate
 
-MANY_VARIABLES = ALL_VARIABLES
-"""Variables beyond which slack is what the one solution leaves idle: each measure costs as much again."""
+MANY_VARIABLES = 12_000
+"""Variables beyond which slack is what the one solution leaves idle: all measures cost ten answers."""
 
 
 @dataclass(frozen=True, slots=True)

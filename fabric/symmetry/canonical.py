@@ -14,7 +14,10 @@ Ullman, with colour refinement where marks are no tree). An order is a proposal:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+MANY_LOOKS = 400_000
+"""Marks that are looked at, a second or two: then what is left is put down as it comes."""
 
 Code = tuple[object, ...]
 """What is the same for two parts exactly if their orders map one onto the other."""
@@ -32,11 +35,14 @@ class Incidence:
         Of every mark, such as failed or absent.
     places : sequence of tuple of int
         The indices of every mark, those on the same axis in the same column; -1 where it is on none.
+    spent : list of int
+        Marks that were looked at so far, of at most `MANY_LOOKS`.
     """
 
     colour: Sequence[int]
     tag: Sequence[int]
     places: Sequence[tuple[int, ...]]
+    spent: list[int] = field(default_factory=lambda: [0])
 
 
 def canonical_order(incidence: Incidence) -> list[int]:
@@ -45,7 +51,8 @@ def canonical_order(incidence: Incidence) -> list[int]:
     Notes
     -----
     Of indices that refinement cannot tell apart the first is taken. Where they are not alike either, which
-    needs many marks on axes that cross, the order is one of several, and less is found to be alike.
+    needs many marks on axes that cross, the order is one of several, and less is found to be alike. The same
+    where very many marks form long chains, which take as many rounds as they are long.
 
     Examples
     --------
@@ -75,10 +82,12 @@ class _MarkPart:
         """Return the indices that were not put down yet in order, and the code of the part."""
         order: list[int] = []
         parts: list[list[int]] = [list(self._marks)]
-        while self._colour and len(parts) == 1:
+        while self._colour and len(parts) == 1 and self._whole.spent[0] < MANY_LOOKS:
             self._refine()
             order += self._put_down()
             parts = self._parts()
+        if self._whole.spent[0] >= MANY_LOOKS:
+            return order + list(self._colour), ()
         found = sorted(
             (
                 _MarkPart(self._whole, part, self._down, self._colour).ordered()
@@ -101,7 +110,8 @@ class _MarkPart:
     def _refine(self) -> None:
         """Colour the indices by what their marks are on, until that tells no more apart."""
         tag, places = self._whole.tag, self._whole.places
-        while True:
+        while self._whole.spent[0] < MANY_LOOKS:
+            self._whole.spent[0] += len(self._marks)
             # What was put down has a colour of its own; no index has one below 0.
             known = {**self._colour, **self._down, -1: _NOWHERE}
             of_mark = {m: (tag[m], *(known[v] for v in places[m])) for m in self._marks}

@@ -30,8 +30,9 @@ from fabric.symmetry.labels import Known, Mark, as_mark, keep_cells
 from fabric.symmetry.nesting import Nesting, Tie, nesting
 from fabric.symmetry.relabelling import Relabelling
 
-FEW_DEVICES = 256
-"""Devices of a range on several axes that are marked one by one; beyond, such a range is cells of axes."""
+FEW_DEVICES, FEWER_DEVICES = 256, 16
+"""Devices of a range on several axes that are marked one by one; fewer where there are many ranges. Beyond,
+such a range is cells of axes."""
 MANY_MARKS = 2_000
 """Marks beyond which all are told apart: some seconds to put them in order."""
 
@@ -143,6 +144,7 @@ def damage_of(blueprint: Blueprint, nest: Nesting) -> tuple[tuple[Damage, ...], 
     """Return what is absent or has failed, and the selectors that only cells of axes can tell apart."""
     found: list[Damage] = []
     cells: list[Selector] = []
+    few = _few_devices(blueprint)
 
     def side(selector: Selector) -> tuple[Side, Mark]:
         mark = as_mark(blueprint, selector, nest)
@@ -151,14 +153,14 @@ def damage_of(blueprint: Blueprint, nest: Nesting) -> tuple[tuple[Damage, ...], 
         return (selector.group, selector.terms if mark is None else ()), mark or ()
 
     for word, selectors in (("absent", blueprint.absent), ("failed", blueprint.failed)):
-        for selector in (one for several in selectors for one in _devices(several)):
+        for selector in (one for several in selectors for one in _devices(several, few)):
             own, end = side(selector)
             found.append(Damage((word, 0, (own,), frozenset()), (end,)))
     some: dict[tuple[tuple[Side, ...], frozenset[str], tuple[Mark, ...]], int] = {}
     for failure in blueprint.failed_cables:
         ends = (failure.left, failure.right)
         # The first cables of a range are at its first device.
-        pairs = product(*map(_devices, ends)) if failure.n is None else [ends]
+        pairs = product(*(_devices(end, few) for end in ends)) if failure.n is None else [ends]
         agree = _agreeing(_joining(blueprint, failure), blueprint)
         for pair in pairs:
             # In no order: sides are sorted, so that those of alike cables are in the same.
@@ -176,13 +178,25 @@ def damage_of(blueprint: Blueprint, nest: Nesting) -> tuple[tuple[Damage, ...], 
     return tuple(dict.fromkeys(found)), tuple(dict.fromkeys(cells))
 
 
-def _devices(selector: Selector) -> list[Selector]:
+def _n_devices(selector: Selector) -> int:
+    """Return how many devices a range on several axes is; one on a single axis is a cell of it."""
+    sizes = [term.hi - term.lo + 1 for term in selector.terms]
+    return 1 if len(sizes) == 1 else math.prod(sizes)
+
+
+def _few_devices(blueprint: Blueprint) -> int:
+    """Return how many devices of a range are marked one by one."""
+    n_marks = sum(map(_n_devices, (*blueprint.absent, *blueprint.failed)))
+    n_marks += sum(_n_devices(c.left) * _n_devices(c.right) for c in blueprint.failed_cables)
+    return FEW_DEVICES if n_marks <= MANY_MARKS else FEWER_DEVICES
+
+
+def _devices(selector: Selector, few: int) -> list[Selector]:
     """Return a range of few indices on several axes as one selector for each, the same as a list of them.
 
     A range on one axis is a cell of it. With others it would cut each of them from end to end.
     """
-    sizes = [term.hi - term.lo + 1 for term in selector.terms]
-    if len(sizes) == 1 or not 1 < math.prod(sizes) <= FEW_DEVICES:
+    if not 1 < _n_devices(selector) <= few:
         return [selector]
     choices = product(*(range(term.lo, term.hi + 1) for term in selector.terms))
     return [
