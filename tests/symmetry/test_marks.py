@@ -57,26 +57,25 @@ def test_every_class_is_an_orbit_in_quota(family, chunk, marked_fabrics, orbits)
     assert n_seen > 5
 
 
-@pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("family", FAMILIES)
-def test_classes_and_links_have_one_rate(family, seed, marked_fabrics):
-    check_rate(marked_fabrics.marked_fabric(family, seed))
+def test_classes_and_links_have_one_rate(family, marked_fabrics):
+    assert sum(has_one_rate(marked_fabrics.marked_fabric(family, seed)) for seed in range(4)) > 1
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("chunk", range(5))
 @pytest.mark.parametrize("family", FAMILIES)
 def test_classes_and_links_have_one_rate_in_quota(family, chunk, marked_fabrics):
-    for seed in range(50 + 50 * chunk, 100 + 50 * chunk):
-        check_rate(marked_fabrics.marked_fabric(family, seed))
+    seeds = range(50 + 50 * chunk, 100 + 50 * chunk)
+    assert sum(has_one_rate(marked_fabrics.marked_fabric(family, seed)) for seed in seeds) > 25
 
 
-def check_rate(fabric):
-    """Check that an answer on classes is proven on links, and is that of links and of refinement."""
+def has_one_rate(fabric):
+    """Return whether there is a rate; check that it is proven on links, and that of links and refinement."""
     try:
         work = all_to_all(fabric, among="gpu", drop_unreachable=True)
     except (QuestionError, NoSymmetryError):
-        return
+        return False
     answer = solve_commodities(work.capacity, work.commodities)
     verdict = check_concurrent(work, answer)
     assert (verdict.status, verdict.faults) == ("optimal", ())
@@ -84,6 +83,7 @@ def check_rate(fabric):
         again = all_to_all(fabric, method, among="gpu", drop_unreachable=True)
         rate = solve_commodities(again.capacity, again.commodities).rate_gbps
         assert answer.rate_gbps == pytest.approx(rate, rel=1e-7), method
+    return True
 
 
 # ---- what was brute-forced -----------------------------------------------------------------------
@@ -211,7 +211,7 @@ links:
 )
 def test_spines_cross_pods(failed, orbits):
     fabric = fail(loads(SPINES), *failed)
-    check_rate(fabric)
+    assert has_one_rate(fabric)
     assert not audit(fabric, orbits)
     base = quotient(fabric.blueprint)
     kinds = [i for i, at in enumerate(base.index) if [a for a, _ in at] == ["pod", "slot"]]
@@ -325,7 +325,7 @@ def test_cables_within_each_of_two_pods_are_none_between_them(orbits):
     base = quotient(fabric.blueprint)
     assert base.classes.count.sum() == 2 * (15 - 2)
     assert not audit(fabric, orbits)
-    check_rate(fabric)
+    assert has_one_rate(fabric)
 
 
 def test_a_range_ends_where_its_cell_does(orbits):
@@ -348,4 +348,4 @@ links:
     found = marked(fabric.blueprint)
     assert found.marks == ({"pod": (0, 1)}, {"pod": 2})
     assert not audit(fabric, orbits)
-    check_rate(fabric)
+    assert has_one_rate(fabric)
