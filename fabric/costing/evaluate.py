@@ -193,7 +193,7 @@ def _ideal(job: Job, schedule: Schedule, over: Overheads) -> Timing:
     """Return the timing of phases whose routes are chosen together, for the least time at wire rates."""
     sending = [p for p in phases(schedule) if p.bytes_per_endpoint > 0]
     latencies = [_latency(job, p, over) for p in sending]
-    _, busy = job.optimum([p.pattern for p in sending], [p.bytes_per_endpoint for p in sending])
+    _, busy = job.best([(p.pattern, p.bytes_per_endpoint) for p in sending])
     # The program counts at wire rates; all phases of it are of one kind of transfer.
     rate = _by_rule(job, over, sending[0].transfer)[0][job.links.rule]
     return _pace(job, max(latencies) if isinstance(schedule, Par) else sum(latencies), busy / rate)

@@ -18,7 +18,7 @@ import numpy as np
 from fabric.arguments import Method, checked
 from fabric.arrays import Bools, Floats, Ints
 from fabric.errors import setting
-from fabric.flow.commodities import Commodities, Solution, without
+from fabric.flow.commodities import Commodities, ProgramSizeError, Solution, without
 from fabric.flow.concurrent import price_bound
 from fabric.flow.prices import LinkPrice
 from fabric.flow.program import ClassProgram, solve_commodities
@@ -346,7 +346,10 @@ def _starving(work: Commodities, answer: Solution) -> tuple[Starving, ...]:
         # The prices of all bound the rate of the rest too: mostly they say that it is no such class.
         if price_bound(replace(work, commodities=remaining), answer.price) <= much:
             continue
-        better = solve_commodities(work.capacity, remaining).rate_gbps
+        try:
+            better = solve_commodities(work.capacity, remaining).rate_gbps
+        except ProgramSizeError:  # larger than the question itself, which was solved: nothing is said
+            continue
         if better > much:
             where = int(np.flatnonzero(lost)[0])
             starving.append(Starving(str(work.base.classes.names[where]), round(n), better))

@@ -23,11 +23,13 @@ from fabric.graph import Expanded, Forwarding, Paths, forwarding, reachable
 from fabric.symmetry import Mark, Quotient, Tie
 
 MAX_VARIABLES = 400_000
-"""Flow variables of a program: some minutes of HiGHS."""
+"""Flow variables of a program: some seconds, where few trees of paths solve it."""
+MAX_MOVES = 75_000
+"""Flow variables that are solved move by move: some ten seconds of HiGHS; 115,321 take 19."""
 
 
 class ProgramSizeError(LimitError):
-    """A program of more than `MAX_VARIABLES` variables; an interval can still be given."""
+    """A program that is too large to be solved; an interval can still be given."""
 
 
 @dataclass(frozen=True, eq=False)

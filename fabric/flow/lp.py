@@ -108,6 +108,36 @@ class _Highs(highspy.Highs):
         super(highspy.Highs, self).__init__()
 
 
+def start(*, presolve: bool) -> highspy.Highs:
+    """Return a solver that says nothing."""
+    highs = _Highs()
+    highs.setOptionValue("output_flag", False)
+    highs.setOptionValue("presolve", "on" if presolve else "off")
+    return highs
+
+
+def run(highs: highspy.Highs, methods: tuple[str, str]) -> highspy.HighsSolution:
+    """Return the solution of what a solver holds, by the first of two methods that finds it.
+
+    Raises
+    ------
+    QuestionError
+        If it is not solved.
+    """
+    first, second = methods
+    # Tight tolerances first; where HiGHS cannot keep them, its own; the certificate says what that costs.
+    for method, tolerance in ((first, 1e-10), (second, 1e-10), (first, 1e-7)):
+        highs.setOptionValue("solver", method)
+        highs.setOptionValue("primal_feasibility_tolerance", tolerance)
+        highs.setOptionValue("dual_feasibility_tolerance", tolerance)
+        highs.run()
+        status = highs.getModelStatus()
+        if status == highspy.HighsModelStatus.kOptimal:
+            return highs.getSolution()
+    msg = f"the linear program of this question was not solved: {highs.modelStatusToString(status)}"
+    raise QuestionError(msg)
+
+
 class LinearProgram:
     """A program in HiGHS; what is asked of it next is solved from where the last solution stands.
 
@@ -216,22 +246,12 @@ class LinearProgram:
 
     def _solve(self) -> tuple[Floats, Floats]:
         """Return the variables, and the scaled prices of all rows."""
-        n, (first, second) = len(self._columns), self._methods
+        n = len(self._columns)
         if n > ALL_VARIABLES:
             _LOG.info("solving %s variables; %s makes it smaller", f"{n:,}", setting("among"))
-        # Tight tolerances first; where HiGHS cannot keep them, its own; the certificate says what that costs.
-        for method, tolerance in ((first, 1e-10), (second, 1e-10), (first, 1e-7)):
-            self._highs.setOptionValue("solver", method)
-            self._highs.setOptionValue("primal_feasibility_tolerance", tolerance)
-            self._highs.setOptionValue("dual_feasibility_tolerance", tolerance)
-            self._highs.run()
-            status = self._highs.getModelStatus()
-            if status == highspy.HighsModelStatus.kOptimal:
-                solution = self._highs.getSolution()
-                x = np.array(solution.col_value[:n])
-                return np.clip(x, 0, None) * self._column, np.array(solution.row_dual)
-        msg = f"the linear program of this question was not solved: {self._highs.modelStatusToString(status)}"
-        raise QuestionError(msg)
+        solution = run(self._highs, self._methods)
+        x = np.array(solution.col_value[:n])
+        return np.clip(x, 0, None) * self._column, np.array(solution.row_dual)
 
 
 def _merge(rows: Rows) -> Rows:

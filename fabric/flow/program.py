@@ -14,8 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from fabric.arrays import Floats, Ints
-from fabric.flow.commodities import Commodity, Solution
-from fabric.flow.lp import Entries, LinearProgram, assemble, balance_entries, unit_of
+from fabric.flow.commodities import MAX_MOVES, Commodity, ProgramSizeError, Solution
+from fabric.flow.generated import CommodityMoves, TreeProgram
+from fabric.flow.lp import ALL_VARIABLES, Entries, LinearProgram, Rows, assemble, balance_entries, unit_of
 
 CRUMB = 1e-9
 """Part of the rate below which a flow that begins or ends where none should is taken for rounding."""
@@ -71,25 +72,17 @@ class ClassProgram:
         # A class without capacity has no row; a move on it would divide by nothing.
         row_of = np.full(len(capacity), -1)
         row_of[self.used] = np.arange(len(self.used))
-        balance: list[Entries] = []
         load: list[Entries] = []
-        n_rows = 0
+        blocks: list[CommodityMoves] = []
         for commodity, fold, first in zip(commodities, self._folds, self._first, strict=False):
             moves, kept = commodity.moves, fold.kept
-            # The blocks of the commodities stand side by side; only the rows of capacity join them.
-            balance += balance_entries(n_rows + moves.tail[kept], n_rows + moves.head[kept], first)
             supply = np.bincount(fold.state, commodity.supply, minlength=moves.n_states).astype(np.float64)
-            at = np.flatnonzero(supply)
-            # The rate is the last column: what it asks of each state.
-            balance.append((n_rows + at, np.full(len(at), n_columns - 1), -supply[at]))
-            n_rows += moves.n_states
+            blocks.append(CommodityMoves(moves.tail[kept], moves.head[kept], supply))
             on = np.flatnonzero(moves.link[kept] >= 0)
             base = commodity.view.base[moves.link[kept[on]]]
             load.append((row_of[base], first + on, commodity.n_alike * (self.unit_gbps / capacity[base])))
         self.load = assemble(load, len(self.used), n_columns)
-        # What leaves each state, less what enters it and what is sent there, is 0. States that nothing
-        # enters, leaves or is asked of have no row.
-        self._program = LinearProgram(assemble(balance, n_rows, n_columns).used(), self.load)
+        self._program = _program(blocks, self.load)
 
     def solve(self, wider: Floats | None = None) -> Solution:
         """Return the largest rate at which all commodities can be met at once.
@@ -158,6 +151,36 @@ class ClassProgram:
                 self._commodities, self._folds, self._first[:-1], self._first[1:], strict=True
             )
         )
+
+
+def _program(blocks: list[CommodityMoves], load: Rows) -> LinearProgram | TreeProgram:
+    """Return the program of some commodities, whose moves are the columns, in order, before the rate.
+
+    Raises
+    ------
+    ProgramSizeError
+        If few trees do not solve it and it has more than `MAX_MOVES` variables.
+    """
+    n_columns = load.shape[1]
+    if n_columns > ALL_VARIABLES and all(block.has_root for block in blocks):
+        by_trees = TreeProgram(blocks, load)
+        if by_trees.settles:
+            return by_trees
+    if n_columns > MAX_MOVES:
+        msg = f"a program of {n_columns:,} variables, of which {MAX_MOVES:,} at most are solved move by move"
+        raise ProgramSizeError(msg)
+    balance: list[Entries] = []
+    n_rows, first = 0, 0
+    for block in blocks:
+        # The blocks of the commodities stand side by side; only the rows of capacity join them.
+        balance += balance_entries(n_rows + block.tail, n_rows + block.head, first)
+        at = np.flatnonzero(block.supply)
+        # The rate is the last column: what it asks of each state.
+        balance.append((n_rows + at, np.full(len(at), n_columns - 1), -block.supply[at]))
+        n_rows, first = n_rows + len(block.supply), first + len(block.tail)
+    # What leaves each state, less what enters it and what is sent there, is 0. States that nothing
+    # enters, leaves or is asked of have no row.
+    return LinearProgram(assemble(balance, n_rows, n_columns).used(), load)
 
 
 @dataclass(frozen=True, eq=False)

@@ -222,6 +222,7 @@ def _answer_at_once(ask: Question) -> Throughput:
     too_large = ""
     try:
         work, why = pose(ask)
+        program = ClassProgram(work.commodities, work.capacity)
     except ProgramSizeError as error:
         # Handled below, outside: an error there is no consequence of this one.
         too_large = str(error)
@@ -231,7 +232,6 @@ def _answer_at_once(ask: Question) -> Throughput:
         except LimitError as error:
             msg = f"{too_large}; nor an interval: {error}"
             raise LimitError(msg) from None
-    program = ClassProgram(work.commodities, work.capacity)
     answer, _ = answer_of(ask, work, program, why=why, begin=begin)
     return _worst_permutation(ask, answer, begin) if answer.traffic == LONGEST else answer
 

@@ -129,6 +129,7 @@ class Job:
     why: str
     route_mix: Callable[[Sequence[tuple[Pattern, float]]], Floats] | None = None
     cards: Literal["none", "own", "shared"] = "none"
+    _known_best: dict[tuple[tuple[Pattern, float], ...], tuple[float, Floats]] = field(default_factory=dict)
     _known: dict[Pattern, Loads] = field(default_factory=dict)
     _known_ways: dict[Pattern, Floats] = field(default_factory=dict)
     _known_mixes: dict[tuple[tuple[Pattern, float], ...], Floats] = field(default_factory=dict)
@@ -172,6 +173,19 @@ class Job:
         if parts not in self._known_mixes:
             self._known_mixes[parts] = self.route_mix(parts)
         return load + most * self._known_mixes[parts]
+
+    def best(self, mix: Sequence[tuple[Pattern, float]]) -> tuple[float, Floats]:
+        """Return the `optimum` of patterns at once, of each so many bytes from the busiest rank.
+
+        One program serves all sizes.
+        """
+        most = max(amount for _, amount in mix)
+        parts = tuple((pattern, round(amount / most, 12)) for pattern, amount in mix)
+        if parts not in self._known_best:
+            patterns, amounts = zip(*parts, strict=True)
+            self._known_best[parts] = self.optimum(patterns, amounts)
+        time_s, busy = self._known_best[parts]
+        return most * time_s, most * busy
 
     def prepare(self, patterns: Sequence[Pattern], progress: Progress) -> None:
         """Route those of `patterns` that are not known; `progress` hears of all."""
@@ -251,7 +265,11 @@ def least(base: Quotient, blocks: Iterable[Commodity]) -> tuple[float, Floats]:
             msg = f"ideal routes are a program of more than {MAX_VARIABLES:,} variables here; use ecmp"
             raise ProgramSizeError(msg)
     capacity = capacities(base)
-    answer = solve_commodities(capacity, parts)
+    try:
+        answer = solve_commodities(capacity, parts)
+    except ProgramSizeError as error:
+        msg = f"ideal routes are {error}; use ecmp"
+        raise ProgramSizeError(msg) from None
     if answer.rate_gbps <= 0:
         msg = "no permitted path between some of the ranks"
         raise NoPathError(msg, "")
