@@ -195,7 +195,7 @@ class _Classes:
                 np.maximum.at(best, base, share)
                 shares[number, is_sent] = share
         is_near: dict[tuple[int, bool], Bools] = {}
-        blocks: dict[tuple[frozenset[str], int, bool], dict[int, list[int]]] = {}
+        blocks: dict[tuple[frozenset[str], int, bool, int], dict[int, list[int]]] = {}
         for (number, is_sent), share in shares.items():
             view = self.views[number]
             base = view.quotient.base
@@ -203,10 +203,10 @@ class _Classes:
             is_near[number, is_sent] = ~view.is_free & (share > (1 - _SAME) * best[base])
             pins, block = view.blocks(pairs.order)
             for link in np.flatnonzero(is_near[number, is_sent]).tolist():
-                key = pins[block[link]], int(base[link]), is_sent
+                key = pins[block[link]], int(base[link]), is_sent, pairs.part_of(number)
                 blocks.setdefault(key, {}).setdefault(number, []).append(link)
         whole: dict[tuple[tuple[int, ...], frozenset[str], bool], dict[int, tuple[list[int], ...]]] = {}
-        for (pinned, base_link, is_sent), links in blocks.items():
+        for (pinned, base_link, is_sent, _), links in blocks.items():
             numbers = tuple(links)
             part = sum(
                 n * shares[number, is_sent][links[number]].max()
@@ -444,8 +444,10 @@ def on_classes(place: Placement, routing: Routing, paths: Paths) -> Job:
     NoSymmetryError
         If the axes do not say the symmetry, or domains are no product of axes.
     """
-    # Where nothing tells the ranks apart they are a product of axes, as a rule.
-    if ClassTraffic(place.blueprint, Traffic(), place.among, paths).ends.sum() == 1:
+    # Where nothing is missing, or what is tells no ranks apart, they are a product of axes, as a rule.
+    blueprint = place.blueprint
+    is_whole = not (blueprint.absent or blueprint.failed or blueprint.failed_cables or place.among)
+    if is_whole or ClassTraffic(blueprint, Traffic(), place.among, paths).ends.sum() == 1:
         with contextlib.suppress(NoSymmetryError):
             return _of_product(place, routing, paths)
     return _of_pairs(place, routing, paths)

@@ -356,6 +356,10 @@ class RankPairs:
             codes, kinds[:, i] = np.divmod(codes, radix[i])
         return rows, kinds[(kinds > 0).any(axis=1)] - 1
 
+    def part_of(self, number: int) -> int:
+        """Return what tells views apart whose ranks do not share a block: any may."""
+        return 0
+
     @remembered(_KEPT)
     def block_sizes(self, numbers: tuple[int, ...], pinned: frozenset[str]) -> list[float]:
         """Return how many ranks of each of some views a block has, on average of those with any of them."""

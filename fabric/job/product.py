@@ -134,6 +134,10 @@ class ProductPairs:
         """Return the patterns that tell which links are near to ranks: all ranks are alike in each."""
         return self, tuple(mix)
 
+    def part_of(self, number: int) -> int:
+        """Return what tells views apart whose ranks do not share a block: of each it is told by itself."""
+        return number
+
     def block_sizes(self, numbers: tuple[int, ...], pinned: frozenset[str]) -> list[float]:
         """Return how many ranks agree on some axes."""
         return [self.places.n_ranks / math.prod(self.places.size[a] for a in pinned)] * len(numbers)

@@ -187,15 +187,16 @@ class TestPartFilled:
         np.testing.assert_allclose((load.on_link / work.links.n_cables)[~inner], 1.0)
 
     def test_ranks_beyond_what_can_be_told_apart_are_routed_on_cables(self) -> None:
-        # 70 hosts, each with another number of cables to the leaf: as many kinds of ranks.
-        counts = ", ".join(str(i + 1) for i in range(MAX_VIEWS + 6))
+        # 71 hosts, each with another number of cables to the leaf, and one is absent: 70 kinds of ranks.
+        counts = ", ".join(str(i + 1) for i in range(MAX_VIEWS + 7))
         text = f"""
 fabric: ragged
-axes: {{host: {MAX_VIEWS + 6}}}
+axes: {{host: {MAX_VIEWS + 7}}}
 devices:
   gpu: {{kind: gpu, axes: [host]}}
   leaf: {{kind: switch, axes: []}}
 links: [{{between: [gpu, leaf], rate: 1Gb/s, count: {{host: [{counts}]}}}}]
+absent: [gpu0]
 """
         fabric = loads(text)
         with pytest.raises(NoSymmetryError, match="70 kinds, at most 64"):
