@@ -221,7 +221,9 @@ class Lifted:
                 f"{n_each[at]:,} devices are like {classes.names[at]}, {size[at]:,.0f} stand in the program"
             )
             return of, what
-        return of, "" if of[source] in self._ends else f"{e.names[source]} is no source of its own flow"
+        # A source without a cable that is up is in no class, which is sound where nothing flows.
+        is_own = of[source] in self._ends or (of[source] < 0 and self._rate_gbps == 0)
+        return of, "" if is_own else f"{e.names[source]} is no source of its own flow"
 
     def lost(self, e: Expanded, of: Ints, link_class: Ints) -> str:
         """Return whether some device does not pass on what it takes in, or nothing."""
