@@ -25,7 +25,7 @@ from fabric.flow.certificate import GAP, Verdict
 from fabric.flow.question import FEW_VARIABLES, Question
 from fabric.graph import Fabric
 from fabric.symmetry import NoSymmetryError, Quotient
-from fabric.symmetry.damage import Marked, marked
+from fabric.symmetry.marked import Marked, marked
 
 if TYPE_CHECKING:
     from fabric.flow.throughput import Throughput

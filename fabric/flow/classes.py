@@ -16,7 +16,7 @@ from fabric.blueprint.selector import fits, parse_selector, selected_groups
 from fabric.errors import QuestionError, SelectorError
 from fabric.flow.problem import FlowProblem, problem_of
 from fabric.graph import Paths
-from fabric.symmetry import Ground, Mark, Quotient, as_mark, lay_ground, nesting, quotient
+from fabric.symmetry import Ground, Quotient, lay_ground, quotient
 
 
 def class_problem(
@@ -41,9 +41,8 @@ def class_problem(
         If the axes do not say the symmetry of a construct.
     """
     # The quotient of the stabiliser of both sides: no permutation may move a device into or out of one.
-    sides = [_selectors(blueprint, parts) for parts in (source, target)]
-    fixed, apart = _tell_apart(blueprint, sides)
-    view = quotient(blueprint, apart=apart, fixed=fixed)
+    sides = tuple(_selectors(blueprint, parts) for parts in (source, target))
+    view = quotient(blueprint, sides=sides)
     sources, targets = (_select_classes(blueprint, view, side) for side in sides)
     shared = np.flatnonzero(sources & targets)
     if len(shared):
@@ -62,34 +61,18 @@ def class_ground(blueprint: Blueprint, source: tuple[object, ...], target: tuple
     SelectorError, QuestionError, NoSymmetryError
         As `class_problem`.
     """
-    fixed, apart = _tell_apart(blueprint, [_selectors(blueprint, parts) for parts in (source, target)])
-    return lay_ground(blueprint, apart=apart, fixed=fixed, in_file=True)
+    sides = tuple(_selectors(blueprint, parts) for parts in (source, target))
+    return lay_ground(blueprint, sides=sides, in_file=True)
 
 
-def _tell_apart(
-    blueprint: Blueprint, sides: list[list[Selector]]
-) -> tuple[tuple[Mark, ...], tuple[Selector, ...]]:
-    """Return the sides of a question as marks, and the selectors that only cells of axes can tell apart."""
-    nest = nesting(blueprint)
-    marks, cells = [], []
-    for selector in (s for side in sides for s in side):
-        mark = as_mark(blueprint, selector, nest)
-        # One device, or devices alike on some axes, is a mark; another range needs cells of its own.
-        if mark is None:
-            cells.append(selector)
-        else:
-            marks.append(mark)
-    return tuple(dict.fromkeys(marks)), tuple(cells)
-
-
-def _selectors(blueprint: Blueprint, parts: tuple[object, ...]) -> list[Selector]:
+def _selectors(blueprint: Blueprint, parts: tuple[object, ...]) -> tuple[Selector, ...]:
     if not parts:
         msg = "an empty selection; name at least one device"
         raise QuestionError(msg)
-    return [parse_selector(str(p), blueprint.axes, blueprint.groups, needs_group=False) for p in parts]
+    return tuple(parse_selector(str(p), blueprint.axes, blueprint.groups, needs_group=False) for p in parts)
 
 
-def _select_classes(blueprint: Blueprint, view: Quotient, side: list[Selector]) -> Bools:
+def _select_classes(blueprint: Blueprint, view: Quotient, side: tuple[Selector, ...]) -> Bools:
     """Return the classes that a side selects; a selector without a group means the endpoints there."""
     names = list(blueprint.groups)
     group = view.classes.group

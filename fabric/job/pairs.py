@@ -34,8 +34,8 @@ from fabric.schedule.algorithms import Shape
 from fabric.schedule.patterns import unrotated
 from fabric.schedule.tree import Over, Pattern
 from fabric.symmetry import Lift, NoSymmetryError, Tie, lay_ground
-from fabric.symmetry.damage import marked
 from fabric.symmetry.labels import labels
+from fabric.symmetry.marked import marked
 
 MAX_RANKS = 8_000_000
 """Ranks that are numbered one by one."""

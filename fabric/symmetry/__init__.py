@@ -1,7 +1,7 @@
 """The quotient of a fabric under its automorphisms: what solvers see, at any size."""
 
 from fabric.symmetry.counting import devices_up
-from fabric.symmetry.labels import Mark, as_mark
+from fabric.symmetry.labels import Mark
 from fabric.symmetry.lifting import Lift, RealLink, sample_links
 from fabric.symmetry.nesting import Nesting, NoSymmetryError, Tie, lopsided_axes, nesting
 from fabric.symmetry.quotient import Ground, Quotient, lay_ground, quotient
@@ -30,7 +30,6 @@ __all__ = [
     "RealLink",
     "Tie",
     "Unfolding",
-    "as_mark",
     "coarsest",
     "colour_from_all",
     "devices_up",

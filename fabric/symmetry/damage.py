@@ -1,34 +1,17 @@
-"""What is absent or has failed, put side by side: a mark is a colour, not a name.
-
-Two pods with one failed NIC each are alike, and so are a hundred. A permutation of the blueprint without its
-marks (see `Relabelling`) moves alike damage to alike indices that are neighbours; there it is a range::
-
-    failed    pod3/rack1/nic2, pod7/rack4/nic0, pod9/rack0/nic5
-    moved     pod0/rack0/nic0, pod1/rack0/nic0, pod2/rack0/nic0   =   pod0-2/rack0/nic0
-
-What a range holds is interchangeable, as every one of its indices has the same marks. So nothing is believed
-of equal codes: what the permutation makes of the marks is a product of ranges or it is not, and where it is
-not the marks are told apart.
-"""
+"""What is absent, has failed or is of a side of a question, as marks: one for each device or pair of ends."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import product
+from itertools import chain, product
 
-import numpy as np
-
-from fabric.arrays import Ints
-from fabric.blueprint.join import Grid, agreeing_axes, class_grid, twist_axes
+from fabric.blueprint.join import agreeing_axes, twist_axes
 from fabric.blueprint.model import Blueprint, FailedCables, Rule, Selector, Term
-from fabric.blueprint.remembered import remembered
-from fabric.blueprint.selector import range_word, selected_groups
-from fabric.symmetry.canonical import Incidence, canonical_order
-from fabric.symmetry.labels import Known, Mark, as_mark, keep_cells
-from fabric.symmetry.nesting import Nesting, Tie, nesting
-from fabric.symmetry.relabelling import Relabelling
+from fabric.blueprint.selector import selected_groups
+from fabric.symmetry.labels import Mark, as_mark
+from fabric.symmetry.nesting import Nesting
 
 FEW_DEVICES, FEWER_DEVICES = 256, 16
 """Devices of a range on several axes that are marked one by one; fewer where there are many ranges. Beyond,
@@ -36,20 +19,18 @@ such a range is cells of axes."""
 MANY_MARKS = 2_000
 """Marks beyond which all are told apart: some seconds to put them in order."""
 
+Sides = tuple[tuple[Selector, ...], ...]
+"""What a question selects, such as sources and targets: alike within each."""
 Side = tuple[str | None, tuple[Term, ...]]
 """A group, or None for all, and the terms of a selector that is no mark."""
 Tag = tuple[str, int, tuple[Side, ...], frozenset[str]]
-"""What alike damage has in common: absent, failed or cables; how many of the cables, 0 for all; its sides;
-and the axes on which all cables between the two sides agree."""
-Range = tuple[str, int, int]
-"""An axis, with the first and the last of some of its indices."""
-Box = tuple[Tag, tuple[tuple[Range, ...], ...]]
-"""Alike damage side by side: its ranges, of cables those of both ends."""
+"""What alike damage has in common: absent, failed, a side or cables; how many of the cables, 0 for all; its
+sides; and the axes on which all cables between the two agree."""
 
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """A device, or the cables between two, absent or down.
+    """A device, or the cables between two, that is absent, down or of a side of a question.
 
     Parameters
     ----------
@@ -62,89 +43,13 @@ class Damage:
     ends: tuple[Mark, ...]
 
 
-@dataclass(frozen=True, eq=False)
-class Marked:
-    """A fabric with alike damage side by side, and the permutations that keep it all in place.
-
-    Parameters
-    ----------
-    blueprint : Blueprint
-        With its damage moved.
-    nest : Nesting
-    marks : tuple of mapping
-        The damage there: an index, or a first and a last one, on axes with all above them.
-    cells : tuple of Selector
-        What only cells of axes can tell apart.
-    plain : Grid
-        Class grid without marks.
-    written : tuple of mapping
-        The damage where the file says.
-    relabelling : Relabelling or None
-        What has moved it, or None where all is where the file says.
-    """
-
-    blueprint: Blueprint
-    nest: Nesting
-    marks: tuple[Known, ...]
-    cells: tuple[Selector, ...]
-    plain: Grid
-    written: tuple[Known, ...]
-    relabelling: Relabelling | None = None
-
-    def moved(self, values: Mapping[str, Ints]) -> Mapping[str, Ints]:
-        """Return where devices of the file are, by their indices there; on axes with all above them."""
-        return self.relabelling.apply(values) if self.relabelling else values
-
-    def moved_mark(self, mark: Mark) -> Mark:
-        """Return where one device of the file is."""
-        at = self.moved({axis: np.array([i]) for axis, i in mark})
-        return tuple((axis, int(i[0])) for axis, i in at.items())
-
-    def of_file(self, values: Mapping[str, Ints]) -> Mapping[str, Ints]:
-        """Return the indices in the file of devices, by where they are."""
-        return self.relabelling.undo(values) if self.relabelling else values
-
-
-@remembered(64)
-def marked(blueprint: Blueprint, apart: tuple[Selector, ...] = (), ties: tuple[Tie, ...] = ()) -> Marked:
-    """Return a blueprint with alike damage side by side.
-
-    Parameters
-    ----------
-    blueprint : Blueprint
-    apart, ties
-        As given to `quotient`.
-
-    Raises
-    ------
-    NoSymmetryError
-        If the axes do not say the symmetry of a construct.
-    """
-    nest = nesting(blueprint, ties)
-    damage, cells = damage_of(blueprint, nest)
-    # A question's selections restrict the group as cells do: a permutation must map each onto itself.
-    cells = (*cells, *apart)
-    nest = keep_cells(blueprint, nest, cells)
-    plain = class_grid(replace(blueprint, absent=()), cells)
-    known = [end for end in dict.fromkeys(end for one in damage for end in one.ends) if end]
-    written = tuple(map(dict, known))
-    as_written = Marked(blueprint, nest, written, cells, plain, written)
-    if not 1 < len(known) <= MANY_MARKS or not _may_move(blueprint):
-        return as_written
-    moved, relabelling = _put_in_order(damage, nest, plain)
-    boxes = _side_by_side(moved, nest, plain)
-    if len(boxes) == len(damage):
-        return as_written
-    ranges = [end for end in dict.fromkeys(end for _, ends in boxes for end in ends) if end]
-    marks = tuple(map(_known, ranges))
-    return Marked(_drawn(blueprint, boxes), nest, marks, cells, plain, written, relabelling)
-
-
-def damage_of(blueprint: Blueprint, nest: Nesting) -> tuple[tuple[Damage, ...], tuple[Selector, ...]]:
-    """Return what is absent or has failed, and the selectors that only cells of axes can tell apart."""
+def damage_of(
+    blueprint: Blueprint, nest: Nesting, sides: Sides = ()
+) -> tuple[tuple[Damage, ...], tuple[Selector, ...]]:
+    """Return what is absent, has failed or is of a side, and what only cells of axes can tell apart."""
     found: list[Damage] = []
     cells: list[Selector] = []
-    few = _few_devices(blueprint)
+    few = _few_devices(blueprint, sides)
 
     def side(selector: Selector) -> tuple[Side, Mark]:
         mark = as_mark(blueprint, selector, nest)
@@ -152,7 +57,13 @@ def damage_of(blueprint: Blueprint, nest: Nesting) -> tuple[tuple[Damage, ...], 
             cells.append(selector)
         return (selector.group, selector.terms if mark is None else ()), mark or ()
 
-    for word, selectors in (("absent", blueprint.absent), ("failed", blueprint.failed)):
+    # What names no group means endpoints, unless it ends in a star.
+    named = [
+        (f"side {number} {'all' if one.text.endswith('*') else 'ends'}", (one,))
+        for number, selectors in enumerate(sides)
+        for one in selectors
+    ]
+    for word, selectors in (("absent", blueprint.absent), ("failed", blueprint.failed), *named):
         for selector in (one for several in selectors for one in _devices(several, few)):
             own, end = side(selector)
             found.append(Damage((word, 0, (own,), frozenset()), (end,)))
@@ -164,8 +75,8 @@ def damage_of(blueprint: Blueprint, nest: Nesting) -> tuple[tuple[Damage, ...], 
         agree = _agreeing(_joining(blueprint, failure), blueprint)
         for pair in pairs:
             # In no order: sides are sorted, so that those of alike cables are in the same.
-            sides = sorted(map(side, pair), key=lambda one: (one[0][0] or "", one[1]))
-            of, marks = tuple(own for own, _ in sides), tuple(end for _, end in sides)
+            both = sorted(map(side, pair), key=lambda one: (one[0][0] or "", one[1]))
+            of, marks = tuple(own for own, _ in both), tuple(end for _, end in both)
             if failure.n is None:
                 found.append(Damage(("cables", 0, of, agree), marks))
             else:
@@ -184,9 +95,9 @@ def _n_devices(selector: Selector) -> int:
     return 1 if len(sizes) == 1 else math.prod(sizes)
 
 
-def _few_devices(blueprint: Blueprint) -> int:
+def _few_devices(blueprint: Blueprint, sides: Sides) -> int:
     """Return how many devices of a range are marked one by one."""
-    n_marks = sum(map(_n_devices, (*blueprint.absent, *blueprint.failed)))
+    n_marks = sum(map(_n_devices, (*blueprint.absent, *blueprint.failed, *chain(*sides))))
     n_marks += sum(_n_devices(c.left) * _n_devices(c.right) for c in blueprint.failed_cables)
     return FEW_DEVICES if n_marks <= MANY_MARKS else FEWER_DEVICES
 
@@ -223,7 +134,7 @@ def _agreeing(rules: Sequence[Rule], blueprint: Blueprint) -> frozenset[str]:
     return frozenset.intersection(*agree) if agree else frozenset()
 
 
-def _may_move(blueprint: Blueprint) -> bool:
+def may_move(blueprint: Blueprint) -> bool:
     """Return whether a permutation maps all damage to damage.
 
     So many cables of several bundles are the first of them in the order of rules and devices, which no
@@ -241,161 +152,3 @@ def _may_move(blueprint: Blueprint) -> bool:
         or (is_device(failure.left) and is_device(failure.right) and len(_joining(blueprint, failure)) == 1)
         for failure in blueprint.failed_cables
     )
-
-
-def _put_in_order(damage: Sequence[Damage], nest: Nesting, plain: Grid) -> tuple[list[Damage], Relabelling]:
-    """Return the damage with its indices moved to the front of their cells in a canonical order, and how."""
-    places: dict[tuple[str, Mark, int], int] = {}
-    columns: dict[tuple[int, str], int] = {}
-    rows = []
-    for one in damage:
-        row = {}
-        for number, end in enumerate(one.ends):
-            for axis, place in _places(end, nest).items():
-                column = columns.setdefault((number, axis), len(columns))
-                row[column] = places.setdefault(place, len(places))
-        rows.append(row)
-    of_cell = [
-        (nest.order.index(axis), i if axis in nest.permutations else _cell(plain, axis, i))
-        for axis, _, i in places
-    ]
-    colours = {key: number for number, key in enumerate(sorted(set(of_cell)))}
-    tags = {tag: number for number, tag in enumerate(dict.fromkeys(one.tag for one in damage))}
-    incidence = Incidence(
-        [colours[key] for key in of_cell],
-        [tags[one.tag] for one in damage],
-        [tuple(row.get(column, -1) for column in range(len(columns))) for row in rows],
-    )
-    known = list(places)
-    siblings: dict[tuple[str, Mark, int], list[int]] = {}
-    for axis, above, i in (known[at] for at in canonical_order(incidence)):
-        # What a ring joins stays where it is.
-        if axis not in nest.permutations:
-            siblings.setdefault((axis, above, int(plain.reps[axis][_cell(plain, axis, i)])), []).append(i)
-    new: dict[str, dict[Mark, dict[int, int]]] = {axis: {} for axis in nest.order}
-    for (axis, above, first), own in siblings.items():
-        new[axis].setdefault(above, {}).update({i: first + rank for rank, i in enumerate(own)})
-    moved = [
-        replace(
-            one,
-            ends=tuple(
-                tuple(
-                    sorted(
-                        (axis, new[axis].get(above, {}).get(i, i))
-                        for axis, above, i in _places(end, nest).values()
-                    )
-                )
-                for end in one.ends
-            ),
-        )
-        for one in damage
-    ]
-    moves = {
-        axis: {tuple(i for _, i in above): own for above, own in listed.items()}
-        for axis, listed in new.items()
-        if listed
-    }
-    sizes = {axis: plain.blueprint.axes[axis].size for axis in nest.order}
-    return moved, Relabelling(nest.above, sizes, plain.reps, moves)
-
-
-def _places(end: Mark, nest: Nesting) -> dict[str, tuple[str, Mark, int]]:
-    """Return the axis, the indices on the axes above and the index of a mark, by axis."""
-    at = dict(end)
-    return {
-        axis: (axis, tuple((a, at[a]) for a in nest.above[axis]), at[axis])
-        for axis in nest.order
-        if axis in at
-    }
-
-
-def _cell(plain: Grid, axis: str, index: int) -> int:
-    return int(np.searchsorted(plain.reps[axis], index, side="right")) - 1
-
-
-def _side_by_side(damage: Sequence[Damage], nest: Nesting, plain: Grid) -> list[Box]:
-    """Return the damage as products of ranges; on each axis, under the same ones, equal or disjoint."""
-    boxes = dict.fromkeys(
-        (one.tag, tuple(tuple((axis, i, i) for axis, i in end) for end in one.ends)) for one in damage
-    )
-    # Below first: what is under two indices is compared when it has been put together.
-    for axis in reversed(nest.order):
-        if axis not in nest.permutations:
-            boxes = _joined(boxes, axis, nest.above[axis], plain.reps[axis])
-    return list(boxes)
-
-
-Place = tuple[tuple[Range, ...], Range]
-"""Ranges of the axes above, and one of an axis."""
-
-
-def _joined(boxes: Iterable[Box], axis: str, above: Sequence[str], cells: Ints) -> dict[Box, None]:
-    """Return `boxes` with those ranges of an axis that are neighbours and hold the same as one."""
-    held: dict[Place, set[object]] = {}
-    for tag, ends in boxes:
-        places = [_place(end, axis, above) for end in ends]
-        for place in dict.fromkeys(p for p in places if p is not None):
-            # Cables between indices of a range are between equal ones, or the range tells less than they do.
-            is_told = places.count(place) > 1 and axis not in tag[3]
-            rest = tuple(
-                tuple(r for r in end if r[0] != axis) if own == place else end
-                for end, own in zip(ends, places, strict=True)
-            )
-            which = tuple(own == place for own in places)
-            held.setdefault(place, set()).add((tag, rest, which, place if is_told else None))
-    whole: dict[Place, Range] = {}
-    runs: list[tuple[Place, ...]] = []
-    for place in sorted(held):
-        last = runs[-1][-1] if runs else None
-        if (
-            last is not None
-            and last[0] == place[0]
-            and last[1][2] + 1 == place[1][1]
-            and not (cells == place[1][1]).any()
-            and held[last] == held[place]
-        ):
-            runs[-1] = (*runs[-1], place)
-        else:
-            runs.append((place,))
-    for run in runs:
-        for place in run:
-            whole[place] = (axis, run[0][1][1], run[-1][1][2])
-
-    def widened(end: tuple[Range, ...]) -> tuple[Range, ...]:
-        place = _place(end, axis, above)
-        return end if place is None else tuple(whole[place] if r[0] == axis else r for r in end)
-
-    return dict.fromkeys((tag, tuple(map(widened, ends))) for tag, ends in boxes)
-
-
-def _place(end: tuple[Range, ...], axis: str, above: Sequence[str]) -> Place | None:
-    at = {r[0]: r for r in end}
-    return (tuple(at[a] for a in above), at[axis]) if axis in at else None
-
-
-def _drawn(blueprint: Blueprint, boxes: Sequence[Box]) -> Blueprint:
-    """Return `blueprint` with `boxes` as its damage."""
-    selectors: dict[str, list[Selector]] = {"absent": [], "failed": []}
-    cables = []
-    for (word, n, sides, _), ends in boxes:
-        own = list(map(_selector, sides, ends))
-        if word == "cables":
-            cables.append(FailedCables(own[0], own[1], n or None, blueprint.origin, is_each=n > 0))
-        else:
-            selectors[word] += own
-    return replace(
-        blueprint,
-        absent=tuple(selectors["absent"]),
-        failed=tuple(selectors["failed"]),
-        failed_cables=tuple(cables),
-    )
-
-
-def _selector(side: Side, ranges: Sequence[Range]) -> Selector:
-    group, terms = side
-    words = [range_word(axis, lo, hi) for axis, lo, hi in ranges]
-    return Selector("/".join([*words, group or "*"]), group, (*terms, *(Term(*r) for r in ranges)))
-
-
-def _known(ranges: Sequence[Range]) -> Known:
-    return {axis: lo if lo == hi else (lo, hi) for axis, lo, hi in ranges}

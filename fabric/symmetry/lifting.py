@@ -15,7 +15,6 @@ from fabric.arrays import Bools, Floats, Ints
 from fabric.blueprint.join import agreeing_axes, class_grid, relation_axes
 from fabric.blueprint.model import Blueprint, Rule, Selector
 from fabric.blueprint.selector import fits, selected_groups
-from fabric.symmetry.damage import marked
 from fabric.symmetry.labels import (
     Mark,
     Marks,
@@ -26,6 +25,7 @@ from fabric.symmetry.labels import (
     link_keys,
     pattern_axes,
 )
+from fabric.symmetry.marked import marked
 from fabric.symmetry.nesting import Tie
 from fabric.symmetry.quotient import Quotient
 

@@ -24,7 +24,7 @@ from fabric.blueprint.join import Grid, Joined, class_grid, join, partners
 from fabric.blueprint.model import Blueprint, FailedCables, Rule, Selector
 from fabric.blueprint.remembered import remembered
 from fabric.graph import Expanded, GroupInfo, RuleInfo
-from fabric.symmetry.damage import Marked, marked
+from fabric.symmetry.damage import Sides
 from fabric.symmetry.labels import (
     Known,
     Mark,
@@ -36,6 +36,7 @@ from fabric.symmetry.labels import (
     link_keys,
     pattern_axes,
 )
+from fabric.symmetry.marked import Marked, marked
 from fabric.symmetry.nesting import NoSymmetryError, Tie
 
 KEPT = 64
@@ -79,6 +80,7 @@ def quotient(
     apart: tuple[Selector, ...] = (),
     ties: tuple[Tie, ...] = (),
     fixed: tuple[Mark, ...] = (),
+    sides: Sides = (),
 ) -> Quotient:
     """Return the quotient of `blueprint` with its failures and `sources` marked.
 
@@ -93,13 +95,15 @@ def quotient(
         What the traffic asks permutations to respect.
     fixed : tuple of Mark
         Marked in the base too, as failures are.
+    sides : tuple of tuple of Selector
+        What a question selects, such as sources and targets: a colour each, as failures are.
 
     Raises
     ------
     NoSymmetryError
         If the axes do not say the symmetry of a construct.
     """
-    return _quotient(blueprint, sources, apart, ties, fixed)
+    return _quotient(blueprint, sources, apart, ties, fixed, sides)
 
 
 @remembered(KEPT)
@@ -109,9 +113,10 @@ def _quotient(
     apart: tuple[Selector, ...],
     ties: tuple[Tie, ...],
     fixed: tuple[Mark, ...],
+    sides: Sides,
 ) -> Quotient:
     # Rows of the class grid refine the orbits: rows whose labels are equal are one class.
-    ground = lay_ground(blueprint, sources, apart=apart, ties=ties, fixed=fixed)
+    ground = lay_ground(blueprint, sources, apart=apart, ties=ties, fixed=fixed, sides=sides)
     group, size, index, origin = ground.classes
     links = [_link_rows(ground, number) for number in range(len(blueprint.rules))]
     # Base keys know only the failures, fine keys the sources too; without sources they are the same.
@@ -290,13 +295,14 @@ def lay_ground(
     apart: tuple[Selector, ...] = (),
     ties: tuple[Tie, ...] = (),
     fixed: tuple[Mark, ...] = (),
+    sides: Sides = (),
     in_file: bool = False,
 ) -> Ground:
     """Return what `quotient` of the same makes its classes from; classes are numbered as there.
 
     Parameters
     ----------
-    blueprint, sources, apart, ties, fixed
+    blueprint, sources, apart, ties, fixed, sides
         As in `quotient`.
     in_file : bool
         Whether rows are devices as the file numbers them; else alike damage is side by side, in fewer rows.
@@ -306,7 +312,7 @@ def lay_ground(
     NoSymmetryError
         As `quotient`.
     """
-    found = marked(blueprint, apart, ties)
+    found = marked(blueprint, apart, ties, sides)
     drawn = blueprint if in_file else found.blueprint
     base_marks = (*found.marks, *(dict(found.moved_mark(m)) for m in fixed))
     marks = (base_marks, (*base_marks, *(dict(found.moved_mark(m)) for m in sources)))[: 1 + bool(sources)]

@@ -12,7 +12,7 @@ from fabric.blueprint.join import full_grid, join
 from fabric.flow.throughput import throughput
 from fabric.graph import expand, loads
 from fabric.symmetry import NoSymmetryError, Tie, lopsided_axes, nesting, quotient
-from fabric.symmetry.damage import marked
+from fabric.symmetry.marked import marked
 from fabric.symmetry.quotient import RowPlaces, device_classes
 
 FAMILIES = (

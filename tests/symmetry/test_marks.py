@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 
 import fabric as f
+from fabric.blueprint.selector import parse_selector
 from fabric.errors import QuestionError
 from fabric.flow.concurrent import check_concurrent, link_views
 from fabric.flow.program import solve_commodities
 from fabric.flow.question import Question, pose
 from fabric.graph import expand, fail, loads
 from fabric.symmetry import Lift, NoSymmetryError, quotient
-from fabric.symmetry.damage import marked
+from fabric.symmetry.marked import marked
 
 FAMILIES = ("nested", "pods of rings", "grid", "cells")
 
@@ -243,6 +244,49 @@ def test_a_range_is_a_list():
     one, other = (all_to_all(fail(fabric, *form)) for form in forms)
     assert one.n_moves == other.n_moves
     assert [c.n_alike for c in one.commodities] == [c.n_alike for c in other.commodities]
+
+
+def test_sources_are_a_colour(marked_fabrics):
+    n_seen = 0
+    for family, seed in itertools.product(("nested", "pods of rings", "cells"), range(6)):
+        fabric = marked_fabrics.marked_fabric(family, seed)
+        e = expand(fabric)
+        rng = np.random.default_rng(seed)
+        names = [str(e.names[i]) for i in rng.permutation(np.flatnonzero(e.is_endpoint & ~e.failed))[:5]]
+        sources, target = names[1:], names[0]
+        try:
+            one, other = (f.max_flow(fabric, sources, target, method=m) for m in ("axes", "links"))
+        except (QuestionError, NoSymmetryError):
+            continue
+        n_seen += 1
+        assert one.value_gbps == pytest.approx(other.value_gbps, rel=1e-9)
+        assert one.status == other.status
+    assert n_seen > 12
+
+
+def test_a_star_selects_more_than_endpoints():
+    fabric = loads(SPINES)
+    one, other = (f.max_flow(fabric, ["pod0", "pod1/*"], "pod2/gpu0", method=m) for m in ("axes", "links"))
+    assert one.value_gbps == other.value_gbps
+    classes = quotient(fabric.blueprint, sides=((*_selectors(fabric, "pod0", "pod1/*"),),))
+    pods = {dict(at)["pod"] for at in classes.index if [a for a, _ in at] == ["pod", "slot"]}
+    assert len(pods) == 3
+
+
+def _selectors(fabric, *texts):
+    b = fabric.blueprint
+    return [parse_selector(text, b.axes, b.groups, needs_group=False) for text in texts]
+
+
+def test_many_sources_are_few_classes():
+    fabric = loads(PODS)
+    sizes = set()
+    for k in (2, 10, 50):
+        sources = _selectors(
+            fabric, *(f"pod{i}/su{i % 4}/rack{i % 3}/tray{i % 4}/gpu{i % 2}" for i in range(k))
+        )
+        sizes.add(len(quotient(fabric.blueprint, sides=(tuple(sources),)).size))
+    assert len(sizes) == 1
 
 
 # ---- growth --------------------------------------------------------------------------------------
