@@ -20,9 +20,9 @@ from fabric.arrays import Floats, Ints
 from fabric.flow.logit import Logit, Routing
 from fabric.flow.lp import assemble, maximize
 
-MOST_ROUTINGS = 80
+MOST_ROUTINGS = 60
 """Routings that are tried at most."""
-_FIRST = 12
+_FIRST = 24
 """Routings of the first stage."""
 _MIXED = 30
 """Routings that are mixed, the last ones."""
@@ -36,6 +36,8 @@ _LEAST_SHARP, _MOST_SHARP = 30.0, 1e5
 """Sharpness times the mean distance, by which a split takes longer ways; one over the gap between these."""
 _UNEVEN = 2.0
 """Where the busiest link is so much busier than the mean, prices have far to go, and sharpness begins low."""
+_STEEPEST = 10.0
+"""Most logarithm of a price for how much busier its link is: dearer ones send traffic far round others."""
 _LOADED = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
 """Links whose load is within one of these of the busiest share all of the price."""
 _STEEP = 100.0
@@ -121,7 +123,7 @@ class Prices:
 
     def _rise(self, worth: Floats, mean: float, finest: float, gap: float) -> float:
         """Let prices rise with loads, and return the mean distance at the last ones."""
-        found, steps, sharp = self.found, _Steps(), finest
+        found, steps, sharp, even = self.found, _Steps(), finest, worth
         while True:
             use, paid = self._route(worth, sharp / mean)
             if found.gap > gap and found.n_routings % _EVERY == 0:
@@ -135,7 +137,9 @@ class Prices:
                 sharp, steps = min(3 * sharp, finest), _Steps()
             # Where a link is one of the hops of a way, its price moves the length of that by so much less.
             hops = float((use * self._capacity).sum()) / self._sent
-            worth = steps.next(worth, 2 * hops / sharp * (use / spent - 1))
+            risen = np.log(worth / even)
+            pull = (risen - float(worth @ risen)) / _STEEPEST
+            worth = steps.next(worth, 2 * hops / sharp * (use / spent - 1 - pull))
 
     def _lengths(self, worth: Floats) -> Floats:
         """Return the price of every link."""
