@@ -443,6 +443,22 @@ def jellyfish() -> Work:
     return all_to_all(fabrics.JELLYFISH, 0.4172381466)
 
 
+@case("all-to-all, random graph of 500 switches of degree 12, to 0.1 %", budget_s=15, budget_mb=500, runs=1)
+def random_graph() -> Work:
+    import fabric
+
+    f = fabric.loads(fabrics.RANDOM_GRAPH)
+    ask = fabric.throughput
+
+    def work() -> object:
+        answer = ask(fabrics.fresh(f))
+        return sure(
+            answer.gap <= 1e-3, f"{answer.per_endpoint_gbps:.6g} Gb/s, {100 * answer.gap:.2g} % apart"
+        )
+
+    return work
+
+
 @case("all-gather bound of a twisted torus 8x8x16", budget_s=3, runs=1)
 def twisted_all_gather() -> Work:
     return bound_of("all-gather", fabrics.TWISTED.read_text(), 4800 * 1024 / 1023)

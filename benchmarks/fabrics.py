@@ -53,6 +53,15 @@ links:
   - {between: [switch, switch], name: random, rate: 1Gb/s, each: 6,
      wiring: {pattern: jellyfish, along: sw, degree: 6, seed: 1}}
 """
+
+RANDOM_GRAPH = """
+fabric: random-graph
+axes: {sw: 500}
+devices: {switch: {kind: switch, axes: [sw], endpoint: true, transit: all}}
+links:
+  - {between: [switch, switch], name: random, rate: 1Gb/s, each: 12,
+     wiring: {pattern: jellyfish, along: sw, degree: 12, seed: 1}}
+"""
 TWISTED = ROOT / "topologies" / "systems" / "tpu-v5p-8x8x16-twisted.fabric.yaml"
 
 TORUS = """

@@ -17,11 +17,13 @@ from typing import Literal, cast, get_args, overload
 import numpy as np
 
 from fabric.arguments import checked
+from fabric.arrays import Bools, Ints
 from fabric.blueprint.model import Blueprint
 from fabric.blueprint.reducing import REDUCING_NETS, ReducingNet, reducing_groups
 from fabric.bounds.groups import Task
 from fabric.bounds.hops import HopBound, HopKind, hop_bound
-from fabric.bounds.packing import pack
+from fabric.bounds.packing import Packing, pack
+from fabric.bounds.sinks import slowest_rank
 from fabric.errors import ProofError, QuestionError, nearest, setting
 from fabric.flow.by_axes import ClassTraffic
 from fabric.flow.certificate import GAP, Verdict
@@ -29,7 +31,7 @@ from fabric.flow.lost import count_failed
 from fabric.flow.question import Question
 from fabric.flow.throughput import answer_question
 from fabric.flow.traffic import Traffic
-from fabric.graph import Fabric, Paths, expand, select
+from fabric.graph import Expanded, Fabric, Paths, expand, select
 from fabric.graph.listed import RANK, to_blueprint
 from fabric.results import CutOff, Result, say_lost
 from fabric.schedule.algorithms import busbw_factor
@@ -246,6 +248,14 @@ def _by_cuts(blueprint: Blueprint, ask: _BoundQuestion) -> Bound:
     # A reduce ends in one root, which takes in the sum once whether switches add or not.
     reducing = reducing_groups(blueprint, ask.reduces) if collective == "all-reduce" else ()
     packing = pack(Task(blueprint, question, collective, mark, paths, reducing))
+    return _of_packing(blueprint, ask, packing, reducing)
+
+
+def _of_packing(
+    blueprint: Blueprint, ask: _BoundQuestion, packing: Packing, reducing: tuple[str, ...] = ()
+) -> Bound:
+    """Return the bound that a packing says."""
+    collective, paths, question = ask.collective, ask.paths, _question(blueprint, ask)
     # Rounding of the program can leave a little less than nothing.
     rate, n = max(packing.rate_gbps, 0.0), packing.n_ranks
     status = _status(blueprint, collective, question, paths) if rate > 0 else "cut off"
@@ -302,13 +312,17 @@ def _of_graph(fabric: Fabric, ask: _BoundQuestion) -> Bound:
     # Ranks of the listed fabric by the names that the user knows.
     names = {f"{RANK}{i}": str(e.names[v]) for i, v in enumerate(devices.tolist())}
     # A root counts where the collective has one; ranks are renumbered in the listed fabric.
-    root = ""
+    root, first = "", devices[:1]
     if ask.root and ask.collective in ("broadcast", "reduce"):
         (chosen,) = np.flatnonzero(select(fabric, ask.root)).tolist()
         if not ranks[chosen]:
             msg = f"root {ask.root!r} is no endpoint of the job that is up"
             raise QuestionError(msg)
-        root = f"{RANK}{listed.place[chosen]}"
+        root, first = f"{RANK}{listed.place[chosen]}", np.array([chosen])
+    roots = first if ask.collective in ("broadcast", "reduce") else devices
+    packing = _pack_by_flows(e, ranks, roots, ask)
+    if packing is not None:
+        return _of_packing(listed.blueprint, replace(ask, among=RANK), packing)
     answer = _by_cuts(listed.blueprint, replace(ask, among=RANK, root=root))
     # Back from the groups and rules of the listed fabric to those of the graph.
     return replace(
@@ -317,6 +331,22 @@ def _of_graph(fabric: Fabric, ask: _BoundQuestion) -> Bound:
         binding=tuple(dict.fromkeys(listed.rule_of[name] for name in answer.binding)),
         cut_off=tuple(CutOff(names[name], n) for name, n in answer.cut_off),
     )
+
+
+def _pack_by_flows(e: Expanded, ranks: Bools, roots: Ints, ask: _BoundQuestion) -> Packing | None:
+    """Return the best rate by one flow a rank, or None where that is no plain flow."""
+    # Where data flows both ways, or cables do not, the program of all ranks together is needed.
+    if ask.collective in ("all-reduce", "all-to-all") or any(r.is_oneway for r in e.rules):
+        return None
+    is_inward = ask.collective in ("reduce-scatter", "reduce")
+    found = slowest_rank(e, ranks, roots, paths=ask.paths, is_inward=is_inward)
+    # Of what is cut off the classes say who.
+    if found is None or found[0].rate_gbps <= 0:
+        return None
+    slowest, proof = found
+    rules = np.unique(e.rule[slowest.links // 2]).tolist()
+    names = tuple(dict.fromkeys(e.rules[rule].name for rule in rules))
+    return Packing(slowest.rate_gbps, names, int(ranks.sum()), 0, "", proof)
 
 
 def _question(blueprint: Blueprint, ask: _BoundQuestion) -> ClassTraffic:
@@ -404,7 +434,8 @@ def _all_to_all(blueprint: Blueprint, question: ClassTraffic, ask: _BoundQuestio
         raise QuestionError(msg)
     fabric = Fabric(blueprint.name, blueprint)
     answer = answer_question(Question(fabric, "all-to-all", ask.among, ask.over, ask.paths, is_holding=True))
-    rate = answer.per_endpoint_gbps
+    # Of an interval no routing beats the upper end.
+    rate = answer.certificate.upper_gbps if answer.status == "bounded" else answer.per_endpoint_gbps
     # Ranks of a small group send less of their buffers: what all can send bounds these as well.
     algbw = rate * least / (least - 1)
     return Bound(

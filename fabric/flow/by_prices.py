@@ -94,7 +94,7 @@ class Prices:
         row = np.full(len(capacity) + 1, -1, dtype=np.int64)
         row[self._link] = np.arange(len(self._link))
         self._row = row[self._net.link]
-        self._sent = float(self._net.demand.sum())
+        self._sent = float(self._net.amount.sum())
         self._routings: list[Routing] = []
         self._uses: list[Floats] = []
         # What all demands pay at the best prices so far, and these.

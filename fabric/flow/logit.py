@@ -117,7 +117,7 @@ class Logit:
     def _carry(self, block: slice, cell: Ints, share: Floats) -> Floats:
         """Return what each cell carries."""
         net = self.net
-        demand = net.demand[block].toarray()
+        demand = net.sent(block)
         sinks = np.arange(len(demand)) * net.n_states + net.sink[block]
         tail, head = (self._places(cell, ends) for ends in (net.tail, net.head))
         first = np.searchsorted(tail, np.arange(demand.size + 1))

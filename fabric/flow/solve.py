@@ -74,7 +74,7 @@ def _separate(net: Network) -> FlowSolution:
     bound = min(float(net.capacity[side].sum()) for side in ends)
     while True:
         capacity = np.minimum(net.capacity[limited], bound)
-        unit, is_exact = _unit(capacity)
+        unit, is_exact = whole_unit(capacity)
         units = np.zeros(len(net.tail), dtype=np.int64)
         # Whole units leave the division with an error far below 1/8. On a grid, which divides exactly, the
         # remainder is dropped.
@@ -99,14 +99,14 @@ def _separate(net: Network) -> FlowSolution:
     return FlowSolution(flow, crossing.astype(np.float64), full & (strong[net.tail] != strong[net.head]))
 
 
-def _unit(rates: Floats) -> tuple[float, bool]:
+def whole_unit(rates: Floats) -> tuple[float, bool]:
     """Return a rate of which all `rates` are whole multiples and True, or else a fine grid and False.
 
     Examples
     --------
-    >>> _unit(np.array([400.0, 600.0]))
+    >>> whole_unit(np.array([400.0, 600.0]))
     (200.0, True)
-    >>> _unit(np.array([400.0, 8000 / 3])) == (400 / 3, True)
+    >>> whole_unit(np.array([400.0, 8000 / 3])) == (400 / 3, True)
     True
     """
     unique = np.unique(rates[rates > 0])

@@ -129,7 +129,7 @@ def _mixed_load(traffic: Towards, mix: Mix, n_links: int) -> tuple[Floats, list[
 
 def _flow_faults(traffic: Towards, block: BlockFlow) -> list[str]:
     """Return what is wrong with the flows towards a block of sinks."""
-    demand = traffic.demand[block.block].toarray()
+    demand = traffic.sent(block.block)
     cell, flow = block.cell, block.flow
     n_sinks, n_states = demand.shape
     if not (np.isfinite(flow).all() and (flow >= 0).all()):

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import sparse
 
 from fabric.arrays import Floats, Ints
 from fabric.flow.merged import Merged, Step
@@ -35,8 +34,12 @@ class Towards:
         Moves that lead towards the sinks, tails ascending; a turn has link -1.
     sink : ndarray of int64, shape (t,)
         State of each sink.
-    demand : sparse.csr_matrix, shape (t, n_states)
-        What each state sends to each sink at unit rate.
+    first : ndarray of int64, shape (t + 1,)
+        ``first[i]:first[i + 1]`` are the demands towards sink i.
+    source : ndarray of int64, shape (d,)
+        State where each demand starts.
+    amount : ndarray of float64, shape (d,)
+        What it asks for at unit rate.
     state : ndarray of int64, shape (n_states,)
         Merged state of each state.
     is_out : bool
@@ -48,7 +51,9 @@ class Towards:
     head: Ints
     link: Ints
     sink: Ints
-    demand: sparse.csr_matrix
+    first: Ints
+    source: Ints
+    amount: Floats
     state: Ints
     is_out: bool
 
@@ -67,11 +72,25 @@ class Towards:
         for begin in range(0, len(self.sink), self.n_at_once):
             yield slice(begin, min(begin + self.n_at_once, len(self.sink)))
 
+    def _cells(self, block: slice) -> tuple[Ints, Floats]:
+        """Return the demands of a block, by sink times states, and their amounts."""
+        own = slice(int(self.first[block.start]), int(self.first[block.stop]))
+        row = np.repeat(
+            np.arange(block.stop - block.start), np.diff(self.first[block.start : block.stop + 1])
+        )
+        return row * self.n_states + self.source[own], self.amount[own]
+
+    def sent(self, block: slice) -> Floats:
+        """Return what each state sends to the sinks of a block, shape (sinks of the block, n_states)."""
+        cell, amount = self._cells(block)
+        found = np.zeros((block.stop - block.start, self.n_states))
+        found.ravel()[cell] = amount
+        return found
+
     def paid(self, distance: Floats, block: slice) -> float:
         """Return the sum of demand times distance to the sinks of a block."""
-        rows = self.demand[block]
-        cell = np.repeat(np.arange(rows.shape[0]) * self.n_states, np.diff(rows.indptr)) + rows.indices
-        return float(distance.ravel()[cell] @ rows.data)
+        cell, amount = self._cells(block)
+        return float(distance.ravel()[cell] @ amount)
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,10 +134,13 @@ def gather(net: Merged, demand: Demands) -> Towards:
     number = np.full(net.n_states, -1, dtype=np.int64)
     number[state] = np.arange(len(state))
     sink, row = np.unique(number[ends], return_inverse=True)
-    shape = (len(sink), len(state))
-    sent = sparse.coo_matrix((demand.amount[inner], (row.ravel(), number[starts])), shape=shape).tocsr()
-    link = net.link[order]
-    return Towards(len(state), number[tail[order]], number[head[order]], link, sink, sent, state, is_out)
+    n = len(state)
+    # Demands between the same two states are one.
+    cell, inverse = np.unique(row.ravel() * n + number[starts], return_inverse=True)
+    amount = np.bincount(inverse.ravel(), demand.amount[inner], minlength=len(cell)).astype(np.float64)
+    first = np.searchsorted(cell // n, np.arange(len(sink) + 1)) if n else np.zeros(1, dtype=np.int64)
+    ends_of = number[tail[order]], number[head[order]]
+    return Towards(n, *ends_of, net.link[order], sink, first, cell % max(n, 1), amount, state, is_out)
 
 
 def forced_load(net: Merged, demand: Demands) -> Floats:
