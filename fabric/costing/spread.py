@@ -76,7 +76,7 @@ def _hash_slowdown(
     """
     links = job.links
     slowdown = np.ones(len(load))
-    stages = _stages(job, load, n_queue_pairs * _peers(job, pattern))
+    stages = _stages(job, load, n_queue_pairs * job.n_cards * _peers(job, pattern))
     if not stages:
         return slowdown
     # How long each link takes under an equal split, and how much longer the slowest flow of a stage alone.
@@ -140,7 +140,7 @@ def slowest(stages: Sequence[tuple[_Stage, float]]) -> tuple[Floats, Floats]:
     return times, np.diff(below, prepend=0.0)
 
 
-def _stages(job: Job, load: Floats, flows_per_byte: int) -> list[_Stage]:
+def _stages(job: Job, load: Floats, flows_per_byte: float) -> list[_Stage]:
     """Return the stages at which flows choose among cables.
 
     The cables of a rule at one lower switch, upwards or downwards, are one choice; the flows on them are what

@@ -173,6 +173,12 @@ class ClassCards:
         rank_cards = near.card[near.endpoint == self.rank]
         return bool(np.isin(near.card[~self.ranks[near.endpoint]], rank_cards).any())
 
+    @property
+    def n_own(self) -> float:
+        """Cards that the rank takes turns with; a rank without stands for its own."""
+        own = self.near().get(self.rank)
+        return float(sum(self.view.size[card] for card, _ in own)) if own else 1.0
+
     def dealing(self) -> Dealing | None:
         """Return how the rank and others deal out their near cards, or None where each takes them all."""
         near = self._pairs_near(-1)

@@ -299,6 +299,12 @@ class _Classes:
             return "none"
         return "shared" if any(cards.are_shared for cards in by_view) else "own"
 
+    @property
+    def n_cards(self) -> float:
+        """Cards that a rank takes turns with; see `Job`."""
+        n = sum(view.n_alike * view.cards.n_own for view in self.views if view.cards is not None)
+        return n / self.n_ranks or 1.0
+
     def _reducing(self, over: Over) -> Bools:
         return reducing_switches(self.base.classes, self.reducing, is_scale_up=over == "domain")
 
@@ -548,4 +554,4 @@ def _job(
     shape = replace(pairs.shape, reduces_in_domain=work.joins("domain"), reduces_across=work.joins("rail"))
     links = links_of(base.classes, base.base, base.size)
     verbs = work.route, work.optimum, work.ways
-    return Job(shape, pairs.n_instances, links, *verbs, "axes", "", work.route_mix, work.cards)
+    return Job(shape, pairs.n_instances, links, *verbs, "axes", "", work.route_mix, work.cards, work.n_cards)

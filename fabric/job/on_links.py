@@ -270,11 +270,22 @@ def on_links(
     listed = _Listed(ListedRanks(expanded, devices, shape), *asked, reducing, index)
     shape = replace(shape, reduces_in_domain=listed.joins("domain"), reduces_across=listed.joins("rail"))
     cards: Literal["none", "own", "shared"] = "none"
+    n_cards = 1.0
     if listed.messages.sides is not None:
         cards = "shared" if listed.messages.are_shared else "own"
+        n_cards = len(listed.messages.taken.source) / devices.size
     links = links_of(expanded)
     return Job(
-        shape, len(devices), links, listed.route, listed.optimum, listed.ways, "links", why, cards=cards
+        shape,
+        len(devices),
+        links,
+        listed.route,
+        listed.optimum,
+        listed.ways,
+        "links",
+        why,
+        cards=cards,
+        n_cards=n_cards,
     )
 
 

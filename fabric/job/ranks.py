@@ -117,6 +117,8 @@ class Job:
         rank that is busy in one of them need not be so in the next; else loads add.
     cards : {"none", "own", "shared"}
         Whether messages take cards, and whether some are near to endpoints that are no ranks, too.
+    n_cards : float
+        Cards that a rank takes turns with, on average.
     """
 
     shape: Shape
@@ -129,6 +131,7 @@ class Job:
     why: str
     route_mix: Callable[[Sequence[tuple[Pattern, float]]], Floats] | None = None
     cards: Literal["none", "own", "shared"] = "none"
+    n_cards: float = 1.0
     _known_best: dict[tuple[tuple[Pattern, float], ...], tuple[float, Floats]] = field(default_factory=dict)
     _known: dict[Pattern, Loads] = field(default_factory=dict)
     _known_ways: dict[Pattern, Floats] = field(default_factory=dict)

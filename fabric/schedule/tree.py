@@ -87,6 +87,9 @@ class Phase:
         n ranks; negative numbers are switches. Costs ignore it; correctness tests run it.
     transfer : {"copy", "in-switch", "all-to-all"}
         The kind of transfer, by which a calibration gives efficiencies.
+    is_at_once : bool
+        Whether all messages of the algorithm are posted in this one step, so that the farthest sets the
+        latency.
     """
 
     name: str
@@ -96,11 +99,7 @@ class Phase:
     action: Literal["copy", "reduce", "multicast"]
     moves: Callable[[int, int], Iterable[Move]]
     transfer: Transfer = "copy"
-
-    @property
-    def is_at_once(self) -> bool:
-        """Whether a rank posts all its messages in one step, so that the farthest sets the latency."""
-        return self.steps == 1 and self.pattern.kind == "pairwise"
+    is_at_once: bool = False
 
 
 @dataclass(frozen=True, slots=True)

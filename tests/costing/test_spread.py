@@ -161,6 +161,42 @@ def test_every_stage_is_drawn(
     assert pattern == ALL or found > 1.03 * first
 
 
+# Four cards a GPU, as in an AWS p5, on one leaf a rack of two nodes.
+FOUR_CARDS = """
+fabric: racks
+axes: {rack: 4, node: 2, g: 2, card: 4, k: 4}
+devices:
+  gpu: {kind: gpu, axes: [rack, node, g], transit: relay}
+  nv: {kind: switch, axes: [rack, node]}
+  nic: {kind: nic, axes: [rack, node, g, card]}
+  leaf: {kind: switch, axes: [rack]}
+  spine: {kind: switch, axes: [k]}
+links:
+  - {between: [gpu, nv], rate: 900GB/s, net: scale-up}
+  - {between: [gpu, nic], rate: 100GB/s}
+  - {between: [nic, leaf], rate: 12.5GB/s}
+  - {between: [leaf, spine], rate: 12.5GB/s, count: 4}
+"""
+
+
+@pytest.mark.parametrize("method", ["axes", "links"])
+@pytest.mark.parametrize("n_queue_pairs", [1, 4])
+@pytest.mark.parametrize("pattern", [ALL, Pattern("shift", "job", 4)])
+def test_every_card_has_flows_of_its_own(method: str, pattern: Pattern, n_queue_pairs: int) -> None:
+    """As one flow a message, a shift was 8.3 times the equal split and not 4."""
+    fabric = loads(FOUR_CARDS)
+    listed = job(fabric, JobQuestion(method="links")).route.__self__  # type: ignore[attr-defined]
+    drawn = slowest_flow(
+        listed.messages, demands(listed.ranks, pattern), seed=1, n_trials=40, n_queue_pairs=n_queue_pairs
+    ).drawn
+    work = job(fabric, JobQuestion(method=method, routing="hashed"))  # type: ignore[arg-type]
+    load = work.loads(pattern).on_link
+    busy = load / work.links.capacity_gbps
+    (_, slowdown), *_ = slowdowns(work, "hashed", Spread(n_queue_pairs))
+    assert slowdown is not None
+    assert (busy * slowdown(pattern, load)).max() / busy.max() == pytest.approx(drawn.slowdown, rel=0.08)
+
+
 def test_numbers_out_of_range() -> None:
     for n in (0, -1, 5000):
         with pytest.raises(QuestionError, match=f"queue pairs: from 1 to 4,096; got {n}"):

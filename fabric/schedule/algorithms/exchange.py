@@ -48,7 +48,7 @@ def direct_exchange(collective: str, shape: Shape, size_bytes: float) -> Phase:
         # The messages of all steps of the pairwise form, in one.
         return chain.from_iterable(steps.moves(n, turn) for turn in range(steps.steps))
 
-    return replace(steps, name="to all at once", steps=1, moves=moves)
+    return replace(steps, name="to all at once", steps=1, moves=moves, is_at_once=True)
 
 
 def pxn(collective: str, shape: Shape, size_bytes: float) -> Schedule:

@@ -108,6 +108,7 @@ def direct(collective: str, shape: Shape, size_bytes: float) -> Schedule:
             for rank in range(n):
                 yield rank, (rank + 1) % n, (rank,)
 
-        return Phase("send to the next", Pattern("shift", "job"), size_bytes, 1, "copy", moves)
+        pattern = Pattern("shift", "job")
+        return Phase("send to the next", pattern, size_bytes, 1, "copy", moves, is_at_once=True)
     scatter = _from_root(shape.n, size_bytes, 1)
     return scatter if collective == "scatter" else mirror(scatter)
