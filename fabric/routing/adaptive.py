@@ -1,7 +1,7 @@
 """Adaptive routing: packets are sprayed over all shortest paths.
 
-What reaches a link is what an equal split puts there, see `link_loads`; how near real switches and NICs come
-to it is an efficiency of the rate, a figure of publications and of vendors. The figures stand in
+What reaches a link is worked out by `fabric.routing.fitting`; how near real switches and NICs come to it is
+an efficiency of the rate, a figure of publications and of vendors. The figures stand in
 ``data/adaptive.csv`` with their sources.
 """
 

@@ -112,6 +112,32 @@ failed: [[gpu0, gpu3]]
     assert found.chosen.latency_s == pytest.approx(2 * US)
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_a_message_to_the_next_is_one_step_too(method: str) -> None:
+    # Three sites of two, 50 km from the switch between them: every other message passes 100 km.
+    fabric = loads("""
+fabric: sites
+axes: {site: 3, n: 2}
+devices:
+  gpu: {kind: gpu, axes: [site, n]}
+  leaf: {kind: switch, axes: [site]}
+  far: {kind: switch, axes: []}
+links:
+  - {between: [gpu, leaf], rate: 50GB/s, length: 10m}
+  - {between: [leaf, far], rate: 50GB/s, length: 50km}
+""")
+    for collective in ("send-recv", "all-to-all"):
+        found = cost(
+            fabric,
+            collective,
+            "1kB",
+            algorithm="direct",
+            method=method,  # type: ignore[arg-type]
+            is_bounded=False,
+        )
+        assert found.chosen.latency_s == pytest.approx(500.1 * US)
+
+
 def test_wire_rates_have_no_latency(hand_made: ModuleType) -> None:
     # The first of those that take the same time is named: the one that runs are known of.
     answer = cost(hand_made.boxes(3, 4), "all-to-all", "1GB", algorithm="all", is_bounded=False)
@@ -156,6 +182,9 @@ def test_classes_and_cables_agree(seed: int) -> None:
             try:
                 times = all_to_all(fabric, "1kB", known, method=method)
             except (NoSymmetryError, QuestionError):
+                break
+            # Of ranks that are cut off none has a time.
+            if not times:
                 break
             assert times["direct"] <= times["pairwise"] * (1 + 1e-12), number
             found.append(times["direct"])
