@@ -296,10 +296,14 @@ def expand_sample(grid: Grid, *, limit: int = EXPAND_LIMIT) -> Expanded:
     Raises
     ------
     LimitError
-        As `expand`.
+        If these are more than `limit`, or the bundles are.
     """
-    blueprint = grid.blueprint
-    _refuse_size(blueprint.name, "devices", sum(grid.n_rows(g) for g in blueprint.groups), limit)
+    n = sum(grid.n_rows(g) for g in grid.blueprint.groups)
+    if n > limit:
+        msg = (
+            f"{n:,} devices that rings, lines, patterns or counts tell apart; {limit:,} at most are looked at"
+        )
+        raise LimitError(msg)
     return _on_grid(grid, limit, 0)
 
 

@@ -139,7 +139,7 @@ links:
         (
             1000,
             999,
-            ["islands and reachability: a has 999,000 devices; the expanded form is limited to 150,000"],
+            ["islands and reachability: 999,000 devices that rings, lines, patterns or counts tell apart"],
         ),
         (
             1_000_000,

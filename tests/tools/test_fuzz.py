@@ -120,3 +120,15 @@ def test_a_process_that_dies_is_one_finding_and_the_rest_goes_on(monkeypatch, fu
     assert "6 of 6 inputs" in out
     assert "2 x log: same" in out
     assert (Path("kept") / "13" / "told.txt").exists()
+
+
+def test_what_does_not_heed_the_alarm_is_given_up_by_the_core_that_it_keeps_busy(fuzz, monkeypatch, capfd):
+    def solve(number):
+        # As in a solver, no signal is handled.
+        while number == 5:
+            pass
+
+    monkeypatch.setattr(fuzz, "_found", solve)
+    monkeypatch.setattr(fuzz, "PATIENCE_S", 0.2)
+    assert [one.what for one in fuzz.campaign(range(4, 7), None)] == ["no answer within 0.2 s of a core"]
+    assert "3 of 3 inputs" in capfd.readouterr().out
