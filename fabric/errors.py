@@ -232,10 +232,10 @@ def option(argument: str) -> str:
 
     Examples
     --------
-    >>> option("rail_groups")
-    '--rail-groups'
+    >>> option("rail_groups"), option("n_chunks")
+    ('--rail-groups', '--chunks')
     """
-    return f"--{argument.replace('_', '-')}"
+    return f"--{argument.removeprefix('n_').replace('_', '-')}"
 
 
 def argument_name(verb: str, argument: str) -> str:

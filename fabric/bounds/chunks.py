@@ -35,7 +35,7 @@ from fabric.bounds.chunk_times import (
 )
 from fabric.bounds.cut_in_time import ChunkTiming, Latency, latencies
 from fabric.bounds.targets import target_views
-from fabric.errors import QuestionError, nearest
+from fabric.errors import QuestionError, argument_name, nearest
 from fabric.graph import Fabric, Paths
 from fabric.results import Result
 from fabric.schedule.algorithms import busbw_factor
@@ -215,7 +215,8 @@ def chunk_bound(
     part_bytes = size_bytes if collective in ROOTED else size_bytes / n
     most = max(1, min(MAX_CHUNKS, int(part_bytes)))  # a chunk is a byte or more
     if not 1 <= n_chunks <= most:
-        msg = f"n_chunks: got {n_chunks}; expected 1 to {most:,} chunks of {format_bytes(part_bytes)}"
+        name = argument_name("chunk_bound", "n_chunks")
+        msg = f"{name}: got {n_chunks}; expected 1 to {most:,} chunks of {format_bytes(part_bytes)}"
         raise QuestionError(msg)
     chunk_bytes = part_bytes / n_chunks
     timing = ChunkTiming(chunk_bytes, latencies(base.classes.rules, latency), pipelined, paths)

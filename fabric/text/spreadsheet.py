@@ -15,9 +15,9 @@ MAX_CELL = 10_000
 MAX_CELLS = 1_000
 """Most cells in a row."""
 
-# A spreadsheet takes a cell that starts so for a formula, which may run programs:
+# A spreadsheet takes a cell that starts so for a formula, which may run programs, in full width too:
 # OWASP, CSV Injection, https://owasp.org/www-community/attacks/CSV_Injection.
-_FORMULA = ("=", "+", "-", "@")
+_FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 # RFC 4180, 2: a cell is quoted as a whole or has no quote. What does not fit is left to the complaint.
 _CELL = re.compile(r'[ \t]*"(?P<quoted>[^"]*+(?:""[^"]*+)*+)"[ \t]*|(?P<plain>[^",\r\n]*)')
 _LINE_BREAK = re.compile("\r\n|\r|\n")

@@ -225,3 +225,20 @@ def test_no_reader_waits_or_fills_memory(run, tmp_path, arguments, what):
     status, out, err = run(*arguments)
     assert (status, out) == (2, "")
     assert what in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "option"),
+    [
+        (("bound", "--collective", "all-gather", "--kind", "chunks", "--chunks", "0"), "--chunks"),
+        (("bound", "--collective", "all-gather", "--kind", "chunks", "--chunks", "9" * 30), "--chunks"),
+        (
+            ("cost", "--collective", "all-gather", "--routing", "hashed", "--queue-pairs", "9" * 30),
+            "--queue-pairs",
+        ),
+    ],
+)
+def test_a_count_is_named_as_the_option_that_it_is(run, tmp_path, arguments, option):
+    (tmp_path / "a.fabric.yaml").write_text(SMALL)
+    status, _, err = run(arguments[0], "a.fabric.yaml", *arguments[1:])
+    assert (status, err.partition(":")[0]) == (2, option)

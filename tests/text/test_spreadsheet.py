@@ -3,6 +3,7 @@
 import csv
 import io
 import random
+import unicodedata
 
 import pytest
 
@@ -13,6 +14,7 @@ from fabric.text.markdown import escape
 from fabric.text.spreadsheet import read_csv, write_csv
 
 HOSTILE = ["=1+1", "+1", "-1", "@SUM(A1)", " =1", "\t=1", "\r=1", "=cmd|'/c calc'!A0"]
+HOSTILE += ["\uff1d1+1", "\uff0b1", " \uff0d1", "\uff20SUM(A1)"]
 
 
 def test_no_cell_is_a_formula():
@@ -20,7 +22,8 @@ def test_no_cell_is_a_formula():
     assert head == ["a"]
     assert len(rows) == len(HOSTILE)
     for (cell,) in rows:
-        assert not cell.lstrip().startswith(("=", "+", "-", "@", "\t", "\r"))
+        assert not cell.lstrip().startswith(("\t", "\r"))
+        assert unicodedata.normalize("NFKC", cell.lstrip())[0] not in "=+-@"
     assert write_csv(["n"], [[-1], [-0.5], [None], ["leaf-1"]]) == 'n\n-1\n-0.5\n""\nleaf-1\n'
 
 
