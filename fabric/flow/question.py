@@ -11,6 +11,7 @@ import numpy as np
 from fabric.arguments import Method
 from fabric.arrays import Bools, Ints
 from fabric.blueprint.model import Blueprint
+from fabric.blueprint.remembered import remembered
 from fabric.blueprint.selector import parse_selector
 from fabric.errors import LimitError, QuestionError
 from fabric.flow.by_axes import axes_program
@@ -227,7 +228,6 @@ def find_unmatched(ask: Question, e: Expanded) -> Callable[[Bools], Ints] | None
 def write_out(ask: Question) -> tuple[Expanded, DemandOf, DemandOf | None]:
     """Return the expanded fabric, the demands on it, and those that tell who is cut off."""
     from fabric.flow.by_links import matrix_demand, pattern_demand
-    from fabric.flow.matching import longest_matching
     from fabric.routing.ecmp import Demands
 
     traffic, blueprint = ask.traffic, ask.fabric.blueprint
@@ -255,7 +255,7 @@ def write_out(ask: Question) -> tuple[Expanded, DemandOf, DemandOf | None]:
             msg = f"root {traffic.root!r} is cut off from most of the others"
             raise QuestionError(msg)
         if traffic.pattern == "longest-matching":
-            sides = longest_matching(e, ends & kept, paths=ask.paths)
+            sides = _longest_matching(e, (ends & kept).tobytes(), ask.paths)
             return Demands(*sides, np.ones(len(sides[0])))
         return pattern_demand(e, ends & kept, asked, root, traffic.pattern)
 
@@ -266,6 +266,14 @@ def write_out(ask: Question) -> tuple[Expanded, DemandOf, DemandOf | None]:
     # Who is cut off shows among all along the axis, not in one target for each.
     along = FittedTraffic(asked.blueprint, Traffic("all-to-all", traffic.over), ask.among)
     return e, demand_of, lambda kept: pattern_demand(e, ends & kept, along)
+
+
+@remembered(2)
+def _longest_matching(e: Expanded, ends: bytes, paths: Paths) -> tuple[Ints, Ints]:
+    """Return `longest_matching` of the endpoints whose byte is set; an interval asks for it again."""
+    from fabric.flow.matching import longest_matching
+
+    return longest_matching(e, np.frombuffer(ends, dtype=np.bool_), paths=paths)
 
 
 def find_endpoints(ask: Question, traffic: Traffic, e: Expanded) -> tuple[Bools, int]:
