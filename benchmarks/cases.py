@@ -85,7 +85,7 @@ def python() -> Work:
     return run("-c", "pass")
 
 
-@case("`fabtopo --help`", beside="python")
+@case("`fabtopo --help`", beside="python", budget_s=0.15)
 def command_help() -> Work:
     return run("-m", "fabric.cli", "--help")
 
@@ -229,7 +229,13 @@ def all_to_all(text: str, gbps: float | None = None) -> Work:
     """Return the work of all-to-all among all endpoints of a fabric, certificate included."""
     import fabric
 
-    f = fabric.loads(text, base=fabrics.ROOT / "topologies")
+    return throughput_of(fabric.loads(text, base=fabrics.ROOT / "topologies"), gbps)
+
+
+def throughput_of(f: fabrics.Fabric, gbps: float | None = None) -> Work:
+    """Return the work of all-to-all among all endpoints of a fabric that is loaded."""
+    import fabric
+
     ask = fabric.throughput
 
     def work() -> object:
@@ -245,19 +251,50 @@ def two_pods() -> Work:
     return all_to_all(fabrics.million(pods=2))
 
 
-@case(
-    "all-to-all, the million (aim: 15 ms)",
-    beside="two-pods",
-    budget_s=0.05,
-    budget_ratio=1.5,
-    runs=7,
-    processes=3,
-)
+@case("all-to-all, the million", beside="two-pods", budget_s=0.015, budget_ratio=1.5, runs=7, processes=3)
 def million() -> Work:
     return all_to_all(fabrics.million(), 633.744)
 
 
-@case("the same, one failed NIC", beside="million", budget_s=0.2)
+@case("its bottleneck", beside="million", budget_ratio=3, runs=5)
+def million_bottleneck() -> Work:
+    import fabric
+
+    return bottleneck_of(fabric.load(fabrics.MILLION), 633.744)
+
+
+def bottleneck_of(f: fabrics.Fabric, gbps: float) -> Work:
+    """Return the work of pricing every class of cables in all-to-all."""
+    import fabric
+
+    ask = fabric.bottleneck
+
+    def work() -> object:
+        answer = ask(fabrics.fresh(f))
+        rate = answer.throughput.per_endpoint_gbps
+        binds = ", ".join(price.link for price in answer.binding)
+        return sure(abs(rate - gbps) < 1e-3, f"{rate:.6g} Gb/s, {binds}")
+
+    return work
+
+
+@case(
+    "all-to-all, 1,013,760 GPUs as `design` writes them, the last block not full",
+    beside="million",
+    budget_s=0.05,
+    budget_mb=150,
+    runs=5,
+)
+def part_filled() -> Work:
+    return throughput_of(fabrics.part_filled(), 800.056)
+
+
+@case("its bottleneck, the last block not full", beside="part-filled", budget_s=0.3, budget_mb=150, runs=3)
+def part_filled_bottleneck() -> Work:
+    return bottleneck_of(fabrics.part_filled(), 800.056)
+
+
+@case("the million, one failed NIC", beside="million", budget_s=0.1)
 def million_nic() -> Work:
     return all_to_all(fabrics.million(fabrics.NIC))
 
@@ -320,7 +357,7 @@ def million_cost(algorithm: str) -> Work:
     return work
 
 
-@case("hierarchical all-reduce of the million", runs=5)
+@case("hierarchical all-reduce of the million", budget_s=0.01, runs=5)
 def million_hierarchical() -> Work:
     return million_cost("hierarchical")
 
@@ -348,7 +385,7 @@ def flat_ring() -> Work:
     return work
 
 
-@case("a design at 20 sizes from 72 to 1,000,000 GPUs, with knees", budget_s=8, runs=1)
+@case("a design at 20 sizes from 72 to 1,000,000 GPUs, with knees", budget_s=3, runs=1)
 def sizes() -> Work:
     import fabric
     from fabric.study.scale import space_sizes
@@ -357,7 +394,7 @@ def sizes() -> Work:
     return lambda: f"{len(fabric.scale(gpus=space_sizes('72..1000000'), **asked).knees)} knees"
 
 
-@case("all-gather bound of the million", budget_s=0.015, runs=7)
+@case("all-gather bound of the million", budget_s=0.005, runs=7)
 def million_all_gather() -> Work:
     return bound_of("all-gather", fabrics.million(), 8504.008388)
 
@@ -377,12 +414,14 @@ def superpod_all_reduce() -> Work:
     return bound_of("all-reduce", fabrics.SUPERPOD.read_text(), 3200.0)
 
 
-@case("`fabtopo throughput topologies/systems/million-scenario.fabric.yaml`, cold", budget_s=2, budget_mb=250)
+@case(
+    "`fabtopo throughput topologies/systems/million-scenario.fabric.yaml`, cold", budget_s=0.6, budget_mb=100
+)
 def million_command() -> Work:
     return run("-m", "fabric.cli", "throughput", str(fabrics.MILLION))
 
 
-@case("all-to-all, torus 16x20x28", budget_s=0.4)
+@case("all-to-all, torus 16x20x28", budget_s=0.2)
 def torus() -> Work:
     return all_to_all(fabrics.TORUS, 2 / 7)
 

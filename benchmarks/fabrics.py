@@ -124,6 +124,13 @@ def fresh(fabric: Fabric) -> Fabric:
     return replace(fabric, blueprint=replace(fabric.blueprint))
 
 
+def part_filled() -> Fabric:
+    """Return a design of a million GPUs as it is written: the last of its blocks is not full."""
+    from fabric.sizing import design
+
+    return design(gpus=1_013_760, rack="gb300-nvl72", leaf="sn6800").fabric
+
+
 def million(*failed: str, pods: int = 55) -> str:
     """Return the text of the million, with fewer pods or with failed devices."""
     text = MILLION.read_text().replace("pod: 55", f"pod: {pods}").replace("[112, 55]", f"[112, {pods}]")
