@@ -193,10 +193,17 @@ class Lift:
             first, which = alike(np.column_stack([of, fine]))
             size = np.bincount(which, weight, minlength=len(first)).astype(np.float64)
             index = self.marked.of_file({p: column[first] for p, column in values.items()})
-            number = self.number[group.name]
-            origin = [number[row.tobytes()] for row in self._labels(self.failed, index, len(first))]
-            around.append(Around(of[first], size, index, np.array(origin, dtype=np.int64)))
+            around.append(Around(of[first], size, index, self._origin(group.name, index, len(first))))
         return around
+
+    def _origin(self, group: str, index: Values, n: int) -> Ints:
+        """Return the base class of `n` devices of a group."""
+        number = self.number[group]
+        # All of one class, as mostly: no label tells them apart.
+        if len(number) == 1:
+            return np.full(n, next(iter(number.values())), dtype=np.int64)
+        rows = self._labels(self.failed, index, n)
+        return np.array([number[row.tobytes()] for row in rows], dtype=np.int64)
 
     def _rows_around(
         self, group: str, marks: Sequence[Values], n: int
