@@ -364,7 +364,7 @@ class RankPairs:
     def block_sizes(self, numbers: tuple[int, ...], pinned: frozenset[str]) -> list[float]:
         """Return how many ranks of each of some views a block has, on average of those with any of them."""
         is_in = np.isin(self.ranks.kind, numbers)
-        n_blocks = len(np.unique(self._block_of(pinned)[is_in]))
+        n_blocks = np.count_nonzero(np.bincount(self._block_of(pinned)[is_in]))
         return [int(self.n_of_kind[number]) / n_blocks for number in numbers]
 
     def telling(self, mix: Mix) -> tuple[RankPairs, Mix]:
@@ -400,11 +400,18 @@ class RankPairs:
         self, parts: list[tuple[float, _Doings]], rows_of: list[Ints], block: Ints, n_blocks: int
     ) -> tuple[Ints, int]:
         """Return the kind of each block, -1 of those without ranks, and how many kinds there are."""
+        used = np.zeros(n_blocks, dtype=np.bool_)
+        used[block] = True
+        kind = np.full(n_blocks, -1, dtype=np.int64)
+        if np.count_nonzero(used) == len(block):
+            # Each block is one rank: of a million marks only those of different rows need be compared.
+            which, n_kinds = _kinds_of_ranks(parts, rows_of)
+            if n_kinds <= MAX_KINDS:
+                kind[block] = which
+                return kind, n_kinds
         mark = np.zeros(len(block))
         for (amount, doings), row in zip(parts, rows_of, strict=True):
             mark += (amount * doings.mark)[row]
-        used = np.zeros(n_blocks, dtype=np.bool_)
-        used[block] = True
         first, which = _distinct(_sums(block, mark, n_blocks)[used])
         if len(first) > MAX_KINDS:
             # Blocks with as much to do are then one kind.
@@ -412,7 +419,6 @@ class RankPairs:
             for (amount, doings), row in zip(parts, rows_of, strict=True):
                 done += (amount * np.asarray(doings.rows.sum(axis=1)).ravel())[row]
             first, which = _distinct(_sums(block, done, n_blocks)[used])
-        kind = np.full(n_blocks, -1, dtype=np.int64)
         kind[used] = which
         return kind, len(first)
 
@@ -598,6 +604,22 @@ class RankPairs:
             )
             found.append({row.tobytes(): start + i for i, row in enumerate(label)})
         return tuple(found)
+
+
+def _kinds_of_ranks(parts: list[tuple[float, _Doings]], rows_of: list[Ints]) -> tuple[Ints, int]:
+    """Return the kind of each rank by its row in every pattern, and how many kinds there are."""
+    code, radix = np.zeros_like(rows_of[0]), 1
+    for (_, doings), row in zip(parts, rows_of, strict=True):
+        n = len(doings.mark)
+        # Few combinations of rows are there: they are numbered anew before the next pattern.
+        known, _, code = _first_of(code, radix)
+        code, radix = code * n + row, len(known) * n
+    _, first, code = _first_of(code, radix)
+    mark = np.zeros(len(first))
+    for (amount, doings), row in zip(parts, rows_of, strict=True):
+        mark += amount * doings.mark[row[first]]
+    kinds, which = _distinct(mark)
+    return which[code], len(kinds)
 
 
 def _sums(at: Ints, weight: Floats, n: int = 0) -> Floats:
