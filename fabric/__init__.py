@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from fabric.study.logs import calibrate, compare_log
     from fabric.study.scale import scale
     from fabric.study.scale_table import ScaleTable
+    from fabric.study.thresholds import Thresholds, thresholds
 
 __all__ = [
     "ArgumentError",
@@ -94,6 +95,7 @@ __all__ = [
     "SelectorError",
     "Spread",
     "Sweep",
+    "Thresholds",
     "Throughput",
     "TopologyError",
     "Traffic",
@@ -119,6 +121,7 @@ __all__ = [
     "report",
     "scale",
     "sweep",
+    "thresholds",
     "throughput",
     "to_networkx",
 ]
@@ -166,6 +169,8 @@ _HOME = {
     "Spread": "fabric.costing",
     "sweep": "fabric.costing",
     "Sweep": "fabric.costing",
+    "thresholds": "fabric.study.thresholds",
+    "Thresholds": "fabric.study.thresholds",
     "throughput": "fabric.flow.throughput",
     "Throughput": "fabric.flow.throughput",
     "to_networkx": "fabric.graph.exchange",

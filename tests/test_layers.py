@@ -14,7 +14,7 @@ LAYERS = """
     arguments
     text
     results units
-    schedule parts
+    schedule parts evidence
     blueprint
     graph
     sizing interop

@@ -7,13 +7,10 @@ from typing import ClassVar, Literal, NamedTuple
 
 from fabric.bounds.bound import Bound
 from fabric.costing.channels import CHANNELS
+from fabric.costing.standing import Support
 from fabric.errors import setting
 from fabric.results import CutOff, Refused, Result, Slack, say_lost
 from fabric.units import format_bytes, format_rate, format_time
-
-THRESHOLD = 0.9
-"""Part of the predicted busbw that a measured run must reach, unless a user says otherwise."""
-
 
 # Idle parts below this are rounding.
 _NOISE = 1e-9
@@ -56,6 +53,10 @@ class AlgorithmCost:
         Under hashed routing: what half and 99 % of all placements of the flows do not exceed.
     bound_ratio : float
         Time of the bound over this time, at most 1; 0 where no bound is known.
+    own_s : float
+        Of the time, what a rank copies of its own part of the buffer, out of place [s].
+    is_seen : bool
+        Whether a library would choose it, for all that was seen; else what it would give is a hypothesis.
     """
 
     algorithm: str
@@ -71,6 +72,8 @@ class AlgorithmCost:
     slack: tuple[Slack, ...]
     spread: tuple[HashedTime, ...] = ()
     bound_ratio: float = 0.0
+    own_s: float = 0.0
+    is_seen: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +106,8 @@ class Cost(Result):
         Ranks without a path to most of the others, where no algorithm has one: the time is then infinite.
     n_failed : int
         Ranks that have failed themselves; they are left out.
+    support : Support or None
+        What a prediction rests on; None for wire rates, which predict nothing.
     """
 
     collective: str
@@ -123,6 +128,7 @@ class Cost(Result):
     notes: tuple[str, ...] = ()
     cut_off: tuple[CutOff, ...] = ()
     n_failed: int = 0
+    support: Support | None = None
 
     shown: ClassVar[tuple[str, ...]] = ("status", "time_s", "algbw_gbps", "busbw_gbps", "binding")
 
@@ -183,9 +189,9 @@ class Cost(Result):
             )
         elif self.no_bound:
             lines.append(f"  bound: not known ({self.no_bound})")
-        if self.calibration != "wire":
-            least = format_rate(THRESHOLD * self.busbw_gbps)
-            lines.append(f"  a measured run passes from a busbw of {least}, {100 * THRESHOLD:.3g} % of this")
+        if self.support is not None:
+            lines += [f"  {line}" for line in str(self.support).split("\n")]
+            lines.append(f"  {self.support.passing}")
         lines.append(f"  calibration {self.calibration}: {self.about}")
         lines += [f"  {note}" for note in self.notes]
         return "\n".join(lines)
@@ -193,6 +199,7 @@ class Cost(Result):
 
 def _lines(cost: AlgorithmCost, *, is_chosen: bool) -> list[str]:
     name = f"{cost.algorithm} ({cost.protocol})" if cost.protocol else cost.algorithm
+    name += "" if cost.is_seen else ", a hypothesis, as no run of this kind was seen to choose it"
     parts = (
         ""
         if not cost.latency_s

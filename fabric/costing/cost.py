@@ -16,6 +16,7 @@ from fabric.costing.channels import CHANNELS
 from fabric.costing.notes import card_notes, chip_notes, numbering_notes, split_notes
 from fabric.costing.run import CostRun, answer_of, cost_algorithm, cut_off_answer, fastest_first, job_of
 from fabric.costing.spread import Spread
+from fabric.costing.support import support
 from fabric.errors import NoPathError, QuestionError, nearest
 from fabric.graph import Fabric
 from fabric.job.question import JobOptions, JobQuestion, ranks_group
@@ -48,6 +49,7 @@ class CostOptions(JobOptions, total=False):
     algorithm: str
     calibration: str | Path | Calibration
     spread: Spread | None
+    in_place: bool
     progress: Progress | None
 
 
@@ -60,6 +62,7 @@ def cost(
     algorithm: str = "auto",
     calibration: str | Path | Calibration = "wire",
     spread: Spread | None = None,
+    in_place: bool = False,
     is_bounded: bool = True,
     progress: Progress | None = None,
     **asked: Unpack[JobOptions],
@@ -81,6 +84,8 @@ def cost(
         expects; or the path of a file.
     spread : Spread, optional
         Queue pairs of hashed routing, efficiency of adaptive routing.
+    in_place : bool
+        Whether the result is written over the buffer; out of place a rank also copies its own part.
     is_bounded : bool
         Whether to work out the bound, and at wire rates what to expect, beside the cost.
     progress : callable, optional
@@ -119,7 +124,7 @@ def cost(
         with contextlib.suppress(QuestionError):
             work.prepare([p.pattern for schedule in runnable.values() for p in phases(schedule)], progress)
     factor = busbw_factor(collective, work.shape.n)
-    run = CostRun(fabric, question, work, collective, size_bytes, factor, known, spread or Spread())
+    run = CostRun(fabric, question, work, collective, size_bytes, factor, known, spread or Spread(), in_place)
     try:
         costs, unroutable = _all_costs(run, runnable)
     except NoPathError as error:
@@ -128,6 +133,8 @@ def cost(
     answer = answer_of(run, fastest_first(costs))
     notes = _routing_notes(run, runnable[answer.chosen.algorithm])
     answer = replace(answer, refused=refused, notes=notes)
+    if known.name != "wire":
+        answer = replace(answer, support=support(fabric, question, answer))
     if not is_bounded:
         return replace(answer, no_bound="not asked for")
     # What to expect is a second evaluation: only where it is cheap, and where nobody said what to use.
@@ -241,6 +248,7 @@ def _as_nccl(fabric: Fabric, question: JobQuestion, collective: str, size_bytes:
         msg = f"NCCL does not run {algorithm!r} for {collective} here; it chooses from {names}"
         raise QuestionError(msg)
     answer = replace(answer_of(run, costs), notes=tuple(str(predicted).split("\n")))
+    answer = replace(answer, support=support(fabric, question, answer))
     return add_bound(fabric, answer, question, chosen)
 
 

@@ -172,12 +172,10 @@ def _busy_together(job: Job, schedule: Schedule, over: Overheads) -> Floats:
 
 def _by_rule(job: Job, over: Overheads, transfer: Transfer) -> tuple[Floats, Floats]:
     """Return the part of the wire rate, and the latency of a link with its cable, of every rule."""
-    overheads = [over.calibration.overhead(keys, transfer) for keys in job.links.keys]
-    # Protocols are the ways to copy; switches and all-to-all have no choice of them.
-    protocol = over.protocol if transfer == "copy" else ProtocolCost("")
+    overheads = [over.calibration.overhead_by(keys, transfer, over.protocol) for keys in job.links.keys]
     return (
-        np.array([o.rate for o in overheads]) * protocol.rate,
-        np.array([o.latency_s for o in overheads]) * protocol.latency + CABLE_S_PER_M * job.links.length_m,
+        np.array([o.rate for o in overheads]),
+        np.array([o.latency_s for o in overheads]) + CABLE_S_PER_M * job.links.length_m,
     )
 
 

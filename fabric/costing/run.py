@@ -21,8 +21,11 @@ from fabric.job.jobs import job
 from fabric.job.question import JobQuestion
 from fabric.job.ranks import Job
 from fabric.results import CutOff, Slack
-from fabric.schedule.tree import Schedule, phases
+from fabric.schedule.tree import Schedule, Transfer, phases
 from fabric.units import gbytes_per_second, gbytes_to_gbps, seconds_to_send
+
+# A rank of these keeps a part of what it has; of an all-reduce the part that it adds up.
+_HAS_OWN_PART = ("all-reduce", "all-gather", "reduce-scatter", "all-to-all")
 
 
 @remembered(16)
@@ -46,6 +49,8 @@ class CostRun:
         Busbw over algbw.
     calibration : Calibration
     spread : Spread
+    in_place : bool
+        Whether the result is written over the buffer, so that nobody copies a part of his own.
     """
 
     fabric: Fabric
@@ -56,6 +61,7 @@ class CostRun:
     factor: float
     calibration: Calibration
     spread: Spread
+    in_place: bool = False
 
     @property
     def routing(self) -> str:
@@ -67,8 +73,27 @@ class CostRun:
         is_ideal = self.routing == "ideal"
         return evaluate(self.job, schedule, Overheads(self.calibration, protocol, slowdown, is_ideal))
 
-    def channels_s(self, algorithm: str) -> float:
+    def start_s(self, transfer: Transfer, protocol: ProtocolCost) -> float:
+        """Return how long the GPUs need to start a transfer [s]."""
+        gpu = self.calibration.gpu(self.job.links.keys, transfer)
+        if gpu is None:
+            return self.calibration.launch_s
+        launch_s = gpu.launch_s.get(protocol.name, self.calibration.launch_s)
+        return launch_s + gpu.rank_s * max(self.job.shape.sizes)
+
+    def own_s(self, transfer: Transfer) -> float:
+        """Return how long a rank copies its own part of the buffer, out of place [s]."""
+        gpu = self.calibration.gpu(self.job.links.keys, transfer)
+        if self.in_place or gpu is None or not gpu.own_gbps or self.collective not in _HAS_OWN_PART:
+            return 0.0
+        return seconds_to_send(self.size_bytes / self.job.shape.n, gpu.own_gbps)
+
+    def channels_s(self, algorithm: str, protocol: ProtocolCost) -> float:
         """Return how long the channels of the library need for the bytes; 0 where they are no limit."""
+        count = self.calibration.channel_count(self.job.links.keys, algorithm)
+        if count is not None and self.job.shape.n_domains > 1:
+            busbw = count.n * count.rate_gbps * protocol.rate
+            return seconds_to_send(self.size_bytes * self.factor, busbw)
         if not self.calibration.channels:
             return 0.0
         limit = channel_limit_gb_s(self.fabric, self.question, self.job.shape, self.collective, algorithm)
@@ -78,20 +103,22 @@ class CostRun:
 def cost_algorithm(run: CostRun, name: str, schedule: Schedule) -> AlgorithmCost:
     """Return the cost of an algorithm, with the protocol that is fastest."""
     mean, *others = slowdowns(run.job, run.routing, run.spread)
-    # Switches reduce, and all-to-all sends, by one protocol: the last, of full rate.
-    has_copy = all(p.transfer == "copy" for p in phases(schedule))
-    protocols = run.calibration.protocols if has_copy else run.calibration.protocols[-1:]
-    # A tree of two nodes leaves cards idle where its channels move less.
-    channels_s = run.channels_s(name)
+    # Of several kinds of transfer the switches, else the all-to-all, say how it starts.
+    kinds = {p.transfer for p in phases(schedule)}
+    transfer = next(kind for kind in ("in-switch", "all-to-all", "copy") if kind in kinds)
+    protocols = run.calibration.protocols_of(transfer, run.job.links.keys)
+    own_s = run.own_s(transfer)
 
     def time_with(protocol: ProtocolCost, slowdown: Slowdown | None) -> Timing:
         timing = run.timing(schedule, protocol, slowdown)
-        return replace(timing, transfer_s=max(timing.transfer_s, channels_s))
+        # A tree of two nodes leaves cards idle where its channels move less.
+        transfer_s = max(timing.transfer_s, run.channels_s(name, protocol))
+        start_s = run.start_s(transfer, protocol)
+        return replace(timing, transfer_s=transfer_s, latency_s=timing.latency_s + start_s)
 
     timings = [(time_with(protocol, mean[1]), protocol) for protocol in protocols]
     timing, protocol = min(timings, key=lambda t: float(f"{t[0].time_s:.{DIGITS}g}"))
-    launch = run.calibration.launch_s
-    time_s = launch + timing.time_s
+    time_s = timing.time_s + own_s
     algbw = gbytes_to_gbps(gbytes_per_second(run.size_bytes, time_s))
     links = run.job.links
     # What binds holds the pace longest; where links hold it for less than the transfer, the channels do.
@@ -106,9 +133,9 @@ def cost_algorithm(run: CostRun, name: str, schedule: Schedule) -> AlgorithmCost
     ]
     return AlgorithmCost(
         algorithm=name,
-        protocol=protocol.name if has_copy and len(protocols) > 1 else "",
+        protocol=protocol.name if len(protocols) > 1 else "",
         time_s=time_s,
-        latency_s=launch + timing.latency_s,
+        latency_s=timing.latency_s,
         transfer_s=timing.transfer_s,
         algbw_gbps=algbw,
         busbw_gbps=algbw * run.factor,
@@ -116,7 +143,9 @@ def cost_algorithm(run: CostRun, name: str, schedule: Schedule) -> AlgorithmCost
         steps=steps_of(schedule),
         binding=links.rules[binding] if is_by_links else CHANNELS,
         slack=tuple(Slack(links.rules[r], float(idle)) for idle, r in sorted(slack)),
-        spread=tuple(HashedTime(n, launch + time_with(protocol, slowdown).time_s) for n, slowdown in others),
+        spread=tuple(HashedTime(n, own_s + time_with(protocol, slowdown).time_s) for n, slowdown in others),
+        own_s=own_s,
+        is_seen=run.calibration.is_seen(name, run.job.shape.sizes, run.size_bytes),
     )
 
 
@@ -137,8 +166,8 @@ def _wire_rate(run: CostRun, schedule: Schedule, binding: int, time_s: float) ->
 
 
 def fastest_first(costs: list[AlgorithmCost]) -> list[AlgorithmCost]:
-    """Return costs by time; those that differ by rounding keep their order."""
-    return sorted(costs, key=lambda c: float(f"{c.time_s:.{DIGITS}g}"))
+    """Return costs by time; those that differ by rounding keep their order, and hypotheses come last."""
+    return sorted(costs, key=lambda c: (not c.is_seen, float(f"{c.time_s:.{DIGITS}g}")))
 
 
 def answer_of(run: CostRun, costs: list[AlgorithmCost]) -> Cost:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Unpack
 
 from fabric.arguments import checked
-from fabric.costing.answer import THRESHOLD, Cost
+from fabric.costing.answer import Cost
 from fabric.costing.cost import CostOptions, cost
 from fabric.errors import QuestionError
 from fabric.graph import Fabric
@@ -24,19 +24,27 @@ class Sweep(Result):
     ----------
     costs : tuple of Cost
         By size.
-    threshold : float
-        Part of the predicted busbw that a measured run must reach to pass.
+    threshold : float or None
+        Part of the predicted busbw that a measured run must reach to pass; None for what healthy runs of the
+        kind of each size reached.
     """
 
     costs: tuple[Cost, ...]
-    threshold: float
+    threshold: float | None
 
     shown: ClassVar[tuple[str, ...]] = ("pass_gbps",)
 
     @property
-    def pass_gbps(self) -> tuple[float, ...]:
-        """Busbw that a run must reach, by size [Gb/s]."""
-        return tuple(self.threshold * answer.busbw_gbps for answer in self.costs)
+    def pass_gbps(self) -> tuple[float | None, ...]:
+        """Busbw that a run must reach, by size [Gb/s]; None where nothing tells."""
+        if self.threshold is not None:
+            return tuple(self.threshold * answer.busbw_gbps for answer in self.costs)
+        return tuple(c.support.pass_gbps if c.support else None for c in self.costs)
+
+    def _passing(self) -> str:
+        if self.threshold is not None:
+            return f"a run passes from {100 * self.threshold:.4g} % of the busbw"
+        return "a run passes from what healthy ones of its kind reached; none: outside the evidence"
 
     def table(self) -> list[dict[str, object]]:
         """Return a row for every size."""
@@ -50,6 +58,7 @@ class Sweep(Result):
                 "algorithm": answer.chosen.algorithm,
                 "protocol": answer.chosen.protocol,
                 "binding": answer.binding,
+                "standing": _place(answer),
             }
             for answer, least in zip(self.costs, self.pass_gbps, strict=True)
         ]
@@ -68,7 +77,7 @@ class Sweep(Result):
         n_head = len(lines) - len(rows)
         chosen = [c.chosen for c in self.costs]
         names = [f"{a.algorithm}/{a.protocol}" if a.protocol else a.algorithm for a in chosen]
-        passed = [f"{gbps_to_gbytes(self.threshold * a.busbw_gbps):.2f}" for a in chosen]
+        passed = [f"{gbps_to_gbytes(least):.2f}" if least is not None else "none" for least in self.pass_gbps]
         # nccl-tests names columns and units on the last two lines of the head: ours go beside them.
         ends = [("", "", ""), ("pass", "algorithm", "binds"), ("(GB/s)", "", "")][-n_head:]
         ends += zip(passed, names, (a.binding for a in chosen), strict=True)
@@ -76,7 +85,7 @@ class Sweep(Result):
         width = max(map(len, lines))
         printed = [
             f"# Prediction for {kind_of(first.collective).binary}_perf, {first.routing} routing; "
-            f"a run passes from {100 * self.threshold:.4g} % of the busbw",
+            f"{self._passing()}",
             f"# Using {first.n_ranks} ranks in {first.n_domains:,} scale-up "
             f"domain{'s' if first.n_domains > 1 else ''}",
             f"# Calibration {first.calibration}: {first.about}",
@@ -85,6 +94,10 @@ class Sweep(Result):
             end = f"{line:{width}}  {rate:>{wide[0]}}  {name:{wide[1]}}  {binding}"
             printed.append(end.rstrip())
         return "\n".join(printed)
+
+
+def _place(answer: Cost) -> str:
+    return answer.support.standing if answer.support else ""
 
 
 def ends_of(text: str) -> tuple[str, str]:
@@ -141,7 +154,7 @@ def sweep(
     sizes: str = "1KiB..16GiB",
     *,
     factor: int = 2,
-    threshold: float = THRESHOLD,
+    threshold: float | None = None,
     **options: Unpack[CostOptions],
 ) -> Sweep:
     """Return what a collective costs over a range of sizes.
@@ -154,8 +167,9 @@ def sweep(
         Such as ``"1KiB..16GiB"``.
     factor : int
         From one size to the next.
-    threshold : float
-        Part of the predicted busbw that a measured run must reach, 0 < threshold <= 1.
+    threshold : float, optional
+        Part of the predicted busbw that a measured run must reach, 0 < threshold <= 1; by default what
+        healthy runs of its kind reached.
     **options
         As for `fabric.costing.cost.cost`: ``algorithm``, ``calibration``, ``spread``, ``progress``, and which
         ranks and how they are routed.
@@ -173,7 +187,7 @@ def sweep(
     >>> [round(c.busbw_gbps) for c in sweep(loads(text), "all-gather", "1MiB..4MiB").costs]
     [400, 400, 400]
     """
-    if not 0 < threshold <= 1:
+    if threshold is not None and not 0 < threshold <= 1:
         msg = f"threshold: above 0 and at most 1; got {threshold}"
         raise QuestionError(msg)
     # The first size routes the patterns; the others find them known.

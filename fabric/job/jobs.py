@@ -17,7 +17,7 @@ from fabric.schedule.tree import Pattern
 from fabric.symmetry import NoSymmetryError
 
 MAX_MESH = 256
-"""Ranks of the largest full mesh that is looked for; every rank of it has a cable to each other one."""
+"""Ranks of a domain of the largest full mesh that is looked for; each has a cable to every other."""
 
 
 def job(fabric: Fabric, asked: JobQuestion | None = None) -> Job:
@@ -51,9 +51,8 @@ def job(fabric: Fabric, asked: JobQuestion | None = None) -> Job:
 
 
 def _is_mesh(work: Job) -> bool:
-    """Return whether the ranks are one domain, and a message between any two of them passes one cable."""
-    shape = work.shape
-    if shape.n_domains > 1 or not 2 <= shape.n <= MAX_MESH:
+    """Return whether a message between any two ranks of a domain passes one cable."""
+    if not 2 <= max(work.shape.sizes) <= MAX_MESH:
         return False
     # A full mesh: the bytes of all pairs pass one link each on average.
     try:

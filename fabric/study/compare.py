@@ -13,6 +13,7 @@ from fabric.errors import QuestionError
 from fabric.interop.nccl_log import Log, LoggedTiming
 from fabric.results import Result
 from fabric.study.diagnosis import Diagnosis, diagnose
+from fabric.study.hypotheses import Hypothesis
 from fabric.units import (
     format_bytes,
     format_time,
@@ -23,6 +24,8 @@ from fabric.units import (
 
 Predict = Callable[[str, int], tuple[float, str, str]]
 """From collective and size [bytes] to time [s], what binds, and a note."""
+Least = Callable[[str, int], float | None]
+"""From collective and size [bytes] to the least ratio that passes, or None where nothing tells."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,9 @@ class ComparedRow:
     ratio : float
         Measured over predicted busbw, from the times, of which small sizes have more digits.
     is_passed : bool
-        Whether the ratio reaches the threshold, and no result is wrong.
+        Whether the ratio reaches the least that passes, where there is one, and no result is wrong.
+    least : float or None
+        Least ratio that passes; None outside the evidence.
     binding, note : str
         As the prediction gave them.
     """
@@ -57,6 +62,7 @@ class ComparedRow:
     predicted_busbw_gbps: float
     ratio: float
     is_passed: bool
+    least: float | None
     binding: str
     note: str
 
@@ -69,10 +75,13 @@ class Comparison(Result):
     ----------
     name, collective : str
     n_ranks : int or None
-    threshold : float
+    threshold : float or None
+        The one for all sizes; None where every size has its own.
     rows : tuple of ComparedRow
         By size.
     diagnosis : Diagnosis
+    hypotheses : tuple of Hypothesis
+        What would explain the rows, the best first.
     remarks : tuple of str
         Of the log.
     """
@@ -80,9 +89,10 @@ class Comparison(Result):
     name: str
     collective: str
     n_ranks: int | None
-    threshold: float
+    threshold: float | None
     rows: tuple[ComparedRow, ...]
     diagnosis: Diagnosis
+    hypotheses: tuple[Hypothesis, ...] = ()
     remarks: tuple[str, ...] = ()
 
     shown: ClassVar[tuple[str, ...]] = ("is_passed",)
@@ -113,17 +123,33 @@ class Comparison(Result):
             lines.append(
                 f"{format_bytes(row.size_bytes):>12}{format_time(row.time_s):>12}"
                 f"{format_time(row.predicted_s):>12}{rates[0]:12.2f}{rates[1]:12.2f}  {row.ratio:6.3f}  "
-                f"{'pass' if row.is_passed else 'FAIL'}  {row.binding}{f' ({note})' if note else ''}"
+                f"{_verdict(row)}  {row.binding}{f' ({note})' if note else ''}"
             )
         n = sum(row.is_passed for row in self.rows)
         unit = "rows" if several else "sizes"
-        lines.append(f"{n} of {len(self.rows)} {unit} reach {self.threshold:g} of the predicted busbw")
+        least = "what healthy runs reached" if self.threshold is None else f"{self.threshold:g}"
+        lines.append(f"{n} of {len(self.rows)} {unit} reach {least} of the predicted busbw")
+        if untold := sum(row.least is None for row in self.rows):
+            lines.append(f"{untold} of them have no pass threshold: outside the evidence")
         lines.append(self.diagnosis.text)
+        lines.extend(f"{i}. {hypothesis}" for i, hypothesis in enumerate(self.hypotheses[:_SHOWN], 1))
         lines.extend(f"remark: {remark}" for remark in self.remarks)
         return "\n".join(lines)
 
 
-def compare(log: Log, predict: Predict, *, threshold: float = 0.9, in_place: bool = False) -> Comparison:
+_SHOWN = 4
+"""Hypotheses that are printed."""
+
+
+def _verdict(row: ComparedRow) -> str:
+    if not row.is_passed:
+        return "FAIL"
+    return "pass" if row.least is not None else "    "
+
+
+def compare(
+    log: Log, predict: Predict, *, threshold: float | Least = 0.9, in_place: bool = False
+) -> Comparison:
     """Hold a measured log against a prediction.
 
     Parameters
@@ -132,8 +158,9 @@ def compare(log: Log, predict: Predict, *, threshold: float = 0.9, in_place: boo
         With any order of sizes; of rows of the same size, element type, operation and root the median counts.
     predict : callable
         ``predict(collective, size_bytes)`` gives time [s], what binds, and a note.
-    threshold : float
-        Least ratio of measured to predicted busbw that passes, above 0.
+    threshold : float or callable
+        Least ratio of measured to predicted busbw that passes, above 0; or for every size by itself,
+        ``threshold(collective, size_bytes)``, None where nothing tells.
     in_place : bool
         Take the columns in place; those out of place otherwise, and where there are no others.
 
@@ -159,7 +186,7 @@ def compare(log: Log, predict: Predict, *, threshold: float = 0.9, in_place: boo
     >>> answer.diagnosis.departure, round(answer.diagnosis.factor, 2), answer.is_passed
     ('bandwidth', 1.25, False)
     """
-    if not (threshold > 0 and math.isfinite(threshold)):
+    if not callable(threshold) and not (threshold > 0 and math.isfinite(threshold)):
         msg = f"threshold {threshold!r}: must be positive, such as 0.9"
         raise QuestionError(msg)
     alike: dict[tuple[str, str, int, int], list[LoggedTiming]] = {}
@@ -181,8 +208,9 @@ def compare(log: Log, predict: Predict, *, threshold: float = 0.9, in_place: boo
             gbytes_to_gbps(gbytes_per_second(size, t)) * log.factor for t in (time_s, predicted_s)
         )
         ratio = predicted_s / time_s
+        least = threshold(log.collective, size) if callable(threshold) else threshold
         # A log equal to the threshold passes, whatever float64 makes of the quotient.
-        passed = ratio >= threshold * (1 - 1e-9)
+        passed = least is None or ratio >= least * (1 - 1e-9)
         remarks = [note, *_remarks(dtype, note, timings)]
         rows.append(
             ComparedRow(
@@ -196,6 +224,7 @@ def compare(log: Log, predict: Predict, *, threshold: float = 0.9, in_place: boo
                 predicted_busbw_gbps=predicted,
                 ratio=ratio,
                 is_passed=passed and not any(timing.is_wrong for timing in timings),
+                least=least,
                 binding=binding,
                 note="; ".join(filter(None, remarks)),
             )
@@ -204,7 +233,7 @@ def compare(log: Log, predict: Predict, *, threshold: float = 0.9, in_place: boo
         name=log.name,
         collective=log.collective,
         n_ranks=log.n_ranks,
-        threshold=threshold,
+        threshold=None if callable(threshold) else threshold,
         rows=tuple(rows),
         diagnosis=_diagnosis(rows),
         remarks=log.remarks,

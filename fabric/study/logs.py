@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Unpack, cast
 
@@ -13,6 +14,7 @@ from fabric.arguments import checked
 from fabric.costing import Calibration, Overhead, calibration, cost
 from fabric.costing.answer import AlgorithmCost, Cost
 from fabric.costing.calibration import TRANSFERS
+from fabric.costing.calibration import calibration as read_calibration
 from fabric.errors import QuestionError, setting
 from fabric.graph import Fabric
 from fabric.interop.nccl_tests import Log
@@ -23,6 +25,7 @@ from fabric.schedule import schedules
 from fabric.schedule.tree import Par, Phase, Schedule, Transfer
 from fabric.study.compare import Comparison, compare
 from fabric.study.fit import Fitted, Pair, fit_model
+from fabric.study.hypotheses import hypotheses
 
 # What is left of a time that the cables alone take; the fit refuses it as faster than the wire.
 _NO_TIME_S = 1e-12
@@ -33,7 +36,7 @@ def compare_log(
     log: Log,
     fabric: Fabric,
     *,
-    threshold: float = 0.9,
+    threshold: float | None = None,
     in_place: bool = False,
     calibration: str | Path | Calibration = "measured",
     **options: Unpack[JobOptions],
@@ -45,8 +48,9 @@ def compare_log(
     log : Log
         As `fabric.interop.nccl_tests.read_log` gives it.
     fabric : Fabric
-    threshold : float
-        Least ratio of measured to predicted busbw that passes.
+    threshold : float, optional
+        Least ratio of measured to predicted busbw that passes; by default what healthy runs of the kind of
+        each size reached, and none outside the evidence.
     in_place : bool
         Take the columns in place.
     calibration, **options
@@ -59,11 +63,44 @@ def compare_log(
     """
     _check_ranks(log, fabric, JobQuestion.of(options))
 
+    # Out of place wherever a log has no other columns.
+    is_in_place = in_place and all(row.in_place for row in log.rows)
+
+    @cache
+    def answer_of(collective: str, size_bytes: int) -> Cost:
+        answer = cost(
+            fabric,
+            collective,
+            size_bytes,
+            calibration=calibration,
+            in_place=is_in_place,
+            is_bounded=False,
+            **options,
+        )
+        return _running(answer)
+
     def predict(collective: str, size_bytes: int) -> tuple[float, str, str]:
-        answer = _running(cost(fabric, collective, size_bytes, calibration=calibration, **options))
+        answer = answer_of(collective, size_bytes)
         return answer.time_s, answer.binding, f"{answer.chosen.algorithm} {answer.chosen.protocol}".strip()
 
-    return compare(log, predict, threshold=threshold, in_place=in_place)
+    def least(collective: str, size_bytes: int) -> float | None:
+        answer = answer_of(collective, size_bytes)
+        mark = answer.support.pass_gbps if answer.support else None
+        return None if mark is None else mark / answer.busbw_gbps
+
+    held = compare(log, predict, threshold=least if threshold is None else threshold, in_place=in_place)
+    if calibration == "nccl":  # NCCL's own model has no values to try others of
+        return held
+    times = {row.size_bytes: row.time_s for row in held.rows}
+    tried = hypotheses(
+        log.collective,
+        times,
+        fabric,
+        read_calibration(calibration),
+        in_place=is_in_place,
+        options=options,
+    )
+    return replace(held, hypotheses=tried)
 
 
 @checked
@@ -216,7 +253,7 @@ def _calibration(
     about = f"Fitted to {fitted.n_rows} rows; largest difference {worst:.3g} %."
     name, date = named
     fitted_to = (name, about, source, date, fitted.launch_s, links)
-    return Calibration(*fitted_to, base.protocols[-1:], base.algorithms, base.channels)
+    return Calibration(*fitted_to, base.protocols[-1:], base.algorithms, base.channels, seen=base.seen)
 
 
 def describe(fitted: Fitted) -> str:

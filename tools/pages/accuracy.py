@@ -25,6 +25,7 @@ from fabric.schedule import Moe
 from fabric.text.markdown import table
 from fabric.text.writing import write_file
 from fabric.units import gbps_to_gbytes
+from tools.pages.evidence import evidence_section
 
 _INTRO = """\
 # Accuracy
@@ -34,8 +35,8 @@ page from [topologies/measured/published.yaml](../topologies/measured/published.
 tests. How our numbers come about is told in [collectives.md](collectives.md).
 
 {all} numbers; {held} are held to the tolerance of their row, {reported} are reported only, each with the
-reason. The calibration `measured` has one value for each class of links and kind of transfer, and none for a
-row."""
+reason. The calibration `measured` has one value for each class of links, kind of transfer and protocol, and
+none for a row."""
 UNITS = {
     "busbw": "GB/s",
     "algbw": "GB/s",
@@ -182,6 +183,7 @@ def _bound(case: Case, folder: Path) -> tuple[float, str]:
     fabric, options = _split(case, folder)
     share = 1.0
     options.pop("calibration", None)
+    options.pop("in_place", None)
     if "efficiency" in options:
         share = calibration("measured").overhead((options.pop("efficiency"),), "copy").rate
     answer = bound(fabric, options.pop("collective"), options.pop("size", "1GiB"), **options)
@@ -259,6 +261,7 @@ def main() -> None:
     options = parser.parse_args()
     cases = read_cases(options.cases)
     text = page(evaluate_case(case, options.cases.parent) for case in cases)
+    text += "\n" + evidence_section()
     write_file(options.out, text, force=True)
 
 

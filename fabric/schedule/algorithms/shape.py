@@ -35,7 +35,7 @@ class Shape:
     reduces_across : bool
         Whether switches between domains do (SHARP).
     is_mesh : bool
-        Whether the ranks are one domain in which every two are joined directly.
+        Whether every two ranks of a domain are joined directly.
     relays : bool
         Whether a rank may take what is another's to its own card (PXN).
 

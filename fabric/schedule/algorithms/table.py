@@ -48,7 +48,9 @@ def _whole_torus(collective: str, shape: Shape) -> str:
 
 
 def _mesh(collective: str, shape: Shape) -> str:
-    return "" if shape.is_mesh else "needs one domain in which every two ranks are joined directly"
+    if not shape.is_mesh:
+        return "needs domains in which every two ranks are joined directly"
+    return _even(collective, shape)
 
 
 def _power_of_two(collective: str, shape: Shape) -> str:

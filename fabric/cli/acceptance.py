@@ -1,0 +1,53 @@
+"""The command about acceptance tests: what each of them should reach."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from fabric.cli.options import File, Json, calibration_of, fabric_of, say, words
+from fabric.errors import QuestionError
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command of this module to `app`."""
+    app.command("thresholds")(thresholds_command)
+
+
+def thresholds_command(
+    file: File,
+    groups: Annotated[
+        str, typer.Option("--for", metavar="LIST", help="Groups such as pair,node,rail,all; all if left out.")
+    ] = "",
+    collectives: Annotated[
+        str, typer.Option(metavar="LIST", help="To test.")
+    ] = "all-reduce,all-gather,reduce-scatter,all-to-all",
+    sizes: Annotated[str, typer.Option(metavar="LIST", help="Of their buffers.")] = "1MiB,64MiB,1GiB,8GiB",
+    calibration: Annotated[str, typer.Option(metavar="NAME", help="measured, or a file.")] = "measured",
+    form: Annotated[
+        str,
+        typer.Option("--format", help="md, csv for nccl-tests, superbench for its rules, or json."),
+    ] = "md",
+    as_json: Json = False,
+) -> None:
+    """Busbw that acceptance tests should reach, for each size of group; none outside the evidence."""
+    from fabric.study.thresholds import thresholds
+
+    if form not in ("md", "csv", "superbench", "json"):
+        msg = f"format: md, csv, superbench or json; got {form!r}"
+        raise QuestionError(msg)
+    found = thresholds(
+        fabric_of(file),
+        groups=words(groups),
+        collectives=words(collectives),
+        sizes=words(sizes),
+        calibration=calibration_of(calibration),
+    )
+    texts = {
+        "md": found.__str__,
+        "csv": found.to_csv,
+        "superbench": found.to_superbench,
+        "json": found.to_json,
+    }
+    say(texts["json" if as_json else form]().rstrip("\n"))

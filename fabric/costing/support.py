@@ -1,0 +1,142 @@
+"""How sure a prediction is: its interval, the nearest measured point, and where it leaves the evidence."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from functools import cache
+
+from fabric.costing.answer import Cost
+from fabric.costing.standing import Standing, Support
+from fabric.errors import QuestionError
+from fabric.evidence import Point, points
+from fabric.evidence.residuals import BANDS, ResidualClass, residual_class, residuals
+from fabric.graph import Fabric
+from fabric.job.question import JobQuestion, ranks_group
+from fabric.schedule.algorithms import busbw_factor
+from fabric.units import (
+    format_bytes,
+    format_rate,
+    gbytes_per_second,
+    gbytes_to_gbps,
+)
+
+MARGIN = 0.97
+"""Of the lowest ratio that a healthy run had to its prediction: where a run passes."""
+_SIZE_REACH = 4
+"""Beyond the last measured size times this, and below the first over it, a size is none of the evidence."""
+_SAME = 2
+"""Sizes within this factor are of one measured point."""
+
+
+def support(fabric: Fabric, question: JobQuestion, answer: Cost) -> Support:
+    """Return what the prediction of an answer rests on.
+
+    Parameters
+    ----------
+    fabric : Fabric
+    question : JobQuestion
+    answer : Cost
+        By a calibration that predicts.
+    """
+    of_collective = _points_of(answer.collective)
+    part = _part(fabric, question)
+    leaves = tuple(_leaves(of_collective, part, answer))
+    near = min(of_collective, key=lambda p: _distance(p, part, answer), default=None)
+    is_measured = near is not None and (near.gpu, near.ranks, near.domains) == (
+        part,
+        answer.n_ranks,
+        answer.n_domains,
+    )
+    is_measured = is_measured and near is not None and _ratio(near.size_bytes, answer.size_bytes) <= _SAME
+    standing: Standing = "extrapolated" if leaves else "measured" if is_measured else "interpolated"
+    asked = (answer.collective, answer.chosen.algorithm)
+    found = _class_of(answer.calibration, *asked, _last_of_band(answer.size_bytes), answer.n_domains)
+    low, high = (found.low, found.high) if found else (0.0, 0.0)
+    least = None if found is None or leaves else MARGIN * found.least * answer.busbw_gbps
+    return Support(
+        standing=standing,
+        leaves=leaves,
+        nearest=_words(near) if near is not None else "",
+        low_gbps=low * answer.busbw_gbps,
+        high_gbps=high * answer.busbw_gbps,
+        pass_gbps=least,
+        residuals=f"{found.name}: {found.n} points" if found else "",
+    )
+
+
+@cache
+def _points_of(collective: str) -> tuple[Point, ...]:
+    return tuple(p for p in points() if p.collective == collective)
+
+
+@cache
+def _class_of(
+    calibration: str, collective: str, algorithm: str, size_bytes: int, domains: int
+) -> ResidualClass | None:
+    return residual_class(residuals(calibration), collective, algorithm, size_bytes, domains)
+
+
+def _last_of_band(size_bytes: int) -> int:
+    """Return one size for all of a band."""
+    return next((last for last, _ in BANDS if size_bytes <= last), BANDS[-1][0] + 1)
+
+
+def _part(fabric: Fabric, question: JobQuestion) -> str:
+    """Return the part of the ranks; empty where the file does not say."""
+    if fabric.blueprint is None:
+        return ""
+    try:
+        part = fabric.blueprint.groups[ranks_group(fabric, question)].part
+    except QuestionError:
+        return ""
+    return part.id if part else ""
+
+
+def _leaves(known: Sequence[Point], part: str, answer: Cost) -> Iterator[str]:
+    """Yield the dimensions in which a question leaves what was measured."""
+    own = [p for p in known if p.gpu == part]
+    if not known:
+        yield "collective"
+        return
+    if not own:
+        yield "hardware"
+        own = list(known)
+    # Inside one domain ranks count, beyond it domains, and ranks in each.
+    several = answer.n_domains > 1
+    own = [p for p in own if (p.domains > 1) == several]
+    if not own:
+        yield "domains" if several else "ranks"
+        return
+    domains = [p.domains for p in own]
+    if not min(domains) <= answer.n_domains <= max(domains):
+        yield "domains"
+    per_domain = [p.ranks / p.domains for p in own]
+    if not min(per_domain) <= answer.n_ranks / answer.n_domains <= max(per_domain):
+        yield "ranks"
+    sizes = [p.size_bytes for p in own]
+    if not min(sizes) / _SIZE_REACH <= answer.size_bytes <= max(sizes) * _SIZE_REACH:
+        yield "size"
+
+
+def _ratio(one: float, other: float) -> float:
+    return max(one / other, other / one)
+
+
+def _distance(point: Point, part: str, answer: Cost) -> float:
+    """Return how unlike a point and a question are: doublings, of domains and ranks twice, other hardware."""
+    doublings = math.log2(_ratio(point.size_bytes, max(answer.size_bytes, 1)))
+    doublings += 2 * math.log2(_ratio(point.ranks, answer.n_ranks))
+    doublings += 2 * math.log2(_ratio(point.domains, answer.n_domains))
+    return doublings + (8 if point.gpu != part else 0)
+
+
+def _words(point: Point) -> str:
+    busbw = gbytes_to_gbps(gbytes_per_second(point.size_bytes, point.time_s)) * busbw_factor(
+        point.collective, point.ranks
+    )
+    place = "in place, " if point.is_in_place else ""
+    return (
+        f"{point.system} ({point.ranks:,} GPUs), {format_rate(busbw)} at {format_bytes(point.size_bytes)}, "
+        f"{place}{point.library} [{point.source}]"
+    )

@@ -1,0 +1,140 @@
+"""How far measured times were from predictions made without them, by class of question.
+
+A class is a collective, an algorithm, a band of sizes, and one box, few nodes or many. Of one with fewer than
+`LEAST` residuals that of its parent is taken: first any algorithm, then any number of nodes, then any
+collective.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+
+import numpy as np
+
+LEAST = 10
+BANDS = ((64 << 10, "up to 64 KiB"), (1 << 20, "up to 1 MiB"), (64 << 20, "up to 64 MiB"))
+"""The last size of a band and its name; beyond is ``"above 64 MiB"``."""
+FEW_DOMAINS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Residual:
+    """One point held against a fit that did not know its run.
+
+    Parameters
+    ----------
+    collective, algorithm : str
+        The algorithm is that of the prediction.
+    size_bytes, domains : int
+    ratio : float
+        Predicted over measured time, which is measured over predicted busbw.
+    is_fitted : bool
+        Whether the calibration was made from it; what ran on another kind of network was not.
+    """
+
+    collective: str
+    algorithm: str
+    size_bytes: int
+    domains: int
+    ratio: float
+    is_fitted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ResidualClass:
+    """The residuals that speak for a question.
+
+    Parameters
+    ----------
+    name : str
+    n : int
+    low, high : float
+        10th and 90th percentile of measured over predicted busbw.
+    least : float
+        The lowest of those that the calibration was made from.
+    """
+
+    name: str
+    n: int
+    low: float
+    high: float
+    least: float
+
+
+def band_of(size_bytes: int) -> str:
+    """Return the band of a size.
+
+    Examples
+    --------
+    >>> band_of(65536), band_of(65537), band_of(2**30)
+    ('up to 64 KiB', 'up to 1 MiB', 'above 64 MiB')
+    """
+    return next((name for last, name in BANDS if size_bytes <= last), "above 64 MiB")
+
+
+def reach_of(domains: int) -> str:
+    """Return one box, few nodes or many, in words."""
+    return "one domain" if domains == 1 else "few domains" if domains <= FEW_DOMAINS else "many domains"
+
+
+@cache
+def residuals(calibration: str) -> tuple[Residual, ...]:
+    """Return the residuals of a calibration that comes with the package; none of any other."""
+    file = resources.files("fabric.evidence") / "data" / f"{calibration}.residuals.csv"
+    if not file.is_file():
+        return ()
+    rows = csv.DictReader(file.read_text(encoding="utf-8").splitlines())
+    return tuple(
+        Residual(
+            row["collective"],
+            row["algorithm"],
+            int(row["size_bytes"]),
+            int(row["domains"]),
+            float(row["ratio"]),
+            row["fitted"] == "yes",
+        )
+        for row in rows
+    )
+
+
+def residual_class(
+    known: Iterable[Residual], collective: str, algorithm: str, size_bytes: int, domains: int
+) -> ResidualClass | None:
+    """Return the residuals that speak for a question: those of its class, or of a parent.
+
+    Parameters
+    ----------
+    known : iterable of Residual
+    collective, algorithm : str
+    size_bytes, domains : int
+
+    Examples
+    --------
+    >>> found = residual_class(residuals("measured"), "all-reduce", "ring", 2**30, 1)
+    >>> found.low < 1 < found.high
+    True
+    """
+    band, reach = band_of(size_bytes), reach_of(domains)
+    in_band = [r for r in known if band_of(r.size_bytes) == band]
+    near = [r for r in in_band if reach_of(r.domains) == reach]
+    of_collective = [r for r in near if r.collective == collective]
+    levels = (
+        (
+            f"{collective}, {algorithm}, {band}, {reach}",
+            [r for r in of_collective if r.algorithm == algorithm],
+        ),
+        (f"{collective}, {band}, {reach}", of_collective),
+        (f"{collective}, {band}", [r for r in in_band if r.collective == collective]),
+        (f"any collective, {band}", in_band),
+    )
+    for name, rows in levels:
+        if len(rows) >= LEAST:
+            ratios = np.array([r.ratio for r in rows])
+            low, high = np.quantile(ratios, (0.1, 0.9)).tolist()
+            fitted = [r.ratio for r in rows if r.is_fitted] or ratios.tolist()
+            return ResidualClass(name, len(rows), low, high, min(fitted))
+    return None

@@ -1,0 +1,188 @@
+"""What would explain a measured curve: named hypotheses, each an evaluation of the model, ranked by fit.
+
+First which algorithm, protocol and number of channels ran, whatever a library would choose; then what is
+known to go wrong, under the choice of the library: a card of a node that is missing, a network of half its
+rate, messages that bounce through the memory of the host, a network that answers late, no sums in the
+switches, no relays over NVLink (PXN).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from fabric.costing import AlgorithmCost, Calibration, Spread, cost
+from fabric.costing.overheads import ChannelCount, Keys, Overhead
+from fabric.costing.run import CostRun, cost_algorithm, fastest_first, job_of
+from fabric.errors import FabricError
+from fabric.graph import Fabric
+from fabric.job.question import JobOptions, JobQuestion
+from fabric.schedule.algorithms import busbw_factor, schedules
+
+_LATE = 4.0
+"""Times the latency to the card: TCP and EFA against InfiniBand, in the evidence of two nodes."""
+_CHANNELS = (1, 2, 4, 8, 12, 16, 24, 32)
+_NIC_OF_EIGHT = 7 / 8
+_BOUNCE = 0.4
+"""Of the rate of the card: copies to and from the memory of the host share the bus with the message."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hypothesis:
+    """One explanation of a curve.
+
+    Parameters
+    ----------
+    what : str
+    off : float
+        Mean of |log(measured / predicted)| over the sizes: about the relative difference.
+    worst : float
+        The largest of them.
+    """
+
+    what: str
+    off: float
+    worst: float
+
+    def __str__(self) -> str:
+        """Return the hypothesis with how well it fits."""
+        return f"{self.what}: {100 * math.expm1(self.off):.3g} % off on average, at most {self._worst}"
+
+    @property
+    def _worst(self) -> str:
+        return f"{100 * math.expm1(self.worst):.3g} %"
+
+
+def hypotheses(
+    collective: str,
+    times: Mapping[int, float],
+    fabric: Fabric,
+    known: Calibration,
+    *,
+    in_place: bool,
+    options: JobOptions,
+) -> tuple[Hypothesis, ...]:
+    """Return what would explain measured times, the best first.
+
+    Parameters
+    ----------
+    collective : str
+    times : mapping of int to float
+        Of every size [bytes] the time [s].
+    fabric : Fabric
+    known : Calibration
+        That the expectation is by.
+    in_place : bool
+    options : JobOptions
+        Which ranks, and how they are routed.
+    """
+    found = []
+    for what, algorithm, calibration, asked in _cases(collective, fabric, known, options, list(times)):
+        off = []
+        try:
+            for size, measured in times.items():
+                time_s = _time_s(fabric, collective, size, algorithm, calibration, in_place, asked)
+                off.append(abs(math.log(measured / time_s)))
+        # What cannot run here explains nothing.
+        except FabricError:
+            continue
+        found.append(Hypothesis(what, float(np.mean(off)), max(off)))
+    # What changes nothing here is no explanation beside the one before it.
+    told = {(round(h.off, 9), round(h.worst, 9)): h for h in reversed(found)}
+    return tuple(sorted(told.values(), key=lambda h: h.off))
+
+
+def _time_s(
+    fabric: Fabric,
+    collective: str,
+    size_bytes: int,
+    algorithm: str,
+    known: Calibration,
+    in_place: bool,
+    options: JobOptions,
+) -> float:
+    """Return the time of an algorithm, or with ``auto`` of what a library would choose [s]."""
+    question = JobQuestion.of(options)
+    work = job_of(fabric, question)
+    factor = busbw_factor(collective, work.shape.n)
+    run = CostRun(fabric, question, work, collective, size_bytes, factor, known, Spread(), in_place)
+    runnable = schedules(collective, work.shape, size_bytes)
+    names = [name for name in runnable if name in known.algorithms] or list(runnable)
+    names = names if algorithm == "auto" else [algorithm]
+    return fastest_first([cost_algorithm(run, name, runnable[name]) for name in names])[0].time_s
+
+
+def _cases(
+    collective: str, fabric: Fabric, known: Calibration, options: JobOptions, sizes: Sequence[int]
+) -> Iterator[tuple[str, str, Calibration, JobOptions]]:
+    """Yield name, algorithm, calibration and options of every hypothesis."""
+    first = cost(
+        fabric, collective, sizes[-1], algorithm="all", calibration=known, is_bounded=False, **options
+    )
+    chosen = min(
+        (a for a in first.algorithms if _is_usual(a, known)), key=lambda a: (not a.is_seen, a.time_s)
+    )
+    yield f"as expected, {chosen.algorithm} at the largest size", "auto", known, options
+    for algorithm in dict.fromkeys(a.algorithm for a in first.algorithms if _is_usual(a, known)):
+        yield algorithm, algorithm, known, options
+        for protocol in known.protocols if algorithm in ("ring", "tree") else ():
+            only = replace(known, protocols=(protocol,))
+            yield f"{algorithm}, {protocol.name} only", algorithm, only, options
+            for n, calibration in _with_channels(only, algorithm) if first.n_domains > 1 else ():
+                yield f"{algorithm}, {protocol.name} on {n} channels", algorithm, calibration, options
+    if first.n_domains > 1:
+        yield "one card of eight missing", "auto", _network(known, rate=_NIC_OF_EIGHT), options
+        yield "leaves oversubscribed 2:1, or half of the cards", "auto", _network(known, rate=0.5), options
+        yield (
+            "bounce through the host (no GPUDirect)",
+            "auto",
+            _network(known, rate=_BOUNCE),
+            options,
+        )
+        yield "a network that answers late (TCP, EFA)", "auto", _network(known, latency=_LATE), options
+    if "reduces" not in options:
+        yield "no sums in the switches (NVLS off)", "auto", known, {**options, "reduces": ()}
+    if collective == "all-to-all" and options.get("routing", "ecmp") == "ecmp":
+        yield "no relays over NVLink (PXN off)", "auto", known, {**options, "routing": "rail-direct"}
+
+
+def _is_usual(algorithm: AlgorithmCost, known: Calibration) -> bool:
+    return not known.algorithms or algorithm.algorithm in known.algorithms
+
+
+def _with_channels(known: Calibration, algorithm: str) -> Iterator[tuple[int, Calibration]]:
+    """Yield calibrations in which an algorithm has other numbers of channels, of the rate that is known."""
+    rates = {
+        key: counts[algorithm].rate_gbps
+        for key, counts in known.channel_counts.items()
+        if algorithm in counts and counts[algorithm].n > 1
+    }
+    for n in _CHANNELS if rates else ():
+        counts = {
+            key: {**row, algorithm: ChannelCount(n, rates[key])} if key in rates else row
+            for key, row in known.channel_counts.items()
+        }
+        yield n, replace(known, channel_counts=counts)
+
+
+def _network(known: Calibration, *, rate: float = 1.0, latency: float = 1.0) -> Calibration:
+    """Return a calibration with another part of the rate, and other latency, on the way to other domains."""
+
+    def changed(o: Overhead) -> Overhead:
+        protocols = {name: changed(p) for name, p in o.protocols.items()}
+        return Overhead(o.rate * rate, o.latency_s * latency, o.source, protocols)
+
+    beyond: Keys = (("host",), ("scale-out",))
+    names = {key for keys in beyond for key in keys}
+    links = {
+        key: {kind: changed(o) for kind, o in kinds.items()} if _is_beyond(key, names) else kinds
+        for key, kinds in (known.links or {}).items()
+    }
+    return replace(known, links=links)
+
+
+def _is_beyond(key: str, names: set[str]) -> bool:
+    return key in names or key.startswith(("pcie", "c2c"))

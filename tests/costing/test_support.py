@@ -1,0 +1,91 @@
+"""What a prediction says of itself: interval, nearest point, and where it leaves the evidence."""
+
+import pytest
+
+from fabric.costing import cost, sweep
+from fabric.evidence import fabric_text, points
+from fabric.graph import Fabric, loads
+
+RACKS = next(p for p in points() if p.domains == 20)
+
+
+def cluster(template: str, n: int, rate: str = "400Gb/s") -> Fabric:
+    text = f"fabric: x\ninclude: {{fabric: {template}, over: {{domain: {n}}}}}\n"
+    text += "devices: {network: {kind: switch, axes: []}}\n"
+    return loads(text + f"links: [{{between: [nic, network], rate: {rate}}}]")
+
+
+def test_twenty_racks_are_measured_and_run_a_ring() -> None:
+    answer = cost(loads(fabric_text(RACKS)), "all-reduce", "1GiB", calibration="measured", is_bounded=False)
+    assert answer.support is not None
+    assert answer.support.standing == "measured"
+    assert answer.support.leaves == ()
+    assert "20 racks" in answer.support.nearest
+    assert answer.support.low_gbps < answer.busbw_gbps * 1.25
+    assert answer.support.pass_gbps is not None
+    # The measured run itself passes: 218.9 GB/s.
+    assert answer.support.pass_gbps < 218.9 * 8
+    assert answer.chosen.algorithm == "ring"
+    others = {a.algorithm: a for a in answer.algorithms}
+    assert not others["nvls-tree"].is_seen
+    assert others["nvls-tree"].time_s < answer.time_s
+    assert "nvls-tree (" not in str(answer).split("\n")[1]
+    assert "a hypothesis" in str(answer)
+
+
+@pytest.mark.parametrize(
+    ("fabric", "size", "leaves"),
+    [
+        (cluster("hgx-b300", 4, "800Gb/s"), "1GiB", ("hardware",)),
+        (cluster("gb200-nvl72", 40), "1GiB", ("domains",)),
+        (cluster("hgx-h100", 2), "1TiB", ("size",)),
+        (loads("fabric: x\ninclude: vr-nvl72"), "1GiB", ("hardware",)),
+    ],
+    ids=["B300", "40 racks", "1 TiB", "Rubin"],
+)
+def test_outside_the_evidence_there_is_no_pass_threshold(fabric, size, leaves) -> None:
+    answer = cost(fabric, "all-reduce", size, calibration="measured", is_bounded=False)
+    assert answer.support is not None
+    assert answer.support.standing == "extrapolated"
+    assert set(leaves) <= set(answer.support.leaves)
+    assert answer.support.pass_gbps is None
+    assert answer.support.low_gbps <= answer.support.high_gbps
+    assert answer.support.high_gbps > 0
+    assert "no pass threshold: extrapolated" in str(answer)
+
+
+def test_between_measured_points_it_is_interpolated() -> None:
+    answer = cost(cluster("hgx-h100", 6), "all-reduce", "1GiB", calibration="measured", is_bounded=False)
+    assert answer.support is not None
+    assert answer.support.standing == "interpolated"
+    assert answer.to_dict()["support"]["standing"] == "interpolated"
+
+
+def test_wire_rates_predict_nothing() -> None:
+    answer = cost(cluster("hgx-h100", 2), "all-reduce", "1GiB", is_bounded=False)
+    assert answer.support is None
+    table = sweep(cluster("hgx-h100", 2), "all-reduce", "1GiB..4GiB")
+    assert table.pass_gbps == (None, None, None)
+    assert sweep(cluster("hgx-h100", 2), "all-reduce", "1GiB", threshold=0.5).pass_gbps[0] is not None
+
+
+def test_nccl_and_what_was_never_measured() -> None:
+    answer = cost(cluster("hgx-h100", 2), "broadcast", "1GiB", calibration="measured", is_bounded=False)
+    assert answer.support is not None
+    assert answer.support.leaves == ("collective",)
+    assert answer.support.nearest == ""
+    by_nccl = cost(cluster("hgx-h100", 2), "all-reduce", "1GiB", calibration="nccl")
+    assert by_nccl.support is not None
+    assert by_nccl.support.high_gbps == 0
+    assert "no measured runs are held against" in str(by_nccl)
+
+
+def test_in_place_nobody_copies_his_own_part() -> None:
+    box = loads("fabric: x\ninclude: hgx-h100")
+    asked = {"among": "gpu0-1", "calibration": "measured", "is_bounded": False}
+    out, within = (cost(box, "all-gather", "512MiB", in_place=at, **asked) for at in (False, True))
+    # Half of 512 MiB at 1,020 GB/s.
+    assert out.time_s - within.time_s == pytest.approx((256 << 20) / 1020e9, rel=1e-6)
+    assert out.chosen.own_s == pytest.approx(out.time_s - within.time_s)
+    assert within.chosen.own_s == 0
+    assert cost(box, "all-gather", "512MiB", among="gpu0-1", is_bounded=False).chosen.own_s == 0

@@ -1,0 +1,149 @@
+"""The table of measured points, and how near the calibration comes to it."""
+
+import csv
+from collections.abc import Callable
+from importlib import resources
+
+import numpy as np
+import pytest
+
+from fabric.costing import cost
+from fabric.evidence import Point, fabric_text, points, sources
+from fabric.evidence.residuals import LEAST, residual_class, residuals
+from fabric.graph import loads
+
+MIB = 1 << 20
+
+
+def rows() -> list[dict[str, str]]:
+    file = resources.files("fabric.evidence") / "data" / "measured.residuals.csv"
+    return list(csv.DictReader(file.read_text().splitlines()))
+
+
+def test_every_point_has_a_source_and_a_positive_time() -> None:
+    assert len(points()) > 1_600
+    assert {p.source for p in points()} == set(sources())
+    assert all(p.time_s > 0 and p.size_bytes > 0 and p.ranks % p.domains == 0 for p in points())
+    assert sum(p.source == "aiconfigurator" for p in points()) == 1_176
+    # No point stands twice.
+    keys = [(*p.curve, p.size_bytes, p.domains, p.is_in_place) for p in points()]
+    assert len(keys) == len(set(keys))
+
+
+def test_no_point_beats_the_wire() -> None:
+    # Of a ring inside a domain: 2 (n - 1) / n of the bytes at the wire rate of the GPU; sums in switches
+    # send fewer, at most to half the time.
+    rate = {"a100_sxm80": 300e9, "h100_sxm5": 450e9, "h200_sxm": 450e9, "b200_sxm": 900e9, "gb200_gpu": 900e9}
+    for p in points():
+        if p.domains == 1 and p.gpu in rate and p.collective != "all-reduce":
+            assert p.time_s > p.size_bytes * (p.ranks - 1) / p.ranks / rate[p.gpu]
+
+
+def test_two_points_of_the_sources() -> None:
+    (racks,) = (p for p in points() if p.domains == 20 and p.size_bytes == 1 << 30)
+    # busbw 218.85 GB/s as coreweave/nccl-tests prints it.
+    assert 2 * 1439 / 1440 * racks.size_bytes / racks.time_s == pytest.approx(218.85e9, rel=1e-3)
+    (pair,) = (
+        p
+        for p in points()
+        if (p.gpu, p.ranks, p.collective, p.dtype, p.size_bytes)
+        == ("h100_sxm5", 2, "all-gather", "half", 512 * MIB)
+    )
+    assert pair.time_s == pytest.approx(1038.56e-6)
+
+
+def test_residuals_are_of_the_points_in_their_order() -> None:
+    held = [(r["system"], r["collective"], r["size_bytes"], r["source"]) for r in rows()]
+    assert held == [(p.system, p.collective, str(p.size_bytes), p.source) for p in points()]
+
+
+def ratios(chosen: Callable[[dict[str, str], int, int], bool]) -> np.ndarray:
+    found = [float(r["ratio"]) for r in rows() if chosen(r, int(r["size_bytes"]), int(r["domains"]))]
+    assert len(found) > 50
+    return np.array(found)
+
+
+# Cross-validated: each run against a fit that did not know it; reached are 91, 93, 97 and 82 %.
+@pytest.mark.parametrize(
+    ("part", "within", "chosen"),
+    [
+        (0.90, 0.10, lambda r, s, d: r["source"] == "aiconfigurator" and s >= 128 * MIB),
+        (0.90, 0.20, lambda r, s, d: r["source"] == "aiconfigurator" and MIB <= s <= 64 * MIB),
+        (0.95, 0.25, lambda r, s, d: r["source"] == "aiconfigurator" and s <= 65536),
+        (0.80, 0.15, lambda r, s, d: d > 1 and s > 64 * MIB),
+    ],
+    ids=["128 MiB and above", "1 to 64 MiB", "up to 64 KiB", "between domains"],
+)
+def test_cross_validated_predictions(part: float, within: float, chosen: Callable[..., bool]) -> None:
+    off = np.abs(ratios(chosen) - 1)
+    assert np.mean(off <= within) >= part
+
+
+def test_intervals_cover_what_they_say_without_the_run() -> None:
+    # Of every run the interval comes from the residuals of all others.
+    known = residuals("measured")
+    runs = [(r["system"], r["collective"], r["dtype"], r["source"]) for r in rows()]
+    inside = 0
+    for run in set(runs):
+        others = [r for r, of in zip(known, runs, strict=True) if of != run]
+        for row in (r for r, of in zip(known, runs, strict=True) if of == run):
+            found = residual_class(others, row.collective, row.algorithm, row.size_bytes, row.domains)
+            assert found is not None
+            assert found.n >= LEAST
+            inside += found.low <= row.ratio <= found.high
+    assert 0.7 <= inside / len(known) <= 0.9
+
+
+def test_a_class_with_few_residuals_takes_its_parents() -> None:
+    known = residuals("measured")
+    found = residual_class(known, "broadcast", "ring", 1 << 30, 4)
+    assert found is not None
+    assert found.name == "any collective, above 64 MiB"
+    assert residual_class((), "all-reduce", "ring", 1 << 30, 1) is None
+    assert residuals("no such calibration") == ()
+
+
+def asked(point: Point) -> float:
+    fabric = loads(fabric_text(point))
+    answer = cost(
+        fabric,
+        point.collective,
+        point.size_bytes,
+        among=point.among or None,
+        calibration="measured",
+        in_place=point.is_in_place,
+        is_bounded=False,
+    )
+    return answer.time_s
+
+
+def find(system: str, size: int, collective: str = "all-reduce") -> Point:
+    return next(
+        p
+        for p in points()
+        if p.system.startswith(system) and p.size_bytes == size and p.collective == collective
+    )
+
+
+@pytest.mark.parametrize(
+    ("point", "within"),
+    [
+        (find("GB200 NVL72, 20 racks", 1 << 30), 0.2),
+        (find("GB200 NVL72, 20 racks", 16 << 30), 0.1),
+        (find("GB200 NVL72, 1 rack", 1 << 30), 0.15),
+        (find("MI300X, 2 nodes", 1 << 30), 0.1),
+        (find("MI355X, 2 nodes", 1 << 30), 0.15),
+        (find("HGX H100", 64 * MIB, "all-gather"), 0.2),
+        (find("HGX H100", 512), 0.25),
+        (find("H100, 4 nodes", 1 << 30), 0.15),
+    ],
+    ids=lambda p: getattr(p, "system", ""),
+)
+def test_the_program_predicts_what_was_measured(point: Point, within: float) -> None:
+    assert asked(point) == pytest.approx(point.time_s, rel=within)
+
+
+def test_one_rack_is_faster_than_twenty() -> None:
+    for size in (512 * MIB, 1 << 30, 8 << 30):
+        one, twenty = (asked(find(f"GB200 NVL72, {n}", size)) for n in ("1 rack", "20 racks"))
+        assert twenty > 1.5 * one

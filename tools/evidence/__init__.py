@@ -1,0 +1,1 @@
+"""The calibration ``measured``, fitted to the evidence."""
