@@ -24,8 +24,9 @@ import numpy as np
 from fabric.arrays import Bools, Floats, Ints
 from fabric.flow.lp import Rows, run, start
 
-ROUNDS, _STEP = 10, 0.5
-"""Rounds of trees before the first program, and how much dearer its busiest link is after each."""
+ROUNDS, PATH_ROUNDS, _STEP = 10, 40, 0.5
+"""Rounds of trees, and of paths, before the first program, and how much dearer the busiest link is then.
+Between two GPUs of a rack are 18 NVLink chips, and the program asks for the paths of one pair at a time."""
 MAX_ROUNDS = 1_000
 """Rounds of trees in one program; tens are needed."""
 FEW_ENDS, FEW_ROUNDS = 4, 6
@@ -200,7 +201,7 @@ class TreeProgram:
             return False
         n_ends = int((self._ways.amount > 0).sum())
         is_few = n_ends <= FEW_ENDS * self._ways.n_blocks
-        self._plant()
+        self._plant(PATH_ROUNDS if is_few else ROUNDS)
         return self._climb(np.ones(self._n_rows), MAX_ROUNDS if is_few else FEW_ROUNDS)[2]
 
     def maximize(self, bound: Floats | None = None) -> tuple[Floats, Floats]:
@@ -248,11 +249,11 @@ class TreeProgram:
                 return values, proof, True
         return values, proof, False
 
-    def _plant(self) -> None:
+    def _plant(self, n_rounds: int) -> None:
         """Make some trees to begin with, each round clear of what those before have loaded most."""
         weight, best = np.ones(self._n_rows), np.inf
         rounds = []
-        for _ in range(ROUNDS):
+        for _ in range(n_rounds):
             price = weight / weight.sum()
             rounds.append(self._ways.trees(price))
             block, move, flow = rounds[-1]

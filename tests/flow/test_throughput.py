@@ -8,7 +8,7 @@ import pytest
 from scipy import optimize
 
 from fabric.errors import LimitError, QuestionError
-from fabric.flow import commodities, max_flow, question
+from fabric.flow import commodities, matching, max_flow, question
 from fabric.flow.by_refinement import REFINED_PATTERNS
 from fabric.flow.matching import longest_matching
 from fabric.flow.question import Question, pose
@@ -742,3 +742,19 @@ def test_endpoints_that_have_failed_are_counted_and_those_cut_off_are_named():
     assert (lost.to_dict()["status"], lost.to_dict()["per_endpoint_gbps"]) == ("cut off", 0.0)
     rest = throughput(loads(text % "node0/leaf0"), drop_unreachable=True).to_dict()
     assert (rest["status"], rest["n_endpoints"]) == ("optimal", 3)
+
+
+def test_a_longest_matching_is_worked_out_once_for_program_and_interval(monkeypatch):
+    graph = nx.random_regular_graph(4, 24, seed=1)
+    nx.set_edge_attributes(graph, 100.0, "capacity")
+    fabric = from_networkx(graph)
+    exact, asked = matching.longest_matching, []
+
+    def counted(*arguments, **options):
+        asked.append(1)
+        return exact(*arguments, **options)
+
+    monkeypatch.setattr(matching, "longest_matching", counted)
+    monkeypatch.setattr(commodities, "MAX_VARIABLES", 100)
+    found = throughput(fabric, "longest-matching")
+    assert (found.status, len(asked)) == ("bounded", 1)
