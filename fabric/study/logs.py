@@ -253,7 +253,15 @@ def _calibration(
     about = f"Fitted to {fitted.n_rows} rows; largest difference {worst:.3g} %."
     name, date = named
     fitted_to = (name, about, source, date, fitted.launch_s, links)
-    return Calibration(*fitted_to, base.protocols[-1:], base.algorithms, base.channels, seen=base.seen)
+    return Calibration(
+        *fitted_to,
+        base.protocols[-1:],
+        base.algorithms,
+        base.channels,
+        # What was chosen by, and is fitted by, is what can be chosen again.
+        channel_counts=base.channel_counts,
+        seen=base.seen,
+    )
 
 
 def describe(fitted: Fitted) -> str:
