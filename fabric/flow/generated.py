@@ -29,7 +29,7 @@ ROUNDS, PATH_ROUNDS, _STEP = 10, 40, 0.5
 Between two GPUs of a rack are 18 NVLink chips, and the program asks for the paths of one pair at a time."""
 MAX_ROUNDS = 1_000
 """Rounds of trees in one program; tens are needed."""
-FEW_ENDS, FEW_ROUNDS = 4, 6
+FEW_ENDS, FEW_ROUNDS = 4, 2
 """Trees of up to so many ends are paths, which settle in tens of rounds; larger ones settle in a few, where
 much is alike, or not for long, as in a random graph of 80 devices."""
 _MIXED, _NEAR = 0.5, 0.01
