@@ -78,6 +78,8 @@ def left_alone(tree: ast.Module) -> Iterator[ast.AST]:
             yield node.annotation
         elif isinstance(node, ast.FunctionDef) and node.returns:
             yield node.returns
+        elif isinstance(node, ast.ClassDef):
+            yield from node.decorator_list
         elif isinstance(node, ast.JoinedStr | ast.Import | ast.ImportFrom):
             yield node
     yield from (
