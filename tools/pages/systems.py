@@ -230,7 +230,10 @@ def _key_numbers(n: Numbers, rules: Sequence[str]) -> list[str]:
         flow = n.bisection.flow
         rows.append([f"bisection, halves of `{n.bisection.axis}`", _rate(flow.value_gbps), _binding(flow)])
     # In the order of the file: of links that bind alike, which comes first is chance.
-    links = ", ".join(f"`{name}`" for name in sorted((c.link for c in n.all_to_all.binding), key=rules.index))
+    # Of classes that can spare nothing alone any may have the price: all of them bind.
+    full = [c for c in n.all_to_all.slack if c.spare < 1e-9 and c.is_measured]
+    names = sorted((c.link for c in (*n.all_to_all.binding, *full)), key=rules.index)
+    links = ", ".join(f"`{name}`" for name in names)
     rate = _rate(n.all_to_all.per_endpoint_gbps)
     rows.append(["all-to-all, each device", rate, f"{links}; {n.all_to_all.status}"])
     links = ", ".join(f"`{name}`" for name in n.all_gather.binding)
