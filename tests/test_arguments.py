@@ -104,6 +104,7 @@ def calls(tmp_path_factory):
             "has_knees": False,
         },
         "sweep": {"fabric": f, "collective": "all-reduce", "sizes": "1MiB..2MiB"},
+        "thresholds": {"fabric": f, "sizes": ["1MiB"], "collectives": ["all-reduce"]},
         "throughput": {"fabric": f},
         "to_networkx": {"fabric": f},
     }

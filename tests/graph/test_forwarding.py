@@ -457,7 +457,8 @@ def test_max_flow_is_what_fits_on_permitted_paths(seed):
             answer = max_flow(fabric, source, target)
             expected = words.max_flow(source, target)
             assert answer.value_gbps == pytest.approx(expected, rel=1e-9, abs=1e-12), (number, source, target)
-            assert answer.status == "optimal"
+            # Two that failures cut off from one another are told so; two that no cable ever joined have 0.
+            assert answer.status == "optimal" or (expected == 0 and answer.status == "cut off")
 
 
 @pytest.mark.parametrize("links", [TWO_RACKS, THIRD_RACK, LEAF_SPINE, HOST_PEERS, LEAF_MESH, DRAGONFLY, RING])

@@ -197,6 +197,8 @@ def test_a_bound_that_is_not_by_its_program_says_so_in_its_row(monkeypatch):
     monkeypatch.setattr(packing, "MANY_COLUMNS", 150)
     marked = rows()
     for row, right in zip(marked, solved, strict=True):
-        is_parts = "parts of the ranks" in row["all_reduce_busbw_bound_by"]
-        assert is_parts or row["all_reduce_busbw_bound_gbps"] == pytest.approx(right)
+        # Where the program is too large the bound is by some flows or by parts: never below the program's.
+        is_marked = bool(row["all_reduce_busbw_bound_by"])
+        assert is_marked or row["all_reduce_busbw_bound_gbps"] == pytest.approx(right)
+        assert row["all_reduce_busbw_bound_gbps"] >= right * (1 - 1e-9)
     assert any(row["all_reduce_busbw_bound_by"] for row in marked)
