@@ -120,12 +120,15 @@ def seconds_by_rule(work: Job, pattern: Pattern) -> np.ndarray:
     return seconds
 
 
-def compare(text: str, routing: str = "ecmp", among: str | None = None) -> int:
-    """Hold classes to cables on a fabric, and return how many patterns were compared."""
+def compare(text: str, routing: str = "ecmp", *, too_slow: float = 1.0) -> int:
+    """Hold classes to cables on a fabric, and return how many patterns were compared.
+
+    `too_slow` is how much busier than the busiest cable a class between switches may be told.
+    """
     fabric = loads(text)
-    on_links = job(fabric, JobQuestion(method="links", routing=routing, among=among))
+    on_links = job(fabric, JobQuestion(method="links", routing=routing))
     try:
-        on_classes = job(fabric, JobQuestion(method="axes", routing=routing, among=among))
+        on_classes = job(fabric, JobQuestion(method="axes", routing=routing))
     except NoSymmetryError as error:
         assert "kinds" in str(error) or "unequal" in str(error)  # noqa: PT017 - it may fit, or not
         return 0
@@ -146,7 +149,7 @@ def compare(text: str, routing: str = "ecmp", among: str | None = None) -> int:
         # is told as if the busiest of each came together, which was seen to be a quarter too slow.
         near = classes[~rule_is_inner], exact[~rule_is_inner]
         np.testing.assert_allclose(*near, rtol=1e-9, atol=1e-12, err_msg=f"{pattern}")
-        assert (classes <= 1.5 * exact + 1e-12).all(), pattern
+        assert (classes <= too_slow * exact * (1 + 1e-9) + 1e-12).all(), pattern
         n += 1
     return n
 
@@ -171,7 +174,7 @@ def test_many_classes_and_cables_agree(name: str, routing: str) -> None:
     for seed in range(40):
         rng = random.Random(f"{name} {routing} {seed}")
         with contextlib.suppress(FabricError):
-            n += compare(damaged(rng, FABRICS[name]), routing)
+            n += compare(damaged(rng, FABRICS[name]), routing, too_slow=1.5)
     assert n > 100
 
 
