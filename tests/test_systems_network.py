@@ -14,7 +14,7 @@ from fabric.flow import max_flow
 from fabric.flow.throughput import throughput
 from fabric.graph import expand, load, loads
 from fabric.parts import catalogue, find_part
-from fabric.reporting.summary import summarize
+from fabric.sizing.summary import summarize
 
 SYSTEMS = Path(__file__).parents[1] / "topologies" / "systems"
 

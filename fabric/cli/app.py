@@ -192,7 +192,7 @@ def check(file: File, as_json: Json = False) -> None:
 def show(file: File, as_json: Json = False) -> None:
     """Show the groups as a tree, capacity and oversubscription per tier, and ports."""
     from fabric.cli.text import summary_text
-    from fabric.reporting.summary import summarize
+    from fabric.sizing.summary import summarize
     from fabric.text.as_json import to_json
 
     summary = summarize(fabric_of(file))

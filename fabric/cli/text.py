@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fabric.reporting.summary import GroupSummary, Summary, tree
 from fabric.reporting.tables import each
+from fabric.sizing.summary import GroupSummary, Summary, tree
 from fabric.text.columns import columns
 from fabric.units import format_count, format_rate, format_ratio
 

@@ -1,7 +1,7 @@
 """Summaries, figures and the report of a fabric.
 
 `report` is loaded on first use: it needs the solvers, and those SciPy; ``fabtopo show`` needs only
-`fabric.reporting.summary`.
+`fabric.sizing.summary`.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from fabric.flow.certificate import GAP
 from fabric.graph import PATH_RULES, Fabric
 from fabric.parts import Evidence, Medium, Part, PortClass, Protocol, catalogue, find_medium, find_protocol
 from fabric.reporting.answers import Answers
-from fabric.reporting.summary import Summary
+from fabric.sizing.summary import Summary
 from fabric.text.markdown import bullets, code, escape, link, table
 from fabric.text.words import counted
 from fabric.units import format_rate

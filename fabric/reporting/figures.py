@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from fabric.reporting.sheet import svg
 from fabric.reporting.staircase import staircase_figure, staircase_title
-from fabric.reporting.summary import Summary
 from fabric.reporting.wiring import wiring_figure, wiring_title
+from fabric.sizing.summary import Summary
 
 
 def staircase(summary: Summary) -> str:
@@ -25,7 +25,7 @@ def staircase(summary: Summary) -> str:
     Examples
     --------
     >>> from fabric.graph import loads
-    >>> from fabric.reporting.summary import summarize
+    >>> from fabric.sizing.summary import summarize
     >>> text = "{fabric: a, axes: {i: 2}, links: [{between: [gpu, leaf], rate: 400Gb/s}],"
     >>> text += " devices: {gpu: {kind: gpu, axes: [i]}, leaf: {kind: switch, axes: []}}}"
     >>> ">50 GB/s (400 Gb/s)<" in staircase(summarize(loads(text)))

@@ -20,8 +20,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from fabric.reporting.summary import LinkSummary, Summary
 from fabric.reporting.ways import Way
+from fabric.sizing.summary import LinkSummary, Summary
 
 _FAULT = 1000.0
 """Two things in one place: no drawing."""

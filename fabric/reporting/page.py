@@ -13,10 +13,10 @@ from fabric.reporting.figures import staircase, wiring
 from fabric.reporting.results import changes, collectives, flows, headlines, spread
 from fabric.reporting.sheet import require_pen
 from fabric.reporting.staircase import staircase_title
-from fabric.reporting.summary import summarize
 from fabric.reporting.tables import cables, devices, oversubscription, ports
 from fabric.reporting.ways import by_kind, by_nobody
 from fabric.reporting.wiring import wiring_title
+from fabric.sizing.summary import summarize
 from fabric.text.folder import write_folder
 from fabric.text.markdown import escape
 

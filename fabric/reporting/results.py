@@ -10,8 +10,8 @@ from fabric.flow.throughput import Throughput
 from fabric.graph import Fabric
 from fabric.reporting.answers import REFERENCE, Answers, FlowQuestion, JobAnswers
 from fabric.reporting.evidence import doubts, unsure_rows
-from fabric.reporting.summary import Summary
 from fabric.reporting.tables import number
+from fabric.sizing.summary import Summary
 from fabric.text.markdown import bullets, code, escape, table
 from fabric.text.words import counted, join_words, noun
 from fabric.units import (

@@ -19,8 +19,8 @@ from fabric.reporting.sheet import (
     sheet,
     wrap,
 )
-from fabric.reporting.summary import LinkSummary, Summary
 from fabric.reporting.ways import steps, ways
+from fabric.sizing.summary import LinkSummary, Summary
 from fabric.text.words import counted, join_words, noun, ratio, span
 from fabric.units import format_rate_gbit, gbps_to_gbytes
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from fabric.blueprint import Blueprint
 from fabric.graph import Fabric
 from fabric.parts import PortClass, cables_per_port
-from fabric.reporting.summary import GroupSummary, LinkSummary, Summary
 from fabric.reporting.ways import ways
+from fabric.sizing.summary import GroupSummary, LinkSummary, Summary
 from fabric.text.markdown import code, table
 from fabric.text.words import counted, span
 from fabric.units import format_count, format_rate, format_rate_gbit, format_ratio, gbps_to_gbytes

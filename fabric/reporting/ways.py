@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
-from fabric.reporting.summary import LinkSummary, Summary
+from fabric.sizing.summary import LinkSummary, Summary
 
 Way = Literal["step", "detour", "none"]
 
@@ -40,7 +40,7 @@ def ways(summary: Summary) -> dict[str, Way]:
     Examples
     --------
     >>> from fabric.graph import loads
-    >>> from fabric.reporting.summary import summarize
+    >>> from fabric.sizing.summary import summarize
     >>> text = "{fabric: a, axes: {i: 2}, links: [{between: [gpu, leaf], rate: 400Gb/s},"
     >>> text += " {between: [ufm, leaf], rate: 400Gb/s}], devices: {gpu: {kind: gpu, axes: [i]},"
     >>> text += " leaf: {kind: switch, axes: []}, ufm: {kind: host, endpoint: false, axes: []}}}"
@@ -73,7 +73,7 @@ def by_kind(summary: Summary) -> dict[str, Summary]:
     Examples
     --------
     >>> from fabric.graph import loads
-    >>> from fabric.reporting.summary import summarize
+    >>> from fabric.sizing.summary import summarize
     >>> text = "{fabric: a, axes: {i: 2}, devices: {gpu: {kind: gpu, axes: [i]}, lpu: {kind: gpu, axes: [i]},"
     >>> text += " leaf: {kind: switch, axes: []}, low: {kind: switch, axes: []}}, links: ["
     >>> text += "{between: [gpu, leaf], rate: 400Gb/s}, {between: [lpu, low], rate: 100Gb/s},"

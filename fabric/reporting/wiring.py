@@ -19,8 +19,8 @@ from fabric.reporting.sheet import (
     text_width,
     wrap,
 )
-from fabric.reporting.summary import GroupSummary, LinkSummary, Summary
 from fabric.reporting.ways import Way, steps, ways
+from fabric.sizing.summary import GroupSummary, LinkSummary, Summary
 from fabric.text.words import counted, join_words, span
 from fabric.units import format_count, format_rate_gbit
 

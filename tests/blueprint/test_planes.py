@@ -12,7 +12,7 @@ from fabric.blueprint.planes import box_notes, boxes, open_chips
 from fabric.errors import QuestionError, SelectorError, TopologyError
 from fabric.graph import expand, failures
 from fabric.parts import find_part
-from fabric.reporting.summary import summarize
+from fabric.sizing.summary import summarize
 
 POD = """
 fabric: pod

@@ -11,9 +11,9 @@ from fabric.graph import load, loads
 from fabric.reporting.figures import staircase, wiring
 from fabric.reporting.layout import layout
 from fabric.reporting.staircase import staircase_figure, staircase_title
-from fabric.reporting.summary import summarize
 from fabric.reporting.ways import by_kind, by_nobody, ways
 from fabric.reporting.wiring import wiring_figure, wiring_title
+from fabric.sizing.summary import summarize
 
 TOPOLOGIES = Path(__file__).parents[2] / "topologies"
 TORUS = """{fabric: torus, axes: {x: 4, y: 4}, devices: {chip: {kind: gpu, axes: [x, y], transit: all}},

@@ -17,7 +17,7 @@ from fabric.graph import load, loads
 from fabric.reporting import answers, report
 from fabric.reporting import page as page_of_report
 from fabric.reporting.evidence import doubts
-from fabric.reporting.summary import summarize
+from fabric.sizing.summary import summarize
 from fabric.text.markdown import code, escape, link
 from fabric.units import format_rate, parse_rate
 
@@ -435,7 +435,7 @@ def test_failures_are_named_and_lower_the_flow(small_text, tmp_path):
 
 
 def test_light_imports():
-    program = "import sys, fabric.reporting, fabric.reporting.summary; "
+    program = "import sys, fabric.reporting, fabric.sizing.summary; "
     program += "print([m for m in ('scipy', 'matplotlib') if m in sys.modules])"
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True

@@ -7,8 +7,8 @@ import pytest
 from fabric import from_networkx, to_networkx
 from fabric.errors import QuestionError
 from fabric.graph import expand, load, loads
-from fabric.reporting.summary import summarize
 from fabric.reporting.ways import by_nobody, ways
+from fabric.sizing.summary import summarize
 
 TOPOLOGIES = Path(__file__).parents[2] / "topologies"
 NAMES = ("gb300-nvl72", "gb300-nvl72-1152", "superpod-h100-4su")

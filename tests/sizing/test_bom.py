@@ -22,11 +22,11 @@ from fabric import from_networkx, to_networkx
 from fabric.errors import PartError, QuestionError
 from fabric.graph import expand, load, loads
 from fabric.parts import catalogue, find_part
-from fabric.reporting.summary import summarize
 from fabric.sizing.bom import FloorPlan, bom
 from fabric.sizing.chassis import all_chassis
 from fabric.sizing.fittings import DATA, fittings, load_fittings
 from fabric.sizing.prices import Price, indicative_prices, read_prices
+from fabric.sizing.summary import summarize
 from fabric.text.markdown import escape
 from fabric.units import format_power
 
