@@ -22,7 +22,7 @@ from typing import Literal
 import numpy as np
 from scipy import sparse
 
-from fabric.arrays import Bools, Floats
+from fabric.arrays import Bools, Floats, Ints
 from fabric.blueprint.model import Blueprint
 from fabric.blueprint.reducing import reducing_groups
 from fabric.blueprint.remembered import remembered
@@ -194,16 +194,36 @@ class _Classes:
                 share = np.divide(load, totals[base], out=np.zeros(len(base)), where=totals[base] > 0)
                 np.maximum.at(best, base, share)
                 shares[number, is_sent] = share
+        # The ranks that a link is nearest to are those with the largest share in what it carries, and those
+        # that lie to it as these do: ranks of a leaf with more mates send less over it, and are as near.
+        lies = [self._lies(view, pairs.order) for view in self.views]
+        nearest = {
+            is_sent: np.unique(
+                np.concatenate(
+                    [
+                        lies[number][~view.is_free & (share > (1 - _SAME) * best[view.quotient.base])]
+                        for number, view in enumerate(self.views)
+                        for share in [shares[number, is_sent]]
+                    ]
+                )
+            )
+            for is_sent in (False, True)
+        }
         is_near: dict[tuple[int, bool], Bools] = {}
         blocks: dict[tuple[frozenset[str], int, bool, int], dict[int, list[int]]] = {}
         for (number, is_sent), share in shares.items():
-            view = self.views[number]
+            view, lie = self.views[number], lies[number]
             base = view.quotient.base
-            # The ranks that a link is nearest to are those with the largest share in what it carries.
-            is_near[number, is_sent] = ~view.is_free & (share > (1 - _SAME) * best[base])
-            pins, block = view.blocks(pairs.order)
+            # Of the links of one class that lie so to the rank, those that it uses most.
+            _, which = np.unique(lie, return_inverse=True)
+            most = np.zeros(int(which.max(initial=-1)) + 1)
+            np.maximum.at(most, which, share)
+            is_used = ~view.is_free & (share > 0) & (share > (1 - _SAME) * most[which])
+            is_near[number, is_sent] = is_used & np.isin(lie, nearest[is_sent])
+            agrees = view.agreement(pairs.order)
             for link in np.flatnonzero(is_near[number, is_sent]).tolist():
-                key = pins[block[link]], int(base[link]), is_sent, pairs.part_of(number)
+                pinned = frozenset(itertools.compress(pairs.order, agrees[link].tolist()))
+                key = pinned, int(base[link]), is_sent, pairs.part_of(number)
                 blocks.setdefault(key, {}).setdefault(number, []).append(link)
         whole: dict[tuple[tuple[int, ...], frozenset[str], bool], dict[int, tuple[list[int], ...]]] = {}
         for (pinned, base_link, is_sent, _), links in blocks.items():
@@ -219,6 +239,12 @@ class _Classes:
             for number, of_view in links.items():
                 is_near[number, is_sent][of_view] = False
         return _NearLinks(is_near, whole)
+
+    @staticmethod
+    def _lies(view: RankView, order: tuple[str, ...]) -> Ints:
+        """Return the base class of every link of a view with the axes on which it is with the rank."""
+        agrees = view.agreement(order)
+        return np.asarray(view.quotient.base * 2 ** len(order) + agrees @ (1 << np.arange(len(order))))
 
     def _of_blocks(
         self,

@@ -120,24 +120,12 @@ class RankView:
         return np.repeat(free[e.tail] & free[e.head], 2)
 
     @remembered(1)
-    def blocks(self, order: tuple[str, ...]) -> tuple[list[frozenset[str]], Ints]:
-        """Return the ranks that may share links with the rank, by the axes on which they agree with it.
-
-        Returns
-        -------
-        list of frozenset of str
-            Axes on which an end of some links agrees with the rank.
-        ndarray of int64
-            The place in that list of every class of links.
-        """
+    def agreement(self, order: tuple[str, ...]) -> Bools:
+        """Return on which axes an end of every link agrees with the rank, shape (links, len(order))."""
         e, every = self.quotient.classes, [dict(at) for at in self.quotient.index]
         home = every[self.rank]
         agrees = np.array([[at.get(a) == home[a] for a in order] for at in every], dtype=np.bool_)
-        # A set of axes is told by a number: one bit for each of them.
-        code = (agrees[e.tail] | agrees[e.head]) @ (1 << np.arange(len(order)))
-        codes, number = np.unique(code, return_inverse=True)
-        pins = [frozenset(a for i, a in enumerate(order) if c >> i & 1) for c in codes.tolist()]
-        return pins, np.repeat(number, 2)
+        return np.repeat(agrees[e.tail] | agrees[e.head], 2, axis=0)
 
 
 class Carrier:
