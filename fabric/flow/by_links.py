@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 
@@ -16,6 +15,7 @@ from fabric.flow.commodities import (
     capacities,
     limit_moves,
     name_classes,
+    trivial,
     unreached,
     without_cut_off,
 )
@@ -29,14 +29,6 @@ MAX_PAIRS = 20_000_000
 
 DemandOf = Callable[[Bools], Demands]
 """Demands among the devices that are kept, shape (n,)."""
-
-
-def trivial(expanded: Expanded) -> Quotient:
-    """Return `expanded` as a quotient in which every class is one device or one link."""
-    n, m = expanded.n_devices, 2 * expanded.n_bundles
-    # What has failed is left out by its count, so that capacities are those of the cables that are up.
-    up = replace(expanded, count=expanded.alive, failed_count=np.zeros(expanded.n_bundles, dtype=np.int64))
-    return Quotient(up, np.ones(n), ((),) * n, np.arange(m), np.arange(n), np.zeros((0, 1), np.int64))
 
 
 def matrix_demand(expanded: Expanded, matrix: Matrix) -> Demands:

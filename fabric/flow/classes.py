@@ -7,6 +7,9 @@ does.
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import product
+
 import numpy as np
 
 from fabric.arrays import Bools
@@ -16,7 +19,7 @@ from fabric.blueprint.selector import fits, parse_selector, selected_groups
 from fabric.errors import QuestionError, SelectorError
 from fabric.flow.problem import FlowProblem, problem_of
 from fabric.graph import Paths
-from fabric.symmetry import Ground, Quotient, lay_ground, quotient
+from fabric.symmetry import Ground, Quotient, Sides, devices_up, lay_ground, quotient
 
 
 def class_problem(
@@ -40,17 +43,46 @@ def class_problem(
     NoSymmetryError
         If the axes do not say the symmetry of a construct.
     """
-    # The quotient of the stabiliser of both sides: no permutation may move a device into or out of one.
-    sides = tuple(_selectors(blueprint, parts) for parts in (source, target))
-    view = quotient(blueprint, sides=sides)
+    view, sides = class_view(blueprint, source, target)
     sources, targets = (_select_classes(blueprint, view, side) for side in sides)
-    shared = np.flatnonzero(sources & targets)
-    if len(shared):
-        n = round(float(view.size[shared].sum()))
-        name = view.classes.names[int(shared[0])]
-        msg = f"source and target share {n:,} {'device' if n == 1 else 'devices'}, such as {name}"
-        raise QuestionError(msg)
+    _refuse_shared(blueprint, *sides)
     return problem_of(view.classes, sources, targets, paths)
+
+
+def class_view(
+    blueprint: Blueprint, source: tuple[object, ...], target: tuple[object, ...]
+) -> tuple[Quotient, Sides]:
+    """Return the quotient of the stabiliser of both sides, and these: no device moves into or out of one."""
+    sides = tuple(_selectors(blueprint, parts) for parts in (source, target))
+    return quotient(blueprint, sides=sides), sides
+
+
+def _refuse_shared(blueprint: Blueprint, source: tuple[Selector, ...], target: tuple[Selector, ...]) -> None:
+    """Refuse two sides that name a device that is there, up or failed."""
+    healthy = replace(blueprint, failed=())
+    shared: dict[str, list[Selector]] = {}
+    for a, b in product(source, target):
+        for group in {*_meant(blueprint, a)} & {*_meant(blueprint, b)}:
+            shared.setdefault(group, []).append(Selector(a.text, group, (*a.terms, *b.terms)))
+    n_each = {
+        group: devices_up(healthy, group, *shared[group]) for group in blueprint.groups if group in shared
+    }
+    if not any(n_each.values()):
+        return
+    group = next(group for group, n in n_each.items() if n)
+    one = next(both for both in shared[group] if devices_up(healthy, group, both))
+    grid = class_grid(healthy, (one,))
+    row = np.flatnonzero(grid.mask(group, (one,)) & ~grid.mask(group, healthy.absent))[0]
+    n = sum(n_each.values())
+    device = f"{n:,} {'device' if n == 1 else 'devices'}"
+    msg = f"source and target share {device}, such as {grid.name(group, int(row))}"
+    raise QuestionError(msg)
+
+
+def _meant(blueprint: Blueprint, selector: Selector) -> list[str]:
+    """Return the groups that a selector of a question means: those of endpoints, if it names none."""
+    is_any = selector.group is not None or selector.text.endswith("*")
+    return [g for g in selected_groups(blueprint, selector) if is_any or blueprint.groups[g].is_endpoint]
 
 
 def class_ground(blueprint: Blueprint, source: tuple[object, ...], target: tuple[object, ...]) -> Ground:
@@ -94,8 +126,9 @@ def _select_classes(blueprint: Blueprint, view: Quotient, side: tuple[Selector, 
 
 def _names_present(blueprint: Blueprint, selector: Selector) -> bool:
     """Return whether a side of a question names a device that is not absent, up or failed."""
-    is_any = selector.group is not None or selector.text.endswith("*")
-    groups = [g for g in selected_groups(blueprint, selector) if is_any or blueprint.groups[g].is_endpoint]
     # On the class grid, which tells the selector and what has failed apart, and is as small as the file.
     grid = class_grid(blueprint, (selector,))
-    return any((grid.mask(g, (selector,)) & ~grid.mask(g, blueprint.absent)).any() for g in groups)
+    return any(
+        (grid.mask(g, (selector,)) & ~grid.mask(g, blueprint.absent)).any()
+        for g in _meant(blueprint, selector)
+    )

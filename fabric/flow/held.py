@@ -160,6 +160,15 @@ class Reading:
 
     def path_fault(self, commodity: Commodity, flow: Floats, seen: Ints, of: Ints) -> str:
         """Return whether a commodity goes where the file permits no path, or nothing; see `fault`."""
+        moves, classes = commodity.moves, commodity.view.classes
+        on = np.flatnonzero((flow > 0) & (moves.link >= 0))
+        ends = np.column_stack([classes.tail, classes.head]).ravel()
+        link = moves.link[on]
+        is_led = (moves.device[moves.tail[on]] == ends[link]) & (
+            moves.device[moves.head[on]] == ends[link ^ 1]
+        )
+        if not is_led.all():
+            return "a move beside its link"
         turning, others = self._turning(commodity, of)
         return self._walks(commodity, seen).fault(commodity.moves, flow, turning & ~others)
 

@@ -12,15 +12,13 @@ from dataclasses import replace
 import numpy as np
 
 from fabric.arrays import Bools, Ints
-from fabric.blueprint.model import Blueprint
-from fabric.blueprint.selector import parse_selector, selected_groups
 from fabric.errors import LimitError
 from fabric.flow.by_axes import ClassTraffic
 from fabric.flow.commodities import name_classes
 from fabric.flow.traffic import Traffic
 from fabric.graph import EXPAND_LIMIT, Expanded, Fabric, Paths, expand, forwarding, select
 from fabric.results import CutOff
-from fabric.symmetry import NoSymmetryError, devices_up
+from fabric.symmetry import NoSymmetryError, count_named, devices_up
 
 _SOURCES = 128
 """Sources whose reach is worked out at once."""
@@ -55,25 +53,6 @@ def count_failed(fabric: Fabric, among: str | None = None) -> int:
         return count_named(blueprint, (among,))[1]
     healthy = replace(blueprint, failed=())
     return sum(devices_up(healthy, g) - devices_up(blueprint, g) for g in ends)
-
-
-def count_named(blueprint: Blueprint, texts: tuple[str, ...]) -> tuple[int, int]:
-    """Return how many devices that any of some selectors names are up, and how many have failed.
-
-    A selector without a group means the endpoints there, as in every question.
-    """
-    healthy = replace(blueprint, failed=())
-    n_up = n_all = 0
-    for name, group in blueprint.groups.items():
-        own = []
-        for text in texts:
-            chosen = parse_selector(text, blueprint.axes, blueprint.groups, needs_group=False)
-            is_any = chosen.group is not None or text.endswith("*")
-            if (is_any or group.is_endpoint) and name in selected_groups(blueprint, chosen):
-                own.append(chosen)
-        n_up += devices_up(blueprint, name, *own) if own else 0
-        n_all += devices_up(healthy, name, *own) if own else 0
-    return n_up, n_all - n_up
 
 
 def find_cut_off(

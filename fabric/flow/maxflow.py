@@ -15,13 +15,13 @@ from fabric.errors import LimitError, QuestionError
 from fabric.flow.certificate import GAP, Verdict, check_flow
 from fabric.flow.classes import class_ground, class_problem
 from fabric.flow.cut import CutCables, CutClass, name_classes, name_links
-from fabric.flow.lost import count_named
 from fabric.flow.problem import FlowProblem, Selection, flow_problem, network, parts_of, select_parts
+from fabric.flow.proof import Claim, prove_on_file
 from fabric.flow.solve import solve
 from fabric.graph import EXPAND_LIMIT, Expanded, Fabric, Paths, expand, failures
 from fabric.graph.forwarding import PATH_RULES
 from fabric.results import CutOff, Result, say_lost
-from fabric.symmetry import NoSymmetryError, nesting
+from fabric.symmetry import NoSymmetryError, count_named, nesting
 from fabric.units import format_rate
 
 
@@ -89,7 +89,7 @@ class MaxFlow(Result):
             lines.append(f"  without relaying: {format_rate(self.without_relay_gbps)}")
         lines.append(f"  method: {self.method} ({self.why})")
         lower, upper = format_rate(proof.lower_gbps), format_rate(proof.upper_gbps)
-        lines.append(f"  {self.status}: a flow of {lower} and a cut of {upper}")
+        lines.append(f"  {self.status}: a flow of {lower} and a cut of {upper} (checked {proof.scope})")
         return "\n".join(lines)
 
 
@@ -133,6 +133,8 @@ def max_flow(
         If a side matches nothing, or the sides overlap.
     LimitError
         If the fabric is too large to be expanded.
+    ProofError
+        If the file does not bear out the flow or the cut: an error of this program.
 
     Examples
     --------
@@ -145,18 +147,21 @@ def max_flow(
       binding: 1 gpu-leaf cable, 400 Gb/s (50 GB/s)
       paths: climb, turn once, descend; relay or pass freely where the file says so
       method: axes (the axes say the symmetry)
-      optimal: a flow of 400 Gb/s (50 GB/s) and a cut of 400 Gb/s (50 GB/s)
+      optimal: a flow of 400 Gb/s (50 GB/s) and a cut of 400 Gb/s (50 GB/s) (checked on all 4 links)
     """
     source, target = parts_of(fabric, source), parts_of(fabric, target)
     pose, used, why = _pose(fabric, source, target, method, limit)
     problem = pose(paths)
     name = _names(fabric, source, target, problem.moves.expanded, used) if devices else None
-    # Posed, solved, and proven on moves.
-    proof, cut, binding = _answer(problem, name)
+    # Posed, solved, proven on moves, and these held to the file.
+    claim, cut, binding = _answer(problem, name)
+    proof = prove_on_file(fabric, (source, target), paths, claim, on_classes=used == "axes")
     # Relaying through other endpoints is worth saying where it decides.
     without = None
     if paths == "rules" and any(g.transit == "relay" for g in problem.moves.expanded.groups):
-        plain = _answer(pose("no-relay"))[0].lower_gbps
+        claim = _answer(pose("no-relay"))[0]
+        sides = source, target
+        plain = prove_on_file(fabric, sides, "no-relay", claim, on_classes=used == "axes").lower_gbps
         without = plain if abs(plain - proof.lower_gbps) > GAP * max(plain, proof.lower_gbps) else None
     texts = ", ".join(map(str, source)), ", ".join(map(str, target))
     cut_off, n_failed = _lost(fabric, problem, (source, target), texts)
@@ -248,8 +253,8 @@ def _names(
 
 def _answer(
     problem: FlowProblem, name: _Namer | None = None
-) -> tuple[Verdict, tuple[CutClass, ...], tuple[str, ...]]:
-    """Return what is proven, the cut, and the names of all rules that bind in some minimum cut."""
+) -> tuple[Claim, tuple[CutClass, ...], tuple[str, ...]]:
+    """Return what is proven on moves, the cut, and the names of all rules that bind in some minimum cut."""
     e = problem.moves.expanded
     net = network(problem)
     # Rules of a graph can share a name; what has one name is one class.
@@ -277,7 +282,7 @@ def _answer(
         price,
     )
     binding = tuple(names[i] for i in np.unique(kind[solution.binds]).tolist())
-    return proof, _cut(problem, price, class_of, names, name), binding
+    return Claim(problem, flow, price, proof), _cut(problem, price, class_of, names, name), binding
 
 
 def _cut(

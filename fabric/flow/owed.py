@@ -21,6 +21,29 @@ Place = Mapping[str, Ints]
 """Index of devices on each primitive axis of their group."""
 
 
+def is_selected(blueprint: Blueprint, chosen: Selector, group: str, at: Place, n: int) -> Bools:
+    """Return which of some devices of a group a selector names, shape (n,); of any group if it names none.
+
+    Parameters
+    ----------
+    blueprint : Blueprint
+    chosen : Selector
+    group : str
+    at : mapping of str to ndarray of int64, shape (n,)
+    n : int
+    """
+    axes = {p for term in chosen.terms for p in blueprint.primitives(term.axis)}
+    if chosen.group not in (None, group) or not axes <= set(at):
+        return np.zeros(n, dtype=np.bool_)
+    found = np.ones(n, dtype=np.bool_)
+    for term in chosen.terms:
+        index = np.zeros(n, dtype=np.int64)
+        for p in blueprint.primitives(term.axis):
+            index = index * blueprint.axes[p].size + at[p]
+        found &= (term.lo <= index) & (index <= term.hi)
+    return found
+
+
 @dataclass(frozen=True, eq=False)
 class Owed:
     """What a traffic pattern asks of devices.
@@ -71,16 +94,7 @@ class Owed:
             return np.zeros(n, dtype=np.bool_)
         if self.among is None:
             return np.ones(n, dtype=np.bool_)
-        axes = [p for term in self.among.terms for p in blueprint.primitives(term.axis)]
-        if self.among.group not in (None, group) or not set(axes) <= set(at):
-            return np.zeros(n, dtype=np.bool_)
-        found = np.ones(n, dtype=np.bool_)
-        for term in self.among.terms:
-            index = np.zeros(n, dtype=np.int64)
-            for p in blueprint.primitives(term.axis):
-                index = index * blueprint.axes[p].size + at[p]
-            found &= (term.lo <= index) & (index <= term.hi)
-        return found
+        return is_selected(blueprint, self.among, group, at, n)
 
     def is_target(self, source: tuple[str, Mapping[str, int]], group: str, at: Place, n: int) -> Bools:
         """Return which of some devices of a group a source sends to, if they take part, shape (n,).

@@ -327,7 +327,7 @@ def answer_of(
 
 def _bound_question(ask: Question, why: str, begin: float) -> Throughput:
     """Return the answer to a question that is not solved on links: an interval."""
-    from fabric.flow.by_links import trivial
+    from fabric.flow.commodities import trivial
     from fabric.flow.interval import WANTED_GAP, Interval, interval_of, left_over
 
     e, demand_of, probe_of = write_out(ask)

@@ -12,8 +12,7 @@ from scipy import sparse
 
 from fabric.arrays import Bools, Floats, Ints
 from fabric.errors import QuestionError
-from fabric.flow.by_links import trivial
-from fabric.flow.commodities import Commodity
+from fabric.flow.commodities import Commodity, trivial
 from fabric.graph import Expanded, Paths, components, forwarding
 from fabric.job.in_switch import Climb, reducing_switches, switch_loads
 from fabric.job.numbering import members, messages, rail_legs

@@ -1,6 +1,7 @@
 """The quotient of a fabric under its automorphisms: what solvers see, at any size."""
 
-from fabric.symmetry.counting import devices_up
+from fabric.symmetry.counting import count_named, devices_up
+from fabric.symmetry.damage import Sides
 from fabric.symmetry.labels import Mark
 from fabric.symmetry.lifting import Lift, RealLink, sample_links
 from fabric.symmetry.nesting import Nesting, NoSymmetryError, Tie, lopsided_axes, nesting
@@ -28,10 +29,12 @@ __all__ = [
     "NoSymmetryError",
     "Quotient",
     "RealLink",
+    "Sides",
     "Tie",
     "Unfolding",
     "coarsest",
     "colour_from_all",
+    "count_named",
     "devices_up",
     "lay_ground",
     "lopsided_axes",

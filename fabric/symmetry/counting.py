@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from fabric.blueprint.model import Blueprint, Selector
-from fabric.blueprint.selector import selected_groups
+from fabric.blueprint.selector import parse_selector, selected_groups
 
 Box = tuple[tuple[int, int], ...]
 """First and last index on every primitive axis of a group."""
@@ -46,6 +47,25 @@ def devices_up(blueprint: Blueprint, group: str, *among: Selector | None) -> int
     # Only what is down among those asked for is taken away.
     lost = [common for inner in inside for box in down if (common := meet(inner, box)) is not None]
     return union_size(inside) - union_size(lost)
+
+
+def count_named(blueprint: Blueprint, texts: tuple[str, ...]) -> tuple[int, int]:
+    """Return how many devices that any of some selectors names are up, and how many have failed.
+
+    A selector without a group means the endpoints there, as in every question.
+    """
+    healthy = replace(blueprint, failed=())
+    n_up = n_all = 0
+    for name, group in blueprint.groups.items():
+        own = []
+        for text in texts:
+            chosen = parse_selector(text, blueprint.axes, blueprint.groups, needs_group=False)
+            is_any = chosen.group is not None or text.endswith("*")
+            if (is_any or group.is_endpoint) and name in selected_groups(blueprint, chosen):
+                own.append(chosen)
+        n_up += devices_up(blueprint, name, *own) if own else 0
+        n_all += devices_up(healthy, name, *own) if own else 0
+    return n_up, n_all - n_up
 
 
 def boxes_of(blueprint: Blueprint, group: str, selector: Selector) -> Iterator[Box]:

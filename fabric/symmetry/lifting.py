@@ -15,6 +15,7 @@ from fabric.arrays import Bools, Floats, Ints
 from fabric.blueprint.join import agreeing_axes, class_grid, relation_axes
 from fabric.blueprint.model import Blueprint, Rule, Selector
 from fabric.blueprint.selector import fits, selected_groups
+from fabric.symmetry.damage import Sides
 from fabric.symmetry.labels import (
     Mark,
     Marks,
@@ -124,15 +125,19 @@ class Lift:
     Parameters
     ----------
     blueprint : Blueprint
-    apart, ties
+    apart, ties, sides
         As given to `quotient`.
     """
 
     def __init__(
-        self, blueprint: Blueprint, apart: tuple[Selector, ...] = (), ties: tuple[Tie, ...] = ()
+        self,
+        blueprint: Blueprint,
+        apart: tuple[Selector, ...] = (),
+        ties: tuple[Tie, ...] = (),
+        sides: Sides = (),
     ) -> None:
         self.blueprint = blueprint
-        self.marked = marked(blueprint, apart, ties)
+        self.marked = marked(blueprint, apart, ties, sides)
         self.nest, self.plain = self.marked.nest, self.marked.plain
         self.failed = list(self.marked.marks)
         # With what is marked of the fabric in rows of its own, but no link.

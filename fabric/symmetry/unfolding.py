@@ -13,6 +13,7 @@ Nothing here solves anything, and no class is taken for granted: a certificate u
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -368,7 +369,7 @@ class _Walk:
         n_choices, *shape, width = axis_labels.columns.shape
         key_number, code, n_codes = _number_keys(keys, axis_labels.columns.reshape(-1, width))
         # Sources and rows that are alike whichever marks are near give one symbol.
-        agreement = axis_labels.agree.reshape(len(axis_labels.agree), -1).astype(np.int64)
+        agreement = axis_labels.agree.reshape(len(axis_labels.agree), math.prod(shape)).astype(np.int64)
         read = np.concatenate([code.reshape(n_choices, -1), agreement]).T
         # The alphabet: what can be read on this axis, by any source and row.
         first, symbol = distinct(read)

@@ -9,6 +9,7 @@ import pytest
 from fabric.bounds import groups, packing, proof
 from fabric.bounds.bound import bound
 from fabric.errors import FabricError, ProofError, QuestionError
+from fabric.flow import looked
 from fabric.graph import load, loads
 
 BOXES = """{fabric: boxes, axes: {node: 3, slot: 2}, devices: {
@@ -35,7 +36,7 @@ OVER = {"boxes": ("node",), "relays": ("slot",), "torus": ("x",), "a failed cabl
 def scope(request, monkeypatch):
     """Have all links looked at, or the classes walked as in large fabrics."""
     if request.param == "classes":
-        monkeypatch.setattr(proof, "FEW_BUNDLES", 0)
+        monkeypatch.setattr(looked, "FEW_BUNDLES", 0)
     return request.param
 
 
