@@ -104,12 +104,27 @@ def find_part(name: str) -> Part:
     'th5'
     """
     parts = catalogue().parts
-    if name in parts or (generic := generic_switch(name)) is None:
-        alike = [i for i in parts if plain(name) == plain(parts[i].name)]
-        meant = catalogue().aliases.get(plain(name)) or (alike[0] if len(alike) == 1 else name)
-        named = {alias: parts[i] for alias, i in catalogue().aliases.items()}
-        return _find({**parts, **named}, name if name in parts else meant, "part")
-    return generic
+    if name in parts:
+        return parts[name]
+    alike = _printed_names().get(plain(name), ())
+    meant = catalogue().aliases.get(plain(name)) or (alike[0] if len(alike) == 1 else name)
+    return generic_switch(name) or _find(_named_parts(), meant, "part")
+
+
+@cache
+def _printed_names() -> Mapping[str, list[str]]:
+    """Return the ids of the parts of each printed name: a file may ask thousands of times."""
+    found: dict[str, list[str]] = {}
+    for i, part in catalogue().parts.items():
+        found.setdefault(plain(part.name), []).append(i)
+    return found
+
+
+@cache
+def _named_parts() -> Mapping[str, Part]:
+    """Return the parts by id and by the names that vendors use."""
+    parts = catalogue().parts
+    return {**parts, **{alias: parts[i] for alias, i in catalogue().aliases.items()}}
 
 
 def plain(text: str) -> str:

@@ -39,7 +39,7 @@ def test_a_number_is_an_input(fuzz):
     assert [one.arguments for one in first] == [one.arguments for one in again]
     assert [one.files for one in first] == [one.files for one in again]
     kinds = Counter(one.kind for one in first)
-    assert set(kinds) == {"topology", "arguments", "graph", "log", "calibration", "prices", "design"}
+    assert set(kinds) == {"file", "topology", "arguments", "graph", "log", "calibration", "prices", "design"}
     assert sum(one.files != again[0].files for one in first) > 60
 
 

@@ -140,7 +140,7 @@ def _work(numbers: range, end: Connection) -> None:
     """Run inputs one after the other and say what became of each."""
     signal.signal(signal.SIGPROF, _stop)
     resource.setrlimit(resource.RLIMIT_DATA, (LIMIT_BYTES + 2**29, resource.RLIM_INFINITY))
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=_memory()) as folder:
         os.chdir(folder)
         for number in numbers:
             finding = _found(number)
@@ -148,6 +148,11 @@ def _work(numbers: range, end: Connection) -> None:
             end.send((number, finding))
             if peak > LIMIT_BYTES:  # what follows would be blamed for it
                 return
+
+
+def _memory() -> str | None:
+    """Return a folder that no disk holds, where there is one: a third of an input's time is its writing."""
+    return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 
 
 def campaign(numbers: range, keep: Path | None) -> list[Finding]:
