@@ -30,7 +30,7 @@ from fabric.blueprint.planes import refusal, with_failed
 from fabric.blueprint.reader import Document, read_file, read_text
 from fabric.blueprint.schema import IncludeItem
 from fabric.blueprint.selector import quote
-from fabric.blueprint.templates import other_template, template_names
+from fabric.blueprint.templates import as_template, other_template
 from fabric.errors import LimitError, Problem, QuestionError, TopologyError
 
 _SUFFIXES = (".fabric.yaml", ".fabric.yml", ".fabric.json")
@@ -374,9 +374,10 @@ def _identity(path: str) -> str:
 def _open(reference: str, place: _Place, origin: Origin, run: _LoadRun) -> _Place:
     """Return the file that `reference` names in the file at `place`."""
     if "/" not in reference and not reference.endswith(_SUFFIXES):
-        if reference not in template_names():
+        template = as_template(reference)
+        if not template:
             _refuse(f"no template {quote(reference)}", origin, todo=other_template(reference))
-        identity, base = f"<{reference}>", place.base
+        identity, base = f"<{template}>", place.base
     else:
         if Path(reference).is_absolute() or not reference.endswith(_SUFFIXES):
             expected = "a template or a relative path to a .fabric.yaml or .fabric.json file"
@@ -391,7 +392,7 @@ def _open(reference: str, place: _Place, origin: Origin, run: _LoadRun) -> _Plac
     if len(place.stack) >= MAX_LEVELS:
         _refuse("includes nested too deep", origin, expected=f"at most {MAX_LEVELS} files in a chain")
     if identity.startswith("<"):
-        file = resources.files("fabric") / "templates" / f"{reference}{_SUFFIXES[0]}"
+        file = resources.files("fabric") / "templates" / f"{identity[1:-1]}{_SUFFIXES[0]}"
         return _Place(read_text(file.read_bytes(), identity, room=run.room), base, (*place.stack, identity))
     if not os.path.exists(place.base / reference):
         _refuse(f"cannot include {quote(reference)}: no such file", origin)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from importlib import resources
 
@@ -32,8 +33,8 @@ def other_template(name: str) -> str:
 
     Examples
     --------
-    >>> other_template("DGX H100").partition(";")[0]
-    'did you mean dgx-h100?'
+    >>> other_template("NVL72").partition(";")[0]
+    'did you mean gb200-nvl72 or gb300-nvl72 or vr-nvl72?'
     >>> other_template("tomahawk5")
     'it is the part th5, not a template: write part: th5 under devices'
     """
@@ -49,11 +50,16 @@ def other_template(name: str) -> str:
 
 
 def as_template(name: str) -> str:
-    """Return the template that the name of a part means, or an empty string.
+    """Return the template that a name means, or an empty string; case, spaces and punctuation do not matter.
 
     Examples
     --------
-    >>> as_template("DGX-H100"), as_template("th5")
+    >>> as_template("DGX H100"), as_template("th5")
     ('dgx-h100', '')
     """
-    return next((template for template in template_names() if plain(template) == plain(name)), "")
+    return _by_plain_name().get(plain(name), "")
+
+
+@cache
+def _by_plain_name() -> Mapping[str, str]:
+    return {plain(template): template for template in template_names()}

@@ -11,7 +11,7 @@ lists the figures with other evidence than their row: ``power_max_w:assumed:own 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -41,6 +41,8 @@ _SOURCE = ("id", "title", "locator")
 
 T = TypeVar("T")
 _LISTED = 500  # characters of names that an error lists
+_OFFERED = 4  # names that are like a wrong one
+_MODEL = 5  # characters that tell a product apart within a longer name
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,27 +106,45 @@ def find_part(name: str) -> Part:
     'th5'
     """
     parts = catalogue().parts
-    if name in parts:
-        return parts[name]
-    alike = _printed_names().get(plain(name), ())
-    meant = catalogue().aliases.get(plain(name)) or (alike[0] if len(alike) == 1 else name)
-    return generic_switch(name) or _find(_named_parts(), meant, "part")
+    meant = [name] if name in parts else _part_names().get(plain(name), ())
+    if len(meant) == 1:
+        return parts[meant[0]]
+    generic = generic_switch(name)
+    if generic is None:
+        raise _unknown("part", name, [*parts, *catalogue().aliases], alike=_pieces(plain(name)))
+    return generic
 
 
 @cache
-def _printed_names() -> Mapping[str, list[str]]:
-    """Return the ids of the parts of each printed name: a file may ask thousands of times."""
+def _part_names() -> Mapping[str, Sequence[str]]:
+    """Return the ids of the parts that each name means; a file may ask thousands of times.
+
+    A part goes by its id and its printed name, with or without its vendor and what stands in brackets, and by
+    its aliases.
+    """
     found: dict[str, list[str]] = {}
     for i, part in catalogue().parts.items():
-        found.setdefault(plain(part.name), []).append(i)
+        names = {i, part.name, re.sub(r"\s*\(.*\)", "", part.name)}
+        names |= {alias for alias, meant in catalogue().aliases.items() if meant == i}
+        vendor = plain(part.vendor)
+        bare = {plain(name).removeprefix(vendor) for name in names}
+        for name in bare | {vendor + name for name in bare}:
+            found.setdefault(name, []).append(i)
     return found
 
 
-@cache
-def _named_parts() -> Mapping[str, Part]:
-    """Return the parts by id and by the names that vendors use."""
-    parts = catalogue().parts
-    return {**parts, **{alias: parts[i] for alias, i in catalogue().aliases.items()}}
+def _pieces(name: str) -> list[str]:
+    """Return the ids of the parts whose model is in a longer name, or a name in a longer one of theirs."""
+    if not any(c.isdigit() for c in name):
+        return []
+    known = [(text, ids) for text, ids in _part_names().items() if any(c.isdigit() for c in text)]
+    for alike in (
+        {i for text, ids in known if name in text for i in ids},
+        {i for text, ids in known if len(text) >= _MODEL and text in name for i in ids},
+    ):
+        if alike:
+            return sorted(alike)
+    return []
 
 
 def plain(text: str) -> str:
@@ -144,7 +164,7 @@ def find_protocol(name: str) -> Protocol:
     Parameters
     ----------
     name : str
-        Its id or one of its aliases.
+        Its id or one of its aliases; case, spaces and punctuation do not matter.
 
     Returns
     -------
@@ -161,9 +181,17 @@ def find_protocol(name: str) -> Protocol:
     >>> find_protocol("pcie6").rate_gbps
     968.0
     """
-    protocols = catalogue().protocols
-    aliases = {alias: p for p in protocols.values() for alias in p.aliases}
-    return _find({**protocols, **aliases}, name, "protocol")
+    protocol = _protocol_names().get(plain(name))
+    if protocol is None:
+        ids = catalogue().protocols.values()
+        raise _unknown("protocol", name, [alias for p in ids for alias in (p.id, *p.aliases)])
+    return protocol
+
+
+@cache
+def _protocol_names() -> Mapping[str, Protocol]:
+    """Return the protocols by each of their names, as `plain` gives it."""
+    return {plain(name): p for p in catalogue().protocols.values() for name in (p.id, *p.aliases)}
 
 
 def find_medium(name: str) -> Medium:
@@ -189,7 +217,10 @@ def find_medium(name: str) -> Medium:
     >>> find_medium("dac_passive").figures["power_w_per_end"]
     0.1
     """
-    return _find(catalogue().media, name, "medium")
+    media = catalogue().media
+    if name not in media:
+        raise _unknown("medium", name, media)
+    return media[name]
 
 
 def load_catalogue(directory: Traversable | Path) -> Catalogue:
@@ -243,14 +274,13 @@ def _aliases(directory: Traversable | Path, parts: Collection[str]) -> dict[str,
     return aliases
 
 
-def _find(rows: Mapping[str, T], name: str, kind: str) -> T:
-    if name not in rows:
-        hint = nearest(name, rows) or f"the catalogue holds {', '.join(rows)}"
-        if len(hint) > _LISTED:
-            hint = "fabtopo parts lists all"
-        msg = f"unknown {kind} {name!r}; {hint}"
-        raise PartError(msg)
-    return rows[name]
+def _unknown(kind: str, name: str, names: Collection[str], alike: Sequence[str] = ()) -> PartError:
+    """Return the error on a name that no row has, with those that may be meant."""
+    hint = f"did you mean {' or '.join(alike[:_OFFERED])}?" if alike else nearest(name, names)
+    hint = hint or f"the catalogue holds {', '.join(names)}"
+    return PartError(
+        f"unknown {kind} {name!r}; {hint if len(hint) <= _LISTED else 'fabtopo parts lists all'}"
+    )
 
 
 def _add(rows: dict[str, T], row: Row, value: T, name: str) -> None:

@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from fabric.blueprint import Blueprint, load_blueprint, loads_blueprint, template_names
-from fabric.blueprint.templates import OWN_FILE, other_template
+from fabric.blueprint.templates import OWN_FILE, as_template, other_template
 from fabric.parts import NETWORK, PortClass
 from fabric.sizing.switch import DesignError
 
@@ -103,7 +103,7 @@ def find_rack(reference: str, base: str | Path = ".") -> Rack:
     """
     if _is_path(reference):
         return _rack(reference, load_blueprint(Path(base) / reference))
-    return _template(reference)
+    return _template(as_template(reference) or reference)
 
 
 def _is_path(reference: str) -> bool:

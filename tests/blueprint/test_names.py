@@ -6,7 +6,8 @@ from fabric.blueprint import loads_blueprint
 from fabric.errors import PartError, TopologyError
 from fabric.graph import loads
 from fabric.parts import catalogue, find_entry, find_part
-from fabric.parts.catalogue import plain
+from fabric.parts.catalogue import find_protocol, plain
+from fabric.sizing.rack import find_rack
 
 
 @pytest.mark.parametrize(
@@ -38,6 +39,66 @@ def test_aliases_are_plain_and_of_parts():
     assert not set(catalogue().aliases) & {plain(part) for part in catalogue().parts}
 
 
+@pytest.mark.parametrize("spelt", [str.upper, str.title, lambda name: name.replace("_", " - ")])
+def test_a_part_goes_by_its_id_and_its_printed_name_with_and_without_its_vendor(spelt):
+    for part in catalogue().parts.values():
+        for name in (part.id, part.name, f"{part.vendor} {part.name}"):
+            assert find_part(spelt(name)) is part, name
+
+
+@pytest.mark.parametrize(
+    ("name", "part"),
+    [
+        ("SN5600", "sn5600"),
+        ("NVIDIA H100", "h100_sxm5"),
+        ("7060X6-64PE", "arista_7060x6_64pe"),
+        ("DCS-7060X6-64PE", "arista_7060x6_64pe"),
+        ("N9364E-SG2", "cisco_n9364e_sg2"),
+        ("Thor 2", "thor2"),
+    ],
+)
+def test_a_model_without_what_is_printed_around_it(name, part):
+    assert find_part(name).id == part
+
+
+@pytest.mark.parametrize(
+    ("name", "offered"),
+    [
+        ("QFX5240", "juniper_qfx5240_64od or juniper_qfx5240_64qd"),
+        ("MQM9700-NS2F", "qm9700"),
+        ("mellanox connectx-7", "cx7"),
+        ("BCM57608", "thor2"),
+    ],
+)
+def test_a_piece_of_a_name_is_offered_and_not_taken(name, offered):
+    with pytest.raises(PartError, match=rf"unknown part '{name}'; did you mean {offered}\?"):
+        find_part(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "protocol"),
+    [
+        ("NVLink 5", "nvlink5"),
+        ("PCIe Gen5", "pcie5_x16"),
+        ("PCIe 6.0", "pcie6_x16"),
+        ("InfiniBand NDR", "infiniband_ndr"),
+    ],
+)
+def test_protocols_by_the_names_of_vendors(name, protocol):
+    assert find_protocol(name).id == protocol
+
+
+def test_templates_by_their_printed_names():
+    for name, template in {
+        "DGX H100": "dgx-h100",
+        "GB300 NVL72": "gb300-nvl72",
+        "HGX_B200": "hgx-b200",
+    }.items():
+        there = loads(f"fabric: a\ninclude: {name}\n").blueprint
+        assert there.groups.keys() == loads(f"fabric: a\ninclude: {template}\n").blueprint.groups.keys()
+        assert find_rack(name).reference == template
+
+
 def test_a_slip_in_an_alias():
     with pytest.raises(PartError, match="unknown part 'tomahwk5'; did you mean tomahawk5"):
         find_part("tomahwk5")
@@ -49,7 +110,6 @@ NAMES = {
         "no template 'tomahawk5'; it is the part th5, not a template: write part: th5",
     ),
     "printed name for a template": ("Tomahawk 5", "no template 'Tomahawk 5'; it is the part th5"),
-    "template as it is printed": ("DGX H100", "no template 'DGX H100'; did you mean dgx-h100"),
     "part of a name": (
         "nvl72",
         "did you mean aws-p6e-gb200 or|did you mean gb200-nvl72 or gb300-nvl72 or vr-nvl72",
