@@ -382,7 +382,7 @@ def _open(reference: str, place: _Place, origin: Origin, run: _LoadRun) -> _Plac
         if Path(reference).is_absolute() or not reference.endswith(_SUFFIXES):
             expected = "a template or a relative path to a .fabric.yaml or .fabric.json file"
             _refuse(f"cannot include {quote(reference)}", origin, expected=expected)
-        identity, base = _identity(str(place.base / reference)), (place.base / reference).parent
+        identity, base = str((place.base / reference).resolve()), (place.base / reference).parent
     # A file among its own includers is a cycle; the same file twice side by side is not.
     if identity in place.stack:
         chain = [Path(p).name for p in (*place.stack[place.stack.index(identity) :], identity)]

@@ -35,6 +35,8 @@ def other_template(name: str) -> str:
     --------
     >>> other_template("NVL72").partition(";")[0]
     'did you mean gb200-nvl72 or gb300-nvl72 or vr-nvl72?'
+    >>> other_template("p5.48xlarge").partition(";")[0]
+    'did you mean aws-p5?'
     >>> other_template("tomahawk5")
     'it is the part th5, not a template: write part: th5 under devices'
     """
@@ -42,7 +44,11 @@ def other_template(name: str) -> str:
         part = find_part(name).id
     except PartError:
         wanted = plain(name)
+        # A piece of a template's name, or its name in a longer one: "nvl72", "p5.48xlarge".
         alike = [template for template in template_names() if wanted and wanted in plain(template)]
+        alike = alike or [
+            template for template in template_names() if plain(template).removeprefix("aws") in wanted
+        ]
         hint = f"did you mean {' or '.join(alike[:3])}?" if alike else ""
         hint = hint or near(name, template_names(), "templates are")
         return f"{hint}; {OWN_FILE}"

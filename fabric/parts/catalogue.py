@@ -17,7 +17,7 @@ from functools import cache
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 from fabric.errors import PartError, nearest
 from fabric.parts.generic import generic_switch
@@ -42,7 +42,7 @@ _SOURCE = ("id", "title", "locator")
 T = TypeVar("T")
 _LISTED = 500  # characters of names that an error lists
 _OFFERED = 4  # names that are like a wrong one
-_MODEL = 5  # characters that tell a product apart within a longer name
+_MODEL = 4  # characters that tell a product apart within a longer name
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ def find_part(name: str) -> Part:
         return parts[meant[0]]
     generic = generic_switch(name)
     if generic is None:
-        raise _unknown("part", name, [*parts, *catalogue().aliases], alike=_pieces(plain(name)))
+        _refuse("part", name, [*parts, *catalogue().aliases], alike=_pieces(plain(name)))
     return generic
 
 
@@ -184,7 +184,7 @@ def find_protocol(name: str) -> Protocol:
     protocol = _protocol_names().get(plain(name))
     if protocol is None:
         ids = catalogue().protocols.values()
-        raise _unknown("protocol", name, [alias for p in ids for alias in (p.id, *p.aliases)])
+        _refuse("protocol", name, [alias for p in ids for alias in (p.id, *p.aliases)])
     return protocol
 
 
@@ -219,7 +219,7 @@ def find_medium(name: str) -> Medium:
     """
     media = catalogue().media
     if name not in media:
-        raise _unknown("medium", name, media)
+        _refuse("medium", name, media)
     return media[name]
 
 
@@ -274,13 +274,12 @@ def _aliases(directory: Traversable | Path, parts: Collection[str]) -> dict[str,
     return aliases
 
 
-def _unknown(kind: str, name: str, names: Collection[str], alike: Sequence[str] = ()) -> PartError:
-    """Return the error on a name that no row has, with those that may be meant."""
+def _refuse(kind: str, name: str, names: Collection[str], alike: Sequence[str] = ()) -> NoReturn:
+    """Raise on a name that no row has, and offer those that may be meant."""
     hint = f"did you mean {' or '.join(alike[:_OFFERED])}?" if alike else nearest(name, names)
     hint = hint or f"the catalogue holds {', '.join(names)}"
-    return PartError(
-        f"unknown {kind} {name!r}; {hint if len(hint) <= _LISTED else 'fabtopo parts lists all'}"
-    )
+    msg = f"unknown {kind} {name!r}; {hint if len(hint) <= _LISTED else 'fabtopo parts lists all'}"
+    raise PartError(msg)
 
 
 def _add(rows: dict[str, T], row: Row, value: T, name: str) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from fabric.blueprint import loads_blueprint
 from fabric.errors import PartError, TopologyError
-from fabric.graph import loads
+from fabric.graph import load, loads
 from fabric.parts import catalogue, find_entry, find_part
 from fabric.parts.catalogue import find_protocol, plain
 from fabric.sizing.rack import find_rack
@@ -156,3 +156,11 @@ def test_sides_with_a_common_axis_are_not():
     with pytest.raises(TopologyError, match="node0/nic0 needs 2 network ports") as caught:
         loads(text)
     assert "share no axis" not in str(caught.value)
+
+
+def test_a_file_whose_name_looks_like_that_of_a_template(tmp_path):
+    (tmp_path / "<hgx-h100>.fabric.yaml").write_text(
+        "fabric: b\naxes: {i: 2}\ndevices: {gpu: {kind: gpu, axes: [i]}}\n"
+    )
+    (tmp_path / "a.fabric.yaml").write_text("fabric: a\ninclude: <hgx-h100>.fabric.yaml\nislands: 2\n")
+    assert load(tmp_path / "a.fabric.yaml").blueprint.n_devices("gpu") == 2
