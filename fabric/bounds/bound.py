@@ -25,6 +25,7 @@ from fabric.bounds.hops import HopBound, HopKind, hop_bound
 from fabric.bounds.packing import Packing, pack
 from fabric.bounds.sinks import slowest_rank
 from fabric.errors import ProofError, QuestionError, nearest, setting
+from fabric.flow.between import hold
 from fabric.flow.by_axes import ClassTraffic
 from fabric.flow.certificate import GAP, Verdict
 from fabric.flow.lost import count_failed
@@ -36,6 +37,7 @@ from fabric.graph.listed import RANK, to_blueprint
 from fabric.results import CutOff, Result, say_lost
 from fabric.schedule.algorithms import busbw_factor
 from fabric.symmetry import Mark, lopsided_axes, quotient
+from fabric.symmetry.marked import marked
 from fabric.units import format_bytes, format_rate, format_time, parse_bytes, seconds_to_send
 
 _PROVEN = 1e-6
@@ -247,8 +249,28 @@ def _by_cuts(blueprint: Blueprint, ask: _BoundQuestion) -> Bound:
         _check_root(question, mark, ask.root)
     # A reduce ends in one root, which takes in the sum once whether switches add or not.
     reducing = reducing_groups(blueprint, ask.reduces) if collective == "all-reduce" else ()
-    packing = pack(Task(blueprint, question, collective, mark, paths, reducing))
+    packing = _pack_held(Task(blueprint, question, collective, mark, paths, reducing), ask)
     return _of_packing(blueprint, ask, packing, reducing)
+
+
+def _pack_held(task: Task, ask: _BoundQuestion) -> Packing:
+    """Return the best rate of a collective, from more damage and from less where that is less work."""
+    blueprint, question = task.blueprint, task.question
+    found = marked(blueprint, task.apart, question.ties)
+
+    def n_columns(other: Blueprint) -> int:
+        own = _question(other, ask)
+        return 2 * int(own.ends.sum()) * len(own.base.keys)
+
+    def packed(other: Blueprint) -> Packing | None:
+        root = None if task.root is None else found.moved_mark(task.root)
+        one = pack(replace(task, blueprint=other, question=_question(other, ask), root=root))
+        return one if one.rate_gbps > 0 else None
+
+    held = hold(found, n_columns(blueprint), n_columns, answer=packed)
+    if held is not None and held.is_met:
+        return held.more.held_by(held.less)
+    return pack(task)
 
 
 def _of_packing(

@@ -63,6 +63,22 @@ class Packing:
     why: str
     proof: Verdict
 
+    def meets(self, less: Packing) -> bool:
+        """Return whether the rate is the same with less damage."""
+        return self.rate_gbps >= less.rate_gbps * (1 - _NEAR)
+
+    def held_by(self, less: Packing) -> Packing:
+        """Return the answer between this one and one with less damage that it meets."""
+        proof = Verdict(
+            self.proof.lower_gbps,
+            less.proof.upper_gbps,
+            (*self.proof.faults, *less.proof.faults),
+            less.proof.scope,
+        )
+        n = self.n_variables + less.n_variables
+        why = "no more with less down, and no less with more"
+        return Packing(less.rate_gbps, less.binding, less.n_ranks, n, why, proof)
+
 
 def pack(task: Task) -> Packing:
     """Return the best rate of a collective, by all groups at once.

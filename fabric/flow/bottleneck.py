@@ -8,9 +8,11 @@ narrower. Classes that lose when narrowed but gain nothing alone bind jointly.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
@@ -18,6 +20,8 @@ import numpy as np
 from fabric.arguments import Method, checked
 from fabric.arrays import Bools, Floats, Ints
 from fabric.errors import setting
+from fabric.flow.between import Posed, between, hold_question
+from fabric.flow.certificate import GAP
 from fabric.flow.commodities import Commodities, ProgramSizeError, Solution, without
 from fabric.flow.concurrent import price_bound
 from fabric.flow.prices import LinkPrice
@@ -31,7 +35,7 @@ from fabric.units import format_count, format_rate
 
 STEP = 1e-4
 """Relative change of a capacity for the slopes; the program is piecewise linear."""
-_BINDS, _NO_CHANGE = 1e-3, 1e-9
+_BINDS, _NO_CHANGE, _SAME = 1e-3, 1e-9, 1e-8
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,10 +204,66 @@ def bottleneck(
     """
     begin = time.perf_counter()
     ask = Question(fabric, traffic, among, tuple(over), paths, method, drop_unreachable, limit)
+    held = hold_question(ask, lambda posed: _Priced(posed, begin))
+    if held is not None and held.is_met:
+        more, less = held.more.answer, held.less.answer
+        first = between(ask, more.throughput, less.throughput)
+        if first is not None:
+            n_cables = {row.link: row.n_cables for row in (*first.binding, *first.slack)}
+            binding = tuple(replace(price, n_cables=n_cables[price.link]) for price in less.binding)
+            return replace(less, throughput=first, binding=binding, slack=_slack(first, binding))
     work, why = pose(ask)
     # Posed and built once: all below scales capacities of this program.
     program = ClassProgram(work.commodities, work.capacity)
-    first, answer = answer_of(ask, work, program, why=why, begin=begin)
+    return _price_classes(Posed(ask, work, program, why, 0.0), begin)
+
+
+class _Priced:
+    """A question that is posed and solved, priced where the answer with less damage is asked for.
+
+    Parameters
+    ----------
+    posed : Posed
+    begin : float
+        When the question was put, by `time.perf_counter` [s].
+    """
+
+    def __init__(self, posed: Posed, begin: float) -> None:
+        self.rate_gbps, self._posed, self._begin = posed.rate_gbps, posed, begin
+
+    @cached_property
+    def answer(self) -> Bottleneck:
+        """The prices of all classes of cables."""
+        return _price_classes(self._posed, self._begin)
+
+    def meets(self, less: _Priced) -> bool:
+        """Return whether all that is said of cables is the same with less damage.
+
+        What wider or narrower cables change is between the two as well, if these are the same cables: so it
+        is where all of a rule bind.
+        """
+        if self.rate_gbps < less.rate_gbps * (1 - GAP):
+            return False
+        own, other = self.answer, less.answer
+        if own.starving or other.starving or any(p.where for p in (*own.binding, *other.binding)):
+            return False
+        prices = [{p.link: p for p in one.binding} for one in (own, other)]
+        if prices[0].keys() != prices[1].keys() or own.next_binding != other.next_binding:
+            return False
+        pairs = [(own.joint_gain, other.joint_gain), (own.next_gbps, other.next_gbps)]
+        for link, price in prices[0].items():
+            again = prices[1][link]
+            pairs += [(price.gain, again.gain), (price.loss, again.loss)]
+            # Differences of rates over a small step.
+            pairs += [(price.up_slope * STEP, again.up_slope * STEP)]
+            pairs += [(price.down_slope * STEP, again.down_slope * STEP)]
+        return all(math.isclose(a, b, rel_tol=_SAME, abs_tol=_SAME) for a, b in pairs)
+
+
+def _price_classes(posed: Posed, begin: float) -> Bottleneck:
+    """Return what each class of cables of a question is worth."""
+    work, program = posed.work, posed.program
+    first, answer = answer_of(posed.ask, work, program, why=posed.why, begin=begin)
     # No slope of a rate of 0: who is cut off is the whole answer.
     if not first.per_endpoint_gbps:
         return Bottleneck(first, (), 0.0, (), float("inf"), (), ())
@@ -217,16 +277,21 @@ def bottleneck(
     binding = [replace(price, share=(price.up_slope + price.down_slope) / total) for price in binding]
     ids = np.concatenate([np.zeros(0, np.int64), *(ids for ids, _ in priced)])
     next_rate, next_names = _next(trial, ids)
-    names = {price.link for price in binding}
     return Bottleneck(
         throughput=first,
         binding=tuple(sorted(binding, key=lambda price: -price.share)),
         joint_gain=trial.change(ids, 1.1),
-        slack=tuple(row for row in (*first.slack, *first.binding) if row.link not in names),
+        slack=_slack(first, binding),
         next_gbps=next_rate,
         next_binding=next_names,
         starving=_starving(work, answer),
     )
+
+
+def _slack(first: Throughput, binding: Sequence[CablePrice]) -> tuple[LinkPrice, ...]:
+    """Return the rules that carry traffic and do not bind."""
+    names = {price.link for price in binding}
+    return tuple(row for row in (*first.slack, *first.binding) if row.link not in names)
 
 
 def _full_cables(work: Commodities, load: Floats) -> list[tuple[int, Ints]]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from fabric.arguments import Method, checked
 from fabric.errors import FabricError, LimitError, ProofError, QuestionError, setting
-from fabric.flow.between import answer_between
+from fabric.flow.between import Held, Posed, between, hold_question
 from fabric.flow.certificate import GAP, Verdict
 from fabric.flow.commodities import Commodities, ProgramSizeError, Solution, capacities
 from fabric.flow.concurrent import check_concurrent
@@ -202,18 +202,29 @@ def answer_question(ask: Question) -> Throughput:
         As `throughput`.
     """
     begin = time.perf_counter()
-    between = answer_between(ask, _answer_at_once)
-    if between is not None:
-        between = replace(between, solve_s=time.perf_counter() - begin)
-        if between.certificate.gap <= max(GAP, ask.gap or 0.0):
-            return between
+    held = hold_question(ask, lambda posed: posed)
+    held_by: Throughput | None = None
+    if held is not None and (held.is_met or ask.gap is not None):
+        held_by = _answer_held(ask, held, begin)
+        if held_by is not None and held_by.gap <= max(GAP, ask.gap or 0.0):
+            return held_by
     try:
         return _answer_at_once(ask)
     except LimitError:
         # An interval is more than nothing.
-        if between is None:
+        held_by = held_by or (_answer_held(ask, held, begin) if held is not None else None)
+        if held_by is None:
             raise
-    return between
+    return held_by
+
+
+def _answer_held(ask: Question, held: Held[Posed], begin: float) -> Throughput | None:
+    """Return the answer between those with more and with less damage, or None where one is not proven."""
+    more, less = (
+        answer_of(one.ask, one.work, one.program, why=one.why, begin=begin)[0]
+        for one in (held.more, held.less)
+    )
+    return between(ask, more, less)
 
 
 def _answer_at_once(ask: Question) -> Throughput:
