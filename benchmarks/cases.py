@@ -193,7 +193,9 @@ def cost_of(operation: str) -> Work:
 
     f = fabric.load(fabrics.RACKS)
     fabric.cost  # noqa: B018  loads the module
-    return lambda: f"{fabric.cost(fabrics.fresh(f), operation, '1GiB').time_s * 1e3:.4g} ms"
+    return lambda: (
+        f"{fabric.cost(fabrics.fresh(f), operation, '1GiB', calibration='wire').time_s * 1e3:.4g} ms"
+    )
 
 
 @case("cost of an all-reduce, 1,152 GPUs")
@@ -351,7 +353,9 @@ def million_cost(algorithm: str) -> Work:
     fabric.cost  # noqa: B018  loads the module
 
     def work() -> object:
-        one = fabric.cost(fabrics.fresh(f), "all-reduce", "1GiB", algorithm=algorithm, is_bounded=False)
+        one = fabric.cost(
+            fabrics.fresh(f), "all-reduce", "1GiB", algorithm=algorithm, is_bounded=False, calibration="wire"
+        )
         return f"{one.time_s * 1e3:.4g} ms"
 
     return work
@@ -379,7 +383,7 @@ def flat_ring() -> Work:
 
     def work() -> object:
         asked = {"algorithm": "ring", "calibration": "measured", "is_bounded": False}
-        one = fabric.cost(fabrics.fresh(f), "all-reduce", "1GiB", **asked)
+        one = fabric.cost(fabrics.fresh(f), "all-reduce", "1GiB", **asked, calibration="wire")
         return f"{one.time_s:.4g} s, of which latency {one.chosen.latency_s:.4g} s"
 
     return work
@@ -391,7 +395,9 @@ def sizes() -> Work:
     from fabric.study.scale import space_sizes
 
     asked = {"rack": "gb300-nvl72", "leaf": "sn6800"}
-    return lambda: f"{len(fabric.scale(gpus=space_sizes('72..1000000'), **asked).knees)} knees"
+    return lambda: (
+        f"{len(fabric.scale(gpus=space_sizes('72..1000000'), **asked, calibration='wire').knees)} knees"
+    )
 
 
 @case("all-gather bound of the million", budget_s=0.005, runs=7)

@@ -599,8 +599,18 @@ def format_rate(gbps: float) -> str:
     >>> format_rate(400.0), format_rate(7200.0)
     ('400 Gb/s (50 GB/s)', '7.2 Tb/s (900 GB/s)')
     """
-    n_bytes = _scale(gbps_to_gbytes(gbps), _GBYTE_PER_S_STEPS)
-    return f"{format_rate_gbit(gbps)} ({n_bytes})"
+    return f"{format_rate_gbit(gbps)} ({format_rate_gbyte(gbps)})"
+
+
+def format_rate_gbyte(gbps: float) -> str:
+    """Print a rate in bytes only, as busbw is known.
+
+    Examples
+    --------
+    >>> format_rate_gbyte(57600.0)
+    '7.2 TB/s'
+    """
+    return _scale(gbps_to_gbytes(gbps), _GBYTE_PER_S_STEPS)
 
 
 def format_rate_gbit(gbps: float) -> str:

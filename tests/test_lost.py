@@ -33,12 +33,12 @@ VERBS = {
         for c in ("all-gather", "reduce-scatter", "all-reduce", "broadcast", "reduce", "all-to-all")
     },
     **{
-        f"cost {c}": lambda f, c=c: fabric.cost(f, c, "1GB")
+        f"cost {c}": lambda f, c=c: fabric.cost(f, c, "1GB", calibration="wire")
         for c in ("all-gather", "all-reduce", "all-to-all", "broadcast")
     },
-    "cost on links": lambda f: fabric.cost(f, "all-gather", "1GB", method="links"),
-    "cost hashed": lambda f: fabric.cost(f, "all-to-all", "1GB", routing="hashed"),
-    "cost ideal": lambda f: fabric.cost(f, "all-to-all", "1GB", routing="ideal"),
+    "cost on links": lambda f: fabric.cost(f, "all-gather", "1GB", method="links", calibration="wire"),
+    "cost hashed": lambda f: fabric.cost(f, "all-to-all", "1GB", routing="hashed", calibration="wire"),
+    "cost ideal": lambda f: fabric.cost(f, "all-to-all", "1GB", routing="ideal", calibration="wire"),
     "cost nccl-like": lambda f: fabric.cost(f, "all-reduce", "1GB", calibration="measured"),
 }
 NODE_CUT_OFF = "node0/nv, node0/nic*"
@@ -112,14 +112,18 @@ def test_a_longest_matching_does_not_hide_who_is_cut_off_from_most():
 def test_ranks_that_are_listed_are_meant():
     f = fabric.loads(TEXT % ("relay", "node0/gpu0"))
     with pytest.raises(QuestionError, match="1 of the ranks that are listed have failed, such as node0/gpu0"):
-        fabric.cost(f, "all-gather", "1GB", ranks=["node0/gpu0", "node1/gpu0"])
+        fabric.cost(f, "all-gather", "1GB", ranks=["node0/gpu0", "node1/gpu0"], calibration="wire")
     cut = fabric.loads(TEXT % ("relay", NODE_CUT_OFF))
-    found = fabric.cost(cut, "all-to-all", "1GB", ranks=["node0/gpu0", "node1/gpu0", "node2/gpu0"])
+    found = fabric.cost(
+        cut, "all-to-all", "1GB", ranks=["node0/gpu0", "node1/gpu0", "node2/gpu0"], calibration="wire"
+    )
     assert found.cut_off == (("node0/gpu0", 1),)
 
 
 def test_sizes_make_no_difference():
-    found = fabric.sweep(fabric.loads(TEXT % ("relay", NODE_CUT_OFF)), "all-gather", "1KiB..4KiB")
+    found = fabric.sweep(
+        fabric.loads(TEXT % ("relay", NODE_CUT_OFF)), "all-gather", "1KiB..4KiB", calibration="wire"
+    )
     assert [c.to_dict()["time_s"] for c in found.costs] == [None] * 3
     assert "cut off: 2 ranks such as node0/gpu0" in str(found)
 

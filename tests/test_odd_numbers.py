@@ -23,7 +23,9 @@ def designed(**arguments):
 
 
 def sprayed(efficiency):
-    return fabric.cost(STAR, "all-to-all", "1MiB", routing="adaptive", spread=Spread(1, efficiency))
+    return fabric.cost(
+        STAR, "all-to-all", "1MiB", routing="adaptive", spread=Spread(1, efficiency), calibration="wire"
+    )
 
 
 @pytest.mark.parametrize(
@@ -54,7 +56,10 @@ def sprayed(efficiency):
         (lambda: designed(breakout="99x400G"), "got 99x400G"),
         (lambda: designed(oversubscription={"leaf": math.nan}), "oversubscription: .*got nan"),
         (lambda: fabric.Traffic("all-to-all", by=3), "by: all-to-all goes by no number of places"),
-        (lambda: fabric.sweep(STAR, "all-reduce", "1KiB..16GiB", factor=math.nan), "factor: got nan"),
+        (
+            lambda: fabric.sweep(STAR, "all-reduce", "1KiB..16GiB", factor=math.nan, calibration="wire"),
+            "factor: got nan",
+        ),
         (
             lambda: fabric.bom(STAR, spares=1e308),
             "spares of 1e.308 percent; expected a number",

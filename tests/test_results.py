@@ -29,9 +29,13 @@ ANSWERS = {
     "hop_bound": lambda f: fabric.bound(f, "all-to-all", kind="tub"),
     "max_flow": lambda f: fabric.max_flow(f, "node0/gpu0", "node1/gpu0", devices=True),
     "throughput": lambda f: fabric.throughput(f),
-    "cost": lambda f: fabric.cost(f, "all-reduce", "1MiB", algorithm="all", routing="hashed"),
-    "sweep": lambda f: fabric.sweep(f, "all-gather", "1MiB..2MiB"),
-    "scale": lambda _: fabric.scale(gpus=[64], rack="hgx-h100", leaf="qm9700", has_knees=False),
+    "cost": lambda f: fabric.cost(
+        f, "all-reduce", "1MiB", algorithm="all", routing="hashed", calibration="wire"
+    ),
+    "sweep": lambda f: fabric.sweep(f, "all-gather", "1MiB..2MiB", calibration="wire"),
+    "scale": lambda _: fabric.scale(
+        gpus=[64], rack="hgx-h100", leaf="qm9700", has_knees=False, calibration="wire"
+    ),
 }
 
 

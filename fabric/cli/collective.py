@@ -69,7 +69,10 @@ Reduces = Annotated[
     ),
 ]
 CalibrationName = Annotated[
-    str, typer.Option(metavar="NAME", help="wire (no overheads), measured, nccl, or a file.")
+    str,
+    typer.Option(
+        metavar="NAME", help="measured (what a run will show), nccl, wire (no overheads) or a file."
+    ),
 ]
 Threshold = Annotated[
     float | None,
@@ -122,7 +125,7 @@ def cost_command(
             metavar="PART", help="Efficiency of adaptive routing: spectrum-x, multi-plane, or 0 to 1."
         ),
     ] = "spectrum-x",
-    calibration: CalibrationName = "wire",
+    calibration: CalibrationName = "measured",
     factor: Annotated[int, typer.Option(help="From one size of a table to the next.")] = 2,
     threshold: Threshold = None,
     moe: Annotated[

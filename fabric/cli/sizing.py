@@ -191,8 +191,8 @@ def scale_command(
     collectives: Annotated[str, typer.Option(metavar="LIST", help="To cost at every size.")] = "all-reduce",
     size: Annotated[str, typer.Option(metavar="BYTES", help="Of their buffers.")] = "1GiB",
     calibration: Annotated[
-        str, typer.Option(metavar="NAME", help="wire, measured, nccl or a file.")
-    ] = "wire",
+        str, typer.Option(metavar="NAME", help="measured, nccl, wire (no overheads) or a file.")
+    ] = "measured",
     points: Annotated[
         int | None, typer.Option(help="Sizes of a range, evenly spaced on a log scale; 20 if left out.")
     ] = None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal, NamedTuple
 
@@ -10,7 +11,9 @@ from fabric.costing.channels import CHANNELS
 from fabric.costing.standing import Support
 from fabric.errors import setting
 from fabric.results import CutOff, Refused, Result, Slack, say_lost
-from fabric.units import format_bytes, format_rate, format_time
+from fabric.text.columns import columns
+from fabric.text.words import fold, join_words
+from fabric.units import format_bytes, format_rate, format_rate_gbyte, format_time, gbps_to_gbytes
 
 # Idle parts below this are rounding.
 _NOISE = 1e-9
@@ -21,6 +24,17 @@ class HashedTime(NamedTuple):
 
     of: str
     time_s: float
+
+
+class WireRate(NamedTuple):
+    """Rate on the wires, with zero latency, of the algorithm that is chosen: no run by it is faster.
+
+    Its busbw [Gb/s], the algorithm, and what binds.
+    """
+
+    busbw_gbps: float
+    algorithm: str
+    binding: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +69,12 @@ class AlgorithmCost:
         Time of the bound over this time, at most 1; 0 where no bound is known.
     own_s : float
         Of the time, what a rank copies of its own part of the buffer, out of place [s].
-    is_seen : bool
-        Whether a library would choose it, for all that was seen; else what it would give is a hypothesis.
+    margin : float
+        Times that it must be faster than the others before a library chooses it: 1 where libraries were seen
+        to choose by time, infinite where they were seen not to; above 1 what it would give is a hypothesis.
+    most_gbps : float
+        Busbw of the same bytes at wire rates and zero latency, which no run exceeds; 0 where it was not
+        worked out [Gb/s].
     """
 
     algorithm: str
@@ -73,7 +91,18 @@ class AlgorithmCost:
     spread: tuple[HashedTime, ...] = ()
     bound_ratio: float = 0.0
     own_s: float = 0.0
-    is_seen: bool = True
+    margin: float = 1.0
+    most_gbps: float = 0.0
+
+    @property
+    def name(self) -> str:
+        """Algorithm with its protocol."""
+        return f"{self.algorithm} ({self.protocol})" if self.protocol else self.algorithm
+
+    @property
+    def is_seen(self) -> bool:
+        """Whether a library would choose it by its time, for all that was seen."""
+        return self.margin == 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +118,7 @@ class Cost(Result):
         Ranks of one group, scale-up domains that they lie in, and groups that run at the same time.
     chosen : AlgorithmCost
     algorithms : tuple of AlgorithmCost
-        All that were costed, fastest first.
+        All that were costed, in the order in which a library would choose them.
     routing : str
     calibration : str
     bound : Bound or None
@@ -108,6 +137,8 @@ class Cost(Result):
         Ranks that have failed themselves; they are left out.
     support : Support or None
         What a prediction rests on; None for wire rates, which predict nothing.
+    wire : WireRate or None
+        Beside a prediction the rate on the wires.
     """
 
     collective: str
@@ -129,6 +160,7 @@ class Cost(Result):
     cut_off: tuple[CutOff, ...] = ()
     n_failed: int = 0
     support: Support | None = None
+    wire: WireRate | None = None
 
     shown: ClassVar[tuple[str, ...]] = ("status", "time_s", "algbw_gbps", "busbw_gbps", "binding")
 
@@ -158,9 +190,9 @@ class Cost(Result):
         return self.chosen.binding
 
     def table(self) -> list[dict[str, object]]:
-        """Return the algorithms that were costed, fastest first."""
+        """Return the algorithms that were costed, in the order in which a library would choose them."""
         names = ("algorithm", "protocol", "time_s", "latency_s", "transfer_s", "algbw_gbps", "busbw_gbps")
-        columns = (*names, "wire_gbps", "steps", "binding", "bound_ratio")
+        columns = (*names, "most_gbps", "wire_gbps", "steps", "binding", "bound_ratio", "is_seen")
         return [{name: getattr(cost, name) for name in columns} for cost in self.algorithms]
 
     def __str__(self) -> str:
@@ -177,48 +209,75 @@ class Cost(Result):
         lost = say_lost(self.cut_off, self.n_failed, setting("among"), kind="ranks")
         if self.cut_off:
             return "\n".join([f"{lines[0]}: never, for some are cut off from most of the others", *lost])
-        for cost in self.algorithms:
-            lines += _lines(cost, is_chosen=cost is self.chosen)
-        lines += [f"  {name} cannot run: {why}" for name, why in self.refused]
-        lines += lost
-        if self.bound is not None:
+        lines += self._expectation()
+        if (best := self.bound) is not None:
             lines.append(
-                f"  bound: {format_time(self.bound.time_s)}, busbw {format_rate(self.bound.busbw_gbps)} "
-                f"({self.bound.status}), {' and '.join(self.bound.binding)} bind; "
+                f"  bound: {format_time(best.time_s)}, busbw {format_rate_gbyte(best.busbw_gbps)} "
+                f"({best.status}), {join_words(list(best.binding))} bind; "
                 f"{self.chosen.algorithm} gets {100 * self.chosen.bound_ratio:.3g} % of it"
             )
         elif self.no_bound:
             lines.append(f"  bound: not known ({self.no_bound})")
-        if self.support is not None:
-            lines += [f"  {line}" for line in str(self.support).split("\n")]
-            lines.append(f"  {self.support.passing}")
-        lines.append(f"  calibration {self.calibration}: {self.about}")
-        lines += [f"  {note}" for note in self.notes]
-        return "\n".join(lines)
+        rest = _binding_lines(self.algorithms)
+        rest += [f"  {name} cannot run: {why}" for name, why in self.refused]
+        rest += lost
+        rest.append(f"  calibration {self.calibration}: {self.about}")
+        rest += [f"  {note}" for note in self.notes]
+        return "\n".join([fold(lines), _table(self.algorithms), fold(rest)])
+
+    def _expectation(self) -> list[str]:
+        """Return what a run will show, how sure that is, and beside it the rate of the wires."""
+        if self.support is None:
+            return []
+        run = self.chosen
+        lines = [
+            f"  expected: {format_time(run.time_s)}, busbw {format_rate_gbyte(run.busbw_gbps)}, "
+            f"by {run.name}; {run.binding} bind{'' if run.binding == CHANNELS else 's'}",
+            *(f"  {line}" for line in self.support.lines),
+        ]
+        if not run.is_seen:
+            lines.append("  which algorithm a library chooses here is open: no run of this kind was seen")
+        if self.wire is not None:
+            lines.append(
+                f"  wires: busbw {format_rate_gbyte(self.wire.busbw_gbps)} at most by {self.wire.algorithm}, "
+                f"{self.wire.binding} binds; no run by it is faster"
+            )
+        return lines
 
 
-def _lines(cost: AlgorithmCost, *, is_chosen: bool) -> list[str]:
-    name = f"{cost.algorithm} ({cost.protocol})" if cost.protocol else cost.algorithm
-    name += "" if cost.is_seen else ", a hypothesis, as no run of this kind was seen to choose it"
-    parts = (
-        ""
-        if not cost.latency_s
-        else (
-            f" (latency {format_time(cost.latency_s)} in {cost.steps:,} steps, "
-            f"bytes {format_time(cost.transfer_s)})"
+def _table(costs: Sequence[AlgorithmCost]) -> str:
+    """Return what each algorithm would give; busbw in GB/s."""
+    is_wire = not any(c.most_gbps for c in costs)
+    head = ["  algorithm", ">time", ">GB/s", *[">at most"] * (not is_wire), ">steps", ">latency", "binding"]
+    rows = []
+    for i, c in enumerate(costs):
+        rates = [c.busbw_gbps] if is_wire else [c.busbw_gbps, c.most_gbps]
+        rows.append(
+            [
+                f"{'*' if not i else ' '} {c.name}{'' if c.is_seen else ' ?'}",
+                format_time(c.time_s),
+                *(f"{gbps_to_gbytes(rate):.4g}" for rate in rates),
+                f"{c.steps:,}",
+                f"{100 * c.latency_s / c.time_s:.3g} %",
+                c.binding,
+            ]
         )
-    )
+    return columns(head, rows)
+
+
+def _binding_lines(costs: Sequence[AlgorithmCost]) -> list[str]:
+    """Return what binds the first algorithm, and which are hypotheses."""
+    lines = []
+    if not all(c.is_seen for c in costs):
+        lines.append("  ? a hypothesis: what it would give, though no library was seen to choose it here")
+    cost = costs[0]
     # Nothing is printed as idle that only rounding leaves idle.
     idle = (f"{n} {100 * part if part > _NOISE else 0:.3g} %" for n, part in cost.slack)
     slack = ", ".join(idle) or "no other class carries traffic"
     at = "" if cost.binding == CHANNELS else f" at {format_rate(cost.wire_gbps)} a cable"
-    lines = [
-        f"{'*' if is_chosen else ' '} {name}: {format_time(cost.time_s)}{parts}, "
-        f"algbw {format_rate(cost.algbw_gbps)}, busbw {format_rate(cost.busbw_gbps)}",
-        f"    binding: {cost.binding}{at}; slack: {slack}",
-    ]
+    lines.append(f"  binding: {cost.binding}{at}; slack: {slack}")
     if cost.spread:
-        lines.append("    hashed flows: " + ", ".join(f"{n} {format_time(t)}" for n, t in cost.spread))
+        lines.append("  hashed flows: " + ", ".join(f"{n} {format_time(t)}" for n, t in cost.spread))
     return lines
 
 

@@ -1,23 +1,44 @@
-"""The bound beside a cost: what no algorithm can beat, and how near each comes."""
+"""What stands beside a cost: the rate on the wires, and the bound that no algorithm can beat."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 
 from fabric.blueprint.remembered import remembered
 from fabric.bounds.bound import OPERATIONS, Bound, bound
-from fabric.costing.answer import Cost
+from fabric.costing.answer import Cost, WireRate
+from fabric.costing.calibration import calibration
+from fabric.costing.evaluate import first_largest
+from fabric.costing.run import CostRun
 from fabric.errors import FabricError
 from fabric.graph import Fabric
 from fabric.job.question import JobQuestion
 from fabric.schedule.tree import Schedule, phases
 from fabric.symmetry import lopsided_axes
-from fabric.units import seconds_to_send
+from fabric.units import gbytes_per_second, gbytes_to_gbps, seconds_to_send
 
 MANY_PLACES, MANY_MATRIX_PLACES = 400, 80
 """Places that wiring without axis symmetry tells apart up to which a bound is worked out beside a cost, of
 all-to-all fewer: some 10 s each."""
+
+
+def add_wires(run: CostRun, answer: Cost, schedules: Mapping[str, Schedule]) -> Cost:
+    """Return a prediction with the rates of its algorithms at wire rates and zero latency."""
+    wire = replace(run, calibration=calibration("wire"))
+    most: dict[str, WireRate] = {}
+    for name, schedule in schedules.items():
+        timing = wire.timing(schedule, wire.calibration.protocols[-1], None)
+        if timing.transfer_s > 0:
+            algbw = gbytes_to_gbps(gbytes_per_second(run.size_bytes, timing.transfer_s))
+            binding = run.job.links.rules[first_largest(timing.held_s)]
+            most[name] = WireRate(algbw * run.factor, name, binding)
+    costs = tuple(
+        replace(cost, most_gbps=most[cost.algorithm].busbw_gbps) if cost.algorithm in most else cost
+        for cost in answer.algorithms
+    )
+    return replace(answer, algorithms=costs, chosen=costs[0], wire=most.get(costs[0].algorithm))
 
 
 def add_bound(fabric: Fabric, answer: Cost, asked: JobQuestion, schedules: dict[str, Schedule]) -> Cost:

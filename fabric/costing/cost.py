@@ -9,7 +9,7 @@ from typing import Unpack
 
 from fabric.arguments import checked
 from fabric.costing.answer import AlgorithmCost, Cost
-from fabric.costing.beside import add_bound
+from fabric.costing.beside import add_bound, add_wires
 from fabric.costing.calibration import Calibration
 from fabric.costing.calibration import calibration as read_calibration
 from fabric.costing.channels import CHANNELS
@@ -31,16 +31,11 @@ from fabric.schedule.algorithms import (
 )
 from fabric.schedule.tree import Schedule, phases
 from fabric.units import (
-    format_rate,
-    format_time,
     gbytes_per_second,
     gbytes_to_gbps,
     parse_bytes,
     seconds,
 )
-
-FEW_RANKS = 4_096
-"""Ranks up to which an answer at wire rates also says what to expect, where every cable is listed."""
 
 
 class CostOptions(JobOptions, total=False):
@@ -60,7 +55,7 @@ def cost(
     size: int | str,
     *,
     algorithm: str = "auto",
-    calibration: str | Path | Calibration = "wire",
+    calibration: str | Path | Calibration = "measured",
     spread: Spread | None = None,
     in_place: bool = False,
     is_bounded: bool = True,
@@ -80,14 +75,14 @@ def cost(
         ``"auto"`` for the fastest of those that the calibration names as usual, ``"all"`` to cost every one
         that can run, or a name.
     calibration : str, Path or Calibration
-        ``"wire"`` for wire rates and zero latency; ``"measured"``; ``"nccl"`` for what NCCL's own model
-        expects; or the path of a file.
+        ``"measured"`` for what a run will show; ``"nccl"`` for what NCCL's own model expects; ``"wire"`` for
+        wire rates and zero latency, which no run reaches; or the path of a file.
     spread : Spread, optional
         Queue pairs of hashed routing, efficiency of adaptive routing.
     in_place : bool
         Whether the result is written over the buffer; out of place a rank also copies its own part.
     is_bounded : bool
-        Whether to work out the bound, and at wire rates what to expect, beside the cost.
+        Whether to work out the rate on the wires and the bound beside the cost.
     progress : callable, optional
         Called with the part that is routed so far and the whole, where that takes long.
     **asked
@@ -108,7 +103,7 @@ def cost(
     >>> from fabric.graph import loads
     >>> text = "{fabric: a, axes: {i: 4}, devices: {gpu: {kind: gpu, axes: [i]}, leaf: {kind: switch, "
     >>> text += "axes: []}}, links: [{between: [gpu, leaf], rate: 400Gb/s}]}"
-    >>> answer = cost(loads(text), "all-reduce", "1GB")
+    >>> answer = cost(loads(text), "all-reduce", "1GB", calibration="wire")
     >>> round(answer.time_s, 9), round(answer.busbw_gbps, 6), answer.binding
     (0.03, 400.0, 'gpu-leaf')
     """
@@ -134,13 +129,12 @@ def cost(
     notes = _routing_notes(run, runnable[answer.chosen.algorithm])
     answer = replace(answer, refused=refused, notes=notes)
     if known.name != "wire":
-        answer = replace(answer, support=support(fabric, question, answer))
+        notes = (*_default_notes(run, answer.binding), *notes)
+        answer = replace(answer, notes=notes, support=support(fabric, question, answer))
     if not is_bounded:
         return replace(answer, no_bound="not asked for")
-    # What to expect is a second evaluation: only where it is cheap, and where nobody said what to use.
-    is_quick = work.method == "axes" or work.shape.n <= FEW_RANKS
-    if known.name == "wire" and algorithm == "auto" and is_quick:
-        answer = replace(answer, notes=(*answer.notes, _expect(run)))
+    if known.name != "wire":
+        answer = add_wires(run, answer, runnable)
     return add_bound(fabric, answer, question, runnable)
 
 
@@ -189,19 +183,11 @@ def _all_costs(
     return costs, tuple(refused)
 
 
-def _expect(run: CostRun) -> str:
-    """Return in words what published measurements let expect."""
-    run = replace(run, calibration=read_calibration("measured"))
-    runnable, _ = _schedules(run.collective, run.job.shape, run.size_bytes, "auto", run.calibration)
-    best = min(_all_costs(run, runnable)[0], key=lambda c: c.time_s)
-    name = f"{best.algorithm} ({best.protocol})" if best.protocol else best.algorithm
-    return (
-        f"expected by calibration measured: {format_time(best.time_s)}, busbw {format_rate(best.busbw_gbps)} "
-        f"by {name}" + ("" if _is_measured(run, best.binding) else _DEFAULT)
-    )
-
-
-_DEFAULT = ", by the default of measured networks, not measured on this hardware"
+def _default_notes(run: CostRun, binding: str) -> tuple[str, ...]:
+    """Return that what binds is counted by a default, where no one measured such links."""
+    if _is_measured(run, binding):
+        return ()
+    return (f"{binding} is counted by the default of measured networks: no run on such links was measured",)
 
 
 def _is_measured(run: CostRun, binding: str) -> bool:
@@ -249,7 +235,7 @@ def _as_nccl(fabric: Fabric, question: JobQuestion, collective: str, size_bytes:
         raise QuestionError(msg)
     answer = replace(answer_of(run, costs), notes=tuple(str(predicted).split("\n")))
     answer = replace(answer, support=support(fabric, question, answer))
-    return add_bound(fabric, answer, question, chosen)
+    return add_bound(fabric, add_wires(run, answer, chosen), question, chosen)
 
 
 def _retime(run: CostRun, on_wires: AlgorithmCost, row: Timed) -> AlgorithmCost:

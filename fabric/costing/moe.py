@@ -8,11 +8,13 @@ from typing import Unpack
 
 from fabric.arguments import checked
 from fabric.costing.answer import Cost
+from fabric.costing.beside import add_wires
 from fabric.costing.calibration import Calibration
 from fabric.costing.calibration import calibration as read_calibration
 from fabric.costing.notes import chip_notes
 from fabric.costing.run import CostRun, answer_of, cost_algorithm, cut_off_answer, fastest_first, job_of
 from fabric.costing.spread import Spread
+from fabric.costing.support import support
 from fabric.errors import NoPathError, QuestionError
 from fabric.graph import Fabric
 from fabric.job.question import JobOptions, JobQuestion
@@ -32,7 +34,7 @@ def moe_cost(
     moe: Moe,
     *,
     algorithm: str = "auto",
-    calibration: str | Path | Calibration = "wire",
+    calibration: str | Path | Calibration = "measured",
     spread: Spread | None = None,
     **asked: Unpack[JobOptions],
 ) -> Cost:
@@ -88,6 +90,9 @@ def moe_cost(
     except NoPathError as error:
         return cut_off_answer(run, error)
     answer = answer_of(run, fastest_first(costs))
+    if known.name != "wire":
+        answer = replace(answer, support=support(fabric, question, answer))
+        answer = add_wires(run, answer, chosen)
     reach = moe_reach(work.shape, moe)
     note = (
         f"a token goes to {reach.domains:.4g} domains and {reach.ranks:.4g} ranks; size and rates are logical"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -108,12 +109,16 @@ class Seen:
         Only domains of more ranks than these are meant.
     size_bytes : int
         Only from this size on.
+    margin : float
+        Times that it must be faster than what was seen before a library is taken to choose it all the same;
+        0 for never.
     source : str
     """
 
     domains: int
     domain_ranks: int = 0
     size_bytes: int = 0
+    margin: float = 0.0
     source: str = ""
 
 
@@ -195,8 +200,8 @@ class Calibration:
         counts = self._of_gpus(self.channel_counts, links)
         return counts.get(algorithm) if counts else None
 
-    def is_seen(self, algorithm: str, sizes: tuple[int, ...], size_bytes: int) -> bool:
-        """Return whether a library would choose an algorithm for all that was seen.
+    def margin(self, algorithm: str, sizes: tuple[int, ...], size_bytes: int) -> float:
+        """Return how many times faster than others an algorithm must be before a library chooses it.
 
         Parameters
         ----------
@@ -204,11 +209,22 @@ class Calibration:
         sizes : tuple of int
             Ranks in each domain.
         size_bytes : int
+
+        Returns
+        -------
+        float
+            1 where libraries were seen to choose it by its time; infinite where they were seen not to.
         """
         seen = self.seen.get(algorithm)
         if seen is None or len(sizes) <= seen.domains:
-            return True
-        return max(sizes) <= seen.domain_ranks or size_bytes < seen.size_bytes
+            return 1.0
+        if max(sizes) <= seen.domain_ranks or size_bytes < seen.size_bytes:
+            return 1.0
+        return seen.margin or math.inf
+
+    def is_seen(self, algorithm: str, sizes: tuple[int, ...], size_bytes: int) -> bool:
+        """Return whether a library would choose an algorithm for all that was seen; see `margin`."""
+        return self.margin(algorithm, sizes, size_bytes) == 1
 
     @staticmethod
     def _of_gpus(known: Mapping[str, _Known], links: Keys) -> _Known | None:

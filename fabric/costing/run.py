@@ -145,7 +145,7 @@ def cost_algorithm(run: CostRun, name: str, schedule: Schedule) -> AlgorithmCost
         slack=tuple(Slack(links.rules[r], float(idle)) for idle, r in sorted(slack)),
         spread=tuple(HashedTime(n, own_s + time_with(protocol, slowdown).time_s) for n, slowdown in others),
         own_s=own_s,
-        is_seen=run.calibration.is_seen(name, run.job.shape.sizes, run.size_bytes),
+        margin=run.calibration.margin(name, run.job.shape.sizes, run.size_bytes),
     )
 
 
@@ -166,8 +166,14 @@ def _wire_rate(run: CostRun, schedule: Schedule, binding: int, time_s: float) ->
 
 
 def fastest_first(costs: list[AlgorithmCost]) -> list[AlgorithmCost]:
-    """Return costs by time; those that differ by rounding keep their order, and hypotheses come last."""
-    return sorted(costs, key=lambda c: (not c.is_seen, float(f"{c.time_s:.{DIGITS}g}")))
+    """Return costs in the order in which a library would choose them; rounding leaves them as they are.
+
+    By time, and by as many times that as an algorithm must be faster; what no library was seen to choose
+    comes last.
+    """
+    if len(costs) == 1:  # there is nothing else to choose
+        return [replace(costs[0], margin=1.0)]
+    return sorted(costs, key=lambda c: (float(f"{c.time_s * c.margin:.{DIGITS}g}"), c.time_s))
 
 
 def answer_of(run: CostRun, costs: list[AlgorithmCost]) -> Cost:

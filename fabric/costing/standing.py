@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from fabric.units import format_rate
+from fabric.units import format_rate_gbyte
 
 Standing = Literal["measured", "interpolated", "extrapolated"]
 
@@ -46,16 +46,24 @@ class Support:
             return "no pass threshold: no measured runs are held against this calibration"
         if self.pass_gbps is None:
             return f"no pass threshold: {self.standing}"
-        return f"a measured run passes from a busbw of {format_rate(self.pass_gbps)}"
+        return f"a measured run passes from a busbw of {format_rate_gbyte(self.pass_gbps)}"
 
-    def __str__(self) -> str:
-        """Return the support in two lines."""
+    @property
+    def interval(self) -> str:
+        """Where eight of ten runs lie, in words."""
+        if not self.high_gbps:
+            return "no interval: no measured runs are held against this calibration"
+        low, high = format_rate_gbyte(self.low_gbps), format_rate_gbyte(self.high_gbps)
+        return f"80 % of runs between busbw {low} and {high} ({self.residuals})"
+
+    @property
+    def basis(self) -> str:
+        """What it rests on, in words."""
         leaves = f" ({' and '.join(self.leaves)} outside the evidence)" if self.leaves else ""
-        interval = "no interval: no measured runs are held against this calibration"
-        if self.high_gbps:
-            interval = (
-                f"80 % of runs between busbw {format_rate(self.low_gbps)} and {format_rate(self.high_gbps)} "
-                f"({self.residuals})"
-            )
-        nearest = f"; nearest measured: {self.nearest}" if self.nearest else "; nothing like it was measured"
-        return f"{self.standing}{leaves}{nearest}\n{interval}"
+        nearest = f"nearest measured: {self.nearest}" if self.nearest else "nothing like it was measured"
+        return f"{self.standing}{leaves}; {nearest}"
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """Interval, basis and pass mark in words."""
+        return self.interval, self.basis, self.passing

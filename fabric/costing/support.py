@@ -16,7 +16,7 @@ from fabric.job.question import JobQuestion, ranks_group
 from fabric.schedule.algorithms import busbw_factor
 from fabric.units import (
     format_bytes,
-    format_rate,
+    format_rate_gbyte,
     gbytes_per_second,
     gbytes_to_gbps,
 )
@@ -25,6 +25,8 @@ MARGIN = 0.97
 """Of the lowest ratio that a healthy run had to its prediction: where a run passes."""
 _SIZE_REACH = 4
 """Beyond the last measured size times this, and below the first over it, a size is none of the evidence."""
+_MOST_DOUBT = 10.0
+"""What a busbw that no run was seen to reach is divided by at most."""
 _SAME = 2
 """Sizes within this factor are of one measured point."""
 
@@ -58,7 +60,8 @@ def support(fabric: Fabric, question: JobQuestion, answer: Cost) -> Support:
         standing=standing,
         leaves=leaves,
         nearest=_words(near) if near is not None else "",
-        low_gbps=low * answer.busbw_gbps,
+        # A hypothesis may be as much too fast as libraries were seen to hold it for.
+        low_gbps=low * answer.busbw_gbps / min(answer.chosen.margin, _MOST_DOUBT),
         high_gbps=high * answer.busbw_gbps,
         pass_gbps=least,
         residuals=f"{found.name}: {found.n} points" if found else "",
@@ -137,6 +140,6 @@ def _words(point: Point) -> str:
     )
     place = "in place, " if point.is_in_place else ""
     return (
-        f"{point.system} ({point.ranks:,} GPUs), {format_rate(busbw)} at {format_bytes(point.size_bytes)}, "
-        f"{place}{point.library} [{point.source}]"
+        f"{point.system} ({point.ranks:,} GPUs), {format_rate_gbyte(busbw)} at "
+        f"{format_bytes(point.size_bytes)}, {place}{point.library} [{point.source}]"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar, Unpack
 
@@ -13,7 +14,7 @@ from fabric.graph import Fabric
 from fabric.interop.nccl_log import kind_of
 from fabric.interop.nccl_tests import format_rows, predicted_row
 from fabric.results import Result
-from fabric.units import gbps_to_gbytes, parse_bytes
+from fabric.units import format_bytes, gbps_to_gbytes, parse_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +42,20 @@ class Sweep(Result):
             return tuple(self.threshold * answer.busbw_gbps for answer in self.costs)
         return tuple(c.support.pass_gbps if c.support else None for c in self.costs)
 
-    def _passing(self) -> str:
+    def _about(self) -> Iterator[str]:
+        """Yield what the columns beside those of nccl-tests say, and how sure the prediction is."""
+        least = "what healthy runs of its kind reached; none: outside the evidence"
         if self.threshold is not None:
-            return f"a run passes from {100 * self.threshold:.4g} % of the busbw"
-        return "a run passes from what healthy ones of its kind reached; none: outside the evidence"
+            least = f"{100 * self.threshold:.4g} % of the busbw"
+        yield f"a run passes from {least}"
+        support = self.costs[-1].support
+        if support is None:
+            return
+        yield "80 % of runs lie from low to high; on the wires no run by this algorithm is faster"
+        places = {c.support.standing: c.size_bytes for c in self.costs if c.support}
+        yield f"at {format_bytes(self.costs[-1].size_bytes)}: {support.basis}"
+        if len(places) > 1:
+            yield "up to " + ", ".join(f"{format_bytes(size)} {place}" for place, size in places.items())
 
     def table(self) -> list[dict[str, object]]:
         """Return a row for every size."""
@@ -55,6 +66,9 @@ class Sweep(Result):
                 "algbw_gbps": answer.algbw_gbps,
                 "busbw_gbps": answer.busbw_gbps,
                 "pass_gbps": least,
+                "low_gbps": answer.support.low_gbps if answer.support else None,
+                "high_gbps": answer.support.high_gbps if answer.support else None,
+                "most_gbps": answer.chosen.most_gbps,
                 "algorithm": answer.chosen.algorithm,
                 "protocol": answer.chosen.protocol,
                 "binding": answer.binding,
@@ -77,23 +91,45 @@ class Sweep(Result):
         n_head = len(lines) - len(rows)
         chosen = [c.chosen for c in self.costs]
         names = [f"{a.algorithm}/{a.protocol}" if a.protocol else a.algorithm for a in chosen]
-        passed = [f"{gbps_to_gbytes(least):.2f}" if least is not None else "none" for least in self.pass_gbps]
+        rates = self._rates()
         # nccl-tests names columns and units on the last two lines of the head: ours go beside them.
-        ends = [("", "", ""), ("pass", "algorithm", "binds"), ("(GB/s)", "", "")][-n_head:]
-        ends += zip(passed, names, (a.binding for a in chosen), strict=True)
+        heads = ([""] * len(rates), list(rates), ["(GB/s)"] * len(rates))
+        words = (["", ""], ["algorithm", "binds"], ["", ""])
+        ends = [[*head, *word] for head, word in zip(heads, words, strict=True)][-n_head:]
+        ends += [
+            [*row, name, a.binding]
+            for row, name, a in zip(zip(*rates.values(), strict=True), names, chosen, strict=True)
+        ]
         wide = [max(map(len, column)) for column in zip(*ends, strict=True)]
         width = max(map(len, lines))
         printed = [
-            f"# Prediction for {kind_of(first.collective).binary}_perf, {first.routing} routing; "
-            f"{self._passing()}",
+            f"# Prediction for {kind_of(first.collective).binary}_perf, {first.routing} routing",
+            *(f"# {line}" for line in self._about()),
             f"# Using {first.n_ranks} ranks in {first.n_domains:,} scale-up "
             f"domain{'s' if first.n_domains > 1 else ''}",
             f"# Calibration {first.calibration}: {first.about}",
         ]
-        for line, (rate, name, binding) in zip(lines, ends, strict=True):
-            end = f"{line:{width}}  {rate:>{wide[0]}}  {name:{wide[1]}}  {binding}"
-            printed.append(end.rstrip())
+        for line, cells in zip(lines, ends, strict=True):
+            # Rates are flush right, words flush left.
+            padded = [
+                cell.rjust(w) if i < len(rates) else cell.ljust(w)
+                for i, (cell, w) in enumerate(zip(cells, wide, strict=True))
+            ]
+            printed.append("  ".join([f"{line:{width}}", *padded]).rstrip())
         return "\n".join(printed)
+
+    def _rates(self) -> dict[str, list[str]]:
+        """Return by heading the busbw that a run must reach, that 80 % of runs lie between, and the most."""
+        rates: dict[str, list[float | None]] = {"pass": list(self.pass_gbps)}
+        if self.costs[0].support is not None:
+            known = [c.support for c in self.costs if c.support]
+            rates["low"] = [s.low_gbps or None for s in known]
+            rates["high"] = [s.high_gbps or None for s in known]
+            rates["wires"] = [c.chosen.most_gbps or None for c in self.costs]
+        return {
+            name: [f"{gbps_to_gbytes(rate):.2f}" if rate is not None else "none" for rate in column]
+            for name, column in rates.items()
+        }
 
 
 def _place(answer: Cost) -> str:
@@ -184,7 +220,8 @@ def sweep(
     >>> from fabric.graph import loads
     >>> text = "{fabric: a, axes: {i: 8}, devices: {gpu: {kind: gpu, axes: [i]}, leaf: {kind: switch, "
     >>> text += "axes: []}}, links: [{between: [gpu, leaf], rate: 400Gb/s}]}"
-    >>> [round(c.busbw_gbps) for c in sweep(loads(text), "all-gather", "1MiB..4MiB").costs]
+    >>> found = sweep(loads(text), "all-gather", "1MiB..4MiB", calibration="wire")
+    >>> [round(c.busbw_gbps) for c in found.costs]
     [400, 400, 400]
     """
     if threshold is not None and not 0 < threshold <= 1:

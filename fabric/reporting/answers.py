@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,9 @@ from fabric.errors import FabricError, LimitError, QuestionError
 from fabric.flow import MaxFlow, max_flow
 from fabric.flow.throughput import Throughput, throughput
 from fabric.graph import Expanded, Fabric, expand
+from fabric.job import job
+from fabric.job.question import JobQuestion, ranks_group
+from fabric.text.markdown import escape
 from fabric.units import parse_bytes
 
 Progress = Callable[[int, int], None]
@@ -44,6 +48,15 @@ class Missing:
 
 
 @dataclass(frozen=True, slots=True)
+class GroupCost:
+    """An all-reduce of `REFERENCE` within groups: what they are, the axes that one spans, and its cost."""
+
+    what: str
+    over: tuple[str, ...]
+    cost: Cost
+
+
+@dataclass(frozen=True, slots=True)
 class JobAnswers:
     """What the endpoints of one group do among themselves.
 
@@ -55,11 +68,14 @@ class JobAnswers:
         By collective, one for each of `SIZES`.
     spread : Throughput or None
         The best rate of uniform all-to-all.
+    groups : tuple of GroupCost
+        The all-reduce of all of them, and those along the axes outside and inside a scale-up domain.
     """
 
     among: str
     costs: Mapping[str, tuple[Cost, ...]]
     spread: Throughput | None = None
+    groups: tuple[GroupCost, ...] = ()
 
     def at_reference(self, collective: str) -> Cost | None:
         """Return the cost at `REFERENCE`, if there is one."""
@@ -82,6 +98,13 @@ class Answers:
     flows: tuple[tuple[FlowQuestion, MaxFlow], ...]
     jobs: tuple[JobAnswers, ...]
     missing: tuple[Missing, ...]
+
+    def say_missing(self, section: str) -> str:
+        """Say which questions of a section have no answer, and why."""
+        left_out = [m for m in self.missing if m.section == section]
+        return "\n\n".join(
+            f"Missing here: {escape(m.what)}, because {escape(m.why.rstrip('.'))}." for m in left_out
+        )
 
 
 def ask(fabric: Fabric, progress: Progress) -> Answers:
@@ -145,7 +168,38 @@ def _job(fabric: Fabric, among: str, missing: list[Missing], tick: Callable[[], 
         spread = throughput(fabric, among=axis, drop_unreachable=True)
     except FabricError as error:
         missing.append(Missing("throughput", "all-to-all throughput" + of_them, str(error)))
-    return JobAnswers(among, costs, spread)
+    return JobAnswers(among, costs, spread, tuple(_groups(fabric, among, costs.get("all-reduce", ()))))
+
+
+def _groups(fabric: Fabric, among: str, flat: Sequence[Cost]) -> Iterator[GroupCost]:
+    """Yield the all-reduce of all ranks, and within groups outside and inside of a scale-up domain."""
+    whole = next((c for c in flat if c.size_bytes == parse_bytes(REFERENCE) and not c.cut_off), None)
+    if whole is None:
+        return
+    yield GroupCost("all ranks", (), whole)
+    if not 1 < whole.n_domains < whole.n_ranks:
+        return
+    outer, inner = _split_axes(fabric, among)
+    for what, over in (("one rank of each domain", outer), ("the ranks of a domain", inner)):
+        if over:
+            # Without such a group there is nothing to set beside the whole.
+            with contextlib.suppress(FabricError):
+                yield GroupCost(
+                    what, over, cost(fabric, "all-reduce", REFERENCE, over=over, among=among or None)
+                )
+
+
+def _split_axes(fabric: Fabric, among: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the axes of the ranks whose places lie in domains of their own, and those inside a domain."""
+    blueprint = fabric.axes_or_refuse("a report")
+    group = blueprint.groups[ranks_group(fabric, JobQuestion(among=among or None))]
+    axes = tuple(axis for axis in group.axes if blueprint.axes[axis].size > 1)
+    for k in range(len(axes) - 1, 0, -1):
+        with contextlib.suppress(FabricError):
+            shape = job(fabric, JobQuestion(over=axes[:k], among=among or None)).shape
+            if shape.n_domains == shape.n:
+                return axes[:k], axes[k:]
+    return (), ()
 
 
 def questions(fabric: Fabric) -> list[FlowQuestion]:

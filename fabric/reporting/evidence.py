@@ -91,7 +91,7 @@ def assumptions(fabric: Fabric, summary: Summary) -> str:
         notes.append("Tables and figures count what is built, failed or not; flows and costs leave it out.")
     skipped = dict.fromkeys([*summary.skipped, *(fabric.blueprint.skipped if fabric.blueprint else ())])
     notes += [f"Not checked: {escape(why)}" for why in skipped]
-    notes.append("Calibration: " + calibration("wire").about)
+    notes.append("Collectives: calibration measured. " + escape(calibration("measured").about))
     unsure = unsure_rows(fabric)
     if not unsure:
         notes.append("No part, port or link in use is assumed or only reported in the catalogue.")
@@ -160,7 +160,7 @@ def provenance(fabric: Fabric, answers: Answers) -> str:
         ["Command", code(f"fabtopo report {file} -o DIR")],
         ["Paths of maximum flow", PATH_RULES["rules"]],
         ["Routing of collectives", ", ".join(sorted(routing)) or "none"],
-        ["Calibration", "wire: " + calibration("wire").about],
+        ["Calibration", "measured: " + escape(calibration("measured").about)],
         ["Solver", "Dinic (scipy.sparse.csgraph), or HiGHS where capacities need a linear program"],
         ["Status", _status(answers)],
     ]

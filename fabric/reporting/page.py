@@ -8,9 +8,10 @@ from pathlib import Path
 from fabric.arguments import checked
 from fabric.graph import Fabric
 from fabric.reporting.answers import Progress, ask
+from fabric.reporting.collectives import collectives
 from fabric.reporting.evidence import assumptions, provenance, sources
 from fabric.reporting.figures import staircase, wiring
-from fabric.reporting.results import changes, collectives, flows, headlines, spread
+from fabric.reporting.results import changes, flows, headlines, spread
 from fabric.reporting.sheet import require_pen
 from fabric.reporting.staircase import staircase_title
 from fabric.reporting.tables import cables, devices, oversubscription, ports

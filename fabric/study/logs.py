@@ -151,7 +151,8 @@ def calibrate(
             name = _running(
                 cost(fabric, collective, size_bytes, calibration=base, **options)
             ).chosen.algorithm
-        return _running(cost(fabric, collective, size_bytes, algorithm=name, **options)).chosen
+        wire = cost(fabric, collective, size_bytes, algorithm=name, calibration="wire", **options)
+        return _running(wire).chosen
 
     def wire(collective: str, size_bytes: int) -> tuple[Mapping[Pair, float], float, Pair]:
         chosen = on_wire(collective, size_bytes)

@@ -49,7 +49,7 @@ def scale(
     *,
     collectives: Sequence[str] = COLLECTIVES,
     size: int | str = "1GiB",
-    calibration: str | Path | Calibration = "wire",
+    calibration: str | Path | Calibration = "measured",
     has_knees: bool = True,
     progress: Progress | None = None,
     **arguments: Unpack[DesignOptions],

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import textwrap
+from collections.abc import Iterable
+
+WIDTH = 80
+"""Columns of a terminal."""
+
 _UPPER = frozenset({"cpu", "dpu", "fpga", "gpu", "lpu", "nic", "npu", "tpu", "ufm"})
 
 
@@ -69,3 +75,22 @@ def ratio(value: float) -> str:
     ('9:1', '7.44:1', '0.992:1')
     """
     return f"{value:.3g}:1" if value < 1000 else f"{value:,.0f}:1"
+
+
+def fold(lines: Iterable[str]) -> str:
+    """Return lines as a text that fits a terminal; what goes on is indented by four more.
+
+    Examples
+    --------
+    >>> print(fold(["  " + "word " * 16]))
+      word word word word word word word word word word word word word word word
+          word
+    """
+    return "\n".join(part for line in lines for part in _fold(line))
+
+
+def _fold(line: str) -> list[str]:
+    indent = line[: len(line) - len(line.lstrip())]
+    return textwrap.wrap(
+        line, WIDTH, subsequent_indent=f"{indent}    ", break_long_words=False, break_on_hyphens=False
+    ) or [line]

@@ -191,7 +191,7 @@ def test_an_axis_of_that_name_is_the_files_own():
     assert down(fabric) == ["asic1/spine0"]
     with pytest.raises(QuestionError, match="opened by an axis asic, but the file has an axis of that name"):
         open_boxes(fabric)
-    note = cost(loads(by_hand), "all-gather", "1GB", routing="hashed").notes[0]
+    note = cost(loads(by_hand), "all-gather", "1GB", routing="hashed", calibration="wire").notes[0]
     assert note.endswith(
         "has an axis of that name; so they are whole, and every flow is spread over their chips"
     )

@@ -197,8 +197,11 @@ def test_max_flow(small):
     }  # fmt: skip
 
 
+WIRE = ("--calibration", "wire")
+
+
 def test_cost(small):
-    found = json.loads(answer("cost", small, "--collective", "all-to-all", "--size", "1GB", "--json"))
+    found = json.loads(answer("cost", small, "--collective", "all-to-all", "--size", "1GB", *WIRE, "--json"))
     # 4 of 7 peers are across: 4 GPUs x 4/8 GB leave each leaf over 2 x 400 Gb/s.
     assert found["time_s"] == pytest.approx(4 * 4 / 8 * 8 / 800)
     assert found["busbw_gbps"] == pytest.approx(found["algbw_gbps"] * 7 / 8)
@@ -208,10 +211,14 @@ def test_cost(small):
     ]
     assert found["calibration"] == "wire"
     assert "zero latency" in found["about"]
-    text = answer("cost", small, "--collective", "all-reduce", "--size", "1GiB")
+    text = answer("cost", small, "--collective", "all-reduce", "--size", "1GiB", *WIRE)
     assert "* hierarchical" in text
     assert "ring" in text
     assert "zero latency" in text
+    expected = answer("cost", small, "--collective", "all-reduce", "--size", "1GiB")
+    assert "  expected: " in expected
+    assert "  wires: busbw " in expected
+    assert max(map(len, expected.splitlines())) <= 80
 
 
 def test_cost_among_and_algorithm(small):
@@ -227,6 +234,7 @@ def test_cost_among_and_algorithm(small):
             "rack0",
             "--algorithm",
             "ring",
+            *WIRE,
             "--json",
         )
     )

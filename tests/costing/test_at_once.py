@@ -134,13 +134,16 @@ links:
             algorithm="direct",
             method=method,  # type: ignore[arg-type]
             is_bounded=False,
+            calibration="wire",
         )
         assert found.chosen.latency_s == pytest.approx(500.1 * US)
 
 
 def test_wire_rates_have_no_latency(hand_made: ModuleType) -> None:
     # The first of those that take the same time is named: the one that runs are known of.
-    answer = cost(hand_made.boxes(3, 4), "all-to-all", "1GB", algorithm="all", is_bounded=False)
+    answer = cost(
+        hand_made.boxes(3, 4), "all-to-all", "1GB", algorithm="all", is_bounded=False, calibration="wire"
+    )
     found = {one.algorithm: one for one in answer.algorithms}
     assert found["direct"].time_s == found["pairwise"].time_s
     assert list(found).index("pairwise") < list(found).index("direct")

@@ -21,7 +21,7 @@ CONSTRUCTS = ("clos", "two includes", "ring x ring", "mesh x mesh", "composed ax
 
 
 def times(fabric: Fabric, collective: str, size: int = S, **asked: Any) -> dict[str, float]:
-    answer = cost(fabric, collective, size, algorithm="all", **asked)
+    answer = cost(fabric, collective, size, algorithm="all", **asked, calibration="wire")
     return {one.algorithm: one.time_s for one in answer.algorithms}
 
 
@@ -50,7 +50,7 @@ def some(
 def asked_of(fabric: Fabric, collective: str, **asked: Any) -> Cost | None:
     """Return the answer, or None where ranks are down or apart."""
     try:
-        return cost(fabric, collective, S, algorithm="all", **asked)
+        return cost(fabric, collective, S, algorithm="all", **asked, calibration="wire")
     except FabricError:
         return None
 
@@ -92,8 +92,8 @@ class TestBounds:
 
     def test_a_wrong_answer_is_caught(self, hand_made: ModuleType) -> None:
         # Twice the rate under the same bound.
-        answer = cost(hand_made.star(4), "all-reduce", S)
-        wrong = cost(hand_made.star(4, rate=800), "all-reduce", S)
+        answer = cost(hand_made.star(4), "all-reduce", S, calibration="wire")
+        wrong = cost(hand_made.star(4, rate=800), "all-reduce", S, calibration="wire")
         ratio = wrong.algbw_gbps / answer.bound.algbw_gbps  # type: ignore[union-attr]
         assert ratio == pytest.approx(2)
         object.__setattr__(wrong.algorithms[0], "bound_ratio", ratio)
@@ -105,7 +105,7 @@ class TestBounds:
         # Ring, pairs and the bound are one there; reductions in the switch take half of a large all-reduce.
         fabric = hand_made.star(n, switch="part: qm9700")
         for collective in ("all-reduce", "all-gather", "reduce-scatter"):
-            answer = cost(fabric, collective, S, algorithm="all", reduces=BOTH)
+            answer = cost(fabric, collective, S, algorithm="all", reduces=BOTH, calibration="wire")
             told = {one.algorithm: one.bound_ratio for one in answer.algorithms}
             assert told["ring"] == pytest.approx(1)
             assert told["hierarchical"] == pytest.approx(1)
@@ -117,7 +117,7 @@ class TestBounds:
         self, hand_made: ModuleType, sizes: tuple[int, ...]
     ) -> None:
         for collective in ("all-reduce", "all-gather", "reduce-scatter"):
-            answer = cost(hand_made.torus(*sizes), collective, S, algorithm="torus")
+            answer = cost(hand_made.torus(*sizes), collective, S, algorithm="torus", calibration="wire")
             assert answer.chosen.bound_ratio == pytest.approx(1)
 
 
@@ -172,6 +172,7 @@ class TestIdeal:
                                 routing="ideal",
                                 among=among,
                                 method="links",
+                                calibration="wire",
                             )
                             for f in (whole, damaged)
                         )
@@ -229,7 +230,7 @@ class TestScale:
             make, hand_made.leaf_spine(1)
         )
         for collective in COLLECTIVES:
-            answer = cost(fabric, collective, S, algorithm="all")
+            answer = cost(fabric, collective, S, algorithm="all", calibration="wire")
             n = answer.n_ranks
             factor = {"all-reduce": 2 * (n - 1) / n, "broadcast": 1, "reduce": 1, "send-recv": 1}.get(
                 collective, (n - 1) / n
@@ -271,8 +272,8 @@ class TestMillion:
 
     def test_hierarchical_is_bound_by_the_rack(self, million: Fabric) -> None:
         # 71/72 of S out and in at 900 GB/s; the NIC has 1/72 of it to carry, at 100 GB/s.
-        whole = cost(million, "all-reduce", S, algorithm="hierarchical")
-        two = cost(million, "all-reduce", S, algorithm="hierarchical", among="pod0-1/gpu")
+        whole = cost(million, "all-reduce", S, algorithm="hierarchical", calibration="wire")
+        two = cost(million, "all-reduce", S, algorithm="hierarchical", among="pod0-1/gpu", calibration="wire")
         assert whole.n_ranks == 1_013_760
         assert two.n_ranks == 2 * 18_432
         assert whole.time_s == pytest.approx(2 * 71 / 72 * S / 900e9)
@@ -280,14 +281,20 @@ class TestMillion:
         assert (whole.method, two.method) == ("axes", "axes")
 
     def test_groups_in_racks_are_one_rack(self, million: Fabric) -> None:
-        answer = cost(million, "all-reduce", S, over=("tray", "slot"), algorithm="ring")
-        rack = cost(load(TOPOLOGIES / "gb300-nvl72.fabric.yaml"), "all-reduce", S, algorithm="ring")
+        answer = cost(million, "all-reduce", S, over=("tray", "slot"), algorithm="ring", calibration="wire")
+        rack = cost(
+            load(TOPOLOGIES / "gb300-nvl72.fabric.yaml"),
+            "all-reduce",
+            S,
+            algorithm="ring",
+            calibration="wire",
+        )
         assert answer.n_instances == 14_080
         assert answer.time_s == pytest.approx(rack.time_s)
 
     def test_pairs_are_bound_by_the_tapered_spines(self, million: Fabric) -> None:
         # 54/55 of all leave a pod, over 128 spines x 112 cables of 800 Gb/s for 18,432 GPUs.
-        answer = cost(million, "all-to-all", S, algorithm="pairwise")
+        answer = cost(million, "all-to-all", S, algorithm="pairwise", calibration="wire")
         assert answer.binding == "spine-core"
         assert answer.time_s == pytest.approx(54 / 55 * S * 18_432 / (128 * 112 * 100e9))
 
@@ -299,14 +306,16 @@ class TestMillion:
         ],
     )
     def test_every_collective_has_an_answer(self, million: Fabric, collective: str) -> None:
-        answer = cost(million, collective, S, algorithm="auto", routing="hashed", spread=Spread(16))
+        answer = cost(
+            million, collective, S, algorithm="auto", routing="hashed", spread=Spread(16), calibration="wire"
+        )
         assert answer.time_s > 0
         assert answer.chosen.bound_ratio <= 1 + 1e-9
 
     def test_a_ring_of_a_million_without_domains(self, hand_made: ModuleType) -> None:
         # 1,013,760 ranks on 40 spines and 1,408 leaves of 720: every rank sends to the next on its leaf.
         fabric = hand_made.leaf_spine(1, pods=1408, nodes=720, spines=40)
-        answer = cost(fabric, "all-reduce", S, algorithm="ring")
+        answer = cost(fabric, "all-reduce", S, algorithm="ring", calibration="wire")
         n = 1_013_760
         assert (answer.n_ranks, answer.n_domains) == (n, n)
         assert answer.time_s == pytest.approx(2 * (n - 1) / n * S / 50e9)

@@ -176,7 +176,13 @@ class TestIdeal:
                 {
                     one.algorithm: one.time_s
                     for one in cost(
-                        f, collective, 10**9, routing="ideal", method=method, algorithm="all"
+                        f,
+                        collective,
+                        10**9,
+                        routing="ideal",
+                        method=method,
+                        algorithm="all",
+                        calibration="wire",
                     ).algorithms
                 }
                 for f in (whole, broken)

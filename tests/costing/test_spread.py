@@ -55,7 +55,14 @@ class TestByHand:
         factor = hashed_factor(4 * 12 * 4, 4, n_groups=8)
         plain, own = 4 * 12 / 16 * S / 4 / 50e9, 15 / 16 * S / 50e9
         answer = cost(
-            fabric, "all-to-all", S, routing="hashed", spread=Spread(4), method=method, algorithm="pairwise"
+            fabric,
+            "all-to-all",
+            S,
+            routing="hashed",
+            spread=Spread(4),
+            method=method,
+            algorithm="pairwise",
+            calibration="wire",
         )
         assert answer.time_s == pytest.approx(max(own, plain * factor.slowdown))
         assert answer.binding == ("leaf-spine" if plain * factor.slowdown > own else "gpu-leaf")
@@ -74,7 +81,9 @@ class TestByHand:
         work = job(hand_made.leaf_spine(1), JobQuestion(method=method))
         slow = mean_slowdown(work, ALL, Spread(spraying=0.8), "adaptive")
         assert slow == pytest.approx({"gpu-leaf": 1, "leaf-spine": 1 / 0.8})
-        plain = cost(hand_made.leaf_spine(1), "all-to-all", S, method=method, algorithm="pairwise")
+        plain = cost(
+            hand_made.leaf_spine(1), "all-to-all", S, method=method, algorithm="pairwise", calibration="wire"
+        )
         sprayed = cost(
             hand_made.leaf_spine(1),
             "all-to-all",
@@ -83,6 +92,7 @@ class TestByHand:
             spread=Spread(spraying=0.8),
             method=method,
             algorithm="pairwise",
+            calibration="wire",
         )
         assert plain.binding == "leaf-spine"
         assert sprayed.time_s == pytest.approx(plain.time_s / 0.8)
@@ -93,18 +103,25 @@ def test_more_queue_pairs_are_never_slower_on_average(hand_made: ModuleType) -> 
     fabric = hand_made.leaf_spine(2)
     for collective in ("all-to-all", "all-reduce", "send-recv"):
         times = [
-            cost(fabric, collective, S, routing="hashed", spread=Spread(n), among=None).time_s
+            cost(
+                fabric, collective, S, routing="hashed", spread=Spread(n), among=None, calibration="wire"
+            ).time_s
             for n in (1, 2, 16, 128)
         ]
         assert times == sorted(times, reverse=True)
-        assert times[-1] >= cost(fabric, collective, S).time_s * (1 - 1e-9)
+        assert times[-1] >= cost(fabric, collective, S, calibration="wire").time_s * (1 - 1e-9)
 
 
 def test_a_hashed_collective_is_never_faster(hand_made: ModuleType) -> None:
     for fabric in (hand_made.leaf_spine(1), hand_made.boxes(4, 3), hand_made.pairs(3)):
         for collective in ("all-reduce", "all-to-all", "broadcast", "scatter"):
-            plain = {a.algorithm: a.time_s for a in cost(fabric, collective, S, algorithm="all").algorithms}
-            for one in cost(fabric, collective, S, algorithm="all", routing="hashed").algorithms:
+            plain = {
+                a.algorithm: a.time_s
+                for a in cost(fabric, collective, S, algorithm="all", calibration="wire").algorithms
+            }
+            for one in cost(
+                fabric, collective, S, algorithm="all", routing="hashed", calibration="wire"
+            ).algorithms:
                 assert one.time_s >= plain[one.algorithm] * (1 - 1e-9)
                 told = dict(one.spread)
                 assert told["p99"] >= told["p50"] * (1 - 1e-9) > 0
@@ -207,7 +224,12 @@ def test_numbers_out_of_range() -> None:
 def test_an_unknown_efficiency_is_refused(hand_made: ModuleType) -> None:
     with pytest.raises(QuestionError, match="spectrum"):
         cost(
-            hand_made.leaf_spine(1), "all-to-all", S, routing="adaptive", spread=Spread(spraying="spectrumx")
+            hand_made.leaf_spine(1),
+            "all-to-all",
+            S,
+            routing="adaptive",
+            spread=Spread(spraying="spectrumx"),
+            calibration="wire",
         )
 
 

@@ -29,8 +29,11 @@ def test_twenty_racks_are_measured_and_run_a_ring() -> None:
     others = {a.algorithm: a for a in answer.algorithms}
     assert not others["nvls-tree"].is_seen
     assert others["nvls-tree"].time_s < answer.time_s
-    assert "nvls-tree (" not in str(answer).split("\n")[1]
-    assert "a hypothesis" in str(answer)
+    first = str(answer).split("\n")[1]
+    assert first.startswith("  expected: ")
+    assert "by ring (LL128)" in first
+    assert "  nvls-tree ?" in str(answer)
+    assert "? a hypothesis" in str(answer)
 
 
 @pytest.mark.parametrize(
@@ -62,11 +65,14 @@ def test_between_measured_points_it_is_interpolated() -> None:
 
 
 def test_wire_rates_predict_nothing() -> None:
-    answer = cost(cluster("hgx-h100", 2), "all-reduce", "1GiB", is_bounded=False)
+    answer = cost(cluster("hgx-h100", 2), "all-reduce", "1GiB", is_bounded=False, calibration="wire")
     assert answer.support is None
-    table = sweep(cluster("hgx-h100", 2), "all-reduce", "1GiB..4GiB")
+    table = sweep(cluster("hgx-h100", 2), "all-reduce", "1GiB..4GiB", calibration="wire")
     assert table.pass_gbps == (None, None, None)
-    assert sweep(cluster("hgx-h100", 2), "all-reduce", "1GiB", threshold=0.5).pass_gbps[0] is not None
+    assert (
+        sweep(cluster("hgx-h100", 2), "all-reduce", "1GiB", threshold=0.5, calibration="wire").pass_gbps[0]
+        is not None
+    )
 
 
 def test_nccl_and_what_was_never_measured() -> None:
@@ -88,4 +94,5 @@ def test_in_place_nobody_copies_his_own_part() -> None:
     assert out.time_s - within.time_s == pytest.approx((256 << 20) / 1020e9, rel=1e-6)
     assert out.chosen.own_s == pytest.approx(out.time_s - within.time_s)
     assert within.chosen.own_s == 0
-    assert cost(box, "all-gather", "512MiB", among="gpu0-1", is_bounded=False).chosen.own_s == 0
+    plain = {**asked, "calibration": "wire"}
+    assert cost(box, "all-gather", "512MiB", **plain).chosen.own_s == 0

@@ -78,7 +78,7 @@ def test_thresholds_that_are_none(boxes, threshold):
     with pytest.raises(
         QuestionError, match="threshold: (above 0 and at most 1|got .*; expected a finite number)"
     ):
-        sweep(boxes, "all-gather", "1MiB", threshold=threshold)
+        sweep(boxes, "all-gather", "1MiB", threshold=threshold, calibration="wire")
 
 
 @pytest.mark.parametrize("collective", COLLECTIVES)
@@ -99,7 +99,7 @@ def test_time_grows_and_busbw_does_not_exceed_that_of_the_wire(boxes, collective
     found = sweep(boxes, collective, "8..16GiB", factor=8, calibration=calibration)
     times = [one.time_s for one in found.costs]
     assert all(a <= b * (1 + 1e-12) for a, b in itertools.pairwise(times))
-    wire = sweep(boxes, collective, "8..16GiB", factor=8, algorithm="all").costs
+    wire = sweep(boxes, collective, "8..16GiB", factor=8, algorithm="all", calibration="wire").costs
     assert all(
         one.busbw_gbps <= most.busbw_gbps * (1 + 1e-9) for one, most in zip(found.costs, wire, strict=True)
     )
@@ -132,12 +132,15 @@ def test_what_a_run_must_reach(boxes, threshold):
     for words, row, one in zip(table, rows, found.costs, strict=True):
         assert row["pass_gbps"] == pytest.approx(threshold * one.busbw_gbps, rel=1e-12)
         assert float(words[9]) == pytest.approx(threshold * one.busbw_gbps / 8, abs=0.005)
-        assert words[10:] == [f"{one.chosen.algorithm}/{one.chosen.protocol}".rstrip("/"), one.binding]
+        assert one.support is not None
+        between = [one.support.low_gbps / 8, one.support.high_gbps / 8, one.chosen.most_gbps / 8]
+        assert [float(word) for word in words[10:13]] == pytest.approx(between, abs=0.005)
+        assert words[13:] == [f"{one.chosen.algorithm}/{one.chosen.protocol}".rstrip("/"), one.binding]
 
 
 def test_rows_as_json_are_those_of_cost(boxes):
-    found = sweep(boxes, "all-gather", "1MiB..2MiB", threshold=0.9).to_dict()
-    one = cost(boxes, "all-gather", "1MiB").to_dict()
+    found = sweep(boxes, "all-gather", "1MiB..2MiB", threshold=0.9, calibration="wire").to_dict()
+    one = cost(boxes, "all-gather", "1MiB", calibration="wire").to_dict()
     assert found["costs"][0] == one
     assert found["pass_gbps"] == [0.9 * row["busbw_gbps"] for row in found["costs"]]
     assert found["threshold"] == 0.9
@@ -146,6 +149,13 @@ def test_rows_as_json_are_those_of_cost(boxes):
 def test_patterns_are_routed_once(boxes):
     """The first size tells of the work that is to be done; the others find it done."""
     told = []
-    sweep(boxes, "all-to-all", "1MiB..4MiB", method="links", progress=lambda done, of: told.append(done / of))
+    sweep(
+        boxes,
+        "all-to-all",
+        "1MiB..4MiB",
+        method="links",
+        progress=lambda done, of: told.append(done / of),
+        calibration="wire",
+    )
     assert told == sorted(told)
     assert told[-1] == 1

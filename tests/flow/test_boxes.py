@@ -95,7 +95,9 @@ def test_an_equal_split_is_the_same_open_and_closed(routing, collective):
         .replace("each: [6, 2]", "count: 2, each: [6, 4]")
     )
     asked = {"routing": routing, "algorithm": "all", "is_bounded": False}
-    one, other = (cost(f, collective, "1GB", **asked) for f in (closed, open_boxes(closed)))
+    one, other = (
+        cost(f, collective, "1GB", **asked, calibration="wire") for f in (closed, open_boxes(closed))
+    )
     assert [a.algorithm for a in other.algorithms] == [a.algorithm for a in one.algorithms]
     for a, b in zip(one.algorithms, other.algorithms, strict=True):
         assert b.time_s == pytest.approx(a.time_s, rel=1e-9)
@@ -105,7 +107,9 @@ def test_an_equal_split_is_the_same_open_and_closed(routing, collective):
 def test_switches_that_reduce_do_so_chip_by_chip():
     closed = loads(PAIR.replace("72", "4"))
     asked = {"algorithm": "all", "reduces": ("scale-up", "scale-out"), "is_bounded": False}
-    one, other = (cost(f, "all-reduce", "1GB", **asked) for f in (closed, open_boxes(closed)))
+    one, other = (
+        cost(f, "all-reduce", "1GB", **asked, calibration="wire") for f in (closed, open_boxes(closed))
+    )
     times = [{a.algorithm: a.time_s for a in c.algorithms} for c in (one, other)]
     assert "collnet-direct" in times[0]
     assert times[1] == pytest.approx(times[0], rel=1e-9)

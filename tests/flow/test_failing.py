@@ -25,7 +25,7 @@ def answers(fabric, paths):
         lambda: throughput(fabric, among="gpu", paths=paths, drop_unreachable=True).to_dict(),
         lambda: bottleneck(fabric, paths=paths, drop_unreachable=True).to_dict(),
         lambda: bound(fabric, "all-gather", paths=paths).to_dict(),
-        lambda: cost(fabric, "all-gather", "1GB", among=ends[0]).to_dict(),
+        lambda: cost(fabric, "all-gather", "1GB", among=ends[0], calibration="wire").to_dict(),
     ]
     return [said(one) for one in asked]
 

@@ -93,7 +93,7 @@ def test_an_answer_of_trees_is_proven_and_priced_as_any(monkeypatch):
 def test_a_twisted_torus_that_took_minutes():
     # Ranks in the order of the file: no shift of the torus, so every pair is a commodity of its own.
     fabric = load(SYSTEMS / "tpu-v4-4x4x8-twisted.fabric.yaml")
-    found = cost(fabric, "send-recv", 2**30, routing="ideal").chosen
+    found = cost(fabric, "send-recv", 2**30, routing="ideal", calibration="wire").chosen
     # 1 GiB at 60 GB/s: 4/3 of the one link of 45 GB/s that 3 of 4 neighbours have.
     assert found.busbw_gbps == pytest.approx(480, rel=1e-9)
 
@@ -127,7 +127,7 @@ def test_what_neither_trees_nor_moves_solve_gets_an_interval(monkeypatch):
     assert found.certificate.lower_gbps <= exact.per_endpoint_gbps <= found.certificate.upper_gbps
     assert "variables, of which 1,000 at most are solved move by move" in found.why
     with pytest.raises(LimitError, match=r"ideal routes are a program of .* move by move; use ecmp"):
-        cost(fabric, "all-to-all", 2**20, algorithm="pairwise", routing="ideal")
+        cost(fabric, "all-to-all", 2**20, algorithm="pairwise", routing="ideal", calibration="wire")
 
 
 def test_a_rack_asks_for_few_programs(monkeypatch):

@@ -345,7 +345,7 @@ def test_names_of_nodes_do_not_steer_a_terminal():
     graph.add_edge("a\x1b[31m", "b\u202e", capacity=1.0)
     graph.add_edge("b\u202e", "c\x9b", capacity=1.0)
     fabric = from_networkx(graph)
-    answer = cost(fabric, "all-gather", "1MiB")
+    answer = cost(fabric, "all-gather", "1MiB", calibration="wire")
     for shown in (repr(fabric), str(answer), answer.to_json()):
         assert shown
         assert [hex(ord(c)) for c in shown if not c.isprintable() and c != "\n"] == []

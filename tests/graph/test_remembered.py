@@ -20,8 +20,8 @@ VERBS = {
     "throughput by links": lambda f: fabric.throughput(f, method="links"),
     "bottleneck": fabric.bottleneck,
     "bound": lambda f: fabric.bound(f, "all-reduce"),
-    "cost": lambda f: fabric.cost(f, "all-reduce", "1MiB"),
-    "cost, hashed": lambda f: fabric.cost(f, "all-to-all", "1MiB", routing="hashed"),
+    "cost": lambda f: fabric.cost(f, "all-reduce", "1MiB", calibration="wire"),
+    "cost, hashed": lambda f: fabric.cost(f, "all-to-all", "1MiB", routing="hashed", calibration="wire"),
     "open_boxes": fabric.open_boxes,
     "bom": fabric.bom,
 }

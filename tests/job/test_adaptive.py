@@ -18,7 +18,7 @@ S = 2**30
 def seconds(hand_made: ModuleType, uplinks: int, failed: str, routing: str, method: str = "axes") -> float:
     fabric = hand_made.leaf_spine(uplinks, extra=failed and f"failed: {failed}", **SHAPE)
     asked = {"algorithm": "pairwise", "routing": routing, "method": method, "is_bounded": False}
-    return cost(fabric, "all-to-all", S, spread=Spread(spraying=1.0), **asked).time_s
+    return cost(fabric, "all-to-all", S, spread=Spread(spraying=1.0), **asked, calibration="wire").time_s
 
 
 @pytest.mark.parametrize("method", ["axes", "links"])
@@ -52,11 +52,11 @@ def test_plain_ecmp_keeps_the_effect(hand_made: ModuleType) -> None:
 def test_the_answer_says_so(hand_made: ModuleType) -> None:
     fabric = hand_made.leaf_spine(4, extra="failed: [[pod0/leaf, spine0, 1]]", **SHAPE)
     asked = {"algorithm": "pairwise", "is_bounded": False}
-    (note,) = cost(fabric, "all-to-all", S, **asked).notes
+    (note,) = cost(fabric, "all-to-all", S, **asked, calibration="wire").notes
     assert note.startswith("plain ECMP: 17.6 % slower than adaptive routing here")
-    assert cost(fabric, "all-to-all", S, routing="adaptive", **asked).notes == ()
+    assert cost(fabric, "all-to-all", S, routing="adaptive", **asked, calibration="wire").notes == ()
     whole = hand_made.leaf_spine(4, **SHAPE)
-    assert cost(whole, "all-to-all", S, **asked).notes == ()
+    assert cost(whole, "all-to-all", S, **asked, calibration="wire").notes == ()
 
 
 def test_unequal_stripes(hand_made: ModuleType) -> None:
@@ -75,10 +75,12 @@ failed: [[leaf0/leafswitch, spine1, 1], [leaf1/leafswitch, spine0, 1]]
 """)
     asked = {"algorithm": "pairwise", "is_bounded": False, "spread": Spread(spraying=1.0)}
     # 4 x 4/8 S cross each way; over four cables of 50 GB/s with what is left in mind.
-    adaptive = cost(fabric, "all-to-all", S, routing="adaptive", **asked)
+    adaptive = cost(fabric, "all-to-all", S, routing="adaptive", **asked, calibration="wire")
     assert adaptive.time_s == pytest.approx(2 * S / 200e9)
     # Equal splits by cables put 3/5 of it on the two that come down from spine 0.
-    assert cost(fabric, "all-to-all", S, **asked).time_s == pytest.approx(2 * 3 / 5 * S / 100e9)
+    assert cost(fabric, "all-to-all", S, **asked, calibration="wire").time_s == pytest.approx(
+        2 * 3 / 5 * S / 100e9
+    )
 
 
 def planes(*, spines: int, failed: str, uplinks: int = 2) -> Fabric:
@@ -103,7 +105,9 @@ def times(fabric: Fabric, method: str) -> dict[str, float]:
     """Return the time of an all-to-all by routing [s]."""
     asked = {"algorithm": "pairwise", "method": method, "is_bounded": False}
     return {
-        routing: cost(fabric, "all-to-all", S, routing=routing, spread=Spread(spraying=1.0), **asked).time_s
+        routing: cost(
+            fabric, "all-to-all", S, routing=routing, spread=Spread(spraying=1.0), **asked, calibration="wire"
+        ).time_s
         for routing in ("ecmp", "adaptive", "ideal")
     }
 

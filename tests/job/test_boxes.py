@@ -52,22 +52,25 @@ def test_the_hand_itself():
 def test_flows_of_a_ring_are_hashed_onto_chips(n_queue_pairs, method):
     fabric = loads(TWO)
     asked = {"algorithm": "ring", "method": method, "spread": Spread(n_queue_pairs)}
-    even = cost(fabric, "all-gather", "1GB", **asked)
-    hashed = cost(fabric, "all-gather", "1GB", routing="hashed", **asked)
+    even = cost(fabric, "all-gather", "1GB", **asked, calibration="wire")
+    hashed = cost(fabric, "all-gather", "1GB", routing="hashed", **asked, calibration="wire")
     by_hand = slowdown_by_hand(n_queue_pairs, 4, 2)
     assert hashed.time_s / even.time_s == pytest.approx(by_hand, rel=1e-9)
     assert hashed.notes == (
         "a flow goes through one chip of each box, with its share of every port: leaf (4 ASICs)",
     )
     assert even.notes == ()
-    again = cost(open_boxes(fabric), "all-gather", "1GB", routing="hashed", **asked)
+    again = cost(open_boxes(fabric), "all-gather", "1GB", routing="hashed", **asked, calibration="wire")
     assert (again.time_s, again.notes) == (hashed.time_s, hashed.notes)
 
 
 def test_boxes_of_one_chip_do_not_choose():
     plain = loads(TWO.replace("{part: q3400,", "{kind: switch,"))
     asked = {"algorithm": "ring", "is_bounded": False}
-    times = {cost(plain, "all-gather", "1GB", routing=r, **asked).time_s for r in ("ecmp", "hashed")}
+    times = {
+        cost(plain, "all-gather", "1GB", routing=r, **asked, calibration="wire").time_s
+        for r in ("ecmp", "hashed")
+    }
     assert len(times) == 1
 
 
@@ -102,7 +105,8 @@ def test_a_flow_stays_among_its_chips():
 @pytest.mark.parametrize("routing", ["ecmp", "adaptive", "ideal"])
 def test_other_routing_spreads_over_chips(routing):
     one, other = (
-        cost(f, "all-to-all", "1GB", routing=routing) for f in (loads(PAIR), open_boxes(loads(PAIR)))
+        cost(f, "all-to-all", "1GB", routing=routing, calibration="wire")
+        for f in (loads(PAIR), open_boxes(loads(PAIR)))
     )
     assert other.time_s == pytest.approx(one.time_s, rel=1e-9)
     assert not any("chip" in note for note in one.notes)

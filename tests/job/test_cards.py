@@ -18,7 +18,7 @@ METHODS = ("axes", "links")
 
 def busbw(fabric: Fabric, collective: str = "send-recv", **asked: object) -> float:
     """Return the busbw [GB/s] at wire rates."""
-    answer = cost(fabric, collective, "1GiB", is_bounded=False, **asked)  # type: ignore[arg-type]
+    answer = cost(fabric, collective, "1GiB", is_bounded=False, **asked, calibration="wire")  # type: ignore[arg-type]
     return gbps_to_gbytes(answer.busbw_gbps)
 
 
@@ -330,7 +330,7 @@ links:
     @pytest.mark.parametrize("method", METHODS)
     def test_a_node_without_a_card_is_named(self, method: str) -> None:
         fabric = box(2, 2, extra="failed: [node0/nic]")
-        found = cost(fabric, "all-to-all", "1GB", method=method)
+        found = cost(fabric, "all-to-all", "1GB", method=method, calibration="wire")
         assert found.status == "cut off"
         assert {who.endpoint for who in found.cut_off} <= {
             f"node{i}/gpu{j}" for i in range(2) for j in range(2)
@@ -383,6 +383,7 @@ class TestRelays:
             routing="rail-direct",
             method=method,  # type: ignore[arg-type]
             is_bounded=False,
+            calibration="wire",
         )
         assert "pxn" not in {one.algorithm for one in answer.algorithms}
         assert "relay" in dict(answer.refused)["pxn"]
@@ -421,7 +422,7 @@ class TestNotes:
 
     def notes(self, fabric: Fabric, **asked: object) -> tuple[str, ...]:
         asked = {"algorithm": "ring", "is_bounded": False, **asked}
-        return cost(fabric, "all-reduce", "1GiB", **asked).notes  # type: ignore[arg-type]
+        return cost(fabric, "all-reduce", "1GiB", **asked, calibration="wire").notes  # type: ignore[arg-type]
 
     def test_cards_are_dealt_among_all(self) -> None:
         some = ("node0/gpu0", "node1/gpu0")
@@ -441,7 +442,9 @@ class TestNotes:
         assert self.notes(fabric, method="links") == ()
         assert self.notes(rails()) == ()
         # All to all is the same in every numbering.
-        exchange = cost(fabric, "all-to-all", "1GiB", algorithm="pairwise", is_bounded=False)
+        exchange = cost(
+            fabric, "all-to-all", "1GiB", algorithm="pairwise", is_bounded=False, calibration="wire"
+        )
         assert not any(n.startswith(note) for n in exchange.notes)
 
     def test_ideal_routes_are_free(self) -> None:

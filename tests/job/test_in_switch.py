@@ -110,7 +110,7 @@ class TestOnCards:
             algorithm="collnet-direct",
             among="g0/gpu",
             reduces=BOTH,
-            method=method,  # type: ignore[arg-type]
+            method=method,  # type: ignore[arg-type], calibration="wire"
         )
         assert answer.time_s == pytest.approx(10**9 / 50e9)
 
@@ -209,9 +209,9 @@ def test_what_comes_down_is_what_goes_up(hand_made: ModuleType) -> None:
 def test_cost_of_a_reduction_in_the_network(hand_made: ModuleType) -> None:
     # S up and S down over 50 GB/s each way, at once; a ring sends 2 (n - 1) / n S each way.
     fabric = hand_made.leaf_spine(uplinks=2, switch=SHARP)
-    answer = cost(fabric, "all-reduce", 10**9, algorithm="collnet-direct", reduces=BOTH)
+    answer = cost(fabric, "all-reduce", 10**9, algorithm="collnet-direct", reduces=BOTH, calibration="wire")
     assert answer.time_s == pytest.approx(10**9 / 50e9)
-    assert cost(fabric, "all-reduce", 10**9, algorithm="ring").time_s == pytest.approx(
+    assert cost(fabric, "all-reduce", 10**9, algorithm="ring", calibration="wire").time_s == pytest.approx(
         2 * 15 / 16 * 10**9 / 50e9
     )
     assert answer.chosen.bound_ratio == pytest.approx(1)
@@ -283,7 +283,9 @@ def test_bytes_are_conserved_up_to_the_first_switch(hand_made: ModuleType) -> No
 
 
 def test_algorithms_say_what_they_lack(hand_made: ModuleType) -> None:
-    answer = cost(clos(core="kind: switch"), "all-reduce", 10**6, algorithm="all", reduces=BOTH)
+    answer = cost(
+        clos(core="kind: switch"), "all-reduce", 10**6, algorithm="all", reduces=BOTH, calibration="wire"
+    )
     assert "between domains" in dict(answer.refused)["collnet-direct"]
     shape = job(clos(), JobQuestion(reduces=BOTH)).shape
     kinds = {p.transfer for p in phases(schedules("all-reduce", shape, 1.0)["collnet-direct"])}

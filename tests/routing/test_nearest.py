@@ -111,7 +111,9 @@ SIDE = """{fabric: side, axes: {box: 2, x: 8}, devices: {chip: {kind: gpu, axes:
 @pytest.mark.parametrize(("transit", "stays"), [("all", True), ("relay", False)])
 def test_traffic_of_a_torus_stays_in_it(method, transit, stays):
     fabric = loads(SIDE.replace("TRANSIT", transit))
-    within = cost(fabric, "all-to-all", "1MiB", over=("x",), method=method, algorithm="pairwise").chosen
+    within = cost(
+        fabric, "all-to-all", "1MiB", over=("x",), method=method, algorithm="pairwise", calibration="wire"
+    ).chosen
     idle = dict(within.slack)
     assert (within.binding == "ring") == stays
     # Eight places of a ring: 16 hops to the seven others, over the two links of a chip each way.
@@ -119,5 +121,5 @@ def test_traffic_of_a_torus_stays_in_it(method, transit, stays):
         assert within.time_s == pytest.approx(8 * 2**20 / 8 * 16 / 2 / 100e9)
         assert idle.get("nic-leaf", 1.0) == 1.0
     # With the other box: half of the bytes over the card, no more.
-    whole = cost(fabric, "all-to-all", "1MiB", method=method, algorithm="pairwise").chosen
+    whole = cost(fabric, "all-to-all", "1MiB", method=method, algorithm="pairwise", calibration="wire").chosen
     assert (whole.time_s == pytest.approx(8 * 2**20 * 8 / 16 / 100e9)) == stays

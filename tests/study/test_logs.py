@@ -89,7 +89,7 @@ def test_slower_links_are_named(many_nodes):
     """Wires at 80 %: latency is as predicted, the bytes take a quarter longer."""
 
     def slower(size, time):
-        return time + 0.25 * cost(many_nodes, "all-gather", size).time_s
+        return time + 0.25 * cost(many_nodes, "all-gather", size, calibration="wire").time_s
 
     log = made(many_nodes, "all-gather", "measured", slower=slower)
     found = compare_log(log, many_nodes)

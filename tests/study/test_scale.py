@@ -23,7 +23,7 @@ HGX = {"rack": "hgx-h100", "leaf": "16x400G"}
 
 @pytest.fixture(scope="module")
 def table():
-    return scale([256, 64, 128], **HGX, collectives=("all-reduce", "all-to-all"))
+    return scale([256, 64, 128], **HGX, collectives=("all-reduce", "all-to-all"), calibration="wire")
 
 
 def test_rows_are_what_the_layers_below_say(table):
@@ -39,7 +39,7 @@ def test_rows_are_what_the_layers_below_say(table):
     for name, rate, _ in row.bounds:
         assert rate == pytest.approx(bound(made.fabric, name).busbw_gbps)
     for name, time_s, algorithm, binding in row.times:
-        one = cost(made.fabric, name, "1GiB")
+        one = cost(made.fabric, name, "1GiB", calibration="wire")
         assert (time_s, algorithm, binding) == (pytest.approx(one.time_s), one.chosen.algorithm, one.binding)
     assert row.known_w > 0
 
@@ -67,7 +67,7 @@ def test_a_knee_of_tiers_is_found_without_a_flow_or_a_cost(monkeypatch):
 
     for name in ("throughput", "cost"):
         monkeypatch.setattr(scaling, name, counted(name))
-    table = scale([64, 200], **HGX)
+    table = scale([64, 200], **HGX, calibration="wire")
     assert table.knees == (Knee(136, "tiers", "2", "3"),)
     # One of each for the two rows, and none for the sizes between them.
     assert sorted(solved) == ["cost"] * 2 + ["throughput"] * 2
@@ -76,15 +76,19 @@ def test_a_knee_of_tiers_is_found_without_a_flow_or_a_cost(monkeypatch):
 def test_an_algorithm_that_is_hardly_faster_makes_no_knee(monkeypatch):
     """In the rack the hierarchical one is the fastest, across racks the ring, by less than 1 %."""
     racks = {"rack": "gb300-nvl72", "leaf": "sn6800"}
-    table = scale([72, 144], **racks)
+    table = scale([72, 144], **racks, calibration="wire")
     assert [row.times[0][2] for row in table.rows] == ["hierarchical", "ring"]
     costs = {
-        a.algorithm: a.time_s for a in cost(design(gpus=144, **racks).fabric, "all-reduce", "1GiB").algorithms
+        a.algorithm: a.time_s
+        for a in cost(design(gpus=144, **racks).fabric, "all-reduce", "1GiB", calibration="wire").algorithms
     }
     assert costs["ring"] < costs["hierarchical"] < 1.01 * costs["ring"]
     assert not [knee for knee in table.knees if "all-reduce" in knee.what]
     monkeypatch.setattr(scaling, "TIE", 0.0)
-    assert Knee(144, "all-reduce by", "hierarchical", "ring") in scale([72, 144], **racks).knees
+    assert (
+        Knee(144, "all-reduce by", "hierarchical", "ring")
+        in scale([72, 144], **racks, calibration="wire").knees
+    )
 
 
 def test_what_slips_in_by_small_steps_makes_a_knee_in_the_end():
@@ -103,7 +107,7 @@ def test_the_calibration_stands_under_the_table(table):
     found = table.to_dict()
     assert (found["calibration"], found["about"]) == ("wire", calibration("wire").about)
     assert f"\nCollectives of 1 GiB, calibration wire: {found['about']}\n" in table.to_markdown()
-    plain = scale([64], **HGX, collectives=(), has_knees=False)
+    plain = scale([64], **HGX, collectives=(), has_knees=False, calibration="wire")
     assert "calibration" not in plain.to_markdown()
 
 
@@ -117,22 +121,22 @@ def test_bounds_are_rates(table):
 @pytest.mark.parametrize("wrong", [{"rack": "foo"}, {"leaf": "foo"}, {"spine": "foo"}, {"core": "foo"}])
 def test_an_unknown_name_is_an_error_and_no_row(wrong):
     with pytest.raises(DesignError, match="'foo'"):
-        scale([8, 16], **HGX | wrong)
+        scale([8, 16], **HGX | wrong, calibration="wire")
 
 
 def test_sizes_that_cannot_be_built_make_one_knee():
     racks = {"rack": "gb300-nvl72", "leaf": "sn5610", "planes": 2, "tiers": 1}
-    table = scale([72, 720_000, 7_200_000], **racks, collectives=())
+    table = scale([72, 720_000, 7_200_000], **racks, collectives=(), calibration="wire")
     assert [row.problem[:10] for row in table.rows] == ["", "no design ", "no design "]
     assert [k.what for k in table.knees if k.what == "design"] == ["design"]
 
 
 def test_no_knee_where_nothing_changes():
-    assert scale([64, 128], **HGX).knees == ()
+    assert scale([64, 128], **HGX, calibration="wire").knees == ()
 
 
 def test_a_size_that_cannot_be_built_says_why():
-    table = scale([1152, 10_000_000], rack="gb300-nvl72", leaf="sn5610", has_knees=False)
+    table = scale([1152, 10_000_000], rack="gb300-nvl72", leaf="sn5610", has_knees=False, calibration="wire")
     assert table.rows[0].problem == ""
     assert "no design for 10000000 GPUs" in table.rows[1].problem
     assert "no design for 10000000 GPUs" in table.to_markdown()
@@ -179,18 +183,20 @@ def test_sizes():
     with pytest.raises(UnitError, match="many"):
         space_sizes("many")
     with pytest.raises(QuestionError, match="at least one size"):
-        scale([], **HGX)
+        scale([], **HGX, calibration="wire")
 
 
 def test_what_is_built_of_is_needed():
     with pytest.raises(ArgumentError, match="scale: rack and leaf missing"):
-        scale([256])
+        scale([256], calibration="wire")
 
 
 def test_a_bound_that_is_not_by_its_program_says_so_in_its_row(monkeypatch):
     def rows():
         design = {"rack": "gb300-nvl72", "leaf": "sn5610"}
-        return scale(gpus=[72, 144], collectives=["all-reduce"], has_knees=False, **design).table()
+        return scale(
+            gpus=[72, 144], collectives=["all-reduce"], has_knees=False, **design, calibration="wire"
+        ).table()
 
     assert not any("all_reduce_busbw_bound_by" in row for row in rows())
     solved = [row["all_reduce_busbw_bound_gbps"] for row in rows()]
