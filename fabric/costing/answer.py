@@ -69,9 +69,12 @@ class AlgorithmCost:
         Time of the bound over this time, at most 1; 0 where no bound is known.
     own_s : float
         Of the time, what a rank copies of its own part of the buffer, out of place [s].
+    is_seen : bool
+        Whether a library would choose it by its time, for all that was seen; else what it would give is a
+        hypothesis.
     margin : float
-        Times that it must be faster than the others before a library chooses it: 1 where libraries were seen
-        to choose by time, infinite where they were seen not to; above 1 what it would give is a hypothesis.
+        Times that it must be faster than the others before a library chooses it: 1 where it is seen, infinite
+        where libraries were seen not to choose it.
     most_gbps : float
         Busbw of the same bytes at wire rates and zero latency, which no run exceeds; 0 where it was not
         worked out [Gb/s].
@@ -91,6 +94,7 @@ class AlgorithmCost:
     spread: tuple[HashedTime, ...] = ()
     bound_ratio: float = 0.0
     own_s: float = 0.0
+    is_seen: bool = True
     margin: float = 1.0
     most_gbps: float = 0.0
 
@@ -98,11 +102,6 @@ class AlgorithmCost:
     def name(self) -> str:
         """Algorithm with its protocol."""
         return f"{self.algorithm} ({self.protocol})" if self.protocol else self.algorithm
-
-    @property
-    def is_seen(self) -> bool:
-        """Whether a library would choose it by its time, for all that was seen."""
-        return self.margin == 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,6 +121,7 @@ def cost_algorithm(run: CostRun, name: str, schedule: Schedule) -> AlgorithmCost
     time_s = timing.time_s + own_s
     algbw = gbytes_to_gbps(gbytes_per_second(run.size_bytes, time_s))
     links = run.job.links
+    margin = run.calibration.margin(name, run.job.shape.sizes, run.size_bytes)
     # What binds holds the pace longest; where links hold it for less than the transfer, the channels do.
     peak = peaks(run.job, timing.busy_s)
     binding = first_largest(timing.held_s)
@@ -145,7 +146,8 @@ def cost_algorithm(run: CostRun, name: str, schedule: Schedule) -> AlgorithmCost
         slack=tuple(Slack(links.rules[r], float(idle)) for idle, r in sorted(slack)),
         spread=tuple(HashedTime(n, own_s + time_with(protocol, slowdown).time_s) for n, slowdown in others),
         own_s=own_s,
-        margin=run.calibration.margin(name, run.job.shape.sizes, run.size_bytes),
+        is_seen=margin == 1,
+        margin=margin,
     )
 
 
@@ -172,7 +174,7 @@ def fastest_first(costs: list[AlgorithmCost]) -> list[AlgorithmCost]:
     comes last.
     """
     if len(costs) == 1:  # there is nothing else to choose
-        return [replace(costs[0], margin=1.0)]
+        return [replace(costs[0], is_seen=True, margin=1.0)]
     return sorted(costs, key=lambda c: (float(f"{c.time_s * c.margin:.{DIGITS}g}"), c.time_s))
 
 

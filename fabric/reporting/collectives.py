@@ -188,7 +188,15 @@ def _groups(job: JobAnswers) -> str:
     return f"{words}\n\n{table(_GROUP_HEAD, [_group_row(group) for group in job.groups])}"
 
 
-_GROUP_HEAD = ["Groups", ">Ranks of one", ">Groups", ">Time", ">busbw [GB/s]", ">80 % of runs [GB/s]", "By"]
+_GROUP_HEAD = [
+    "Groups",
+    ">Ranks of one",
+    ">Groups of them",
+    ">Time",
+    ">busbw [GB/s]",
+    ">80 % of runs [GB/s]",
+    "By",
+]
 _GROUP_HEAD += ["Binding", "Evidence"]
 
 

@@ -1,8 +1,8 @@
 """How a design behaves as the cluster grows: a row for every size, and the sizes at which something changes.
 
-A *knee* is the smallest number of racks from which on another link class binds, another tier is needed, or
-another algorithm is faster by more than 1 %. Sizes are asked for one by one; between two that differ the knee
-is found by bisection over whole racks.
+A *knee* is the smallest number of racks from which on another link class binds, another tier is needed,
+another algorithm is to be expected by more than 1 %, or its steps take more of its time than its bytes.
+Sizes are asked for one by one; between two that differ the knee is found by bisection over whole racks.
 """
 
 from __future__ import annotations
@@ -186,9 +186,11 @@ class _Measure:
             all_to_all_binding=top.link if top else "",
             all_to_all_share=top.share if top else 0.0,
             costed_gpus=costs[-1].n_ranks if costs else 0,
-            times=tuple(CollectiveTime(c.collective, c.time_s, c.chosen.algorithm, c.binding) for c in costs),
+            times=tuple(_time(c) for c in costs),
             ties=tuple(
-                FastAlgorithm(c.collective, a.algorithm, a.binding) for c in costs for a in _fastest(c)
+                FastAlgorithm(c.collective, a.algorithm, a.binding, _goes_to(a))
+                for c in costs
+                for a in _fastest(c)
             ),
         )
 
@@ -230,9 +232,30 @@ class _Measure:
         return Knee(end.gpus or b, trait, old, end.signature().get(trait, ("-",))[0])
 
 
+def _time(cost: Cost) -> CollectiveTime:
+    support, run = cost.support, cost.chosen
+    return CollectiveTime(
+        cost.collective,
+        cost.time_s,
+        run.algorithm,
+        cost.binding,
+        cost.busbw_gbps,
+        support.low_gbps if support else 0.0,
+        support.high_gbps if support else 0.0,
+        run.latency_s / run.time_s,
+        support.standing if support else "",
+    )
+
+
+def _goes_to(run: AlgorithmCost) -> str:
+    """Return what takes most of the time: the bytes, or the steps one after the other."""
+    return "steps" if 2 * run.latency_s > run.time_s else "bytes"
+
+
 def _fastest(cost: Cost) -> list[AlgorithmCost]:
-    """Return the algorithms that are as fast as the chosen one but for `TIE`, the chosen one first."""
-    near = [a for a in cost.algorithms if a.time_s <= cost.time_s * (1 + TIE) and a is not cost.chosen]
+    """Return the algorithms that a library would choose as soon, but for `TIE`, the chosen one first."""
+    most = cost.chosen.time_s * cost.chosen.margin * (1 + TIE)
+    near = [a for a in cost.algorithms if a.time_s * a.margin <= most and a is not cost.chosen]
     return [cost.chosen, *near]
 
 

@@ -105,7 +105,7 @@ def test_tables_add_up(page, small):
 
 
 def test_costs_are_those_of_the_solver(page, small):
-    expected, algorithms, groups, slack = rows(section(page, "Collectives"))
+    expected, algorithms, slack = rows(section(page, "Collectives"))
     assert [row["Size"] for row in expected[:8]] == [
         "1 MiB", "4 MiB", "16 MiB", "64 MiB", "256 MiB", "1 GiB", "4 GiB", "16 GiB",
     ]  # fmt: skip
@@ -127,13 +127,25 @@ def test_costs_are_those_of_the_solver(page, small):
         assert float(row["Bound [GB/s]"]) == pytest.approx(answer.bound.busbw_gbps / 8, rel=1e-3)
     binding = {row["Class"] for row in slack if "binds" in {c.strip("*") for c in row.values()}}
     assert binding >= {row["Binding"] for row in algorithms}
-    # Flat over all ranks, and along the axes outside and inside a rack.
+
+
+def test_flat_and_grouped_all_reduce_stand_side_by_side(small_text, tmp_path):
+    whole = loads(small_text.replace("absent: [rack3/slot3/*]", ""))
+    (groups,) = [
+        table
+        for table in rows(section(report(whole, tmp_path).read_text(), "Collectives"))
+        if "Ranks of one" in table[0]
+    ]
     assert [row["Groups"].replace("`", "") for row in groups] == [
         "all ranks", "one rank of each domain, over rack", "the ranks of a domain, over slot",
     ]  # fmt: skip
     for row, over in zip(groups, ((), ("rack",), ("slot",)), strict=True):
-        answer = cost(small, "all-reduce", "1GiB", over=over)
+        answer = cost(whole, "all-reduce", "1GiB", over=over)
         assert float(row["busbw [GB/s]"]) == pytest.approx(answer.busbw_gbps / 8, rel=1e-3)
+        assert (int(row["Ranks of one"]), int(row["Groups of them"])) == (
+            answer.n_ranks,
+            answer.n_instances,
+        )
 
 
 TORUS = """{fabric: torus, axes: {x: 4, y: 4}, devices: {chip: {kind: gpu, axes: [x, y], transit: all}},

@@ -38,9 +38,11 @@ def test_rows_are_what_the_layers_below_say(table):
     assert [name for name, *_ in row.bounds] == ["all-gather", "all-reduce", "all-to-all"]
     for name, rate, _ in row.bounds:
         assert rate == pytest.approx(bound(made.fabric, name).busbw_gbps)
-    for name, time_s, algorithm, binding in row.times:
-        one = cost(made.fabric, name, "1GiB", calibration="wire")
-        assert (time_s, algorithm, binding) == (pytest.approx(one.time_s), one.chosen.algorithm, one.binding)
+    for told in row.times:
+        one = cost(made.fabric, told.collective, "1GiB", calibration="wire")
+        assert told.time_s == pytest.approx(one.time_s)
+        assert (told.algorithm, told.binding) == (one.chosen.algorithm, one.binding)
+        assert (told.busbw_gbps, told.latency_share, told.evidence) == (pytest.approx(one.busbw_gbps), 0, "")
     assert row.known_w > 0
 
 
@@ -89,6 +91,24 @@ def test_an_algorithm_that_is_hardly_faster_makes_no_knee(monkeypatch):
         Knee(144, "all-reduce by", "hierarchical", "ring")
         in scale([72, 144], **racks, calibration="wire").knees
     )
+
+
+def test_knees_show_where_steps_take_the_time_and_which_algorithm_takes_over():
+    """More racks take longer: a ring has as many steps as ranks, until a tree is so much faster."""
+    table = scale([72, 144, 1440, 14_400], rack="gb300-nvl72", leaf="sn6800")
+    times = [row.times[0] for row in table.rows]
+    assert [t.algorithm for t in times] == ["nvls", "nvls-tree", "ring", "tree"]
+    assert times[0].time_s < times[1].time_s < times[2].time_s
+    for row, told in zip(table.rows, times, strict=True):
+        assert told.low_gbps < told.busbw_gbps < told.high_gbps
+        # The rate of no algorithm stands beside what is expected, not in its place.
+        assert told.busbw_gbps < next(b.busbw_gbps for b in row.bounds if b.collective == "all-reduce")
+    knees = {(k.what, k.before, k.after): k.gpus for k in table.knees}
+    steps = knees["all-reduce time goes to", "bytes", "steps"]
+    assert 144 < steps <= knees["all-reduce by", "ring", "tree"] <= 14_400
+    assert times[3].evidence == "extrapolated"
+    wire = scale([72, 14_400], rack="gb300-nvl72", leaf="sn6800", has_knees=False, calibration="wire")
+    assert wire.rows[0].times[0].time_s == pytest.approx(wire.rows[1].times[0].time_s, rel=0.01)
 
 
 def test_what_slips_in_by_small_steps_makes_a_knee_in_the_end():
