@@ -67,7 +67,7 @@ def answer(run):
 
 
 WIRE = ("--calibration", "wire")
-COST = ("cost", "small.fabric.yaml", "--collective", "all-to-all", "--size", "1GB", *WIRE)
+COST = ("cost", "small.fabric.yaml", "--collective", "all-to-all", *WIRE, "--size", "1GB")
 
 
 # Documented keys

@@ -16,7 +16,7 @@ from fabric.sizing import design
 from fabric.sizing.switch import DesignError
 from fabric.study import scale as scaling
 from fabric.study.scale import _Measure, scale, space_sizes
-from fabric.study.scale_table import Knee, ScaleRow
+from fabric.study.scale_table import FastAlgorithm, Knee, ScaleRow
 
 HGX = {"rack": "hgx-h100", "leaf": "16x400G"}
 
@@ -95,7 +95,7 @@ def test_an_algorithm_that_is_hardly_faster_makes_no_knee(monkeypatch):
 
 def test_knees_show_where_steps_take_the_time_and_which_algorithm_takes_over():
     """More racks take longer: a ring has as many steps as ranks, until a tree is so much faster."""
-    table = scale([72, 144, 1440, 14_400], rack="gb300-nvl72", leaf="sn6800")
+    table = scale([72, 144, 1440, 14_400], rack="gb300-nvl72", leaf="sn6800", size="512MiB")
     times = [row.times[0] for row in table.rows]
     assert [t.algorithm for t in times] == ["nvls", "nvls-tree", "ring", "tree"]
     assert times[0].time_s < times[1].time_s < times[2].time_s
@@ -107,6 +107,7 @@ def test_knees_show_where_steps_take_the_time_and_which_algorithm_takes_over():
     steps = knees["all-reduce time goes to", "bytes", "steps"]
     assert 144 < steps <= knees["all-reduce by", "ring", "tree"] <= 14_400
     assert times[3].evidence == "extrapolated"
+    assert times[2].latency_share > 0.5
     wire = scale([72, 14_400], rack="gb300-nvl72", leaf="sn6800", has_knees=False, calibration="wire")
     assert wire.rows[0].times[0].time_s == pytest.approx(wire.rows[1].times[0].time_s, rel=0.01)
 
@@ -117,7 +118,10 @@ def test_what_slips_in_by_small_steps_makes_a_knee_in_the_end():
         [("x", "ring", "in"), ("x", "tree", "up")],
         [("x", "ring", "in")],
     ]
-    rows = [ScaleRow(8 * i, 8 * i, ties=tuple(one)) for i, one in enumerate(ties, 1)]
+    rows = [
+        ScaleRow(8 * i, 8 * i, ties=tuple(FastAlgorithm(*tie) for tie in one))
+        for i, one in enumerate(ties, 1)
+    ]
     measure = _Measure(HGX, ("x",), 1, "wire")
     assert [*measure.knees(rows)] == [Knee(24, "x by", "tree", "ring"), Knee(24, "x binds", "up", "in")]
     assert [*measure.knees(rows[:2])] == []
