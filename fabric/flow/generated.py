@@ -22,6 +22,7 @@ from functools import cached_property
 import numpy as np
 
 from fabric.arrays import Bools, Floats, Ints
+from fabric.errors import FabricError
 from fabric.flow.lp import Rows, run, start
 
 ROUNDS, PATH_ROUNDS, _STEP = 10, 40, 0.5
@@ -165,6 +166,10 @@ class _Growth:
         return self.block[on], move[on], flow[on]
 
 
+class EnoughError(FabricError):
+    """A rate that is enough is met; what more there may be is not asked."""
+
+
 class TreeProgram:
     """A program of trees in HiGHS; where it `settles` it answers as a `LinearProgram` of its moves does.
 
@@ -176,9 +181,12 @@ class TreeProgram:
         Each with a root.
     load : Rows
         Load over capacity, by move; the last column is the rate.
+    enough : float
+        A rate at which `settles` ends in an `EnoughError`.
     """
 
-    def __init__(self, blocks: Sequence[CommodityMoves], load: Rows) -> None:
+    def __init__(self, blocks: Sequence[CommodityMoves], load: Rows, enough: float = np.inf) -> None:
+        self._enough = enough
         self._ways, (self._n_rows, self._n_columns) = _Growth(blocks, load), load.shape
         self._trees: list[tuple[Ints, Floats]] = []
         self._at: list[int] = []
@@ -202,7 +210,8 @@ class TreeProgram:
         n_ends = int((self._ways.amount > 0).sum())
         is_few = n_ends <= FEW_ENDS * self._ways.n_blocks
         self._plant(PATH_ROUNDS if is_few else ROUNDS)
-        return self._climb(np.ones(self._n_rows), MAX_ROUNDS if is_few else FEW_ROUNDS)[2]
+        n_rounds = MAX_ROUNDS if is_few else FEW_ROUNDS
+        return self._climb(np.ones(self._n_rows), n_rounds, enough=self._enough)[2]
 
     def maximize(self, bound: Floats | None = None) -> tuple[Floats, Floats]:
         """Return a solution and its prices; see `LinearProgram`."""
@@ -227,13 +236,16 @@ class TreeProgram:
         self._highs.changeColBounds(at, 0.0, 0.0)
         return self._flows(values), float(values[at])
 
-    def _climb(self, bound: Floats, n_rounds: int) -> tuple[Floats, Floats, bool]:
+    def _climb(self, bound: Floats, n_rounds: int, *, enough: float = np.inf) -> tuple[Floats, Floats, bool]:
         """Return the values and the prices that prove most, and whether they meet, after some rounds."""
         self._pose(-1.0, 0.0, bound=bound)
         best, proof = np.inf, 1 / np.maximum(bound, 1e-300)
         for _ in range(n_rounds):
             values, price, worth = self._solve()
             rate = float(values[0]) * self._unit
+            if rate >= enough:
+                msg = "a rate that is enough is met"
+                raise EnoughError(msg)
             # Prices leap while trees are few: far from the end they are mixed with those that prove most.
             mixed = _MIXED if best - rate > _NEAR * rate else 0.0
             for part in dict.fromkeys((mixed, 0.0)):

@@ -50,6 +50,13 @@ class ClassProgram:
     commodities : list of Commodity
     capacity : ndarray of float64
         Of every base class of links [Gb/s].
+    enough_gbps : float
+        A rate that need not be known any better.
+
+    Raises
+    ------
+    EnoughError
+        If a large program finds a solution of that rate, before it knows the best.
 
     Attributes
     ----------
@@ -61,7 +68,9 @@ class ClassProgram:
         Load over capacity of the used classes.
     """
 
-    def __init__(self, commodities: list[Commodity], capacity: Floats) -> None:
+    def __init__(
+        self, commodities: list[Commodity], capacity: Floats, *, enough_gbps: float = np.inf
+    ) -> None:
         self._commodities = commodities
         self._folds = [_fold(commodity) for commodity in commodities]
         self._first = np.cumsum([0, *(len(fold.kept) for fold in self._folds)]).tolist()
@@ -82,7 +91,7 @@ class ClassProgram:
             base = commodity.view.base[moves.link[kept[on]]]
             load.append((row_of[base], first + on, commodity.n_alike * (self.unit_gbps / capacity[base])))
         self.load = assemble(load, len(self.used), n_columns)
-        self._program = _program(blocks, self.load)
+        self._program = _program(blocks, self.load, enough_gbps / self.unit_gbps)
 
     def solve(self, wider: Floats | None = None) -> Solution:
         """Return the largest rate at which all commodities can be met at once.
@@ -153,17 +162,19 @@ class ClassProgram:
         )
 
 
-def _program(blocks: list[CommodityMoves], load: Rows) -> LinearProgram | TreeProgram:
+def _program(blocks: list[CommodityMoves], load: Rows, enough: float) -> LinearProgram | TreeProgram:
     """Return the program of some commodities, whose moves are the columns, in order, before the rate.
 
     Raises
     ------
     ProgramSizeError
         If few trees do not solve it and it has more than `MAX_MOVES` variables.
+    EnoughError
+        If trees reach a rate that is `enough`.
     """
     n_columns = load.shape[1]
     if n_columns > ALL_VARIABLES and all(block.has_root for block in blocks):
-        by_trees = TreeProgram(blocks, load)
+        by_trees = TreeProgram(blocks, load, enough)
         if by_trees.settles:
             return by_trees
     if n_columns > MAX_MOVES:

@@ -36,7 +36,8 @@ PAIRS_A_VARIABLE = 20
 class Question:
     """A question as it was put; see `throughput`.
 
-    With `is_holding`, those that take part pass data on whatever their transit, because they hold it.
+    With `is_holding`, those that take part pass data on whatever their transit, because they hold it. A
+    rate of `enough_gbps` need not be known any better: it ends in `EnoughError`.
     """
 
     fabric: Fabric
@@ -49,6 +50,7 @@ class Question:
     limit: int = EXPAND_LIMIT
     is_holding: bool = False
     gap: float | None = None
+    enough_gbps: float = np.inf
 
     @property
     def traffic(self) -> Traffic | None:

@@ -5,26 +5,31 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, cast
 
 import numpy as np
 
 from fabric.arguments import Method, checked
+from fabric.blueprint.model import Blueprint
 from fabric.errors import FabricError, LimitError, ProofError, QuestionError, setting
 from fabric.flow.between import Held, Posed, between, hold_question
 from fabric.flow.certificate import GAP, Verdict
 from fabric.flow.commodities import Commodities, ProgramSizeError, Solution, capacities
 from fabric.flow.concurrent import check_concurrent
-from fabric.flow.lost import count_failed
+from fabric.flow.lost import count_failed, find_cut_off
 from fabric.flow.prices import LinkPrice, rank_links
 from fabric.flow.program import ClassProgram
 from fabric.flow.question import Question, find_unmatched, pose, write_out
 from fabric.flow.slack import SpareCapacity
-from fabric.flow.traffic import LONGEST, FittedTraffic, Matrix, Traffic
+from fabric.flow.traffic import LONGEST, Matrix, Traffic, permutations_along
 from fabric.graph import EXPAND_LIMIT, PATH_RULES, Fabric, Paths
 from fabric.results import HIDDEN, CutOff, Result, say_lost
+from fabric.symmetry import count_named, devices_up
 from fabric.units import format_count, format_rate
 
+MANY_MATCHED = 1_000
+"""Endpoints beyond which classes answer permutations along axes and no longest matching is looked for: 1,152
+take a minute."""
 MANY_VARIABLES = 12_000
 """Variables beyond which slack is what the one solution leaves idle: all measures cost ten answers."""
 
@@ -229,11 +234,17 @@ def _answer_held(ask: Question, held: Held[Posed], begin: float) -> Throughput |
 
 def _answer_at_once(ask: Question) -> Throughput:
     """Return the answer to a question by one program, or an interval where that is too large."""
+    traffic = ask.traffic
+    return _answer_one(ask) if traffic is None or traffic.pattern != LONGEST else _worst_permutation(ask)
+
+
+def _answer_one(ask: Question) -> Throughput:
+    """Return the answer to a question as it stands, by a program or as an interval."""
     begin = time.perf_counter()
     too_large = ""
     try:
         work, why = pose(ask)
-        program = ClassProgram(work.commodities, work.capacity)
+        program = ClassProgram(work.commodities, work.capacity, enough_gbps=ask.enough_gbps)
     except ProgramSizeError as error:
         # Handled below, outside: an error there is no consequence of this one.
         too_large = str(error)
@@ -243,38 +254,49 @@ def _answer_at_once(ask: Question) -> Throughput:
         except LimitError as error:
             msg = f"{too_large}; nor an interval: {error}"
             raise LimitError(msg) from None
-    answer, _ = answer_of(ask, work, program, why=why, begin=begin)
-    return _worst_permutation(ask, answer, begin) if answer.traffic == LONGEST else answer
+    return answer_of(ask, work, program, why=why, begin=begin)[0]
 
 
-def _worst_permutation(ask: Question, worst: Throughput, begin: float) -> Throughput:
+def _worst_permutation(ask: Question) -> Throughput:
     """Return the answer to the longest matching, or to a permutation along one axis that gets less.
 
     The permutation that goes farthest need not be the worst. One along an axis is, where all that it joins
     has to cross the same few links. Of equal halves, `halves` is a mean of permutations: one gets no more.
+    Among many endpoints those along axes, which classes answer, stand alone.
     """
-    blueprint = ask.fabric.blueprint
-    if blueprint is None or not worst.per_endpoint_gbps:
-        return worst
-    ends = FittedTraffic(blueprint, Traffic("all-to-all"), ask.among).groups
-    shared = frozenset.intersection(*(frozenset(blueprint.groups[g].primitives) for g in ends))
-    # Only where both halves have as many endpoints is their mean that of permutations.
-    is_even = ask.among is None and not (blueprint.absent or blueprint.failed or worst.cut_off)
-    for axis in (a for a in blueprint.axes if a in shared and blueprint.axes[a].size > 1):
-        by, odd = divmod(blueprint.axes[axis].size, 2)
-        halves = [Traffic("halves", (axis,))] if is_even and not odd else []
-        for traffic in (*halves, Traffic("shift", (axis,), by=by)):
-            try:
-                along = answer_question(replace(ask, asked=traffic, method="auto"))
-            except FabricError:  # too large, or cut off
-                continue
-            # Rounding is no worse pattern: less by more than the gap of a proof.
-            if 0 < along.per_endpoint_gbps < worst.per_endpoint_gbps * (1 - GAP):
-                why = f"{traffic.pattern} over {axis} gets less than the permutation that goes farthest"
-                took = time.perf_counter() - begin
-                n = worst.n_endpoints
-                worst = replace(along, traffic=worst.traffic, n_endpoints=n, why=why, solve_s=took)
-    return worst
+    begin, blueprint = time.perf_counter(), ask.fabric.blueprint
+    n = 0 if blueprint is None else _n_meant(blueprint, ask.among)
+    is_many = n > MANY_MATCHED and ask.method == "auto"
+    worst = None if is_many else _answer_one(ask)
+    if blueprint is None or (worst is not None and not worst.per_endpoint_gbps):
+        return cast(Throughput, worst)
+    for traffic in permutations_along(blueprint, ask.among):
+        # Rounding is no worse pattern: less by more than the gap of a proof.
+        enough = np.inf if worst is None else worst.per_endpoint_gbps * (1 - GAP)
+        method: Method = "axes" if is_many else "auto"
+        try:
+            along = _answer_one(replace(ask, asked=traffic, method=method, enough_gbps=enough))
+        except FabricError:  # too large, cut off, or no less than what is known
+            continue
+        if is_many and along.status == "cut off":
+            lost = find_cut_off(ask.fabric, ask.among, paths=ask.paths)
+            return replace(along, traffic=LONGEST, n_endpoints=n, cut_off=lost)
+        if 0 < along.per_endpoint_gbps < enough:
+            why = f"{traffic.pattern} over {traffic.over[0]} "
+            if is_many:
+                why += f"is the worst along an axis; {n:,} endpoints are not matched"
+            else:
+                why += "gets less than the permutation that goes farthest"
+            worst = replace(along, traffic=LONGEST, n_endpoints=worst.n_endpoints if worst else n, why=why)
+    worst = _answer_one(ask) if worst is None else worst
+    return replace(worst, solve_s=time.perf_counter() - begin)
+
+
+def _n_meant(blueprint: Blueprint, among: str | None) -> int:
+    ends = [g.name for g in blueprint.groups.values() if g.is_endpoint]
+    return (
+        sum(devices_up(blueprint, g) for g in ends) if among is None else count_named(blueprint, (among,))[0]
+    )
 
 
 def answer_of(

@@ -1,6 +1,9 @@
 """Traffic patterns on classes against the same demands written out for every pair of real devices."""
 
 import random
+import sys
+from dataclasses import replace
+from pathlib import Path
 
 import networkx as nx
 import numpy as np
@@ -8,16 +11,19 @@ import pytest
 from scipy import optimize
 
 from fabric.errors import LimitError, QuestionError
-from fabric.flow import commodities, matching, max_flow, question
+from fabric.flow import commodities, matching, max_flow, program, question
 from fabric.flow.by_refinement import REFINED_PATTERNS
+from fabric.flow.generated import EnoughError
 from fabric.flow.matching import longest_matching
 from fabric.flow.question import Question, pose
-from fabric.flow.throughput import throughput
-from fabric.flow.traffic import Traffic
-from fabric.graph import expand, fail, loads, select
+from fabric.flow.throughput import answer_question, throughput
+from fabric.flow.traffic import Traffic, permutations_along
+from fabric.graph import expand, fail, load, loads, select
 from fabric.graph.exchange import from_networkx
 from fabric.sizing import design
 
+ROOT = Path(__file__).parents[2]
+throughput_module = sys.modules["fabric.flow.throughput"]  # the package has a function of this name
 RATES = ("1Gb/s", "2Gb/s", "3Gb/s", "5Gb/s", "8Gb/s/3")
 
 
@@ -678,6 +684,52 @@ def test_no_permutation_along_an_axis_gets_less_than_the_longest_matching(family
             continue
         along = throughput(fabric, Traffic("shift", (axis,), by=sizes[axis] // 2), drop_unreachable=True)
         assert found.per_endpoint_gbps <= along.per_endpoint_gbps * (1 + 1e-9)
+
+
+def test_many_endpoints_are_not_matched_but_permuted_along_their_axes(monkeypatch):
+    exact = throughput(loads(LONGEST), "longest-matching")
+    monkeypatch.setattr(throughput_module, "MANY_MATCHED", 7)
+    monkeypatch.setattr(matching, "longest_matching", None)
+    found = throughput(loads(LONGEST), "longest-matching")
+    assert (found.per_endpoint_gbps, found.status, found.method) == (pytest.approx(50.0), "optimal", "axes")
+    assert found.why == "shift over block is the worst along an axis; 8 endpoints are not matched"
+    assert (found.traffic, found.n_endpoints) == (exact.traffic, exact.n_endpoints)
+    down = loads(LONGEST.replace("{fabric: lm,", "{fabric: lm, failed: ['block0/node0/nvsw', block0/leaf0],"))
+    lost = throughput(down, "longest-matching")
+    assert (lost.status, lost.cut_off) == ("cut off", throughput(down).cut_off)
+    assert [who for who, _ in lost.cut_off] == ["block0/node0/gpu0", "block0/node1/gpu0"][: len(lost.cut_off)]
+
+
+def test_a_million_endpoints_have_a_worst_permutation():
+    """Beyond its pod a GPU has 112 x 128 / 18,432 of a cable of 800 Gb/s."""
+    found = throughput(load(ROOT / "topologies/systems/million-scenario.fabric.yaml"), "longest-matching")
+    assert found.per_endpoint_gbps == pytest.approx(112 * 128 / 18_432 * 800)
+    assert (found.status, found.binding[0].link) == ("optimal", "spine-core")
+
+
+def test_permutations_below_one_switch_are_not_tried():
+    fly = load(ROOT / "topologies/patterns/slim-fly.fabric.yaml").blueprint
+    assert [axis for t in permutations_along(fly, None) for axis in t.over] == ["half", "half", "x", "y"]
+    kept = permutations_along(loads(LONGEST).blueprint, None)
+    assert {axis for t in kept for axis in t.over} == {"block", "node", "slot"}
+    one = """{fabric: o, axes: {i: 2, j: 2}, devices: {gpu: {kind: gpu, axes: [i, j]},
+      leaf: {kind: switch, axes: [i]}, spine: {kind: switch, axes: []}}, %slinks: [
+      {between: [gpu, leaf], rate: 1Gb/s, count: 2}, {between: [leaf, spine], rate: 1Gb/s}]}"""
+    assert [t.over for t in permutations_along(loads(one % "").blueprint, None)] == [("i",), ("i",)]
+    # What has failed tells endpoints under one leaf apart.
+    down = loads(one % "failed: [[i0/gpu0, leaf0, 1]], ").blueprint
+    assert [t.over for t in permutations_along(down, None)] == [("i",), ("j",)]
+
+
+def test_a_rate_that_is_enough_ends_a_large_program(monkeypatch):
+    monkeypatch.setattr(program, "ALL_VARIABLES", 0)
+    question = Question(loads(LONGEST), Traffic("shift", ("slot",)))
+    right = answer_question(question).per_endpoint_gbps
+    assert answer_question(replace(question, enough_gbps=right * 1.01)).per_endpoint_gbps == pytest.approx(
+        right
+    )
+    with pytest.raises(EnoughError, match="enough"):
+        answer_question(replace(question, enough_gbps=right * 0.99))
 
 
 SMALL = """{fabric: small, axes: {rack: 2, slot: 4, spine: 2}, devices: {gpu: {kind: gpu, axes: [rack, slot]},
