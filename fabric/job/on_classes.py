@@ -33,8 +33,9 @@ from fabric.flow.traffic import Traffic
 from fabric.graph import Paths, forwarding
 from fabric.job.chosen import align
 from fabric.job.differences import Mix, RankPlaces
+from fabric.job.domains import number_ranks
 from fabric.job.in_switch import Climb, reducing_switches, switch_loads
-from fabric.job.pairs import RankPairs, domain_axes, group_ties, number_ranks
+from fabric.job.pairs import RankPairs, domain_axes, group_ties
 from fabric.job.placement import Placement, ring_axes
 from fabric.job.product import ProductPairs, ProductTraffic, places_on_axes
 from fabric.job.ranks import Job, Loads, Routing, least, links_of

@@ -13,7 +13,6 @@ So messages are numbered as arrays, each is labelled by the kind of its pair, an
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -22,134 +21,23 @@ import numpy as np
 from scipy import sparse
 
 from fabric.arrays import Bools, Floats, Ints
-from fabric.blueprint.join import full_grid
 from fabric.blueprint.remembered import remembered
-from fabric.flow.by_axes import ClassTraffic
 from fabric.graph import components
-from fabric.job.differences import MAX_KINDS, Mix
-from fabric.job.numbering import messages, n_bytes, numbered, rail_legs, tables
-from fabric.job.placement import Placement, ring_axes, torus_of
+from fabric.job.blocks import Blocks, Joint, joint_of
+from fabric.job.differences import Mix
+from fabric.job.doings import Doings, Pairs, doings_of, first_of, products
+from fabric.job.domains import NumberedRanks
+from fabric.job.numbering import n_bytes, tables
+from fabric.job.placement import Placement, ring_axes
 from fabric.job.views import RankView
 from fabric.schedule.algorithms import Shape
 from fabric.schedule.patterns import unrotated
 from fabric.schedule.tree import Over, Pattern
-from fabric.symmetry import Lift, NoSymmetryError, Tie, lay_ground
+from fabric.symmetry import Lift, NoSymmetryError, Tie
 from fabric.symmetry.labels import labels
-from fabric.symmetry.marked import marked
 
-MAX_RANKS = 8_000_000
-"""Ranks that are numbered one by one."""
-
-# Patterns that are kept, labelled; blocks of ranks that are kept, as every size asks for them again.
+# Patterns that are kept, labelled; mixes of them that are kept, as every view and block asks for them again.
 _KEPT = 64
-
-
-@dataclass(frozen=True, eq=False)
-class NumberedRanks:
-    """The ranks of a job one by one.
-
-    Parameters
-    ----------
-    digits : mapping of str to ndarray of int64, shape (n_instances * n,)
-        Index of every rank on each primitive axis, where what is down has been put side by side: instance by
-        instance, in each in the order of the ranks, domain by domain.
-    shape : Shape
-        Of one instance.
-    kind : ndarray of int64, shape (n_instances * n,)
-        Position of the class of each rank among the classes of ranks.
-    """
-
-    digits: Mapping[str, Ints]
-    shape: Shape
-    kind: Ints
-
-    @property
-    def n_ranks(self) -> int:
-        """Ranks of all instances."""
-        return len(self.kind)
-
-    @property
-    def n_instances(self) -> int:
-        """Groups that run at the same time."""
-        return self.n_ranks // self.shape.n
-
-
-def number_ranks(question: ClassTraffic, place: Placement, domain: frozenset[str]) -> NumberedRanks:
-    """Return the ranks of a placement one by one.
-
-    Parameters
-    ----------
-    question : ClassTraffic
-        All-to-all among the ranks.
-    place : Placement
-    domain : frozenset of str
-        Axes along which ranks of one scale-up domain differ.
-
-    Raises
-    ------
-    NoSymmetryError
-        If they are more than `MAX_RANKS`.
-    QuestionError
-        If instances are of unequal size, or lie in domains in different ways.
-    """
-    blueprint, group = question.blueprint, place.group
-    grid = full_grid(blueprint)
-    if grid.n_rows(group) > MAX_RANKS:
-        msg = f"{grid.n_rows(group):,} places of ranks, which are numbered one by one up to {MAX_RANKS:,}"
-        raise NoSymmetryError(msg)
-    is_rank = ~grid.mask(group, (*blueprint.absent, *blueprint.failed))
-    if question.among is not None:
-        is_rank &= grid.mask(group, (question.among,))
-    rows = np.flatnonzero(is_rank)
-    digits = {axis: grid.digit(group, rows, axis) for axis in place.order}
-
-    def number(axes: Sequence[str]) -> Ints:
-        """Return one number for the places on some axes, the last one fastest."""
-        flat = np.zeros(len(rows), dtype=np.int64)
-        for axis in axes:
-            flat = flat * blueprint.axes[axis].size + digits[axis]
-        return flat
-
-    instance = number([a for a in place.order if a not in place.spans])
-    rank = number([a for a in place.order if a in place.spans])
-    home = number([a for a in place.order if a not in domain])
-    order, shape = numbered(instance, rank, home, along=[a for a in place.order if a in place.spans])
-    if place.among is None:
-        sizes = {a: blueprint.axes[a].size for a in place.spans}
-        torus = torus_of(place, sizes, ring_axes(blueprint, place.order))
-        if math.prod(n for _, n in torus) == shape.n:
-            shape = replace(shape, torus=torus)
-    ground = lay_ground(blueprint, apart=question.apart, ties=question.ties)
-    moved = marked(blueprint, question.apart, question.ties).moved(digits)
-    # A rank is in the class of its row of the class grid.
-    row = np.zeros(len(rows), dtype=np.int64)
-    for axis, stride in ground.grid.strides(group).items():
-        row += stride * (np.searchsorted(ground.grid.reps[axis], moved[axis], side="right") - 1)
-    kinds = np.flatnonzero(question.ends)
-    kind = np.searchsorted(kinds, ground.device[group][row])
-    return NumberedRanks({axis: moved[axis][order] for axis in place.order}, shape, kind[order])
-
-
-@dataclass(frozen=True, eq=False)
-class _Doings:
-    """What each rank does in a pattern, sending or receiving.
-
-    Parameters
-    ----------
-    row : ndarray of int64, shape (number of ranks,)
-        Row of each rank.
-    rows : sparse array, shape (number of different rows, columns of all views)
-        Bytes to, or from, each class of ranks as seen from the rank.
-    mark : ndarray of float64, shape (number of different rows,)
-        One random combination of each row, by which sums of rows are told apart.
-    n_alike : ndarray of int64, shape (number of views, number of different rows)
-        Ranks of each view with each row.
-    """
-
-    row: Ints
-    rows: sparse.csr_array
-    mark: Floats
-    n_alike: Ints
 
 
 @dataclass(frozen=True, eq=False)
@@ -291,32 +179,38 @@ class RankPairs:
 
     def n_bytes(self, pattern: Pattern) -> float:
         """Return what all ranks send of a pattern, one byte from the busiest."""
-        parts = self._parts([(pattern, 1.0)])
-        return self.n_instances * sum(amount * n_bytes(self.shape, part) for part, amount in parts)
+        return sum(amount * self._n_bytes(part) for part, amount in self._parts([(pattern, 1.0)]))
+
+    def _n_bytes(self, pattern: Pattern) -> float:
+        is_told = pattern.kind != "pairwise"
+        told = products(self.shape, pattern, self.n_instances) if is_told else None
+        if told is None:
+            return self.n_instances * n_bytes(self.shape, pattern)
+        return sum(part.n_bytes for part in told)
 
     def mean(self, mix: Mix, number: int, *, is_sent: bool) -> Floats:
         """Return what a rank of a view does on average, shape (columns,)."""
         total = np.zeros(self.starts[-1])
         for pattern, amount in self._parts(mix):
-            doings = self._doings(pattern, is_sent=is_sent)
-            total += amount * np.asarray(doings.n_alike[number] @ doings.rows)
-        return np.asarray(self._of(total[None], number)[0] / self.n_of_kind[number], dtype=np.float64)
+            total += amount * self._totals(pattern, is_sent=is_sent)[[number]].toarray()[0]
+        return np.asarray(self._of(total[None], number)[0] / self.n_of_kind[number])
+
+    @remembered(_KEPT)
+    def _totals(self, pattern: Pattern, *, is_sent: bool) -> sparse.csr_array:
+        """Return what all ranks of each view do together, shape (number of views, columns)."""
+        doings = self._doings(pattern, is_sent=is_sent)
+        return joint_of(self.ranks, [(1.0, doings)]).totals(len(self.views))
 
     @cached_property
     def n_of_kind(self) -> Ints:
         """Ranks of each view."""
-        return np.bincount(self.ranks.kind, minlength=len(self.views))
+        n_domains = np.bincount(self.ranks.sort, minlength=len(self.ranks.size))
+        n = np.bincount(self.ranks.kind, np.repeat(n_domains, self.ranks.size), minlength=len(self.views))
+        return n.astype(np.int64)
 
     def kinds(self, mix: Mix, number: int, *, is_sent: bool) -> Floats:
         """Return the different rows of the ranks of a view, shape (k, columns)."""
-        parts = self._parts(mix)
-        if len(parts) == 1:
-            ((pattern, amount),) = parts
-            doings = self._doings(pattern, is_sent=is_sent)
-            used = np.flatnonzero(doings.n_alike[number])
-            if len(used) <= MAX_KINDS:
-                return self._of(amount * doings.rows[used].toarray(), number)
-        return self._blocks_of(tuple(mix), number, frozenset(self.order), is_sent)[0]
+        return self._of(self._joint(tuple(mix), is_sent=is_sent).kinds(number), number)
 
     def blocks(
         self, mix: Mix, numbers: tuple[int, ...], pinned: frozenset[str], *, is_sent: bool
@@ -341,20 +235,22 @@ class RankPairs:
         ndarray of int64, shape (number of different blocks, number of views)
             Which row it is; -1 where the block has no rank of the view.
         """
-        n_blocks = int(self._block_of(pinned).max()) + 1
-        rows, code, radix = [], np.zeros(n_blocks, dtype=np.int64), []
-        for number in numbers:
-            of_view, kind = self._blocks_of(tuple(mix), number, pinned, is_sent)
-            rows.append(of_view)
-            radix.append(len(of_view) + 1)
-            code *= radix[-1]
-            code[: len(kind)] += kind + 1
-        # A block is told by the kinds of its parts: at most MAX_KINDS of each view.
-        codes = _first_of(code, math.prod(radix))[0]
-        kinds = np.empty((len(codes), len(numbers)), dtype=np.int64)
-        for i in reversed(range(len(numbers))):
-            codes, kinds[:, i] = np.divmod(codes, radix[i])
-        return rows, kinds[(kinds > 0).any(axis=1)] - 1
+        blocks = self._blocks(tuple(mix), pinned, is_sent=is_sent)
+        rows, kinds = zip(*(blocks.of_view(number) for number in numbers), strict=True)
+        table = np.unique(np.column_stack([kind.ravel() for kind in kinds]), axis=0)
+        of_view = [self._of(own, number) for own, number in zip(rows, numbers, strict=True)]
+        return of_view, table[(table >= 0).any(axis=1)]
+
+    @remembered(_KEPT)
+    def _joint(self, mix: tuple[tuple[Pattern, float], ...], *, is_sent: bool) -> Joint:
+        parts = [(amount, self._doings(p, is_sent=is_sent)) for p, amount in self._parts(mix)]
+        return joint_of(self.ranks, parts)
+
+    @remembered(_KEPT)
+    def _blocks(
+        self, mix: tuple[tuple[Pattern, float], ...], pinned: frozenset[str], *, is_sent: bool
+    ) -> Blocks:
+        return Blocks(self._joint(mix, is_sent=is_sent), pinned)
 
     def part_of(self, number: int) -> int:
         """Return what tells views apart whose ranks do not share a block: any may."""
@@ -363,8 +259,7 @@ class RankPairs:
     @remembered(_KEPT)
     def block_sizes(self, numbers: tuple[int, ...], pinned: frozenset[str]) -> list[float]:
         """Return how many ranks of each of some views a block has, on average of those with any of them."""
-        is_in = np.isin(self.ranks.kind, numbers)
-        n_blocks = np.count_nonzero(np.bincount(self._block_of(pinned)[is_in]))
+        n_blocks = Blocks(joint_of(self.ranks, []), pinned).count(numbers)
         return [int(self.n_of_kind[number]) / n_blocks for number in numbers]
 
     def telling(self, mix: Mix) -> tuple[RankPairs, Mix]:
@@ -374,71 +269,6 @@ class RankPairs:
     @cached_property
     def _by_own_cards(self) -> RankPairs:
         return replace(self, is_by_rail=False) if self.is_by_rail else self
-
-    @remembered(4 * _KEPT)
-    def _blocks_of(
-        self, mix: tuple[tuple[Pattern, float], ...], number: int, pinned: frozenset[str], is_sent: bool
-    ) -> tuple[Floats, Ints]:
-        """Return the different rows of blocks of the ranks of a view, and the row of each block, or -1."""
-        own = self._of_view[number]
-        block = self._block_of(pinned)[own]
-        parts = [(amount, self._doings(p, is_sent=is_sent)) for p, amount in self._parts(mix)]
-        rows_of = [doings.row[own] for _, doings in parts]
-        n_blocks = int(block.max()) + 1
-        kind, n_kinds = self._block_kinds(parts, rows_of, block, n_blocks)
-        n_alike = np.bincount(kind[kind >= 0], minlength=n_kinds)[:, None]
-        kind_of = kind[block]
-        rows = np.zeros((n_kinds, self.starts[-1]))
-        for (amount, doings), row in zip(parts, rows_of, strict=True):
-            # How often the ranks of a block of each kind have each row.
-            n_rows = len(doings.mark)
-            n_each = np.bincount(kind_of * n_rows + row, minlength=n_kinds * n_rows).reshape(n_kinds, n_rows)
-            rows += amount * ((n_each / n_alike) @ doings.rows)
-        return self._of(rows, number), kind
-
-    def _block_kinds(
-        self, parts: list[tuple[float, _Doings]], rows_of: list[Ints], block: Ints, n_blocks: int
-    ) -> tuple[Ints, int]:
-        """Return the kind of each block, -1 of those without ranks, and how many kinds there are."""
-        used = np.zeros(n_blocks, dtype=np.bool_)
-        used[block] = True
-        kind = np.full(n_blocks, -1, dtype=np.int64)
-        if np.count_nonzero(used) == len(block):
-            # Each block is one rank: of a million marks only those of different rows need be compared.
-            which, n_kinds = _kinds_of_ranks(parts, rows_of)
-            if n_kinds <= MAX_KINDS:
-                kind[block] = which
-                return kind, n_kinds
-        mark = np.zeros(len(block))
-        for (amount, doings), row in zip(parts, rows_of, strict=True):
-            mark += (amount * doings.mark)[row]
-        first, which = _distinct(_sums(block, mark, n_blocks)[used])
-        if len(first) > MAX_KINDS:
-            # Blocks with as much to do are then one kind.
-            done = np.zeros(len(block))
-            for (amount, doings), row in zip(parts, rows_of, strict=True):
-                done += (amount * np.asarray(doings.rows.sum(axis=1)).ravel())[row]
-            first, which = _distinct(_sums(block, done, n_blocks)[used])
-        kind[used] = which
-        return kind, len(first)
-
-    @cached_property
-    def _of_view(self) -> tuple[Ints, ...]:
-        """The ranks of each view."""
-        return tuple(np.flatnonzero(self.ranks.kind == number) for number in range(len(self.views)))
-
-    @remembered(_KEPT)
-    def _block_of(self, pinned: frozenset[str]) -> Ints:
-        """Return the number of the block of each rank, of those that agree on some axes."""
-        n = self.ranks.n_ranks
-        if len(pinned) == len(self.order):
-            return np.arange(n)
-        code, radix = np.zeros(n, dtype=np.int64), 1
-        for axis in self.order:
-            if axis in pinned:
-                size = self.lift.blueprint.axes[axis].size
-                code, radix = code * size + self.ranks.digits[axis], radix * size
-        return _first_of(code, radix)[2]
 
     def _of(self, rows: Floats, number: int) -> Floats:
         return np.asarray(rows[:, self.starts[number] : self.starts[number + 1]])
@@ -454,135 +284,139 @@ class RankPairs:
         return parts
 
     @remembered(_KEPT)
-    def _doings(self, pattern: Pattern, *, is_sent: bool) -> _Doings:
+    def _doings(self, pattern: Pattern, *, is_sent: bool) -> Doings:
         if pattern.kind == "pairwise":
             return self._all_pairs(pattern, is_sent=is_sent)
-        source, target, weight = self._messages(pattern)
-        anchor, column = source if is_sent else target, self._label(source, target)[0 if is_sent else 1]
-        mark = _sums(anchor, weight * self._salt[column], self.ranks.n_ranks)
-        first, row = _distinct(mark)
-        # One rank of each kind tells of all of them.
-        at = np.full(self.ranks.n_ranks, -1, dtype=np.int64)
-        at[first] = np.arange(len(first))
-        kind_of = at[anchor]
-        is_in = kind_of >= 0
-        shape = (len(first), int(self.starts[-1]))
-        rows = sparse.csr_array((weight[is_in], (kind_of[is_in], column[is_in])), shape=shape)
-        return _Doings(row, rows, mark[first], self._count(row, len(first)))
+        is_by_rail = self.is_by_rail
+        return doings_of(self.ranks, pattern, self._label, self._salt, is_sent=is_sent, is_by_rail=is_by_rail)
 
     @cached_property
     def _salt(self) -> Floats:
         return np.asarray(np.random.default_rng(0).random(int(self.starts[-1])))
 
-    def _count(self, row: Ints, n_rows: int) -> Ints:
-        """Return how many ranks of each view have each row, shape (number of views, n_rows)."""
-        n = np.bincount(self.ranks.kind * n_rows + row, minlength=len(self.views) * n_rows)
-        return n.reshape(len(self.views), n_rows)
-
-    def _messages(self, pattern: Pattern) -> tuple[Ints, Ints, Floats]:
-        """Return the messages of a pattern in all instances, by the numbers of ranks."""
-        shape = self.ranks.shape
-        source, target, weight = messages(shape, pattern)
-        if self.is_by_rail and pattern.over == "job":
-            legs = rail_legs(shape, source, target)
-            source, target, weight = legs.source, legs.target, weight[legs.message]
-        at = shape.n * np.arange(self.ranks.n_instances)[:, None]
-        return (at + source).ravel(), (at + target).ravel(), np.tile(weight, len(at))
-
-    def _all_pairs(self, pattern: Pattern, *, is_sent: bool) -> _Doings:
+    def _all_pairs(self, pattern: Pattern, *, is_sent: bool) -> Doings:
         """Return what ranks do where each sends to all others of its group: any of a class tells of it."""
-        shape = self.ranks.shape
+        rows, ranks = self._all_pairs_rows(pattern, is_sent=is_sent), self.ranks
+        mark = np.asarray(rows @ self._salt)
+        return Doings(ranks.sort, np.arange(len(ranks.size)), ranks.begin, ranks.kind, rows, mark)
+
+    def _all_pairs_rows(self, pattern: Pattern, *, is_sent: bool) -> sparse.csr_array:
+        """Return what a rank of each view does, shape (number of views, columns)."""
+        shape = self.shape
         if self.is_by_rail and pattern.over == "job" and max(shape.sizes) > 1 and shape.n_domains > 1:
-            return self._all_pairs_by_rail(is_sent=is_sent)
-        groups = tables(shape, pattern)
-        table_of, row_of = np.empty((2, shape.n), dtype=np.int64)
-        for i, table in enumerate(groups):
-            table_of[table], row_of[table] = i, np.arange(len(table))[:, None]
+            g, k = shape.equal(), shape.n_domains
+            inside, across = (
+                self._all_pairs_rows(Pattern("pairwise", over), is_sent=is_sent)
+                for over in ("domain", "rail")
+            )
+            # To every mate what is its own and what is for its rail; along the rail what the domain sends.
+            return (inside * ((g - 1) * k) + across * ((k - 1) * g)) / (shape.n - 1)
         rows = sparse.lil_array((len(self.views), int(self.starts[-1])))
-        for number in range(len(self.views)):
-            (rank, *_) = np.flatnonzero(self.ranks.kind == number).tolist()
-            instance, place = divmod(rank, shape.n)
-            group = groups[table_of[place]][row_of[place]] + instance * shape.n
-            mates = group[group != rank]
-            if len(mates):
-                ends = np.full(len(mates), rank), mates
-                column = self._label(*(ends if is_sent else ends[::-1]))[0 if is_sent else 1]
-                # The busiest rank, of the largest group, sends one byte.
-                weight = 1 / (max(table.shape[1] for table in groups) - 1)
-                n = np.bincount(column, minlength=int(self.starts[-1]))
-                rows[[number], :] = n[None] * weight
-        table = sparse.csr_array(rows)
-        mark = np.asarray(table @ self._salt, dtype=np.float64)
-        return _Doings(self.ranks.kind, table, mark, np.diag(self.n_of_kind))
+        first = np.unique(self.ranks.kind, return_index=True)[1].tolist()
+        for number, place in enumerate(first):
+            others, n_alike, most = self._others_of(place, pattern)
+            if not len(n_alike):
+                continue
+            sort = np.searchsorted(self.ranks.begin, place, side="right") - 1
+            home = np.full(len(n_alike), self.ranks.a_domain[sort]), np.full(len(n_alike), place)
+            ends = (home, others) if is_sent else (others, home)
+            (source, source_place), (target, target_place) = ends
+            pairs = Pairs(source, target, source_place, target_place)
+            column = self._label(pairs)[0 if is_sent else 1]
+            # The busiest rank, of the largest group, sends one byte.
+            rows[[number], :] = np.bincount(column, n_alike / (most - 1), int(self.starts[-1]))[None]
+        return sparse.csr_array(rows)
 
-    def _all_pairs_by_rail(self, *, is_sent: bool) -> _Doings:
-        shape = self.ranks.shape
-        g, k = shape.equal(), shape.n_domains
-        inside = self._all_pairs(Pattern("pairwise", "domain"), is_sent=is_sent)
-        across = self._all_pairs(Pattern("pairwise", "rail"), is_sent=is_sent)
-        # To every mate what is its own and what is for its rail; along the rail what the domain sends.
-        rows = inside.rows * ((g - 1) * k / (shape.n - 1)) + across.rows * ((k - 1) * g / (shape.n - 1))
-        marks = inside.mark * ((g - 1) * k / (shape.n - 1)) + across.mark * ((k - 1) * g / (shape.n - 1))
-        return _Doings(inside.row, sparse.csr_array(rows), marks, inside.n_alike)
+    def _others_of(self, place: int, pattern: Pattern) -> tuple[tuple[Ints, Ints], Ints, int]:
+        """Return the others of the group of a rank at some place, and the ranks of the largest group.
 
-    def _label(self, source: Ints, target: Ints) -> tuple[Ints, Ints]:
-        """Return the columns of messages, as seen from their sources and from their targets."""
-        code, radix = self._code(source, target)
-        codes, first, inverse = _first_of(code, radix)
+        Returns
+        -------
+        (ndarray of int64, ndarray of int64), shape (k,) each
+            Domain and place of others.
+        ndarray of int64, shape (k,)
+            How many are as alike.
+        int
+        """
+        ranks, shape = self.ranks, self.shape
+        sort = int(np.searchsorted(ranks.begin, place, side="right")) - 1
+        home = int(ranks.a_domain[sort])
+        if pattern.over == "axis":
+            return self._others_along(home, place, pattern)
+        instance = home // shape.n_domains * shape.n_domains
+        domains = np.arange(instance, instance + shape.n_domains)
+        domains = domains[domains == home] if pattern.over == "domain" else domains
+        # Domains that lie alike to the rank's count together.
+        _, first, which = first_of(*ranks.domain_pairs(np.full(len(domains), home), domains))
+        n_alike, domains = np.bincount(which), domains[first]
+        if pattern.over == "rail":
+            n_places, start = np.ones(len(domains), dtype=np.int64), place - ranks.begin[sort]
+        else:
+            n_places, start = ranks.size[ranks.sort[domains]], 0
+        domain, n = np.repeat(domains, n_places), np.repeat(n_alike, n_places)
+        step = np.arange(len(domain)) - np.repeat(np.cumsum(n_places) - n_places, n_places)
+        at = ranks.begin[ranks.sort[domain]] + start + step
+        is_other = (domain != home) | (at != place)
+        most = {"job": shape.n, "domain": max(shape.sizes), "rail": shape.n_domains}[pattern.over]
+        return (domain[is_other], at[is_other]), n[is_other], most
+
+    def _others_along(self, home: int, place: int, pattern: Pattern) -> tuple[tuple[Ints, Ints], Ints, int]:
+        """Return the others of the group of a rank on an axis of a torus; see `_others_of`."""
+        ranks, shape = self.ranks, self.shape
+        rank = int(ranks.first_rank[home]) + place - int(ranks.begin[ranks.sort[home]])
+        instance, number = divmod(rank, shape.n)
+        groups = tables(shape, pattern)
+        (group,) = [row for table in groups for row in table[(table == number).any(axis=1)]]
+        others = group[group != number] + instance * shape.n
+        most = max(table.shape[1] for table in groups)
+        return (ranks.domain_of[others], ranks.place_of[others]), np.ones(len(others), dtype=np.int64), most
+
+    def _label(self, pairs: Pairs) -> tuple[Ints, Ints]:
+        """Return the columns of pairs, as seen from their sources and from their targets."""
+        code, radix = self._code(pairs)
+        codes, first, inverse = first_of(code, radix)
         new = [i for i, c in zip(first.tolist(), codes.tolist(), strict=True) if c not in self._columns]
         if new:
-            ends = source[new], target[new]
+            some = pairs.some(np.array(new))
+            ends = (some.source, some.source_place), (some.target, some.target_place)
             sent, received = self._columns_of(*ends), self._columns_of(*ends[::-1])
-            pairs = zip(sent.tolist(), received.tolist(), strict=True)
-            self._columns.update(zip(code[new].tolist(), pairs, strict=True))
+            columns = zip(sent.tolist(), received.tolist(), strict=True)
+            self._columns.update(zip(code[new].tolist(), columns, strict=True))
         table = np.array([self._columns[c] for c in codes.tolist()], dtype=np.int64).reshape(-1, 2)
         return table[inverse, 0], table[inverse, 1]
 
-    def _code(self, source: Ints, target: Ints) -> tuple[Ints, int]:
+    def _code(self, pairs: Pairs) -> tuple[Ints, int]:
         """Return one number for every pair: equal numbers are of pairs that permutations make alike.
 
         What labels say of a device beside a marked one, they say from its class, from the class of the marked
         one, and from the axes on which the two agree; on a ring, from the places of both.
         """
-        n = len(self.views)
-        code, radix = self.ranks.kind[source] * n + self.ranks.kind[target], n * n
-        packed, fields = self._packed
-        differs = packed[source] ^ packed[target]
-        for axis in self.order:
-            size = self.lift.blueprint.axes[axis].size
-            if axis in self.lift.nest.permutations:
-                a, b = self.ranks.digits[axis][source], self.ranks.digits[axis][target]
-                code, radix = (code * size + a) * size + b, radix * size * size
-            else:
-                code, radix = 2 * code + ((differs & fields[axis]) == 0), 2 * radix
+        n, ranks = len(self.views), self.ranks
+        radix = n * n * ranks.of_places.radix * ranks.of_domains.radix
         if radix >= 2**62:
             msg = "the ranks lie on too many rings for pairs of them to be numbered"
             raise NoSymmetryError(msg)
+        code = ranks.kind[pairs.source_place] * n + ranks.kind[pairs.target_place]
+        code = code * ranks.of_places.radix + ranks.of_places.code(pairs.source_place, pairs.target_place)
+        code = code * ranks.of_domains.radix + ranks.of_domains.code(pairs.source, pairs.target)
         return code, radix
 
-    @cached_property
-    def _packed(self) -> tuple[Ints, dict[str, int]]:
-        """All indices of each rank in one number, and the bits of each axis there."""
-        packed, fields, width = np.zeros(self.ranks.n_ranks, dtype=np.int64), {}, 0
-        for axis in self.order:
-            n_bits = max(self.lift.blueprint.axes[axis].size - 1, 1).bit_length()
-            packed |= self.ranks.digits[axis] << width
-            fields[axis] = ((1 << n_bits) - 1) << width
-            width += n_bits
-        return packed, fields
-
-    def _columns_of(self, anchor: Ints, other: Ints) -> Ints:
-        """Return the columns of some ranks, each as seen from another one, shape (k,)."""
-        found = np.empty(len(anchor), dtype=np.int64)
-        for number in np.unique(self.ranks.kind[anchor]).tolist():
-            own = np.flatnonzero(self.ranks.kind[anchor] == number)
-            home, at = (self._places(ranks[own]) for ranks in (anchor, other))
+    def _columns_of(self, anchor: tuple[Ints, Ints], other: tuple[Ints, Ints]) -> Ints:
+        """Return the columns of some ranks (domains, places), each as seen from another one, shape (k,)."""
+        kind = self.ranks.kind[anchor[1]]
+        found = np.empty(len(kind), dtype=np.int64)
+        for number in np.unique(kind).tolist():
+            own = np.flatnonzero(kind == number)
+            home, at = (self._places(domain[own], place[own]) for domain, place in (anchor, other))
             label = self._labels(home, at, len(own))
             found[own] = [self._by_label[number][row.tobytes()] for row in label]
         return found
 
-    def _places(self, ranks: Ints) -> dict[str, Ints]:
-        return {axis: index[ranks] for axis, index in self.ranks.digits.items()}
+    def _places(self, domain: Ints, place: Ints) -> dict[str, Ints]:
+        ranks = self.ranks
+        return {axis: index[domain] for axis, index in ranks.digits.items()} | {
+            axis: index[place] for axis, index in ranks.place_digits.items()
+        }
 
     def _labels(self, home: Mapping[str, Ints], at: Mapping[str, Ints], n: int) -> Ints:
         label = labels(self.lift.plain, self.lift.nest, [*self.lift.failed, dict(home)], [dict(at)])
@@ -604,47 +438,6 @@ class RankPairs:
             )
             found.append({row.tobytes(): start + i for i, row in enumerate(label)})
         return tuple(found)
-
-
-def _kinds_of_ranks(parts: list[tuple[float, _Doings]], rows_of: list[Ints]) -> tuple[Ints, int]:
-    """Return the kind of each rank by its row in every pattern, and how many kinds there are."""
-    code, radix = np.zeros_like(rows_of[0]), 1
-    for (_, doings), row in zip(parts, rows_of, strict=True):
-        n = len(doings.mark)
-        # Few combinations of rows are there: they are numbered anew before the next pattern.
-        known, _, code = _first_of(code, radix)
-        code, radix = code * n + row, len(known) * n
-    _, first, code = _first_of(code, radix)
-    mark = np.zeros(len(first))
-    for (amount, doings), row in zip(parts, rows_of, strict=True):
-        mark += amount * doings.mark[row[first]]
-    kinds, which = _distinct(mark)
-    return which[code], len(kinds)
-
-
-def _sums(at: Ints, weight: Floats, n: int = 0) -> Floats:
-    """Return the sum of the weights at each number, shape (n or more,)."""
-    return np.bincount(at, weight, minlength=n).astype(np.float64)
-
-
-def _distinct(mark: Floats) -> tuple[Ints, Ints]:
-    """Return the first of each set of numbers that are equal but for rounding, and the set of each."""
-    scale = max(float(np.abs(mark).max(initial=0.0)), 1e-300)
-    _, first, which = np.unique((mark / scale).round(9), return_index=True, return_inverse=True)
-    return first.astype(np.int64), which.ravel().astype(np.int64)
-
-
-def _first_of(code: Ints, radix: int) -> tuple[Ints, Ints, Ints]:
-    """Return the distinct numbers below `radix`, the first place of each, and the set of every number."""
-    if radix > 4 * len(code):
-        codes, first, inverse = np.unique(code, return_index=True, return_inverse=True)
-        return codes, first, inverse.ravel()
-    first_of = np.full(radix, -1, dtype=np.int64)
-    first_of[code[::-1]] = np.arange(len(code))[::-1]
-    codes = np.flatnonzero(first_of >= 0)
-    number = np.zeros(radix, dtype=np.int64)
-    number[codes] = np.arange(len(codes))
-    return codes, first_of[codes], number[code]
 
 
 def domain_axes(order: tuple[str, ...], views: Sequence[RankView]) -> frozenset[str]:
