@@ -14,7 +14,7 @@ Where ranks are missing here and there, each domain is a sort of its own, and no
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -193,7 +193,8 @@ def number_ranks(question: ClassTraffic, place: Placement, domain: frozenset[str
     inner = tuple(a for a in place.order if a in domain & place.spans)
     outer = tuple(a for a in place.order if a not in inner)
     found = marked(blueprint, question.apart, question.ties)
-    if any(set(found.nest.above[axis]) & set(inner) for axis in outer):
+    telling = {a for a in inner if size[a] > 1}
+    if any(telling & set(found.nest.above[a]) for a in outer if size[a] > 1):
         msg = "what tells domains apart is not the same for all their ranks"
         raise NoSymmetryError(msg)
     in_file, at_place = (_every({a: size[a] for a in axes}) for axes in (outer, inner))
@@ -212,7 +213,7 @@ def number_ranks(question: ClassTraffic, place: Placement, domain: frozenset[str
     shape = _shape(place, instance[order], n_ranks[sort[order]])
     # Sorts of domains that have ranks, numbered anew.
     used, number_of = np.unique(sort[order], return_inverse=True)
-    moved = found.moved(in_file)
+    moved = _moved(found, in_file, inner)
     return NumberedRanks(
         shape,
         number_of.ravel(),
@@ -243,6 +244,13 @@ def _flat(blueprint: Blueprint, axes: Sequence[str], at: Digits, n: int) -> Ints
     return flat
 
 
+def _moved(found: Marked, domains: Digits, inner: Iterable[str]) -> Digits:
+    """Return where domains have been moved to: as a whole, so that any of their places tells it."""
+    n = len(next(iter(domains.values()), [0]))
+    moved = found.moved({**domains, **{axis: np.zeros(n, dtype=np.int64) for axis in inner}})
+    return {axis: moved[axis] for axis in domains}
+
+
 def _sorts(
     question: ClassTraffic, place: Placement, found: Marked, domains: Digits, places: Digits
 ) -> tuple[Ints, Ints, dict[str, Ints]]:
@@ -268,7 +276,7 @@ def _sorts(
 
     # Places are moved the same way in all domains that agree on the axes which these moves depend on.
     above = frozenset().union(*(found.nest.above[axis] for axis in places)) & domains.keys()
-    moved = found.moved(domains)
+    moved = _moved(found, domains, places)
     row = np.broadcast_to(rows(moved, domains), n)
     at, cell = alike(np.column_stack([row, *(domains[a] for a in sorted(above))]))
     flat = {a: np.repeat(index[at], m) for a, index in domains.items()}

@@ -22,7 +22,7 @@ from typing import Literal
 import numpy as np
 from scipy import sparse
 
-from fabric.arrays import Bools, Floats, Ints
+from fabric.arrays import Bools, Floats
 from fabric.blueprint.model import Blueprint
 from fabric.blueprint.reducing import reducing_groups
 from fabric.blueprint.remembered import remembered
@@ -35,10 +35,12 @@ from fabric.job.chosen import align
 from fabric.job.differences import Mix, RankPlaces
 from fabric.job.domains import number_ranks
 from fabric.job.in_switch import Climb, reducing_switches, switch_loads
+from fabric.job.near import NearLinks, Pairs, near_links
 from fabric.job.pairs import RankPairs, domain_axes, group_ties
 from fabric.job.placement import Placement, ring_axes
 from fabric.job.product import ProductPairs, ProductTraffic, places_on_axes
 from fabric.job.ranks import Job, Loads, Routing, least, links_of
+from fabric.job.shared import Shared
 from fabric.job.views import Carrier, RankView, view_of
 from fabric.routing import Progress
 from fabric.routing.cards import cut_at_cards
@@ -50,36 +52,14 @@ from fabric.units import seconds_to_send
 # What is known of links near to ranks is kept for so many mixes of patterns.
 _KEPT = 16
 
-# Shares that differ by less are the same.
-_SAME = 1e-6
 # Ways that are equal to so many digits are of one kind.
 _DIGITS = 9
 
 MAX_VIEWS = 64
 """Classes of ranks that are looked at; more are routed on every cable."""
 
-Pairs = ProductPairs | RankPairs
-"""What ranks do, by the classes of others as each sees them."""
-
 Telling = tuple[Pairs, Mix]
 """Patterns, and what ranks do in them, that tell which links are near to whom."""
-
-
-@dataclass(frozen=True, slots=True)
-class _NearLinks:
-    """The links that ranks are nearest to.
-
-    Parameters
-    ----------
-    is_near : dict of (int, bool) to ndarray of bool
-        For each view, and whether its rank sends, which classes of its links.
-    blocks : dict of (tuple of int, frozenset of str, bool) to dict of int to tuple of list of int
-        Blocks of ranks by their views, the axes on which they agree, and whether they send: for each class
-        of links in the base those of each view that one block shares.
-    """
-
-    is_near: dict[tuple[int, bool], Bools]
-    blocks: dict[tuple[tuple[int, ...], frozenset[str], bool], dict[int, tuple[list[int], ...]]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,136 +143,63 @@ class _Classes:
         if all(len(kinds) == 1 for kinds in every.values()):
             return average
         peak = average.copy()
-        loads = {key: self.put(key[0], rows, is_sent=key[1]) for key, rows in every.items()}
         near = self._near(self.pairs.telling(mix))
-        for (number, is_sent), load in loads.items():
+        for (number, is_sent), rows in every.items():
             view = self.views[number]
             # Where no block is near, the busiest single rank.
             others = ~near.is_near[number, is_sent]
-            most = load.max(axis=0) / view.n_cables
-            np.maximum.at(peak, view.quotient.base[others], most[others])
-        for (numbers, pinned, is_sent), links in near.blocks.items():
-            busiest, mean = self._of_blocks(mix, numbers, pinned, list(links.values()), is_sent=is_sent)
-            base_links = np.array(list(links))
+            most = self.put(number, rows, is_sent=is_sent)[:, others].max(axis=0) / view.n_cables[others]
+            np.maximum.at(peak, view.quotient.base[others], most)
+        for shared in near.shared:
+            busiest, mean = self._of_blocks(mix, shared)
             # Ranks beyond the block add what they do on average.
-            beyond = np.maximum(average[base_links] - mean, 0.0)
-            peak[base_links] = np.maximum(peak[base_links], busiest + beyond)
+            beyond = np.maximum(average[shared.base] - mean, 0.0)
+            peak[shared.base] = np.maximum(peak[shared.base], busiest + beyond)
         return peak
 
     @remembered(_KEPT)
-    def _near(self, telling: Telling) -> _NearLinks:
+    def _near(self, telling: Telling) -> NearLinks:
         """Return the links that ranks are nearest to, as told by what all of them do in some patterns."""
         pairs, mix = telling
-        totals = self._total(mix, pairs) / self.n_cables
-        best = np.zeros(len(totals))
-        shares = {}
-        for is_sent in (False, True):
-            for number, view in enumerate(self.views):
-                base = view.quotient.base
-                row = pairs.mean(mix, number, is_sent=is_sent)
-                load = self.put(number, row[None], is_sent=is_sent)[0] / view.n_cables
-                # What part of an average cable's bytes one rank of the view puts on it.
-                share = np.divide(load, totals[base], out=np.zeros(len(base)), where=totals[base] > 0)
-                np.maximum.at(best, base, share)
-                shares[number, is_sent] = share
-        # The ranks that a link is nearest to are those with the largest share in what it carries, and those
-        # that lie to it as these do: ranks of a leaf with more mates send less over it, and are as near.
-        lies = [self._lies(view, pairs.order) for view in self.views]
-        nearest = {
-            is_sent: np.unique(
-                np.concatenate(
-                    [
-                        lies[number][~view.is_free & (share > (1 - _SAME) * best[view.quotient.base])]
-                        for number, view in enumerate(self.views)
-                        for share in [shares[number, is_sent]]
-                    ]
-                )
-            )
+        loads = {
+            (number, is_sent): self._mean(telling, number, is_sent=is_sent)
             for is_sent in (False, True)
+            for number in range(len(self.views))
         }
-        is_near: dict[tuple[int, bool], Bools] = {}
-        blocks: dict[tuple[frozenset[str], int, bool, int], dict[int, list[int]]] = {}
-        for (number, is_sent), share in shares.items():
-            view, lie = self.views[number], lies[number]
-            base = view.quotient.base
-            # Of the links of one class that lie so to the rank, those that it uses most.
-            _, which = np.unique(lie, return_inverse=True)
-            most = np.zeros(int(which.max(initial=-1)) + 1)
-            np.maximum.at(most, which, share)
-            is_used = ~view.is_free & (share > 0) & (share > (1 - _SAME) * most[which])
-            is_near[number, is_sent] = is_used & np.isin(lie, nearest[is_sent])
-            agrees = view.agreement(pairs.order)
-            for link in np.flatnonzero(is_near[number, is_sent]).tolist():
-                pinned = frozenset(itertools.compress(pairs.order, agrees[link].tolist()))
-                key = pinned, int(base[link]), is_sent, pairs.part_of(number)
-                blocks.setdefault(key, {}).setdefault(number, []).append(link)
-        whole: dict[tuple[tuple[int, ...], frozenset[str], bool], dict[int, tuple[list[int], ...]]] = {}
-        for (pinned, base_link, is_sent, _), links in blocks.items():
-            numbers = tuple(links)
-            part = sum(
-                n * shares[number, is_sent][links[number]].max()
-                for n, number in zip(pairs.block_sizes(numbers, pinned), numbers, strict=True)
-            )
-            # A block whose parts add up to more than the cable carries is no block of this link.
-            if part <= 1 + _SAME:
-                whole.setdefault((numbers, pinned, is_sent), {})[base_link] = tuple(links.values())
-                continue
-            for number, of_view in links.items():
-                is_near[number, is_sent][of_view] = False
-        return _NearLinks(is_near, whole)
+        return near_links(pairs, self.views, loads, self._total(mix, pairs) / self.n_cables)
 
-    @staticmethod
-    def _lies(view: RankView, order: tuple[str, ...]) -> Ints:
-        """Return the base class of every link of a view with the axes on which it is with the rank."""
-        agrees = view.agreement(order)
-        return np.asarray(view.quotient.base * 2 ** len(order) + agrees @ (1 << np.arange(len(order))))
-
-    def _of_blocks(
-        self,
-        mix: Mix,
-        numbers: tuple[int, ...],
-        pinned: frozenset[str],
-        links: list[tuple[list[int], ...]],
-        *,
-        is_sent: bool,
-    ) -> tuple[Floats, Floats]:
+    def _of_blocks(self, mix: Mix, shared: Shared) -> tuple[Floats, Floats]:
         """Return what the busiest block of ranks puts on cables nearest to it, and what blocks do on average.
-
-        Parameters
-        ----------
-        mix : sequence of (Pattern, float)
-        numbers : tuple of int
-            Views of the ranks of a block.
-        pinned : frozenset of str
-            Axes on which they agree.
-        links : list of tuple of list of int
-            Of k classes of links in the base, for each view the classes of its links.
-        is_sent : bool
 
         Returns
         -------
         (ndarray of float64, ndarray of float64), shape (k,) each
+            By class of the links that they share.
         """
-        rows, kinds = self.pairs.blocks(mix, numbers, pinned, is_sent=is_sent)
-        loads, means = np.zeros((len(kinds), len(links))), np.zeros(len(links))
-        sizes = self.pairs.block_sizes(numbers, pinned)
-        for i, (number, n) in enumerate(zip(numbers, sizes, strict=True)):
-            mean = self.pairs.mean(mix, number, is_sent=is_sent)
-            put = self.put(number, np.vstack([rows[i], mean]), is_sent=is_sent) / self.views[number].n_cables
-            most = np.column_stack([put[:, of_base[i]].max(axis=1) for of_base in links])
-            means += n * most[-1]
-            # Kind -1, the last row, is of blocks without ranks of this view.
-            most[-1] = 0.0
-            loads += most[kinds[:, i]]
-        return loads.max(axis=0), means
+        is_sent = shared.is_sent
+
+        def put(number: int, rows: Floats) -> Floats:
+            return self.put(number, rows, is_sent=is_sent) / self.views[number].n_cables
+
+        mean = np.zeros(len(shared.base))
+        for own in shared.of_views:
+            load = self._mean((self.pairs, tuple(mix)), own.number, is_sent=is_sent)[own.links]
+            mean += own.most(own.n_ranks * load, len(mean))
+        return self.pairs.busiest(mix, shared, put), mean
+
+    @remembered(256)
+    def _mean(self, telling: Telling, number: int, *, is_sent: bool) -> Floats:
+        """Return what a rank of a view puts on a cable of each link on average, shape (links,)."""
+        pairs, mix = telling
+        row = pairs.mean(mix, number, is_sent=is_sent)
+        return np.asarray(self.put(number, row[None], is_sent=is_sent)[0] / self.views[number].n_cables)
 
     def _total(self, mix: Mix, pairs: Pairs | None = None) -> Floats:
         """Return the bytes on every class of links when all ranks do what they do on average."""
-        pairs = pairs or self.pairs
+        telling = pairs or self.pairs, tuple(mix)
         total = np.zeros(len(self.n_cables))
         for number, view in enumerate(self.views):
-            row = pairs.mean(mix, number, is_sent=False)
-            load = self.put(number, row[None], is_sent=False)[0]
+            load = self._mean(telling, number, is_sent=False) * view.n_cables
             total += view.n_alike * np.bincount(view.quotient.base, load, minlength=len(total))
         return total
 

@@ -29,6 +29,7 @@ from fabric.job.doings import Doings, Pairs, doings_of, first_of, products
 from fabric.job.domains import NumberedRanks
 from fabric.job.numbering import n_bytes, tables
 from fabric.job.placement import Placement, ring_axes
+from fabric.job.shared import OfView, Put, Shared
 from fabric.job.views import RankView
 from fabric.schedule.algorithms import Shape
 from fabric.schedule.patterns import unrotated
@@ -192,11 +193,11 @@ class RankPairs:
         """Return what a rank of a view does on average, shape (columns,)."""
         total = np.zeros(self.starts[-1])
         for pattern, amount in self._parts(mix):
-            total += amount * self._totals(pattern, is_sent=is_sent)[[number]].toarray()[0]
+            total += amount * self._totals(pattern, is_sent=is_sent)[number]
         return np.asarray(self._of(total[None], number)[0] / self.n_of_kind[number])
 
     @remembered(_KEPT)
-    def _totals(self, pattern: Pattern, *, is_sent: bool) -> sparse.csr_array:
+    def _totals(self, pattern: Pattern, *, is_sent: bool) -> Floats:
         """Return what all ranks of each view do together, shape (number of views, columns)."""
         doings = self._doings(pattern, is_sent=is_sent)
         return joint_of(self.ranks, [(1.0, doings)]).totals(len(self.views))
@@ -212,34 +213,36 @@ class RankPairs:
         """Return the different rows of the ranks of a view, shape (k, columns)."""
         return self._of(self._joint(tuple(mix), is_sent=is_sent).kinds(number), number)
 
-    def blocks(
-        self, mix: Mix, numbers: tuple[int, ...], pinned: frozenset[str], *, is_sent: bool
-    ) -> tuple[list[Floats], Ints]:
-        """Return what different blocks of ranks of some views do.
+    def busiest(self, mix: Mix, shared: Shared, put: Put) -> Floats:
+        """Return what the busiest block of ranks puts on links near to it, shape (classes of links,).
 
         Parameters
         ----------
         mix : sequence of (Pattern, float)
             Patterns that run at once, and what the busiest rank sends or receives in each.
-        numbers : tuple of int
-            Views.
-        pinned : frozenset of str
-            Axes on which the ranks of a block agree.
-        is_sent : bool
-            Whether it is what they send, or what they receive.
-
-        Returns
-        -------
-        list of ndarray of float64, shape (k, columns)
-            For each view the different rows of its ranks of a block.
-        ndarray of int64, shape (number of different blocks, number of views)
-            Which row it is; -1 where the block has no rank of the view.
+        shared : Shared
+            The links, and the axes on which the ranks of a block agree.
+        put : callable
         """
-        blocks = self._blocks(tuple(mix), pinned, is_sent=is_sent)
-        rows, kinds = zip(*(blocks.of_view(number) for number in numbers), strict=True)
-        table = np.unique(np.column_stack([kind.ravel() for kind in kinds]), axis=0)
-        of_view = [self._of(own, number) for own, number in zip(rows, numbers, strict=True)]
-        return of_view, table[(table >= 0).any(axis=1)]
+        is_sent, n = shared.is_sent, len(shared.base)
+        joint = self._joint(tuple(mix), is_sent=is_sent)
+        blocks = self._blocks(tuple(mix), shared.pinned, is_sent=is_sent)
+        total = np.zeros((1, n))
+        for own in shared.of_views:
+            load = np.zeros((len(joint.of_view[own.number]), len(own.links)))
+            for (pattern, amount), row in zip(self._parts(mix), joint.rows, strict=True):
+                by_row = self._on_links(pattern, own, put, is_sent=is_sent)
+                load += amount * by_row[row[joint.of_view[own.number]]]
+            total = total + own.most(blocks.sums(own.number, load), n)
+        return np.asarray(total.max(axis=tuple(range(total.ndim - 1))))
+
+    def _on_links(self, pattern: Pattern, own: OfView, put: Put, *, is_sent: bool) -> Floats:
+        """Return what each row of a pattern puts on a cable of links of a view, shape (rows, links)."""
+        of_columns = np.zeros((int(self.starts[-1]), len(own.links)))
+        done = self._of(self._totals(pattern, is_sent=is_sent), own.number)[own.number]
+        used = np.flatnonzero(done)
+        of_columns[self.starts[own.number] + used] = put(own.number, np.eye(len(done))[used])[:, own.links]
+        return np.asarray(self._doings(pattern, is_sent=is_sent).rows @ of_columns)
 
     @remembered(_KEPT)
     def _joint(self, mix: tuple[tuple[Pattern, float], ...], *, is_sent: bool) -> Joint:

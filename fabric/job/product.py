@@ -14,6 +14,7 @@ from fabric.flow.by_axes import ClassTraffic
 from fabric.graph import components
 from fabric.job.differences import Difference, Mix, RankPlaces
 from fabric.job.placement import Placement, ring_axes, torus_of
+from fabric.job.shared import Put, Shared
 from fabric.job.views import RankView
 from fabric.schedule.algorithms import Shape
 from fabric.schedule.tree import Over, Pattern
@@ -142,12 +143,13 @@ class ProductPairs:
         """Return how many ranks agree on some axes."""
         return [self.places.n_ranks / math.prod(self.places.size[a] for a in pinned)] * len(numbers)
 
-    def blocks(
-        self, mix: Mix, numbers: tuple[int, ...], pinned: frozenset[str], *, is_sent: bool
-    ) -> tuple[list[Floats], Ints]:
-        """Return the different rows of blocks of ranks that agree on some axes; see `RankPairs.blocks`."""
-        rows = self.by_rail.blocks(mix, pinned, is_sent=is_sent)
-        return [rows] * len(numbers), np.repeat(np.arange(len(rows))[:, None], len(numbers), axis=1)
+    def busiest(self, mix: Mix, shared: Shared, put: Put) -> Floats:
+        """Return what the busiest block puts on links that are near to it; see `RankPairs.busiest`."""
+        rows = self.by_rail.blocks(mix, shared.pinned, is_sent=shared.is_sent)
+        total = np.zeros(len(shared.base))
+        for own in shared.of_views:
+            total += own.most(put(own.number, rows)[:, own.links], len(total)).max(axis=0)
+        return total
 
 
 class ProductTraffic(ClassTraffic):
