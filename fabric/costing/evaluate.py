@@ -97,10 +97,16 @@ def _by_parts(job: Job, schedule: Schedule, over: Overheads) -> Timing:
     """Return the timing of a phase, or of parts that are timed each by itself."""
     if isinstance(schedule, Phase):
         return _pace(job, _latency(job, schedule, over), _busy(job, schedule, over))
-    parts = [evaluate(job, part, over) for part in schedule.parts]
     # Parts that overlap load links together: a rank that is busy in one need not be so in the next.
+    is_together = not (isinstance(schedule, Seq) or over.slowdown or over.is_ideal)
+    if is_together and all(isinstance(part, Phase) for part in schedule.parts):
+        # No phase takes longer than all of them: none need be timed by itself.
+        fills = [_latency(job, phase, over) for phase in phases(schedule)]
+        fill = sum(fills) if isinstance(schedule, Pipe) else max(fills)
+        return _pace(job, fill, _busy_together(job, schedule, over))
+    parts = [evaluate(job, part, over) for part in schedule.parts]
     busy = np.sum([part.busy_s for part in parts], axis=0)
-    if not isinstance(schedule, Seq) and not over.slowdown and not over.is_ideal:
+    if is_together:
         busy = _busy_together(job, schedule, over)
     if isinstance(schedule, Seq):
         held = np.sum([part.held_s for part in parts], axis=0)
@@ -147,6 +153,8 @@ def _latency(job: Job, phase: Phase, over: Overheads) -> float:
     link_latency = _by_rule(job, over, phase.transfer)[1]
     if phase.is_at_once:
         return job.farthest_s(phase.pattern, link_latency)
+    if not link_latency.any():
+        return 0.0
     return phase.steps * float(job.loads(phase.pattern).hops @ link_latency)
 
 
