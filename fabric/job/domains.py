@@ -222,7 +222,7 @@ def number_ranks(question: ClassTraffic, place: Placement, domain: frozenset[str
         {axis: index[used][is_rank[used]] for axis, index in place_digits.items()},
         kinds[used][is_rank[used]],
         size,
-        frozenset(found.nest.permutations),
+        found.nest.listed,
     )
 
 

@@ -392,7 +392,7 @@ class RankPairs:
         """Return one number for every pair: equal numbers are of pairs that permutations make alike.
 
         What labels say of a device beside a marked one, they say from its class, from the class of the marked
-        one, and from the axes on which the two agree; on a ring, from the places of both.
+        one, and from the axes on which the two agree; on a ring or tied axes, from the places of both.
         """
         n, ranks = len(self.views), self.ranks
         radix = n * n * ranks.of_places.radix * ranks.of_domains.radix

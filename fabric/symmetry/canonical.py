@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 
 MANY_LOOKS = 400_000
 """Marks that are looked at, a second or two: then what is left is put down as it comes."""
@@ -37,12 +38,15 @@ class Incidence:
         The indices of every mark, those on the same axis in the same column; -1 where it is on none.
     spent : list of int
         Marks that were looked at so far, of at most `MANY_LOOKS`.
+    alike : list of list of list of int
+        Parts of equal code that were found, by their indices in order.
     """
 
     colour: Sequence[int]
     tag: Sequence[int]
     places: Sequence[tuple[int, ...]]
     spent: list[int] = field(default_factory=lambda: [0])
+    alike: list[list[list[int]]] = field(default_factory=list)
 
 
 def canonical_order(incidence: Incidence) -> list[int]:
@@ -98,6 +102,11 @@ class _MarkPart:
         )
         for own, _ in found:
             order += own
+        # What was not looked at has no code.
+        for code, equal in groupby(found, key=lambda one: one[1]):
+            parts_of_code = [own for own, _ in equal]
+            if code and len(parts_of_code) > 1:
+                self._whole.alike.append(parts_of_code)
         return order, self._code(order)
 
     def _code(self, order: Sequence[int]) -> Code:

@@ -14,7 +14,7 @@ import numpy as np
 from fabric.arrays import Bools, Ints
 from fabric.blueprint.join import Grid, relation_axes, term_cuts
 from fabric.blueprint.model import Blueprint, Rule, Selector, Term
-from fabric.symmetry.nesting import Nesting
+from fabric.symmetry.nesting import Nesting, TiedRange
 
 Mark = tuple[tuple[str, int], ...]
 """Index on some primitive axes, all axes above each of them included."""
@@ -66,7 +66,7 @@ def keep_cells(blueprint: Blueprint, nest: Nesting, cells: tuple[Selector, ...])
         cell = np.searchsorted(np.array(sorted(cuts[axis])), np.arange(n), side="right")
         # The subgroup that maps each cell onto itself.
         stabilisers[axis] = permutations[(cell[permutations] == cell).all(axis=1)]
-    return Nesting(nest.order, nest.above, stabilisers)
+    return Nesting(nest.order, nest.above, stabilisers, nest.tied)
 
 
 def link_keys(rule: Rule, number: int, label: Ints, pattern: Ints, *, is_turned: bool) -> Ints:
@@ -133,6 +133,8 @@ def join_labels(
             columns += _label_ring(
                 size, nest.permutations[axis], axis, marks, [v[axis] for v in on_axis], near
             )
+    for tied in nest.tied:
+        columns += label_tied(tied, marks, sides)
     if columns:
         return np.column_stack(columns)
     n = max((len(column) for values in sides for column in values.values()), default=1)
@@ -184,6 +186,54 @@ def label_plain_axes(plain: Grid, nest: Nesting, marks: Marks, values: Values) -
                 label = np.where(hit.any(axis=0), -1 - order[hit[order].argmax(axis=0)], label)
             by_axis[axis] = label
     return by_axis
+
+
+def label_tied(tied: TiedRange, marks: Marks, sides: Sequence[Values]) -> list[Ints]:
+    """Return labels of devices, or pairs, by the parts of a tied range that they are in.
+
+    Whatever is in the same part as something before it, a mark or another index, is told as that; what is in
+    a part of its own, only as that.
+    """
+    ends = [(side, axis) for side in sides for axis in tied.starts if axis in side]
+    if not ends:
+        return []
+    home = ends[0][0]
+    seen, places = [], []
+    for side, axis in ends:
+        index, n = side[axis] - tied.starts[axis], tied.widths[axis] * tied.n_parts
+        is_in = (index >= 0) & (index < n)
+        for a, (lo, hi) in tied.above.items():
+            is_in &= (side[a] >= lo) & (side[a] <= hi)
+        part = index // tied.widths[axis]
+        # Under other indices of the axes above it is another range.
+        is_same = _agree(side, home, tied)
+        seen.append(np.where(is_in, np.where(is_same, part, part + tied.n_parts), -1))
+        places.append(np.where(is_in, index % tied.widths[axis], -1))
+    known = []
+    for side in {id(side): side for side, _ in ends}.values():
+        shift = np.where(_agree(side, home, tied), 0, tied.n_parts)
+        for mark in marks:
+            for axis in tied.starts:
+                at = mark.get(axis)
+                if at is None or isinstance(at, tuple) or any(a not in mark for a in tied.above):
+                    continue
+                index = np.asarray(at) - tied.starts[axis]
+                is_near = (index >= 0) & (index < tied.widths[axis] * tied.n_parts)
+                for a, (lo, hi) in tied.above.items():
+                    is_near = is_near & _meets(side[a], mark[a]) & (side[a] >= lo) & (side[a] <= hi)
+                known.append(np.where(is_near, index // tied.widths[axis] + shift, -1))
+    row = np.stack([np.broadcast_to(x, seen[0].shape) for x in (*known, *seen)])
+    # The first that is in the same part says which it is.
+    first = (row[:, None] == row[None]).argmax(axis=1)
+    told = np.where(row >= 0, first, -1)[len(known) :]
+    return [*told, *places] if max(tied.widths.values()) > 1 else list(told)
+
+
+def _agree(side: Values, home: Values, tied: TiedRange) -> Bools:
+    same = np.ones(1, dtype=np.bool_)
+    for axis in tied.above:
+        same = same & (side[axis] == home[axis])
+    return same
 
 
 def _label_ring(

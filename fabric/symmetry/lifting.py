@@ -141,7 +141,8 @@ class Lift:
         self.nest, self.plain = self.marked.nest, self.marked.plain
         self.failed = list(self.marked.marks)
         # With what is marked of the fabric in rows of its own, but no link.
-        self.base = class_grid(self.marked.blueprint, (*self.marked.cells, *map(box_of, self.failed)))
+        cuts = map(box_of, (*self.failed, *self.marked.cuts))
+        self.base = class_grid(self.marked.blueprint, (*self.marked.cells, *cuts))
         self.number = self._number_classes()
 
     def _up(self, group: str) -> dict[str, Ints]:

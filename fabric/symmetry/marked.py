@@ -28,9 +28,8 @@ from fabric.symmetry.damage import MANY_MARKS, Damage, Side, Sides, Tag, damage_
 from fabric.symmetry.labels import Known, Mark, keep_cells
 from fabric.symmetry.nesting import Nesting, Tie, nesting
 from fabric.symmetry.relabelling import Relabelling
+from fabric.symmetry.tied import Part, Range, tied_ranges, widened
 
-Range = tuple[str, int, int]
-"""An axis, with the first and the last of some of its indices."""
 Box = tuple[Tag, tuple[tuple[Range, ...], ...]]
 """Alike damage side by side: its ranges, of cables those of both ends."""
 
@@ -54,6 +53,8 @@ class Marked:
         The damage where the file says.
     relabelling : Relabelling or None
         What has moved it, or None where all is where the file says.
+    cuts : tuple of mapping
+        The damage there without what ties several axes: every index of a tied range is told from the others.
     """
 
     blueprint: Blueprint
@@ -63,6 +64,7 @@ class Marked:
     plain: Grid
     written: tuple[Known, ...]
     relabelling: Relabelling | None = None
+    cuts: tuple[Known, ...] = ()
 
     def moved(self, values: Mapping[str, Ints]) -> Mapping[str, Ints]:
         """Return where devices of the file are, by their indices there; on axes with all above them."""
@@ -109,17 +111,26 @@ def marked(
     as_written = Marked(blueprint, nest, written, cells, plain, written)
     if not 1 < len(known) <= MANY_MARKS or not may_move(blueprint):
         return as_written
-    moved, relabelling = _put_in_order(damage, nest, plain)
+    moved, relabelling, alike = _put_in_order(damage, nest, plain)
     boxes = _side_by_side(moved, nest, plain)
-    if len(boxes) == len(damage):
-        return as_written
     ranges = [end for end in dict.fromkeys(end for _, ends in boxes for end in ends) if end]
-    marks = tuple(map(_known, ranges))
-    return Marked(_drawn(blueprint, boxes), nest, marks, cells, plain, written, relabelling)
+    tied = tied_ranges(moved, ranges, alike, nest)
+    if len(boxes) == len(damage) and not tied:
+        return as_written
+    marks = tuple(map(_known, dict.fromkeys(widened(end, tied) for end in ranges)))
+    nest = replace(nest, tied=tied)
+    # Each index of a tied range is in a row of its own: which go together is between the rows.
+    cuts = tuple(map(_known, ranges)) if tied else ()
+    return Marked(_drawn(blueprint, boxes), nest, marks, cells, plain, written, relabelling, cuts)
 
 
-def _put_in_order(damage: Sequence[Damage], nest: Nesting, plain: Grid) -> tuple[list[Damage], Relabelling]:
-    """Return the damage with its indices moved to the front of their cells in a canonical order, and how."""
+def _put_in_order(
+    damage: Sequence[Damage], nest: Nesting, plain: Grid
+) -> tuple[list[Damage], Relabelling, list[list[Part]]]:
+    """Return the damage with its indices moved to the front of their cells in a canonical order, and how.
+
+    The last are sets of parts that look alike, each by its indices there.
+    """
     places: dict[tuple[str, Mark, int], int] = {}
     columns: dict[tuple[int, str], int] = {}
     rows = []
@@ -165,13 +176,21 @@ def _put_in_order(damage: Sequence[Damage], nest: Nesting, plain: Grid) -> tuple
         )
         for one in damage
     ]
+
+    def there(place: tuple[str, Mark, int]) -> tuple[str, Mark, int]:
+        axis, above, i = place
+        # The axes above an axis have all that are above them beside them.
+        context = tuple((a, new[a].get(above[:n], {}).get(k, k)) for n, (a, k) in enumerate(above))
+        return axis, context, new[axis].get(above, {}).get(i, i)
+
+    alike = [[[there(known[at]) for at in part] for part in parts] for parts in incidence.alike]
     moves = {
         axis: {tuple(i for _, i in above): own for above, own in listed.items()}
         for axis, listed in new.items()
         if listed
     }
     sizes = {axis: plain.blueprint.axes[axis].size for axis in nest.order}
-    return moved, Relabelling(nest.above, sizes, plain.reps, moves)
+    return moved, Relabelling(nest.above, sizes, plain.reps, moves), alike
 
 
 def _places(end: Mark, nest: Nesting) -> dict[str, tuple[str, Mark, int]]:

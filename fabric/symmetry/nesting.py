@@ -9,6 +9,7 @@ them in place.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +26,33 @@ class NoSymmetryError(FabricError):
 
 
 @dataclass(frozen=True, slots=True)
+class TiedRange:
+    """Parts of several axes that change places together: pod i has lost spine i, and so has every other.
+
+    A permutation of the parts permutes their indices on all of the axes at once.
+
+    Parameters
+    ----------
+    starts : mapping of str to int
+        The axes, all under the same ones, with the first index on each.
+    widths : mapping of str to int
+        Neighbouring indices of one part on each axis.
+    n_parts : int
+    above : mapping of str to (int, int)
+        Of the axes above, the first and the last index under which there are such parts.
+    """
+
+    starts: Mapping[str, int]
+    widths: Mapping[str, int]
+    n_parts: int
+    above: Mapping[str, tuple[int, int]]
+
+    def last(self, axis: str) -> int:
+        """Return the last index of all parts on an axis."""
+        return self.starts[axis] + self.widths[axis] * self.n_parts - 1
+
+
+@dataclass(frozen=True, slots=True)
 class Nesting:
     """The automorphism group that the axes say.
 
@@ -37,11 +65,19 @@ class Nesting:
     permutations : dict of str to ndarray of int64, shape (k, n)
         For an axis of a ring or a line, every permutation that keeps all of them; other axes may be permuted
         at will inside their cells.
+    tied : tuple of TiedRange
+        Ranges of marked indices that are permuted on several axes at once only.
     """
 
     order: tuple[str, ...]
     above: dict[str, tuple[str, ...]]
     permutations: dict[str, Ints]
+    tied: tuple[TiedRange, ...] = ()
+
+    @property
+    def listed(self) -> frozenset[str]:
+        """Axes on which more counts of two indices than their labels and whether they are the same."""
+        return frozenset(self.permutations).union(*(tied.starts for tied in self.tied))
 
 
 @dataclass(frozen=True, slots=True)

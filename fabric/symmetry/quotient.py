@@ -317,7 +317,7 @@ def lay_ground(
     base_marks = (*found.marks, *(dict(found.moved_mark(m)) for m in fixed))
     marks = (base_marks, (*base_marks, *(dict(found.moved_mark(m)) for m in sources)))[: 1 + bool(sources)]
     # A mark cuts its axes at its index, so that every device that is marked has a row of its own.
-    cuts = (*found.written, *map(dict, (*fixed, *sources))) if in_file else marks[-1]
+    cuts = (*found.written, *map(dict, (*fixed, *sources))) if in_file else (*marks[-1], *found.cuts)
     grid = class_grid(drawn, (*found.cells, *map(box_of, cuts)))
     up = {g: ~grid.mask(g, (*drawn.absent, *drawn.failed)) for g in drawn.groups}
     # What has failed is in no class; its cables fall away with it.

@@ -24,8 +24,9 @@ import numpy.typing as npt
 
 from fabric.arrays import Bools, Floats, Ints
 from fabric.graph import Expanded
-from fabric.symmetry.labels import Mark, labels, link_keys, pattern_axes
+from fabric.symmetry.labels import Mark, label_tied, labels, link_keys, pattern_axes
 from fabric.symmetry.lifting import Lift
+from fabric.symmetry.nesting import Nesting, TiedRange
 from fabric.symmetry.quotient import Quotient
 
 _CHUNK = 65_536
@@ -82,6 +83,8 @@ class Unfolding:
 
     def rows(self, axes: frozenset[str]) -> list[_Rows]:
         """Return all links that are up; those that differ on none of `axes`, nor in labels, are one row."""
+        # What is tied to an index of a source is told apart as that is.
+        axes = axes.union(*((*tied.starts, *tied.above) for tied in self.lift.nest.tied))
         if axes not in self._rows:
             e, b = self.expanded, self.lift.blueprint
             up = e.alive > 0
@@ -108,7 +111,7 @@ class Unfolding:
         for i, p in enumerate(pattern_axes(b, rule)):
             pattern += (sides[0][p] != sides[1][p]) << i
         # Axes that no source is on: what labels say of them is the same from everywhere.
-        no_source = replace(lift.nest, order=tuple(p for p in lift.nest.order if p not in axes))
+        no_source = replace(lift.nest, order=tuple(p for p in lift.nest.order if p not in axes), tied=())
         constant = labels(lift.plain, no_source, lift.failed, sides)
         columns = [side[p] for side in sides for p in side if p in axes]
         # Links that are equal in all of these look the same from every source: one row is walked for them.
@@ -172,7 +175,8 @@ class AxisView:
         self._lift = unfolding.lift
         moved = tuple(map(unfolding.lift.marked.moved, marks))
         self._parts = [
-            _project(rows, moved, len(sources)) for rows in unfolding.rows(frozenset().union(*marks))
+            _project(rows, moved, len(sources), unfolding.lift.nest)
+            for rows in unfolding.rows(frozenset().union(*marks))
         ]
 
     @property
@@ -243,8 +247,9 @@ class _Part:
     source: Ints
 
 
-def _project(rows: _Rows, marks: tuple[Place, ...], n_sources: int) -> _Part:
+def _project(rows: _Rows, marks: tuple[Place, ...], n_sources: int, nest: Nesting) -> _Part:
     axes = frozenset().union(*rows.sides)
+    axes = axes.union(*((*tied.starts, *tied.above) for tied in nest.tied if axes.intersection(tied.starts)))
     on_axes = [{p: x for p, x in mark.items() if p in axes} for mark in marks]
     columns = [np.zeros(n_sources, dtype=np.int64), *(x for mark in on_axes for x in mark.values())]
     # Sources that agree on every axis of the rule see its rows alike.
@@ -299,6 +304,13 @@ class _Walk:
             axis_labels = self._read_axis(axis)
             steps.append((axis, axis_labels, keys[bundles, column : column + axis_labels.columns.shape[-1]]))
             column += axis_labels.columns.shape[-1]
+        for tied in lift.nest.tied if len(bundles) else ():
+            tied_labels = self._read_tied(tied)
+            if tied_labels is not None:
+                # It depends on no axis that was read before.
+                width = tied_labels.columns.shape[-1]
+                steps.append((order[0], tied_labels, keys[bundles, column : column + width]))
+                column += width
         # First those that say the same to all sources, which are worked out once.
         steps.sort(key=lambda t: len(t[1].source) > 1)
         # A state is (prefix, bits of the marks that agree so far); state n is the dead one.
@@ -345,7 +357,7 @@ class _Walk:
                     axis: index[m],
                     **dict(zip(above, upper[not choice >> i & 1], strict=True)),
                 }
-            one_axis = replace(nest, order=(axis,))
+            one_axis = replace(nest, order=(axis,), tied=())
             columns.append(
                 labels(self._lift.plain, one_axis, cast(list[Mapping[str, Ints]], placed), sides)[:n]
             )
@@ -360,6 +372,26 @@ class _Walk:
             near,
             agree.reshape(-1, *shape),
         )
+
+    def _read_tied(self, tied: TiedRange) -> _AxisLabels | None:
+        """Return what labels say of rows by their parts of a tied range, or None where they are in none."""
+        axes = (*tied.above, *tied.starts)
+        sides = [{p: side[p] for p in axes if p in side} for side in self._rows.sides]
+        columns = [x for side in sides if tied.starts.keys() & side for x in side.values()]
+        if not columns:
+            return None
+        first, row = distinct(np.column_stack(columns))
+        marks = [{p: mark[p] for p in axes if p in mark} for mark in self._marks]
+        positions, source = np.zeros((2, 1), dtype=np.int64)
+        if any(marks):
+            positions, source = distinct(np.column_stack([x for mark in marks for x in mark.values()]))
+        n = len(positions) * len(first)
+        placed = [{p: np.repeat(x[positions], len(first)) for p, x in mark.items()} for mark in marks]
+        ends = [{p: np.tile(x[first], len(positions)) for p, x in side.items()} for side in sides]
+        told = np.column_stack(label_tied(tied, [*self._lift.failed, *placed], ends))[:n]
+        shape = len(positions), len(first)
+        nowhere = np.zeros((len(marks), *shape), dtype=np.bool_)
+        return _AxisLabels(source, row, told.reshape(1, *shape, -1), (), nowhere)
 
     def _add(
         self, axis: str, axis_labels: _AxisLabels, keys: Ints, states: Ints, prefix: Ints, n: int

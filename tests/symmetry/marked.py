@@ -90,7 +90,41 @@ def _used(sizes, devices):
     return {a: n for a, n in sizes.items() if any(a in d["axes"] for d in devices.values())}
 
 
-FAMILIES = {"nested": _nested, "pods of rings": _tagged, "grid": lambda rng: grid(), "cells": _celled}
+def _crossing(rng):
+    """Pods whose spines, or racks and rails whose switches, are shared: damage on several axes at once."""
+    n, k = rng.randint(3, 4), rng.randint(3, 4)
+    if rng.random() < 0.5:
+        sizes = {"pod": n, "slot": rng.randint(1, 3), "spine": k, "core": rng.randint(1, 3)}
+        leaf = rng.choice((["pod"], ["pod", "slot"]))
+        devices = {
+            "gpu": {"kind": "gpu", "axes": ["pod", "slot"], "transit": rng.choice(("end", "all"))},
+            "leaf": {"kind": "switch", "axes": leaf},
+            "sp": {"kind": "switch", "axes": ["pod", "spine"]},
+            "co": {"kind": "switch", "axes": rng.choice((["spine", "core"], ["spine"], ["core"]))},
+        }
+        count = rng.choice((1, 2))
+        links = [_link("gpu", "leaf"), _link("leaf", "sp", count=count), _link("sp", "co")]
+    else:
+        pods = rng.randint(1, 2)
+        sizes = {"pod": pods, "rack": 3, "rail": rng.choice((2, 3)) if pods == 2 else k}
+        at = ["pod"] if pods > 1 else []
+        devices = {
+            "gpu": {"kind": "gpu", "axes": [*at, "rack", "rail"], "transit": "all"},
+            "nv": {"kind": "switch", "axes": [*at, "rack"]},
+            "leaf": {"kind": "switch", "axes": [*at, "rail"]},
+            "top": {"kind": "switch", "axes": []},
+        }
+        links = [_link("gpu", "nv"), _link("gpu", "leaf", count=2), _link("leaf", "top")]
+    return {"axes": _used(sizes, devices), "devices": devices, "links": links}
+
+
+FAMILIES = {
+    "nested": _nested,
+    "pods of rings": _tagged,
+    "grid": lambda rng: grid(),
+    "cells": _celled,
+    "crossing": _crossing,
+}
 
 
 def similar(rng, e):
@@ -119,6 +153,38 @@ def similar(rng, e):
     return [one[0] if len(one) == 1 else [*one, n] if n else one for one in found]
 
 
+def diagonal(rng, e):
+    """Return failures of one kind at places that differ on several axes at once, and sometimes another."""
+    names = {str(name) for name in e.names}
+    sizes = {axis: int(index.max()) + 1 for axis, index in e.coordinates.items()}
+    found = []
+    for _ in range(rng.choice((1, 1, 2))):
+        form = [str(e.names[rng.randrange(e.n_devices)])]
+        if rng.random() < 0.5:
+            row = rng.randrange(e.n_bundles)
+            form = [str(e.names[int(v)]) for v in (e.tail[row], e.head[row])]
+        last = {g.name: g.axes[-1] for g in e.groups if g.axes}
+        axes = sorted({last.get(w, w) for w in re.findall(r"[a-z]+(?=\d)", "/".join(form))})
+        own = rng.sample(axes, min(len(axes), rng.randint(2, 3)))
+        images = {axis: rng.sample(range(sizes[axis]), sizes[axis]) for axis in own}
+        for i in range(rng.randint(2, max(2, min((sizes[a] for a in own), default=2)))):
+            places = {axis: image[i % len(image)] for axis, image in images.items()}
+            words = (name.split("/") for name in form)
+            again = ["/".join(_put(word, last, places) for word in name) for name in words]
+            if names.issuperset(again):
+                found.append(again)
+    if rng.random() < 0.3:
+        found.append([str(e.names[rng.randrange(e.n_devices)])])
+    n = rng.choice((None, None, 1))
+    return [one[0] if len(one) == 1 else [*one, n] if n else one for one in found]
+
+
+def _put(word, last, places):
+    """Return a word of a name with its index replaced, if its axis has a new one."""
+    name, index = re.fullmatch(r"([a-z]+)(\d*)", word).groups()
+    return f"{name}{places.get(last.get(name, name), index)}" if index else word
+
+
 def _moved(word, moves):
     """Return a word of a name with its index some places on, if any."""
     name, index = re.fullmatch(r"([a-z]+)(\d*)", word).groups()
@@ -138,12 +204,12 @@ def marked_fabric(family, seed):
                     f"x{x}/gpu{y}" if rng.random() < 0.8 else [f"x{x}/gpu{y}", f"row{x}"] for x, y in cells
                 ]
             else:
-                body["failed"] = similar(rng, e)
+                body["failed"] = (diagonal if family == "crossing" else similar)(rng, e)
                 if rng.random() < 0.3:
                     body["absent"] = [x for x in similar(rng, e) if isinstance(x, str)]
             fabric = loads(json.dumps(body))
         except TopologyError:
             continue
         e = expand(fabric)
-        if 2 <= np.count_nonzero(e.is_endpoint & ~e.failed) <= (25 if family == "grid" else 14):
+        if 2 <= np.count_nonzero(e.is_endpoint & ~e.failed) <= {"grid": 25, "crossing": 18}.get(family, 14):
             return fabric

@@ -16,7 +16,7 @@ from fabric.graph import expand, fail, loads
 from fabric.symmetry import Lift, NoSymmetryError, quotient
 from fabric.symmetry.marked import marked
 
-FAMILIES = ("nested", "pods of rings", "grid", "cells")
+FAMILIES = ("nested", "pods of rings", "grid", "cells", "crossing")
 
 
 def all_to_all(fabric, method="axes", **more):
@@ -112,15 +112,22 @@ def test_a_mark_of_cables_colours_the_pair(failed, rate):
 
 
 @pytest.mark.parametrize("n", [None, 1])
-@pytest.mark.parametrize(("pairs", "n_spines"), [([(0, 0), (3, 0)], 2), ([(0, 0), (3, 1)], 3)])
-def test_cables_of_two_leaves_to_one_spine_are_alike_and_to_two_are_not(pairs, n_spines, n):
+@pytest.mark.parametrize(
+    ("pairs", "spines", "counts"),
+    [([(0, 0), (3, 0)], [1, 3], [2, 2, 6, 6]), ([(0, 0), (3, 1)], [2, 2], [2, 2, 4, 4, 4])],
+)
+def test_links_are_classes_of_pairs_where_ends_are_alike(pairs, spines, counts, n):
     fabric = loads(LEAF_SPINE.replace("leaf: 2, spine: 2", "leaf: 4, spine: 4"))
     failed = ((f"l{a}", f"s{b}") if n is None else (f"l{a}", f"s{b}", n) for a, b in pairs)
     base = quotient(fail(fabric, *failed).blueprint)
     names = [g.name for g in base.classes.groups]
-    leaves, spines = (base.size[base.classes.group == names.index(group)].tolist() for group in ("l", "s"))
-    assert len(spines) == n_spines
-    assert sorted(leaves) == ([2, 2] if n_spines == 2 else [1, 1, 2])
+    of = {group: sorted(base.size[base.classes.group == names.index(group)].tolist()) for group in ("l", "s")}
+    assert of == {"l": [2, 2], "s": spines}
+    # Two cables each but where some are down: all of those are one class.
+    count = sorted(base.classes.count[base.classes.rule == 1].tolist())
+    whole = [2 * n_pairs for n_pairs in counts]
+    whole.remove(4)
+    assert count == sorted([*whole, *([2] if n else [])])
 
 
 def test_so_many_cables_and_so_many_more_of_a_bundle():
@@ -216,9 +223,74 @@ def test_spines_cross_pods(failed, orbits):
     assert not audit(fabric, orbits)
     base = quotient(fabric.blueprint)
     kinds = [i for i, at in enumerate(base.index) if [a for a, _ in at] == ["pod", "slot"]]
-    # Pods are alike where it is the same spine that they have lost.
-    n_spines = len({name[-1] for name in failed})
-    assert len(kinds) == n_spines + 1
+    # Pods are alike where it is the same spine that they have lost, or spines that change places with them.
+    n_pods = {sum(other[-1] == name[-1] for other in failed) for name in failed}
+    assert len(kinds) == len(n_pods) + 1
+
+
+def test_spines_and_pods_change_places_together():
+    # A pod that has lost a spine is told from the spine that another one has lost, not from the other one.
+    fabric = fail(loads(SPINES), "pod0/s1", "pod3/s2")
+    found = marked(fabric.blueprint)
+    (tied,) = found.nest.tied
+    assert (dict(tied.starts), tied.n_parts) == ({"pod": 0, "spine": 0}, 2)
+    base = quotient(fabric.blueprint)
+    spines = sorted(
+        n for at, n in zip(base.index, base.size, strict=True) if [a for a, _ in at] == ["pod", "spine"]
+    )
+    # Two of twelve are down; of both pods: what the other has lost, what none has; the same elsewhere.
+    assert spines == [2, 2, 2, 4]
+
+
+@pytest.mark.parametrize("n", [2, 5, 12])
+def test_classes_do_not_grow_with_spines_lost_by_different_pods(n):
+    fabric = loads(SPINES.replace("pod: 4", "pod: 14").replace("spine: 3", "spine: 14"))
+    work = all_to_all(fail(fabric, *(f"pod{i}/s{(5 * i) % 14}" for i in range(n))))
+    assert [one.n_alike for one in work.commodities] == [2 * n, 2 * (14 - n)]
+    assert work.n_moves < 300
+
+
+@pytest.mark.parametrize("n", [None, 1])
+def test_cables_of_different_pods_to_different_spines_are_alike(n, orbits):
+    fabric = loads(SPINES.replace("[leaf, s], rate: 2Gb/s", "[leaf, s], rate: 1Gb/s, count: 2"))
+    pairs = ((f"pod{i}/leaf", f"pod{i}/s{(i + 1) % 3}") for i in range(3))
+    fabric = fail(fabric, *((*pair, n) if n else pair for pair in pairs))
+    base = quotient(fabric.blueprint)
+    leaves = [n for at, n in zip(base.index, base.size, strict=True) if [a for a, _ in at] == ["pod"]]
+    assert sorted(leaves) == [1, 3]
+    assert not audit(fabric, orbits)
+    assert has_one_rate(fabric)
+
+
+def test_racks_and_rails_of_one_pod_change_places_in_each_of_several(orbits):
+    text = """
+fabric: rails
+axes: {pod: 2, rack: 3, rail: 3}
+devices:
+  gpu: {kind: gpu, axes: [pod, rack, rail], transit: all}
+  nv: {kind: switch, axes: [pod, rack]}
+  leaf: {kind: switch, axes: [pod, rail]}
+  top: {kind: switch, axes: []}
+links:
+  - {between: [gpu, nv], rate: 1Gb/s}
+  - {between: [gpu, leaf], rate: 1Gb/s, count: 2}
+  - {between: [leaf, top], rate: 1Gb/s}
+"""
+    down = [["pod0/rack0/gpu2", "pod0/leaf2"], ["pod0/rack1/gpu0", "pod0/leaf0"]]
+    down += [["pod1/rack2/gpu1", "pod1/leaf1"], ["pod1/rack0/gpu2", "pod1/leaf2"]]
+    fabric = fail(loads(text), *map(tuple, down))
+    (tied,) = marked(fabric.blueprint).nest.tied
+    assert (sorted(tied.starts), tied.n_parts, dict(tied.above)) == (["rack", "rail"], 2, {"pod": (0, 1)})
+    assert not audit(fabric, orbits)
+    assert has_one_rate(fabric)
+
+
+def test_equal_parts_whose_exchange_is_none_stay_apart(orbits):
+    # One of the two spines is lost by a third pod too: no exchange leaves that as it is.
+    fabric = fail(loads(SPINES), "pod0/s0", "pod1/s1", "pod2/s1")
+    found = marked(fabric.blueprint)
+    assert not found.nest.tied
+    assert not audit(fabric, orbits)
 
 
 def test_copies_of_a_template_do_not_change_places(tmp_path):
