@@ -227,6 +227,10 @@ def command_line() -> Iterator[None]:
         _ON_COMMAND_LINE.reset(token)
 
 
+# Arguments whose option has another name.
+_OTHERWISE_CALLED = {"pattern": "traffic"}
+
+
 def option(argument: str) -> str:
     """Return the option of the command line that stands for an argument.
 
@@ -235,7 +239,8 @@ def option(argument: str) -> str:
     >>> option("rail_groups"), option("n_chunks")
     ('--rail-groups', '--chunks')
     """
-    return f"--{argument.removeprefix('n_').replace('_', '-')}"
+    name = _OTHERWISE_CALLED.get(argument, argument.removeprefix("n_"))
+    return f"--{name.replace('_', '-')}"
 
 
 def argument_name(verb: str, argument: str) -> str:

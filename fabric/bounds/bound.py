@@ -382,7 +382,7 @@ def _question(blueprint: Blueprint, ask: _BoundQuestion) -> ClassTraffic:
 def _by_hops(fabric: Fabric, collective: str, kind: str, *, is_whole: bool) -> HopBound:
     """Return the bound by hop distances, which is known for all endpoints together."""
     if kind not in get_args(HopKind):
-        msg = f"unknown kind of bound {kind!r}; use cut, {' or '.join(get_args(HopKind))}"
+        msg = f"unknown kind of bound {kind!r}; use cut, chunks, {' or '.join(get_args(HopKind))}"
         raise QuestionError(msg)
     if collective != "all-to-all" or not is_whole:
         msg = f"kind {kind} bounds all-to-all among all endpoints; leave out over, among and root, or use cut"

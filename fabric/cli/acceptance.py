@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from fabric.cli.options import File, Json, calibration_of, fabric_of, say, words
+from fabric.cli.options import File, Json, calibration_of, fabric_of, one_from_standard_input, say, words
 from fabric.errors import QuestionError
 
 
@@ -37,6 +37,7 @@ def thresholds_command(
     if form not in ("md", "csv", "superbench", "json"):
         msg = f"format: md, csv, superbench or json; got {form!r}"
         raise QuestionError(msg)
+    one_from_standard_input(file, calibration)
     found = thresholds(
         fabric_of(file),
         groups=words(groups),

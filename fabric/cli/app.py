@@ -74,6 +74,8 @@ _UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 def main() -> None:
     """Run the command line; a user's error is one message and exit status 2."""
     as_json = "--json" in sys.argv
+    if sys.stdout is None:  # closed, as by >&-
+        _fail(FabricError("standard output is closed"), as_json=False)
     try:
         with command_line(), remarks():
             status = _command()(standalone_mode=False) or 0

@@ -29,12 +29,14 @@ from fabric.cli.options import (
     say,
     words,
 )
-from fabric.errors import QuestionError, UnitError
+from fabric.errors import QuestionError, UnitError, option
 from fabric.text.reading import STANDARD, read_standard_input
 from fabric.text.writing import write_file
 from fabric.units import parse_count, parse_number
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from fabric.interop.nccl_tests import Log
     from fabric.job.question import JobOptions
     from fabric.schedule.algorithms import Moe
@@ -142,12 +144,30 @@ def cost_command(
     from fabric.costing import Spread, cost, moe_cost, sweep
 
     one_from_standard_input(file, calibration)
+    is_moe, is_table = bool(moe) or collective in ("dispatch", "combine"), ".." in size
+    _refuse_uncounted(
+        {
+            "queue_pairs": (
+                queue_pairs != 1,
+                routing == "hashed" and calibration != "nccl",
+                "hashed routing",
+            ),
+            "spraying": (
+                spraying != "spectrum-x",
+                routing == "adaptive" and calibration != "nccl",
+                "adaptive routing",
+            ),
+            "factor": (factor != 2, is_table, "a range of sizes, such as 1KiB..1GiB"),
+            "threshold": (threshold is not None, is_table, "a range of sizes, such as 1KiB..1GiB"),
+            "size": (size != "1GiB", not is_moe, "what is no mixture of experts, whose tokens say it"),
+        }
+    )
     fabric = fabric_of(file, failed)
     loaded = calibration_of(calibration)
     options = _options(over, among, ranks, order, routing, reduces)
     spread = Spread(queue_pairs, _number(spraying))
     with progress("routing") as heard:
-        if moe or collective in ("dispatch", "combine"):
+        if is_moe:
             layer = _moe(moe)
             answer: Answer = moe_cost(
                 fabric,
@@ -158,7 +178,7 @@ def cost_command(
                 spread=spread,
                 **options,
             )
-        elif ".." in size:
+        elif is_table:
             answer = sweep(
                 fabric,
                 collective,
@@ -183,6 +203,22 @@ def cost_command(
                 **options,
             )
     print_answer(answer, fabric, as_json=as_json)
+
+
+def _refuse_uncounted(options: Mapping[str, tuple[bool, bool, str]]) -> None:
+    """Refuse options that were given and would not count.
+
+    Parameters
+    ----------
+    options : mapping of str to (bool, bool, str)
+        By argument: whether it was given, whether it counts, and of what it says something.
+    """
+    for argument, (is_given, counts, subject) in options.items():
+        if is_given and not counts:
+            msg = (
+                f"{option(argument)}: says something of {subject} alone, which is not asked for; leave it out"
+            )
+            raise QuestionError(msg)
 
 
 def _number(text: str) -> str | float:
@@ -219,6 +255,9 @@ def _moe(text: str) -> Moe:
             number = parse_number(value) if name == "bytes" else parse_count(value)
         if name not in names or not 0 < number < math.inf:
             msg = f"moe: {word!r} is not one of {', '.join(names)} with a positive number"
+            raise QuestionError(msg)
+        if names[name] in fields:
+            msg = f"moe: {name} stands twice in {text!r}"
             raise QuestionError(msg)
         fields[names[name]] = number
     missing = [n for n in ("tokens", "hidden", "top_k", "experts", "bytes") if names[n] not in fields]
@@ -376,11 +415,11 @@ def calibrate_command(
 ) -> None:
     """Fit a calibration to logs of nccl-tests: one value for each class of links and kind of transfer."""
     from fabric.costing.calibration import calibration_text
-    from fabric.interop.nccl_tests import read_log
     from fabric.study.logs import calibrate, describe
     from fabric.text.as_json import to_json
 
-    runs = [run for log in logs for run in read_log(log, collective=collective)]
+    one_from_standard_input(*logs, file)
+    runs = [run for log in logs for run in _log(log, collective)]
     today = datetime.datetime.now(tz=datetime.UTC).date().isoformat()
     calibration, fitted = calibrate(
         runs,

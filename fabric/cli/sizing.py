@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
 
 import typer
 
-from fabric.cli.options import File, Force, Json, calibration_of, fabric_of, progress, say, words
+from fabric.cli.options import (
+    File,
+    Force,
+    Json,
+    calibration_of,
+    fabric_of,
+    one_from_standard_input,
+    progress,
+    say,
+    words,
+)
 from fabric.errors import QuestionError, option
 from fabric.sizing.arguments import Argument, DesignArguments, DesignOptions, arguments_of
 from fabric.text.reading import STANDARD, read_standard_input
@@ -163,6 +173,7 @@ def bom_command(
         raise QuestionError(msg)
     measures = {"racks_per_row": racks_per_row, "rack_pitch_m": rack_pitch, "row_pitch_m": row_pitch}
     given = {key: value for key, value in measures.items() if value is not None}
+    one_from_standard_input(file, prices)
     price_list = _prices(prices)
     floor = FloorPlan(**given) if given else None  # type: ignore[arg-type]
     bill = bom(fabric_of(file), floor=floor, prices=price_list, spares=spares)

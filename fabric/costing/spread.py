@@ -81,16 +81,27 @@ def _hash_slowdown(
         return slowdown
     # How long each link takes under an equal split, and how much longer the slowest flow of a stage alone.
     busy = np.divide(load, links.capacity_gbps, out=np.zeros(len(load)), where=links.capacity_gbps > 0)
-    slow = [(s, value(SlowestFlow.of(*s.slowdown()))) for s in stages]
-    for stage, factor in slow:
-        slowdown[stage.links] = factor
-    last, factor = max(slow, key=lambda pair: busy[pair[0].links].max() * pair[1])
-    base = busy[last.links].max()
+    even = [(s, load[s.links].sum() / links.capacity_gbps[s.links].sum()) for s in stages]
+    time = [base * value(SlowestFlow.of(*s.slowdown())) for s, base in even]
+    for stage, slow in zip(stages, time, strict=True):
+        slowdown[stage.links] = _last(slow, busy[stage.links])
+    last = stages[int(np.argmax(time))]
     # The chip of a box that a flow goes in by is that which it comes out by: one draw.
-    free = [s for s in stages if links.is_inner[s.links[0]] or s.links[0] % 2 == last.links[0] % 2]
-    together = value(SlowestFlow.of(*slowest([(s, busy[s.links].max() / base) for s in free])))
-    slowdown[last.links] = max(factor, together)
+    free = [(s, b) for s, b in even if links.is_inner[s.links[0]] or s.links[0] % 2 == last.links[0] % 2]
+    base = max(b for _, b in even)
+    together = base * value(SlowestFlow.of(*slowest([(s, b / base) for s, b in free])))
+    slowdown[last.links] = np.maximum(slowdown[last.links], _last(together, busy[last.links]))
     return slowdown
+
+
+def _last(slow: float, busy: Floats) -> Floats:
+    """Return how much longer links take that wait for the slowest flow of their stage.
+
+    Where a failure leaves some links more of an equal split than others, flows are drawn among all cables
+    alike, and none has more of them than there are: the slowest flow is counted on the mean cable. No link
+    is faster than its own share.
+    """
+    return np.maximum(slow / busy, 1.0)
 
 
 @lru_cache(256)

@@ -210,15 +210,19 @@ def from_networkx(graph: nx.Graph, *, name: str = "", capacity: str = "capacity"
 
 def _guess_note(graph: nx.Graph) -> tuple[str, ...]:
     """Say how many nodes were taken for endpoints that forward, since nothing says what they are."""
-    nodes = graph.nodes(data=True)
-    unknown = [node for node, data in nodes if not data.get("kind") and "endpoint" not in data]
-    if not unknown:
-        return ()
-    examples = ", ".join(_shown(node) for node in unknown[:3])
-    return (
-        f"{len(unknown):,} of {len(nodes):,} nodes, such as {examples}, have neither kind nor endpoint: "
-        "taken for endpoints that forward anything; set kind='switch' or endpoint=False on those that are "
-        "none",
+    unsaid = [(node, data) for node, data in graph.nodes(data=True) if "endpoint" not in data]
+    unknown = [node for node, data in unsaid if not data.get("kind")]
+    foreign = [node for node, data in unsaid if data.get("kind") and data["kind"] not in DEFAULT_TRANSIT]
+    guesses = {
+        "have neither kind nor endpoint: taken for endpoints that forward anything; set kind='switch' or "
+        "endpoint=False on those that are none": unknown,
+        f"have a kind that is none of {', '.join(DEFAULT_TRANSIT)}: taken for no endpoints; set endpoint=True "
+        "on those that are some": foreign,
+    }
+    return tuple(
+        f"{len(nodes):,} of {len(graph):,} nodes, such as {', '.join(map(_shown, nodes[:3]))}, {guess}"
+        for guess, nodes in guesses.items()
+        if nodes
     )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from fabric.blueprint import Blueprint, load_blueprint, loads_blueprint, template_names
 from fabric.blueprint.templates import OWN_FILE, as_template, other_template
 from fabric.parts import NETWORK, PortClass
+from fabric.parts.catalogue import plain
 from fabric.sizing.switch import DesignError
 
 Splits = dict[str, tuple[tuple[str, int], ...]]
@@ -114,7 +115,7 @@ def _is_path(reference: str) -> bool:
 def _template(name: str) -> Rack:
     templates = template_names()
     if name not in templates:
-        within = ", ".join(n for n in templates if name and name in n)
+        within = ", ".join(n for n in templates if plain(name) and name in n)
         hint = f"{name!r} is in {within}; {OWN_FILE}" if within else other_template(name)
         msg = f"rack: no template {name!r}; {hint}"
         raise DesignError(msg)

@@ -99,7 +99,13 @@ def by_key(
 ) -> dict[str, _Read]:
     """Read an argument with a value for each of a few keys: a mapping, or a text ``leaf=2,spine=7``."""
     if isinstance(value, str):
-        value = dict(_split_assignment(argument, word, keys) for word in value.split(",") if word.strip())
+        pairs = [_split_assignment(argument, word, keys) for word in value.split(",") if word.strip()]
+        named = [key for key, _ in pairs]
+        if len(set(named)) < len(named):
+            twice = next(key for key in named if named.count(key) > 1)
+            msg = f"{argument}: {show(twice)} stands twice in {show(value)!r}"
+            raise DesignError(msg)
+        value = dict(pairs)
     if not isinstance(value, Mapping):
         msg = f"{argument}: got {show(value)}; expected such as {{{keys[0]!r}: ...}}, of {', '.join(keys)}"
         raise DesignError(msg)

@@ -33,8 +33,8 @@ def read_bytes(path: str | os.PathLike[str], *, limit: int) -> bytes:
         with open(name, "rb", opener=_open_at_once) as file:
             status = os.fstat(file.fileno())
             is_regular = stat.S_ISREG(status.st_mode)
-            # Files of /proc say that they are empty and go on for ever.
-            data = file.read(limit + 1) if is_regular and status.st_size <= limit else b""
+            # Files of /proc say that they are empty and go on for ever, or have nothing yet, which is None.
+            data = (file.read(limit + 1) if is_regular and status.st_size <= limit else b"") or b""
     except OSError as error:
         raise FileError(name, _why_unread(error)) from None
     except ValueError:  # a NUL in the name
@@ -51,9 +51,11 @@ def read_standard_input(*, limit: int) -> bytes:
     Raises
     ------
     FileError
-        If it is larger than `limit` [bytes], or a terminal.
+        If it is larger than `limit` [bytes], closed, or a terminal.
     """
-    if sys.stdin is None or sys.stdin.isatty():
+    if sys.stdin is None or sys.stdin.closed:
+        raise FileError(STANDARD, "standard input is closed", "pipe a file in: fabtopo check - < FILE")
+    if sys.stdin.isatty():
         raise FileError(STANDARD, "standard input is a terminal", "pipe a file in: fabtopo check - < FILE")
     data = sys.stdin.buffer.read(limit + 1)
     _check_size(STANDARD, len(data), limit)

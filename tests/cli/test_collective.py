@@ -460,3 +460,35 @@ def test_keys_of_a_bound_by_chunks(answer):
     )
     assert set(found) == set(keys(documented("bound FILE --kind chunks")))
     assert found["time_s"] > found["ports_s"] * 0.999
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--queue-pairs", "4"), "--queue-pairs: says something of hashed routing alone"),
+        (("--queue-pairs", "4", "--routing", "adaptive"), "--queue-pairs: says something of hashed routing"),
+        (("--spraying", "0.5"), "--spraying: says something of adaptive routing alone"),
+        (("--spraying", "0.5", "--routing", "hashed"), "--spraying: says something of adaptive routing"),
+        (
+            ("--spraying", "0.5", "--routing", "adaptive", "--calibration", "nccl"),
+            "--spraying: says something of adaptive routing alone",
+        ),
+        (("--factor", "4"), "--factor: says something of a range of sizes"),
+        (("--threshold", "0.5"), "--threshold: says something of a range of sizes"),
+    ],
+)
+def test_no_option_is_taken_and_not_counted(run, arguments, message):
+    done = run("cost", "small.fabric.yaml", "--collective", "all-reduce", *arguments)
+    assert (done.status, done.out) == (2, "")
+    assert done.err.startswith(message)
+    assert done.err.endswith("which is not asked for; leave it out\n")
+
+
+def test_a_mixture_of_experts_says_its_size_and_says_it_once(run):
+    experts = ("cost", BOX, "--collective", "dispatch", "--moe")
+    assert "--size: says something" in run(*experts, EXPERTS, "--size", "1MiB").err
+    assert "moe: tokens stands twice" in run(*experts, f"{EXPERTS},tokens=1").err
+
+
+def test_an_argument_with_another_name_is_named_as_the_option(run):
+    assert run("throughput", "small.fabric.yaml", "--traffic", "none").err.startswith("--traffic: got 'none'")

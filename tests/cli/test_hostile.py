@@ -89,10 +89,52 @@ def test_logs_prices_and_calibrations_are_piped_too(run, tmp_path):
     assert (status, out) == (2, "")
     assert "<stdin>:1:15: calibration: expected printable text; got wi" in err
     assert "<stdin>:1:36: about: expected printable text; got a" in err
-    assert run("compare", "-", "-")[0::2] == (
-        2,
-        "standard input, -, can be read once; name a file for the others\n",
+    status, out, err = run("calibrate", "-", "--on", CLUSTER, piped=log)
+    assert status == 0
+    assert "5 rows" in err
+    assert out.replace("<stdin>", LOG.name) == run("calibrate", LOG, "--on", CLUSTER)[1]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("compare", "-", "-"),
+        ("bom", "-", "--prices", "-"),
+        ("cost", "-", "--collective", "all-reduce", "--calibration", "-"),
+        ("calibrate", "-", "--on", "-"),
+        ("calibrate", "-", "-", "--on", CLUSTER),
+        ("thresholds", "-", "--calibration", "-"),
+    ],
+)
+def test_standard_input_is_read_once(run, arguments):
+    refused = "standard input, -, can be read once; name a file for the others\n"
+    assert run(*arguments, piped=b"fabric: a\n")[0::2] == (2, refused)
+
+
+def run_apart(*arguments, **options):
+    """Run the command line in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "fabric.cli", *map(str, arguments)],
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        text=True,
+        check=False,
+        **options,
     )
+
+
+def test_streams_that_are_closed():
+    for arguments in (["show", CLUSTER], ["check", "none.yaml"], ["parts"], ["--help"]):
+        done = run_apart(*arguments, preexec_fn=lambda: os.close(1))
+        assert (done.returncode, done.stderr) == (2, "standard output is closed\n")
+    done = run_apart("check", "-", stdout=subprocess.PIPE, preexec_fn=lambda: os.close(0))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "standard input is closed" in done.stderr
+
+
+@pytest.mark.skipif(not os.access("/proc/kmsg", os.R_OK), reason="only the administrator reads it")
+def test_a_file_that_has_nothing_yet(run):
+    assert run("check", "/proc/kmsg")[0] == 2
 
 
 def test_what_is_piped_is_refused_with_its_place(run):

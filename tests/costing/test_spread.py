@@ -10,7 +10,7 @@ import pytest
 from fabric.costing import Spread, cost
 from fabric.costing.spread import slowdowns
 from fabric.errors import QuestionError
-from fabric.graph import loads
+from fabric.graph import fail, loads
 from fabric.job import Job, JobQuestion, job
 from fabric.job.on_links import demands
 from fabric.routing import router, slowest_flow
@@ -238,3 +238,36 @@ def test_values_are_those_asked_for(hand_made: ModuleType) -> None:
     assert [name for name, _ in found] == ["mean", "p50", "p99"]
     assert slowdowns(job(hand_made.leaf_spine(1)), "ecmp", Spread()) == [("mean", None)]
     assert isinstance(hashed_factor(8, 4), SlowestFlow)
+
+
+RAILS = """\
+fabric: rails
+axes: {node: 2, slot: 2, spine: 2}
+devices:
+  gpu:   {kind: gpu, axes: [node, slot]}
+  nic:   {kind: nic, axes: [node, slot]}
+  leaf:  {kind: switch, axes: [node, slot]}
+  spine: {kind: switch, axes: [spine]}
+links:
+  - {between: [gpu, nic], rate: 800Gb/s, net: host}
+  - {between: [nic, leaf], rate: 400Gb/s}
+  - {between: [leaf, spine], rate: 400Gb/s, count: 2}
+"""
+
+
+@pytest.mark.parametrize("n_queue_pairs", [1, 4])
+@pytest.mark.parametrize(
+    "failed", [[], ["node0/leaf0 - spine0 x 1"], ["leaf0 - spine0 x 1"], ["leaf0 - spine0 x 2"], ["spine0"]]
+)
+def test_a_lone_message_waits_for_no_other_whatever_has_failed(failed: list[str], n_queue_pairs: int) -> None:
+    # All of it fits on one cable of a leaf: however it is drawn, the card is the slowest, at 50 GB/s.
+    answer = cost(
+        fail(loads(RAILS), *failed),
+        "send-recv",
+        S,
+        ranks=["node0/gpu0", "node1/gpu0"],
+        routing="hashed",
+        spread=Spread(n_queue_pairs),
+    )
+    assert answer.time_s == pytest.approx(S / 50e9)
+    assert [time for _, time in answer.chosen.spread] == pytest.approx([S / 50e9] * 2)

@@ -7,7 +7,7 @@ import networkx as nx
 import numpy as np
 import pytest
 
-from fabric import cost
+from fabric import cost, throughput
 from fabric.errors import FabricError, GraphError, LimitError
 from fabric.graph import expand, load, loads
 from fabric.graph.exchange import from_networkx, to_networkx
@@ -359,3 +359,17 @@ def test_limit():
         LimitError, match=rf"everything has .* {n} cable bundles; .*limited to {n - 1}.*Pass limit={n}"
     ):
         to_networkx(fabric, limit=n - 1)
+
+
+def test_kinds_of_others_are_told():
+    graph = nx.star_graph(4)
+    nx.set_edge_attributes(graph, 10.0, "capacity")
+    nx.set_node_attributes(graph, {0: "router", 1: "gpu", 2: "gpu", 3: "acelerator", 4: "gpu"}, "kind")
+    fabric = from_networkx(graph)
+    assert fabric.notes == (
+        "2 of 5 nodes, such as 0, 3, have a kind that is none of switch, nic, host, gpu: taken for no endpoints; "
+        "set endpoint=True on those that are some",
+    )
+    assert throughput(fabric).n_endpoints == 3
+    nx.set_node_attributes(graph, {0: False, 3: True}, "endpoint")
+    assert from_networkx(graph).notes == ()

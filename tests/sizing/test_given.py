@@ -392,3 +392,16 @@ def test_a_design_is_a_result_as_others_are():
     assert (found["warnings"], found["text"]) == ([*d.warnings], d.text)
     assert [(row["name"], row["switches"]) for row in d.table()] == [*d.switches.items()]
     assert d._repr_html_().startswith("<pre>nodes: asked for 2056 GPUs")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("breakout", "leaf=400G,leaf=800G"),
+        ("oversubscription", "leaf=2, leaf=2"),
+        ("reserve", "spine=1,leaf=1,spine=2"),
+    ],
+)
+def test_a_value_that_is_given_twice_is_refused(name, value):
+    with pytest.raises(DesignError, match=rf"{name}: (leaf|spine) stands twice in '{value}'"):
+        design(gpus=1024, rack="hgx-h100", leaf="sn5600", **{name: value})
