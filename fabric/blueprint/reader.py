@@ -331,7 +331,7 @@ class _DocumentBuilder:
         except yaml.YAMLError as error:
             self._syntax(error)
         if self._root is None:
-            self._stop(_START, "empty file", expected="a mapping with the key fabric")
+            self._stop(_START, "empty file", expected="a mapping of keys to values")
         data, spot = self._root
         if not isinstance(data, dict):
             got = _kind(data)

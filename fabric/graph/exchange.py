@@ -216,8 +216,8 @@ def _guess_note(graph: nx.Graph) -> tuple[str, ...]:
     guesses = {
         "have neither kind nor endpoint: taken for endpoints that forward anything; set kind='switch' or "
         "endpoint=False on those that are none": unknown,
-        f"have a kind that is none of {', '.join(DEFAULT_TRANSIT)}: taken for no endpoints; set endpoint=True "
-        "on those that are some": foreign,
+        f"have a kind that is none of {', '.join(DEFAULT_TRANSIT)}: taken for no endpoints; set "
+        "endpoint=True on those that are some": foreign,
     }
     return tuple(
         f"{len(nodes):,} of {len(graph):,} nodes, such as {', '.join(map(_shown, nodes[:3]))}, {guess}"

@@ -169,13 +169,19 @@ class Bom(Result):
 
     @property
     def power_w_per_gpu(self) -> float | None:
-        """Known power over the number of GPUs [W]; None where there is either none."""
-        return self.per_gpu(self.power_w)
+        """Known power over the number of GPUs [W]; None where there is either none, or not their own."""
+        return None if self._lacks_senders else self.per_gpu(self.power_w)
 
     @property
     def power_w_per_endpoint(self) -> float | None:
-        """Known power over the number of endpoints [W]; None where there is either none."""
-        return self.per_endpoint(self.power_w)
+        """Known power over the number of endpoints [W]; None where there is either none, or not their own."""
+        return None if self._lacks_senders else self.per_endpoint(self.power_w)
+
+    @property
+    def _lacks_senders(self) -> bool:
+        """Whether the power of what sends is not known: the rest over their number would be taken for it."""
+        senders = "gpu" if self.n_gpus else "host"
+        return any(item.kind == senders for item in self.power_unknown)
 
     @property
     def power_unknown(self) -> tuple[Item, ...]:
@@ -242,8 +248,9 @@ class Bom(Result):
 
 def _summary(bom: Bom) -> Iterator[str]:
     # Per GPU where there are any, else per endpoint.
-    (per, whom), power = _each(bom, bom.power_w), "no power known"
+    whom, power = _each(bom, None)[1], "no power known"
     if bom.power_w is not None:
+        per = bom.power_w_per_gpu if bom.n_gpus else bom.power_w_per_endpoint
         known = " known" if bom.power_unknown else ""
         power = f"{format_power(bom.power_w)}{known}" + (f", {format_power(per)} per {whom}" if per else "")
     ends = (bom.n_gpus, "gpu") if bom.n_gpus else (bom.n_endpoints, "endpoint")

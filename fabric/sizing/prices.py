@@ -132,6 +132,9 @@ def parse_prices(data: bytes, path: str) -> dict[str, Price]:
         head, *rows = list(read_csv(decode(data, path), path)) or [[]]
     except FileError as error:
         raise PartError(str(error)) from None
+    if not head:
+        msg = f"{path}:1:1: empty; expected a line with some of {', '.join(_COLUMNS)}"
+        raise PartError(msg)
     names = [cell.text.strip() for cell in head]
     for name, cell in zip(names, head, strict=True):
         if name not in _COLUMNS or names.count(name) > 1:

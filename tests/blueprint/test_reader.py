@@ -106,7 +106,7 @@ REFUSED: dict[str, tuple[str | bytes, str]] = {
         "1:10: file: syntax error: .*; write the character itself, not the two halves that JSON .*",
     ),
     "surrogate pair outside JSON": ('a: "\\ud83d\\ude00"', "1:7: file: syntax error: .*"),
-    "empty": ("", "1:1: file: empty file; expected a mapping with the key fabric"),
+    "empty": ("", "1:1: file: empty file; expected a mapping of keys to values"),
     "blank": (" \n\n", "1:1: file: empty file; .*"),
     "only comments": (b"# a\n# b\n", "1:1: file: empty file; .*"),
     "only a mark": (b"\xef\xbb\xbf", "1:1: file: empty file; .*"),

@@ -367,8 +367,8 @@ def test_kinds_of_others_are_told():
     nx.set_node_attributes(graph, {0: "router", 1: "gpu", 2: "gpu", 3: "acelerator", 4: "gpu"}, "kind")
     fabric = from_networkx(graph)
     assert fabric.notes == (
-        "2 of 5 nodes, such as 0, 3, have a kind that is none of switch, nic, host, gpu: taken for no endpoints; "
-        "set endpoint=True on those that are some",
+        "2 of 5 nodes, such as 0, 3, have a kind that is none of switch, nic, host, gpu: taken for no "
+        "endpoints; set endpoint=True on those that are some",
     )
     assert throughput(fabric).n_endpoints == 3
     nx.set_node_attributes(graph, {0: False, 3: True}, "endpoint")

@@ -332,8 +332,9 @@ def test_figures_of_each_times_their_number_are_the_whole(name):
     for one, n in (("gpu", bill.n_gpus), ("endpoint", bill.n_endpoints)):
         for row in bill.table():
             assert n * (row[f"n_per_{one}"] or 0) == (pytest.approx(row["n"]) if n else 0)
-        if bill.power_w is not None:
-            assert n * (whole[f"power_w_per_{one}"] or 0) == (pytest.approx(bill.power_w) if n else 0)
+        sender = "gpu" if bill.n_gpus else "host"
+        is_told = bill.power_w is not None and n and not any(i.kind == sender for i in bill.power_unknown)
+        assert whole[f"power_w_per_{one}"] == (pytest.approx(bill.power_w / n) if is_told else None)
     if bill.power_w is not None:
         own = [r["power_w"] or 0.0 for r in whole["items"] if not r["power_in"]]
         assert bill.power_w == pytest.approx(sum(own))
@@ -354,10 +355,9 @@ def test_hosts_are_endpoints_too():
     gpus = bom(loads(text.replace("KIND", "kind: gpu")))
     assert (hosts.n_gpus, hosts.n_endpoints) == (0, 3)
     assert (gpus.n_gpus, gpus.n_endpoints) == (3, 3)
-    watts = format_power(hosts.power_w / 3)
     for bill, ends, one in ((hosts, "endpoints", "endpoint"), (gpus, "GPUs", "GPU")):
-        assert f"\n3 {ends}, 1 switch, 3 cables, " in str(bill)
-        assert f", {watts} per {one}.\n" in str(bill)
+        # What each takes itself is not known: cables and switches over their number would be taken for it.
+        assert f"\n3 {ends}, 1 switch, 3 cables, {format_power(bill.power_w)} known.\n" in str(bill)
         assert bill.to_markdown().count(f"| Per {one} |") == 2
     assert hosts.to_dict()["power_w_per_gpu"] is None
     nobody = bom(
@@ -365,6 +365,15 @@ def test_hosts_are_endpoints_too():
     )
     assert nobody.to_dict()["power_w_per_endpoint"] is None
     assert nobody.per_gpu(1.0) is nobody.per_endpoint(1.0) is None
+
+
+def test_no_power_of_each_while_its_own_is_not_known():
+    bill = bom(load(ROOT / "topologies/systems/tpu-v5e-pod.fabric.yaml"))
+    assert bill.power_w is not None
+    assert bill.to_dict()["power_w_per_gpu"] is None
+    assert "W known.\nPower not known of 256 of 768 items that draw any (33.3 %), and not" in str(bill)
+    known = bom(loads("{fabric: a, include: mi300x}"))
+    assert known.to_dict()["power_w_per_gpu"] == pytest.approx(775)
 
 
 def test_absent_devices_leave_their_cables_and_free_their_ports():
@@ -651,6 +660,8 @@ def test_price_lists_are_read(tmp_path):
         ('item,price_usd,source\n"x"y,5,a\n', r":2:4: .*a cell that is quoted in part"),
         ("item,price_usd,source\nx,5,a,b\n", r":2:7: a cell too many"),
         ("item,price_usd,price_usd\n", r":1:6: column 'price_usd' twice"),
+        ("", r":1:1: empty; expected a line with some of item, price_usd"),
+        ("\n \n", r":1:1: empty; expected a line with some of item, price_usd"),
         ("item,price_usd,source\n\x1b[31m,5,\n", r":2:1: \ufffd\[31m: price of USD 5 to 5 without a source"),
         ("item,price_usd,source\nx,5,a\0\n", r":2:6: not a text, or one in UTF-16"),
     ],
