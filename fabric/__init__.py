@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from fabric.sizing.bill import Bom
     from fabric.sizing.bom import bom
     from fabric.study.compare import Comparison
+    from fabric.study.failures import Failures, failures
     from fabric.study.logs import calibrate, compare_log
     from fabric.study.scale import scale
     from fabric.study.scale_table import ScaleTable
@@ -78,6 +79,7 @@ __all__ = [
     "ExtraError",
     "Fabric",
     "FabricError",
+    "Failures",
     "FileError",
     "GraphError",
     "HopBound",
@@ -110,6 +112,7 @@ __all__ = [
     "design",
     "expand",
     "fail",
+    "failures",
     "flow_network",
     "from_networkx",
     "load",
@@ -149,6 +152,8 @@ _HOME = {
     "expand": "fabric.graph",
     "Fabric": "fabric.graph",
     "fail": "fabric.graph",
+    "Failures": "fabric.study.failures",
+    "failures": "fabric.study.failures",
     "flow_network": "fabric.flow",
     "from_networkx": "fabric.graph.exchange",
     "HopBound": "fabric.bounds.hops",

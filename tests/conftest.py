@@ -114,3 +114,15 @@ def constructs():
 def hand_made():
     """Return the small fabrics whose costs can be worked out by hand."""
     return _module(Path(__file__).parent / "hand_made.py")
+
+
+@pytest.fixture(scope="session")
+def explicit():
+    """Return the rates by the explicit program, by axes and by refinement."""
+    return _module(Path(__file__).parent / "symmetry" / "explicit.py")
+
+
+@pytest.fixture(scope="session")
+def orbits_by_force():
+    """Return the orbits by brute force."""
+    return _module(Path(__file__).parent / "symmetry" / "orbits.py")

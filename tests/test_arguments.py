@@ -83,6 +83,7 @@ def calls(tmp_path_factory):
         "design": {"gpus": 64, "rack": "hgx-h100", "leaf": "qm9700"},
         "expand": {"fabric": f},
         "fail": {"fabric": f},
+        "failures": {"fabric": f},
         "flow_network": {"fabric": f, "source": "node0/gpu0", "target": "node1/gpu0"},
         "from_networkx": {"graph": graph},
         "load": {"path": ROOT / "topologies" / "gb300-nvl72.fabric.yaml"},

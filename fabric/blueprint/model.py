@@ -261,7 +261,8 @@ class Rule:
 class FailedCables:
     """Cables that are down between two selectors: all of them, or the first `n` of their total.
 
-    With `is_each` they are `n` of every two devices, which one rule joins.
+    With `is_each` they are `n` of every two devices, which one rule joins. Where `rule` has the name of one,
+    only cables of that rule are meant; else of any.
     """
 
     left: Selector
@@ -269,6 +270,11 @@ class FailedCables:
     n: int | None
     origin: Origin
     is_each: bool = False
+    rule: str = ""
+
+    def may_be_of(self, rule: str) -> bool:
+        """Return whether cables of the rule of that name are meant."""
+        return self.rule in ("", rule)
 
 
 @dataclass(frozen=True, eq=False)

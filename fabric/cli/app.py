@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, cast
 import typer
 
 from fabric import __version__
-from fabric.cli import acceptance, collective, parts, shipped, sizing
+from fabric.cli import acceptance, collective, failing, parts, shipped, sizing
 from fabric.cli.options import (
     Among,
     Drop,
@@ -338,6 +338,7 @@ def schema(
 # In the order of docs/cli.md, as --help lists them.
 collective.register(app)
 acceptance.register(app)
+failing.register(app)
 sizing.register(app)
 app.command()(report)
 parts.register(app)

@@ -40,13 +40,15 @@ MANY_ROWS = 1 << 14
 """Rows of endpoints up to which links of a sample are looked at together."""
 
 
-def check_concurrent(work: Commodities, answer: Solution) -> Verdict:
+def check_concurrent(work: Commodities, answer: Solution, *, is_drawn: bool = False) -> Verdict:
     """Check the solution of a class program.
 
     Parameters
     ----------
     work : Commodities
     answer : Solution
+    is_drawn : bool
+        Whether links are drawn where axes say the classes, though all could be looked at.
 
     Returns
     -------
@@ -62,7 +64,7 @@ def check_concurrent(work: Commodities, answer: Solution) -> Verdict:
     if not faults:
         faults = posed_faults(work)
     if not faults:
-        found, scope = _on_links(work, answer)
+        found, scope = _on_links(work, answer, is_drawn=is_drawn)
         faults, overload = found.faults, max(overload, found.overload)
         if not faults and found.upper_gbps > upper * (1 + _PROVEN):
             # What prices prove is what they prove on the links and paths of the file.
@@ -117,12 +119,12 @@ def price_bound(work: Commodities, price: Floats) -> float:
     return cost / paid if paid > 0 else float("inf")
 
 
-def _on_links(work: Commodities, answer: Solution) -> tuple[OnLinks, str]:
+def _on_links(work: Commodities, answer: Solution, *, is_drawn: bool) -> tuple[OnLinks, str]:
     """Return what a solution is on real links, and which were looked at."""
     views: Sequence[LinkView] | None = work.views
     if work.blueprint is not None:
         lift = Lift(work.blueprint, work.apart, work.ties)
-        views = link_views(work, work.blueprint, lift)
+        views = None if is_drawn else link_views(work, work.blueprint, lift)
         if views is None:
             fault, upper = check_on_classes(work, answer)
             faults, n_links = ([fault], 0) if fault else _sample_faults(work, answer, lift)

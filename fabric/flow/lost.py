@@ -97,6 +97,12 @@ def find_cut_off(
 
 def lost_devices(expanded: Expanded, ends: Bools, *, paths: Paths = "rules") -> Ints:
     """Return the endpoints that exchange traffic with no majority of `ends`, themselves included."""
+    own = np.flatnonzero(ends)
+    return np.asarray(own[2 * exchanges(expanded, ends, paths=paths).sum(axis=1) <= len(own)])
+
+
+def exchanges(expanded: Expanded, ends: Bools, *, paths: Paths = "rules") -> Bools:
+    """Return which of `ends` exchange traffic with which, themselves included, shape (k, k)."""
     from scipy import sparse
     from scipy.sparse import csgraph
 
@@ -111,4 +117,4 @@ def lost_devices(expanded: Expanded, ends: Bools, *, paths: Paths = "rules") -> 
         hops = csgraph.dijkstra(graph, indices=moves.source[part], unweighted=True)
         seen[begin : begin + len(part)] = np.isfinite(hops[:, moves.target[own]])
     np.fill_diagonal(seen, True)
-    return np.asarray(own[2 * (seen & seen.T).sum(axis=1) <= len(own)])
+    return np.asarray(seen & seen.T, dtype=np.bool_)

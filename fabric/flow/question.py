@@ -37,7 +37,8 @@ class Question:
     """A question as it was put; see `throughput`.
 
     With `is_holding`, those that take part pass data on whatever their transit, because they hold it. A
-    rate of `enough_gbps` need not be known any better: it ends in `EnoughError`.
+    rate of `enough_gbps` need not be known any better: it ends in `EnoughError`. With `is_brief`, one
+    question of many, slack is what the solution leaves idle, and the proof draws its links.
     """
 
     fabric: Fabric
@@ -51,6 +52,7 @@ class Question:
     is_holding: bool = False
     gap: float | None = None
     enough_gbps: float = np.inf
+    is_brief: bool = False
 
     @property
     def traffic(self) -> Traffic | None:

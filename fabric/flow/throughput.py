@@ -324,7 +324,7 @@ def answer_of(
     else:
         solution = program.solve()
         # By code that shares nothing with the solver.
-        proof = check_concurrent(work, solution)
+        proof = check_concurrent(work, solution, is_drawn=ask.is_brief)
         # An answer that its own check refuses is never given out.
         if proof.faults:
             rate = format_rate(solution.rate_gbps)
@@ -332,7 +332,8 @@ def answer_of(
             todo = f"please report it with the file; {setting('method')} has other ways"
             msg = f"{claim}: an error of fabtopo, {todo}"
             raise ProofError(msg)
-    idle = SpareCapacity(work, program, solution) if 0 < solution.n_variables <= MANY_VARIABLES else None
+    is_measured = not ask.is_brief and 0 < solution.n_variables <= MANY_VARIABLES
+    idle = SpareCapacity(work, program, solution) if is_measured else None
     binding, slack = rank_links(work, work.capacity * solution.price, work.use(solution.flow), idle)
     answer = Throughput(
         traffic=ask.name,

@@ -416,6 +416,9 @@ def _with_failed_cables(blueprint: Blueprint, expanded: Expanded) -> Expanded:
         left, right = (matching(blueprint, expanded, s) for s in (failure.left, failure.right))
         # Either end may be the lower one.
         hit = (left[expanded.tail] & right[expanded.head]) | (right[expanded.tail] & left[expanded.head])
+        hit &= np.array([failure.may_be_of(rule.name) for rule in expanded.rules], dtype=np.bool_)[
+            expanded.rule
+        ]
         down = failed_between(expanded, down, hit, failure.n)
     fields = {name: getattr(expanded, name) for name in expanded.__dataclass_fields__}
     return Expanded(**{**fields, "failed_count": down})

@@ -121,8 +121,9 @@ class _JoinedBoxes:
             yield from self._sides(selector, every)
             yield from self._sides(every, selector)
         for failure in self.blueprint.failed_cables:
-            yield from self._sides(failure.left, failure.right)
-            yield from self._sides(failure.right, failure.left)
+            if failure.may_be_of(self.rule.name):
+                yield from self._sides(failure.left, failure.right)
+                yield from self._sides(failure.right, failure.left)
 
     def counted(self) -> Iterator[tuple[int, list[Box]]]:
         """Yield the pairs of the rule, with the cables of each."""

@@ -258,7 +258,7 @@ class Lift:
         for failure in self.blueprint.failed_cables:
             sides = (failure.left, failure.right)
             # A failure names its two ends in no order.
-            hit = any(
+            hit = failure.may_be_of(rule.name) and any(
                 _is_of(self.blueprint, *ends[0], a) and _is_of(self.blueprint, *ends[1], b)
                 for a, b in (sides, sides[::-1])
             )

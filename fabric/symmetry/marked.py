@@ -271,10 +271,10 @@ def _drawn(blueprint: Blueprint, boxes: Sequence[Box]) -> Blueprint:
     """Return `blueprint` with `boxes` as its damage."""
     selectors: dict[str, list[Selector]] = {"absent": [], "failed": []}
     cables = []
-    for (word, n, sides, _), ends in boxes:
+    for (word, n, sides, _, rule), ends in boxes:
         own = list(map(_selector, sides, ends))
         if word == "cables":
-            cables.append(FailedCables(own[0], own[1], n or None, blueprint.origin, is_each=n > 0))
+            cables.append(FailedCables(own[0], own[1], n or None, blueprint.origin, is_each=n > 0, rule=rule))
         elif word in selectors:
             selectors[word] += own
     return replace(

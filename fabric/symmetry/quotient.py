@@ -140,7 +140,7 @@ def _quotient(
             count=np.bincount(fine_id, rows[:, 2], minlength=len(first)).astype(np.int64),
             failed_count=np.zeros(len(first), dtype=np.int64),
             failed=np.zeros(len(group), dtype=np.bool_),
-            names=_Names(blueprint, group, index),
+            names=device_names(blueprint, group, index),
             coordinates={},
         ),
         size,
@@ -169,10 +169,15 @@ def _infos(blueprint: Blueprint) -> tuple[tuple[GroupInfo, ...], tuple[RuleInfo,
     return tuple(groups), tuple(rules)
 
 
+def device_names(blueprint: Blueprint, group: Ints, index: Sequence[Mark]) -> Sequence[str]:
+    """Return the names of devices by their groups and their indices in the file."""
+    return _Names(blueprint, group, index)
+
+
 class _Names(Sequence[str]):
     """Name of one device of each class, such as ``rack3/tray7/gpu1``, made when it is asked for."""
 
-    def __init__(self, blueprint: Blueprint, group: Ints, index: tuple[Mark, ...]) -> None:
+    def __init__(self, blueprint: Blueprint, group: Ints, index: Sequence[Mark]) -> None:
         self._blueprint, self._group, self._index = blueprint, group, index
         self._groups = tuple(blueprint.groups.values())
 
@@ -253,10 +258,18 @@ class RowPlaces:
 
     def index(self, group: str, rows: Ints) -> list[Mark]:
         """Return one device of each row, by its indices in the file."""
-        axes = sorted(self._values[group])
-        values = self._found.of_file({p: index[rows] for p, index in self._values[group].items()})
-        columns = [values[p].tolist() for p in axes]
-        return [tuple(zip(axes, at, strict=True)) for at in zip(*columns, strict=True)] or [()] * len(rows)
+        return self.marks(self.values(group, rows)) or [()] * len(rows)
+
+    def values(self, group: str, rows: Ints) -> Values:
+        """Return one device of each row, by its indices where marks have been moved to."""
+        return {p: index[rows] for p, index in self._values[group].items()}
+
+    def marks(self, values: Values) -> list[Mark]:
+        """Return devices by their indices in the file; none of those that are on no axis."""
+        axes = sorted(values)
+        in_file = self._found.of_file(values)
+        columns = [in_file[p].tolist() for p in axes]
+        return [tuple(zip(axes, at, strict=True)) for at in zip(*columns, strict=True)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -361,7 +374,7 @@ def _link_rows(ground: Ground, number: int) -> tuple[Floats, list[Ints]]:
     grid, device, pairs, alive = ground.grid, ground.device, ground.joined[number], ground.alive[number]
     rule = grid.blueprint.rules[number]
     groups = rule.left_group, rule.right_group
-    row, pattern, n_pairs = _patterns(ground.places, rule, pairs)
+    row, pattern, n_pairs = split_pairs(ground.places, rule, pairs)
     left, right, n_links = pairs.left[row], pairs.right[row], alive[row] * n_pairs
     # A link is up where both its ends are and it has a cable left.
     is_up = (device[groups[0]][left] >= 0) & (device[groups[1]][right] >= 0) & (n_links > 0)
@@ -389,7 +402,7 @@ def _link_rows(ground: Ground, number: int) -> tuple[Floats, list[Ints]]:
     return np.concatenate(rows), [np.concatenate(parts) for parts in keys]
 
 
-def _patterns(places: RowPlaces, rule: Rule, pairs: Joined) -> tuple[Ints, Ints, Floats]:
+def split_pairs(places: RowPlaces, rule: Rule, pairs: Joined) -> tuple[Ints, Ints, Floats]:
     """Split pairs of rows by the axes of `pattern_axes` on which the two devices differ.
 
     Returns
@@ -444,7 +457,7 @@ def _alive(places: RowPlaces, joined: list[Joined]) -> list[Floats]:
     n_pairs = np.zeros(len(alive))
     if any(failure.n is not None for failure in grid.blueprint.failed_cables):
         for start, rule, pairs in zip(starts[:-1], rules, joined, strict=True):
-            row, _, n = _patterns(places, rule, pairs)
+            row, _, n = split_pairs(places, rule, pairs)
             np.add.at(n_pairs, start + row, n)
     for failure in grid.blueprint.failed_cables:
         hits = [_hit(grid, rule, pairs, failure) for rule, pairs in zip(rules, joined, strict=True)]
@@ -466,6 +479,8 @@ def _alive(places: RowPlaces, joined: list[Joined]) -> list[Floats]:
 
 def _hit(grid: Grid, rule: Rule, pairs: Joined, failure: FailedCables) -> Bools:
     """Return which pairs of rows are between the two selectors of a failure, absent devices left out."""
+    if not failure.may_be_of(rule.name):
+        return np.zeros(len(pairs.left), dtype=np.bool_)
     ends = []
     for side, rows in ((rule.left, pairs.left), (rule.right, pairs.right)):
         group = cast(str, side.group)

@@ -157,8 +157,8 @@ def _spread(blueprint: Blueprint, kept: frozenset[str]) -> Blueprint:
     for failure in blueprint.failed_cables:
         left, right = wider(failure.left), wider(failure.right)
         # All of them: so many of a bundle are no more.
-        cables[left.group, left.terms, right.group, right.terms] = FailedCables(
-            left, right, None, blueprint.origin
+        cables[left.group, left.terms, right.group, right.terms, failure.rule] = FailedCables(
+            left, right, None, blueprint.origin, rule=failure.rule
         )
     return replace(
         blueprint,

@@ -14,12 +14,6 @@ def _module(name):
 
 
 @pytest.fixture(scope="session")
-def explicit():
-    """Return the rates by the explicit program, by axes and by refinement."""
-    return _module("explicit")
-
-
-@pytest.fixture(scope="session")
 def orbits():
     """Return the orbits by brute force."""
     return _module("orbits")

@@ -1,0 +1,69 @@
+"""The command about failures: what each of them costs, and how often a job stops."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from fabric.cli.options import (
+    Among,
+    Failed,
+    File,
+    Json,
+    Over,
+    PathRule,
+    fabric_of,
+    path_rule,
+    progress,
+    say,
+    words,
+)
+from fabric.errors import QuestionError
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command of this module to `app`."""
+    app.command("failures")(failures_command)
+
+
+def failures_command(
+    file: File,
+    among: Among = None,
+    collective: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="Beside all-to-all, such as all-reduce (the default with --over)."),
+    ] = "",
+    over: Over = "",
+    paths: PathRule = "rules",
+    node: Annotated[
+        str, typer.Option(metavar="AXES", help="What restarts together, such as rack,tray.")
+    ] = "",
+    failed: Failed = None,
+    form: Annotated[str, typer.Option("--format", help="text, md, csv or json.")] = "text",
+    as_json: Json = False,
+) -> None:
+    """Every single failure, exactly: what it costs a job, and whether that goes on; worst first."""
+    from fabric.study.failures import failures
+
+    if form not in ("text", "md", "csv", "json"):
+        msg = f"format: text, md, csv or json; got {form!r}"
+        raise QuestionError(msg)
+    fabric = fabric_of(file, failed)
+    with progress("failures") as heard:
+        answer = failures(
+            fabric,
+            among=among,
+            collective=collective,
+            over=words(over),
+            paths=path_rule(paths),
+            node=words(node),
+            progress=heard,
+        )
+    texts = {
+        "text": answer.__str__,
+        "md": answer.to_markdown,
+        "csv": answer.to_csv,
+        "json": answer.to_json,
+    }
+    say(texts["json" if as_json else form]().rstrip("\n"))

@@ -1,0 +1,166 @@
+"""What can fail: every device and every cable, as kinds of events that are alike, each with its state.
+
+Two events are one state where the same is left: a card whose only cable to its GPU is down carries nothing,
+so neither does the cable; a processor that no path meets changes nothing, but takes its GPUs with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from fabric.arrays import Floats
+from fabric.blueprint.model import Blueprint
+from fabric.blueprint.selector import parse_selector, range_word
+from fabric.graph import Fabric
+from fabric.study.failures.network import FailingJob, classes_of, hosted
+from fabric.study.failures.states import Down, State
+from fabric.symmetry import NoSymmetryError, quotient
+from fabric.symmetry.orbits import Orbit, orbits
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Failures that are alike.
+
+    Parameters
+    ----------
+    kind : {"device", "cable", "chip", "place", "risk"}
+    of : str
+        Group, rule, axis or shared risk.
+    n : int
+        How many.
+    example : str
+        One of them.
+    state : State
+        What is down of the network when that one fails.
+    """
+
+    kind: str
+    of: str
+    n: int
+    example: str
+    state: State
+
+
+def single_events(job: FailingJob) -> tuple[Event, ...]:
+    """Return every single failure of a device or a cable, once for all that are alike.
+
+    The numbers of devices, and of cables, sum to those that are up.
+    """
+    whole = orbits(job.whole)
+    if job.fabric is job.whole or job.fabric.blueprint is None:
+        network = whole
+    else:
+        network = orbits(job.fabric)
+    series = Series(job.fabric)
+    events = [Event(o.kind, o.of, o.n, _text(o), _state(job, series, o)) for o in network]
+    known: set[tuple[str, str]] = {(o.kind, o.of) for o in network}
+    # What no path meets: nothing is down of the network, whichever of them fails.
+    idle = [o for o in whole if (o.kind, o.of) not in known]
+    events += [Event(o.kind, o.of, o.n, _text(o), ()) for o in idle]
+    order: dict[tuple[str, str], int] = {
+        key: at for at, key in enumerate(dict.fromkeys((o.kind, o.of) for o in whole))
+    }
+    return tuple(sorted(merged(events), key=lambda one: order[one.kind, one.of]))
+
+
+def merged(events: list[Event]) -> list[Event]:
+    """Return events of one name and one state as one."""
+    found: dict[tuple[str, str, State], list[Event]] = {}
+    for event in events:
+        found.setdefault((event.kind, event.of, event.state), []).append(event)
+    return [
+        Event(kind, of, sum(e.n for e in alike), alike[0].example, state)
+        for (kind, of, state), alike in found.items()
+    ]
+
+
+def _text(orbit: Orbit) -> str:
+    return " - ".join(map(str, orbit.ends))
+
+
+def _state(job: FailingJob, series: Series, orbit: Orbit) -> State:
+    """Return what is down of the network when one of an orbit fails."""
+    blueprint = job.fabric.blueprint
+    if orbit.kind == "device":
+        if blueprint is not None and (group := blueprint.groups[orbit.of]).kind == "host":
+            taken = [_at(blueprint, str(orbit.ends[0]), g.name) for g in hosted(blueprint, group, job.among)]
+            if taken:
+                return tuple(sorted(Down(word) for word in (*taken, str(orbit.ends[0]))))
+        return (Down(series.stand_in(orbit)),)
+    if name := series.stand_in(orbit):
+        return (Down(name),)
+    left, right = map(str, orbit.ends)
+    return (Down(left, right, orbit.of),)
+
+
+def _at(blueprint: Blueprint, name: str, group: str) -> str:
+    """Return the devices of a group that agree with a device on all of its axes, as a selector."""
+    chosen = parse_selector(name, blueprint.axes, blueprint.groups)
+    return "/".join([*(range_word(t.axis, t.lo, t.hi) for t in chosen.terms), group])
+
+
+class Series:
+    """What stands in line: a device that passes traffic on has one cable on a side, and fails as that does.
+
+    Parameters
+    ----------
+    fabric : Fabric
+    """
+
+    def __init__(self, fabric: Fabric) -> None:
+        e = self._e = classes_of(fabric)
+        size: Floats = np.ones(e.n_devices)
+        if fabric.blueprint is not None:
+            try:
+                size = quotient(fabric.blueprint).size
+            except NoSymmetryError:
+                pass
+        # Below and above each device: its one neighbour where it has one cable there, else -1.
+        below, above = (np.bincount(end, e.alive, minlength=e.n_devices) for end in (e.head, e.tail))
+        is_peer = np.array([rule.is_peer for rule in e.rules], dtype=np.bool_)[e.rule] & (e.alive > 0)
+        passes = np.array([g.transit == "pass" for g in e.groups], dtype=np.bool_)[e.group] & ~e.failed
+        passes[e.tail[is_peer]] = passes[e.head[is_peer]] = False
+        self._below = np.full(e.n_devices, -1, dtype=np.int64)
+        self._below[e.head[e.alive > 0]] = e.tail[e.alive > 0]
+        self._below[(below != size) | ~passes] = -1
+        self._has_one_above = (above == size) & passes
+
+    def stand_in(self, orbit: Orbit) -> str:
+        """Return the device that is down where one of an orbit is, or nothing where only a cable is."""
+        lower = orbit.places[0]
+        if orbit.kind == "device":
+            lowest = self._lowest(lower)
+            return str(orbit.ends[0] if lowest == lower else self._e.names[lowest])
+        upper = orbit.places[1]
+        # The upper device has no other way down, or the lower one no other way up.
+        if self._below[upper] == lower:
+            return str(self._e.names[self._lowest(upper)])
+        return str(self._e.names[self._lowest(lower)]) if self._has_one_above[lower] else ""
+
+    def _lowest(self, device: int) -> int:
+        """Return the lowest device that is down exactly where this one is."""
+        below = int(self._below[device])
+        return device if below < 0 or not self._has_one_above[below] else self._lowest(below)
+
+
+def place_events(job: FailingJob) -> tuple[Event, ...]:
+    """Return what stands together on an axis that the file has, such as a rack, a tray or a plane."""
+    del job
+    return ()
+
+
+def counts(events: tuple[Event, ...]) -> Mapping[str, int]:
+    """Return how many devices and cables some events are of."""
+    total = {"device": 0, "cable": 0}
+    for event in events:
+        total[event.kind] = total.get(event.kind, 0) + event.n
+    return total
+
+
+def iterate_states(events: tuple[Event, ...]) -> Iterator[State]:
+    """Yield every state of some events once, in their order."""
+    yield from dict.fromkeys(event.state for event in events)

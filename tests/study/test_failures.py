@@ -1,0 +1,201 @@
+"""Every single failure, by orbits, against failing every device and every cable one by one."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from fabric import failures, load, loads, throughput
+from fabric.errors import QuestionError
+from fabric.graph import Fabric, expand
+from fabric.graph.expanded import Expanded
+from fabric.symmetry.orbits import orbits
+
+CONSTRUCTS = (
+    "mesh x mesh",
+    "ring x ring",
+    "ring x mesh",
+    "line",
+    "line x ring",
+    "line x mesh",
+    "one-way rings",
+    "relations between groups",
+    "counts by index",
+    "composed axes",
+    "selectors as sides",
+    "two includes",
+    "clos",
+)
+
+
+def with_down(e, devices=(), bundles=(), among=None):
+    """Return a fabric of arrays in which some devices, and a cable of each of some bundles, are down.
+
+    Endpoints of other groups than `among` take no part.
+    """
+    groups = tuple(replace(g, is_endpoint=g.is_endpoint and among in (None, g.name)) for g in e.groups)
+    failed, count = e.failed.copy(), e.failed_count.copy()
+    failed[list(devices)] = True
+    for bundle in bundles:
+        count[bundle] += 1
+    fields = {name: getattr(e, name) for name in e.__dataclass_fields__}
+    return Fabric(
+        e.name, graph=Expanded(**{**fields, "groups": groups, "failed": failed, "failed_count": count})
+    )
+
+
+def brute_force(explicit, fabric, paths, among):
+    """Return, by group and by rule, the sorted rates after each single failure, 0 where some are cut off."""
+    e = expand(fabric)
+    found = {}
+    for v in np.flatnonzero(~e.failed).tolist():
+        if not e.groups[e.group[v]].kind == "host":
+            found.setdefault(("device", e.groups[e.group[v]].name), []).append(with_down(e, [v], among=among))
+    for b in np.flatnonzero(e.alive > 0).tolist():
+        one = with_down(e, (), [b], among)
+        found.setdefault(("cable", e.rules[e.rule[b]].name), []).extend([one] * int(e.alive[b]))
+    solved = {}
+
+    def rate(one):
+        if id(one) not in solved:
+            ends = expand(one)
+            n = int((ends.is_endpoint & ~ends.failed).sum())
+            solved[id(one)] = explicit.explicit_rate(one, paths) if n > 1 else 0.0
+        return solved[id(one)]
+
+    return {key: sorted(map(rate, those)) for key, those in found.items()}
+
+
+def listed(answer):
+    """Return the same of the answer of `failures`."""
+    found = {}
+    for row in answer.rows:
+        rate = 0.0 if row.cut_off else row.rate_gbps
+        found.setdefault((row.kind, row.of), []).extend([rate] * row.n)
+    return {key: sorted(rates) for key, rates in found.items()}
+
+
+@pytest.mark.seeds(1, of=16)
+@pytest.mark.parametrize("construct", CONSTRUCTS)
+def test_every_failure_equals_failing_one_by_one(constructs, explicit, construct, seed):
+    fabric, paths = constructs.random_fabric(construct, 4 * seed + 1 if seed % 2 else 4 * seed)
+    try:
+        answer = failures(fabric, paths=paths)
+    except QuestionError as error:
+        assert "nothing is sent while all is up" in str(error)  # noqa: PT017 - either way is right
+        return
+    expected, found = brute_force(explicit, fabric, paths, answer.among), listed(answer)
+    for key, rates in expected.items():
+        assert found[key] == pytest.approx(rates, rel=1e-7, abs=1e-9), (key, paths)
+    e = expand(fabric)
+    assert answer.n_devices == int((~e.failed).sum())
+    assert answer.n_cables == int(e.alive.sum())
+    assert {row.status for row in answer.rows} <= {"optimal", "none"}
+
+
+def test_numbers_that_papers_state():
+    # Alibaba HPN, SIGCOMM'24: a host has 16 ports on two switches a rail; one switch down takes one of them.
+    hpn = {row.name: row for row in failures(load("topologies/systems/hpn-pod.fabric.yaml")).rows}
+    assert hpn["tor"].kept == pytest.approx(1 - 1 / 16, rel=1e-9)
+    assert (hpn["tor"].goes_on, hpn["nic"].goes_on) == (True, False)
+    assert (hpn["nic"].n_stopped, hpn["nic"].n_after) == (1, 15_360 - 8)
+    # Multi-plane: one of the eight ports of a card is an eighth of it; relayed, an eighth of an eighth.
+    planes = load("topologies/deployments/eight-planes.fabric.yaml")
+    by_rule = {row.name: row for row in failures(planes).rows}
+    assert by_rule["nic-leaf cable"].kept == pytest.approx(1 - 1 / 64, rel=1e-9)
+    alone = {row.name: row for row in failures(planes, paths="no-relay").rows}
+    assert alone["nic-leaf cable"].kept == pytest.approx(1 - 1 / 8, rel=1e-4)
+    assert alone["nic-leaf cable"].goes_on
+
+
+def test_a_processor_takes_its_gpus_with_it_and_nothing_else():
+    answer = failures(load("topologies/gb300-nvl72-1152.fabric.yaml"))
+    rows = {row.name: row for row in answer.rows}
+    assert (rows["grace"].n_down, rows["grace"].n_after) == (2, 1148)
+    assert (rows["dpu"].kept, rows["dpu"].goes_on) == (1.0, True)
+    # A GPU without its card relays by its neighbours, yet its part of the job is over.
+    assert (rows["nic"].n_down, rows["nic"].cut_off, rows["nic"].n_stopped) == (0, (), 1)
+    assert rows["leaf"].kept == pytest.approx(7 / 8, rel=1e-9)
+    assert (answer.n_devices, answer.n_cables) == (3538, 29_088)
+    # Worst first: what stops the job, then what leaves less.
+    assert [row.goes_on for row in answer.rows] == sorted(row.goes_on for row in answer.rows)
+    assert max(map(len, str(answer).split("\n"))) <= 110
+
+
+@pytest.mark.parametrize("name", ["dcell", "slim-fly"])
+def test_orbits_of_wired_fabrics_are_found_and_sum_up(name):
+    fabric = load(f"topologies/patterns/{name}.fabric.yaml")
+    found, e = orbits(fabric), expand(fabric)
+    assert sum(o.n for o in found if o.kind == "device") == e.n_devices
+    assert sum(o.n for o in found if o.kind == "cable") == int(e.alive.sum())
+    assert len(found) < (e.n_devices + e.n_bundles) / 4
+
+
+@pytest.mark.seeds(4, of=20)
+def test_searched_orbits_are_those_of_all_automorphisms(constructs, orbits_by_force, seed):
+    construct = CONSTRUCTS[seed % len(CONSTRUCTS)]
+    fabric, _ = constructs.random_fabric(construct, seed)
+    e = expand(fabric)
+    if e.n_devices > 24:
+        fabric, _ = constructs.random_fabric("line", seed)
+        e = expand(fabric)
+    found = orbits(Fabric(e.name, graph=e))
+    force = orbits_by_force.Automorphisms(e)
+    classes = {}
+    for v in force.devices:
+        images = {v}
+        stack = [v]
+        while stack:
+            x = stack.pop()
+            for g in force.generators:
+                if g[x] not in images:
+                    images.add(g[x])
+                    stack.append(g[x])
+        classes[min(images)] = len(images)
+    assert sorted(o.n for o in found if o.kind == "device") == sorted(classes.values())
+
+
+def test_two_rules_between_the_same_devices_fail_one_at_a_time():
+    # One-way cables beside a two-way one: of which rule a cable is says what is left.
+    text = """
+    {fabric: a, axes: {i: 3}, devices: {gpu: {kind: gpu, axes: [i], transit: all}},
+     links: [{between: [gpu, gpu], name: round, ring: i, rate: 1Gb/s, oneway: true},
+             {between: [gpu, gpu], name: both, ring: i, rate: 1Gb/s}]}
+    """
+    fabric = loads(text)
+    rows = {row.of: row for row in failures(fabric).rows if row.kind == "cable"}
+    e = expand(fabric)
+    for number, rule in enumerate(e.rules):
+        left = throughput(with_down(e, (), [int(np.flatnonzero(e.rule == number)[0])])).per_endpoint_gbps
+        assert rows[rule.name].rate_gbps == pytest.approx(left, rel=1e-9)
+
+
+def test_of_a_graph_and_of_a_file_the_same():
+    fabric = load("topologies/patterns/fat-tree.fabric.yaml")
+    graph = Fabric("fat-tree", graph=expand(fabric))
+    mine, other = failures(fabric), failures(graph)
+    assert [(r.name, r.n, r.goes_on) for r in mine.rows] == [(r.name, r.n, r.goes_on) for r in other.rows]
+    assert [r.kept for r in mine.rows] == pytest.approx([r.kept for r in other.rows], rel=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"node": ["tary"]}, "node: no axis 'tary'; did you mean tray"),
+        ({"among": "gpu9999"}, "beyond the last index"),
+        ({"paths": "rule"}, "did you mean rules"),
+    ],
+)
+def test_what_does_not_fit_is_refused(options, why):
+    with pytest.raises(Exception, match=why) as error:
+        failures(load("topologies/gb300-nvl72-1152.fabric.yaml"), **options)
+    assert type(error.value).__module__.startswith("fabric.")
+
+
+def test_nothing_is_sent_anyway():
+    text = (
+        "{fabric: a, axes: {i: 2}, devices: {gpu: {kind: gpu, axes: [i]}, leaf: {kind: switch, axes: []}}, "
+    )
+    text += "links: [{between: [gpu, leaf], rate: 1Gb/s}], failed: [leaf]}"
+    with pytest.raises(QuestionError, match="nothing is sent while all is up"):
+        failures(loads(text))
