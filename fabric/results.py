@@ -61,6 +61,31 @@ def say_lost(
     return lines + lost
 
 
+class DamageCount(NamedTuple):
+    """How many devices and pairs of ends of cables are absent or down, and of how many kinds.
+
+    What hangs together by an index, such as all that is down in a pod, is one part; parts that a permutation
+    of the axes exchanges are of one kind. Time grows with the kinds.
+    """
+
+    n_marks: int
+    n_kinds: int
+
+
+def say_damage(damage: DamageCount | None) -> list[str]:
+    """Return in words what is down and of how many kinds, where that is more than one thing.
+
+    Examples
+    --------
+    >>> say_damage(DamageCount(50, 13))
+    ['  damage: 50 marks of 13 kinds']
+    """
+    if damage is None or damage.n_marks < 2:
+        return []
+    kinds = "1 kind" if damage.n_kinds == 1 else f"{damage.n_kinds:,} kinds"
+    return [f"  damage: {damage.n_marks:,} marks of {kinds}"]
+
+
 class Slack(NamedTuple):
     """What a link class that does not bind has left: the idle part of its capacity, 0 to 1."""
 

@@ -34,10 +34,10 @@ from fabric.flow.throughput import answer_question
 from fabric.flow.traffic import Traffic
 from fabric.graph import Expanded, Fabric, Paths, expand, select
 from fabric.graph.listed import RANK, to_blueprint
-from fabric.results import CutOff, Result, say_lost
+from fabric.results import CutOff, DamageCount, Result, say_damage, say_lost
 from fabric.schedule.algorithms import busbw_factor
 from fabric.symmetry import Mark, lopsided_axes, quotient
-from fabric.symmetry.marked import marked
+from fabric.symmetry.marked import count_damage, marked
 from fabric.units import format_bytes, format_rate, format_time, parse_bytes, seconds_to_send
 
 _PROVEN = 1e-6
@@ -76,6 +76,8 @@ class Bound(Result):
         Why the program was not solved, where the bound is by what parts of the ranks must take in.
     n_failed : int
         Ranks of the job that have failed themselves; they are left out.
+    damage : DamageCount or None
+        How much is absent or down, and of how many kinds; None if nothing is, or the axes do not say.
     certificate : Verdict
         What prices of links prove of the algbw, and what flows carry below it, where any are known to.
     """
@@ -94,6 +96,7 @@ class Bound(Result):
     cut_off: tuple[CutOff, ...] = ()
     why: str = ""
     n_failed: int = 0
+    damage: DamageCount | None = None
     certificate: Verdict = field(default=Verdict(0.0, 0.0), repr=False)
 
     def __str__(self) -> str:
@@ -101,6 +104,7 @@ class Bound(Result):
         where = f", reducing in {', '.join(self.reduces_in)}" if self.reduces_in else ""
         question = f"{self.collective} of {format_bytes(self.size_bytes)} among {self.n_ranks:,} ranks{where}"
         lost = say_lost(self.cut_off, self.n_failed, setting("among"), kind="ranks")
+        lost += say_damage(self.damage)
         if self.algbw_gbps <= 0:
             return "\n".join(
                 [f"{question}: never, for some ranks are cut off from most of the others", *lost]
@@ -221,7 +225,7 @@ def bound(
         return _by_hops(fabric, collective, kind, is_whole=not (over or among or root))
     ask = _BoundQuestion(collective, size_bytes, tuple(over), among, root, paths, tuple(reduces))
     found = _of_graph(fabric, ask) if fabric.blueprint is None else _by_cuts(fabric.blueprint, ask)
-    return replace(found, n_failed=count_failed(fabric, among))
+    return replace(found, n_failed=count_failed(fabric, among), damage=count_damage(fabric.blueprint))
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from fabric.bounds.bound import Bound
 from fabric.costing.channels import CHANNELS
 from fabric.costing.standing import Support
 from fabric.errors import setting
-from fabric.results import CutOff, Refused, Result, Slack, say_lost
+from fabric.results import CutOff, DamageCount, Refused, Result, Slack, say_damage, say_lost
 from fabric.text.columns import columns
 from fabric.text.words import fold, join_words
 from fabric.units import format_bytes, format_rate, format_rate_gbyte, format_time, gbps_to_gbytes
@@ -134,6 +134,8 @@ class Cost(Result):
         Ranks without a path to most of the others, where no algorithm has one: the time is then infinite.
     n_failed : int
         Ranks that have failed themselves; they are left out.
+    damage : DamageCount or None
+        How much is absent or down, and of how many kinds; None if nothing is, or the axes do not say.
     support : Support or None
         What a prediction rests on; None for wire rates, which predict nothing.
     wire : WireRate or None
@@ -158,6 +160,7 @@ class Cost(Result):
     notes: tuple[str, ...] = ()
     cut_off: tuple[CutOff, ...] = ()
     n_failed: int = 0
+    damage: DamageCount | None = None
     support: Support | None = None
     wire: WireRate | None = None
 
@@ -219,7 +222,7 @@ class Cost(Result):
             lines.append(f"  bound: not known ({self.no_bound})")
         rest = _binding_lines(self.algorithms)
         rest += [f"  {name} cannot run: {why}" for name, why in self.refused]
-        rest += lost
+        rest += [*lost, *say_damage(self.damage)]
         rest.append(f"  calibration {self.calibration}: {self.about}")
         rest += [f"  {note}" for note in self.notes]
         return "\n".join([fold(lines), _table(self.algorithms), fold(rest)])

@@ -22,6 +22,7 @@ from fabric.job.question import JobQuestion
 from fabric.job.ranks import Job
 from fabric.results import CutOff, Slack
 from fabric.schedule.tree import Schedule, Transfer, phases
+from fabric.symmetry.marked import count_damage
 from fabric.units import gbytes_per_second, gbytes_to_gbps, seconds_to_send
 
 # A rank of these keeps a part of what it has; of an all-reduce the part that it adds up.
@@ -195,6 +196,7 @@ def answer_of(run: CostRun, costs: list[AlgorithmCost]) -> Cost:
         why=work.why,
         about=run.calibration.about,
         n_failed=0 if run.question.ranks else count_failed(run.fabric, run.question.among),
+        damage=count_damage(run.fabric.blueprint),
     )
 
 

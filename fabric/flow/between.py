@@ -21,7 +21,7 @@ from fabric.flow.program import ClassProgram
 from fabric.flow.question import Question, pose
 from fabric.graph import Fabric
 from fabric.symmetry import NoSymmetryError, Quotient
-from fabric.symmetry.marked import Marked, marked
+from fabric.symmetry.marked import Marked, count_damage, marked
 from fabric.symmetry.spreading import less_damaged, more_damaged
 
 if TYPE_CHECKING:
@@ -207,6 +207,7 @@ def between(ask: Question, more: Throughput, less: Throughput) -> Throughput | N
         n_classes=more.n_classes + less.n_classes,
         n_variables=more.n_variables + less.n_variables,
         certificate=proof,
+        damage=count_damage(blueprint),
     )
 
 

@@ -30,7 +30,7 @@ from fabric.flow.question import Question, pose
 from fabric.flow.throughput import Throughput, answer_of
 from fabric.flow.traffic import Traffic
 from fabric.graph import EXPAND_LIMIT, Fabric, Paths
-from fabric.results import CutOff, Result, say_lost
+from fabric.results import CutOff, Result, say_damage, say_lost
 from fabric.units import format_count, format_rate
 
 STEP = 1e-4
@@ -161,6 +161,7 @@ class Bottleneck(Result):
             )
         remedy = setting("drop_unreachable", True)
         lines += say_lost(first.cut_off, first.n_failed, remedy, is_dropped=first.is_dropped)
+        lines += say_damage(first.damage)
         lines.append(f"  {first.status}, by {first.method}: {first.why}")
         return "\n".join(lines)
 

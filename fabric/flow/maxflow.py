@@ -20,8 +20,9 @@ from fabric.flow.proof import Claim, prove_on_file
 from fabric.flow.solve import solve
 from fabric.graph import EXPAND_LIMIT, Expanded, Fabric, Paths, expand, failures
 from fabric.graph.forwarding import PATH_RULES
-from fabric.results import CutOff, Result, say_lost
+from fabric.results import CutOff, DamageCount, Result, say_damage, say_lost
 from fabric.symmetry import NoSymmetryError, count_named, nesting
+from fabric.symmetry.marked import count_damage
 from fabric.units import format_rate
 
 
@@ -55,6 +56,8 @@ class MaxFlow(Result):
         Where failures leave no path from one side to the other: both, and how many of each are up.
     n_failed : int
         Devices of both sides that have failed; they are left out.
+    damage : DamageCount or None
+        How much is absent or down, and of how many kinds; None if nothing is, or the axes do not say.
     """
 
     source: str
@@ -71,6 +74,7 @@ class MaxFlow(Result):
     certificate: Verdict = field(repr=False)
     cut_off: tuple[CutOff, ...] = ()
     n_failed: int = 0
+    damage: DamageCount | None = None
 
     def table(self) -> list[dict[str, object]]:
         """Return the minimum cut by link class."""
@@ -84,6 +88,7 @@ class MaxFlow(Result):
         if self.tied:
             lines.append(f"  tied with: {', '.join(self.tied)}")
         lines += say_lost(self.cut_off, self.n_failed, "", kind="devices")
+        lines += say_damage(self.damage)
         lines.append(f"  paths: {PATH_RULES[self.paths]}")
         if self.without_relay_gbps is not None:
             lines.append(f"  without relaying: {format_rate(self.without_relay_gbps)}")
@@ -180,6 +185,7 @@ def max_flow(
         certificate=proof,
         cut_off=cut_off,
         n_failed=n_failed,
+        damage=count_damage(fabric.blueprint),
     )
 
 

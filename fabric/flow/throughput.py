@@ -23,8 +23,9 @@ from fabric.flow.question import Question, find_unmatched, pose, write_out
 from fabric.flow.slack import SpareCapacity
 from fabric.flow.traffic import LONGEST, Matrix, Traffic, permutations_along
 from fabric.graph import EXPAND_LIMIT, PATH_RULES, Fabric, Paths
-from fabric.results import HIDDEN, CutOff, Result, say_lost
+from fabric.results import HIDDEN, CutOff, DamageCount, Result, say_damage, say_lost
 from fabric.symmetry import count_named, devices_up
+from fabric.symmetry.marked import count_damage
 from fabric.units import format_count, format_rate
 
 MANY_MATCHED = 1_000
@@ -67,6 +68,8 @@ class Throughput(Result):
     certificate : Verdict
     n_failed : int
         Endpoints of the job that have failed themselves; they are left out.
+    damage : DamageCount or None
+        How much is absent or down, and of how many kinds; None if nothing is, or the axes do not say.
     """
 
     traffic: str
@@ -86,6 +89,7 @@ class Throughput(Result):
     solve_s: float = field(compare=False, metadata=HIDDEN)
     certificate: Verdict = field(repr=False)
     n_failed: int = 0
+    damage: DamageCount | None = None
 
     shown: ClassVar[tuple[str, ...]] = ("value_gbps", "gap")
 
@@ -117,6 +121,7 @@ class Throughput(Result):
             lines.append(f"  slack, each alone: {', '.join(map(str, self.slack))}")
         remedy = setting("drop_unreachable", True)
         lines += say_lost(self.cut_off, self.n_failed, remedy, is_dropped=self.is_dropped)
+        lines += say_damage(self.damage)
         lines.append(f"  paths: {PATH_RULES[self.paths]}")
         lines.append(f"  method: {self.method} ({self.why})")
         proof = self.certificate
@@ -355,6 +360,7 @@ def answer_of(
         solve_s=time.perf_counter() - begin,
         certificate=proof,
         n_failed=count_failed(ask.fabric, ask.among) if ask.traffic is not None else 0,
+        damage=count_damage(ask.fabric.blueprint),
     )
     return answer, solution
 
@@ -398,4 +404,5 @@ def _bound_question(ask: Question, why: str, begin: float) -> Throughput:
         solve_s=time.perf_counter() - begin,
         certificate=bounds.proof,
         n_failed=count_failed(ask.fabric, ask.among) if ask.traffic is not None else 0,
+        damage=count_damage(ask.fabric.blueprint),
     )

@@ -49,8 +49,10 @@ class Incidence:
     alike: list[list[list[int]]] = field(default_factory=list)
 
 
-def canonical_order(incidence: Incidence) -> list[int]:
-    """Return the indices of all marks in an order that alike parts have alike, each once.
+def canonical_order(incidence: Incidence) -> tuple[list[int], int]:
+    """Return the indices of all marks in an order that alike parts have alike, and how many kinds of parts.
+
+    Each index is there once. Parts are what falls apart first.
 
     Notes
     -----
@@ -64,12 +66,13 @@ def canonical_order(incidence: Incidence) -> list[int]:
 
     >>> places = [(0, 3), (2, 4), (1, 3)]
     >>> canonical_order(Incidence([0, 0, 0, 1, 1], [0, 0, 0], places))
-    [2, 4, 3, 0, 1]
+    ([2, 4, 3, 0, 1], 2)
     """
-    order, _ = _MarkPart(
-        incidence, range(len(incidence.tag)), {}, dict(enumerate(incidence.colour))
-    ).ordered()
-    return order
+    whole = _MarkPart(incidence, range(len(incidence.tag)), {}, dict(enumerate(incidence.colour)))
+    found = whole.parts_in_order()
+    # What was not looked at has no code, and is like nothing.
+    n_kinds = len({code for _, code in found if code}) + sum(not code for _, code in found)
+    return [v for own, _ in found for v in own], n_kinds
 
 
 class _MarkPart:
@@ -92,22 +95,19 @@ class _MarkPart:
             parts = self._parts()
         if self._whole.spent[0] >= MANY_LOOKS:
             return order + list(self._colour), ()
-        found = sorted(
-            (
-                _MarkPart(self._whole, part, self._down, self._colour).ordered()
-                for part in parts
-                if self._colour
-            ),
-            key=lambda one: one[1],
-        )
-        for own, _ in found:
-            order += own
-        # What was not looked at has no code.
-        for code, equal in groupby(found, key=lambda one: one[1]):
-            parts_of_code = [own for own, _ in equal]
-            if code and len(parts_of_code) > 1:
-                self._whole.alike.append(parts_of_code)
+        if self._colour:
+            order += [v for own, _ in self.parts_in_order() for v in own]
         return order, self._code(order)
+
+    def parts_in_order(self) -> list[tuple[list[int], Code]]:
+        """Return the indices of what hangs together, in order, and its code; parts of equal code in a row."""
+        parts = (_MarkPart(self._whole, part, self._down, self._colour) for part in self._parts())
+        found = sorted((part.ordered() for part in parts), key=lambda one: one[1])
+        for code, equal in groupby(found, key=lambda one: one[1]):
+            of_code = [own for own, _ in equal]
+            if code and len(of_code) > 1:
+                self._whole.alike.append(of_code)
+        return found
 
     def _code(self, order: Sequence[int]) -> Code:
         # What was put down before has a place below 0, what is ordered here one from 0 on.

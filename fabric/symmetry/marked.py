@@ -23,10 +23,11 @@ from fabric.blueprint.join import Grid, class_grid
 from fabric.blueprint.model import Blueprint, FailedCables, Selector, Term
 from fabric.blueprint.remembered import remembered
 from fabric.blueprint.selector import range_word
+from fabric.results import DamageCount
 from fabric.symmetry.canonical import Incidence, canonical_order
 from fabric.symmetry.damage import MANY_MARKS, Damage, Side, Sides, Tag, damage_of, may_move
 from fabric.symmetry.labels import Known, Mark, keep_cells
-from fabric.symmetry.nesting import Nesting, Tie, nesting
+from fabric.symmetry.nesting import Nesting, NoSymmetryError, Tie, nesting
 from fabric.symmetry.relabelling import Relabelling
 from fabric.symmetry.tied import Part, Range, tied_ranges, widened
 
@@ -55,6 +56,10 @@ class Marked:
         What has moved it, or None where all is where the file says.
     cuts : tuple of mapping
         The damage there without what ties several axes: every index of a tied range is told from the others.
+    n_marks : int
+        What is absent, has failed or is of a side, as far as it is told one by one.
+    n_kinds : int
+        Parts of it that hang together, alike ones once.
     """
 
     blueprint: Blueprint
@@ -65,6 +70,8 @@ class Marked:
     written: tuple[Known, ...]
     relabelling: Relabelling | None = None
     cuts: tuple[Known, ...] = ()
+    n_marks: int = 0
+    n_kinds: int = 0
 
     def moved(self, values: Mapping[str, Ints]) -> Mapping[str, Ints]:
         """Return where devices of the file are, by their indices there; on axes with all above them."""
@@ -108,28 +115,34 @@ def marked(
     plain = class_grid(replace(blueprint, absent=()), cells)
     known = [end for end in dict.fromkeys(end for one in damage for end in one.ends) if end]
     written = tuple(map(dict, known))
-    as_written = Marked(blueprint, nest, written, cells, plain, written)
+    # Where nothing is compared each is a kind of its own.
+    as_written = Marked(
+        blueprint, nest, written, cells, plain, written, n_marks=len(damage), n_kinds=len(damage)
+    )
     if not 1 < len(known) <= MANY_MARKS or not may_move(blueprint):
         return as_written
-    moved, relabelling, alike = _put_in_order(damage, nest, plain)
+    moved, relabelling, alike, n_kinds = _put_in_order(damage, nest, plain)
+    n_kinds += sum(not any(one.ends) for one in damage)
     boxes = _side_by_side(moved, nest, plain)
     ranges = [end for end in dict.fromkeys(end for _, ends in boxes for end in ends) if end]
     tied = tied_ranges(moved, ranges, alike, nest)
     if len(boxes) == len(damage) and not tied:
-        return as_written
+        return replace(as_written, n_kinds=n_kinds)
     marks = tuple(map(_known, dict.fromkeys(widened(end, tied) for end in ranges)))
     nest = replace(nest, tied=tied)
     # Each index of a tied range is in a row of its own: which go together is between the rows.
     cuts = tuple(map(_known, ranges)) if tied else ()
-    return Marked(_drawn(blueprint, boxes), nest, marks, cells, plain, written, relabelling, cuts)
+    return Marked(
+        _drawn(blueprint, boxes), nest, marks, cells, plain, written, relabelling, cuts, len(damage), n_kinds
+    )
 
 
 def _put_in_order(
     damage: Sequence[Damage], nest: Nesting, plain: Grid
-) -> tuple[list[Damage], Relabelling, list[list[Part]]]:
+) -> tuple[list[Damage], Relabelling, list[list[Part]], int]:
     """Return the damage with its indices moved to the front of their cells in a canonical order, and how.
 
-    The last are sets of parts that look alike, each by its indices there.
+    The others are sets of parts that look alike, each by its indices there, and the number of kinds of parts.
     """
     places: dict[tuple[str, Mark, int], int] = {}
     columns: dict[tuple[int, str], int] = {}
@@ -154,7 +167,8 @@ def _put_in_order(
     )
     known = list(places)
     siblings: dict[tuple[str, Mark, int], list[int]] = {}
-    for axis, above, i in (known[at] for at in canonical_order(incidence)):
+    order, n_kinds = canonical_order(incidence)
+    for axis, above, i in (known[at] for at in order):
         # What a ring joins stays where it is.
         if axis not in nest.permutations:
             siblings.setdefault((axis, above, int(plain.reps[axis][_cell(plain, axis, i)])), []).append(i)
@@ -190,7 +204,7 @@ def _put_in_order(
         if listed
     }
     sizes = {axis: plain.blueprint.axes[axis].size for axis in nest.order}
-    return moved, Relabelling(nest.above, sizes, plain.reps, moves), alike
+    return moved, Relabelling(nest.above, sizes, plain.reps, moves), alike, n_kinds
 
 
 def _places(end: Mark, nest: Nesting) -> dict[str, tuple[str, Mark, int]]:
@@ -293,3 +307,14 @@ def _selector(side: Side, ranges: Sequence[Range]) -> Selector:
 
 def _known(ranges: Sequence[Range]) -> Known:
     return {axis: lo if lo == hi else (lo, hi) for axis, lo, hi in ranges}
+
+
+def count_damage(blueprint: Blueprint | None) -> DamageCount | None:
+    """Return how much is absent or down, and of how many kinds; None if nothing is, or no axes say it."""
+    if blueprint is None or not (blueprint.absent or blueprint.failed or blueprint.failed_cables):
+        return None
+    try:
+        found = marked(blueprint)
+    except NoSymmetryError:
+        return None
+    return DamageCount(found.n_marks, found.n_kinds)

@@ -293,6 +293,31 @@ def test_equal_parts_whose_exchange_is_none_stay_apart(orbits):
     assert not audit(fabric, orbits)
 
 
+@pytest.mark.parametrize(
+    ("failed", "n_kinds"),
+    [
+        (["pod0/s1"], 1),
+        (["pod0/s1", "pod3/s2"], 1),
+        (["pod0/s1", "pod1/s0", "pod1/s2"], 2),
+        (["pod0/s1", ("pod0/leaf", "pod0/s2"), ("pod1/leaf", "pod1/s0")], 2),
+        (["pod0-1/s1", ("pod2/leaf", "pod2/s0")], 2),
+    ],
+)
+def test_answers_say_how_many_kinds_of_damage_there_are(failed, n_kinds):
+    fabric = fail(loads(SPINES), *failed)
+    n_marks = len(failed) + sum(isinstance(one, str) and "-" in one for one in failed)
+    for answer in (
+        f.throughput(fabric, drop_unreachable=True),
+        f.max_flow(fabric, "pod3/gpu0", "pod2/gpu1"),
+        f.bound(fabric, "all-gather"),
+    ):
+        assert answer.damage == (n_marks, n_kinds)
+        assert answer.to_dict()["damage"] == {"n_marks": n_marks, "n_kinds": n_kinds}
+        said = f"damage: {n_marks} marks of {n_kinds} kind"
+        assert (said in str(answer)) == (n_marks > 1)
+    assert f.throughput(loads(SPINES)).damage is None
+
+
 def test_copies_of_a_template_do_not_change_places(tmp_path):
     (tmp_path / "pod.fabric.yaml").write_text(
         "{fabric: pod, axes: {i: 2}, devices: {gpu: {kind: gpu, axes: [i], transit: all}, leaf: "
