@@ -86,7 +86,7 @@ def _hash_slowdown(
     for stage, slow in zip(stages, time, strict=True):
         slowdown[stage.links] = _last(slow, busy[stage.links])
     last = stages[int(np.argmax(time))]
-    # The chip of a box that a flow goes in by is that which it comes out by: one draw.
+    # The chip of a box, or the plane, that a flow goes in by is that which it comes out by: one draw.
     free = [(s, b) for s, b in even if links.is_inner[s.links[0]] or s.links[0] % 2 == last.links[0] % 2]
     base = max(b for _, b in even)
     together = base * value(SlowestFlow.of(*slowest([(s, b / base) for s, b in free])))

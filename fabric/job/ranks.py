@@ -73,7 +73,7 @@ class Links:
     is_inner : ndarray of bool, shape (l,)
         Between two switches.
     is_hashed : ndarray of bool, shape (l,)
-        Where a switch hashes flows, or a device does over the chips of an opened box.
+        Where a switch hashes flows, a device does over the chips of an opened box, or a card over its ports.
     """
 
     rules: tuple[str, ...]
@@ -225,9 +225,15 @@ def links_of(expanded: Expanded, base: Ints | None = None, size: Floats | None =
     n_cables = np.bincount(class_of, np.repeat(expanded.alive, 2), minlength=n).astype(np.float64)
     inner = np.array([g.kind == "switch" for g in expanded.groups], dtype=np.bool_)[expanded.group]
     chips = np.array([ASIC in g.axes for g in expanded.groups], dtype=np.bool_)[expanded.group]
+    card = np.array([g.kind == "nic" for g in expanded.groups], dtype=np.bool_)[expanded.group]
     lower, upper = expanded.tail[bundle], expanded.head[bundle]
-    # Hashing is between switches; of an opened box also where its chips are chosen.
+    n_lower = np.ones(n) if size is None else size[lower]
+    # Hashing is between switches; of an opened box also where its chips are chosen, and where a card has
+    # ports in several planes, one of them for each flow.
     is_inner = inner[lower] & inner[upper]
+    is_up = card[lower] & inner[upper] & (first % 2 == 0)
+    n_ports = np.bincount(lower[is_up], (n_cables / n_lower)[is_up], minlength=expanded.n_devices)
+    is_port = card[lower] & inner[upper] & (n_ports[lower] > 1)
     return Links(
         tuple(r.name for r in expanded.rules),
         tuple(_keys(r) for r in expanded.rules),
@@ -237,9 +243,9 @@ def links_of(expanded: Expanded, base: Ints | None = None, size: Floats | None =
         n_cables,
         lower,
         upper,
-        np.ones(n) if size is None else size[lower],
+        n_lower,
         is_inner,
-        is_inner | chips[lower] | chips[upper],
+        is_inner | is_port | chips[lower] | chips[upper],
     )
 
 

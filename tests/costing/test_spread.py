@@ -268,6 +268,60 @@ def test_a_lone_message_waits_for_no_other_whatever_has_failed(failed: list[str]
         ranks=["node0/gpu0", "node1/gpu0"],
         routing="hashed",
         spread=Spread(n_queue_pairs),
+        calibration="wire",
     )
     assert answer.time_s == pytest.approx(S / 50e9)
     assert [time for _, time in answer.chosen.spread] == pytest.approx([S / 50e9] * 2)
+
+
+# Cards of two ports, each in a plane of its own, under leaves that four spines a plane join.
+PLANES = """
+fabric: planes
+axes: {plane: 2, block: 4, n: 8, k: 2}
+devices:
+  gpu: {kind: gpu, axes: [block, n]}
+  nic: {kind: nic, axes: [block, n]}
+  leaf: {kind: switch, axes: [plane, block]}
+  spine: {kind: switch, axes: [plane, k]}
+links:
+  - {between: [gpu, nic], rate: 200GB/s, net: host}
+  - {between: [nic, leaf], rate: 50GB/s}
+  - {between: [leaf, spine], rate: 50GB/s, count: 4}
+"""
+
+
+@pytest.mark.parametrize("method", ["axes", "links"])
+@pytest.mark.parametrize("n_queue_pairs", [1, 4])
+@pytest.mark.parametrize("pattern", [ALL, Pattern("shift", "job", 8)])
+def test_the_plane_of_a_flow_is_drawn(method: str, pattern: Pattern, n_queue_pairs: int) -> None:
+    """Cards spread flows over both their ports for nothing, as if a port were no cable."""
+    fabric = loads(PLANES)
+    listed = job(fabric, JobQuestion(method="links")).route.__self__  # type: ignore[attr-defined]
+    drawn = slowest_flow(
+        listed.messages, demands(listed.ranks, pattern), seed=1, n_trials=40, n_queue_pairs=n_queue_pairs
+    ).drawn
+    work = job(fabric, JobQuestion(method=method, routing="hashed"))  # type: ignore[arg-type]
+    load = work.loads(pattern).on_link
+    busy = load / work.links.capacity_gbps
+    (_, slowdown), *_ = slowdowns(work, "hashed", Spread(n_queue_pairs))
+    assert slowdown is not None
+    found = (busy * slowdown(pattern, load)).max() / busy.max()
+    assert found == pytest.approx(drawn.slowdown, rel=0.12)
+
+
+@pytest.mark.parametrize("method", ["axes", "links"])
+def test_one_flow_has_one_port_of_a_card(method: str) -> None:
+    text = "{fabric: a, axes: {i: 8, p: N}, devices: {gpu: {kind: gpu, axes: [i]}, "
+    text += "nic: {kind: nic, axes: [i]}, leaf: {kind: switch, axes: [p]}}, links: [{between: [gpu, nic], "
+    text += "rate: 400GB/s, net: host}, {between: [nic, leaf], rate: 50GB/s}]}"
+
+    def time_s(ports: int, **how: object) -> float:
+        fabric = loads(text.replace("N", str(ports)))
+        return cost(fabric, "send-recv", S, method=method, calibration="wire", **how).time_s  # type: ignore[arg-type]
+
+    assert time_s(4) == pytest.approx(time_s(1) / 4)
+    for ports in (1, 2, 4):
+        assert time_s(ports, routing="hashed") == pytest.approx(time_s(1))
+        assert time_s(ports, routing="adaptive") == pytest.approx(time_s(1) / ports)
+    # Many flows are on both ports, nearly evenly.
+    assert 1 < time_s(2, routing="hashed", spread=Spread(4096)) / time_s(2) < 1.05
