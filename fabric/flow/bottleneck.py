@@ -280,7 +280,7 @@ def _price_classes(posed: Posed, begin: float) -> Bottleneck:
     next_rate, next_names = _next(trial, ids)
     return Bottleneck(
         throughput=first,
-        binding=tuple(sorted(binding, key=lambda price: -price.share)),
+        binding=tuple(sorted(binding, key=lambda price: -round(price.share, 6))),
         joint_gain=trial.change(ids, 1.1),
         slack=_slack(first, binding),
         next_gbps=next_rate,

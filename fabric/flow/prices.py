@@ -49,7 +49,7 @@ class LinkPrice:
 def rank_links(
     work: Commodities, worth: Floats, use: Floats, idle: SpareCapacity | None
 ) -> tuple[tuple[LinkPrice, ...], tuple[LinkPrice, ...]]:
-    """Return the rules with a price, dearest first, and the others that carry traffic, tightest first.
+    """Return the rules with a price, dearest first, and the others that the traffic needs, tightest first.
 
     Parameters
     ----------
@@ -62,7 +62,8 @@ def rank_links(
     rows = _with_spare(work, idle, _prices(work, worth, use))
     # Equal but for rounding, they stay in the order of the file: on every machine the same.
     binding = sorted((r for r in rows if r.share > _NO_SHARE), key=lambda r: -round(r.share, 6))
-    spared = (r for r in rows if r.share <= _NO_SHARE and r.load > _NO_SHARE)
+    # What can spare all is not needed: whether one solution uses it is chance.
+    spared = (r for r in rows if r.share <= _NO_SHARE < r.load and r.spare < 1 - _NO_SHARE)
     return tuple(binding), tuple(sorted(spared, key=lambda r: round(r.spare, 6)))
 
 

@@ -50,7 +50,7 @@ class Throughput(Result):
     binding : tuple of LinkPrice
         Link classes with a price, dearest first.
     slack : tuple of LinkPrice
-        The others that carry traffic, with what each alone can spare, least first.
+        The others that the traffic cannot do without, with what each alone can spare, least first.
     n_endpoints : int
     n_senders : float
         Sum of all demands over the demand of one; the rate times this is what the fabric carries.
@@ -104,7 +104,7 @@ class Throughput(Result):
         return self.certificate.gap
 
     def table(self) -> list[dict[str, object]]:
-        """Return the link classes that carry traffic, those that bind first."""
+        """Return the link classes that the traffic needs, those that bind first."""
         return [asdict(price) for price in (*self.binding, *self.slack)]
 
     def __str__(self) -> str:

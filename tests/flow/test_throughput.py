@@ -757,6 +757,21 @@ def test_no_unit_of_rates_costs_the_proof(unit, method, text, right):
     )
 
 
+ASIDE = """{fabric: a, axes: {i: 3, j: 2}, devices: {gpu: {kind: gpu, axes: [i, j]}, leaf: {kind: switch, axes: []},
+  spine: {kind: switch, axes: []}}, links: [{between: [gpu, leaf], rate: 3%s}, {between: [leaf, spine], rate: 2%s},
+  {between: [gpu, gpu], name: peers, line: i, rate: 1%s}]}"""
+
+
+@pytest.mark.parametrize("unit", ["b/s", "Gb/s", "000Pb/s"])
+@pytest.mark.parametrize("method", ["axes", "refinement", "links"])
+def test_what_the_traffic_can_do_without_has_no_slack(unit, method):
+    """Whether one solution goes by the spine is chance: all of it can be spared, and it is not named."""
+    found = throughput(loads(ASIDE % ((unit,) * 3)), method=method)
+    assert (found.status, {r.link for r in found.slack} & {"leaf-spine"}) == ("optimal", set())
+    assert all(row.spare < 1 for row in found.slack)
+    assert {row.link for row in (*found.binding, *found.slack)} == {"gpu-leaf", "peers"}
+
+
 def test_a_range_of_failed_devices_is_a_list_of_them():
     text = """{fabric: f, axes: {pod: 4, rack: 3, slot: 3, k: 2}, failed: [%s],
       devices: {gpu: {kind: gpu, axes: [pod, rack, slot]}, nic: {kind: nic, axes: [pod, rack, slot]},
