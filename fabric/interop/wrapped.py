@@ -5,6 +5,8 @@ r"""Lines of a log out of what runners wrap them in: JSON of Docker and Ansible,
     {"log":"  1048576  262144  float ...\n","stream":"stdout","time":"..."}      Docker's json-file
     changed: [node1] => {"stdout": "# nThread 1 ...\n#  size ...", ...}          Ansible, a line a host
             "  1048576  262144  float ...",                                       Ansible's stdout_lines
+          - '  1048576  262144  float ...'                                        the same as YAML
+    node1 | CHANGED | rc=0 | (stdout) # nThread 1 ...\n#  size ...                Ansible --one-line
     1048576,262144,float,sum,-1,164.3,6.38,11.17,0,187.7,...                      a spreadsheet
 """
 
@@ -15,9 +17,12 @@ import json
 import re
 from collections.abc import Iterator
 
-_DOCKER_RE = re.compile(r'\s{0,9}\{"log": {0,3}"')
+# Others that write an object a line put the time or the stream first.
+_DOCKER_RE = re.compile(r'\s{0,9}\{(?:"[\w.@-]{1,40}": {0,3}"[^"\\]{0,200}", {0,3}){0,6}"log": {0,3}"')
 _STDOUT_RE = re.compile(r'"(?:stdout|msg)": {0,9}"((?:[^"\\]|\\.)*)"')
 _QUOTED_RE = re.compile(r'\s{0,64}"((?:[^"\\]|\\.)*)",?\s{0,9}')
+_LISTED_RE = re.compile(r"\s{0,64}- '((?:[^']|'')*)'\s{0,9}")
+_ONE_LINE_RE = re.compile(r"[^|]{1,200} \| [A-Z!]{2,20} \| rc=\d{1,9} \| \(stdout\) (.*)")
 _CELLS_RE = re.compile(r'\s{0,9}["#]{0,2} {0,9}(?:size|bytes|[0-9]{1,18})"?[,;]')
 
 
@@ -51,6 +56,10 @@ def _parts(line: str) -> Iterator[str]:
         yield from lines or [line]
     elif line.lstrip()[:1] == '"' and (match := _QUOTED_RE.fullmatch(line)):
         yield from _lines_of(_string(match[1]), line)
+    elif match := _LISTED_RE.fullmatch(line):
+        yield match[1].replace("''", "'")
+    elif match := _ONE_LINE_RE.fullmatch(line):
+        yield from match[1].split("\\n")
     elif _CELLS_RE.match(line):
         yield _cells(line)
     else:

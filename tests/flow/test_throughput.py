@@ -757,8 +757,9 @@ def test_no_unit_of_rates_costs_the_proof(unit, method, text, right):
     )
 
 
-ASIDE = """{fabric: a, axes: {i: 3, j: 2}, devices: {gpu: {kind: gpu, axes: [i, j]}, leaf: {kind: switch, axes: []},
-  spine: {kind: switch, axes: []}}, links: [{between: [gpu, leaf], rate: 3%s}, {between: [leaf, spine], rate: 2%s},
+ASIDE = """{fabric: a, axes: {i: 3, j: 2}, devices: {gpu: {kind: gpu, axes: [i, j]},
+  leaf: {kind: switch, axes: []}, spine: {kind: switch, axes: []}},
+ links: [{between: [gpu, leaf], rate: 3%s}, {between: [leaf, spine], rate: 2%s},
   {between: [gpu, gpu], name: peers, line: i, rate: 1%s}]}"""
 
 

@@ -410,6 +410,10 @@ WRAPPED = {
     "docker": lambda line: json.dumps(
         {"log": line + "\n", "stream": "stdout", "time": "2026-01-01T00:00:00Z"}
     ),
+    "time before the line": lambda line: json.dumps(
+        {"@timestamp": "2026-01-01T00:00:00Z", "stream": "stdout", "log": line + "\n"}
+    ),
+    "ansible lines as YAML": lambda line: f"  - '{line}'",
     "ansible lines": lambda line: "        " + json.dumps(line) + ",",
     "spreadsheet": lambda line: ",".join(line.split()),
     "spreadsheet with semicolons": lambda line: ";".join(line.split()),
@@ -430,6 +434,8 @@ def test_a_log_in_one_string_of_ansible():
     text = HEAD + GOOD
     told = "changed: [node1] => " + json.dumps({"rc": 0, "stdout": text, "stdout_lines": []})
     assert parse_log("PLAY [all] ***\n" + told) == parse_log(text)
+    one_line = "node1 | CHANGED | rc=0 | (stdout) " + text.replace("\n", "\\n")
+    assert parse_log(one_line)[0].rows[0].out_of_place == parse_log(text)[0].rows[0].out_of_place
 
 
 @pytest.mark.parametrize(
