@@ -14,6 +14,7 @@ from typing import NoReturn
 
 from fabric.blueprint.axes import AxisTable
 from fabric.blueprint.checks import check_cables, check_numbers
+from fabric.blueprint.document import Document
 from fabric.blueprint.elements import (
     Failed,
     Scope,
@@ -27,7 +28,7 @@ from fabric.blueprint.limits import MAX_ELEMENTS, MAX_FILES, MAX_LEVELS, Problem
 from fabric.blueprint.model import Axis, Blueprint, DeviceGroup, Origin, Rule, Selector, Term
 from fabric.blueprint.parse import Loc, Parsed, parse
 from fabric.blueprint.planes import refusal, with_failed
-from fabric.blueprint.reader import Document, read_file, read_text
+from fabric.blueprint.reader import read_file, read_text
 from fabric.blueprint.schema import IncludeItem
 from fabric.blueprint.selector import quote
 from fabric.blueprint.templates import as_template, other_template

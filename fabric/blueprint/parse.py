@@ -9,9 +9,10 @@ from typing import Any, cast
 
 from pydantic import BaseModel, ValidationError
 
+from fabric.blueprint.document import Document, dotted
+from fabric.blueprint.fields import is_label
 from fabric.blueprint.model import Origin
-from fabric.blueprint.reader import Document, dotted
-from fabric.blueprint.schema import DeviceItem, FabricFile, IncludeItem, LinkItem, WiringItem, is_label
+from fabric.blueprint.schema import DeviceItem, FabricFile, IncludeItem, LinkItem, WiringItem
 from fabric.blueprint.selector import NAME, near
 from fabric.errors import Problem, UnitError, nearest
 

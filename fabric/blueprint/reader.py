@@ -17,12 +17,12 @@ import hashlib
 import math
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any, NamedTuple, NoReturn, TypeAlias
 
 import yaml
 
+from fabric.blueprint.document import Document, Mark, Marks, Pos, Spot, Spots, dotted, short
 from fabric.blueprint.limits import MAX_BYTES, MAX_NODES, MAX_PROBLEMS, Room
 from fabric.errors import FileError, Problem, TopologyError
 from fabric.text.reading import read_bytes
@@ -32,7 +32,6 @@ MAX_DEPTH = 32
 MAX_NUMBER_CHARS = 40
 """Longest number."""
 
-Loc: TypeAlias = tuple[str | int, ...]
 # The C and the Python parser have event and mark classes that share attributes but no base.
 _Event: TypeAlias = Any
 _YamlMark: TypeAlias = Any
@@ -60,105 +59,7 @@ _BAD_PAIR_RE = re.compile("[\ud800-\udfff]")
 _LINE_BREAK_RE = re.compile("\r\n|\r|\n")
 _SURROGATE_RE = re.compile(r"u[dD][89a-fA-F]")
 
-
-class Mark(NamedTuple):
-    """A position in the file, line and column from 1; columns count characters."""
-
-    line: int
-    col: int
-
-
 _START = Mark(1, 1)
-
-# Line and column; and of each node the position of the value, that of its key, which the items of a
-# list have not, and what is below. Plain tuples, since the garbage collector stops tracing those
-# that hold numbers only: a large file is read in two thirds of the time that named tuples take.
-_Pos: TypeAlias = tuple[int, int]
-_Spot: TypeAlias = "tuple[_Pos, _Pos | None, _Spots | None]"
-_Spots: TypeAlias = dict[str | int, _Spot]
-
-
-class _Marks(Mapping[Loc, Mark]):
-    """The marks of all values, or of all keys, as a mapping from path to mark."""
-
-    __slots__ = ("_is_key", "_root")
-
-    def __init__(self, root: _Spot, is_key: bool) -> None:
-        self._root = root
-        self._is_key = is_key
-
-    def __getitem__(self, loc: Loc) -> Mark:
-        spot: _Spot | None = self._root
-        for step in loc:
-            spot = spot[2].get(step) if spot and spot[2] else None
-        pos = spot[self._is_key] if spot else None
-        if pos is None:
-            raise KeyError(loc)
-        return Mark(*pos)
-
-    def __iter__(self) -> Iterator[Loc]:
-        stack: list[tuple[Loc, _Spot]] = [((), self._root)]
-        while stack:
-            loc, (_, key_pos, below) = stack.pop()
-            if key_pos or not self._is_key:
-                yield loc
-            stack.extend(((*loc, step), spot) for step, spot in reversed((below or {}).items()))
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
-
-
-@dataclass(frozen=True, slots=True)
-class Document:
-    """One topology file as plain data, with the position of every key and value.
-
-    Parameters
-    ----------
-    path : str
-        The file, as the user named it.
-    data : dict
-        Keys are str; values dict, list, str, int, float, bool or None. Aliased parts are copies.
-    marks : Mapping
-        From the path of each value, such as ``("links", 1, "rate")``, to its mark; ``()`` is the
-        top. Inside an aliased part they are the marks of the anchor.
-    key_marks : Mapping
-        The same for the keys of mappings.
-    sha256 : str
-        Of the bytes of the file, in hexadecimal.
-    problems : tuple of Problem
-        Duplicate keys, the first of each kept, so that the rest of the file can be judged too.
-    """
-
-    path: str
-    data: dict[str, object]
-    marks: Mapping[Loc, Mark]
-    key_marks: Mapping[Loc, Mark]
-    sha256: str
-    problems: tuple[Problem, ...] = ()
-
-    def locate(self, loc: Loc, key: bool = False) -> Mark:
-        r"""Return the mark of the longest known prefix of `loc`.
-
-        Parameters
-        ----------
-        loc : tuple of str and int
-            A path into `data`, as pydantic gives it; it may go on beyond the data.
-        key : bool
-            Give the mark of the key where the prefix ends in one.
-
-        Examples
-        --------
-        >>> doc = read_text("links:\n  - {rate: 1Gb/s}", "a.yaml")
-        >>> doc.locate(("links", 0, "rate")), doc.locate(("links", 0, "rate"), key=True)
-        (Mark(line=2, col=12), Mark(line=2, col=6))
-        >>> doc.locate(("links", 0, "between"))
-        Mark(line=2, col=5)
-        """
-        for end in range(len(loc), 0, -1):
-            mark = (self.key_marks.get(loc[:end]) if key else None) or self.marks.get(loc[:end])
-            if mark:
-                return mark
-        return self.marks[()]
 
 
 def read_file(path: str | os.PathLike[str], *, is_strict: bool = True, room: Room | None = None) -> Document:
@@ -243,19 +144,7 @@ def read_text(text: str | bytes, path: str, *, is_strict: bool = True, room: Roo
     if is_strict and builder.doubled:
         raise TopologyError(builder.doubled)
     digest = hashlib.sha256(raw).hexdigest()
-    return Document(path, data, _Marks(root, False), _Marks(root, True), digest, tuple(builder.doubled))
-
-
-def dotted(loc: Loc) -> str:
-    """Write a path as problems show it.
-
-    Examples
-    --------
-    >>> dotted(("links", 1, "rate")), dotted(())
-    ('links[1].rate', 'file')
-    """
-    text = "".join(f"[{step}]" if isinstance(step, int) else f".{_short(step)}" for step in loc)
-    return text.removeprefix(".") or "file"
+    return Document(path, data, Marks(root, False), Marks(root, True), digest, tuple(builder.doubled))
 
 
 class _Frame:
@@ -263,9 +152,9 @@ class _Frame:
 
     __slots__ = ("anchor", "before", "data", "height", "is_dropped", "key", "key_pos", "pos", "spots")
 
-    def __init__(self, data: dict[str, object] | list[object], pos: _Pos, anchor: str | None) -> None:
+    def __init__(self, data: dict[str, object] | list[object], pos: Pos, anchor: str | None) -> None:
         self.data = data
-        self.spots: _Spots = {}
+        self.spots: Spots = {}
         self.pos = pos
         self.anchor = anchor
         self.before = 0  # nodes in the file before this one
@@ -279,7 +168,7 @@ class _Anchored(NamedTuple):
     """What an alias stands for."""
 
     value: object
-    below: _Spots | None
+    below: Spots | None
     n_nodes: int
     height: int
 
@@ -308,11 +197,11 @@ class _DocumentBuilder:
         self.doubled: list[Problem] = []  # duplicate keys: the data can still be used
         self._stack: list[_Frame] = []
         self._anchors: dict[str, _Anchored | None] = {}  # None: still open
-        self._root: tuple[object, _Spot] | None = None
+        self._root: tuple[object, Spot] | None = None
         self._n_nodes = 0
         self._n_documents = 0
 
-    def build(self, chars: str) -> tuple[dict[str, object], _Spot]:
+    def build(self, chars: str) -> tuple[dict[str, object], Spot]:
         self._chars = chars
         handlers: dict[type, Callable[[_Event], None]] = {
             yaml.ScalarEvent: self._scalar,
@@ -340,7 +229,7 @@ class _DocumentBuilder:
             raise TopologyError([*self._problems, *self.doubled])
         return data, spot
 
-    def _at(self, mark: _YamlMark) -> _Pos:
+    def _at(self, mark: _YamlMark) -> Pos:
         line, col = mark.line + 1, mark.column + 1
         return line, col
 
@@ -353,17 +242,17 @@ class _DocumentBuilder:
                 steps.append(frame.key)
         return dotted(tuple(steps))
 
-    def _say(self, pos: _Pos, fault: str, *, got: str = "", expected: str = "", todo: str = "") -> None:
+    def _say(self, pos: Pos, fault: str, *, got: str = "", expected: str = "", todo: str = "") -> None:
         self._problems.append(Problem(self._path, *pos, self._where(), fault, got, expected, todo))
         if len(self._problems) + len(self.doubled) >= MAX_PROBLEMS:
             raise TopologyError([*self._problems, *self.doubled])
 
-    def _stop(self, pos: _Pos, fault: str, *, got: str = "", expected: str = "", todo: str = "") -> NoReturn:
+    def _stop(self, pos: Pos, fault: str, *, got: str = "", expected: str = "", todo: str = "") -> NoReturn:
         self._say(pos, fault, got=got, expected=expected, todo=todo)
         raise TopologyError([*self._problems, *self.doubled])
 
     def _syntax(self, error: yaml.YAMLError) -> NoReturn:
-        pos: _Pos = _START
+        pos: Pos = _START
         fault = str(error)
         if isinstance(error, yaml.MarkedYAMLError):
             at = error.problem_mark or error.context_mark
@@ -376,7 +265,7 @@ class _DocumentBuilder:
         todo = "write the character itself, not the two halves that JSON makes of it" if is_half else ""
         self._stop(pos, "syntax error: " + " ".join(fault.split()), todo=todo)
 
-    def _is_surrogate(self, pos: _Pos) -> bool:
+    def _is_surrogate(self, pos: Pos) -> bool:
         """Return whether an escape of half a character stands at a place of the file."""
         lines = _LINE_BREAK_RE.split(self._chars)
         line = lines[pos[0] - 1] if pos[0] <= len(lines) else ""
@@ -390,22 +279,22 @@ class _DocumentBuilder:
         if event.tags or event.version not in (None, (1, 2)):
             self._say(pos, "directive not allowed", todo="remove the lines that start with %")
 
-    def _count(self, pos: _Pos, n_nodes: int) -> None:
+    def _count(self, pos: Pos, n_nodes: int) -> None:
         self._n_nodes += n_nodes
         self._room.n_nodes -= n_nodes
         if self._room.n_nodes < 0:
             expected = f"at most {MAX_NODES} keys and values with those of includes, aliases expanded"
             self._stop(pos, "too many nodes", expected=expected)
 
-    def _begin(self, event: _Event) -> _Pos:
+    def _begin(self, event: _Event) -> Pos:
         """Do what scalars, mappings and lists have in common: count, tag, anchor."""
         pos = self._at(event.start_mark)
         self._count(pos, 1)
         if event.tag is not None:
-            self._say(pos, "tag not allowed", got=_short(event.tag), todo="remove it")
+            self._say(pos, "tag not allowed", got=short(event.tag), todo="remove it")
         if event.anchor is not None:
             if event.anchor in self._anchors:
-                self._say(pos, f"anchor &{_short(event.anchor)} is defined twice")
+                self._say(pos, f"anchor &{short(event.anchor)} is defined twice")
             self._anchors[event.anchor] = None
         return pos
 
@@ -429,7 +318,7 @@ class _DocumentBuilder:
             self._anchors[event.anchor] = _Anchored(value, None, 1, 0)
         self._add(value, pos, text=text)
 
-    def _number(self, text: str, pos: _Pos) -> object:
+    def _number(self, text: str, pos: Pos) -> object:
         match = _NUMBER_RE.fullmatch(text)
         if not match:
             return text
@@ -464,9 +353,9 @@ class _DocumentBuilder:
         anchored = self._anchors.get(name)
         if anchored is None:
             if name in self._anchors:
-                self._say(pos, f"alias *{_short(name)} inside its own anchor")
+                self._say(pos, f"alias *{short(name)} inside its own anchor")
             else:
-                self._say(pos, f"alias *{_short(name)} has no anchor before it")
+                self._say(pos, f"alias *{short(name)} has no anchor before it")
             self._count(pos, 1)
             self._add("", pos)
             return
@@ -479,15 +368,15 @@ class _DocumentBuilder:
     def _awaits_key(self) -> bool:
         return bool(self._stack) and isinstance(self._stack[-1].data, dict) and self._stack[-1].key is None
 
-    def _drop(self, name: str, pos: _Pos) -> None:
+    def _drop(self, name: str, pos: Pos) -> None:
         frame = self._stack[-1]
         frame.key, frame.key_pos, frame.is_dropped = name, pos, True
 
     def _add(
         self,
         value: object,
-        pos: _Pos,
-        below: _Spots | None = None,
+        pos: Pos,
+        below: Spots | None = None,
         *,
         height: int = 0,
         text: str | None = None,
@@ -510,9 +399,9 @@ class _DocumentBuilder:
             frame.key = None
             frame.is_dropped = False
 
-    def _key(self, frame: _Frame, value: object, pos: _Pos, text: str | None) -> None:
+    def _key(self, frame: _Frame, value: object, pos: Pos, text: str | None) -> None:
         if not isinstance(value, str):
-            todo = f'quote it: "{_short(text)}"' if text else ""
+            todo = f'quote it: "{short(text)}"' if text else ""
             self._say(pos, "key must be a string", got=_kind(value), todo=todo)
             self._drop(text or "?", pos)
             return
@@ -538,12 +427,8 @@ def _kind(value: object) -> str:
     return names.get(type(value), "a number")
 
 
-def _short(text: str) -> str:
-    return text if len(text) <= 60 else f"{text[:57]}..."
-
-
 def _refuse(
-    path: str, fault: str, *, pos: _Pos = _START, got: str = "", expected: str = "", todo: str = ""
+    path: str, fault: str, *, pos: Pos = _START, got: str = "", expected: str = "", todo: str = ""
 ) -> NoReturn:
     raise TopologyError([Problem(path, *pos, "file", fault, got, expected, todo)])
 
@@ -570,7 +455,7 @@ def _decode(raw: bytes, path: str) -> str:
         _refuse(path, "file is not UTF-8", pos=_end(before), got=got, todo="save it as UTF-8")
 
 
-def _end(before: str) -> _Pos:
+def _end(before: str) -> Pos:
     """Return the position of the character that follows `before`."""
     lines = _LINE_BREAK_RE.split(before)
     return len(lines), len(lines[-1]) + 1

@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
+from fabric.blueprint.document import Document, dotted
 from fabric.blueprint.parse import show_value
-from fabric.blueprint.reader import Document, dotted
 from fabric.blueprint.selector import near
 from fabric.costing.overheads import (
     TRANSFERS,

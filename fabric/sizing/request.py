@@ -8,7 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
-from fabric.blueprint.schema import is_label
+from fabric.blueprint.fields import is_label
 from fabric.sizing.arguments import AUTO, LAYOUTS, STRIPES, DesignArguments, Layout, Stripes
 from fabric.sizing.rack import Rack, find_rack, leading_products
 from fabric.sizing.rates import Cables, rates_allowed

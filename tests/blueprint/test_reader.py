@@ -15,8 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fabric.blueprint import reader
+from fabric.blueprint.document import Document, Mark, dotted
 from fabric.blueprint.limits import MAX_BYTES, MAX_PROBLEMS, Room
-from fabric.blueprint.reader import Document, Mark, dotted, read_file, read_text
+from fabric.blueprint.reader import read_file, read_text
 from fabric.errors import TopologyError
 
 LAUGHS = "a: &a [l, l, l, l, l, l, l, l, l, l]\n" + "".join(

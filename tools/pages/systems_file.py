@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any, NoReturn, cast
 
 from fabric.blueprint import template_names
-from fabric.blueprint.reader import Document, read_file
+from fabric.blueprint.document import Document
+from fabric.blueprint.reader import read_file
 from fabric.errors import QuestionError, UnitError, nearest
 from fabric.graph import Fabric, load, loads
 from fabric.parts import CONFIDENCES, Source, catalogue
