@@ -110,7 +110,8 @@ class TestOnCards:
             algorithm="collnet-direct",
             among="g0/gpu",
             reduces=BOTH,
-            method=method,  # type: ignore[arg-type], calibration="wire"
+            method=method,  # type: ignore[arg-type]
+            calibration="wire",
         )
         assert answer.time_s == pytest.approx(10**9 / 50e9)
 
@@ -258,16 +259,16 @@ def run(
 def test_classes_and_cables_agree(
     constructs: ModuleType, hand_made: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    joined, apart = run(constructs, hand_made, monkeypatch, range(8))
-    assert joined > 15
-    assert apart > 15
+    joined, apart = run(constructs, hand_made, monkeypatch, range(3))
+    assert joined > 3
+    assert apart > 3
 
 
 @pytest.mark.slow
 def test_classes_and_cables_agree_on_many(
     constructs: ModuleType, hand_made: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    joined, apart = run(constructs, hand_made, monkeypatch, range(8, 120))
+    joined, apart = run(constructs, hand_made, monkeypatch, range(3, 120))
     assert joined > 300
     assert apart > 300
 
