@@ -9,7 +9,9 @@ import gc
 import importlib.util
 import linecache
 import os
+import random
 import sys
+from collections import Counter, defaultdict
 from pathlib import Path
 
 import numpy as np
@@ -78,9 +80,29 @@ def _all(values):
     return all(found)
 
 
+@pytest.hookimpl(tryfirst=True)  # before the slow ones are left out, and before any order is changed
 def pytest_collection_modifyitems(items):
-    for module in {item.module for item in items if isinstance(item, pytest.Function)}:
+    functions = [item for item in items if isinstance(item, pytest.Function)]
+    for module in {item.module for item in functions}:
         module.all = _all
+    cases = defaultdict(list)
+    for item in functions:
+        if (mark := item.get_closest_marker("some")) and not item.get_closest_marker("slow"):
+            cases[item.module, item.cls, item.originalname, mark.args].append(item)
+    for (*_, (n_quick,)), of_one in cases.items():
+        for item in _others(of_one, n_quick):
+            item.add_marker(pytest.mark.slow)
+
+
+def _others(cases, n_quick):
+    """Return all cases but `n_quick`, which take each value of each parameter about equally often."""
+    left = random.Random(cases[0].originalname).sample(cases, len(cases))
+    n_seen = Counter()
+    for _ in range(min(n_quick, len(cases))):
+        quick = min(left, key=lambda item: sum(n_seen[value] for value in item.callspec.indices.items()))
+        left.remove(quick)
+        n_seen.update(quick.callspec.indices.items())
+    return left
 
 
 def pytest_generate_tests(metafunc):

@@ -44,6 +44,7 @@ VERBS = {
 NODE_CUT_OFF = "node0/nv, node0/nic*"
 
 
+@pytest.mark.some(18)
 @pytest.mark.parametrize("verb", VERBS)
 @pytest.mark.parametrize("transit", ["end", "relay"])
 def test_who_is_cut_off_is_named_and_nothing_is_promised(verb, transit):
@@ -63,6 +64,7 @@ def test_who_is_cut_off_is_named_and_nothing_is_promised(verb, transit):
     json.loads(answer.to_json())
 
 
+@pytest.mark.some(14)
 @pytest.mark.parametrize("verb", VERBS)
 @pytest.mark.parametrize("transit", ["end", "relay"])
 def test_what_has_failed_itself_is_left_out_and_counted(verb, transit):

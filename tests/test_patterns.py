@@ -337,6 +337,7 @@ def explicit_rate(fabric):
     return module.explicit_rate(fabric)
 
 
+@pytest.mark.some(5)
 @pytest.mark.parametrize("name", ALL_TO_ALL)
 def test_all_to_all(name):
     fabric = load(FOLDER / f"{name}.fabric.yaml")

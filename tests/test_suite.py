@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 ROOT = Path(__file__).parents[1]
 TESTS = """
@@ -101,3 +102,19 @@ def test_no_test_patches_by_a_dotted_path():
         if re.search(r"\.setattr\(\s*[\"']fabric\.", line)
     ]
     assert found == []
+
+
+def test_of_some_cases_each_value_is_quick(request):
+    conftest = request.config.pluginmanager.get_plugin(str(ROOT / "tests" / "conftest.py"))
+    cases = [
+        SimpleNamespace(originalname="law", callspec=SimpleNamespace(indices={"a": a, "b": b}))
+        for a in range(4)
+        for b in range(6)
+    ]
+    for n_quick in range(1, 30):
+        slow = conftest._others(cases, n_quick)
+        quick = [case.callspec.indices for case in cases if case not in slow]
+        assert len(quick) == min(n_quick, 24)
+        assert len({case["a"] for case in quick}) == min(n_quick, 4)
+        assert len({case["b"] for case in quick}) == min(n_quick, 6)
+        assert slow == conftest._others(cases, n_quick)

@@ -210,6 +210,7 @@ def test_scale_up_of_a_chip(name):
 # --- solved ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.some(17)
 @pytest.mark.parametrize("name", SOLVED)
 def test_all_to_all_and_all_gather(name):
     among, rate, inward = SOLVED[name]

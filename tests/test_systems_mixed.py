@@ -143,6 +143,7 @@ def test_links_of_islands():
     assert capacity(e, "trn.nic-trn-leaf") == 128 * 200
 
 
+@pytest.mark.some(2)
 @pytest.mark.parametrize(
     ("among", "rate", "inward"),
     [

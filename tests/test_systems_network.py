@@ -63,6 +63,7 @@ PCIE = {
 }
 
 
+@pytest.mark.some(12)
 @pytest.mark.parametrize(("part", "n", "gbps"), modes("nic"))
 def test_card_has_the_cables_of_its_mode_and_no_more(part, n, gbps):
     assert max_flow(loads(cards(part, n, gbps)), "gpu0", "gpu1").value_gbps == pytest.approx(n * gbps)
@@ -158,6 +159,7 @@ def test_invariant_of_switches(text, endpoints, wider):
         loads_blueprint(free.replace(*wider))
 
 
+@pytest.mark.some(40)
 @pytest.mark.parametrize(("part", "k", "gbps"), modes("switch"))
 def test_two_tiers_of_every_switch_in_every_mode(part, k, gbps):
     """k^2 / 2 endpoints, and not one more leaf."""
@@ -179,6 +181,7 @@ ALIKE = [
 ]
 
 
+@pytest.mark.some(8)
 @pytest.mark.parametrize(("part", "k", "gbps"), ALIKE)
 def test_two_tiers_carry_the_full_rate(part, k, gbps):
     fabric = loads(two_tier(part, k, 1, gbps))

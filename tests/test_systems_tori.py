@@ -124,6 +124,7 @@ def lattice(sides, lines, shift):
     return found
 
 
+@pytest.mark.some(6)
 @pytest.mark.parametrize("name", [*TORI, *TWISTED])
 def test_torus_has_its_neighbours_and_wraps(name):
     sides, rate, rest = (TORI | TWISTED)[name]
@@ -186,6 +187,7 @@ def test_a_circuit_switch_has_two_ports_a_cube(name, n_cubes):
     assert int(crossing.sum()) * 2 == n_cubes * 96 == 48 * 2 * n_cubes
 
 
+@pytest.mark.some(4)
 @pytest.mark.parametrize("name", marked(SOLVED))
 def test_all_to_all_and_all_gather(name):
     rate, inward = SOLVED[name]

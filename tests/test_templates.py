@@ -156,6 +156,7 @@ def test_scale_up_ports_meet_on_both_sides(name, n_gpus, links, used, total):
     assert {g.transit for g in e.groups if g.name == "gpu"} == {"relay"}
 
 
+@pytest.mark.some(6)
 @pytest.mark.parametrize(("name", "n_nics", "rate", "total"), SCALE_OUT, ids=[row[0] for row in SCALE_OUT])
 def test_scale_out_is_what_the_nics_have_ports_for(name, n_nics, rate, total):
     text = """
@@ -226,6 +227,7 @@ def test_a_dgx_is_the_fabric_of_its_board(name):
         assert np.array_equal(getattr(e, field), getattr(board, field)), field
 
 
+@pytest.mark.some(6)
 @pytest.mark.parametrize("name", PER_GPU)
 def test_scale_up_of_a_gpu_and_of_a_pair(name):
     both_ways, pair = PER_GPU[name]

@@ -398,7 +398,7 @@ def absent_names(model):
     }
 
 
-BLOCKS = [pytest.param(b, marks=[pytest.mark.slow] if b else []) for b in range(10)]
+BLOCKS = [pytest.param(b, marks=[pytest.mark.slow] if b else []) for b in range(25)]
 
 
 def loaded(text, folder):
@@ -412,7 +412,7 @@ def loaded(text, folder):
 @pytest.mark.parametrize("block", BLOCKS)
 def test_expand_joins_what_the_grammar_says(block, tmp_path):
     n_sound = 0
-    for seed in range(block * 25, block * 25 + 25):
+    for seed in range(block * 10, block * 10 + 10):
         text, model = random_fabric(seed, tmp_path)
         empty, broken = expected_problems(model)
         blueprint, what = loaded(text, tmp_path)
@@ -426,7 +426,7 @@ def test_expand_joins_what_the_grammar_says(block, tmp_path):
         check_expanded(seed, model, expanded)
         check_census(seed, model, blueprint, expanded)
         n_sound += 1
-    assert n_sound > 10
+    assert n_sound > 2
 
 
 @pytest.mark.parametrize("sizes", [(4, 2), (2, 4), (3, 3), (2, 3, 2), (3, 1, 3), (2, 2, 2, 2)], ids=str)
@@ -444,7 +444,7 @@ def test_every_range_of_a_composed_axis_is_counted(sizes):
 @pytest.mark.parametrize("block", BLOCKS)
 def test_unequal_rates_are_found_where_two_rules_join_one_pair(block, tmp_path):
     n_found = 0
-    for seed in range(block * 15, block * 15 + 15):
+    for seed in range(block * 6, block * 6 + 6):
         rng = random.Random(seed)
         model = random_model(rng, "z")
         rules = [r for r in (random_rule(rng, model, f"s{n}") for n in range(9)) if r and joined(model, r)]
@@ -458,7 +458,7 @@ def test_unequal_rates_are_found_where_two_rules_join_one_pair(block, tmp_path):
         _, what = loaded(file_text(rng, "z", model, model), tmp_path)
         assert sorted(w.partition(": ")[2] for w in what) == sorted(expected), seed
         n_found += len(what)
-    assert n_found > 10
+    assert n_found > 2
 
 
 def have_common_pair(model, one, two, absent):

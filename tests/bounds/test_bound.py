@@ -189,6 +189,7 @@ SHARED = [
 ]
 
 
+@pytest.mark.some(9)
 @pytest.mark.parametrize(("n_racks", "n_each", "failed", "over"), SHARED)
 @pytest.mark.parametrize("operation", ["all-gather", "reduce-scatter", "all-reduce"])
 def test_groups_share_links(n_racks, n_each, failed, over, operation):
@@ -231,7 +232,7 @@ def lopsided(seed):
     return loads(text + f"failed: [{', '.join(cables)}]\n")
 
 
-@pytest.mark.seeds(8, of=24)
+@pytest.mark.seeds(3, of=24)
 def test_wiring_without_axis_symmetry(seed):
     fabric = lopsided(seed)
     operation = ("all-gather", "reduce-scatter")[seed % 2]
@@ -279,6 +280,7 @@ def test_links_shared_by_climbing_and_descending_traffic_count_once():
     assert bound(loads(JOINT), "broadcast", root="x0/gpu0").algbw_gbps == pytest.approx(1.0, rel=1e-9)
 
 
+@pytest.mark.some(2)
 @pytest.mark.parametrize("text", MANY)
 def test_flows_and_mirror_images_give_what_the_whole_program_gives(text, monkeypatch):
     fabric = loads(text)
@@ -346,6 +348,7 @@ def test_a_superpod_with_an_absent_node():
 # ---------------------------------------------------------------- laws and names
 
 
+@pytest.mark.some(2)
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_laws(operation):
     base = bound(loads(PAIRS % (3, 2, "")), operation).algbw_gbps
@@ -489,6 +492,7 @@ NVLS = """{fabric: a, axes: {box: 2, i: 4, chip: 2}, devices: {gpu: {part: b200_
     {between: [gpu, sw], link: nvlink5, count: 9}, {between: [sw, leaf], link: nvlink5, count: 4}]}"""
 
 
+@pytest.mark.some(12)
 @pytest.mark.parametrize("operation", OPERATIONS)
 @pytest.mark.parametrize("text", [*MANY, TWO_TIERS, NVLS])
 def test_a_graph_has_the_bound_of_its_file(text, operation):
@@ -663,6 +667,7 @@ def test_gpus_outside_the_job_forward_as_their_transit_says(operation):
     )
 
 
+@pytest.mark.some(4)
 @pytest.mark.parametrize("operation", OPERATIONS)
 @pytest.mark.parametrize(
     ("text", "among", "others"), [(MESH % "", "i0-1", "gpu2-3"), (TWO_TIERS, "leaf0-1", "leaf2/gpu")]

@@ -195,6 +195,7 @@ def test_help_is_light():
 # Which ranks, and how they are routed
 
 
+@pytest.mark.some(8)
 @pytest.mark.parametrize(
     ("options", "n_ranks", "n_instances", "time_s"),
     [

@@ -46,6 +46,7 @@ def fabtopo(tmp_path, monkeypatch, capsys):
     return run
 
 
+@pytest.mark.some(2)
 @pytest.mark.parametrize("question", QUESTIONS)
 def test_asked_for_as_in_the_file(fabtopo, question):
     options = QUESTIONS[question]

@@ -56,6 +56,7 @@ def test_templates_are_listed_with_their_parts():
     )
 
 
+@pytest.mark.some(15)
 @pytest.mark.parametrize("template", templates(), ids=lambda one: one.name)
 def test_a_template_is_explained_as_it_is_included(template):
     text = answer("templates", template.name)

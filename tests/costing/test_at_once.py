@@ -171,10 +171,10 @@ def random_fabric(seed: int) -> Fabric:
     )
 
 
-@pytest.mark.seeds(1, of=4)
+@pytest.mark.seeds(1, of=10)
 def test_classes_and_cables_agree(seed: int) -> None:
     n_equal = 0
-    for number in range(10 * seed, 10 * seed + 10):
+    for number in range(4 * seed, 4 * seed + 4):
         chance = random.Random(1_000 + number)
         known = alphas(
             scale_up=chance.random(), gpu_nic=chance.random(), up=chance.random(), leaf_spine=chance.random()
@@ -194,4 +194,4 @@ def test_classes_and_cables_agree(seed: int) -> None:
         if len(found) == 2:
             assert found[0] == pytest.approx(found[1], rel=1e-9), number
             n_equal += 1
-    assert n_equal > 3
+    assert n_equal > 0

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -21,7 +22,7 @@ CONSTRUCTS = ("clos", "two includes", "ring x ring", "mesh x mesh", "composed ax
 
 
 def times(fabric: Fabric, collective: str, size: int = S, **asked: Any) -> dict[str, float]:
-    answer = cost(fabric, collective, size, algorithm="all", **asked, calibration="wire")
+    answer = cost(fabric, collective, size, algorithm="all", **{"calibration": "wire", **asked})
     return {one.algorithm: one.time_s for one in answer.algorithms}
 
 
@@ -36,8 +37,22 @@ def by_hand(hand_made: ModuleType) -> Iterator[Fabric]:
     yield hand_made.torus(3, 3, 2)
 
 
+N_BY_HAND = 8
+
+
+@pytest.fixture(params=range(N_BY_HAND))
+def one_by_hand(request: pytest.FixtureRequest, hand_made: ModuleType) -> Fabric:
+    """Return each of the fabrics that are made by hand."""
+    (fabric,) = itertools.islice(by_hand(hand_made), request.param, request.param + 1)
+    return fabric
+
+
+def test_all_fabrics_by_hand_are_asked(hand_made: ModuleType) -> None:
+    assert len([*by_hand(hand_made)]) == N_BY_HAND
+
+
 def some(
-    constructs: ModuleType, seeds: range, kinds: tuple[str, ...] = CONSTRUCTS
+    constructs: ModuleType, seeds: Iterable[int], kinds: tuple[str, ...] = CONSTRUCTS
 ) -> Iterator[tuple[Fabric, dict[str, Any]]]:
     """Yield random fabrics, and among which of their endpoints to ask."""
     for construct in kinds:
@@ -63,16 +78,14 @@ def check_bounds(answer: Cost) -> int:
 
 
 class TestBounds:
-    @pytest.mark.parametrize(
-        "routing", ["ecmp", "hashed", *(pytest.param(r, marks=pytest.mark.slow) for r in ("rail", "ideal"))]
-    )
-    def test_nothing_beats_its_bound(self, hand_made: ModuleType, routing: str) -> None:
+    @pytest.mark.some(8)
+    @pytest.mark.parametrize("routing", ["ecmp", "hashed", "rail", "ideal"])
+    def test_nothing_beats_its_bound(self, one_by_hand: Fabric, routing: str) -> None:
         n = 0
-        for fabric in by_hand(hand_made):
-            for collective in COLLECTIVES:
-                answer = asked_of(fabric, collective, reduces=BOTH, routing=routing)
-                n += 0 if answer is None else check_bounds(answer)
-        assert n > 150
+        for collective in COLLECTIVES:
+            answer = asked_of(one_by_hand, collective, reduces=BOTH, routing=routing)
+            n += 0 if answer is None else check_bounds(answer)
+        assert n > 8
 
     def run(self, fabrics: Iterator[tuple[Fabric, dict[str, Any]]], *routings: str) -> int:
         n = 0
@@ -84,11 +97,11 @@ class TestBounds:
         return n
 
     def test_nor_on_random_fabrics(self, constructs: ModuleType) -> None:
-        assert self.run(some(constructs, range(1)), "ecmp") > 40
+        assert self.run(some(constructs, range(1), CONSTRUCTS[:3]), "ecmp") > 20
 
     @pytest.mark.slow
     def test_nor_on_many(self, constructs: ModuleType) -> None:
-        assert self.run(some(constructs, range(1, 13)), "ecmp", "ideal") > 1000
+        assert self.run(some(constructs, range(13)), "ecmp", "ideal") > 1000
 
     def test_a_wrong_answer_is_caught(self, hand_made: ModuleType) -> None:
         # Twice the rate under the same bound.
@@ -138,12 +151,12 @@ class TestIdeal:
         return n
 
     def test_is_never_slower_than_an_equal_split(self, constructs: ModuleType) -> None:
-        fabrics = some(constructs, range(4, 5), ("clos", "two includes", "composed axes"))
-        assert self.run(fabrics, ("all-gather", "all-to-all", "broadcast")) > 10
+        fabrics = some(constructs, range(4, 5), ("clos", "composed axes"))
+        assert self.run(fabrics, ("all-gather", "all-to-all", "broadcast")) > 6
 
     @pytest.mark.slow
     def test_nor_on_many(self, constructs: ModuleType) -> None:
-        assert self.run(some(constructs, range(13, 23))) > 300
+        assert self.run(some(constructs, (4, *range(13, 23)))) > 300
 
     def broken(self, constructs: ModuleType, seeds: range, kinds: tuple[str, ...] = CONSTRUCTS) -> int:
         """Raise where a failed cable speeds an algorithm up whose routes are all chosen together."""
@@ -185,7 +198,7 @@ class TestIdeal:
         return n
 
     def test_a_failed_cable_never_speeds_it_up(self, constructs: ModuleType) -> None:
-        assert self.broken(constructs, range(2, 4), ("clos", "two includes")) > 5
+        assert self.broken(constructs, range(2, 4), ("clos",)) > 2
 
     @pytest.mark.slow
     def test_nor_on_many_fabrics(self, constructs: ModuleType) -> None:
@@ -199,6 +212,7 @@ class TestScale:
             one, other = times(slow, collective, S), times(fast, collective, 4 * S)
             assert one == pytest.approx(other)
 
+    @pytest.mark.some(2)
     @pytest.mark.parametrize("routing", ["ecmp", "ideal", "rail", "hashed", "adaptive"])
     def test_time_is_linear_in_bytes_at_zero_latency(self, hand_made: ModuleType, routing: str) -> None:
         fabric = hand_made.boxes(2, 2)
@@ -206,7 +220,8 @@ class TestScale:
             one, other = (times(fabric, collective, n * S, routing=routing) for n in (1, 1000))
             assert {k: 1000 * t for k, t in one.items()} == pytest.approx(other)
 
-    def test_time_never_falls_with_bytes(self, hand_made: ModuleType) -> None:
+    @pytest.mark.some(2)
+    def test_time_never_falls_with_bytes(self, one_by_hand: Fabric) -> None:
         known = Calibration(
             "some",
             launch_s=3e-6,
@@ -215,13 +230,12 @@ class TestScale:
                 "scale-out": {"copy": Overhead(0.9, 4e-6)},
             },
         )
-        for fabric in by_hand(hand_made):
-            for collective in COLLECTIVES:
-                found = [times(fabric, collective, n, calibration=known) for n in (1, 1000, 10**6, 10**9)]
-                for name in found[0]:
-                    own = [one[name] for one in found]
-                    assert own == sorted(own)
-                    assert own[0] >= 3e-6
+        for collective in COLLECTIVES:
+            found = [times(one_by_hand, collective, n, calibration=known) for n in (1, 1000, 10**6, 10**9)]
+            for name in found[0]:
+                own = [one[name] for one in found]
+                assert own == sorted(own)
+                assert own[0] >= 3e-6
 
     @pytest.mark.parametrize("make", ["boxes", "leaf_spine", "pairs"])
     def test_busbw_is_algbw_times_the_factor(self, hand_made: ModuleType, make: str) -> None:
@@ -242,16 +256,16 @@ class TestScale:
 
 
 class TestMethods:
-    def test_symmetric_algorithms_cost_the_same_on_every_route(self, hand_made: ModuleType) -> None:
+    @pytest.mark.some(3)
+    def test_symmetric_algorithms_cost_the_same_on_every_route(self, one_by_hand: Fabric) -> None:
         # Pairs and reductions in switches are the same for every order of the ranks.
-        for fabric in by_hand(hand_made):
-            for collective, names in (
-                ("all-to-all", ("pairwise", "pxn", "hierarchical")),
-                ("all-reduce", ("nvls", "collnet-direct", "torus")),
-            ):
-                one, other = (times(fabric, collective, reduces=BOTH, method=m) for m in ("auto", "links"))
-                for name in set(names) & set(one):
-                    assert one[name] == pytest.approx(other[name])
+        for collective, names in (
+            ("all-to-all", ("pairwise", "pxn", "hierarchical")),
+            ("all-reduce", ("nvls", "collnet-direct", "torus")),
+        ):
+            one, other = (times(one_by_hand, collective, reduces=BOTH, method=m) for m in ("auto", "links"))
+            for name in set(names) & set(one):
+                assert one[name] == pytest.approx(other[name])
 
     def test_an_order_and_over_are_asked_of_either(self, hand_made: ModuleType) -> None:
         fabric = hand_made.boxes(4, 4)

@@ -224,6 +224,7 @@ class TestClosedForms:
             assert answer.binding == "nic-leaf"
             assert answer.chosen.slack == (("gpu-nic", 0.0),)
 
+    @pytest.mark.some(4)
     @pytest.mark.parametrize(
         ("k", "g"), [(1, 2), (1, 7), (2, 1), (5, 1), (2, 2), (3, 5), (5, 3), (4, 4), (7, 2), (2, 9)]
     )
@@ -242,6 +243,7 @@ class TestClosedForms:
             floor = factor * (n - 1) / n * S / 150e9
             assert found[collective, "ring"].time_s >= floor * (1 - 1e-12)
 
+    @pytest.mark.some(5)
     @pytest.mark.parametrize("n", [*range(2, 12), 31, 72, 73])
     def test_any_number_of_ranks_on_one_switch(self, hand_made: ModuleType, n: int) -> None:
         for collective in (*HALVES, "all-to-all"):
@@ -422,6 +424,7 @@ def make(request: pytest.FixtureRequest, hand_made: ModuleType) -> Make:
     return lambda *, anew=False, **more: (kept.__wrapped__ if anew else kept)(*sizes, **given, **more)
 
 
+@pytest.mark.some(1)
 @pytest.mark.parametrize("make", [pytest.param(p.values, id=p.id) for p in LAW_CASES], indirect=True)
 class TestLaws:
     def test_time_is_linear_in_bytes(self, make: Make) -> None:
@@ -479,6 +482,7 @@ class TestLaws:
             assert str(one) == str(other)
 
 
+@pytest.mark.some(2)
 @pytest.mark.parametrize("rule", ["nic, leaf", "leaf, spine", "gpu, nvswitch", "gpu, nic"])
 def test_more_cables_of_a_rule_never_slow_it(rule: str) -> None:
     text = """

@@ -143,6 +143,7 @@ class TestOverheads:
 class TestIdeal:
     over = Overheads(Calibration("wire"), ProtocolCost("Simple"), is_ideal=True)
 
+    @pytest.mark.some(1)
     def test_no_schedule_is_slower_than_by_an_equal_split(self, work: Job) -> None:
         for collective in COLLECTIVES:
             for schedule in schedules(collective, work.shape, GB).values():

@@ -24,6 +24,7 @@ def rate(access, uplink, failed=""):
 
 
 # Uplinks of 2 Gb/s bind at 1.15 Gb/s a GPU: the last three fill the access to 95, 91 and 88 %.
+@pytest.mark.some(3)
 @pytest.mark.parametrize(
     ("access", "uplink"), [(4, 2), (4, 20), (1.5, 4), (7, 3), (1.21, 2), (1.264, 2), (1.307, 2)]
 )
@@ -113,6 +114,7 @@ SLACK = {
 }
 
 
+@pytest.mark.some(1)
 @pytest.mark.parametrize("name", SLACK)
 def test_slack_is_what_a_class_alone_can_lose(name):
     """Settled by other programs: narrowed by its slack the rate stays, narrowed by more it does not."""

@@ -44,6 +44,7 @@ def said(ask):
     return {k: v for k, v in found.items() if k not in ("solve_s", "certificate")}
 
 
+@pytest.mark.some(1)
 @pytest.mark.parametrize(("name", "seed"), SEEDS)
 def test_asked_for_as_in_the_file(constructs, name, seed):
     draft, failed, paths = constructs.random_draft(name, seed)

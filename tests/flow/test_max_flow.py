@@ -160,6 +160,7 @@ def value(graph, source, target):
     return max_flow(from_networkx(graph), source, target).value_gbps
 
 
+@pytest.mark.some(8)
 def test_networkx_finds_the_same(question):
     fabric, source, target = question
     answer = max_flow(fabric, source, target)
@@ -244,6 +245,7 @@ def bare(fabric):
     return graph
 
 
+@pytest.mark.some(6)
 def test_a_cable_more_never_lowers_and_a_failure_never_raises(question):
     fabric, source, target = question
     before = max_flow(fabric, source, target).value_gbps
@@ -271,6 +273,7 @@ def test_a_cable_more_never_lowers_and_a_failure_never_raises(question):
         before = after
 
 
+@pytest.mark.some(6)
 def test_relabelling_changes_nothing(question):
     fabric, source, target = question
     answer = max_flow(fabric, source, target)
@@ -292,6 +295,7 @@ def test_relabelling_changes_nothing(question):
     assert set(again.tied) == set(answer.tied)
 
 
+@pytest.mark.some(14)
 @pytest.mark.parametrize("factor", [2.0, 1 / 3, 1e7])
 def test_scaling_scales(question, factor):
     fabric, source, target = question
@@ -305,7 +309,7 @@ def test_scaling_scales(question, factor):
     assert {(c.link, c.n_cables) for c in again.cut} == {(c.link, c.n_cables) for c in answer.cut}
 
 
-@pytest.mark.seeds(12, of=40)
+@pytest.mark.seeds(4, of=40)
 def test_a_graph_gives_what_networkx_gives(seed):
     graph = random_graph(seed)
     fabric = from_networkx(graph)
@@ -474,6 +478,7 @@ def test_limits():
     assert max_flow(fabric, "x0", "x2", limit=5).method == "axes"
 
 
+@pytest.mark.some(7)
 @pytest.mark.parametrize("paths", ["rules", "no-relay", "any"])
 @pytest.mark.parametrize(
     ("file", "source", "target"),

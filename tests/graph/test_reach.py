@@ -161,10 +161,10 @@ def is_of_reach(problem):
     return re.search("islands|cannot reach|endpoint", problem.what)
 
 
-@pytest.mark.parametrize("block", [pytest.param(b, marks=[pytest.mark.slow] if b else []) for b in range(8)])
+@pytest.mark.parametrize("block", [pytest.param(b, marks=[pytest.mark.slow] if b else []) for b in range(24)])
 def test_all_devices_searched_one_by_one(block):
     n_lost = n_apart = n_sound = 0
-    for seed in range(block * 60, block * 60 + 60):
+    for seed in range(block * 20, block * 20 + 20):
         file = random_file(random.Random(seed))
         search = Search(file)
         n_islands = len(search.islands())
@@ -183,7 +183,7 @@ def test_all_devices_searched_one_by_one(block):
         said = f"got {n_islands}; expected {n_islands + 1}" if n_islands else "absent"
         assert said in str(others[0]), seed
         n_lost, n_apart, n_sound = n_lost + bool(lost), n_apart + (n_islands > 1), n_sound + (not lost)
-    assert min(n_lost, n_apart, n_sound) > 3
+    assert min(n_lost, n_apart, n_sound) > 0
 
 
 def with_relays(rng, file):
@@ -222,10 +222,10 @@ def lost_on_all(text):
     return found, sum(map(bool, parts))
 
 
-@pytest.mark.parametrize("block", [pytest.param(b, marks=[pytest.mark.slow] if b else []) for b in range(6)])
+@pytest.mark.parametrize("block", [pytest.param(b, marks=[pytest.mark.slow] if b else []) for b in range(18)])
 def test_relays_are_followed_as_on_all_devices(block):
     n_lost = n_sound = 0
-    for seed in range(block * 60, block * 60 + 60):
+    for seed in range(block * 20, block * 20 + 20):
         rng = random.Random(seed)
         file = with_relays(rng, random_file(rng))
         try:
@@ -240,7 +240,7 @@ def test_relays_are_followed_as_on_all_devices(block):
             group = re.fullmatch(r"([\d,]+) [gt]pu out of reach", problem.got)
             assert int(group[1]) == sum(v == source for v, _ in lost), seed
         n_lost, n_sound = n_lost + bool(lost), n_sound + (not lost)
-    assert min(n_lost, n_sound) > 3
+    assert min(n_lost, n_sound) > 0
 
 
 # Named cases.

@@ -82,6 +82,7 @@ class TestSymmetric:
                 n_equal += sum(check_equal(hand_made, on_classes, on_links, p) for p in SYMMETRIC)
         return n_equal
 
+    @pytest.mark.some(4)
     @pytest.mark.parametrize("construct", FAMILIES)
     def test_few(self, constructs: ModuleType, hand_made: ModuleType, construct: str) -> None:
         n_equal = 0
@@ -167,6 +168,7 @@ def relabellings(fabric: Fabric) -> Iterator[tuple[str, ...]]:
         yield tuple(names)
 
 
+@pytest.mark.some(2)
 @pytest.mark.parametrize("name", PLACES)
 def test_any_pattern_is_averaged_over_all_relabellings(name: str) -> None:
     fabric = loads(f"fabric: small{PLACES[name]}")
@@ -239,6 +241,7 @@ class TestRows:
             rows = self.PLACES.kinds([(pattern, 1.0)], is_sent=is_sent)
             assert {tuple(r.round(9)) for r in rows} == {tuple(r.round(9)) for r in every}
 
+    @pytest.mark.some(40)
     @pytest.mark.parametrize("pinned", ["", "a", "b", "c", "ab", "ac", "bc"])
     @pytest.mark.parametrize("pattern", [*ANY, Pattern("pairwise", "job"), Pattern("shift", "job", 23)])
     def test_blocks_are_sums_of_ranks(self, pattern: Pattern, pinned: str) -> None:

@@ -59,6 +59,7 @@ def out_and_in(work: Job, pattern: Pattern) -> tuple[np.ndarray, np.ndarray]:
     return out, entering
 
 
+@pytest.mark.some(12)
 @pytest.mark.parametrize("pattern", [*PATTERNS, *LOPSIDED])
 @pytest.mark.parametrize("routing", ["ecmp", "rail", "rail-direct"])
 def test_bytes_are_conserved(hand_made: ModuleType, pattern: Pattern, routing: str) -> None:

@@ -150,6 +150,7 @@ def compare(text: str, routing: str = "ecmp") -> int:
     return n
 
 
+@pytest.mark.some(2)
 @pytest.mark.parametrize("name", FABRICS)
 @pytest.mark.parametrize("routing", ["ecmp", "rail"])
 def test_classes_and_cables_agree(name: str, routing: str) -> None:

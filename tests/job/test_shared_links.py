@@ -189,21 +189,21 @@ def compare(
 
 
 def test_every_algorithm_of_every_collective() -> None:
-    assert compare(range(10)) > 150
+    assert compare(range(4)) > 40
 
 
 RAILS: tuple[Routing, ...] = ("ecmp", "rail", "rail-direct", "adaptive")
 
 
 def test_rails_with_relays() -> None:
-    assert compare(range(24), random_rails, RAILS) > 600
+    assert compare(range(4), random_rails, RAILS) > 60
 
 
 @pytest.mark.slow
 def test_many_rails() -> None:
-    assert compare(range(24, 200), random_rails, RAILS) > 4_000
+    assert compare(range(4, 200), random_rails, RAILS) > 4_500
 
 
 @pytest.mark.slow
 def test_many() -> None:
-    assert compare(range(10, 80)) > 1_500
+    assert compare(range(4, 80)) > 1_500

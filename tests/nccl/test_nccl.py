@@ -420,6 +420,7 @@ def test_channels_fit_the_node(node, n_nodes):
         assert leaving > 0.5 * min(node.n_nics * room.channel_gb_s, max(node.nvlink_gb_s, room.pcie_gb_s))
 
 
+@pytest.mark.some(40)
 @pytest.mark.parametrize("collective", COLLECTIVES)
 @pytest.mark.parametrize(("node", "n_nodes"), MACHINES)
 def test_table_is_whole_and_predictions_follow_it(node, n_nodes, collective):

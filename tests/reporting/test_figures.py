@@ -43,6 +43,7 @@ def drawn(summary):
     return {draw: draw(summary) for draw in (staircase, wiring)}
 
 
+@pytest.mark.some(5)
 @pytest.mark.parametrize("draw", [staircase, wiring])
 def test_svg_is_plain_and_small(drawn, draw):
     text = drawn[draw]
@@ -54,6 +55,7 @@ def test_svg_is_plain_and_small(drawn, draw):
     assert not re.search(r"\b20\d\d-\d\d-\d\d\b|file:|@import|@font-face|/tmp|/home|\son\w+=", text)
 
 
+@pytest.mark.some(5)
 @pytest.mark.parametrize("draw", [staircase, wiring])
 def test_svg_is_always_the_same_whatever_the_user_has_set(summary, drawn, draw):
     with mpl.rc_context({"font.size": 30, "svg.fonttype": "path", "svg.hashsalt": "x", "lines.linewidth": 9}):
@@ -84,6 +86,7 @@ def test_ratios_multiply_to_the_whole_taper():
     assert ratios == ["7.44:1", "1.21:1", "1:1"]
 
 
+@pytest.mark.some(5)
 @pytest.mark.parametrize("figure", [staircase_figure, wiring_figure])
 def test_no_text_overlaps_or_is_cut(summary, figure):
     sheet = figure(summary)

@@ -69,6 +69,7 @@ def exactly(n: int, m: int, k: int) -> float:
     return float(power[n] * math.factorial(n) / Fraction(m) ** n) if len(power) > n else 0.0
 
 
+@pytest.mark.some(1)
 @pytest.mark.parametrize(("n", "m"), [(20, 30), (40, 3), (60, 7)])
 def test_the_distribution_in_fractions(n, m):
     load, share = max_load(n, m)

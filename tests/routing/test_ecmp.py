@@ -332,6 +332,7 @@ def random_fabric(seed: int) -> Fabric:
     return from_networkx(graph)
 
 
+@pytest.mark.some(4)
 @pytest.mark.parametrize("seed", SEEDS)
 def test_loads_on_random_tiers(seed: int) -> None:
     matches_oracle(random_fabric(seed), seed, skip=0.2 * (seed % 2))
@@ -354,6 +355,7 @@ def peers_only(seed: int) -> Fabric:
     return from_networkx(graph)
 
 
+@pytest.mark.some(4)
 @pytest.mark.parametrize("seed", SEEDS)
 def test_loads_on_random_peers(seed: int) -> None:
     matches_oracle(peers_only(seed), seed)

@@ -145,6 +145,7 @@ def test_a_flow_takes_one_shortest_path(text):
         assert (split[found > 0] > 0).all()
 
 
+@pytest.mark.some(2)
 @pytest.mark.parametrize("text", FABRICS, ids=title)
 def test_the_mean_of_many_draws_is_the_equal_split(text):
     e, route, traffic = everyone(text)
@@ -336,6 +337,7 @@ class TestCards:
             assert {name for name in used if "nic" in name} == {"node0/nic0", "node1/nic0"}
             assert found.sum() == pytest.approx(6)
 
+    @pytest.mark.some(1)
     @pytest.mark.parametrize("text", [TWO_CARDS, FOUR_CARDS, RELAY], ids=title)
     def test_draws_are_the_equal_split_on_average(self, text):
         e = expand(loads(text))

@@ -18,6 +18,7 @@ def load_of(ways, demand):
     return np.asarray(ways.onto @ ways.at(demand))
 
 
+@pytest.mark.some(2)
 @pytest.mark.parametrize("construct", ["clos", "two includes", "ring x mesh", "relations between groups"])
 def test_one_target_is_an_equal_split(constructs: ModuleType, construct: str) -> None:
     rng = np.random.default_rng(3)

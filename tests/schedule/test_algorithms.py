@@ -231,6 +231,7 @@ def built(collective: str, shape: Shape, name: str) -> Schedule:
     return schedules(collective, shape, SIZE)[name]
 
 
+@pytest.mark.some(14)
 @each(SHAPES)
 def test_every_rank_ends_with_what_the_collective_promises(
     collective: str, name: str, shapes: tuple[Shape, ...]
@@ -309,6 +310,7 @@ def check_bytes(collective: str, schedule: Schedule, shape: Shape) -> None:
         np.testing.assert_allclose(busiest(found), phase.bytes_per_endpoint, err_msg=phase.name)
 
 
+@pytest.mark.some(14)
 @each(SHAPES)
 def test_messages_carry_the_bytes_of_their_pattern(
     collective: str, name: str, shapes: tuple[Shape, ...]
@@ -367,6 +369,7 @@ def test_a_corrupted_message_is_caught(collective: str, name: str, shapes: tuple
                 check(collective, wrong, n)
 
 
+@pytest.mark.some(14)
 @each(VICTIMS)
 def test_wrong_bytes_and_patterns_are_caught(collective: str, name: str, shapes: tuple[Shape, ...]) -> None:
     schedule = built(collective, shapes[0], name)

@@ -105,12 +105,14 @@ def check_against(bill, e):
 # --- counts are those of the expanded fabric ---------------------------------------------------------
 
 
+@pytest.mark.some(10)
 @pytest.mark.parametrize("name", EXPANDED)
 def test_files_count_as_their_expanded_form(name):
     fabric = read(name)
     check_against(bom(fabric), expand(fabric))
 
 
+@pytest.mark.some(5)
 @pytest.mark.parametrize("construct", CONSTRUCTS)
 def test_random_fabrics_count_as_their_expanded_form(construct, constructs):
     assert set(CONSTRUCTS) == set(constructs.CONSTRUCTS)
@@ -160,6 +162,7 @@ def used_ports(e, blueprint):
     return total
 
 
+@pytest.mark.some(10)
 @pytest.mark.parametrize("name", EXPANDED)
 def test_ports_used_and_free_are_all_ports(name):
     fabric = read(name)
@@ -694,6 +697,7 @@ def test_what_a_bill_is_refused_for(constructs):
 # --- forms of print ----------------------------------------------------------------------------------
 
 
+@pytest.mark.some(8)
 @pytest.mark.parametrize(
     "prices",
     [pytest.param(None, id="plain", marks=pytest.mark.slow), pytest.param(indicative_prices(), id="priced")],

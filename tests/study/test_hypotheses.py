@@ -36,6 +36,7 @@ def test_it_finds_the_ring_in_the_log_of_twenty_racks_and_passes_it() -> None:
     assert not any(row.is_passed for row in half.rows)
 
 
+@pytest.mark.some(1)
 @pytest.mark.parametrize(
     ("what", "changes"),
     [("one card of eight missing", {"rate": 7 / 8}), ("a network that answers late", {"latency": 4.0})],

@@ -57,6 +57,7 @@ def made(fabric, collective, known, *, name="made.log", first="1KiB", slower=Non
     return log
 
 
+@pytest.mark.some(2)
 @pytest.mark.parametrize("collective", ["all-reduce", "all-gather", "all-to-all", "broadcast"])
 def test_a_log_of_the_model_agrees_with_it(many_nodes, collective):
     found = compare_log(made(many_nodes, collective, "measured"), many_nodes)
@@ -66,6 +67,7 @@ def test_a_log_of_the_model_agrees_with_it(many_nodes, collective):
     assert {row.binding for row in found.rows} <= {"nic-leaf", "gpu-nvswitch", "NCCL channels"}
 
 
+@pytest.mark.some(2)
 @pytest.mark.parametrize(
     "asked",
     [
@@ -138,6 +140,7 @@ RINGS = {
 }
 
 
+@pytest.mark.some(2)
 @pytest.mark.parametrize("name", RINGS)
 def test_a_fit_gives_back_what_made_the_logs(tmp_path, name):
     fabric, (key, kind) = measured(name), RINGS[name]

@@ -78,7 +78,8 @@ def test_a_knee_of_tiers_is_found_without_a_flow_or_a_cost(monkeypatch):
 def test_an_algorithm_that_is_hardly_faster_makes_no_knee(monkeypatch):
     """In the rack the hierarchical one is the fastest, across racks the ring, by less than 1 %."""
     racks = {"rack": "gb300-nvl72", "leaf": "sn6800"}
-    table = scale([72, 144], **racks, calibration="wire")
+    asked = {**racks, "collectives": ("all-reduce",), "calibration": "wire"}
+    table = scale([72, 144], **asked)
     assert [row.times[0][2] for row in table.rows] == ["hierarchical", "ring"]
     costs = {
         a.algorithm: a.time_s
@@ -87,10 +88,7 @@ def test_an_algorithm_that_is_hardly_faster_makes_no_knee(monkeypatch):
     assert costs["ring"] < costs["hierarchical"] < 1.01 * costs["ring"]
     assert not [knee for knee in table.knees if "all-reduce" in knee.what]
     monkeypatch.setattr(scaling, "TIE", 0.0)
-    assert (
-        Knee(144, "all-reduce by", "hierarchical", "ring")
-        in scale([72, 144], **racks, calibration="wire").knees
-    )
+    assert Knee(144, "all-reduce by", "hierarchical", "ring") in scale([72, 144], **asked).knees
 
 
 def test_knees_show_where_steps_take_the_time_and_which_algorithm_takes_over():
@@ -222,8 +220,9 @@ def test_a_bound_that_is_not_by_its_program_says_so_in_its_row(monkeypatch):
             gpus=[72, 144], collectives=["all-reduce"], has_knees=False, **design, calibration="wire"
         ).table()
 
-    assert not any("all_reduce_busbw_bound_by" in row for row in rows())
-    solved = [row["all_reduce_busbw_bound_gbps"] for row in rows()]
+    by_program = rows()
+    assert not any("all_reduce_busbw_bound_by" in row for row in by_program)
+    solved = [row["all_reduce_busbw_bound_gbps"] for row in by_program]
     monkeypatch.setattr(packing, "MANY_COLUMNS", 150)
     marked = rows()
     for row, right in zip(marked, solved, strict=True):

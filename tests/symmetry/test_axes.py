@@ -62,6 +62,7 @@ QUICK = (2, 7, 9)
 SEEDS = [seed if seed in QUICK else pytest.param(seed, marks=pytest.mark.slow) for seed in range(12)]
 
 
+@pytest.mark.some(13)
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_axes_equal_the_explicit_program(family, seed, constructs, explicit):
@@ -79,13 +80,14 @@ def test_axes_equal_the_explicit_program_in_quota(family, chunk, constructs, exp
         assert explicit.axes_rate(fabric, paths) == near(explicit.explicit_rate(fabric, paths)), seed
 
 
+@pytest.mark.seeds(1, of=2)
 @pytest.mark.parametrize("family", FAMILIES)
-def test_the_families_are_worth_asking(family, constructs, explicit):
+def test_the_families_are_worth_asking(family, seed, constructs, explicit):
     # A family whose fabrics fail apart, or never fail, would prove little.
-    drawn = [constructs.random_fabric(family, seed) for seed in range(12)]
+    drawn = [constructs.random_fabric(family, number) for number in range(6 * seed, 6 * seed + 6)]
     flowing = (True for fabric, paths in drawn if explicit.axes_rate(fabric, paths) > 0)
-    assert len([*itertools.islice(flowing, 2)]) == 2
-    assert sum(bool(f.blueprint.failed or f.blueprint.failed_cables) for f, _ in drawn) >= 6
+    assert len([*itertools.islice(flowing, 1)]) == 1
+    assert sum(bool(f.blueprint.failed or f.blueprint.failed_cables) for f, _ in drawn) >= 4
 
 
 # ---- traps that a plausible quotient falls into ---------------------------------------------------
@@ -257,6 +259,7 @@ def degrees(tail, head, capacity, rule, of):
     return sent, received
 
 
+@pytest.mark.some(9)
 @pytest.mark.parametrize(
     "seed", [1, 6, *(pytest.param(n, marks=pytest.mark.slow) for n in (0, 2, 3, 4, 5, 7))]
 )

@@ -35,6 +35,7 @@ def audit(fabric, orbits):
     return orbits.mismatches(expand(fabric), link_views(work, fabric.blueprint, lift), work.commodities)
 
 
+@pytest.mark.some(2)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_class_is_an_orbit(family, marked_fabrics, orbits):
     found = [
@@ -58,6 +59,7 @@ def test_every_class_is_an_orbit_in_quota(family, chunk, marked_fabrics, orbits)
     assert n_seen
 
 
+@pytest.mark.some(2)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_classes_and_links_have_one_rate(family, marked_fabrics):
     assert sum(has_one_rate(marked_fabrics.marked_fabric(family, seed)) for seed in range(4)) > 1

@@ -60,6 +60,7 @@ QUICK = (102, 107, 108)
 SEEDS = [seed if seed in QUICK else pytest.param(seed, marks=pytest.mark.slow) for seed in range(100, 112)]
 
 
+@pytest.mark.some(13)
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_refinement_equals_axes_and_the_explicit_program(family, seed, constructs, explicit):
@@ -284,6 +285,7 @@ def shape(base, views):
     return of(base), sorted((n, of(view)) for n, view, _ in views)
 
 
+@pytest.mark.some(5)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_order_changes_nothing(family, constructs):
     e = expand(constructs.random_fabric(family, 105)[0])
@@ -331,6 +333,7 @@ def test_chips_of_a_rack_are_merged_before_anything_is_coloured():
 # ---- one commodity --------------------------------------------------------------------------------
 
 
+@pytest.mark.some(13)
 @pytest.mark.seeds(3, of=8)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_coarsest_partition_keeps_every_maximum_flow(family, seed, constructs, explicit):
