@@ -19,7 +19,8 @@ __version__ = "0.1.0"
 _refuse_rivals(sys.path)
 
 if TYPE_CHECKING:
-    from fabric.bounds.bound import Bound, bound
+    from fabric.bounds.answer import Bound
+    from fabric.bounds.bound import bound
     from fabric.bounds.chunks import ChunkBound, chunk_bound
     from fabric.bounds.hops import HopBound
     from fabric.costing import Calibration, Cost, Sweep
@@ -135,7 +136,7 @@ _HOME = {
     "bottleneck": "fabric.flow.bottleneck",
     "Bottleneck": "fabric.flow.bottleneck",
     "bound": "fabric.bounds.bound",
-    "Bound": "fabric.bounds.bound",
+    "Bound": "fabric.bounds.answer",
     "calibrate": "fabric.study.logs",
     "Calibration": "fabric.costing",
     "chunk_bound": "fabric.bounds.chunks",

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from fabric.arrays import Bools, Floats, Ints
-from fabric.blueprint.join import Grid, class_grid, join, partners
+from fabric.blueprint.grid import Grid, class_grid
+from fabric.blueprint.join import join, partners
 from fabric.blueprint.model import Blueprint, Rule, Selector
 from fabric.blueprint.remembered import remembered
 from fabric.errors import LimitError

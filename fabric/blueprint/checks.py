@@ -15,10 +15,11 @@ import numpy as np
 
 from fabric.arrays import Bools, Ints
 from fabric.blueprint.census import Census, RuleCensus, census, degrees
-from fabric.blueprint.join import Grid, agreeing_axes, relation_axes, twist_axes
+from fabric.blueprint.grid import Grid
 from fabric.blueprint.limits import MAX_PROBLEMS
 from fabric.blueprint.model import Blueprint, FailedCables, Rule
 from fabric.blueprint.ports import port_problems, unshared
+from fabric.blueprint.rule_axes import agreeing_axes, relation_axes, twist_axes
 from fabric.errors import LimitError, Problem
 from fabric.units import MAX_COUNT, format_count, format_rate
 

@@ -9,7 +9,7 @@ from typing import NoReturn, cast
 import numpy as np
 
 from fabric.blueprint.axes import AxisTable
-from fabric.blueprint.join import class_grid
+from fabric.blueprint.grid import class_grid
 from fabric.blueprint.limits import MAX_PAIRS, Room
 from fabric.blueprint.model import (
     DEFAULT_TRANSIT,

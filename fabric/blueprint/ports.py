@@ -9,8 +9,8 @@ import numpy as np
 
 from fabric.arrays import Floats
 from fabric.blueprint.census import Census, degrees
-from fabric.blueprint.join import agreeing_axes
 from fabric.blueprint.model import Blueprint, DeviceGroup, Origin, Rule, WrongError
+from fabric.blueprint.rule_axes import agreeing_axes
 from fabric.errors import Problem
 from fabric.parts import Part, PortClass, Protocol, cables_per_port, catalogue, shared_layers
 from fabric.units import format_count, format_rate

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal, NamedTuple
 
-from fabric.bounds.bound import Bound
+from fabric.bounds.answer import Bound
 from fabric.costing.channels import CHANNELS
 from fabric.costing.standing import Support
 from fabric.errors import setting

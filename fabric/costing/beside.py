@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from fabric.blueprint.remembered import remembered
-from fabric.bounds.bound import OPERATIONS, Bound, bound
+from fabric.bounds.answer import Bound
+from fabric.bounds.bound import OPERATIONS, bound
 from fabric.costing.answer import Cost, WireRate
 from fabric.costing.calibration import calibration
 from fabric.costing.evaluate import first_largest

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from fabric.arrays import Bools, Floats
-from fabric.blueprint.join import relation_axes
 from fabric.blueprint.model import Blueprint, Selector, Term
+from fabric.blueprint.rule_axes import relation_axes
 from fabric.blueprint.selector import fits, selected_groups
 from fabric.errors import QuestionError
 from fabric.flow.commodities import (

@@ -13,7 +13,7 @@ from itertools import product
 import numpy as np
 
 from fabric.arrays import Bools
-from fabric.blueprint.join import class_grid
+from fabric.blueprint.grid import class_grid
 from fabric.blueprint.model import Blueprint, Selector
 from fabric.blueprint.selector import fits, parse_selector, selected_groups
 from fabric.errors import QuestionError, SelectorError

@@ -17,8 +17,10 @@ from typing import ClassVar
 import numpy as np
 
 from fabric.arrays import Bools, Floats, Ints
-from fabric.blueprint.join import Grid, agreeing_axes, partners, twist_axes
+from fabric.blueprint.grid import Grid
+from fabric.blueprint.join import partners
 from fabric.blueprint.model import Blueprint, Rule
+from fabric.blueprint.rule_axes import agreeing_axes, twist_axes
 from fabric.blueprint.selector import range_word
 from fabric.graph import Expanded
 from fabric.results import Result

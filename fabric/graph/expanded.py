@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from fabric.arrays import Bools, Floats, Ints
 from fabric.blueprint.census import census
-from fabric.blueprint.join import Grid, full_grid, join_parts
+from fabric.blueprint.grid import Grid, full_grid
+from fabric.blueprint.join import join_parts
 from fabric.blueprint.model import Blueprint, Kind, Net, Selector, Transit
 from fabric.blueprint.remembered import remembered
 from fabric.blueprint.selector import selected_groups

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fabric.arrays import Bools, Floats, Ints
-from fabric.blueprint.join import Grid, class_grid, sample_grid
+from fabric.blueprint.grid import Grid, class_grid, sample_grid
 from fabric.blueprint.model import Blueprint
 from fabric.errors import LimitError, Problem
 from fabric.graph.expanded import expand_sample

@@ -16,8 +16,8 @@ import re
 from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
-from fabric.blueprint.join import relation_axes
 from fabric.blueprint.model import Axis, Blueprint
+from fabric.blueprint.rule_axes import relation_axes
 from fabric.errors import QuestionError, nearest, setting
 from fabric.flow.traffic import FittedTraffic, Traffic
 from fabric.symmetry import NoSymmetryError

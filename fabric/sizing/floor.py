@@ -24,8 +24,9 @@ import numpy as np
 
 from fabric.arrays import Floats, Ints
 from fabric.blueprint.census import Census, RuleCensus, census_on
-from fabric.blueprint.join import MAX_CLASS_ROWS, Grid, agreeing_axes, class_grid
+from fabric.blueprint.grid import MAX_CLASS_ROWS, Grid, class_grid
 from fabric.blueprint.model import Blueprint, DeviceGroup
+from fabric.blueprint.rule_axes import agreeing_axes
 from fabric.errors import QuestionError
 from fabric.sizing.fittings import fittings, is_inside
 

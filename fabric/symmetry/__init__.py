@@ -2,10 +2,11 @@
 
 from fabric.symmetry.counting import count_named, devices_up
 from fabric.symmetry.damage import Sides
+from fabric.symmetry.ground import Ground, lay_ground
 from fabric.symmetry.labels import Mark
 from fabric.symmetry.lifting import Lift, RealLink, sample_links
 from fabric.symmetry.nesting import Nesting, NoSymmetryError, Tie, lopsided_axes, nesting
-from fabric.symmetry.quotient import Ground, Quotient, lay_ground, quotient
+from fabric.symmetry.quotient import Quotient, quotient
 from fabric.symmetry.refinement import (
     REFINE_LIMIT,
     Colouring,

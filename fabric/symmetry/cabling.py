@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from fabric.blueprint.join import agreeing_axes, relation_axes
 from fabric.blueprint.model import Blueprint, Rule, Selector, Term
+from fabric.blueprint.rule_axes import agreeing_axes, relation_axes
 from fabric.symmetry.counting import Box, boxes_of, meet, union_size
 
 MANY_BOXES = 64

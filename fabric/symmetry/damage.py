@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, product
 
-from fabric.blueprint.join import agreeing_axes, twist_axes
 from fabric.blueprint.model import Blueprint, FailedCables, Rule, Selector, Term
+from fabric.blueprint.rule_axes import agreeing_axes, twist_axes
 from fabric.blueprint.selector import selected_groups
 from fabric.symmetry.labels import Mark, as_mark
 from fabric.symmetry.nesting import Nesting

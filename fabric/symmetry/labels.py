@@ -12,8 +12,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from fabric.arrays import Bools, Ints
-from fabric.blueprint.join import Grid, relation_axes, term_cuts
+from fabric.blueprint.grid import Grid, term_cuts
 from fabric.blueprint.model import Blueprint, Rule, Selector, Term
+from fabric.blueprint.rule_axes import relation_axes
 from fabric.symmetry.nesting import Nesting, TiedRange
 
 Mark = tuple[tuple[str, int], ...]

@@ -12,8 +12,9 @@ from typing import cast
 import numpy as np
 
 from fabric.arrays import Bools, Floats, Ints
-from fabric.blueprint.join import agreeing_axes, class_grid, relation_axes
+from fabric.blueprint.grid import class_grid
 from fabric.blueprint.model import Blueprint, Rule, Selector
+from fabric.blueprint.rule_axes import agreeing_axes, relation_axes
 from fabric.blueprint.selector import fits, selected_groups
 from fabric.symmetry.damage import Sides
 from fabric.symmetry.labels import (

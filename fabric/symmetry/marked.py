@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from fabric.arrays import Ints
-from fabric.blueprint.join import Grid, class_grid
+from fabric.blueprint.grid import Grid, class_grid
 from fabric.blueprint.model import Blueprint, FailedCables, Selector, Term
 from fabric.blueprint.remembered import remembered
 from fabric.blueprint.selector import range_word

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from fabric.arrays import Ints
-from fabric.blueprint.join import agreeing_axes, relation_axes, twist_axes
 from fabric.blueprint.model import Blueprint, Rule
 from fabric.blueprint.remembered import remembered
+from fabric.blueprint.rule_axes import agreeing_axes, relation_axes, twist_axes
 from fabric.errors import FabricError
 
 

@@ -17,12 +17,13 @@ from typing import Literal
 import numpy as np
 
 from fabric.arrays import Bools, Ints
-from fabric.blueprint.join import relation_axes
 from fabric.blueprint.model import Blueprint, Rule
+from fabric.blueprint.rule_axes import relation_axes
 from fabric.graph import EXPAND_LIMIT, Fabric, expand
+from fabric.symmetry.ground import Ground, lay_ground, split_pairs
 from fabric.symmetry.labels import Values, alike, link_keys, pattern_axes
 from fabric.symmetry.nesting import NoSymmetryError
-from fabric.symmetry.quotient import Ground, device_names, lay_ground, split_pairs
+from fabric.symmetry.quotient import device_names
 from fabric.symmetry.searched import search_orbits
 
 

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from fabric.blueprint import loads_blueprint
-from fabric.blueprint.join import full_grid, join
+from fabric.blueprint.grid import full_grid
+from fabric.blueprint.join import join
 from fabric.flow.throughput import throughput
 from fabric.graph import expand, loads
 from fabric.symmetry import NoSymmetryError, Tie, lopsided_axes, nesting, quotient
+from fabric.symmetry.ground import RowPlaces, device_classes
 from fabric.symmetry.marked import marked
-from fabric.symmetry.quotient import RowPlaces, device_classes
 
 FAMILIES = (
     "mesh x mesh",

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from fabric.blueprint.reader import read_file
-from fabric.bounds.bound import Bound, bound
+from fabric.bounds.answer import Bound
+from fabric.bounds.bound import bound
 from fabric.bounds.chunks import chunk_bound
 from fabric.costing import Spread, calibration, cost, moe_cost
 from fabric.errors import QuestionError

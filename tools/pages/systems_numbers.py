@@ -16,7 +16,8 @@ from fabric.arrays import Floats
 from fabric.blueprint import Blueprint, Census, DeviceGroup, Rule, census
 from fabric.blueprint.census import degrees
 from fabric.blueprint.selector import range_word
-from fabric.bounds.bound import Bound, bound
+from fabric.bounds.answer import Bound
+from fabric.bounds.bound import bound
 from fabric.errors import QuestionError, nearest
 from fabric.flow import MaxFlow, max_flow
 from fabric.flow.throughput import Throughput, throughput

@@ -1,0 +1,326 @@
+"""What a quotient is made from: rows of the class grid, the class of each, and the pairs that rules join."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+
+from fabric.arrays import Bools, Floats, Ints
+from fabric.blueprint.grid import Grid, class_grid
+from fabric.blueprint.join import Joined, join, partners
+from fabric.blueprint.model import Blueprint, FailedCables, Rule, Selector
+from fabric.symmetry.damage import Sides
+from fabric.symmetry.labels import (
+    Known,
+    Mark,
+    Values,
+    alike,
+    box_of,
+    join_labels,
+    label_plain_axes,
+    link_keys,
+    pattern_axes,
+)
+from fabric.symmetry.marked import Marked, marked
+from fabric.symmetry.nesting import NoSymmetryError, Tie
+
+
+class RowPlaces:
+    """The rows of a class grid, with what labels tell of each on plain axes.
+
+    Parameters
+    ----------
+    grid : Grid
+        With the marks.
+    found : Marked
+        The fabric that it is of.
+    marks : tuple of sequence of mapping
+        Those of the base and, where there are more, all; where they have been moved to.
+    in_file : bool
+        Whether the grid is of the file; else of what is moved.
+
+    Attributes
+    ----------
+    weight : dict of str to ndarray of float64
+        For every group, the devices of each row.
+    """
+
+    def __init__(
+        self, grid: Grid, found: Marked, marks: tuple[Sequence[Known], ...], *, in_file: bool = False
+    ) -> None:
+        self.grid, self._found, self._marks = grid, found, marks
+        self.weight: dict[str, Floats] = {}
+        self._values: dict[str, Values] = {}
+        self._plain_labels: list[dict[str, Values]] = [{} for _ in marks]
+        for name, group in grid.blueprint.groups.items():
+            # A row is a product of cells, one of each axis, and holds the product of their sizes in devices.
+            rows = np.arange(grid.n_rows(name), dtype=np.int64)
+            digits = {p: grid.digit(name, rows, p) for p in group.primitives}
+            self.weight[name] = np.ones(len(rows))
+            for p, digit in digits.items():
+                self.weight[name] *= grid.weights[p][digit]
+            values = {p: grid.reps[p][digit] for p, digit in digits.items()}
+            self._values[name] = found.moved(values) if in_file else values
+            for by_group, chosen in zip(self._plain_labels, marks, strict=True):
+                by_group[name] = label_plain_axes(found.plain, found.nest, chosen, self._values[name])
+
+    def labels(self, number: int, ends: Sequence[tuple[str, Ints]]) -> Ints:
+        """Return labels of rows of a group, or of pairs of rows, by the marks of the base (0) or all (-1)."""
+        sides = [{p: index[rows] for p, index in self._values[group].items()} for group, rows in ends]
+        plain_labels = [
+            {p: index[rows] for p, index in self._plain_labels[number][group].items()} for group, rows in ends
+        ]
+        label = join_labels(self._found.plain, self._found.nest, self._marks[number], sides, plain_labels)
+        # Where no label depends on the row, one line stands for all: cut to the number of rows either way.
+        return label[: len(ends[0][1])]
+
+    @property
+    def n_marks(self) -> int:
+        """How many choices of marks there are, 1 or 2."""
+        return len(self._marks)
+
+    def index(self, group: str, rows: Ints) -> list[Mark]:
+        """Return one device of each row, by its indices in the file."""
+        return self.marks(self.values(group, rows)) or [()] * len(rows)
+
+    def values(self, group: str, rows: Ints) -> Values:
+        """Return one device of each row, by its indices where marks have been moved to."""
+        return {p: index[rows] for p, index in self._values[group].items()}
+
+    def marks(self, values: Values) -> list[Mark]:
+        """Return devices by their indices in the file; none of those that are on no axis."""
+        axes = sorted(values)
+        in_file = self._found.of_file(values)
+        columns = [in_file[p].tolist() for p in axes]
+        return [tuple(zip(axes, at, strict=True)) for at in zip(*columns, strict=True)]
+
+
+@dataclass(frozen=True, eq=False)
+class Ground:
+    """What a quotient is made from: the class grid, the class of each of its rows, and the pairs it joins.
+
+    Parameters
+    ----------
+    places : RowPlaces
+    device : mapping of str to ndarray of int64
+        For every group, the class of each row of `grid`; -1 where it is down.
+    classes : (ndarray of int64, ndarray of float64, tuple of Mark, ndarray of int64)
+        Group, size, one device, and class in the base of each class.
+    joined : tuple of Joined
+        Pairs of rows that each rule joins.
+    alive : tuple of ndarray of float64
+        Cables of each pair of devices there that are up.
+    """
+
+    places: RowPlaces
+    device: dict[str, Ints]
+    classes: tuple[Ints, Floats, tuple[Mark, ...], Ints]
+    joined: tuple[Joined, ...]
+    alive: tuple[Floats, ...]
+
+    @property
+    def grid(self) -> Grid:
+        """The class grid."""
+        return self.places.grid
+
+
+def lay_ground(
+    blueprint: Blueprint,
+    sources: tuple[Mark, ...] = (),
+    *,
+    apart: tuple[Selector, ...] = (),
+    ties: tuple[Tie, ...] = (),
+    fixed: tuple[Mark, ...] = (),
+    sides: Sides = (),
+    in_file: bool = False,
+) -> Ground:
+    """Return what `quotient` of the same makes its classes from; classes are numbered as there.
+
+    Parameters
+    ----------
+    blueprint, sources, apart, ties, fixed, sides
+        As in `quotient`.
+    in_file : bool
+        Whether rows are devices as the file numbers them; else alike damage is side by side, in fewer rows.
+
+    Raises
+    ------
+    NoSymmetryError
+        As `quotient`.
+    """
+    found = marked(blueprint, apart, ties, sides)
+    drawn = blueprint if in_file else found.blueprint
+    base_marks = (*found.marks, *(dict(found.moved_mark(m)) for m in fixed))
+    marks = (base_marks, (*base_marks, *(dict(found.moved_mark(m)) for m in sources)))[: 1 + bool(sources)]
+    # A mark cuts its axes at its index, so that every device that is marked has a row of its own.
+    cuts = (*found.written, *map(dict, (*fixed, *sources))) if in_file else (*marks[-1], *found.cuts)
+    grid = class_grid(drawn, (*found.cells, *map(box_of, cuts)))
+    up = {g: ~grid.mask(g, (*drawn.absent, *drawn.failed)) for g in drawn.groups}
+    # What has failed is in no class; its cables fall away with it.
+    places = RowPlaces(grid, found, marks, in_file=in_file)
+    device, group, size, index, origin = device_classes(places, up)
+    joined = [join(grid, rule) for rule in drawn.rules]
+    classes = group, size, index, origin
+    return Ground(places, device, classes, tuple(joined), tuple(_alive(places, joined)))
+
+
+def device_classes(
+    places: RowPlaces, up: dict[str, Bools]
+) -> tuple[dict[str, Ints], Ints, Floats, tuple[Mark, ...], Ints]:
+    """Return the class of every row of every group (-1 where it is down), and what is known of each class."""
+    rows = {name: np.flatnonzero(up[name]) for name in places.grid.blueprint.groups}
+    # The groups below one another, so that one sort numbers the classes of all of them.
+    starts = np.cumsum([0, *(len(group_rows) for group_rows in rows.values())])
+    group = np.repeat(np.arange(len(rows)), np.diff(starts))
+    keys = (stack_keys([places.labels(i, [item]) for item in rows.items()]) for i in (0, -1))
+    label = [np.column_stack([group, key]) for key in keys]
+    first, inverse = alike(label[-1])
+    # A class without sources is the union of those with: its number is found at any of its rows.
+    base = alike(label[0])[1] if places.n_marks > 1 else inverse
+    weight = np.concatenate(
+        [np.zeros(0), *(places.weight[name][group_rows] for name, group_rows in rows.items())]
+    )
+    device: dict[str, Ints] = {}
+    index: list[Mark] = []
+    for (name, group_rows), start, stop in zip(rows.items(), starts[:-1], starts[1:], strict=True):
+        device[name] = np.full(places.grid.n_rows(name), -1, dtype=np.int64)
+        device[name][group_rows] = inverse[start:stop]
+        # Classes ascend with their group: those of this one have their first row in its span.
+        index += places.index(name, group_rows[first[(first >= start) & (first < stop)] - start])
+    size = np.bincount(inverse, weight, minlength=len(first)).astype(np.float64)
+    return device, group[first], size, tuple(index), base[first]
+
+
+def link_rows(ground: Ground, number: int) -> tuple[Floats, list[Ints]]:
+    """Return links of a rule as rows (tail, head, links, rate), and their keys without and with sources."""
+    grid, device, pairs, alive = ground.grid, ground.device, ground.joined[number], ground.alive[number]
+    rule = grid.blueprint.rules[number]
+    groups = rule.left_group, rule.right_group
+    row, pattern, n_pairs = split_pairs(ground.places, rule, pairs)
+    left, right, n_links = pairs.left[row], pairs.right[row], alive[row] * n_pairs
+    # A link is up where both its ends are and it has a cable left.
+    is_up = (device[groups[0]][left] >= 0) & (device[groups[1]][right] >= 0) & (n_links > 0)
+    left, right, pattern, n_links = left[is_up], right[is_up], pattern[is_up], n_links[is_up]
+    # An automorphism may swap the ends of a cable between peers, so each direction has a class of its own.
+    ways = [(groups, (left, right), False)]
+    if rule.is_peer and not rule.is_oneway:
+        ways.append((groups[::-1], (right, left), True))
+    rows: list[Floats] = []
+    keys: list[list[Ints]] = [[] for _ in range(ground.places.n_marks)]
+    for (tail_group, head_group), (tails, heads), is_turned in ways:
+        rows.append(
+            np.column_stack(
+                [
+                    device[tail_group][tails],
+                    device[head_group][heads],
+                    n_links,
+                    np.full(len(tails), rule.rate_gbps),
+                ]
+            )
+        )
+        for i, parts in enumerate(keys):
+            label = ground.places.labels(i, [(tail_group, tails), (head_group, heads)])
+            parts.append(link_keys(rule, number, label, pattern, is_turned=is_turned))
+    return np.concatenate(rows), [np.concatenate(parts) for parts in keys]
+
+
+def split_pairs(places: RowPlaces, rule: Rule, pairs: Joined) -> tuple[Ints, Ints, Floats]:
+    """Split pairs of rows by the axes of `pattern_axes` on which the two devices differ.
+
+    Returns
+    -------
+    row : ndarray of int64, shape (k,)
+        Pair of rows.
+    pattern : ndarray of int64, shape (k,)
+        One bit for each axis; 0 where there is nothing to tell apart.
+    n_pairs : ndarray of float64, shape (k,)
+        Pairs of devices.
+    """
+    grid, left, right = places.grid, rule.left_group, rule.right_group
+    # Orbit counting: pairs of devices = devices of the left row x partners of each in the right row.
+    _, n_right = partners(grid, rule, pairs)
+    n_pairs = places.weight[left][pairs.left] * n_right
+    all_pairs = np.arange(len(pairs.left), dtype=np.int64)
+    axes = pattern_axes(grid.blueprint, rule)
+    if not axes or not len(all_pairs):
+        return all_pairs, np.zeros_like(all_pairs), n_pairs
+    ends = [(grid.digit(left, pairs.left, p), grid.digit(right, pairs.right, p)) for p in axes]
+    same = [np.asarray(x == y, dtype=np.float64) for x, y in ends]
+    weight = [grid.weights[p][y] for p, (_, y) in zip(axes, ends, strict=True)]
+    # In a mesh over a product, partners are all index tuples but the equal one: prod(w) - prod(s).
+    share = n_pairs / (np.prod(weight, axis=0) - np.prod(same, axis=0))
+    parts = []
+    for pattern in range(1, 2 ** len(axes)):
+        factors = [
+            w - s if pattern >> i & 1 else s for i, (w, s) in enumerate(zip(weight, same, strict=True))
+        ]
+        # Those that differ exactly on the axes of `pattern`: w - s indices where they differ, s elsewhere.
+        n = share * np.prod(factors, axis=0)
+        exists = n > 0
+        parts.append((all_pairs[exists], np.full(int(exists.sum()), pattern, dtype=np.int64), n[exists]))
+    row, bits, number = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return row, bits, number
+
+
+def _alive(places: RowPlaces, joined: list[Joined]) -> list[Floats]:
+    """Return the cables that are up of each bundle of every rule.
+
+    Raises
+    ------
+    NoSymmetryError
+        If some but not all cables between two selectors have failed, and one class holds several bundles.
+    """
+    grid, rules = places.grid, places.grid.blueprint.rules
+    if not grid.blueprint.failed_cables:
+        return [pairs.count.astype(np.float64) for pairs in joined]
+    starts = np.cumsum([0, *(len(pairs.left) for pairs in joined)]).tolist()
+    alive = np.concatenate([np.zeros(0), *(pairs.count for pairs in joined)])
+    # How many bundles each pair of rows stands for; only a limited number of failed cables asks.
+    n_pairs = np.zeros(len(alive))
+    if any(failure.n is not None for failure in grid.blueprint.failed_cables):
+        for start, rule, pairs in zip(starts[:-1], rules, joined, strict=True):
+            row, _, n = split_pairs(places, rule, pairs)
+            np.add.at(n_pairs, start + row, n)
+    for failure in grid.blueprint.failed_cables:
+        hits = [_hit(grid, rule, pairs, failure) for rule, pairs in zip(rules, joined, strict=True)]
+        hit = np.concatenate([np.zeros(0, np.bool_), *hits])
+        if failure.n is None or failure.is_each:
+            alive[hit] = np.maximum(alive[hit] - failure.n, 0.0) if failure.n else 0.0
+            continue
+        # As in the expanded form: the first of them all, in the order of rules and devices.
+        room = np.where(hit, alive * n_pairs, 0.0)
+        down = np.clip(failure.n - (np.cumsum(room) - room), 0, room)
+        if ((n_pairs > 1) & (down > 0) & (failure.n < room.sum())).any():
+            between = f"{failure.left.text} and {failure.right.text}"
+            # Taking some of the cables of one bundle only would split the class; the axes cannot say which.
+            msg = f"{failure.n} of the cables between {between} are not alike; name two devices"
+            raise NoSymmetryError(msg)
+        alive[hit] -= down[hit] / n_pairs[hit]
+    return [alive[a:b] for a, b in zip(starts[:-1], starts[1:], strict=True)]
+
+
+def _hit(grid: Grid, rule: Rule, pairs: Joined, failure: FailedCables) -> Bools:
+    """Return which pairs of rows are between the two selectors of a failure, absent devices left out."""
+    if not failure.may_be_of(rule.name):
+        return np.zeros(len(pairs.left), dtype=np.bool_)
+    ends = []
+    for side, rows in ((rule.left, pairs.left), (rule.right, pairs.right)):
+        group = cast(str, side.group)
+        present = ~grid.mask(group, grid.blueprint.absent)[rows]
+        ends.append([grid.mask(group, (s,))[rows] & present for s in (failure.left, failure.right)])
+    (a, b), (c, d) = ends
+    return np.asarray((a & d) | (b & c), dtype=np.bool_)
+
+
+def stack_keys(keys: list[Ints]) -> Ints:
+    """Return `keys` below one another; -1 fills short rows."""
+    width = max((part.shape[1] for part in keys), default=1)
+    table = np.full((sum(len(part) for part in keys), width), -1, dtype=np.int64)
+    at = 0
+    for part in keys:
+        table[at : at + len(part), : part.shape[1]] = part
+        at += len(part)
+    return table
