@@ -111,6 +111,9 @@ _TIME = _plain_kind(
     {"ps": "1e-12", "ns": "1e-9", "us": "1e-6", "\u00b5s": "1e-6", "\u03bcs": "1e-6", "ms": "1e-3", "s": 1},
     most=MAX_TIME_S,
 )
+_DURATION = _plain_kind(
+    "duration", "a", "60min", {"s": 1, "min": 60, "h": 3600, "d": 86_400}, most=MAX_TIME_S
+)
 _LENGTH = _plain_kind("length", "a", "30m", {"mm": "1e-3", "cm": "1e-2", "m": 1, "km": 1000}, most=MAX_TIME_S)
 _POWER = _plain_kind(
     "power", "a", "15W", {"mW": "1e-3", "W": 1, "kW": 10**3, "MW": 10**6, "GW": 10**9}, MAX_TIME_S
@@ -248,6 +251,32 @@ def parse_time(text: str | int | float) -> float:
     (5e-07, 2.5e-06, 1.0)
     """
     return _as_float(_quantity(text, _TIME), text, _TIME)
+
+
+def parse_duration(text: str | int | float) -> float:
+    """Read a time of people in ``s``, ``min``, ``h`` or ``d``; zero is allowed.
+
+    Parameters
+    ----------
+    text : str
+        A number with its unit.
+
+    Returns
+    -------
+    float
+        Time [s], not negative.
+
+    Raises
+    ------
+    UnitError
+        If the text is no time, or is negative or not finite.
+
+    Examples
+    --------
+    >>> parse_duration("30s"), parse_duration("60min"), parse_duration("1.5 d")
+    (30.0, 3600.0, 129600.0)
+    """
+    return _as_float(_quantity(text, _DURATION), text, _DURATION)
 
 
 def parse_length(text: str | int | float) -> float:

@@ -39,6 +39,20 @@ def failures_command(
     node: Annotated[
         str, typer.Option(metavar="AXES", help="What restarts together, such as rack,tray.")
     ] = "",
+    rates: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="How often things fail: parts, llama3, kokolis, or a CSV file."),
+    ] = "",
+    interval: Annotated[
+        str, typer.Option(metavar="TIME", help="Between checkpoints, such as 60min; the best if left out.")
+    ] = "",
+    checkpoint: Annotated[
+        str, typer.Option(metavar="TIME", help="That the job stands still for a checkpoint.")
+    ] = "30s",
+    restart: Annotated[
+        str, typer.Option(metavar="TIME", help="From an interruption until the job runs again.")
+    ] = "5min",
+    availability: Annotated[float, typer.Option(help="Part of the time that spare nodes suffice.")] = 0.999,
     failed: Failed = None,
     form: Annotated[str, typer.Option("--format", help="text, md, csv or json.")] = "text",
     as_json: Json = False,
@@ -58,6 +72,11 @@ def failures_command(
             over=words(over),
             paths=path_rule(paths),
             node=words(node),
+            rates=rates,
+            interval=interval,
+            checkpoint=checkpoint,
+            restart=restart,
+            availability=availability,
             progress=heard,
         )
     texts = {

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from fabric.arguments import checked
 from fabric.errors import QuestionError
 from fabric.graph import Fabric, Paths
-from fabric.study.failures.evaluate import Kept, Outcome, evaluate
+from fabric.study.failures.evaluate import Kept, Outcome, evaluate, n_up
 from fabric.study.failures.events import Event, single_events
+from fabric.study.failures.life import Interruptions, JobTime, Life, job_time, life_of, rates_for
 from fabric.study.failures.network import FailingJob, job_of
+from fabric.study.failures.rates import FailureRate, known_rates, read_rates
 from fabric.study.failures.states import State
 from fabric.study.failures.table import FailureRow, Failures, worst_first
 
@@ -25,6 +29,11 @@ def failures(
     over: Sequence[str] = (),
     paths: Paths = "rules",
     node: Sequence[str] = (),
+    rates: str | Path = "",
+    interval: str = "",
+    checkpoint: str = "30s",
+    restart: str = "5min",
+    availability: float = 0.999,
     progress: Progress | None = None,
 ) -> Failures:
     """Return what every single failure costs a job, exactly, once for all failures that are alike.
@@ -44,6 +53,14 @@ def failures(
     node : sequence of str
         Axes that say the node of an endpoint, what a restart leaves out; left out, all but the last of the
         endpoint where something else is on its board, else the endpoint alone.
+    rates : str or Path
+        How often things fail: ``"parts"`` (device by device), ``"llama3"`` or ``"kokolis"`` (of whole jobs),
+        or a CSV file of your own; left out, the answer has no `life`.
+    interval, checkpoint, restart : str
+        Time between checkpoints, the best one if left out; that the job stands still for each; and from an
+        interruption until it runs again.
+    availability : float
+        Part of the time that spare nodes suffice.
     progress : callable, optional
         Given the states solved and all states.
 
@@ -80,6 +97,8 @@ def failures(
         over=over,
         node=node,
     )
+    time = job_time(interval=interval, checkpoint=checkpoint, restart=restart, availability=availability)
+    table = _rates(rates)
     healthy = evaluate(job, (), is_brief=False)
     if healthy.others.n < 2 or healthy.others.rate_gbps <= 0:
         msg = f"nothing is sent while all is up: {healthy.others.why or 'no rate'}"
@@ -90,6 +109,7 @@ def failures(
     outcomes = solved(job, [event.state for event in events], {(): healthy}, progress)
     rows = [failure_row(event, outcomes[event.state], healthy.others) for event in events]
     asked = f"{job.collective}{' over ' + ', '.join(job.over) if job.over else ''}" if job.collective else ""
+    life = _life(job, str(rates), table, rows, time) if table else None
     return Failures(
         fabric=fabric.name,
         among=job.among,
@@ -104,7 +124,60 @@ def failures(
         n_states=len(outcomes),
         notes=_notes(job, among),
         certificate=healthy.others.certificate,
+        life=life,
     )
+
+
+def _rates(rates: str | Path) -> tuple[FailureRate, ...]:
+    if not rates:
+        return ()
+    is_file = isinstance(rates, Path) or "/" in rates or rates.endswith(".csv")
+    return read_rates(rates) if is_file else known_rates(str(rates))
+
+
+def _life(
+    job: FailingJob, name: str, rates: Sequence[FailureRate], rows: Sequence[FailureRow], time: JobTime
+) -> Life:
+    """Return how the job lives with the failures that stop it, and with what rates say of nodes and ranks."""
+    n_endpoints, n_nodes = sizes(job)
+    found: dict[tuple[str, str], Interruptions] = {}
+    wanted = [(row.of, row.n, kinds_of(job, row)) for row in rows if not row.goes_on]
+    wanted += [("node", n_nodes, ()), ("endpoint", n_endpoints, ())]
+    for of, n, kinds in wanted:
+        for rate in rates_for(rates, of, kinds):
+            known = found.get((of, rate.what))
+            n_all = n + (known.n if known else 0)
+            found[of, rate.what] = Interruptions(
+                rate.what, of, n_all, 24 * n_all * rate.per_hour, rate.repair_h, rate.source, rate.confidence
+            )
+    return life_of(name, n_endpoints, n_nodes, found.values(), time)
+
+
+def kinds_of(job: FailingJob, row: FailureRow) -> tuple[str, ...]:
+    """Return what a rate may be of that is meant for a row: its kind, where it is of the network."""
+    blueprint = job.whole.blueprint
+    if blueprint is None or row.kind not in ("device", "cable"):
+        return ()
+    out = {g for rule in blueprint.rules if rule.net == "scale-out" for g in rule.groups}
+    if row.kind == "cable":
+        net = next(rule.net for rule in blueprint.rules if rule.name == row.of)
+        return ("cable",) if net == "scale-out" else ()
+    group = blueprint.groups[row.of]
+    # What is counted of switches and cards is of those of the network.
+    return () if group.kind in ("switch", "nic") and group.name not in out else (group.kind,)
+
+
+def sizes(job: FailingJob) -> tuple[int, int]:
+    """Return how many endpoints of the job are up, and how many nodes they are at least."""
+    n_endpoints = n_up(job, job.fabric)
+    blueprint = job.fabric.blueprint
+    if blueprint is None:
+        return n_endpoints, n_endpoints
+    n_each = []
+    for name, axes in job.node.items():
+        inside = set(blueprint.groups[name].primitives) - set(axes)
+        n_each.append(math.prod(blueprint.axes[p].size for p in inside))
+    return n_endpoints, math.ceil(n_endpoints / max(n_each, default=1))
 
 
 def solved(

@@ -127,7 +127,7 @@ def evaluate(job: FailingJob, state: State, *, is_brief: bool = True) -> Outcome
         If it is too large to be answered.
     """
     fabric = in_state(job.fabric, state)
-    n_down = _n_up(job, job.fabric) - _n_up(job, fabric)
+    n_down = n_up(job, job.fabric) - n_up(job, fabric)
     others, cut_off = _rate(job, fabric, is_brief=is_brief)
     stopped, places = _stopped(job, fabric, state, cut_off)
     if not stopped:
@@ -137,7 +137,7 @@ def evaluate(job: FailingJob, state: State, *, is_brief: bool = True) -> Outcome
     return Outcome(others, cut_off, n_down, stopped, _with_collective(job, restart, _replicas(job, rest)))
 
 
-def _n_up(job: FailingJob, fabric: Fabric) -> int:
+def n_up(job: FailingJob, fabric: Fabric) -> int:
     """Return how many endpoints of the job are up."""
     blueprint = fabric.blueprint
     if blueprint is None:
@@ -151,7 +151,7 @@ def _n_up(job: FailingJob, fabric: Fabric) -> int:
 
 def _rate(job: FailingJob, fabric: Fabric, *, is_brief: bool) -> tuple[Kept, tuple[CutOff, ...]]:
     """Return what those have that exchange traffic, and who is cut off from them."""
-    n = _n_up(job, fabric)
+    n = n_up(job, fabric)
     if n < 2:
         return _none(f"{n} endpoints are left"), ()
     if is_brief and (why := _too_large(job, fabric, n)):

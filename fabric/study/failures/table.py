@@ -9,6 +9,7 @@ from fabric.errors import setting
 from fabric.flow.certificate import Verdict
 from fabric.graph import PATH_RULES, Paths
 from fabric.results import CutOff, Result
+from fabric.study.failures.life import Life
 from fabric.text.columns import columns
 from fabric.text.markdown import bullets, code, escape, table
 from fabric.text.spreadsheet import write_csv
@@ -136,6 +137,10 @@ class Failures(Result):
         Different states that were solved; equal ones are solved once.
     notes : tuple of str
         What was chosen where the question did not say it.
+    certificate : Verdict
+        Of `rate_gbps`.
+    life : Life or None
+        How often the job stops and what is left of its time, where rates were asked for.
     """
 
     fabric: str
@@ -151,6 +156,7 @@ class Failures(Result):
     n_states: int
     notes: tuple[str, ...] = ()
     certificate: Verdict = field(default=Verdict(0.0, 0.0), repr=False)
+    life: Life | None = None
 
     shown: ClassVar[tuple[str, ...]] = ("n_devices", "n_cables")
 
@@ -178,13 +184,15 @@ class Failures(Result):
         head, rows = _cells(self, is_long=True)
         shown = [[code(row[0]), *map(escape, row[1:])] for row in rows]
         lines = [escape(line) for line in (self._head(), *self._remarks())]
-        return "\n\n".join([lines[0], table(head, shown), bullets(lines[1:])])
+        life = [self.life.to_markdown()] if self.life else []
+        return "\n\n".join([lines[0], table(head, shown), bullets(lines[1:]), *life])
 
     def __str__(self) -> str:
         """Return the table for a terminal."""
         head, rows = _cells(self, is_long=False)
         lines = columns(head, rows).split("\n")
-        return "\n".join([self._head(), *(f"  {line}" for line in lines), *_wrapped(self._remarks())])
+        life = [str(self.life)] if self.life else []
+        return "\n".join([self._head(), *(f"  {line}" for line in lines), *_wrapped(self._remarks()), *life])
 
     def _head(self) -> str:
         among = f" of {self.among}" if self.among else ""
