@@ -367,23 +367,20 @@ def compare_command(
     as_json: Json = False,
 ) -> None:
     """Hold a log of nccl-tests against the model; exit status 1 where it does not reach what it must."""
-    from fabric.study.logs import compare_log
+    from fabric.study.logs import compare_logs
     from fabric.text.as_json import to_json
 
     one_from_standard_input(log, file, calibration)
     fabric = fabric_of(file)
     loaded = calibration_of(calibration)
-    comparisons = [
-        compare_log(
-            run,
-            fabric,
-            threshold=threshold,
-            in_place=in_place,
-            calibration=loaded,
-            **_options(over, among, ranks, order, routing),
-        )
-        for run in _log(log, collective)
-    ]
+    comparisons = compare_logs(
+        _log(log, collective),
+        fabric,
+        threshold=threshold,
+        in_place=in_place,
+        calibration=loaded,
+        **_options(over, among, ranks, order, routing),
+    )
     if as_json:
         say(to_json({"runs": [comparison.to_dict() for comparison in comparisons]}))
     else:

@@ -27,6 +27,7 @@ _TYPES = {
 _OPS = {"none", "sum", "prod", "max", "min", "avg", "mulsum", "all"}
 _INNER_LABEL_RE = re.compile(r"\[[0-9]{1,7}\]")  # Intel MPI labels every write, also within a row
 _SIZE_RE = re.compile(r"(?:^|[:>\]|])([0-9]{1,18})$")
+_NUMBER_RE = re.compile(r"[-+]?[0-9][0-9.,_eE+]*")
 _COUNT_RE = re.compile(r"[0-9]{1,18}")
 _ROOT_RE = re.compile(r"-?[0-9]{1,9}")
 _LARGEST = 10**18
@@ -128,13 +129,17 @@ def add_row(run: LoggedRun, name: str, line: int, words: list[str]) -> None:
     # The type is the landmark: count and size stand before it, whatever a runner put in front.
     counts = (i - 1 for i in range(2, len(words)) if words[i] in _TYPES and _COUNT_RE.fullmatch(words[i - 1]))
     at = next(counts, None)
-    size = _SIZE_RE.search(words[at - 1]) if at else None
-    if at is None or size is None:
+    if not at:
+        return
+    columns, cells = run.columns or Columns(), words[at + 2 :]
+    redop = cells.pop(0) if cells and cells[0] in _OPS else "none"
+    size = _SIZE_RE.search(words[at - 1])
+    if size is None:
+        if _NUMBER_RE.fullmatch(words[at - 1]) and len(cells) >= columns.n_words:
+            raise LogError(name, line, f"size is {words[at - 1][:40]!r}, which is no number of bytes")
         return
     if run.cut:
         raise LogError(name, *run.cut)
-    columns, cells = run.columns or Columns(), words[at + 2 :]
-    redop = cells.pop(0) if cells and cells[0] in _OPS else "none"
     fault = f"a row with {len(cells)} words after type and operation, and {columns.n_words} measured columns"
     if run.columns is None:
         fault += "; the line that names the columns is missing above"

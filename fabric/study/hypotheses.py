@@ -8,6 +8,7 @@ switches, no relays over NVLink (PXN).
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -56,22 +57,26 @@ class Hypothesis:
         return f"{100 * math.expm1(self.worst):.3g} %"
 
 
-def hypotheses(
+Alternatives = tuple[tuple[str, Mapping[int, float]], ...]
+"""By name what would explain times, and the time that it predicts for every size [s]."""
+
+
+def alternatives(
     collective: str,
-    times: Mapping[int, float],
+    sizes: Sequence[int],
     fabric: Fabric,
     known: Calibration,
     *,
     in_place: bool,
     options: JobOptions,
-) -> tuple[Hypothesis, ...]:
-    """Return what would explain measured times, the best first.
+) -> Alternatives:
+    """Return what times would be if something were otherwise than expected.
 
     Parameters
     ----------
     collective : str
-    times : mapping of int to float
-        Of every size [bytes] the time [s].
+    sizes : sequence of int
+        Bytes.
     fabric : Fabric
     known : Calibration
         That the expectation is by.
@@ -80,15 +85,27 @@ def hypotheses(
         Which ranks, and how they are routed.
     """
     found = []
-    for what, algorithm, calibration, asked in _cases(collective, fabric, known, options, list(times)):
-        off = []
-        try:
-            for size, measured in times.items():
-                time_s = _time_s(fabric, collective, size, algorithm, calibration, in_place, asked)
-                off.append(abs(math.log(measured / time_s)))
+    for what, algorithm, calibration, asked in _cases(collective, fabric, known, options, sizes):
         # What cannot run here explains nothing.
-        except FabricError:
-            continue
+        with contextlib.suppress(FabricError):
+            times = [_time_s(fabric, collective, n, algorithm, calibration, in_place, asked) for n in sizes]
+            found.append((what, dict(zip(sizes, times, strict=True))))
+    return tuple(found)
+
+
+def hypotheses(times: Mapping[int, float], tried: Alternatives) -> tuple[Hypothesis, ...]:
+    """Return what would explain measured times, the best first.
+
+    Parameters
+    ----------
+    times : mapping of int to float
+        Of every size [bytes] the time [s].
+    tried : Alternatives
+        For these sizes at least.
+    """
+    found = []
+    for what, predicted in tried:
+        off = [abs(math.log(measured / predicted[size])) for size, measured in times.items()]
         found.append(Hypothesis(what, float(np.mean(off)), max(off)))
     # What changes nothing here is no explanation beside the one before it.
     told = {(round(h.off, 9), round(h.worst, 9)): h for h in reversed(found)}

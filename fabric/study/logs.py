@@ -25,7 +25,7 @@ from fabric.schedule import schedules
 from fabric.schedule.tree import Par, Phase, Schedule, Transfer
 from fabric.study.compare import Comparison, compare
 from fabric.study.fit import Fitted, Pair, fit_model
-from fabric.study.hypotheses import hypotheses
+from fabric.study.hypotheses import Alternatives, alternatives, hypotheses
 
 # What is left of a time that the cables alone take; the fit refuses it as faster than the wire.
 _NO_TIME_S = 1e-12
@@ -61,13 +61,27 @@ def compare_log(
     QuestionError
         If the log has another number of ranks than the question, or the question does not fit the fabric.
     """
-    _check_ranks(log, fabric, JobQuestion.of(options))
+    return compare_logs(
+        (log,), fabric, threshold=threshold, in_place=in_place, calibration=calibration, **options
+    )[0]
 
-    # Out of place wherever a log has no other columns.
-    is_in_place = in_place and all(row.in_place for row in log.rows)
+
+def compare_logs(
+    logs: Iterable[Log],
+    fabric: Fabric,
+    *,
+    threshold: float | None = None,
+    in_place: bool = False,
+    calibration: str | Path | Calibration = "measured",
+    **options: Unpack[JobOptions],
+) -> tuple[Comparison, ...]:
+    """Hold measured logs against what the model predicts on a fabric, which it is asked once for all of them.
+
+    A burn-in writes hundreds of runs of the same sizes. Arguments are those of `compare_log`.
+    """
 
     @cache
-    def answer_of(collective: str, size_bytes: int) -> Cost:
+    def answer_of(collective: str, size_bytes: int, is_in_place: bool) -> Cost:
         answer = cost(
             fabric,
             collective,
@@ -79,28 +93,33 @@ def compare_log(
         )
         return _running(answer)
 
-    def predict(collective: str, size_bytes: int) -> tuple[float, str, str]:
-        answer = answer_of(collective, size_bytes)
-        return answer.time_s, answer.binding, f"{answer.chosen.algorithm} {answer.chosen.protocol}".strip()
+    @cache
+    def tried(collective: str, sizes: tuple[int, ...], is_in_place: bool) -> Alternatives:
+        known = read_calibration(calibration)
+        return alternatives(collective, sizes, fabric, known, in_place=is_in_place, options=options)
 
-    def least(collective: str, size_bytes: int) -> float | None:
-        answer = answer_of(collective, size_bytes)
-        mark = answer.support.pass_gbps if answer.support else None
-        return None if mark is None else mark / answer.busbw_gbps
+    def compared(log: Log) -> Comparison:
+        _check_ranks(log, fabric, JobQuestion.of(options))
+        # Out of place wherever a log has no other columns.
+        is_in_place = in_place and all(row.in_place for row in log.rows)
 
-    held = compare(log, predict, threshold=least if threshold is None else threshold, in_place=in_place)
-    if calibration == "nccl":  # NCCL's own model has no values to try others of
-        return held
-    times = {row.size_bytes: row.time_s for row in held.rows}
-    tried = hypotheses(
-        log.collective,
-        times,
-        fabric,
-        read_calibration(calibration),
-        in_place=is_in_place,
-        options=options,
-    )
-    return replace(held, hypotheses=tried)
+        def predict(collective: str, size_bytes: int) -> tuple[float, str, str]:
+            answer = answer_of(collective, size_bytes, is_in_place)
+            how = f"{answer.chosen.algorithm} {answer.chosen.protocol}".strip()
+            return answer.time_s, answer.binding, how
+
+        def least(collective: str, size_bytes: int) -> float | None:
+            answer = answer_of(collective, size_bytes, is_in_place)
+            mark = answer.support.pass_gbps if answer.support else None
+            return None if mark is None else mark / answer.busbw_gbps
+
+        held = compare(log, predict, threshold=least if threshold is None else threshold, in_place=in_place)
+        if calibration == "nccl":  # NCCL's own model has no values to try others of
+            return held
+        times = {row.size_bytes: row.time_s for row in held.rows}
+        return replace(held, hypotheses=hypotheses(times, tried(log.collective, tuple(times), is_in_place)))
+
+    return tuple(compared(log) for log in logs)
 
 
 @checked

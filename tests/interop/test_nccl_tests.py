@@ -443,3 +443,13 @@ def test_a_log_in_one_string_of_ansible():
 )
 def test_a_broken_wrapping_hides_no_row(line):
     assert parse_log(f"{HEAD}{line}\n{GOOD}") == parse_log(HEAD + GOOD)
+
+
+@pytest.mark.parametrize("size", ["-5", "9" * 30, "1_000", "1e9", "0.5", "+8"])
+def test_a_row_whose_size_is_none_is_not_passed_over(size):
+    refused = rf"^<text>:3: size is '{re.escape(size[:40])}', which is no number of bytes"
+    with pytest.raises(LogError, match=refused):
+        parse_log(HEAD + GOOD.replace("8589934592", size) + "\n" + SMALL)
+    # Words before a type are no row where nothing measured follows.
+    (run,) = parse_log(f"node-7 {size} 12 float\n{HEAD}{GOOD}")
+    assert [row.size_bytes for row in run.rows] == [8589934592]

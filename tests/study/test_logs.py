@@ -10,7 +10,8 @@ from fabric.costing.calibration import ProtocolCost, calibration_text
 from fabric.errors import QuestionError
 from fabric.graph import load, loads
 from fabric.interop.nccl_tests import Log, format_log, parse_log, predicted_row, read_log
-from fabric.study.logs import calibrate, compare_log, describe
+from fabric.study import logs as study_logs
+from fabric.study.logs import calibrate, compare_log, compare_logs, describe
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "tests/interop/data"
@@ -285,3 +286,17 @@ def test_a_row_with_wrong_results_fails_alone():
     found = compare_log(log, loads("include: hgx-h100\nfabric: box\n"))
     assert [row.is_passed for row in found.rows] == [True, False, False]
     assert "3 wrong elements" in found.rows[1].note
+
+
+def test_many_runs_of_the_same_sizes_ask_the_model_once(monkeypatch, one_node):
+    asked = []
+    whole = study_logs.cost
+    monkeypatch.setattr(study_logs, "cost", lambda *a, **k: asked.append(a[1:3]) or whole(*a, **k))
+    run = made(one_node, "all-gather", "measured")
+    slow = made(one_node, "all-gather", "measured", slower=lambda _, t: 1.3 * t)
+    runs = compare_logs([run] * 40 + [slow], one_node)
+    assert len(asked) == len(set(asked)) == len(run.rows)
+    assert len(runs) == 41
+    assert set(runs[:40]) == {compare_log(run, one_node)}
+    assert runs[40] == compare_log(slow, one_node)
+    assert runs[40] != runs[0]
