@@ -49,15 +49,19 @@ if TYPE_CHECKING:
     from fabric.flow.traffic import Traffic
     from fabric.graph import Fabric, expand, fail, load, loads, open_boxes
     from fabric.graph.exchange import from_networkx, to_networkx
+    from fabric.interop.export import Export, export
     from fabric.interop.nccl_tests import Log, read_log
     from fabric.job.question import JobOptions
+    from fabric.parts.explaining import Explanation, explain
     from fabric.reporting import report
     from fabric.results import Result
     from fabric.schedule.algorithms import Moe
     from fabric.sizing import Design, DesignArguments, DesignOptions, design
     from fabric.sizing.bill import Bom
     from fabric.sizing.bom import bom
+    from fabric.study.changes import Changes, diff
     from fabric.study.compare import Comparison
+    from fabric.study.expectations import Expectations, check
     from fabric.study.failures import Failures, failures
     from fabric.study.logs import calibrate, compare_log
     from fabric.study.scale import scale
@@ -70,6 +74,7 @@ __all__ = [
     "Bottleneck",
     "Bound",
     "Calibration",
+    "Changes",
     "ChunkBound",
     "Comparison",
     "Cost",
@@ -77,6 +82,9 @@ __all__ = [
     "Design",
     "DesignArguments",
     "DesignOptions",
+    "Expectations",
+    "Explanation",
+    "Export",
     "ExtraError",
     "Fabric",
     "FabricError",
@@ -107,11 +115,15 @@ __all__ = [
     "bottleneck",
     "bound",
     "calibrate",
+    "check",
     "chunk_bound",
     "compare_log",
     "cost",
     "design",
+    "diff",
     "expand",
+    "explain",
+    "export",
     "fail",
     "failures",
     "flow_network",
@@ -139,6 +151,8 @@ _HOME = {
     "Bound": "fabric.bounds.answer",
     "calibrate": "fabric.study.logs",
     "Calibration": "fabric.costing",
+    "Changes": "fabric.study.changes",
+    "check": "fabric.study.expectations",
     "chunk_bound": "fabric.bounds.chunks",
     "ChunkBound": "fabric.bounds.chunks",
     "compare_log": "fabric.study.logs",
@@ -150,8 +164,14 @@ _HOME = {
     "Design": "fabric.sizing",
     "DesignArguments": "fabric.sizing",
     "DesignOptions": "fabric.sizing",
+    "diff": "fabric.study.changes",
     "expand": "fabric.graph",
+    "explain": "fabric.parts.explaining",
+    "Explanation": "fabric.parts.explaining",
+    "Expectations": "fabric.study.expectations",
     "Fabric": "fabric.graph",
+    "export": "fabric.interop.export",
+    "Export": "fabric.interop.export",
     "fail": "fabric.graph",
     "Failures": "fabric.study.failures",
     "failures": "fabric.study.failures",

@@ -305,6 +305,27 @@ def parse_length(text: str | int | float) -> float:
     return _as_float(_quantity(text, _LENGTH), text, _LENGTH)
 
 
+def parse_power(text: str | int | float) -> float:
+    """Read a power in ``mW``, ``W``, ``kW``, ``MW`` or ``GW``; zero is allowed.
+
+    Returns
+    -------
+    float
+        Power [W], not negative.
+
+    Raises
+    ------
+    UnitError
+        If the text is no power, or is negative or not finite.
+
+    Examples
+    --------
+    >>> parse_power("2.5 MW")
+    2500000.0
+    """
+    return _as_float(_quantity(text, _POWER), text, _POWER)
+
+
 def parse_ratio(text: str | int | float) -> float:
     """Read a ratio ``a:b`` of two positive numbers.
 

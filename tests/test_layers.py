@@ -17,7 +17,8 @@ LAYERS = """
     schedule parts evidence
     blueprint
     graph
-    sizing interop
+    sizing
+    interop
     symmetry
     routing
     flow

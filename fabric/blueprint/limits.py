@@ -19,7 +19,16 @@ MAX_NODES = 100_000
 """Keys and values, aliases expanded."""
 MAX_PROBLEMS = 100
 """Problems after which reading stops."""
-MAX_ELEMENTS = {"axes": 1_000, "devices": 500, "links": 1_000, "absent": 5_000, "failed": 5_000}
+MAX_ELEMENTS = {
+    "axes": 1_000,
+    "devices": 500,
+    "links": 1_000,
+    "absent": 5_000,
+    "failed": 5_000,
+    "names": 500,
+    "ports": 500,
+    "expect": 500,
+}
 """Elements of a section."""
 MAX_PARTS = 64
 """Axes of a device, and parts of a composed axis."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
@@ -24,15 +25,18 @@ from fabric.blueprint.elements import (
     read_absent,
     read_failed,
 )
+from fabric.blueprint.expectation import Named, read_expectation
 from fabric.blueprint.limits import MAX_ELEMENTS, MAX_FILES, MAX_LEVELS, Problems, Room
-from fabric.blueprint.model import Axis, Blueprint, DeviceGroup, Origin, Rule, Selector, Term
+from fabric.blueprint.model import Axis, Blueprint, DeviceGroup, Expectation, Origin, Rule, Selector, Term
 from fabric.blueprint.parse import Loc, Parsed, parse
 from fabric.blueprint.planes import refusal, with_failed
 from fabric.blueprint.reader import read_file, read_text
 from fabric.blueprint.schema import IncludeItem
 from fabric.blueprint.selector import quote
+from fabric.blueprint.site_names import read_names, read_port_names
 from fabric.blueprint.templates import as_template, other_template
 from fabric.errors import LimitError, Problem, QuestionError, TopologyError
+from fabric.text.patterns import NamePattern
 
 _SUFFIXES = (".fabric.yaml", ".fabric.yml", ".fabric.json")
 
@@ -145,11 +149,49 @@ def _finish(document: Document, base: Path, run: _LoadRun) -> Blueprint:
         sha256=hashlib.sha256("".join(run.digest).encode()).hexdigest(),
         origin=origin,
     )
+    site_names, port_names = _named(parsed, blueprint, run.problems)
+    blueprint = replace(
+        blueprint,
+        expectations=_expected(parsed, blueprint, run.problems),
+        site_names=site_names,
+        port_names=port_names,
+    )
     if fragment.is_countable:
         blueprint = _count(_failing(blueprint, fragment.failed, run.problems), fragment, run.problems)
     if run.problems:
         raise TopologyError(run.problems)
     return blueprint
+
+
+def _named(
+    parsed: Parsed, blueprint: Blueprint, problems: Problems
+) -> tuple[Mapping[str, NamePattern], Mapping[str, NamePattern]]:
+    """Return what devices and ports are called at the site; what is wrong with a pattern is noted."""
+    file = parsed.file
+    if file is None:
+        return {}, {}
+    names, name_problems = read_names(
+        file.names, lambda group: parsed.origin("names", group), blueprint.axes, blueprint.groups
+    )
+    ports, port_problems = read_port_names(
+        file.ports, lambda group: parsed.origin("ports", group), blueprint.groups
+    )
+    problems += [*name_problems, *port_problems]
+    return names, ports
+
+
+def _expected(parsed: Parsed, blueprint: Blueprint, problems: Problems) -> tuple[Expectation, ...]:
+    """Return what the file expects of the fabric; what is wrong with a line is noted."""
+    named = Named(blueprint.axes, blueprint.groups, [rule.name for rule in blueprint.rules])
+    expectations = []
+    for index, text in enumerate(parsed.file.expect if parsed.file else ()):
+        if ("expect", index) not in parsed.broken:
+            line = read_expectation(text, parsed.origin("expect", index), named)
+            if isinstance(line, Problem):
+                problems.append(line)
+            else:
+                expectations.append(line)
+    return tuple(expectations)
 
 
 def _count(blueprint: Blueprint, fragment: _Fragment, problems: Problems) -> Blueprint:

@@ -22,10 +22,13 @@ import numpy.typing as npt
 
 from fabric.errors import Problem
 from fabric.parts import Part
+from fabric.text.patterns import NamePattern
 
 Kind = Literal["gpu", "switch", "nic", "host"]
 Net = Literal["scale-up", "host", "scale-out"]
 Transit = Literal["turn", "pass", "end", "relay", "all"]
+Unit = Literal["rate", "part", "time", "count", "ratio", "power", "price"]
+Comparison = Literal[">=", "<=", ">", "<", "="]
 
 DEFAULT_TRANSIT: Mapping[str, Transit] = {"switch": "turn", "nic": "pass", "host": "pass", "gpu": "end"}
 
@@ -277,6 +280,40 @@ class FailedCables:
         return self.rule in ("", rule)
 
 
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """One line of ``expect:``.
+
+    Parameters
+    ----------
+    text : str
+        As the file has it.
+    measure : str
+        A name of `fabric.blueprint.expectation.MEASURES`, a collective, or a statement of its own there.
+    of : tuple of str
+        What it is measured of: a group, axes, the size of a collective, two selectors.
+    options : mapping of str to tuple of str
+        Such as ``over``: the axes of a group.
+    figure : {"busbw", "algbw", "time", ""}
+        Of a collective or a bound.
+    relation : {">=", "<=", ">", "<", "="}
+    demand : float
+        In the unit: Gb/s per direction, a part of 1, s, a number, W or USD.
+    unit : {"rate", "part", "time", "count", "ratio", "power", "price"}
+    origin : Origin
+    """
+
+    text: str
+    measure: str
+    of: tuple[str, ...]
+    options: Mapping[str, tuple[str, ...]]
+    figure: str
+    relation: Comparison
+    demand: float
+    unit: Unit
+    origin: Origin = field(compare=False)
+
+
 @dataclass(frozen=True, eq=False)
 class Blueprint:
     """A whole fabric in its smallest form; compared by identity.
@@ -295,6 +332,10 @@ class Blueprint:
     failed_cables : tuple of FailedCables
     islands : int
         Physically separate parts with endpoints that are meant.
+    expectations : tuple of Expectation
+        What the file expects of the fabric; those of includes are about the include alone.
+    site_names, port_names : mapping of str to NamePattern
+        What devices and ports of a group are called at the site; servers by the axis that they are along.
     notes : tuple of str
         What the file and its includes say about themselves, assumptions above all.
     path : str
@@ -318,6 +359,9 @@ class Blueprint:
     failed: tuple[Selector, ...] = ()
     failed_cables: tuple[FailedCables, ...] = ()
     islands: int = 1
+    expectations: tuple[Expectation, ...] = ()
+    site_names: Mapping[str, NamePattern] = field(default_factory=dict)
+    port_names: Mapping[str, NamePattern] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     path: str = "<text>"
     sha256: str = ""

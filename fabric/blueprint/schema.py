@@ -202,6 +202,16 @@ class FabricFile(_Strict):
         1,
         description="physically separate parts with endpoints that are meant; 0 where there are none",
     )
+    names: dict[Name, Word] = Field(
+        default_factory=dict, description="what devices are called at the site, such as dc1-l{slot+1:02}"
+    )
+    ports: dict[Name, Word] = Field(
+        default_factory=dict, description="what ports are called, by n and lane, such as swp{n}s{lane}"
+    )
+    expect: list[Word] = Field(
+        default_factory=list,
+        description="what `fabtopo check` holds the fabric to, such as all-to-all >= 300Gb/s",
+    )
 
 
 def json_schema() -> dict[str, Any]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, cast
 import typer
 
 from fabric import __version__
-from fabric.cli import acceptance, collective, failing, parts, shipped, sizing
+from fabric.cli import acceptance, collective, exchange, failing, parts, shipped, sizing
 from fabric.cli.options import (
     Among,
     Drop,
@@ -28,6 +28,7 @@ from fabric.cli.options import (
     PathRule,
     Root,
     fabric_of,
+    one_from_standard_input,
     path_rule,
     print_answer,
     progress,
@@ -35,7 +36,7 @@ from fabric.cli.options import (
     say,
     words,
 )
-from fabric.errors import FabricError, LimitError, QuestionError, TopologyError, command_line
+from fabric.errors import FabricError, QuestionError, TopologyError, command_line
 from fabric.text.reading import STANDARD
 
 if TYPE_CHECKING:
@@ -148,46 +149,23 @@ def _options(
 
 
 @app.command()
-def check(file: File, as_json: Json = False) -> None:
-    """Check a topology file: grammar, axes, joins, ports, islands, reachability."""
-    from fabric.blueprint import census
-    from fabric.blueprint.planes import box_notes
-    from fabric.blueprint.ports import layer_notes
-    from fabric.text.as_json import to_json
+def check(
+    files: Annotated[
+        list[Path],
+        typer.Argument(metavar="FILE...", help="Topology files, *.fabric.yaml or *.fabric.json."),
+    ],
+    form: Annotated[
+        str,
+        typer.Option("--format", metavar="NAME", help="text, json, github (annotations), or sarif."),
+    ] = "text",
+    as_json: Json = False,
+) -> None:
+    """Check topology files and what they expect; exit status 1 where it is not met, 2 where one is broken."""
+    from fabric.cli.checking import check_files
 
-    fabric = fabric_of(file)
-    blueprint = fabric.axes_or_refuse("a check")
-    whole = blueprint.whole
-    notes = (*box_notes(blueprint), *layer_notes(blueprint))
-    try:
-        counted = census(whole)
-        devices = {name: counted.present(name) for name in whole.groups}
-        cables: dict[str, int | None] = {tally.rule.name: tally.total for tally in counted.rules}
-        n_cables = f"{sum(tally.total for tally in counted.rules):,} cables"
-    except LimitError:  # as the fabric says among what was skipped
-        devices = {name: whole.n_devices(name) for name in whole.groups}
-        cables = {rule.name: None for rule in whole.rules}
-        n_cables = "cables not counted"
-    if as_json:
-        say(
-            to_json(
-                {
-                    "status": "ok",
-                    "name": fabric.name,
-                    "devices": devices,
-                    "cables": cables,
-                    "skipped": fabric.skipped,
-                    "notes": notes,
-                }
-            )
-        )
-        return
-    sizes = ", ".join(f"{n:,} {name}" for name, n in devices.items())
-    say(f"{file}: ok: {fabric.name}: {sizes}; {n_cables}")
-    for why in fabric.skipped:
-        say(f"{file}: not checked: {why}")
-    for note in notes:
-        say(f"{file}: note: {note}")
+    one_from_standard_input(*files)
+    if status := check_files(files, "json" if as_json else form):
+        raise typer.Exit(status)
 
 
 @app.command()
@@ -199,6 +177,29 @@ def show(file: File, as_json: Json = False) -> None:
 
     summary = summarize(fabric_of(file))
     say(to_json(summary) if as_json else summary_text(summary))
+
+
+@app.command()
+def diff(
+    before: Annotated[Path, typer.Argument(metavar="BEFORE", help="Topology file.")],
+    after: Annotated[Path, typer.Argument(metavar="AFTER", help="Topology file.")],
+    form: Annotated[str, typer.Option("--format", metavar="NAME", help="text, md or json.")] = "text",
+    as_json: Json = False,
+) -> None:
+    """Show what changed from one fabric to another; exit status 1 where anything did."""
+    from fabric.study.changes import diff as find_changes
+
+    one_from_standard_input(before, after)
+    if form not in ("text", "md", "json"):
+        msg = f"format: text, md or json; got {form!r}"
+        raise QuestionError(msg)
+    changes = find_changes(fabric_of(before), fabric_of(after))
+    if as_json or form == "json":
+        say(changes.to_json())
+    else:
+        say(changes.to_markdown().rstrip("\n") if form == "md" else str(changes))
+    if changes.rows:
+        raise typer.Exit(1)
 
 
 @app.command("max-flow")
@@ -340,6 +341,7 @@ collective.register(app)
 acceptance.register(app)
 failing.register(app)
 sizing.register(app)
+exchange.register(app)
 app.command()(report)
 parts.register(app)
 shipped.register(app)

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command of this module to `app`."""
+    """Add the commands of this module to `app`."""
     app.command("parts")(parts_command)
+    app.command("explain")(explain_command)
 
 
 def parts_command(
@@ -67,6 +68,19 @@ def parts_command(
         say(_explain(rows[0]) if name else _list(rows))
     else:
         say({"md": parts_page, "csv": parts_csv}[form](rows).rstrip("\n"))
+
+
+def explain_command(
+    quantity: Annotated[
+        list[str], typer.Argument(metavar="QUANTITY", help="Such as 1.8TB/s, 16MiB or 132kW.")
+    ],
+    as_json: Json = False,
+) -> None:
+    """Say what a quantity is, per direction and in both units, and what in the catalogue is as much."""
+    from fabric.parts.explaining import explain
+
+    answer = explain(" ".join(quantity))
+    say(answer.to_json() if as_json else str(answer))
 
 
 def _list(rows: Sequence[Entry]) -> str:

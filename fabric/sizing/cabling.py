@@ -15,9 +15,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from fabric.arrays import Floats
+from fabric.arrays import Floats, Ints
 from fabric.blueprint.census import Census, RuleCensus, census_on, degrees
-from fabric.blueprint.model import Rule
+from fabric.blueprint.model import DeviceGroup, Rule
 from fabric.sizing.fittings import Cage, Fitting, cage, ceil, fittings, is_inside
 from fabric.sizing.floor import RackLayout, lengths
 
@@ -186,13 +186,7 @@ class _Wiring:
         self.cages = (cage(groups[self.groups[0]], rule), cage(groups[self.groups[1]], rule))
         self.length_m = lengths(layout, joined)
         self.choices = (*_choices(rule, self.cages), _UNKNOWN)
-        fits = np.array([self.length_m <= c.reach_m + _SLACK for c in self.choices])
-        is_sure = np.array([c.is_named or c is _UNKNOWN for c in self.choices])
-        # The first medium that is named or long enough; the last one, which is none, always is.
-        self.choice = np.argmax(fits | is_sure[:, None], axis=0)
-        needed_m = np.where(np.isnan(self.length_m), np.inf, self.length_m)
-        # The order length is the next one up; past the last, or unknown, it has none.
-        self.reach = np.searchsorted(REACHES_M, needed_m - _SLACK)
+        self.choice, self.reach = _choose(self.choices, self.length_m)
 
     def _parts(self) -> Iterator[tuple[_Choice, RuleCensus]]:
         """Yield the cables that take each choice."""
@@ -289,6 +283,40 @@ class _Wiring:
                 # Assemblies of different rules never share a cage; transceivers do.
                 rule = "" if form == "transceiver" else self.rule.name
                 yield (self.groups[i], name, form, self.rule.rate_gbps, rule), self.cages[i], n_cables[i]
+
+
+def _choose(choices: tuple[_Choice, ...], length_m: Floats) -> tuple[Ints, Ints]:
+    """Return which choice cables of some lengths take, and the number of their order length."""
+    fits = np.array([length_m <= c.reach_m + _SLACK for c in choices])
+    is_sure = np.array([c.is_named or c is _UNKNOWN for c in choices])
+    needed_m = np.where(np.isnan(length_m), np.inf, length_m)
+    # The first medium that is named or long enough; the last one, which is none, always is.
+    choice = np.argmax(fits | is_sure[:, None], axis=0)
+    # The order length is the next one up; past the last, or unknown, it has none.
+    return choice, np.searchsorted(REACHES_M, needed_m - _SLACK)
+
+
+def media(rule: Rule, groups: tuple[DeviceGroup, DeviceGroup], length_m: Floats) -> tuple[list[str], Floats]:
+    """Return the medium and the order length of each cable of a rule, as the bill has them.
+
+    Parameters
+    ----------
+    rule : Rule
+    groups : tuple of DeviceGroup
+        Of its two sides.
+    length_m : ndarray of float64, shape (n,)
+        NaN where not known [m].
+
+    Returns
+    -------
+    list of str
+        Empty where not known.
+    ndarray of float64, shape (n,)
+        NaN where there is none [m].
+    """
+    choices = (*_choices(rule, (cage(groups[0], rule), cage(groups[1], rule))), _UNKNOWN)
+    choice, reach = _choose(choices, length_m)
+    return [choices[i].name for i in choice.tolist()], np.array([*REACHES_M, np.nan])[reach]
 
 
 def _plug(choice: _Choice, side: int, holder: Cage) -> tuple[str, str]:

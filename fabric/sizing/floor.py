@@ -274,6 +274,29 @@ def _count_network_racks(layout: RackLayout, counts: Census) -> int:
     return int(sum(np.ceil(n / layout.plan.switches_per_rack).sum() for n in at.values()))
 
 
+@dataclass(frozen=True, eq=False)
+class Stands:
+    """Where the devices of a group stand, by their place on the axes that they share with enclosures.
+
+    Parameters
+    ----------
+    axes : tuple of str
+        Primitive axes; a place on them is one number, the first axis coarsest.
+    served : tuple of int
+        Kinds of enclosures that the group serves.
+    x_m, y_m : ndarray of float64, shape (n_places,)
+        Along the row and across the rows [m].
+    rack : ndarray of int64, shape (n_places,)
+        Number of the rack with endpoints that it stands in; -1 for a network rack.
+    """
+
+    axes: tuple[str, ...]
+    served: tuple[int, ...]
+    x_m: Floats
+    y_m: Floats
+    rack: Ints
+
+
 def places(layout: RackLayout, group: str) -> tuple[Floats, Floats, Ints]:
     """Return where the devices of each row of `group` stand.
 
@@ -290,6 +313,13 @@ def places(layout: RackLayout, group: str) -> tuple[Floats, Floats, Ints]:
     rack : ndarray of int64, shape (n_rows,)
         Number of the rack with endpoints that it stands in; -1 for a network rack.
     """
+    at = stands(layout, group)
+    own_key = _keys(layout.grid, group, np.arange(layout.grid.n_rows(group), dtype=np.int64), at.axes)
+    return at.x_m[own_key], at.y_m[own_key], at.rack[own_key]
+
+
+def stands(layout: RackLayout, group: str) -> Stands:
+    """Return where the devices of `group` stand, by place; the layout has enclosures."""
     axes, served = _share_axes(layout, layout.grid.blueprint.groups[group])
     n = _n_keys(layout, axes)
     rack = np.concatenate([layout.racks[i] for i in served])
@@ -312,8 +342,7 @@ def places(layout: RackLayout, group: str) -> tuple[Floats, Floats, Ints]:
         last = np.full(n, 0.0)
         np.maximum.at(last, key, start_m + plan.racks_per_row * plan.rack_pitch_m)
         x_m = np.where(is_apart, last, x_m)
-    own_key = _keys(layout.grid, group, np.arange(layout.grid.n_rows(group), dtype=np.int64), axes)
-    return x_m[own_key], y_m[own_key], np.where(is_apart, -1, low)[own_key]
+    return Stands(axes, served, x_m, y_m, np.where(is_apart, -1, low))
 
 
 def lengths(layout: RackLayout, joined: RuleCensus) -> Floats:
@@ -334,9 +363,19 @@ def lengths(layout: RackLayout, joined: RuleCensus) -> Floats:
     along = np.abs(x_m[0][joined.left] - x_m[1][joined.right])
     across = np.abs(y_m[0][joined.left] - y_m[1][joined.right])
     left_rack, right_rack = rack[0][joined.left], rack[1][joined.right]
-    return np.where(
-        (left_rack == right_rack) & (left_rack >= 0), plan.in_rack_m, 2 * plan.rise_m + along + across
-    )
+    return _length(plan, left_rack, right_rack, along + across)
+
+
+def _length(plan: FloorPlan, left_rack: Ints, right_rack: Ints, way_m: Floats) -> Floats:
+    is_within = (left_rack == right_rack) & (left_rack >= 0)
+    return np.where(is_within, plan.in_rack_m, 2 * plan.rise_m + way_m)
+
+
+def lengths_between(plan: FloorPlan, left: tuple[Stands, Ints], right: tuple[Stands, Ints]) -> Floats:
+    """Return the length of cables between devices, each given by its place [m]."""
+    (one, at), (other, to) = left, right
+    way_m = np.abs(one.x_m[at] - other.x_m[to]) + np.abs(one.y_m[at] - other.y_m[to])
+    return _length(plan, one.rack[at], other.rack[to], way_m)
 
 
 def _share_axes(layout: RackLayout, group: DeviceGroup) -> tuple[tuple[str, ...], tuple[int, ...]]:

@@ -6,6 +6,7 @@ import csv
 import io
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, islice
 from typing import NamedTuple
 
 from fabric.errors import FileError, printable
@@ -14,6 +15,7 @@ MAX_CELL = 10_000
 """Longest cell, in characters."""
 MAX_CELLS = 1_000
 """Most cells in a row."""
+_BATCH = 10_000  # rows
 
 # A spreadsheet takes a cell that starts so for a formula, which may run programs, in full width too:
 # OWASP, CSV Injection, https://owasp.org/www-community/attacks/CSV_Injection.
@@ -45,10 +47,16 @@ def write_csv(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     "leaf, new",-1
     '=1+1,
     """
-    sink = io.StringIO()
-    writer = csv.writer(sink, lineterminator="\n")
-    writer.writerows([_harmless(cell) for cell in row] for row in (head, *rows))
-    return sink.getvalue()
+    return "".join(csv_pieces(head, rows))
+
+
+def csv_pieces(head: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[str]:
+    """Yield the text of `write_csv` in pieces, for tables that had better not be held in memory."""
+    left = chain([head], rows)
+    while batch := list(islice(left, _BATCH)):
+        sink = io.StringIO()
+        csv.writer(sink, lineterminator="\n").writerows([_harmless(cell) for cell in row] for row in batch)
+        yield sink.getvalue()
 
 
 def _harmless(cell: object) -> object:

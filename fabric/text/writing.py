@@ -7,7 +7,7 @@ import os
 import stat
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,7 +18,7 @@ _PATIENCE_S = 10.0
 _THERE = "is there already", "say --force to replace it, or name another"
 
 
-def write_file(path: str | os.PathLike[str], text: str, *, force: bool = False) -> None:
+def write_file(path: str | os.PathLike[str], text: str | Iterable[str], *, force: bool = False) -> None:
     """Write a file whole or not at all.
 
     Parameters
@@ -26,8 +26,8 @@ def write_file(path: str | os.PathLike[str], text: str, *, force: bool = False) 
     path : str or path-like
         ``-`` is standard output. A FIFO or a device is written to. The file that a symbolic link names is
         written, and the link stays.
-    text : str
-        Written as UTF-8.
+    text : str or iterable of str
+        Written as UTF-8, piece by piece as they come.
     force : bool
         Replace a regular file that is there.
 
@@ -37,21 +37,22 @@ def write_file(path: str | os.PathLike[str], text: str, *, force: bool = False) 
         If it is there and may not be replaced, or cannot be written.
     """
     name = os.fspath(path)
+    pieces = [text] if isinstance(text, str) else text
     if name == STANDARD:
-        sys.stdout.write(text)
+        sys.stdout.writelines(pieces)
         return
     with naming(name):
         at = _status(name)
         if at is None:
-            _replace(Path(os.path.realpath(name)), text)
+            _replace(Path(os.path.realpath(name)), pieces)
         elif stat.S_ISDIR(at.st_mode):
             raise FileError(name, "is a directory, not a file")
         elif _is_standard_output(at):  # such as /dev/stdout, also where that is a file
-            sys.stdout.write(text)
+            sys.stdout.writelines(pieces)
         elif not stat.S_ISREG(at.st_mode):
-            _write_to(name, text)
+            _write_to(name, pieces)
         elif force:
-            _replace(Path(os.path.realpath(name)), text, mode=at.st_mode)
+            _replace(Path(os.path.realpath(name)), pieces, mode=at.st_mode)
         else:
             raise FileError(name, *_THERE)
 
@@ -82,11 +83,12 @@ def naming(name: str) -> Iterator[None]:
         raise FileError(name, "cannot be written: not the name of a file") from None  # a NUL in it
 
 
-def _replace(place: Path, text: str, mode: int | None = None) -> None:
+def _replace(place: Path, pieces: Iterable[str], mode: int | None = None) -> None:
     """Write beside `place`, and move there only what is whole; `mode` is that of the file to replace."""
     draft = draft_of(place)
     try:
-        draft.write_text(text, encoding="utf-8", newline="\n")
+        with draft.open("w", encoding="utf-8", newline="\n") as file:
+            file.writelines(pieces)
         if mode is None:
             _move_to_free(draft, place)
         else:
@@ -108,7 +110,7 @@ def _move_to_free(draft: Path, place: Path) -> None:
         draft.replace(place)
 
 
-def _write_to(name: str, text: str) -> None:
+def _write_to(name: str, pieces: Iterable[str]) -> None:
     """Write to a FIFO or a device; one that nobody reads is given up after a while."""
     flags = os.O_WRONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
     end = time.monotonic() + _PATIENCE_S
@@ -123,7 +125,7 @@ def _write_to(name: str, text: str) -> None:
             time.sleep(0.02)
     os.set_blocking(descriptor, True)
     with open(descriptor, "w", encoding="utf-8", newline="\n") as file:
-        file.write(text)
+        file.writelines(pieces)
 
 
 def _status(name: str) -> os.stat_result | None:

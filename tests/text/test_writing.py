@@ -37,19 +37,25 @@ def test_a_file_that_is_there_is_replaced_by_force_only(tmp_path):
     assert stat.S_IMODE(file.stat().st_mode) == 0o640
 
 
-def test_a_file_that_comes_meanwhile_is_not_replaced(tmp_path, monkeypatch):
+def test_a_file_that_comes_meanwhile_is_not_replaced(tmp_path):
     file = tmp_path / "a.yaml"
-    write = Path.write_text
 
-    def meanwhile(self, text, **options):
+    def pieces():
+        yield "ne"
         file.write_bytes(b"of another")
-        return write(self, text, **options)
+        yield "w"
 
-    monkeypatch.setattr(Path, "write_text", meanwhile)
     with pytest.raises(FileError, match=THERE):
-        write_file(file, "new")
+        write_file(file, pieces())
     assert file.read_bytes() == b"of another"
     assert [f.name for f in tmp_path.iterdir()] == ["a.yaml"]
+
+
+def test_pieces_are_written_as_they_come(tmp_path, capsys):
+    write_file(tmp_path / "a.csv", (f"{n}\n" for n in range(3)))
+    assert (tmp_path / "a.csv").read_text() == "0\n1\n2\n"
+    write_file("-", iter(["a", "b\n"]))
+    assert capsys.readouterr().out == "ab\n"
 
 
 @pytest.mark.parametrize("is_there", [True, False])
@@ -116,18 +122,17 @@ def test_a_folder_is_no_file(tmp_path):
 
 
 @pytest.mark.parametrize("is_there", [True, False])
-def test_a_full_disk_names_the_file_and_leaves_nothing(tmp_path, monkeypatch, is_there):
+def test_a_full_disk_names_the_file_and_leaves_nothing(tmp_path, is_there):
     file = tmp_path / "a.yaml"
     if is_there:
         file.write_text("old")
 
-    def full(self, text, **options):
-        self.touch()
+    def pieces():
+        yield "n" * 100_000
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(Path, "write_text", full)
     with pytest.raises(FileError, match=r"a\.yaml: cannot be written: No space left on device$"):
-        write_file(file, "new", force=is_there)
+        write_file(file, pieces(), force=is_there)
     assert [f.name for f in tmp_path.iterdir()] == ["a.yaml"] * is_there
     assert not is_there or file.read_text() == "old"
 

@@ -1,0 +1,140 @@
+"""Commands that write a fabric for others: its cable plan, and the formats of other tools."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fabric.cli.options import File, Force, Json, fabric_of, say
+from fabric.errors import QuestionError
+from fabric.text.reading import STANDARD
+
+if TYPE_CHECKING:
+    from fabric.sizing.cable_plan import CablePlan
+
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        "-o", "--out", metavar="PATH", help="File or folder to write; left out or -, it is printed."
+    ),
+]
+_HEAD = (
+    "a_rack", "a_node", "a_port", "z_rack", "z_node", "z_port", "rate_gbps", "medium", "length_m", "label",
+    "rule", "a_device", "z_device",
+)  # fmt: skip
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module to `app`."""
+    app.command("cables")(cables_command)
+    app.command("export")(export_command)
+    app.command("audit")(audit_command)
+
+
+def cables_command(
+    file: File,
+    form: Annotated[str, typer.Option("--format", metavar="NAME", help="csv, md or json.")] = "csv",
+    out: Out = None,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """List every cable that is bought: both ends with rack, node and port, medium, length, label."""
+    from fabric.sizing.cable_plan import CablePlan
+    from fabric.text.writing import write_file
+
+    form = "json" if as_json else form
+    if form not in ("csv", "md", "json"):
+        msg = f"format: csv, md or json; got {form!r}"
+        raise QuestionError(msg)
+    plan = CablePlan(fabric_of(file).axes_or_refuse("a cable plan"))
+    pieces = {"csv": _csv, "md": _markdown, "json": _json}[form](plan)
+    write_file(out or STANDARD, pieces, force=force)
+
+
+def _rows(plan: CablePlan) -> Iterator[list[object]]:
+    for c in plan.cables():
+        ends = [c.a.rack, c.a.node, c.a.port, c.z.rack, c.z.node, c.z.port]
+        yield [*ends, c.rate_gbps, c.medium, c.length_m, c.label, c.rule, c.a.device, c.z.device]
+
+
+def _csv(plan: CablePlan) -> Iterable[str]:
+    from fabric.text.spreadsheet import csv_pieces
+
+    return csv_pieces(_HEAD, _rows(plan))
+
+
+def _markdown(plan: CablePlan) -> Iterable[str]:
+    from fabric.text.markdown import escape, table
+
+    rows = [["" if cell is None else escape(f"{cell}") for cell in row] for row in _rows(plan)]
+    return [table(_HEAD, rows), "\n"]
+
+
+def _json(plan: CablePlan) -> Iterator[str]:
+    from fabric.text.as_json import to_json
+
+    before = "[\n"
+    for row in _rows(plan):
+        yield before + to_json(dict(zip(_HEAD, row, strict=True)))
+        before = ",\n"
+    yield "[]\n" if before == "[\n" else "\n]\n"
+
+
+def export_command(
+    file: File,
+    form: Annotated[
+        str,
+        typer.Option("--format", metavar="NAME", help="Such as dot or slurm; left out, all are listed."),
+    ] = "",
+    out: Out = None,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Write a fabric in a format of other tools; what the format cannot hold is told on standard error."""
+    from fabric.interop.export import FORMATS, export
+    from fabric.text.columns import columns
+    from fabric.text.folder import write_folder
+    from fabric.text.writing import write_file
+
+    if not form:
+        rows = [[entry.name, entry.about, entry.loss] for entry in FORMATS.values()]
+        say(columns(["format", "what it is", "what it cannot hold"], rows))
+        return
+    answer = export(fabric_of(file), form)
+    if as_json:
+        say(answer.to_json())
+        return
+    say(f"{form} does not hold {answer.loss}", err=True)
+    names = list(answer.files)
+    if out is None or str(out) == STANDARD:
+        for name, text in answer.files.items():
+            say(f"# {name}\n{text}" if name else text, nl=False)
+    elif names == [""]:
+        write_file(out, answer.files[""], force=force)
+    else:
+        write_folder(out, answer.files, is_ours=lambda path: path.name in names, force=force)
+
+
+def audit_command(
+    design: Annotated[Path, typer.Argument(metavar="DESIGN", help="Topology file.")],
+    sources: Annotated[list[Path], typer.Argument(metavar="SOURCE...", help="Cables as they were found.")],
+    form: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            metavar="NAME",
+            help="p2p-ethernet, p2p-infiniband, netbox, dot, lldp or ibnetdiscover.",
+        ),
+    ],
+    as_json: Json = False,
+) -> None:
+    """Compare what was built with a design: what differs, what it costs; exit status 1 if anything does."""
+    from fabric.study.audit import audit
+
+    answer = audit(fabric_of(design), sources, form)
+    say(answer.to_json() if as_json else str(answer))
+    if answer.groups:
+        raise typer.Exit(1)

@@ -1,0 +1,494 @@
+"""The cable plan: every cable that is bought, with both ends, ports, racks, medium and length.
+
+::
+
+    a: node0 nic3     rack 0        z: su0-leaf3 swp17s0    rack net0      400 Gb/s   opt_800_sm   30 m
+
+What a board or a backplane holds together is not cabled: its cards are ports of one *box*, a server or tray.
+Ports are numbered by a rule that never changes: the cables of a device in the order of the link rules of the
+file, of the devices at their other ends, and of parallel cables. Cables that share a port take its lanes in
+turn, and a rule starts at a new port.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+
+from fabric.arrays import Bools, Floats, Ints
+from fabric.blueprint.join import Grid, agreeing_axes, full_grid, join
+from fabric.blueprint.model import Blueprint, DeviceGroup, Rule
+from fabric.blueprint.site_names import PORT_FIELDS
+from fabric.errors import LimitError, QuestionError
+from fabric.graph.expanded import group_names
+from fabric.parts import cables_per_port
+from fabric.sizing.cabling import media
+from fabric.sizing.fittings import fittings, is_inside
+from fabric.sizing.floor import (
+    Enclosure,
+    FloorPlan,
+    RackLayout,
+    Stands,
+    enclosures,
+    lay_out,
+    lengths_between,
+    stands,
+)
+from fabric.text.patterns import NamePattern, read_pattern
+
+MAX_CABLES = 20_000_000
+"""Cables that are listed unless a caller allows more."""
+_SWITCH_PORT = "swp{n}s{lane}"
+_OTHER_PORT = "port{n}s{lane}"
+_CHUNK = 50_000  # cables
+
+
+class CableEnd(NamedTuple):
+    """One end of a cable.
+
+    Parameters
+    ----------
+    node : str
+        The box or the device, as it is called at the site or, without names, as in the file.
+    port : str
+    rack : str
+        Empty where racks are not known.
+    device : str
+        The device in the words of the file.
+    """
+
+    node: str
+    port: str
+    rack: str
+    device: str
+
+
+class PlannedCable(NamedTuple):
+    """One cable.
+
+    Parameters
+    ----------
+    a, z : CableEnd
+        The lower and the upper side of the rule.
+    rule : str
+    rate_gbps : float
+        Per direction [Gb/s].
+    medium : str
+        Empty where not known.
+    length_m : float or None
+        To order [m].
+    """
+
+    a: CableEnd
+    z: CableEnd
+    rule: str
+    rate_gbps: float
+    medium: str
+    length_m: float | None
+
+    @property
+    def label(self) -> str:
+        """What stands on both ends of the cable."""
+        return f"{self.a.node}:{self.a.port} - {self.z.node}:{self.z.port}"
+
+
+class CabledNode(NamedTuple):
+    """A box, or a device in none, that cables end at.
+
+    Parameters
+    ----------
+    name : str
+    group : str
+        Its device group; of a box the first of those in it that are cabled.
+    is_switch : bool
+    part : str
+        Empty for a box, and where not known.
+    rack : str
+    level : int
+        Steps above the lowest nodes, along the link rules.
+    """
+
+    name: str
+    group: str
+    is_switch: bool
+    part: str
+    rack: str
+    level: int
+
+
+class CablePlan:
+    """The cables of a fabric, listed rule by rule when they are asked for.
+
+    Parameters
+    ----------
+    blueprint : Blueprint
+        With whole boxes.
+    floor : FloorPlan
+    limit : int
+        Refuse to list more cables than this.
+
+    Examples
+    --------
+    >>> from fabric.blueprint import loads_blueprint
+    >>> text = "{fabric: a, axes: {i: 2, s: 2}, devices: {node: {kind: host, axes: [i], endpoint: true}, "
+    >>> text += "leaf: {kind: switch, axes: [s]}}, links: [{between: [node, leaf], rate: 400Gb/s}]}"
+    >>> [cable.label for cable in CablePlan(loads_blueprint(text)).cables()][:2]
+    ['node0:port1 - leaf0:swp1', 'node0:port2 - leaf1:swp1']
+    """
+
+    def __init__(
+        self, blueprint: Blueprint, floor: FloorPlan | None = None, *, limit: int = MAX_CABLES
+    ) -> None:
+        self.blueprint = blueprint.whole
+        self.limit = limit
+        self.rules = tuple(rule for rule in self.blueprint.rules if not is_inside(rule))
+        self._layout = lay_out(self.blueprint, floor or FloorPlan())
+        self._grid = full_grid(self.blueprint)
+        self._boxes = _boxes(self.blueprint)
+        self._sides: dict[str, _Side] = {}
+        self._network_racks = _NetworkRacks(self._layout)
+
+    def side(self, group: str) -> _Side:
+        """Return the devices of a group as ends of cables."""
+        if group not in self._sides:
+            box = next((b for b in self._boxes if group in b.groups), None)
+            own = self.blueprint.groups[group]
+            self._sides[group] = _Side(self._grid, own, box, self._layout, self._network_racks)
+        return self._sides[group]
+
+    def cables(self) -> Iterator[PlannedCable]:
+        """Yield the cables, by rule, and of a rule in the order of the racks and devices of its lower side.
+
+        Raises
+        ------
+        LimitError
+            If there are more than `limit`.
+        """
+        numbers = {
+            group: np.zeros(self._grid.n_rows(group), dtype=np.int64) for group in self.blueprint.groups
+        }
+        n_listed = 0
+        for rule in self.rules:
+            bundles = join(self._grid, rule)
+            left, right = (self.side(group) for group in (rule.left_group, rule.right_group))
+            is_present = left.present[bundles.left] & right.present[bundles.right]
+            n = bundles.count[is_present].astype(np.int64)
+            n_listed += int(n.sum())
+            if n_listed > self.limit:
+                msg = f"{self.blueprint.name} has more than {self.limit:,} cables; list a part of it"
+                raise LimitError(msg)
+            ends = [np.repeat(rows[is_present], n) for rows in (bundles.left, bundles.right)]
+            yield from self._of_rule(rule, (left, right), (ends[0], ends[1]), numbers)
+
+    def nodes(self) -> Iterator[CabledNode]:
+        """Yield what cables end at, boxes and devices, the lowest first, each once."""
+        levels = self._levels()
+        seen: set[str] = set()
+        for group in sorted(levels, key=lambda name: levels[name]):
+            side = self.side(group)
+            own = side.group
+            part = own.part.id if own.part and side.box is None else ""
+            rows = np.flatnonzero(side.present)
+            for name, rack in zip(side.node_names(rows), side.rack_names(rows), strict=True):
+                if name not in seen:
+                    seen.add(name)
+                    yield CabledNode(name, group, own.kind == "switch", part, rack, levels[group])
+
+    def domains(self) -> dict[str, str]:
+        """Return the scale-up domain of every node that is no switch; a node in none is its own."""
+        domain: dict[str, str] = {}
+        rules = [rule for rule in self.blueprint.rules if rule.net == "scale-up"]
+        for group in {group: None for rule in self.rules for group in rule.groups}:
+            side = self.side(group)
+            if side.group.kind == "switch":
+                continue
+            inside = side.box.groups if side.box else {group}
+            shared = [set(agreeing_axes(self.blueprint, rule)) for rule in rules if inside & set(rule.groups)]
+            axes = set.intersection(set(side.group.primitives), *shared) if shared else set()
+            # What is as wide as the box, or wider than it, is a domain of the box alone.
+            whole = set(side.box.axes) if side.box else set(side.group.primitives)
+            rows = np.flatnonzero(side.present)
+            nodes = side.node_names(rows)
+            names = nodes if not shared or axes >= whole else side.names_on(axes, rows)
+            for node, name in zip(nodes, names, strict=True):
+                domain.setdefault(node, name)
+        return domain
+
+    def _levels(self) -> dict[str, int]:
+        """Return how far above the lowest the groups are that cables end at."""
+        oriented = [r for r in self.rules if not r.is_peer]
+        levels = {group: 0 for rule in self.rules for group in rule.groups}
+        # One round per group settles the longest chain; orientation that runs in a circle stops there too.
+        for _ in levels:
+            for rule in oriented:
+                levels[rule.right_group] = max(levels[rule.right_group], levels[rule.left_group] + 1)
+            if max(levels.values(), default=0) > len(levels):
+                break
+        return levels
+
+    def _of_rule(
+        self, rule: Rule, sides: tuple[_Side, _Side], rows: tuple[Ints, Ints], numbers: dict[str, Ints]
+    ) -> Iterator[PlannedCable]:
+        if not len(rows[0]):
+            return
+        taken = _number_ports(rule, sides, rows, numbers)
+        length_m = self._lengths(rule, sides, rows)
+        order = np.lexsort((*taken[0][::-1], rows[0], sides[0].rack[rows[0]]))
+        for start in range(0, len(order), _CHUNK):
+            at = order[start : start + _CHUNK]
+            names, to_order = media(rule, (sides[0].group, sides[1].group), length_m[at])
+            ends = (
+                side.ends(own[at], number[at], lane[at])
+                for side, own, (number, lane) in zip(sides, rows, taken, strict=True)
+            )
+            for a, z, medium, metres in zip(*ends, names, to_order.tolist(), strict=True):
+                known = None if metres != metres else metres  # noqa: PLR0124 - NaN
+                yield PlannedCable(a, z, rule.name, rule.rate_gbps, medium, known)
+
+    def _lengths(self, rule: Rule, sides: tuple[_Side, _Side], rows: tuple[Ints, Ints]) -> Floats:
+        if rule.length_m is not None or not self._layout.enclosures:
+            return np.full(len(rows[0]), np.nan if rule.length_m is None else rule.length_m)
+        left, right = ((side.stands, side.place[own]) for side, own in zip(sides, rows, strict=True))
+        return lengths_between(self._layout.plan, left, right)
+
+
+class _Side:
+    """The devices of one group as ends of cables; lists and arrays are by row of the full grid."""
+
+    def __init__(
+        self,
+        grid: Grid,
+        group: DeviceGroup,
+        box: Enclosure | None,
+        layout: RackLayout,
+        network_racks: _NetworkRacks,
+    ) -> None:
+        blueprint = grid.blueprint
+        self.group, self.box = group, box
+        self._grid = grid
+        self._rows = np.arange(grid.n_rows(group.name), dtype=np.int64)
+        self.present: Bools = ~grid.mask(group.name, blueprint.absent)
+        self._port_pattern = blueprint.port_names.get(group.name)
+        self._network_racks = network_racks
+        if layout.enclosures:
+            self.stands: Stands = stands(layout, group.name)
+            self.place = self._key(self.stands.axes)
+            self.rack = network_racks.of(self)
+        else:
+            self.place = self.rack = np.full(len(self._rows), -1, dtype=np.int64)
+
+    def _index(self, axis: str, rows: Ints) -> Ints:
+        return self._grid.index(self.group.name, rows, axis)
+
+    def _key(self, axes: Sequence[str]) -> Ints:
+        key = np.zeros(len(self._rows), dtype=np.int64)
+        for p in axes:
+            key = key * self._grid.blueprint.axes[p].size + self._index(p, self._rows)
+        return key
+
+    def ends(self, rows: Ints, number: Ints, lane: Ints) -> Iterator[CableEnd]:
+        """Yield ends of cables, each by the row of its device, its port, and its lane, -1 for all of it."""
+        devices = group_names(self._grid, self.group.name, rows)
+        columns = self.node_names(rows), self.port_names(rows, number, lane), self.rack_names(rows), devices
+        return itertools.starmap(CableEnd, zip(*columns, strict=True))
+
+    def rack_names(self, rows: Ints) -> list[str]:
+        """Return the racks of devices; empty where they are not known."""
+        return [self._network_racks.name(n) for n in self.rack[rows].tolist()]
+
+    def node_names(self, rows: Ints) -> list[str]:
+        """Return the boxes of devices, or the devices that are in none."""
+        blueprint = self._grid.blueprint
+        pattern = _box_pattern(blueprint, self.box) if self.box else blueprint.site_names.get(self.group.name)
+        if pattern is not None:
+            return self._show(pattern, list(dict.fromkeys(pattern.fields)), [], rows)
+        if self.box is not None:
+            return self.names_on(set(self.box.axes), rows)
+        return [name.replace("/", "-") for name in group_names(self._grid, self.group.name, rows)]
+
+    def names_on(self, primitives: set[str], rows: Ints) -> list[str]:
+        """Return what devices share by some of their axes, such as ``su0-rack3``."""
+        blueprint, names = self._grid.blueprint, []
+        left = set(primitives)
+        for axis in (*self.group.axes, *self.group.primitives):
+            if set(blueprint.primitives(axis)) <= left:
+                names.append(axis)
+                left -= set(blueprint.primitives(axis))
+        columns = [[f"{axis}{i}" for i in self._index(axis, rows).tolist()] for axis in names]
+        return ["-".join(at) for at in zip(*columns, strict=True)] if names else ["all"] * len(rows)
+
+    def _show(self, pattern: NamePattern, own: list[str], given: list[Ints], rows: Ints) -> list[str]:
+        """Return the names by a pattern: at the indices on the axes `own`, after the columns `given`."""
+        fields = (*(PORT_FIELDS if given else ()), *own)
+        columns = [*given, *(self._index(name, rows) for name in own)]
+        if not columns:
+            return [pattern.text] * len(rows)
+        # A port that no cables share is named without its lane.
+        whole = pattern.without("lane")
+        known: dict[tuple[int, ...], str] = {}
+        names = []
+        for at in zip(*(column.tolist() for column in columns), strict=True):
+            if at not in known:
+                shown = whole if given and at[1] < 0 else pattern
+                known[at] = shown.show(dict(zip(fields, at, strict=True)))
+            names.append(known[at])
+        return names
+
+    def port_names(self, rows: Ints, number: Ints, lane: Ints) -> list[str]:
+        """Return the names of ports.
+
+        Raises
+        ------
+        QuestionError
+            If two ports of a node would have the same.
+        """
+        pattern = self._port_pattern or self._default_ports()
+        self._check(pattern, number, lane)
+        own = [name for name in dict.fromkeys(pattern.fields) if name not in PORT_FIELDS]
+        return self._show(pattern, own, [number, lane], rows)
+
+    def _default_ports(self) -> NamePattern:
+        if self.box is None:
+            return read_pattern(_SWITCH_PORT if self.group.kind == "switch" else _OTHER_PORT, PORT_FIELDS)
+        # A card has one name in its box, whatever axes number it there.
+        card = "x".join(f"{{{axis}}}" for axis in self._inner)
+        return read_pattern(f"{self.group.name}{card}p{{n}}s{{lane}}", [*PORT_FIELDS, *self._inner])
+
+    @property
+    def _inner(self) -> list[str]:
+        """Axes that tell the cards of one box apart: as the group is placed on them, where they are whole."""
+        assert self.box is not None
+        inside = [p for p in self.group.primitives if p not in self.box.axes]
+        primitives = self._grid.blueprint.primitives
+        return [a for a in self.group.axes if set(primitives(a)) <= set(inside)] or inside
+
+    def _check(self, pattern: NamePattern, number: Ints, lane: Ints) -> None:
+        """Refuse names by which two ports of one node cannot be told apart."""
+        fields = set(pattern.fields)
+        missing = []
+        if number.max(initial=1) > 1 and "n" not in fields:
+            missing.append("n")
+        if lane.max(initial=-1) >= 0 and "lane" not in fields:
+            missing.append("lane")
+        primitives = self._grid.blueprint.primitives
+        told = {p for name in fields if name not in PORT_FIELDS for p in primitives(name)}
+        sizes = self._grid.blueprint.axes
+        if self.box is not None:
+            missing += [
+                a for a in self._inner if any(sizes[p].size > 1 and p not in told for p in primitives(a))
+            ]
+        if missing:
+            where = f"ports of {self.group.name}"
+            msg = f"{where}: {pattern.text!r} is the same for several; add {{{missing[0]}}}"
+            raise QuestionError(msg)
+
+
+class _NetworkRacks:
+    """Racks of what stands in none with endpoints, filled place by place in the order of the groups."""
+
+    def __init__(self, layout: RackLayout) -> None:
+        self._layout = layout
+        self._filled: dict[tuple[object, ...], int] = {}
+        self._number: dict[tuple[object, ...], int] = {}
+        self._first = 1 + max((int(rack.max(initial=0)) for rack in layout.racks), default=0)
+
+    def of(self, side: _Side) -> Ints:
+        """Return the number of the rack of each device of a group; network racks come after the others."""
+        rack = side.stands.rack[side.place].copy()
+        for row in np.flatnonzero((rack < 0) & side.present).tolist():
+            place = (side.stands.axes, side.stands.served, int(side.place[row]))
+            n = self._filled[place] = self._filled.get(place, 0) + 1
+            key = (*place, (n - 1) // self._layout.plan.switches_per_rack)
+            rack[row] = self._first + self._number.setdefault(key, len(self._number))
+        return rack
+
+    def name(self, number: int) -> str:
+        """Return what a rack is called; nothing where it is not known."""
+        if number < 0:
+            return ""
+        return f"rack{number}" if number < self._first else f"net{number - self._first}"
+
+
+def _boxes(blueprint: Blueprint) -> tuple[Enclosure, ...]:
+    """Return the servers and trays: what boards hold together, or else what an axis is called by."""
+    boards = tuple(rule for rule in blueprint.rules if not _is_backplane(rule))
+    return tuple(
+        box
+        for box in enclosures(replace(blueprint, rules=boards))
+        # A rack is no box, and neither is a device alone.
+        if box.n_rack_axes is None or box.n_rack_axes < len(box.axes)
+        if len(box.groups) > 1 or any(set(blueprint.groups[g].primitives) > set(box.axes) for g in box.groups)
+    )
+
+
+def _is_backplane(rule: Rule) -> bool:
+    return bool(rule.medium) and fittings()[rule.medium].form == "backplane"
+
+
+def _box_pattern(blueprint: Blueprint, box: Enclosure) -> NamePattern | None:
+    """Return what boxes are called: by the axis that they are along, or as a group that each has one of.
+
+    Raises
+    ------
+    QuestionError
+        If the names do not tell them apart.
+    """
+    along = [axis for axis in blueprint.site_names if axis in blueprint.axes]
+    for axis in along:
+        primitives = set(blueprint.primitives(axis))
+        if box.axes and box.axes[-1] in primitives and primitives <= set(box.axes):
+            pattern = blueprint.site_names[axis]
+            told = {p for name in pattern.fields for p in blueprint.primitives(name)}
+            apart = [p for p in box.axes if blueprint.axes[p].size > 1 and p not in told]
+            if apart or not told <= set(box.axes):
+                wrong = apart[0] if apart else sorted(told - set(box.axes))[0]
+                todo = f"add {{{wrong}}}" if apart else f"they are not on the axis {wrong}"
+                msg = f"names of {axis}: {pattern.text!r} is no name of servers; {todo}"
+                raise QuestionError(msg)
+            return pattern
+    for group in blueprint.groups.values():
+        if group.name in box.groups and set(group.primitives) == set(box.axes):
+            if group.name in blueprint.site_names:
+                return blueprint.site_names[group.name]
+    return None
+
+
+def _number_ports(
+    rule: Rule, sides: tuple[_Side, _Side], rows: tuple[Ints, Ints], numbers: dict[str, Ints]
+) -> list[tuple[Ints, Ints]]:
+    """Return port and lane of each cable at its two ends, and count up `numbers`, the ports taken so far."""
+    tail, head = rows
+    if sides[0] is not sides[1]:
+        return [
+            _take_ports(rule, sides[0], tail, head, numbers),
+            _take_ports(rule, sides[1], head, tail, numbers),
+        ]
+    # A device of one group is at the lower end of some cables and at the upper end of others.
+    ends = np.concatenate([tail, head]), np.concatenate([head, tail])
+    number, lane = _take_ports(rule, sides[0], *ends, numbers)
+    n = len(tail)
+    return [(number[:n], lane[:n]), (number[n:], lane[n:])]
+
+
+def _take_ports(
+    rule: Rule, side: _Side, rows: Ints, partner: Ints, numbers: dict[str, Ints]
+) -> tuple[Ints, Ints]:
+    lanes = _lanes(rule, side.group)
+    order = np.lexsort((np.arange(len(rows)), partner, rows))
+    n_cables = np.bincount(rows, minlength=len(numbers[side.group.name]))
+    start = np.cumsum(n_cables) - n_cables
+    rank = np.empty(len(rows), dtype=np.int64)
+    rank[order] = np.arange(len(rows)) - start[rows[order]]
+    number = numbers[side.group.name][rows] + rank // lanes + 1
+    numbers[side.group.name] += -(-n_cables // lanes)
+    return number, rank % lanes if lanes > 1 else np.full(len(rows), -1)
+
+
+def _lanes(rule: Rule, group: DeviceGroup) -> int:
+    """Return how many cables of a rule share a port of a device."""
+    port = next((p for p in group.part.ports if p.name == rule.port_class), None) if group.part else None
+    return int(cables_per_port(port, rule.rate_gbps) + 1e-9) if port is not None and port.modes else 1
