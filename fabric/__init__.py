@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from fabric.sizing import Design, DesignArguments, DesignOptions, design
     from fabric.sizing.bill import Bom
     from fabric.sizing.bom import bom
+    from fabric.study.audit import Audit, audit
     from fabric.study.changes import Changes, diff
     from fabric.study.compare import Comparison
     from fabric.study.expectations import Expectations, check
@@ -70,6 +71,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ArgumentError",
+    "Audit",
     "Bom",
     "Bottleneck",
     "Bound",
@@ -111,6 +113,7 @@ __all__ = [
     "TopologyError",
     "Traffic",
     "UnitError",
+    "audit",
     "bom",
     "bottleneck",
     "bound",
@@ -143,6 +146,8 @@ __all__ = [
 ]
 
 _HOME = {
+    "audit": "fabric.study.audit",
+    "Audit": "fabric.study.audit",
     "bom": "fabric.sizing.bom",
     "Bom": "fabric.sizing.bill",
     "bottleneck": "fabric.flow.bottleneck",

@@ -1,6 +1,7 @@
 """Values of ``expect:`` are those of the verbs, and what is not met fails the check."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -71,7 +72,8 @@ def test_any_one_spine_by_hand():
     assert (kept.binding, kept.why) == ("up", "")
     assert outcome("survives any one spine at 0.66").status == "unmet"
     assert outcome("survives any one leaf").status == "unmet"
-    assert "cuts off 4 endpoints" in outcome("survives any one leaf").why
+    # Four have no leaf, and the other four reach three of seven others: none reaches most of them.
+    assert outcome("survives any one leaf").why == "leaf0 cuts off 8 endpoints"
     assert outcome("survives any one gpu - leaf").value == 0
     cable = outcome("survives any one leaf - spine")
     assert (cable.status, cable.value) == ("met", pytest.approx(262.5 / 400))
@@ -226,3 +228,17 @@ def test_sarif(run):
 def test_no_such_format(run):
     status, _, err = run(MET, options=["--format", "yaml"])
     assert (status, err) == (2, "format: text, json, github or sarif; got 'yaml'\n")
+
+
+def test_the_manual_shows_what_is_printed(monkeypatch, capsys, tmp_path):
+    page = (ROOT / "docs" / "expectations.md").read_text()
+    file, *_ = re.findall(r"^```yaml\n(fabric: .*?)^```", page, re.MULTILINE | re.DOTALL)
+    ((command, printed),) = re.findall(
+        r"^```console\n\$ fabtopo (.*?)\n(.*?)^```", page, re.MULTILINE | re.DOTALL
+    )
+    (tmp_path / "pair.fabric.yaml").write_text(file)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["fabtopo", *command.split()])
+    with pytest.raises(SystemExit, match="^1$"):
+        cli.main()
+    assert capsys.readouterr().out == printed
