@@ -20,8 +20,10 @@ from typing import NamedTuple
 import numpy as np
 
 from fabric.arrays import Bools, Floats, Ints
-from fabric.blueprint.join import Grid, agreeing_axes, full_grid, join
+from fabric.blueprint.grid import Grid, full_grid
+from fabric.blueprint.join import join
 from fabric.blueprint.model import Blueprint, DeviceGroup, Rule
+from fabric.blueprint.rule_axes import agreeing_axes
 from fabric.blueprint.site_names import PORT_FIELDS
 from fabric.errors import LimitError, QuestionError
 from fabric.graph.expanded import group_names

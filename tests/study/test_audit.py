@@ -264,7 +264,8 @@ def test_hostile_sources_end_in_an_error_or_in_cables(seed, tmp_path):
     except FabricError as error:
         fault = str(error)
     assert "leaf0.json" in fault
-    assert all(name.isprintable() for cable in cables for end in (cable.a, cable.z) for name in end)
+    names = [name for cable in cables for end in (cable.a, cable.z) for name in end]
+    assert [name for name in names if not name.isprintable()] == []
 
 
 def test_there_is_no_such_format(tmp_path):
