@@ -43,7 +43,7 @@ def _exactly(value: float, binding: str = "", why: str = "") -> Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class MeasuredLine:
     """One line of ``expect:``, and what became of it.
 
     Parameters
@@ -116,17 +116,17 @@ class Expectations(Result):
     ----------
     name : str
         Of the fabric.
-    outcomes : tuple of Outcome
+    outcomes : tuple of MeasuredLine
         In the order of the file.
     """
 
     name: str
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[MeasuredLine, ...]
 
     shown: ClassVar[tuple[str, ...]] = ("status",)
 
     @property
-    def unmet(self) -> tuple[Outcome, ...]:
+    def unmet(self) -> tuple[MeasuredLine, ...]:
         """What is not met, or not known to be."""
         return tuple(outcome for outcome in self.outcomes if outcome.status != "met")
 
@@ -138,7 +138,7 @@ class Expectations(Result):
     def table(self) -> list[dict[str, object]]:
         """Return the lines with what became of them."""
         return [
-            {name: getattr(outcome, name) for name in Outcome.__dataclass_fields__}
+            {name: getattr(outcome, name) for name in MeasuredLine.__dataclass_fields__}
             for outcome in self.outcomes
         ]
 
@@ -193,14 +193,14 @@ def check(fabric: Fabric) -> Expectations:
     return Expectations(fabric.name, tuple(_outcome(line, measured) for line in blueprint.expectations))
 
 
-def _outcome(line: Expectation, measured: _Measured) -> Outcome:
+def _outcome(line: Expectation, measured: _Measured) -> MeasuredLine:
     try:
         finding = measured.find(line)
     except FabricError as error:
         finding = Finding(None, None, why=" ".join(str(error).split()))
     status, value = _judge(line, finding)
     at = (line.origin.path, line.origin.line, line.origin.col)
-    return Outcome(line.text, status, value, line.demand, line.unit, finding.binding, finding.why, *at)
+    return MeasuredLine(line.text, status, value, line.demand, line.unit, finding.binding, finding.why, *at)
 
 
 def _judge(line: Expectation, finding: Finding) -> tuple[Standing, float | None]:
