@@ -64,6 +64,68 @@ def test_who_is_cut_off_is_named_and_nothing_is_promised(verb, transit):
     json.loads(answer.to_json())
 
 
+DROPS = {
+    **{
+        f"bound {c}": lambda f, c=c, **own: fabric.bound(f, c, **own)
+        for c in ("all-gather", "all-reduce", "broadcast", "all-to-all")
+    },
+    **{
+        f"cost {c}": lambda f, c=c, **own: fabric.cost(f, c, "1GB", calibration="wire", **own)
+        for c in ("all-gather", "all-reduce", "all-to-all")
+    },
+    "cost on links": lambda f, **own: fabric.cost(f, "all-gather", "1GB", method="links", **own),
+    "cost ideal": lambda f, **own: fabric.cost(f, "all-to-all", "1GB", routing="ideal", **own),
+    "moe": lambda f, **own: fabric.moe_cost(f, "dispatch", fabric.schedule.Moe(64, 64, 2, 20, 1), **own),
+    "sweep": lambda f, **own: fabric.sweep(f, "all-gather", "1MiB..2MiB", **own).costs[1],
+}
+
+
+@pytest.mark.some(12)
+@pytest.mark.parametrize("verb", DROPS)
+@pytest.mark.parametrize("transit", ["end", "relay"])
+def test_what_is_cut_off_can_be_left_out_of_every_verb(verb, transit):
+    cut = fabric.loads(TEXT % (transit, NODE_CUT_OFF))
+    found = DROPS[verb](cut, drop_unreachable=True)
+    right = DROPS[verb](cut, among="node1-2/gpu")
+    assert (found.time_s, found.n_ranks) == (pytest.approx(right.time_s, rel=1e-9), right.n_ranks)
+    assert (found.status, found.is_dropped, found.n_failed) == (right.status, True, 0)
+    assert sum(who.n for who in found.cut_off) == 2
+    assert {who.endpoint for who in found.cut_off} <= {"node0/gpu0", "node0/gpu1"}
+    assert "left out" in str(found)
+    assert "left out" not in str(right)
+    whole = fabric.loads(TEXT % (transit, "node2/gpu1"))
+    kept = DROPS[verb](whole, drop_unreachable=True)
+    assert (kept.cut_off, kept.n_failed, kept.time_s) == ((), 1, DROPS[verb](whole).time_s)
+
+
+def test_a_graph_leaves_out_what_is_cut_off():
+    whole = fabric.from_networkx(fabric.to_networkx(fabric.loads(TEXT % ("end", ""))))
+    cut = fabric.fail(whole, "nv0", "node0/nic0", "node0/nic1")
+    found = fabric.bound(cut, "all-gather", drop_unreachable=True)
+    right = fabric.bound(fabric.loads(TEXT % ("end", NODE_CUT_OFF)), "all-gather", drop_unreachable=True)
+    assert (found.time_s, found.n_ranks) == (pytest.approx(right.time_s), 4)
+
+
+def test_ranks_that_are_listed_are_not_left_out():
+    cut = fabric.loads(TEXT % ("relay", NODE_CUT_OFF))
+    with pytest.raises(QuestionError, match="ranks that are listed are meant"):
+        fabric.cost(cut, "all-gather", "1GB", ranks=["node0/gpu0", "node1/gpu0"], drop_unreachable=True)
+    with pytest.raises(QuestionError, match="bounds all-to-all among all endpoints"):
+        fabric.bound(cut, "all-to-all", kind="tub", drop_unreachable=True)
+
+
+@pytest.mark.parametrize("verb", ["bound", "cost"])
+def test_the_command_line_leaves_out_what_is_cut_off(verb, tmp_path):
+    file = tmp_path / "a.fabric.yaml"
+    file.write_text(TEXT % ("relay", NODE_CUT_OFF))
+    arguments = [verb, str(file), "--collective", "all-gather", "--json"]
+    told = json.loads(CliRunner().invoke(app, arguments).stdout)
+    assert (told["status"], told["time_s"], told["is_dropped"]) == ("cut off", None, False)
+    told = json.loads(CliRunner().invoke(app, [*arguments, "--drop-unreachable"]).stdout)
+    assert (told["n_ranks"], told["is_dropped"]) == (4, True)
+    assert told["time_s"] > 0
+
+
 @pytest.mark.some(14)
 @pytest.mark.parametrize("verb", VERBS)
 @pytest.mark.parametrize("transit", ["end", "relay"])

@@ -37,11 +37,14 @@ class Bound(Result):
         Rules with a price in the program.
     n_variables : int
     cut_off : tuple of CutOff
-        Where nothing can flow: one rank of each class that cannot take part, and how many.
+        Where nothing can flow, or some are left out: one rank of each class that cannot take part, and how
+        many.
     why : str
         Why the program was not solved, where the bound is by what parts of the ranks must take in.
     n_failed : int
         Ranks of the job that have failed themselves; they are left out.
+    is_dropped : bool
+        Whether ranks that failures cut off were left out; `cut_off` then says which.
     damage : DamageCount or None
         How much is absent or down, and of how many kinds; None if nothing is, or the axes do not say.
     certificate : Verdict
@@ -62,6 +65,7 @@ class Bound(Result):
     cut_off: tuple[CutOff, ...] = ()
     why: str = ""
     n_failed: int = 0
+    is_dropped: bool = False
     damage: DamageCount | None = None
     certificate: Verdict = field(default=Verdict(0.0, 0.0), repr=False)
 
@@ -69,7 +73,8 @@ class Bound(Result):
         """Return the answer in a few lines."""
         where = f", reducing in {', '.join(self.reduces_in)}" if self.reduces_in else ""
         question = f"{self.collective} of {format_bytes(self.size_bytes)} among {self.n_ranks:,} ranks{where}"
-        lost = say_lost(self.cut_off, self.n_failed, setting("among"), kind="ranks")
+        remedy = setting("drop_unreachable", True)
+        lost = say_lost(self.cut_off, self.n_failed, remedy, is_dropped=self.is_dropped, kind="ranks")
         lost += say_damage(self.damage)
         if self.algbw_gbps <= 0:
             return "\n".join(

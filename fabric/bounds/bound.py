@@ -29,7 +29,7 @@ from fabric.errors import ProofError, QuestionError, nearest
 from fabric.flow.between import hold
 from fabric.flow.by_axes import ClassTraffic
 from fabric.flow.certificate import Verdict
-from fabric.flow.lost import count_failed
+from fabric.flow.lost import count_failed, leave_out
 from fabric.flow.question import Question
 from fabric.flow.throughput import answer_question
 from fabric.flow.traffic import Traffic
@@ -58,6 +58,7 @@ def bound(
     root: str = ...,
     paths: Paths = ...,
     reduces: Sequence[ReducingNet] = ...,
+    drop_unreachable: bool = ...,
 ) -> Bound: ...
 
 
@@ -73,6 +74,7 @@ def bound(
     root: str = ...,
     paths: Paths = ...,
     reduces: Sequence[ReducingNet] = ...,
+    drop_unreachable: bool = ...,
 ) -> Bound | HopBound: ...
 
 
@@ -88,6 +90,7 @@ def bound(
     root: str = "",
     paths: Paths = "rules",
     reduces: Sequence[ReducingNet] = REDUCING_NETS,
+    drop_unreachable: bool = False,
 ) -> Bound | HopBound:
     """Return the bound of a collective.
 
@@ -111,6 +114,8 @@ def bound(
         Path rule of all devices but the ranks, which always pass data on, because they hold it.
     reduces : sequence of {"scale-up", "scale-out"}
         Networks whose switches add in an all-reduce where their part can; none if empty.
+    drop_unreachable : bool
+        Leave out ranks that failures cut off; otherwise the rate is then 0.
 
     Returns
     -------
@@ -142,10 +147,16 @@ def bound(
         msg = f"root: {collective} has none; leave it out"
         raise QuestionError(msg)
     if kind != "cut":
-        return _by_hops(fabric, collective, kind, is_whole=not (over or among or root))
+        return _by_hops(fabric, collective, kind, is_whole=not (over or among or root or drop_unreachable))
     ask = _BoundQuestion(collective, size_bytes, tuple(over), among, root, paths, tuple(reduces))
+    n_failed, damage = count_failed(fabric, among), count_damage(fabric.blueprint)
+    dropped: tuple[CutOff, ...] = ()
+    if drop_unreachable:
+        fabric, dropped = leave_out(fabric, among, over=tuple(over), paths=paths, is_holding=True)
     found = _of_graph(fabric, ask) if fabric.blueprint is None else _by_cuts(fabric.blueprint, ask)
-    return replace(found, n_failed=count_failed(fabric, among), damage=count_damage(fabric.blueprint))
+    is_dropped = drop_unreachable and not found.cut_off
+    lost = found.cut_off or dropped
+    return replace(found, n_failed=n_failed, damage=damage, cut_off=lost, is_dropped=is_dropped)
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,7 +320,7 @@ def _by_hops(fabric: Fabric, collective: str, kind: str, *, is_whole: bool) -> H
         msg = f"unknown kind of bound {kind!r}; use cut, chunks, {' or '.join(get_args(HopKind))}"
         raise QuestionError(msg)
     if collective != "all-to-all" or not is_whole:
-        msg = f"kind {kind} bounds all-to-all among all endpoints; leave out over, among and root, or use cut"
+        msg = f"kind {kind} bounds all-to-all among all endpoints; leave the rest out, or use cut"
         raise QuestionError(msg)
     return hop_bound(fabric, cast(HopKind, kind))
 

@@ -13,6 +13,7 @@ import typer
 from fabric.cli.options import (
     Among,
     Answer,
+    Drop,
     Failed,
     File,
     Force,
@@ -120,6 +121,7 @@ def cost_command(
     order: Order = "",
     routing: RoutingName = "ecmp",
     reduces: Reduces = "scale-up",
+    drop_unreachable: Drop = False,
     queue_pairs: Annotated[int, typer.Option(help="Queue pairs of every pair, for hashed routing.")] = 1,
     spraying: Annotated[
         str,
@@ -165,6 +167,7 @@ def cost_command(
     fabric = fabric_of(file, failed)
     loaded = calibration_of(calibration)
     options = _options(over, among, ranks, order, routing, reduces)
+    options["drop_unreachable"] = drop_unreachable
     spread = Spread(queue_pairs, _number(spraying))
     with progress("routing") as heard:
         if is_moe:
@@ -295,6 +298,7 @@ def bound_command(
     root: Root = "",
     paths: PathRule = "rules",
     reduces: Reduces = "scale-up,scale-out",
+    drop_unreachable: Drop = False,
     failed: Failed = None,
     as_json: Json = False,
 ) -> None:
@@ -306,6 +310,9 @@ def bound_command(
     if kind == "chunks":
         if over:
             msg = "bounds by whole chunks are of one group: leave over out"
+            raise QuestionError(msg)
+        if drop_unreachable:
+            msg = "bounds by whole chunks leave out nobody: choose ranks with --among"
             raise QuestionError(msg)
         by_chunks = chunk_bound(
             fabric,
@@ -333,6 +340,7 @@ def bound_command(
         root=root,
         paths=path_rule(paths),
         reduces=cast("Any", () if reduces == "none" else words(reduces)),
+        drop_unreachable=drop_unreachable,
     )
     print_answer(answer, fabric, as_json=as_json)
 

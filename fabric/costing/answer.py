@@ -130,6 +130,8 @@ class Cost(Result):
         What the calibration says of itself.
     notes : tuple of str
         What else there is to say, such as the table that the choice was made from.
+    is_dropped : bool
+        Whether ranks that failures cut off were left out; `cut_off` then says which.
     cut_off : tuple of CutOff
         Ranks without a path to most of the others, where no algorithm has one: the time is then infinite.
     n_failed : int
@@ -160,6 +162,7 @@ class Cost(Result):
     notes: tuple[str, ...] = ()
     cut_off: tuple[CutOff, ...] = ()
     n_failed: int = 0
+    is_dropped: bool = False
     damage: DamageCount | None = None
     support: Support | None = None
     wire: WireRate | None = None
@@ -169,7 +172,7 @@ class Cost(Result):
     @property
     def status(self) -> Literal["ok", "cut off"]:
         """``cut off`` where ranks have no path to most of the others, so that nothing can run."""
-        return "cut off" if self.cut_off else "ok"
+        return "cut off" if self.cut_off and not self.is_dropped else "ok"
 
     @property
     def time_s(self) -> float:
@@ -208,8 +211,9 @@ class Cost(Result):
             f"{self.collective} of {format_bytes(self.size_bytes)} among {self.n_ranks:,} ranks "
             f"{where}{groups}, {self.routing} routing"
         ]
-        lost = say_lost(self.cut_off, self.n_failed, setting("among"), kind="ranks")
-        if self.cut_off:
+        remedy = setting("drop_unreachable", True)
+        lost = say_lost(self.cut_off, self.n_failed, remedy, is_dropped=self.is_dropped, kind="ranks")
+        if self.status == "cut off":
             return "\n".join([f"{lines[0]}: never, for some are cut off from most of the others", *lost])
         lines += self._expectation()
         if (best := self.bound) is not None:

@@ -14,7 +14,16 @@ from fabric.costing.calibration import Calibration
 from fabric.costing.calibration import calibration as read_calibration
 from fabric.costing.channels import CHANNELS
 from fabric.costing.notes import card_notes, chip_notes, numbering_notes, split_notes
-from fabric.costing.run import CostRun, answer_of, cost_algorithm, cut_off_answer, fastest_first, job_of
+from fabric.costing.run import (
+    CostRun,
+    answer_of,
+    cost_algorithm,
+    cut_off_answer,
+    fastest_first,
+    job_of,
+    rest_of,
+    say_dropped,
+)
 from fabric.costing.spread import Spread
 from fabric.costing.support import support
 from fabric.errors import NoPathError, QuestionError, nearest
@@ -87,7 +96,7 @@ def cost(
         Called with the part that is routed so far and the whole, where that takes long.
     **asked
         Which ranks and how they are routed, see `fabric.job.question.JobQuestion`: ``over``, ``among``,
-        ``ranks``, ``order``, ``routing``, ``reduces``, ``method``, ``limit``.
+        ``ranks``, ``order``, ``routing``, ``reduces``, ``method``, ``limit``, ``drop_unreachable``.
 
     Returns
     -------
@@ -108,8 +117,11 @@ def cost(
     (0.03, 400.0, 'gpu-leaf')
     """
     question = JobQuestion.of(asked)
+    whole = fabric
+    fabric, dropped = rest_of(fabric, question)
     if calibration == "nccl":
-        return _as_nccl(fabric, question, collective, parse_bytes(size), algorithm)
+        nccl = _as_nccl(fabric, question, collective, parse_bytes(size), algorithm)
+        return say_dropped(nccl, question, whole, dropped)
     work = job_of(fabric, question)
     known = read_calibration(calibration)
     size_bytes = parse_bytes(size)
@@ -131,6 +143,7 @@ def cost(
     if known.name != "wire":
         notes = (*_default_notes(run, answer.binding), *notes)
         answer = replace(answer, notes=notes, support=support(fabric, question, answer))
+    answer = say_dropped(answer, question, whole, dropped)
     if not is_bounded:
         return replace(answer, no_bound="not asked for")
     if known.name != "wire":

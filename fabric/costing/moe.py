@@ -12,7 +12,16 @@ from fabric.costing.beside import add_wires
 from fabric.costing.calibration import Calibration
 from fabric.costing.calibration import calibration as read_calibration
 from fabric.costing.notes import chip_notes
-from fabric.costing.run import CostRun, answer_of, cost_algorithm, cut_off_answer, fastest_first, job_of
+from fabric.costing.run import (
+    CostRun,
+    answer_of,
+    cost_algorithm,
+    cut_off_answer,
+    fastest_first,
+    job_of,
+    rest_of,
+    say_dropped,
+)
 from fabric.costing.spread import Spread
 from fabric.costing.support import support
 from fabric.errors import NoPathError, QuestionError
@@ -69,6 +78,8 @@ def moe_cost(
     DeepSeek-AI, DeepEP (github.com/deepseek-ai/DeepEP), README.
     """
     question = JobQuestion.of(asked)
+    whole = fabric
+    fabric, dropped = rest_of(fabric, question)
     work = job_of(fabric, question)
     known = read_calibration(calibration)
     # A combine is the dispatch backwards: other patterns, the same bytes.
@@ -89,7 +100,7 @@ def moe_cost(
         costs = [cost_algorithm(run, name, schedule) for name, schedule in chosen.items()]
     except NoPathError as error:
         return cut_off_answer(run, error)
-    answer = answer_of(run, fastest_first(costs))
+    answer = say_dropped(answer_of(run, fastest_first(costs)), question, whole, dropped)
     if known.name != "wire":
         answer = replace(answer, support=support(fabric, question, answer))
         answer = add_wires(run, answer, chosen)

@@ -14,7 +14,7 @@ from fabric.costing.channels import CHANNELS, channel_limit_gb_s
 from fabric.costing.evaluate import DIGITS, Overheads, Timing, evaluate, first_largest, peaks, steps_of
 from fabric.costing.spread import Slowdown, Spread, slowdowns
 from fabric.errors import NoPathError
-from fabric.flow.lost import count_failed, find_cut_off
+from fabric.flow.lost import count_failed, find_cut_off, leave_out
 from fabric.flow.problem import select_parts
 from fabric.graph import Fabric, failures
 from fabric.job.jobs import job
@@ -198,6 +198,20 @@ def answer_of(run: CostRun, costs: list[AlgorithmCost]) -> Cost:
         n_failed=0 if run.question.ranks else count_failed(run.fabric, run.question.among),
         damage=count_damage(run.fabric.blueprint),
     )
+
+
+def rest_of(fabric: Fabric, question: JobQuestion) -> tuple[Fabric, tuple[CutOff, ...]]:
+    """Return the fabric without the ranks that failures cut off, where they are to be left out, and these."""
+    return leave_out(fabric, question.among) if question.drop_unreachable else (fabric, ())
+
+
+def say_dropped(answer: Cost, question: JobQuestion, whole: Fabric, dropped: tuple[CutOff, ...]) -> Cost:
+    """Return an answer of `rest_of` a fabric as one of the whole: who was left out has not failed."""
+    if not question.drop_unreachable:
+        return answer
+    n_failed, damage = count_failed(whole, question.among), count_damage(whole.blueprint)
+    lost = answer.cut_off or dropped
+    return replace(answer, cut_off=lost, is_dropped=not answer.cut_off, n_failed=n_failed, damage=damage)
 
 
 def cut_off_answer(run: CostRun, error: NoPathError) -> Cost:

@@ -84,7 +84,7 @@ class Sweep(Result):
         `fabric.interop.nccl_tests` too, reads it.
         """
         first = self.costs[0]
-        if first.cut_off:
+        if first.status == "cut off":
             return str(first)  # whatever the size
         rows = [predicted_row(c.collective, c.size_bytes, c.time_s, n_ranks=c.n_ranks) for c in self.costs]
         lines = format_rows(rows).split("\n")

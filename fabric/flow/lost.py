@@ -12,13 +12,25 @@ from dataclasses import replace
 import numpy as np
 
 from fabric.arrays import Bools, Ints
+from fabric.blueprint.remembered import remembered
 from fabric.errors import LimitError
 from fabric.flow.by_axes import ClassTraffic
 from fabric.flow.commodities import name_classes
 from fabric.flow.traffic import Traffic
-from fabric.graph import EXPAND_LIMIT, Expanded, Fabric, Paths, expand, forwarding, select
+from fabric.graph import (
+    EXPAND_LIMIT,
+    Expanded,
+    Fabric,
+    Paths,
+    expand,
+    fail,
+    failures,
+    forwarding,
+    let_forward,
+    select,
+)
 from fabric.results import CutOff
-from fabric.symmetry import NoSymmetryError, count_named, devices_up
+from fabric.symmetry import Lift, NoSymmetryError, Unfolding, count_named, devices_up
 
 _SOURCES = 128
 """Sources whose reach is worked out at once."""
@@ -93,6 +105,69 @@ def find_cut_off(
     elif among is not None:
         ends &= select(fabric, among, limit=limit)
     return tuple(CutOff(str(e.names[v]), 1) for v in lost_devices(e, ends, paths=paths).tolist())
+
+
+@remembered(16)
+def leave_out(
+    fabric: Fabric,
+    among: str | None = None,
+    *,
+    over: tuple[str, ...] = (),
+    paths: Paths = "rules",
+    is_holding: bool = False,
+) -> tuple[Fabric, tuple[CutOff, ...]]:
+    """Return a fabric in which endpoints that failures cut off have failed as well, and who they are.
+
+    Parameters
+    ----------
+    fabric : Fabric
+    among : str, optional
+        Selector of the endpoints that take part.
+    over : tuple of str
+        Axes that a group of them spans.
+    paths : {"rules", "no-relay", "any"}
+    is_holding : bool
+        Whether those that take part pass on whatever they hold.
+
+    Raises
+    ------
+    QuestionError, SelectorError
+        If the question does not fit the fabric.
+    LimitError
+        If the fabric is too large to be expanded.
+    """
+    out: list[CutOff] = []
+    # Without some, others may be cut off from most of the rest.
+    while failures(fabric):
+        found, devices = _cut_off_devices(fabric, among, over, paths, is_holding=is_holding)
+        if not devices:
+            break
+        out += found
+        fabric = fail(fabric, *devices)
+    return fabric, tuple(out)
+
+
+def _cut_off_devices(
+    fabric: Fabric, among: str | None, over: tuple[str, ...], paths: Paths, *, is_holding: bool
+) -> tuple[list[CutOff], list[object]]:
+    """Return one endpoint of each class that is cut off and how many are alike, and all of them."""
+    e = expand(fabric)
+    if fabric.blueprint is not None:
+        try:
+            traffic = Traffic("all-to-all", over)
+            question = ClassTraffic(fabric.blueprint, traffic, among, paths, is_holding=is_holding)
+            lost = question.lost(list(question.commodities(np.ones(len(question.base.size), np.bool_))))
+            found = [CutOff(name, round(n)) for name, n in name_classes(question.base, lost)]
+            lift = Lift(fabric.blueprint, question.apart, question.ties)
+            is_lost = np.isin(Unfolding(lift, e).origin(), np.flatnonzero(lost))
+            return found, [e.names[v] for v in np.flatnonzero(is_lost).tolist()]
+        except NoSymmetryError:
+            pass
+    ends = e.is_endpoint & ~e.failed
+    if among is not None:
+        ends &= select(fabric, among)
+    names = [e.names[v] for v in lost_devices(let_forward(e, ends) if is_holding else e, ends, paths=paths)]
+    return [CutOff(str(name), 1) for name in names], list(names)
 
 
 def lost_devices(expanded: Expanded, ends: Bools, *, paths: Paths = "rules") -> Ints:

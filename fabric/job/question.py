@@ -9,7 +9,7 @@ from typing import Any, TypedDict, cast
 from fabric.arguments import Method, check_fields
 from fabric.blueprint.reducing import ReducingNet
 from fabric.blueprint.selector import parse_selector, selected_groups
-from fabric.errors import QuestionError
+from fabric.errors import QuestionError, setting
 from fabric.graph import EXPAND_LIMIT, Fabric, Paths
 from fabric.job.ranks import Routing
 
@@ -25,6 +25,7 @@ class JobOptions(TypedDict, total=False):
     reduces: Sequence[ReducingNet]
     method: Method
     limit: int
+    drop_unreachable: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,8 @@ class JobQuestion:
         On classes, or on every cable. Refinement does not tell ranks apart, so it answers no collective.
     limit : int
         Of the expanded form.
+    drop_unreachable : bool
+        Leave out ranks that failures cut off; otherwise the answer is that there is none.
     """
 
     over: tuple[str, ...] = ()
@@ -59,6 +62,7 @@ class JobQuestion:
     reduces: tuple[ReducingNet, ...] = ("scale-up",)
     method: Method = "auto"
     limit: int = EXPAND_LIMIT
+    drop_unreachable: bool = False
 
     @classmethod
     def of(cls, options: JobOptions) -> JobQuestion:
@@ -68,6 +72,9 @@ class JobQuestion:
     def __post_init__(self) -> None:
         """Check the names."""
         check_fields(self)
+        if self.drop_unreachable and self.ranks:
+            msg = f"ranks that are listed are meant: leave {setting('drop_unreachable', True)} out"
+            raise QuestionError(msg)
         if self.method == "refinement":
             msg = "refinement does not tell ranks apart, so it answers no collective: ask for axes or links"
             raise QuestionError(msg)

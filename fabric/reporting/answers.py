@@ -173,7 +173,7 @@ def _job(fabric: Fabric, among: str, missing: list[Missing], tick: Callable[[], 
 
 def _groups(fabric: Fabric, among: str, flat: Sequence[Cost]) -> Iterator[GroupCost]:
     """Yield the all-reduce of all ranks, and within groups outside and inside of a scale-up domain."""
-    whole = next((c for c in flat if c.size_bytes == parse_bytes(REFERENCE) and not c.cut_off), None)
+    whole = next((c for c in flat if c.size_bytes == parse_bytes(REFERENCE) and c.status != "cut off"), None)
     if whole is None:
         return
     yield GroupCost("all ranks", (), whole)
