@@ -191,7 +191,7 @@ def _by_cuts(blueprint: Blueprint, ask: _BoundQuestion) -> Bound:
 def _pack_held(task: Task, ask: _BoundQuestion) -> Packing:
     """Return the best rate of a collective, from more damage and from less where that is less work."""
     blueprint, question = task.blueprint, task.question
-    found = marked(blueprint, task.apart, question.ties)
+    found = marked(blueprint, task.apart, question.ties, is_in_front=True)
 
     def n_columns(other: Blueprint) -> int:
         own = _question(other, ask)

@@ -31,7 +31,7 @@ MANY_COLUMNS = 1_200
 """Estimated columns of a program from which on it is worth trying to do without."""
 
 _PATTERNS = ("all-to-all", "shift", "halves")
-_SMALLER = 8
+_SMALLER = 3
 """How many times smaller a program must be to be worth solving before the whole one."""
 
 
@@ -174,7 +174,7 @@ def hold_question(ask: Question, of: Callable[[Posed], Answer]) -> Held[Answer] 
 
     try:
         question = classes(blueprint)
-        found = marked(blueprint, question.apart, question.ties)
+        found = marked(blueprint, question.apart, question.ties, is_in_front=True)
         return hold(found, n_columns(blueprint), n_columns, answer=answered)
     except NoSymmetryError:
         return None

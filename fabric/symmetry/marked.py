@@ -93,6 +93,8 @@ def marked(
     apart: tuple[Selector, ...] = (),
     ties: tuple[Tie, ...] = (),
     sides: Sides = (),
+    *,
+    is_in_front: bool = False,
 ) -> Marked:
     """Return a blueprint with alike damage side by side.
 
@@ -101,6 +103,8 @@ def marked(
     blueprint : Blueprint
     apart, ties, sides
         As given to `quotient`.
+    is_in_front : bool
+        Whether damage is at the first indices even where none is alike; else it is then where the file says.
 
     Raises
     ------
@@ -119,14 +123,15 @@ def marked(
     as_written = Marked(
         blueprint, nest, written, cells, plain, written, n_marks=len(damage), n_kinds=len(damage)
     )
-    if not 1 < len(known) <= MANY_MARKS or not may_move(blueprint):
+    fewest = 1 if is_in_front else 2
+    if not fewest <= len(known) <= MANY_MARKS or not may_move(blueprint):
         return as_written
     moved, relabelling, alike, n_kinds = _put_in_order(damage, nest, plain)
     n_kinds += sum(not any(one.ends) for one in damage)
     boxes = _side_by_side(moved, nest, plain)
     ranges = [end for end in dict.fromkeys(end for _, ends in boxes for end in ends) if end]
     tied = tied_ranges(moved, ranges, alike, nest)
-    if len(boxes) == len(damage) and not tied:
+    if len(boxes) == len(damage) and not tied and not is_in_front:
         return replace(as_written, n_kinds=n_kinds)
     marks = tuple(map(_known, dict.fromkeys(widened(end, tied) for end in ranges)))
     nest = replace(nest, tied=tied)
