@@ -326,6 +326,20 @@ def million_fifty() -> Work:
     return all_to_all(fabrics.million(*fabrics.random_nics(50)), 633.744)
 
 
+@case("its bottleneck, fifty failed NICs at random", beside="million-fifty", budget_ratio=3)
+def million_fifty_bottleneck() -> Work:
+    import fabric
+
+    text = fabrics.million(*fabrics.random_nics(50))
+    return bottleneck_of(fabric.loads(text, base=fabrics.ROOT / "topologies"), 633.744)
+
+
+@case("all-to-all, a failed spine in each of twenty pods, all different", beside="million", budget_s=1)
+def million_spines() -> Work:
+    spines = (f"pod{i}/spine{37 * i % 128}" for i in range(20))
+    return all_to_all(fabrics.million(*spines), 628.793)
+
+
 @case("the same, a failed NIC in each of fifty pods", beside="million", budget_s=5)
 def million_alike() -> Work:
     return all_to_all(fabrics.million(*(fabrics.NIC.replace("pod0", f"pod{i}") for i in range(50))), 633.744)
@@ -413,6 +427,11 @@ def million_all_reduce() -> Work:
 @case("the same, a NIC, a leaf and a spine", beside="million-all-reduce", budget_s=1)
 def million_all_reduce_three() -> Work:
     return bound_of("all-reduce", fabrics.million(*fabrics.ELSEWHERE), 7704.0)
+
+
+@case("all-gather bound of the million, fifty failed NICs at random", beside="million-fifty", budget_ratio=3)
+def million_all_gather_fifty() -> Work:
+    return bound_of("all-gather", fabrics.million(*fabrics.random_nics(50)), 7704.007599)
 
 
 @case("all-reduce bound of the SuperPOD of 1,016 GPUs", budget_s=0.1)
