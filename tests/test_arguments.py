@@ -72,16 +72,23 @@ def calls(tmp_path_factory):
     f = fabric.loads(TEXT)
     log = fabric.read_log(next(LOG.glob("*.txt")) if list(LOG.glob("*.txt")) else next(LOG.iterdir()))[0]
     graph = fabric.to_networkx(f)
+    cables = tmp_path_factory.mktemp("found") / "cables.dot"
+    cables.write_text(fabric.export(f, "dot").files[""])
     return {
+        "audit": {"design": f, "sources": [cables], "format": "dot"},
         "bom": {"fabric": f},
         "bottleneck": {"fabric": f},
         "bound": {"fabric": f, "collective": "all-gather"},
         "calibrate": {"logs": [log], "fabric": f, "name": "mine", "date": "2026-01-01"},
+        "check": {"fabric": f},
         "chunk_bound": {"fabric": f, "collective": "all-gather"},
         "compare_log": {"log": log, "fabric": f},
         "cost": {"fabric": f, "collective": "all-reduce", "size": "1MiB"},
         "design": {"gpus": 64, "rack": "hgx-h100", "leaf": "qm9700"},
+        "diff": {"before": f, "after": f},
         "expand": {"fabric": f},
+        "explain": {"text": "1.8TB/s"},
+        "export": {"fabric": f, "format": "dot"},
         "fail": {"fabric": f},
         "failures": {"fabric": f},
         "flow_network": {"fabric": f, "source": "node0/gpu0", "target": "node1/gpu0"},
