@@ -207,3 +207,19 @@ def test_the_command_line_ends_well(command, tmp_path):
     run = CliRunner().invoke(app, [command[0], str(path), *command[1:], "--json"])
     assert run.exit_code == 0, run.output
     assert json.loads(run.output)["status"] == "cut off"
+
+
+ISLANDS = """{fabric: apart, islands: 2, axes: {pod: 2, i: 2},
+  devices: {gpu: {kind: gpu, axes: [pod, i]}, leaf: {kind: switch, axes: [pod]}},
+  links: [{between: [gpu, leaf], rate: 8Gb/s}]}"""
+
+
+@pytest.mark.some(8)
+@pytest.mark.parametrize("verb", [name for name in VERBS if not name.endswith(("over", "shift", "halves"))])
+def test_islands_cut_off_as_failures_do(verb):
+    """A cost was an error where a rate and a bound said who cannot exchange traffic."""
+    text = ISLANDS.replace("pod", "node").replace("i: 2", "slot: 2").replace(" i]", " slot]")
+    found = VERBS[verb](fabric.loads(text)).to_dict()
+    assert found["status"] == "cut off"
+    assert sum(who["n"] for who in found["cut_off"]) > 0
+    assert found.get("time_s") is None

@@ -215,19 +215,17 @@ def say_dropped(answer: Cost, question: JobQuestion, whole: Fabric, dropped: tup
 
 
 def cut_off_answer(run: CostRun, error: NoPathError) -> Cost:
-    """Return the answer where failures leave no algorithm a path: who is cut off, and no time.
+    """Return the answer where failures or islands leave no algorithm a path: who is cut off, and no time.
 
     Raises
     ------
     NoPathError
-        If nothing has failed: then it is the routing that has no path.
+        If nobody is cut off and nothing has failed: then it is the routing that has no path.
     """
     fabric, asked = run.fabric, run.question
-    if not failures(fabric):
-        raise error
     members = select_parts(fabric, tuple(asked.ranks), limit=asked.limit) if asked.ranks else None
     lost = find_cut_off(fabric, asked.among, members=members, paths=asked.paths, limit=asked.limit)
-    if not lost and error.rank:
+    if not lost and error.rank and failures(fabric):
         lost = (CutOff(error.rank, 1),)
     if not lost:
         raise error

@@ -116,7 +116,7 @@ class ClassTraffic(FittedTraffic):
         self.ends = self.inside(self.base)
         n = float(self.base.size[self.ends].sum())
         if n < 2:
-            msg = f"{traffic.pattern} needs at least 2 endpoints; the job has {int(n)}"
+            msg = f"traffic needs at least 2 endpoints; the job has {int(n)}"
             raise QuestionError(msg)
 
     def group_sizes(self) -> tuple[int, int]:

@@ -298,6 +298,6 @@ def find_endpoints(ask: Question, traffic: Traffic, e: Expanded) -> tuple[Bools,
             raise QuestionError(msg)
     n = int(ends.sum())
     if n < 2:
-        msg = f"{traffic.pattern} needs at least 2 endpoints; the job has {n}"
+        msg = f"traffic needs at least 2 endpoints; the job has {n}"
         raise QuestionError(msg)
     return ends, root
