@@ -200,7 +200,7 @@ def find_medium(name: str) -> Medium:
     Parameters
     ----------
     name : str
-        Its id.
+        Its id or its printed name; case, spaces and punctuation do not matter.
 
     Returns
     -------
@@ -218,9 +218,11 @@ def find_medium(name: str) -> Medium:
     0.1
     """
     media = catalogue().media
-    if name not in media:
-        _refuse("medium", name, media)
-    return media[name]
+    wanted = plain(name)
+    medium = next((row for i, row in media.items() if wanted in (plain(i), plain(row.name))), None)
+    if medium is None:
+        _refuse("medium", name, media, alike=[i for i in media if wanted and wanted in plain(i)])
+    return medium
 
 
 def load_catalogue(directory: Traversable | Path) -> Catalogue:

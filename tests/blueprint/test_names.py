@@ -6,7 +6,7 @@ from fabric.blueprint import loads_blueprint
 from fabric.errors import PartError, TopologyError
 from fabric.graph import load, loads
 from fabric.parts import catalogue, find_entry, find_part
-from fabric.parts.catalogue import find_protocol, plain
+from fabric.parts.catalogue import find_medium, find_protocol, plain
 from fabric.sizing.rack import find_rack
 
 
@@ -86,6 +86,13 @@ def test_a_piece_of_a_name_is_offered_and_not_taken(name, offered):
 )
 def test_protocols_by_the_names_of_vendors(name, protocol):
     assert find_protocol(name).id == protocol
+
+
+def test_media_by_their_names():
+    for medium in catalogue().media.values():
+        assert find_medium(medium.id.upper()) is find_medium(medium.name) is medium
+    with pytest.raises(PartError, match=r"unknown medium 'DAC'; did you mean dac_passive\?"):
+        find_medium("DAC")
 
 
 def test_templates_by_their_printed_names():
