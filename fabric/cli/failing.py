@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,12 +14,17 @@ from fabric.cli.options import (
     Over,
     PathRule,
     fabric_of,
+    one_from_standard_input,
     path_rule,
     progress,
     say,
     words,
 )
 from fabric.errors import QuestionError
+from fabric.text.reading import STANDARD, read_standard_input
+
+if TYPE_CHECKING:
+    from fabric.study.failures.rates import FailureRate
 
 
 def register(app: typer.Typer) -> None:
@@ -63,6 +68,8 @@ def failures_command(
     if form not in ("text", "md", "csv", "json"):
         msg = f"format: text, md, csv or json; got {form!r}"
         raise QuestionError(msg)
+    one_from_standard_input(file, rates)
+    table = _rates(rates)
     fabric = fabric_of(file, failed)
     with progress("failures") as heard:
         answer = failures(
@@ -72,7 +79,7 @@ def failures_command(
             over=words(over),
             paths=path_rule(paths),
             node=words(node),
-            rates=rates,
+            rates=table,
             interval=interval,
             checkpoint=checkpoint,
             restart=restart,
@@ -86,3 +93,10 @@ def failures_command(
         "json": answer.to_json,
     }
     say(texts["json" if as_json else form]().rstrip("\n"))
+
+
+def _rates(name: str) -> str | tuple[FailureRate, ...]:
+    """Return the failure rates of standard input for ``-``; a name or a file as it is."""
+    from fabric.study.failures.rates import MAX_BYTES, parse_rates
+
+    return parse_rates(read_standard_input(limit=MAX_BYTES), "<stdin>") if name == STANDARD else name

@@ -9,6 +9,7 @@ import typer
 
 from fabric.cli.options import Json, say
 from fabric.errors import QuestionError
+from fabric.text.reading import STANDARD
 from fabric.text.writing import write_file
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def examples_command(
     as_json: Json = False,
 ) -> None:
     """List the example topologies, or copy some to start from; no file is ever overwritten."""
-    from fabric.blueprint.shipped import examples
+    from fabric.blueprint.shipped import examples, find_examples
     from fabric.text.as_json import to_json
     from fabric.text.columns import columns
 
@@ -75,6 +76,13 @@ def examples_command(
             say(to_json([_row(example) for example in examples()]))
         else:
             say(columns(["example", "about"], [[example.name, example.title] for example in examples()]))
+        return
+    if str(out) == STANDARD:
+        matches = [example for name in names or ("",) for example in find_examples(name)]
+        if len(matches) > 1:
+            msg = f"standard output, -, holds one file; {len(matches)} are meant: name one, or a folder"
+            raise QuestionError(msg)
+        say(matches[0].file.read_text(encoding="utf-8"), nl=False)
         return
     copied = _copy(_places(names or (), out or Path()))
     if as_json:

@@ -104,11 +104,33 @@ def test_logs_prices_and_calibrations_are_piped_too(run, tmp_path):
         ("calibrate", "-", "--on", "-"),
         ("calibrate", "-", "-", "--on", CLUSTER),
         ("thresholds", "-", "--calibration", "-"),
+        ("failures", "-", "--rates", "-"),
     ],
 )
 def test_standard_input_is_read_once(run, arguments):
     refused = "standard input, -, can be read once; name a file for the others\n"
     assert run(*arguments, piped=b"fabric: a\n")[0::2] == (2, refused)
+
+
+def test_failure_rates_are_piped_too(run, tmp_path):
+    (tmp_path / "a.fabric.yaml").write_text(SMALL)
+    table = b"of,events,devices,days,source\ngpu,10,1000,30,x\n"
+    (tmp_path / "rates.csv").write_bytes(table)
+    piped = run("failures", "a.fabric.yaml", "--rates", "-", "--format", "csv", piped=table)
+    assert piped == run("failures", "a.fabric.yaml", "--rates", "rates.csv", "--format", "csv")
+    assert piped[0] == 0
+    status, out, err = run("failures", "a.fabric.yaml", "--rates", "-", piped=b"of,of\n")
+    assert (status, out) == (2, "")
+    assert err.startswith("<stdin>:1:1: column 'of' twice")
+
+
+def test_an_example_by_standard_output(run, tmp_path):
+    status, out, _ = run("examples", "bcube", "-o", "-")
+    assert (status, out) == (0, (ROOT / "topologies/patterns/bcube.fabric.yaml").read_text())
+    status, out, err = run("examples", "patterns", "-o", "-")
+    assert (status, out) == (2, "")
+    assert "holds one file; 11 are meant" in err
+    assert list(tmp_path.iterdir()) == []
 
 
 def run_apart(*arguments, **options):

@@ -29,7 +29,7 @@ def failures(
     over: Sequence[str] = (),
     paths: Paths = "rules",
     node: Sequence[str] = (),
-    rates: str | Path = "",
+    rates: str | Path | tuple[FailureRate, ...] = "",
     interval: str = "",
     checkpoint: str = "30s",
     restart: str = "5min",
@@ -53,7 +53,7 @@ def failures(
     node : sequence of str
         Axes that say the node of an endpoint, what a restart leaves out; left out, all but the last of the
         endpoint where something else is on its board, else the endpoint alone.
-    rates : str or Path
+    rates : str, Path or tuple of FailureRate
         How often things fail: ``"parts"`` (device by device), ``"llama3"`` or ``"kokolis"`` (of whole jobs),
         or a CSV file of your own; left out, the answer has no `life`.
     interval, checkpoint, restart : str
@@ -109,7 +109,8 @@ def failures(
     outcomes = solved(job, [event.state for event in events], {(): healthy}, progress)
     rows = [failure_row(event, outcomes[event.state], healthy.others) for event in events]
     asked = f"{job.collective}{' over ' + ', '.join(job.over) if job.over else ''}" if job.collective else ""
-    life = _life(job, str(rates), table, rows, time) if table else None
+    named = "a table that was given" if isinstance(rates, tuple) else str(rates)
+    life = _life(job, named, table, rows, time) if table else None
     return Failures(
         fabric=fabric.name,
         among=job.among,
@@ -128,7 +129,9 @@ def failures(
     )
 
 
-def _rates(rates: str | Path) -> tuple[FailureRate, ...]:
+def _rates(rates: str | Path | tuple[FailureRate, ...]) -> tuple[FailureRate, ...]:
+    if isinstance(rates, tuple):
+        return rates
     if not rates:
         return ()
     is_file = isinstance(rates, Path) or "/" in rates or rates.endswith(".csv")

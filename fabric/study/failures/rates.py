@@ -99,9 +99,14 @@ def read_rates(path: str | Path) -> tuple[FailureRate, ...]:
         At the first cell that is not sound, with line and column.
     """
     try:
-        return tuple(rate for _, rate in _parsed(read_bytes(path, limit=MAX_BYTES), str(path), _SHIPPED[1:]))
+        return parse_rates(read_bytes(path, limit=MAX_BYTES), str(path))
     except FileError as error:
         raise PartError(str(error)) from None
+
+
+def parse_rates(data: bytes, path: str) -> tuple[FailureRate, ...]:
+    """Return the table that a text holds, as `read_rates` does; `path` names it in the errors."""
+    return tuple(rate for _, rate in _parsed(data, path, _SHIPPED[1:]))
 
 
 def _parsed(data: bytes, path: str, known: Sequence[str]) -> list[tuple[str, FailureRate]]:
