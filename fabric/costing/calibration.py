@@ -7,6 +7,7 @@ measurements. Users pass their own, or let ``fabtopo calibrate`` fit one to thei
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from fabric.blueprint.reader import read_file, read_text
 from fabric.costing.calibration_file import calibration_text, read_calibration
 from fabric.costing.overheads import TRANSFERS, Calibration, Overhead, ProtocolCost
 from fabric.errors import QuestionError, nearest
+from fabric.evidence.residuals import residuals
 
 __all__ = [
     "TRANSFERS",
@@ -67,7 +69,8 @@ def calibration(name: str | Path | Calibration) -> Calibration:
     # A name that comes with the package goes before a file that is called so.
     if str(name) in known:
         file = resources.files("fabric.costing") / "calibrations" / f"{name}{_SUFFIX}"
-        return read_calibration(read_text(file.read_bytes(), str(name)))
+        shipped = read_calibration(read_text(file.read_bytes(), str(name)))
+        return replace(shipped, residuals=residuals(str(name)))
     if str(name) == "nccl":
         msg = "nccl is NCCL's own model, not a calibration, and does not know this question; name another"
         raise QuestionError(msg)

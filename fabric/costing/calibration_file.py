@@ -23,6 +23,7 @@ from fabric.costing.overheads import (
     Seen,
 )
 from fabric.errors import Problem, TopologyError, nearest, printable
+from fabric.evidence.residuals import Residual
 from fabric.schedule.algorithms import ALGORITHMS
 from fabric.schedule.tree import Transfer
 from fabric.units import gbps_to_gbytes, parse_bytes, parse_rate, parse_time
@@ -127,6 +128,17 @@ class _Seen(_StrictModel):
     source: _Line = ""
 
 
+class _Residual(_StrictModel):
+    collective: _Name
+    algorithm: _Name
+    size: Annotated[int, BeforeValidator(_size)]
+    ranks: Annotated[int, Field(strict=True, ge=1)]
+    domains: Annotated[int, Field(strict=True, ge=1)]
+    gpu: _Line = ""
+    time: Annotated[float, BeforeValidator(_time)]
+    ratio: Annotated[float, Field(strict=True, gt=0, le=1e9, allow_inf_nan=False)]
+
+
 class _Protocol(_StrictModel):
     rate: _Part = 1.0
     latency: Annotated[float, Field(strict=True, ge=0, le=100, allow_inf_nan=False)] = 1.0
@@ -152,6 +164,7 @@ class _File(_StrictModel):
     gpus: dict[_Name, _Gpus] = {}
     channel_counts: dict[_Name, dict[Annotated[str, AfterValidator(_algorithm)], _Channels]] = {}
     seen: dict[Annotated[str, AfterValidator(_algorithm)], _Seen] = {}
+    residuals: list[_Residual] = []
 
 
 def read_calibration(document: Document) -> Calibration:
@@ -186,6 +199,10 @@ def read_calibration(document: Document) -> Calibration:
             name: Seen(s.domains, s.domain_ranks, s.size, s.margin or 0.0, s.source)
             for name, s in file.seen.items()
         },
+        residuals=tuple(
+            Residual(r.collective, r.algorithm, r.size, r.domains, r.ratio, True, r.ranks, r.gpu, r.time)
+            for r in file.residuals
+        ),
     )
 
 
@@ -234,6 +251,7 @@ def _keys(loc: tuple[str | int, ...]) -> list[str]:
         ("gpus", 4): _Gpu,
         ("channel_counts", 4): _Channels,
         ("seen", 3): _Seen,
+        ("residuals", 3): _Residual,
         ("protocols", 3): _Protocol,
     }
     fields = models.get((str(loc[0]), len(loc)), _File).model_fields
@@ -286,11 +304,20 @@ def calibration_text(calibration: Calibration) -> str:
             | _source_row(s.source)
             for name, s in calibration.seen.items()
         }
+    # Those that come with the package have theirs beside them.
+    if own := [r for r in calibration.residuals if r.time_s]:
+        data["residuals"] = [_residual_row(r) for r in own]
     return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100)
 
 
 def _shown(seconds: float) -> str:
     return f"{seconds * 1e6:.6g}us"
+
+
+def _residual_row(r: Residual) -> dict[str, object]:
+    row: dict[str, object] = {"collective": r.collective, "algorithm": r.algorithm, "size": r.size_bytes}
+    row |= {"ranks": r.ranks, "domains": r.domains} | ({"gpu": r.gpu} if r.gpu else {})
+    return row | {"time": _shown(r.time_s), "ratio": float(f"{r.ratio:.5g}")}
 
 
 def _source_row(source: str) -> dict[str, str]:

@@ -27,6 +27,7 @@ from fabric.costing.run import (
 from fabric.costing.spread import Spread
 from fabric.costing.support import support
 from fabric.errors import NoPathError, QuestionError, nearest
+from fabric.evidence.residuals import residuals
 from fabric.graph import Fabric
 from fabric.job.question import JobOptions, JobQuestion, ranks_group
 from fabric.nccl import ABOUT, Timed, machine, node_of, predict
@@ -120,7 +121,8 @@ def cost(
     whole = fabric
     fabric, dropped = rest_of(fabric, question)
     if calibration == "nccl":
-        nccl = _as_nccl(fabric, question, collective, parse_bytes(size), algorithm)
+        asked_size = parse_bytes(size)
+        nccl = _as_nccl(fabric, question, collective, asked_size, algorithm, is_bounded=is_bounded)
         return say_dropped(nccl, question, whole, dropped)
     work = job_of(fabric, question)
     known = read_calibration(calibration)
@@ -142,7 +144,7 @@ def cost(
     answer = replace(answer, refused=refused, notes=notes)
     if known.name != "wire":
         notes = (*_default_notes(run, answer.binding), *notes)
-        answer = replace(answer, notes=notes, support=support(fabric, question, answer))
+        answer = replace(answer, notes=notes, support=support(fabric, question, answer, known))
     answer = say_dropped(answer, question, whole, dropped)
     if not is_bounded:
         return replace(answer, no_bound="not asked for")
@@ -215,7 +217,15 @@ def _is_measured(run: CostRun, binding: str) -> bool:
     return not known.isdisjoint(names) or (net != "scale-up" and has_such_gpus)
 
 
-def _as_nccl(fabric: Fabric, question: JobQuestion, collective: str, size_bytes: int, algorithm: str) -> Cost:
+def _as_nccl(
+    fabric: Fabric,
+    question: JobQuestion,
+    collective: str,
+    size_bytes: int,
+    algorithm: str,
+    *,
+    is_bounded: bool,
+) -> Cost:
     """Return the times that NCCL's own model expects, with what binds on the wires.
 
     Raises
@@ -227,7 +237,7 @@ def _as_nccl(fabric: Fabric, question: JobQuestion, collective: str, size_bytes:
     work = job_of(fabric, question)
     node, n_nodes = node_of(blueprint, ranks_group(fabric, question), work.shape, among=question.among)
     predicted = predict(machine(node, n_nodes), collective, size_bytes)
-    known = replace(read_calibration("wire"), name="nccl", about=ABOUT)
+    known = replace(read_calibration("wire"), name="nccl", about=ABOUT, residuals=residuals("nccl"))
     runnable = schedules(collective, work.shape, size_bytes)
     factor = busbw_factor(collective, work.shape.n)
     run = CostRun(fabric, question, work, collective, size_bytes, factor, known, Spread())
@@ -247,7 +257,9 @@ def _as_nccl(fabric: Fabric, question: JobQuestion, collective: str, size_bytes:
         msg = f"NCCL does not run {algorithm!r} for {collective} here; it chooses from {names}"
         raise QuestionError(msg)
     answer = replace(answer_of(run, costs), notes=tuple(str(predicted).split("\n")))
-    answer = replace(answer, support=support(fabric, question, answer))
+    answer = replace(answer, support=support(fabric, question, answer, known))
+    if not is_bounded:
+        return replace(answer, no_bound="not asked for")
     return add_bound(fabric, add_wires(run, answer, chosen), question, chosen)
 
 

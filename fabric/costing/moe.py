@@ -102,7 +102,7 @@ def moe_cost(
         return cut_off_answer(run, error)
     answer = say_dropped(answer_of(run, fastest_first(costs)), question, whole, dropped)
     if known.name != "wire":
-        answer = replace(answer, support=support(fabric, question, answer))
+        answer = replace(answer, support=support(fabric, question, answer, known))
         answer = add_wires(run, answer, chosen)
     reach = moe_reach(work.shape, moe)
     note = (

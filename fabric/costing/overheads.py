@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from fabric.evidence.residuals import Residual
 from fabric.schedule.tree import Transfer
 
 Keys = tuple[tuple[str, ...], ...]
@@ -148,6 +149,9 @@ class Calibration:
         By those keys, then by algorithm, between domains.
     seen : mapping of str to Seen
         By algorithm.
+    residuals : tuple of Residual
+        How far measured times were from predictions by a fit that did not know them; none where nothing was
+        held against it.
     """
 
     name: str
@@ -162,6 +166,7 @@ class Calibration:
     gpus: Mapping[str, Mapping[Transfer, GpuOverhead]] = field(default_factory=dict)
     channel_counts: Mapping[str, Mapping[str, ChannelCount]] = field(default_factory=dict)
     seen: Mapping[str, Seen] = field(default_factory=dict)
+    residuals: tuple[Residual, ...] = ()
 
     def overhead(self, keys: tuple[str, ...], transfer: Transfer) -> Overhead:
         """Return the overhead of a class of links: of the first of its keys that is known."""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cache
 
 from fabric.costing.answer import Cost
+from fabric.costing.calibration import Calibration
 from fabric.costing.standing import Standing, Support
 from fabric.errors import QuestionError
 from fabric.evidence import Point, points
-from fabric.evidence.residuals import BANDS, ResidualClass, residual_class, residuals
+from fabric.evidence.residuals import BANDS, Residual, ResidualClass, residual_class, residuals
 from fabric.graph import Fabric
 from fabric.job.question import JobQuestion, ranks_group
 from fabric.schedule.algorithms import busbw_factor
@@ -31,7 +33,7 @@ _SAME = 2
 """Sizes within this factor are of one measured point."""
 
 
-def support(fabric: Fabric, question: JobQuestion, answer: Cost) -> Support:
+def support(fabric: Fabric, question: JobQuestion, answer: Cost, known: Calibration) -> Support:
     """Return what the prediction of an answer rests on.
 
     Parameters
@@ -40,9 +42,11 @@ def support(fabric: Fabric, question: JobQuestion, answer: Cost) -> Support:
     question : JobQuestion
     answer : Cost
         By a calibration that predicts.
+    known : Calibration
+        That it is by, with its residuals.
     """
-    of_collective = _points_of(answer.collective)
-    part = _part(fabric, question)
+    of_collective = _runs_of(answer.collective, known.residuals)
+    part = part_of(fabric, question)
     leaves = tuple(_leaves(of_collective, part, answer))
     near = min(of_collective, key=lambda p: _distance(p, part, answer), default=None)
     is_measured = near is not None and (near.gpu, near.ranks, near.domains) == (
@@ -52,14 +56,14 @@ def support(fabric: Fabric, question: JobQuestion, answer: Cost) -> Support:
     )
     is_measured = is_measured and near is not None and _ratio(near.size_bytes, answer.size_bytes) <= _SAME
     standing: Standing = "extrapolated" if leaves else "measured" if is_measured else "interpolated"
-    asked = (answer.collective, answer.chosen.algorithm)
-    found = _class_of(answer.calibration, *asked, _last_of_band(answer.size_bytes), answer.n_domains)
+    asked = (answer.collective, answer.chosen.algorithm, _last_of_band(answer.size_bytes), answer.n_domains)
+    found = _class_of(known.residuals, *asked, is_outside=bool(leaves))
     low, high = (found.low, found.high) if found else (0.0, 0.0)
     least = None if found is None or leaves else MARGIN * found.least * answer.busbw_gbps
     return Support(
         standing=standing,
         leaves=leaves,
-        nearest=_words(near) if near is not None else "",
+        nearest=_words(near, known) if near is not None else "",
         # A hypothesis may be as much too fast as libraries were seen to hold it for.
         low_gbps=low * answer.busbw_gbps / min(answer.chosen.margin, _MOST_DOUBT),
         high_gbps=high * answer.busbw_gbps,
@@ -68,16 +72,39 @@ def support(fabric: Fabric, question: JobQuestion, answer: Cost) -> Support:
     )
 
 
+Run = Point | Residual
+"""A measured run: of the evidence, or of the logs that a calibration was fitted to."""
+
+
 @cache
-def _points_of(collective: str) -> tuple[Point, ...]:
-    return tuple(p for p in points() if p.collective == collective)
+def _runs_of(collective: str, known: tuple[Residual, ...]) -> tuple[Run, ...]:
+    """Return the runs of a collective that a calibration was held against."""
+    own = tuple(r for r in known if r.time_s)
+    return tuple(p for p in own or points() if p.collective == collective)
 
 
 @cache
 def _class_of(
-    calibration: str, collective: str, algorithm: str, size_bytes: int, domains: int
+    known: tuple[Residual, ...],
+    collective: str,
+    algorithm: str,
+    size_bytes: int,
+    domains: int,
+    *,
+    is_outside: bool,
 ) -> ResidualClass | None:
-    return residual_class(residuals(calibration), collective, algorithm, size_bytes, domains)
+    """Return the residuals that speak for a question; where a fit has few, those of its parent `measured`."""
+    asked = (collective, algorithm, size_bytes, domains)
+    own = residual_class(known, *asked, is_outside=is_outside)
+    if own is not None or not known:
+        return own
+    parent = residual_class(residuals("measured"), *asked, is_outside=is_outside)
+    if parent is None:
+        return None
+    # What it was made from passes, however few points those are.
+    least = min((r.ratio for r in known if r.collective == collective), default=parent.least)
+    name = f"of calibration measured, {parent.name}"
+    return replace(parent, name=name, least=min(least, parent.least))
 
 
 def _last_of_band(size_bytes: int) -> int:
@@ -85,7 +112,7 @@ def _last_of_band(size_bytes: int) -> int:
     return next((last for last, _ in BANDS if size_bytes <= last), BANDS[-1][0] + 1)
 
 
-def _part(fabric: Fabric, question: JobQuestion) -> str:
+def part_of(fabric: Fabric, question: JobQuestion) -> str:
     """Return the part of the ranks; empty where the file does not say."""
     if fabric.blueprint is None:
         return ""
@@ -96,7 +123,7 @@ def _part(fabric: Fabric, question: JobQuestion) -> str:
     return part.id if part else ""
 
 
-def _leaves(known: Sequence[Point], part: str, answer: Cost) -> Iterator[str]:
+def _leaves(known: Sequence[Run], part: str, answer: Cost) -> Iterator[str]:
     """Yield the dimensions in which a question leaves what was measured."""
     own = [p for p in known if p.gpu == part]
     if not known:
@@ -126,7 +153,7 @@ def _ratio(one: float, other: float) -> float:
     return max(one / other, other / one)
 
 
-def _distance(point: Point, part: str, answer: Cost) -> float:
+def _distance(point: Run, part: str, answer: Cost) -> float:
     """Return how unlike a point and a question are: doublings, of domains and ranks twice, other hardware."""
     doublings = math.log2(_ratio(point.size_bytes, max(answer.size_bytes, 1)))
     doublings += 2 * math.log2(_ratio(point.ranks, answer.n_ranks))
@@ -134,12 +161,11 @@ def _distance(point: Point, part: str, answer: Cost) -> float:
     return doublings + (8 if point.gpu != part else 0)
 
 
-def _words(point: Point) -> str:
-    busbw = gbytes_to_gbps(gbytes_per_second(point.size_bytes, point.time_s)) * busbw_factor(
-        point.collective, point.ranks
-    )
-    place = "in place, " if point.is_in_place else ""
-    return (
-        f"{point.system} ({point.ranks:,} GPUs), {format_rate_gbyte(busbw)} at "
-        f"{format_bytes(point.size_bytes)}, {place}{point.library} [{point.source}]"
-    )
+def _words(run: Run, known: Calibration) -> str:
+    rate = gbytes_to_gbps(gbytes_per_second(run.size_bytes, run.time_s))
+    busbw = format_rate_gbyte(rate * busbw_factor(run.collective, run.ranks))
+    shown = f"({run.ranks:,} GPUs), {busbw} at {format_bytes(run.size_bytes)}"
+    if isinstance(run, Residual):
+        return f"the run that calibration {known.name} was made from {shown}"
+    place = "in place, " if run.is_in_place else ""
+    return f"{run.system} {shown}, {place}{run.library} [{run.source}]"

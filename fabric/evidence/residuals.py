@@ -2,14 +2,15 @@
 
 A class is a collective, an algorithm, a band of sizes, and one box, few nodes or many. Of one with fewer than
 `LEAST` residuals that of its parent is taken: first any algorithm, then any number of nodes, then any
-collective.
+collective. Outside the evidence the interval is the widest of the class and its parents, as none of them was
+tried there.
 """
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 
@@ -34,6 +35,12 @@ class Residual:
         Predicted over measured time, which is measured over predicted busbw.
     is_fitted : bool
         Whether the calibration was made from it; what ran on another kind of network was not.
+    ranks : int
+        0 where they are not known.
+    gpu : str
+        Part of the ranks, if it is known.
+    time_s : float
+        Measured; 0 where it is not kept [s].
     """
 
     collective: str
@@ -41,7 +48,10 @@ class Residual:
     size_bytes: int
     domains: int
     ratio: float
-    is_fitted: bool
+    is_fitted: bool = True
+    ranks: int = 0
+    gpu: str = ""
+    time_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +106,20 @@ def residuals(calibration: str) -> tuple[Residual, ...]:
             int(row["domains"]),
             float(row["ratio"]),
             row["fitted"] == "yes",
+            int(row["ranks"]),
         )
         for row in rows
     )
 
 
 def residual_class(
-    known: Iterable[Residual], collective: str, algorithm: str, size_bytes: int, domains: int
+    known: Iterable[Residual],
+    collective: str,
+    algorithm: str,
+    size_bytes: int,
+    domains: int,
+    *,
+    is_outside: bool = False,
 ) -> ResidualClass | None:
     """Return the residuals that speak for a question: those of its class, or of a parent.
 
@@ -111,6 +128,8 @@ def residual_class(
     known : iterable of Residual
     collective, algorithm : str
     size_bytes, domains : int
+    is_outside : bool
+        Whether the question leaves the evidence.
 
     Examples
     --------
@@ -131,10 +150,16 @@ def residual_class(
         (f"{collective}, {band}", [r for r in in_band if r.collective == collective]),
         (f"any collective, {band}", in_band),
     )
-    for name, rows in levels:
-        if len(rows) >= LEAST:
-            ratios = np.array([r.ratio for r in rows])
-            low, high = np.quantile(ratios, (0.1, 0.9)).tolist()
-            fitted = [r.ratio for r in rows if r.is_fitted] or ratios.tolist()
-            return ResidualClass(name, len(rows), low, high, min(fitted))
-    return None
+    found = [_class_of(name, rows) for name, rows in levels if len(rows) >= LEAST]
+    if not found or not is_outside:
+        return found[0] if found else None
+    low, high = min(c.low for c in found), max(c.high for c in found)
+    widest = f"widest of {found[0].name} and its parents" if len(found) > 1 else found[0].name
+    return replace(found[0], name=widest, n=found[-1].n, low=low, high=high)
+
+
+def _class_of(name: str, rows: Sequence[Residual]) -> ResidualClass:
+    ratios = np.array([r.ratio for r in rows])
+    low, high = np.quantile(ratios, (0.1, 0.9)).tolist()
+    fitted = [r.ratio for r in rows if r.is_fitted] or ratios.tolist()
+    return ResidualClass(name, len(rows), low, high, min(fitted))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.optimize import linprog
@@ -26,6 +26,8 @@ Wire = Callable[[str, int], tuple[Mapping[Pair, float], float, Pair]]
 ROUNDING = 1e-3
 """Relative error of a printed time: four significant digits or more, and the same of the wire rate."""
 _SHOWS_RATE = 0.2  # of the measured time must be on the wire in some row, for an efficiency to be told
+FOLDS = 5
+"""Parts that the rows are held against a fit to the others in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,12 @@ class Fitted:
         Place of the largest residual.
     remarks : tuple of str
         What the points could not tell.
+    beside : float
+        Part of the known latency that the links which bind nowhere count with: 1 where the rows take it.
+    others : tuple of Pair
+        Those links.
+    cross_validated : tuple of float
+        The same of each point by a fit that did not know it; empty for fewer than three points.
     """
 
     efficiencies: dict[Pair, float]
@@ -56,6 +64,59 @@ class Fitted:
     residuals: tuple[float, ...]
     worst: int
     remarks: tuple[str, ...] = ()
+    beside: float = 1.0
+    others: tuple[Pair, ...] = ()
+    cross_validated: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    """The terms of every row: n rows, p pairs of a link class and a kind of transfer.
+
+    Parameters
+    ----------
+    pairs : list of Pair
+        Those that bind somewhere.
+    time : ndarray of float64, shape (n,)
+        Measured [s].
+    steps : ndarray of float64, shape (n, p)
+        Links of each pair that messages pass one after the other.
+    on_wire : ndarray of float64, shape (n, p)
+        Time at wire rate, of the pair that binds [s].
+    beside : ndarray of float64, shape (n,)
+        Known latency of all other links [s].
+    known : ndarray of float64, shape (p,)
+        Known latency of a link of each pair [s].
+    """
+
+    pairs: list[Pair]
+    time: Floats
+    steps: Floats
+    on_wire: Floats
+    beside: Floats
+    known: Floats
+
+    def of(self, chosen: Floats) -> _Rows:
+        """Return some of the rows."""
+        parts = (self.time[chosen], self.steps[chosen], self.on_wire[chosen], self.beside[chosen])
+        return _Rows(self.pairs, *parts, self.known)
+
+
+@dataclass(frozen=True, eq=False)
+class _Values:
+    """Values of the terms; latency and slowness (one over the efficiency) by pair, shape (p,)."""
+
+    launch_s: float
+    latency_s: Floats
+    slowness: Floats
+    beside: float
+    has_launch: bool
+    is_told: Floats
+
+    def times(self, rows: _Rows) -> Floats:
+        """Return the time of every row [s]."""
+        latency = rows.steps @ self.latency_s + self.beside * rows.beside
+        return self.launch_s + latency + rows.on_wire @ self.slowness
 
 
 def fit_model(
@@ -92,7 +153,8 @@ def fit_model(
 
     An efficiency is told only where some row spends a fifth of its time on the wire; elsewhere it is taken
     as 1, left out, and remarked upon. Where every row of the logs passes as many links the launch cannot be
-    told from them, and counts as 0.
+    told from them, and counts as 0. Where the rows have less latency than what is known of the links that
+    bind nowhere, all latencies are one part of what is known.
 
     Examples
     --------
@@ -112,31 +174,90 @@ def fit_model(
     _positive([(size, time) for _, size, time in table])
     model = [wire(collective, size) for collective, size, _ in table]
     _not_beaten(table, model)
-    time = np.array([t for _, _, t in table])
-    pairs = sorted({pair for _, _, pair in model})
-    steps = np.array([[passed.get(pair, 0.0) for pair in pairs] for passed, _, _ in model])
-    on_wire = np.array([[w * (on == pair) for pair in pairs] for _, w, on in model])
-    columns = np.column_stack([np.ones(len(time)), steps, on_wire])
-    beside = np.array([_beside(passed, pairs, known or {}) for passed, _, _ in model])
-    has_launch = np.linalg.matrix_rank(columns[:, : 1 + len(pairs)]) > np.linalg.matrix_rank(steps)
-    is_told = (on_wire / time[:, None]).max(axis=0) >= _SHOWS_RATE
-    free = np.concatenate([[has_launch], np.ones(len(pairs), dtype=np.bool_), is_told])
-    # Latency is at least 0 and efficiency at most 1; what is not told is held there.
-    fitted = np.concatenate([np.zeros(1 + len(pairs)), np.ones(len(pairs))])
-    residual = time - beside - columns[:, ~free] @ fitted[~free]
-    fitted[free] = _least(columns[:, free], time, fitted[free], residual)
-    residuals = (beside + columns @ fitted) / time - 1
-    is_told_of = dict(zip(pairs, is_told.tolist(), strict=True))
-    slowness = dict(zip(pairs, fitted[1 + len(pairs) :].tolist(), strict=True))
+    rows = _rows([t for _, _, t in table], model, known or {})
+    values = _fit(rows)
+    residuals = values.times(rows) / rows.time - 1
+    is_told_of = dict(zip(rows.pairs, values.is_told.tolist(), strict=True))
+    slowness = dict(zip(rows.pairs, values.slowness.tolist(), strict=True))
+    others = tuple(sorted({name for passed, _, _ in model for name in passed} - set(rows.pairs)))
     return Fitted(
-        efficiencies={pair: 1 / slowness[pair] for pair in pairs if is_told_of[pair]},
-        link_latency_s=dict(zip(pairs, fitted[1 : 1 + len(pairs)].tolist(), strict=True)),
-        launch_s=float(fitted[0]),
+        efficiencies={pair: 1 / slowness[pair] for pair in rows.pairs if is_told_of[pair]},
+        link_latency_s=dict(zip(rows.pairs, values.latency_s.tolist(), strict=True)),
+        launch_s=values.launch_s,
         n_rows=len(table),
         residuals=tuple(residuals.tolist()),
         worst=int(np.abs(residuals).argmax()),
-        remarks=tuple(_name_untold(bool(has_launch), is_told_of)),
+        remarks=(
+            *_name_untold(values.has_launch, is_told_of),
+            *_name_alike(rows, others),
+            *_name_beside(values.beside),
+        ),
+        beside=values.beside,
+        others=others,
+        cross_validated=_cross_validate(rows),
     )
+
+
+def _rows(
+    time: Sequence[float],
+    model: Sequence[tuple[Mapping[Pair, float], float, Pair]],
+    known: Mapping[Pair, float],
+) -> _Rows:
+    pairs = sorted({pair for _, _, pair in model})
+    return _Rows(
+        pairs,
+        np.array(time),
+        np.array([[passed.get(pair, 0.0) for pair in pairs] for passed, _, _ in model]),
+        np.array([[w * (on == pair) for pair in pairs] for _, w, on in model]),
+        np.array([_beside(passed, pairs, known) for passed, _, _ in model]),
+        np.array([known.get(pair, 0.0) for pair in pairs]),
+    )
+
+
+def _fit(rows: _Rows) -> _Values:
+    """Return the values of least relative error."""
+    is_told = (rows.on_wire / rows.time[:, None]).max(axis=0) >= _SHOWS_RATE
+    own = _fit_terms(rows, rows.steps, rows.beside, is_told)
+    if own.latency_s.all() or not rows.beside.any():
+        return own
+    # Less latency than is known of other links: then of all the same part of what is known.
+    joint = (rows.steps @ rows.known + rows.beside)[:, None]
+    found = _fit_terms(rows, joint, np.zeros(len(rows.time)), is_told)
+    part = float(found.latency_s[0])
+    together = replace(found, latency_s=part * rows.known, beside=part)
+    return min((together, own), key=lambda values: float(np.abs(values.times(rows) / rows.time - 1).sum()))
+
+
+def _fit_terms(rows: _Rows, steps: Floats, beside: Floats, is_told: Floats) -> _Values:
+    """Return the values of least relative error, for columns of latency [s or links] beside a known one."""
+    n = steps.shape[1]
+    columns = np.column_stack([np.ones(len(rows.time)), steps, rows.on_wire])
+    has_launch = bool(np.linalg.matrix_rank(columns[:, : 1 + n]) > np.linalg.matrix_rank(steps))
+    free = np.concatenate([[has_launch], np.ones(n, dtype=np.bool_), is_told])
+    # Latency is at least 0 and efficiency at most 1; what is not told is held there.
+    fitted = np.concatenate([np.zeros(1 + n), np.ones(len(rows.pairs))])
+    residual = rows.time - beside - columns[:, ~free] @ fitted[~free]
+    fitted[free] = _least(columns[:, free], rows.time, fitted[free], residual)
+    latency = np.where(fitted[1 : 1 + n] > _NOISE_S, fitted[1 : 1 + n], 0.0)
+    return _Values(float(fitted[0]), latency, fitted[1 + n :], 1.0, has_launch, is_told)
+
+
+_NOISE_S = 1e-12
+_MATTERS = 0.05
+"""Part of a direction along which times hardly change that makes a term one of it."""
+
+
+def _cross_validate(rows: _Rows) -> tuple[float, ...]:
+    """Return fitted over measured time, less 1, of every row by a fit to the rows of the other folds."""
+    n = len(rows.time)
+    if n < 3:
+        return ()
+    fold = np.arange(n) % min(FOLDS, n)
+    off = np.zeros(n)
+    for k in range(int(fold.max()) + 1):
+        out = fold == k
+        off[out] = _fit(rows.of(~out)).times(rows.of(out)) / rows.time[out] - 1
+    return tuple(off.tolist())
 
 
 def _beside(passed: Mapping[Pair, float], fitted: Sequence[Pair], known: Mapping[Pair, float]) -> float:
@@ -150,6 +271,30 @@ def _name_untold(has_launch: bool, is_told_of: dict[Pair, bool]) -> Iterator[str
     for (link, kind), is_told in is_told_of.items():
         if not is_told:
             yield f"no row is large enough to show the rate of {kind} on {link}; it counts as 1"
+
+
+def _name_alike(rows: _Rows, others: Sequence[Pair]) -> Iterator[str]:
+    """Yield the terms that no row tells apart: along which times change by less than their last digit."""
+    latencies = [f"the latency of {kind} on {link}" for link, kind in rows.pairs]
+    rates = [f"the rate of {kind} on {link}" for link, kind in rows.pairs]
+    terms = [("the launch", np.ones(len(rows.time)))]
+    terms += zip(latencies, rows.steps.T, strict=True)
+    terms += [("that of " + ", ".join(f"{kind} on {link}" for link, kind in others), rows.beside)]
+    terms += zip(rates, rows.on_wire.T, strict=True)
+    shown = [(name, column / rows.time) for name, column in terms if column.any()]
+    scaled = np.column_stack([column / np.abs(column).max() for _, column in shown])
+    _, values, across = np.linalg.svd(scaled, full_matrices=scaled.shape[0] < scaled.shape[1])
+    values = np.pad(values, (0, len(across) - len(values)))
+    alike = across[values < ROUNDING * math.sqrt(len(rows.time))]
+    parts = np.abs(alike).max(axis=0, initial=0.0)
+    names = [name for (name, _), part in zip(shown, parts, strict=True) if part > _MATTERS]
+    if names:
+        yield "these logs cannot tell apart: " + "; ".join(names)
+
+
+def _name_beside(part: float) -> Iterator[str]:
+    if part != 1:
+        yield f"the logs have less latency than is published: all latencies count {100 * part:.3g} % of that"
 
 
 def _positive(pairs: Sequence[tuple[float, float]]) -> None:

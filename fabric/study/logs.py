@@ -15,7 +15,10 @@ from fabric.costing import Calibration, Overhead, calibration, cost
 from fabric.costing.answer import AlgorithmCost, Cost
 from fabric.costing.calibration import TRANSFERS
 from fabric.costing.calibration import calibration as read_calibration
+from fabric.costing.overheads import GpuOverhead, Keys
+from fabric.costing.support import part_of
 from fabric.errors import QuestionError, setting
+from fabric.evidence.residuals import Residual
 from fabric.graph import Fabric
 from fabric.interop.nccl_tests import Log
 from fabric.job import job
@@ -26,6 +29,7 @@ from fabric.schedule.tree import Par, Phase, Schedule, Transfer
 from fabric.study.compare import Comparison, compare
 from fabric.study.fit import Fitted, Pair, fit_model
 from fabric.study.hypotheses import Alternatives, alternatives, hypotheses
+from fabric.text.words import fold
 
 # What is left of a time that the cables alone take; the fit refuses it as faster than the wire.
 _NO_TIME_S = 1e-12
@@ -194,7 +198,13 @@ def calibrate(
         if not row.out_of_place.is_wrong  # a time of wrong results says nothing
     ]
     fitted = fit_model(points, wire, model.latencies())
-    return _calibration(fitted, base, (name, date), logs), fitted
+    part, shape = part_of(fabric, question), model.job.shape
+    held = tuple(
+        Residual(c, on_wire(c, s).algorithm, s, shape.n_domains, 1 + off, True, shape.n, part, time_s)
+        for (c, s, time_s), off in zip(points, fitted.cross_validated, strict=bool(fitted.cross_validated))
+    )
+    made = _calibration(fitted, base, (name, date), logs, model.job.links.keys)
+    return replace(made, residuals=held), fitted
 
 
 def _running(answer: Cost) -> Cost:
@@ -260,8 +270,18 @@ class _Model:
         return n_links
 
 
+def _gpus_beside(fitted: Fitted, base: Calibration, keys: Keys) -> dict[str, dict[Transfer, GpuOverhead]]:
+    """Return what GPUs add to kinds of transfer that were not fitted: a fit has one launch for its own."""
+    told = {kind for _, kind in fitted.link_latency_s}
+    own = {key for rule in keys for key in rule}
+    return {
+        key: {kind: gpu for kind, gpu in kinds.items() if key not in own or kind not in told}
+        for key, kinds in base.gpus.items()
+    }
+
+
 def _calibration(
-    fitted: Fitted, base: Calibration, named: tuple[str, str], logs: Iterable[Log]
+    fitted: Fitted, base: Calibration, named: tuple[str, str], logs: Iterable[Log], keys: Keys
 ) -> Calibration:
     links = {k: dict(v) for k, v in (base.links or {}).items()}
     source = "fitted to " + ", ".join(dict.fromkeys(Path(log.name).name for log in logs))
@@ -269,15 +289,22 @@ def _calibration(
         key, kind = pair[0], cast("Transfer", pair[1])
         rate = fitted.efficiencies.get(pair, base.overhead((key,), kind).rate)
         links.setdefault(key, {})[kind] = Overhead(rate, latency_s, source)
+    if fitted.beside != 1:
+        # What is published for the links that bind nowhere is more than these logs have.
+        for key, name in fitted.others:
+            kind = cast("Transfer", name)
+            known = base.overhead((key,), kind)
+            links.setdefault(key, {})[kind] = Overhead(known.rate, fitted.beside * known.latency_s, source)
     worst = 100 * np.abs(fitted.residuals).max()
     about = f"Fitted to {fitted.n_rows} rows; largest difference {worst:.3g} %."
-    name, date = named
-    fitted_to = (name, about, source, date, fitted.launch_s, links)
+    called, date = named
+    fitted_to = (called, about, source, date, fitted.launch_s, links)
     return Calibration(
         *fitted_to,
         base.protocols[-1:],
         base.algorithms,
         base.channels,
+        gpus=_gpus_beside(fitted, base, keys),
         # What was chosen by, and is fitted by, is what can be chosen again.
         channel_counts=base.channel_counts,
         seen=base.seen,
@@ -292,8 +319,14 @@ def describe(fitted: Fitted) -> str:
         share = f"{100 * rate:.4g} % of the wire rate, " if rate is not None else ""
         lines.append(f"{link}, {kind}: {share}{1e6 * latency_s:.4g} us a link")
     lines.append(f"launch: {1e6 * fitted.launch_s:.4g} us")
-    off = 100 * np.abs(fitted.residuals)
-    lines.append(
-        f"{fitted.n_rows} rows; differences: median {np.median(off):.3g} %, largest {off.max():.3g} %"
-    )
-    return "\n".join([*lines, *fitted.remarks])
+    lines.append(f"{fitted.n_rows} rows; differences: {_off(fitted.residuals)}")
+    if fitted.cross_validated:
+        lines.append(f"by fits that did not know the row (cross-validated): {_off(fitted.cross_validated)}")
+    else:
+        lines.append("too few rows to cross-validate: the interval is that of calibration measured")
+    return fold([*lines, *fitted.remarks])
+
+
+def _off(differences: Sequence[float]) -> str:
+    off = 100 * np.abs(differences)
+    return f"median {np.median(off):.3g} %, largest {off.max():.3g} %"

@@ -1,9 +1,12 @@
 """What a prediction says of itself: interval, nearest point, and where it leaves the evidence."""
 
+import dataclasses
+
 import pytest
 
-from fabric.costing import cost, sweep
+from fabric.costing import calibration, cost, sweep
 from fabric.evidence import fabric_text, points
+from fabric.evidence.residuals import residual_class, residuals
 from fabric.graph import Fabric, loads
 
 RACKS = next(p for p in points() if p.domains == 20)
@@ -82,8 +85,27 @@ def test_nccl_and_what_was_never_measured() -> None:
     assert answer.support.nearest == ""
     by_nccl = cost(cluster("hgx-h100", 2), "all-reduce", "1GiB", calibration="nccl")
     assert by_nccl.support is not None
-    assert by_nccl.support.high_gbps == 0
-    assert "no measured runs are held against" in str(by_nccl)
+    assert by_nccl.support.standing == "measured"
+    assert 0 < by_nccl.support.low_gbps < by_nccl.support.high_gbps
+    assert by_nccl.support.residuals.startswith("all-reduce")
+    # A calibration that nobody held against runs has no interval, and says so.
+    plain = dataclasses.replace(calibration("measured"), name="mine", residuals=())
+    by_hand = cost(cluster("hgx-h100", 2), "all-reduce", "1GiB", calibration=plain, is_bounded=False)
+    assert by_hand.support is not None
+    assert (by_hand.support.high_gbps, by_hand.support.pass_gbps) == (0, None)
+    assert "no measured runs are held against" in str(by_hand)
+
+
+def test_outside_the_evidence_the_interval_is_no_narrower() -> None:
+    known = residuals("measured")
+    for size in (1 << 12, 1 << 20, 1 << 30):
+        for domains in (1, 4, 20):
+            for collective in ("all-reduce", "all-to-all", "broadcast"):
+                asked = (known, collective, "ring", size, domains)
+                inside, outside = (residual_class(*asked, is_outside=at) for at in (False, True))
+                assert inside is not None
+                assert outside is not None
+                assert outside.low <= inside.low < inside.high <= outside.high
 
 
 def test_in_place_nobody_copies_his_own_part() -> None:

@@ -147,3 +147,22 @@ def test_one_rack_is_faster_than_twenty() -> None:
     for size in (512 * MIB, 1 << 30, 8 << 30):
         one, twenty = (asked(find(f"GB200 NVL72, {n}", size)) for n in ("1 rack", "20 racks"))
         assert twenty > 1.5 * one
+
+
+def test_residuals_of_the_model_of_nccl_are_of_measured_points() -> None:
+    """Its rows are points of the evidence with the time that `cost` gives by that calibration."""
+    known = {(p.system, p.collective, p.dtype, p.ranks, p.size_bytes, p.source): p for p in points()}
+    text = (resources.files("fabric.evidence") / "data" / "nccl.residuals.csv").read_text()
+    held = list(csv.DictReader(text.splitlines()))
+    assert len(held) > 1000
+    for row in held:
+        key = (row["system"], row["collective"], row["dtype"], int(row["ranks"]), int(row["size_bytes"]))
+        assert (*key, row["source"]) in known
+    for row in held[:: len(held) // 8]:
+        key = (row["system"], row["collective"], row["dtype"], int(row["ranks"]), int(row["size_bytes"]))
+        point = known[(*key, row["source"])]
+        fabric = loads(fabric_text(point))
+        asked = {"among": point.among or None, "calibration": "nccl", "is_bounded": False}
+        answer = cost(fabric, point.collective, point.size_bytes, **asked)
+        assert answer.time_s / point.time_s == pytest.approx(float(row["ratio"]), rel=1e-3)
+        assert answer.chosen.algorithm == row["algorithm"]
