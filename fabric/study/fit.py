@@ -70,7 +70,7 @@ class Fitted:
 
 
 @dataclass(frozen=True, eq=False)
-class _Rows:
+class _Terms:
     """The terms of every row: n rows, p pairs of a link class and a kind of transfer.
 
     Parameters
@@ -96,10 +96,10 @@ class _Rows:
     beside: Floats
     known: Floats
 
-    def of(self, chosen: Floats) -> _Rows:
+    def of(self, chosen: Floats) -> _Terms:
         """Return some of the rows."""
         parts = (self.time[chosen], self.steps[chosen], self.on_wire[chosen], self.beside[chosen])
-        return _Rows(self.pairs, *parts, self.known)
+        return _Terms(self.pairs, *parts, self.known)
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +113,7 @@ class _Values:
     has_launch: bool
     is_told: Floats
 
-    def times(self, rows: _Rows) -> Floats:
+    def times(self, rows: _Terms) -> Floats:
         """Return the time of every row [s]."""
         latency = rows.steps @ self.latency_s + self.beside * rows.beside
         return self.launch_s + latency + rows.on_wire @ self.slowness
@@ -174,7 +174,7 @@ def fit_model(
     _positive([(size, time) for _, size, time in table])
     model = [wire(collective, size) for collective, size, _ in table]
     _not_beaten(table, model)
-    rows = _rows([t for _, _, t in table], model, known or {})
+    rows = _terms([t for _, _, t in table], model, known or {})
     values = _fit(rows)
     residuals = values.times(rows) / rows.time - 1
     is_told_of = dict(zip(rows.pairs, values.is_told.tolist(), strict=True))
@@ -198,13 +198,13 @@ def fit_model(
     )
 
 
-def _rows(
+def _terms(
     time: Sequence[float],
     model: Sequence[tuple[Mapping[Pair, float], float, Pair]],
     known: Mapping[Pair, float],
-) -> _Rows:
+) -> _Terms:
     pairs = sorted({pair for _, _, pair in model})
-    return _Rows(
+    return _Terms(
         pairs,
         np.array(time),
         np.array([[passed.get(pair, 0.0) for pair in pairs] for passed, _, _ in model]),
@@ -214,7 +214,7 @@ def _rows(
     )
 
 
-def _fit(rows: _Rows) -> _Values:
+def _fit(rows: _Terms) -> _Values:
     """Return the values of least relative error."""
     is_told = (rows.on_wire / rows.time[:, None]).max(axis=0) >= _SHOWS_RATE
     own = _fit_terms(rows, rows.steps, rows.beside, is_told)
@@ -228,7 +228,7 @@ def _fit(rows: _Rows) -> _Values:
     return min((together, own), key=lambda values: float(np.abs(values.times(rows) / rows.time - 1).sum()))
 
 
-def _fit_terms(rows: _Rows, steps: Floats, beside: Floats, is_told: Floats) -> _Values:
+def _fit_terms(rows: _Terms, steps: Floats, beside: Floats, is_told: Floats) -> _Values:
     """Return the values of least relative error, for columns of latency [s or links] beside a known one."""
     n = steps.shape[1]
     columns = np.column_stack([np.ones(len(rows.time)), steps, rows.on_wire])
@@ -247,7 +247,7 @@ _MATTERS = 0.05
 """Part of a direction along which times hardly change that makes a term one of it."""
 
 
-def _cross_validate(rows: _Rows) -> tuple[float, ...]:
+def _cross_validate(rows: _Terms) -> tuple[float, ...]:
     """Return fitted over measured time, less 1, of every row by a fit to the rows of the other folds."""
     n = len(rows.time)
     if n < 3:
@@ -273,7 +273,7 @@ def _name_untold(has_launch: bool, is_told_of: dict[Pair, bool]) -> Iterator[str
             yield f"no row is large enough to show the rate of {kind} on {link}; it counts as 1"
 
 
-def _name_alike(rows: _Rows, others: Sequence[Pair]) -> Iterator[str]:
+def _name_alike(rows: _Terms, others: Sequence[Pair]) -> Iterator[str]:
     """Yield the terms that no row tells apart: along which times change by less than their last digit."""
     latencies = [f"the latency of {kind} on {link}" for link, kind in rows.pairs]
     rates = [f"the rate of {kind} on {link}" for link, kind in rows.pairs]
