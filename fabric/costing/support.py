@@ -23,8 +23,6 @@ from fabric.units import (
     gbytes_to_gbps,
 )
 
-MARGIN = 0.97
-"""Of the lowest ratio that a healthy run had to its prediction: where a run passes."""
 _SIZE_REACH = 4
 """Beyond the last measured size times this, and below the first over it, a size is none of the evidence."""
 _MOST_DOUBT = 10.0
@@ -59,7 +57,8 @@ def support(fabric: Fabric, question: JobQuestion, answer: Cost, known: Calibrat
     asked = (answer.collective, answer.chosen.algorithm, _last_of_band(answer.size_bytes), answer.n_domains)
     found = _class_of(known.residuals, *asked, is_outside=bool(leaves))
     low, high = (found.low, found.high) if found else (0.0, 0.0)
-    least = None if found is None or leaves else MARGIN * found.least * answer.busbw_gbps
+    like = (part, answer.n_ranks, answer.n_domains, answer.size_bytes)
+    least = None if found is None or leaves else found.least(*like) * answer.busbw_gbps
     return Support(
         standing=standing,
         leaves=leaves,
@@ -102,9 +101,9 @@ def _class_of(
     if parent is None:
         return None
     # What it was made from passes, however few points those are.
-    least = min((r.ratio for r in known if r.collective == collective), default=parent.least)
+    own_rows = tuple(r for r in known if r.collective == collective)
     name = f"of calibration measured, {parent.name}"
-    return replace(parent, name=name, least=min(least, parent.least))
+    return replace(parent, name=name, rows=(*parent.rows, *own_rows))
 
 
 def _last_of_band(size_bytes: int) -> int:

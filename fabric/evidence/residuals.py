@@ -16,7 +16,13 @@ from importlib import resources
 
 import numpy as np
 
+from fabric.evidence.points import points
+
 LEAST = 10
+MARGIN = 0.97
+"""Of the lowest ratio that a healthy run had to its prediction: where a run passes."""
+_SPREAD = 1.9
+"""Highest over lowest ratio of a class up to which half of a healthy rate is told from a healthy one."""
 BANDS = ((64 << 10, "up to 64 KiB"), (1 << 20, "up to 1 MiB"), (64 << 20, "up to 64 MiB"))
 """The last size of a band and its name; beyond is ``"above 64 MiB"``."""
 FEW_DOMAINS = 8
@@ -64,15 +70,32 @@ class ResidualClass:
     n : int
     low, high : float
         10th and 90th percentile of measured over predicted busbw.
-    least : float
-        The lowest of those that the calibration was made from.
+    rows : tuple of Residual
+        Those that the calibration was made from; all where it was made from none.
     """
 
     name: str
     n: int
     low: float
     high: float
-    least: float
+    rows: tuple[Residual, ...]
+
+    def least(self, gpu: str, ranks: int, domains: int, size_bytes: int) -> float:
+        """Return the least ratio that passes: a little below the lowest of healthy runs of the kind.
+
+        The kind is the widest in which a run at half of its healthy rate still fails: the class, its runs of
+        the same GPU, of so many of them, of about the size.
+        """
+        same = tuple(r for r in self.rows if r.gpu == gpu)
+        alike = tuple(r for r in same if (r.ranks, r.domains) == (ranks, domains))
+        near, nearer = (
+            tuple(r for r in alike if max(r.size_bytes, size_bytes) <= far * min(r.size_bytes, size_bytes))
+            for far in (4, 2)
+        )
+        kinds = [[r.ratio for r in rows] for rows in (self.rows, same, alike, near, nearer) if rows]
+        telling = (ratios for ratios in kinds if max(ratios) <= _SPREAD * min(ratios))
+        # What is expected is enough, however much faster runs were.
+        return MARGIN * min(1.0, *next(telling, kinds[-1]))
 
 
 def band_of(size_bytes: int) -> str:
@@ -98,6 +121,7 @@ def residuals(calibration: str) -> tuple[Residual, ...]:
     if not file.is_file():
         return ()
     rows = csv.DictReader(file.read_text(encoding="utf-8").splitlines())
+    gpus = {point.system: point.gpu for point in points()}
     return tuple(
         Residual(
             row["collective"],
@@ -107,6 +131,7 @@ def residuals(calibration: str) -> tuple[Residual, ...]:
             float(row["ratio"]),
             row["fitted"] == "yes",
             int(row["ranks"]),
+            gpus.get(row["system"], ""),
         )
         for row in rows
     )
@@ -161,5 +186,5 @@ def residual_class(
 def _class_of(name: str, rows: Sequence[Residual]) -> ResidualClass:
     ratios = np.array([r.ratio for r in rows])
     low, high = np.quantile(ratios, (0.1, 0.9)).tolist()
-    fitted = [r.ratio for r in rows if r.is_fitted] or ratios.tolist()
-    return ResidualClass(name, len(rows), low, high, min(fitted))
+    fitted = tuple(r for r in rows if r.is_fitted) or tuple(rows)
+    return ResidualClass(name, len(rows), low, high, fitted)

@@ -166,3 +166,37 @@ def test_residuals_of_the_model_of_nccl_are_of_measured_points() -> None:
         answer = cost(fabric, point.collective, point.size_bytes, **asked)
         assert answer.time_s / point.time_s == pytest.approx(float(row["ratio"]), rel=1e-3)
         assert answer.chosen.algorithm == row["algorithm"]
+
+
+def test_healthy_runs_pass_and_half_as_fast_ones_fail() -> None:
+    """Of every curve: what the calibration was made from passes, and at half of it fails above 1 MiB.
+
+    The second where the answer is measured or interpolated, and the interval narrower than twice.
+    """
+    made_from = {id(p): r.is_fitted for p, r in zip(points(), residuals("measured"), strict=True)}
+    fabrics = {text: loads(text) for text in dict.fromkeys(map(fabric_text, points()))}
+    n_passed = n_failed = 0
+    for point in points():
+        answer = cost(
+            fabrics[fabric_text(point)],
+            point.collective,
+            point.size_bytes,
+            among=point.among or None,
+            calibration="measured",
+            in_place=point.is_in_place,
+            is_bounded=False,
+        )
+        support = answer.support
+        assert support is not None
+        what = (point.system, point.collective, point.dtype, point.ranks, point.size_bytes)
+        if support.standing == "extrapolated" or not made_from[id(point)]:
+            continue
+        assert support.pass_gbps is not None, what
+        ratio, least = answer.time_s / point.time_s, support.pass_gbps / answer.busbw_gbps
+        assert ratio >= least, (what, ratio, least)
+        n_passed += 1
+        if point.size_bytes > MIB and support.high_gbps < 2 * support.low_gbps:
+            assert ratio / 2 < least, (what, ratio, least, support.residuals)
+            n_failed += 1
+    assert n_passed > 1_400
+    assert n_failed > 600
