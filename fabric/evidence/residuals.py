@@ -9,6 +9,7 @@ tried there.
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -19,9 +20,9 @@ import numpy as np
 from fabric.evidence.points import points
 
 LEAST = 10
-MARGIN = 0.97
+MARGIN = 0.88
 """Of the lowest ratio that a healthy run had to its prediction: where a run passes."""
-_SPREAD = 1.9
+_SPREAD = 1.7
 """Highest over lowest ratio of a class up to which half of a healthy rate is told from a healthy one."""
 BANDS = ((64 << 10, "up to 64 KiB"), (1 << 20, "up to 1 MiB"), (64 << 20, "up to 64 MiB"))
 """The last size of a band and its name; beyond is ``"above 64 MiB"``."""
@@ -94,8 +95,11 @@ class ResidualClass:
         )
         kinds = [[r.ratio for r in rows] for rows in (self.rows, same, alike, near, nearer) if rows]
         telling = (ratios for ratios in kinds if max(ratios) <= _SPREAD * min(ratios))
+        ratios = next(telling, kinds[-1])
         # What is expected is enough, however much faster runs were.
-        return MARGIN * min(1.0, *next(telling, kinds[-1]))
+        lowest, half = min(1.0, *ratios), max(ratios) / 2
+        mark = MARGIN * lowest
+        return math.sqrt(lowest * half) if mark <= half < lowest else mark
 
 
 def band_of(size_bytes: int) -> str:
