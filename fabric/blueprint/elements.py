@@ -20,6 +20,7 @@ from fabric.blueprint.model import (
     Net,
     Origin,
     Relation,
+    Risk,
     Rule,
     Selector,
     WrongError,
@@ -378,6 +379,34 @@ def read_failed(parsed: Parsed, scope: Scope) -> Failed:
         elif len(ends) == 2:
             failed.cables.append(FailedCables(ends[0], ends[1], entry[2], origin))
     return failed
+
+
+def read_risks(parsed: Parsed, scope: Scope) -> list[Risk]:
+    """Return what ``risk`` of the file itself says."""
+    found, view = [], scope.view()
+    for name, item in parsed.file.risk.items() if parsed.file else ():
+        if ("risk", name) in parsed.broken:
+            continue
+        origin = parsed.origin("risk", name)
+        unknown = [axis for axis in item.over if axis not in scope.axes]
+        for axis in unknown:
+            if not scope.excuses(axis):
+                scope.problems.append(scope.axes.unknown(axis, origin, "over"))
+        if not item.over and not item.down:
+            todo = "give axes, such as [rack], or what is down"
+            scope.problems.append(origin.problem("a risk of nothing", todo=todo))
+        devices: list[Selector] = []
+        cables: list[FailedCables] = []
+        for entry in item.down:
+            texts = (entry,) if isinstance(entry, str) else entry[:2]
+            ends = _selectors(texts, origin, scope, view)
+            if isinstance(entry, str):
+                devices += ends
+            elif len(ends) == 2:
+                cables.append(FailedCables(ends[0], ends[1], entry[2], origin))
+        if not unknown:
+            found.append(Risk(name, tuple(item.over), tuple(devices), tuple(cables), origin))
+    return found
 
 
 def _selectors(texts: tuple[str, ...], origin: Origin, scope: Scope, view: Blueprint) -> list[Selector]:

@@ -28,6 +28,7 @@ MAX_ELEMENTS = {
     "names": 500,
     "ports": 500,
     "expect": 500,
+    "risk": 500,
 }
 """Elements of a section."""
 MAX_PARTS = 64

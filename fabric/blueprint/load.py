@@ -24,10 +24,22 @@ from fabric.blueprint.elements import (
     placement_problem,
     read_absent,
     read_failed,
+    read_risks,
 )
 from fabric.blueprint.expectation import Named, read_expectation
 from fabric.blueprint.limits import MAX_ELEMENTS, MAX_FILES, MAX_LEVELS, Problems, Room
-from fabric.blueprint.model import Axis, Blueprint, DeviceGroup, Expectation, Origin, Rule, Selector, Term
+from fabric.blueprint.model import (
+    Axis,
+    Blueprint,
+    DeviceGroup,
+    Expectation,
+    FailedCables,
+    Origin,
+    Risk,
+    Rule,
+    Selector,
+    Term,
+)
 from fabric.blueprint.parse import Loc, Parsed, parse
 from fabric.blueprint.planes import refusal, with_failed
 from fabric.blueprint.reader import read_file, read_text
@@ -60,6 +72,7 @@ class _Fragment:
     rules: list[Rule] = field(default_factory=list)
     absent: list[Selector] = field(default_factory=list)
     failed: Failed = field(default_factory=Failed)
+    risks: list[Risk] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     broken: set[str] = field(default_factory=set)
     is_whole: bool = True
@@ -143,6 +156,7 @@ def _finish(document: Document, base: Path, run: _LoadRun) -> Blueprint:
         groups=fragment.groups,
         rules=tuple(fragment.rules),
         absent=tuple(fragment.absent),
+        risks=tuple(fragment.risks),
         islands=parsed.file.islands,
         notes=tuple(fragment.notes),
         path=document.path,
@@ -205,7 +219,8 @@ def _count(blueprint: Blueprint, fragment: _Fragment, problems: Problems) -> Blu
     if fragment.is_whole:
         of_boxes = set(map(id, whole))
         chips = tuple(c for c in fragment.failed.cables if id(c) not in of_boxes) if blueprint.closed else ()
-        for form, cables in ((blueprint.whole, whole), (blueprint, chips)):
+        at_risk = tuple(c for risk in blueprint.risks for c in risk.cables)
+        for form, cables in ((blueprint.whole, (*whole, *at_risk)), (blueprint, chips)):
             try:
                 problems += check_cables(form, cables)
             except LimitError as error:
@@ -253,6 +268,7 @@ def _resolve(place: _Place, run: _LoadRun) -> tuple[_Fragment, Parsed]:
     fragment.is_whole = fragment.is_whole and len(run.problems) == before
     # No number but those of the failures themselves hangs on them.
     _add_failed(read_failed(parsed, _scope(fragment, run)), fragment)
+    _add_risks(read_risks(parsed, _scope(fragment, run)), fragment, run.problems)
     if parsed.file.about:
         fragment.notes.append(f"{parsed.file.fabric}: {' '.join(parsed.file.about.split())}")
     return fragment, parsed
@@ -377,6 +393,8 @@ def _include(place: _Place, item: IncludeItem, origin: Origin, into: _Fragment, 
         n: replace(g, axes=(*over, *g.axes), template=template or g.template)
         for n, g in fragment.groups.items()
     }
+    # Each replica has its own.
+    fragment.risks = [replace(r, axes=(*over, *r.axes)) for r in fragment.risks]
     _merge(fragment, item.fabric, origin, into, run.problems)
 
 
@@ -401,6 +419,7 @@ def _merge(fragment: _Fragment, name: str, origin: Origin, into: _Fragment, prob
     into.rules += fragment.rules
     into.absent += fragment.absent
     _add_failed(fragment.failed, into)
+    _add_risks(fragment.risks, into, problems)
     into.notes += fragment.notes
 
 
@@ -408,6 +427,15 @@ def _add_failed(failed: Failed, into: _Fragment) -> None:
     into.failed.devices += failed.devices
     into.failed.cables += failed.cables
     into.failed.opens = into.failed.opens or failed.opens
+
+
+def _add_risks(risks: list[Risk], into: _Fragment, problems: Problems) -> None:
+    for risk in risks:
+        if any(risk.name == known.name for known in into.risks):
+            todo = "rename one, or include with as: prefix"
+            problems.append(risk.origin.problem(f"duplicate risk {risk.name!r}", todo=todo))
+        else:
+            into.risks.append(risk)
 
 
 def _identity(path: str) -> str:
@@ -473,6 +501,15 @@ def _rename(fragment: _Fragment, prefix: str) -> _Fragment:
             count_axis=new(old.count_axis),
         )
 
+    def cables(old: FailedCables) -> FailedCables:
+        return replace(old, left=selector(old.left), right=selector(old.right), rule=new(old.rule))
+
+    def risk(old: Risk) -> Risk:
+        devices, between = tuple(map(selector, old.devices)), tuple(map(cables, old.cables))
+        return replace(
+            old, name=new(old.name), axes=tuple(map(new, old.axes)), devices=devices, cables=between
+        )
+
     groups = {
         new(g.name): replace(
             g, name=new(g.name), axes=tuple(map(new, g.axes)), primitives=tuple(map(new, g.primitives))
@@ -481,7 +518,7 @@ def _rename(fragment: _Fragment, prefix: str) -> _Fragment:
     }
     failed = Failed(
         [selector(s) for s in fragment.failed.devices],
-        [replace(c, left=selector(c.left), right=selector(c.right)) for c in fragment.failed.cables],
+        [cables(c) for c in fragment.failed.cables],
         fragment.failed.opens,
     )
     return replace(
@@ -490,6 +527,7 @@ def _rename(fragment: _Fragment, prefix: str) -> _Fragment:
         broken=set(map(new, fragment.broken)),
         groups=groups,
         rules=[rule(r) for r in fragment.rules],
+        risks=[risk(r) for r in fragment.risks],
         absent=[selector(s) for s in fragment.absent],
         failed=failed,
     )

@@ -314,6 +314,29 @@ class Expectation:
     origin: Origin = field(compare=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Risk:
+    """What fails at once, for each index of some axes.
+
+    Parameters
+    ----------
+    name : str
+    axes : tuple of str
+        One such risk for each index of these; one in all where there is none.
+    devices : tuple of Selector
+        What is down there.
+    cables : tuple of FailedCables
+        All, or so many, of the cables between two of them there. With neither, all that stands on the axes.
+    origin : Origin
+    """
+
+    name: str
+    axes: tuple[str, ...]
+    devices: tuple[Selector, ...]
+    cables: tuple[FailedCables, ...]
+    origin: Origin
+
+
 @dataclass(frozen=True, eq=False)
 class Blueprint:
     """A whole fabric in its smallest form; compared by identity.
@@ -330,6 +353,8 @@ class Blueprint:
     failed : tuple of Selector
         Devices that are down.
     failed_cables : tuple of FailedCables
+    risks : tuple of Risk
+        What fails at once.
     islands : int
         Physically separate parts with endpoints that are meant.
     expectations : tuple of Expectation
@@ -358,6 +383,7 @@ class Blueprint:
     absent: tuple[Selector, ...] = ()
     failed: tuple[Selector, ...] = ()
     failed_cables: tuple[FailedCables, ...] = ()
+    risks: tuple[Risk, ...] = ()
     islands: int = 1
     expectations: tuple[Expectation, ...] = ()
     site_names: Mapping[str, NamePattern] = field(default_factory=dict)

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from fabric.blueprint.document import Document, dotted
 from fabric.blueprint.fields import is_label
 from fabric.blueprint.model import Origin
-from fabric.blueprint.schema import DeviceItem, FabricFile, IncludeItem, LinkItem, WiringItem
+from fabric.blueprint.schema import DeviceItem, FabricFile, IncludeItem, LinkItem, RiskItem, WiringItem
 from fabric.blueprint.selector import NAME, near
 from fabric.errors import Problem, UnitError, nearest
 
@@ -210,7 +210,12 @@ def show_value(value: object) -> str:
 
 def _keys(loc: Loc) -> list[str]:
     """Return the keys that the model at the parent of `loc` has."""
-    models: dict[str, type[BaseModel]] = {"include": IncludeItem, "devices": DeviceItem, "links": LinkItem}
+    models: dict[str, type[BaseModel]] = {
+        "include": IncludeItem,
+        "devices": DeviceItem,
+        "links": LinkItem,
+        "risk": RiskItem,
+    }
     model = models.get(str(loc[0]), FabricFile) if len(loc) >= 2 else FabricFile
     if "wiring" in loc[:-1]:
         model = WiringItem

@@ -58,6 +58,10 @@ _LINK_EXTRA: JsonDict = {
 }
 
 
+def _risk(value: object) -> object:
+    return {"over": value} if isinstance(value, list) else value
+
+
 def _include(value: object) -> object:
     items = value if isinstance(value, list) else [value]
     return [{"fabric": item} if isinstance(item, str) else item for item in items]
@@ -182,6 +186,15 @@ class LinkItem(_Strict):
         return self
 
 
+class RiskItem(_Strict):
+    """What fails at once: all that stands on an index of some axes, or what is listed of it."""
+
+    over: Words = Field(default_factory=list, description="one such risk for each index of these axes")
+    down: list[Failed] = Field(
+        default_factory=list, description="what is down, as in failed; all that stands there if left out"
+    )
+
+
 class FabricFile(_Strict):
     """A topology file, format 1."""
 
@@ -198,6 +211,9 @@ class FabricFile(_Strict):
     links: list[LinkItem] = Field(default_factory=list)
     absent: list[Word] = Field(default_factory=list, description="selectors of devices never populated")
     failed: list[Failed] = Field(default_factory=list, description="devices and cables that are down")
+    risk: dict[Name, Annotated[RiskItem, BeforeValidator(_risk)]] = Field(
+        default_factory=dict, description="shared risks: what fails at once, such as feed: [row]"
+    )
     islands: Islands = Field(
         1,
         description="physically separate parts with endpoints that are meant; 0 where there are none",
@@ -232,6 +248,9 @@ def json_schema() -> dict[str, Any]:
     # A name stands for an item, and an item for a list of one; pydantic knows only what both become.
     del body["properties"]["include"]["items"], body["properties"]["include"]["type"]
     body["properties"]["include"] |= _INCLUDE_SCHEMA
+    # Axes alone stand for all that is on them.
+    for risks in body["properties"]["risk"]["patternProperties"].values():
+        risks["anyOf"] = [list_schema(WORD_SCHEMA), {"$ref": risks.pop("$ref")}]
     _tidy(body)
     _tidy(definitions)
     return {

@@ -46,6 +46,11 @@ SOUND = {
     ],
     "absent": ["x3/*"],
     "failed": ["gpu3", ["gpu1", "leaf"], ["gpu2", "leaf", 1]],
+    "risk": {
+        "feed": ["x"],
+        "tray": {"over": ["in.tray"], "down": ["in.nic", ["gpu", "leaf"]]},
+        "all": {"down": ["leaf"]},
+    },
     "islands": 20,
 }  # fmt: skip
 

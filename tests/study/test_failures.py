@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fabric import failures, load, loads, throughput
-from fabric.errors import PartError, QuestionError
+from fabric import fail, failures, load, loads, throughput
+from fabric.errors import PartError, QuestionError, TopologyError
 from fabric.graph import Fabric, expand
 from fabric.graph.expanded import Expanded
 from fabric.study.failures.life import best_interval_s, effective_part, spare_nodes
@@ -284,3 +284,77 @@ def test_a_table_that_is_none_is_refused_at_its_cell(tmp_path, text, why):
 def test_no_table_of_that_name():
     with pytest.raises(PartError, match="rates: no table 'lama3'; did you mean llama3"):
         known_rates("lama3")
+
+
+RISKS = """
+fabric: two-feeds
+axes: {row: 2, rack: 4, plane: 2}
+devices:
+  gpu:  {kind: gpu, axes: [row, rack]}
+  leaf: {kind: switch, axes: [row, plane]}
+  spine: {kind: switch, axes: [plane]}
+links:
+  - {between: [gpu, leaf], rate: 400Gb/s}
+  - {between: [leaf, spine], rate: 400Gb/s, count: 4}
+risk:
+  feed: [row]
+  firmware: {over: [plane], down: [leaf, spine]}
+  conduit: {over: [row], down: [[leaf, spine0]]}
+  one: {over: [row], down: [[leaf, spine0, 1]]}
+  room: {down: [spine]}
+"""
+
+
+def test_shared_risks_are_what_they_list():
+    fabric = loads(RISKS)
+    answer = failures(fabric)
+    rows = {row.of: row for row in answer.rows if row.kind == "risk"}
+    by_hand = {
+        "feed": ["row0/gpu", "row0/leaf"],
+        "firmware": ["plane0/leaf", "spine0"],
+        "conduit": [("row0/leaf", "spine0")],
+        "one": [("row0/leaf", "spine0", 1)],
+        "room": ["spine"],
+    }
+    assert {name: rows[name].n for name in by_hand} == {
+        "feed": 2,
+        "firmware": 2,
+        "conduit": 2,
+        "one": 2,
+        "room": 1,
+    }
+    for name, what in by_hand.items():
+        left = throughput(fail(fabric, *what), drop_unreachable=name == "feed") if name != "room" else None
+        expected = left.per_endpoint_gbps if left else 0.0
+        assert rows[name].rate_gbps == pytest.approx(expected, rel=1e-9), name
+    assert (rows["feed"].n_down, rows["feed"].n_after) == (4, 4)
+    # The rows of the file are places too; one that is a risk is told once.
+    places = {row.of: row.n for row in answer.rows if row.kind == "place"}
+    assert places == {"row": 2, "plane": 2}
+
+
+def test_risks_of_an_include_are_there_for_each_replica(tmp_path):
+    (tmp_path / "hall.fabric.yaml").write_text(RISKS)
+    text = "{fabric: halls, include: {fabric: ./hall.fabric.yaml, over: {hall: 3}, as: h}, islands: 3}"
+    risks = {risk.name: risk.axes for risk in loads(text, base=tmp_path).blueprint.risks}
+    assert risks["h.feed"] == ("hall", "h.row")
+    assert risks["h.room"] == ("hall",)
+
+
+@pytest.mark.parametrize(
+    ("risk", "why"),
+    [
+        ("{feed: [rwo]}", "risk.feed: unknown axis 'rwo'; did you mean row"),
+        ("{feed: {}}", "risk.feed: a risk of nothing"),
+        ("{feed: {ovr: [row]}}", "unknown key 'ovr'"),
+        ("{feed: {down: [lef]}}", "no device group 'lef'"),
+        ("{feed: {down: [[leaf, gpu, 99]]}}", "more failed cables than there are"),
+        ("{feed: {down: [[gpu, spine]]}}", "no cable between gpu and spine"),
+        ("[feed]", "expected a mapping"),
+    ],
+)
+def test_a_risk_that_is_none_is_refused_in_its_place(risk, why):
+    text = RISKS[: RISKS.index("risk:")] + f"risk: {risk}\n"
+    with pytest.raises(TopologyError, match=why) as error:
+        loads(text)
+    assert {problem.line for problem in error.value.problems} == {11}

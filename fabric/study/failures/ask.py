@@ -10,7 +10,7 @@ from fabric.arguments import checked
 from fabric.errors import QuestionError
 from fabric.graph import Fabric, Paths
 from fabric.study.failures.evaluate import Kept, Outcome, evaluate, n_up
-from fabric.study.failures.events import Event, single_events
+from fabric.study.failures.events import Event, group_events, single_events
 from fabric.study.failures.life import Interruptions, JobTime, Life, job_time, life_of, rates_for
 from fabric.study.failures.network import FailingJob, job_of
 from fabric.study.failures.rates import FailureRate, known_rates, read_rates
@@ -105,7 +105,7 @@ def failures(
         raise QuestionError(msg)
     if job.collective and healthy.kept.busbw_gbps is None:
         raise QuestionError(healthy.kept.why)
-    events = single_events(job)
+    events = (*single_events(job), *group_events(job))
     outcomes = solved(job, [event.state for event in events], {(): healthy}, progress)
     rows = [failure_row(event, outcomes[event.state], healthy.others) for event in events]
     asked = f"{job.collective}{' over ' + ', '.join(job.over) if job.over else ''}" if job.collective else ""

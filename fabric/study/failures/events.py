@@ -6,18 +6,18 @@ so neither does the cable; a processor that no path meets changes nothing, but t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from fabric.arrays import Floats
-from fabric.blueprint.model import Blueprint
-from fabric.blueprint.selector import parse_selector, range_word
+from fabric.blueprint.model import Blueprint, DeviceGroup, Risk, Selector, Term
+from fabric.blueprint.selector import parse_selector, range_word, selected_groups
 from fabric.graph import Fabric
-from fabric.study.failures.network import FailingJob, classes_of, hosted
-from fabric.study.failures.states import Down, State
-from fabric.symmetry import NoSymmetryError, quotient
+from fabric.study.failures.network import FailingJob, classes_of, hosted, is_there
+from fabric.study.failures.states import Down, State, state_of
+from fabric.symmetry import NoSymmetryError, nesting, quotient
 from fabric.symmetry.orbits import Orbit, orbits
 
 
@@ -147,20 +147,82 @@ class Series:
         return device if below < 0 or not self._has_one_above[below] else self._lowest(below)
 
 
-def place_events(job: FailingJob) -> tuple[Event, ...]:
-    """Return what stands together on an axis that the file has, such as a rack, a tray or a plane."""
-    del job
-    return ()
+def group_events(job: FailingJob) -> tuple[Event, ...]:
+    """Return what fails at once: the shared risks of the file, and what stands together on one of its axes.
+
+    Where they are alike is found as for devices: a device in name only is put on the axes of each.
+    """
+    blueprint = job.whole.blueprint
+    if blueprint is None or job.fabric.blueprint is None:
+        return ()
+    risks = [("risk", risk) for risk in blueprint.risks]
+    named = {risk.name for risk in blueprint.risks}
+    risks += [("place", place) for place in _places(blueprint, job) if place.name not in named]
+    events = [event for kind, risk in risks for event in _of_risk(job, job.fabric.blueprint, kind, risk)]
+    return tuple(merged(events))
 
 
-def counts(events: tuple[Event, ...]) -> Mapping[str, int]:
-    """Return how many devices and cables some events are of."""
-    total = {"device": 0, "cable": 0}
-    for event in events:
-        total[event.kind] = total.get(event.kind, 0) + event.n
-    return total
+def _places(blueprint: Blueprint, job: FailingJob) -> Iterator[Risk]:
+    """Yield the axes that several groups stand on, such as racks, trays and planes, with those above each."""
+    groups = blueprint.groups.values()
+    written = dict.fromkeys(axis for g in groups for axis in g.axes)
+    try:
+        above = nesting(blueprint).above
+    except NoSymmetryError:
+        return
+    # The last axis of an endpoint is its place on its board, which is none of its own.
+    lasts = [g.axes[-1] for g in groups if g.axes and g.name in job.node]
+    inside = {p for axis in lasts for p in blueprint.primitives(axis)}
+    for axis in written:
+        own = blueprint.primitives(axis)
+        n = sum(set(own) <= set(g.primitives) for g in groups)
+        if set(own) <= inside or blueprint.axes[axis].size < 2 or n < 2:
+            continue
+        outer = dict.fromkeys(a for p in own for a in above[p] if a not in own)
+        yield Risk(axis, (*outer, axis), (), (), blueprint.origin)
 
 
-def iterate_states(events: tuple[Event, ...]) -> Iterator[State]:
-    """Yield every state of some events once, in their order."""
-    yield from dict.fromkeys(event.state for event in events)
+def _of_risk(job: FailingJob, network: Blueprint, kind: str, risk: Risk) -> Iterator[Event]:
+    name = "".join(c for c in f"{risk.name}-of-all" if c.isalpha() or c == "-")
+    while name in network.groups or name in network.axes:
+        name += "-x"
+    axes = tuple(dict.fromkeys(p for axis in risk.axes for p in network.primitives(axis)))
+    phantom = DeviceGroup(name, "switch", None, axes, axes, "turn", is_endpoint=False, origin=risk.origin)
+    # With it, the orbits of devices are those of the indices of its axes.
+    placed = replace(network, groups={**network.groups, name: phantom})
+    for orbit in orbits(Fabric(network.name, placed)):
+        if orbit.of == name:
+            chosen = parse_selector(str(orbit.ends[0]), placed.axes, placed.groups)
+            words = _words(network, risk.axes, {t.axis: t.lo for t in chosen.terms})
+            state = state_of(_down(network, risk, chosen.terms))
+            yield Event(kind, risk.name, orbit.n, "/".join([*words, "*"]) if words else risk.name, state)
+
+
+def _words(network: Blueprint, axes: Sequence[str], at: Mapping[str, int]) -> list[str]:
+    return [range_word(axis, i, i) for axis in axes for i in (network.flat(axis, at),)]
+
+
+def _down(network: Blueprint, risk: Risk, terms: Sequence[Term]) -> Iterator[Down]:
+    """Yield what is down of a network at one index of the axes of a risk."""
+    if not risk.devices and not risk.cables:
+        for group in network.groups.values():
+            if {t.axis for t in terms} <= set(group.primitives):
+                yield Down(_narrowed(network, Selector("", group.name), terms))
+        return
+    for selector in risk.devices:
+        if is_there(network, selector):
+            yield Down(_narrowed(network, selector, terms))
+    for cables in risk.cables:
+        if is_there(network, cables.left) and is_there(network, cables.right):
+            left, right = (_narrowed(network, end, terms) for end in (cables.left, cables.right))
+            yield Down(left, right, n=cables.n or 0)
+
+
+def _narrowed(network: Blueprint, selector: Selector, terms: Sequence[Term]) -> str:
+    """Return a selector with more terms, as far as its groups have their axes and it does not say them."""
+    groups = selected_groups(network, selector) if selector.terms or selector.group else tuple(network.groups)
+    shared = set.intersection(*(set(network.groups[g].primitives) for g in groups))
+    known = {p for t in selector.terms for p in network.primitives(t.axis)}
+    more = [t for t in terms if t.axis in shared - known]
+    words = [range_word(t.axis, t.lo, t.hi) for t in (*selector.terms, *more)]
+    return "/".join([*words, selector.group or "*"])

@@ -143,16 +143,17 @@ def used_part(blueprint: Blueprint, among: str | None, paths: Paths) -> Blueprin
     hosts = {g.name for g in blueprint.groups.values() if _is_host(blueprint, g, among)}
     kept = {n: g for n, g in blueprint.groups.items() if n in joined | hosts or g.is_endpoint}
     left = replace(blueprint, rules=rules, groups=kept)
-    cables = tuple(c for c in blueprint.failed_cables if _is_there(left, c.left) and _is_there(left, c.right))
+    cables = tuple(c for c in blueprint.failed_cables if is_there(left, c.left) and is_there(left, c.right))
     return replace(
         left,
-        absent=tuple(s for s in blueprint.absent if _is_there(left, s)),
-        failed=tuple(s for s in blueprint.failed if _is_there(left, s)),
+        absent=tuple(s for s in blueprint.absent if is_there(left, s)),
+        failed=tuple(s for s in blueprint.failed if is_there(left, s)),
         failed_cables=cables,
     )
 
 
-def _is_there(blueprint: Blueprint, selector: Selector) -> bool:
+def is_there(blueprint: Blueprint, selector: Selector) -> bool:
+    """Return whether a selector speaks of any group of a part of its fabric."""
     if selector.group is not None and selector.group not in blueprint.groups:
         return False
     try:
