@@ -213,15 +213,15 @@ def _class_edges(blueprint: Blueprint, extra: tuple[Selector, ...] = ()) -> dict
     for term in (t for s in (*blueprint.absent, *extra, *sides) for t in s.terms):
         for p, points in term_cuts(blueprint, term):
             cuts[p] |= points
+    # Neighbours with equal counts are alike as well.
+    for p, counts in listed_counts(blueprint):
+        cuts[p] |= set((1 + np.flatnonzero((counts[1:] != counts[:-1]).any(axis=1))).tolist())
     listed = _listed_axes(blueprint)
     if (n := sum(blueprint.axes[name].size for name in listed)) > MAX_CLASS_ROWS:
         several = (
             f"axis {min(listed)} has" if len(listed) == 1 else f"axes {', '.join(sorted(listed)[:3])} have"
         )
-        msg = (
-            f"{several} {n:,} indices; a ring, a line, pairs and a count list are counted "
-            f"over at most {MAX_CLASS_ROWS:,}"
-        )
+        msg = f"{several} {n:,} indices; a ring, a line, or pairs are counted over at most {MAX_CLASS_ROWS:,}"
         raise LimitError(msg)
     return {
         name: np.arange(blueprint.axes[name].size + 1) if name in listed else np.array(sorted(points))
@@ -261,14 +261,22 @@ def term_cuts(blueprint: Blueprint, term: Term) -> Iterator[tuple[str, set[int]]
         is_whole = is_whole and a == 0 and b == size - 1
 
 
+def listed_counts(blueprint: Blueprint) -> Iterator[tuple[str, Ints]]:
+    """Yield the primitive axes of lists of counts, with the counts of each index, shape (size, k)."""
+    for rule in blueprint.rules:
+        if not isinstance(rule.count, int):
+            axes = blueprint.primitives(rule.count_axis)
+            counts = np.reshape(np.array(rule.count), [blueprint.axes[p].size for p in axes])
+            for at, p in enumerate(axes):
+                yield p, np.moveaxis(counts, at, 0).reshape(counts.shape[at], -1)
+
+
 def _listed_axes(blueprint: Blueprint) -> set[str]:
     """Return the primitive axes whose indices are all told apart; in a mesh they are alike."""
     listed: set[str] = set()
     for rule in blueprint.rules:
         if rule.relation and rule.relation.kind != "mesh":
             listed |= {*relation_axes(blueprint, rule), *twist_axes(blueprint, rule)}
-        if rule.count_axis:
-            listed |= set(blueprint.primitives(rule.count_axis))
     return listed
 
 

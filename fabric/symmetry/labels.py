@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from fabric.arrays import Bools, Ints
-from fabric.blueprint.grid import Grid, term_cuts
+from fabric.blueprint.grid import Grid, listed_counts, term_cuts
 from fabric.blueprint.model import Blueprint, Rule, Selector, Term
 from fabric.blueprint.rule_axes import relation_axes
 from fabric.symmetry.nesting import Nesting, TiedRange
@@ -58,15 +58,18 @@ def keep_cells(blueprint: Blueprint, nest: Nesting, cells: tuple[Selector, ...])
     for term in (t for s in (*cells, *sides) for t in s.terms):
         for axis, points in term_cuts(blueprint, term):
             cuts[axis] |= points
+    counts: dict[str, list[Ints]] = {}
+    for axis, of_index in listed_counts(blueprint):
+        counts.setdefault(axis, []).append(of_index)
     stabilisers = {}
     for axis, permutations in nest.permutations.items():
         n = blueprint.axes[axis].size
-        if any(r.count_axis and axis in blueprint.primitives(r.count_axis) for r in blueprint.rules):
-            # A list of counts, one for each index: each is a cell of its own.
-            cuts[axis] |= set(range(n))
         cell = np.searchsorted(np.array(sorted(cuts[axis])), np.arange(n), side="right")
-        # The subgroup that maps each cell onto itself.
-        stabilisers[axis] = permutations[(cell[permutations] == cell).all(axis=1)]
+        # The subgroup that maps each cell onto itself, and each index to one with the same counts.
+        kept = (cell[permutations] == cell).all(axis=1)
+        for of_index in counts.get(axis, []):
+            kept &= (of_index[permutations] == of_index).all(axis=(1, 2))
+        stabilisers[axis] = permutations[kept]
     return Nesting(nest.order, nest.above, stabilisers, nest.tied)
 
 

@@ -89,6 +89,37 @@ def has_one_rate(fabric):
     return True
 
 
+@pytest.mark.seeds(4, of=200)
+def test_flows_bounds_and_costs_are_those_of_devices_one_by_one(seed, marked_fabrics):
+    fabric = marked_fabrics.marked_fabric(("crossing", "nested", "crossing", "cells")[seed % 4], seed)
+    listed = f.from_networkx(f.to_networkx(fabric))
+    e = expand(fabric)
+    rng = np.random.default_rng(seed)
+    names = [str(e.names[i]) for i in rng.permutation(np.flatnonzero(e.is_endpoint & ~e.failed))[:6]]
+    asked = {
+        "max-flow": lambda one, method: f.max_flow(one, names[1:], names[0], method=method).value_gbps,
+        "rate": lambda one, method: f.throughput(one, among="gpu", method=method).per_endpoint_gbps,
+        "cost": lambda one, method: (
+            f.cost(
+                one, "all-to-all", "1GiB", among="gpu", method=method, calibration="wire", is_bounded=False
+            ).time_s
+        ),
+    }
+    for name, ask in asked.items():
+        try:
+            found = ask(fabric, "axes")
+        except (QuestionError, NoSymmetryError):
+            continue
+        assert found == pytest.approx(ask(fabric, "links"), rel=1e-7), name
+    for collective in ("all-gather", "reduce-scatter", "all-reduce"):
+        try:
+            found = f.bound(fabric, collective, among="gpu").algbw_gbps
+        except (QuestionError, NoSymmetryError):
+            continue
+        # There all devices are told apart.
+        assert found == pytest.approx(f.bound(listed, collective).algbw_gbps, rel=1e-7), collective
+
+
 # ---- what was brute-forced -----------------------------------------------------------------------
 
 LEAF_SPINE = """
@@ -318,6 +349,40 @@ def test_answers_say_how_many_kinds_of_damage_there_are(failed, n_kinds):
         said = f"damage: {n_marks} marks of {n_kinds} kind"
         assert (said in str(answer)) == (n_marks > 1)
     assert f.throughput(loads(SPINES)).damage is None
+
+
+COUNTED = """
+fabric: counted
+axes: {x: 6, k: 2}
+devices:
+  gpu: {kind: gpu, axes: [x], transit: all}
+  top: {kind: switch, axes: [k]}
+links:
+  - {between: [gpu, top], rate: 1Gb/s, count: {x: COUNTS}}
+"""
+RINGED = COUNTED + "  - {between: [gpu, gpu], name: round, ring: x, rate: 1Gb/s}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "counts", "sizes"),
+    [
+        # Neighbours with as many cables are alike; on a ring all that a rotation or reflection exchanges.
+        (COUNTED, [1, 1, 1, 2, 2, 2], [3, 3]),
+        (COUNTED, [2, 2, 2, 2, 2, 2], [6]),
+        (RINGED, [1, 2, 1, 2, 1, 2], [3, 3]),
+        (RINGED, [1, 2, 2, 1, 2, 2], [2, 4]),
+        (RINGED, [1, 1, 2, 2, 3, 3], [1, 1, 1, 1, 1, 1]),
+        (RINGED, [3, 1, 2, 2, 2, 1], [1, 1, 2, 2]),
+    ],
+)
+def test_counts_are_colours(text, counts, sizes, orbits):
+    fabric = loads(text.replace("COUNTS", str(counts)))
+    base = quotient(fabric.blueprint)
+    assert sorted(base.size[base.classes.is_endpoint].tolist()) == sizes
+    assert has_one_rate(fabric)
+    work = all_to_all(fabric)
+    views = link_views(work, fabric.blueprint, Lift(fabric.blueprint, work.apart, work.ties))
+    assert not orbits.mismatches(expand(fabric), views, work.commodities)
 
 
 def test_copies_of_a_template_do_not_change_places(tmp_path):
