@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from fabric.costing.moe import moe_cost
     from fabric.costing.spread import Spread
     from fabric.costing.sweep import sweep
+    from fabric.costing.transfers import Transfers, transfer
     from fabric.errors import (
         ArgumentError,
         ExtraError,
@@ -112,6 +113,7 @@ __all__ = [
     "Throughput",
     "TopologyError",
     "Traffic",
+    "Transfers",
     "UnitError",
     "audit",
     "bom",
@@ -143,6 +145,7 @@ __all__ = [
     "thresholds",
     "throughput",
     "to_networkx",
+    "transfer",
 ]
 
 _HOME = {
@@ -205,6 +208,8 @@ _HOME = {
     "throughput": "fabric.flow.throughput",
     "Throughput": "fabric.flow.throughput",
     "to_networkx": "fabric.graph.exchange",
+    "transfer": "fabric.costing.transfers",
+    "Transfers": "fabric.costing.transfers",
     "Traffic": "fabric.flow.traffic",
 }
 

@@ -115,6 +115,7 @@ def calls(tmp_path_factory):
         "thresholds": {"fabric": f, "sizes": ["1MiB"], "collectives": ["all-reduce"]},
         "throughput": {"fabric": f},
         "to_networkx": {"fabric": f},
+        "transfer": {"fabric": f, "pairs": [("node0/gpu0", "node1/gpu0")], "size": "1MiB"},
     }
 
 

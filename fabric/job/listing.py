@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from fabric.arrays import Bools, Ints
+from fabric.arrays import Bools, Floats, Ints
 from fabric.blueprint.reducing import reducing_groups
 from fabric.errors import LimitError, QuestionError, setting
-from fabric.graph import Expanded, Fabric, expand, select
+from fabric.graph import Expanded, Fabric, Paths, expand, select
 from fabric.job.numbering import numbered, runs
-from fabric.job.on_links import on_links, scale_up_domains
+from fabric.job.on_links import ListedJob, ListedRanks, on_links, scale_up_domains
 from fabric.job.placement import Placement, check_over, dimension_sizes, read_order, ring_axes, torus_of
 from fabric.job.question import JobQuestion
 from fabric.job.ranks import Job
 from fabric.parts import catalogue
+from fabric.routing.ecmp import Demands
 from fabric.schedule.algorithms import Shape
 from fabric.symmetry import NoSymmetryError
 
@@ -221,3 +222,22 @@ class _Indices(Mapping[str, Ints]):
 def _reducing(e: Expanded) -> tuple[str, ...]:
     parts = catalogue().parts
     return tuple(g.name for g in e.groups if g.part in parts and parts[g.part].in_network_reduction)
+
+
+def route_pairs(fabric: Fabric, expanded: Expanded, paths: Paths) -> Callable[[Demands], Floats]:
+    """Return what tells the loads of messages between any endpoints, under equal split per hop.
+
+    Parameters
+    ----------
+    fabric : Fabric
+    expanded : Expanded
+    paths : {"rules", "no-relay", "any"}
+
+    Returns
+    -------
+    callable
+        From demands to the load of every link, shape (2 * m,).
+    """
+    devices = np.flatnonzero(expanded.is_endpoint & ~expanded.failed)
+    ranks = ListedRanks(expanded, devices[None, :], Shape((len(devices),)))
+    return ListedJob(ranks, "ecmp", paths, (), _Indices(fabric, expanded)).loads

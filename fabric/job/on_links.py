@@ -67,7 +67,7 @@ class ListedRanks:
 
 
 @dataclass(frozen=True, eq=False)
-class _Listed:
+class ListedJob:
     """A job on every cable; its methods are the `route`, `optimum` and `ways` of `Job`."""
 
     ranks: ListedRanks
@@ -106,9 +106,9 @@ class _Listed:
         if self.routing == "rail" and pattern.over == "job":
             demand, _ = by_rail(self.ranks, demand)
         if self.routing == "adaptive":
-            load = adapt(lambda pull: self._loads(demand, None, pull), links_of(e).capacity_gbps)
+            load = adapt(lambda pull: self.loads(demand, None, pull), links_of(e).capacity_gbps)
         else:
-            load = self._loads(demand, progress)
+            load = self.loads(demand, progress)
         return Loads(load, np.bincount(np.repeat(e.rule, 2), load, minlength=len(e.rules)) / total)
 
     def ways(self, pattern: Pattern) -> Floats:
@@ -122,7 +122,8 @@ class _Listed:
         np.add.at(per_message, message, hops)
         return np.unique(per_message.round(_DIGITS), axis=0)
 
-    def _loads(self, demand: Demands, progress: Progress | None, pull: Floats | None = None) -> Floats:
+    def loads(self, demand: Demands, progress: Progress | None = None, pull: Floats | None = None) -> Floats:
+        """Return what messages put on every link, shape (2 * m,)."""
         if self.inner is None:
             return message_loads(self.messages, demand, progress=progress, pull=pull)
         inner, domain = self.inner
@@ -266,7 +267,7 @@ def on_links(
     index : mapping of str to ndarray of int64, shape (n,)
         Index of every device on every primitive axis; -1 where it is not on it.
     """
-    listed = _Listed(ListedRanks(expanded, devices, shape), *asked, reducing, index)
+    listed = ListedJob(ListedRanks(expanded, devices, shape), *asked, reducing, index)
     shape = replace(shape, reduces_in_domain=listed.joins("domain"), reduces_across=listed.joins("rail"))
     cards: Literal["none", "own", "shared"] = "none"
     n_cards = 1.0
