@@ -25,9 +25,12 @@ from fabric.graph.expanded import Expanded, expand
 from fabric.graph.forwarding import Paths
 from fabric.symmetry import AxisView, Lift, Mark, Quotient, Sides, Tie, Unfolding
 from fabric.symmetry.lifting import columns
+from fabric.symmetry.neighbours import look_at_devices
 
 FEW_BUNDLES = 20_000
 """Joined pairs of devices up to which all links are listed."""
+SEED = 1
+"""Of the devices that are looked at beyond that."""
 
 
 class FileGround:
@@ -110,6 +113,16 @@ class FileGround:
         if not fault and (n_each != view.size)[joined].any():
             fault = "devices that are not as many as their class says"
         return Look(view, reading, seen, of, fault)
+
+    def look_at_devices(self, view: Quotient) -> tuple[str, str]:
+        """Return whether devices of the file have other cables than their classes, and how many, in words.
+
+        Where not all links are listed; `view` has no further marks.
+        """
+        if self.expanded is not None:
+            return "", ""
+        found = look_at_devices(Lift(self._blueprint, *self._told), view, SEED)
+        return found.fault, f" and on all cables of {found.n_devices:,} devices"
 
     def _group_fault(self, view: Quotient) -> str:
         """Return whether classes of links join other groups than their rules do."""

@@ -75,10 +75,11 @@ def prove_on_file(
     if fabric.blueprint is not None and on_classes:
         view, selectors = class_view(fabric.blueprint, *sides)
         ground = FileGround(fabric.blueprint, paths, None, sides=selectors)
-        look, scope = ground.look(view, ()), ground.scope
+        look, (uneven, devices) = ground.look(view, ()), ground.look_at_devices(view)
+        scope = ground.scope + devices
     else:
-        look, scope = look_at_links(claim.problem.moves.expanded, paths)
-    fault = look.fault or next(_side_faults(fabric, sides, look, claim.problem), "")
+        uneven, (look, scope) = "", look_at_links(claim.problem.moves.expanded, paths)
+    fault = look.fault or uneven or next(_side_faults(fabric, sides, look, claim.problem), "")
     fault = fault or _flow_fault(look, claim)
     upper = claim.verdict.upper_gbps if fault else _cut_gbps(look, claim)
     if not fault and upper > claim.verdict.upper_gbps * (1 + _PROVEN):

@@ -134,10 +134,8 @@ def test_a_flow_on_changed_classes_is_refused(name, scope, monkeypatch):
     fabric, source, target = QUESTIONS[name]
     right = max_flow(fabric, source, target, method="axes").value_gbps
     true, n_refused = classes.quotient, 0
-    # Where a class of links leads inside its group, and what is one class, only a list of all links tells.
-    changes = CHANGES if scope == "all links" else CHANGES[:-2]
     for seed in range(40):
-        change = changes[seed % len(changes)]
+        change = CHANGES[seed % len(CHANGES)]
         known = {}
 
         def changed(*args, change=change, seed=seed, known=known, **more):
@@ -213,4 +211,5 @@ def test_a_million_is_proven_in_no_more_than_its_classes():
     ends = ("pod0/su0/block0/rack0/tray0/gpu0", "pod1/su0/block0/rack0/tray0/gpu0")
     found = max_flow(million, *ends)
     assert found.value_gbps == 8504.0
-    assert found.certificate.scope == "on classes whose cables are counted in the file"
+    told = "on classes whose cables are counted in the file and on all cables of 66 devices"
+    assert found.certificate.scope == told
