@@ -8,6 +8,7 @@ measurements. Users pass their own, or let ``fabtopo calibrate`` fit one to thei
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from importlib import resources
 from pathlib import Path
 
@@ -31,6 +32,7 @@ __all__ = [
 _SUFFIX = ".calibration.yaml"
 
 
+@cache
 def calibration_names() -> tuple[str, ...]:
     """Return the names of the calibrations that come with the package.
 
@@ -68,9 +70,7 @@ def calibration(name: str | Path | Calibration) -> Calibration:
     known = calibration_names()
     # A name that comes with the package goes before a file that is called so.
     if str(name) in known:
-        file = resources.files("fabric.costing") / "calibrations" / f"{name}{_SUFFIX}"
-        shipped = read_calibration(read_text(file.read_bytes(), str(name)))
-        return replace(shipped, residuals=residuals(str(name)))
+        return _shipped(str(name))
     if str(name) == "nccl":
         msg = "nccl is NCCL's own model, not a calibration, and does not know this question; name another"
         raise QuestionError(msg)
@@ -79,6 +79,14 @@ def calibration(name: str | Path | Calibration) -> Calibration:
         msg = f"no calibration {str(name)!r}; {hint}"
         raise QuestionError(msg)
     return read_calibration(read_file(name))
+
+
+@cache  # every cost asks for one or two
+def _shipped(name: str) -> Calibration:
+    """Return a calibration that comes with the package."""
+    file = resources.files("fabric.costing") / "calibrations" / f"{name}{_SUFFIX}"
+    shipped = read_calibration(read_text(file.read_bytes(), name))
+    return replace(shipped, residuals=residuals(name))
 
 
 def parse_calibration(text: str | bytes, path: str) -> Calibration:

@@ -259,3 +259,8 @@ def test_what_comes_along_says_where_it_is_from(name):
     overheads = [o for kinds in one.links.values() for o in kinds.values()]
     assert [o for o in overheads if not o.source] == []
     assert {kind for kinds in one.links.values() for kind in kinds} <= set(TRANSFERS)
+
+
+@pytest.mark.parametrize("name", calibration_names())
+def test_what_comes_with_the_package_is_read_once(name):
+    assert calibration(name) is calibration(name)
