@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from types import ModuleType
 
 import numpy as np
 import pytest
 
-from fabric.costing import cost
+from fabric import costing
 from fabric.errors import QuestionError
 from fabric.graph import Fabric, loads
 from fabric.job import Job, JobQuestion, job, listing, on_classes
@@ -15,6 +16,9 @@ from fabric.schedule import Pattern
 from fabric.schedule.algorithms import schedules
 from fabric.schedule.tree import phases
 from fabric.symmetry import NoSymmetryError
+
+# Bounds have tests of their own.
+cost = partial(costing.cost, is_bounded=False)
 
 SHARP = "part: qm9700"
 BOTH = ("scale-up", "scale-out")
@@ -210,7 +214,8 @@ def test_what_comes_down_is_what_goes_up(hand_made: ModuleType) -> None:
 def test_cost_of_a_reduction_in_the_network(hand_made: ModuleType) -> None:
     # S up and S down over 50 GB/s each way, at once; a ring sends 2 (n - 1) / n S each way.
     fabric = hand_made.leaf_spine(uplinks=2, switch=SHARP)
-    answer = cost(fabric, "all-reduce", 10**9, algorithm="collnet-direct", reduces=BOTH, calibration="wire")
+    asked = {"algorithm": "collnet-direct", "reduces": BOTH, "calibration": "wire"}
+    answer = costing.cost(fabric, "all-reduce", 10**9, **asked)
     assert answer.time_s == pytest.approx(10**9 / 50e9)
     assert cost(fabric, "all-reduce", 10**9, algorithm="ring", calibration="wire").time_s == pytest.approx(
         2 * 15 / 16 * 10**9 / 50e9

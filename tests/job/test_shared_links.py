@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import pytest
 
-from fabric.costing import cost
+from fabric import costing
 from fabric.costing.calibration import ProtocolCost, calibration
 from fabric.costing.evaluate import Overheads, evaluate
 from fabric.errors import FabricError
@@ -17,6 +18,9 @@ from fabric.job.ranks import Routing
 from fabric.schedule import COLLECTIVES, Schedule, schedules
 from fabric.symmetry import NoSymmetryError
 from fabric.units import gbps_to_gbytes
+
+# Bounds have tests of their own.
+cost = partial(costing.cost, is_bounded=False)
 
 BOTH = ("scale-up", "scale-out")
 HALVES = """
