@@ -44,6 +44,7 @@ def failures_command(
     node: Annotated[
         str, typer.Option(metavar="AXES", help="What restarts together, such as rack,tray.")
     ] = "",
+    pairs: Annotated[bool, typer.Option("--pairs", help="Every pair of failures too.")] = False,
     rates: Annotated[
         str,
         typer.Option(metavar="NAME", help="How often things fail: parts, llama3, kokolis, or a CSV file."),

@@ -13,9 +13,10 @@ from fabric.study.failures.evaluate import Kept, Outcome, evaluate, n_up
 from fabric.study.failures.events import Event, group_events, single_events
 from fabric.study.failures.life import Interruptions, JobTime, Life, job_time, life_of, rates_for
 from fabric.study.failures.network import FailingJob, job_of
+from fabric.study.failures.pairs import PairEvent, pair_events
 from fabric.study.failures.rates import FailureRate, known_rates, read_rates
 from fabric.study.failures.states import State
-from fabric.study.failures.table import FailureRow, Failures, worst_first
+from fabric.study.failures.table import FailureRow, Failures, PairRow, worst_first
 
 Progress = Callable[[int, int], None]
 
@@ -29,6 +30,7 @@ def failures(
     over: Sequence[str] = (),
     paths: Paths = "rules",
     node: Sequence[str] = (),
+    pairs: bool = False,
     rates: str | Path | tuple[FailureRate, ...] = "",
     interval: str = "",
     checkpoint: str = "30s",
@@ -53,6 +55,8 @@ def failures(
     node : sequence of str
         Axes that say the node of an endpoint, what a restart leaves out; left out, all but the last of the
         endpoint where something else is on its board, else the endpoint alone.
+    pairs : bool
+        Whether every pair of failures of devices and cables is told too.
     rates : str, Path or tuple of FailureRate
         How often things fail: ``"parts"`` (device by device), ``"llama3"`` or ``"kokolis"`` (of whole jobs),
         or a CSV file of your own; left out, the answer has no `life`.
@@ -105,11 +109,17 @@ def failures(
         raise QuestionError(msg)
     if job.collective and healthy.kept.busbw_gbps is None:
         raise QuestionError(healthy.kept.why)
-    events = (*single_events(job), *group_events(job))
+    singles = single_events(job)
+    events = (*singles, *group_events(job))
     outcomes = solved(job, [event.state for event in events], {(): healthy}, progress)
     rows = [failure_row(event, outcomes[event.state], healthy.others) for event in events]
     asked = f"{job.collective}{' over ' + ', '.join(job.over) if job.over else ''}" if job.collective else ""
     named = "a table that was given" if isinstance(rates, tuple) else str(rates)
+    told: tuple[PairRow, ...] = ()
+    if pairs:
+        both = list(pair_events(job, singles))
+        outcomes = solved(job, [one.state for one in both], outcomes, progress)
+        told = pair_rows(both, outcomes, healthy.others)
     life = _life(job, named, table, rows, time) if table else None
     return Failures(
         fabric=fabric.name,
@@ -126,7 +136,72 @@ def failures(
         notes=_notes(job, among),
         certificate=healthy.others.certificate,
         life=life,
+        pairs=told,
+        availability=second_order(job, table, rows, told) if table and told else None,
     )
+
+
+def pair_rows(
+    pairs: Sequence[PairEvent], outcomes: dict[State, Outcome], healthy: Kept
+) -> tuple[PairRow, ...]:
+    """Return rows of pairs, those of one name that leave the same together, worst first."""
+    found: dict[tuple[object, ...], tuple[PairEvent, int]] = {}
+    for pair in pairs:
+        others, after = outcomes[pair.state].others, outcomes[pair.state].kept
+        stopped = sum(lost.n for lost in outcomes[pair.state].stopped)
+        left = (others.n, float(f"{others.rate_gbps:.9g}"), after.n, float(f"{after.rate_gbps:.9g}"))
+        key = (pair.first, pair.second, stopped, others.status, *left)
+        known, n = found.get(key, (pair, 0))
+        found[key] = known, n + pair.n_twice
+    rows = []
+    for pair, n_twice in found.values():
+        outcome = outcomes[pair.state]
+        one = failure_row(Event("device", "", 1, pair.example, pair.state), outcome, healthy)
+        names = [of if kind == "device" else f"{of} {kind}" for kind, of in (pair.first, pair.second)]
+        rows.append(
+            PairRow(
+                names[0],
+                names[1],
+                n_twice // 2,
+                pair.example,
+                one.goes_on,
+                one.n_stopped,
+                one.kept,
+                one.kept_after,
+                one.total_kept,
+                one.n_after,
+                one.binding,
+                one.status,
+                one.certificate,
+            )
+        )
+    return tuple(sorted(rows, key=worst_first))
+
+
+def second_order(
+    job: FailingJob, rates: Sequence[FailureRate], rows: Sequence[FailureRow], pairs: Sequence[PairRow]
+) -> tuple[float, float]:
+    """Return bounds of what is there of the healthy all-to-all on average, as a part of it.
+
+    Devices and cables are down independently, each for its part q of the time. With odds q / (1 - q) a state
+    has the product of the odds of what is down in it, times the probability that all is up.
+    """
+    odds, log_up = {}, 0.0
+    for row in rows:
+        if row.kind in ("device", "cable"):
+            each = rates_for(rates, row.of, kinds_of(job, row))
+            odds[row.name] = sum(rate.per_hour * rate.repair_h for rate in each)
+            log_up -= row.n * math.log1p(odds[row.name])
+    up = math.exp(log_up)
+    known = kept = up
+    for row in rows:
+        if row.name in odds and row.kind in ("device", "cable"):
+            weight = up * row.n * odds[row.name]
+            known, kept = known + weight, kept + weight * (row.total_kept or 0.0)
+    for pair in pairs:
+        weight = up * pair.n * odds[pair.first] * odds[pair.second]
+        known, kept = known + weight, kept + weight * (pair.total_kept or 0.0)
+    return kept, min(1.0, kept + max(0.0, 1 - known))
 
 
 def _rates(rates: str | Path | tuple[FailureRate, ...]) -> tuple[FailureRate, ...]:

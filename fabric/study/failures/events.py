@@ -84,17 +84,33 @@ def _text(orbit: Orbit) -> str:
 
 def _state(job: FailingJob, series: Series, orbit: Orbit) -> State:
     """Return what is down of the network when one of an orbit fails."""
-    blueprint = job.fabric.blueprint
     if orbit.kind == "device":
-        if blueprint is not None and (group := blueprint.groups[orbit.of]).kind == "host":
-            taken = [_at(blueprint, str(orbit.ends[0]), g.name) for g in hosted(blueprint, group, job.among)]
-            if taken:
-                return tuple(sorted(Down(word) for word in (*taken, str(orbit.ends[0]))))
+        if taken := _taken(job, orbit):
+            return tuple(sorted((*taken, Down(str(orbit.ends[0])))))
         return (Down(series.stand_in(orbit)),)
     if name := series.stand_in(orbit):
         return (Down(name),)
     left, right = map(str, orbit.ends)
     return (Down(left, right, orbit.of),)
+
+
+def state_in(job: FailingJob, orbit: Orbit) -> State:
+    """Return what is down when one of an orbit fails, whatever stands in line with it."""
+    taken = _taken(job, orbit) if orbit.kind == "device" else ()
+    if taken or orbit.kind == "device":
+        return tuple(sorted((*taken, Down(str(orbit.ends[0])))))
+    left, right = map(str, orbit.ends)
+    return (Down(left, right, orbit.of),)
+
+
+def _taken(job: FailingJob, orbit: Orbit) -> tuple[Down, ...]:
+    """Return the endpoints that a host takes with it."""
+    blueprint = job.fabric.blueprint
+    if blueprint is None or (group := blueprint.groups[orbit.of]).kind != "host":
+        return ()
+    return tuple(
+        Down(_at(blueprint, str(orbit.ends[0]), g.name)) for g in hosted(blueprint, group, job.among)
+    )
 
 
 def _at(blueprint: Blueprint, name: str, group: str) -> str:

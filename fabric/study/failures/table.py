@@ -102,11 +102,52 @@ class FailureRow:
         return self.of if self.kind == "device" else f"{self.of} {self.kind}"
 
 
-def worst_first(row: FailureRow) -> tuple[object, ...]:
+SHOWN_PAIRS = 20
+"""Rows of pairs that a terminal is shown."""
+
+
+def worst_first(row: FailureRow | PairRow) -> tuple[object, ...]:
     """Return what rows are sorted by: those that stop the job, then those that leave least."""
     # Equal but for rounding, they stay in the order of the file; what is not solved comes last of its kind.
     total, kept = (2.0 if value is None else round(value, 9) for value in (row.total_kept, row.kept))
     return row.goes_on, total, kept
+
+
+@dataclass(frozen=True, slots=True)
+class PairRow:
+    """Pairs of failures that are alike, and what a job has after one of them.
+
+    Parameters
+    ----------
+    first, second : str
+        What fails, in words.
+    n : int
+        How many such pairs there are.
+    example : str
+    goes_on : bool
+    n_stopped : int
+        Endpoints for which the job stops.
+    kept, kept_after, total_kept : float or None
+        As in `FailureRow`.
+    n_after : int
+    binding : tuple of str
+    status : str
+    certificate : Verdict
+    """
+
+    first: str
+    second: str
+    n: int
+    example: str
+    goes_on: bool
+    n_stopped: int
+    kept: float | None
+    kept_after: float | None
+    total_kept: float | None
+    n_after: int
+    binding: tuple[str, ...]
+    status: str
+    certificate: Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +182,11 @@ class Failures(Result):
         Of `rate_gbps`.
     life : Life or None
         How often the job stops and what is left of its time, where rates were asked for.
+    pairs : tuple of PairRow
+        Every pair of failures of devices and cables, worst first, where they were asked for.
+    availability : (float, float) or None
+        Bounds of the part of the healthy all-to-all that is there on average, of pairs and rates: exact up to
+        two failures at once, and between nothing and all where there are more.
     """
 
     fabric: str
@@ -157,6 +203,8 @@ class Failures(Result):
     notes: tuple[str, ...] = ()
     certificate: Verdict = field(default=Verdict(0.0, 0.0), repr=False)
     life: Life | None = None
+    pairs: tuple[PairRow, ...] = ()
+    availability: tuple[float, float] | None = None
 
     shown: ClassVar[tuple[str, ...]] = ("n_devices", "n_cables")
 
@@ -191,8 +239,34 @@ class Failures(Result):
         """Return the table for a terminal."""
         head, rows = _cells(self, is_long=False)
         lines = columns(head, rows).split("\n")
-        life = [str(self.life)] if self.life else []
+        life = [*self._pair_lines(), *([str(self.life)] if self.life else [])]
         return "\n".join([self._head(), *(f"  {line}" for line in lines), *_wrapped(self._remarks()), *life])
+
+    def _pair_lines(self) -> list[str]:
+        if not self.pairs:
+            return []
+        rows = [
+            [
+                f"{row.first}, {row.second}",
+                format_count(row.n),
+                "goes on" if row.goes_on else "stops",
+                part(row.kept),
+                "" if row.goes_on else f"{format_count(row.n_after)} at {part(row.kept_after)}",
+            ]
+            for row in self.pairs[:SHOWN_PAIRS]
+        ]
+        n = sum(row.n for row in self.pairs)
+        lines = [f"every pair of failures: {n:,} pairs in {len(self.pairs):,} rows, the worst first"]
+        head = ["fail together", ">pairs", "job", ">rate", ">after"]
+        lines += [f"  {line}" for line in columns(head, rows).split("\n")]
+        if len(self.pairs) > SHOWN_PAIRS:
+            lines.append(f"  and {len(self.pairs) - SHOWN_PAIRS:,} more rows")
+        if self.availability:
+            low, high = self.availability
+            lines.append(
+                f"  on average {100 * low:.6g} to {100 * high:.6g} % of the healthy all-to-all is there"
+            )
+        return lines
 
     def _head(self) -> str:
         among = f" of {self.among}" if self.among else ""
