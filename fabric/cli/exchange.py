@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fabric.cli.options import File, Force, Json, fabric_of, say
+from fabric.cli.options import File, Force, Json, fabric_of, one_from_standard_input, say
 from fabric.errors import QuestionError
 from fabric.text.reading import STANDARD
 
@@ -134,6 +134,7 @@ def audit_command(
     """Compare what was built with a design: what differs, what it costs; exit status 1 if anything does."""
     from fabric.study.audit import audit
 
+    one_from_standard_input(design, *sources)
     answer = audit(fabric_of(design), sources, form)
     say(answer.to_json() if as_json else str(answer))
     if answer.groups:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fabric.errors import Problem, QuestionError, TopologyError, nearest
-from fabric.text.reading import read_bytes
+from fabric.text.reading import STANDARD, decode, read_bytes, read_standard_input
 from fabric.text.spreadsheet import Cell, read_csv
 
 MAX_BYTES = 512 * 2**20
@@ -54,6 +54,7 @@ def read_sources(paths: Sequence[str | Path], form: str) -> list[FoundCable]:
     Parameters
     ----------
     paths : sequence of str or path
+        ``-`` is standard input.
     form : str
         A name of `SOURCES`.
 
@@ -62,7 +63,7 @@ def read_sources(paths: Sequence[str | Path], form: str) -> list[FoundCable]:
     QuestionError
         If there is no such form.
     TopologyError
-        With all problems of all sources.
+        With all problems of all sources, or if there is no cable in any of them.
     FileError
         If one cannot be read.
     """
@@ -72,13 +73,12 @@ def read_sources(paths: Sequence[str | Path], form: str) -> list[FoundCable]:
     problems: list[Problem] = []
     cables: list[FoundCable] = []
     for path in paths:
-        try:
-            text = read_bytes(path, limit=MAX_BYTES).decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            problems.append(Problem(str(path), 1, 1, "file", f"is no UTF-8: byte {error.start}"))
-            continue
-        cables += SOURCES[form](text, str(path), problems)
+        is_piped = str(path) == STANDARD
+        data = read_standard_input(limit=MAX_BYTES) if is_piped else read_bytes(path, limit=MAX_BYTES)
+        cables += SOURCES[form](decode(data, str(path)), str(path), problems)
     merged = _merge(cables, problems)
+    if not merged and not problems:
+        problems.append(Problem(str(paths[0]), 1, 1, "file", f"names no cable as {form} has it"))
     if problems:
         raise TopologyError(problems)
     return merged

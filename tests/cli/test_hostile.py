@@ -105,6 +105,7 @@ def test_logs_prices_and_calibrations_are_piped_too(run, tmp_path):
         ("calibrate", "-", "-", "--on", CLUSTER),
         ("thresholds", "-", "--calibration", "-"),
         ("failures", "-", "--rates", "-"),
+        ("audit", "-", "-", "--format", "dot"),
     ],
 )
 def test_standard_input_is_read_once(run, arguments):
@@ -122,6 +123,16 @@ def test_failure_rates_are_piped_too(run, tmp_path):
     status, out, err = run("failures", "a.fabric.yaml", "--rates", "-", piped=b"of,of\n")
     assert (status, out) == (2, "")
     assert err.startswith("<stdin>:1:1: column 'of' twice")
+
+
+def test_cables_that_were_found_are_piped_too(run, tmp_path):
+    (tmp_path / "a.fabric.yaml").write_text(SMALL)
+    found = run("export", "a.fabric.yaml", "--format", "dot")[1]
+    audit = ("audit", "a.fabric.yaml", "-", "--format", "dot")
+    assert run(*audit, piped=found.encode())[0] == 0
+    for nothing in (b"", b"what is no graph", b"graph {}", b"[[[[["):
+        assert run(*audit, piped=nothing)[::2] == (2, "-:1:1: file: names no cable as dot has it\n")
+    assert "save it as UTF-8" in run(*audit, piped=found.encode("utf-16"))[2]
 
 
 def test_an_example_by_standard_output(run, tmp_path):
