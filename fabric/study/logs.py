@@ -16,12 +16,12 @@ from fabric.costing.answer import AlgorithmCost, Cost
 from fabric.costing.calibration import TRANSFERS
 from fabric.costing.calibration import calibration as read_calibration
 from fabric.costing.overheads import GpuOverhead, Keys
+from fabric.costing.run import job_of
 from fabric.costing.support import part_of
 from fabric.errors import QuestionError, setting
 from fabric.evidence.residuals import Residual
 from fabric.graph import Fabric
 from fabric.interop.nccl_tests import Log
-from fabric.job import job
 from fabric.job.question import JobOptions, JobQuestion
 from fabric.job.ranks import Job
 from fabric.schedule import schedules
@@ -166,7 +166,7 @@ def calibrate(
     for log in logs:
         _check_ranks(log, fabric, question)
     base = calibration("measured")
-    model = _Model(job(fabric, question), base)
+    model = _Model(job_of(fabric, question), base)
 
     def on_wire(collective: str, size_bytes: int) -> AlgorithmCost:
         name = algorithm
@@ -218,7 +218,7 @@ def _running(answer: Cost) -> Cost:
 
 def _check_ranks(log: Log, fabric: Fabric, question: JobQuestion) -> None:
     """Raise where a log is of another number of ranks than the question."""
-    n = job(fabric, question).shape.n
+    n = job_of(fabric, question).shape.n
     if log.n_ranks is not None and log.n_ranks != n:
         ranks = f"{log.name}: {log.n_ranks} ranks by its numbers; the question has {n}"
         msg = f"{ranks}; choose with {setting('among')}"
