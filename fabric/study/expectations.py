@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple, cast
 
 from fabric.arguments import checked
 from fabric.blueprint.expectation import COUNT, RAILS, SURVIVES, holds
 from fabric.blueprint.model import Blueprint, DeviceGroup, Expectation, Rule
+from fabric.blueprint.remembered import remembered
 from fabric.bounds.bound import bound
 from fabric.costing import cost
-from fabric.errors import FabricError, printable
+from fabric.errors import FabricError, QuestionError, printable
 from fabric.flow import max_flow
 from fabric.flow.throughput import Throughput, throughput
-from fabric.flow.traffic import Traffic
+from fabric.flow.traffic import Traffic, TrafficPattern
 from fabric.graph import Fabric, fail
 from fabric.results import Result
 from fabric.sizing.bill import Bom
@@ -40,6 +41,14 @@ class Finding(NamedTuple):
 
 def _exactly(value: float, binding: str = "", why: str = "") -> Finding:
     return Finding(value, value, binding, why)
+
+
+@remembered(64)
+def _rate(
+    fabric: Fabric, asked: TrafficPattern | Traffic, among: str | None, over: tuple[str, ...]
+) -> Throughput:
+    """Return a rate that several lines may hold to different demands."""
+    return throughput(fabric, asked, among=among, over=over)
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,11 +302,10 @@ class _Measured:
     def traffic(self, line: Expectation) -> Finding:
         """Return the rate of a traffic pattern, or the part that it is of what an endpoint's links carry."""
         among = _among(line)
-        if line.measure == "bisection":
-            answer = throughput(self.fabric, Traffic("halves", over=line.of), among=among)
-        else:
-            answer = throughput(self.fabric, line.measure, among=among, over=line.options.get("over", ()))
-        return self._as_demanded(line, answer)
+        is_bisection = line.measure == "bisection"
+        asked = Traffic("halves", over=line.of) if is_bisection else cast("TrafficPattern", line.measure)
+        over = () if is_bisection else tuple(line.options.get("over", ()))
+        return self._as_demanded(line, _rate(self.fabric, asked, among, over))
 
     def _as_demanded(self, line: Expectation, answer: Throughput) -> Finding:
         if answer.status == "cut off":
@@ -323,6 +331,10 @@ class _Measured:
     def collective(self, line: Expectation) -> Finding:
         """Return what a collective reaches under a calibration."""
         asked: dict[str, Any] = {key: values[0] for key, values in line.options.items() if key != "over"}
+        name = asked.get("calibration", "")
+        if "/" in name or "." in name:
+            msg = f"calibration {name!r}: a topology file names one of the program and reads no other file"
+            raise QuestionError(msg)
         answer = cost(self.fabric, line.measure, line.of[0], over=line.options.get("over", ()), **asked)
         if answer.cut_off:
             return _exactly(0.0 if line.unit == "rate" else float("inf"), why="some ranks are cut off")

@@ -13,6 +13,7 @@ from fabric.blueprint.expectation import COUNT, MEASURES, RAILS, SURVIVES
 from fabric.flow.traffic import Traffic
 from fabric.graph import loads
 from fabric.sizing.bom import bom
+from fabric.study import expectations
 from fabric.study.expectations import _MEASURED, Finding, _judge, check
 from fabric.units import format_rate
 
@@ -242,3 +243,23 @@ def test_the_manual_shows_what_is_printed(monkeypatch, capsys, tmp_path):
     with pytest.raises(SystemExit, match="^1$"):
         cli.main()
     assert capsys.readouterr().out == printed
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "../secret.yaml", "mine.yaml", "/dev/zero"])
+def test_a_topology_file_has_no_other_file_read(path):
+    one = outcome(f"'all-reduce(1GiB, calibration={path}) >= 1GB/s'")
+    assert one.status == "undecided"
+    assert (
+        one.why == f"calibration {path!r}: a topology file names one of the program and reads no other file"
+    )
+
+
+def test_a_rate_that_many_lines_ask_for_is_worked_out_once(monkeypatch):
+    asked = []
+    whole = expectations.throughput
+    monkeypatch.setattr(
+        expectations, "throughput", lambda f, *a, **k: asked.append((a, k)) or whole(f, *a, **k)
+    )
+    lines = "".join(f"  - all-to-all >= {n}Gb/s\n" for n in range(1, 200)) + "  - bisection(pod) >= 0.1\n"
+    assert len(check(loads(f"{POD}expect:\n{lines}")).outcomes) == 200
+    assert len(asked) == 2
