@@ -250,14 +250,19 @@ def _moe(text: str) -> Moe:
         "groups": "n_groups",
         "max_groups": "max_groups",
     }
-    fields: dict[str, float] = {}
+    fields: dict[str, float | str] = {}
     for word in words(text):
         name, _, value = (part.strip() for part in word.partition("="))
+        if (name, value) in (("choice", "uniform"), ("choice", "balanced")):
+            fields[name] = value
+            continue
         number = math.nan
         with contextlib.suppress(UnitError):
             number = parse_number(value) if name == "bytes" else parse_count(value)
         if name not in names or not 0 < number < math.inf:
-            msg = f"moe: {word!r} is not one of {', '.join(names)} with a positive number"
+            msg = (
+                f"moe: {word!r} is not one of {', '.join(names)} with a positive number, nor choice=balanced"
+            )
             raise QuestionError(msg)
         if names[name] in fields:
             msg = f"moe: {name} stands twice in {text!r}"

@@ -105,6 +105,7 @@ class _Gpu(_StrictModel):
     launch: dict[_Name, _Time] = {}
     rank: _Time = 0.0
     own: _Rate | None = None
+    peers: Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)] = 0.0
     source: _Line = ""
 
 
@@ -112,6 +113,7 @@ class _Gpus(_StrictModel):
     copy_: Annotated[_Gpu | None, Field(alias="copy")] = None
     in_switch: Annotated[_Gpu | None, Field(alias="in-switch")] = None
     all_to_all: Annotated[_Gpu | None, Field(alias="all-to-all")] = None
+    tokens: _Gpu | None = None
 
 
 class _Channels(_StrictModel):
@@ -149,6 +151,7 @@ class _Kinds(_StrictModel):
     copy_: Annotated[_Overhead | None, Field(alias="copy")] = None
     in_switch: Annotated[_Overhead | None, Field(alias="in-switch")] = None
     all_to_all: Annotated[_Overhead | None, Field(alias="all-to-all")] = None
+    tokens: _Overhead | None = None
 
 
 class _File(_StrictModel):
@@ -210,7 +213,7 @@ _Said = TypeVar("_Said")
 
 
 def _by_kind(kinds: _Kinds | _Gpus, as_said: Callable[[Any], _Said]) -> dict[Transfer, _Said]:
-    said = zip(TRANSFERS, (kinds.copy_, kinds.in_switch, kinds.all_to_all), strict=True)
+    said = zip(TRANSFERS, (kinds.copy_, kinds.in_switch, kinds.all_to_all, kinds.tokens), strict=True)
     # A kind that the file leaves out has no overhead of its own.
     return {transfer: as_said(kind) for transfer, kind in said if kind is not None}
 
@@ -221,7 +224,7 @@ def _overhead(said: _Overhead) -> Overhead:
 
 
 def _gpu(said: _Gpu) -> GpuOverhead:
-    return GpuOverhead(dict(said.launch), said.rank, said.own or 0.0, said.source)
+    return GpuOverhead(dict(said.launch), said.rank, said.own or 0.0, said.peers, said.source)
 
 
 def _problem(document: Document, error: ErrorDetails) -> Problem:
@@ -337,6 +340,7 @@ def _gpu_rows(calibration: Calibration) -> dict[str, Any]:
         row: dict[str, Any] = {"launch": {name: _shown(s) for name, s in gpu.launch_s.items()}}
         row |= {"rank": _shown(gpu.rank_s)} if gpu.rank_s else {}
         row |= {"own": _shown_rate(gpu.own_gbps)} if gpu.own_gbps else {}
+        row |= {"peers": float(f"{gpu.peers:.4g}")} if gpu.peers else {}
         return row | _source_row(gpu.source)
 
     return {key: {kind: row(gpu) for kind, gpu in kinds.items()} for key, kinds in calibration.gpus.items()}

@@ -181,8 +181,11 @@ def _busy_together(job: Job, schedule: Schedule, over: Overheads) -> Floats:
 def _by_rule(job: Job, over: Overheads, transfer: Transfer) -> tuple[Floats, Floats]:
     """Return the part of the wire rate, and the latency of a link with its cable, of every rule."""
     overheads = [over.calibration.overhead_by(keys, transfer, over.protocol) for keys in job.links.keys]
+    gpu = over.calibration.gpu(job.links.keys, transfer)
+    crowding = gpu.crowding(max(job.shape.sizes)) if gpu else 1.0
+    inside = np.array([keys[-1] == "scale-up" for keys in job.links.keys], dtype=np.bool_)
     return (
-        np.array([o.rate for o in overheads]),
+        np.array([o.rate for o in overheads]) / np.where(inside, crowding, 1.0),
         np.array([o.latency_s for o in overheads]) + CABLE_S_PER_M * job.links.length_m,
     )
 

@@ -13,7 +13,9 @@ from fabric.schedule.tree import Transfer
 Keys = tuple[tuple[str, ...], ...]
 """Of every rule the names by which its links are known, the most particular first."""
 _Known = TypeVar("_Known")
-TRANSFERS: tuple[Transfer, ...] = ("copy", "in-switch", "all-to-all")
+TRANSFERS: tuple[Transfer, ...] = ("copy", "in-switch", "all-to-all", "tokens")
+_STANDS_FOR: dict[Transfer, Transfer] = {"tokens": "all-to-all"}
+"""What a kind of transfer is like where nothing is known of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +74,21 @@ class GpuOverhead:
     own_gbps : float
         Rate at which a rank copies its own part of the buffer, out of place; 0 where that costs nothing
         [Gb/s].
+    peers : float
+        Ranks of a domain at which the links take twice as long, growing as their square; 0 where the number
+        does not matter.
     source : str
     """
 
     launch_s: Mapping[str, float] = field(default_factory=dict)
     rank_s: float = 0.0
     own_gbps: float = 0.0
+    peers: float = 0.0
     source: str = ""
+
+    def crowding(self, n_ranks: int) -> float:
+        """Return how much longer the links take among so many ranks of a domain."""
+        return 1 + (n_ranks / self.peers) ** 2 if self.peers else 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,8 +182,9 @@ class Calibration:
         """Return the overhead of a class of links: of the first of its keys that is known."""
         for key in keys:
             kinds = (self.links or {}).get(key, {})
-            if transfer in kinds:
-                return kinds[transfer]
+            for kind in (transfer, _STANDS_FOR.get(transfer, transfer)):
+                if kind in kinds:
+                    return kinds[kind]
         return Overhead()
 
     def overhead_by(self, keys: tuple[str, ...], transfer: Transfer, protocol: ProtocolCost) -> Overhead:
@@ -197,8 +208,8 @@ class Calibration:
 
     def gpu(self, links: Keys, transfer: Transfer) -> GpuOverhead | None:
         """Return what the GPUs of a job add, by the keys of its links; None where they are not known."""
-        kinds = self._of_gpus(self.gpus, links)
-        return kinds.get(transfer) if kinds else None
+        kinds = self._of_gpus(self.gpus, links) or {}
+        return kinds.get(transfer) or kinds.get(_STANDS_FOR.get(transfer, transfer))
 
     def channel_count(self, links: Keys, algorithm: str) -> ChannelCount | None:
         """Return the channels of an algorithm between domains; None where they are not known."""

@@ -106,7 +106,7 @@ def cost_algorithm(run: CostRun, name: str, schedule: Schedule) -> AlgorithmCost
     mean, *others = slowdowns(run.job, run.routing, run.spread)
     # Of several kinds of transfer the switches, else the all-to-all, say how it starts.
     kinds = {p.transfer for p in phases(schedule)}
-    transfer = next(kind for kind in ("in-switch", "all-to-all", "copy") if kind in kinds)
+    transfer = next(kind for kind in ("in-switch", "all-to-all", "tokens", "copy") if kind in kinds)
     protocols = run.calibration.protocols_of(transfer, run.job.links.keys)
     own_s = run.own_s(transfer)
 

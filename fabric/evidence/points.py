@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 
+_NOT_IN_SWITCHES = frozenset({"int8", "uint8", "f8e4m3", "f8e5m2"})
+"""Types that NVSwitches do not add up (NVIDIA/nccl@5067397, ``ncclNvlsSupported``)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Point:
@@ -37,6 +40,8 @@ class Point:
     size_bytes : int
         By the convention of nccl-tests.
     time_s : float
+    forced : str
+        Algorithm that the run was made to use, and the protocol behind it where that was too; else empty.
     is_in_place : bool
     library : str
         With its version, where that is known.
@@ -55,6 +60,7 @@ class Point:
     dtype: str
     size_bytes: int
     time_s: float
+    forced: str
     is_in_place: bool
     library: str
     source: str
@@ -62,7 +68,17 @@ class Point:
     @property
     def curve(self) -> tuple[str, ...]:
         """What the points of one run have in common."""
-        return (self.system, self.collective, self.dtype, str(self.ranks), self.source)
+        return (self.system, self.collective, self.dtype, str(self.ranks), self.forced, self.source)
+
+    @property
+    def site(self) -> tuple[str, str]:
+        """One source's machines of one GPU."""
+        return (self.source, self.gpu)
+
+    @property
+    def is_added_in_switches(self) -> bool:
+        """Whether NVSwitches add up the type."""
+        return self.dtype not in _NOT_IN_SWITCHES
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +120,7 @@ def points() -> tuple[Point, ...]:
             dtype=row["dtype"],
             size_bytes=int(row["size_bytes"]),
             time_s=float(row["time_us"]) * 1e-6,
+            forced=row["forced"],
             is_in_place=row["place"] == "in",
             library=row["library"],
             source=row["source"],
@@ -116,6 +133,54 @@ def points() -> tuple[Point, ...]:
 def sources() -> dict[str, EvidenceSource]:
     """Return the sources of the points by name."""
     return {row["name"]: EvidenceSource(**row) for row in _rows("sources.csv")}
+
+
+@dataclass(frozen=True, slots=True)
+class TokenPoint:
+    """One measured time of tokens on their way to experts, or back, inside one scale-up domain.
+
+    Parameters
+    ----------
+    system, fabric, gpu, among, ranks, source
+        As of a `Point`.
+    way : {"dispatch", "combine"}
+    choice : str
+        How a token chooses its experts; see `fabric.schedule.Moe`.
+    hidden, top_k, experts, tokens : int
+    bytes_per_value : float
+    time_s : float
+    """
+
+    system: str
+    fabric: str
+    gpu: str
+    among: str
+    ranks: int
+    way: str
+    choice: str
+    hidden: int
+    top_k: int
+    experts: int
+    bytes_per_value: float
+    tokens: int
+    time_s: float
+    source: str
+
+
+@cache
+def token_points() -> tuple[TokenPoint, ...]:
+    """Return every measured time of a mixture of experts."""
+    texts = ("system", "fabric", "gpu", "among", "way", "choice", "source")
+    counts = ("ranks", "hidden", "top_k", "experts", "tokens")
+    return tuple(
+        TokenPoint(
+            **{name: row[name] for name in texts},  # type: ignore[arg-type]
+            **{name: int(row[name]) for name in counts},  # type: ignore[arg-type]
+            bytes_per_value=float(row["bytes_per_value"]),
+            time_s=float(row["time_us"]) * 1e-6,
+        )
+        for row in _rows("tokens.csv")
+    )
 
 
 def _rows(file: str) -> list[dict[str, str]]:

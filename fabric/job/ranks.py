@@ -19,6 +19,7 @@ from fabric.flow.commodities import MAX_VARIABLES, Commodity, ProgramSizeError, 
 from fabric.flow.program import solve_commodities
 from fabric.graph import Expanded
 from fabric.graph.expanded import RuleInfo
+from fabric.parts import catalogue
 from fabric.routing import Progress
 from fabric.schedule.algorithms import Shape
 from fabric.schedule.tree import Pattern
@@ -27,6 +28,8 @@ from fabric.symmetry import Quotient
 Routing = Literal["ecmp", "ideal", "hashed", "adaptive", "rail", "rail-direct"]
 ROUTINGS: tuple[Routing, ...] = get_args(Routing)
 
+# Link layers that cards of several vendors speak, several of them on one port.
+_STANDARD = frozenset({"Ethernet", "InfiniBand"})
 # Parts that the progress of one pattern is told in.
 _TOLD = 1000
 
@@ -56,8 +59,8 @@ class Links:
     rules : tuple of str
         Names of the link rules.
     keys : tuple of tuple of str
-        For each rule, what a calibration may call it: its name, its protocol on its medium, its protocol, its
-        kind of network.
+        For each rule, what a calibration may call it: its name, its protocol on its medium, its protocol, the
+        transport of its cards where that is one of their own (``EFA``), its kind of network.
     length_m : ndarray of float64, shape (number of rules,)
         Of one cable of each rule; 0 where the file says none.
     rule : ndarray of int64, shape (l,)
@@ -236,7 +239,7 @@ def links_of(expanded: Expanded, base: Ints | None = None, size: Floats | None =
     is_port = card[lower] & inner[upper] & (n_ports[lower] > 1)
     return Links(
         tuple(r.name for r in expanded.rules),
-        tuple(_keys(r) for r in expanded.rules),
+        tuple(_keys(r, own) for r, own in zip(expanded.rules, _transports(expanded), strict=True)),
         np.array([r.length_m or 0.0 for r in expanded.rules]),
         expanded.rule[bundle].astype(np.int64),
         n_cables * expanded.rate_gbps[bundle],
@@ -249,9 +252,23 @@ def links_of(expanded: Expanded, base: Ints | None = None, size: Floats | None =
     )
 
 
-def _keys(rule: RuleInfo) -> tuple[str, ...]:
+def _keys(rule: RuleInfo, transports: tuple[str, ...]) -> tuple[str, ...]:
     protocols = (f"{rule.protocol}/{rule.medium}", rule.protocol) if rule.protocol else ()
-    return (rule.name, *protocols, rule.net)
+    return (rule.name, *protocols, *transports, rule.net)
+
+
+def _transports(expanded: Expanded) -> list[tuple[str, ...]]:
+    """Return for every rule the link layers that are only those of the cards at its lower ends."""
+    parts, n_groups = catalogue().parts, len(expanded.groups)
+    ends = np.bincount(expanded.rule * n_groups + expanded.group[expanded.tail])
+    found: list[tuple[str, ...]] = [()] * len(expanded.rules)
+    for rule, group in (divmod(end, n_groups) for end in np.flatnonzero(ends).tolist()):
+        part = parts.get(expanded.groups[group].part)
+        if part is not None and expanded.rules[rule].net == "scale-out":
+            network = (port.layers for port in part.ports if not _STANDARD.isdisjoint(port.layers))
+            own = (layer for layers in network for layer in layers if layer not in _STANDARD)
+            found[rule] = tuple(dict.fromkeys((*found[rule], *own)))
+    return found
 
 
 def least(base: Quotient, blocks: Iterable[Commodity]) -> tuple[float, Floats]:

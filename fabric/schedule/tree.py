@@ -34,7 +34,7 @@ Kind = Literal[
     "from-switches",
 ]
 Over = Literal["job", "domain", "rail", "axis"]
-Transfer = Literal["copy", "in-switch", "all-to-all"]
+Transfer = Literal["copy", "in-switch", "all-to-all", "tokens"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +85,9 @@ class Phase:
     moves : callable
         ``moves(n, step)`` names source, target and chunk of every message of a step, 0 <= step < steps, among
         n ranks; negative numbers are switches. Costs ignore it; correctness tests run it.
-    transfer : {"copy", "in-switch", "all-to-all"}
-        The kind of transfer, by which a calibration gives efficiencies.
+    transfer : {"copy", "in-switch", "all-to-all", "tokens"}
+        The kind of transfer, by which a calibration gives efficiencies; tokens are those of a mixture of
+        experts, which kernels of their own move.
     is_at_once : bool
         Whether all messages of the algorithm are posted in this one step, so that the farthest sets the
         latency.

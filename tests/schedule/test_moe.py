@@ -21,6 +21,9 @@ CASES = [
     (Shape((2, 2)), Moe(2, 1, 3, 8, 1.0, n_groups=4, max_groups=2)),
     (Shape((2, 2, 2, 2)), Moe(2, 1, 2, 8, 1.0, n_groups=2, max_groups=1)),
     (Shape((5,)), Moe(2, 1, 4, 10, 1.0)),
+    (Shape((8,)), Moe(2, 1, 3, 16, 1.0, choice="balanced")),
+    (Shape((2, 2, 2)), Moe(2, 3, 4, 12, 1.0, choice="balanced")),
+    (Shape((2, 2)), Moe(2, 3, 4, 8, 1.0, choice="balanced")),
 ]
 UNEQUAL = (Shape((1, 3, 2)), Moe(2, 1, 4, 12, 1.0))
 
@@ -28,6 +31,8 @@ UNEQUAL = (Shape((1, 3, 2)), Moe(2, 1, 4, 12, 1.0))
 def choices(shape: Shape, moe: Moe) -> list[list[int]]:
     """Return the ranks of the experts of a token, for every choice that it may make."""
     own = moe.n_experts // shape.n
+    if moe.choice == "balanced":
+        return [list(ranks) for ranks in itertools.combinations(range(shape.n), moe.top_k)]
     size = moe.n_experts // moe.n_groups
     return [
         [expert // own for expert in chosen]
@@ -90,6 +95,16 @@ def test_results_come_back_the_way_tokens_went() -> None:
     for name in there:
         sent = [(p.pattern.over, 2 * p.bytes_per_endpoint) for p in phases(there[name])]
         assert [(p.pattern.over, p.bytes_per_endpoint) for p in phases(back[name])] == sent[::-1]
+
+
+def test_a_balanced_choice_of_more_experts_than_ranks_reaches_them_all() -> None:
+    reach = moe_reach(Shape((4,)), Moe(1, 1, 8, 32, 1.0, choice="balanced"))
+    assert (reach.domains, reach.ranks, reach.experts) == (1.0, 4.0, 8)
+
+
+def test_kernels_post_all_messages_at_once() -> None:
+    for schedule in (f for make in (moe_dispatch, moe_combine) for f in make(*CASES[1]).values()):
+        assert {(p.steps, p.is_at_once, p.transfer) for p in phases(schedule)} == {(1, True, "tokens")}
 
 
 def test_a_layer_of_deepseek_v3() -> None:

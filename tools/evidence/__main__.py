@@ -1,15 +1,17 @@
-"""Fit the calibration ``measured`` and its residuals to the evidence: ``python -m tools.evidence``."""
+"""Fit the calibration ``measured`` to the evidence, and hold it against what it did not know.
+
+``python -m tools.evidence`` writes ``measured.calibration.yaml`` and, beside the points, how far each was from a
+fit without its run, and from one without its site.
+"""
 
 from __future__ import annotations
 
 import csv
 import io
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-
-import numpy as np
 
 import fabric
 from fabric.costing import Calibration, calibration
@@ -19,119 +21,134 @@ from fabric.evidence import Point, points
 from fabric.schedule.tree import Transfer
 from fabric.text.writing import write_file
 from tools.evidence.features import run_of
-from tools.evidence.fit import BETWEEN, GENERATIONS, calibration_of, fit, predicted
+from tools.evidence.fit import ALL, BETWEEN, COMMON, GENERATIONS, calibration_of, fit, predicted
+from tools.evidence.tokens import with_tokens
 
-FOLDS = 5
+RUN_FOLDS, SITE_FOLDS = 10, 8
 _PACKAGE = Path(fabric.__file__).parent
-_OTHER_NETWORKS = {"a3mega": 256 << 20, "aws-nccl-tests": 128 << 20}
-"""Sources whose sizes below these are of networks that are neither InfiniBand nor RoCE."""
+_OVER_TCP = 256 << 20
+"""Sizes from which a run over GPUDirect-TCPXO is of what the cards carry, as with InfiniBand, RoCE and EFA."""
+_TCP = ("a3mega", "dstack-a3mega", "gke-a3mega-jp", "a3mega-bootcamp")
 
 
 def generation_of(point: Point) -> str:
-    """Return the first key of the generation of a point."""
+    """Return the name of the generation of a point."""
     keys = [key for rule in run_of(point).keys if rule[-1] == "scale-up" for key in rule]
-    return next(g.keys[0] for key in keys for g in GENERATIONS if key in g.keys)
+    return next(g.name for key in keys for g in GENERATIONS if key in g.keys)
 
 
 def is_fitted(point: Point) -> bool:
-    """Return whether the calibration is made from a point; see `_OTHER_NETWORKS`.
+    """Return whether the calibration is made from a point.
 
-    For judging only are two nodes of MI300X whose smallest message takes 220 us, five times what others take;
-    an all-to-all between racks of GB300 at a third of what their cards carry, with no cause told; and the
-    all-gathers of a simulator's table, which are a fit themselves.
+    For judging only are small messages over TCP; two nodes of MI300X whose smallest message takes 220 us, five
+    times what others take; an all-to-all between racks of GB300 at a third of what their cards carry, with no
+    cause told; two nodes of B200 whose cards were seen to lack a fifth of their rate, where every byte passes
+    them twice; and the all-gathers of a simulator's table, which are a fit themselves.
     """
-    if (point.source, point.collective, point.domains) == ("oci-gb300", "all-to-all", 2):
-        return False
-    if point.domains > 1 and point.size_bytes < _OTHER_NETWORKS.get(point.source, 0):
+    if point.source in _TCP and point.size_bytes < _OVER_TCP:
         return False
     if point.system == "MI300X, 2 nodes" and point.size_bytes < 256 << 20:
         return False
-    return not (point.source == "simai" and point.collective == "all-gather")
+    if (point.source, point.domains, point.collective) == ("oci-gb300", 2, "all-to-all"):
+        return False
+    if (point.source, point.domains) == ("vultr-b200", 2) and point.collective != "all-reduce":
+        return False
+    return (point.source, point.collective) != ("simai", "all-gather")
 
 
-def fit_all(known: Sequence[Point], start: Mapping[str, float], base: Calibration) -> dict[str, float]:
-    """Return all values, fitted to some points."""
-    values = dict(start)
+def fit_all(known: Sequence[Point], base: Calibration) -> dict[str, float]:
+    """Return all values, fitted to some points and to nothing else."""
+    inside = [p for p in known if p.domains == 1]
+    values = {f"{ALL} {what}": value for what, value in COMMON.items()} | dict(BETWEEN)
+    values = fit(inside, [f"{ALL} {what}" for what in COMMON], values, base, max_tries=8)
     for generation in GENERATIONS:
-        name = generation.keys[0]
+        own = generation.values(values)
         # Twenty racks tell the steps of a ring inside them better than any one does.
-        own = [p for p in known if (p.domains == 1 or p.domains == 20) and generation_of(p) == name]
-        values = fit(own, list(generation.start()), values, base)
+        told = [p for p in known if p.domains in (1, 20) and generation_of(p) == generation.name]
+        values = fit(told, list(own), {**values, **own}, base) if told else {**values, **own}
     return fit([p for p in known if p.domains > 1 and is_fitted(p)], list(BETWEEN), values, base)
 
 
-def fold_of(point: Point) -> int:
+def run_fold(point: Point) -> int:
     """Return the fold of a point: one run is in one fold, whatever its sizes."""
-    return zlib.crc32("/".join(point.curve).encode()) % FOLDS
+    return zlib.crc32("/".join(point.curve).encode()) % RUN_FOLDS
+
+
+def site_fold(every: Sequence[Point]) -> Callable[[Point], int]:
+    """Return a function that gives the fold of a point: one site is in one fold, and like ones are apart."""
+    places = {site: i for i, site in enumerate(sorted({p.site for p in every}))}
+    return lambda point: places[point.site] % SITE_FOLDS
+
+
+def held_out(
+    every: Sequence[Point], fold_of: Callable[[Point], int], base: Calibration
+) -> tuple[list[float], list[str], list[bool]]:
+    """Return for every point what a fit without its fold says.
+
+    Returns
+    -------
+    ratio : list of float
+        Predicted over measured time.
+    algorithm : list of str
+    is_known : list of bool
+        Whether runs inside a domain of its generation remain.
+    """
+    ratio, by, known = [0.0] * len(every), [""] * len(every), [True] * len(every)
+    for fold in sorted({fold_of(p) for p in every}):
+        rest = [p for p in every if fold_of(p) != fold]
+        places = [i for i, p in enumerate(every) if fold_of(p) == fold]
+        left = {generation_of(p) for p in rest if p.domains == 1}
+        without = calibration_of(fit_all(rest, base), base)
+        times, names = predicted(without, [every[i] for i in places])
+        for i, time_s, name in zip(places, times, names, strict=True):
+            ratio[i], by[i], known[i] = time_s / every[i].time_s, name, generation_of(every[i]) in left
+    return ratio, by, known
 
 
 def with_sources(known: Calibration, every: Sequence[Point]) -> Calibration:
     """Return a calibration whose values name the points that they rest on."""
     said: dict[str, str] = {}
     for generation in GENERATIONS:
-        own = [p for p in every if p.domains == 1 and generation_of(p) == generation.keys[0]]
+        own = [p for p in every if p.domains == 1 and generation_of(p) == generation.name]
         systems = ", ".join(dict.fromkeys(p.source for p in own))
         for key in generation.keys:
-            said[key] = f"{len(own)} points inside one domain of {generation.keys[0]}: {systems}"
+            said[key] = f"{len(own)} points inside one domain of {generation.name}: {systems}"
     between = [p for p in every if p.domains > 1 and is_fitted(p)]
-    net = f"{len(between)} points between domains: " + ", ".join(dict.fromkeys(p.source for p in between))
+    net = _told("between domains", between)
+    said["EFA"] = _told("over EFA", [p for p in between if p.fabric.startswith("aws-")])
 
     def sourced(key: str, kinds: Mapping[Transfer, Overhead]) -> dict[Transfer, Overhead]:
-        return {k: replace(o, source=said.get(key, "") or o.source or net) for k, o in kinds.items()}
+        return {k: replace(o, source=o.source or said.get(key, net)) for k, o in kinds.items()}
 
     links = {key: sourced(key, kinds) for key, kinds in (known.links or {}).items()}
-    gpus: dict[str, dict[Transfer, GpuOverhead]] = {
-        key: {k: replace(g, source=said[key]) for k, g in kinds.items()} for key, kinds in known.gpus.items()
+    gpus: dict[str, Mapping[Transfer, GpuOverhead]] = {
+        key: {k: replace(g, source=g.source or said[key]) for k, g in kinds.items()}
+        for key, kinds in known.gpus.items()
     }
-    counts = {
-        key: {n: replace(c, source=c.source or net) for n, c in row.items()}
-        for key, row in known.channel_counts.items()
-    }
+    counts = {}
+    for key, row in known.channel_counts.items():
+        own = [p for p in between if generation_of(p) == key and p.collective == "all-reduce"]
+        counts[key] = {n: replace(c, source=_told("between domains", own)) for n, c in row.items()}
     return replace(known, links=links, gpus=gpus, channel_counts=counts)
 
 
-def residual_rows(every: Sequence[Point], values: Mapping[str, float], base: Calibration) -> str:
-    """Return the residual of every point against a fit to the runs of the other folds, as CSV."""
-    ratio, by = np.zeros(len(every)), [""] * len(every)
-    for fold in range(FOLDS):
-        places = [i for i, p in enumerate(every) if fold_of(p) == fold]
-        rest = [p for p in every if fold_of(p) != fold]
-        without = calibration_of(fit_all(rest, values, base), base)
-        times, names = predicted(without, [every[i] for i in places])
-        for i, time_s, name in zip(places, times, names, strict=True):
-            ratio[i], by[i] = time_s / every[i].time_s, name
+def _told(what: str, own: Sequence[Point]) -> str:
+    runs = len({p.curve for p in own})
+    return f"{len(own)} points of {runs} runs {what}: " + ", ".join(dict.fromkeys(p.source for p in own))
+
+
+def residual_rows(every: Sequence[Point], base: Calibration) -> str:
+    """Return how far every point was from a fit without its run, and from one without its site, as CSV."""
+    ratio, by, _ = held_out(every, run_fold, base)
+    ratio_site, _, is_known = held_out(every, site_fold(every), base)
     out = io.StringIO()
     rows = csv.writer(out, lineterminator="\n")
-    rows.writerow(
-        (
-            "system",
-            "collective",
-            "dtype",
-            "algorithm",
-            "ranks",
-            "domains",
-            "size_bytes",
-            "ratio",
-            "fitted",
-            "source",
-        )
-    )
-    for p, r, name in zip(every, ratio, by, strict=True):
-        fitted = "yes" if is_fitted(p) else "no"
-        rows.writerow(
-            (
-                p.system,
-                p.collective,
-                p.dtype,
-                name,
-                p.ranks,
-                p.domains,
-                p.size_bytes,
-                f"{r:.4f}",
-                fitted,
-                p.source,
-            )
-        )
+    names = ("system", "collective", "dtype", "algorithm", "ranks", "domains", "size_bytes", "ratio")
+    rows.writerow((*names, "ratio_site", "generation_remains", "fitted", "source"))
+    for i, p in enumerate(every):
+        said = (p.system, p.collective, p.dtype, by[i], p.ranks, p.domains, p.size_bytes)
+        remains, fitted = ("yes" if yes else "no" for yes in (is_known[i], is_fitted(p)))
+        rows.writerow((*said, f"{ratio[i]:.4f}", f"{ratio_site[i]:.4f}", remains, fitted, p.source))
     return out.getvalue()
 
 
@@ -139,18 +156,14 @@ def main() -> None:
     """Write the calibration and its residuals."""
     every = points()
     base = calibration("measured")
-    start = dict(BETWEEN)
-    for generation in GENERATIONS:
-        start |= generation.start()
-    values = fit_all(every, start, base)
-    known = with_sources(calibration_of(values, base), every)
-    head = "# Made by python -m tools.evidence; what is stated, not fitted, is HELD in its fit.py.\n"
+    known = with_sources(with_tokens(calibration_of(fit_all(every, base), base)), every)
+    head = "# Made by python -m tools.evidence from fabric/evidence/data.\n"
     write_file(
         _PACKAGE / "costing" / "calibrations" / "measured.calibration.yaml",
         head + calibration_text(known),
         force=True,
     )
-    text = residual_rows(every, values, base)
+    text = residual_rows(every, base)
     write_file(_PACKAGE / "evidence" / "data" / "measured.residuals.csv", text, force=True)
 
 

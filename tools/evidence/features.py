@@ -31,10 +31,9 @@ class Way:
     algorithm : str
     transfer : str
         Which says how it starts.
-    hops : ndarray of float64, shape (kinds, rules)
-        Links passed one after the other.
-    busy : ndarray of float64, shape (kinds, links)
-        Time at wire rates of a buffer of one byte [s].
+    parts : tuple of (str, ndarray of float64, ndarray of float64)
+        By kind of transfer, links of every rule passed one after the other, and the time at wire rates of a
+        buffer of one byte on every link [s].
     rule : ndarray of int64, shape (links,)
     channels_gb_s : float
         Algbw that the channels of NCCL allow; 0 where they are no limit [GB/s].
@@ -42,8 +41,7 @@ class Way:
 
     algorithm: str
     transfer: Transfer
-    hops: Floats
-    busy: Floats
+    parts: tuple[tuple[Transfer, Floats, Floats], ...]
     rule: Ints
     channels_gb_s: float
 
@@ -85,7 +83,8 @@ _RUNS: dict[tuple[object, ...], Run] = {}
 
 def setting_of(point: Point) -> tuple[object, ...]:
     """Return what a run is the same on, at any size."""
-    return (point.fabric, point.nic_gbps, point.among, point.domains, point.collective)
+    reduces = point.is_added_in_switches
+    return (point.fabric, point.nic_gbps, point.among, point.domains, point.collective, reduces)
 
 
 def run_of(point: Point) -> Run:
@@ -97,7 +96,10 @@ def run_of(point: Point) -> Run:
 
 
 def _run_of(point: Point) -> Run:
-    fabric, question = fabric_of(fabric_text(point)), JobQuestion(among=point.among or None)
+    fabric = fabric_of(fabric_text(point))
+    question = JobQuestion(
+        among=point.among or None, reduces=("scale-up",) if point.is_added_in_switches else ()
+    )
     work = job(fabric, question)
     ways = []
     for name, schedule in schedules(point.collective, work.shape, 1.0).items():
@@ -120,7 +122,8 @@ def _run_of(point: Point) -> Run:
         transfer = next(k for k in ("in-switch", "all-to-all", "copy") if k in kinds)
         used = busy.any(axis=0)
         limit = channel_limit_gb_s(fabric, question, work.shape, point.collective, name)
-        ways.append(Way(name, transfer, hops, busy[:, used], work.links.rule[used], limit or 0.0))
+        parts = tuple((k, hops[i], busy[i, used]) for i, k in enumerate(TRANSFERS) if k in kinds)
+        ways.append(Way(name, transfer, parts, work.links.rule[used], limit or 0.0))
     return Run(work.links.keys, work.shape.sizes, busbw_factor(point.collective, work.shape.n), tuple(ways))
 
 
@@ -128,5 +131,5 @@ def by_run(points: Sequence[Point]) -> dict[tuple[object, ...], list[int]]:
     """Return the places of the points of every run, by what it ran on."""
     groups: dict[tuple[object, ...], list[int]] = {}
     for i, p in enumerate(points):
-        groups.setdefault((*setting_of(p), p.is_in_place), []).append(i)
+        groups.setdefault((*setting_of(p), p.is_in_place, p.forced), []).append(i)
     return groups

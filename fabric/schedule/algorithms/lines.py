@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from fabric.schedule.algorithms.shape import Shape
@@ -172,7 +172,7 @@ def mirror(phase: Phase) -> Phase:
     verb, *where = phase.name.split(" ")
     name = " ".join([_BACKWARDS[verb], *where])
     action: Literal["copy", "reduce"] = "copy" if phase.action == "reduce" else "reduce"
-    return Phase(name, pattern, phase.bytes_per_endpoint, phase.steps, action, moves, phase.transfer)
+    return replace(phase, name=name, pattern=pattern, action=action, moves=moves)
 
 
 def reverse(parts: tuple[Phase, ...]) -> tuple[Phase, ...]:

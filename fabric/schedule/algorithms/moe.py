@@ -1,21 +1,27 @@
 """Mixture of experts: tokens go to the ranks of their experts, and what these make of them comes back.
 
 Every token chooses `top_k` different experts, all alike, and experts lie evenly on the ranks. So bytes are
-expectations, exact for uniform choice. A choice that is limited to some groups of experts first draws these,
+expectations, exact for uniform choice. A balanced choice, as benchmarks of kernels draw it, puts the experts
+of a token on as many ranks as there are for them, all alike again. A choice that is limited to some groups of experts first draws these,
 all alike (DeepSeek-V3, arXiv 2412.19437, section 2.1.2: 4 of 8 groups).
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import chain
+from typing import Literal
 
 from fabric.arguments import check_fields
 from fabric.errors import QuestionError
 from fabric.schedule.algorithms.lines import Line, gather_by_pairs, lines, reverse, single
 from fabric.schedule.algorithms.shape import Shape
-from fabric.schedule.tree import Phase, Pipe, Schedule
+from fabric.schedule.tree import Move, Phase, Pipe, Schedule
 from fabric.units import MAX_BYTES
+
+Choice = Literal["uniform", "balanced"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +44,8 @@ class Moe:
         Groups that the experts are divided into, in the order of their ranks.
     max_groups : int, optional
         Groups that the experts of one token may lie in; all by default.
+    choice : {"uniform", "balanced"}
+        Experts of a token all alike, or on different ranks as far as there are so many.
     """
 
     tokens: int
@@ -47,6 +55,7 @@ class Moe:
     bytes_per_value: float
     n_groups: int = 1
     max_groups: int | None = None
+    choice: Choice = "uniform"
 
     def __post_init__(self) -> None:
         """Check the fields."""
@@ -56,6 +65,9 @@ class Moe:
             if not getattr(self, name) > 0:
                 msg = f"Moe: {name}: got {getattr(self, name)}; expected a positive number"
                 raise QuestionError(msg)
+        if self.choice == "balanced" and self.n_groups > 1:
+            msg = f"Moe: a balanced choice knows no groups of experts; got {self.n_groups} of them"
+            raise QuestionError(msg)
         if not 1 <= self.token_bytes <= MAX_BYTES / self.tokens / self.top_k:
             size = f"{self.hidden} values of {self.bytes_per_value:g} bytes for {self.tokens} tokens"
             msg = f"Moe: {size}; expected a byte a token, and at most {MAX_BYTES} bytes in all"
@@ -122,6 +134,8 @@ def moe_reach(shape: Shape, moe: Moe) -> Reach:
     >>> reach = moe_reach(Shape((8,) * 8), Moe(4096, 7168, 8, 256, 1.0, n_groups=8, max_groups=4))
     >>> round(reach.domains, 4), round(reach.ranks, 4), reach.experts
     (3.629, 7.3594, 8)
+    >>> moe_reach(Shape((64,)), Moe(64, 7168, 8, 256, 2, choice="balanced")).ranks
+    8.0
     """
     n = shape.n
     if moe.n_experts % n:
@@ -138,6 +152,11 @@ def moe_reach(shape: Shape, moe: Moe) -> Reach:
     if not 1 <= moe.top_k <= choice:
         msg = f"a token chooses 1 to {choice} of {choice} experts in {used} groups, not {moe.top_k}"
         raise QuestionError(msg)
+
+    if moe.choice == "balanced":
+        ranks = min(moe.top_k, n)
+        missed = (math.comb(n - g, ranks) / math.comb(n, ranks) for g in shape.sizes)
+        return Reach(sum(1 - part for part in missed), float(ranks), moe.top_k)
 
     def hit(size: int) -> float:
         experts = size * per_rank
@@ -235,5 +254,10 @@ def _dispatch(shape: Shape, moe: Moe) -> dict[str, tuple[Phase, ...]]:
 def _among(name: str, line: Line, free: tuple[int, ...], size_bytes: float) -> Phase:
     """Return the phase that sends `size_bytes` alike to all ranks of a line, of which the own part stays."""
     sent = (line.length - 1) / line.length * size_bytes
-    phase = gather_by_pairs(name, line, free, 0.0)
-    return replace(phase, bytes_per_endpoint=sent, transfer="all-to-all")
+    turns = gather_by_pairs(name, line, free, 0.0)
+
+    def moves(n: int, step: int) -> Iterator[Move]:
+        # A kernel posts its messages to all ranks at once.
+        return chain.from_iterable(turns.moves(n, turn) for turn in range(turns.steps))
+
+    return replace(turns, bytes_per_endpoint=sent, steps=1, moves=moves, transfer="tokens", is_at_once=True)
