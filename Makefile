@@ -44,15 +44,16 @@ reports: $(STAMP) ## all reports, and the schema of the topology file
 	@mv .reports/reports/* docs/reports/
 	@mv .reports/schema.json $(SCHEMA)
 	@mv $(PAGES:%=.reports/%) docs/
+	@rm -rf docs/accuracy && mv .reports/accuracy docs/
 	@rm -rf .reports
 
 check-reports: $(STAMP) ## fail if the committed reports are not what the code writes now
 	@new=$$(mktemp -d) && trap 'rm -rf "$$new"' EXIT && \
 	$(MAKE) --no-print-directory generate OUT="$$new" && \
 	find docs/reports -maxdepth 1 -type f -exec cp {} "$$new/reports/" \; && \
-	{ diff -r docs/reports "$$new/reports" && diff $(SCHEMA) "$$new/schema.json" $(foreach page,$(PAGES),&& diff docs/$(page) "$$new/$(page)"); } >"$$new/diff" 2>&1 || \
+	{ diff -r docs/reports "$$new/reports" && diff -r docs/accuracy "$$new/accuracy" && diff $(SCHEMA) "$$new/schema.json" $(foreach page,$(PAGES),&& diff docs/$(page) "$$new/$(page)"); } >"$$new/diff" 2>&1 || \
 	{ [ ! -f "$$new/diff" ] || { cut -c1-200 "$$new/diff" | head -60; \
-	  echo "check-reports: docs/reports, $(PAGES:%=docs/%) or $(SCHEMA) is out of date; run 'make reports' and commit the result"; }; exit 1; } >&2
+	  echo "check-reports: docs/reports, docs/accuracy, $(PAGES:%=docs/%) or $(SCHEMA) is out of date; run 'make reports' and commit the result"; }; exit 1; } >&2
 
 generate: $(STAMP)
 	@mkdir -p "$(OUT)/reports"

@@ -79,7 +79,13 @@ Run = Point | Residual
 def _runs_of(collective: str, known: tuple[Residual, ...]) -> tuple[Run, ...]:
     """Return the runs of a collective that a calibration was held against."""
     own = tuple(r for r in known if r.time_s)
-    return tuple(p for p in own or points() if p.collective == collective)
+    return tuple(p for p in own or _free() if p.collective == collective)
+
+
+@cache
+def _free() -> tuple[Point, ...]:
+    """Return the measured points whose library chose for itself."""
+    return tuple(p for p in points() if not p.forced)
 
 
 @cache

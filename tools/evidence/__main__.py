@@ -1,7 +1,7 @@
 """Fit the calibration ``measured`` to the evidence, and hold it against what it did not know.
 
-``python -m tools.evidence`` writes ``measured.calibration.yaml`` and, beside the points, how far each was from a
-fit without its run, and from one without its site.
+``python -m tools.evidence`` writes ``measured.calibration.yaml`` and, beside the points, how far each was
+from a fit without its run, and from one without its site.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import csv
 import io
 import zlib
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,10 +25,11 @@ from tools.evidence.features import run_of
 from tools.evidence.fit import ALL, BETWEEN, COMMON, GENERATIONS, calibration_of, fit, predicted
 from tools.evidence.tokens import with_tokens
 
-RUN_FOLDS, SITE_FOLDS = 10, 8
+RUN_FOLDS, SITE_FOLDS, WORKERS = 10, 8, 4
 _PACKAGE = Path(fabric.__file__).parent
 _OVER_TCP = 256 << 20
-"""Sizes from which a run over GPUDirect-TCPXO is of what the cards carry, as with InfiniBand, RoCE and EFA."""
+"""Sizes from which a run over GPUDirect-TCPXO is of what the cards carry, as over InfiniBand and EFA."""
+_SLOW_EXCHANGES = (("oci-gb300", 2, "all-to-all"), ("vultr-b200", 2, "all-to-all"))
 _TCP = ("a3mega", "dstack-a3mega", "gke-a3mega-jp", "a3mega-bootcamp")
 
 
@@ -37,23 +39,26 @@ def generation_of(point: Point) -> str:
     return next(g.name for key in keys for g in GENERATIONS if key in g.keys)
 
 
+def is_of(point: Point, key: str) -> bool:
+    """Return whether a point ran on links of a name."""
+    return any(key in names for names in run_of(point).keys)
+
+
 def is_fitted(point: Point) -> bool:
     """Return whether the calibration is made from a point.
 
-    For judging only are small messages over TCP; two nodes of MI300X whose smallest message takes 220 us, five
-    times what others take; an all-to-all between racks of GB300 at a third of what their cards carry, with no
-    cause told; two nodes of B200 whose cards were seen to lack a fifth of their rate, where every byte passes
-    them twice; and the all-gathers of a simulator's table, which are a fit themselves.
+    For judging only are small messages over TCP; two nodes of MI300X whose smallest message takes 220 us,
+    five times what others take; an all-to-all between racks of GB300 at a third of what their cards carry,
+    with no cause told; one between two nodes of B200 at half of it; and a simulator's table, which is a model
+    itself.
     """
     if point.source in _TCP and point.size_bytes < _OVER_TCP:
         return False
     if point.system == "MI300X, 2 nodes" and point.size_bytes < 256 << 20:
         return False
-    if (point.source, point.domains, point.collective) == ("oci-gb300", 2, "all-to-all"):
+    if (point.source, point.domains, point.collective) in _SLOW_EXCHANGES:
         return False
-    if (point.source, point.domains) == ("vultr-b200", 2) and point.collective != "all-reduce":
-        return False
-    return (point.source, point.collective) != ("simai", "all-gather")
+    return point.source != "simai"
 
 
 def fit_all(known: Sequence[Point], base: Calibration) -> dict[str, float]:
@@ -66,7 +71,9 @@ def fit_all(known: Sequence[Point], base: Calibration) -> dict[str, float]:
         # Twenty racks tell the steps of a ring inside them better than any one does.
         told = [p for p in known if p.domains in (1, 20) and generation_of(p) == generation.name]
         values = fit(told, list(own), {**values, **own}, base) if told else {**values, **own}
-    return fit([p for p in known if p.domains > 1 and is_fitted(p)], list(BETWEEN), values, base)
+    # What lies between domains differs by site more than domains do: the most count, not the middle.
+    between = [p for p in known if p.domains > 1 and is_fitted(p)]
+    return fit(between, list(BETWEEN), values, base, loss="cauchy")
 
 
 def run_fold(point: Point) -> int:
@@ -94,15 +101,29 @@ def held_out(
         Whether runs inside a domain of its generation remain.
     """
     ratio, by, known = [0.0] * len(every), [""] * len(every), [True] * len(every)
-    for fold in sorted({fold_of(p) for p in every}):
-        rest = [p for p in every if fold_of(p) != fold]
-        places = [i for i, p in enumerate(every) if fold_of(p) == fold]
+    folds = [fold_of(p) for p in every]
+    parts = [
+        (
+            [p for p, f in zip(every, folds, strict=True) if f != fold],
+            [p for p, f in zip(every, folds, strict=True) if f == fold],
+            base,
+        )
+        for fold in sorted(set(folds))
+    ]
+    with ProcessPoolExecutor(max_workers=WORKERS) as pool:
+        found = list(pool.map(_without, parts))
+    for fold, (rest, _, _), (times, names) in zip(sorted(set(folds)), parts, found, strict=True):
         left = {generation_of(p) for p in rest if p.domains == 1}
-        without = calibration_of(fit_all(rest, base), base)
-        times, names = predicted(without, [every[i] for i in places])
-        for i, time_s, name in zip(places, times, names, strict=True):
+        for i, time_s, name in zip([i for i, f in enumerate(folds) if f == fold], times, names, strict=True):
             ratio[i], by[i], known[i] = time_s / every[i].time_s, name, generation_of(every[i]) in left
     return ratio, by, known
+
+
+def _without(part: tuple[Sequence[Point], Sequence[Point], Calibration]) -> tuple[list[float], list[str]]:
+    """Return what a fit to some points says of others: times [s] and algorithms."""
+    rest, others, base = part
+    times, names = predicted(calibration_of(fit_all(rest, base), base), others)
+    return times.tolist(), names
 
 
 def with_sources(known: Calibration, every: Sequence[Point]) -> Calibration:
@@ -127,7 +148,7 @@ def with_sources(known: Calibration, every: Sequence[Point]) -> Calibration:
     }
     counts = {}
     for key, row in known.channel_counts.items():
-        own = [p for p in between if generation_of(p) == key and p.collective == "all-reduce"]
+        own = [p for p in between if is_of(p, key) and p.collective == "all-reduce"]
         counts[key] = {n: replace(c, source=_told("between domains", own)) for n, c in row.items()}
     return replace(known, links=links, gpus=gpus, channel_counts=counts)
 

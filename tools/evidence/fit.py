@@ -46,21 +46,21 @@ class Pricing:
         self._links: dict[tuple[Keys, Transfer, str], tuple[Floats, Floats]] = {}
 
     def times(self, run: Run, sizes: Floats, *, in_place: bool, forced: str = "") -> tuple[Floats, list[str]]:
-        """Return the time of a run at every size, as `fabric.costing.cost` does [s], and by which algorithm."""
-        best, by = np.full(len(sizes), np.inf), [""] * len(sizes)
+        """Return the time of a run at every size [s], as `fabric.costing.cost` does, and the algorithms."""
+        best, chosen, by = np.full(len(sizes), np.inf), np.full(len(sizes), np.inf), [""] * len(sizes)
         algorithm, *protocols = forced.split() or ("",)
-        for way in run.ways:
-            # What is a hypothesis at a size is none of its expectations, but when it is asked for.
-            if algorithm:
-                allowed = np.full(len(sizes), algorithm == way.algorithm)
-            else:
-                allowed = np.array([self.known.is_seen(way.algorithm, run.sizes, int(s)) for s in sizes])
+        ways = [way for way in run.ways if not algorithm or way.algorithm == algorithm]
+        for way in ways:
+            # What no library was seen to choose is none of its expectations, but where it is alone.
+            margin = np.ones(len(sizes))
+            if len(ways) > 1:
+                margin = np.array([self.known.margin(way.algorithm, run.sizes, int(s)) for s in sizes])
             for protocol in self.known.protocols_of(way.transfer, run.keys):
                 if protocols and protocol.name not in protocols:
                     continue
                 t = self._by(run, way, protocol, sizes, in_place)
-                for i in np.flatnonzero(allowed & (t < best)):
-                    best[i], by[i] = t[i], way.algorithm
+                for i in np.flatnonzero(t * margin < chosen):
+                    best[i], chosen[i], by[i] = t[i], t[i] * margin[i], way.algorithm
         return best, by
 
     def _by(self, run: Run, way: Way, protocol: ProtocolCost, sizes: Floats, in_place: bool) -> Floats:
@@ -140,10 +140,11 @@ COMMON = {
     "all-to-all LL rate": 0.02,
     "all-to-all Simple rate": 0.7,
     "all-to-all own GB/s": 1000.0,
-    "all-to-all peers": 100.0,
+    "all-to-all peers": 140.0,
     "in-switch launch us": 10.0,
     "in-switch rank us": 8.0,
     "in-switch rate": 0.6,
+    "in-switch peers": 140.0,
 }
 """Where the fit of what all generations have in common starts; each of them starts from what it finds."""
 BETWEEN = {
@@ -153,11 +154,12 @@ BETWEEN = {
     "host all-to-all us": 6.0,
     "EFA LL us": 5.0,
     "EFA Simple us": 8.0,
-    "scale-out copy rate": 0.95,
+    "scale-out copy rate": 0.96,
     "scale-out all-to-all rate": 0.9,
     "channels nvlink4 tree GB/s": 450.0,
     "channels nvlink4 nvls-tree GB/s": 487.0,
     "channels nvlink5/nvl72_backplane nvls-tree GB/s": 760.0,
+    "channels xgmi_mi350 mesh GB/s": 350.0,
 }
 """What is between domains."""
 NET_LINK_US = 0.5
@@ -169,6 +171,7 @@ N_CHANNELS = {
     ("nvlink4", "tree"): 16,
     ("nvlink4", "nvls-tree"): 8,
     ("nvlink5/nvl72_backplane", "nvls-tree"): 16,
+    ("xgmi_mi350", "mesh"): 8,
 }
 """Of trees a channel for every card or head of a node, which is what the totals are divided by."""
 
@@ -227,7 +230,9 @@ def _of_generation(
     if generation.has_switches:
         own["in-switch"] = Overhead(min(of("in-switch rate"), 1.0), 0.0)
         kinds["in-switch"] = GpuOverhead(
-            {"Simple": of("in-switch launch us") * US}, of("in-switch rank us") * US
+            {"Simple": of("in-switch launch us") * US},
+            rank_s=of("in-switch rank us") * US,
+            peers=of("in-switch peers"),
         )
     return own, kinds
 
@@ -254,6 +259,8 @@ def tolerance(point: Point) -> float:
     """Return the relative difference that a point is held to."""
     if point.domains > 1:
         return 0.15 if point.size_bytes > 64 << 20 else 0.25
+    if point.size_bytes >= 8 << 30:  # a peak: nothing but a rate
+        return 0.05
     return 0.1 if point.size_bytes >= 128 << 20 else 0.2 if point.size_bytes > 64 << 10 else 0.25
 
 
@@ -288,6 +295,7 @@ def fit(
     base: Calibration,
     *,
     max_tries: int = 30,
+    loss: str = "soft_l1",
 ) -> dict[str, float]:
     """Return the values with those named in `free` fitted to some points.
 
@@ -300,6 +308,8 @@ def fit(
     base : Calibration
     max_tries : int
         Of the values, not counting those for the derivatives.
+    loss : {"soft_l1", "cauchy"}
+        The second finds where most are, however far the others.
     """
     measured = np.array([p.time_s for p in points])
     held = np.array([tolerance(p) for p in points])
@@ -323,7 +333,7 @@ def fit(
         off,
         start,
         bounds=(least, most + 1e-9),
-        loss="soft_l1",
+        loss=loss,
         f_scale=0.4,
         diff_step=1e-3,
         max_nfev=max_tries,

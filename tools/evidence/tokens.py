@@ -1,7 +1,7 @@
 """Fit what kernels of a mixture of experts add, to the measured times of tokens.
 
-A kernel posts its messages to all ranks at once: one launch, a part of the wire rate, and a number of ranks at
-which the links take twice as long.
+A kernel posts its messages to all ranks at once: one launch, a part of the wire rate, and a number of ranks
+at which the links take twice as long.
 """
 
 from __future__ import annotations

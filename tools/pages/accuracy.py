@@ -26,7 +26,7 @@ from fabric.schedule import Moe
 from fabric.text.markdown import table
 from fabric.text.writing import write_file
 from fabric.units import gbps_to_gbytes
-from tools.pages.evidence import evidence_section
+from tools.pages.evidence import evidence_section, pictures
 
 _INTRO = """\
 # Accuracy
@@ -264,6 +264,10 @@ def main() -> None:
     text = page(evaluate_case(case, options.cases.parent) for case in cases)
     text += "\n" + evidence_section()
     write_file(options.out, text, force=True)
+    beside = options.out.with_suffix("")
+    beside.mkdir(exist_ok=True)
+    for name, drawn in pictures().items():
+        write_file(beside / f"{name}.svg", drawn, force=True)
 
 
 if __name__ == "__main__":

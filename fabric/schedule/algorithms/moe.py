@@ -2,8 +2,8 @@
 
 Every token chooses `top_k` different experts, all alike, and experts lie evenly on the ranks. So bytes are
 expectations, exact for uniform choice. A balanced choice, as benchmarks of kernels draw it, puts the experts
-of a token on as many ranks as there are for them, all alike again. A choice that is limited to some groups of experts first draws these,
-all alike (DeepSeek-V3, arXiv 2412.19437, section 2.1.2: 4 of 8 groups).
+of a token on as many ranks as there are for them, all alike again. A choice that is limited to some groups
+of experts first draws these, all alike (DeepSeek-V3, arXiv 2412.19437, section 2.1.2: 4 of 8 groups).
 """
 
 from __future__ import annotations

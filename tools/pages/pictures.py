@@ -1,0 +1,65 @@
+"""Predicted against measured times as a picture, one circle for every point, by size."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from html import escape
+
+from fabric.evidence.residuals import BANDS, band_of
+
+_COLOURS = ("#4477aa", "#228833", "#ccbb44", "#ee6677")
+"""Of the bands of sizes, from the smallest: Tol's bright scheme, apart for all eyes."""
+_NAMES = (*(name for _, name in BANDS), "above 64 MiB")
+_SIDE, _LEFT, _TOP = 320, 60, 24
+
+
+def picture(title: str, points: Sequence[tuple[float, float, int]]) -> str:
+    """Return a picture as SVG: measured time to the right, predicted upwards, both by decades.
+
+    Parameters
+    ----------
+    title : str
+    points : sequence of (float, float, int)
+        Measured and predicted time [s], and the size [B].
+    """
+    times = [t for measured, predicted, _ in points for t in (measured, predicted)]
+    first = math.floor(math.log10(min(times)))
+    last = max(math.ceil(math.log10(max(times))), first + 1)
+    return "\n".join(_lines(title, points, first, last)) + "\n"
+
+
+def _lines(title: str, points: Sequence[tuple[float, float, int]], first: int, last: int) -> Iterator[str]:
+    def at(time_s: float) -> float:
+        return _SIDE * (math.log10(time_s) - first) / (last - first)
+
+    bottom, right = _TOP + _SIDE, _LEFT + _SIDE
+    yield (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {right + 130} {bottom + 44}" '
+        'font-family="sans-serif" font-size="11">'
+    )
+    yield f"<title>{escape(title)}</title>"
+    yield '<rect width="100%" height="100%" fill="#fff"/>'
+    yield f'<text x="{_LEFT}" y="15">{escape(title)}</text>'
+    for power in range(first, last + 1):
+        x, y = _LEFT + at(10.0**power), bottom - at(10.0**power)
+        yield f'<path d="M{x:.1f} {_TOP}V{bottom}M{_LEFT} {y:.1f}H{right}" stroke="#ddd"/>'
+        yield f'<text x="{x:.1f}" y="{bottom + 15}" text-anchor="middle">{_shown(power)}</text>'
+        yield f'<text x="{_LEFT - 5}" y="{y + 4:.1f}" text-anchor="end">{_shown(power)}</text>'
+    yield f'<path d="M{_LEFT} {bottom}L{right} {_TOP}" stroke="#888"/>'
+    yield f'<text x="{_LEFT + _SIDE // 2}" y="{bottom + 34}" text-anchor="middle">measured</text>'
+    yield f'<text x="{_LEFT}" y="{_TOP + 12}" dx="4">predicted without its run</text>'
+    for i, (name, colour) in enumerate(zip(_NAMES, _COLOURS, strict=True)):
+        own = [p for p in points if band_of(p[2]) == name]
+        y = _TOP + 20 + 18 * i
+        yield f'<g fill="{colour}"><circle cx="{right + 14}" cy="{y}" r="4"/>'
+        for measured, predicted, _ in own:
+            yield f'<circle cx="{_LEFT + at(measured):.1f}" cy="{bottom - at(predicted):.1f}" r="2.5"/>'
+        yield f'</g><text x="{right + 24}" y="{y + 4}">{name}</text>'
+    yield "</svg>"
+
+
+def _shown(power: int) -> str:
+    """Return a power of ten of seconds, in words."""
+    unit, scale = next((u, s) for u, s in (("us", -6), ("ms", -3), ("s", 0)) if power < s + 3 or u == "s")
+    return f"{10.0 ** (power - scale):g} {unit}"
