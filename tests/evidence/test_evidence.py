@@ -1,7 +1,6 @@
 """The table of measured points, and how near the calibration comes to it."""
 
 import csv
-from collections.abc import Callable
 from importlib import resources
 
 import numpy as np
@@ -95,9 +94,9 @@ def test_predictions_without_the_run(band: str, of_given: float, of_all: float) 
     assert np.mean([yes for is_given, yes in near if is_given]) >= of_given
 
 
-# Asked are 90, 80, 80 and 80 %; reached 80, 82, 65 and 88. One source measured nearly all that there is of a
-# generation in its first and third band; without it what is left are peaks, and two boxes of other clouds whose
-# small messages take twice as long.
+# Asked are 90, 80, 80 and 80 %; reached 80, 82, 65 and 88. One source measured nearly all that there is of
+# a generation in its first and third band; without it what is left are peaks, and two boxes of other clouds
+# whose small messages take twice as long.
 @pytest.mark.parametrize(
     ("band", "part"),
     [("128 MiB and above", 0.77), ("1 to 64 MiB", 0.80), ("up to 64 KiB", 0.62), ("between domains", 0.80)],
