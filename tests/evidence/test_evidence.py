@@ -148,7 +148,6 @@ def test_a_fit_finds_values_that_it_did_not_start_from() -> None:
     start = {f"nvlink3 {what}": value for what, value in COMMON.items() if not what.startswith("in-switch")}
     start["nvlink3 copy own GB/s"] = 480.0
     values = fit(few, ["nvlink3 copy Simple rate"], {**start, **BETWEEN}, base)
-    assert values["nvlink3 copy Simple rate"] == pytest.approx(0.77, abs=0.05)
     slow = fit(few, ["nvlink3 copy Simple rate"], {**start, **BETWEEN, "nvlink3 copy Simple rate": 0.5}, base)
     assert slow["nvlink3 copy Simple rate"] == pytest.approx(values["nvlink3 copy Simple rate"], rel=0.05)
 
