@@ -162,7 +162,7 @@ class ClassProgram:
         )
 
 
-def _program(blocks: list[CommodityMoves], load: Rows, enough: float) -> LinearProgram | TreeProgram:
+def _program(blocks: list[CommodityMoves], load: Rows, enough: float = np.inf) -> LinearProgram | TreeProgram:
     """Return the program of some commodities, whose moves are the columns, in order, before the rate.
 
     Raises
