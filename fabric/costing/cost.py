@@ -13,7 +13,7 @@ from fabric.costing.beside import add_bound, add_wires
 from fabric.costing.calibration import Calibration
 from fabric.costing.calibration import calibration as read_calibration
 from fabric.costing.channels import CHANNELS
-from fabric.costing.notes import card_notes, chip_notes, numbering_notes, split_notes
+from fabric.costing.notes import WORTH, card_notes, chip_notes, numbering_notes, split_notes
 from fabric.costing.run import (
     CostRun,
     answer_of,
@@ -157,12 +157,15 @@ def _routing_notes(run: CostRun, chosen: Schedule) -> tuple[str, ...]:
     """Return what an answer says about its routing."""
 
     def slower() -> float:
-        # The same schedule on the same ranks, by routes that follow what capacity is left.
+        protocol = run.calibration.protocols[-1]
+        plain = run.timing(chosen, protocol, None)
+        # Routes that follow what capacity is left are looked at where they may be faster at all.
+        if plain.transfer_s < (1 + WORTH) * plain.held_s[run.job.links.is_own].sum():
+            return 1.0
+        # The same schedule on the same ranks.
         adaptive = replace(run, job=job_of(run.fabric, replace(run.question, routing="adaptive")))
-        plain_s, adaptive_s = (
-            r.timing(chosen, r.calibration.protocols[-1], None).transfer_s for r in (run, adaptive)
-        )
-        return plain_s / adaptive_s if adaptive_s > 0 else 1.0
+        adaptive_s = adaptive.timing(chosen, protocol, None).transfer_s
+        return plain.transfer_s / adaptive_s if adaptive_s > 0 else 1.0
 
     return (
         *chip_notes(run.fabric, run.routing),

@@ -13,7 +13,7 @@ from fabric.schedule.tree import Schedule, phases
 # Patterns that are the same however the ranks are numbered.
 _ALIKE = ("pairwise", "to-switches", "from-switches")
 # What is slower by less is not worth a word.
-_WORTH = 1e-3
+WORTH = 1e-3
 
 
 def chip_notes(fabric: Fabric, routing: str) -> tuple[str, ...]:
@@ -57,7 +57,7 @@ def split_notes(fabric: Fabric, routing: str, slower: Callable[[], float]) -> tu
     if routing != "ecmp" or blueprint is None or not (blueprint.failed or blueprint.failed_cables):
         return ()
     more = slower() - 1
-    if more < _WORTH:
+    if more < WORTH:
         return ()
     return (
         f"plain ECMP: {100 * more:.3g} % slower than adaptive routing here, as it splits equally at every "

@@ -91,6 +91,19 @@ class Links:
     is_inner: Bools
     is_hashed: Bools
 
+    @property
+    def is_own(self) -> Bools:
+        """Which rules are of cables that each rank or card has for itself, all alike on one kind of network.
+
+        What such cables carry no split among equal ways changes.
+        """
+        n_rules, way = len(self.rules), np.arange(len(self.rule)) % 2
+        nets = {net: i for i, net in enumerate(dict.fromkeys(keys[-1] for keys in self.keys))}
+        net = np.array([nets[keys[-1]] for keys in self.keys], dtype=np.int64)[self.rule]
+        _, device = np.unique(np.column_stack([self.lower, net, way]), axis=0, return_inverse=True)
+        is_single = (np.bincount(device.ravel())[device.ravel()] == 1) & ~self.is_inner
+        return np.asarray(np.bincount(self.rule, ~is_single, minlength=n_rules) == 0)
+
 
 @dataclass(frozen=True, eq=False)
 class Job:
