@@ -274,11 +274,10 @@ def _sorts(
         parts = [strides[a] * (np.searchsorted(reps[a], digits[a], side="right") - 1) for a in axes]
         return np.sum(parts, axis=0, dtype=np.int64) if parts else np.zeros(1, dtype=np.int64)
 
-    # Places are moved the same way in all domains that agree on the axes which these moves depend on.
-    above = frozenset().union(*(found.nest.above[axis] for axis in places)) & domains.keys()
-    moved = _moved(found, domains, places)
-    row = np.broadcast_to(rows(moved, domains), n)
-    at, cell = alike(np.column_stack([row, *(domains[a] for a in sorted(above))]))
+    # Places are moved the same way in all domains for which the same moves are listed.
+    moves = found.relabelling.contexts(places, domains, n) if found.relabelling else np.zeros(n, np.int64)
+    row = np.broadcast_to(rows(_moved(found, domains, places), domains), n)
+    at, cell = alike(np.column_stack([row, moves]))
     flat = {a: np.repeat(index[at], m) for a, index in domains.items()}
     flat |= {a: np.tile(index, len(at)) for a, index in places.items()}
     inside = {a: found.moved(flat)[a].reshape(len(at), m) for a in places}
@@ -287,7 +286,7 @@ def _sorts(
     kind_of = np.full(len(question.ends) + 1, -1, dtype=np.int64)
     kind_of[np.flatnonzero(question.ends)] = np.arange(int(question.ends.sum()))
     kind = kind_of[class_of].reshape(len(at), m)
-    first, sort = _same_rows(np.column_stack([kind, *inside.values()]) if above else kind)
+    first, sort = _same_rows(np.column_stack([kind, *inside.values()]) if moves.any() else kind)
     return sort[cell], kind[first], {a: index[first] for a, index in inside.items()}
 
 

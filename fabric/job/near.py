@@ -62,7 +62,7 @@ def near_links(
     blocks: dict[tuple[frozenset[str], bool, int], dict[int, dict[int, list[int]]]] = {}
     for (number, is_sent), near in is_near.items():
         view = views[number]
-        agrees = view.agreement(pairs.order)
+        agrees = _agreement(view, pairs)
         for link in np.flatnonzero(near).tolist():
             pinned = frozenset(itertools.compress(pairs.order, agrees[link].tolist()))
             of_block = blocks.setdefault((pinned, is_sent, pairs.part_of(number)), {})
@@ -113,7 +113,7 @@ def _lie_nearest(
     """
     # The class of each link in the base, with the axes on which an end of it agrees with the rank.
     bits = 1 << np.arange(len(pairs.order))
-    lies = [v.quotient.base * 2 ** len(pairs.order) + v.agreement(pairs.order) @ bits for v in views]
+    lies = [v.quotient.base * 2 ** len(bits) + _agreement(v, pairs) @ bits for v in views]
     nearest: dict[bool, list[Ints]] = {False: [], True: []}
     for (number, is_sent), share in shares.items():
         is_best = (share > 0) & (share > (1 - _SAME) * best[views[number].quotient.base])
@@ -127,3 +127,15 @@ def _lie_nearest(
         is_used = (share > 0) & (share > (1 - _SAME) * most[which])
         found[number, is_sent] = is_used & np.isin(lies[number], np.concatenate(nearest[is_sent]))
     return found
+
+
+def _agreement(view: RankView, pairs: Pairs) -> Bools:
+    """Return on which axes of the ranks an end of every link is with the rank, shape (links, axes)."""
+    agrees = view.agreement(pairs.order)
+    # An index says where a device is only to those on the same indices of all axes above.
+    of_axis = dict(zip(pairs.order, agrees.T, strict=True))
+    is_told = [
+        np.all([of_axis[a] for a in (axis, *pairs.above[axis]) if a in of_axis], axis=0)
+        for axis in pairs.order
+    ]
+    return np.column_stack(is_told)

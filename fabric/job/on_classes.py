@@ -55,7 +55,7 @@ _KEPT = 16
 # Ways that are equal to so many digits are of one kind.
 _DIGITS = 9
 
-MAX_VIEWS = 64
+MAX_VIEWS = 256
 """Classes of ranks that are looked at; more are routed on every cable."""
 
 Telling = tuple[Pairs, Mix]
@@ -301,10 +301,9 @@ class _Classes:
 
     def _with_mates(self, number: int, over: Over) -> sparse.csr_array:
         """Return a byte of the rank of a view, and one of each rank of its group, shape (classes, 2)."""
-        view, mates = self.views[number], self.pairs.group(number, over)
-        bytes_at = np.zeros((len(view.inside), 2))
-        bytes_at[view.rank] = 1.0
-        bytes_at[mates, 1] = view.quotient.size[mates]
+        bytes_at = np.zeros((len(self.views[number].inside), 2))
+        bytes_at[:, 1] = self.pairs.group(number, over)
+        bytes_at[self.views[number].rank] = 1.0
         return sparse.csr_array(bytes_at)
 
     def optimum(self, patterns: Sequence[Pattern], amounts: Sequence[float]) -> tuple[float, Floats]:
@@ -421,29 +420,44 @@ def _of_pairs(place: Placement, routing: Routing, paths: Paths) -> Job:
         If the axes do not say the symmetry, or domains are no product of axes.
     """
     question = TiedTraffic(place.blueprint, place.among, paths, group_ties(place, frozenset()))
-    n_kinds = int(question.ends.sum())
-    if n_kinds > MAX_VIEWS:
-        msg = f"the ranks are of {n_kinds} kinds, at most {MAX_VIEWS} are told apart"
-        raise NoSymmetryError(msg)
+    _limit(question)
     views = _views(question, place, frozenset())
     dealt = _deal(place, views)
     if dealt is not None:
         return _of_pairs(dealt, routing, paths)
     domain = domain_axes(place.order, views)
-    ties = group_ties(place, domain)
-    if ties != question.ties:
-        # Rails and instances are kept whole: then a rank of each class tells of its group.
-        question = TiedTraffic(place.blueprint, place.among, paths, ties)
-        views = _views(question, place, frozenset())
-    lift = Lift(place.blueprint, question.apart, question.ties)
-    ranks = number_ranks(question, place, domain)
-    pairs = RankPairs(ranks, views, lift, place.order, domain, place.spans)
+    pairs = _pairs(question, place, domain, views)
     if routing == "rail" or pairs.need_relays():
         if not pairs.has_rails:
             msg = "domains of unequal size have no rails that all traffic can take"
             raise NoSymmetryError(msg)
-        pairs = replace(pairs, is_by_rail=True)
+        # Rails are kept whole: then a device of each class tells of its rail.
+        question = TiedTraffic(place.blueprint, place.among, paths, group_ties(place, domain))
+        _limit(question)
+        views = _views(question, place, frozenset())
+        pairs = replace(_pairs(question, place, domain, views), is_by_rail=True)
     return _job(question, place.group, pairs, views, (routing, paths))
+
+
+def _limit(question: ClassTraffic) -> None:
+    """Raise where ranks are of too many kinds.
+
+    Raises
+    ------
+    NoSymmetryError
+    """
+    n_kinds = int(question.ends.sum())
+    if n_kinds > MAX_VIEWS:
+        msg = f"the ranks are of {n_kinds} kinds, at most {MAX_VIEWS} are told apart"
+        raise NoSymmetryError(msg)
+
+
+def _pairs(
+    question: ClassTraffic, place: Placement, domain: frozenset[str], views: tuple[RankView, ...]
+) -> RankPairs:
+    lift = Lift(place.blueprint, question.apart, question.ties)
+    ranks = number_ranks(question, place, domain)
+    return RankPairs(ranks, views, lift, place.order, domain, place.spans)
 
 
 def _views(question: ClassTraffic, place: Placement, rings: frozenset[str]) -> tuple[RankView, ...]:

@@ -126,18 +126,13 @@ class RankPairs:
 
     def in_group(self, number: int, pattern: Pattern) -> Bools:
         """Return which columns of a view are of ranks of its rank's group in a pattern."""
-        every = frozenset(self.order)
-        beside = {
-            "job": frozenset[str](),
-            "domain": every - self.domain,
-            "rail": self.domain,
-            "axis": every - {pattern.axis},
-        }
-        return self.agree(number, every - self.spans | beside[pattern.over])
+        return np.asarray(self._of(self._groups(pattern.over, pattern.axis), number)[number] > 0)
 
-    def group(self, number: int, over: Over) -> Ints:
-        """Return the classes of a view that hold the others of the rank's group, of a domain or a rail."""
-        return self.targets[number][self.in_group(number, Pattern("to-switches", over))]
+    def group(self, number: int, over: Over) -> Floats:
+        """Return how many others of the rank's group, of a domain or a rail, are in each class of a view."""
+        n = np.zeros(len(self.views[number].inside))
+        n[self.targets[number]] = self._of(self._groups(over), number)[number]
+        return n
 
     def each(self, number: int, is_in: Bools) -> tuple[sparse.csr_array, Bools]:
         """Return where a byte of each class of ranks at some columns starts, and which are mates."""
@@ -152,6 +147,11 @@ class RankPairs:
         """Return whether no rank has others in its domain, or on its rail."""
         sizes = self.ranks.shape.sizes
         return max(sizes) == 1 if over == "domain" else len(sizes) == 1
+
+    @property
+    def above(self) -> Mapping[str, tuple[str, ...]]:
+        """The axes that each axis is under: an index says nothing to those that differ there."""
+        return self.lift.nest.above
 
     def far(self, number: int) -> Floats:
         """Return on how many axes the ranks of each column of a view differ from its rank."""
@@ -289,7 +289,7 @@ class RankPairs:
     @remembered(_KEPT)
     def _doings(self, pattern: Pattern, *, is_sent: bool) -> Doings:
         if pattern.kind == "pairwise":
-            return self._all_pairs(pattern, is_sent=is_sent)
+            return self._all_pairs(pattern)
         is_by_rail = self.is_by_rail
         return doings_of(self.ranks, pattern, self._label, self._salt, is_sent=is_sent, is_by_rail=is_by_rail)
 
@@ -297,82 +297,66 @@ class RankPairs:
     def _salt(self) -> Floats:
         return np.asarray(np.random.default_rng(0).random(int(self.starts[-1])))
 
-    def _all_pairs(self, pattern: Pattern, *, is_sent: bool) -> Doings:
+    def _all_pairs(self, pattern: Pattern) -> Doings:
         """Return what ranks do where each sends to all others of its group: any of a class tells of it."""
-        rows, ranks = self._all_pairs_rows(pattern, is_sent=is_sent), self.ranks
-        mark = np.asarray(rows @ self._salt)
-        return Doings(ranks.sort, np.arange(len(ranks.size)), ranks.begin, ranks.kind, rows, mark)
-
-    def _all_pairs_rows(self, pattern: Pattern, *, is_sent: bool) -> sparse.csr_array:
-        """Return what a rank of each view does, shape (number of views, columns)."""
-        shape = self.shape
-        if self.is_by_rail and pattern.over == "job" and max(shape.sizes) > 1 and shape.n_domains > 1:
-            g, k = shape.equal(), shape.n_domains
-            inside, across = (
-                self._all_pairs_rows(Pattern("pairwise", over), is_sent=is_sent)
-                for over in ("domain", "rail")
-            )
+        shape, ranks = self.shape, self.ranks
+        g, k = max(shape.sizes), shape.n_domains
+        if self.is_by_rail and pattern.over == "job" and g > 1 and k > 1:
             # To every mate what is its own and what is for its rail; along the rail what the domain sends.
-            return (inside * ((g - 1) * k) + across * ((k - 1) * g)) / (shape.n - 1)
-        rows = sparse.lil_array((len(self.views), int(self.starts[-1])))
+            rows = (self._groups("domain") * k + self._groups("rail") * g) / (shape.n - 1)
+        else:
+            most = {"job": shape.n, "domain": g, "rail": k, **dict(shape.torus)}
+            # The busiest rank, of the largest group, sends one byte.
+            rows = self._groups(pattern.over, pattern.axis) / max(most[pattern.axis or pattern.over] - 1, 1)
+        mark = rows @ self._salt
+        return Doings(
+            ranks.sort, np.arange(len(ranks.size)), ranks.begin, ranks.kind, sparse.csr_array(rows), mark
+        )
+
+    @remembered(_KEPT)
+    def _groups(self, over: Over, axis: str = "") -> Floats:
+        """Return how many of its group a rank of each view sees at each column, shape (views, columns)."""
+        n = np.zeros((len(self.views), int(self.starts[-1])))
         first = np.unique(self.ranks.kind, return_index=True)[1].tolist()
         for number, place in enumerate(first):
-            others, n_alike, most = self._others_of(place, pattern)
-            if not len(n_alike):
-                continue
-            sort = np.searchsorted(self.ranks.begin, place, side="right") - 1
-            home = np.full(len(n_alike), self.ranks.a_domain[sort]), np.full(len(n_alike), place)
-            ends = (home, others) if is_sent else (others, home)
-            (source, source_place), (target, target_place) = ends
-            pairs = Pairs(source, target, source_place, target_place)
-            column = self._label(pairs)[0 if is_sent else 1]
-            # The busiest rank, of the largest group, sends one byte.
-            rows[[number], :] = np.bincount(column, n_alike / (most - 1), int(self.starts[-1]))[None]
-        return sparse.csr_array(rows)
+            sort = int(np.searchsorted(self.ranks.begin, place, side="right")) - 1
+            home = int(self.ranks.a_domain[sort])
+            domain, at, n_alike = (
+                self._along(home, place, axis) if over == "axis" else self._others_of(home, place, over)
+            )
+            pairs = Pairs(np.full(len(domain), home), domain, np.full(len(domain), place), at)
+            column = self._label(pairs)[0]
+            n[number] = np.bincount(column, n_alike, minlength=n.shape[1])
+        return n
 
-    def _others_of(self, place: int, pattern: Pattern) -> tuple[tuple[Ints, Ints], Ints, int]:
-        """Return the others of the group of a rank at some place, and the ranks of the largest group.
-
-        Returns
-        -------
-        (ndarray of int64, ndarray of int64), shape (k,) each
-            Domain and place of others.
-        ndarray of int64, shape (k,)
-            How many are as alike.
-        int
-        """
+    def _others_of(self, home: int, place: int, over: Over) -> tuple[Ints, Ints, Ints]:
+        """Return the others of the group of a rank: domain and place of each, and how many are as alike."""
         ranks, shape = self.ranks, self.shape
-        sort = int(np.searchsorted(ranks.begin, place, side="right")) - 1
-        home = int(ranks.a_domain[sort])
-        if pattern.over == "axis":
-            return self._others_along(home, place, pattern)
         instance = home // shape.n_domains * shape.n_domains
-        domains = np.arange(instance, instance + shape.n_domains)
-        domains = domains[domains == home] if pattern.over == "domain" else domains
+        domains = np.arange(instance, instance + shape.n_domains) if over != "domain" else np.array([home])
         # Domains that lie alike to the rank's count together.
         _, first, which = first_of(*ranks.domain_pairs(np.full(len(domains), home), domains))
         n_alike, domains = np.bincount(which), domains[first]
-        if pattern.over == "rail":
-            n_places, start = np.ones(len(domains), dtype=np.int64), place - ranks.begin[sort]
-        else:
-            n_places, start = ranks.size[ranks.sort[domains]], 0
-        domain, n = np.repeat(domains, n_places), np.repeat(n_alike, n_places)
+        begin = ranks.begin[ranks.sort[domains]]
+        n_places = ranks.size[ranks.sort[domains]]
+        if over == "rail":
+            begin = begin + place - ranks.begin[ranks.sort[home]]
+            n_places = np.ones(len(domains), dtype=np.int64)
+        domain = np.repeat(domains, n_places)
         step = np.arange(len(domain)) - np.repeat(np.cumsum(n_places) - n_places, n_places)
-        at = ranks.begin[ranks.sort[domain]] + start + step
+        at = np.repeat(begin, n_places) + step
         is_other = (domain != home) | (at != place)
-        most = {"job": shape.n, "domain": max(shape.sizes), "rail": shape.n_domains}[pattern.over]
-        return (domain[is_other], at[is_other]), n[is_other], most
+        return domain[is_other], at[is_other], np.repeat(n_alike, n_places)[is_other]
 
-    def _others_along(self, home: int, place: int, pattern: Pattern) -> tuple[tuple[Ints, Ints], Ints, int]:
+    def _along(self, home: int, place: int, axis: str) -> tuple[Ints, Ints, Ints]:
         """Return the others of the group of a rank on an axis of a torus; see `_others_of`."""
         ranks, shape = self.ranks, self.shape
         rank = int(ranks.first_rank[home]) + place - int(ranks.begin[ranks.sort[home]])
         instance, number = divmod(rank, shape.n)
-        groups = tables(shape, pattern)
+        groups = tables(shape, Pattern("pairwise", "axis", axis=axis))
         (group,) = [row for table in groups for row in table[(table == number).any(axis=1)]]
         others = group[group != number] + instance * shape.n
-        most = max(table.shape[1] for table in groups)
-        return (ranks.domain_of[others], ranks.place_of[others]), np.ones(len(others), dtype=np.int64), most
+        return ranks.domain_of[others], ranks.place_of[others], np.ones(len(others), dtype=np.int64)
 
     def _label(self, pairs: Pairs) -> tuple[Ints, Ints]:
         """Return the columns of pairs, as seen from their sources and from their targets."""

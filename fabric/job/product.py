@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import sparse
 
-from fabric.arrays import Bools, Floats, Ints
+from fabric.arrays import Bools, Floats
 from fabric.flow.by_axes import ClassTraffic
 from fabric.graph import components
 from fabric.job.differences import Difference, Mix, RankPlaces
@@ -43,6 +43,11 @@ class ProductPairs:
     def order(self) -> tuple[str, ...]:
         """Primitive axes of the ranks, outermost first."""
         return self.places.order
+
+    @property
+    def above(self) -> Mapping[str, tuple[str, ...]]:
+        """The axes that each axis is under: here axes are permuted in one way everywhere."""
+        return dict.fromkeys(self.order, ())
 
     @property
     def has_rails(self) -> bool:
@@ -95,12 +100,14 @@ class ProductPairs:
         """Return which columns are of ranks of one scale-up domain."""
         return self.places.mates
 
-    def group(self, number: int, over: Over) -> Ints:
-        """Return the classes of a view that hold the others of the rank's group, of a domain or a rail."""
-        axes = self.places.axes(Pattern("to-switches", over))
+    def group(self, number: int, over: Over) -> Floats:
+        """Return how many others of the rank's group, of a domain or a rail, are in each class of a view."""
+        view, axes = self.views[number], self.places.axes(Pattern("to-switches", over))
         alike = zip(self.places.differences, self.places.alike(axes).tolist(), strict=True)
-        classes = [self.views[number].sources[difference] for difference, n in alike if n]
-        return np.concatenate([np.zeros(0, dtype=np.int64), *classes])
+        n = np.zeros(len(view.inside))
+        for difference in (d for d, n_alike in alike if n_alike):
+            n[view.sources[difference]] = view.quotient.size[view.sources[difference]]
+        return n
 
     def n_groups(self, over: Over) -> float:
         """Return the domains, or the rails, of all instances."""

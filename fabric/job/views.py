@@ -27,6 +27,8 @@ from fabric.symmetry import Mark, Quotient, quotient
 _FEW = 64
 # Cells of a table of what every difference puts on links.
 _CELLS = 4_000_000
+# Cells of such a table up to which it is kept whole.
+_DENSE = 100_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,7 +188,8 @@ class Carrier:
         nothing = np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0)
         link, column, amount = (np.concatenate(parts) for parts in zip(nothing, *self.carried, strict=True))
         shape = n_columns, len(self.view.n_cables)
-        if not self.has_table:
+        # Of many columns each is on few links: most of the table is empty.
+        if math.prod(shape) > _DENSE:
             return sparse.csr_array((amount, (column, link)), shape=shape)
         place = np.ravel_multi_index((column, link), shape)
         return np.bincount(place, amount, minlength=math.prod(shape)).astype(np.float64).reshape(shape)

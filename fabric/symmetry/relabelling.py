@@ -7,7 +7,7 @@ Only indices that marks are on are listed, with their new ones; the others of th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
@@ -57,6 +57,22 @@ class Relabelling:
         """Return the new indices of devices, given by their old ones on axes with all above them."""
         return {p: self._axes[p].apply(values, old) if p in self._axes else old for p, old in values.items()}
 
+    def contexts(self, axes: Iterable[str], values: Mapping[str, Ints], n: int) -> Ints:
+        """Return a number of each device, equal where some axes are moved alike below what `values` say.
+
+        Parameters
+        ----------
+        axes : iterable of str
+        values : mapping of str to ndarray of int64, shape (n,)
+            Old indices on axes that may be above them; not all of those above need be among them.
+        n : int
+        """
+        number = np.zeros(n, dtype=np.int64)
+        for moved in (self._axes[axis] for axis in axes if axis in self._axes):
+            own = moved.context(values, n)
+            _, number = np.unique(number * (int(own.max(initial=0)) + 1) + own, return_inverse=True)
+        return number.ravel()
+
     def undo(self, values: Mapping[str, Ints]) -> dict[str, Ints]:
         """Return the old indices of devices, given by their new ones."""
         found = dict(values)
@@ -104,6 +120,22 @@ class _Moved:
         at = np.minimum(np.searchsorted(self._contexts, code), len(self._contexts) - 1)
         rows = np.flatnonzero(self._contexts[at] == code)
         return rows, at[rows] * self._step
+
+    def context(self, values: Mapping[str, Ints], n: int) -> Ints:
+        """Return which indices above, of those for which moves are listed, devices have on some axes."""
+        known = [axis for axis in self._above if axis in values]
+        if not known:
+            return np.zeros(n, dtype=np.int64)
+        sizes = tuple(self._above.values())
+        listed = dict(zip(self._above, np.unravel_index(self._contexts, sizes), strict=True))
+        own, rows = (
+            np.ravel_multi_index(tuple(at[axis] for axis in known), tuple(self._above[a] for a in known))
+            for at in (listed, values)
+        )
+        contexts = np.unique(own)
+        at = np.minimum(np.searchsorted(contexts, rows), len(contexts) - 1)
+        # 0 is for all that have none of these.
+        return np.where(contexts[at] == rows, at + 1, 0)
 
     def apply(self, values: Mapping[str, Ints], old: Ints) -> Ints:
         rows, first = self._listed(values, len(old))
