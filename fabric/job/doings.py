@@ -14,6 +14,7 @@ patterns are messages between ranks; what domains do is then found by comparing 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -200,7 +201,11 @@ def _of_products(
     for of_part in told:
         weight = of_part.weight * random.random(of_part.n_kinds)[of_part.kind]
         mark += np.bincount(of_part.anchor, weight, minlength=ranks.n_domains)
-    first, doing = distinct(mark)
+    return _rows_of(ranks, told, salt, *distinct(mark))
+
+
+def _rows_of(ranks: NumberedRanks, told: Sequence[_Told], salt: Floats, first: Ints, doing: Ints) -> Doings:
+    """Return what ranks do in messages, for the first domain of each doing and the doing of every domain."""
     sort = ranks.sort[first]
     begin = np.cumsum([0, *ranks.size[sort].tolist()])
     # One domain of each doing tells of all of them.
@@ -240,6 +245,42 @@ class _Told:
         data = self.weight[is_in][:, None] * self._places.weight
         row = begin[doing[is_in]][:, None] + self._at
         return data.ravel(), row.ravel(), self._column[self.kind[is_in]].ravel()
+
+
+def rails_of(ranks: NumberedRanks, label: Label, salt: Floats) -> Doings:
+    """Return what ranks do where each sends to all others of its rail.
+
+    Domains do the same where they agree on the same axes with as many domains of each sort; how many agree on
+    some axes at least says as much as how many agree on just these.
+    """
+    n_domains = ranks.shape.n_domains
+    random = np.random.default_rng(2)
+    of_sort = random.random(len(ranks.size))
+    mark = of_sort[ranks.sort]
+    instance = np.arange(ranks.n_domains) // n_domains
+    for n in range(len(ranks.digits) + 1):
+        for axes in itertools.combinations(ranks.digits, n):
+            block = instance
+            for axis in axes:
+                code = block * ranks.sizes[axis] + ranks.digits[axis]
+                _, _, block = first_of(code, (int(block.max()) + 1) * ranks.sizes[axis])
+            mark = mark + random.random() * sums(block, of_sort[ranks.sort], 0)[block]
+    for axis in ranks.rings & ranks.digits.keys():
+        mark = mark + random.random(ranks.sizes[axis])[ranks.digits[axis]]
+    first, doing = distinct(mark)
+    source, target, weight = [], [], []
+    for home in first.tolist():
+        domains = instance[home] * n_domains + np.arange(n_domains)
+        others = domains[domains != home]
+        _, at, which = first_of(*ranks.domain_pairs(np.full(len(others), home), others))
+        source.append(np.full(len(at), home))
+        target.append(others[at])
+        weight.append(np.bincount(which, minlength=len(at)) / max(n_domains - 1, 1))
+    place = np.arange(ranks.shape.equal())
+    every = Edges(place, place, np.ones(len(place)))
+    part = _Product(np.concatenate(source), np.concatenate(target), np.concatenate(weight), every)
+    told = [_Told(ranks, part, label, is_sent=True)] if len(part.source) else []
+    return _rows_of(ranks, told, salt, first, doing)
 
 
 def _of_messages(

@@ -25,7 +25,7 @@ from fabric.blueprint.remembered import remembered
 from fabric.graph import components
 from fabric.job.blocks import Blocks, Joint, joint_of
 from fabric.job.differences import Mix
-from fabric.job.doings import Doings, Pairs, doings_of, first_of, products
+from fabric.job.doings import Doings, Pairs, doings_of, first_of, products, rails_of
 from fabric.job.domains import NumberedRanks
 from fabric.job.numbering import n_bytes, tables
 from fabric.job.placement import Placement, ring_axes
@@ -288,6 +288,8 @@ class RankPairs:
 
     @remembered(_KEPT)
     def _doings(self, pattern: Pattern, *, is_sent: bool) -> Doings:
+        if pattern.kind == "pairwise" and pattern.over == "rail":
+            return rails_of(self.ranks, self._label, self._salt)
         if pattern.kind == "pairwise":
             return self._all_pairs(pattern)
         is_by_rail = self.is_by_rail
@@ -305,7 +307,7 @@ class RankPairs:
             # To every mate what is its own and what is for its rail; along the rail what the domain sends.
             rows = (self._groups("domain") * k + self._groups("rail") * g) / (shape.n - 1)
         else:
-            most = {"job": shape.n, "domain": g, "rail": k, **dict(shape.torus)}
+            most = {"job": shape.n, "domain": g, **dict(shape.torus)}
             # The busiest rank, of the largest group, sends one byte.
             rows = self._groups(pattern.over, pattern.axis) / max(most[pattern.axis or pattern.over] - 1, 1)
         mark = rows @ self._salt
@@ -316,6 +318,10 @@ class RankPairs:
     @remembered(_KEPT)
     def _groups(self, over: Over, axis: str = "") -> Floats:
         """Return how many of its group a rank of each view sees at each column, shape (views, columns)."""
+        if over == "rail":
+            # Ranks of one view may be on rails with other ranks: on average.
+            rails = self._totals(Pattern("pairwise", "rail"), is_sent=True)
+            return rails * ((self.shape.n_domains - 1) / self.n_of_kind[:, None])
         n = np.zeros((len(self.views), int(self.starts[-1])))
         first = np.unique(self.ranks.kind, return_index=True)[1].tolist()
         for number, place in enumerate(first):
@@ -339,9 +345,6 @@ class RankPairs:
         n_alike, domains = np.bincount(which), domains[first]
         begin = ranks.begin[ranks.sort[domains]]
         n_places = ranks.size[ranks.sort[domains]]
-        if over == "rail":
-            begin = begin + place - ranks.begin[ranks.sort[home]]
-            n_places = np.ones(len(domains), dtype=np.int64)
         domain = np.repeat(domains, n_places)
         step = np.arange(len(domain)) - np.repeat(np.cumsum(n_places) - n_places, n_places)
         at = np.repeat(begin, n_places) + step
