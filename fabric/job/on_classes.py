@@ -58,6 +58,9 @@ _DIGITS = 9
 MAX_VIEWS = 256
 """Classes of ranks that are looked at; more are routed on every cable."""
 
+MAX_TIED_VIEWS = 64
+"""Classes of ranks up to which rails are told apart; of more, patterns are averaged over their numbering."""
+
 Telling = tuple[Pairs, Mix]
 """Patterns, and what ranks do in them, that tell which links are near to whom."""
 
@@ -426,16 +429,22 @@ def _of_pairs(place: Placement, routing: Routing, paths: Paths) -> Job:
     if dealt is not None:
         return _of_pairs(dealt, routing, paths)
     domain = domain_axes(place.order, views)
+    # Rails are kept whole, as libraries choose cards by them, unless that makes too many kinds.
+    tied = TiedTraffic(place.blueprint, place.among, paths, group_ties(place, domain))
+    has_rails = tied.ends.sum() <= MAX_TIED_VIEWS
+    if has_rails and tied.ties != question.ties:
+        question, views = tied, _views(tied, place, frozenset())
     pairs = _pairs(question, place, domain, views)
     if routing == "rail" or pairs.need_relays():
-        if not pairs.has_rails:
-            msg = "domains of unequal size have no rails that all traffic can take"
+        if not (has_rails and pairs.has_rails):
+            why = (
+                "domains of unequal size have"
+                if has_rails
+                else f"{int(tied.ends.sum())} kinds of ranks leave"
+            )
+            msg = f"{why} no rails that all traffic can take"
             raise NoSymmetryError(msg)
-        # Rails are kept whole: then a device of each class tells of its rail.
-        question = TiedTraffic(place.blueprint, place.among, paths, group_ties(place, domain))
-        _limit(question)
-        views = _views(question, place, frozenset())
-        pairs = replace(_pairs(question, place, domain, views), is_by_rail=True)
+        pairs = replace(pairs, is_by_rail=True)
     return _job(question, place.group, pairs, views, (routing, paths))
 
 

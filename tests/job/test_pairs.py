@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from fabric import Fabric, loads
+from fabric import Fabric, design, loads
 from fabric.errors import FabricError, QuestionError
 from fabric.job import JobQuestion, job
 from fabric.job.on_classes import MAX_VIEWS
@@ -60,6 +61,7 @@ links:
   - {between: [gpu, leaf], rate: 100Gb/s}
   - {between: [leaf, sp], rate: 100Gb/s, count: 2}
 """
+RELAYS = BASE.replace("axes: [pod, rack, slot]}", "axes: [pod, rack, slot], transit: relay}", 1)
 FABRICS = {"rails": BASE, "shared cards": SHARED, "plain": PLAIN}
 
 PATTERNS = [
@@ -142,15 +144,50 @@ def compare(text: str, routing: str = "ecmp") -> int:
         rule_is_inner = np.zeros(len(on_links.links.rules), dtype=np.bool_)
         rule_is_inner[on_links.links.rule[on_links.links.is_inner]] = True
         # The cable of a rank or of a card carries what its ranks put on it. Between switches the average is
-        # told, which is too kind where single cables are busier.
+        # told, which is too kind where single cables are busier. Adaptive routes are searched on the average.
         near = classes[~rule_is_inner], exact[~rule_is_inner]
         np.testing.assert_allclose(*near, rtol=1e-9, atol=1e-12, err_msg=f"{pattern}")
-        assert (classes <= exact * (1 + 1e-9) + 1e-12).all(), pattern
+        slack = 0.05 if routing == "adaptive" else 1e-9
+        assert (classes <= exact * (1 + slack) + 1e-12).all(), pattern
         n += 1
     return n
 
 
 @pytest.mark.some(2)
+@pytest.mark.parametrize("seed", range(3))
+def test_what_failed_cards_move_to_others_is_all_there(seed: int) -> None:
+    rng = random.Random(f"cards {seed}")
+    nics = [f"pod{rng.randrange(3)}/rack{rng.randrange(4)}/nic{rng.randrange(4)}" for _ in range(3 + seed)]
+    fabric = loads(RELAYS + f"failed: [{', '.join(dict.fromkeys(nics))}]\n")
+    on_links, on_classes = (job(fabric, JobQuestion(method=m)) for m in ("links", "axes"))
+    inner = np.unique(on_links.links.rule[on_links.links.is_inner])
+    for pattern in (
+        Pattern(kind, over) for kind in ("pairwise", "ring", "tree-up") for over in ("job", "rail")
+    ):
+        expected, answer = on_links.loads(pattern), on_classes.loads(pattern)
+        np.testing.assert_allclose(answer.hops, expected.hops, atol=1e-9, err_msg=f"{pattern}")
+        exact, classes = (np.delete(seconds_by_rule(w, pattern), inner) for w in (on_links, on_classes))
+        # Which mate relays for a rank without a card is averaged: 0.975 to 1.5 of the busiest cable.
+        assert (classes >= 0.97 * exact).all(), pattern
+        assert (classes <= 1.51 * exact).all(), pattern
+
+
+@pytest.mark.slow
+def test_the_million_with_ten_failed_cards_goes_by_classes() -> None:
+    path = Path(__file__).parents[2] / "topologies" / "systems" / "million-scenario.fabric.yaml"
+    rng = random.Random(10)
+    sizes = {"pod": 55, "su": 4, "block": 8, "rack": 8, "tray": 18, "slot": 4}
+    nics = [
+        "/".join(f"{a if a != 'slot' else 'nic'}{rng.randrange(n)}" for a, n in sizes.items())
+        for _ in range(10)
+    ]
+    work = job(loads(path.read_text() + f"failed: [{', '.join(nics)}]\n", base=path.parent))
+    assert work.method == "axes"
+    # All but ten of a million GPUs leave by a card and arrive by one: two cables between cards and leaves.
+    hops = work.loads(Pattern("ring", "rail")).hops
+    assert hops[work.links.rules.index("nic-leaf")] == pytest.approx(2, rel=1e-4)
+
+
 @pytest.mark.parametrize("name", FABRICS)
 @pytest.mark.parametrize("routing", ["ecmp", "rail"])
 def test_classes_and_cables_agree(name: str, routing: str) -> None:
@@ -196,6 +233,25 @@ class TestPartFilled:
         load = work.loads(Pattern("exchange", "job", by=2))
         uplinks = work.links.rule == work.links.rules.index("leaf-sp")
         assert (load.on_link / work.links.n_cables)[uplinks].max() == pytest.approx(2.0)
+
+    def test_ranks_of_one_class_may_be_on_rails_with_others(self) -> None:
+        # Slot 2 is told apart in pod 2 alone: in other pods only what is on its rail there tells it.
+        assert compare(BASE + "absent: [pod2/rack2-3/slot2/gpu, pod2/rack2-3/gpu]\n") > 10
+
+    def test_a_million_with_a_last_block_that_is_not_full(self) -> None:
+        # 63 pods of 16 blocks of 14 racks of 72, of the last pod 13 blocks and 10 racks.
+        fabric = design(gpus=1_013_760, rack="gb300-nvl72", leaf="sn6800").fabric
+        work = job(fabric, JobQuestion(method="axes"))
+        assert work.shape.sizes == (72,) * 14_080
+        rules = work.links.rules
+        ring = work.loads(Pattern("ring", "rail"))
+        # Of the rings of 14,080 racks those links leave a block that end one of 14 racks or the last of 10:
+        # 1,006 of 14,080, up and down; and those of 63 pods reach a core.
+        assert ring.hops[rules.index("leaf-spine")] == pytest.approx(2 * 1_006 / 14_080)
+        assert ring.hops[rules.index("spine-core")] == pytest.approx(2 * 63 / 14_080)
+        # A rank of a domain sends its byte over 18 NVLinks.
+        inside = work.loads(Pattern("pairwise", "domain")).on_link / work.links.n_cables
+        np.testing.assert_allclose(inside[work.links.rule == rules.index("gpu-nvswitch")], 1 / 18)
 
     def test_ranks_beyond_what_can_be_told_apart_are_routed_on_cables(self) -> None:
         # Hosts with another number of cables to the leaf each, and one is absent: too many kinds of ranks.
