@@ -80,6 +80,7 @@ def failures_command(
             over=words(over),
             paths=path_rule(paths),
             node=words(node),
+            pairs=pairs,
             rates=table,
             interval=interval,
             checkpoint=checkpoint,

@@ -1,11 +1,13 @@
 """Every single failure, by orbits, against failing every device and every cable one by one."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from fabric import fail, failures, load, loads, throughput
+from fabric.cli import app
 from fabric.errors import PartError, QuestionError, TopologyError
 from fabric.graph import Fabric, expand
 from fabric.graph.expanded import Expanded
@@ -413,3 +415,12 @@ def test_second_order_availability_by_hand(tmp_path):
     # Odds of a leaf 0.1: both up 1/1.21, one down 0.2/1.21 with half of it, both down 0.01/1.21 with nothing.
     assert low == pytest.approx((1 + 0.2 * 0.5) / 1.21)
     assert high == pytest.approx(low, abs=1e-12)
+
+
+def test_the_command_tells_pairs_where_they_are_asked_for(capsys, monkeypatch):
+    file = "topologies/patterns/fat-tree.fabric.yaml"
+    monkeypatch.setattr("sys.argv", ["fabtopo", "failures", file, "--format", "json", "--pairs"])
+    with pytest.raises(SystemExit, match="0"):
+        app.main()
+    told = json.loads(capsys.readouterr().out)
+    assert sum(row["n"] for row in told["pairs"]) == 84 * 83 // 2
