@@ -118,12 +118,28 @@ def _crossing(rng):
     return {"axes": _used(sizes, devices), "devices": devices, "links": links}
 
 
+def _three(rng):
+    """Switches on two axes each of three, and counts by index: damage on all of them at once."""
+    sizes = {"x": 3, "y": 3, "z": rng.choice((2, 3)), "k": 2}
+    devices = {
+        "gpu": {"kind": "gpu", "axes": ["x", "y"], "transit": "all"},
+        "leaf": {"kind": "switch", "axes": ["x", "z"]},
+        "row": {"kind": "switch", "axes": ["y", "z"]},
+        "top": {"kind": "switch", "axes": rng.choice((["z"], ["z", "k"], []))},
+    }
+    count = {"x": rng.choice(([1, 1, 2], [1, 1, 1], [2, 1, 1]))} if rng.random() < 0.5 else 2
+    links = [_link("gpu", "leaf", count=count), _link("gpu", "row")]
+    links += [_link("leaf", "top"), _link("row", "top", count=2)]
+    return {"axes": _used(sizes, devices), "devices": devices, "links": links}
+
+
 FAMILIES = {
     "nested": _nested,
     "pods of rings": _tagged,
     "grid": lambda rng: grid(),
     "cells": _celled,
     "crossing": _crossing,
+    "three axes": _three,
 }
 
 
@@ -204,7 +220,7 @@ def marked_fabric(family, seed):
                     f"x{x}/gpu{y}" if rng.random() < 0.8 else [f"x{x}/gpu{y}", f"row{x}"] for x, y in cells
                 ]
             else:
-                body["failed"] = (diagonal if family == "crossing" else similar)(rng, e)
+                body["failed"] = (diagonal if family in ("crossing", "three axes") else similar)(rng, e)
                 if rng.random() < 0.3:
                     body["absent"] = [x for x in similar(rng, e) if isinstance(x, str)]
             fabric = loads(json.dumps(body))

@@ -49,7 +49,7 @@ def test_every_class_is_an_orbit(family, marked_fabrics, orbits):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("chunk", range(20))
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", [*FAMILIES, "three axes"])
 def test_every_class_is_an_orbit_in_quota(family, chunk, marked_fabrics, orbits):
     n_seen = 0
     for seed in range(100 + 100 * chunk, 200 + 100 * chunk):
