@@ -34,7 +34,14 @@ FULL = {
     "links": rules(MAX_ELEMENTS["links"]),
     "absent": ["gpu3"] * MAX_ELEMENTS["absent"],
     "failed": ["gpu3"] * MAX_ELEMENTS["failed"],
+    "expect": ["gpu = 4"] * MAX_ELEMENTS["expect"],
+    "names": {f"d{i}e": "z" for i in range(MAX_ELEMENTS["names"])},
+    "ports": {f"d{i}e": "swp{n}" for i in range(MAX_ELEMENTS["ports"])},
+    "risk": {f"d{i}e": ["x"] for i in range(MAX_ELEMENTS["risk"])},
 }
+
+
+ONE_MORE = {"axes": 1, "devices": STAR["sw"], "names": "z", "ports": "z", "risk": ["x"]}
 
 
 @pytest.mark.parametrize("section", MAX_ELEMENTS)
@@ -43,11 +50,10 @@ def test_elements_of_a_section(section):
     full = file | {
         section: {**file[section], **FULL[section]} if section in ("axes", "devices") else FULL[section]
     }
-    assert loads(json.dumps(full)).skipped == ()
-    more = (
-        {"z": 1} if section == "axes" else {"z": STAR["sw"]} if section == "devices" else full[section][-1:]
-    )
-    over = full | {section: full[section] | more if isinstance(more, dict) else full[section] + more}
+    if section not in ("names", "ports", "risk"):  # of which there are no more than devices and axes
+        assert loads(json.dumps(full)).skipped == ()
+    whole = full[section]
+    over = full | {section: whole | {"z": ONE_MORE[section]} if section in ONE_MORE else whole + whole[-1:]}
     (problem,) = problems(over)
     most = MAX_ELEMENTS[section]
     assert problem.where == section
