@@ -27,15 +27,17 @@ def thresholds_command(
     calibration: Annotated[str, typer.Option(metavar="NAME", help="measured, or a file.")] = "measured",
     form: Annotated[
         str,
-        typer.Option("--format", help="md, csv for nccl-tests, superbench for its rules, or json."),
+        typer.Option(
+            "--format", help="md, csv, sh (runs nccl-tests), superbench, readiness (NVIDIA), or json."
+        ),
     ] = "md",
     as_json: Json = False,
 ) -> None:
     """Busbw that acceptance tests should reach, for each size of group; none outside the evidence."""
     from fabric.study.thresholds import thresholds
 
-    if form not in ("md", "csv", "superbench", "json"):
-        msg = f"format: md, csv, superbench or json; got {form!r}"
+    if form not in ("md", "csv", "sh", "superbench", "readiness", "json"):
+        msg = f"format: md, csv, sh, superbench, readiness or json; got {form!r}"
         raise QuestionError(msg)
     one_from_standard_input(file, calibration)
     found = thresholds(
@@ -48,7 +50,9 @@ def thresholds_command(
     texts = {
         "md": found.__str__,
         "csv": found.to_csv,
+        "sh": found.to_script,
         "superbench": found.to_superbench,
+        "readiness": found.to_readiness,
         "json": found.to_json,
     }
     say(texts["json" if as_json else form]().rstrip("\n"))

@@ -217,9 +217,10 @@ class Cost(Result):
             return "\n".join([f"{lines[0]}: never, for some are cut off from most of the others", *lost])
         lines += self._expectation()
         if (best := self.bound) is not None:
+            verb = "binds" if len(best.binding) == 1 else "bind"
             lines.append(
                 f"  bound: {format_time(best.time_s)}, busbw {format_rate_gbyte(best.busbw_gbps)} "
-                f"({best.status}), {join_words(list(best.binding))} bind; "
+                f"({best.status}), {join_words(list(best.binding))} {verb}; "
                 f"{self.chosen.algorithm} gets {100 * self.chosen.bound_ratio:.3g} % of it"
             )
         elif self.no_bound:

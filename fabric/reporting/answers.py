@@ -17,8 +17,8 @@ from fabric.errors import FabricError, LimitError, QuestionError
 from fabric.flow import MaxFlow, max_flow
 from fabric.flow.throughput import Throughput, throughput
 from fabric.graph import Expanded, Fabric, expand
-from fabric.job import job
-from fabric.job.question import JobQuestion, ranks_group
+from fabric.job.question import JobQuestion
+from fabric.job.split import split_axes
 from fabric.text.markdown import escape
 from fabric.units import parse_bytes
 
@@ -179,7 +179,7 @@ def _groups(fabric: Fabric, among: str, flat: Sequence[Cost]) -> Iterator[GroupC
     yield GroupCost("all ranks", (), whole)
     if not 1 < whole.n_domains < whole.n_ranks:
         return
-    outer, inner = _split_axes(fabric, among)
+    outer, inner = split_axes(fabric, JobQuestion(among=among or None))
     for what, over in (("one rank of each domain", outer), ("the ranks of a domain", inner)):
         if over:
             # Without such a group there is nothing to set beside the whole.
@@ -187,19 +187,6 @@ def _groups(fabric: Fabric, among: str, flat: Sequence[Cost]) -> Iterator[GroupC
                 yield GroupCost(
                     what, over, cost(fabric, "all-reduce", REFERENCE, over=over, among=among or None)
                 )
-
-
-def _split_axes(fabric: Fabric, among: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the axes of the ranks whose places lie in domains of their own, and those inside a domain."""
-    blueprint = fabric.axes_or_refuse("a report")
-    group = blueprint.groups[ranks_group(fabric, JobQuestion(among=among or None))]
-    axes = tuple(axis for axis in group.axes if blueprint.axes[axis].size > 1)
-    for k in range(len(axes) - 1, 0, -1):
-        with contextlib.suppress(FabricError):
-            shape = job(fabric, JobQuestion(over=axes[:k], among=among or None)).shape
-            if shape.n_domains == shape.n:
-                return axes[:k], axes[k:]
-    return (), ()
 
 
 def questions(fabric: Fabric) -> list[FlowQuestion]:

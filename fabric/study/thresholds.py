@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
 from fabric.arguments import checked
+from fabric.blueprint import Blueprint
 from fabric.costing import Calibration, Cost, cost
 from fabric.errors import FabricError, QuestionError, nearest
 from fabric.graph import Fabric
-from fabric.interop.nccl_log import kind_of
+from fabric.job.jobs import job
 from fabric.job.question import JobQuestion, ranks_group
+from fabric.job.split import split_axes
 from fabric.results import Result
+from fabric.study.acceptance import Threshold, csv_of, readiness_of, script_of, superbench_of
 from fabric.text.markdown import table
-from fabric.text.spreadsheet import write_csv
 from fabric.units import format_bytes, gbps_to_gbytes, parse_bytes
 
 COLLECTIVES = ("all-reduce", "all-gather", "reduce-scatter", "all-to-all")
@@ -29,44 +31,6 @@ class AcceptanceGroup(NamedTuple):
     name: str
     over: tuple[str, ...]
     among: str
-
-
-@dataclass(frozen=True, slots=True)
-class Threshold:
-    """What one test must reach.
-
-    Parameters
-    ----------
-    group : str
-    n_ranks, n_domains : int
-    collective : str
-    size_bytes : int
-    expected_gbps : float
-        Busbw [Gb/s].
-    pass_gbps : float or None
-        Busbw from which a run passes; None outside the evidence [Gb/s].
-    standing : str
-        ``measured``, ``interpolated`` or ``extrapolated``.
-    binding : str
-        What binds.
-    """
-
-    group: str
-    n_ranks: int
-    n_domains: int
-    collective: str
-    size_bytes: int
-    expected_gbps: float
-    pass_gbps: float | None
-    standing: str
-    binding: str
-
-    @property
-    def least(self) -> str:
-        """The pass mark in GB/s, or why there is none."""
-        if self.pass_gbps is None:
-            return f"none: {self.standing}"
-        return f"{gbps_to_gbytes(self.pass_gbps):.2f}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +57,7 @@ class Thresholds(Result):
         "pass_gbps",
         "standing",
         "binding",
+        "n_nodes",
     )
 
     def table(self) -> list[dict[str, object]]:
@@ -101,35 +66,19 @@ class Thresholds(Result):
 
     def to_csv(self) -> str:
         """Return the tests as CSV: binary of nccl-tests, ranks, size, and the least busbw [GB/s]."""
-        head = ["group", "n_ranks", "binary", "size_bytes", "least_busbw_gb_s", "binding"]
-        rows = (
-            [r.group, r.n_ranks, f"{kind_of(r.collective).binary}_perf", r.size_bytes, r.least, r.binding]
-            for r in self.rows
-        )
-        return write_csv(head, rows)
+        return csv_of(self.rows)
+
+    def to_script(self) -> str:
+        """Return a shell script that runs nccl-tests and fails where one does not reach its mark."""
+        return script_of(self.rows)
 
     def to_superbench(self) -> str:
-        """Return rules for the data diagnosis of SuperBench, of the tests that have a pass mark.
+        """Return rules for the data diagnosis of SuperBench, of the tests that have a pass mark."""
+        return superbench_of(self.rows)
 
-        References
-        ----------
-        Microsoft SuperBench, docs/user-tutorial/data-diagnosis.md, function ``value``.
-        """
-        import yaml
-
-        rules = {}
-        for row in self.rows:
-            if row.pass_gbps is None:
-                continue
-            name = f"{row.group}-{row.collective}-{row.size_bytes}"
-            metric = f"nccl-bw:{row.group}/{row.collective.replace('-', '')}_{row.size_bytes}_busbw"
-            rules[name] = {
-                "function": "value",
-                "criteria": f"lambda x: x < {row.least}",
-                "categories": "NCCL",
-                "metrics": [metric],
-            }
-        return yaml.safe_dump({"version": "v0.12", "superbench": {"rules": rules}}, sort_keys=False)
+    def to_readiness(self) -> str:
+        """Return a certification for NVIDIA's Cluster Readiness Engine, of tests that have a pass mark."""
+        return readiness_of(self.fabric, self.rows)
 
     def __str__(self) -> str:
         """Return the table."""
@@ -161,8 +110,8 @@ def groups_of(fabric: Fabric, question: JobQuestion | None = None) -> tuple[Acce
     Notes
     -----
     Two GPUs of one unit, then for each axis of the GPUs, the innermost first, the GPUs that differ along it
-    and those inside it: slot, tray, rack, pod and so on, up to all; and a rail: those that differ along
-    the outermost axis alone.
+    and those inside it: slot, tray, rack, pod and so on, up to all; the GPUs under one switch of the first
+    tier; and a rail: those with the same place in every scale-up domain.
     """
     if fabric.blueprint is None:
         msg = "thresholds need groups of GPUs, which axes name; this fabric has none"
@@ -177,9 +126,35 @@ def groups_of(fabric: Fabric, question: JobQuestion | None = None) -> tuple[Acce
         # What one place of the next axis out holds is named by that axis.
         name = axes[i - 1] if i else "all"
         found.append(AcceptanceGroup(name, tuple(axes[i:]), ""))
-    if len(axes) > 1:
-        found.append(AcceptanceGroup("rail", (axes[0],), ""))
+    named = {group.over for group in found}
+    leaf = _under_leaf(fabric.blueprint, group.name)
+    if leaf is not None and leaf.over and leaf.over not in named:
+        found.append(leaf)
+    outer, _ = split_axes(fabric, asked)
+    if outer and outer not in named:
+        found.append(AcceptanceGroup("rail", outer, ""))
     return tuple(found)
+
+
+def _under_leaf(blueprint: Blueprint, ranks: str) -> AcceptanceGroup | None:
+    """Return the ranks under one switch of the first tier of the network; None where there is none."""
+    leaves = (
+        blueprint.groups[rule.right_group]
+        for rule in blueprint.rules
+        if rule.net == "scale-out"
+        and blueprint.groups[rule.right_group].kind == "switch"
+        and blueprint.groups[rule.left_group].kind != "switch"
+    )
+    leaf = next(leaves, None)
+    if leaf is None:
+        return None
+    parts = {part for axis in leaf.axes for part in (axis, *blueprint.axes[axis].parts)}
+    over = []
+    for axis in blueprint.groups[ranks].axes:
+        own = blueprint.axes[axis].parts or (axis,)
+        free = [part for part in own if part not in parts and blueprint.axes[part].size > 1]
+        over += [axis] if axis not in parts and len(free) == len(own) else free if axis not in parts else []
+    return AcceptanceGroup(leaf.name, tuple(over), "")
 
 
 @checked
@@ -219,7 +194,10 @@ def thresholds(
             msg = f"no group {name!r}; {nearest(name, known) or 'groups are ' + ', '.join(known)}"
             raise QuestionError(msg)
     chosen = [known[name] for name in groups] or list(known.values())
-    rows = tuple(_rows(fabric, chosen, collectives, [parse_bytes(s) for s in sizes], calibration))
+    sizes_bytes = [parse_bytes(s) for s in sizes]
+    rows = tuple(
+        _rows(fabric, chosen, collectives, sizes_bytes, calibration, _node_of(fabric, known.values()))
+    )
     name = calibration.name if isinstance(calibration, Calibration) else str(calibration)
     return Thresholds(fabric.name, name, rows)
 
@@ -230,8 +208,10 @@ def _rows(
     collectives: Sequence[str],
     sizes: Sequence[int],
     calibration: str | Path | Calibration,
+    node: Node,
 ) -> Iterator[Threshold]:
     for group in groups:
+        is_whole = group.name != PAIR and set(node.over) <= set(group.over)
         for collective in collectives:
             for size in sizes:
                 try:
@@ -247,10 +227,23 @@ def _rows(
                 # A group of which this collective cannot run needs no test of it.
                 except FabricError:
                     continue
-                yield _threshold(group.name, answer)
+                yield _threshold(group.name, answer, answer.n_ranks // node.n_ranks if is_whole else 0)
 
 
-def _threshold(group: str, answer: Cost) -> Threshold:
+class Node(NamedTuple):
+    """One host: the axes that tell its GPUs apart, and how many they are."""
+
+    over: tuple[str, ...]
+    n_ranks: int
+
+
+def _node_of(fabric: Fabric, groups: Iterable[AcceptanceGroup]) -> Node:
+    """Return the innermost of whole units: a box, or a tray of a rack."""
+    over = next((group.over for group in groups if group.name != PAIR), ())
+    return Node(over, job(fabric, JobQuestion(over=over)).shape.n)
+
+
+def _threshold(group: str, answer: Cost, n_nodes: int) -> Threshold:
     support = answer.support
     return Threshold(
         group=group,
@@ -262,4 +255,5 @@ def _threshold(group: str, answer: Cost) -> Threshold:
         pass_gbps=support.pass_gbps if support else None,
         standing=support.standing if support else "at wire rates",
         binding=answer.binding,
+        n_nodes=n_nodes,
     )

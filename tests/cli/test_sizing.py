@@ -140,14 +140,14 @@ def test_scale():
     found = json.loads(run(*asked, "--json").out)
     assert [row["gpus"] for row in found["rows"]] == [64, 256]
     assert {"gpus": 136, "what": "tiers", "before": "2", "after": "3"} in found["knees"]
-    assert (found["calibration"], "zero latency" in found["about"]) == ("wire", True)
+    assert (found["calibration"], "Published measurements" in found["about"]) == ("measured", True)
     assert [b["collective"] for b in found["rows"][0]["bounds"]] == ["all-gather", "all-reduce"]
     plain = run(*asked[:-1], "64", "--no-knees", "--format", "csv").out
     assert plain.splitlines()[0].startswith("gpus,tiers,")
     assert len(plain.splitlines()) == 2
-    text = run(*asked[:-1], "64", "--calibration", "measured").out
+    text = run(*asked[:-1], "64", "--calibration", "wire").out
     assert "| 64 | 2 |" in text
-    assert "\nCollectives of 1 GiB, calibration measured: Published measurements" in text
+    assert "\nCollectives of 1 GiB, calibration wire: Wire rates and zero latency" in text
     wrong = run(*asked, "--format", "xml")
     assert (wrong.status, wrong.err.strip()) == (2, "format: md, csv or json; got 'xml'")
 

@@ -1,14 +1,25 @@
 """What acceptance tests should reach: groups by the axes of the file, and no mark outside the evidence."""
 
 import json
+import os
+import subprocess
+from pathlib import Path
 
 import pytest
+import yaml
 
 from fabric.cli.app import app
 from fabric.errors import QuestionError
-from fabric.graph import loads
+from fabric.graph import load, loads
 from fabric.study.thresholds import groups_of, thresholds
 
+ROOT = Path(__file__).parents[2]
+RACKS = """
+fabric: racks
+include: {fabric: gb200-nvl72, over: {rack: 20}}
+devices: {network: {kind: switch, axes: []}}
+links: [{between: [nic, network], rate: 400Gb/s}]
+"""
 NODES = """
 fabric: four
 include: {fabric: hgx-h100, over: {node: 4}}
@@ -25,7 +36,8 @@ def nodes():
 def test_groups_are_the_levels_of_the_file(nodes):
     assert [g.name for g in groups_of(nodes)] == ["pair", "node", "all", "rail"]
     rack = loads("fabric: rack\ninclude: gb200-nvl72")
-    assert [g.name for g in groups_of(rack)] == ["pair", "tray", "all", "rail"]
+    # A rail is of the network: inside one rack there is none.
+    assert [g.name for g in groups_of(rack)] == ["pair", "tray", "all"]
 
 
 def test_marks_lie_below_the_expectation_and_only_inside_the_evidence(nodes):
@@ -48,8 +60,72 @@ def test_the_forms_that_tools_read(nodes):
     rules = found.to_superbench()
     assert f"lambda x: x < {node.least}" in rules
     assert "rail" not in rules
+    (rule,) = yaml.safe_load(rules)["superbench"]["rules"].values()
+    assert set(rule) == {"function", "criteria", "categories", "metrics"}
+    assert rule["metrics"] == ["nccl-bw:node/allreduce_1073741824_busbw"]
     assert rail.pass_gbps is None
     assert "| rail | 4 | all-reduce | 1 GiB |" in str(found)
+
+
+def test_groups_of_a_cluster_of_three_tiers():
+    """Two GPUs, tray, rack, block, pod, all; under a leaf the GPUs of a rail of a block; a rail of all."""
+    million = load(ROOT / "topologies" / "million.fabric.yaml")
+    assert {g.name: g.over for g in groups_of(million)} == {
+        "pair": ("slot",),
+        "tray": ("slot",),
+        "rack": ("tray", "slot"),
+        "block": ("rack", "tray", "slot"),
+        "pod": ("block", "rack", "tray", "slot"),
+        "all": ("pod", "block", "rack", "tray", "slot"),
+        "leaf": ("rack", "tray"),
+        "rail": ("pod", "block", "rack"),
+    }
+
+
+def test_the_readiness_engine_divides_nodes_as_the_groups_do(nodes):
+    found = thresholds(nodes, sizes=["64MiB", "1GiB"], collectives=["all-reduce", "reduce-scatter"])
+    document = yaml.safe_load(found.to_readiness())
+    assert (document["apiVersion"], document["kind"]) == ("cre.nvidia.com/v1alpha1", "Certification")
+    rows = {(r.group, r.size_bytes): r for r in found.rows if r.collective == "all-reduce"}
+    assert [(c["variant"], c["options"]) for c in document["spec"]["categories"]] == [
+        (
+            "nccl-all-reduce",
+            {
+                "testScale": scale,
+                "maxBytes": str(1 << 30),
+                "thresholds": {"busBandwidthGBps": f"value >= {rows[group, 1 << 30].least}"},
+            },
+        )
+        for group, scale in (("node", "intra-node"), ("all", "full-scale"))
+    ]
+    racks = loads(RACKS)
+    (tray, rack, whole) = yaml.safe_load(
+        thresholds(racks, sizes=["1GiB"], collectives=["all-reduce"]).to_readiness()
+    )["spec"]["categories"]
+    scales = [one["options"]["testScale"] for one in (tray, rack, whole)]
+    assert scales == ["intra-node", "intra-rack", "full-scale"]
+    assert rack["options"]["enableMNNVL"]
+
+
+def test_a_script_of_nccl_tests_fails_where_a_test_does(nodes, tmp_path):
+    found = thresholds(nodes, groups=["node", "rail"], sizes=["1GiB"], collectives=["all-reduce"])
+    (tmp_path / "thresholds.sh").write_text(found.to_script())
+    least = found.rows[0].pass_gbps / 8
+    for busbw, word, status in ((least * 1.01, "pass", 0), (least * 0.99, "FAIL", 1)):
+        row = f"  1073741824     268435456     float     sum      -1   1000.0  100.00  {busbw:.2f}      0"
+        (tmp_path / "launch").write_text(f"#!/bin/sh\necho '#  size count'\necho '{row}'\n")
+        (tmp_path / "launch").chmod(0o755)
+        done = subprocess.run(
+            ["sh", tmp_path / "thresholds.sh"],
+            env={**os.environ, "LAUNCH": str(tmp_path / "launch")},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.stderr == ""
+        assert done.returncode == status
+        assert done.stdout.startswith(f"{word} node all_reduce_perf 1073741824 bytes: {busbw:.2f}")
+        assert "rail" not in done.stdout
 
 
 def test_what_cannot_be_asked(nodes, tmp_path):
