@@ -208,7 +208,7 @@ def _rows(
     collectives: Sequence[str],
     sizes: Sequence[int],
     calibration: str | Path | Calibration,
-    node: Node,
+    node: TestedNode,
 ) -> Iterator[Threshold]:
     for group in groups:
         is_whole = group.name != PAIR and set(node.over) <= set(group.over)
@@ -230,17 +230,17 @@ def _rows(
                 yield _threshold(group.name, answer, answer.n_ranks // node.n_ranks if is_whole else 0)
 
 
-class Node(NamedTuple):
+class TestedNode(NamedTuple):
     """One host: the axes that tell its GPUs apart, and how many they are."""
 
     over: tuple[str, ...]
     n_ranks: int
 
 
-def _node_of(fabric: Fabric, groups: Iterable[AcceptanceGroup]) -> Node:
+def _node_of(fabric: Fabric, groups: Iterable[AcceptanceGroup]) -> TestedNode:
     """Return the innermost of whole units: a box, or a tray of a rack."""
     over = next((group.over for group in groups if group.name != PAIR), ())
-    return Node(over, job(fabric, JobQuestion(over=over)).shape.n)
+    return TestedNode(over, job(fabric, JobQuestion(over=over)).shape.n)
 
 
 def _threshold(group: str, answer: Cost, n_nodes: int) -> Threshold:
