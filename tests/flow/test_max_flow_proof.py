@@ -157,6 +157,7 @@ def test_a_flow_on_changed_classes_is_refused(name, scope, monkeypatch):
     assert n_refused >= 5
 
 
+@pytest.mark.some(5)
 @pytest.mark.parametrize("method", ["axes", "links"])
 @pytest.mark.parametrize("name", QUESTIONS)
 def test_a_flow_of_another_question_is_refused(name, method, scope, monkeypatch):

@@ -79,6 +79,7 @@ def listed(answer):
     return {key: sorted(rates) for key, rates in found.items()}
 
 
+@pytest.mark.some(4)
 @pytest.mark.seeds(1, of=16)
 @pytest.mark.parametrize("construct", CONSTRUCTS)
 def test_every_failure_equals_failing_one_by_one(constructs, explicit, construct, seed):
