@@ -220,9 +220,12 @@ def cut_off_answer(run: CostRun, error: NoPathError) -> Cost:
     Raises
     ------
     NoPathError
-        If nobody is cut off and nothing has failed: then it is the routing that has no path.
+        If nothing has failed and the file has one island: then it is the routing that has no path.
     """
     fabric, asked = run.fabric, run.question
+    is_apart = fabric.blueprint is not None and fabric.blueprint.islands > 1
+    if not failures(fabric) and not is_apart:
+        raise error
     members = select_parts(fabric, tuple(asked.ranks), limit=asked.limit) if asked.ranks else None
     lost = find_cut_off(fabric, asked.among, members=members, paths=asked.paths, limit=asked.limit)
     if not lost and error.rank and failures(fabric):

@@ -629,7 +629,7 @@ ALONE = """{fabric: a, axes: {i: 2}, devices: {gpu: {kind: gpu, axes: [i]}, sw: 
         ),
         (STAR, "tub", "fewer than two switches with endpoints"),
         (ALONE, "tub", "some switches with endpoints of a are not joined"),
-        (STAR, "tubb", "unknown kind of bound 'tubb'; use cut, tub or path-length"),
+        (STAR, "tubb", "unknown kind of bound 'tubb'; use cut, chunks, tub or path-length"),
     ],
 )
 def test_fabrics_without_bounds_by_hops(text, kind, match):

@@ -149,6 +149,7 @@ def test_check(small):
         "cables": {"gpu-leaf": 8, "leaf-spine": 4},
         "skipped": [],
         "notes": [],
+        "expectations": [],
     }
 
 
@@ -193,7 +194,7 @@ def test_max_flow(small):
     ]
     assert set(found) == {
         "source", "target", "value_gbps", "status", "cut", "tied", "paths", "without_relay_gbps",
-        "method", "why", "n_classes", "certificate", "n_failed", "cut_off",
+        "method", "why", "n_classes", "certificate", "n_failed", "cut_off", "damage",
     }  # fmt: skip
 
 
@@ -337,7 +338,7 @@ def test_schema_is_one():
             r"routing: got .*; expected ecmp",
         ),
         (["cost", RACK, "--collective", "all-reduce", "--size", "1GiB", "--among", "nic"], r"no endpoint"),
-        (["throughput", RACK, "--traffic", "gossip"], r"pattern: got 'gossip'; expected all-to-all"),
+        (["throughput", RACK, "--traffic", "gossip"], r"--traffic: got 'gossip'; expected all-to-all"),
         (["throughput", RACK, "--over", "trey"], r"no axis 'trey'; did you mean tray"),
         (["throughput", RACK, "--traffic", "one-to-all", "--root", "tray0"], r"exactly one device"),
         (["bound", RACK, "--collective", "scan"], r"unknown collective 'scan'"),

@@ -179,6 +179,8 @@ def test_of_a_graph_and_of_a_file_the_same():
     fabric = load("topologies/patterns/fat-tree.fabric.yaml")
     graph = Fabric("fat-tree", graph=expand(fabric))
     mine, other = failures(fabric), failures(graph)
+    # Places are of axes, which a graph does not have.
+    mine = replace(mine, rows=tuple(row for row in mine.rows if not row.name.endswith(" place")))
     assert [(r.name, r.n, r.goes_on) for r in mine.rows] == [(r.name, r.n, r.goes_on) for r in other.rows]
     assert [r.kept for r in mine.rows] == pytest.approx([r.kept for r in other.rows], rel=1e-7)
 
