@@ -29,7 +29,8 @@ def split_axes(fabric: Fabric, asked: JobQuestion) -> tuple[tuple[str, ...], tup
     Examples
     --------
     >>> from fabric.graph import loads
-    >>> split_axes(loads("{fabric: a, include: {fabric: hgx-h100, over: {node: 4}}}"), JobQuestion())
+    >>> boxes = loads("{fabric: a, islands: 4, include: {fabric: hgx-h100, over: {node: 4}}}")
+    >>> split_axes(boxes, JobQuestion())
     (('node',), ('slot',))
     """
     blueprint = fabric.axes_or_refuse("axes outside and inside of a domain")
