@@ -52,12 +52,6 @@ class FailureRate:
     confidence: str
     note: str = ""
 
-    @property
-    def unavailability(self) -> float:
-        """Part of the time that one is down, at most 1."""
-        down = self.per_hour * self.repair_h
-        return down / (1 + down)
-
 
 def known_rates(name: str) -> tuple[FailureRate, ...]:
     """Return a shipped table.
