@@ -17,7 +17,7 @@ from fabric.arrays import Bools, Ints
 from fabric.blueprint.census import Census, RuleCensus, census, degrees
 from fabric.blueprint.grid import Grid
 from fabric.blueprint.limits import MAX_PROBLEMS
-from fabric.blueprint.model import Blueprint, FailedCables, Rule
+from fabric.blueprint.model import Blueprint, MarkedCables, Rule
 from fabric.blueprint.ports import port_problems, unshared
 from fabric.blueprint.rule_axes import agreeing_axes, relation_axes, twist_axes
 from fabric.errors import LimitError, Problem
@@ -55,7 +55,7 @@ def check_numbers(blueprint: Blueprint, *, is_whole: bool = True) -> list[Proble
     return problems
 
 
-def check_cables(blueprint: Blueprint, cables: tuple[FailedCables, ...]) -> list[Problem]:
+def check_cables(blueprint: Blueprint, cables: tuple[MarkedCables, ...]) -> list[Problem]:
     """Return which failed cables do not exist.
 
     Raises
@@ -210,7 +210,7 @@ def _may_differ(
     return apart
 
 
-def _failed(counted: Census, failure: FailedCables) -> Iterator[Problem]:
+def _failed(counted: Census, failure: MarkedCables) -> Iterator[Problem]:
     """Check that failed cables exist."""
     total = 0.0
     groups = counted.grid.blueprint.groups

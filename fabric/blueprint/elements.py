@@ -15,8 +15,8 @@ from fabric.blueprint.model import (
     DEFAULT_TRANSIT,
     Blueprint,
     DeviceGroup,
-    FailedCables,
     Kind,
+    MarkedCables,
     Net,
     Origin,
     Relation,
@@ -345,13 +345,13 @@ class Failed:
     Parameters
     ----------
     devices : list of Selector
-    cables : list of FailedCables
+    cables : list of MarkedCables
     opens : Origin or None
         An entry that names chips of boxes.
     """
 
     devices: list[Selector] = field(default_factory=list)
-    cables: list[FailedCables] = field(default_factory=list)
+    cables: list[MarkedCables] = field(default_factory=list)
     opens: Origin | None = None
 
 
@@ -377,7 +377,7 @@ def read_failed(parsed: Parsed, scope: Scope) -> Failed:
         if isinstance(entry, str):
             failed.devices += ends
         elif len(ends) == 2:
-            failed.cables.append(FailedCables(ends[0], ends[1], entry[2], origin))
+            failed.cables.append(MarkedCables(ends[0], ends[1], entry[2], origin))
     return failed
 
 
@@ -396,14 +396,14 @@ def read_risks(parsed: Parsed, scope: Scope) -> list[Risk]:
             todo = "give axes, such as [rack], or what is down"
             scope.problems.append(origin.problem("a risk of nothing", todo=todo))
         devices: list[Selector] = []
-        cables: list[FailedCables] = []
+        cables: list[MarkedCables] = []
         for entry in item.down:
             texts = (entry,) if isinstance(entry, str) else entry[:2]
             ends = _selectors(texts, origin, scope, view)
             if isinstance(entry, str):
                 devices += ends
             elif len(ends) == 2:
-                cables.append(FailedCables(ends[0], ends[1], entry[2], origin))
+                cables.append(MarkedCables(ends[0], ends[1], entry[2], origin))
         if not unknown:
             found.append(Risk(name, tuple(item.over), tuple(devices), tuple(cables), origin))
     return found

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from fabric.blueprint.elements import check_match
-from fabric.blueprint.model import Blueprint, FailedCables, Selector
+from fabric.blueprint.model import Blueprint, MarkedCables, Selector
 from fabric.blueprint.planes import ASIC, boxes, names_chips, open_chips
 from fabric.blueprint.selector import UnknownNameError, parse_selector
 from fabric.errors import QuestionError, SelectorError
@@ -71,7 +71,7 @@ def _check_count(form: object, failure: Failure) -> Failure:
     return failure
 
 
-def read_failure(blueprint: Blueprint, form: object) -> tuple[Blueprint, Selector | FailedCables]:
+def read_failure(blueprint: Blueprint, form: object) -> tuple[Blueprint, Selector | MarkedCables]:
     """Return what has failed, and the form of `blueprint` that it is of: opened where it names chips.
 
     Raises
@@ -103,7 +103,7 @@ def read_failure(blueprint: Blueprint, form: object) -> tuple[Blueprint, Selecto
         check_match(view, end)
     if len(ends) == 1:
         return view, ends[0]
-    return view, FailedCables(ends[0], ends[1], failure.n, blueprint.origin)
+    return view, MarkedCables(ends[0], ends[1], failure.n, blueprint.origin)
 
 
 def _is_joined(view: Blueprint, text: str) -> bool:
@@ -121,7 +121,7 @@ def failure_texts(blueprint: Blueprint) -> tuple[str, ...]:
     failures: dict[str, int | None] = {}
     for form in dict.fromkeys((blueprint.whole, blueprint)):
         counts: dict[str, int | None] = dict.fromkeys(s.text for s in form.failed)
-        for cables in form.failed_cables:
+        for cables in form.marked_cables:
             text = f"{cables.left.text} - {cables.right.text}"
             before = counts.get(text, 0)
             # All of the cables, or so many and so many more.

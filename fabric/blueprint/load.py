@@ -33,7 +33,7 @@ from fabric.blueprint.model import (
     Blueprint,
     DeviceGroup,
     Expectation,
-    FailedCables,
+    MarkedCables,
     Origin,
     Risk,
     Rule,
@@ -215,7 +215,7 @@ def _count(blueprint: Blueprint, fragment: _Fragment, problems: Problems) -> Blu
         problems += check_numbers(blueprint.whole, is_whole=fragment.is_whole)
     except LimitError as error:
         skipped.append(f"each, ports and rates: {error}")
-    whole = blueprint.whole.failed_cables
+    whole = blueprint.whole.marked_cables
     if fragment.is_whole:
         of_boxes = set(map(id, whole))
         chips = tuple(c for c in fragment.failed.cables if id(c) not in of_boxes) if blueprint.closed else ()
@@ -501,7 +501,7 @@ def _rename(fragment: _Fragment, prefix: str) -> _Fragment:
             count_axis=new(old.count_axis),
         )
 
-    def cables(old: FailedCables) -> FailedCables:
+    def cables(old: MarkedCables) -> MarkedCables:
         return replace(old, left=selector(old.left), right=selector(old.right), rule=new(old.rule))
 
     def risk(old: Risk) -> Risk:

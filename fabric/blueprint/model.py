@@ -261,7 +261,7 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
-class FailedCables:
+class MarkedCables:
     """Cables that are down between two selectors: all of them, or the first `n` of their total.
 
     With `is_each` they are `n` of every two devices, which one rule joins. Where `rule` has the name of one,
@@ -325,7 +325,7 @@ class Risk:
         One such risk for each index of these; one in all where there is none.
     devices : tuple of Selector
         What is down there.
-    cables : tuple of FailedCables
+    cables : tuple of MarkedCables
         All, or so many, of the cables between two of them there. With neither, all that stands on the axes.
     origin : Origin
     """
@@ -333,7 +333,7 @@ class Risk:
     name: str
     axes: tuple[str, ...]
     devices: tuple[Selector, ...]
-    cables: tuple[FailedCables, ...]
+    cables: tuple[MarkedCables, ...]
     origin: Origin
 
 
@@ -352,7 +352,7 @@ class Blueprint:
         Devices never populated.
     failed : tuple of Selector
         Devices that are down.
-    failed_cables : tuple of FailedCables
+    marked_cables : tuple of MarkedCables
     risks : tuple of Risk
         What fails at once.
     islands : int
@@ -382,7 +382,7 @@ class Blueprint:
     rules: tuple[Rule, ...]
     absent: tuple[Selector, ...] = ()
     failed: tuple[Selector, ...] = ()
-    failed_cables: tuple[FailedCables, ...] = ()
+    marked_cables: tuple[MarkedCables, ...] = ()
     risks: tuple[Risk, ...] = ()
     islands: int = 1
     expectations: tuple[Expectation, ...] = ()

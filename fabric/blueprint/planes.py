@@ -22,7 +22,7 @@ import re
 from dataclasses import replace
 from typing import TypeVar
 
-from fabric.blueprint.model import Axis, Blueprint, DeviceGroup, FailedCables, Rule, Selector, Term
+from fabric.blueprint.model import Axis, Blueprint, DeviceGroup, MarkedCables, Rule, Selector, Term
 from fabric.blueprint.remembered import remembered
 from fabric.blueprint.selector import selected_groups
 from fabric.errors import QuestionError
@@ -123,13 +123,13 @@ def open_chips(blueprint: Blueprint) -> Blueprint:
         axes={**blueprint.axes, ASIC: Axis(ASIC, size)},
         groups={name: _open_group(g) if name in n_chips else g for name, g in blueprint.groups.items()},
         rules=tuple(_open_rule(rule, n_chips) for rule in blueprint.rules),
-        failed_cables=tuple(lane for c in blueprint.failed_cables for lane in _lanes(blueprint, c)),
+        marked_cables=tuple(lane for c in blueprint.marked_cables for lane in _lanes(blueprint, c)),
         closed=blueprint,
     )
 
 
 def with_failed(
-    blueprint: Blueprint, devices: tuple[Selector, ...], cables: tuple[FailedCables, ...]
+    blueprint: Blueprint, devices: tuple[Selector, ...], cables: tuple[MarkedCables, ...]
 ) -> Blueprint:
     """Return `blueprint` with more devices and cables failed, opened if some of them are chips of boxes.
 
@@ -141,7 +141,7 @@ def with_failed(
     whole = blueprint.whole
     boxed, chips = _part(devices, [_is_chip(whole, s) for s in devices])
     between, lanes = _part(cables, [_is_chip(whole, c.left) or _is_chip(whole, c.right) for c in cables])
-    closed = replace(whole, failed=(*whole.failed, *boxed), failed_cables=(*whole.failed_cables, *between))
+    closed = replace(whole, failed=(*whole.failed, *boxed), marked_cables=(*whole.marked_cables, *between))
     if blueprint.closed is None and not chips and not lanes:
         return closed
     # Cables of boxes fail before those of chips: the first so many of them are the same at every chip.
@@ -149,7 +149,7 @@ def with_failed(
     return replace(
         after,
         failed=(*after.failed, *now.failed[len(before.failed) :], *chips),
-        failed_cables=(*after.failed_cables, *now.failed_cables[len(before.failed_cables) :], *lanes),
+        marked_cables=(*after.marked_cables, *now.marked_cables[len(before.marked_cables) :], *lanes),
     )
 
 
@@ -183,7 +183,7 @@ def _open_rule(rule: Rule, n_chips: dict[str, int]) -> Rule:
     return replace(rule, rate_gbps=rule.rate_gbps / size, each=each)
 
 
-def _lanes(blueprint: Blueprint, failure: FailedCables) -> list[FailedCables]:
+def _lanes(blueprint: Blueprint, failure: MarkedCables) -> list[MarkedCables]:
     """Return failed cables of a closed blueprint for its opened form.
 
     Where they are counted, the same number has failed at every chip: those of the same pairs of boxes, as

@@ -54,7 +54,7 @@ def split_notes(fabric: Fabric, routing: str, slower: Callable[[], float]) -> tu
         Returns the time by plain ECMP over that by adaptive routing.
     """
     blueprint = fabric.blueprint
-    if routing != "ecmp" or blueprint is None or not (blueprint.failed or blueprint.failed_cables):
+    if routing != "ecmp" or blueprint is None or not (blueprint.failed or blueprint.marked_cables):
         return ()
     more = slower() - 1
     if more < WORTH:
@@ -68,7 +68,7 @@ def split_notes(fabric: Fabric, routing: str, slower: Callable[[], float]) -> tu
 def numbering_notes(fabric: Fabric, job: Job, chosen: Schedule) -> tuple[str, ...]:
     """Return that ranks are numbered in all ways at once, where something is down and that may matter."""
     blueprint = fabric.blueprint
-    if job.method != "axes" or blueprint is None or not (blueprint.failed or blueprint.failed_cables):
+    if job.method != "axes" or blueprint is None or not (blueprint.failed or blueprint.marked_cables):
         return ()
     if all(phase.pattern.kind in _ALIKE for phase in phases(chosen)):
         return ()

@@ -152,7 +152,7 @@ def hold_question(ask: Question, of: Callable[[Posed], Answer]) -> Held[Answer] 
     blueprint, traffic = ask.fabric.blueprint, ask.traffic
     if blueprint is None or traffic is None or traffic.pattern not in _PATTERNS:
         return None
-    if ask.method not in ("auto", "axes") or not (blueprint.failed or blueprint.failed_cables):
+    if ask.method not in ("auto", "axes") or not (blueprint.failed or blueprint.marked_cables):
         return None
 
     def classes(other: Blueprint) -> ClassTraffic:

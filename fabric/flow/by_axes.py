@@ -150,7 +150,7 @@ class ClassTraffic(FittedTraffic):
         b = self.blueprint
         # All axes whose indices the file, the job or a failure tells apart.
         sides = (s for r in b.rules for s in (r.left, r.right))
-        cables = (s for c in b.failed_cables for s in (c.left, c.right))
+        cables = (s for c in b.marked_cables for s in (c.left, c.right))
         job = () if self.among is None else (self.among,)
         axes_named = {t.axis for s in (*sides, *cables, *b.absent, *b.failed, *job) for t in s.terms}
         axes_named |= {

@@ -169,7 +169,7 @@ def permutations_along(blueprint: Blueprint, among: str | None) -> Iterator[Traf
     ends = FittedTraffic(blueprint, Traffic(), among).groups
     shared = frozenset.intersection(*(frozenset(blueprint.groups[g].primitives) for g in ends))
     # Only where both halves have as many endpoints is their mean that of permutations.
-    is_whole = among is None and not (blueprint.absent or blueprint.failed or blueprint.failed_cables)
+    is_whole = among is None and not (blueprint.absent or blueprint.failed or blueprint.marked_cables)
     for axis in (a for a in blueprint.axes if a in shared and blueprint.axes[a].size > 1):
         if is_whole and _stays_below(blueprint, ends, axis):
             continue

@@ -347,7 +347,7 @@ def _on_grid(grid: Grid, limit: int, n_pairs: int) -> Expanded:
         names=DeviceNames(grid, groups, first, all_rows),
         coordinates=Coordinates(grid, rows),
     )
-    return _with_failed_cables(blueprint, expanded) if blueprint.failed_cables else expanded
+    return _with_marked_cables(blueprint, expanded) if blueprint.marked_cables else expanded
 
 
 @dataclass(slots=True)
@@ -410,10 +410,10 @@ def _number(ids: Ints | int, rows: Ints) -> Ints:
     return rows + ids if isinstance(ids, int) else ids[rows]
 
 
-def _with_failed_cables(blueprint: Blueprint, expanded: Expanded) -> Expanded:
+def _with_marked_cables(blueprint: Blueprint, expanded: Expanded) -> Expanded:
     """Return `expanded` with the failed cables between selectors marked, first devices first."""
     down = np.zeros(expanded.n_bundles, dtype=np.int64)
-    for failure in blueprint.failed_cables:
+    for failure in blueprint.marked_cables:
         left, right = (matching(blueprint, expanded, s) for s in (failure.left, failure.right))
         # Either end may be the lower one.
         hit = (left[expanded.tail] & right[expanded.head]) | (right[expanded.tail] & left[expanded.head])

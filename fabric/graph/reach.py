@@ -44,7 +44,7 @@ def reach_problems(blueprint: Blueprint) -> tuple[list[Problem], tuple[str, ...]
     skipped : tuple of str
     """
     # What the file means, not what is left of it today.
-    nominal = replace(blueprint.whole, failed=(), failed_cables=())
+    nominal = replace(blueprint.whole, failed=(), marked_cables=())
     if not any(g.is_endpoint for g in nominal.groups.values()):
         return _island_problems(nominal, 0), ()
     try:

@@ -388,7 +388,7 @@ def on_classes(place: Placement, routing: Routing, paths: Paths) -> Job:
     """
     # Where nothing is missing, or what is tells no ranks apart, they are a product of axes, as a rule.
     blueprint = place.blueprint
-    is_whole = not (blueprint.absent or blueprint.failed or blueprint.failed_cables or place.among)
+    is_whole = not (blueprint.absent or blueprint.failed or blueprint.marked_cables or place.among)
     if is_whole or ClassTraffic(blueprint, Traffic(), place.among, paths).ends.sum() == 1:
         with contextlib.suppress(NoSymmetryError):
             return _of_product(place, routing, paths)

@@ -327,5 +327,5 @@ def _view(
     def mark_card(card: Mark) -> RankView:
         return _view(question, place, (*marks, card), n_alike, rings=rings, paths=paths)
 
-    is_damaged = bool(question.blueprint.failed or question.blueprint.failed_cables)
+    is_damaged = bool(question.blueprint.failed or question.blueprint.marked_cables)
     return RankView(view, rank, n_alike, sources, inside, place.order, paths, mark_card, is_damaged)

@@ -42,7 +42,7 @@ def cables_up(blueprint: Blueprint, rule: Rule) -> int | None:
         and not relation.twist
         and (relation.kind == "mesh" or len(axes) == 1)
     )
-    partly = (failure for failure in blueprint.failed_cables if failure.n is not None)
+    partly = (failure for failure in blueprint.marked_cables if failure.n is not None)
     if not is_known or any(True for _ in partly):
         return None
     pairs = _JoinedBoxes(blueprint, rule, agreeing_axes(blueprint, rule), axes)
@@ -120,7 +120,7 @@ class _JoinedBoxes:
         for selector in (*self.blueprint.absent, *self.blueprint.failed):
             yield from self._sides(selector, every)
             yield from self._sides(every, selector)
-        for failure in self.blueprint.failed_cables:
+        for failure in self.blueprint.marked_cables:
             if failure.may_be_of(self.rule.name):
                 yield from self._sides(failure.left, failure.right)
                 yield from self._sides(failure.right, failure.left)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, product
 
-from fabric.blueprint.model import Blueprint, FailedCables, Rule, Selector, Term
+from fabric.blueprint.model import Blueprint, MarkedCables, Rule, Selector, Term
 from fabric.blueprint.rule_axes import agreeing_axes, twist_axes
 from fabric.blueprint.selector import selected_groups
 from fabric.symmetry.labels import Mark, as_mark
@@ -68,7 +68,7 @@ def damage_of(
             own, end = side(selector)
             found.append(Damage((word, 0, (own,), frozenset(), ""), (end,)))
     some: dict[tuple[tuple[Side, ...], frozenset[str], str, tuple[Mark, ...]], int] = {}
-    for failure in blueprint.failed_cables:
+    for failure in blueprint.marked_cables:
         ends = (failure.left, failure.right)
         # The first cables of a range are at its first device.
         pairs = product(*(_devices(end, few) for end in ends)) if failure.n is None else [ends]
@@ -84,7 +84,7 @@ def damage_of(
                 bundle = of, agree, failure.rule, marks
                 some[bundle] = some.get(bundle, 0) + failure.n
     found += [Damage(("cables", n, of, agree, rule), marks) for (of, agree, rule, marks), n in some.items()]
-    partial = (s for c in blueprint.failed_cables if c.n is not None for s in (c.left, c.right))
+    partial = (s for c in blueprint.marked_cables if c.n is not None for s in (c.left, c.right))
     limits = (Term(t.axis, i, i) for s in partial for t in s.terms if t.lo < t.hi for i in (t.lo, t.hi))
     cells += [Selector("", None, (term,)) for term in limits]
     return tuple(dict.fromkeys(found)), tuple(dict.fromkeys(cells))
@@ -99,7 +99,7 @@ def _n_devices(selector: Selector) -> int:
 def _few_devices(blueprint: Blueprint, sides: Sides) -> int:
     """Return how many devices of a range are marked one by one."""
     n_marks = sum(map(_n_devices, (*blueprint.absent, *blueprint.failed, *chain(*sides))))
-    n_marks += sum(_n_devices(c.left) * _n_devices(c.right) for c in blueprint.failed_cables)
+    n_marks += sum(_n_devices(c.left) * _n_devices(c.right) for c in blueprint.marked_cables)
     return FEW_DEVICES if n_marks <= MANY_MARKS else FEWER_DEVICES
 
 
@@ -117,7 +117,7 @@ def _devices(selector: Selector, few: int) -> list[Selector]:
     ]
 
 
-def _joining(blueprint: Blueprint, failure: FailedCables) -> list[Rule]:
+def _joining(blueprint: Blueprint, failure: MarkedCables) -> list[Rule]:
     """Return the rules that cables of a failure may be of."""
     x, y = (set(selected_groups(blueprint, s)) for s in (failure.left, failure.right))
     return [
@@ -152,5 +152,5 @@ def may_move(blueprint: Blueprint) -> bool:
     return all(
         failure.n is None
         or (is_device(failure.left) and is_device(failure.right) and len(_joining(blueprint, failure)) == 1)
-        for failure in blueprint.failed_cables
+        for failure in blueprint.marked_cables
     )

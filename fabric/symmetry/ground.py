@@ -11,7 +11,7 @@ import numpy as np
 from fabric.arrays import Bools, Floats, Ints
 from fabric.blueprint.grid import Grid, class_grid
 from fabric.blueprint.join import Joined, join, partners
-from fabric.blueprint.model import Blueprint, FailedCables, Rule, Selector
+from fabric.blueprint.model import Blueprint, MarkedCables, Rule, Selector
 from fabric.symmetry.damage import Sides
 from fabric.symmetry.labels import (
     Known,
@@ -274,17 +274,17 @@ def _alive(places: RowPlaces, joined: list[Joined]) -> list[Floats]:
         If some but not all cables between two selectors have failed, and one class holds several bundles.
     """
     grid, rules = places.grid, places.grid.blueprint.rules
-    if not grid.blueprint.failed_cables:
+    if not grid.blueprint.marked_cables:
         return [pairs.count.astype(np.float64) for pairs in joined]
     starts = np.cumsum([0, *(len(pairs.left) for pairs in joined)]).tolist()
     alive = np.concatenate([np.zeros(0), *(pairs.count for pairs in joined)])
     # How many bundles each pair of rows stands for; only a limited number of failed cables asks.
     n_pairs = np.zeros(len(alive))
-    if any(failure.n is not None for failure in grid.blueprint.failed_cables):
+    if any(failure.n is not None for failure in grid.blueprint.marked_cables):
         for start, rule, pairs in zip(starts[:-1], rules, joined, strict=True):
             row, _, n = split_pairs(places, rule, pairs)
             np.add.at(n_pairs, start + row, n)
-    for failure in grid.blueprint.failed_cables:
+    for failure in grid.blueprint.marked_cables:
         hits = [_hit(grid, rule, pairs, failure) for rule, pairs in zip(rules, joined, strict=True)]
         hit = np.concatenate([np.zeros(0, np.bool_), *hits])
         if failure.n is None or failure.is_each:
@@ -302,7 +302,7 @@ def _alive(places: RowPlaces, joined: list[Joined]) -> list[Floats]:
     return [alive[a:b] for a, b in zip(starts[:-1], starts[1:], strict=True)]
 
 
-def _hit(grid: Grid, rule: Rule, pairs: Joined, failure: FailedCables) -> Bools:
+def _hit(grid: Grid, rule: Rule, pairs: Joined, failure: MarkedCables) -> Bools:
     """Return which pairs of rows are between the two selectors of a failure, absent devices left out."""
     if not failure.may_be_of(rule.name):
         return np.zeros(len(pairs.left), dtype=np.bool_)

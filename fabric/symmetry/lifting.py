@@ -256,7 +256,7 @@ class Lift:
         if not isinstance(count, int):
             index = next(m for _, m in ends if set(self.blueprint.primitives(rule.count_axis)) <= set(m))
             count = count[self.blueprint.flat(rule.count_axis, index)]
-        for failure in self.blueprint.failed_cables:
+        for failure in self.blueprint.marked_cables:
             sides = (failure.left, failure.right)
             # A failure names its two ends in no order.
             hit = failure.may_be_of(rule.name) and any(

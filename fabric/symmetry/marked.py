@@ -20,7 +20,7 @@ import numpy as np
 
 from fabric.arrays import Ints
 from fabric.blueprint.grid import Grid, class_grid
-from fabric.blueprint.model import Blueprint, FailedCables, Selector, Term
+from fabric.blueprint.model import Blueprint, MarkedCables, Selector, Term
 from fabric.blueprint.remembered import remembered
 from fabric.blueprint.selector import range_word
 from fabric.results import DamageCount
@@ -293,14 +293,14 @@ def _drawn(blueprint: Blueprint, boxes: Sequence[Box]) -> Blueprint:
     for (word, n, sides, _, rule), ends in boxes:
         own = list(map(_selector, sides, ends))
         if word == "cables":
-            cables.append(FailedCables(own[0], own[1], n or None, blueprint.origin, is_each=n > 0, rule=rule))
+            cables.append(MarkedCables(own[0], own[1], n or None, blueprint.origin, is_each=n > 0, rule=rule))
         elif word in selectors:
             selectors[word] += own
     return replace(
         blueprint,
         absent=tuple(selectors["absent"]),
         failed=tuple(selectors["failed"]),
-        failed_cables=tuple(cables),
+        marked_cables=tuple(cables),
     )
 
 
@@ -316,7 +316,7 @@ def _known(ranges: Sequence[Range]) -> Known:
 
 def count_damage(blueprint: Blueprint | None) -> DamageCount | None:
     """Return how much is absent or down, and of how many kinds; None if nothing is, or no axes say it."""
-    if blueprint is None or not (blueprint.absent or blueprint.failed or blueprint.failed_cables):
+    if blueprint is None or not (blueprint.absent or blueprint.failed or blueprint.marked_cables):
         return None
     try:
         found = marked(blueprint)

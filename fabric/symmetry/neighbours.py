@@ -94,7 +94,7 @@ def _is_told(blueprint: Blueprint, rule: Rule) -> bool:
         if _is_one_cable(rule) and (rule.left.terms or rule.right.terms):
             return False
     # Of a range of cables it is not said which have failed.
-    if any(failure.n is not None and failure.may_be_of(rule.name) for failure in blueprint.failed_cables):
+    if any(failure.n is not None and failure.may_be_of(rule.name) for failure in blueprint.marked_cables):
         return False
     agree = agreeing_axes(blueprint, rule)
     free = [[p for p in blueprint.groups[g].primitives if p not in agree] for g in rule.groups]

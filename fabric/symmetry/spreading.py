@@ -16,7 +16,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 
-from fabric.blueprint.model import Blueprint, FailedCables, Selector, Term
+from fabric.blueprint.model import Blueprint, MarkedCables, Selector, Term
 from fabric.blueprint.selector import selected_groups
 from fabric.symmetry.labels import Mark
 from fabric.symmetry.marked import Marked
@@ -80,7 +80,7 @@ def less_damaged(found: Marked) -> Iterator[Blueprint]:
 def _worst_places(blueprint: Blueprint, axes: list[str]) -> list[Place]:
     """Return the sub-tree in which most is down of every group, by its index on some axes."""
     n_down: dict[tuple[str | None, ...], dict[Mark, int]] = {}
-    cables = [(c.left, c.right) for c in blueprint.failed_cables]
+    cables = [(c.left, c.right) for c in blueprint.marked_cables]
     for ends in [*((s,) for s in (*blueprint.absent, *blueprint.failed)), *cables]:
         if len(ends) == 1 and _is_of_ends(blueprint, ends[0]):
             continue
@@ -115,7 +115,7 @@ def _within(blueprint: Blueprint, place: Place | None) -> Blueprint:
         return tuple(s for s in own if s is not None)
 
     cables = []
-    for failure in blueprint.failed_cables if place else ():
+    for failure in blueprint.marked_cables if place else ():
         left, right = narrowed(failure.left), narrowed(failure.right)
         if left is None or right is None:
             continue
@@ -126,7 +126,7 @@ def _within(blueprint: Blueprint, place: Place | None) -> Blueprint:
         blueprint,
         absent=devices(blueprint.absent),
         failed=devices(blueprint.failed),
-        failed_cables=tuple(cables),
+        marked_cables=tuple(cables),
     )
 
 
@@ -135,7 +135,7 @@ def _is_of_ends(blueprint: Blueprint, selector: Selector) -> bool:
 
 
 def _damage(blueprint: Blueprint) -> object:
-    cables = tuple((c.left, c.right, c.n, c.is_each) for c in blueprint.failed_cables)
+    cables = tuple((c.left, c.right, c.n, c.is_each) for c in blueprint.marked_cables)
     return blueprint.absent, blueprint.failed, cables
 
 
@@ -154,15 +154,15 @@ def _spread(blueprint: Blueprint, kept: frozenset[str]) -> Blueprint:
         return tuple(found.values())
 
     cables = {}
-    for failure in blueprint.failed_cables:
+    for failure in blueprint.marked_cables:
         left, right = wider(failure.left), wider(failure.right)
         # All of them: so many of a bundle are no more.
-        cables[left.group, left.terms, right.group, right.terms, failure.rule] = FailedCables(
+        cables[left.group, left.terms, right.group, right.terms, failure.rule] = MarkedCables(
             left, right, None, blueprint.origin, rule=failure.rule
         )
     return replace(
         blueprint,
         absent=devices(blueprint.absent),
         failed=devices(blueprint.failed),
-        failed_cables=tuple(cables.values()),
+        marked_cables=tuple(cables.values()),
     )

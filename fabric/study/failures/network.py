@@ -143,12 +143,12 @@ def used_part(blueprint: Blueprint, among: str | None, paths: Paths) -> Blueprin
     hosts = {g.name for g in blueprint.groups.values() if _is_host(blueprint, g, among)}
     kept = {n: g for n, g in blueprint.groups.items() if n in joined | hosts or g.is_endpoint}
     left = replace(blueprint, rules=rules, groups=kept)
-    cables = tuple(c for c in blueprint.failed_cables if is_there(left, c.left) and is_there(left, c.right))
+    cables = tuple(c for c in blueprint.marked_cables if is_there(left, c.left) and is_there(left, c.right))
     return replace(
         left,
         absent=tuple(s for s in blueprint.absent if is_there(left, s)),
         failed=tuple(s for s in blueprint.failed if is_there(left, s)),
-        failed_cables=cables,
+        marked_cables=cables,
     )
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fabric.blueprint.model import Blueprint, FailedCables
+from fabric.blueprint.model import Blueprint, MarkedCables
 from fabric.blueprint.selector import parse_selector
 from fabric.graph import Expanded, Fabric
 from fabric.graph.fabric import by_name
@@ -73,7 +73,7 @@ def in_state(fabric: Fabric, state: State) -> Fabric:
 def _failing(b: Blueprint, state: State) -> Blueprint:
     devices = tuple(parse_selector(one.left, b.axes, b.groups) for one in state if not one.right)
     cables = tuple(
-        FailedCables(
+        MarkedCables(
             parse_selector(one.left, b.axes, b.groups),
             parse_selector(one.right, b.axes, b.groups),
             one.n or None,
@@ -83,7 +83,7 @@ def _failing(b: Blueprint, state: State) -> Blueprint:
         for one in state
         if one.right
     )
-    return replace(b, failed=(*b.failed, *devices), failed_cables=(*b.failed_cables, *cables))
+    return replace(b, failed=(*b.failed, *devices), marked_cables=(*b.marked_cables, *cables))
 
 
 def _failing_graph(e: Expanded, state: State) -> Expanded:
