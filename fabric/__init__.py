@@ -69,6 +69,7 @@ if TYPE_CHECKING:
     from fabric.study.scale import scale
     from fabric.study.scale_table import ScaleTable
     from fabric.study.thresholds import Thresholds, thresholds
+    from fabric.workload import Workload, load_job
 
 __all__ = [
     "ArgumentError",
@@ -115,6 +116,7 @@ __all__ = [
     "Traffic",
     "Transfers",
     "UnitError",
+    "Workload",
     "audit",
     "bom",
     "bottleneck",
@@ -134,6 +136,7 @@ __all__ = [
     "flow_network",
     "from_networkx",
     "load",
+    "load_job",
     "loads",
     "max_flow",
     "moe_cost",
@@ -188,6 +191,7 @@ _HOME = {
     "HopBound": "fabric.bounds.hops",
     "JobOptions": "fabric.job.question",
     "load": "fabric.graph",
+    "load_job": "fabric.workload",
     "loads": "fabric.graph",
     "Log": "fabric.interop.nccl_tests",
     "max_flow": "fabric.flow",
@@ -211,6 +215,7 @@ _HOME = {
     "transfer": "fabric.costing.transfers",
     "Transfers": "fabric.costing.transfers",
     "Traffic": "fabric.flow.traffic",
+    "Workload": "fabric.workload",
 }
 
 # Hidden from type checkers, which would otherwise accept any misspelt name.

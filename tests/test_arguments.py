@@ -94,6 +94,7 @@ def calls(tmp_path_factory):
         "flow_network": {"fabric": f, "source": "node0/gpu0", "target": "node1/gpu0"},
         "from_networkx": {"graph": graph},
         "load": {"path": ROOT / "topologies" / "gb300-nvl72.fabric.yaml"},
+        "load_job": {"path": ROOT / "topologies" / "jobs" / "llama3-405b-16384.job.yaml"},
         "loads": {"text": TEXT},
         "max_flow": {"fabric": f, "source": "node0/gpu0", "target": "node1/gpu0"},
         "moe_cost": {

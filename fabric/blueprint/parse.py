@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -150,16 +150,39 @@ _STAND_IN: Mapping[str, Any] = {
 
 
 def _problem(document: Document, loc: Loc, detail: Mapping[str, Any]) -> Problem:
-    """Word one finding of pydantic as the program words its own."""
+    return word_problem(document, loc, detail, keys=_keys, where=where)
+
+
+def word_problem(
+    document: Document,
+    loc: Loc,
+    detail: Mapping[str, Any],
+    *,
+    keys: Callable[[Loc], list[str]],
+    where: Callable[[Document, Loc], str],
+) -> Problem:
+    """Word one finding of pydantic as the program words its own.
+
+    Parameters
+    ----------
+    document : Document
+    loc : tuple of str and int
+        Where it is in the data.
+    detail : mapping
+        The finding.
+    keys : callable
+        ``keys(loc)`` returns the keys that may stand where `loc` ends.
+    where : callable
+        ``where(document, loc)`` returns `loc` as problems show it.
+    """
     kind, value = detail["type"], detail["input"]
     fault, got, expected, todo = _WORDS.get(kind, detail["msg"]), show_value(value), "", ""
     is_key = kind in ("extra_forbidden", "missing") or loc[-1:] == ("[key]",)
     if loc[-1:] == ("[key]",):
         loc = loc[:-1]
     if kind == "extra_forbidden":
-        keys = _keys(loc)
         fault, got = f"unknown key {str(loc[-1])[:_MAX_SHOWN]!r}", ""
-        todo = near(str(loc[-1]), keys, "keys are")
+        todo = near(str(loc[-1]), keys(loc), "keys are")
     elif kind == "missing":
         fault, got, loc = f"missing key {str(loc[-1])!r}", "", loc[:-1]
     elif kind == "literal_error":

@@ -251,8 +251,8 @@ def json_schema() -> dict[str, Any]:
     # Axes alone stand for all that is on them.
     for risks in body["properties"]["risk"]["patternProperties"].values():
         risks["anyOf"] = [list_schema(WORD_SCHEMA), {"$ref": risks.pop("$ref")}]
-    _tidy(body)
-    _tidy(definitions)
+    tidy(body)
+    tidy(definitions)
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "$id": SCHEMA_ID,
@@ -261,10 +261,10 @@ def json_schema() -> dict[str, Any]:
     }
 
 
-def _tidy(node: object) -> None:
-    """Drop what says nothing, and the null that stands for a key left out; close mappings of names."""
+def tidy(node: object) -> None:
+    """Drop what says nothing, and the null of a key left out; close mappings of names."""
     for child in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
-        _tidy(child)
+        tidy(child)
     if not isinstance(node, dict):
         return
     if isinstance(node.get("title"), str):
@@ -272,8 +272,8 @@ def _tidy(node: object) -> None:
     if "default" in node and node["default"] is None:
         del node["default"]
     if {"type": "null"} in node.get("anyOf", ()):
-        (only,) = (option for option in node.pop("anyOf") if option != {"type": "null"})
-        node.update(only)
+        options = [option for option in node.pop("anyOf") if option != {"type": "null"}]
+        node.update(options[0] if len(options) == 1 else {"anyOf": options})
     if "patternProperties" in node:
         node["additionalProperties"] = False
 

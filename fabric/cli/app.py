@@ -327,13 +327,15 @@ def report(
 
 
 def schema(
+    job: Annotated[bool, typer.Option("--job", help="That of a job file.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="The schema is JSON in any case.")] = False,
 ) -> None:
-    """Print the JSON Schema (draft-07) of a topology file, for editors."""
+    """Print the JSON Schema (draft-07) of a topology file, or of a job file, for editors."""
     from fabric.blueprint.schema import schema_text
+    from fabric.workload.job_file import job_schema_text
 
     del as_json
-    say(schema_text(), nl=False)
+    say(job_schema_text() if job else schema_text(), nl=False)
 
 
 # In the order of docs/cli.md, as --help lists them.
