@@ -86,6 +86,7 @@ def _job(fabric: Fabric, asked: JobQuestion) -> Job:
             raise
         why = str(error)
     listing = Listing(fabric, asked, why)
-    if place is not None:
+    # A placement of a part numbers its devices anew: the real ones are listed by the order itself.
+    if place is not None and not (asked.order and asked.among):
         return job_of_placement(listing, place)
     return job_of_order(listing) if asked.order else job_of_all(listing, (), ())

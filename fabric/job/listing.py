@@ -95,7 +95,10 @@ def job_of_order(listing: Listing) -> Job:
     e = listing.expand()
     devices = np.flatnonzero(_choose(listing.fabric, asked, e))
     axes = [p for a in left for p in blueprint.primitives(a)]
-    number = _flat([_index_on(listing.fabric, e, axis)[devices] for axis in axes], len(devices))
+    at = [_index_on(listing.fabric, e, axis)[devices] for axis in axes]
+    # Numbers run on where endpoints are left out.
+    number = np.empty(len(devices), dtype=np.int64)
+    number[np.lexsort(at[::-1])] = np.arange(len(devices))
     sizes = dimension_sizes(right, len(devices), asked.order)
     digits = dict(zip(sizes, np.unravel_index(number, tuple(sizes.values())), strict=True))
     over = asked.over or tuple(sizes)

@@ -20,6 +20,7 @@ from fabric.blueprint.model import Axis, Blueprint
 from fabric.blueprint.rule_axes import relation_axes
 from fabric.errors import QuestionError, nearest, setting
 from fabric.flow.traffic import FittedTraffic, Traffic
+from fabric.job.part import part_of
 from fabric.symmetry import NoSymmetryError
 
 _ORDER_RE = re.compile(r"\s*\(?([\w.\s]{1,400})\)?\s*->\s*\(?([\w.=\s]{1,400})\)?\s*")
@@ -82,13 +83,13 @@ def placement(blueprint: Blueprint, *, over: Sequence[str], among: str | None, o
         (group,) = question.groups
         axes = blueprint.groups[group].primitives
         return Placement(blueprint, group, axes, question.spans or frozenset(axes), among)
-    # With an order: first as without one, then numbered along its left side and cut by its right side.
+    # With an order: first as without one, then numbered along its left side and cut by its right side. Some
+    # of the endpoints are the part of the fabric that they have.
     left, right = read_order(order)
     unordered = placement(blueprint, over=(), among=among)
     numbered = _left_axes(unordered, left, order)
     if among is not None:
-        msg = "an order of some of the endpoints is no product of axes"
-        raise NoSymmetryError(msg)
+        blueprint, among = part_of(blueprint, among), None
     split, dimensions = _cut(blueprint, numbered, right, order)
     check_over(over, dimensions, order)
     spans = frozenset(p for name in over or dimensions for p in dimensions[name])

@@ -274,7 +274,7 @@ absent: [gpu0]
 def test_an_order_of_some_of_the_ranks_is_that_of_the_list() -> None:
     # Of slots 0 and 1 of three racks, numbered slot by slot: groups of three are those of one slot.
     fabric = loads(PLAIN)
-    asked = JobQuestion(order="(host pod) -> (dp tp=3)", over=("tp",), among="host0-1/gpu")
+    asked = JobQuestion(order="(host pod) -> (dp tp=3)", over=("tp",), among="host0-1/gpu", method="links")
     ordered = job(fabric, asked)
     assert ordered.shape.n == 3
     assert ordered.n_instances == 2
