@@ -70,6 +70,8 @@ if TYPE_CHECKING:
     from fabric.study.scale_table import ScaleTable
     from fabric.study.thresholds import Thresholds, thresholds
     from fabric.workload import Workload, load_job
+    from fabric.workload.place import place
+    from fabric.workload.placements import Placements
 
 __all__ = [
     "ArgumentError",
@@ -103,6 +105,7 @@ __all__ = [
     "MaxFlow",
     "Moe",
     "PartError",
+    "Placements",
     "Problem",
     "QuestionError",
     "Result",
@@ -141,6 +144,7 @@ __all__ = [
     "max_flow",
     "moe_cost",
     "open_boxes",
+    "place",
     "read_log",
     "report",
     "scale",
@@ -199,6 +203,8 @@ _HOME = {
     "Moe": "fabric.schedule",
     "moe_cost": "fabric.costing",
     "open_boxes": "fabric.graph",
+    "place": "fabric.workload.place",
+    "Placements": "fabric.workload.placements",
     "read_log": "fabric.interop.nccl_tests",
     "report": "fabric.reporting",
     "Result": "fabric.results",

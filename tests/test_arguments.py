@@ -103,6 +103,7 @@ def calls(tmp_path_factory):
             "moe": fabric.Moe(tokens=128, hidden=64, top_k=2, n_experts=8, bytes_per_value=1),
         },
         "open_boxes": {"fabric": f},
+        "place": {"fabric": f, "jobs": ["2/2"], "calibration": "wire"},
         "read_log": {"path": next(LOG.iterdir())},
         "report": {"fabric": f, "out": tmp_path_factory.mktemp("odd") / "report"},
         "scale": {

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, cast
 import typer
 
 from fabric import __version__
-from fabric.cli import acceptance, collective, exchange, failing, parts, shipped, sizing
+from fabric.cli import acceptance, collective, exchange, failing, parts, placing, shipped, sizing
 from fabric.cli.options import (
     Among,
     Drop,
@@ -342,6 +342,7 @@ def schema(
 collective.register(app)
 acceptance.register(app)
 failing.register(app)
+placing.register(app)
 sizing.register(app)
 exchange.register(app)
 app.command()(report)
