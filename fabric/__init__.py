@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from fabric.flow.traffic import Traffic
     from fabric.graph import Fabric, expand, fail, load, loads, open_boxes
     from fabric.graph.exchange import from_networkx, to_networkx
+    from fabric.interop.as_built import AsBuilt, read_cabling
     from fabric.interop.export import Export, export
     from fabric.interop.nccl_tests import Log, read_log
     from fabric.job.question import JobOptions
@@ -75,6 +76,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ArgumentError",
+    "AsBuilt",
     "Audit",
     "Bom",
     "Bottleneck",
@@ -145,6 +147,7 @@ __all__ = [
     "moe_cost",
     "open_boxes",
     "place",
+    "read_cabling",
     "read_log",
     "report",
     "scale",
@@ -156,6 +159,7 @@ __all__ = [
 ]
 
 _HOME = {
+    "AsBuilt": "fabric.interop.as_built",
     "audit": "fabric.study.audit",
     "Audit": "fabric.study.audit",
     "bom": "fabric.sizing.bom",
@@ -205,6 +209,7 @@ _HOME = {
     "open_boxes": "fabric.graph",
     "place": "fabric.workload.place",
     "Placements": "fabric.workload.placements",
+    "read_cabling": "fabric.interop.as_built",
     "read_log": "fabric.interop.nccl_tests",
     "report": "fabric.reporting",
     "Result": "fabric.results",

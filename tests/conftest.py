@@ -139,6 +139,12 @@ def hand_made():
 
 
 @pytest.fixture(scope="session")
+def as_drawn():
+    """Return the topologies of every usual shape, and their cables as tools list them."""
+    return _module(Path(__file__).parent / "as_drawn.py")
+
+
+@pytest.fixture(scope="session")
 def explicit():
     """Return the rates by the explicit program, by axes and by refinement."""
     return _module(Path(__file__).parent / "symmetry" / "explicit.py")

@@ -31,6 +31,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands of this module to `app`."""
     app.command("cables")(cables_command)
     app.command("export")(export_command)
+    app.command("import")(import_command)
     app.command("audit")(audit_command)
 
 
@@ -118,6 +119,40 @@ def export_command(
         write_folder(out, answer.files, is_ours=lambda path: path.name in names, force=force)
 
 
+def import_command(
+    sources: Annotated[list[Path], typer.Argument(metavar="SOURCE...", help="What tools say of the cables.")],
+    form: Annotated[
+        str, typer.Option("--format", metavar="NAME", help="Such as lldp or netbox; a wrong one lists all.")
+    ],
+    rate: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="RATE",
+            help="Rate that the format does not hold: 400Gb/s, or node-leaf=400Gb/s; may be repeated.",
+        ),
+    ] = None,
+    name: Annotated[str, typer.Option(metavar="NAME", help="Name of the fabric.")] = "as-built",
+    out: Out = None,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Write what was built as a topology file, with axes where some explain the cables."""
+    from fabric.interop.as_built import read_cabling
+    from fabric.text.writing import write_file
+
+    one_from_standard_input(*sources)
+    rates: dict[str, str] = {}
+    for item in rate or ():
+        rule, _, value = item.rpartition("=")
+        rates[rule] = value
+    answer = read_cabling(sources, form, name=name, rates=rates)
+    if as_json:
+        say(answer.to_json())
+        return
+    say(str(answer), err=True)
+    write_file(out or STANDARD, answer.text, force=force)
+
+
 def audit_command(
     design: Annotated[Path, typer.Argument(metavar="DESIGN", help="Topology file.")],
     sources: Annotated[list[Path], typer.Argument(metavar="SOURCE...", help="Cables as they were found.")],
@@ -126,7 +161,7 @@ def audit_command(
         typer.Option(
             "--format",
             metavar="NAME",
-            help="p2p-ethernet, p2p-infiniband, netbox, dot, lldp or ibnetdiscover.",
+            help="Such as lldp or netbox; a wrong one lists all.",
         ),
     ],
     as_json: Json = False,

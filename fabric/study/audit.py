@@ -16,7 +16,7 @@ from fabric.errors import FabricError, LimitError
 from fabric.flow.throughput import throughput
 from fabric.graph import Fabric, fail
 from fabric.graph.exchange import from_networkx, to_networkx
-from fabric.interop.found import FoundCable, Port, read_sources
+from fabric.interop.sources import FoundCable, Port, read_sources
 from fabric.results import Result
 from fabric.sizing.cable_plan import CablePlan, PlannedCable
 from fabric.sizing.floor import FloorPlan
@@ -160,7 +160,7 @@ def audit(
     sources : sequence of str or path
         Cables as they were found.
     format : str
-        A name of `fabric.interop.found.SOURCES`.
+        A name of `fabric.interop.sources.SOURCES`.
     floor : FloorPlan, optional
 
     Returns
@@ -183,7 +183,7 @@ def audit(
     """
     plan = CablePlan(design.axes_or_refuse("an audit"), floor)
     planned = list(plan.cables())
-    found = read_sources(sources, format)
+    found = read_sources(sources, format).cables
     comparison = _Comparison(planned, found)
     faults = comparison.faults()
     costs = _Costs(design, comparison)

@@ -11,7 +11,7 @@ from fabric import cli
 from fabric.errors import FabricError, QuestionError, TopologyError
 from fabric.graph import fail, loads
 from fabric.interop.export import export
-from fabric.interop.found import SOURCES, read_sources
+from fabric.interop.sources import SOURCES, read_sources
 from fabric.sizing.cable_plan import CablePlan
 from fabric.study.audit import audit
 
@@ -212,7 +212,7 @@ Switch  8 "S-03"  # "spine0" base port 0 lid 0 lmc 0
 
 def test_a_sweep_has_rates(tmp_path):
     (tmp_path / "sweep").write_text(SWEEP.format(speed="2xNDR"))
-    cables = read_sources([tmp_path / "sweep"], "ibnetdiscover")
+    cables = read_sources([tmp_path / "sweep"], "ibnetdiscover").cables
     assert [(c.a, c.z, c.rate_gbps) for c in cables] == [
         (("leaf0", "1"), ("node0", "mlx5_0/1"), 200),
         (("leaf0", "2"), ("spine0", "1"), 400),
@@ -260,7 +260,7 @@ def test_hostile_sources_end_in_an_error_or_in_cables(seed, tmp_path):
     (tmp_path / "leaf0.json").write_bytes(bytes(data))
     cables, fault = [], "leaf0.json"
     try:
-        cables = read_sources([tmp_path / "leaf0.json"], form)
+        cables = read_sources([tmp_path / "leaf0.json"], form).cables
     except FabricError as error:
         fault = str(error)
     assert "leaf0.json" in fault

@@ -1,0 +1,86 @@
+"""The table of formats that can be read, and `read_sources`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fabric.errors import QuestionError, TopologyError, nearest
+from fabric.interop.sources import graphs, lists, neighbours
+from fabric.interop.sources.found import MAX_BYTES, Found
+from fabric.text.reading import STANDARD, decode, read_bytes, read_standard_input
+
+Reader = Callable[[str, str, Found], None]
+"""From a text, its path, to what it says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A format that can be read.
+
+    Parameters
+    ----------
+    name, about : str
+    lacks : str
+        What of a fabric it does not say.
+    read : callable
+    """
+
+    name: str
+    about: str
+    lacks: str
+    read: Reader
+
+
+_PORTS = "rates, and what is inside boxes"
+SOURCES = {
+    source.name: source
+    for source in (
+        Source("p2p-ethernet", "point-to-point list of UFM's cable validation", _PORTS, lists.p2p_ethernet),
+        Source(
+            "p2p-infiniband", "the same for InfiniBand", f"{_PORTS}, what nodes are", lists.p2p_infiniband
+        ),
+        Source("netbox", "cables of NetBox, with interfaces for rates", "what is inside boxes", lists.netbox),
+        Source("dot", "topology.dot of PTM and NVIDIA Air", _PORTS, graphs.dot),
+        Source("lldp", "lldpcli show neighbors -f json0, a file a node", _PORTS, neighbours.lldp),
+        Source("ibnetdiscover", "a sweep by ibnetdiscover", "lengths, media", neighbours.ibnetdiscover),
+        Source("edges", "CSV with source,target", "what its columns do not say", lists.edges),
+    )
+}
+"""Formats that can be read, by name."""
+
+
+def read_sources(paths: Sequence[str | Path], form: str) -> Found:
+    """Return what sources say, each cable once.
+
+    Parameters
+    ----------
+    paths : sequence of str or path
+        ``-`` is standard input.
+    form : str
+        A name of `SOURCES`.
+
+    Raises
+    ------
+    QuestionError
+        If there is no such form.
+    TopologyError
+        With all problems of all sources, or if there is no cable in any of them.
+    FileError
+        If one cannot be read.
+    """
+    if form not in SOURCES:
+        msg = f"no format {form!r} to read; {nearest(form, SOURCES) or 'formats are ' + ', '.join(SOURCES)}"
+        raise QuestionError(msg)
+    found = Found()
+    for path in paths:
+        is_piped = str(path) == STANDARD
+        data = read_standard_input(limit=MAX_BYTES) if is_piped else read_bytes(path, limit=MAX_BYTES)
+        SOURCES[form].read(decode(data, str(path)), str(path), found)
+    found.finish()
+    if not found.cables and not found.problems:
+        found.problem((str(paths[0]), 1), "file", f"names no cable as {form} has it")
+    if found.problems:
+        raise TopologyError(found.problems)
+    return found
