@@ -59,6 +59,8 @@ def written(cables, form, folder):
     elif form == "netbox":
         lines = ["side_a_device,side_a_name,side_b_device,side_b_name"]
         lines += [f"{a[0]},{a[1]},{z[0]},{z[1]}" for a, z in cables]
+    elif form == "edges":
+        lines = ["source,source_port,target,target_port", *(",".join(a + z) for a, z in cables)]
     else:
         lines = ['graph "x" {', *(f'"{a[0]}":"{a[1]}" -- "{z[0]}":"{z[1]}"' for a, z in cables), "}"]
     path.write_text("\n".join(lines) + "\n")
@@ -227,6 +229,7 @@ BROKEN = {
     "p2p-ethernet": ("A-Node Name,A-Port,Z-Node Name,Z-Port\na,1,b,\n,1,b,2\na,1,a,1\n", [2, 3, 4]),
     "p2p-infiniband": ("Rack,U,Name,Port\n", [1]),
     "netbox": ("side_a_device,side_a_nam,side_b_device,side_b_name\n", [1]),
+    "edges": ("source,target\na,b\n,b\n", [3]),
     "lldp": ('{"lldp": [', [1]),
     "ibnetdiscover": ('[1] "S-1"[2] # "x"\nSwitch 8 "S-2" # "y"\n[1 what\n', [1, 3]),
 }

@@ -73,6 +73,9 @@ def read_sources(paths: Sequence[str | Path], form: str) -> Found:
     if form not in SOURCES:
         msg = f"no format {form!r} to read; {nearest(form, SOURCES) or 'formats are ' + ', '.join(SOURCES)}"
         raise QuestionError(msg)
+    if not paths:
+        msg = "no sources; name at least one file"
+        raise QuestionError(msg)
     found = Found()
     for path in paths:
         is_piped = str(path) == STANDARD
