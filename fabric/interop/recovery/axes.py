@@ -31,7 +31,7 @@ MAX_RULES = 12
 
 
 @dataclass(frozen=True, eq=False)
-class Partition:
+class KeptTogether:
     """What a rule keeps together.
 
     Parameters
@@ -75,14 +75,14 @@ class FoundAxis:
     word: str = ""
 
 
-def find_axes(group: Ints, partitions: Sequence[Partition], tokens: Tokens) -> list[FoundAxis] | None:
+def find_axes(group: Ints, partitions: Sequence[KeptTogether], tokens: Tokens) -> list[FoundAxis] | None:
     """Return the axes that rules keep, those kept by most rules first, and last those of one group alone.
 
     Parameters
     ----------
     group : ndarray of int64, shape (n,)
         Devices in the order of their names.
-    partitions : sequence of Partition
+    partitions : sequence of KeptTogether
     tokens : Tokens
         Numbers in the names.
 
@@ -114,7 +114,7 @@ def find_axes(group: Ints, partitions: Sequence[Partition], tokens: Tokens) -> l
     return axes
 
 
-def strays(group: Ints, partitions: Sequence[Partition]) -> Bools:
+def strays(group: Ints, partitions: Sequence[KeptTogether]) -> Bools:
     """Return which devices fit into no part of a rule that their group has."""
     is_stray = np.zeros(len(group), dtype=np.bool_)
     for partition in partitions:
@@ -123,7 +123,7 @@ def strays(group: Ints, partitions: Sequence[Partition]) -> Bools:
     return is_stray
 
 
-def _kept_together(partitions: Sequence[Partition]) -> Iterator[tuple[frozenset[int], frozenset[int]]]:
+def _kept_together(partitions: Sequence[KeptTogether]) -> Iterator[tuple[frozenset[int], frozenset[int]]]:
     """Yield sets of rules that may keep an axis, with the groups on it, the largest sets first."""
     for n in range(len(partitions), 0, -1):
         for rules in combinations(range(len(partitions)), n):
@@ -149,7 +149,7 @@ def _is_connected(sets: Sequence[frozenset[int]]) -> bool:
     return True
 
 
-def _joined(group: Ints, groups: frozenset[int], partitions: Sequence[Partition]) -> Ints:
+def _joined(group: Ints, groups: frozenset[int], partitions: Sequence[KeptTogether]) -> Ints:
     """Return the part of each device of some groups under several rules together."""
     n = len(group)
     tails, heads, size = [np.arange(n)], [np.arange(n)], n
@@ -165,7 +165,7 @@ def _joined(group: Ints, groups: frozenset[int], partitions: Sequence[Partition]
     return np.where(is_in, part, -1)
 
 
-def _order(groups: frozenset[int], partitions: Sequence[Partition], rules: frozenset[int], n: int) -> Ints:
+def _order(groups: frozenset[int], partitions: Sequence[KeptTogether], rules: frozenset[int], n: int) -> Ints:
     """Return what places are ordered by: along a ring or a line as it runs, else by name."""
     for r, partition in enumerate(partitions):
         if partition.place is not None and r not in rules and partition.groups <= groups:

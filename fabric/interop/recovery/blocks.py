@@ -19,7 +19,7 @@ _SEED = 20_261_130
 
 
 @dataclass(frozen=True, eq=False)
-class Blocks:
+class CableBlocks:
     """Blocks of one rule.
 
     Parameters
@@ -33,7 +33,7 @@ class Blocks:
     of: Ints
 
 
-def blocks(x: Ints, y: Ints, weight: Ints, n: int) -> Blocks:
+def blocks(x: Ints, y: Ints, weight: Ints, n: int) -> CableBlocks:
     """Return the blocks that edges between two classes make.
 
     Parameters
@@ -69,7 +69,7 @@ def blocks(x: Ints, y: Ints, weight: Ints, n: int) -> Blocks:
     compact = np.full(int(used.max(initial=-1)) + 1, -1, dtype=np.int64)
     compact[used] = np.arange(len(used))
     label[label >= 0] = compact[label[label >= 0]]
-    return Blocks(len(used), label)
+    return CableBlocks(len(used), label)
 
 
 def _majority(at: Ints, label: Ints, weight: Ints, labels: Ints) -> Ints:

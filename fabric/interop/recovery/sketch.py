@@ -12,7 +12,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
 from fabric.arrays import Bools, Ints
-from fabric.interop.recovery.axes import FoundAxis, Partition, find_axes
+from fabric.interop.recovery.axes import FoundAxis, KeptTogether, find_axes
 from fabric.interop.recovery.blocks import blocks
 from fabric.interop.recovery.dump import Dump
 from fabric.interop.recovery.factors import factors
@@ -100,7 +100,7 @@ def sketch(dump: Dump, group: Ints, *, is_loose: bool) -> Sketch | None:
     known = roles(dump, group)
     tokens = tokens_of(dump.names, group)
     rules: list[FoundRule] = []
-    partitions: list[Partition] = []
+    partitions: list[KeptTogether] = []
     kept: list[_Bundles] = []
     for bundles in _by_groups(dump, group, known, few=_FEW if is_loose else 0.0, odd=_OTHER_RATE):
         parts = _partitions(bundles, dump.n)
@@ -182,11 +182,11 @@ def _by_rate(
         yield _Bundles(*pair, x[of], y[of], count[of], float(rates[r]))
 
 
-def _partitions(bundles: _Bundles, n: int) -> list[Partition]:
+def _partitions(bundles: _Bundles, n: int) -> list[KeptTogether]:
     """Return what the bundles keep together: one partition, one for each axis within a group, or none."""
     groups = frozenset([bundles.lower, bundles.upper])
     if bundles.lower != bundles.upper:
-        return [Partition(groups, blocks(bundles.x, bundles.y, bundles.count, n).of)]
+        return [KeptTogether(groups, blocks(bundles.x, bundles.y, bundles.count, n).of)]
     members, ends = np.unique(np.concatenate([bundles.x, bundles.y]), return_inverse=True)
     u, v = ends.reshape(2, -1)
     found = factors(u, v, len(members)) or []
@@ -198,15 +198,15 @@ def _partitions(bundles: _Bundles, n: int) -> list[Partition]:
         of, place = np.full(n, -1, dtype=np.int64), np.full(n, -1, dtype=np.int64)
         of[members] = connected_components(graph, directed=False)[1]
         place[members] = factor.index
-        made.append(Partition(groups, of, factor.shape, place))
+        made.append(KeptTogether(groups, of, factor.shape, place))
     return made
 
 
-def _free(bundles: _Bundles, n: int) -> Partition:
+def _free(bundles: _Bundles, n: int) -> KeptTogether:
     """Return the partition of cables that follow no axis: everything is one part."""
     of = np.full(n, -1, dtype=np.int64)
     of[np.concatenate([bundles.x, bundles.y])] = 0
-    return Partition(frozenset([bundles.lower, bundles.upper]), of, "pairs")
+    return KeptTogether(frozenset([bundles.lower, bundles.upper]), of, "pairs")
 
 
 def _groups(
@@ -271,7 +271,7 @@ def _placed(indices: list[Ints], shape: list[int], n: int) -> Ints | None:
 
 def _rule(
     bundles: _Bundles,
-    partition: Partition,
+    partition: KeptTogether,
     number: int,
     axes: Sequence[FoundAxis],
     groups: Sequence[FoundGroup],

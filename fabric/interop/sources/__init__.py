@@ -1,6 +1,6 @@
 """Formats of other tools that say which cables there are."""
 
-from fabric.interop.sources.formats import SOURCES, Source, read_sources
-from fabric.interop.sources.found import Found, FoundCable, Port
+from fabric.interop.sources.formats import SOURCES, SourceFormat, read_sources
+from fabric.interop.sources.found import FoundCable, Port, Survey
 
-__all__ = ["SOURCES", "Found", "FoundCable", "Port", "Source", "read_sources"]
+__all__ = ["SOURCES", "Survey", "FoundCable", "Port", "SourceFormat", "read_sources"]

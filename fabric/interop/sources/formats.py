@@ -8,15 +8,15 @@ from pathlib import Path
 
 from fabric.errors import QuestionError, TopologyError, nearest
 from fabric.interop.sources import graphs, lists, neighbours
-from fabric.interop.sources.found import MAX_BYTES, Found
+from fabric.interop.sources.found import MAX_BYTES, Survey
 from fabric.text.reading import STANDARD, decode, read_bytes, read_standard_input
 
-Reader = Callable[[str, str, Found], None]
+Reader = Callable[[str, str, Survey], None]
 """From a text, its path, to what it says."""
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class SourceFormat:
     """A format that can be read.
 
     Parameters
@@ -37,21 +37,25 @@ _PORTS = "rates, and what is inside boxes"
 SOURCES = {
     source.name: source
     for source in (
-        Source("p2p-ethernet", "point-to-point list of UFM's cable validation", _PORTS, lists.p2p_ethernet),
-        Source(
+        SourceFormat(
+            "p2p-ethernet", "point-to-point list of UFM's cable validation", _PORTS, lists.p2p_ethernet
+        ),
+        SourceFormat(
             "p2p-infiniband", "the same for InfiniBand", f"{_PORTS}, what nodes are", lists.p2p_infiniband
         ),
-        Source("netbox", "cables of NetBox, with interfaces for rates", "what is inside boxes", lists.netbox),
-        Source("dot", "topology.dot of PTM and NVIDIA Air", _PORTS, graphs.dot),
-        Source("lldp", "lldpcli show neighbors -f json0, a file a node", _PORTS, neighbours.lldp),
-        Source("ibnetdiscover", "a sweep by ibnetdiscover", "lengths, media", neighbours.ibnetdiscover),
-        Source("edges", "CSV with source,target", "what its columns do not say", lists.edges),
+        SourceFormat(
+            "netbox", "cables of NetBox, with interfaces for rates", "what is inside boxes", lists.netbox
+        ),
+        SourceFormat("dot", "topology.dot of PTM and NVIDIA Air", _PORTS, graphs.dot),
+        SourceFormat("lldp", "lldpcli show neighbors -f json0, a file a node", _PORTS, neighbours.lldp),
+        SourceFormat("ibnetdiscover", "a sweep by ibnetdiscover", "lengths, media", neighbours.ibnetdiscover),
+        SourceFormat("edges", "CSV with source,target", "what its columns do not say", lists.edges),
     )
 }
 """Formats that can be read, by name."""
 
 
-def read_sources(paths: Sequence[str | Path], form: str) -> Found:
+def read_sources(paths: Sequence[str | Path], form: str) -> Survey:
     """Return what sources say, each cable once.
 
     Parameters
@@ -76,7 +80,7 @@ def read_sources(paths: Sequence[str | Path], form: str) -> Found:
     if not paths:
         msg = "no sources; name at least one file"
         raise QuestionError(msg)
-    found = Found()
+    found = Survey()
     for path in paths:
         is_piped = str(path) == STANDARD
         data = read_standard_input(limit=MAX_BYTES) if is_piped else read_bytes(path, limit=MAX_BYTES)

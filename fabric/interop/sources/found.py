@@ -50,7 +50,7 @@ class FoundCable(NamedTuple):
     rate_gbps: float | None = None
 
 
-class Found:
+class Survey:
     """What sources say together; readers fill it."""
 
     def __init__(self) -> None:

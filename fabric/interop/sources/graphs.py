@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from fabric.interop.sources.found import Found
+from fabric.interop.sources.found import Survey
 
 _MAX_LINE = 2_000  # characters
 # Quoted names hold no quotes and nothing is nested, so that one line is one edge.
@@ -21,7 +21,7 @@ _KINDS = {
 }
 
 
-def dot(text: str, path: str, found: Found) -> None:
+def dot(text: str, path: str, found: Survey) -> None:
     """Read the edges of a ``topology.dot`` whose ends are ports, and what its nodes are."""
     for number, line in enumerate(text.splitlines(), start=1):
         line, at = line[:_MAX_LINE].strip().removesuffix(";").rstrip(), (path, number)

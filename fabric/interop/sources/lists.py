@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from fabric.errors import nearest
-from fabric.interop.sources.found import Found, Place
+from fabric.interop.sources.found import Place, Survey
 from fabric.text.spreadsheet import Cell, read_csv
 from fabric.units import parse_count
 
@@ -17,7 +17,7 @@ _NETBOX_RATE = re.compile(r"(?P<n>\d{1,4}(?:\.\d{1,2})?)(?P<unit>g|t)base-.*")
 LANE_GBPS = {"SDR": 2.5, "DDR": 5, "QDR": 10, "FDR": 14, "EDR": 25, "HDR": 50, "NDR": 100, "XDR": 200}
 
 
-def _table(text: str, path: str, found: Found) -> tuple[list[str], list[list[Cell]]]:
+def _table(text: str, path: str, found: Survey) -> tuple[list[str], list[list[Cell]]]:
     rows = list(read_csv(text, path))
     if not rows:
         found.problem((path, 1), "file", "is empty")
@@ -25,7 +25,7 @@ def _table(text: str, path: str, found: Found) -> tuple[list[str], list[list[Cel
     return [cell.text.strip() for cell in rows[0]], rows[1:]
 
 
-def _columns(head: Sequence[str], names: Sequence[str], path: str, found: Found) -> list[int] | None:
+def _columns(head: Sequence[str], names: Sequence[str], path: str, found: Survey) -> list[int] | None:
     """Return the columns of some headings; None, and a problem, where one is missing."""
     missing = [name for name in names if name not in head]
     if missing:
@@ -40,7 +40,7 @@ def _word(row: Sequence[Cell], column: int) -> str:
     return row[column].text.strip().removeprefix("'") if 0 <= column < len(row) else ""
 
 
-def _of_columns(rows: Iterable[list[Cell]], at: Sequence[int], path: str, found: Found) -> None:
+def _of_columns(rows: Iterable[list[Cell]], at: Sequence[int], path: str, found: Survey) -> None:
     for row in rows:
         a, p, z, q = (_word(row, column) for column in at)
         if not (p or q):
@@ -50,7 +50,7 @@ def _of_columns(rows: Iterable[list[Cell]], at: Sequence[int], path: str, found:
         found.cable((a, p), (z, q), (path, row[0].line))
 
 
-def p2p_ethernet(text: str, path: str, found: Found) -> None:
+def p2p_ethernet(text: str, path: str, found: Survey) -> None:
     """Read a point-to-point list for Ethernet."""
     head, rows = _table(text, path, found)
     names = ("A-Node Name", "A-Port", "Z-Node Name", "Z-Port")
@@ -64,7 +64,7 @@ def p2p_ethernet(text: str, path: str, found: Found) -> None:
                 _typed(_word(row, node), _word(row, head.index(name)), (path, row[0].line), found)
 
 
-def _typed(node: str, kind: str, at: Place, found: Found) -> None:
+def _typed(node: str, kind: str, at: Place, found: Survey) -> None:
     if kind and kind.lower() not in _KIND_OF_TYPE:
         found.problem(
             at, "type", f"{node} is of no type that the format has", got=kind, todo="Host or Switch"
@@ -73,7 +73,7 @@ def _typed(node: str, kind: str, at: Place, found: Found) -> None:
         found.node(node, _KIND_OF_TYPE[kind.lower()], at)
 
 
-def p2p_infiniband(text: str, path: str, found: Found) -> None:
+def p2p_infiniband(text: str, path: str, found: Survey) -> None:
     """Read a point-to-point list for InfiniBand, whose headings stand twice."""
     head, rows = _table(text, path, found)
     if not head:
@@ -87,7 +87,7 @@ def p2p_infiniband(text: str, path: str, found: Found) -> None:
     _of_columns(rows, (named[0], ported[0], named[1], ported[1]), path, found)
 
 
-def netbox(text: str, path: str, found: Found) -> None:
+def netbox(text: str, path: str, found: Survey) -> None:
     """Read the cables of NetBox, or its interfaces, whose types say the rates."""
     head, rows = _table(text, path, found)
     if {"device", "name", "type"} <= set(head):
@@ -113,7 +113,7 @@ def _netbox_rate(kind: str) -> float | None:
     return None
 
 
-def edges(text: str, path: str, found: Found) -> None:
+def edges(text: str, path: str, found: Survey) -> None:
     """Read a list of edges: ``source,target`` and, where known, ports, ``rate``, ``count``."""
     head, rows = _table(text, path, found)
     if not head:
@@ -147,7 +147,7 @@ _EDGE_COLUMNS = (
 _MAX_COUNT = 4_096
 
 
-def _count(text: str, at: Place, found: Found) -> int:
+def _count(text: str, at: Place, found: Survey) -> int:
     if not text:
         return 1
     try:

@@ -7,13 +7,13 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from fabric.interop.sources.found import Found, Port
+from fabric.interop.sources.found import Port, Survey
 from fabric.interop.sources.lists import LANE_GBPS
 
 _MAX_LINE = 1_000  # characters
 
 
-def lldp(text: str, path: str, found: Found) -> None:
+def lldp(text: str, path: str, found: Survey) -> None:
     """Read the neighbours that ``lldpcli show neighbors -f json0`` or ``-f json`` tells of one node.
 
     The node has the name of the file: ``leaf0.json``.
@@ -88,7 +88,7 @@ _CARD = re.compile(r"(?P<host>\S+) (?P<card>mlx\d{1,4}_\d{1,4}|HCA-\d{1,4})")
 _KINDS = {"Switch": "switch", "Ca": "host"}
 
 
-def ibnetdiscover(text: str, path: str, found: Found) -> None:
+def ibnetdiscover(text: str, path: str, found: Survey) -> None:
     """Read a sweep by ibnetdiscover, with the rates of its cables."""
     node = ""
     for number, line in enumerate(text.splitlines(), start=1):
