@@ -75,7 +75,7 @@ class Sketch:
 
 
 @dataclass(frozen=True, eq=False)
-class _Bundles:
+class _Between:
     """Cable bundles between two groups, or within one."""
 
     lower: int
@@ -101,7 +101,7 @@ def sketch(dump: Dump, group: Ints, *, is_loose: bool) -> Sketch | None:
     tokens = tokens_of(dump.names, group)
     rules: list[FoundRule] = []
     partitions: list[KeptTogether] = []
-    kept: list[_Bundles] = []
+    kept: list[_Between] = []
     for bundles in _by_groups(dump, group, known, few=_FEW if is_loose else 0.0, odd=_OTHER_RATE):
         parts = _partitions(bundles, dump.n)
         kept += [bundles] * max(1, len(parts))
@@ -147,7 +147,7 @@ def listed(dump: Dump, group: Ints) -> Sketch:
 
 def _by_groups(
     dump: Dump, group: Ints, known: Sequence[Role], *, few: float = 0.0, odd: float = 0.0
-) -> Iterator[_Bundles]:
+) -> Iterator[_Between]:
     """Yield the bundles between every two groups, the lower first, by rate, without what few cables have."""
     level = np.array([role.level for role in known])
     ends = np.stack([group[dump.tail], group[dump.head]], axis=1)
@@ -168,7 +168,7 @@ def _by_groups(
 
 def _by_rate(
     dump: Dump, here: Bools, pair: tuple[int, int], ends: tuple[Ints, Ints], least: float
-) -> Iterator[_Bundles]:
+) -> Iterator[_Between]:
     rates, rate = np.unique(dump.rate_gbps[here], return_inverse=True, equal_nan=True)
     rate = rate.ravel()
     n_cables = np.bincount(rate, dump.count[here])
@@ -179,10 +179,10 @@ def _by_rate(
     x, y, count = ends[0][here], ends[1][here], dump.count[here]
     for r in main.tolist():
         of = rate == r
-        yield _Bundles(*pair, x[of], y[of], count[of], float(rates[r]))
+        yield _Between(*pair, x[of], y[of], count[of], float(rates[r]))
 
 
-def _partitions(bundles: _Bundles, n: int) -> list[KeptTogether]:
+def _partitions(bundles: _Between, n: int) -> list[KeptTogether]:
     """Return what the bundles keep together: one partition, one for each axis within a group, or none."""
     groups = frozenset([bundles.lower, bundles.upper])
     if bundles.lower != bundles.upper:
@@ -202,7 +202,7 @@ def _partitions(bundles: _Bundles, n: int) -> list[KeptTogether]:
     return made
 
 
-def _free(bundles: _Bundles, n: int) -> KeptTogether:
+def _free(bundles: _Between, n: int) -> KeptTogether:
     """Return the partition of cables that follow no axis: everything is one part."""
     of = np.full(n, -1, dtype=np.int64)
     of[np.concatenate([bundles.x, bundles.y])] = 0
@@ -270,7 +270,7 @@ def _placed(indices: list[Ints], shape: list[int], n: int) -> Ints | None:
 
 
 def _rule(
-    bundles: _Bundles,
+    bundles: _Between,
     partition: KeptTogether,
     number: int,
     axes: Sequence[FoundAxis],
