@@ -127,7 +127,7 @@ def cost(
     work = job_of(fabric, question)
     known = read_calibration(calibration)
     size_bytes = parse_bytes(size)
-    runnable, refused = _schedules(collective, work.shape, size_bytes, algorithm, known)
+    runnable, refused = schedules_of(collective, work.shape, size_bytes, algorithm, known)
     if progress:
         # What has no path is told below, algorithm by algorithm.
         with contextlib.suppress(QuestionError):
@@ -285,10 +285,16 @@ def _retime(run: CostRun, on_wires: AlgorithmCost, row: Timed) -> AlgorithmCost:
     )
 
 
-def _schedules(
+def schedules_of(
     collective: str, shape: Shape, size_bytes: int, algorithm: str, known: Calibration
 ) -> tuple[dict[str, Schedule], tuple[Refused, ...]]:
-    """Return the schedules that were asked for, and which cannot run."""
+    """Return the schedules that were asked for, and which cannot run.
+
+    Raises
+    ------
+    QuestionError
+        If there is no such algorithm, or it cannot run.
+    """
     runnable = schedules(collective, shape, size_bytes)
     serving = {a.name: a for a in ALGORITHMS if collective in a.collectives}
     if algorithm == "all":

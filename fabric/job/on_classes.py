@@ -105,7 +105,7 @@ class _Classes:
         total = self._total(mix)
         sent = max(self.pairs.n_bytes(pattern), 1e-300)
         hops = np.bincount(links.rule, total, minlength=len(links.rules)) / sent
-        return Loads(self.route_mix(mix), hops)
+        return Loads(self.route_mix(mix), hops, sent / self.n_ranks)
 
     def route_mix(self, mix: Mix) -> Floats:
         """Return the bytes on every link of some patterns at once; see `Job`."""

@@ -109,7 +109,8 @@ class ListedJob:
             load = adapt(lambda pull: self.loads(demand, None, pull), links_of(e).capacity_gbps)
         else:
             load = self.loads(demand, progress)
-        return Loads(load, np.bincount(np.repeat(e.rule, 2), load, minlength=len(e.rules)) / total)
+        hops = np.bincount(np.repeat(e.rule, 2), load, minlength=len(e.rules)) / total
+        return Loads(load, hops, total / self.ranks.devices.size)
 
     def ways(self, pattern: Pattern) -> Floats:
         """Return the links of each rule that messages of `pattern` pass; see `Job`."""

@@ -44,10 +44,13 @@ class Loads:
         Bytes on every link, or on all links of a class if each carries what the busiest of them does.
     hops : ndarray of float64, shape (number of rules,)
         Links of each rule that a byte passes on average.
+    mean : float
+        Bytes that a rank sends on average.
     """
 
     on_link: Floats
     hops: Floats
+    mean: float = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +80,8 @@ class Links:
         Between two switches.
     is_hashed : ndarray of bool, shape (l,)
         Where a switch hashes flows, a device does over the chips of an opened box, or a card over its ports.
+    ends : tuple of ((str, str), (str, str))
+        For each rule the group and the kind of the devices at its lower and at its upper end.
     """
 
     rules: tuple[str, ...]
@@ -90,6 +95,7 @@ class Links:
     n_lower: Floats
     is_inner: Bools
     is_hashed: Bools
+    ends: tuple[tuple[tuple[str, str], tuple[str, str]], ...] = ()
 
     @property
     def is_own(self) -> Bools:
@@ -262,7 +268,20 @@ def links_of(expanded: Expanded, base: Ints | None = None, size: Floats | None =
         n_lower,
         is_inner,
         is_inner | is_port | chips[lower] | chips[upper],
+        _ends(expanded),
     )
+
+
+def _ends(expanded: Expanded) -> tuple[tuple[tuple[str, str], tuple[str, str]], ...]:
+    """Return the group and kind of the lower and of the upper devices of every rule."""
+    groups = [(g.name, g.kind) for g in expanded.groups]
+    found = [(("", ""), ("", ""))] * len(expanded.rules)
+    # Of each rule any bundle tells: it joins two groups.
+    _, first = np.unique(expanded.rule, return_index=True)
+    for bundle in first.tolist():
+        at = (groups[int(expanded.group[side[bundle]])] for side in (expanded.tail, expanded.head))
+        found[int(expanded.rule[bundle])] = next(at), next(at)
+    return tuple(found)
 
 
 def _keys(rule: RuleInfo, transports: tuple[str, ...]) -> tuple[str, ...]:

@@ -34,6 +34,7 @@ from fabric.workload.models import Biases, Model, model, model_rows
 from fabric.workload.workload import (
     ASSUMED,
     DEFAULT_OVERLAP,
+    PART_PEAK,
     Assumption,
     Batch,
     MatrixNumber,
@@ -149,6 +150,13 @@ class AssumedItem(_StrictItem):
     source: Annotated[str, Field(max_length=_MAX_SOURCE)] = ASSUMED
 
 
+class PeakItem(_StrictItem):
+    """Dense peak FLOPs of a GPU, and where they are from."""
+
+    value: Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False)] = Field(description="TFLOPS")
+    source: Annotated[str, Field(max_length=_MAX_SOURCE)] = ASSUMED
+
+
 Assumed = Annotated[AssumedItem, BeforeValidator(_assumed)]
 
 
@@ -168,6 +176,9 @@ class AssumeItem(_StrictItem):
     achieved: Assumed = Field(
         AssumedItem(value=0.5, source=ASSUMED),
         description="part of its peak FLOPs that a GPU gets while it computes",
+    )
+    peak: Annotated[PeakItem | None, BeforeValidator(_assumed)] = Field(
+        None, description="dense peak of a GPU [TFLOPS]; that of its part if left out"
     )
     overlap: OverlapItem = Field(default_factory=lambda: OverlapItem.model_validate({}))
 
@@ -288,6 +299,7 @@ def _workload(document: Document) -> Workload:
         ),
         achieved=Assumption(assume.achieved.value, assume.achieved.source),
         overlap=overlap,
+        peak=Assumption(assume.peak.value, assume.peak.source) if assume.peak else PART_PEAK,
         **read,
     )
 
@@ -338,6 +350,8 @@ def _keys(loc: Loc) -> list[str]:
     item = _ITEMS.get(str(loc[0]), JobFile) if len(loc) > 1 else JobFile
     if loc[:2] == ("assume", "overlap"):
         item = OverlapItem
+    if loc[:2] == ("assume", "peak") and len(loc) > 2:
+        return list(PeakItem.model_fields)
     if loc[:1] == ("assume",) and len(loc) > 2 and (loc[1] == "achieved" or len(loc) > 3):
         item = AssumedItem
     return list(item.model_fields)
@@ -356,6 +370,7 @@ def job_schema() -> dict[str, Any]:
     # A name stands for an item, and a number for one; pydantic knows only what both become.
     _or_else(body["properties"]["model"], {"enum": list(model_rows())})
     _or_else(definitions["AssumeItem"]["properties"]["achieved"], _PART)
+    definitions["AssumeItem"]["properties"]["peak"]["anyOf"].insert(0, {"type": "number", "minimum": 0})
     for item in definitions["OverlapItem"]["properties"].values():
         item["anyOf"] = [_PART, *item["anyOf"]]
     tidy(body)

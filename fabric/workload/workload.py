@@ -31,10 +31,14 @@ Fault = tuple[tuple[str, ...], str, str]
 
 
 class Assumption(NamedTuple):
-    """What is not known of a job and has to be given: a part, 0 to 1, and where it is from."""
+    """What is not known of a job and has to be given, and where it is from."""
 
     value: float
     source: str = ASSUMED
+
+
+PART_PEAK = Assumption(0.0, "catalogue of parts")
+"""Stands for the peak FLOPs that the catalogue has for the part of the ranks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +158,8 @@ class Workload:
     precision : Precision
     achieved : Assumption
         Part of the peak FLOPs that a GPU gets while it computes.
+    peak : Assumption
+        Dense peak of a GPU [TFLOPS]; 0 for what the catalogue of parts says.
     overlap : mapping of str to Assumption
         For each dimension, the part of its transfers that may run beside the compute.
 
@@ -175,6 +181,7 @@ class Workload:
     recompute: Recompute = "none"
     precision: Precision = Precision()
     achieved: Assumption = Assumption(0.5)
+    peak: Assumption = PART_PEAK
     overlap: Mapping[ParallelDimension, Assumption] = field(default_factory=lambda: dict(DEFAULT_OVERLAP))
 
     def __post_init__(self) -> None:

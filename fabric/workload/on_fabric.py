@@ -1,0 +1,143 @@
+"""The exchanges of a job on a fabric: the ranks, their groups, and the pace of each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from fabric.costing.calibration import Calibration
+from fabric.costing.calibration import calibration as read_calibration
+from fabric.costing.paced import pace
+from fabric.costing.run import CostRun, job_of
+from fabric.costing.spread import Spread
+from fabric.errors import FabricError, NoPathError, QuestionError, setting
+from fabric.graph import Fabric
+from fabric.job.part import part_of
+from fabric.job.question import JobQuestion, ranks_group
+from fabric.job.ranks import Routing
+from fabric.symmetry import NoSymmetryError
+from fabric.workload.exchanges import exchanges
+from fabric.workload.layout import Layout, lay_out, read_dimensions
+from fabric.workload.step import TimedExchange
+from fabric.workload.workload import Workload
+
+TRAIN_ROUTINGS = ("ecmp", "hashed", "adaptive", "rail", "rail-direct")
+"""Routings by which transfers that overlap can be added up; ideal routes are chosen for each by itself."""
+
+
+@dataclass(frozen=True, eq=False)
+class Site:
+    """Where a job runs.
+
+    Parameters
+    ----------
+    fabric : Fabric
+    work : Workload
+        With the size of dp.
+    left : str
+        Axes of the ranks in their order.
+    dimensions : tuple of str
+        Order of the parallel dimensions, the last one fastest.
+    peak_tflops : float
+        Of a GPU.
+    part : str
+        The GPU, or empty.
+    calibration : Calibration
+    routing : str
+    """
+
+    fabric: Fabric
+    work: Workload
+    left: str
+    dimensions: tuple[str, ...]
+    peak_tflops: float
+    part: str
+    calibration: Calibration
+    routing: Routing
+
+
+def site(fabric: Fabric, work: Workload, calibration: str | Path | Calibration, routing: Routing) -> Site:
+    """Return where a job runs.
+
+    Raises
+    ------
+    QuestionError
+        If the ranks do not fit the layout, or the peak of their GPU is not known.
+    """
+    blueprint = fabric.axes_or_refuse("a job with parallel dimensions")
+    if len(work.among) > 1:
+        msg = f"job {work.name}: among: ranks of {len(work.among)} selectors have no order yet; name one"
+        raise QuestionError(msg)
+    among = work.among[0] if work.among else None
+    group = blueprint.groups[ranks_group(fabric, JobQuestion(among=among))]
+    sized = work.on(_count(fabric, group.name, among))
+    left, dimensions = read_dimensions(work.order, sized.parallel, group.axes)
+    part = group.part
+    peak = work.peak.value
+    if not peak:
+        known = part.figures.get(f"{work.precision.compute}_dense_tflops") if part else None
+        if not known:
+            name = part.id if part else f"{group.name}, which has no part"
+            msg = (
+                f"job {work.name}: no {work.precision.compute} FLOPs are known of {name}; give "
+                "assume: {peak: ...} in TFLOPS"
+            )
+            raise QuestionError(msg)
+        peak = known
+    if routing not in TRAIN_ROUTINGS:
+        known_ways = ", ".join(TRAIN_ROUTINGS)
+        msg = f"{setting('routing', routing)}: transfers that overlap are added up for {known_ways}"
+        raise QuestionError(msg)
+    known_calibration = read_calibration(calibration)
+    name = part.id if part else ""
+    return Site(fabric, sized, left, dimensions, peak, name, known_calibration, routing)
+
+
+def _count(fabric: Fabric, group: str, among: str | None) -> int:
+    """Return the ranks."""
+    blueprint = fabric.axes_or_refuse("a job with parallel dimensions")
+    try:
+        part = part_of(blueprint, among) if among else blueprint
+        if not (part.absent or part.failed):
+            return part.n_devices(group)
+    except NoSymmetryError:
+        pass
+    work = job_of(fabric, JobQuestion(among=among))
+    return work.shape.n * work.n_instances
+
+
+def timed_exchanges(at: Site) -> tuple[Layout, list[TimedExchange]]:
+    """Return the groups of a job, and all that they send, each by its pace.
+
+    Raises
+    ------
+    QuestionError
+        If groups do not fit the fabric.
+    """
+    layout = lay_out(at.left, at.dimensions, at.work.parallel)
+    among = at.work.among[0] if at.work.among else None
+    timed = []
+    for exchange in exchanges(at.work):
+        question = JobQuestion(
+            over=layout.over[exchange.group], among=among, order=layout.order, routing=at.routing
+        )
+        try:
+            work = job_of(at.fabric, question)
+            run = CostRun(
+                at.fabric,
+                question,
+                work,
+                exchange.collective,
+                max(exchange.size_bytes, 1),
+                1.0,
+                at.calibration,
+                Spread(),
+            )
+            paced = pace(run, exchange.moe)
+        except NoPathError:
+            raise
+        except FabricError as error:
+            msg = f"job {at.work.name}: {exchange.group}: {error}"
+            raise QuestionError(msg) from None
+        timed.append(TimedExchange(exchange, paced, at.work.overlap[exchange.dimension].value))
+    return layout, timed
