@@ -73,6 +73,8 @@ if TYPE_CHECKING:
     from fabric.workload import Workload, load_job
     from fabric.workload.place import place
     from fabric.workload.placements import Placements
+    from fabric.workload.train import train
+    from fabric.workload.training import Training
 
 __all__ = [
     "ArgumentError",
@@ -119,6 +121,7 @@ __all__ = [
     "Throughput",
     "TopologyError",
     "Traffic",
+    "Training",
     "Transfers",
     "UnitError",
     "Workload",
@@ -155,6 +158,7 @@ __all__ = [
     "thresholds",
     "throughput",
     "to_networkx",
+    "train",
     "transfer",
 ]
 
@@ -223,6 +227,8 @@ _HOME = {
     "throughput": "fabric.flow.throughput",
     "Throughput": "fabric.flow.throughput",
     "to_networkx": "fabric.graph.exchange",
+    "train": "fabric.workload.train",
+    "Training": "fabric.workload.training",
     "transfer": "fabric.costing.transfers",
     "Transfers": "fabric.costing.transfers",
     "Traffic": "fabric.flow.traffic",

@@ -690,6 +690,17 @@ def format_bytes(n_bytes: float) -> str:
     return _scale(n_bytes, _BYTE_STEPS)
 
 
+def format_gbytes(n_bytes: float) -> str:
+    """Write bytes in decimal GB, so that a column of them compares.
+
+    Examples
+    --------
+    >>> format_gbytes(8 * 2**30), format_gbytes(0)
+    ('8.59 GB', '0 GB')
+    """
+    return f"{n_bytes / 1e9:.4g} GB"
+
+
 def format_time(seconds: float) -> str:
     """Print a time.
 

@@ -12,6 +12,7 @@ import pytest
 import fabric
 from fabric.arguments import check_fields, checked, signature_of
 from fabric.errors import ArgumentError, FabricError
+from fabric.workload import parse_job
 
 ROOT = Path(__file__).parents[1]
 LOG = ROOT / "tests" / "interop" / "data"
@@ -118,6 +119,12 @@ def calls(tmp_path_factory):
         "thresholds": {"fabric": f, "sizes": ["1MiB"], "collectives": ["all-reduce"]},
         "throughput": {"fabric": f},
         "to_networkx": {"fabric": f},
+        "train": {
+            "job": parse_job(
+                "{job: a, model: qwen3-8b, batch: {sequences: 8, length: 8}, assume: {peak: 1}}"
+            ),
+            "fabric": f,
+        },
         "transfer": {"fabric": f, "pairs": [("node0/gpu0", "node1/gpu0")], "size": "1MiB"},
     }
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, cast
 import typer
 
 from fabric import __version__
-from fabric.cli import acceptance, collective, exchange, failing, parts, placing, shipped, sizing
+from fabric.cli import acceptance, collective, exchange, failing, parts, placing, shipped, sizing, training
 from fabric.cli.options import (
     Among,
     Drop,
@@ -343,6 +343,7 @@ collective.register(app)
 acceptance.register(app)
 failing.register(app)
 placing.register(app)
+training.register(app)
 sizing.register(app)
 exchange.register(app)
 app.command()(report)

@@ -21,9 +21,9 @@ from fabric.workload.tiers import link_uses, places, scale_up_turns, turns
 from fabric.workload.training import (
     COMPUTE,
     AssumedValue,
+    DimensionOrder,
     DimensionTraffic,
     Gain,
-    Placed,
     Training,
     TurnedBytes,
 )
@@ -90,7 +90,7 @@ def train(
     at = site(fabric, work, calibration, routing)
     if order != "all":
         return _answer(at)
-    found = sorted((_placed(at, dimensions) for dimensions in all_orders(at.work.parallel)), key=_rank)
+    found = sorted((_ordered(at, dimensions) for dimensions in all_orders(at.work.parallel)), key=_rank)
     best = found[0]
     if best.why:
         msg = f"job {work.name}: no order of the dimensions fits: {best.why}"
@@ -98,18 +98,18 @@ def train(
     return replace(_answer(replace(at, dimensions=tuple(best.order.split()))), orders=tuple(found))
 
 
-def _rank(placed: Placed) -> float:
+def _rank(found: DimensionOrder) -> float:
     # Rounding does not choose between orders, the one that comes first does.
-    return float(f"{placed.step_s:.9g}")
+    return float(f"{found.step_s:.9g}")
 
 
-def _placed(at: Site, dimensions: tuple[str, ...]) -> Placed:
+def _ordered(at: Site, dimensions: tuple[str, ...]) -> DimensionOrder:
     """Return what an order makes of the step."""
     try:
         moved = replace(at, dimensions=dimensions)
         _, timed = timed_exchanges(moved)
     except FabricError as error:
-        return Placed(" ".join(dimensions), float("inf"), "", str(error).partition("\n")[0])
+        return DimensionOrder(" ".join(dimensions), float("inf"), "", str(error).partition("\n")[0])
     compute_s = micro_compute_s(at.work, at.peak_tflops)
     step = step_time(at.work, compute_s, timed)
     worst = max(step.exposed_s, key=lambda name: step.exposed_s[name], default="")
@@ -117,7 +117,7 @@ def _placed(at: Site, dimensions: tuple[str, ...]) -> Placed:
         (one for one in timed if one.exchange.group == worst), key=lambda one: one.time_s, default=None
     )
     binding = slowest.paced.cost.binding if slowest and step.exposed_s[worst] > 0 else COMPUTE
-    return Placed(" ".join(dimensions), step.total_s, binding)
+    return DimensionOrder(" ".join(dimensions), step.total_s, binding)
 
 
 def _answer(at: Site) -> Training:
@@ -206,7 +206,7 @@ def _turned(group: str, timed: Sequence[TimedExchange], times: dict[str, float])
         n = times[one.exchange.span] * one.exchange.times
         for place, n_bytes in turns(one.paced).items():
             total[place] = total.get(place, 0.0) + n * n_bytes
-    return {place: total[place] for place in places(timed) if place in total}
+    return {place: total.get(place, 0.0) for place in places(timed)}
 
 
 def _gains(

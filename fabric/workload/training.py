@@ -7,9 +7,13 @@ from typing import ClassVar, NamedTuple
 
 from fabric.results import Result
 from fabric.text.columns import columns
+from fabric.text.markdown import escape, table
 from fabric.text.words import fold
-from fabric.units import format_bytes, format_time, gbps_to_gbytes
+from fabric.units import format_gbytes, format_time, gbps_to_gbytes
 from fabric.workload.tiers import LinkUse
+
+# Gains below this are not printed.
+_LEAST = 5e-5
 
 COMPUTE = "compute"
 """What binds where the GPUs do."""
@@ -22,8 +26,8 @@ class Gain(NamedTuple):
     saves: float
 
 
-class Placed(NamedTuple):
-    """An order of the parallel dimensions, and the step that it makes [s]; infinite, and why, if it fits not."""
+class DimensionOrder(NamedTuple):
+    """An order of the parallel dimensions and the step that it makes [s]; infinite where it does not fit."""
 
     order: str
     step_s: float
@@ -122,7 +126,7 @@ class Training(Result):
         ``compute``, or the class of links of which a tenth more gains most.
     gains : tuple of Gain
         What a tenth more gains, most first.
-    orders : tuple of Placed
+    orders : tuple of DimensionOrder
         Where all were asked for, the best first.
     assumed : tuple of AssumedValue
     routing, calibration, method : str
@@ -148,7 +152,7 @@ class Training(Result):
     links: tuple[LinkUse, ...]
     binding: str
     gains: tuple[Gain, ...]
-    orders: tuple[Placed, ...] = ()
+    orders: tuple[DimensionOrder, ...] = ()
     assumed: tuple[AssumedValue, ...] = ()
     routing: str = "ecmp"
     calibration: str = "measured"
@@ -162,22 +166,40 @@ class Training(Result):
         names = DimensionTraffic.__dataclass_fields__
         return [{name: getattr(row, name) for name in names} for row in self.dimensions]
 
+    def to_markdown(self) -> str:
+        """Return the answer for a page: the numbers, a row for each dimension, and where its bytes turn."""
+        head = (
+            f"**{escape(self.job)}** on {escape(self.fabric)}: a step of {escape(self.model)} on "
+            f"{self.n_ranks:,} GPUs takes {format_time(self.step_s)}, {self.tokens_per_s:,.0f} tokens/s, "
+            f"{self.tflops:.4g} TFLOPS a GPU, MFU {100 * self.mfu:.3g} %. {escape(self.binding)} binds."
+        )
+        heads = ["groups", ">ranks", ">sent", ">GB/s", ">time", ">hidden", ">exposed", "binding"]
+        rows = [[cell for i, cell in enumerate(row) if i != 2] for row in self._cells()]
+        places, cells = self._places()
+        turned = table(
+            ["groups", *(f">{escape(place)}" for place in places)],
+            [[escape(group), *row] for group, row in cells],
+        )
+        return "\n\n".join([head, table(heads, [[*map(escape, row)] for row in rows]), turned])
+
     def __str__(self) -> str:
         """Return the answer in some lines."""
         head = [
-            f"{self.job}: a step of {self.model} on {self.n_ranks:,} {self.gpu or 'GPUs'} of {self.fabric} takes "
-            f"{format_time(self.step_s)}: {self.tokens_per_s:,.0f} tokens/s, {self.tflops:.4g} TFLOPS a GPU, "
-            f"MFU {100 * self.mfu:.3g} %",
+            f"{self.job}: a step of {self.model} on {self.n_ranks:,} {self.gpu or 'GPUs'} of {self.fabric} "
+            f"takes {format_time(self.step_s)}: {self.tokens_per_s:,.0f} tokens/s, {self.tflops:.4g} TFLOPS "
+            f"a GPU, MFU {100 * self.mfu:.3g} %",
             f"  compute {_of(self.compute_s, self.step_s)}, bubble {_of(self.bubble_s, self.step_s)}, "
             f"transfers not hidden {_of(self.exposed_s, self.step_s)}",
         ]
-        gains = ", ".join(f"{of} {100 * saves:.2g} %" for of, saves in self.gains)
+        gains = ", ".join(f"{of} {100 * saves:.2g} %" for of, saves in self.gains if saves >= _LEAST)
         tail = [f"  binding: {self.binding}; a tenth more saves: {gains}"]
         tail += [
             f"  {'best order' if not i else '          '} {o.order}: "
             + (f"{format_time(o.step_s)}, {o.binding} binds" if not o.why else f"does not fit: {o.why}")
             for i, o in enumerate(self.orders)
         ]
+        if any(not t.is_inside for t in self.turned):
+            tail.append("  * outside of scale-up domains")
         tail.append(f"  order {self.order}; {self.routing} routing, calibration {self.calibration}")
         tail += [
             f"  given: {of} {value:.4g}, {source}"
@@ -190,34 +212,42 @@ class Training(Result):
             part for part in (fold(head), self._rows(), self._turned(), self._links(), fold(tail)) if part
         )
 
-    def _rows(self) -> str:
-        heads = ["  groups", ">ranks", "turn at", ">sent", ">GB/s", ">time", ">hidden", ">exposed", "binding"]
-        rows = [
+    def _cells(self) -> list[list[str]]:
+        """Return a row of words for each dimension."""
+        return [
             [
-                f"  {d.group}",
+                d.group,
                 f"{d.n_ranks:,}",
                 d.where,
-                format_bytes(d.sent_bytes),
+                format_gbytes(d.sent_bytes),
                 f"{gbps_to_gbytes(d.busbw_gbps):.4g}",
                 *(format_time(s) if s else "0" for s in (d.time_s, d.hidden_s, d.exposed_s)),
                 d.binding,
             ]
             for d in self.dimensions
         ]
+
+    def _rows(self) -> str:
+        heads = ["  groups", ">ranks", "turn at", ">sent", ">GB/s", ">time", ">hidden", ">exposed", "binding"]
+        rows = [[f"  {group}", *rest] for group, *rest in self._cells()]
         return columns(heads, rows) if rows else ""
 
-    def _turned(self) -> str:
+    def _places(self) -> tuple[tuple[str, ...], list[tuple[str, list[str]]]]:
+        """Return where bytes turn, and for each dimension how many at each place, in words."""
         places = tuple(dict.fromkeys(t.place for t in self.turned))
-        if not places:
-            return ""
         cells = {(t.group, t.place): t.n_bytes for t in self.turned}
-        rows = [
-            [f"  {d.group}", *(format_bytes(cells.get((d.group, place), 0.0)) for place in places)]
+        return places, [
+            (d.group, [format_gbytes(cells.get((d.group, place), 0.0)) for place in places])
             for d in self.dimensions
         ]
+
+    def _turned(self) -> str:
+        places, cells = self._places()
+        if not places:
+            return ""
         inside = {t.place for t in self.turned if t.is_inside}
         heads = ["  sent, by where it turns", *(f">{p}{'' if p in inside else ' *'}" for p in places)]
-        return columns(heads, rows)
+        return columns(heads, [[f"  {group}", *row] for group, row in cells])
 
     def _links(self) -> str:
         rows = [
