@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from fabric.flow.bottleneck import Bottleneck, bottleneck
     from fabric.flow.throughput import Throughput, throughput
     from fabric.flow.traffic import Traffic
-    from fabric.graph import Fabric, expand, fail, load, loads, open_boxes
+    from fabric.graph import Fabric, degrade, expand, fail, load, loads, open_boxes
     from fabric.graph.exchange import from_networkx, to_networkx
     from fabric.interop.as_built import AsBuilt, read_cabling
     from fabric.interop.export import Export, export
@@ -139,6 +139,7 @@ __all__ = [
     "expand",
     "explain",
     "export",
+    "degrade",
     "fail",
     "failures",
     "flow_network",
@@ -195,6 +196,7 @@ _HOME = {
     "Fabric": "fabric.graph",
     "export": "fabric.interop.export",
     "Export": "fabric.interop.export",
+    "degrade": "fabric.graph",
     "fail": "fabric.graph",
     "Failures": "fabric.study.failures",
     "failures": "fabric.study.failures",

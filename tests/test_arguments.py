@@ -85,6 +85,7 @@ def calls(tmp_path_factory):
         "chunk_bound": {"fabric": f, "collective": "all-gather"},
         "compare_log": {"log": log, "fabric": f},
         "cost": {"fabric": f, "collective": "all-reduce", "size": "1MiB"},
+        "degrade": {"fabric": f},
         "design": {"gpus": 64, "rack": "hgx-h100", "leaf": "qm9700"},
         "diff": {"before": f, "after": f},
         "expand": {"fabric": f},

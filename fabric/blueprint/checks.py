@@ -20,6 +20,7 @@ from fabric.blueprint.limits import MAX_PROBLEMS
 from fabric.blueprint.model import Blueprint, MarkedCables, Rule
 from fabric.blueprint.ports import port_problems, unshared
 from fabric.blueprint.rule_axes import agreeing_axes, relation_axes, twist_axes
+from fabric.blueprint.slowing import EVERY
 from fabric.errors import LimitError, Problem
 from fabric.units import MAX_COUNT, format_count, format_rate
 
@@ -56,7 +57,7 @@ def check_numbers(blueprint: Blueprint, *, is_whole: bool = True) -> list[Proble
 
 
 def check_cables(blueprint: Blueprint, cables: tuple[MarkedCables, ...]) -> list[Problem]:
-    """Return which failed cables do not exist.
+    """Return which marked cables do not exist.
 
     Raises
     ------
@@ -68,11 +69,12 @@ def check_cables(blueprint: Blueprint, cables: tuple[MarkedCables, ...]) -> list
     counted = census(blueprint, tuple(s for f in cables for s in (f.left, f.right)))
     n_looked = sum(len(tally.left) for tally in counted.rules) + sum(map(len, counted.absent.values()))
     if n_looked * len(cables) > MAX_FAILED:
-        amount = f"{len(cables):,} failures of cables on {n_looked:,} classes of devices and of pairs"
+        amount = f"{len(cables):,} marks on cables on {n_looked:,} classes of devices and of pairs"
         msg = f"{amount} are too many; expected at most {MAX_FAILED:,} in their product"
         raise LimitError(msg)
-    findings = (p for failure in cables for p in _failed(counted, failure))
-    return list(islice(findings, MAX_PROBLEMS))
+    # Slow cables of several rules are a mark for each of these, and one finding.
+    found = {(id(own.origin), p.what): p for own in cables for p in _marked(counted, own)}
+    return list(found.values())[:MAX_PROBLEMS]
 
 
 def _sizes(counted: Census) -> Iterator[Problem]:
@@ -210,24 +212,26 @@ def _may_differ(
     return apart
 
 
-def _failed(counted: Census, failure: MarkedCables) -> Iterator[Problem]:
-    """Check that failed cables exist."""
+def _marked(counted: Census, cables: MarkedCables) -> Iterator[Problem]:
+    """Check that marked cables exist."""
     total = 0.0
     groups = counted.grid.blueprint.groups
-    at, to = ({g: counted.grid.mask(g, (side,)) for g in groups} for side in (failure.left, failure.right))
+    at, to = ({g: counted.grid.mask(g, (side,)) for g in groups} for side in (cables.left, cables.right))
     for tally in counted.rules:
         left, right = tally.rule.left_group, tally.rule.right_group
         if (at[left].any() and to[right].any()) or (to[left].any() and at[right].any()):
-            # A failure is written either way round.
+            # A mark is written either way round.
             hit = (at[left][tally.left] & to[right][tally.right]) | (
                 to[left][tally.left] & at[right][tally.right]
             )
             total += float(tally.n_cables[hit & tally.present].sum())
-    between = f"{failure.left.text} and {failure.right.text}"
-    if not total:
+    between = f"between {cables.left.text} and {cables.right.text}"
+    if not total and cables.right == EVERY:
+        yield cables.origin.problem(f"no cable at {cables.left.text}", todo="name a device that has cables")
+    elif not total:
         todo = "name two selectors whose devices are joined"
-        yield failure.origin.problem(f"no cable between {between}", todo=todo)
-    elif failure.n is not None and failure.n > total:
-        fault = f"more failed cables than there are between {between}"
+        yield cables.origin.problem(f"no cable {between}", todo=todo)
+    elif cables.n is not None and cables.n > total:
+        fault = f"more {'degraded' if cables.part else 'failed'} cables than there are {between}"
         expected = f"at most {format_count(int(total))}"
-        yield failure.origin.problem(fault, got=format_count(failure.n), expected=expected)
+        yield cables.origin.problem(fault, got=format_count(cables.n), expected=expected)

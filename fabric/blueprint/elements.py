@@ -30,6 +30,7 @@ from fabric.blueprint.planes import names_chips, open_chips, refusal
 from fabric.blueprint.ports import port_class
 from fabric.blueprint.schema import DeviceItem, LinkItem, WiringItem
 from fabric.blueprint.selector import UnknownNameError, parse_selector, pinned_axes, quote, selected_groups
+from fabric.blueprint.slowing import SlowCables
 from fabric.blueprint.templates import as_template
 from fabric.blueprint.wiring import PATTERNS, MisfitError, check_listed, wire
 from fabric.blueprint.wiring.misfit import refuse_many
@@ -339,46 +340,61 @@ def read_absent(parsed: Parsed, scope: Scope) -> list[Selector]:
 
 
 @dataclass(slots=True)
-class Failed:
-    """What has failed, by the words of a file.
+class Damaged:
+    """What has failed or is degraded, by the words of a file.
 
     Parameters
     ----------
     devices : list of Selector
     cables : list of MarkedCables
+        Those that have failed.
+    slow : list of SlowCables
     opens : Origin or None
         An entry that names chips of boxes.
     """
 
     devices: list[Selector] = field(default_factory=list)
     cables: list[MarkedCables] = field(default_factory=list)
+    slow: list[SlowCables] = field(default_factory=list)
     opens: Origin | None = None
 
 
-def read_failed(parsed: Parsed, scope: Scope) -> Failed:
-    """Return what ``failed`` of the file itself says."""
-    failed, closed = Failed(), scope.view()
+def read_damaged(parsed: Parsed, scope: Scope) -> Damaged:
+    """Return what ``failed`` and ``degraded`` of the file itself say."""
+    found, closed = Damaged(), scope.view()
     done: set[str] = set()
+
+    def read(texts: tuple[str, ...], origin: Origin) -> list[Selector]:
+        """Return selectors as far as they can be read."""
+        if not names_chips(closed, *texts):
+            return _selectors(texts, origin, scope, closed)
+        if why := refusal(closed):
+            scope.problems.append(origin.problem(why))
+            return []
+        # A chip is a device of the opened form only.
+        found.opens = origin
+        return _selectors(texts, origin, scope, open_chips(closed))
+
     for index, entry in enumerate(parsed.file.failed if parsed.file else ()):
         if ("failed", index) in parsed.broken or entry in done:
             continue
         if isinstance(entry, str):
             done.add(entry)
         origin = parsed.origin("failed", index)
-        texts = (entry,) if isinstance(entry, str) else entry[:2]
-        view = closed
-        if names_chips(closed, *texts):
-            if why := refusal(closed):
-                scope.problems.append(origin.problem(why))
-                continue
-            # A chip is a device of the opened form only.
-            view, failed.opens = open_chips(closed), origin
-        ends = _selectors(texts, origin, scope, view)
+        ends = read((entry,) if isinstance(entry, str) else entry[:2], origin)
         if isinstance(entry, str):
-            failed.devices += ends
+            found.devices += ends
         elif len(ends) == 2:
-            failed.cables.append(MarkedCables(ends[0], ends[1], entry[2], origin))
-    return failed
+            found.cables.append(MarkedCables(ends[0], ends[1], entry[2], origin))
+    slower: set[tuple[object, ...]] = set()
+    for index, (texts, n, slow) in enumerate(parsed.file.degraded if parsed.file else ()):
+        # All cables are slow once; so many, and so many more.
+        if ("degraded", index) not in parsed.broken and (n is not None or (texts, slow) not in slower):
+            slower.add((texts, slow))
+            origin = parsed.origin("degraded", index)
+            ends = read(texts, origin)
+            found.slow += [SlowCables(tuple(ends), n, slow, origin)] if len(ends) == len(texts) else []
+    return found
 
 
 def read_risks(parsed: Parsed, scope: Scope) -> list[Risk]:

@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, WithJsonSchema
 from fabric import units
 from fabric.blueprint.limits import MAX_PARTS
 from fabric.blueprint.selector import NAME
+from fabric.blueprint.slowing import Slow, read_slow
 
 _NAME = re.compile(NAME)
 _LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
@@ -208,6 +209,21 @@ def _failed(value: object) -> str | tuple[str, str, int | None]:
     raise ValueError(msg)
 
 
+def _degraded(value: object) -> tuple[tuple[str, ...], int | None, Slow]:
+    if (
+        isinstance(value, list)
+        and len(value) in (2, 3, 4)
+        and all(isinstance(v, str) for v in value[: min(len(value) - 1, 2)])
+    ):
+        ends = tuple(_word(v) for v in value[: min(len(value) - 1, 2)])
+        return ends, _count(value[2]) if len(value) == 4 else None, read_slow(value[-1])
+    msg = (
+        "expected [selector, how fast], [selector, selector, how fast], or "
+        "[selector, selector, number of cables, how fast]"
+    )
+    raise ValueError(msg)
+
+
 _NAME_SCHEMA = {"type": "string", "pattern": f"^{NAME}$", "maxLength": _MAX_NAME}
 _LABEL_SCHEMA = {"type": "string", "pattern": f"^{_LABEL.pattern}$", "maxLength": _MAX_NAME}
 WORD_SCHEMA = {"type": "string", "minLength": 1, "maxLength": _MAX_WORD}
@@ -245,6 +261,23 @@ _RATE_SCHEMA = {
     "pattern": "^[^-].*[A-Za-z]",
     "description": "per direction: 400Gb/s, 50GB/s, 8Tb/s/3, NDR",
 }
+_SLOW_SCHEMA = {
+    "anyOf": [
+        {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1},
+        {"type": "string", "pattern": "^[0-9.]", "description": "1/2, 50%, 200Gb/s"},
+        {"enum": ["EDR", "HDR", "NDR", "XDR"]},
+    ]
+}
+_DEGRADED_SCHEMA = {
+    "anyOf": [
+        {"type": "array", "items": items, "additionalItems": False, "minItems": len(items)}
+        for items in (
+            [WORD_SCHEMA, _SLOW_SCHEMA],
+            [WORD_SCHEMA, WORD_SCHEMA, _SLOW_SCHEMA],
+            [WORD_SCHEMA, WORD_SCHEMA, _COUNT_SCHEMA, _SLOW_SCHEMA],
+        )
+    ]
+}
 _LENGTH_SCHEMA = {"type": "string", "pattern": "^[^-].*m$", "description": "30m"}
 _ALONG_SCHEMA = {"anyOf": [WORD_SCHEMA, list_schema(WORD_SCHEMA)]}
 
@@ -275,6 +308,9 @@ Failed = Annotated[
     str | tuple[str, str, int | None],
     BeforeValidator(_failed),
     WithJsonSchema({"anyOf": [WORD_SCHEMA, _FAILED_LIST_SCHEMA]}),
+]
+Degraded = Annotated[
+    tuple[tuple[str, ...], int | None, Slow], BeforeValidator(_degraded), WithJsonSchema(_DEGRADED_SCHEMA)
 ]
 # None stands for a key that is left out; a key without a value is an error.
 OptionalName = Annotated[str | None, BeforeValidator(_name), WithJsonSchema(_NAME_SCHEMA)]

@@ -25,6 +25,7 @@ MAX_ELEMENTS = {
     "links": 1_000,
     "absent": 5_000,
     "failed": 5_000,
+    "degraded": 5_000,
     "names": 500,
     "ports": 500,
     "expect": 500,

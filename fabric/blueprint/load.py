@@ -17,13 +17,13 @@ from fabric.blueprint.axes import AxisTable
 from fabric.blueprint.checks import check_cables, check_numbers
 from fabric.blueprint.document import Document
 from fabric.blueprint.elements import (
-    Failed,
+    Damaged,
     Scope,
     build_group,
     build_rule,
     placement_problem,
     read_absent,
-    read_failed,
+    read_damaged,
     read_risks,
 )
 from fabric.blueprint.expectation import Named, read_expectation
@@ -41,7 +41,7 @@ from fabric.blueprint.model import (
     Term,
 )
 from fabric.blueprint.parse import Loc, Parsed, parse
-from fabric.blueprint.planes import refusal, with_failed
+from fabric.blueprint.planes import form_of, refusal, with_marks
 from fabric.blueprint.reader import read_file, read_text
 from fabric.blueprint.schema import IncludeItem
 from fabric.blueprint.selector import quote
@@ -71,7 +71,7 @@ class _Fragment:
     groups: dict[str, DeviceGroup] = field(default_factory=dict)
     rules: list[Rule] = field(default_factory=list)
     absent: list[Selector] = field(default_factory=list)
-    failed: Failed = field(default_factory=Failed)
+    damaged: Damaged = field(default_factory=Damaged)
     risks: list[Risk] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     broken: set[str] = field(default_factory=set)
@@ -171,7 +171,7 @@ def _finish(document: Document, base: Path, run: _LoadRun) -> Blueprint:
         port_names=port_names,
     )
     if fragment.is_countable:
-        blueprint = _count(_failing(blueprint, fragment.failed, run.problems), fragment, run.problems)
+        blueprint = _count(_damaged(blueprint, fragment.damaged, run.problems), fragment, run.problems)
     if run.problems:
         raise TopologyError(run.problems)
     return blueprint
@@ -217,26 +217,34 @@ def _count(blueprint: Blueprint, fragment: _Fragment, problems: Problems) -> Blu
         skipped.append(f"each, ports and rates: {error}")
     whole = blueprint.whole.marked_cables
     if fragment.is_whole:
-        of_boxes = set(map(id, whole))
-        chips = tuple(c for c in fragment.failed.cables if id(c) not in of_boxes) if blueprint.closed else ()
+        opened = blueprint.marked_cables if blueprint.closed else ()
+        of_chips = {id(c.origin) for c in opened} - {id(c.origin) for c in whole}
+        chips = tuple(c for c in opened if id(c.origin) in of_chips)
         at_risk = tuple(c for risk in blueprint.risks for c in risk.cables)
         for form, cables in ((blueprint.whole, (*whole, *at_risk)), (blueprint, chips)):
             try:
                 problems += check_cables(form, cables)
             except LimitError as error:
-                skipped.append(f"failed cables: {error}")
+                skipped.append(f"failed and degraded cables: {error}")
     return replace(blueprint, skipped=(*blueprint.skipped, *skipped)) if skipped else blueprint
 
 
-def _failing(blueprint: Blueprint, failed: Failed, problems: Problems) -> Blueprint:
-    """Return `blueprint` with what has failed, its boxes opened where chips of them have."""
-    why = refusal(blueprint) if failed.opens else ""
+def _damaged(blueprint: Blueprint, damaged: Damaged, problems: Problems) -> Blueprint:
+    """Return `blueprint` with what has failed or is degraded, its boxes opened where chips of them have."""
+    why = refusal(blueprint) if damaged.opens else ""
+    slow: list[MarkedCables] = []
+    for one in damaged.slow if not why else ():
+        marks = one.marks(form_of(blueprint, *one.ends))
+        if isinstance(marks, str):
+            problems.append(one.origin.problem(marks))
+        else:
+            slow += marks
     if not why:
         try:
-            return with_failed(blueprint, tuple(failed.devices), tuple(failed.cables))
+            return with_marks(blueprint, tuple(damaged.devices), (*damaged.cables, *slow))
         except QuestionError as error:
             why = str(error)
-    problems.append((failed.opens or blueprint.origin).problem(why))
+    problems.append((damaged.opens or blueprint.origin).problem(why))
     return blueprint
 
 
@@ -267,7 +275,7 @@ def _resolve(place: _Place, run: _LoadRun) -> tuple[_Fragment, Parsed]:
     _add_rules(parsed, fragment, run)
     fragment.is_whole = fragment.is_whole and len(run.problems) == before
     # No number but those of the failures themselves hangs on them.
-    _add_failed(read_failed(parsed, _scope(fragment, run)), fragment)
+    _add_damaged(read_damaged(parsed, _scope(fragment, run)), fragment)
     _add_risks(read_risks(parsed, _scope(fragment, run)), fragment, run.problems)
     if parsed.file.about:
         fragment.notes.append(f"{parsed.file.fabric}: {' '.join(parsed.file.about.split())}")
@@ -418,15 +426,16 @@ def _merge(fragment: _Fragment, name: str, origin: Origin, into: _Fragment, prob
     into.groups |= fragment.groups
     into.rules += fragment.rules
     into.absent += fragment.absent
-    _add_failed(fragment.failed, into)
+    _add_damaged(fragment.damaged, into)
     _add_risks(fragment.risks, into, problems)
     into.notes += fragment.notes
 
 
-def _add_failed(failed: Failed, into: _Fragment) -> None:
-    into.failed.devices += failed.devices
-    into.failed.cables += failed.cables
-    into.failed.opens = into.failed.opens or failed.opens
+def _add_damaged(damaged: Damaged, into: _Fragment) -> None:
+    into.damaged.devices += damaged.devices
+    into.damaged.cables += damaged.cables
+    into.damaged.slow += damaged.slow
+    into.damaged.opens = into.damaged.opens or damaged.opens
 
 
 def _add_risks(risks: list[Risk], into: _Fragment, problems: Problems) -> None:
@@ -516,10 +525,11 @@ def _rename(fragment: _Fragment, prefix: str) -> _Fragment:
         )
         for g in fragment.groups.values()
     }
-    failed = Failed(
-        [selector(s) for s in fragment.failed.devices],
-        [cables(c) for c in fragment.failed.cables],
-        fragment.failed.opens,
+    damaged = Damaged(
+        [selector(s) for s in fragment.damaged.devices],
+        [cables(c) for c in fragment.damaged.cables],
+        [s._replace(ends=tuple(map(selector, s.ends))) for s in fragment.damaged.slow],
+        fragment.damaged.opens,
     )
     return replace(
         fragment,
@@ -529,5 +539,5 @@ def _rename(fragment: _Fragment, prefix: str) -> _Fragment:
         rules=[rule(r) for r in fragment.rules],
         risks=[risk(r) for r in fragment.risks],
         absent=[selector(s) for s in fragment.absent],
-        failed=failed,
+        damaged=damaged,
     )

@@ -262,10 +262,11 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class MarkedCables:
-    """Cables that are down between two selectors: all of them, or the first `n` of their total.
+    """Cables between two selectors that are down or slow: all of them, or the first `n` of their total.
 
     With `is_each` they are `n` of every two devices, which one rule joins. Where `rule` has the name of one,
-    only cables of that rule are meant; else of any.
+    only cables of that rule are meant; else of any. They have a `part` of their rate, 0 where they are down;
+    `said` is how the user wrote that.
     """
 
     left: Selector
@@ -274,6 +275,8 @@ class MarkedCables:
     origin: Origin
     is_each: bool = False
     rule: str = ""
+    part: float = 0.0
+    said: str = ""
 
     def may_be_of(self, rule: str) -> bool:
         """Return whether cables of the rule of that name are meant."""
@@ -353,6 +356,7 @@ class Blueprint:
     failed : tuple of Selector
         Devices that are down.
     marked_cables : tuple of MarkedCables
+        Cables that are down or slow.
     risks : tuple of Risk
         What fails at once.
     islands : int
@@ -394,6 +398,16 @@ class Blueprint:
     origin: Origin = Origin("<text>", 1, 1, "file")
     skipped: tuple[str, ...] = ()
     closed: Blueprint | None = None
+
+    @property
+    def cables_down(self) -> tuple[MarkedCables, ...]:
+        """Marked cables that are down."""
+        return tuple(cables for cables in self.marked_cables if not cables.part)
+
+    @property
+    def cables_slow(self) -> tuple[MarkedCables, ...]:
+        """Marked cables that run at a part of their rate."""
+        return tuple(cables for cables in self.marked_cables if cables.part)
 
     @property
     def whole(self) -> Blueprint:

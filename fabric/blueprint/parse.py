@@ -145,6 +145,7 @@ _STAND_IN: Mapping[str, Any] = {
     "include": {"fabric": "-"},
     "absent": "-",
     "failed": "-",
+    "degraded": ["-", 0.5],
     "expect": "-",
 }
 

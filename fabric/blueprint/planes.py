@@ -128,10 +128,16 @@ def open_chips(blueprint: Blueprint) -> Blueprint:
     )
 
 
-def with_failed(
+def form_of(blueprint: Blueprint, *ends: Selector) -> Blueprint:
+    """Return the form of `blueprint` that selectors are of: opened where one is of chips of boxes."""
+    whole = blueprint.whole
+    return open_chips(whole) if any(_is_chip(whole, end) for end in ends) else whole
+
+
+def with_marks(
     blueprint: Blueprint, devices: tuple[Selector, ...], cables: tuple[MarkedCables, ...]
 ) -> Blueprint:
-    """Return `blueprint` with more devices and cables failed, opened if some of them are chips of boxes.
+    """Return `blueprint` with more devices failed and cables marked, opened if some are of chips of boxes.
 
     Raises
     ------

@@ -20,6 +20,7 @@ from fabric.blueprint.fields import (
     Between,
     Cables,
     Count,
+    Degraded,
     Failed,
     Given,
     Islands,
@@ -211,6 +212,9 @@ class FabricFile(_Strict):
     links: list[LinkItem] = Field(default_factory=list)
     absent: list[Word] = Field(default_factory=list, description="selectors of devices never populated")
     failed: list[Failed] = Field(default_factory=list, description="devices and cables that are down")
+    degraded: list[Degraded] = Field(
+        default_factory=list, description="cables below their rate, as in failed, with how fast they are"
+    )
     risk: dict[Name, Annotated[RiskItem, BeforeValidator(_risk)]] = Field(
         default_factory=dict, description="shared risks: what fails at once, such as feed: [row]"
     )

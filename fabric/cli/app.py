@@ -18,6 +18,7 @@ from fabric import __version__
 from fabric.cli import acceptance, collective, exchange, failing, parts, placing, shipped, sizing, training
 from fabric.cli.options import (
     Among,
+    Degraded,
     Drop,
     Failed,
     File,
@@ -216,12 +217,13 @@ def max_flow_command(
     method: MethodName = "auto",
     devices: Annotated[bool, typer.Option("--devices", help="Name the devices that the cut parts.")] = False,
     failed: Failed = None,
+    degraded: Degraded = None,
     as_json: Json = False,
 ) -> None:
     """Maximum flow between two selections, with the minimum cut by link class."""
     from fabric.flow import max_flow
 
-    fabric = fabric_of(file, failed)
+    fabric = fabric_of(file, failed, degraded)
     answer = max_flow(
         fabric, source, target, paths=path_rule(paths), method=cast("Method", method), devices=devices
     )
@@ -250,6 +252,7 @@ def throughput_command(
     method: MethodName = "auto",
     gap: Gap = None,
     failed: Failed = None,
+    degraded: Degraded = None,
     as_json: Json = False,
 ) -> None:
     """Rate that every endpoint can send in a traffic pattern, exact at any size, and what binds it."""
@@ -257,7 +260,7 @@ def throughput_command(
     from fabric.flow.traffic import Traffic
 
     pattern = Traffic(cast("TrafficPattern", traffic), words(over), root, by)
-    fabric = fabric_of(file, failed)
+    fabric = fabric_of(file, failed, degraded)
     answer = throughput(
         fabric,
         pattern,
@@ -282,6 +285,7 @@ def bottleneck_command(
     drop_unreachable: Drop = False,
     method: MethodName = "auto",
     failed: Failed = None,
+    degraded: Degraded = None,
     as_json: Json = False,
 ) -> None:
     """Which link class binds a traffic pattern, what widening it gains, and what binds next."""
@@ -289,7 +293,7 @@ def bottleneck_command(
     from fabric.flow.traffic import Traffic
 
     pattern = Traffic(cast("TrafficPattern", traffic), words(over), root, by)
-    fabric = fabric_of(file, failed)
+    fabric = fabric_of(file, failed, degraded)
     answer = bottleneck(
         fabric,
         pattern,

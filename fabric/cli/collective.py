@@ -13,6 +13,7 @@ import typer
 from fabric.cli.options import (
     Among,
     Answer,
+    Degraded,
     Drop,
     Failed,
     File,
@@ -140,6 +141,7 @@ def cost_command(
         ),
     ] = "",
     failed: Failed = None,
+    degraded: Degraded = None,
     as_json: Json = False,
 ) -> None:
     """Time, algbw and busbw of a collective, what binds it, and how far it is from the best possible."""
@@ -164,7 +166,7 @@ def cost_command(
             "size": (size != "1GiB", not is_moe, "what is no mixture of experts, whose tokens say it"),
         }
     )
-    fabric = fabric_of(file, failed)
+    fabric = fabric_of(file, failed, degraded)
     loaded = calibration_of(calibration)
     options = _options(over, among, ranks, order, routing, reduces)
     options["drop_unreachable"] = drop_unreachable
@@ -305,13 +307,14 @@ def bound_command(
     reduces: Reduces = "scale-up,scale-out",
     drop_unreachable: Drop = False,
     failed: Failed = None,
+    degraded: Degraded = None,
     as_json: Json = False,
 ) -> None:
     """Bound a collective: what no algorithm can beat on this fabric."""
     from fabric.bounds.bound import bound
     from fabric.bounds.chunks import chunk_bound
 
-    fabric = fabric_of(file, failed)
+    fabric = fabric_of(file, failed, degraded)
     if kind == "chunks":
         if over:
             msg = "bounds by whole chunks are of one group: leave over out"

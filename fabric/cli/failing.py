@@ -8,6 +8,7 @@ import typer
 
 from fabric.cli.options import (
     Among,
+    Degraded,
     Failed,
     File,
     Json,
@@ -60,6 +61,7 @@ def failures_command(
     ] = "5min",
     availability: Annotated[float, typer.Option(help="Part of the time that spare nodes suffice.")] = 0.999,
     failed: Failed = None,
+    degraded: Degraded = None,
     form: Annotated[str, typer.Option("--format", help="text, md, csv or json.")] = "text",
     as_json: Json = False,
 ) -> None:
@@ -71,7 +73,7 @@ def failures_command(
         raise QuestionError(msg)
     one_from_standard_input(file, rates)
     table = _rates(rates)
-    fabric = fabric_of(file, failed)
+    fabric = fabric_of(file, failed, degraded)
     with progress("failures") as heard:
         answer = failures(
             fabric,

@@ -48,6 +48,15 @@ Failed = Annotated[
         help="What if this fails too: leaf0, 'leaf0 - spine1', or 'leaf0 - spine1 x 2'; may be repeated.",
     ),
 ]
+Degraded = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--degraded",
+        metavar="WHAT",
+        help="What if this is slow: 'nic0 at 1/2', 'leaf0 - spine1 at 200Gb/s', or "
+        "'leaf0 - spine1 x 2 at 50%'; may be repeated.",
+    ),
+]
 Drop = Annotated[bool, typer.Option("--drop-unreachable", help="Leave out endpoints that failures cut off.")]
 Root = Annotated[
     str,
@@ -60,11 +69,12 @@ def words(text: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
-def fabric_of(file: Path, failed: list[str] | None = None) -> Fabric:
-    """Return the fabric of a file, or of standard input for ``-``, in which more has failed."""
-    from fabric.graph import fail, load
+def fabric_of(file: Path, failed: list[str] | None = None, degraded: list[str] | None = None) -> Fabric:
+    """Return the fabric of a file, or of standard input for ``-``, in which more has failed or is slow."""
+    from fabric.graph import degrade, fail, load
 
-    return fail(_read_piped() if str(file) == STANDARD else load(file), *(failed or ()))
+    fabric = _read_piped() if str(file) == STANDARD else load(file)
+    return degrade(fail(fabric, *(failed or ())), *(degraded or ()))
 
 
 def _read_piped() -> Fabric:
@@ -110,16 +120,16 @@ class Answer(Protocol):
 
 
 def print_answer(answer: Answer, fabric: Fabric, *, as_json: bool) -> None:
-    """Print an answer and what has failed in its fabric."""
-    from fabric.graph import failures
+    """Print an answer and what has failed or is slow in its fabric."""
+    from fabric.graph import degradations, failures
     from fabric.text.as_json import to_json
 
-    failed = failures(fabric)
+    damage = {"failed": failures(fabric), "degraded": degradations(fabric)}
+    damage = {word: texts for word, texts in damage.items() if texts}
     if as_json:
-        say(to_json({**answer.to_dict(), **({"failed": failed} if failed else {})}))
+        say(to_json({**answer.to_dict(), **damage}))
         return
-    text = str(answer)
-    say(f"{text}\n  failed: {'; '.join(failed)}" if failed else text)
+    say("\n".join([str(answer), *(f"  {word}: {'; '.join(texts)}" for word, texts in damage.items())]))
 
 
 def path_rule(text: str) -> Paths:

@@ -39,6 +39,8 @@ def summary_text(summary: Summary) -> str:
     ]
     if summary.failed:
         blocks.append("failed: " + "; ".join(summary.failed))
+    if summary.degraded:
+        blocks.append("degraded: " + "; ".join(summary.degraded))
     blocks += [f"note: {note}" for note in summary.notes]
     blocks += [f"not checked: {why}" for why in summary.skipped]
     return "\n\n".join(b for b in blocks if b)

@@ -11,6 +11,7 @@ carry unequal loads there and are found out.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -184,7 +185,12 @@ def _sample_faults(work: Commodities, answer: Solution, lift: Lift) -> tuple[lis
         per_cable(commodity, flow) for commodity, flow in zip(work.commodities, answer.flow, strict=True)
     ]
     # A pair whose cables are all down carries nothing.
-    up = [(side, links) for side, pairs in sides.items() for links in pairs.values() if lift.cables(links[0])]
+    up = [
+        (side, [replace(link, speed=one.speed) for link in links])
+        for side, pairs in sides.items()
+        for links in pairs.values()
+        for one, _ in lift.at_speeds(links[0])
+    ]
     n_rows = sum(lift.plain.n_rows(g.name) for g in blueprint.groups.values() if g.is_endpoint)
     n_at_once = max(MANY_ROWS // n_rows, 1)
     n_links = 0
@@ -244,13 +250,14 @@ def _cable_faults(
         total += np.bincount(of, size * np.where(at >= 0, load[at], 0.0), minlength=len(links))
         if fault := kinds.fault(commodity, flow, at, of):
             return [fault]
-    rule = lift.blueprint.rules[links[0].rule]
-    over = np.flatnonzero(total > rule.rate_gbps * (1 + 1e-6))
+    rate_gbps = np.array([lift.rate_gbps(link) for link in links])
+    over = np.flatnonzero(total > rate_gbps * (1 + 1e-6))
     if not len(over):
         return []
-    cables = lift.cables(links[over[0]])
-    carried, capacity = total[over[0]] * cables, rule.rate_gbps * cables
-    return [f"a {rule.name} link carries {carried:.6g} of {capacity:.6g} Gb/s"]
+    link = links[over[0]]
+    cables = float(lift.cables(link)[link.speed])
+    carried, capacity = total[over[0]] * cables, rate_gbps[over[0]] * cables
+    return [f"a {lift.blueprint.rules[link.rule].name} link carries {carried:.6g} of {capacity:.6g} Gb/s"]
 
 
 class _PathKinds:

@@ -188,7 +188,8 @@ def _crossing(ground: Ground, classes: Expanded, number: int, links: Ints) -> tu
     (tail, head, n_cables) of each way
         Rows of the class grid, and the cables that are up between all their devices.
     """
-    rule, pairs, alive = ground.grid.blueprint.rules[number], ground.joined[number], ground.alive[number]
+    rule, pairs = ground.grid.blueprint.rules[number], ground.joined[number]
+    alive = ground.alive[number].sum(axis=1)
     left_group, right_group = rule.left_group, rule.right_group
     # Classes of both ends of every joined pair of rows; a pair of classes as one number.
     x, y = ground.device[left_group][pairs.left], ground.device[right_group][pairs.right]

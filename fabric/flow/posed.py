@@ -13,6 +13,7 @@ import numpy as np
 
 from fabric.arrays import Floats
 from fabric.blueprint.model import Blueprint
+from fabric.blueprint.slowing import parts_of
 from fabric.flow.commodities import Commodities, Commodity, capacities
 from fabric.symmetry import Quotient, devices_up
 from fabric.symmetry.cabling import cables_up
@@ -76,16 +77,19 @@ def _size_faults(view: Quotient, n_up: list[int] | None) -> Iterator[str]:
 
 def cable_faults(view: Quotient, blueprint: Blueprint) -> Iterator[str]:
     """Yield whether the classes have other cables than the file, rule by rule."""
-    e = view.classes
+    e, parts = view.classes, parts_of(blueprint)
     for number, rule in enumerate(blueprint.rules):
         own = e.rule == number
-        if (e.rate_gbps[own] != rule.rate_gbps).any():
+        if not np.isin(e.rate_gbps[own], rule.rate_gbps * np.array(parts)).all():
             yield f"{rule.name} at another rate than in the file"
         # Between peers the classes list every cable each way.
         n_listings = 2 if rule.is_peer and not rule.is_oneway else 1
-        n, right = int(e.count[own].sum()) // n_listings, cables_up(blueprint, rule)
-        if right is not None and n != right:
-            yield f"{n:,} {rule.name} cables in the classes, {right:,} in the file"
+        for above in (0.0, *parts[1:]):
+            is_faster = own & (e.rate_gbps > rule.rate_gbps * above)
+            n, right = int(e.count[is_faster].sum()) // n_listings, cables_up(blueprint, rule, above)
+            if right is not None and n != right:
+                speed = f" above {above:g} of their rate" if above else ""
+                yield f"{n:,} {rule.name} cables{speed} in the classes, {right:,} in the file"
 
 
 def _link_faults(work: Commodities, view: Quotient) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from fabric.graph.expanded import EXPAND_LIMIT, Expanded, GroupInfo, RuleInfo, let_forward
 from fabric.graph.fabric import Fabric, expand, load, loads, select
 from fabric.graph.forwarding import PATH_RULES, Forwarding, Paths, components, forwarding, reachable
-from fabric.graph.whatif import fail, failures, open_boxes
+from fabric.graph.whatif import degradations, degrade, fail, failures, open_boxes
 
 __all__ = [
     "EXPAND_LIMIT",
@@ -16,6 +16,8 @@ __all__ = [
     "RuleInfo",
     "components",
     "expand",
+    "degradations",
+    "degrade",
     "fail",
     "failures",
     "forwarding",

@@ -56,9 +56,10 @@ def to_networkx(fabric: Fabric, *, limit: int = NETWORKX_LIMIT) -> nx.MultiGraph
         direction, of the cables that are up), ``net``, ``medium``, ``protocol``, ``length_m``, and ``lower``,
         the end nearer the endpoints, where the rule is oriented; ``tail`` and ``head`` where it is one-way.
         ``rule`` is the key again, since not every file format keeps keys; where one rule joins a pair both
-        ways by one-way cables, the second key is ``(key, "back")``. All are texts, numbers and truth values,
-        so that `networkx.write_graphml` writes them, and `from_networkx` reads them back by
-        ``read_graphml(file, force_multigraph=True)`` without loss.
+        ways by one-way cables, the second key is ``(key, "back")``, and where cables of a pair are slow,
+        theirs is ``(key, rate)``. All are texts, numbers and truth values, so that `networkx.write_graphml`
+        writes them, and `from_networkx` reads them back by ``read_graphml(file, force_multigraph=True)``
+        without loss.
 
     Raises
     ------
@@ -108,11 +109,14 @@ def to_networkx(fabric: Fabric, *, limit: int = NETWORKX_LIMIT) -> nx.MultiGraph
         if rule.is_oneway:
             data["tail"], data["head"] = names[u], names[v]
         key = rule.key
-        is_back = rule.is_oneway and graph.has_edge(names[u], names[v], key)
-        if is_back or isinstance(key, str | int | float):  # what every file format can hold
+        is_again = graph.has_edge(names[u], names[v], key)
+        if is_again or isinstance(key, str | int | float):  # what every file format can hold
             data["rule"] = key
-        if is_back:
+        if is_again and rule.is_oneway:
             key = (key, "back")
+        # Cables of one rule between two devices may run at several rates.
+        while graph.has_edge(names[u], names[v], key):
+            key = (key, rate)
         graph.add_edge(names[u], names[v], key=key, **data)
     return graph
 
@@ -179,7 +183,7 @@ def from_networkx(graph: nx.Graph, *, name: str = "", capacity: str = "capacity"
         lower, upper, info = _orient(graph, u, v, key, data)
         # Keys of different types may be equal (1 and True); they stay different rules.
         # Edges whose attributes are alike are one rule.
-        rule = rules.setdefault((type(key), info), len(rules))
+        rule = rules.setdefault((type(info.key), info), len(rules))
         if rule == len(infos):
             infos.append(info)
         rows.append((rule, number[lower], number[upper], *_numbers(graph, u, v, data, capacity)))

@@ -12,9 +12,10 @@ from fabric.arrays import Bools, Floats, Ints
 from fabric.blueprint.census import census
 from fabric.blueprint.grid import Grid, full_grid
 from fabric.blueprint.join import join_parts
-from fabric.blueprint.model import Blueprint, Kind, Net, Selector, Transit
+from fabric.blueprint.model import Blueprint, Kind, MarkedCables, Net, Selector, Transit
 from fabric.blueprint.remembered import remembered
 from fabric.blueprint.selector import selected_groups
+from fabric.blueprint.slowing import by_part, parts_of
 from fabric.errors import LimitError
 
 EXPAND_LIMIT = 2_500_000
@@ -63,7 +64,7 @@ class Expanded:
     rule : ndarray of int32, shape (m,)
         Index into `rules`; rows of one rule are contiguous and ascending.
     rate_gbps : ndarray of float64, shape (m,)
-        Per cable and direction [Gb/s].
+        Per cable and direction [Gb/s]. Where cables of one pair run at several rates, each is a bundle.
     count : ndarray of int64, shape (m,)
         Parallel cables of the bundle.
     failed_count : ndarray of int64, shape (m,)
@@ -411,18 +412,62 @@ def _number(ids: Ints | int, rows: Ints) -> Ints:
 
 
 def _with_marked_cables(blueprint: Blueprint, expanded: Expanded) -> Expanded:
-    """Return `expanded` with the failed cables between selectors marked, first devices first."""
+    """Return `expanded` with the failed and slow cables between selectors marked, first devices first."""
     down = np.zeros(expanded.n_bundles, dtype=np.int64)
-    for failure in blueprint.marked_cables:
-        left, right = (matching(blueprint, expanded, s) for s in (failure.left, failure.right))
-        # Either end may be the lower one.
-        hit = (left[expanded.tail] & right[expanded.head]) | (right[expanded.tail] & left[expanded.head])
-        hit &= np.array([failure.may_be_of(rule.name) for rule in expanded.rules], dtype=np.bool_)[
-            expanded.rule
-        ]
-        down = failed_between(expanded, down, hit, failure.n)
-    fields = {name: getattr(expanded, name) for name in expanded.__dataclass_fields__}
-    return Expanded(**{**fields, "failed_count": down})
+    for failure in blueprint.cables_down:
+        down = failed_between(expanded, down, _marked(blueprint, expanded, failure), failure.n)
+    expanded = replace(expanded, failed_count=down)
+    slow = [(cables, _marked(blueprint, expanded, cables)) for cables in blueprint.cables_slow]
+    if not slow:
+        return expanded
+    at = np.flatnonzero(np.any([hit for _, hit in slow], axis=0))
+    parts, up = parts_of(blueprint), (expanded.count - down)[at].astype(np.float64)
+    table = by_part(up, np.ones(len(at)), [(cables, hit[at]) for cables, hit in slow], parts)
+    return split_bundles(expanded, at, expanded.rate_gbps[at, None] * np.array(parts), table)
+
+
+def _marked(blueprint: Blueprint, expanded: Expanded, cables: MarkedCables) -> Bools:
+    """Return which bundles marked cables are among, shape (m,)."""
+    left, right = (matching(blueprint, expanded, s) for s in (cables.left, cables.right))
+    # Either end may be the lower one.
+    hit = (left[expanded.tail] & right[expanded.head]) | (right[expanded.tail] & left[expanded.head])
+    of_rule = np.array([cables.may_be_of(rule.name) for rule in expanded.rules], dtype=np.bool_)
+    return np.asarray(hit & of_rule[expanded.rule], dtype=np.bool_)
+
+
+def split_bundles(expanded: Expanded, at: Ints, rate_gbps: Floats, n_up: Floats) -> Expanded:
+    """Return `expanded` with the cables of some bundles that are up at several rates, a bundle for each.
+
+    Parameters
+    ----------
+    expanded : Expanded
+        m bundles.
+    at : ndarray of int64, shape (k,)
+        Bundles, ascending.
+    rate_gbps, n_up : ndarray of float64, shape (k, p)
+        Rates, and how many cables have each; those that are down stay with the first that has any.
+    """
+    n_rows = np.ones(expanded.n_bundles, dtype=np.int64)
+    n_rows[at] = np.maximum((n_up > 0).sum(axis=1), 1)
+    row = np.repeat(np.arange(expanded.n_bundles), n_rows)
+    rate, count, down = expanded.rate_gbps[row], expanded.count[row], expanded.failed_count[row]
+    one, column = np.nonzero(n_up > 0)
+    # Rows of one bundle stand side by side, in the order of its rates.
+    begin = np.cumsum(n_rows) - n_rows
+    place = begin[at[one]] + np.arange(len(one)) - np.searchsorted(one, one)
+    is_first = place == begin[at[one]]
+    rate[place] = rate_gbps[one, column]
+    down[place] = np.where(is_first, expanded.failed_count[at[one]], 0)
+    count[place] = n_up[one, column].astype(np.int64) + down[place]
+    return replace(
+        expanded,
+        tail=expanded.tail[row],
+        head=expanded.head[row],
+        rule=expanded.rule[row],
+        rate_gbps=rate,
+        count=count,
+        failed_count=down,
+    )
 
 
 def failed_between(expanded: Expanded, down: Ints, hit: Bools, n: int | None) -> Ints:

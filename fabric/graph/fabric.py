@@ -11,7 +11,7 @@ import numpy as np
 from fabric.arguments import checked
 from fabric.arrays import Bools
 from fabric.blueprint import load_blueprint, loads_blueprint
-from fabric.blueprint.failures import failure_texts
+from fabric.blueprint.failures import degradation_texts, failure_texts
 from fabric.blueprint.model import Blueprint
 from fabric.blueprint.selector import parse_selector
 from fabric.errors import QuestionError, SelectorError, TopologyError, nearest, printable
@@ -66,8 +66,9 @@ class Fabric:
         if self.blueprint is not None:
             groups = self.blueprint.groups
             sizes = ", ".join(f"{self.blueprint.n_devices(g):,} {g}" for g in groups)
-            failed = ", ".join(failure_texts(self.blueprint))
-            return f"<Fabric {self.name}: {sizes}{'; failed: ' if failed else ''}{failed}>"
+            damage = {"failed": failure_texts(self.blueprint), "degraded": degradation_texts(self.blueprint)}
+            words = "".join(f"; {word}: {', '.join(texts)}" for word, texts in damage.items() if texts)
+            return f"<Fabric {self.name}: {sizes}{words}>"
         n = self.graph.n_devices if self.graph else 0
         return printable("; ".join((f"<Fabric {self.name}: {n:,} devices", *self.notes)) + ">")
 

@@ -1,4 +1,4 @@
-"""What if: a fabric with more of it failed, or with its boxes opened."""
+"""What if: a fabric with more of it failed or degraded, or with its boxes opened."""
 
 from __future__ import annotations
 
@@ -8,12 +8,21 @@ from functools import reduce
 import numpy as np
 
 from fabric.arguments import checked
+from fabric.arrays import Bools
 from fabric.blueprint.checks import check_cables
-from fabric.blueprint.failures import Failure, as_failure, failure_texts, read_failure
-from fabric.blueprint.model import Selector
-from fabric.blueprint.planes import open_chips, with_failed
+from fabric.blueprint.failures import (
+    Failure,
+    as_degradation,
+    as_failure,
+    degradation_texts,
+    failure_texts,
+    read_degradation,
+    read_failure,
+)
+from fabric.blueprint.model import Blueprint, MarkedCables, Selector
+from fabric.blueprint.planes import open_chips, with_marks
 from fabric.errors import LimitError, Problem, QuestionError, SelectorError
-from fabric.graph.expanded import Expanded, failed_between
+from fabric.graph.expanded import Expanded, failed_between, split_bundles
 from fabric.graph.fabric import Fabric, by_name
 from fabric.units import format_count
 
@@ -61,17 +70,70 @@ def fail(fabric: Fabric, *what: object) -> Fabric:
     for form in what:
         view, failed = read_failure(blueprint, form)
         if isinstance(failed, Selector):
-            blueprint = with_failed(blueprint, (failed,), ())
-            continue
-        try:
-            problems = check_cables(view, (failed,))
-        except LimitError as error:
-            problems = []
-            skipped.append(f"failed cables: {error}")
-        if problems:
-            raise _refusal(problems[0])
-        blueprint = with_failed(blueprint, (), (failed,))
+            blueprint = with_marks(blueprint, (failed,), ())
+        else:
+            skipped += _check("failed", view, (failed,))
+            blueprint = with_marks(blueprint, (), (failed,))
     return replace(fabric, blueprint=blueprint, skipped=tuple(skipped))
+
+
+@checked
+def degrade(fabric: Fabric, *what: object) -> Fabric:
+    """Return a copy of a fabric in which more cables run below their rate.
+
+    Parameters
+    ----------
+    fabric : Fabric
+    *what : str, or tuple of (str, rate), (str, str, rate) or (str, str, int, rate)
+        What stands in ``degraded:`` of a file: a selector of devices, for all of their cables; two, for all
+        cables between them; two and the number of cables. How fast they still are comes last: a part of their
+        rate, ``0.5``, ``"1/2"`` or ``"50%"``, or a rate, ``"200Gb/s"``. As one text: ``"nic0 at 1/2"``,
+        ``"leaf0 - spine1 x 2 at 200Gb/s"``. For a fabric that came from a graph, its nodes instead of
+        selectors.
+
+    Returns
+    -------
+    Fabric
+        Of several marks on a cable the slowest counts; as many as are counted are cables that no other count
+        has marked. What has failed stays down.
+
+    Raises
+    ------
+    QuestionError
+        If there are no such cables, or fewer, or they are no faster than that.
+    SelectorError
+        If a selector cannot be read or matches nothing, with the nearest names.
+
+    Examples
+    --------
+    >>> from fabric.graph import expand, loads
+    >>> text = "{fabric: a, axes: {i: 2}, devices: {gpu: {kind: gpu, axes: [i]}, leaf: {kind: switch, axes: "
+    >>> text += "[]}}, links: [{between: [gpu, leaf], rate: 400Gb/s, count: 2}]}"
+    >>> slow = degrade(loads(text), ("gpu0", "leaf", 1, "1/2"))
+    >>> slow
+    <Fabric a: 2 gpu, 1 leaf; degraded: gpu0 - leaf x 1 at 1/2>
+    >>> expand(slow).rate_gbps.tolist(), expand(slow).count.tolist()
+    ([400.0, 200.0, 400.0], [1, 1, 2])
+    """
+    if fabric.graph is not None:
+        return replace(fabric, graph=reduce(_degrade_in_graph, what, fabric.graph))
+    blueprint, skipped = fabric.axes_or_refuse("a selector"), list(fabric.skipped)
+    for form in what:
+        view, marks = read_degradation(blueprint, form)
+        skipped += _check("degraded", view, tuple(marks))
+        blueprint = with_marks(blueprint, (), tuple(marks))
+    return replace(fabric, blueprint=blueprint, skipped=tuple(skipped))
+
+
+def _check(word: str, view: Blueprint, marks: tuple[MarkedCables, ...]) -> list[str]:
+    """Raise where there are no such cables, or fewer; return what could not be checked."""
+    try:
+        problems = check_cables(view, marks)
+    except LimitError as error:
+        return [f"{word} cables: {error}"]
+    if problems:
+        raise _refusal(word, problems[0])
+    return []
 
 
 @checked
@@ -116,34 +178,59 @@ def failures(fabric: Fabric) -> tuple[str, ...]:
     return tuple(str(e.names[v]) for v in np.flatnonzero(e.failed).tolist()) if e is not None else ()
 
 
-def _refusal(problem: Problem) -> QuestionError:
+def degradations(fabric: Fabric) -> tuple[str, ...]:
+    """Return what is degraded, each as a text that `degrade` takes; of a graph nothing is known."""
+    return degradation_texts(fabric.blueprint) if fabric.blueprint is not None else ()
+
+
+def _refusal(word: str, problem: Problem) -> QuestionError:
     got = [f"got {problem.got}"] if problem.got else []
     expected = [f"expected {problem.expected}"] if problem.expected else []
-    words = [f"failed: {problem.what}", *got, *expected, *filter(None, [problem.todo])]
+    words = [f"{word}: {problem.what}", *got, *expected, *filter(None, [problem.todo])]
     return QuestionError("; ".join(words))
 
 
 def _fail_in_graph(e: Expanded, form: object) -> Expanded:
     """Return a graph with a device, or some cables between two, failed."""
-    fields = {name: getattr(e, name) for name in e.__dataclass_fields__}
     # The name of a node may look like cables, or be a tuple: a device wins.
     failure = Failure(form) if _is_device(e, form) else as_failure(form)
-    left = by_name(e, failure.left)
     if failure.right is None:
-        return Expanded(**{**fields, "failed": e.failed | left})
-    right = by_name(e, failure.right)
+        return replace(e, failed=e.failed | by_name(e, failure.left))
+    hit = _bundles_of(e, failure, "failed")
+    return replace(e, failed_count=failed_between(e, e.failed_count, hit, failure.n))
+
+
+def _degrade_in_graph(e: Expanded, form: object) -> Expanded:
+    """Return a graph with the cables of a device, or some between two, at a part of their rate."""
+    what, slow = as_degradation(form)
+    hit = np.flatnonzero(_bundles_of(e, what, "degraded"))
+    part = np.array([slow.of(rate) if rate else 1.0 for rate in e.rate_gbps[hit].tolist()])
+    at = hit[part < 1]
+    up = (e.count - e.failed_count)[at].astype(np.float64)
+    if not len(at) or (what.n is not None and what.n > up.sum()):
+        msg = f"degraded: {form!r}: {format_count(int(up.sum()))} cables are up and faster than {slow.said}"
+        raise QuestionError(msg)
+    # The first of them, as where cables fail.
+    n = up if what.n is None else np.clip(what.n - (np.cumsum(up) - up), 0, up)
+    rates = e.rate_gbps[at, None] * np.column_stack([np.ones(len(at)), part[part < 1]])
+    return split_bundles(e, at, rates, np.column_stack([up - n, n]))
+
+
+def _bundles_of(e: Expanded, what: Failure, word: str) -> Bools:
+    """Return which bundles of a graph are at a device, or between two, and refuse where there are too few."""
+    left = by_name(e, what.left)
+    right = np.ones(e.n_devices, dtype=np.bool_) if what.right is None else by_name(e, what.right)
     hit = (left[e.tail] & right[e.head]) | (right[e.tail] & left[e.head])
-    between = f"{failure.left} and {failure.right}"
+    of = f"at {what.left}" if what.right is None else f"between {what.left} and {what.right}"
     n_cables = int(e.count[hit].sum())
     if not n_cables:
-        msg = f"failed: no cable between {between}; name two devices that are joined"
+        msg = f"{word}: no cable {of}; name two devices that are joined"
         raise QuestionError(msg)
-    if failure.n is not None and failure.n > n_cables:
-        fault = f"more failed cables than there are between {between}"
-        msg = f"failed: {fault}; got {format_count(failure.n)}; expected at most {format_count(n_cables)}"
+    if what.n is not None and what.n > n_cables:
+        fault = f"more {word} cables than there are {of}"
+        msg = f"{word}: {fault}; got {format_count(what.n)}; expected at most {format_count(n_cables)}"
         raise QuestionError(msg)
-    down = failed_between(e, e.failed_count, hit, failure.n)
-    return Expanded(**{**fields, "failed_count": down})
+    return np.asarray(hit, dtype=np.bool_)
 
 
 def _is_device(e: Expanded, form: object) -> bool:

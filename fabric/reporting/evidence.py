@@ -87,8 +87,9 @@ def assumptions(fabric: Fabric, summary: Summary) -> str:
     """Return what the files say, what the catalogue is unsure of, and what was not checked."""
     notes = [f"From the file: {escape(note)}" for note in summary.notes]
     notes += [f"Failed: {escape(selector)}." for selector in summary.failed]
-    if summary.failed:
-        notes.append("Tables and figures count what is built, failed or not; flows and costs leave it out.")
+    notes += [f"Degraded: {escape(what)}." for what in summary.degraded]
+    if summary.failed or summary.degraded:
+        notes.append("Tables and figures count what is built; flows and costs know what is down or slow.")
     skipped = dict.fromkeys([*summary.skipped, *(fabric.blueprint.skipped if fabric.blueprint else ())])
     notes += [f"Not checked: {escape(why)}" for why in skipped]
     notes.append("Collectives: calibration measured. " + escape(calibration("measured").about))

@@ -15,7 +15,7 @@ from fabric.blueprint.census import degrees
 from fabric.blueprint.model import DeviceGroup, Relation
 from fabric.blueprint.planes import box_notes
 from fabric.blueprint.ports import cables_by_port, layer_notes, ports_needed
-from fabric.graph import Fabric, failures
+from fabric.graph import Fabric, degradations, failures
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +148,8 @@ class Summary:
     tiers : tuple of TierSummary
     failed : tuple of str
         What is down, in the form of `fabric.fail`.
+    degraded : tuple of str
+        What is slow, in the form of `fabric.degrade`.
     notes, skipped : tuple of str
         What the files say about themselves, boxes of several chips, and the checks that were not run.
     """
@@ -158,6 +160,7 @@ class Summary:
     links: tuple[LinkSummary, ...]
     tiers: tuple[TierSummary, ...]
     failed: tuple[str, ...]
+    degraded: tuple[str, ...]
     notes: tuple[str, ...]
     skipped: tuple[str, ...]
 
@@ -199,6 +202,7 @@ def summarize(fabric: Fabric) -> Summary:
         links,
         _tiers(groups, links),
         failures(fabric),
+        degradations(fabric),
         (*blueprint.notes, *box_notes(blueprint), *layer_notes(blueprint)),
         fabric.skipped,
     )

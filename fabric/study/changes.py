@@ -259,6 +259,7 @@ def _made_of(summary: Summary) -> Facts:
     for tier in summary.tiers:
         yield ("oversubscription", tier.name), Fact(tier.ratio, "ratio")
     yield ("failed", ""), Fact("; ".join(summary.failed) or "nothing")
+    yield ("degraded", ""), Fact("; ".join(summary.degraded) or "nothing")
 
 
 def _bought(fabric: Fabric) -> Facts:

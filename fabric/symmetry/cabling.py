@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from fabric.blueprint.model import Blueprint, Rule, Selector, Term
+from fabric.blueprint.model import Blueprint, MarkedCables, Rule, Selector, Term
 from fabric.blueprint.rule_axes import agreeing_axes, relation_axes
 from fabric.symmetry.counting import Box, boxes_of, meet, union_size
 
@@ -20,10 +20,11 @@ MANY_BOXES = 64
 """Boxes of what is down up to which they are put together."""
 
 
-def cables_up(blueprint: Blueprint, rule: Rule) -> int | None:
-    """Return how many cables of a rule are up; None where boxes of indices do not say it.
+def cables_up(blueprint: Blueprint, rule: Rule, above: float = 0.0) -> int | None:
+    """Return how many cables of a rule have more than a part of their rate; None where boxes do not say.
 
-    Boxes do not say which of some cables have failed, nor what wiring, a twist or a ring over a product is.
+    With none, 0, these are all that are up. Boxes do not say which of some cables are marked, nor what
+    wiring, a twist or a ring over a product is.
 
     Examples
     --------
@@ -42,10 +43,10 @@ def cables_up(blueprint: Blueprint, rule: Rule) -> int | None:
         and not relation.twist
         and (relation.kind == "mesh" or len(axes) == 1)
     )
-    partly = (failure for failure in blueprint.marked_cables if failure.n is not None)
-    if not is_known or any(True for _ in partly):
+    marked = tuple(cables for cables in blueprint.marked_cables if cables.part <= above)
+    if not is_known or any(cables.n is not None for cables in marked):
         return None
-    pairs = _JoinedBoxes(blueprint, rule, agreeing_axes(blueprint, rule), axes)
+    pairs = _JoinedBoxes(blueprint, rule, agreeing_axes(blueprint, rule), axes, marked)
     down = list(pairs.down())
     if len(down) > MANY_BOXES:
         return None
@@ -60,6 +61,7 @@ class _JoinedBoxes:
     rule: Rule
     agree: tuple[str, ...]
     free: tuple[str, ...]
+    marked: tuple[MarkedCables, ...]
 
     @property
     def _left(self) -> tuple[str, ...]:
@@ -115,12 +117,12 @@ class _JoinedBoxes:
                 yield from self._boxes(a, b)
 
     def down(self) -> Iterator[Box]:
-        """Yield the pairs that have no cable that is up."""
+        """Yield the pairs that have no cable that counts."""
         every = Selector("", None)
         for selector in (*self.blueprint.absent, *self.blueprint.failed):
             yield from self._sides(selector, every)
             yield from self._sides(every, selector)
-        for failure in self.blueprint.marked_cables:
+        for failure in self.marked:
             if failure.may_be_of(self.rule.name):
                 yield from self._sides(failure.left, failure.right)
                 yield from self._sides(failure.right, failure.left)

@@ -23,9 +23,10 @@ Sides = tuple[tuple[Selector, ...], ...]
 """What a question selects, such as sources and targets: alike within each."""
 Side = tuple[str | None, tuple[Term, ...]]
 """A group, or None for all, and the terms of a selector that is no mark."""
-Tag = tuple[str, int, tuple[Side, ...], frozenset[str], str]
+Tag = tuple[str, int, tuple[Side, ...], frozenset[str], str, float]
 """What alike damage has in common: absent, failed, a side or cables; how many of the cables, 0 for all; its
-sides; the axes on which all cables between the two agree; and the rule of the cables, empty for any."""
+sides; the axes on which all cables between the two agree; the rule of the cables, empty for any; and the part
+that they still have of their rate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +67,8 @@ def damage_of(
     for word, selectors in (("absent", blueprint.absent), ("failed", blueprint.failed), *named):
         for selector in (one for several in selectors for one in _devices(several, few)):
             own, end = side(selector)
-            found.append(Damage((word, 0, (own,), frozenset(), ""), (end,)))
-    some: dict[tuple[tuple[Side, ...], frozenset[str], str, tuple[Mark, ...]], int] = {}
+            found.append(Damage((word, 0, (own,), frozenset(), "", 0.0), (end,)))
+    some: dict[tuple[tuple[Side, ...], frozenset[str], str, float, tuple[Mark, ...]], int] = {}
     for failure in blueprint.marked_cables:
         ends = (failure.left, failure.right)
         # The first cables of a range are at its first device.
@@ -78,12 +79,15 @@ def damage_of(
             both = sorted(map(side, pair), key=lambda one: (one[0][0] or "", one[1]))
             of, marks = tuple(own for own, _ in both), tuple(end for _, end in both)
             if failure.n is None:
-                found.append(Damage(("cables", 0, of, agree, failure.rule), marks))
+                found.append(Damage(("cables", 0, of, agree, failure.rule, failure.part), marks))
             else:
                 # So many of a bundle, and so many more.
-                bundle = of, agree, failure.rule, marks
+                bundle = of, agree, failure.rule, failure.part, marks
                 some[bundle] = some.get(bundle, 0) + failure.n
-    found += [Damage(("cables", n, of, agree, rule), marks) for (of, agree, rule, marks), n in some.items()]
+    found += [
+        Damage(("cables", n, of, agree, rule, part), marks)
+        for (of, agree, rule, part, marks), n in some.items()
+    ]
     partial = (s for c in blueprint.marked_cables if c.n is not None for s in (c.left, c.right))
     limits = (Term(t.axis, i, i) for s in partial for t in s.terms if t.lo < t.hi for i in (t.lo, t.hi))
     cells += [Selector("", None, (term,)) for term in limits]

@@ -12,6 +12,7 @@ from fabric.arrays import Bools, Floats, Ints
 from fabric.blueprint.grid import Grid, class_grid
 from fabric.blueprint.join import Joined, join, partners
 from fabric.blueprint.model import Blueprint, MarkedCables, Rule, Selector
+from fabric.blueprint.slowing import by_part, parts_of
 from fabric.symmetry.damage import Sides
 from fabric.symmetry.labels import (
     Known,
@@ -111,8 +112,10 @@ class Ground:
         Group, size, one device, and class in the base of each class.
     joined : tuple of Joined
         Pairs of rows that each rule joins.
-    alive : tuple of ndarray of float64
-        Cables of each pair of devices there that are up.
+    alive : tuple of ndarray of float64, shape (k, p)
+        Cables of each pair of devices there that are up, by the part that they have of their rate.
+    parts : tuple of float, length p
+        As `fabric.blueprint.slowing.parts_of`.
     """
 
     places: RowPlaces
@@ -120,6 +123,7 @@ class Ground:
     classes: tuple[Ints, Floats, tuple[Mark, ...], Ints]
     joined: tuple[Joined, ...]
     alive: tuple[Floats, ...]
+    parts: tuple[float, ...]
 
     @property
     def grid(self) -> Grid:
@@ -164,7 +168,10 @@ def lay_ground(
     device, group, size, index, origin = device_classes(places, up)
     joined = [join(grid, rule) for rule in drawn.rules]
     classes = group, size, index, origin
-    return Ground(places, device, classes, tuple(joined), tuple(_alive(places, joined)))
+    ground = Ground(places, device, classes, tuple(joined), tuple(_alive(places, joined)), parts_of(drawn))
+    if any(cables.n is not None and not cables.is_each for cables in drawn.marked_cables):
+        _refuse_uneven(ground)
+    return ground
 
 
 def device_classes(
@@ -196,14 +203,10 @@ def device_classes(
 
 def link_rows(ground: Ground, number: int) -> tuple[Floats, list[Ints]]:
     """Return links of a rule as rows (tail, head, links, rate), and their keys without and with sources."""
-    grid, device, pairs, alive = ground.grid, ground.device, ground.joined[number], ground.alive[number]
-    rule = grid.blueprint.rules[number]
+    device, rule = ground.device, ground.grid.blueprint.rules[number]
     groups = rule.left_group, rule.right_group
-    row, pattern, n_pairs = split_pairs(ground.places, rule, pairs)
-    left, right, n_links = pairs.left[row], pairs.right[row], alive[row] * n_pairs
-    # A link is up where both its ends are and it has a cable left.
-    is_up = (device[groups[0]][left] >= 0) & (device[groups[1]][right] >= 0) & (n_links > 0)
-    left, right, pattern, n_links = left[is_up], right[is_up], pattern[is_up], n_links[is_up]
+    left, right, pattern, speed, n_links = cable_rows(ground, number)
+    rate_gbps = rule.rate_gbps * np.array(ground.parts)[speed]
     # An automorphism may swap the ends of a cable between peers, so each direction has a class of its own.
     ways = [(groups, (left, right), False)]
     if rule.is_peer and not rule.is_oneway:
@@ -217,14 +220,34 @@ def link_rows(ground: Ground, number: int) -> tuple[Floats, list[Ints]]:
                     device[tail_group][tails],
                     device[head_group][heads],
                     n_links,
-                    np.full(len(tails), rule.rate_gbps),
+                    rate_gbps,
                 ]
             )
         )
         for i, parts in enumerate(keys):
             label = ground.places.labels(i, [(tail_group, tails), (head_group, heads)])
-            parts.append(link_keys(rule, number, label, pattern, is_turned=is_turned))
+            parts.append(link_keys(rule, number, label, pattern, speed, is_turned=is_turned))
     return np.concatenate(rows), [np.concatenate(parts) for parts in keys]
+
+
+def cable_rows(ground: Ground, number: int) -> tuple[Ints, Ints, Ints, Ints, Floats]:
+    """Return the cables of a rule that are up: those between two rows that no axis and no rate tells apart.
+
+    Returns
+    -------
+    left, right, pattern, speed : ndarray of int64, shape (k,)
+        Rows of the two ends; as `split_pairs`; and which of the parts of its rate each cable has.
+    n_cables : ndarray of float64, shape (k,)
+    """
+    pairs, alive = ground.joined[number], ground.alive[number]
+    rule = ground.grid.blueprint.rules[number]
+    row, pattern, n_pairs = split_pairs(ground.places, rule, pairs)
+    # A cable is up where both its ends are.
+    ends = (rule.left_group, pairs.left[row]), (rule.right_group, pairs.right[row])
+    is_up = (ground.device[ends[0][0]][ends[0][1]] >= 0) & (ground.device[ends[1][0]][ends[1][1]] >= 0)
+    n_cables = alive[row] * n_pairs[:, None]
+    at, speed = np.nonzero((n_cables > 0) & is_up[:, None])
+    return ends[0][1][at], ends[1][1][at], pattern[at], speed, n_cables[at, speed]
 
 
 def split_pairs(places: RowPlaces, rule: Rule, pairs: Joined) -> tuple[Ints, Ints, Floats]:
@@ -266,51 +289,83 @@ def split_pairs(places: RowPlaces, rule: Rule, pairs: Joined) -> tuple[Ints, Int
 
 
 def _alive(places: RowPlaces, joined: list[Joined]) -> list[Floats]:
-    """Return the cables that are up of each bundle of every rule.
+    """Return the cables that are up of each bundle of every rule, by the part that they have of their rate.
 
     Raises
     ------
     NoSymmetryError
-        If some but not all cables between two selectors have failed, and one class holds several bundles.
+        If some but not all cables between two selectors are marked, and one class holds several bundles.
     """
-    grid, rules = places.grid, places.grid.blueprint.rules
-    if not grid.blueprint.marked_cables:
-        return [pairs.count.astype(np.float64) for pairs in joined]
+    blueprint = places.grid.blueprint
+    rules, marks = blueprint.rules, blueprint.marked_cables
+    if not marks:
+        return [pairs.count.astype(np.float64)[:, None] for pairs in joined]
     starts = np.cumsum([0, *(len(pairs.left) for pairs in joined)]).tolist()
     alive = np.concatenate([np.zeros(0), *(pairs.count for pairs in joined)])
-    # How many bundles each pair of rows stands for; only a limited number of failed cables asks.
+    # How many bundles each pair of rows stands for; only a limited number of marked cables asks.
     n_pairs = np.zeros(len(alive))
-    if any(failure.n is not None for failure in grid.blueprint.marked_cables):
+    if any(cables.n is not None for cables in marks):
         for start, rule, pairs in zip(starts[:-1], rules, joined, strict=True):
             row, _, n = split_pairs(places, rule, pairs)
             np.add.at(n_pairs, start + row, n)
-    for failure in grid.blueprint.marked_cables:
-        hits = [_hit(grid, rule, pairs, failure) for rule, pairs in zip(rules, joined, strict=True)]
-        hit = np.concatenate([np.zeros(0, np.bool_), *hits])
+
+    def hit(cables: MarkedCables) -> Bools:
+        hits = (_hit(places.grid, rule, pairs, cables) for rule, pairs in zip(rules, joined, strict=True))
+        own = np.concatenate([np.zeros(0, np.bool_), *hits])
+        _refuse_some(cables, np.where(own, alive * n_pairs, 0.0), n_pairs)
+        return own
+
+    for failure in blueprint.cables_down:
+        down = hit(failure)
         if failure.n is None or failure.is_each:
-            alive[hit] = np.maximum(alive[hit] - failure.n, 0.0) if failure.n else 0.0
+            alive[down] = np.maximum(alive[down] - failure.n, 0.0) if failure.n else 0.0
             continue
         # As in the expanded form: the first of them all, in the order of rules and devices.
-        room = np.where(hit, alive * n_pairs, 0.0)
-        down = np.clip(failure.n - (np.cumsum(room) - room), 0, room)
-        if ((n_pairs > 1) & (down > 0) & (failure.n < room.sum())).any():
-            between = f"{failure.left.text} and {failure.right.text}"
-            # Taking some of the cables of one bundle only would split the class; the axes cannot say which.
-            msg = f"{failure.n} of the cables between {between} are not alike; name two devices"
+        room = np.where(down, alive * n_pairs, 0.0)
+        lost = np.clip(failure.n - (np.cumsum(room) - room), 0, room)
+        alive[down] -= lost[down] / n_pairs[down]
+    table = by_part(
+        alive, n_pairs, [(slow, hit(slow)) for slow in blueprint.cables_slow], parts_of(blueprint)
+    )
+    return [table[a:b] for a, b in zip(starts[:-1], starts[1:], strict=True)]
+
+
+def _refuse_some(cables: MarkedCables, room: Floats, n_pairs: Floats) -> None:
+    """Raise where only some of alike bundles would be marked; `room` are the cables that may be."""
+    if cables.n is None or cables.is_each or cables.n >= room.sum():
+        return
+    taken = np.clip(cables.n - (np.cumsum(room) - room), 0, room)
+    if ((n_pairs > 1) & (taken > 0)).any():
+        between = f"{cables.left.text} and {cables.right.text}"
+        # Taking some of the cables of one bundle only would split the class; the axes cannot say which.
+        msg = f"{cables.n} of the cables between {between} are not alike; name two devices"
+        raise NoSymmetryError(msg)
+
+
+def _refuse_uneven(ground: Ground) -> None:
+    """Raise where the first of some cables are of one class with others, which no mark tells from them."""
+    for number, (rule, pairs) in enumerate(zip(ground.grid.blueprint.rules, ground.joined, strict=True)):
+        row, pattern, _ = split_pairs(ground.places, rule, pairs)
+        ends = (rule.left_group, pairs.left[row]), (rule.right_group, pairs.right[row])
+        up = np.flatnonzero(np.all([ground.device[group][rows] >= 0 for group, rows in ends], axis=0))
+        label = ground.places.labels(0, [(group, rows[up]) for group, rows in ends])
+        first, which = alike(link_keys(rule, number, label, pattern[up], 0, is_turned=False))
+        alive = ground.alive[number][row[up]]
+        if (alive != alive[first][which]).any():
+            some = f"some of the cables of {rule.name} are marked"
+            msg = f"{some}, and the axes cannot say which; name two devices"
             raise NoSymmetryError(msg)
-        alive[hit] -= down[hit] / n_pairs[hit]
-    return [alive[a:b] for a, b in zip(starts[:-1], starts[1:], strict=True)]
 
 
-def _hit(grid: Grid, rule: Rule, pairs: Joined, failure: MarkedCables) -> Bools:
-    """Return which pairs of rows are between the two selectors of a failure, absent devices left out."""
-    if not failure.may_be_of(rule.name):
+def _hit(grid: Grid, rule: Rule, pairs: Joined, cables: MarkedCables) -> Bools:
+    """Return which pairs of rows are between the two selectors of a mark, absent devices left out."""
+    if not cables.may_be_of(rule.name):
         return np.zeros(len(pairs.left), dtype=np.bool_)
     ends = []
     for side, rows in ((rule.left, pairs.left), (rule.right, pairs.right)):
         group = cast(str, side.group)
         present = ~grid.mask(group, grid.blueprint.absent)[rows]
-        ends.append([grid.mask(group, (s,))[rows] & present for s in (failure.left, failure.right)])
+        ends.append([grid.mask(group, (s,))[rows] & present for s in (cables.left, cables.right)])
     (a, b), (c, d) = ends
     return np.asarray((a & d) | (b & c), dtype=np.bool_)
 

@@ -73,17 +73,21 @@ def keep_cells(blueprint: Blueprint, nest: Nesting, cells: tuple[Selector, ...])
     return Nesting(nest.order, nest.above, stabilisers, nest.tied)
 
 
-def link_keys(rule: Rule, number: int, label: Ints, pattern: Ints, *, is_turned: bool) -> Ints:
-    """Return what tells the classes of links apart: rule, which side the tail is of, pattern, labels.
+def link_keys(
+    rule: Rule, number: int, label: Ints, pattern: Ints, speed: Ints | int, *, is_turned: bool
+) -> Ints:
+    """Return what tells the classes of links apart: rule, side of the tail, pattern, speed, labels.
 
-    Within one group an automorphism may turn a cable between peers round; between two groups none does.
+    Within one group an automorphism may turn a cable between peers round; between two groups none does. The
+    speed says which of the parts of its rate a cable has: of two between one pair of devices one may be slow.
     """
     n = len(pattern)
-    keys = np.empty((n, 3 + label.shape[1]), dtype=np.int64)
+    keys = np.empty((n, 4 + label.shape[1]), dtype=np.int64)
     keys[:, 0] = number
     keys[:, 1] = is_turned and rule.left.group != rule.right.group
     keys[:, 2] = pattern
-    keys[:, 3:] = label[:n]
+    keys[:, 3] = speed
+    keys[:, 4:] = label[:n]
     return keys
 
 

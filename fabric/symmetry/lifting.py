@@ -6,16 +6,17 @@ Nothing here solves anything; a certificate uses it to look at real links.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
 
 from fabric.arrays import Bools, Floats, Ints
 from fabric.blueprint.grid import class_grid
-from fabric.blueprint.model import Blueprint, Rule, Selector
+from fabric.blueprint.model import Blueprint, MarkedCables, Rule, Selector
 from fabric.blueprint.rule_axes import agreeing_axes, relation_axes
 from fabric.blueprint.selector import fits, selected_groups
+from fabric.blueprint.slowing import by_part, parts_of
 from fabric.symmetry.damage import Sides
 from fabric.symmetry.labels import (
     Mark,
@@ -46,6 +47,8 @@ class RealLink:
         Whether the link leads from the upper to the lower device.
     is_turned : bool
         Whether the tail, of a link between peers, is of the right side of the rule.
+    speed : int
+        Which of the parts of its rate its cables have, see `fabric.blueprint.slowing.parts_of`.
     """
 
     rule: int
@@ -53,6 +56,7 @@ class RealLink:
     head: Mark
     is_back: bool
     is_turned: bool = False
+    speed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,9 +245,9 @@ class Lift:
         up = ~self._down(group)[row]
         return of[up], {p: x[up] for p, x in values.items()}, weight[up]
 
-    def cables(self, link: RealLink) -> float:
-        """Return the cables of the bundle of `link` that are up."""
-        rule = self.blueprint.rules[link.rule]
+    def cables(self, link: RealLink) -> Floats:
+        """Return the cables of the bundle of `link` that are up, by the part that they have of their rate."""
+        rule, parts = self.blueprint.rules[link.rule], parts_of(self.blueprint)
         ends = [(cast(str, s.group), dict(m)) for s, m in ((rule.left, link.tail), (rule.right, link.head))]
         # The tail of a turned link is on the right side of its rule: put each end to its own side.
         if link.is_turned:
@@ -251,21 +255,34 @@ class Lift:
         for group, index in ends:
             down = (*self.blueprint.absent, *self.blueprint.failed)
             if any(_is_of(self.blueprint, group, index, s) for s in down):
-                return 0.0
+                return np.zeros(len(parts))
         count = rule.count
         if not isinstance(count, int):
             index = next(m for _, m in ends if set(self.blueprint.primitives(rule.count_axis)) <= set(m))
             count = count[self.blueprint.flat(rule.count_axis, index)]
-        for failure in self.blueprint.marked_cables:
-            sides = (failure.left, failure.right)
-            # A failure names its two ends in no order.
-            hit = failure.may_be_of(rule.name) and any(
+        slow: list[tuple[MarkedCables, Bools]] = []
+        for cables in self.blueprint.marked_cables:
+            sides = (cables.left, cables.right)
+            # A mark names its two ends in no order.
+            hit = cables.may_be_of(rule.name) and any(
                 _is_of(self.blueprint, *ends[0], a) and _is_of(self.blueprint, *ends[1], b)
                 for a, b in (sides, sides[::-1])
             )
-            if hit:
-                count = 0 if failure.n is None else max(count - failure.n, 0)
-        return float(count)
+            if hit and cables.part:
+                slow.append((cables, np.ones(1, dtype=np.bool_)))
+            elif hit:
+                count = 0 if cables.n is None else max(count - cables.n, 0)
+        return by_part(np.array([float(count)]), np.ones(1), slow, parts).ravel()
+
+    def rate_gbps(self, link: RealLink) -> float:
+        """Return the rate of the cables of `link` [Gb/s]."""
+        return self.blueprint.rules[link.rule].rate_gbps * parts_of(self.blueprint)[link.speed]
+
+    def at_speeds(self, link: RealLink) -> Iterator[tuple[RealLink, float]]:
+        """Yield `link` once for each speed that cables of its bundle have, with how many have it."""
+        for speed, n in enumerate(self.cables(link).tolist()):
+            if n > 0:
+                yield replace(link, speed=speed), n
 
     def link_class(
         self, view: Quotient, links: Sequence[RealLink], of: Ints, places: Sequence[Values]
@@ -296,7 +313,8 @@ class Lift:
         rule, is_turned = links[0].rule, links[0].is_turned
         # Rules with fewer labels have shorter keys; the view fills them with -1.
         key = np.full((len(of), view.keys.shape[1]), -1, dtype=np.int64)
-        known = link_keys(self.blueprint.rules[rule], rule, label, pattern, is_turned=is_turned)
+        speed = np.array([link.speed for link in links], dtype=np.int64)[of]
+        known = link_keys(self.blueprint.rules[rule], rule, label, pattern, speed, is_turned=is_turned)
         key[:, : known.shape[1]] = known
         # Rows of the view and of the links that are equal are one set.
         _, which = alike(np.concatenate([view.keys, key]))

@@ -290,10 +290,11 @@ def _drawn(blueprint: Blueprint, boxes: Sequence[Box]) -> Blueprint:
     """Return `blueprint` with `boxes` as its damage."""
     selectors: dict[str, list[Selector]] = {"absent": [], "failed": []}
     cables = []
-    for (word, n, sides, _, rule), ends in boxes:
+    for (word, n, sides, _, rule, part), ends in boxes:
         own = list(map(_selector, sides, ends))
         if word == "cables":
-            cables.append(MarkedCables(own[0], own[1], n or None, blueprint.origin, is_each=n > 0, rule=rule))
+            mark = MarkedCables(own[0], own[1], n or None, blueprint.origin, n > 0, rule, part)
+            cables.append(mark)
         elif word in selectors:
             selectors[word] += own
     return replace(

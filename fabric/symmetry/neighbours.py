@@ -93,8 +93,8 @@ def _is_told(blueprint: Blueprint, rule: Rule) -> bool:
             return False
         if _is_one_cable(rule) and (rule.left.terms or rule.right.terms):
             return False
-    # Of a range of cables it is not said which have failed.
-    if any(failure.n is not None and failure.may_be_of(rule.name) for failure in blueprint.marked_cables):
+    # Of a range of cables it is not said which are marked.
+    if any(cables.n is not None and cables.may_be_of(rule.name) for cables in blueprint.marked_cables):
         return False
     agree = agreeing_axes(blueprint, rule)
     free = [[p for p in blueprint.groups[g].primitives if p not in agree] for g in rule.groups]
@@ -179,7 +179,7 @@ def _fault(
     # Cables of every device into each class of links, by the end of these at which it is.
     total = np.zeros((2, n_devices, e.n_bundles))
     for (rule, side), links in found.items():
-        up = [(at, link, n) for at, link in links if (n := lift.cables(link)) > 0]
+        up = [(at, link, n) for at, bundle in links for link, n in lift.at_speeds(bundle)]
         if not up:
             continue
         seen = lift.link_class(view, [link for _, link, _ in up], np.arange(len(up)), ()) // 2

@@ -20,7 +20,7 @@ from fabric.arrays import Bools, Ints
 from fabric.blueprint.model import Blueprint, Rule
 from fabric.blueprint.rule_axes import relation_axes
 from fabric.graph import EXPAND_LIMIT, Fabric, expand
-from fabric.symmetry.ground import Ground, lay_ground, split_pairs
+from fabric.symmetry.ground import Ground, cable_rows, lay_ground
 from fabric.symmetry.labels import Values, alike, link_keys, pattern_axes
 from fabric.symmetry.nesting import NoSymmetryError
 from fabric.symmetry.quotient import device_names
@@ -110,16 +110,10 @@ def _cables(ground: Ground) -> Iterator[Orbit]:
     """Yield the classes of cables, whichever of two peers is named first."""
     blueprint = ground.grid.blueprint
     for number, rule in enumerate(blueprint.rules):
-        pairs, alive = ground.joined[number], ground.alive[number]
-        row, pattern, n_pairs = split_pairs(ground.places, rule, pairs)
-        left, right, n_cables = pairs.left[row], pairs.right[row], alive[row] * n_pairs
+        left, right, pattern, speed, n_cables = cable_rows(ground, number)
         groups = rule.left_group, rule.right_group
-        up = n_cables > 0
-        for group, rows in zip(groups, (left, right), strict=True):
-            up &= ground.device[group][rows] >= 0
-        left, right, pattern, n_cables = left[up], right[up], pattern[up], n_cables[up]
         ends = [(groups[0], left), (groups[1], right)]
-        keys = _keys(ground, rule, number, ends, pattern)
+        keys = _keys(ground, rule, number, ends, (pattern, speed))
         first, which = alike(keys)
         total = np.bincount(which, n_cables, minlength=len(first))
         sides = _one_of_each(ground, rule, (left[first], right[first]), pattern[first])
@@ -137,12 +131,14 @@ def _names(ground: Ground, group: str, values: Values, n: int) -> Sequence[str]:
     return device_names(blueprint, np.full(n, number), ground.places.marks(values) or [()] * n)
 
 
-def _keys(ground: Ground, rule: Rule, number: int, ends: list[tuple[str, Ints]], pattern: Ints) -> Ints:
+def _keys(
+    ground: Ground, rule: Rule, number: int, ends: list[tuple[str, Ints]], told: tuple[Ints, Ints]
+) -> Ints:
     """Return what tells cables apart; of the two directions between peers the lesser key is that of both."""
-    key = link_keys(rule, number, ground.places.labels(0, ends), pattern, is_turned=False)
+    key = link_keys(rule, number, ground.places.labels(0, ends), *told, is_turned=False)
     if not rule.is_peer or rule.is_oneway or rule.left_group != rule.right_group:
         return key
-    back = link_keys(rule, number, ground.places.labels(0, ends[::-1]), pattern, is_turned=True)
+    back = link_keys(rule, number, ground.places.labels(0, ends[::-1]), *told, is_turned=True)
     return np.where(_is_less(back, key)[:, None], back, key)
 
 

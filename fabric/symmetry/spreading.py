@@ -135,7 +135,7 @@ def _is_of_ends(blueprint: Blueprint, selector: Selector) -> bool:
 
 
 def _damage(blueprint: Blueprint) -> object:
-    cables = tuple((c.left, c.right, c.n, c.is_each) for c in blueprint.marked_cables)
+    cables = tuple((c.left, c.right, c.n, c.is_each, c.part) for c in blueprint.marked_cables)
     return blueprint.absent, blueprint.failed, cables
 
 
@@ -157,8 +157,8 @@ def _spread(blueprint: Blueprint, kept: frozenset[str]) -> Blueprint:
     for failure in blueprint.marked_cables:
         left, right = wider(failure.left), wider(failure.right)
         # All of them: so many of a bundle are no more.
-        cables[left.group, left.terms, right.group, right.terms, failure.rule] = MarkedCables(
-            left, right, None, blueprint.origin, rule=failure.rule
+        cables[left.group, left.terms, right.group, right.terms, failure.rule, failure.part] = MarkedCables(
+            left, right, None, blueprint.origin, rule=failure.rule, part=failure.part
         )
     return replace(
         blueprint,

@@ -23,6 +23,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fabric.arrays import Bools, Floats, Ints
+from fabric.blueprint.model import Rule
+from fabric.blueprint.slowing import parts_of
 from fabric.graph import Expanded
 from fabric.symmetry.labels import Mark, label_tied, labels, link_keys, pattern_axes
 from fabric.symmetry.lifting import Lift
@@ -110,21 +112,31 @@ class Unfolding:
         pattern = np.zeros(len(bundles), dtype=np.int64)
         for i, p in enumerate(pattern_axes(b, rule)):
             pattern += (sides[0][p] != sides[1][p]) << i
+        speed = self._speeds(rule, bundles)
         # Axes that no source is on: what labels say of them is the same from everywhere.
         no_source = replace(lift.nest, order=tuple(p for p in lift.nest.order if p not in axes), tied=())
         constant = labels(lift.plain, no_source, lift.failed, sides)
         columns = [side[p] for side in sides for p in side if p in axes]
         # Links that are equal in all of these look the same from every source: one row is walked for them.
-        first, row = distinct(np.column_stack([pattern, *columns, *constant[: len(bundles)].T]))
+        first, row = distinct(np.column_stack([pattern, speed, *columns, *constant[: len(bundles)].T]))
         return _Rows(
             number,
             2 * bundles + is_turned,
             row,
             tuple({p: x[first] for p, x in side.items()} for side in sides),
             pattern[first],
+            speed[first],
             is_turned=is_turned,
             is_two_way=not rule.is_peer and not rule.is_oneway,
         )
+
+    def _speeds(self, rule: Rule, bundles: Ints) -> Ints:
+        """Return which of the parts of its rate each of some bundles of a rule has."""
+        parts = parts_of(self.lift.blueprint)
+        # The same product as where the bundles were listed: equal to the last bit.
+        rates = rule.rate_gbps * np.array(parts)
+        order = np.argsort(rates)
+        return np.asarray(order[np.searchsorted(rates[order], self.expanded.rate_gbps[bundles])])
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,7 +152,7 @@ class _Rows:
         Row of each, below p.
     sides : (mapping, mapping)
         Place of the two ends of each row, shape (p,) each.
-    pattern : ndarray of int64, shape (p,)
+    pattern, speed : ndarray of int64, shape (p,)
     is_turned : bool
         Whether tails are of the right side of the rule.
     is_two_way : bool
@@ -152,6 +164,7 @@ class _Rows:
     row: Ints
     sides: tuple[dict[str, Ints], ...]
     pattern: Ints
+    speed: Ints
     is_turned: bool
     is_two_way: bool
 
@@ -293,7 +306,7 @@ class _Walk:
         self._lift, self._rows, self._marks = lift, rows, marks
         rule = lift.blueprint.rules[rows.rule]
         none = np.zeros((len(rows.pattern), 0), dtype=np.int64)
-        front = link_keys(rule, rows.rule, none, rows.pattern, is_turned=rows.is_turned)
+        front = link_keys(rule, rows.rule, none, rows.pattern, rows.speed, is_turned=rows.is_turned)
         column = front.shape[1]
         bundles = np.flatnonzero(keys[:, 0] == rows.rule)
         # Prefixes of the keys by number; one number more is for what no key begins with.

@@ -34,6 +34,7 @@ FULL = {
     "links": rules(MAX_ELEMENTS["links"]),
     "absent": ["gpu3"] * MAX_ELEMENTS["absent"],
     "failed": ["gpu3"] * MAX_ELEMENTS["failed"],
+    "degraded": [["gpu3", 0.5]] * MAX_ELEMENTS["degraded"],
     "expect": ["gpu = 4"] * MAX_ELEMENTS["expect"],
     "names": {f"d{i}e": "z" for i in range(MAX_ELEMENTS["names"])},
     "ports": {f"d{i}e": "swp{n}" for i in range(MAX_ELEMENTS["ports"])},
@@ -181,7 +182,7 @@ def test_failures_of_cables_beyond_the_limit_are_said_and_hide_nothing_else():
     failed = [[f"x{i % 250}/gpu{(i + i // 250) % 250}", "sw"] for i in range(4000)]
     file = star(devices=devices, axes={"x": 250, "y": 250}, failed=failed)
     (missed,) = loads(json.dumps(file)).skipped
-    assert missed.startswith("failed cables: 4,000 failures of cables on ")
+    assert missed.startswith("failed and degraded cables: 4,000 marks on cables on ")
     file["links"][0]["each"] = [2, 1]
     assert problems(file)[0].what == "each: wrong number of cables at x0/gpu0"
 

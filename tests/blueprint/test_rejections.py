@@ -207,6 +207,46 @@ NUMBERS = {
         .replace(", each: 2", ""),
         r"links.leaf-top: leaf-top has too many cables; got 4e\+16; expected at most 2\*\*53",
     ),
+    "a slow cable without how slow": (
+        pod(tail="degraded: [@@[gpu, leaf]]\n"),
+        r"degraded\[0\]: expected a part of its rate, such as 1/2, 50% or 0.5, or a rate, such as 200Gb/s",
+    ),
+    "a slow cable as a word": (
+        pod(tail="degraded: [@@gpu]\n"),
+        r"degraded\[0\]: expected \[selector, how fast\], \[selector, selector, how fast\]",
+    ),
+    "a slow cable that is not slow": (
+        pod(tail="degraded: [@@[gpu, leaf, 100%]]\n"),
+        r"degraded\[0\]: a slow cable has a part between 0 and 1 of its rate; got 100%",
+    ),
+    "a slow cable that is not slower than its rule": (
+        pod(tail="degraded: [@@[gpu, leaf, NDR]]\n"),
+        r"degraded\[0\]: not slower: NDR, where the cables are of 400 Gb/s",
+    ),
+    "a slow cable that carries nothing": (
+        pod(tail="degraded: [@@[gpu, leaf, 0]]\n"),
+        r"degraded\[0\]: a cable that carries nothing has failed: write it in failed",
+    ),
+    "so many slow cables of several rates": (
+        pod(down="{between: [gpu, leaf], rate: 100Gb/s}", tail="degraded: [@@[leaf, '*', 2, 50Gb/s]]\n"),
+        r"degraded\[0\]: 2 of the cables are of several rates; say a part of them",
+    ),
+    "slow cables that do not exist": (
+        pod(tail="degraded: [@@[gpu, top, 1/2]]\n"),
+        r"degraded\[0\]: no cable between gpu and top",
+    ),
+    "more slow cables than there are": (
+        pod(tail="degraded: [@@[rack0/gpu0, leaf, 2, 1/2]]\n"),
+        r"degraded\[0\]: more degraded cables than there are between rack0/gpu0 and leaf; got 2; .* 1",
+    ),
+    "a slow device without cables": (
+        pod(devices="  lone: {kind: switch, axes: []}\n", tail="degraded: [@@[lone, 1/2]]\n"),
+        r"degraded\[0\]: no cable at lone; name a device that has cables",
+    ),
+    "unknown device, degraded": (
+        pod(tail="degraded: [@@[lef0, 1/2]]\n"),
+        r"degraded\[0\]: selector 'lef0': no device group 'lef'; did you mean leaf",
+    ),
     "failed count zero": (
         pod(tail="failed: [@@[gpu, leaf, 0]]\n"),
         r"failed\[0\]: zero; got .gpu, leaf, 0.; must",

@@ -1,4 +1,4 @@
-"""Failures on the command line: every question takes them, and says what they were."""
+"""Failures and slow cables on the command line: every question takes them, and says what they were."""
 
 import json
 import re
@@ -64,6 +64,23 @@ def _untimed(text):
     return re.sub(r"in [0-9.]+ s", "", text)
 
 
+@pytest.mark.some(2)
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_slow_cables_are_asked_for_as_in_the_file(fabtopo, question):
+    options = QUESTIONS[question]
+    what = ("--degraded", "leaf0 - spine1 x 1 at 400Gb/s", "--degraded", "rack0/nic0 at 1/2")
+    asked = fabtopo(question, *options, *what)
+    assert asked[0] == 0, asked[2]
+    assert asked[1].endswith("\n  degraded: leaf0 - spine1 x 1 at 400Gb/s; rack0/nic0 at 1/2\n")
+    in_file = fabtopo(
+        question, *options, text=POD + "degraded: [[leaf0, spine1, 1, 400Gb/s], [rack0/nic0, 1/2]]\n"
+    )
+    assert _untimed(in_file[1]) == _untimed(asked[1])
+    as_json = json.loads(fabtopo(question, *options, *what, "--json")[1])
+    assert as_json["degraded"] == ["leaf0 - spine1 x 1 at 400Gb/s", "rack0/nic0 at 1/2"]
+    assert "failed" not in as_json
+
+
 @pytest.mark.parametrize("question", QUESTIONS)
 def test_json_names_what_failed(fabtopo, question):
     code, out, _ = fabtopo(question, *QUESTIONS[question], "--failed", "spine1", "--json")
@@ -80,6 +97,34 @@ def test_rates_by_hand(fabtopo):
     assert far("--failed", "spine1") == 1600
     assert far("--failed", "asic0/spine1") == 2800
     assert far("--failed", "leaf0 - spine1 x 1") == 2400
+    assert far("--degraded", "leaf0 - spine1 x 1 at 25%") == 2600
+    assert far("--degraded", "leaf0 - spine1 at 0.25") == 2000
+    assert far("--degraded", "spine1 at 200Gb/s") == 2000
+    # A lane of a chip is 200 Gb/s when whole.
+    assert far("--degraded", "asic0/spine1 at 50Gb/s") == 2900
+    assert far("--degraded", "leaf0 at 1/2", "--failed", "leaf0 - spine0") == 800
+
+
+@pytest.mark.parametrize(
+    ("what", "message"),
+    [
+        ("nic at 1", "a slow cable has a part between 0 and 1 of its rate; got 1"),
+        ("nic at 0%", "a cable that carries nothing has failed: write it in failed"),
+        ("nic at 800Gb/s", "degraded: not slower: 800Gb/s, where the cables are of 800 Gb/s"),
+        ("nic", "degraded: expected (selector, how fast)"),
+        ("nic - leaf", "degraded: expected (selector, how fast)"),
+        ("nic at half", "expected a part of its rate, such as 1/2, 50% or 0.5, or a rate, such as 200Gb/s"),
+        ("nic at 400", "a slow cable has a part between 0 and 1 of its rate; got 400"),
+        ("nic - spine at 1/2", "degraded: no cable between nic and spine"),
+        ("leaf0 - spine1 x 9 at 1/2", "degraded: more degraded cables than there are between"),
+        ("spin1 at 1/2", "no device group 'spin'; did you mean spine?"),
+        ("nic at 1/0", "expected a part of its rate"),
+    ],
+)
+def test_what_is_no_slow_cable_is_refused(fabtopo, what, message):
+    code, out, err = fabtopo("throughput", "--degraded", what)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert message in err
 
 
 @pytest.mark.parametrize(

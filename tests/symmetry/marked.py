@@ -207,9 +207,18 @@ def _moved(word, moves):
     return f"{name}{(int(index) + moves.get(name, 0)) % 5}" if index else word
 
 
-def marked_fabric(family, seed):
-    """Return a fabric of a family with failures, and often with devices that are absent, of few kinds."""
-    rng = random.Random(f"{family} {seed}")
+def slowed(rng, damage):
+    """Return damage as what is degraded, of one part or two."""
+    parts = rng.choice((["1/2"], ["1/2"], [0.25, "50%"], ["750Mb/s", "1/4"]))
+    return [[x, rng.choice(parts)] if isinstance(x, str) else [*x, rng.choice(parts)] for x in damage]
+
+
+def marked_fabric(family, seed, *, is_slow=False):
+    """Return a fabric of a family with failures, and often with devices that are absent, of few kinds.
+
+    With `is_slow` cables are degraded too, and less has failed.
+    """
+    rng = random.Random(f"{family} {seed} slow" if is_slow else f"{family} {seed}")
     while True:
         body = {"fabric": "marked", **FAMILIES[family](rng)}
         try:
@@ -223,6 +232,10 @@ def marked_fabric(family, seed):
                 body["failed"] = (diagonal if family in ("crossing", "three axes") else similar)(rng, e)
                 if rng.random() < 0.3:
                     body["absent"] = [x for x in similar(rng, e) if isinstance(x, str)]
+            if is_slow:
+                draw = diagonal if family in ("grid", "crossing", "three axes") else similar
+                body["degraded"] = slowed(rng, draw(rng, e))
+                body["failed"] = body["failed"][:1] if rng.random() < 0.5 else []
             fabric = loads(json.dumps(body))
         except TopologyError:
             continue

@@ -9,7 +9,7 @@ from scipy import sparse
 
 
 class Automorphisms:
-    """Generators of the group that keeps groups, rules, the ends of rules, and numbers of cables.
+    """Generators of the group that keeps groups, rules, the ends of rules, numbers of cables and their rates.
 
     For each device in turn they hold one that keeps all devices before it and moves it to each place that
     some automorphism moves it to: a strong generating set.
@@ -18,13 +18,14 @@ class Automorphisms:
     def __init__(self, e):
         self.devices = np.flatnonzero(~e.failed).tolist()
         self.start = {v: int(e.group[v]) for v in self.devices}
-        # Cables from v to w as (rule, end of the rule, number), by v and w.
+        # Cables from v to w as (rule, end of the rule, number, rate), by v and w.
         self.cables = {v: {} for v in self.devices}
-        for t, h, r, n in zip(*(x.tolist() for x in (e.tail, e.head, e.rule, e.alive)), strict=True):
+        rows = (e.tail, e.head, e.rule, e.alive, e.rate_gbps)
+        for t, h, r, n, rate in zip(*(x.tolist() for x in rows), strict=True):
             if n:
                 is_peer = e.rules[r].is_peer and not e.rules[r].is_oneway
-                self.cables[t].setdefault(h, []).append((r, 0, n))
-                self.cables[h].setdefault(t, []).append((r, 0 if is_peer else 1, n))
+                self.cables[t].setdefault(h, []).append((r, 0, n, rate))
+                self.cables[h].setdefault(t, []).append((r, 0 if is_peer else 1, n, rate))
         for row in self.cables.values():
             row.update({w: tuple(sorted(own)) for w, own in row.items()})
         self.generators = []
@@ -125,6 +126,8 @@ def mismatches(e, views, commodities):
         seen = np.array([view.seen(s)[up] for s in view.sources.tolist()])
         if (seen < 0).any():
             found.add("a link of no class")
+        if (np.repeat(commodity.view.classes.rate_gbps, 2)[seen] != np.repeat(e.rate_gbps, 2)[up]).any():
+            found.add("a link at another rate than its class")
         own = orbit[at : at + len(seen)][:, link.ravel()]
         at += len(seen)
         if _is_mixed(seen.ravel(), own.ravel()):

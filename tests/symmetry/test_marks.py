@@ -89,9 +89,11 @@ def has_one_rate(fabric):
     return True
 
 
+@pytest.mark.parametrize("is_slow", [False, True])
 @pytest.mark.seeds(4, of=200)
-def test_flows_bounds_and_costs_are_those_of_devices_one_by_one(seed, marked_fabrics):
-    fabric = marked_fabrics.marked_fabric(("crossing", "nested", "crossing", "cells")[seed % 4], seed)
+def test_flows_bounds_and_costs_are_those_of_devices_one_by_one(seed, is_slow, marked_fabrics):
+    family = ("crossing", "nested", "crossing", "cells")[seed % 4]
+    fabric = marked_fabrics.marked_fabric(family, seed, is_slow=is_slow)
     listed = f.from_networkx(f.to_networkx(fabric))
     e = expand(fabric)
     rng = np.random.default_rng(seed)

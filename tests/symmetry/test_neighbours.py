@@ -45,7 +45,7 @@ def test_cables_of_a_device_are_those_of_the_expanded_form(peers):
                         link.head if link.tail == here and _is_left(fabric, link, side) else link.tail
                     )
                     other = fabric.blueprint.rules[number].groups[1 - side]
-                    found[_name(fabric.blueprint, other, index)] += int(lift.cables(link))
+                    found[_name(fabric.blueprint, other, index)] += int(lift.cables(link).sum())
             assert +found == right, (e.rules[number].name, e.names[device])
     assert look_at_devices(lift, quotient(fabric.blueprint), 1).fault == ""
 
