@@ -180,8 +180,11 @@ def _is_joined(view: Blueprint, text: str) -> bool:
 
 def failure_texts(blueprint: Blueprint) -> tuple[str, ...]:
     """Return what has failed, each in the form that `as_failure` reads; whole boxes first."""
-    forms = dict.fromkeys((blueprint.whole, blueprint))
-    return _texts([{(s.text, ""): None for s in form.failed} | _counts(form.cables_down) for form in forms])
+    forms = []
+    for form in dict.fromkeys((blueprint.whole, blueprint)):
+        devices: dict[tuple[str, str], int | None] = {(s.text, ""): None for s in form.failed}
+        forms.append(devices | _counts(form.cables_down))
+    return _texts(forms)
 
 
 def degradation_texts(blueprint: Blueprint) -> tuple[str, ...]:
