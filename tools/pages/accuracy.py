@@ -26,6 +26,8 @@ from fabric.schedule import Moe
 from fabric.text.markdown import table
 from fabric.text.writing import write_file
 from fabric.units import gbps_to_gbytes
+from fabric.workload.train import train
+from fabric.workload.training import Training
 from tools.pages.evidence import evidence_section, pictures
 
 _INTRO = """\
@@ -46,6 +48,11 @@ UNITS = {
     "bandwidth": "GB/s",
     "share": "",
     "load": "flows",
+    "step": "s/step",
+    "tflops": "TFLOPS",
+    "tokens": "tokens/s",
+    "speedup": "",
+    "sent": "GB",
 }
 
 
@@ -57,7 +64,7 @@ class Case:
     ----------
     group, what, source : str
     kind : str
-        Which question: ``cost``, ``bound``, ``chunks``, ``moe``, ``nccl`` or ``hashed``.
+        Which question: ``cost``, ``bound``, ``chunks``, ``moe``, ``nccl``, ``hashed`` or ``train``.
     quantity : str
         One of `UNITS`.
     published : float
@@ -147,6 +154,7 @@ def evaluate_case(case: Case, folder: Path) -> Result:
         "moe": _moe,
         "nccl": _nccl,
         "hashed": _hashed,
+        "train": _train,
     }
     if case.kind not in kinds:
         msg = f"{case.what}: unknown kind of case {case.kind!r}; known are {', '.join(kinds)}"
@@ -224,6 +232,23 @@ def _hashed(case: Case, folder: Path) -> tuple[float, str]:
     if case.asked["share"] == "slowest":
         return hashed_factor(n, m).expected, ""
     return {"busy": busy_share, "delivered": delivered_share}[case.asked["share"]](n, m), ""
+
+
+def _train(case: Case, folder: Path) -> tuple[float, str]:
+    """Return a figure of a step, or the step of another job over it; jobs are beside the folder of cases."""
+    answer = _step(folder.parent / "jobs", case.asked["job"])
+    if case.quantity == "speedup":
+        return _step(folder.parent / "jobs", case.asked["than"]).step_s / answer.step_s, answer.binding
+    if case.quantity == "sent":
+        (row,) = (d for d in answer.dimensions if d.group == case.asked["group"])
+        return row.sent_bytes / 1e9, row.binding
+    figures = {"step": answer.step_s, "tflops": answer.tflops, "tokens": answer.tokens_per_s}
+    return figures[case.quantity], answer.binding
+
+
+@cache
+def _step(folder: Path, job: str) -> Training:
+    return train(folder / f"{job}.job.yaml")
 
 
 def page(results: Iterator[Result] | tuple[Result, ...]) -> str:
