@@ -9,17 +9,14 @@ classes that keep the source in place, and a class of links O carries::
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from fabric.arrays import Floats, Ints
 from fabric.flow.commodities import MAX_MOVES, Commodity, ProgramSizeError, Solution
+from fabric.flow.folding import fold_moves, settle, unfold_flow
 from fabric.flow.generated import CommodityMoves, TreeProgram
 from fabric.flow.lp import ALL_VARIABLES, Entries, LinearProgram, Rows, assemble, balance_entries, unit_of
 
-CRUMB = 1e-9
-"""Part of the rate below which a flow that begins or ends where none should is taken for rounding."""
 _MET, NO_PART = 1e-9, 1e-7
 
 
@@ -72,7 +69,7 @@ class ClassProgram:
         self, commodities: list[Commodity], capacity: Floats, *, enough_gbps: float = np.inf
     ) -> None:
         self._commodities = commodities
-        self._folds = [_fold(commodity) for commodity in commodities]
+        self._folds = [fold_moves(commodity) for commodity in commodities]
         self._first = np.cumsum([0, *(len(fold.kept) for fold in self._folds)]).tolist()
         n_columns = self._first[-1] + 1
         self._capacity = capacity
@@ -155,7 +152,7 @@ class ClassProgram:
         """Return the flow of each commodity on every move [Gb/s]."""
         rate = float(x[-1])
         return tuple(
-            self.unit_gbps * _settle(commodity, _unfold(commodity, fold, x[a:b], rate), rate)
+            self.unit_gbps * settle(commodity, unfold_flow(commodity, fold, x[a:b], rate), rate)
             for commodity, fold, a, b in zip(
                 self._commodities, self._folds, self._first[:-1], self._first[1:], strict=True
             )
@@ -192,95 +189,3 @@ def _program(blocks: list[CommodityMoves], load: Rows, enough: float = np.inf) -
     # What leaves each state, less what enters it and what is sent there, is 0. States that nothing
     # enters, leaves or is asked of have no row.
     return LinearProgram(assemble(balance, n_rows, n_columns).used(), load)
-
-
-@dataclass(frozen=True, eq=False)
-class _Fold:
-    """A commodity in which a device that forwards freely receives what it forwards, in one state.
-
-    Parameters
-    ----------
-    kept : ndarray of int64
-        Moves that are variables.
-    state : ndarray of int64, shape (n_states,)
-        State that stands for each state.
-    twin : ndarray of int64, shape (number of other moves,)
-        For each of the others, the move that is kept and leads over the same link to the device as it
-        forwards.
-    """
-
-    kept: Ints
-    state: Ints
-    twin: Ints
-
-
-def _fold(commodity: Commodity) -> _Fold:
-    """Return which moves can be left out: a torus has a target beside each of its forwarding states."""
-    moves = commodity.moves
-    n = moves.n_states
-    state = np.arange(n)
-    free = np.array([role[0] == "free" for role in moves.role], dtype=np.bool_)
-    ends = np.flatnonzero(moves.target >= 0)
-    by_device = np.full(moves.expanded.n_devices, -1, dtype=np.int64)
-    # With several stages a device may forward in several states; the target is beside none of them.
-    alone = free & (np.bincount(moves.device[free], minlength=len(by_device)) == 1)[moves.device]
-    by_device[moves.device[alone]] = np.flatnonzero(alone)
-    ends = ends[by_device[ends] >= 0]
-    state[moves.target[ends]] = by_device[ends]
-    width = int(moves.link.max(initial=0)) + 2
-    # Each move as one number: tail, link and head, to find the twin of a move by search.
-    key = (moves.tail * width + moves.link + 1) * n + moves.head
-    order = np.argsort(key)
-    into = np.flatnonzero(state[moves.head] != moves.head)
-    wanted = (moves.tail[into] * width + moves.link[into] + 1) * n + state[moves.head[into]]
-    place = np.minimum(np.searchsorted(key[order], wanted), max(len(key) - 1, 0))
-    twin = order[place] if len(order) else place
-    # A state with a move that has no twin is not folded.
-    unlike = key[twin] != wanted
-    if unlike.any():
-        alone_again = np.isin(state, state[moves.head[into[unlike]]])
-        state = np.where(alone_again, np.arange(n), state)
-        folded = state[moves.head[into]] != moves.head[into]
-        into, twin = into[folded], twin[folded]
-    kept = np.ones(len(moves.tail), dtype=np.bool_)
-    kept[into] = False
-    return _Fold(np.flatnonzero(kept), state, twin)
-
-
-def _unfold(commodity: Commodity, fold: _Fold, x: Floats, rate: float) -> Floats:
-    """Return the flow on every move: of what enters a device over each link, the same part stays there."""
-    moves = commodity.moves
-    flow = np.zeros(len(moves.tail))
-    flow[fold.kept] = x
-    if not len(fold.twin):
-        return flow
-    is_folded = np.ones(len(flow), dtype=np.bool_)
-    is_folded[fold.kept] = False
-    entering = np.bincount(moves.head, flow, minlength=moves.n_states)
-    # Part of what enters each folded device that it keeps: its demand over all that enters.
-    stays = np.zeros(moves.n_states)
-    folded = np.flatnonzero(fold.state != np.arange(moves.n_states))
-    at = fold.state[folded]
-    stays[at] = np.divide(
-        -commodity.supply[folded] * rate, entering[at], out=np.zeros(len(at)), where=entering[at] > 0
-    )
-    share = np.minimum(stays[moves.head[fold.twin]], 1.0)
-    flow[is_folded] = flow[fold.twin] * share
-    flow[fold.twin] *= 1.0 - share
-    return flow
-
-
-def _settle(commodity: Commodity, flow: Floats, rate: float) -> Floats:
-    """Return `flow` without the crumbs that the tolerance of a solver leaves where next to nothing passes.
-
-    What they leave out of balance is then at states with traffic of their own, where it is rounding.
-    """
-    moves, n = commodity.moves, commodity.moves.n_states
-    # Each pass can leave new crumbs one state further.
-    while True:
-        out, into = (np.bincount(end, flow, minlength=n) for end in (moves.tail, moves.head))
-        most = np.maximum(out, into)
-        stuck = (commodity.supply == 0) & (most < CRUMB * rate) & (np.minimum(out, into) < most / 2)
-        if not stuck.any():
-            return flow
-        flow = np.where(stuck[moves.tail] | stuck[moves.head], 0.0, flow)

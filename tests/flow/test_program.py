@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fabric.flow import program
+from fabric.flow import folding
 from fabric.flow.by_axes import axes_program
 from fabric.flow.concurrent import check_concurrent
 from fabric.flow.program import solve_commodities
@@ -32,14 +32,14 @@ def test_crumbs_are_swept_up(size):
     at = int(np.flatnonzero(idle[block.moves.head] & ~idle[block.moves.tail])[0])
     crumbs = flow.copy()
     crumbs[at] += size * answer.rate_gbps
-    assert (program._settle(block, crumbs, answer.rate_gbps) == flow).all()
+    assert (folding.settle(block, crumbs, answer.rate_gbps) == flow).all()
     crumbs[at] = 1e-6 * answer.rate_gbps
-    assert (program._settle(block, crumbs, answer.rate_gbps) == crumbs).all()
+    assert (folding.settle(block, crumbs, answer.rate_gbps) == crumbs).all()
 
 
 def test_what_flows_is_left_alone():
     work, answer = solved()
     (block,) = work.commodities
     (flow,) = answer.flow
-    assert (program._settle(block, flow, answer.rate_gbps) == flow).all()
+    assert (folding.settle(block, flow, answer.rate_gbps) == flow).all()
     assert check_concurrent(work, answer).status == "optimal"
