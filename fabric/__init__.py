@@ -73,6 +73,8 @@ if TYPE_CHECKING:
     from fabric.workload import Workload, load_job
     from fabric.workload.place import place
     from fabric.workload.placements import Placements
+    from fabric.workload.share import share
+    from fabric.workload.sharing import Sharing, TrafficJob
     from fabric.workload.train import train
     from fabric.workload.training import Training
 
@@ -115,6 +117,7 @@ __all__ = [
     "Result",
     "ScaleTable",
     "SelectorError",
+    "Sharing",
     "Spread",
     "Sweep",
     "Thresholds",
@@ -122,6 +125,7 @@ __all__ = [
     "TopologyError",
     "Traffic",
     "Training",
+    "TrafficJob",
     "Transfers",
     "UnitError",
     "Workload",
@@ -155,6 +159,7 @@ __all__ = [
     "read_log",
     "report",
     "scale",
+    "share",
     "sweep",
     "thresholds",
     "throughput",
@@ -221,6 +226,8 @@ _HOME = {
     "Result": "fabric.results",
     "scale": "fabric.study.scale",
     "ScaleTable": "fabric.study.scale_table",
+    "share": "fabric.workload.share",
+    "Sharing": "fabric.workload.sharing",
     "Spread": "fabric.costing",
     "sweep": "fabric.costing",
     "Sweep": "fabric.costing",
@@ -234,6 +241,7 @@ _HOME = {
     "transfer": "fabric.costing.transfers",
     "Transfers": "fabric.costing.transfers",
     "Traffic": "fabric.flow.traffic",
+    "TrafficJob": "fabric.workload.sharing",
     "Workload": "fabric.workload",
 }
 

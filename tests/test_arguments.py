@@ -116,6 +116,7 @@ def calls(tmp_path_factory):
             "collectives": ["broadcast"],
             "has_knees": False,
         },
+        "share": {"fabric": f, "jobs": ["a=node0-1", "b=node2-3:busy=0.5"]},
         "sweep": {"fabric": f, "collective": "all-reduce", "sizes": "1MiB..2MiB"},
         "thresholds": {"fabric": f, "sizes": ["1MiB"], "collectives": ["all-reduce"]},
         "throughput": {"fabric": f},

@@ -15,7 +15,18 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, cast
 import typer
 
 from fabric import __version__
-from fabric.cli import acceptance, collective, exchange, failing, parts, placing, shipped, sizing, training
+from fabric.cli import (
+    acceptance,
+    collective,
+    exchange,
+    failing,
+    parts,
+    placing,
+    sharing,
+    shipped,
+    sizing,
+    training,
+)
 from fabric.cli.options import (
     Among,
     Degraded,
@@ -348,6 +359,7 @@ acceptance.register(app)
 failing.register(app)
 placing.register(app)
 training.register(app)
+sharing.register(app)
 sizing.register(app)
 exchange.register(app)
 app.command()(report)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -27,6 +28,32 @@ from fabric.graph import Expanded, Paths, let_forward
 from fabric.symmetry import Mark, Quotient, Tie, devices_up, quotient
 
 
+@dataclass(frozen=True, slots=True)
+class KeptInPlace:
+    """What the permutations of a question keep in place, as `fabric.symmetry.quotient` has it.
+
+    Parameters
+    ----------
+    apart : tuple of Selector
+    ties : tuple of Tie
+    """
+
+    apart: tuple[Selector, ...]
+    ties: tuple[Tie, ...]
+
+
+def kept_by_all(plans: Iterable[ClassTraffic]) -> KeptInPlace:
+    """Return what permutations keep in place that keep every one of some questions in place."""
+    plans = tuple(plans)
+    apart = dict.fromkeys(selector for plan in plans for selector in plan.apart)
+    # What one tells apart along the axis of another's shift leaves no rotation of it.
+    named = {p for s in apart for t in s.terms for plan in plans for p in plan.blueprint.primitives(t.axis)}
+    for plan in plans:
+        if plan.shift is not None and plan.shift[0] in named:
+            apart.update(dict.fromkeys(plan.every_place()))
+    return KeptInPlace(tuple(apart), tuple(dict.fromkeys(tie for plan in plans for tie in plan.ties)))
+
+
 def axes_program(
     blueprint: Blueprint,
     traffic: Traffic,
@@ -35,8 +62,11 @@ def axes_program(
     paths: Paths = "rules",
     drop_unreachable: bool = False,
     is_holding: bool = False,
+    beside: KeptInPlace | None = None,
 ) -> Commodities:
     """Return `traffic` among the endpoints of `blueprint` as commodities on classes.
+
+    With `beside`, on the classes of all questions that this one is asked beside; see `kept_by_all`.
 
     Raises
     ------
@@ -49,7 +79,7 @@ def axes_program(
     ProgramSizeError
         If the program has more than `MAX_VARIABLES` variables.
     """
-    plan = ClassTraffic(blueprint, traffic, among, paths, is_holding=is_holding)
+    plan = ClassTraffic(blueprint, traffic, among, paths, is_holding=is_holding, beside=beside)
     base = plan.base
 
     def build(kept: Bools) -> tuple[Commodities, Bools]:
@@ -87,6 +117,8 @@ class ClassTraffic(FittedTraffic):
         Primitive axes all of whose indices are told apart.
     is_holding : bool
         Whether those that take part pass on data whatever their transit, because they hold it.
+    beside : KeptInPlace, optional
+        What all questions keep in place that this one, which has no root, is asked beside.
 
     Raises
     ------
@@ -105,11 +137,14 @@ class ClassTraffic(FittedTraffic):
         *,
         kept: frozenset[str] = frozenset(),
         is_holding: bool = False,
+        beside: KeptInPlace | None = None,
     ) -> None:
         super().__init__(blueprint, traffic, among)
         self.paths, self.is_holding = paths, is_holding
         self.apart = tuple(s for s in (self.among, *self._halves(), *self._places()) if s is not None)
         self.ties = (*self._ties(self.groups), *self._kept_ties(kept))
+        if beside is not None:
+            self.apart, self.ties = beside.apart, beside.ties
         # A root is one commodity: it is kept in place in the base as well.
         fixed = () if self.root is None else (self.root,)
         self.base = quotient(blueprint, apart=self.apart, ties=self.ties, fixed=fixed)
@@ -146,8 +181,7 @@ class ClassTraffic(FittedTraffic):
         """
         if self.shift is None:
             return ()
-        axis, _, size = self.shift
-        b = self.blueprint
+        axis, b = self.shift[0], self.blueprint
         # All axes whose indices the file, the job or a failure tells apart.
         sides = (s for r in b.rules for s in (r.left, r.right))
         cables = (s for c in b.marked_cables for s in (c.left, c.right))
@@ -160,6 +194,13 @@ class ClassTraffic(FittedTraffic):
         # Nothing does so on this axis: rotations along it make one class of its indices.
         if not any(axis in b.primitives(a) for a in axes_named):
             return ()
+        return self.every_place()
+
+    def every_place(self) -> tuple[Selector, ...]:
+        """Return every index of the axis of a shift by itself; nothing of another pattern."""
+        if self.shift is None:
+            return ()
+        axis, _, size = self.shift
         return tuple(Selector("", None, (Term(axis, i, i),)) for i in range(size))
 
     def _ties(self, groups: tuple[str, ...]) -> tuple[Tie, ...]:

@@ -100,6 +100,22 @@ def price_bound(work: Commodities, price: Floats) -> float:
     """Return the bound on the rate that `price`, on every base class of links, proves [Gb/s]."""
     if not (np.isfinite(price).all() and (price >= 0).all()):
         return float("inf")
+    least, cost = toll(work, price), float((work.capacity * price).sum())
+    # A demand without a path: no rate above 0 meets it.
+    if not np.isfinite(least):
+        return 0.0
+    return cost / least if least > 0 else float("inf")
+
+
+def toll(work: Commodities, price: Floats) -> float:
+    """Return what all demands together pay at rate 1 where each goes its cheapest way; infinite without one.
+
+    Parameters
+    ----------
+    work : Commodities
+    price : ndarray of float64
+        Of every base class of links, none negative.
+    """
     paid = 0.0
     for commodity in work.commodities:
         moves = commodity.moves
@@ -111,13 +127,11 @@ def price_bound(work: Commodities, price: Floats) -> float:
         tail, head = (moves.tail, moves.head) if is_one_source else (moves.head, moves.tail)
         near, far = (starts, ends) if is_one_source else (ends, starts)
         distance = distances(tail, head, length, near)
-        # A demand without a path: no rate above 0 meets it.
         if not np.isfinite(distance[far]).all():
-            return 0.0
+            return float("inf")
         # Weak duality: at rate 1 every demand pays at least its shortest way, all together at most the cost.
         paid += commodity.n_alike * float((np.abs(commodity.supply[far]) * distance[far]).sum())
-    cost = float((work.capacity * price).sum())
-    return cost / paid if paid > 0 else float("inf")
+    return paid
 
 
 def _on_links(work: Commodities, answer: Solution, *, is_drawn: bool) -> tuple[OnLinks, str]:

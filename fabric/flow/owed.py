@@ -113,7 +113,7 @@ class Owed:
         if pattern == "halves":
             (axis,) = spans
             half = self._blueprint.axes[axis].size // 2
-            found &= (at[axis] < half) != (home[axis] < half)
+            found &= (at[axis] < half) != (home[axis] < half) if axis in at else False
         elif spans:
             for axis, i in home.items():
                 place = i

@@ -83,13 +83,13 @@ def pose(ask: Question) -> tuple[Commodities, str]:
         If the fabric is too large to be expanded, or for the method asked for.
     """
     work, why = _posed(ask)
-    owed = _owed(ask)
+    owed = owed_of(ask)
     if owed is not None and work.method == "links":
         owed = replace(owed, listed=expand(ask.fabric, limit=ask.limit))
     return replace(work, owed=owed), why
 
 
-def _owed(ask: Question) -> Owed | None:
+def owed_of(ask: Question) -> Owed | None:
     """Return what the file says of who sends to whom; None where pairs are told one by one."""
     traffic, blueprint = ask.traffic, ask.fabric.blueprint
     if traffic is None or traffic.pattern == "longest-matching":

@@ -1,0 +1,42 @@
+"""The command about several jobs at once."""
+
+from __future__ import annotations
+
+from typing import Annotated, cast
+
+import typer
+
+from fabric.cli.options import Drop, Failed, File, Json, PathRule, fabric_of, path_rule, print_answer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command of this module to `app`."""
+    app.command("share")(share_command)
+
+
+def share_command(
+    file: File,
+    jobs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="JOB...",
+            help="NAME=SELECTOR, then after colons a pattern, over=AXES, by=N, busy=PART, every=TIME.",
+        ),
+    ],
+    fair: Annotated[
+        str, typer.Option(metavar="NAME", help="rate, or slowdown: the part that each has of its rate alone.")
+    ] = "rate",
+    paths: PathRule = "rules",
+    drop_unreachable: Drop = False,
+    failed: Failed = None,
+    as_json: Json = False,
+) -> None:
+    """Rates of jobs that run at once, max-min fair and proven, and the best offset of what comes and goes."""
+    from fabric.workload.share import share
+    from fabric.workload.sharing import Fair
+
+    fabric = fabric_of(file, failed)
+    answer = share(
+        fabric, jobs, fair=cast("Fair", fair), paths=path_rule(paths), drop_unreachable=drop_unreachable
+    )
+    print_answer(answer, fabric, as_json=as_json)
