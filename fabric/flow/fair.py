@@ -40,7 +40,7 @@ _SLACK = 1e-10
 
 
 @dataclass(frozen=True, eq=False)
-class Level:
+class FairLevel:
     """One level of filling.
 
     Parameters
@@ -69,13 +69,13 @@ class Filling:
     ----------
     answers : tuple of Solution
         Rate, flows and prices of each traffic: the prices are those of its level.
-    levels : tuple of Level
+    levels : tuple of FairLevel
     level : ndarray of int64, shape (j,)
         The level of each traffic, -1 of one that takes no part.
     """
 
     answers: tuple[Solution, ...]
-    levels: tuple[Level, ...]
+    levels: tuple[FairLevel, ...]
     level: Ints
 
     @property
@@ -161,7 +161,7 @@ class FairProgram:
         asked = np.ones(n, dtype=np.bool_) if takes_part is None else takes_part
         rising = asked.copy()
         held_gbps, level = np.zeros(n), np.full(n, -1)
-        levels: list[Level] = []
+        levels: list[FairLevel] = []
         x = np.zeros(self.n_variables)
         while rising.any():
             x, price = self._raise(rising, held_gbps)
@@ -174,7 +174,7 @@ class FairProgram:
             if not held.any():
                 msg = "max-min rates: the program has no price for what rises; nothing bounds it"
                 raise QuestionError(msg)
-            levels.append(Level(price, pays, rising.copy(), held))
+            levels.append(FairLevel(price, pays, rising.copy(), held))
             held_gbps[held] = self._weights[held] * float(x[-1]) * self._unit
             level[held] = len(levels) - 1
             rising &= ~held
