@@ -131,21 +131,27 @@ def import_command(
             help="Rate that the format does not hold: 400Gb/s, or node-leaf=400Gb/s; may be repeated.",
         ),
     ] = None,
+    like: Annotated[
+        Path | None,
+        typer.Option(metavar="DESIGN", help="The design: the file includes it and says what differs."),
+    ] = None,
     name: Annotated[str, typer.Option(metavar="NAME", help="Name of the fabric.")] = "as-built",
     out: Out = None,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
-    """Write what was built as a topology file, with axes where some explain the cables."""
+    """Write what was built as a topology file: with axes where some explain it, or as a design plus marks."""
     from fabric.interop.as_built import read_cabling
     from fabric.text.writing import write_file
 
-    one_from_standard_input(*sources)
+    one_from_standard_input(*sources, *([like] if like else []))
     rates: dict[str, str] = {}
     for item in rate or ():
         rule, _, value = item.rpartition("=")
         rates[rule] = value
-    answer = read_cabling(sources, form, name=name, rates=rates)
+    folder = out.parent if out and str(out) != STANDARD else Path()
+    design = fabric_of(like) if like else None
+    answer = read_cabling(sources, form, name=name, rates=rates, like=design, folder=folder)
     if as_json:
         say(answer.to_json())
         return

@@ -11,8 +11,9 @@ from fabric.arguments import checked
 from fabric.blueprint.fields import is_label
 from fabric.errors import QuestionError
 from fabric.graph import Fabric
+from fabric.interop.likeness import as_marks
 from fabric.interop.recovery import dump_of, recover
-from fabric.interop.sources import SOURCES, read_sources
+from fabric.interop.sources import SOURCES, Survey, read_sources
 from fabric.results import HIDDEN, Result
 from fabric.units import parse_rate
 
@@ -32,8 +33,8 @@ class AsBuilt(Result):
         Cables that the axes say and the sources lack, and the other way round; marks of the file say so.
     n_absent : int
         Places on the axes at which nothing stands.
-    status : {"axes", "listed"}
-        Whether axes explain the cables, or every pair of nodes is listed.
+    status : {"axes", "listed", "design"}
+        Whether axes explain the cables, every pair of nodes is listed, or the file is a design plus marks.
     devices : mapping of str to str
         What the file calls each node.
     notes : tuple of str
@@ -49,7 +50,7 @@ class AsBuilt(Result):
     n_missing: int
     n_extra: int
     n_absent: int
-    status: Literal["axes", "listed"]
+    status: Literal["axes", "listed", "design"]
     devices: Mapping[str, str]
     notes: tuple[str, ...]
     fabric: Fabric = field(repr=False, metadata=HIDDEN)
@@ -63,14 +64,15 @@ class AsBuilt(Result):
     def __str__(self) -> str:
         """Return what was read and how far axes explain it."""
         lines = [f"{self.name}: {self.n_cables:,} cables between {self.n_nodes:,} nodes"]
-        if self.status == "axes":
+        if self.status != "listed":
             odd = [
                 (self.n_missing, "cables missing"),
                 (self.n_extra, "more"),
                 (self.n_absent, "places empty"),
             ]
             left = ", ".join(f"{n:,} {what}" for n, what in odd if n)
-            lines.append(f"  axes explain all of them{' but: ' + left if left else ''}")
+            what = "axes explain all of them" if self.status == "axes" else "as designed"
+            lines.append(f"  {what}{' but: ' + left if left else ''}")
         return "\n".join([*lines, *(f"  note: {note}" for note in self.notes)])
 
 
@@ -81,6 +83,8 @@ def read_cabling(
     *,
     name: str = "as-built",
     rates: Mapping[str, str] | str | None = None,
+    like: Fabric | None = None,
+    folder: str | Path = ".",
 ) -> AsBuilt:
     """Return what was built as a topology file, found in what tools say about its cables.
 
@@ -95,6 +99,10 @@ def read_cabling(
     rates : mapping of str to str, or str, optional
         Rates that the format does not hold: one for all cables, or one for each rule, ``{"node-leaf":
         "400Gb/s"}``, with the empty name for all others.
+    like : Fabric, optional
+        The design: the file includes it, and says what differs.
+    folder : str or path
+        Where the file will stand; a design is included by its path from there.
 
     Returns
     -------
@@ -105,7 +113,8 @@ def read_cabling(
     TopologyError, FileError
         If a source cannot be read, with all that is wrong in all of them.
     QuestionError
-        If there is no such format, or cables have no rate and none is given.
+        If there is no such format, or cables have no rate and none is given; with a design, if nodes can be
+        found neither by names, nor by ports, nor by structure (`fabric.interop.identity`).
     LimitError
         If no axes explain the cables, and they are too many to be listed.
 
@@ -124,7 +133,12 @@ def read_cabling(
     given = {"": rates} if isinstance(rates, str) else dict(rates or {})
     for rate in given.values():
         parse_rate(rate)
+    if like is not None and given:
+        msg = "rates come from the design; leave them out, or the design"
+        raise QuestionError(msg)
     found = read_sources(sources, format)
+    if like is not None:
+        return _of_design(found, name, like, folder)
     cables = found.cables
     dump = dump_of(cables, found.kinds)
     head = (
@@ -147,4 +161,22 @@ def read_cabling(
         answer.devices,
         tuple(notes),
         answer.fabric,
+    )
+
+
+def _of_design(found: Survey, name: str, design: Fabric, folder: str | Path) -> AsBuilt:
+    marked = as_marks(design, found, name, folder)
+    cables = found.cables
+    n_nodes = len({node for cable in cables for node, _ in (cable.a, cable.z)})
+    counts = marked.n_missing, marked.n_extra, marked.n_absent
+    return AsBuilt(
+        name,
+        marked.text,
+        n_nodes,
+        len(cables),
+        *counts,
+        "design",
+        marked.devices,
+        marked.notes,
+        marked.fabric,
     )

@@ -106,6 +106,15 @@ def recover(dump: Dump, name: str, rates: Mapping[str, str], head: tuple[str, ..
     return best or _as_listed(dump, Written(name, head, rates))
 
 
+def sketches(dump: Dump) -> Iterator[Sketch]:
+    """Yield what a dump may be a fabric of, whatever its nodes are called, the most likely first."""
+    for slack in _SLACKS:
+        group = classes(dump, kinds_as_colours(dump), slack)
+        drawn = sketch(dump, group, is_loose=slack > 0) if group is not None else None
+        if drawn is not None:
+            yield drawn
+
+
 def _as_listed(dump: Dump, how: Written) -> Recovered:
     if len(dump.tail) > MAX_LISTED:
         msg = (
