@@ -7,11 +7,12 @@ import functools
 import html
 import importlib
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar, NamedTuple, Protocol, cast
 
 from fabric.errors import ExtraError, printable
 from fabric.text.as_json import plain, to_json
+from fabric.text.columns import fit, terminal
 
 FRAMES = ("polars", "pandas", "pyarrow")
 """Libraries of data frames, in the order in which an installed one is taken."""
@@ -107,6 +108,12 @@ class _Printer(Protocol):
         """Print `text`."""
 
 
+class _Options(Protocol):
+    """What rich says of where it prints."""
+
+    max_width: int
+
+
 class Result:
     """Base of all answers: frozen dataclasses with a text of some lines.
 
@@ -159,6 +166,13 @@ class Result:
 
     def _repr_html_(self) -> str:
         return f"<pre>{html.escape(str(self))}</pre>"
+
+    def __rich_console__(self, console: object, options: _Options) -> Iterator[object]:
+        """Yield the text, in tables that fit; its brackets are no markup."""
+        from rich.text import Text
+
+        with terminal(options.max_width):
+            yield Text(fit(str(self)), no_wrap=True)
 
     def _repr_pretty_(self, printer: _Printer, cycle: bool) -> None:  # noqa: FBT001 - IPython's signature
         printer.text("..." if cycle else str(self))

@@ -6,7 +6,15 @@ from typing import Annotated
 
 import typer
 
-from fabric.cli.options import File, Json, calibration_of, fabric_of, one_from_standard_input, say, words
+from fabric.cli.options import (
+    File,
+    Json,
+    calibration_of,
+    fabric_of,
+    one_from_standard_input,
+    print_form,
+    words,
+)
 from fabric.errors import QuestionError
 
 
@@ -28,16 +36,16 @@ def thresholds_command(
     form: Annotated[
         str,
         typer.Option(
-            "--format", help="md, csv, sh (runs nccl-tests), superbench, readiness (NVIDIA), or json."
+            "--format", help="text, md, csv, sh (runs nccl-tests), superbench, readiness (NVIDIA), or json."
         ),
-    ] = "md",
+    ] = "text",
     as_json: Json = False,
 ) -> None:
     """Busbw that acceptance tests should reach, for each size of group; none outside the evidence."""
     from fabric.study.thresholds import thresholds
 
-    if form not in ("md", "csv", "sh", "superbench", "readiness", "json"):
-        msg = f"format: md, csv, sh, superbench, readiness or json; got {form!r}"
+    if form not in ("text", "md", "csv", "sh", "superbench", "readiness", "json"):
+        msg = f"format: text, md, csv, sh, superbench, readiness or json; got {form!r}"
         raise QuestionError(msg)
     one_from_standard_input(file, calibration)
     found = thresholds(
@@ -48,11 +56,12 @@ def thresholds_command(
         calibration=calibration_of(calibration),
     )
     texts = {
-        "md": found.__str__,
+        "text": found.__str__,
+        "md": found.to_markdown,
         "csv": found.to_csv,
         "sh": found.to_script,
         "superbench": found.to_superbench,
         "readiness": found.to_readiness,
         "json": found.to_json,
     }
-    say(texts["json" if as_json else form]().rstrip("\n"))
+    print_form(texts, "json" if as_json else form)

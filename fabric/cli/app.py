@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, cast
@@ -43,12 +44,15 @@ from fabric.cli.options import (
     one_from_standard_input,
     path_rule,
     print_answer,
+    print_form,
     progress,
     remarks,
     say,
+    tell,
     words,
 )
 from fabric.errors import FabricError, QuestionError, TopologyError, command_line
+from fabric.text.columns import terminal, width
 from fabric.text.reading import STANDARD
 
 if TYPE_CHECKING:
@@ -90,7 +94,7 @@ def main() -> None:
     if sys.stdout is None:  # closed, as by >&-
         _fail(FabricError("standard output is closed"), as_json=False)
     try:
-        with command_line(), remarks():
+        with command_line(), remarks(), terminal(_columns()):
             status = _command()(standalone_mode=False) or 0
         sys.stdout.flush()  # a full disk is found here, where it can be told
         raise SystemExit(status)
@@ -112,6 +116,12 @@ def main() -> None:
             _fail(FabricError(f"{error.filename}: {why}"), as_json=as_json)
         _drop_output()
         _fail(FabricError(f"standard output: {why}"), as_json=False)
+
+
+def _columns() -> int | None:
+    """Return how wide the terminal is; None where output is a file or a pipe, which has no width."""
+    is_terminal = sys.stdout.isatty()
+    return max(40, shutil.get_terminal_size().columns) if is_terminal else width()
 
 
 @functools.cache
@@ -188,7 +198,7 @@ def show(file: File, as_json: Json = False) -> None:
     from fabric.text.as_json import to_json
 
     summary = summarize(fabric_of(file))
-    say(to_json(summary) if as_json else summary_text(summary))
+    say(to_json(summary)) if as_json else tell(summary_text(summary))
 
 
 @app.command()
@@ -209,7 +219,7 @@ def diff(
     if as_json or form == "json":
         say(changes.to_json())
     else:
-        say(changes.to_markdown().rstrip("\n") if form == "md" else str(changes))
+        print_form({"text": changes.__str__, "md": changes.to_markdown}, form)
     if changes.rows:
         raise typer.Exit(1)
 

@@ -11,7 +11,7 @@ from fabric import __version__
 from fabric.blueprint import census
 from fabric.blueprint.planes import box_notes
 from fabric.blueprint.ports import layer_notes
-from fabric.cli.options import fabric_of, say
+from fabric.cli.options import fabric_of, say, tell
 from fabric.errors import LimitError, Problem, QuestionError, TopologyError
 from fabric.text.annotations import Annotation, to_github, to_sarif
 from fabric.text.as_json import to_json
@@ -110,7 +110,7 @@ def check_files(paths: Sequence[Path], form: str) -> int:
     checked = [_checked(path) for path in paths]
     if form == "text":
         for file in checked:
-            say(str(file), err=file.status == 2)
+            say(str(file), err=True) if file.status == 2 else tell(str(file))
     elif form == "json":
         say(to_json(checked[0].to_dict() if len(checked) == 1 else [file.to_dict() for file in checked]))
     else:

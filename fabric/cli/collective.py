@@ -29,6 +29,7 @@ from fabric.cli.options import (
     print_answer,
     progress,
     say,
+    tell,
     words,
 )
 from fabric.errors import QuestionError, UnitError, option
@@ -400,7 +401,7 @@ def compare_command(
     if as_json:
         say(to_json({"runs": [comparison.to_dict() for comparison in comparisons]}))
     else:
-        say("\n\n".join(str(comparison) for comparison in comparisons))
+        tell("\n\n".join(str(comparison) for comparison in comparisons))
     if not all(comparison.is_passed for comparison in comparisons):
         raise typer.Exit(1)
 
@@ -452,4 +453,4 @@ def calibrate_command(
         say(text, nl=False)
         say(describe(fitted), err=True)
     else:
-        say(f"{describe(fitted)}\nwrote {out}")
+        tell(f"{describe(fitted)}\nwrote {out}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fabric.cli.options import File, Force, Json, fabric_of, one_from_standard_input, say
+from fabric.cli.options import File, Force, Json, fabric_of, one_from_standard_input, say, tell
 from fabric.errors import QuestionError
 from fabric.text.reading import STANDARD
 
@@ -102,7 +102,7 @@ def export_command(
 
     if not form:
         rows = [[entry.name, entry.about, entry.loss] for entry in FORMATS.values()]
-        say(columns(["format", "what it is", "what it cannot hold"], rows))
+        tell(columns(["format", "what it is", "what it cannot hold"], rows))
         return
     answer = export(fabric_of(file), form)
     if as_json:
@@ -177,6 +177,6 @@ def audit_command(
 
     one_from_standard_input(design, *sources)
     answer = audit(fabric_of(design), sources, form)
-    say(answer.to_json() if as_json else str(answer))
+    say(answer.to_json()) if as_json else tell(str(answer))
     if answer.groups:
         raise typer.Exit(1)

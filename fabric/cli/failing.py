@@ -17,8 +17,8 @@ from fabric.cli.options import (
     fabric_of,
     one_from_standard_input,
     path_rule,
+    print_form,
     progress,
-    say,
     words,
 )
 from fabric.errors import QuestionError
@@ -96,7 +96,7 @@ def failures_command(
         "csv": answer.to_csv,
         "json": answer.to_json,
     }
-    say(texts["json" if as_json else form]().rstrip("\n"))
+    print_form(texts, "json" if as_json else form)
 
 
 def _rates(name: str) -> str | tuple[FailureRate, ...]:

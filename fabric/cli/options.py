@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Protocol
 import typer
 
 from fabric.errors import QuestionError, printable
+from fabric.text.columns import fit
 from fabric.text.reading import STANDARD, read_standard_input
 
 if TYPE_CHECKING:
@@ -112,6 +113,16 @@ def say(text: str, *, err: bool = False, nl: bool = True) -> None:
     typer.echo(printable(text, kept="\n\t"), err=err, nl=nl)
 
 
+def tell(text: str) -> None:
+    """Print what is read and not parsed; its long lines are folded into the terminal."""
+    say(fit(text))
+
+
+def print_form(texts: Mapping[str, Callable[[], str]], form: str) -> None:
+    """Print one of the forms of an answer; ``text`` is for people."""
+    (tell if form == "text" else say)(texts[form]().rstrip("\n"))
+
+
 class Answer(Protocol):
     """What a command prints."""
 
@@ -129,7 +140,7 @@ def print_answer(answer: Answer, fabric: Fabric, *, as_json: bool) -> None:
     if as_json:
         say(to_json({**answer.to_dict(), **damage}))
         return
-    say("\n".join([str(answer), *(f"  {word}: {'; '.join(texts)}" for word, texts in damage.items())]))
+    tell("\n".join([str(answer), *(f"  {word}: {'; '.join(texts)}" for word, texts in damage.items())]))
 
 
 def path_rule(text: str) -> Paths:

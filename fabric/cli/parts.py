@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fabric.cli.options import Json, say
+from fabric.cli.options import Json, say, tell
 from fabric.errors import QuestionError
 
 if TYPE_CHECKING:
@@ -65,7 +64,7 @@ def parts_command(
     if as_json or form == "json":
         say(to_json(explain_entry(rows[0]) if name else rows))
     elif form == "text":
-        say(_explain(rows[0]) if name else _list(rows))
+        tell(_explain(rows[0]) if name else _list(rows))
     else:
         say({"md": parts_page, "csv": parts_csv}[form](rows).rstrip("\n"))
 
@@ -80,7 +79,7 @@ def explain_command(
     from fabric.parts.explaining import explain
 
     answer = explain(" ".join(quantity))
-    say(answer.to_json() if as_json else str(answer))
+    say(answer.to_json()) if as_json else tell(str(answer))
 
 
 def _list(rows: Sequence[Entry]) -> str:
@@ -120,8 +119,8 @@ def _explain(row: Entry) -> str:
         facts[f"{port.name} ports"] = "; ".join(filter(None, [named and f"speak {named}", port.note]))
     lines = [f"{row.id}: {getattr(row, 'name', '') or 'link protocol'}"]
     lines += [f"  {key}: {text or 'none'}" for key, text in facts.items() if text or key == "templates"]
-    figures = columns(["figure", "value", "evidence", "sources"], _figures(row))
-    lines += ["", textwrap.indent(figures, "  "), ""]
+    figures = columns(["figure", "value", "evidence", "sources"], _figures(row), indent="  ")
+    lines += ["", figures, ""]
     known = catalogue().sources
     lines += [f"  source {s}: {known[s].title} ({known[s].locator})" for s in sources_of(row)]
     return "\n".join(lines)

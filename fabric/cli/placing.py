@@ -16,8 +16,8 @@ from fabric.cli.options import (
     calibration_of,
     fabric_of,
     one_from_standard_input,
+    print_form,
     progress,
-    say,
     words,
 )
 from fabric.errors import QuestionError
@@ -101,4 +101,4 @@ def place_command(
         "slurm": answer.to_slurm,
         "json": answer.to_json,
     }
-    say(texts["json" if as_json else form]().rstrip("\n"))
+    print_form(texts, "json" if as_json else form)

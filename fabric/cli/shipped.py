@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fabric.cli.options import Json, say
+from fabric.cli.options import Json, say, tell
 from fabric.errors import QuestionError
 from fabric.text.reading import STANDARD
 from fabric.text.writing import write_file
@@ -43,10 +43,10 @@ def templates_command(
         say(to_json(rows[0] if name else rows))
     elif name:
         template = find_template(name)
-        say(_explain(template, contents(template)))
+        tell(_explain(template, contents(template)))
     else:
         cells = [[template.name, _parts(contents(template)), template.title] for template in templates()]
-        say(columns(["template", "holds", "about"], cells))
+        tell(columns(["template", "holds", "about"], cells))
 
 
 def examples_command(
@@ -75,7 +75,7 @@ def examples_command(
         if as_json:
             say(to_json([_row(example) for example in examples()]))
         else:
-            say(columns(["example", "about"], [[example.name, example.title] for example in examples()]))
+            tell(columns(["example", "about"], [[example.name, example.title] for example in examples()]))
         return
     if str(out) == STANDARD:
         matches = [example for name in names or ("",) for example in find_examples(name)]

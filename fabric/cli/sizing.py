@@ -16,8 +16,10 @@ from fabric.cli.options import (
     calibration_of,
     fabric_of,
     one_from_standard_input,
+    print_form,
     progress,
     say,
+    tell,
     words,
 )
 from fabric.errors import QuestionError, option
@@ -131,12 +133,12 @@ def design_command(
     for warning in answer.warnings:
         say(f"warning: {warning}", err=True)
     if explain:
-        say(str(answer))
+        tell(str(answer))
     for phase in phases:
-        say(str(phase))
+        tell(str(phase))
     if is_written:
         switches = ", ".join(f"{n:,} {tier}" for tier, n in answer.switches.items())
-        say(f"wrote {out}: {answer.gpus:,} GPUs ({answer.asked:,} asked for); {switches}")
+        tell(f"wrote {out}: {answer.gpus:,} GPUs ({answer.asked:,} asked for); {switches}")
     elif not explain and not phases:
         say(answer.text, nl=False)
 
@@ -181,7 +183,7 @@ def bom_command(
         say(to_json(bill.to_dict()))
     else:
         texts = {"text": bill.__str__, "md": bill.to_markdown, "csv": bill.to_csv}
-        say(texts[form]().rstrip("\n"))
+        print_form(texts, form)
 
 
 def _prices(name: str) -> dict[str, Price] | None:
@@ -208,14 +210,14 @@ def scale_command(
         int | None, typer.Option(help="Sizes of a range, evenly spaced on a log scale; 20 if left out.")
     ] = None,
     knees: Annotated[bool, typer.Option(help="Look for the sizes at which something changes.")] = True,
-    form: Annotated[str, typer.Option("--format", help="md, csv or json.")] = "md",
+    form: Annotated[str, typer.Option("--format", help="text, md, csv or json.")] = "text",
     as_json: Json = False,
 ) -> None:
     """Design a cluster at many sizes: throughput, bounds, costs, what binds, and where that changes."""
     from fabric.study.scale import scale, space_sizes
 
-    if form not in ("md", "csv", "json"):
-        msg = f"format: md, csv or json; got {form!r}"
+    if form not in ("text", "md", "csv", "json"):
+        msg = f"format: text, md, csv or json; got {form!r}"
         raise QuestionError(msg)
     if points is not None and ".." not in gpus:
         msg = f"points: a range of sizes has them, such as 72..1000000; got the list {gpus!r}"
@@ -231,5 +233,5 @@ def scale_command(
             progress=heard,
             **arguments,
         )
-    texts = {"md": table.to_markdown, "csv": table.to_csv, "json": table.to_json}
-    say(texts["json" if as_json else form]().rstrip("\n"))
+    texts = {"text": table.__str__, "md": table.to_markdown, "csv": table.to_csv, "json": table.to_json}
+    print_form(texts, "json" if as_json else form)

@@ -14,7 +14,8 @@ from fabric.graph import Fabric
 from fabric.interop.nccl_log import kind_of
 from fabric.interop.nccl_tests import format_rows, predicted_row
 from fabric.results import Result
-from fabric.units import format_bytes, gbps_to_gbytes, parse_bytes
+from fabric.text.columns import columns, width
+from fabric.units import format_bytes, format_time, gbps_to_gbytes, parse_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,8 @@ class Sweep(Result):
         first = self.costs[0]
         if first.status == "cut off":
             return str(first)  # whatever the size
+        if width() is not None:
+            return self._on_a_terminal()
         rows = [predicted_row(c.collective, c.size_bytes, c.time_s, n_ranks=c.n_ranks) for c in self.costs]
         lines = format_rows(rows).split("\n")
         n_head = len(lines) - len(rows)
@@ -101,22 +104,43 @@ class Sweep(Result):
             for row, name, a in zip(zip(*rates.values(), strict=True), names, chosen, strict=True)
         ]
         wide = [max(map(len, column)) for column in zip(*ends, strict=True)]
-        width = max(map(len, lines))
-        printed = [
-            f"# Prediction for {kind_of(first.collective).binary}_perf, {first.routing} routing",
-            *(f"# {line}" for line in self._about()),
-            f"# Using {first.n_ranks} ranks in {first.n_domains:,} scale-up "
-            f"domain{'s' if first.n_domains > 1 else ''}",
-            f"# Calibration {first.calibration}: {first.about}",
-        ]
+        widest = max(map(len, lines))
+        printed = self._head()
         for line, cells in zip(lines, ends, strict=True):
             # Rates are flush right, words flush left.
             padded = [
                 cell.rjust(w) if i < len(rates) else cell.ljust(w)
                 for i, (cell, w) in enumerate(zip(cells, wide, strict=True))
             ]
-            printed.append("  ".join([f"{line:{width}}", *padded]).rstrip())
+            printed.append("  ".join([f"{line:{widest}}", *padded]).rstrip())
         return "\n".join(printed)
+
+    def _head(self) -> list[str]:
+        first = self.costs[0]
+        return [
+            f"# Prediction for {kind_of(first.collective).binary}_perf, {first.routing} routing",
+            *(f"# {line}" for line in self._about()),
+            f"# Using {first.n_ranks} ranks in {first.n_domains:,} scale-up "
+            f"domain{'s' if first.n_domains > 1 else ''}",
+            f"# Calibration {first.calibration}: {first.about}",
+        ]
+
+    def _on_a_terminal(self) -> str:
+        """Return what differs from size to size in fewer columns than nccl-tests has."""
+        rates = {name: cells for name, cells in self._rates().items() if name != "wires"}
+        head = ["size", ">time", ">busbw", *(f">{name}" for name in rates), "algorithm", "binds"]
+        rows = [
+            [
+                format_bytes(one.size_bytes),
+                format_time(one.time_s),
+                f"{gbps_to_gbytes(one.busbw_gbps):.2f}",
+                *cells,
+                one.chosen.name,
+                one.binding,
+            ]
+            for one, cells in zip(self.costs, zip(*rates.values(), strict=True), strict=True)
+        ]
+        return "\n".join([*self._head(), "# Rates in GB/s", columns(head, rows)])
 
     def _rates(self) -> dict[str, list[str]]:
         """Return by heading the busbw that a run must reach, that 80 % of runs lie between, and the most."""

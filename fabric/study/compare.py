@@ -14,6 +14,7 @@ from fabric.interop.nccl_log import Log, LoggedTiming
 from fabric.results import Result
 from fabric.study.diagnosis import Diagnosis, diagnose
 from fabric.study.hypotheses import Hypothesis
+from fabric.text.columns import columns
 from fabric.units import (
     format_bytes,
     format_time,
@@ -109,22 +110,27 @@ class Comparison(Result):
     def __str__(self) -> str:
         """Return a table, the verdict and the diagnosis."""
         ranks = f" among {self.n_ranks:,} ranks" if self.n_ranks else ""
-        head = (
-            "".join(f"{w:>12}" for w in ("size", "measured", "predicted", "busbw", "predicted")) + "   ratio"
-        )
-        lines = [
-            f"{self.collective}{ranks}: {self.name or 'measured'} against the prediction, busbw in GB/s",
-            head + "        binding",
-        ]
         several = len({kind_of_row(row) for row in self.rows}) > 1
+        head = [">size", ">measured", ">predicted", ">busbw", ">predicted", ">ratio", "", "binding"]
+        rows = []
         for row in self.rows:
             note = ", ".join(filter(None, [kind_of_row(row) if several else "", row.note]))
-            rates = (gbps_to_gbytes(row.busbw_gbps), gbps_to_gbytes(row.predicted_busbw_gbps))
-            lines.append(
-                f"{format_bytes(row.size_bytes):>12}{format_time(row.time_s):>12}"
-                f"{format_time(row.predicted_s):>12}{rates[0]:12.2f}{rates[1]:12.2f}  {row.ratio:6.3f}  "
-                f"{_verdict(row)}  {row.binding}{f' ({note})' if note else ''}"
+            rows.append(
+                [
+                    format_bytes(row.size_bytes),
+                    format_time(row.time_s),
+                    format_time(row.predicted_s),
+                    f"{gbps_to_gbytes(row.busbw_gbps):.2f}",
+                    f"{gbps_to_gbytes(row.predicted_busbw_gbps):.2f}",
+                    f"{row.ratio:.3f}",
+                    _verdict(row),
+                    f"{row.binding}{f' ({note})' if note else ''}",
+                ]
             )
+        lines = [
+            f"{self.collective}{ranks}: {self.name or 'measured'} against the prediction, busbw in GB/s",
+            columns(head, rows, indent="  "),
+        ]
         n = sum(row.is_passed for row in self.rows)
         unit = "rows" if several else "sizes"
         least = "what healthy runs reached" if self.threshold is None else f"{self.threshold:g}"
@@ -144,7 +150,7 @@ _SHOWN = 4
 def _verdict(row: ComparedRow) -> str:
     if not row.is_passed:
         return "FAIL"
-    return "pass" if row.least is not None else "    "
+    return "pass" if row.least is not None else ""
 
 
 def compare(

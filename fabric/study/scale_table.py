@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from fabric.results import Result
+from fabric.text.columns import columns
 from fabric.text.markdown import bullets, escape, table
 from fabric.text.spreadsheet import write_csv
 from fabric.units import format_bytes, format_count
@@ -136,8 +137,8 @@ class ScaleRow:
                 cells[f"{key}_busbw_bound_by"] = why
         for name, *values in self.times:
             key = name.replace("-", "_")
-            columns = ("s", "algorithm", "binding", *CollectiveTime._fields[4:])
-            cells |= {f"{key}_{column}": value for column, value in zip(columns, values, strict=True)}
+            fields = ("s", "algorithm", "binding", *CollectiveTime._fields[4:])
+            cells |= {f"{key}_{field}": value for field, value in zip(fields, values, strict=True)}
         return cells | {"problem": self.problem}
 
 
@@ -202,6 +203,29 @@ class ScaleTable(Result):
 
     def to_markdown(self) -> str:
         """Return rows, calibration and knees as Markdown."""
+        head, cells = self._cells()
+        blocks = [table(head, [[escape(cell) for cell in row] for row in cells])]
+        if self.about:
+            blocks.append(self._about(escape))
+        if self.knees:
+            blocks += ["Knees:", bullets(knee.say(escape) for knee in self.knees)]
+        return "\n\n".join(blocks)
+
+    def __str__(self) -> str:
+        """Return rows, calibration and knees as text."""
+        blocks = [columns(*self._cells())]
+        if self.about:
+            blocks.append(self._about(str))
+        if self.knees:
+            blocks.append("\n".join(["Knees:", *(f"  {knee.say(str)}" for knee in self.knees)]))
+        return "\n\n".join(blocks)
+
+    def _about(self, write: Callable[[str], str]) -> str:
+        about = write(f"calibration {self.calibration}: {self.about}")
+        return f"Collectives of {format_bytes(self.size_bytes)}, {about}"
+
+    def _cells(self) -> tuple[list[str], list[list[str]]]:
+        """Return the heading and the rows as they are read."""
         records = self.table()
         names = [n for n in records[0] if n != "problem"]
         rows = []
@@ -209,18 +233,8 @@ class ScaleTable(Result):
             shown = [_show(record[n]) for n in names]
             if record["problem"]:
                 shown = [_show(record["gpus"]), f"no design: {record['problem']}", *[""] * (len(names) - 2)]
-            rows.append([escape(cell) for cell in shown])
-        blocks = [table([f">{name}" for name in names], rows)]
-        if self.about:
-            about = escape(f"calibration {self.calibration}: {self.about}")
-            blocks.append(f"Collectives of {format_bytes(self.size_bytes)}, {about}")
-        if self.knees:
-            blocks += ["Knees:", bullets(knee.say(escape) for knee in self.knees)]
-        return "\n\n".join(blocks)
-
-    def __str__(self) -> str:
-        """Return `to_markdown`."""
-        return self.to_markdown()
+            rows.append(shown)
+        return [f">{name}" for name in names], rows
 
 
 def _show(value: object) -> str:

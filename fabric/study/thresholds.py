@@ -17,7 +17,8 @@ from fabric.job.question import JobQuestion, ranks_group
 from fabric.job.split import split_axes
 from fabric.results import Result
 from fabric.study.acceptance import Threshold, csv_of, readiness_of, script_of, superbench_of
-from fabric.text.markdown import table
+from fabric.text.columns import columns
+from fabric.text.markdown import escape, table
 from fabric.units import format_bytes, gbps_to_gbytes, parse_bytes
 
 COLLECTIVES = ("all-reduce", "all-gather", "reduce-scatter", "all-to-all")
@@ -80,8 +81,19 @@ class Thresholds(Result):
         """Return a certification for NVIDIA's Cluster Readiness Engine, of tests that have a pass mark."""
         return readiness_of(self.fabric, self.rows)
 
+    def to_markdown(self) -> str:
+        """Return the table as Markdown."""
+        head, rows = self._cells()
+        return f"{escape(self._about())}\n\n{table(head, [[escape(cell) for cell in row] for row in rows])}"
+
     def __str__(self) -> str:
-        """Return the table."""
+        """Return the table as text."""
+        return f"{self._about()}\n\n{columns(*self._cells())}"
+
+    def _about(self) -> str:
+        return f"{self.fabric}, calibration {self.calibration}; busbw in GB/s as nccl-tests prints it"
+
+    def _cells(self) -> tuple[list[str], list[list[str]]]:
         rows = [
             [
                 row.group,
@@ -95,8 +107,7 @@ class Thresholds(Result):
             for row in self.rows
         ]
         head = ["group", ">ranks", "collective", ">size", ">expected", ">pass from", "binding"]
-        about = f"{self.fabric}, calibration {self.calibration}; busbw in GB/s as nccl-tests prints it"
-        return f"{about}\n\n{table(head, rows)}"
+        return head, rows
 
 
 def groups_of(fabric: Fabric, question: JobQuestion | None = None) -> tuple[AcceptanceGroup, ...]:

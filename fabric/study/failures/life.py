@@ -133,8 +133,8 @@ class Life(Result):
     def __str__(self) -> str:
         """Return the answer in some lines."""
         head, rows = self._cells()
-        lines = columns(head, rows).split("\n") if rows else []
-        return "\n".join([self._title(), *(f"  {line}" for line in (*lines, *self._lines()))])
+        found = [columns(head, rows, indent="  ")] if rows else []
+        return "\n".join([self._title(), *found, *(f"  {line}" for line in self._lines())])
 
     def to_markdown(self) -> str:
         """Return the answer as Markdown."""

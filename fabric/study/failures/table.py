@@ -238,9 +238,8 @@ class Failures(Result):
     def __str__(self) -> str:
         """Return the table for a terminal."""
         head, rows = _cells(self, is_long=False)
-        lines = columns(head, rows).split("\n")
         life = [*self._pair_lines(), *([str(self.life)] if self.life else [])]
-        return "\n".join([self._head(), *(f"  {line}" for line in lines), *_wrapped(self._remarks()), *life])
+        return "\n".join([self._head(), columns(head, rows, indent="  "), *_wrapped(self._remarks()), *life])
 
     def _pair_lines(self) -> list[str]:
         if not self.pairs:
@@ -258,7 +257,7 @@ class Failures(Result):
         n = sum(row.n for row in self.pairs)
         lines = [f"every pair of failures: {n:,} pairs in {len(self.pairs):,} rows, the worst first"]
         head = ["fail together", ">pairs", "job", ">rate", ">after"]
-        lines += [f"  {line}" for line in columns(head, rows).split("\n")]
+        lines.append(columns(head, rows, indent="  "))
         if len(self.pairs) > SHOWN_PAIRS:
             lines.append(f"  and {len(self.pairs) - SHOWN_PAIRS:,} more rows")
         if self.availability:
