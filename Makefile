@@ -10,7 +10,7 @@ SCHEMA := fabric/blueprint/fabric.schema.json
 CASES := topologies/measured/published.yaml
 SYSTEMS := topologies/systems/published.yaml
 # Pages right under docs/ that the code writes.
-PAGES := accuracy.md parts.md systems.md
+PAGES := accuracy.md api.md file-reference.md parts.md systems.md
 
 # Nothing of the caller's Python or plotting set-up may reach the tests or the reports.
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV PYTEST_ADDOPTS
@@ -65,6 +65,8 @@ generate: $(STAMP)
 	@$(BIN)/python -m tools.pages.accuracy $(CASES) -o "$(OUT)/accuracy.md"
 	@$(BIN)/fabtopo parts --format md >"$(OUT)/parts.md"
 	@$(BIN)/python -m tools.pages.systems $(SYSTEMS) -o "$(OUT)/systems.md"
+	@$(BIN)/python -m tools.pages.api -o "$(OUT)/api.md"
+	@$(BIN)/python -m tools.pages.file_reference -o "$(OUT)/file-reference.md"
 
 test: $(STAMP) ## all tests and doctests but the slow ones, on all cores
 	$(BIN)/python -m pytest -q -n auto --dist worksteal --durations=10 -m "not slow"
@@ -96,6 +98,9 @@ public-face: $(STAMP) ## write tests/public_face.txt, what the public face promi
 fuzz: $(STAMP) ## feed hostile files, graphs and arguments, some minutes; INPUTS=10000 SEED=1 KEEP=FOLDER
 	$(BIN)/python -m tools.fuzz --inputs $(or $(INPUTS),10000) --seed $(or $(SEED),1) $(if $(KEEP),--keep $(KEEP))
 
+site: $(STAMP) ## the documentation as a site in .site/html; a link that leads nowhere fails it
+	$(BIN)/python -m tools.pages.site
+
 lint: $(STAMP) ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -112,5 +117,5 @@ pins: ## renew constraints.txt and constraints-min.txt (then run make reports)
 	@"$(or $(PYTHON),python3)" tools/setup.py --pins
 
 clean: ## remove .venv and all caches
-	rm -rf .venv .venv-min .venv-newest .venv-pins .reports .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
+	rm -rf .venv .venv-min .venv-newest .venv-pins .reports .site .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
 	find . -path ./.git -prune -o -type d -name __pycache__ -exec rm -rf {} +

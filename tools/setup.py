@@ -20,7 +20,7 @@ import tempfile
 OLDEST = (3, 11)
 CANDIDATES = ["python3.13", "python3.12", "python3.11", "python3"]
 OLDEST_FIRST = ["python3.11", "python3.12", "python3.13", "python3"]
-REQUIREMENT = ".[report,dev]"
+REQUIREMENT = ".[report,docs,dev]"
 PINS, MINIMUMS = "constraints.txt", "constraints-min.txt"
 # For each kind of environment: the interpreters to try, and what pip is told.
 KINDS = {

@@ -132,7 +132,7 @@ class WiringItem(_Strict):
 
     model_config = ConfigDict(json_schema_extra=_WIRING_EXTRA)
 
-    pattern: Annotated[Word, WithJsonSchema({"enum": list(PATTERNS)})]
+    pattern: Annotated[Word, WithJsonSchema({"enum": list(PATTERNS)})] = Field(description="its name")
     along: Along = Field(description="the axis, or axes, that the pattern runs over")
     pairs: OptionalPairs = Field(None, description="[[left index, right index], ...]")
     cables: OptionalCount = Field(None, description="between every two groups; default: 1")
@@ -160,15 +160,17 @@ class LinkItem(_Strict):
         None, description="axis: what the wrap cable of the ring adds to it"
     )
     line: OptionalWord = Field(None, description="axis: each index with the next")
-    wiring: Annotated[WiringItem | None, Given] = None
-    rate: OptionalRate = None
+    wiring: Annotated[WiringItem | None, Given] = Field(
+        None, description="a named pattern, or pairs, for what axes cannot say"
+    )
+    rate: OptionalRate = Field(None, description="of a cable, per direction; needed unless link says it")
     link: OptionalWord = Field(None, description="protocol of the catalogue, such as nvlink5")
     count: Cables = Field(1, description="parallel cables of a pair, or {axis: [one number per index]}")
     each: OptionalEach = Field(None, description="cables expected per left and per right device; checked")
     oneway: bool = Field(False, description="traffic from left to right only")
     medium: OptionalWord = Field(None, description="row of the catalogue")
-    length: OptionalLength = None
-    about: OptionalText = None
+    length: OptionalLength = Field(None, description="of a cable, such as 30m")
+    about: OptionalText = Field(None, description="what it is, for people")
 
     @model_validator(mode="after")
     def _consistent(self) -> LinkItem:
@@ -200,16 +202,16 @@ class FabricFile(_Strict):
     """A topology file, format 1."""
 
     fabric: Label = Field(description="name of the fabric")
-    format: Literal[1] = 1
-    about: OptionalText = None
+    format: Literal[1] = Field(1, description="of the grammar of this file")
+    about: OptionalText = Field(None, description="what it is, what is assumed, where it comes from")
     include: Annotated[list[IncludeItem], BeforeValidator(_include)] = Field(
         default_factory=list, description="templates and files that this one is built on"
     )
     axes: dict[Name, AxisSize] = Field(
         default_factory=dict, description="sizes, or [parts] of a composed axis"
     )
-    devices: dict[Name, DeviceItem] = Field(default_factory=dict)
-    links: list[LinkItem] = Field(default_factory=list)
+    devices: dict[Name, DeviceItem] = Field(default_factory=dict, description="groups of devices by name")
+    links: list[LinkItem] = Field(default_factory=list, description="rules that join two groups")
     absent: list[Word] = Field(default_factory=list, description="selectors of devices never populated")
     failed: list[Failed] = Field(default_factory=list, description="devices and cables that are down")
     degraded: list[Degraded] = Field(

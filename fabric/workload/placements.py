@@ -164,9 +164,9 @@ class Placements(Result):
 
     def __str__(self) -> str:
         """Return the answer in some lines."""
-        lines = [self._title(), *(f"  {line}" for line in columns(*self._curve_cells()).split("\n"))]
+        lines = [self._title(), columns(*self._curve_cells(), indent="  ")]
         if self.jobs:
-            lines += [self._jobs_title(), *(f"  {x}" for x in columns(*self._job_cells()).split("\n"))]
+            lines += [self._jobs_title(), columns(*self._job_cells(), indent="  ")]
             lines += [f"  {line}" for line in self._lines()]
         return "\n".join(lines)
 

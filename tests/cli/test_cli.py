@@ -407,13 +407,6 @@ def test_max_flow_names_devices(small):
     assert cut["n_more"] == 0
 
 
-def test_the_cut_of_the_manual_is_real():
-    text = (ROOT / "docs/cli.md").read_text()
-    block = next(b for b in re.findall(r"```text\n(.*?)```", text, re.DOTALL) if "--devices" in b)
-    command, *lines = block.splitlines()
-    assert answer(*command.split()[2:]).splitlines()[: len(lines)] == lines
-
-
 def test_bound_by_hops(small):
     asked = ("bound", small, "--collective", "all-to-all", "--kind")
     assert answer(*asked, "cut") == answer(*asked[:-1])

@@ -146,10 +146,11 @@ def test_scale():
     assert plain.splitlines()[0].startswith("gpus,tiers,")
     assert len(plain.splitlines()) == 2
     text = run(*asked[:-1], "64", "--calibration", "wire").out
-    assert "| 64 | 2 |" in text
+    assert re.search(r"^ *64 +2 ", text, re.MULTILINE)
+    assert "| 64 | 2 |" in run(*asked[:-1], "64", "--no-knees", "--format", "md").out
     assert "\nCollectives of 1 GiB, calibration wire: Wire rates and zero latency" in text
     wrong = run(*asked, "--format", "xml")
-    assert (wrong.status, wrong.err.strip()) == (2, "format: md, csv or json; got 'xml'")
+    assert (wrong.status, wrong.err.strip()) == (2, "format: text, md, csv or json; got 'xml'")
 
 
 def test_growth():

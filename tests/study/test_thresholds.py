@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -64,7 +65,8 @@ def test_the_forms_that_tools_read(nodes):
     assert set(rule) == {"function", "criteria", "categories", "metrics"}
     assert rule["metrics"] == ["nccl-bw:node/allreduce_1073741824_busbw"]
     assert rail.pass_gbps is None
-    assert "| rail | 4 | all-reduce | 1 GiB |" in str(found)
+    assert "| rail | 4 | all-reduce | 1 GiB |" in found.to_markdown()
+    assert re.search(r"^rail +4  all-reduce +1 GiB ", str(found), re.MULTILINE)
 
 
 def test_groups_of_a_cluster_of_three_tiers():
@@ -143,4 +145,5 @@ def test_the_command(tmp_path, capsys):
     assert printed.exit_code == 0
     (row,) = json.loads(printed.stdout)["rows"]
     assert (row["group"], row["n_ranks"], row["standing"]) == ("node", 8, "measured")
-    assert "| node | 8 |" in CliRunner().invoke(app, asked).stdout
+    assert re.search(r"^node +8  all-reduce", CliRunner().invoke(app, asked).stdout, re.MULTILINE)
+    assert "| node | 8 |" in CliRunner().invoke(app, [*asked, "--format", "md"]).stdout

@@ -39,12 +39,16 @@ from fabric import cli
 from fabric.blueprint.schema import FabricFile
 from fabric.cli.app import app
 from fabric.costing import calibration
+from fabric.text.columns import terminal
 from fabric.workload.job_file import parse_job
 
 ROOT = Path(__file__).parents[2]
 GIVEN = ROOT / "tests/manual/given"
 WRITTEN = frozenset({"accuracy.md", "api.md", "file-reference.md", "parts.md", "systems.md"})
 """Pages that the code writes; what they show is what it printed."""
+
+COLUMNS = 100
+"""How wide the terminal is on which the outputs of the pages were printed."""
 
 REMARKS = frozenset({"not run", "slow", "file"})
 _FENCE = re.compile(
@@ -246,7 +250,7 @@ class Reader:
         before, sys.argv = sys.argv, list(itertools.chain(*spread))
         out, error = io.StringIO(), io.StringIO()
         try:
-            with contextlib.redirect_stdout(out), contextlib.redirect_stderr(error):
+            with contextlib.redirect_stdout(out), contextlib.redirect_stderr(error), terminal(COLUMNS):
                 cli.main()
         except SystemExit as left:
             return int(left.code or 0), out.getvalue(), error.getvalue()

@@ -6,7 +6,7 @@ import argparse
 import posixpath
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -141,10 +141,12 @@ def page(file: SystemsFile, solved: Sequence[Solved]) -> str:
         *_summary(solved),
     ]
     of = {s.system.name: s for s in solved}
+    # A template with the links of another one is told of in the chapter of that one.
+    homes = {other: s.system.id for s in solved for other in s.system.also}
     for family in file.families:
         lines += ["", f"## {escape(family.title)}"]
         for system in family.systems:
-            lines += ["", *_section(of[system.name])]
+            lines += ["", *_section(of[system.name], homes)]
     lines += ["", *_evidence(solved), "", *_sources(outcomes_of_all, file)]
     return "\n".join(lines) + "\n"
 
@@ -179,11 +181,11 @@ def _summary(solved: Iterable[Solved]) -> list[str]:
     return [*lines, table([*head, ">checked"], rows)]
 
 
-def _section(solved: Solved) -> list[str]:
+def _section(solved: Solved, homes: Mapping[str, str]) -> list[str]:
     system = solved.system
     title, drawing = system.drawing()
     lines = [f"### {system.id}", "", escape(title), "", "```text", drawing, "```", ""]
-    lines += [_devices(solved.measured), "", *_notes(system)]
+    lines += [_devices(solved.measured), "", *_notes(system, homes)]
     rules = [rule.name for rule in solved.measured.blueprint.rules]
     for n in solved.numbers:
         if len(solved.numbers) > 1:
@@ -205,15 +207,19 @@ def _devices(measured: SystemAnswers) -> str:
     return f"Devices: {', '.join(groups)}."
 
 
-def _notes(system: System) -> list[str]:
-    """Return what the file says about itself, assumptions and conflicts on lines of their own."""
+def _notes(system: System, homes: Mapping[str, str]) -> list[str]:
+    """Return what the file says about itself, assumptions and conflicts on lines of their own.
+
+    `homes` names the chapter of those that have none.
+    """
     kind = "Template" if system.is_template else "File"
     lines = [f"- {kind} {_link_file(system.name)}."]
     if system.also:
         lines[0] += f" The same fabric: {', '.join(map(_link_file, system.also))}."
     parts = [name for name in system.notes() if name != system.fabric.name]
     if parts:
-        lines[0] += f" Built of {', '.join(f'[{name}](#{name})' for name in parts)}, whose notes hold too."
+        built = ", ".join(f"[{name}](#{homes.get(name, name)})" for name in parts)
+        lines[0] += f" Built of {built}, whose notes hold too."
     return lines + [f"- {escape(note)}" for note in _MARKS.split(system.about()) if note]
 
 
