@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from fabric.costing import AlgorithmCost, Cost
-from fabric.reporting.answers import REFERENCE, Answers, GroupCost, JobAnswers
+from fabric.reporting.answers import REFERENCE, GroupCost, JobAnswers
+from fabric.reporting.document import Folded
 from fabric.reporting.tables import number
 from fabric.text.markdown import bullets, code, escape, table
 from fabric.text.words import counted, join_words
@@ -29,27 +32,25 @@ def among_of(job: JobAnswers) -> str:
 
 
 def headline(job: JobAnswers, collective: str) -> str:
-    """Return what to expect of a collective in one line: what binds, time, how sure, the rate of wires."""
+    """Return what to expect of a collective in one line: time, busbw, how sure, and what binds."""
     cost = job.at_reference(collective)
     if cost is None:
         return ""
+    binds = f"**{code(cost.binding)} bind{'' if ' ' in cost.binding else 's'}**"
     return (
-        f"{collective.capitalize()} of {SIZE}{among_of(job)}: **{code(cost.binding)} "
-        f"bind{'' if ' ' in cost.binding else 's'}**; expected {_expected(cost)}; {_next(cost.chosen)}."
+        f"{collective.capitalize()} of {SIZE}{among_of(job)}: **{format_time(cost.time_s)}**, busbw "
+        f"{format_rate_gbyte(cost.busbw_gbps)}{_sure(cost)} by {cost.chosen.name}; {binds}, "
+        f"{_next(cost.chosen)}."
         f"{_most(cost)}{_far(cost)}"
     )
 
 
-def _expected(cost: Cost) -> str:
-    """Return time, busbw, how sure both are, and by which algorithm."""
-    text = f"{format_time(cost.time_s)}, busbw {format_rate_gbyte(cost.busbw_gbps)}"
-    if (support := cost.support) is not None and support.high_gbps:
-        text += f" (80 % of runs: {_interval(cost)} GB/s)"
-    text += f" by {cost.chosen.name}"
-    if support is None:
-        return text
-    leaves = f", {join_words(list(support.leaves))} outside the evidence" if support.leaves else ""
-    return f"{text}, *{support.standing}*{leaves}"
+def _sure(cost: Cost) -> str:
+    """Return how sure a prediction is."""
+    if (support := cost.support) is None:
+        return ""
+    interval = f"{_interval(cost)} in 80 % of runs, " if support.high_gbps else ""
+    return f" ({interval}*{support.standing}*)"
 
 
 def _interval(cost: Cost) -> str:
@@ -74,7 +75,7 @@ def _most(cost: Cost) -> str:
     if cost.wire is None:
         return ""
     rate = format_rate_gbyte(cost.wire.busbw_gbps)
-    return f" On the wires {cost.wire.algorithm} reaches {rate} at most: no run by it is faster."
+    return f" On the wires at most {rate}."
 
 
 def _far(cost: Cost) -> str:
@@ -88,66 +89,65 @@ def _far(cost: Cost) -> str:
     )
 
 
-def collectives(answers: Answers) -> str:
-    """Return for each group of endpoints what to expect over sizes, of each algorithm, and the slack."""
-    blocks: list[str] = []
-    for job in answers.jobs:
-        if job.costs:
-            blocks += [f"### Among {code(job.among)}"] if job.among else []
-            blocks += _collectives(job, is_first=not blocks or len(blocks) == 1)
-    return "\n\n".join(filter(None, [*blocks, answers.say_missing("collectives")]))
-
-
-def _collectives(job: JobAnswers, *, is_first: bool) -> list[str]:
+def told(job: JobAnswers, *, is_first: bool) -> str:
+    """Return who takes part, and once what the words and figures mean."""
     first = next(iter(job.costs.values()))[0]
     ranks = f"{counted(first.n_ranks, 'rank')} {domains_of(first)}, {first.routing} routing."
     words = (
-        f" **What a run will show, by calibration {first.calibration}**: {escape(first.about)} "
-        "The busbw of 80 % of runs lies in the interval, which comes from runs that the calibration did not "
-        "know. *Measured*: so many such GPUs were measured at such a size; *interpolated*: between "
-        "measured ones; *extrapolated*: outside them. Sizes and bandwidths are those of "
+        f" **What a run will show, by calibration {first.calibration}**: {escape(first.about)} Times contain "
+        "every latency; what the wires alone would give stands beside them as a rate, *at most*. The busbw "
+        "of "
+        "80 % of runs lies in the interval, which comes from runs that the calibration did not know. "
+        "*Measured*: so many such GPUs were measured at such a size; *interpolated*: between measured ones; "
+        "*extrapolated*: outside them. Sizes and bandwidths are those of "
         "[nccl-tests](<https://github.com/NVIDIA/nccl-tests/blob/master/doc/PERFORMANCE.md>): busbw = size "
         "/ time × 2(n-1)/n for all-reduce and × (n-1)/n for the others, with n ranks."
     )
-    slack = (
-        f"Busy and idle time of the busiest link of each class, {SIZE} (`*`: the algorithm that is expected):"
+    return ranks + words * is_first
+
+
+def details(job: JobAnswers) -> Iterator[Folded]:
+    """Yield what a reader opens: every size, every algorithm, groups, and idle classes."""
+    about = (
+        "`*`: expected; `?`: a hypothesis, no library was seen to choose it here. *At most*: the same bytes "
+        "at wire rate and zero latency, a rate that no run by it exceeds. *Bound*: a rate that no algorithm "
+        "exceeds."
     )
-    return [
-        ranks + words * is_first,
-        _sizes(job),
-        _grounds(job),
-        f"What each algorithm would give, {SIZE} (`*`: expected; `?`: a hypothesis, no library was seen to "
-        "choose it here). *At most*: the same bytes at wire rate and zero latency, a rate that no run by it "
-        "exceeds. *Bound*: a rate that no algorithm exceeds.",
-        _algorithms(job),
-        _no_bounds(job),
-        _groups(job),
-        slack,
-        _slack(job),
-    ]
+    yield Folded("Every size, with the busbw that a healthy run must reach", _sizes(job))
+    rates = "\n\n".join(filter(None, [about, _algorithms(job), _no_bounds(job)]))
+    yield Folded(f"What each algorithm would give, {SIZE}", rates)
+    yield Folded(f"One all-reduce over all ranks, or within groups, {SIZE}", _groups(job))
+    yield Folded(f"How busy each class is, {SIZE}", _slack(job))
 
 
 def _sizes(job: JobAnswers) -> str:
-    rows = [
-        [
-            name,
-            format_bytes(cost.size_bytes),
-            format_time(cost.time_s),
-            number(gbps_to_gbytes(cost.busbw_gbps)),
-            _interval(cost),
-            cost.chosen.name,
-            f"{100 * cost.chosen.latency_s / cost.time_s:.3g} %",
-            code(cost.binding),
-            cost.support.standing if cost.support else "",
+    """Return a table for each collective, in the order of the columns of nccl-tests."""
+    head = [">Size", ">Time", ">busbw [GB/s]", ">Passes from", ">80 % of runs", "Algorithm", "Evidence"]
+    blocks = []
+    for name, costs in job.costs.items():
+        rows = [
+            [
+                format_bytes(cost.size_bytes),
+                format_time(cost.time_s),
+                number(gbps_to_gbytes(cost.busbw_gbps)),
+                _passes(cost),
+                _interval(cost),
+                cost.chosen.name,
+                cost.support.standing if cost.support else "",
+            ]
+            for cost in costs
         ]
-        for name, costs in job.costs.items()
-        for cost in costs
-    ]
-    head = ["Collective", ">Size", ">Time", ">busbw [GB/s]", ">80 % of runs [GB/s]", "Algorithm"]
-    return table([*head, ">Latency", "Binding", "Evidence"], rows)
+        blocks.append(f"{name.capitalize()}, busbw in GB/s:\n\n{table(head, rows)}")
+    return "\n\n".join(blocks)
 
 
-def _grounds(job: JobAnswers) -> str:
+def _passes(cost: Cost) -> str:
+    """Return the busbw that a healthy run must reach; nothing outside the evidence."""
+    least = cost.support.pass_gbps if cost.support else None
+    return "none" if least is None else number(gbps_to_gbytes(least))
+
+
+def grounds_of(job: JobAnswers) -> str:
     """Return what the expectations at the reference size rest on."""
     known = [(c.collective, c.support) for name in job.costs if (c := job.at_reference(name))]
     return bullets(
@@ -182,36 +182,25 @@ def _groups(job: JobAnswers) -> str:
     if len(job.groups) < 2:
         return ""
     words = (
-        f"Which all-reduce matters, {SIZE}: one over all ranks at once, or, as jobs of several dimensions "
-        "run it, groups along some axes (`--over`), all groups at the same time."
+        "Which all-reduce matters: one over all ranks at once, or, as jobs of several dimensions run it, "
+        "groups along some axes (`--over`), all groups at the same time."
     )
     return f"{words}\n\n{table(_GROUP_HEAD, [_group_row(group) for group in job.groups])}"
 
 
-_GROUP_HEAD = [
-    "Groups",
-    ">Ranks of one",
-    ">Groups of them",
-    ">Time",
-    ">busbw [GB/s]",
-    ">80 % of runs [GB/s]",
-    "By",
-]
-_GROUP_HEAD += ["Binding", "Evidence"]
+_GROUP_HEAD = ["Groups", ">Of ranks", ">Time", ">busbw [GB/s]", ">80 % of runs", "By", "Binding"]
 
 
 def _group_row(group: GroupCost) -> list[str]:
     cost = group.cost
     return [
-        f"{group.what}, over {', '.join(map(code, group.over))}" if group.over else group.what,
-        f"{cost.n_ranks:,}",
-        f"{cost.n_instances:,}",
+        group.what,
+        f"{cost.n_instances:,} × {cost.n_ranks:,}",
         format_time(cost.time_s),
         number(gbps_to_gbytes(cost.busbw_gbps)),
         _interval(cost),
         cost.chosen.name + ("" if cost.chosen.is_seen else " ?"),
         code(cost.binding),
-        cost.support.standing if cost.support else "",
     ]
 
 
@@ -225,20 +214,23 @@ def _no_bounds(job: JobAnswers) -> str:
 
 
 def _slack(job: JobAnswers) -> str:
-    costs = [c for name in job.costs if (c := job.at_reference(name))]
-    columns = [(cost, c) for cost in costs for c in cost.algorithms]
-    links = dict.fromkeys(name for _, c in columns for name in (c.binding, *(n for n, _ in c.slack)))
-    head = [f">{cost.collective} {c.algorithm}{'*' * (c is cost.chosen)}" for cost, c in columns]
-    rows = [["time", *(format_time(c.time_s) for _, c in columns)]]
-    rows += [["busbw [GB/s]", *(number(gbps_to_gbytes(c.busbw_gbps)) for _, c in columns)]]
-    rows += [[code(name), *(_idle(c, name) for _, c in columns)] for name in links]
-    return table(["Class", *(escape(h).replace("\\>", ">", 1) for h in head)], rows)
+    """Return a row for each algorithm and class: which binds, and how idle the others are."""
+    rows = [
+        [
+            cost.collective + (" `*`" if c is cost.chosen else ""),
+            c.name,
+            code(c.binding),
+            ", ".join(f"{code(name)} {_idle(idle)}" for name, idle in c.slack[:_NEXT]) or "none",
+        ]
+        for name in job.costs
+        if (cost := job.at_reference(name))
+        for c in cost.algorithms
+    ]
+    return table(["Collective", "Algorithm", "Binds", "Next, idle part of its busiest link"], rows)
 
 
-def _idle(algorithm: AlgorithmCost, name: str) -> str:
-    if name == algorithm.binding:
-        return "**binds**"
-    idle = dict(algorithm.slack).get(name)
-    if idle is None:
-        return "no traffic"
-    return "as busy" if idle < TIE else f"{100 * idle:.3g} % idle"
+_NEXT = 2
+
+
+def _idle(idle: float) -> str:
+    return "as busy" if idle < TIE else f"{100 * idle:.3g} %"

@@ -93,16 +93,26 @@ def assumptions(fabric: Fabric, summary: Summary) -> str:
     skipped = dict.fromkeys([*summary.skipped, *(fabric.blueprint.skipped if fabric.blueprint else ())])
     notes += [f"Not checked: {escape(why)}" for why in skipped]
     notes.append("Collectives: calibration measured. " + escape(calibration("measured").about))
-    unsure = unsure_rows(fabric)
-    if not unsure:
+    doubted = unsure_rows(fabric)
+    if not doubted:
         notes.append("No part, port or link in use is assumed or only reported in the catalogue.")
         return bullets(notes)
-    rows = [[code(g.row), escape(g.what), g.evidence.confidence, escape(g.note)] for g in unsure]
-    text = (
-        "Figures of the catalogue that no vendor document states (*assumed*: recalled or guessed; "
-        "*reported*: by press or analysts):"
+    assumed = sum(g.evidence.confidence == "assumed" for g in doubted)
+    notes.append(
+        f"Of the figures of the catalogue in use no vendor document states {len(doubted)}: {assumed} are "
+        "assumed "
+        f"(recalled or guessed), {len(doubted) - assumed} reported by press or analysts; they are listed "
+        "below."
     )
-    return f"{bullets(notes)}\n\n{text}\n\n{table(['Row', 'Figure', 'Confidence', 'Note'], rows)}"
+    return bullets(notes)
+
+
+def unsure(fabric: Fabric) -> str:
+    """Return the figures of the catalogue that no vendor document states."""
+    return bullets(
+        f"{code(g.row)}: {escape(g.what)}: {g.evidence.confidence}{f'; {escape(g.note)}' if g.note else ''}"
+        for g in unsure_rows(fabric)
+    )
 
 
 def unsure_rows(fabric: Fabric) -> list[Basis]:
@@ -135,14 +145,14 @@ def sources(fabric: Fabric) -> str:
     bases = grounds(fabric)
     if not bases:
         return "No row of the parts catalogue is used: all devices are generic."
-    rows = [
-        [code(g.row), escape(g.what), g.evidence.confidence, ", ".join(code(s) for s in g.evidence.source)]
+    rows = bullets(
+        f"{code(g.row)}: {escape(g.what)}: {g.evidence.confidence}, {', '.join(map(code, g.evidence.source))}"
         for g in bases
-    ]
+    )
     titles = catalogue().sources
     cited = [titles[name] for name in _unique(s for g in bases for s in g.evidence.source)]
     texts = bullets(f"{code(source.id)}: {link(source.title, source.locator)}" for source in cited)
-    return f"{table(['Row', 'What', 'Confidence', 'Sources'], rows)}\n\n{texts}"
+    return f"{rows}\n\nWhere they are from:\n\n{texts}"
 
 
 def _unique(names: Iterable[str]) -> list[str]:
@@ -156,12 +166,12 @@ def provenance(fabric: Fabric, answers: Answers) -> str:
     routing = {answer.routing for job in answers.jobs for costs in job.costs.values() for answer in costs}
     rows = [
         ["Input", code(file)],
-        ["SHA-256 of the input and its includes", code(blueprint.sha256 if blueprint else "")],
+        ["SHA-256, with includes", code(blueprint.sha256 if blueprint else "")],
         ["fabtopo", __version__],
         ["Command", code(f"fabtopo report {file} -o DIR")],
         ["Paths of maximum flow", PATH_RULES["rules"]],
         ["Routing of collectives", ", ".join(sorted(routing)) or "none"],
-        ["Calibration", "measured: " + escape(calibration("measured").about)],
+        ["Calibration", "measured, see the assumptions"],
         ["Solver", "Dinic (scipy.sparse.csgraph), or HiGHS where capacities need a linear program"],
         ["Status", _status(answers)],
     ]

@@ -6,41 +6,70 @@ from fabric.costing import Cost
 from fabric.flow import MaxFlow
 from fabric.flow.throughput import Throughput
 from fabric.graph import Fabric
-from fabric.reporting.answers import Answers, FlowQuestion, JobAnswers
+from fabric.reporting.answers import Answers, Growth, JobAnswers
+from fabric.reporting.billing import billing_line
 from fabric.reporting.collectives import SIZE, TIE, among_of, domains_of, headline
 from fabric.reporting.evidence import doubts, unsure_rows
+from fabric.reporting.failing import failing_line
+from fabric.reporting.growing import growing_line
+from fabric.reporting.questions import FlowQuestion
 from fabric.sizing.summary import Summary
 from fabric.text.markdown import bullets, code, escape, table
 from fabric.text.words import counted, join_words, noun
 from fabric.units import (
     format_rate,
-    format_rate_gbit,
+    format_rate_gbyte,
     format_ratio,
     format_time,
 )
 
-_SUMMARIZED = ("all-reduce", "all-to-all")
+SUMMARIZED = ("all-reduce", "all-to-all")
 
 
 def headlines(fabric: Fabric, summary: Summary, answers: Answers) -> str:
-    """Return the summary: some seven lines, each one finding, the bottleneck in bold."""
-    lines = [_size(summary, answers)]
-    for job in answers.jobs:
-        # With several kinds of endpoints one line is enough for each.
-        names = [name for name in _SUMMARIZED if job.at_reference(name)][: 1 + (len(answers.jobs) == 1)]
-        lines += [headline(job, name) for name in names]
-        if not job.at_reference("all-to-all") and job.spread is not None:
-            lines.append(_spread_line(job, job.spread))
-    # Seven lines in all: three more follow where something is missing, else two.
-    n_flows = max(1, 5 - len(lines) - bool(answers.missing))
-    lines += [_flow_line(question, flow) for question, flow in answers.flows[:n_flows]]
-    if answers.missing:
-        lines.append(
-            f"Not answered: {join_words([escape(m.what) for m in answers.missing])}; the reasons are below."
-        )
-    lines.append(_state_oversubscription(summary))
-    lines.append(_state_assumed(fabric))
-    return bullets(lines)
+    """Return the summary: at most seven lines, each one finding, the bottleneck in bold."""
+    lines = [_size(summary, answers), billing_line(answers.bill)]
+    told = [line for job in answers.jobs for line in _of_job(job, alone=len(answers.jobs) == 1)]
+    lines += told[:_MOST_JOBS]
+    if answers.failing is not None:
+        lines.append(failing_line(answers.failing))
+    lines.append(_state_growth(summary, answers.growth))
+    lines.append(f"{_state_oversubscription(summary)} {_state_assumed(fabric)}{_unanswered(answers)}")
+    return bullets(lines[:_LINES])
+
+
+_LINES, _MOST_JOBS = 7, 2
+
+
+def _of_job(job: JobAnswers, *, alone: bool) -> list[str]:
+    """Return a line for a group of endpoints, two where it is the only one."""
+    names = [name for name in SUMMARIZED if job.at_reference(name)][: 1 + alone]
+    lines = [headline(job, name) for name in names]
+    if not job.at_reference("all-to-all") and job.spread is not None:
+        lines.append(_spread_line(job, job.spread))
+    return lines
+
+
+def _unanswered(answers: Answers) -> str:
+    if not answers.missing:
+        return ""
+    return f" Not answered: {join_words([escape(m.what) for m in answers.missing])}; the reasons are below."
+
+
+def _state_growth(summary: Summary, growth: Growth | None) -> str:
+    """Return what room is left, and how far the same parts reach."""
+    free = []
+    for tier in summary.tiers:
+        group = next(g for g in summary.groups if g.name == tier.name)
+        n_free = sum(port.n_ports - port.n_used for port in group.ports)
+        total = sum(port.n_ports for port in group.ports)
+        if total:
+            of_all = f"{n_free:,} of {total:,} {noun(tier.name)} ports"
+            free.append(of_all if n_free else f"no {noun(tier.name)} port")
+    parts = [f"{join_words(free)} free"] if free else []
+    if growth is not None and growth.built:
+        parts.append(growing_line(growth))
+    return f"Growth: {'; '.join(parts) or 'no switch of the catalogue with ports to count'}."
 
 
 def _size(summary: Summary, answers: Answers) -> str:
@@ -49,26 +78,13 @@ def _size(summary: Summary, answers: Answers) -> str:
     text = f"Size: {join_words(ends)}"
     cost = answers.jobs[0].at_reference("all-reduce") if len(answers.jobs) == 1 else None
     text += f" {domains_of(cost)}" if cost else ""
-    nets = {link.net for link in summary.links}
-    net = next((n for n in ("scale-out", "scale-up", "host") if n in nets), "")
-    cables = counted(sum(link.n_cables for link in summary.links if link.net == net), f"{net} cable".strip())
-    return f"{text}, {join_words(switches) or 'no switch'}, {cables}."
+    return f"{text}, {join_words(switches) or 'no switch'}."
 
 
 def _spread_line(job: JobAnswers, spread: Throughput) -> str:
     binding = join_words([f"**{code(p.link)} binds**" for p in spread.binding]) or "nothing flows"
     rate = format_rate(spread.per_endpoint_gbps)
     return f"All-to-all{among_of(job)} at its best: {binding}; {rate} for every endpoint."
-
-
-def _flow_line(question: FlowQuestion, flow: MaxFlow) -> str:
-    cut = " + ".join(
-        f"**{c.n_cables:,} {code(c.link)} {noun('cable', c.n_cables)}**, {format_rate_gbit(c.capacity_gbps)}"
-        for c in flow.cut
-    )
-    tied = f", tied with {join_words([code(t) for t in flow.tied])}" if flow.tied else ""
-    head = f"Max-flow between {question.what}, {code(question.source)} to {code(question.target)}"
-    return f"{head}: {format_rate(flow.value_gbps)}; cut {cut or 'empty: no way between them'}{tied}."
 
 
 def _state_oversubscription(summary: Summary) -> str:
@@ -81,11 +97,9 @@ def _state_oversubscription(summary: Summary) -> str:
 def _state_assumed(fabric: Fabric) -> str:
     unsure = unsure_rows(fabric)
     assumed = sum(g.evidence.confidence == "assumed" for g in unsure)
-    averages = (
-        f"; of the catalogue {counted(assumed, 'figure')} assumed and {len(unsure) - assumed} only reported"
-    )
-    counted_as = "flows and bounds at wire rates, equal split over paths"
-    return f"Assumed: {counted_as}{averages if unsure else ''} (see below)."
+    if not unsure:
+        return "Assumed: nothing of the catalogue."
+    return f"Assumed: {counted(assumed, 'figure')} of the catalogue; {len(unsure) - assumed} only reported."
 
 
 def flows(answers: Answers) -> str:
@@ -94,32 +108,36 @@ def flows(answers: Answers) -> str:
         [
             question.what,
             f"{code(question.source)} to {code(question.target)}",
-            format_rate(flow.value_gbps),
-            "; ".join(f"{c.n_cables:,} {code(c.link)}: {format_rate(c.capacity_gbps)}" for c in flow.cut)
-            or "none",
-            ", ".join(code(t) for t in flow.tied) or "none",
-            format_rate(flow.without_relay_gbps) if flow.without_relay_gbps is not None else "the same",
-            flow.status,
+            format_rate_gbyte(
+                flow.value_gbps if flow.without_relay_gbps is None else flow.without_relay_gbps
+            ),
+            "the same" if flow.without_relay_gbps is None else format_rate_gbyte(flow.value_gbps),
         ]
         for question, flow in answers.flows
     ]
     text = answers.say_missing("flows")
     if not rows:
         return text
-    head = [
-        "Between",
-        "From, to",
-        ">Maximum flow",
-        "Minimum cut: cables of each rule",
-        "Tied",
-        ">Without relaying",
-    ]
+    head = ["Between", "From, to", ">On its own", ">Relayed by others"]
+    cuts = bullets(_cut(question, flow) for question, flow in answers.flows)
     words = (
-        "Per direction. Paths climb, turn once and descend; an endpoint relays only where the file lets "
-        "it. Of equal cuts the one nearest the source is shown; rules that bind in another are tied. "
-        "*Optimal*: a flow and a cut of the same value were both checked."
+        "Per direction. *On its own*: no other endpoint passes anything on, so that each has what its own "
+        "cards "
+        "carry; *relayed by others*: what more there is where the file lets endpoints pass on traffic. Paths "
+        "climb, turn once and descend. Of equal cuts the one nearest the source is shown; rules that bind in "
+        "another are tied. *Optimal*: a flow and a cut of the same value were both checked."
     )
-    return "\n\n".join(filter(None, [table([*head, "Status"], rows), words, text]))
+    return "\n\n".join(filter(None, [table(head, rows), cuts, words, text]))
+
+
+def _cut(question: FlowQuestion, flow: MaxFlow) -> str:
+    cut = " + ".join(
+        f"{c.n_cables:,} {code(c.link)} {noun('cable', c.n_cables)} ({format_rate(c.capacity_gbps)})"
+        for c in flow.cut
+    )
+    tied = f", tied with {join_words([code(t) for t in flow.tied])}" if flow.tied else ""
+    head = f"Cut between {question.what}, {format_rate(flow.value_gbps)}"
+    return f"{head}: {cut or 'empty, no way between them'}{tied}; {flow.status}."
 
 
 def spread(answers: Answers) -> str:
@@ -150,7 +168,7 @@ def _spread_row(answer: Throughput) -> list[str]:
 
 def changes(fabric: Fabric, answers: Answers) -> str:
     """Return what the answers hang on: capacity, latency, efficiency, and unsure figures."""
-    answered = [(job, cost) for job in answers.jobs for n in _SUMMARIZED if (cost := job.at_reference(n))]
+    answered = [(job, cost) for job in answers.jobs for n in SUMMARIZED if (cost := job.at_reference(n))]
     costs = [cost for _, cost in answered]
     items = [_upgrade(job, cost) for job, cost in answered]
     items += [_latency(cost) for cost in costs[:1]]
@@ -162,10 +180,9 @@ def changes(fabric: Fabric, answers: Answers) -> str:
         "Routing: equal split over all shortest paths. Hashed flows collide, and the busiest link then "
         "carries more."
     )
-    bound = dict.fromkeys(
-        [c.binding for c in costs] + [c.link for _, flow in answers.flows for c in flow.cut]
-    )
-    items += [_doubt(fabric, name) for name in bound if doubts(fabric, name)]
+    bound = {c.link: f"a cut of the max-flow between {q.what}" for q, flow in answers.flows for c in flow.cut}
+    bound |= {c.binding: f"{c.collective}" for c in costs}
+    items += [_doubt(fabric, name, bound[name]) for name in bound if doubts(fabric, name)]
     return bullets(items)
 
 
@@ -193,7 +210,7 @@ def _latency(cost: Cost) -> str:
     )
 
 
-def _doubt(fabric: Fabric, name: str) -> str:
+def _doubt(fabric: Fabric, name: str, where: str) -> str:
     doubtful = doubts(fabric, name)
     shown = join_words([f"{code(g.row)} {escape(g.what)} ({g.evidence.confidence})" for g in doubtful])
-    return f"Figures behind {code(name)}, which binds above: {shown}."
+    return f"Figures behind {code(name)}, which binds {where}: {shown}."

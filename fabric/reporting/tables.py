@@ -9,9 +9,9 @@ from fabric.reporting.ways import ways
 from fabric.sizing.summary import GroupSummary, LinkSummary, Summary
 from fabric.text.markdown import code, table
 from fabric.text.words import counted, span
-from fabric.units import format_count, format_rate, format_rate_gbit, format_ratio, gbps_to_gbytes
+from fabric.units import format_count, format_rate, format_rate_gbit, format_ratio
 
-_ROLE = {"step": "shortest ways", "detour": "longer ways only", "none": "none"}
+_ROLE = {"step": "shortest", "detour": "longer only", "none": "none"}
 
 
 def number(value: float) -> str:
@@ -25,42 +25,65 @@ def number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
+def dollars(low_usd: float, high_usd: float) -> str:
+    """Return a range of costs, in words that fit a table.
+
+    Examples
+    --------
+    >>> dollars(65.93e6, 116.1e6), dollars(1200, 1200), dollars(52e9, 92.4e9)
+    ('USD 65.9 to 116 million', 'USD 1,200', 'USD 52 to 92.4 billion')
+    """
+    unit, word = next(((u, w) for u, w in _MONEY if high_usd >= u), (1.0, ""))
+    low, high = (f"{value / unit:,.3g}" if word else f"{value / unit:,.0f}" for value in (low_usd, high_usd))
+    return f"USD {low if low == high else f'{low} to {high}'}{word}"
+
+
+_MONEY = ((1e9, " billion"), (1e6, " million"))
+
+
 def cables(summary: Summary) -> str:
-    """Return the table of link rules, with capacity per direction."""
+    """Return the table of link rules: what an endpoint has of each, per direction."""
     if not summary.links:
         return "The fabric has no cable."
     roles = ways(summary)
-    related = any(link.relation for link in summary.links)
+    head = ["Rule", ">Cables", ">Of [Gb/s]", "Cables of a device", ">Per endpoint", "Ways"]
     rows = [
         [
             code(link.name),
-            link.net,
             format_count(link.n_cables),
-            format_rate(link.rate_gbps),
-            code(link.medium) if link.medium else "not given",
+            number(link.rate_gbps),
             ", ".join(each(link)),
-            number(link.capacity_gbps / 1000),
-            number(gbps_to_gbytes(link.capacity_gbps) / 1000),
-            number(link.per_endpoint_gbps) if summary.n_endpoints else "",
-            number(gbps_to_gbytes(link.per_endpoint_gbps)) if summary.n_endpoints else "",
+            format_rate(link.per_endpoint_gbps) if summary.n_endpoints else "",
             _ROLE[roles[link.name]],
-            *([link.relation or "none"] if related else []),
         ]
         for link in summary.links
     ]
-    head = ["Rule", "Net", ">Cables", ">Rate of a cable", "Medium", "Cables of a device", ">Total [Tb/s]"]
-    head += [">Total [TB/s]", ">Per endpoint [Gb/s]", ">Per endpoint [GB/s]", "Endpoint traffic"]
-    head += ["Relation"] if related else []
     total = sum(link.n_cables for link in summary.links)
     nets = dict.fromkeys(link.net for link in summary.links)
     parts = [f"{_n_cables(summary, net):,} {net}" for net in nets]
     text = (
         f"All rates and capacities are per direction. {counted(total, 'cable')}: {', '.join(parts)}. "
-        "*Endpoint traffic*: which permitted ways between endpoints use the rule."
+        "*Ways*: which permitted ways between endpoints use the rule."
     )
     if any(link.lower == link.upper for link in summary.links):
         text += " *Per endpoint*: a cable between two devices of one group counts for both of them."
     return f"{table(head, rows)}\n\n{text}"
+
+
+def media(summary: Summary) -> str:
+    """Return the network, medium, relation and whole capacity of each rule."""
+    related = any(link.relation for link in summary.links)
+    rows = [
+        [
+            code(link.name),
+            link.net,
+            code(link.medium) if link.medium else "not given",
+            format_rate(link.capacity_gbps),
+            *([link.relation or "none"] if related else []),
+        ]
+        for link in summary.links
+    ]
+    return table(["Rule", "Net", "Medium", ">All of it", *(["Relation"] if related else [])], rows)
 
 
 def each(link: LinkSummary) -> list[str]:
@@ -115,8 +138,7 @@ def ports(fabric: Fabric, summary: Summary) -> str:
         [
             code(group.name),
             port.name,
-            format_rate(port.rate_gbps),
-            format_count(port.n_ports),
+            format_rate_gbit(port.rate_gbps),
             format_count(port.n_used),
             format_count(port.n_ports - port.n_used),
             f"{number(port.most_used)} of {port.per_device}",
@@ -127,16 +149,7 @@ def ports(fabric: Fabric, summary: Summary) -> str:
     ]
     if not rows:
         return "No part of the catalogue is used, so there are no ports to count."
-    head = [
-        "Group",
-        "Ports",
-        ">Rate of a port",
-        ">Ports",
-        ">Used",
-        ">Free",
-        ">Busiest device",
-        "Slower cables",
-    ]
+    head = ["Group", "Ports", ">Rate", ">Used", ">Free", ">Busiest", "Slower cables"]
     generic = [code(g.name) for g in summary.groups if not g.ports]
     text = f"\n\nNot in the table, since without a part they have no port budget: {', '.join(generic)}."
     return table(head, rows) + (text if generic else "")

@@ -51,6 +51,7 @@ def scale(
     size: int | str = "1GiB",
     calibration: str | Path | Calibration = "measured",
     has_knees: bool = True,
+    has_bounds: bool = True,
     progress: Progress | None = None,
     **arguments: Unpack[DesignOptions],
 ) -> ScaleTable:
@@ -68,6 +69,8 @@ def scale(
         Of the costs.
     has_knees : bool
         Whether to look for the sizes between at which something changes.
+    has_bounds : bool
+        Whether to say what no algorithm exceeds at each size.
     progress : callable, optional
         Called with the sizes that are done and their number.
     **arguments
@@ -91,7 +94,7 @@ def scale(
         msg = "scale needs at least one size, each of one GPU or more"
         raise QuestionError(msg)
     resolve({**arguments, "gpus": 1, "populated": None})
-    measure = _Measure(arguments, tuple(collectives), parse_bytes(size), calibration)
+    measure = _Measure(arguments, tuple(collectives), parse_bytes(size), calibration, has_bounds)
     rows = []
     for i, n in enumerate(sizes):
         rows.append(measure.row(n))
@@ -134,6 +137,7 @@ class _Measure:
     collectives: tuple[str, ...]
     size_bytes: int
     calibration: str | Path | Calibration
+    has_bounds: bool = True
     known: dict[tuple[int, str], ScaleRow] = field(default_factory=dict)
     # Of the last size; all sizes have one calibration.
     costs: list[Cost] = field(default_factory=list)
@@ -145,7 +149,7 @@ class _Measure:
         except FabricError as error:
             return ScaleRow(gpus, problem=str(error))
         row = self._measured(gpus, built, self.collectives)
-        collectives = dict.fromkeys(("all-gather", *self.collectives))
+        collectives = dict.fromkeys(("all-gather", *self.collectives)) if self.has_bounds else {}
         bound_of = {name: bound(built.fabric, name) for name in collectives if name in OPERATIONS}
         bounds = [BusbwBound(name, limit.busbw_gbps, limit.why) for name, limit in bound_of.items()]
         return replace(row, bounds=tuple(bounds), known_w=bom(built.blueprint).power_w or 0.0)

@@ -201,6 +201,8 @@ class Lift:
             # Orbits of the stabiliser of each link's two ends, and below the orbit of each without the link.
             ends = [{p: x[of] for p, x in mark.items()} for mark in marks]
             fine = labels(self.plain, self.nest, [*self.failed, *ends], [values])[: len(of)]
+            # A group without axes is one device, whatever the link: nothing tells rows of it apart.
+            fine = fine if values else np.zeros((len(of), 1), dtype=np.int64)
             first, which = alike(np.column_stack([of, fine]))
             size = np.bincount(which, weight, minlength=len(first)).astype(np.float64)
             index = self.marked.of_file({p: column[first] for p, column in values.items()})

@@ -10,7 +10,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from fabric.graph import load, loads
 from fabric.reporting.figures import staircase, wiring
 from fabric.reporting.layout import layout
-from fabric.reporting.staircase import staircase_figure, staircase_title
+from fabric.reporting.staircase import drawn as drawn_rules
+from fabric.reporting.staircase import staircase_figure, staircase_title, step_ratio
 from fabric.reporting.ways import by_kind, by_nobody, ways
 from fabric.reporting.wiring import wiring_figure, wiring_title
 from fabric.sizing.summary import summarize
@@ -76,14 +77,17 @@ def test_every_count_is_in_the_wiring_figure(summary, drawn):
 
 def test_every_value_is_in_the_staircase(summary, drawn):
     texts = " ".join(e.text for e in ET.fromstring(drawn[staircase]).iter() if e.tag.endswith("}text"))
-    rates = [one.per_endpoint_gbps if summary.n_endpoints else one.capacity_gbps for one in summary.links]
+    shown = drawn_rules(summary)
+    rates = [one.per_endpoint_gbps if summary.n_endpoints else one.capacity_gbps for one in shown]
+    # What carries nothing between endpoints, such as management, is named below and has no bar.
+    assert [x.name for x in summary.links if x not in shown and x.name not in texts] == []
     assert [rate for rate in rates if f"{rate / 8:,.4g} GB/s (" not in texts] == []
 
 
 def test_ratios_multiply_to_the_whole_taper():
     root = ET.fromstring(staircase(summarize(load(TOPOLOGIES / "gb300-nvl72-1152.fabric.yaml"))))
     ratios = [e.text for e in root.iter() if re.fullmatch(r"[\d.]+:1", e.text or "")]
-    assert ratios == ["7.44:1", "1.21:1", "1:1"]
+    assert ratios == ["7.438:1", "1.21:1", "1:1"]
 
 
 @pytest.mark.some(5)
@@ -248,3 +252,18 @@ def test_titles_of_other_shapes(name, title, small_text):
     switches = small_text.replace("transit: relay}", "endpoint: false, transit: pass}") + "islands: 0\n"
     texts = {"torus": TORUS, "lone": NO_LINKS, "switches": switches, "flat": flat}
     assert staircase_title(summarize(loads(texts[name]))) == title
+
+
+def test_bars_are_as_long_as_what_they_stand_for():
+    (axes,) = staircase_figure(summarize(load(TOPOLOGIES / "gb300-nvl72-1152.fabric.yaml"))).axes
+    widths = [box.get_width() for box in axes.patches]
+    assert [w / widths[0] for w in widths] == pytest.approx([1, 121 / 900, 1 / 9, 1 / 9, 450 / 900, 63 / 900])
+
+
+def test_a_tier_has_one_oversubscription_in_picture_and_table():
+    summary = summarize(load(TOPOLOGIES / "superpod-h100-4su.fabric.yaml"))
+    before, after = (x for x in summary.links if x.name in ("nic-leaf", "leaf-spine"))
+    (leaf, _) = summary.tiers
+    assert step_ratio(summary, before, after) == leaf.ratio == 1020 / 1024
+    assert "0.9961:1" in staircase(summary)
+    assert "0.992" not in staircase(summary)

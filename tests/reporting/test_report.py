@@ -14,16 +14,33 @@ from fabric.errors import FileError, LimitError, QuestionError
 from fabric.flow import max_flow
 from fabric.flow.throughput import throughput
 from fabric.graph import load, loads
-from fabric.reporting import answers, report
+from fabric.reporting import (
+    answers,
+    billing,
+    failing,
+    growing,
+    racks,
+    report,
+    sizes,
+    tornado,
+    waterfall,
+)
 from fabric.reporting import page as page_of_report
 from fabric.reporting.evidence import doubts
+from fabric.reporting.questions import questions as find_questions
+from fabric.sizing.bom import bom
+from fabric.sizing.prices import indicative_prices
 from fabric.sizing.summary import summarize
 from fabric.text.markdown import code, escape, link
-from fabric.units import format_rate, format_rate_gbyte, parse_rate
+from fabric.units import format_power, format_rate, format_rate_gbyte, parse_rate
 
 ROOT = Path(__file__).parents[2]
 TOPOLOGIES = ROOT / "topologies"
-FILES = {"README.md", "staircase.svg", "wiring.svg"}
+FILES = {"README.md"} | {
+    f"{name}.svg"
+    for name in ("algorithms", "bill", "failures", "racks", "staircase", "time-all-reduce", "time-all-to-all",
+                 "upgrades", "wiring")
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -33,10 +50,19 @@ def written(small, tmp_path_factory):
 
 
 @pytest.fixture(autouse=True)
-def _undrawn(monkeypatch):
+def _undrawn(monkeypatch, request):
     """Draw nothing in reports of which only the words are asked; that of `written` has its figures."""
+
+    def unasked(fabric):
+        msg = "not asked in this test"
+        raise QuestionError(msg)
+
+    if "asks_failures" not in request.keywords:
+        monkeypatch.setattr(answers, "failures", unasked)
     for name in ("staircase", "wiring"):
         monkeypatch.setattr(page_of_report, name, lambda _: "<svg/>")
+    for name in (waterfall, tornado, failing, growing, sizes, billing, racks):
+        monkeypatch.setattr(name, "svg", lambda draw, title: "<svg/>")
 
 
 @pytest.fixture(scope="module")
@@ -72,51 +98,65 @@ def test_summary_is_short_and_names_what_binds(page, small):
     for collective in ("all-reduce", "all-to-all"):
         (line,) = [x for x in lines if x.startswith(f"- {collective.capitalize()} of 1 GiB")]
         answer = cost(small, collective, "1GiB")
-        assert f"**`{answer.binding}` binds**; expected " in line
-        assert f"busbw {answer.busbw_gbps / 8:,.4g} GB/s (80 % of runs: " in line
-        assert f"reaches {answer.wire.busbw_gbps / 8:,.4g} GB/s at most: no run by it is faster" in line
-    assert any("`rack0` to `rack1`: " in x and "**8 `nic-leaf` cables**, 3.2 Tb/s" in x for x in lines)
-    assert any("`rack0-1` to `rack2-3`: " in x for x in lines)
+        assert f"**`{answer.binding}` binds**" in line
+        assert f"busbw {answer.busbw_gbps / 8:,.4g} GB/s (" in line
+        assert f"On the wires at most {answer.wire.busbw_gbps / 8:,.4g} GB/s" in line
+    bill = bom(small, prices=indicative_prices())
+    assert f"**{format_power(bill.power_w)}** known" in lines[1]
+    assert f"{bill.count('rack')} racks and {bill.count('network rack')} network rack" in lines[1]
+    assert "**USD " in lines[1]
+    assert any(x.startswith("- One failure: ") for x in lines)
+    assert any(x.startswith("- Growth: 103 of 128 leaf ports free") for x in lines)
+    assert any("leaf 2:1" in x for x in lines)
+    (cuts,) = re.findall(
+        r"^- Cut between two neighbouring units.*", section(page, "Maximum flow"), re.MULTILINE
+    )
+    assert "8 `nic-leaf` cables (3.2 Tb/s" in cuts
 
 
 def test_tables_add_up(page, small):
     summary = summarize(small)
-    cables, tiers = rows(section(page, "Bandwidth per tier"))
+    cables, tiers, media = rows(section(page, "Bandwidth per tier"))
     assert {row["Rule"]: whole(row["Cables"]) for row in cables} == {
         x.name: x.n_cables for x in summary.links
     }
-    for row in cables:
-        per_cable = parse_rate(row["Rate of a cable"].split(" (")[0])
-        assert float(row["Total [Tb/s]"]) == pytest.approx(whole(row["Cables"]) * per_cable / 1000, rel=1e-3)
-        assert float(row["Total [Tb/s]"]) == pytest.approx(8 * float(row["Total [TB/s]"]), rel=1e-3)
-        assert whole(row["Cables"]) * per_cable / 15 == pytest.approx(
-            float(row["Per endpoint [Gb/s]"].replace(",", "")), rel=1e-3
-        )
+    for row, of_all in zip(cables, media, strict=True):
+        per_cable = float(row["Of [Gb/s]"].replace(",", ""))
+        total = whole(row["Cables"]) * per_cable
+        assert parse_rate(of_all["All of it"].split(" (")[0]) == pytest.approx(total, rel=1e-3)
+        assert parse_rate(row["Per endpoint"].split(" (")[0]) == pytest.approx(total / 15, rel=1e-3)
     assert [(row["Tier"], row["Oversubscription"]) for row in tiers] == [
         ("leaf", "2:1"),
         ("spine", "top tier"),
     ]
-    devices, ports = rows(section(page, "Devices and wiring"))
+    devices, ports, _ = rows(section(page, "Devices, wiring and racks"))
     numbers = {row["Group"]: whole(row["Devices"]) for row in devices}
     assert numbers == {"gpu": 15, "chip": 8, "nic": 15, "cpu": 8, "leaf": 2, "spine": 1, "admin": 1}
     for row in ports:
-        of_one = whole(row["Busiest device"].split(" of ")[1])
+        of_one = whole(row["Busiest"].split(" of ")[1])
         assert numbers[row["Group"]] * of_one == whole(row["Used"]) + whole(row["Free"])
 
 
 def test_costs_are_those_of_the_solver(page, small):
-    expected, algorithms, slack = rows(section(page, "Collectives"))
-    assert [row["Size"] for row in expected[:8]] == [
-        "1 MiB", "4 MiB", "16 MiB", "64 MiB", "256 MiB", "1 GiB", "4 GiB", "16 GiB",
-    ]  # fmt: skip
-    for row in (row for row in expected if row["Size"] == "1 GiB"):
-        answer = cost(small, row["Collective"], "1GiB")
-        assert row["Binding"] == answer.binding
+    text = section(page, "Collectives")
+    *_, regimes = (t for t in rows(text) if "Sizes" in t[0])
+    expected = [t for t in rows(text) if "80 % of runs" in t[0] and "Size" in t[0]]
+    (algorithms,) = (t for t in rows(text) if "At most [GB/s]" in t[0])
+    (slack,) = (t for t in rows(text) if "Binds" in t[0] and "Algorithm" in t[0] and "Sizes" not in t[0])
+    for name, table in zip(answers.REPORTED, expected, strict=True):
+        assert [row["Size"] for row in table] == [
+            "1 MiB", "4 MiB", "16 MiB", "64 MiB", "256 MiB", "1 GiB", "4 GiB", "16 GiB",
+        ]  # fmt: skip
+        (row,) = (row for row in table if row["Size"] == "1 GiB")
+        answer = cost(small, name, "1GiB")
         assert float(row["busbw [GB/s]"]) == pytest.approx(answer.busbw_gbps / 8, rel=1e-3)
         assert row["Evidence"] == answer.support.standing
-        low, high = (float(word) for word in row["80 % of runs [GB/s]"].split(" to "))
+        low, high = (float(word) for word in row["80 % of runs"].split(" to "))
         assert low == pytest.approx(answer.support.low_gbps / 8, rel=1e-3)
         assert high == pytest.approx(answer.support.high_gbps / 8, rel=1e-3)
+        # Neighbouring sizes with one algorithm and one class that binds are one row.
+        own = [row for row in regimes if row["Collective"].startswith(f"{name}, ")]
+        assert {row["Algorithm"].rstrip(" ?") for row in own} == {row["Algorithm"] for row in table}
     for row in algorithms:
         answer = cost(small, row["Collective"], "1GiB")
         (one,) = [a for a in answer.algorithms if row["Algorithm"].rstrip(" ?\\*") == a.name]
@@ -125,8 +165,13 @@ def test_costs_are_those_of_the_solver(page, small):
         assert float(row["busbw [GB/s]"]) < float(row["At most [GB/s]"])
         assert float(row["At most [GB/s]"]) == pytest.approx(one.most_gbps / 8, rel=1e-3)
         assert float(row["Bound [GB/s]"]) == pytest.approx(answer.bound.busbw_gbps / 8, rel=1e-3)
-    binding = {row["Class"] for row in slack if "binds" in {c.strip("*") for c in row.values()}}
-    assert binding >= {row["Binding"] for row in algorithms}
+    assert [row["Binds"] for row in slack] == [row["Binding"] for row in algorithms]
+
+
+def test_times_of_the_waterfall_sum_to_the_whole(small):
+    for name in answers.REPORTED:
+        answer = cost(small, name, "1GiB")
+        assert sum(stage.time_s for stage in waterfall.stages(answer)) == pytest.approx(answer.time_s)
 
 
 def test_flat_and_grouped_all_reduce_stand_side_by_side(small_text, tmp_path):
@@ -134,18 +179,15 @@ def test_flat_and_grouped_all_reduce_stand_side_by_side(small_text, tmp_path):
     (groups,) = [
         table
         for table in rows(section(report(whole, tmp_path).read_text(), "Collectives"))
-        if "Ranks of one" in table[0]
+        if "Of ranks" in table[0]
     ]
     assert [row["Groups"].replace("`", "") for row in groups] == [
-        "all ranks", "one rank of each domain, over rack", "the ranks of a domain, over slot",
+        "all ranks", "one rank of each domain", "the ranks of a domain",
     ]  # fmt: skip
     for row, over in zip(groups, ((), ("rack",), ("slot",)), strict=True):
         answer = cost(whole, "all-reduce", "1GiB", over=over)
         assert float(row["busbw [GB/s]"]) == pytest.approx(answer.busbw_gbps / 8, rel=1e-3)
-        assert (int(row["Ranks of one"]), int(row["Groups of them"])) == (
-            answer.n_ranks,
-            answer.n_instances,
-        )
+        assert row["Of ranks"] == f"{answer.n_instances} × {answer.n_ranks}"
 
 
 TORUS = """{fabric: torus, axes: {x: 4, y: 4}, devices: {chip: {kind: gpu, axes: [x, y], transit: all}},
@@ -162,21 +204,21 @@ def test_ties_are_told_as_such(torus_page):
     lines = section(torus_page, "Summary")
     (line,) = re.findall(r"^- All-to-all.*", lines, re.MULTILINE)
     assert "**`th.x` binds**" in line
-    assert "as busy: `th.y`." in line
+    assert ", as busy: `th.y`." in line
     assert "only together with `th.y`" in section(torus_page, "What would change the answer")
     assert not re.search(r"e-\d+ %|\b0 % idle", torus_page)
 
 
 def test_cables_of_a_cut_have_a_plural(torus_page):
-    assert "**8 `th.x` cables**" in section(torus_page, "Summary")
+    assert "8 `th.x` cables (" in section(torus_page, "Maximum flow")
 
 
 def test_expectations_say_whether_such_hardware_was_measured(page, torus_page):
     for text, is_extrapolated in ((page, True), (torus_page, True)):
-        found = [x for x in section(text, "Summary").splitlines() if "; expected " in x]
+        found = [x for x in section(text, "Summary").splitlines() if " of 1 GiB: " in x]
         assert len(found) == 2
         assert all(("*extrapolated*" in x) == is_extrapolated for x in found)
-    assert "hardware outside the evidence" in section(torus_page, "Summary")
+    assert "hardware outside the evidence" in section(torus_page, "Collectives")
     assert "no pass threshold: extrapolated" in section(torus_page, "Collectives")
 
 
@@ -203,7 +245,8 @@ def test_an_unknown_bound_is_told_once(small, tmp_path, monkeypatch):
     page = report(small, tmp_path).read_text()
     reason = "No bound of all-reduce, all-gather, reduce-scatter and all-to-all: too \\| far."
     assert page.count(reason) == 1
-    assert {row["Bound [GB/s]"] for row in rows(section(page, "Collectives"))[1]} == {"not known"}
+    (told,) = [t for t in rows(section(page, "Collectives")) if "Bound [GB/s]" in t[0]]
+    assert {row["Bound [GB/s]"] for row in told} == {"not known"}
     assert "the algorithm limits" not in page
 
 
@@ -229,7 +272,7 @@ def test_without_a_scale_up_network_the_size_says_so(tmp_path):
     text += " devices: {gpu: {kind: gpu, axes: [i]}, leaf: {kind: switch, axes: []}}}"
     page = report(loads(text), tmp_path).read_text()
     assert section(page, "Summary").startswith(
-        "- Size: 4 GPUs with no scale-up network between them, 1 leaf, "
+        "- Size: 4 GPUs with no scale-up network between them, 1 leaf."
     )
 
 
@@ -244,20 +287,20 @@ def test_provenance_is_last_and_names_no_place(page, small):
     assert page.rindex("\n## ") == page.index("\n## Provenance")
     (table,) = rows(section(page, "Provenance"))
     found = {row["What"]: row["Value"] for row in table}
-    assert found["SHA-256 of the input and its includes"] == small.blueprint.sha256
+    assert found["SHA-256, with includes"] == small.blueprint.sha256
     assert found["Command"] == "fabtopo report small.fabric.yaml -o DIR"
     assert found["Status"].startswith("3 of 3 maximum flows optimal")
     assert not re.search(r"/work|/tmp|/home", page)
 
 
 def test_every_part_has_its_source(page):
-    text = section(page, "Sources")
-    (table,) = rows(text)
+    text = section(page, "Assumptions and notes")
+    listed = re.findall(r"^- `(\w+)`: .*: (?:published|reported|derived|assumed), (`.*)$", text, re.MULTILINE)
     assert {"gb300_gpu", "nvlink5_switch", "cx8", "sn5610", "nvlink5", "opt_400_sm"} <= {
-        row["Row"] for row in table
+        row for row, _ in listed
     }
-    for row in table:
-        for name in re.findall(r"[\w-]+", row["Sources"]):
+    for _, names in listed:
+        for name in re.findall(r"[\w-]+", names):
             assert f"- `{name}`: " in text
 
 
@@ -299,14 +342,14 @@ def test_a_report_is_renewed_as_a_whole_and_spares_what_others_wrote(small, tmp_
     page = report(small, out)
     (out / "wiring-gone.svg").write_text("of an earlier report")
     report(small, out)
-    assert {f.name for f in out.iterdir()} == FILES
+    assert {f.name for f in out.iterdir()} == FILES - {"failures.svg"}
     page.write_text("by hand")
     with pytest.raises(FileError, match=r"holds README\.md, which no earlier run wrote; .*--force"):
         report(small, out)
     (out / "notes").mkdir()
     (out / "notes" / "a.txt").write_text("mine")
     report(small, out, force=True)
-    assert {f.name for f in out.iterdir()} == FILES | {"notes"}
+    assert {f.name for f in out.iterdir()} == FILES - {"failures.svg"} | {"notes"}
     assert (out / "notes" / "a.txt").read_text() == "mine"
     assert "## Provenance" in page.read_text()
 
@@ -320,7 +363,7 @@ def test_nothing_is_written_where_the_page_cannot_be_made(small, tmp_path):
 def test_progress_is_told_to_the_end(small, tmp_path):
     told = []
     report(small, tmp_path, progress=lambda done, total: told.append((done, total)))
-    assert told == [(i, 8) for i in range(9)]
+    assert told == [(i, 9) for i in range(10)]
 
 
 HOSTILE = (
@@ -367,7 +410,7 @@ def test_without_endpoints_the_page_says_what_is_missing(small_text, tmp_path):
     assert "no endpoint" in section(page, "Summary")
     for title in ("Maximum flow", "Collectives"):
         assert section(page, title).startswith("Missing here: ")
-    assert len(rows(section(page, "Devices and wiring"))) == 2
+    assert len(rows(section(page, "Devices, wiring and racks"))) >= 2
     assert len(section(page, "Summary").strip().splitlines()) <= 7
 
 
@@ -376,7 +419,8 @@ def test_too_large_to_expand_still_gets_flows_and_tables(small_text, tmp_path):
                    .replace("part: sn5610", "kind: switch"))  # fmt: skip
     page = report(fabric, tmp_path).read_text()
     assert "optimal" in section(page, "Maximum flow")
-    assert "optimal" in section(page, "All-to-all throughput")
+    assert "optimal" in section(page, "All-to-all")
+    assert "2,500,000 devices" in section(page, "What a failure leaves")
     assert "expanded form is limited to" in section(page, "Collectives")
     assert "15,999,999 GPUs" in section(page, "Summary")
 
@@ -386,19 +430,19 @@ def test_two_groups_of_endpoints_are_answered_one_by_one_and_between(small_text,
     text = text.replace("[gpu, cpu], link: c2c-grace, each: [1, 2]", "[cpu, leaf], rate: 400Gb/s")
     fabric = loads(text)
     page = report(fabric, tmp_path).read_text()
-    assert {f.name for f in tmp_path.iterdir()} == FILES - {"staircase.svg"} | {
-        "staircase-gpu.svg",
-        "staircase-cpu.svg",
-        "wiring-gpu.svg",
-        "wiring-cpu.svg",
+    names = ("staircase", "wiring", "upgrades", "time-all-reduce", "time-all-to-all", "algorithms")
+    assert {f"{name}-{kind}.svg" for name in names for kind in ("gpu", "cpu")} <= {
+        f.name for f in tmp_path.iterdir()
     }
     for name in ("wiring-gpu.svg", "wiring-cpu.svg", "wiring.svg"):
-        assert f"]({name})" in section(page, "Devices and wiring")
+        assert f"]({name})" in section(page, "Devices, wiring and racks")
     (flows,) = rows(section(page, "Maximum flow"))
     assert flows[0]["Between"] == "two kinds of endpoints"
     assert flows[0]["From, to"].replace("`", "") == "gpu to cpu"
-    assert flows[0]["Maximum flow"].startswith(format_rate(max_flow(fabric, "gpu", "cpu").value_gbps))
-    (spread,) = rows(section(page, "All-to-all throughput"))
+    answer = max_flow(fabric, "gpu", "cpu")
+    own_gbps = answer.value_gbps if answer.without_relay_gbps is None else answer.without_relay_gbps
+    assert flows[0]["On its own"] == format_rate_gbyte(own_gbps)
+    spread, *_ = rows(section(page, "All-to-all"))
     assert [row["Among"] for row in spread] == ["gpu", "cpu"]
     for row in spread:
         best = throughput(fabric, among=row["Among"])
@@ -406,7 +450,8 @@ def test_two_groups_of_endpoints_are_answered_one_by_one_and_between(small_text,
         assert whole(row["Endpoints"]) == best.n_endpoints
     for kind in ("gpu", "cpu"):
         (own,) = re.findall(rf"### Among `{kind}`\n(.*?)(?=###|\Z)", section(page, "Collectives"), re.DOTALL)
-        busbw = {row["Collective"]: row["busbw [GB/s]"] for row in rows(own)[0] if row["Size"] == "1 GiB"}
+        (told,) = [t for t in rows(own) if "At most [GB/s]" in t[0]]
+        busbw = {r["Collective"]: r["busbw [GB/s]"] for r in told if r["Algorithm"].endswith("\\")}
         answer = cost(fabric, "all-reduce", "1GiB", among=kind)
         assert float(busbw["all-reduce"].replace(",", "")) == pytest.approx(answer.busbw_gbps / 8, rel=1e-3)
     assert len(section(page, "Summary").strip().splitlines()) <= 7
@@ -417,9 +462,9 @@ def test_one_device_of_a_kind_does_not_hide_the_others(tmp_path):
       cpu: {kind: host, axes: [], endpoint: true, transit: end}}, failed: [gpu3], links: [
         {between: [gpu, leaf], rate: 400Gb/s}, {between: [cpu, leaf], rate: 400Gb/s}]}"""
     page = report(loads(text), tmp_path).read_text()
-    (spread,) = rows(section(page, "All-to-all throughput"))
+    spread, *_ = rows(section(page, "All-to-all"))
     assert spread[0]["Endpoints"] == "3"
-    assert "Missing here" not in section(page, "All-to-all throughput")
+    assert "Missing here" not in section(page, "All-to-all")
     assert rows(section(page, "Maximum flow"))[0][0]["From, to"].replace("`", "") == "gpu to cpu"
 
 
@@ -460,7 +505,7 @@ def test_one_collective_that_fails_leaves_the_others(small, tmp_path, monkeypatc
 def test_failures_are_named_and_lower_the_flow(small_text, tmp_path):
     page = report(loads(small_text + "failed: [rack0/slot0/nic]"), tmp_path).read_text()
     assert "Failed: rack0/slot0/nic." in section(page, "Assumptions and notes")
-    assert "2.4 Tb/s (300 GB/s)" in rows(section(page, "Maximum flow"))[0][0]["Maximum flow"]
+    assert "2.4 Tb/s (300 GB/s)" in section(page, "Maximum flow")
 
 
 def test_light_imports():
@@ -490,14 +535,14 @@ def test_without_matplotlib_one_line_says_what_to_install(small_text, tmp_path):
 
 def test_cuts_of_the_1152_gpu_cluster():
     fabric = load(TOPOLOGIES / "gb300-nvl72-1152.fabric.yaml")
-    asked = [(q.source, q.target) for q in answers.questions(fabric)]
+    asked = [(q.source, q.target) for q in find_questions(fabric)]
     assert asked == [("rack0", "rack1"), ("block0-3", "block4-7"), ("rack0/tray0/gpu0", "rack1/tray0/gpu0")]
 
 
 def test_two_units_that_are_the_halves_are_asked_about_once():
     text = "{fabric: a, axes: {half: 2, i: 3}, links: [{between: [gpu, leaf], rate: 1Gb/s}], devices:"
     text += " {gpu: {kind: gpu, axes: [half, i]}, leaf: {kind: switch, axes: []}}}"
-    asked = [(q.what, q.source, q.target) for q in answers.questions(loads(text))]
+    asked = [(q.what, q.source, q.target) for q in find_questions(loads(text))]
     assert asked == [
         ("the two halves", "half0", "half1"),
         ("two endpoints of neighbouring units", "half0/gpu0", "half1/gpu0"),
@@ -508,7 +553,7 @@ def test_one_endpoint_is_asked_nothing():
     text = "{fabric: a, axes: {i: 1}, links: [{between: [gpu, leaf], rate: 1Gb/s}],"
     fabric = loads(text + " devices: {gpu: {kind: gpu, axes: [i]}, leaf: {kind: switch, axes: []}}}")
     with pytest.raises(QuestionError, match="a flow needs two"):
-        answers.questions(fabric)
+        find_questions(fabric)
 
 
 @pytest.mark.parametrize(
@@ -525,4 +570,4 @@ def test_questions_follow_the_axes(axes, absent, asked):
         f"{{fabric: a, axes: {{{axes}}}, absent: [{absent}], links: [{{between: [gpu, leaf], rate: 1Gb/s}}],"
     )
     fabric = loads(text + " devices: {gpu: {kind: gpu, axes: [i]}, leaf: {kind: switch, axes: []}}}")
-    assert [f"{q.source} {q.target}" for q in answers.questions(fabric)] == asked.split("; ")
+    assert [f"{q.source} {q.target}" for q in find_questions(fabric)] == asked.split("; ")

@@ -1,0 +1,150 @@
+"""What a failure leaves: a line for the summary, a picture, and a table that every kind of failure is in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from fabric.reporting.chart import chart
+from fabric.reporting.document import Picture
+from fabric.reporting.sheet import COLOURS, svg
+from fabric.study.failures import FailureRow, Failures
+from fabric.study.failures.table import part
+from fabric.text.markdown import code, escape, table
+from fabric.text.words import counted, join_words
+from fabric.units import format_rate
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_NOTHING_LOST = 1 - 1e-6
+_SHOWN = 14
+"""Kinds of failures in the picture; the table has all."""
+
+
+def _kept(row: FailureRow) -> float | None:
+    """Return the part of all that was sent that is left: of those that go on, or after a restart."""
+    return row.kept if row.goes_on else row.total_kept
+
+
+def failing_title(answer: Failures) -> str:
+    """Return what the worst failure leaves, of those that a job survives."""
+    going = [row for row in answer.rows if row.goes_on and row.kept is not None]
+    stopping = [row for row in answer.rows if not row.goes_on]
+    if not going:
+        return "Every single failure stops the job"
+    worst = min(going, key=lambda row: row.kept or 0.0)
+    text = f"A job that goes on keeps at least {part(worst.kept)} of all-to-all (one {_named(worst)} down)"
+    if (worst.kept or 0.0) >= _NOTHING_LOST:
+        text = "No failure that a job survives costs it all-to-all bandwidth"
+    if not stopping:
+        return f"{text}; no single failure stops it"
+    return f"{text}; {counted(len({row.name for row in stopping}), 'kind')} of failures stop it"
+
+
+def _named(row: FailureRow) -> str:
+    """Return what fails in words."""
+    return f"whole {row.of}" if row.kind == "place" else row.name
+
+
+def failing_line(answer: Failures) -> str:
+    """Return for the summary which failures stop a job and what is left after the others, worst first."""
+    stops = _names(row for row in answer.rows if not row.goes_on and row.kind != "place")
+    going = [row for row in answer.rows if row.goes_on and row.kept is not None]
+    costs = [row for row in going if (row.kept or 0.0) < _NOTHING_LOST]
+    costs.sort(key=lambda row: row.kept or 0.0)
+    parts = [f"one {name} leaves **{part(row.kept)}**" for name, row in _first(costs)[:3]]
+    parts[:1] = [f"{first} of all-to-all" for first in parts[:1]]
+    free = _names(row for row in going if row not in costs)
+    if free:
+        parts.append(f"{counted(len(free), 'kind')} of failures cost nothing")
+    if stops:
+        parts.append(f"the job stops, until a restart without them, with a {_or(stops)}")
+    return f"One failure: {'; '.join(parts)}."
+
+
+def _or(names: Sequence[str]) -> str:
+    shown = [code(name) for name in names[:4]]
+    more = [counted(len(names) - 4, "other kind")] if len(names) > 4 else []
+    return " or ".join(filter(None, [", ".join([*shown, *more][:-1]), [*shown, *more][-1]]))
+
+
+def _names(rows: Iterator[FailureRow]) -> list[str]:
+    return list(dict.fromkeys(_named(row) for row in rows))
+
+
+def _first(rows: Sequence[FailureRow]) -> list[tuple[str, FailureRow]]:
+    """Return the worst row of each name."""
+    found: dict[str, FailureRow] = {}
+    for row in rows:
+        found.setdefault(_named(row), row)
+    return [(code(name), row) for name, row in found.items()]
+
+
+def failing(name: str, answer: Failures) -> Picture:
+    """Return the picture of what each kind of failure leaves."""
+    title = failing_title(answer)
+    return Picture(name, title, svg(lambda: _figure(title, answer), title))
+
+
+def _figure(title: str, answer: Failures) -> Figure:
+    rows = [row for row in answer.rows if _kept(row) is not None]
+    # The worst first: those that stop a job, then by what is left.
+    rows.sort(key=lambda row: (row.goes_on, round(_kept(row) or 0.0, 6)))
+    shown = rows[:_SHOWN]
+    most = max(100.0, *(100 * (_kept(row) or 0.0) for row in shown)) if shown else 100.0
+    left_out = (
+        f" {len(rows) - _SHOWN:,} kinds that leave more are in the table alone." if len(rows) > _SHOWN else ""
+    )
+    made = chart(
+        title,
+        len(shown),
+        span=(0.0, most),
+        label="All-to-all that is left, of the healthy one, both sums over all endpoints, one direction [%]",
+        notes=[
+            f"{answer.fabric}: one of each kind fails, solved exactly, once for all that are alike. "
+            "Orange: the job "
+            "stops; what is left after a restart without the nodes that lost a device. Blue: it goes on with "
+            f"all endpoints.{left_out}"
+        ],
+    )
+    for i, row in enumerate(shown):
+        made.name(i, _named(row), f"{row.n:,} of them; the job {'goes on' if row.goes_on else 'stops'}")
+        kept = 100 * (_kept(row) or 0.0)
+        made.bar(i, 0.0, kept, facecolor=COLOURS["scale-up" if row.goes_on else "scale-out"])
+        after = "" if row.goes_on else f" by {row.n_after:,}"
+        made.say(i, kept, f"{part(_kept(row))}{after}", fontweight="bold")
+    return made.figure
+
+
+def failing_table(answer: Failures) -> str:
+    """Return every kind of failure, rows that say the same of one name together."""
+    rows = []
+    for _, alike in groupby(answer.rows, key=_told):
+        same = list(alike)
+        row, n = same[0], sum(r.n for r in same)
+        lost = row.n_down + row.n_cut_off
+        after = "" if row.goes_on else f"{row.n_after:,} at {part(row.kept_after)}"
+        job = "goes on" if row.goes_on else "stops"
+        binds = ", ".join(code(name) for name in row.binding)
+        rows.append(
+            [escape(row.name), f"{n:,}", job, f"{lost:,}" if lost else "", part(row.kept), after, binds]
+        )
+    head = ["Fails", ">Of them", "Job", ">Lost", ">Rate kept", ">After a restart", "Binds"]
+    words = (
+        f"While all is up {counted(answer.n_endpoints, 'endpoint')} send {format_rate(answer.rate_gbps)} "
+        "each in "
+        f"all-to-all; {join_words([code(name) for name in answer.binding]) or 'nothing'} "
+        f"bind{'s' * (len(answer.binding) == 1)}. *Rate kept*: what each of those left sends; *after a "
+        "restart*: "
+        f"how many run on, without whole nodes ({escape(answer.node)}), and at what part of the rate. "
+        "Exact: one "
+        "solve for each class of failures that are alike."
+    )
+    return f"{table(head, rows)}\n\n{words}"
+
+
+def _told(row: FailureRow) -> tuple[object, ...]:
+    kept = (part(row.kept), part(row.kept_after), row.n_after, row.goes_on, row.binding)
+    return (row.name, row.n_down, row.n_cut_off, *kept)

@@ -1,0 +1,303 @@
+"""The same racks and switches at other sizes, and other designs of the same size: curve, front and tables."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from fabric.reporting.answers import Growth
+from fabric.reporting.chart import PALETTE, WIDTH, ticks
+from fabric.reporting.document import Picture
+from fabric.reporting.sheet import GRID, INK, SOFT, put_line, put_text, put_title, sheet, svg, wrap
+from fabric.reporting.tables import dollars, number
+from fabric.study.designs import Alternative, command_of, front
+from fabric.study.failures.table import part
+from fabric.text.markdown import bullets, code, escape, table
+from fabric.units import format_bytes, format_power, gbps_to_gbytes
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_LEFT, _RIGHT, _HIGH, _LABEL = 0.9, 0.4, 2.6, 1.2
+_MARKS = "osD^vP*X"
+
+
+def changes(growth: Growth) -> list[str]:
+    """Return in words what is different from one size to the next."""
+    told, rows = [], growth.built
+    for low, high in zip(rows[:-1], rows[1:], strict=True):
+        before, after = low.signature(), high.signature()
+        for what, values in before.items():
+            # A value that is as good at the next size is no change.
+            new = after.get(what, values)
+            if values[0] not in new:
+                told.append(f"between {low.gpus:,} and {high.gpus:,} GPUs: {what}: {values[0]} -> {new[0]}")
+    for row in growth.table.rows:
+        if row.problem:
+            told.append(f"at {row.asked:,} GPUs: {row.problem}")
+    return told
+
+
+def curve_title(growth: Growth) -> str:
+    """Return from where on what binds."""
+    rows = growth.built
+    last = rows[-1].all_to_all_binding
+    first = next(i for i in range(len(rows)) if all(r.all_to_all_binding == last for r in rows[i:]))
+    begin = (
+        f"from {rows[first].gpus:,} to {rows[-1].gpus:,} GPUs" if first < len(rows) - 1 else "at the largest"
+    )
+    kept = f"{gbps_to_gbytes(rows[-1].all_to_all_gbps):,.4g} GB/s"
+    return f"{last} binds all-to-all {begin}, where each GPU still has {kept}"
+
+
+def curve(name: str, growth: Growth) -> Picture:
+    """Return the picture of the rate of all-to-all and all-reduce over sizes."""
+    title = curve_title(growth)
+    return Picture(name, title, svg(lambda: _curve(title, growth), title))
+
+
+def _curve(title: str, growth: Growth) -> Figure:
+    rows = growth.built
+    collective = rows[0].times[0].collective if rows[0].times else ""
+    series = [
+        ("all-to-all, each GPU", [(r.gpus, r.all_to_all_gbps, r.all_to_all_binding, r.tiers) for r in rows])
+    ]
+    if collective:
+        busbw = [(r.gpus, r.times[0].busbw_gbps, r.times[0].binding, r.tiers) for r in rows]
+        series.append((f"{collective}, expected busbw", busbw))
+    note = (
+        f"{command_of('scale', growth.options)}. Line: {format_bytes(growth.table.size_bytes)}; colour and "
+        "mark of "
+        "a point: the class that binds there; between two points it changes somewhere. Dotted: a tier more."
+    )
+    lines = wrap(title.split(), WIDTH - 0.4, 12, "bold")
+    small = wrap(note.split(), WIDTH - 0.4, 7.5)
+    foot = 0.66 + 0.15 * len(small)
+    height = 0.24 * len(lines) + 0.62 + _HIGH + foot
+    figure, axes = sheet(WIDTH, height)
+    put_title(axes, lines, height)
+    most = max(gbps_to_gbytes(rate) for _, points in series for _, rate, *_ in points)
+    least_gpus, most_gpus = rows[0].gpus, rows[-1].gpus
+    wide = math.log10(most_gpus / least_gpus) or 1.0
+
+    def x(gpus: float) -> float:
+        return _LEFT + (WIDTH - _LEFT - _RIGHT - 1.6) * math.log10(gpus / least_gpus) / wide
+
+    def y(rate_gbps: float) -> float:
+        return foot + _HIGH * gbps_to_gbytes(rate_gbps) / (1.08 * most)
+
+    _grid(axes, foot, most, [(row.gpus, x(row.gpus)) for row in rows])
+    names = list(dict.fromkeys(binding for _, points in series for _, _, binding, _ in points))
+    for i, (label, points) in enumerate(series):
+        xs, ys = [x(p[0]) for p in points], [y(p[1]) for p in points]
+        put_line(axes, xs, ys, color=SOFT, lw=1.2, ls="-" if not i else (0, (4, 2)), zorder=1)
+        put_text(axes, xs[-1] + 0.12, ys[-1], label, fontsize=8, color=SOFT)
+        for px, py, point in zip(xs, ys, points, strict=True):
+            _mark(axes, px, py, names.index(point[2]))
+    for low, high in zip(rows[:-1], rows[1:], strict=True):
+        if low.tiers != high.tiers:
+            middle = (x(low.gpus) + x(high.gpus)) / 2
+            put_line(axes, [middle, middle], [foot, foot + _HIGH], color=INK, lw=0.9, ls=(0, (1, 2)))
+            put_text(
+                axes, middle + 0.05, foot + _HIGH + 0.02, f"{high.tiers} tiers", fontsize=7.5, color=SOFT
+            )
+    legend = 0.2
+    for i, binding in enumerate(names):
+        _mark(axes, legend + 0.1, foot + _HIGH + 0.26, i)
+        put_text(axes, legend + 0.25, foot + _HIGH + 0.26, _binds(binding), fontsize=8.5)
+        legend += 0.6 + 0.08 * len(_binds(binding))
+    put_text(axes, _LEFT, foot - 0.38, "GPUs (log scale); rate of one GPU, one direction [GB/s]")
+    for i, line in enumerate(small):
+        put_text(axes, 0.2, foot - 0.62 - 0.15 * i, line, fontsize=7.5, color=SOFT)
+    return figure
+
+
+def _binds(name: str) -> str:
+    return f"{name} bind" if " " in name else f"{name} binds"
+
+
+def _grid(axes: Axes, foot: float, most: float, sizes: Sequence[tuple[int, float]]) -> None:
+    """Draw the lines of both axes."""
+    right = sizes[-1][1]
+    for value in ticks(0.0, most):
+        y = foot + _HIGH * value / (1.08 * most)
+        put_line(axes, [_LEFT, right], [y, y], color=GRID, lw=0.8, zorder=0)
+        put_text(axes, _LEFT - 0.08, y, f"{value:,.12g}", fontsize=8, color=SOFT, ha="right")
+    end = -1.0
+    for gpus, x in sizes:
+        text = f"{gpus:,}"
+        if x - 0.035 * len(text) > end:
+            put_text(axes, x, foot - 0.15, text, fontsize=8, color=SOFT, ha="center")
+            end = x + 0.05 * len(text)
+        put_line(axes, [x, x], [foot - 0.05, foot], color=SOFT, lw=0.8)
+
+
+def _mark(axes: Axes, x: float, y: float, kind: int) -> None:
+    axes.plot(
+        [x],
+        [y],
+        marker=_MARKS[kind % len(_MARKS)],
+        ms=6.5,
+        color=PALETTE[kind % len(PALETTE)],
+        mec="white",
+        zorder=3,
+    )
+
+
+def curve_table(growth: Growth) -> str:
+    """Return the sizes with their rates and what binds, and what changes between them."""
+    rows = []
+    for row in growth.built:
+        time = row.times[0] if row.times else None
+        rows.append(
+            [
+                f"{row.gpus:,}",
+                str(row.tiers),
+                f"{row.switches:,}",
+                f"{row.cables:,}",
+                number(gbps_to_gbytes(row.all_to_all_gbps)),
+                code(row.all_to_all_binding),
+                number(gbps_to_gbytes(time.busbw_gbps)) if time else "",
+                escape(time.binding) if time else "",
+            ]
+        )
+    head = [
+        ">GPUs",
+        ">Tiers",
+        ">Switches",
+        ">Cables",
+        ">All-to-all [GB/s]",
+        "Binds",
+        ">All-reduce [GB/s]",
+        "Binds",
+    ]
+    about = f" Here it has {escape(growth.departs)}." if growth.departs else ""
+    words = (
+        f"What `fabtopo design` makes of the same rack and switches at each size: "
+        f"{code(command_of('scale', growth.options))} finds every knee.{about} All-to-all: the exact rate "
+        "of each "
+        f"GPU; all-reduce: expected busbw of {format_bytes(growth.table.size_bytes)}. Per direction."
+    )
+    knees = bullets(escape(line) for line in changes(growth))
+    return "\n\n".join(filter(None, [table(head, rows), words, knees]))
+
+
+def front_title(growth: Growth) -> str:
+    """Return what the cheaper design gives up."""
+    designs = growth.designs
+    cheapest = min(designs, key=lambda d: sum(d.cost_usd) if d.cost_usd else math.inf)
+    own = designs[0]
+    if not own.cost_usd or not cheapest.cost_usd or cheapest is own:
+        return "No cheaper design of the same racks was found among those that were tried"
+    saved = 1 - sum(cheapest.cost_usd) / sum(own.cost_usd)
+    lost = 1 - cheapest.rate_gbps / own.rate_gbps
+    much = f"{100 * lost:.3g} % of all-to-all" if lost > 1e-6 else "no all-to-all"
+    which = f"The cheapest of {len(designs)} designs, {cheapest.what},"
+    return f"{which} saves {100 * saved:.2g} % and gives up {much}"
+
+
+def pareto(name: str, growth: Growth) -> Picture:
+    """Return the picture of cost and rate of each design."""
+    title = front_title(growth)
+    return Picture(name, title, svg(lambda: _pareto(title, growth), title))
+
+
+def _pareto(title: str, growth: Growth) -> Figure:
+    designs = [d for d in growth.designs if d.cost_usd]
+    best = {d.what for d in front(growth.designs)}
+    lines = wrap(title.split(), WIDTH - 0.4, 12, "bold")
+    note = (
+        "Middle of the range of indicative prices, racks included. Filled: on the front, none of the "
+        "others has as "
+        "much rate, and as much left with one leaf down, for less money. The table has the command of each."
+    )
+    small = wrap(note.split(), WIDTH - 0.4, 7.5)
+    foot = 0.66 + 0.15 * len(small)
+    height = 0.24 * len(lines) + 0.5 + _HIGH + foot
+    figure, axes = sheet(WIDTH, height)
+    put_title(axes, lines, height)
+    costs = {d.what: sum(d.cost_usd or (0, 0)) / 2e6 for d in designs}
+    low, high = min(costs.values()), max(costs.values())
+    pad = 0.1 * (high - low) or 0.1 * high
+    low, high = low - pad, high + pad
+    most = max(gbps_to_gbytes(d.rate_gbps) for d in designs)
+    room = WIDTH - _LEFT - _RIGHT - 1.0
+    for value in ticks(low, high):
+        x = _LEFT + room * (value - low) / (high - low)
+        put_line(axes, [x, x], [foot, foot + _HIGH], color=GRID, lw=0.8, zorder=0)
+        put_text(axes, x, foot - 0.15, f"{value:,.12g}", fontsize=8, color=SOFT, ha="center")
+    for value in ticks(0.0, most):
+        y = foot + _HIGH * value / (1.15 * most)
+        put_line(axes, [_LEFT, _LEFT + room], [y, y], color=GRID, lw=0.8, zorder=0)
+        put_text(axes, _LEFT - 0.08, y, f"{value:,.12g}", fontsize=8, color=SOFT, ha="right")
+    before = -_LABEL
+    for place, labels in sorted(_places(designs, costs).items()):
+        x = _LEFT + room * (place[0] - low) / (high - low)
+        y = foot + _HIGH * place[1] / (1.15 * most)
+        is_best = any(label in best for label in labels)
+        fill = PALETTE[0] if is_best else "white"
+        axes.plot([x], [y], marker="o", ms=8, color=fill, mec=PALETTE[0], mew=1.4, zorder=3)
+        # Labels of a point close to the one before it stand below, so that neither covers the other.
+        is_below = x - before < _LABEL
+        before = x if not is_below else before
+        for i, label in enumerate(labels):
+            weight = "bold" if label in best else "normal"
+            up = -0.17 - 0.15 * i if is_below else 0.17 + 0.15 * i
+            put_text(axes, x + 0.1, y + up, label, fontsize=8.5, fontweight=weight)
+    put_text(axes, _LEFT, foot - 0.38, "Cost [million USD]; all-to-all of each GPU, one direction [GB/s]")
+    for i, line in enumerate(small):
+        put_text(axes, 0.2, foot - 0.62 - 0.15 * i, line, fontsize=7.5, color=SOFT)
+    return figure
+
+
+def _places(designs: Sequence[Alternative], costs: dict[str, float]) -> dict[tuple[float, float], list[str]]:
+    """Return the points of the picture with the designs that stand there."""
+    low, high = min(costs.values()), max(costs.values())
+    near = 0.04 * (high - low) or 1.0
+    found: dict[tuple[float, float], list[str]] = {}
+    for one in designs:
+        at = (costs[one.what], gbps_to_gbytes(one.rate_gbps))
+        close = next((p for p in found if abs(p[0] - at[0]) < near and abs(p[1] - at[1]) < 0.02 * at[1]), at)
+        found.setdefault(close, []).append(one.what)
+    return found
+
+
+def pareto_table(growth: Growth) -> str:
+    """Return the designs with what each costs and keeps, and the command that makes each."""
+    best = {d.what for d in front(growth.designs)}
+    rows = [
+        [
+            f"**{d.what}**" if d.what in best else d.what,
+            f"{d.n_switches:,}",
+            f"{d.n_cables:,}",
+            number(gbps_to_gbytes(d.rate_gbps)),
+            "cuts off" if d.kept == 0 else part(d.kept),
+            format_power(d.power_w) if d.power_w else "not known",
+            dollars(*d.cost_usd) if d.cost_usd else "not known",
+        ]
+        for d in growth.designs
+    ]
+    head = ["Design", ">Switches", ">Cables", ">All-to-all [GB/s]", ">One leaf down", ">Power", ">Cost"]
+    words = (
+        "Designs of the same racks and number of GPUs. Bold: on the front of rate, of what one leaf down "
+        "leaves "
+        "of it, and of cost. Rates of each GPU, per direction; power and cost of all that is known, racks "
+        "included, at indicative prices."
+    )
+    return "\n\n".join([table(head, rows), words, bullets(_commands(growth.designs))])
+
+
+def _commands(designs: Sequence[Alternative]) -> Iterator[str]:
+    return (f"{d.what}: {code(d.command)}" for d in designs)
+
+
+def growing_line(growth: Growth) -> str:
+    """Return for the summary how far the same racks and switches reach."""
+    rows = growth.built
+    largest = rows[-1]
+    limit = "" if len(rows) == len(growth.table.rows) else "; beyond, no design of them"
+    rate = f"{gbps_to_gbytes(largest.all_to_all_gbps):,.4g} GB/s"
+    reach = f"{largest.gpus:,} GPUs on {largest.tiers} tiers"
+    return f"designs of these racks and switches reach {reach} at {rate} of all-to-all each{limit}"
