@@ -56,7 +56,7 @@ def _is_filled(block: Block) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Document:
+class Page:
     """A page.
 
     Parameters

@@ -11,7 +11,7 @@ from fabric.graph import Fabric
 from fabric.reporting.answers import Answers, JobAnswers, Progress, ask
 from fabric.reporting.billing import bill_notes, bill_table, billing, has_picture
 from fabric.reporting.collectives import details, grounds_of, told
-from fabric.reporting.document import PROVENANCE, Block, Document, Folded, Picture, Section
+from fabric.reporting.document import PROVENANCE, Block, Folded, Page, Picture, Section
 from fabric.reporting.evidence import assumptions, provenance, sources, unsure
 from fabric.reporting.failing import failing, failing_table
 from fabric.reporting.figures import staircase, wiring
@@ -87,11 +87,11 @@ def _is_ours(file: Path) -> bool:
     return _FIGURE.fullmatch(file.name) is not None
 
 
-def compose(fabric: Fabric, progress: Progress) -> Document:
+def compose(fabric: Fabric, progress: Progress) -> Page:
     """Return the report: its sections, with their pictures."""
     summary = summarize(fabric)
     answers = ask(fabric, summary, progress)
-    return Document(
+    return Page(
         fabric.name,
         (
             Section("Summary", (headlines(fabric, summary, answers),)),

@@ -77,7 +77,6 @@ def test_rates_are_those_that_throughput_proves():
     axes = built.blueprint.groups["leaf"].axes
     down = throughput(fail(built.fabric, first_of(axes, "leaf")))
     assert own.kept == pytest.approx(down.per_endpoint_gbps / own.rate_gbps)
-    assert found["leaf 2:1"].rate_gbps < own.rate_gbps
     assert own.command == "fabtopo design --rack gb300-nvl72 --leaf sn5610 --planes 2 --gpus 288"
     # Nothing on the front is beaten: as much rate, as much left, for less.
     best = list(front(tuple(found.values())))
