@@ -34,8 +34,9 @@ _PROVEN = 1e-7
 """Relative excess of what prices prove on real links beyond rounding."""
 MANY_ENDPOINTS, MANY_BUNDLES, MANY_PAIRS = 4_000, 500_000, 32_000_000
 """Endpoints, joined pairs of devices, and sources times kinds of links, above which a sample is looked at."""
-SAMPLED = 64
-"""Links at least that are looked at in a sample, of every rule as many."""
+SAMPLED, SAMPLED_BRIEF = 64, 8
+"""Links at least that are looked at in a sample, of every rule as many; fewer for one question of many, which
+together look at thousands."""
 
 MANY_ROWS = 1 << 14
 """Rows of endpoints up to which links of a sample are looked at together."""
@@ -142,7 +143,8 @@ def _on_links(work: Commodities, answer: Solution, *, is_drawn: bool) -> tuple[O
         views = None if is_drawn else link_views(work, work.blueprint, lift)
         if views is None:
             fault, upper = check_on_classes(work, answer)
-            faults, n_links = ([fault], 0) if fault else _sample_faults(work, answer, lift)
+            n_drawn = SAMPLED_BRIEF if is_drawn else SAMPLED
+            faults, n_links = ([fault], 0) if fault else _sample_faults(work, answer, lift, n_drawn)
             return OnLinks(faults, upper_gbps=upper), f"on a sample of {n_links:,} links"
     e = views[0].expanded if views else work.base.classes
     n_ways = np.array([1 if rule.is_oneway else 2 for rule in e.rules], dtype=np.int64)
@@ -186,11 +188,14 @@ def _marked_class(work: Commodities, commodity: Commodity) -> int:
     return ends[0] if work.root is None else next(c for c in ends if commodity.view.index[c] == work.root)
 
 
-def _sample_faults(work: Commodities, answer: Solution, lift: Lift) -> tuple[list[str], int]:
+def _sample_faults(
+    work: Commodities, answer: Solution, lift: Lift, n_drawn: int
+) -> tuple[list[str], int]:
     """Return what is wrong on real links drawn at random, and how many have been looked at."""
     blueprint = lift.blueprint
     # Each way of a cable is a link.
-    n_per_rule = max(4, -(-SAMPLED // (2 * len(blueprint.rules))))
+    # At least so many of each rule, however many rules there are.
+    n_per_rule = max(n_drawn // 16, -(-n_drawn // (2 * len(blueprint.rules))))
     sides: dict[tuple[int, bool], dict[tuple[Mark, Mark], list[RealLink]]] = {}
     for link in sample_links(blueprint, n_per_rule, SEED):
         pairs = sides.setdefault((link.rule, link.is_turned), {})

@@ -14,7 +14,7 @@ from fabric.arrays import Bools
 from fabric.blueprint.model import Blueprint, Selector
 from fabric.blueprint.selector import parse_selector, range_word, selected_groups
 from fabric.costing.cost import cost
-from fabric.errors import FabricError, QuestionError
+from fabric.errors import FabricError, LimitError, QuestionError
 from fabric.flow.by_axes import ClassTraffic
 from fabric.flow.certificate import Verdict
 from fabric.flow.commodities import name_classes
@@ -160,6 +160,9 @@ def _rate(job: FailingJob, fabric: Fabric, *, is_brief: bool) -> tuple[Kept, tup
     ask = Question(fabric, "all-to-all", job.among, paths=job.paths, drop_unreachable=True, is_brief=is_brief)
     try:
         answer = answer_question(ask)
+    except LimitError as error:
+        lost = _cut_off_from_one(job, fabric)
+        return replace(_none(str(error)), n=n - sum(one.n for one in lost), status="unsolved"), lost
     except QuestionError as error:
         # Whoever is up is cut off: nobody has a majority. Anything else was told of the healthy fabric.
         return _none(str(error)), (CutOff(job.among or "every endpoint", n),)
@@ -306,8 +309,10 @@ def _rows(job: FailingJob, blueprint: Blueprint, apart: tuple[Selector, ...], lo
             terms = {}
             for p in axes:
                 at = int(grid.digit(name, np.array([row]), p)[0])
-                first = int(grid.reps[p][at])
-                terms[p] = first, first + int(grid.weights[p][at]) - 1
+                first, n = int(grid.reps[p][at]), int(grid.weights[p][at])
+                # All indices of an axis need no word; as a range they may be told apart one by one.
+                if n < blueprint.axes[p].size:
+                    terms[p] = first, first + n - 1
             found.append(Down(_word(name, terms)))
     return found
 
