@@ -188,9 +188,7 @@ def _marked_class(work: Commodities, commodity: Commodity) -> int:
     return ends[0] if work.root is None else next(c for c in ends if commodity.view.index[c] == work.root)
 
 
-def _sample_faults(
-    work: Commodities, answer: Solution, lift: Lift, n_drawn: int
-) -> tuple[list[str], int]:
+def _sample_faults(work: Commodities, answer: Solution, lift: Lift, n_drawn: int) -> tuple[list[str], int]:
     """Return what is wrong on real links drawn at random, and how many have been looked at."""
     blueprint = lift.blueprint
     # Each way of a cable is a link.
