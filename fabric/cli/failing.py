@@ -8,12 +8,16 @@ import typer
 
 from fabric.cli.options import (
     Among,
+    Backend,
     Degraded,
     Failed,
     File,
+    Jobs,
     Json,
     Over,
     PathRule,
+    Scheduler,
+    StoreFile,
     fabric_of,
     one_from_standard_input,
     path_rule,
@@ -60,6 +64,10 @@ def failures_command(
         str, typer.Option(metavar="TIME", help="From an interruption until the job runs again.")
     ] = "5min",
     availability: Annotated[float, typer.Option(help="Part of the time that spare nodes suffice.")] = 0.999,
+    jobs: Jobs = 1,
+    backend: Backend = "",
+    scheduler: Scheduler = "",
+    store: StoreFile = "",
     failed: Failed = None,
     degraded: Degraded = None,
     form: Annotated[str, typer.Option("--format", help="text, md, csv or json.")] = "text",
@@ -88,6 +96,10 @@ def failures_command(
             checkpoint=checkpoint,
             restart=restart,
             availability=availability,
+            jobs=jobs,
+            backend=backend,
+            scheduler=scheduler,
+            store=store,
             progress=heard,
         )
     texts = {

@@ -58,6 +58,16 @@ Degraded = Annotated[
         "'leaf0 - spine1 x 2 at 50%'; may be repeated.",
     ),
 ]
+Jobs = Annotated[int, typer.Option(help="Processes that answer; -1 for one a core (needs joblib).")]
+Backend = Annotated[
+    str, typer.Option(metavar="NAME", help="Of joblib, such as dask; this machine's processes if left out.")
+]
+Scheduler = Annotated[
+    str, typer.Option(metavar="ADDRESS", help="Of Dask, such as tcp://10.0.0.1:8786, with --backend dask.")
+]
+StoreFile = Annotated[
+    str, typer.Option("--store", metavar="FILE", help="Keep answers in it, and go on from what is there.")
+]
 Drop = Annotated[bool, typer.Option("--drop-unreachable", help="Leave out endpoints that failures cut off.")]
 Root = Annotated[
     str,

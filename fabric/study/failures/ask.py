@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from fabric.arguments import checked
 from fabric.errors import QuestionError
 from fabric.graph import Fabric, Paths
-from fabric.study.failures.evaluate import Kept, Outcome, evaluate, n_up
+from fabric.study.failures.evaluate import Kept, Outcome, evaluate, n_up, outcome_of, told
 from fabric.study.failures.events import Event, group_events, single_events
 from fabric.study.failures.life import Interruptions, JobTime, Life, job_time, life_of, rates_for
-from fabric.study.failures.network import FailingJob, job_of
+from fabric.study.failures.network import FailingJob, bare, job_of
 from fabric.study.failures.pairs import PairEvent, pair_events
 from fabric.study.failures.rates import FailureRate, known_rates, read_rates
 from fabric.study.failures.states import State
 from fabric.study.failures.table import FailureRow, Failures, PairRow, worst_first
-
-Progress = Callable[[int, int], None]
+from fabric.study.sweeps import Crew, run
+from fabric.study.sweeps.run import Progress
 
 
 @checked
@@ -36,6 +36,10 @@ def failures(
     checkpoint: str = "30s",
     restart: str = "5min",
     availability: float = 0.999,
+    jobs: int = 1,
+    backend: str = "",
+    scheduler: str = "",
+    store: str | Path = "",
     progress: Progress | None = None,
 ) -> Failures:
     """Return what every single failure costs a job, exactly, once for all failures that are alike.
@@ -65,6 +69,8 @@ def failures(
         interruption until it runs again.
     availability : float
         Part of the time that spare nodes suffice.
+    jobs, backend, scheduler, store
+        Who solves the states, and where the outcomes are kept; see `fabric.study.sweeps.Crew`.
     progress : callable, optional
         Given the states solved and all states.
 
@@ -79,6 +85,10 @@ def failures(
         If the question does not fit the fabric.
     LimitError
         If it is too large to be answered.
+    FileError
+        If the store cannot be used.
+    ExtraError
+        If joblib or Dask is missing that `jobs` or `backend` need.
 
     Examples
     --------
@@ -102,6 +112,7 @@ def failures(
         node=node,
     )
     time = job_time(interval=interval, checkpoint=checkpoint, restart=restart, availability=availability)
+    crew = Crew(jobs, backend, scheduler, store)
     table = _rates(rates)
     healthy = evaluate(job, (), is_brief=False)
     if healthy.others.n < 2 or healthy.others.rate_gbps <= 0:
@@ -111,15 +122,15 @@ def failures(
         raise QuestionError(healthy.kept.why)
     singles = single_events(job)
     events = (*singles, *group_events(job))
-    outcomes = solved(job, [event.state for event in events], {(): healthy}, progress)
+    outcomes = solved(job, [event.state for event in events], {(): healthy}, crew, progress)
     rows = [failure_row(event, outcomes[event.state], healthy.others) for event in events]
     asked = f"{job.collective}{' over ' + ', '.join(job.over) if job.over else ''}" if job.collective else ""
     named = "a table that was given" if isinstance(rates, tuple) else str(rates)
-    told: tuple[PairRow, ...] = ()
+    rows_of_pairs: tuple[PairRow, ...] = ()
     if pairs:
         both = list(pair_events(job, singles))
-        outcomes = solved(job, [one.state for one in both], outcomes, progress)
-        told = pair_rows(both, outcomes, healthy.others)
+        outcomes = solved(job, [one.state for one in both], outcomes, crew, progress)
+        rows_of_pairs = pair_rows(both, outcomes, healthy.others)
     life = _life(job, named, table, rows, time) if table else None
     return Failures(
         fabric=fabric.name,
@@ -136,8 +147,8 @@ def failures(
         notes=_notes(job, among),
         certificate=healthy.others.certificate,
         life=life,
-        pairs=told,
-        availability=second_order(job, table, rows, told) if table and told else None,
+        pairs=rows_of_pairs,
+        availability=second_order(job, table, rows, rows_of_pairs) if table and rows_of_pairs else None,
     )
 
 
@@ -259,16 +270,16 @@ def sizes(job: FailingJob) -> tuple[int, int]:
 
 
 def solved(
-    job: FailingJob, states: Sequence[State], known: dict[State, Outcome], progress: Progress | None
+    job: FailingJob,
+    states: Sequence[State],
+    known: dict[State, Outcome],
+    crew: Crew,
+    progress: Progress | None,
 ) -> dict[State, Outcome]:
     """Return the outcome of every state, each solved once; those that are `known` are not."""
-    found = dict(known)
-    todo = [state for state in dict.fromkeys(states) if state not in found]
-    for number, state in enumerate(todo):
-        found[state] = evaluate(job, state)
-        if progress is not None:
-            progress(number + 1, len(todo))
-    return found
+    todo = [state for state in dict.fromkeys(states) if state not in known]
+    told_of = run(told, job if crew.is_alone else bare(job), todo, crew=crew, progress=progress)
+    return known | dict(zip(todo, map(outcome_of, told_of), strict=True))
 
 
 def failure_row(event: Event, outcome: Outcome, healthy: Kept) -> FailureRow:

@@ -5,8 +5,10 @@ A state is asked as it is, and where the job stops in it once more without the n
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -135,6 +137,33 @@ def evaluate(job: FailingJob, state: State, *, is_brief: bool = True) -> Outcome
     rest = state_of((*state, *places))
     restart, _ = _rate(job, in_state(job.fabric, rest), is_brief=is_brief)
     return Outcome(others, cut_off, n_down, stopped, _with_collective(job, restart, _replicas(job, rest)))
+
+
+def told(job: FailingJob, state: State) -> str:
+    """Return `evaluate` of one state of many as a text, which a sweep can keep; see `outcome_of`."""
+    return json.dumps(asdict(evaluate(job, state)))
+
+
+def outcome_of(text: str) -> Outcome:
+    """Return the outcome that a text tells.
+
+    Examples
+    --------
+    >>> kept = Kept(4, 400.0, None, "optimal", ("gpu-leaf",), Verdict(400.0, 400.0))
+    >>> some = Outcome(kept, (CutOff("gpu1", 1),), 0, (), None)
+    >>> outcome_of(json.dumps(asdict(some))) == some
+    True
+    """
+    found = json.loads(text)
+    stopped, cut_off = (tuple(CutOff(*one) for one in found[key]) for key in ("stopped", "cut_off"))
+    restart = None if found["restart"] is None else _kept_of(found["restart"])
+    return Outcome(_kept_of(found["others"]), cut_off, found["n_down"], stopped, restart)
+
+
+def _kept_of(found: dict[str, Any]) -> Kept:
+    proof = found["certificate"]
+    certificate = Verdict(**{**proof, "faults": tuple(proof["faults"])})
+    return Kept(**{**found, "binding": tuple(found["binding"]), "certificate": certificate})
 
 
 def n_up(job: FailingJob, fabric: Fabric) -> int:

@@ -100,6 +100,15 @@ def job_of(
     )
 
 
+def bare(job: FailingJob) -> FailingJob:
+    """Return a job without what was remembered of it, to be sent elsewhere."""
+    fabrics = [
+        fabric if fabric.blueprint is None else replace(fabric, blueprint=replace(fabric.blueprint))
+        for fabric in (job.fabric, job.whole)
+    ]
+    return replace(job, fabric=fabrics[0], whole=fabrics[1])
+
+
 def _check_axes(blueprint: Blueprint, name: str, axes: Sequence[str]) -> None:
     for axis in axes:
         if axis not in blueprint.axes:
