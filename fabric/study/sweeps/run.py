@@ -73,7 +73,7 @@ class Crew:
         return self.jobs == 1 and not self.backend
 
 
-class _Told(NamedTuple):
+class _Reply(NamedTuple):
     """An answer as text, or an error, of the question of a hash."""
 
     name: str
@@ -213,7 +213,7 @@ def _answer_all(
             store.save()
 
 
-def _by_workers(packed: bytes, questions: Iterator[tuple[str, Any]], crew: Crew) -> Iterator[_Told]:
+def _by_workers(packed: bytes, questions: Iterator[tuple[str, Any]], crew: Crew) -> Iterator[_Reply]:
     """Yield answers as workers give them."""
     joblib = _joblib()
     with contextlib.ExitStack() as stack:
@@ -221,7 +221,12 @@ def _by_workers(packed: bytes, questions: Iterator[tuple[str, Any]], crew: Crew)
             stack.enter_context(_dask(crew.scheduler))
         # A cluster has as many workers as it has.
         n_jobs = -1 if crew.backend and crew.jobs == 1 else crew.jobs
-        stack.enter_context(joblib.parallel_config(backend=crew.backend or "loky", n_jobs=n_jobs))
+        try:
+            config = joblib.parallel_config(backend=crew.backend or "loky", n_jobs=n_jobs)
+        except ValueError as error:
+            msg = f"backend {crew.backend!r}: {error}"
+            raise QuestionError(msg) from None
+        stack.enter_context(config)
         # By default joblib hands out twice as many questions as there are workers, and more as they end.
         parallel = joblib.Parallel(return_as="generator_unordered", batch_size=1 if crew.backend else "auto")
         try:
@@ -235,13 +240,13 @@ def _by_workers(packed: bytes, questions: Iterator[tuple[str, Any]], crew: Crew)
             raise
 
 
-def _told(packed: bytes, name: str, question: object) -> _Told:
+def _told(packed: bytes, name: str, question: object) -> _Reply:
     """Return what a worker answers."""
     answer, shared = _unpacked(packed)
     try:
-        return _Told(name, answer(shared, question))
+        return _Reply(name, answer(shared, question))
     except FabricError as error:
-        return _Told(name, "", str(error))
+        return _Reply(name, "", str(error))
 
 
 @lru_cache(2)

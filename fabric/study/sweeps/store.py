@@ -55,13 +55,11 @@ class Store:
 
     def _open(self) -> None:
         try:
-            # Whoever may not write is told so before anything is answered.
             self._file.execute("BEGIN IMMEDIATE")
             is_ours = self._pragma("application_id") == APPLICATION
             is_new = not self._file.execute("SELECT 1 FROM sqlite_master").fetchone()
             if is_new:
                 self._file.execute(f"PRAGMA application_id = {APPLICATION}")
-                self._file.execute(f"PRAGMA user_version = {FORM}")
                 self._file.execute(
                     "CREATE TABLE answers (question TEXT PRIMARY KEY, answer TEXT NOT NULL) WITHOUT ROWID"
                 )
@@ -69,6 +67,8 @@ class Store:
                 raise FileError(
                     str(self._path), "is no store of answers of this fabtopo", "name another file"
                 )
+            # A file that may only be read is told by a write alone.
+            self._file.execute(f"PRAGMA user_version = {FORM}")
             self._file.execute("COMMIT")
         except sqlite3.Error as error:
             raise self._fault(error) from None
