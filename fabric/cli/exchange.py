@@ -122,8 +122,9 @@ def export_command(
 def import_command(
     sources: Annotated[list[Path], typer.Argument(metavar="SOURCE...", help="What tools say of the cables.")],
     form: Annotated[
-        str, typer.Option("--format", metavar="NAME", help="Such as lldp or netbox; a wrong one lists all.")
-    ],
+        str,
+        typer.Option("--format", metavar="NAME", help="Such as lldp or netbox; left out, all are listed."),
+    ] = "",
     rate: Annotated[
         list[str] | None,
         typer.Option(
@@ -142,8 +143,14 @@ def import_command(
 ) -> None:
     """Write what was built as a topology file: with axes where some explain it, or as a design plus marks."""
     from fabric.interop.as_built import read_cabling
+    from fabric.interop.sources import SOURCES
+    from fabric.text.columns import columns
     from fabric.text.writing import write_file
 
+    if not form:
+        rows = [[source.name, source.about, source.lacks] for source in SOURCES.values()]
+        say(columns(["format", "what it is", "what it does not say"], rows))
+        return
     one_from_standard_input(*sources, *([like] if like else []))
     rates: dict[str, str] = {}
     for item in rate or ():

@@ -11,6 +11,7 @@ import fabric
 from fabric import cli
 from fabric.errors import LimitError, QuestionError, TopologyError
 from fabric.graph import loads
+from fabric.interop.sources import SOURCES
 
 MIXED = ("full-mesh", "hyperx", "torus")
 TREES = ("fat-tree", "planes", "rail-groups", "rail-only", "three-tier", "top-of-rack", "two-tier")
@@ -180,3 +181,6 @@ def test_command(as_drawn, monkeypatch, capsys, tmp_path):
     assert fabric.load(tmp_path / "site-a.fabric.yaml").name == "site-a"
     assert run("-o", str(tmp_path / "site-a.fabric.yaml"))[0] == 2
     assert json.loads(run("--json")[1])["devices"]["su3-node5"] == "su3/node5"
+    del words[2:]
+    listing = run()[1]
+    assert all(f"\n{name} " in listing for name in SOURCES)

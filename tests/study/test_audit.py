@@ -11,7 +11,7 @@ from fabric import cli
 from fabric.errors import FabricError, QuestionError, TopologyError
 from fabric.graph import fail, loads
 from fabric.interop.export import export
-from fabric.interop.sources import SOURCES, read_sources
+from fabric.interop.sources import read_sources
 from fabric.sizing.cable_plan import CablePlan
 from fabric.study.audit import audit
 
@@ -39,6 +39,7 @@ links:
   - {between: [leaf, spine], rate: 400Gb/s, count: 2}
 """
 DESIGNS = {"hgx": HGX, "mini": MINI}
+WRITTEN = ["dot", "edges", "lldp", "netbox", "p2p-ethernet", "p2p-infiniband"]
 
 
 def ends(text):
@@ -108,7 +109,7 @@ def spoil(cables, seed, n):
     return [cable for n, cable in enumerate(cables) if n not in gone], kinds
 
 
-@pytest.mark.parametrize("form", sorted(set(SOURCES) - {"ibnetdiscover"}))
+@pytest.mark.parametrize("form", WRITTEN)
 @pytest.mark.parametrize("design", DESIGNS)
 def test_what_was_built_as_designed_has_no_fault(design, form, tmp_path):
     answer = audit(loads(DESIGNS[design]), written(ends(DESIGNS[design]), form, tmp_path), form)
@@ -250,7 +251,7 @@ HOSTILE = [b"\0", b'"', b"\xff", b"[" * 50, b",,", b"\n", b"{", b"\x1b[2J"]
 @pytest.mark.parametrize("seed", range(24))
 def test_hostile_sources_end_in_an_error_or_in_cables(seed, tmp_path):
     rng = random.Random(seed)
-    form = sorted(SOURCES)[seed % len(SOURCES)]
+    form = [*WRITTEN, "ibnetdiscover"][seed % 7]
     folder = tmp_path / "f"
     folder.mkdir()
     base = written(ends(MINI), form if form != "ibnetdiscover" else "dot", folder)[0].read_bytes()

@@ -7,7 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fabric.errors import QuestionError, TopologyError, nearest
-from fabric.interop.sources import graphs, lists, neighbours
+from fabric.interop.sources import (
+    documents,
+    graphs,
+    infragraph,
+    lists,
+    neighbours,
+    schedulers,
+    simulators,
+    xml_files,
+)
 from fabric.interop.sources.found import MAX_BYTES, Survey
 from fabric.text.reading import STANDARD, decode, read_bytes, read_standard_input
 
@@ -34,24 +43,29 @@ class SourceFormat:
 
 
 _PORTS = "rates, and what is inside boxes"
-SOURCES = {
-    source.name: source
-    for source in (
-        SourceFormat(
-            "p2p-ethernet", "point-to-point list of UFM's cable validation", _PORTS, lists.p2p_ethernet
-        ),
-        SourceFormat(
-            "p2p-infiniband", "the same for InfiniBand", f"{_PORTS}, what nodes are", lists.p2p_infiniband
-        ),
-        SourceFormat(
-            "netbox", "cables of NetBox, with interfaces for rates", "what is inside boxes", lists.netbox
-        ),
-        SourceFormat("dot", "topology.dot of PTM and NVIDIA Air", _PORTS, graphs.dot),
-        SourceFormat("lldp", "lldpcli show neighbors -f json0, a file a node", _PORTS, neighbours.lldp),
-        SourceFormat("ibnetdiscover", "a sweep by ibnetdiscover", "lengths, media", neighbours.ibnetdiscover),
-        SourceFormat("edges", "CSV with source,target", "what its columns do not say", lists.edges),
-    )
-}
+_PARTS = "parts, transit, which net a link is of"
+_ROWS = (
+    ("p2p-ethernet", "point-to-point list of UFM's cable validation", _PORTS, lists.p2p_ethernet),
+    ("p2p-infiniband", "the same for InfiniBand", f"{_PORTS}, what nodes are", lists.p2p_infiniband),
+    ("netbox", "cables of NetBox, with interfaces for rates", "what is inside boxes", lists.netbox),
+    ("dot", "topology.dot of PTM and NVIDIA Air", _PORTS, graphs.dot),
+    ("lldp", "lldpcli show neighbors -f json0, a file a node", _PORTS, neighbours.lldp),
+    ("ibnetdiscover", "a sweep by ibnetdiscover", "lengths, media", neighbours.ibnetdiscover),
+    ("edges", "CSV with source,target", "what its columns do not say", lists.edges),
+    ("containerlab", "containerlab topology", "what nodes are", documents.containerlab),
+    ("netlab", "netlab topology", "what nodes are", documents.netlab),
+    ("nvidia-air", "simulation of NVIDIA Air", _PORTS, documents.nvidia_air),
+    ("nccl-topo", "NCCL_TOPO_FILE of one host, a file a host", "the network", xml_files.nccl_topology),
+    ("nvidia-smi", "nvidia-smi topo -m, a file a host", "rates, PCIe, the network", simulators.nvidia_smi),
+    ("infragraph", "InfraGraph 3.1", _PARTS, infragraph.infragraph),
+    ("astra-sim", "network.yml of ASTRA-sim", "cables of switches", documents.astra_sim),
+    ("simai", "topology of SimAI", "cards, hosts, parallel cables", simulators.simai),
+    ("slurm", "topology.yaml or topology.conf", "rates, planes, parallel switches", schedulers.slurm),
+    ("graphml", "GraphML of NetworkX", _PARTS, xml_files.graphml),
+    ("node-link", "node-link JSON of NetworkX", _PARTS, documents.node_link),
+    ("cytoscape", "JSON of Cytoscape", _PARTS, documents.cytoscape),
+)
+SOURCES = {row[0]: SourceFormat(*row) for row in _ROWS}
 """Formats that can be read, by name."""
 
 

@@ -82,6 +82,15 @@ class Survey:
         """Add a cable between two ports, unless it is there; a port that has two is a problem."""
         if not self._are_ends(one, other, at):
             return
+        self._add(one, other, at, rate_gbps)
+
+    def loose_or_ported(self, one: Port, other: Port, at: Place, rate_gbps: float | None) -> None:
+        """Add a cable of a format in which only some nodes have ports."""
+        are_names = all(self._is_name(*end, at) for end in (one, other))
+        if are_names and self._are_ends((one[0], ""), (other[0], ""), at):
+            self._add(one, other, at, rate_gbps)
+
+    def _add(self, one: Port, other: Port, at: Place, rate_gbps: float | None) -> None:
         a, z = (one, other) if one <= other else (other, one)
         cable = FoundCable(a, z, *at, rate_gbps)
         self._n_listed += 1
