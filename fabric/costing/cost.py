@@ -13,7 +13,7 @@ from fabric.costing.beside import add_bound, add_wires
 from fabric.costing.calibration import Calibration
 from fabric.costing.calibration import calibration as read_calibration
 from fabric.costing.channels import CHANNELS
-from fabric.costing.notes import WORTH, card_notes, chip_notes, numbering_notes, split_notes
+from fabric.costing.notes import WORTH, card_notes, chip_notes, numbering_notes, route_notes, split_notes
 from fabric.costing.run import (
     CostRun,
     answer_of,
@@ -170,6 +170,7 @@ def _routing_notes(run: CostRun, chosen: Schedule) -> tuple[str, ...]:
     return (
         *chip_notes(run.fabric, run.routing),
         *card_notes(run.job, run.routing),
+        *route_notes(run.job, run.routing, chosen),
         *split_notes(run.fabric, run.routing, slower),
         *numbering_notes(run.fabric, run.job, chosen),
     )

@@ -14,7 +14,7 @@ long that is.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -87,7 +87,7 @@ def evaluate(job: Job, schedule: Schedule, over: Overheads) -> Timing:
     if not over.is_ideal or isinstance(schedule, Seq):
         return _by_parts(job, schedule, over)
     # One linear program for all phases at once, where they are such; else part by part.
-    is_one = _is_flat(schedule) and any(p.bytes_per_endpoint for p in phases(schedule))
+    is_one = _is_flat(schedule) and _is_one_program(schedule)
     best = (_ideal if is_one else _by_parts)(job, schedule, over)
     given = _by_parts(job, schedule, replace(over, is_ideal=False))
     return best if best.transfer_s <= given.transfer_s else given
@@ -98,16 +98,18 @@ def _by_parts(job: Job, schedule: Schedule, over: Overheads) -> Timing:
     if isinstance(schedule, Phase):
         return _pace(job, _latency(job, schedule, over), _busy(job, schedule, over))
     # Parts that overlap load links together: a rank that is busy in one need not be so in the next.
-    is_together = not (isinstance(schedule, Seq) or over.slowdown or over.is_ideal)
-    if is_together and all(isinstance(part, Phase) for part in schedule.parts):
+    is_together = not isinstance(schedule, Seq) and (not over.is_ideal or _is_one_program(schedule))
+    if is_together and not over.is_ideal and all(isinstance(part, Phase) for part in schedule.parts):
         # No phase takes longer than all of them: none need be timed by itself.
         fills = [_latency(job, phase, over) for phase in phases(schedule)]
         fill = sum(fills) if isinstance(schedule, Pipe) else max(fills)
         return _pace(job, fill, _busy_together(job, schedule, over))
     parts = [evaluate(job, part, over) for part in schedule.parts]
-    busy = np.sum([part.busy_s for part in parts], axis=0)
     if is_together:
-        busy = _busy_together(job, schedule, over)
+        together_s = _ideal_busy if over.is_ideal else _busy_together
+        busy = together_s(job, schedule, over)
+    else:
+        busy = np.sum([part.busy_s for part in parts], axis=0)
     if isinstance(schedule, Seq):
         held = np.sum([part.held_s for part in parts], axis=0)
         return Timing(sum(p.latency_s for p in parts), sum(p.transfer_s for p in parts), busy, held)
@@ -172,10 +174,25 @@ def _busy_together(job: Job, schedule: Schedule, over: Overheads) -> Floats:
     # One kind of transfer after the other, as each gets its own part of the wire rate.
     every = [p for p in phases(schedule) if p.bytes_per_endpoint]
     for transfer in dict.fromkeys(p.transfer for p in every):
-        load = job.together([(p.pattern, p.bytes_per_endpoint) for p in every if p.transfer == transfer])
+        mix = [(p.pattern, p.bytes_per_endpoint) for p in every if p.transfer == transfer]
+        load = job.together(mix)
         rate = job.links.capacity_gbps * _by_rule(job, over, transfer)[0][job.links.rule]
-        busy += np.divide(seconds_to_send(1.0, 1.0) * load, rate, out=np.zeros(len(load)), where=rate > 0)
+        own_s = np.divide(seconds_to_send(1.0, 1.0) * load, rate, out=np.zeros(len(load)), where=rate > 0)
+        busy += own_s * _slower(job, mix, over)
     return busy
+
+
+def _slower(job: Job, mix: Sequence[tuple[Pattern, float]], over: Overheads) -> Floats:
+    """Return how much longer each link takes than under an equal split: the mean over its bytes."""
+    n = len(job.links.rule)
+    if over.slowdown is None:
+        return np.ones(n)
+    spread, even = np.zeros(n), np.zeros(n)
+    for pattern, amount in mix:
+        load = job.loads(pattern).on_link
+        even += amount * load
+        spread += amount * load * over.slowdown(pattern, load)
+    return np.divide(spread, even, out=np.ones(n), where=even > 0)
 
 
 def _by_rule(job: Job, over: Overheads, transfer: Transfer) -> tuple[Floats, Floats]:
@@ -191,18 +208,27 @@ def _by_rule(job: Job, over: Overheads, transfer: Transfer) -> tuple[Floats, Flo
 
 
 def _is_flat(schedule: Schedule) -> bool:
-    """Return whether a schedule is one set of phases at once, between ranks only."""
+    """Return whether a schedule is one set of phases at once."""
     parts = () if isinstance(schedule, Phase) else schedule.parts
-    return all(isinstance(p, Phase) for p in parts) and all(
-        p.transfer != "in-switch" for p in phases(schedule)
-    )
+    return all(isinstance(p, Phase) for p in parts)
+
+
+def _is_one_program(schedule: Schedule) -> bool:
+    """Return whether one program has the routes of all phases: between ranks, of one kind of transfer."""
+    kinds = {p.transfer for p in phases(schedule) if p.bytes_per_endpoint}
+    return len(kinds) == 1 and "in-switch" not in kinds
 
 
 def _ideal(job: Job, schedule: Schedule, over: Overheads) -> Timing:
     """Return the timing of phases whose routes are chosen together, for the least time at wire rates."""
+    latencies = [_latency(job, p, over) for p in phases(schedule) if p.bytes_per_endpoint > 0]
+    latency = max(latencies) if isinstance(schedule, Par) else sum(latencies)
+    return _pace(job, latency, _ideal_busy(job, schedule, over))
+
+
+def _ideal_busy(job: Job, schedule: Schedule, over: Overheads) -> Floats:
+    """Return how long links are busy with all phases of a schedule, by the best routes for them together."""
     sending = [p for p in phases(schedule) if p.bytes_per_endpoint > 0]
-    latencies = [_latency(job, p, over) for p in sending]
-    _, busy = job.best([(p.pattern, p.bytes_per_endpoint) for p in sending])
+    best = job.best([(p.pattern, p.bytes_per_endpoint) for p in sending])
     # The program counts at wire rates; all phases of it are of one kind of transfer.
-    rate = _by_rule(job, over, sending[0].transfer)[0][job.links.rule]
-    return _pace(job, max(latencies) if isinstance(schedule, Par) else sum(latencies), busy / rate)
+    return np.asarray(best.busy_s / _by_rule(job, over, sending[0].transfer)[0][job.links.rule])

@@ -43,6 +43,17 @@ def card_notes(job: Job, routing: str) -> tuple[str, ...]:
     return ()
 
 
+def route_notes(job: Job, routing: str, chosen: Schedule) -> tuple[str, ...]:
+    """Return that the best routes are those of the average rank, where ranks differ and are too many."""
+    sending = [p for p in phases(chosen) if p.bytes_per_endpoint and p.transfer != "in-switch"]
+    if routing != "ideal" or all(job.is_known_exactly(phase.pattern) for phase in sending):
+        return ()
+    return (
+        "ranks differ in what they do, and are too many for the best routes of each: these are of their "
+        "average; no run is faster, and it may take longer, at most what ecmp says",
+    )
+
+
 def split_notes(fabric: Fabric, routing: str, slower: Callable[[], float]) -> tuple[str, ...]:
     """Return what an equal split per hop costs beside one that follows what capacity is left.
 

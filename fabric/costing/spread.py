@@ -76,12 +76,12 @@ def _hash_slowdown(
     """
     links = job.links
     slowdown = np.ones(len(load))
-    stages = _stages(job, load, n_queue_pairs * job.n_cards * _peers(job, pattern))
+    stages = _stages(job, pattern, n_queue_pairs * job.n_cards * _peers(job, pattern))
     if not stages:
         return slowdown
     # How long each link takes under an equal split, and how much longer the slowest flow of a stage alone.
     busy = np.divide(load, links.capacity_gbps, out=np.zeros(len(load)), where=links.capacity_gbps > 0)
-    even = [(s, load[s.links].sum() / links.capacity_gbps[s.links].sum()) for s in stages]
+    even = [(s, s.even) for s in stages]
     time = [base * value(SlowestFlow.of(*s.slowdown())) for s, base in even]
     for stage, slow in zip(stages, time, strict=True):
         slowdown[stage.links] = _last(slow, busy[stage.links])
@@ -120,12 +120,15 @@ class _Stage:
     n_flows, n_cables : int
         Of each choice.
     n_choices : int
+    even : float
+        Bytes on its links over their rate, under an equal split.
     """
 
     links: Ints
     n_flows: int
     n_cables: int
     n_choices: int
+    even: float
 
     def slowdown(self) -> tuple[Floats, Floats]:
         """Return what the slowest flow takes beside an equal split, and how probable that is."""
@@ -151,14 +154,14 @@ def slowest(stages: Sequence[tuple[_Stage, float]]) -> tuple[Floats, Floats]:
     return times, np.diff(below, prepend=0.0)
 
 
-def _stages(job: Job, load: Floats, flows_per_byte: float) -> list[_Stage]:
+def _stages(job: Job, pattern: Pattern, flows_per_byte: float) -> list[_Stage]:
     """Return the stages at which flows choose among cables.
 
     The cables of a rule at one lower switch, upwards or downwards, are one choice; the flows on them are what
     they carry over what one flow carries. Where the lower switch has no endpoints, how many flows come to it
     is drawn too: there the cables of all such switches are one choice.
     """
-    links = job.links
+    links, load, total = job.links, job.loads(pattern).on_link, job.loads(pattern).total
     chosen = np.flatnonzero(links.is_hashed & (load > 0))
     if not len(chosen):
         return []
@@ -175,7 +178,11 @@ def _stages(job: Job, load: Floats, flows_per_byte: float) -> list[_Stage]:
     is_edge = np.zeros(len(n_switches), dtype=np.bool_)
     is_edge[choice] = ~links.is_inner[chosen] | np.isin(links.lower[chosen], edge)
     n_links = np.bincount(choice, links.n_cables[chosen])
-    n_flows = np.bincount(choice, load[chosen]) * flows_per_byte
+    on_choice, on_all = (np.bincount(choice, bytes_on[chosen]) for bytes_on in (load, total))
+    n_flows = on_choice * flows_per_byte
+    # Of a class in which few switches are busy, such as that of a root, only so many are choices.
+    part = np.minimum(on_all / on_choice, 1.0)
+    n_busy = n_switches * part
     rule, ways = np.zeros(len(n_switches)), np.zeros(len(n_switches))
     rule[choice], ways[choice] = links.rule[chosen], way
     stages = []
@@ -193,11 +200,13 @@ def _stages(job: Job, load: Floats, flows_per_byte: float) -> list[_Stage]:
     kind = kind.ravel()
     for number, (_, _, at_edge, flows, cables) in enumerate(kinds.tolist()):
         of_kind = kind == number
+        own = chosen[of_kind[choice]]
         if not at_edge:
-            flows, cables = max(n_flows[of_kind].sum().round(), 1), max(n_links[of_kind].sum().round(), 1)
+            flows, cables = (max((n * part)[of_kind].sum().round(), 1) for n in (n_flows, n_links))
         if cables > 1:  # a single cable is no choice
-            n_choices = round(n_switches[of_kind].sum()) if at_edge else 1
-            stages.append(_Stage(chosen[of_kind[choice]], int(flows), int(cables), n_choices))
+            n_choices = max(round(n_busy[of_kind].sum()), 1) if at_edge else 1
+            even = float(on_choice[of_kind].sum() / links.capacity_gbps[own].sum())
+            stages.append(_Stage(own, int(flows), int(cables), n_choices, even))
     return stages
 
 

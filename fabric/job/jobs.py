@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 
 from fabric.blueprint.planes import open_chips, refusal
 from fabric.blueprint.reducing import REDUCING_NETS
-from fabric.errors import QuestionError
+from fabric.errors import LimitError, QuestionError
 from fabric.graph import Fabric
 from fabric.job.listing import Listing, job_of_all, job_of_list, job_of_order, job_of_placement
 from fabric.job.on_classes import on_classes
@@ -15,6 +17,10 @@ from fabric.job.question import JobQuestion
 from fabric.job.ranks import Job
 from fabric.schedule.tree import Pattern
 from fabric.symmetry import NoSymmetryError
+
+MAX_CABLES = 10_000
+MAX_ROUTES = 60_000
+"""Cables, and ranks times links both ways, up to which the best routes are looked for on every cable."""
 
 MAX_MESH = 256
 """Ranks of a domain of the largest full mesh that is looked for; each has a cable to every other."""
@@ -79,7 +85,8 @@ def _job(fabric: Fabric, asked: JobQuestion) -> Job:
     try:
         place = placement(blueprint, over=asked.over, among=asked.among, order=asked.order)
         if asked.method != "links":
-            return on_classes(place, asked.routing, asked.paths)
+            on_cables = _on_cables(fabric, asked, place)
+            return replace(on_classes(place, asked.routing, asked.paths), on_cables=on_cables)
     # Classes will not do: a placement that was found still says the order of the ranks.
     except NoSymmetryError as error:
         if asked.method == "axes":
@@ -90,3 +97,19 @@ def _job(fabric: Fabric, asked: JobQuestion) -> Job:
     if place is not None and not (asked.order and asked.among):
         return job_of_placement(listing, place)
     return job_of_order(listing) if asked.order else job_of_all(listing, (), ())
+
+
+def _on_cables(fabric: Fabric, asked: JobQuestion, place: Placement) -> Callable[[], Job | None]:
+    """Return what makes the same job on every cable, where these are few; made once, when it is asked for."""
+
+    @cache
+    def every() -> Job | None:
+        few = replace(asked, limit=min(asked.limit, MAX_CABLES))
+        try:
+            work = job_of_placement(Listing(fabric, few, "ranks differ in what they do"), place)
+        except LimitError:
+            return None
+        is_few = work.n_instances * work.shape.n * len(work.links.rule) <= MAX_ROUTES
+        return work if is_few else None
+
+    return every

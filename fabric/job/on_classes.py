@@ -39,7 +39,7 @@ from fabric.job.near import NearLinks, Pairs, near_links
 from fabric.job.pairs import RankPairs, domain_axes, group_ties
 from fabric.job.placement import Placement, ring_axes
 from fabric.job.product import ProductPairs, ProductTraffic, places_on_axes
-from fabric.job.ranks import Job, Loads, Routing, least, links_of
+from fabric.job.ranks import Job, Loads, Optimum, Routing, least, links_of
 from fabric.job.shared import Shared
 from fabric.job.views import Carrier, RankView, view_of
 from fabric.routing import Progress
@@ -105,7 +105,7 @@ class _Classes:
         total = self._total(mix)
         sent = max(self.pairs.n_bytes(pattern), 1e-300)
         hops = np.bincount(links.rule, total, minlength=len(links.rules)) / sent
-        return Loads(self.route_mix(mix), hops, sent / self.n_ranks)
+        return Loads(self.route_mix(mix), hops, total, sent / self.n_ranks)
 
     def route_mix(self, mix: Mix) -> Floats:
         """Return the bytes on every link of some patterns at once; see `Job`."""
@@ -218,7 +218,8 @@ class _Classes:
             raise QuestionError(msg)
         both_ways, hops = reduction
         # What switches multiply runs the same links the other way.
-        return Loads(both_ways[pattern.kind == "from-switches"], hops)
+        load = both_ways[pattern.kind == "from-switches"]
+        return Loads(load, hops, load)
 
     def joins(self, over: Over) -> bool:
         """Return whether switches that reduce join all ranks of a domain, or of a rail."""
@@ -309,61 +310,70 @@ class _Classes:
         bytes_at[self.views[number].rank] = 1.0
         return sparse.csr_array(bytes_at)
 
-    def optimum(self, patterns: Sequence[Pattern], amounts: Sequence[float]) -> tuple[float, Floats]:
-        """Return the least time, and how long each link is busy; see `Job`.
+    def optimum(self, patterns: Sequence[Pattern], amounts: Sequence[float]) -> Optimum:
+        """Return the best routes; see `Job`.
 
         Notes
         -----
         Not less than what all ranks need together on average, nor than the busiest needs if it is alone.
         """
-        seconds = [seconds_to_send(a, 1.0) for a in amounts]
-        numbers = range(len(self.views))
+        mix = tuple(zip(patterns, (seconds_to_send(a, 1.0) for a in amounts), strict=True))
+        every = [(number, is_sent) for number in range(len(self.views)) for is_sent in (False, True)]
+        # The best routes choose relays by themselves.
+        pairs = self.pairs.by_own_cards
+        means = {end: pairs.mean(mix, end[0], is_sent=end[1]) for end in every}
         # First what all ranks do on average, all at once; then the busiest rank, alone on the fabric.
-        means = {
-            (number, is_sent): self._row(
-                seconds, [self.pairs.mean([(p, 1.0)], number, is_sent=is_sent) for p in patterns]
-            )
-            for number in numbers
-            for is_sent in (False, True)
-        }
-        time_s, busy = least(self.base, [self._block(n, means[n, False], is_sent=False) for n in numbers])
+        numbers = range(len(self.views))
+        time_s, busy = least(self.base, [self._received(n, means[n, False]) for n in numbers])
+        is_exact = True
         for (number, is_sent), mean in means.items():
-            kinds = [self.pairs.kinds([(p, 1.0)], number, is_sent=is_sent) for p in patterns]
-            row = self._row(seconds, [self._most(number, of_pattern) for of_pattern in kinds])
-            if np.allclose(row, mean, rtol=1e-9, atol=0.0):
+            kinds = pairs.kinds(mix, number, is_sent=is_sent)
+            if np.allclose(kinds, mean, rtol=1e-9, atol=0.0):
                 continue  # all ranks do the same, and so did the program above
+            is_exact = False
             view = self.views[number]
             alone = replace(view.quotient, base=np.arange(len(view.quotient.base)))
-            block = replace(self._block(number, row, is_sent=is_sent), n_alike=1.0, view=alone)
-            alone_s, alone_busy = least(alone, [block])
+            row = self._most(number, kinds)
+            blocks = self._sent(number, row) if is_sent else [self._received(number, row)]
+            alone_s, alone_busy = least(alone, [replace(b, n_alike=1.0, view=alone) for b in blocks])
             time_s = max(time_s, alone_s)
             np.maximum.at(busy, view.quotient.base, alone_busy)
-        return time_s, busy
-
-    @staticmethod
-    def _row(seconds: Sequence[float], rows: Sequence[Floats]) -> Floats:
-        """Return the seconds that a rank sends of some patterns at once, for rows of each."""
-        return np.asarray(np.array(seconds) @ np.array(rows))
+        return Optimum(time_s, busy, is_exact)
 
     def _most(self, number: int, kinds: Floats) -> Floats:
         """Return the row of the rank that has most to do, the farthest if there are several."""
         order = np.lexsort(((kinds @ self.pairs.far(number)).round(9), kinds.sum(axis=1).round(9)))
         return np.asarray(kinds[order[-1]])
 
-    def _block(self, number: int, row: Floats, *, is_sent: bool) -> Commodity:
-        """Return what the rank of a view receives, or sends, as a commodity."""
+    def _received(self, number: int, row: Floats) -> Commodity:
+        """Return what the rank of a view receives, as a commodity."""
         view = self.views[number]
-        classes, rank = view.quotient.classes, view.only
-        sides = (rank, view.inside) if is_sent else (view.inside, rank)
-        moves = forwarding(classes, *sides, paths=self.paths, bystanders=False)
-        amount = self.pairs.others(number, is_sent=is_sent) @ row
-        # Flow is conserved: the rank takes in, or gives, all that the others give, or take in.
+        amount = self.pairs.others(number, is_sent=False) @ row
         amount[view.rank] -= amount.sum()
+        return self._commodity(view, amount, view.only)
+
+    def _sent(self, number: int, row: Floats) -> list[Commodity]:
+        """Return what the rank of a view sends, a commodity for each class of receivers.
+
+        Mates of the rank relay outward, and those of a receiver inward: so each has a program of its own.
+        """
+        view = self.views[number]
+        amount = self.pairs.others(number, is_sent=True) @ row
+        every = []
+        for peer in np.flatnonzero(amount).tolist():
+            is_peer = np.arange(len(amount)) == peer
+            own = np.where(is_peer, -amount, 0.0)
+            own[view.rank] += amount[peer]
+            every.append(self._commodity(view, own, is_peer))
+        return every
+
+    def _commodity(self, view: RankView, amount: Floats, targets: Bools) -> Commodity:
+        """Return what classes of ranks give, and if negative take in, as a commodity."""
+        moves = forwarding(view.quotient.classes, view.inside, targets, paths=self.paths, bystanders=False)
         ends = np.flatnonzero(amount)
-        sign = -1.0 if is_sent else 1.0
-        state = np.where(sign * amount > 0, moves.source, moves.target)[ends]
+        state = np.where(amount > 0, moves.source, moves.target)[ends]
         supply = np.zeros(moves.n_states)
-        np.add.at(supply, state, sign * amount[ends])
+        np.add.at(supply, state, amount[ends])
         return Commodity(view.n_alike, view.quotient, moves, supply)
 
 

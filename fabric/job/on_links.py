@@ -14,9 +14,10 @@ from fabric.arrays import Bools, Floats, Ints
 from fabric.errors import QuestionError
 from fabric.flow.commodities import Commodity, trivial
 from fabric.graph import Expanded, Paths, components, forwarding
+from fabric.job.differences import Mix
 from fabric.job.in_switch import Climb, reducing_switches, switch_loads
 from fabric.job.numbering import members, messages, rail_legs
-from fabric.job.ranks import Job, Loads, Routing, least, links_of
+from fabric.job.ranks import Job, Loads, Optimum, Routing, least, links_of
 from fabric.routing import (
     Demands,
     Messages,
@@ -105,12 +106,22 @@ class ListedJob:
         total = max(float(demand.amount.sum()), 1e-300)
         if self.routing == "rail" and pattern.over == "job":
             demand, _ = by_rail(self.ranks, demand)
-        if self.routing == "adaptive":
-            load = adapt(lambda pull: self.loads(demand, None, pull), links_of(e).capacity_gbps)
-        else:
-            load = self.loads(demand, progress)
+        load = self._adapted(demand) if self.routing == "adaptive" else self.loads(demand, progress)
         hops = np.bincount(np.repeat(e.rule, 2), load, minlength=len(e.rules)) / total
-        return Loads(load, hops, total / self.ranks.devices.size)
+        return Loads(load, hops, load, total / self.ranks.devices.size)
+
+    def route_mix(self, mix: Mix) -> Floats:
+        """Return the bytes on every link of some patterns at once, under adaptive routing; see `Job`."""
+        every = [demands(self.ranks, pattern) for pattern, _ in mix]
+        source, target = (
+            np.concatenate(ends) for ends in zip(*((d.source, d.target) for d in every), strict=True)
+        )
+        amount = np.concatenate([n * d.amount for d, (_, n) in zip(every, mix, strict=True)])
+        return self._adapted(Demands(source, target, amount))
+
+    def _adapted(self, demand: Demands) -> Floats:
+        capacity_gbps = links_of(self.ranks.expanded).capacity_gbps
+        return adapt(lambda pull: self.loads(demand, None, pull), capacity_gbps)
 
     def ways(self, pattern: Pattern) -> Floats:
         """Return the links of each rule that messages of `pattern` pass; see `Job`."""
@@ -153,7 +164,7 @@ class ListedJob:
         # What switches multiply runs the same links the other way.
         if pattern.kind == "from-switches":
             load = load.reshape(-1, 2)[:, ::-1].ravel()
-        return Loads(load, hops)
+        return Loads(load, hops, load)
 
     def in_switches(self, over: Over) -> tuple[Floats, Floats] | None:
         """Return what `switch_loads` does, which is asked for once."""
@@ -210,11 +221,11 @@ class ListedJob:
             self.in_switches(over) is not None
         )
 
-    def optimum(self, patterns: Sequence[Pattern], amounts: Sequence[float]) -> tuple[float, Floats]:
-        """Return the least time, and how long each link is busy; see `Job`."""
+    def optimum(self, patterns: Sequence[Pattern], amounts: Sequence[float]) -> Optimum:
+        """Return the best routes; see `Job`."""
         view = trivial(self.ranks.expanded)
         time_s, busy = least(view, self._blocks(view, patterns, amounts))
-        return time_s, busy[view.base]
+        return Optimum(time_s, busy[view.base], is_exact=True)
 
     def _blocks(
         self, view: Quotient, patterns: Sequence[Pattern], amounts: Sequence[float]
@@ -285,6 +296,8 @@ def on_links(
         listed.ways,
         "links",
         why,
+        # Packets that adapt are spread by all that is under way; other routings add pattern by pattern.
+        listed.route_mix if listed.routing == "adaptive" else None,
         cards=cards,
         n_cards=n_cards,
     )

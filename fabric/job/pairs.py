@@ -267,10 +267,11 @@ class RankPairs:
 
     def telling(self, mix: Mix) -> tuple[RankPairs, Mix]:
         """Return patterns that tell which links are near to ranks: all send to all, by their own cards."""
-        return self._by_own_cards, ((Pattern("pairwise", "job"), 1.0),)
+        return self.by_own_cards, ((Pattern("pairwise", "job"), 1.0),)
 
     @cached_property
-    def _by_own_cards(self) -> RankPairs:
+    def by_own_cards(self) -> RankPairs:
+        """The same with messages straight from rank to rank."""
         return replace(self, is_by_rail=False) if self.is_by_rail else self
 
     def _of(self, rows: Floats, number: int) -> Floats:

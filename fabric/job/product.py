@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from scipy import sparse
@@ -38,6 +39,11 @@ class ProductPairs:
     by_rail: RankPlaces
     views: Sequence[RankView]
     place: Placement
+
+    @cached_property
+    def by_own_cards(self) -> ProductPairs:
+        """The same with messages straight from rank to rank."""
+        return replace(self, by_rail=self.places)
 
     @property
     def order(self) -> tuple[str, ...]:

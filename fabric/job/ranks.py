@@ -7,7 +7,7 @@ Loads come from classes, at any size (`fabric.job.on_classes`), or from every ca
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
 import numpy as np
@@ -24,12 +24,15 @@ from fabric.routing import Progress
 from fabric.schedule.algorithms import Shape
 from fabric.schedule.tree import Pattern
 from fabric.symmetry import Quotient
+from fabric.units import seconds_to_send
 
 Routing = Literal["ecmp", "ideal", "hashed", "adaptive", "rail", "rail-direct"]
 ROUTINGS: tuple[Routing, ...] = get_args(Routing)
 
 # Link layers that cards of several vendors speak, several of them on one port.
 _STANDARD = frozenset({"Ethernet", "InfiniBand"})
+# Times that differ by less are equal.
+_SAME = 1e-9
 # Parts that the progress of one pattern is told in.
 _TOLD = 1000
 
@@ -44,13 +47,36 @@ class Loads:
         Bytes on every link, or on all links of a class if each carries what the busiest of them does.
     hops : ndarray of float64, shape (number of rules,)
         Links of each rule that a byte passes on average.
+    total : ndarray of float64, shape (l,)
+        Bytes on all links of a class together; at most `on_link`, as not all of them are the busiest.
     mean : float
         Bytes that a rank sends on average.
     """
 
     on_link: Floats
     hops: Floats
+    total: Floats
     mean: float = 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class Optimum:
+    """The best routes for some patterns at once.
+
+    Parameters
+    ----------
+    time_s : float
+        The least time [s].
+    busy_s : ndarray of float64, shape (l,)
+        How long every link is busy then [s].
+    is_exact : bool
+        Whether no run takes longer by these routes. On classes ranks that differ in what they do are
+        averaged: then no run is faster, and it may take longer.
+    """
+
+    time_s: float
+    busy_s: Floats
+    is_exact: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,8 +151,8 @@ class Job:
     route : callable
         ``route(pattern, progress)`` returns the loads of a pattern.
     optimum : callable
-        ``optimum(patterns, amounts)`` returns the least time [s] in which the patterns can run at once when
-        the busiest rank sends that many bytes of each, and for how long each link is then busy [s].
+        ``optimum(patterns, amounts)`` returns the best routes for patterns at once when the busiest rank
+        sends that many bytes of each.
     ways : callable
         ``ways(pattern)`` returns the links of each rule that a message of the pattern passes, a row for each
         kind of message.
@@ -141,20 +167,23 @@ class Job:
         Whether messages take cards, and whether some are near to endpoints that are no ranks, too.
     n_cards : float
         Cards that a rank takes turns with, on average.
+    on_cables : callable, optional
+        Returns the same job on every cable, or None where these are too many for the best routes.
     """
 
     shape: Shape
     n_instances: int
     links: Links
     route: Callable[[Pattern, Progress | None], Loads]
-    optimum: Callable[[Sequence[Pattern], Sequence[float]], tuple[float, Floats]]
+    optimum: Callable[[Sequence[Pattern], Sequence[float]], Optimum]
     ways: Callable[[Pattern], Floats]
     method: str
     why: str
     route_mix: Callable[[Sequence[tuple[Pattern, float]]], Floats] | None = None
     cards: Literal["none", "own", "shared"] = "none"
     n_cards: float = 1.0
-    _known_best: dict[tuple[tuple[Pattern, float], ...], tuple[float, Floats]] = field(default_factory=dict)
+    on_cables: Callable[[], Job | None] | None = None
+    _known_best: dict[tuple[tuple[Pattern, float], ...], Optimum] = field(default_factory=dict)
     _known: dict[Pattern, Loads] = field(default_factory=dict)
     _known_ways: dict[Pattern, Floats] = field(default_factory=dict)
     _known_mixes: dict[tuple[tuple[Pattern, float], ...], Floats] = field(default_factory=dict)
@@ -199,7 +228,7 @@ class Job:
             self._known_mixes[parts] = self.route_mix(parts)
         return load + most * self._known_mixes[parts]
 
-    def best(self, mix: Sequence[tuple[Pattern, float]]) -> tuple[float, Floats]:
+    def best(self, mix: Sequence[tuple[Pattern, float]]) -> Optimum:
         """Return the `optimum` of patterns at once, of each so many bytes from the busiest rank.
 
         One program serves all sizes.
@@ -207,10 +236,39 @@ class Job:
         most = max(amount for _, amount in mix)
         parts = tuple((pattern, round(amount / most, 12)) for pattern, amount in mix)
         if parts not in self._known_best:
-            patterns, amounts = zip(*parts, strict=True)
-            self._known_best[parts] = self.optimum(patterns, amounts)
-        time_s, busy = self._known_best[parts]
-        return most * time_s, most * busy
+            self._known_best[parts] = self._best(parts)
+        best = self._known_best[parts]
+        return Optimum(most * best.time_s, most * best.busy_s, best.is_exact)
+
+    def _best(self, mix: tuple[tuple[Pattern, float], ...]) -> Optimum:
+        patterns, amounts = zip(*mix, strict=True)
+        best = self.optimum(patterns, amounts)
+        # The equal split is a choice of routes as well: a program that is no faster needs no other.
+        even = np.divide(
+            seconds_to_send(1.0, 1.0) * self.together(mix),
+            self.links.capacity_gbps,
+            out=np.zeros(len(self.links.rule)),
+            where=self.links.capacity_gbps > 0,
+        )
+        even_s = float(even.max(initial=0.0))
+        if best.is_exact or best.time_s >= even_s * (1 - _SAME):
+            return replace(best, is_exact=True)
+        every = self.on_cables() if self.on_cables is not None else None
+        if every is None:
+            return best
+        exact = every.optimum(patterns, amounts)
+        # Which cable of a rule is busy is arbitrary: all classes of it get what its busiest has.
+        peak = np.zeros(len(self.links.rules))
+        np.maximum.at(peak, every.links.rule, exact.busy_s)
+        return replace(exact, busy_s=peak[self.links.rule])
+
+    def is_known_exactly(self, pattern: Pattern) -> bool:
+        """Return whether all best routes with `pattern` that were asked for are those of every rank."""
+        return all(
+            best.is_exact
+            for mix, best in self._known_best.items()
+            if any(known == pattern for known, _ in mix)
+        )
 
     def prepare(self, patterns: Sequence[Pattern], progress: Progress) -> None:
         """Route those of `patterns` that are not known; `progress` hears of all."""

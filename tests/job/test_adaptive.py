@@ -191,7 +191,8 @@ failed: {failed}
 @pytest.mark.seeds(1, of=4)
 def test_it_is_never_slower_than_an_equal_split_and_near_the_best(seed: int) -> None:
     n_gained = 0
-    for number in range(6 * seed, 6 * seed + 6):
+    # A third of them can gain: every fourth, so that each seed has some.
+    for number in range(seed, 24, 4):
         found = times(random_damage(number), "links")
         assert found["ideal"] * (1 - 1e-6) <= found["adaptive"] <= found["ecmp"] * (1 + 1e-9), number
         assert found["adaptive"] <= 1.15 * found["ideal"], number
