@@ -23,6 +23,12 @@ from fabric.routing.ecmp import Demands
 from fabric.schedule.algorithms import Shape
 from fabric.symmetry import NoSymmetryError
 
+# Selectors up to which names of all devices are not listed.
+_FEW = 64
+
+LISTED = "ranks"
+"""Left side of an order of ranks that are listed one by one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Listing:
@@ -97,9 +103,15 @@ def job_of_order(listing: Listing) -> Job:
     axes = [p for a in left for p in blueprint.primitives(a)]
     at = [_index_on(listing.fabric, e, axis)[devices] for axis in axes]
     # Numbers run on where endpoints are left out.
-    number = np.empty(len(devices), dtype=np.int64)
-    number[np.lexsort(at[::-1])] = np.arange(len(devices))
+    return _cut_up(listing, e, devices[np.lexsort(at[::-1])], right)
+
+
+def _cut_up(listing: Listing, e: Expanded, devices: Ints, right: Mapping[str, int | None]) -> Job:
+    """Return the job of devices in the order of their ranks, cut into dimensions."""
+    asked = listing.asked
+    check_over(asked.over, right, asked.order)
     sizes = dimension_sizes(right, len(devices), asked.order)
+    number = np.arange(len(devices))
     digits = dict(zip(sizes, np.unravel_index(number, tuple(sizes.values())), strict=True))
     over = asked.over or tuple(sizes)
     # Dimensions of `over` number the ranks of one instance, the others number the instances.
@@ -141,10 +153,11 @@ def job_of_list(fabric: Fabric, asked: JobQuestion) -> Job:
     """Return the job of explicit ranks."""
     listing = Listing(fabric, asked, "ranks are listed one by one")
     e = listing.expand()
-    number = {str(name): i for i, name in enumerate(e.names)}
+    # The name of one device, or else a selector of several; where axes say names, a few are selectors too.
+    is_few = fabric.blueprint is not None and len(asked.ranks) <= _FEW
+    number = {} if is_few else {str(name): i for i, name in enumerate(e.names)}
     rows = []
     for text in asked.ranks:
-        # The name of one device, or else a selector of several.
         if text in number:
             rows.append([number[text]])
         else:
@@ -155,6 +168,13 @@ def job_of_list(fabric: Fabric, asked: JobQuestion) -> Job:
         twice = e.names[int(devices[np.flatnonzero(np.bincount(devices)[devices] > 1)[0]])]
         msg = f"ranks: {twice} is listed twice"
         raise QuestionError(msg)
+    if asked.order:
+        left, right = read_order(asked.order)
+        if left != (LISTED,):
+            way = f"({LISTED}) -> (dp tp=8)"
+            msg = f"order {asked.order!r}: ranks are listed one by one; number them by {way}"
+            raise QuestionError(msg)
+        return _cut_up(listing, e, devices, right)
     sizes = runs(scale_up_domains(e)[devices])
     return _on_links(listing, e, devices[None], sizes)
 

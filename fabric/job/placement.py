@@ -17,6 +17,7 @@ from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
 from fabric.blueprint.model import Axis, Blueprint
+from fabric.blueprint.remembered import remembered
 from fabric.blueprint.rule_axes import relation_axes
 from fabric.errors import QuestionError, nearest, setting
 from fabric.flow.traffic import FittedTraffic, Traffic
@@ -83,19 +84,28 @@ def placement(blueprint: Blueprint, *, over: Sequence[str], among: str | None, o
         (group,) = question.groups
         axes = blueprint.groups[group].primitives
         return Placement(blueprint, group, axes, question.spans or frozenset(axes), among)
-    # With an order: first as without one, then numbered along its left side and cut by its right side. Some
-    # of the endpoints are the part of the fabric that they have.
+    group, split, numbered, dimensions = _ordered(blueprint, among, order)
+    check_over(over, dimensions, order)
+    spans = frozenset(p for name in over or dimensions for p in dimensions[name])
+    return Placement(split, group, numbered, spans, None)
+
+
+@remembered(16)
+def _ordered(
+    blueprint: Blueprint, among: str | None, order: str
+) -> tuple[str, Blueprint, tuple[str, ...], dict[str, tuple[str, ...]]]:
+    """Return the ranks, their fabric with axes cut by an order, these axes, and those of each dimension.
+
+    The same for all groups of one order, so that what is known of the fabric is known to all of them.
+    """
+    # First as without an order, then numbered along its left side and cut by its right side. Some of the
+    # endpoints are the part of the fabric that they have.
     left, right = read_order(order)
     unordered = placement(blueprint, over=(), among=among)
     numbered = _left_axes(unordered, left, order)
-    if among is not None:
-        blueprint, among = part_of(blueprint, among), None
-    split, dimensions = _cut(blueprint, numbered, right, order)
-    check_over(over, dimensions, order)
-    spans = frozenset(p for name in over or dimensions for p in dimensions[name])
-    return Placement(
-        split, unordered.group, tuple(p for a in numbered for p in split.primitives(a)), spans, among
-    )
+    part = blueprint if among is None else part_of(blueprint, among)
+    split, dimensions = _cut(part, numbered, right, order)
+    return unordered.group, split, tuple(p for a in numbered for p in split.primitives(a)), dimensions
 
 
 def check_over(over: Sequence[str], dimensions: Collection[str], order: str) -> None:

@@ -39,9 +39,10 @@ class JobQuestion:
     among : str, optional
         Selector of the ranks.
     ranks : tuple of str
-        Devices in the order of the ranks, instead of `among` and `over`.
+        Devices in the order of the ranks, or selectors of them, instead of `among`.
     order : str
-        How ranks are numbered; see `fabric.job.placement`.
+        How ranks are numbered; see `fabric.job.placement`. Those of `ranks` are cut by
+        ``(ranks) -> (dp tp=8)``.
     routing : str
     reduces : tuple of str
         Networks whose switches may reduce, where their parts can: ``"scale-up"`` (NVLink SHARP, which
@@ -78,7 +79,7 @@ class JobQuestion:
         if self.method == "refinement":
             msg = "refinement does not tell ranks apart, so it answers no collective: ask for axes or links"
             raise QuestionError(msg)
-        if self.ranks and (self.over or self.among or self.order):
+        if self.ranks and (self.among or (self.over and not self.order)):
             msg = "ranks are listed one by one: leave over, among and order out"
             raise QuestionError(msg)
 

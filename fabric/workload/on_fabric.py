@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import contextlib
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from fabric.arguments import Method
 from fabric.costing.calibration import Calibration
 from fabric.costing.calibration import calibration as read_calibration
 from fabric.costing.paced import pace
@@ -12,6 +14,7 @@ from fabric.costing.run import CostRun, job_of
 from fabric.costing.spread import Spread
 from fabric.errors import FabricError, NoPathError, QuestionError, setting
 from fabric.graph import Fabric
+from fabric.job.listing import LISTED
 from fabric.job.part import part_of
 from fabric.job.question import JobQuestion, ranks_group
 from fabric.job.ranks import Routing
@@ -44,6 +47,8 @@ class Site:
         The GPU, or empty.
     calibration : Calibration
     routing : str
+    method : {"auto", "axes", "links"}
+        On classes, or on every cable.
     """
 
     fabric: Fabric
@@ -54,6 +59,7 @@ class Site:
     part: str
     calibration: Calibration
     routing: Routing
+    method: Method = "auto"
 
 
 def site(fabric: Fabric, work: Workload, calibration: str | Path | Calibration, routing: Routing) -> Site:
@@ -65,13 +71,12 @@ def site(fabric: Fabric, work: Workload, calibration: str | Path | Calibration, 
         If the ranks do not fit the layout, or the peak of their GPU is not known.
     """
     blueprint = fabric.axes_or_refuse("a job with parallel dimensions")
-    if len(work.among) > 1:
-        msg = f"job {work.name}: among: ranks of {len(work.among)} selectors have no order yet; name one"
-        raise QuestionError(msg)
-    among = work.among[0] if work.among else None
-    group = blueprint.groups[ranks_group(fabric, JobQuestion(among=among))]
-    sized = work.on(_count(fabric, group.name, among))
-    left, dimensions = read_dimensions(work.order, sized.parallel, group.axes)
+    first = work.among[0] if work.among else None
+    group = blueprint.groups[ranks_group(fabric, JobQuestion(among=first))]
+    sized = work.on(_count(fabric, group.name, work.among))
+    # Ranks of several selectors are numbered as these are listed.
+    axes = group.axes if len(work.among) < 2 else (LISTED,)
+    left, dimensions = read_dimensions(work.order, sized.parallel, axes)
     part = group.part
     peak = work.peak.value
     if not peak:
@@ -93,17 +98,21 @@ def site(fabric: Fabric, work: Workload, calibration: str | Path | Calibration, 
     return Site(fabric, sized, left, dimensions, peak, name, known_calibration, routing)
 
 
-def _count(fabric: Fabric, group: str, among: str | None) -> int:
+def _count(fabric: Fabric, group: str, among: tuple[str, ...]) -> int:
     """Return the ranks."""
     blueprint = fabric.axes_or_refuse("a job with parallel dimensions")
-    try:
-        part = part_of(blueprint, among) if among else blueprint
-        if not (part.absent or part.failed):
-            return part.n_devices(group)
-    except NoSymmetryError:
-        pass
-    work = job_of(fabric, JobQuestion(among=among))
+    if len(among) < 2:
+        with contextlib.suppress(NoSymmetryError):
+            part = part_of(blueprint, *among) if among else blueprint
+            if not (part.absent or part.failed):
+                return part.n_devices(group)
+    work = job_of(fabric, _question(among))
     return work.shape.n * work.n_instances
+
+
+def _question(among: tuple[str, ...]) -> JobQuestion:
+    """Return the question about ranks of one selector, of several in their order, or about all."""
+    return JobQuestion(ranks=among) if len(among) > 1 else JobQuestion(among=among[0] if among else None)
 
 
 def timed_exchanges(at: Site) -> tuple[Layout, list[TimedExchange]]:
@@ -115,11 +124,14 @@ def timed_exchanges(at: Site) -> tuple[Layout, list[TimedExchange]]:
         If groups do not fit the fabric.
     """
     layout = lay_out(at.left, at.dimensions, at.work.parallel)
-    among = at.work.among[0] if at.work.among else None
     timed = []
     for exchange in exchanges(at.work):
-        question = JobQuestion(
-            over=layout.over[exchange.group], among=among, order=layout.order, routing=at.routing
+        question = replace(
+            _question(at.work.among),
+            over=layout.over[exchange.group],
+            order=layout.order,
+            routing=at.routing,
+            method=at.method,
         )
         try:
             work = job_of(at.fabric, question)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from fabric.arguments import checked
+from fabric.arguments import Method, checked
 from fabric.costing.calibration import Calibration
 from fabric.errors import FabricError, QuestionError
 from fabric.graph import Fabric, load
@@ -41,6 +41,7 @@ def train(
     order: str = "",
     calibration: str | Path | Calibration = "measured",
     routing: Routing = "ecmp",
+    method: Method = "auto",
 ) -> Training:
     """Return what a step of training takes, and what binds it.
 
@@ -56,6 +57,8 @@ def train(
         As for `fabric.costing.cost.cost`.
     routing : str
         ``"ecmp"``, ``"hashed"``, ``"adaptive"``, ``"rail"`` or ``"rail-direct"``.
+    method : {"auto", "axes", "links"}
+        On classes, or on every cable.
 
     Returns
     -------
@@ -87,12 +90,17 @@ def train(
         fabric = load(work.fabric)
     if order not in ("", "all"):
         work = replace(work, order=order)
-    at = site(fabric, work, calibration, routing)
+    at = replace(site(fabric, work, calibration, routing), method=method)
     if order != "all":
         return _answer(at)
-    found = sorted((_ordered(at, dimensions) for dimensions in all_orders(at.work.parallel)), key=_rank)
-    best = found[0]
-    if best.why:
+    # On classes, where any order is; every order on every cable would take long.
+    for by in ("axes", "auto") if method == "auto" else (method,):
+        each = [_ordered(replace(at, method=by), one) for one in all_orders(at.work.parallel)]
+        found = sorted(each, key=_rank)
+        best = found[0]
+        if not best.why:
+            break
+    else:
         msg = f"job {work.name}: no order of the dimensions fits: {best.why}"
         raise QuestionError(msg)
     return replace(_answer(replace(at, dimensions=tuple(best.order.split()))), orders=tuple(found))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fabric.costing import cost
-from fabric.errors import SelectorError
+from fabric.errors import QuestionError, SelectorError
 from fabric.graph import Fabric, loads
 from fabric.job import JobQuestion, job
 from fabric.job.part import part_of
@@ -101,6 +101,29 @@ def test_on_classes_as_on_every_cable(
             by[1].n_instances,
             by[1].n_domains,
         )
+
+
+def test_an_order_of_listed_ranks_is_that_of_the_axes(small: Fabric) -> None:
+    """Two selectors in the order of the axes are one; in another order they are not."""
+    order, over = f"{ALL}(dp pp=3 tp=8)", ("pp",)
+    one = job(small, JobQuestion(method="links", order=order, over=over, among="pod1-2/tray0-1"))
+    listed = "(ranks) -> (dp pp=3 tp=8)"
+    both = ("pod1/tray0-1/gpu", "pod2/tray0-1/gpu")
+    two = job(small, JobQuestion(order=listed, over=over, ranks=both))
+    devices = [work.route.__self__.ranks.devices for work in (one, two)]  # type: ignore[attr-defined]
+    assert np.array_equal(*devices)
+    # A last block that is not full: a pod and a third of one, which no order of axes says.
+    part = job(
+        small, JobQuestion(order="(ranks) -> (dp tp=12)", over=("dp",), ranks=("pod0/gpu", "pod2/rack0-1"))
+    )
+    assert (part.shape.n, part.n_instances) == (8, 12)
+
+
+def test_listed_ranks_have_no_axes(small: Fabric) -> None:
+    with pytest.raises(QuestionError, match=r"ranks are listed one by one; number them by \(ranks\) -> "):
+        job(small, JobQuestion(order=f"{ALL}(dp tp=8)", over=("tp",), ranks=("pod0/gpu",)))
+    with pytest.raises(QuestionError, match="leave over, among and order out"):
+        JobQuestion(over=("pod",), ranks=("pod0/gpu",))
 
 
 def test_a_part_is_as_if_nothing_else_were(small: Fabric) -> None:

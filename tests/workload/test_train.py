@@ -220,6 +220,20 @@ def test_experts_that_leave_the_rack_are_slower_and_the_class_is_named():
     assert rows[1].binding == "leaf-spine"
 
 
+def test_ranks_of_several_selectors_are_those_of_one(fabric):
+    """Three racks of four: a last pod that is not full, listed rack by rack, against the same on axes."""
+    parts = ("pod0/gpu", "pod1/rack0/gpu")
+    layout = {"tp": 8, "pp": 2, "dp": 3}
+    data = {"sequences": 48, "length": 4096}
+    listed = train(replace(job(parallel=layout, batch=data), among=parts, order="dp pp tp"), fabric)
+    assert (listed.method, listed.n_ranks) == ("links", 48)
+    assert listed.order == "(ranks) -> (dp=3 pp=2 tp=8)"
+    whole = train(DENSE, fabric)
+    tp = [next(d for d in answer.dimensions if d.group == "tp") for answer in (listed, whole)]
+    assert tp[0].time_s == pytest.approx(tp[1].time_s)
+    assert {t.place for t in listed.turned if t.group == "dp" and t.n_bytes} == {"spine", "core"}
+
+
 def test_the_best_of_all_orders_is_the_best_of_each(fabric):
     best = train(DENSE, fabric, order="all")
     assert len(best.orders) == 6
@@ -258,15 +272,9 @@ def test_more_overlap_never_slows_a_step(fabric, part):
 
 @pytest.mark.some(2)
 @pytest.mark.parametrize("name", WORKS)
-def test_on_classes_as_on_every_cable(fabric, name, monkeypatch):
+def test_on_classes_as_on_every_cable(fabric, name):
     """Another route to every number: the same job on each cable of the fabric."""
-    from fabric.job.question import JobQuestion
-    from fabric.workload import on_fabric
-
-    one = train(WORKS[name], fabric, calibration="wire")
-    plain = JobQuestion
-    monkeypatch.setattr(on_fabric, "JobQuestion", lambda **asked: plain(**asked, method="links"))
-    two = train(WORKS[name], pods(), calibration="wire")
+    one, two = (train(WORKS[name], fabric, calibration="wire", method=m) for m in ("axes", "links"))
     assert (one.method, two.method) == ("axes", "links")
     assert one.step_s == pytest.approx(two.step_s, rel=1e-9)
     for a, b in zip(one.turned, two.turned, strict=True):
