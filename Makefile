@@ -91,6 +91,7 @@ mutants: $(STAMP) ## change lines one at a time and see which changes no test no
 
 manual: $(STAMP) ## put what commands print now into README and docs, where pages show something else
 	$(BIN)/python -m tools.pages.manual
+	$(BIN)/python -m tools.pages.notebook
 
 public-face: $(STAMP) ## write tests/public_face.txt, what the public face promises
 	$(BIN)/python -m tools.public_face >tests/public_face.txt

@@ -164,8 +164,12 @@ class Result:
         """
         return frame(self.table(), library)
 
+    def picture(self) -> str:
+        """Return the answer as SVG, where that says more than its words; else an empty text."""
+        return ""
+
     def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(str(self))}</pre>"
+        return f"<pre>{html.escape(str(self))}</pre>{self.picture()}"
 
     def __rich_console__(self, console: object, options: _Options) -> Iterator[object]:
         """Yield the text, in tables that fit; its brackets are no markup."""

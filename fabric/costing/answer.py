@@ -11,6 +11,7 @@ from fabric.costing.channels import CHANNELS
 from fabric.costing.standing import Support
 from fabric.errors import setting
 from fabric.results import CutOff, DamageCount, Refused, Result, Slack, say_damage, say_lost
+from fabric.text.chart import ChartBar, bars
 from fabric.text.columns import columns
 from fabric.text.words import fold, join_words
 from fabric.units import format_bytes, format_rate, format_rate_gbyte, format_time, gbps_to_gbytes
@@ -231,6 +232,19 @@ class Cost(Result):
         rest.append(f"  calibration {self.calibration}: {self.about}")
         rest += [f"  {note}" for note in self.notes]
         return "\n".join([fold(lines), _table(self.algorithms), fold(rest)])
+
+    def picture(self) -> str:
+        """Return the busbw of each algorithm, and of the bound."""
+        if self.cut_off:
+            return ""
+        rows = [
+            ChartBar(one.name, one.busbw_gbps, format_rate_gbyte(one.busbw_gbps), one is self.chosen)
+            for one in self.algorithms
+        ]
+        if self.bound is not None:
+            rows.append(ChartBar("bound", self.bound.busbw_gbps, format_rate_gbyte(self.bound.busbw_gbps)))
+        title = f"busbw of {self.collective} of {format_bytes(self.size_bytes)}: {self.chosen.name}"
+        return bars(f"{title}, {self.chosen.binding} binding", rows)
 
     def _expectation(self) -> list[str]:
         """Return what a run will show, how sure that is, and beside it the rate of the wires."""

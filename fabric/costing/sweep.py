@@ -14,6 +14,7 @@ from fabric.graph import Fabric
 from fabric.interop.nccl_log import kind_of
 from fabric.interop.nccl_tests import format_rows, predicted_row
 from fabric.results import Result
+from fabric.text.chart import curve
 from fabric.text.columns import columns, width
 from fabric.units import format_bytes, format_time, gbps_to_gbytes, parse_bytes
 
@@ -114,6 +115,17 @@ class Sweep(Result):
             ]
             printed.append("  ".join([f"{line:{widest}}", *padded]).rstrip())
         return "\n".join(printed)
+
+    def picture(self) -> str:
+        """Return busbw over sizes: what a run will show, and what it must reach."""
+        if any(one.cut_off for one in self.costs):
+            return ""
+        sizes = [format_bytes(one.size_bytes) for one in self.costs]
+        expected = [gbps_to_gbytes(one.busbw_gbps) for one in self.costs]
+        least = [None if rate is None else gbps_to_gbytes(rate) for rate in self.pass_gbps]
+        name = "wires" if self.costs[0].support is None else "expected"
+        title = f"busbw of {self.costs[0].collective} rises to {max(expected):.4g} GB/s"
+        return curve(title, "GB/s", sizes, {name: expected, "must reach": least})
 
     def _head(self) -> list[str]:
         first = self.costs[0]

@@ -133,6 +133,10 @@ class Bottleneck(Result):
         """Who cannot take part, as `throughput` says it."""
         return self.throughput.cut_off
 
+    def picture(self) -> str:
+        """Return how much of each kind of cable the traffic needs."""
+        return self.throughput.picture()
+
     def table(self) -> list[dict[str, object]]:
         """Return the classes of cables that bind, dearest first."""
         return [price.to_dict() for price in self.binding]

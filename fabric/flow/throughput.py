@@ -26,6 +26,8 @@ from fabric.graph import EXPAND_LIMIT, PATH_RULES, Fabric, Paths
 from fabric.results import HIDDEN, CutOff, DamageCount, Result, say_damage, say_lost
 from fabric.symmetry import count_named, devices_up
 from fabric.symmetry.marked import count_damage
+from fabric.text.chart import ChartBar, bars
+from fabric.text.words import join_words
 from fabric.units import format_count, format_rate
 
 MANY_MATCHED = 1_000
@@ -106,6 +108,17 @@ class Throughput(Result):
     def table(self) -> list[dict[str, object]]:
         """Return the link classes that the traffic needs, those that bind first."""
         return [asdict(price) for price in (*self.binding, *self.slack)]
+
+    def picture(self) -> str:
+        """Return how much of each kind of cable the traffic needs."""
+        kinds = [(one, True) for one in self.binding] + [(one, False) for one in self.slack]
+        rows = [
+            ChartBar(one.link, 1 - one.spare, f"{100 * (1 - one.spare):.3g} % is needed", binds)
+            for one, binds in kinds
+        ]
+        names = join_words([one.link for one in self.binding])
+        rate = format_rate(self.per_endpoint_gbps)
+        return bars(f"{names} bind{'s' * (len(self.binding) == 1)}: {rate} each", rows if names else [])
 
     def __str__(self) -> str:
         """Return the answer in a few lines."""

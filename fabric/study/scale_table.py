@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from fabric.results import Result
+from fabric.text.chart import curve
 from fabric.text.columns import columns
 from fabric.text.markdown import bullets, escape, table
 from fabric.text.spreadsheet import write_csv
-from fabric.units import format_bytes, format_count
+from fabric.units import format_bytes, format_count, gbps_to_gbytes
 
 ALL_TO_ALL = "all-to-all binds"
 """Trait of a design: the link class that binds uniform all-to-all."""
@@ -219,6 +220,16 @@ class ScaleTable(Result):
         if self.knees:
             blocks.append("\n".join(["Knees:", *(f"  {knee.say(str)}" for knee in self.knees)]))
         return "\n\n".join(blocks)
+
+    def picture(self) -> str:
+        """Return the all-to-all rate of every GPU over the sizes."""
+        built = [row for row in self.rows if not row.problem]
+        if not built:
+            return ""
+        rates = [gbps_to_gbytes(row.all_to_all_gbps) for row in built]
+        title = f"all-to-all of each GPU: {rates[0]:.4g} GB/s at {format_count(built[0].gpus)} GPUs"
+        title += f", {rates[-1]:.4g} GB/s at {format_count(built[-1].gpus)}"
+        return curve(title, "GB/s", [format_count(row.gpus) for row in built], {"each GPU": rates})
 
     def _about(self, write: Callable[[str], str]) -> str:
         about = write(f"calibration {self.calibration}: {self.about}")

@@ -1,5 +1,6 @@
 """The pages of the documentation: each has its place, and every link of them leads somewhere."""
 
+import functools
 import re
 
 import pytest
@@ -19,6 +20,7 @@ def slug(heading):
     return SLUG.sub("", text.strip().lower()).replace(" ", "-")
 
 
+@functools.cache
 def anchors(page):
     text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
     headings = {slug(heading) for heading in re.findall(r"^#+ (.+)$", text, re.MULTILINE)}
@@ -52,7 +54,7 @@ def test_chapters_that_are_linked_exist(page):
     lost = [
         f"{path}#{anchor}"
         for path, anchor in inner
-        if anchor not in anchors(page.parent / path if path else page)
+        if anchor not in anchors((page.parent / path if path else page).resolve())
     ]
     assert lost == []
 

@@ -10,6 +10,7 @@ from fabric.flow.certificate import Verdict
 from fabric.graph import PATH_RULES, Paths
 from fabric.results import CutOff, Result
 from fabric.study.failures.life import Life
+from fabric.text.chart import ChartBar, bars
 from fabric.text.columns import columns
 from fabric.text.markdown import bullets, code, escape, table
 from fabric.text.spreadsheet import write_csv
@@ -234,6 +235,23 @@ class Failures(Result):
         lines = [escape(line) for line in (self._head(), *self._remarks())]
         life = [self.life.to_markdown()] if self.life else []
         return "\n\n".join([lines[0], table(head, shown), bullets(lines[1:]), *life])
+
+    def picture(self) -> str:
+        """Return what all-to-all keeps under each single failure; those that stop the job are marked."""
+        rows = [
+            ChartBar(
+                row.name,
+                row.kept,
+                f"{part(row.kept)}, {'goes on' if row.goes_on else 'stops'}",
+                not row.goes_on,
+            )
+            for row in self.rows
+            if row.kept is not None
+        ]
+        n = sum(not row.goes_on for row in self.rows)
+        return bars(
+            f"{n} of {len(self.rows)} kinds of failures stop the job; rate that the others keep", rows
+        )
 
     def __str__(self) -> str:
         """Return the table for a terminal."""
