@@ -183,7 +183,7 @@ class AssumeItem(_StrictItem):
     overlap: OverlapItem = Field(default_factory=lambda: OverlapItem.model_validate({}))
 
 
-def _model(value: object) -> object:
+def model_item(value: object) -> object:
     """Return the item of a name of the catalogue; an item as it is."""
     if not isinstance(value, str):
         return value
@@ -212,7 +212,7 @@ class JobFile(_StrictItem):
         BeforeValidator(_selectors),
         WithJsonSchema(_AMONG_SCHEMA),
     ] = Field(default_factory=list, description="selector, or selectors, of the ranks; all endpoints")
-    model: Annotated[ModelItem, BeforeValidator(_model)] = Field(
+    model: Annotated[ModelItem, BeforeValidator(model_item)] = Field(
         description="row of the catalogue of models, or its columns"
     )
     batch: BatchItem

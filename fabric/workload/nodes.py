@@ -164,7 +164,7 @@ def nodes_of(
         raise QuestionError(msg)
     (group,) = groups
     own = blueprint.groups[group].primitives
-    axes = _named(blueprint, group, "node", node) or _node_axes(blueprint, group)
+    axes = _named(blueprint, group, "node", node) or node_axes(blueprint, group)
     inside = _named(blueprint, group, "block", block)
     if beyond := [axis for axis in inside if axis not in axes]:
         msg = f"block: {beyond[0]} tells no nodes apart; they are told by {', '.join(axes)}"
@@ -209,28 +209,35 @@ def _named(blueprint: Blueprint, group: str, argument: str, axes: Sequence[str])
     return tuple(axis for axis in own if axis in named)
 
 
-def _node_axes(blueprint: Blueprint, group: str) -> tuple[str, ...]:
+def node_axes(blueprint: Blueprint, group: str) -> tuple[str, ...]:
     """Return the axes of the box of an endpoint, or all of its own where it is in none."""
     box = CablePlan(blueprint).side(group).box
     own = blueprint.groups[group].primitives
     return own if box is None else tuple(axis for axis in own if axis in box.axes)
 
 
+def domain_axes(blueprint: Blueprint, group: str, node: tuple[str, ...]) -> tuple[str, ...]:
+    """Return which axes of the node of an endpoint say its scale-up domain; all where it is no larger."""
+    domain = set(node).intersection(*_shared(blueprint, group, node, "scale-up"))
+    return tuple(axis for axis in node if axis in domain)
+
+
 def _block_axes(blueprint: Blueprint, group: str, node: tuple[str, ...]) -> tuple[str, ...]:
     """Return the axes of the scale-up domain of a node, or of its leaf where the domain is no larger."""
+    domain = domain_axes(blueprint, group, node)
+    if domain != node:
+        return domain
+    # Of several leaves the nearest one is meant.
+    leaf = max(_shared(blueprint, group, node, "scale-out"), key=len, default=set(node))
+    return tuple(axis for axis in node if axis in leaf)
+
+
+def _shared(blueprint: Blueprint, group: str, node: tuple[str, ...], net: str) -> list[set[str]]:
+    """Return on which axes of a node what is in it agrees with what each rule of a network joins it to."""
     box = CablePlan(blueprint).side(group).box
     inside = box.groups if box else frozenset({group})
-
-    def shared(net: str) -> list[set[str]]:
-        """Return on which axes of a node what is in it agrees with what a network joins it to."""
-        rules = (rule for rule in blueprint.rules if rule.net == net and inside & set(rule.groups))
-        return [set(node) & set(agreeing_axes(blueprint, rule)) for rule in rules]
-
-    # A domain is all that scale-up links join; of several leaves the nearest one is meant.
-    domain = set(node).intersection(*shared("scale-up"))
-    if domain == set(node):
-        domain = max(shared("scale-out"), key=len, default=domain)
-    return tuple(axis for axis in node if axis in domain)
+    rules = (rule for rule in blueprint.rules if rule.net == net and inside & set(rule.groups))
+    return [set(node) & set(agreeing_axes(blueprint, rule)) for rule in rules]
 
 
 def _down_rows(blueprint: Blueprint, group: str, text: str) -> Bools:
