@@ -73,6 +73,9 @@ if TYPE_CHECKING:
     from fabric.workload import Workload, load_job
     from fabric.workload.place import place
     from fabric.workload.placements import Placements
+    from fabric.workload.serve import serve
+    from fabric.workload.serving import Serving
+    from fabric.workload.serving_job import Pool, ServingJob, load_serving
     from fabric.workload.share import share
     from fabric.workload.sharing import Sharing, TrafficJob
     from fabric.workload.train import train
@@ -112,11 +115,14 @@ __all__ = [
     "Moe",
     "PartError",
     "Placements",
+    "Pool",
     "Problem",
     "QuestionError",
     "Result",
     "ScaleTable",
     "SelectorError",
+    "Serving",
+    "ServingJob",
     "Sharing",
     "Spread",
     "Sweep",
@@ -150,6 +156,7 @@ __all__ = [
     "from_networkx",
     "load",
     "load_job",
+    "load_serving",
     "loads",
     "max_flow",
     "moe_cost",
@@ -159,6 +166,7 @@ __all__ = [
     "read_log",
     "report",
     "scale",
+    "serve",
     "share",
     "sweep",
     "thresholds",
@@ -226,6 +234,11 @@ _HOME = {
     "Result": "fabric.results",
     "scale": "fabric.study.scale",
     "ScaleTable": "fabric.study.scale_table",
+    "Pool": "fabric.workload.serving_job",
+    "serve": "fabric.workload.serve",
+    "Serving": "fabric.workload.serving",
+    "ServingJob": "fabric.workload.serving_job",
+    "load_serving": "fabric.workload.serving_job",
     "share": "fabric.workload.share",
     "Sharing": "fabric.workload.sharing",
     "Spread": "fabric.costing",

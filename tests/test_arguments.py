@@ -116,6 +116,17 @@ def calls(tmp_path_factory):
             "collectives": ["broadcast"],
             "has_knees": False,
         },
+        "load_serving": {"path": ROOT / "topologies" / "jobs" / "mooncake-qwen3-8b.serve.yaml"},
+        "serve": {
+            "job": fabric.ServingJob(
+                "s",
+                fabric.load_job(ROOT / "topologies" / "jobs" / "qwen3-8b-small.job.yaml").model,
+                fabric.Pool("node0", 2),
+                fabric.Pool("node1", 2),
+                512,
+            ),
+            "fabric": f,
+        },
         "share": {"fabric": f, "jobs": ["a=node0-1", "b=node2-3:busy=0.5"]},
         "sweep": {"fabric": f, "collective": "all-reduce", "sizes": "1MiB..2MiB"},
         "thresholds": {"fabric": f, "sizes": ["1MiB"], "collectives": ["all-reduce"]},

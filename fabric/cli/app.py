@@ -23,6 +23,7 @@ from fabric.cli import (
     failing,
     parts,
     placing,
+    serving,
     sharing,
     shipped,
     sizing,
@@ -370,6 +371,7 @@ failing.register(app)
 placing.register(app)
 training.register(app)
 sharing.register(app)
+serving.register(app)
 sizing.register(app)
 exchange.register(app)
 app.command()(report)

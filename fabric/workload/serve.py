@@ -21,7 +21,7 @@ from fabric.blueprint.selector import parse_selector, selected_groups
 from fabric.costing.calibration import Calibration
 from fabric.costing.moe import moe_cost
 from fabric.costing.transfers import transfer
-from fabric.errors import LimitError, QuestionError
+from fabric.errors import LimitError, NoPathError, QuestionError
 from fabric.flow import max_flow
 from fabric.flow.certificate import Verdict
 from fabric.flow.commodities import Commodities
@@ -85,6 +85,7 @@ def serve(
     """
     fabric.axes_or_refuse("a serving job")
     n_prefill, n_decode = (_pool_size(fabric, pool) for pool in (job.prefill, job.decode))
+    work, why = _pools(fabric, job, paths, limit)
     kv_bytes = job.model.kv_bytes_per_token(VALUE_BYTES[job.kv]) * job.prompt
     prefill_s, peak = _prefill_s(job, fabric)
     notes: list[str] = []
@@ -94,8 +95,8 @@ def serve(
     except LimitError as error:
         notes.append(f"transfers of one request: {error}")
     else:
-        transfers = tuple(_transfers(fabric, job, e, kv_bytes, prefill_s=prefill_s, paths=paths))
-    work, why = _pools(fabric, job, paths, limit)
+        found = _transfers(fabric, job, e, notes, kv_bytes=kv_bytes, prefill_s=prefill_s, paths=paths)
+        transfers = tuple(found)
     rate_gbps, loads, proof = _filled(work)
     most = job.efficiency.value / seconds_to_send(kv_bytes, rate_gbps) if rate_gbps > 0 else 0.0
     if work.cut_off:
@@ -195,9 +196,16 @@ def _prefill_s(job: ServingJob, fabric: Fabric) -> tuple[float | None, float]:
 
 
 def _transfers(
-    fabric: Fabric, job: ServingJob, e: Expanded, kv_bytes: float, *, prefill_s: float | None, paths: Paths
+    fabric: Fabric,
+    job: ServingJob,
+    e: Expanded,
+    notes: list[str],
+    *,
+    kv_bytes: float,
+    prefill_s: float | None,
+    paths: Paths,
 ) -> Iterator[CacheTransfer]:
-    """Yield what the cache of one request takes, for every way that there is."""
+    """Yield what the cache of one request takes, for every way that there is; note which has no path."""
     n = max(job.prefill.tp, job.decode.tp)
     size = math.ceil(kv_bytes / n)
 
@@ -209,18 +217,23 @@ def _transfers(
 
     out: tuple[Sequence[Pair], float] = ((), 0.0)
     for way, pairs in _ways(fabric, job, e).items():
-        moved = transfer(fabric, [(str(e.names[s]), str(e.names[t])) for s, t in pairs], size, paths=paths)
+        ends = [(str(e.names[s]), str(e.names[t])) for s, t in pairs]
+        try:
+            moved = transfer(fabric, ends, size, paths=paths)
+        except NoPathError as error:
+            notes.append(f"{way}: {error}")
+            continue
         slowest = max(moved.rows, key=lambda row: row.time_s)
         yield told(way, pairs, moved.total_gbps, moved.time_s, slowest.binding)
         if way != "same domain" and not out[0]:
             out = pairs, moved.time_s
     streams, time_s = out
-    if streams and (host_s := _host_s(fabric, e, streams, size, paths)):
+    if streams and (host_s := _host_s(fabric, e, streams, size)):
         # In pieces one behind the other: the slower of the two ways tells.
         longest = max(time_s, host_s)
         bound = "the way to the host" if host_s > time_s else "the network"
         yield told(
-            "through the host", pairs, gbytes_to_gbps(gbytes_per_second(n * size, longest)), longest, bound
+            "through the host", streams, gbytes_to_gbps(gbytes_per_second(n * size, longest)), longest, bound
         )
 
 
@@ -261,7 +274,7 @@ def _ways(fabric: Fabric, job: ServingJob, e: Expanded) -> dict[str, list[Pair]]
     return {way: found[way] for way in _NAMES if way in found}
 
 
-def _host_s(fabric: Fabric, e: Expanded, pairs: Sequence[Pair], size: int, paths: Paths) -> float:
+def _host_s(fabric: Fabric, e: Expanded, pairs: Sequence[Pair], size: int) -> float:
     """Return how long the streams take from their GPUs to hosts beside them [s]; 0 if they reach none."""
     blueprint = fabric.axes_or_refuse("a serving job")
     worst = 0.0
@@ -280,9 +293,9 @@ def _host_s(fabric: Fabric, e: Expanded, pairs: Sequence[Pair], size: int, paths
         hosts = [str(e.names[i]) for i in np.flatnonzero(near).tolist()]
         if not hosts:
             return 0.0
-        value = max_flow(
-            fabric, tuple(str(e.names[i]) for i in together), tuple(hosts), paths=paths
-        ).value_gbps
+        # By their own ways: what goes through a neighbour takes from that one.
+        names = tuple(str(e.names[i]) for i in together)
+        value = max_flow(fabric, names, tuple(hosts), paths="no-relay").value_gbps
         streams = sum(pair[side] in together for pair in pairs)
         if not value:
             return 0.0

@@ -107,7 +107,7 @@ class Serving(Result):
     requests_per_s : float
         Asked.
     most_requests_per_s : float
-        At which a link class is full, requests going from every GPU of the one pool to all of the other alike.
+        At which a link class is full, every GPU of the one pool sending to all of the other alike.
     loads : tuple of CacheLoad
         At the rate that is asked.
     status : {"optimal", "bounded"}
@@ -198,10 +198,9 @@ class Serving(Result):
         if self.prefill_s is not None:
             lines.append(f"prefill of a prompt: {format_time(self.prefill_s)} of compute")
         if (step := self.experts) is not None:
-            each = f"{format_time(step.dispatch_s)} to experts, {format_time(step.combine_s)} back"
-            lines.append(
-                f"decode step of {step.tokens} tokens a GPU, {step.top_k} experts each, {step.n_ranks:,} ranks: {each} "
-                f"in a layer, {format_time(step.time_s)} in {step.layers} layers; {step.binding} binds"
-            )
+            each = f"{format_time(step.dispatch_s)} to experts, {format_time(step.combine_s)} back in a layer"
+            whole = f"{format_time(step.time_s)} in {step.layers} layers; {step.binding} binds"
+            what = f"{step.tokens} tokens a GPU, {step.top_k} experts each, {step.n_ranks:,} ranks"
+            lines.append(f"decode step of {what}: {each}, {whole}")
         lines += [f"assumed: {one.of} {one.value:.4g} ({one.source})" for one in self.assumed]
         return [*lines, *(f"note: {note}" for note in self.notes)]
