@@ -106,6 +106,7 @@ class _Gpu(_StrictModel):
     rank: _Time = 0.0
     own: _Rate | None = None
     peers: Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)] = 0.0
+    message: _Rate | None = None
     source: _Line = ""
 
 
@@ -224,7 +225,8 @@ def _overhead(said: _Overhead) -> Overhead:
 
 
 def _gpu(said: _Gpu) -> GpuOverhead:
-    return GpuOverhead(dict(said.launch), said.rank, said.own or 0.0, said.peers, said.source)
+    message = said.message or 0.0
+    return GpuOverhead(dict(said.launch), said.rank, said.own or 0.0, said.peers, message, said.source)
 
 
 def _problem(document: Document, error: ErrorDetails) -> Problem:
@@ -341,6 +343,7 @@ def _gpu_rows(calibration: Calibration) -> dict[str, Any]:
         row |= {"rank": _shown(gpu.rank_s)} if gpu.rank_s else {}
         row |= {"own": _shown_rate(gpu.own_gbps)} if gpu.own_gbps else {}
         row |= {"peers": float(f"{gpu.peers:.4g}")} if gpu.peers else {}
+        row |= {"message": _shown_rate(gpu.message_gbps)} if gpu.message_gbps else {}
         return row | _source_row(gpu.source)
 
     return {key: {kind: row(gpu) for kind, gpu in kinds.items()} for key, kinds in calibration.gpus.items()}

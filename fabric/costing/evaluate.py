@@ -199,7 +199,7 @@ def _by_rule(job: Job, over: Overheads, transfer: Transfer) -> tuple[Floats, Flo
     """Return the part of the wire rate, and the latency of a link with its cable, of every rule."""
     overheads = [over.calibration.overhead_by(keys, transfer, over.protocol) for keys in job.links.keys]
     gpu = over.calibration.gpu(job.links.keys, transfer)
-    crowding = gpu.crowding(max(job.shape.sizes)) if gpu else 1.0
+    crowding = gpu.crowding(transfer, max(job.shape.sizes)) if gpu else 1.0
     inside = np.array([keys[-1] == "scale-up" for keys in job.links.keys], dtype=np.bool_)
     return (
         np.array([o.rate for o in overheads]) / np.where(inside, crowding, 1.0),

@@ -89,8 +89,11 @@ class CostRun:
             return 0.0
         return seconds_to_send(self.size_bytes / self.job.shape.n, gpu.own_gbps)
 
-    def channels_s(self, algorithm: str, protocol: ProtocolCost) -> float:
+    def channels_s(self, algorithm: str, transfer: Transfer, protocol: ProtocolCost) -> float:
         """Return how long the channels of the library need for the bytes; 0 where they are no limit."""
+        gpu = self.calibration.gpu(self.job.links.keys, transfer)
+        if transfer == "all-to-all" and gpu is not None and gpu.message_gbps:
+            return seconds_to_send(self.size_bytes / self.job.shape.n, gpu.message_gbps)
         count = self.calibration.channel_count(self.job.links.keys, algorithm)
         if count is not None and self.job.shape.n_domains > 1:
             busbw = count.n * count.rate_gbps * protocol.rate
@@ -113,7 +116,7 @@ def cost_algorithm(run: CostRun, name: str, schedule: Schedule) -> AlgorithmCost
     def time_with(protocol: ProtocolCost, slowdown: Slowdown | None) -> Timing:
         timing = run.timing(schedule, protocol, slowdown)
         # A tree of two nodes leaves cards idle where its channels move less.
-        transfer_s = max(timing.transfer_s, run.channels_s(name, protocol))
+        transfer_s = max(timing.transfer_s, run.channels_s(name, transfer, protocol))
         start_s = run.start_s(transfer, protocol)
         return replace(timing, transfer_s=transfer_s, latency_s=timing.latency_s + start_s)
 

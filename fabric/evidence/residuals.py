@@ -1,9 +1,9 @@
 """How far measured times were from predictions made without them, by class of question.
 
-A class is a collective, an algorithm, a band of sizes, and one box, few nodes or many. Of one with fewer than
-`LEAST` residuals that of its parent is taken: first any algorithm, then any number of nodes, then any
-collective. Outside the evidence the interval is the widest of the class and its parents, as none of them was
-tried there.
+A class is a collective, an algorithm, a band of sizes, and one box, two, few nodes or many. Of one with fewer
+than `LEAST` residuals, or with those of one source alone, that of its parent is taken: first any algorithm,
+then any number of nodes, then any collective. Outside the evidence the interval is the widest of the class
+and its parents, as none of them was tried there.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from fabric.evidence.points import points
 LEAST = 10
 MARGIN = 0.88
 """Of the lowest ratio that a healthy run had to its prediction: where a run passes."""
+_CLOSE = 0.97
+"""The least margin, where with more half of a healthy rate would pass."""
+_REFITTED = 1.13
+"""What the fit to all runs differs by from one without a run."""
 _SPREAD = 1.7
 """Highest over lowest ratio of a class up to which half of a healthy rate is told from a healthy one."""
-_CLOSE = 0.97
-"""The same, where with more margin half of a healthy rate would pass."""
-_REFITTED = 1.1
-"""What the fit to all runs differs by from one without a run."""
 BANDS = ((64 << 10, "up to 64 KiB"), (1 << 20, "up to 1 MiB"), (64 << 20, "up to 64 MiB"))
 """The last size of a band and its name; beyond is ``"above 64 MiB"``."""
 FEW_DOMAINS = 8
@@ -51,6 +51,8 @@ class Residual:
         Part of the ranks, if it is known.
     time_s : float
         Measured; 0 where it is not kept [s].
+    source : str
+        Name of an `EvidenceSource`; empty of a log of one's own.
     """
 
     collective: str
@@ -62,6 +64,7 @@ class Residual:
     ranks: int = 0
     gpu: str = ""
     time_s: float = 0.0
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,18 +95,17 @@ class ResidualClass:
         """
         same = tuple(r for r in self.rows if r.gpu == gpu)
         alike = tuple(r for r in same if (r.ranks, r.domains) == (ranks, domains))
-        near, nearer = (
+        near = (
             tuple(r for r in alike if max(r.size_bytes, size_bytes) <= far * min(r.size_bytes, size_bytes))
-            for far in (4, 2)
+            for far in (4, 2, 1)
         )
-        kinds = [[r.ratio for r in rows] for rows in (self.rows, same, alike, near, nearer) if rows]
+        kinds = [[r.ratio for r in rows] for rows in (self.rows, same, alike, *near) if rows]
         telling = (ratios for ratios in kinds if max(ratios) <= _SPREAD * min(ratios))
         ratios = next(telling, kinds[-1])
         # What is expected is enough, however much faster runs were.
         # The fit to all runs is a little off from those without one of them.
         lowest, half = min(1.0, *ratios), _REFITTED * max(ratios) / 2
-        mark = MARGIN * lowest
-        return _CLOSE * lowest if mark <= half else mark
+        return min(max(MARGIN * lowest, half), _CLOSE * lowest)
 
 
 def band_of(size_bytes: int) -> str:
@@ -118,8 +120,14 @@ def band_of(size_bytes: int) -> str:
 
 
 def reach_of(domains: int) -> str:
-    """Return one box, few nodes or many, in words."""
-    return "one domain" if domains == 1 else "few domains" if domains <= FEW_DOMAINS else "many domains"
+    """Return one box, two, few nodes or many, in words.
+
+    Two are a kind of their own: a tree of two sends every byte once each way, so that what a run shows is up
+    to the channels of its library as much as to its cards.
+    """
+    if domains <= 2:
+        return "one domain" if domains == 1 else "two domains"
+    return "few domains" if domains <= FEW_DOMAINS else "many domains"
 
 
 @cache
@@ -140,6 +148,7 @@ def residuals(calibration: str) -> tuple[Residual, ...]:
             row["fitted"] == "yes",
             int(row["ranks"]),
             gpus.get(row["system"], ""),
+            source=row["source"],
         )
         for row in rows
     )
@@ -183,12 +192,18 @@ def residual_class(
         (f"{collective}, {band}", [r for r in in_band if r.collective == collective]),
         (f"any collective, {band}", in_band),
     )
-    found = [_class_of(name, rows) for name, rows in levels if len(rows) >= LEAST]
+    found = [_class_of(name, rows) for name, rows in levels if _speak(rows)]
     if not found or not is_outside:
         return found[0] if found else None
     low, high = min(c.low for c in found), max(c.high for c in found)
     widest = f"widest of {found[0].name} and its parents" if len(found) > 1 else found[0].name
     return replace(found[0], name=widest, n=found[-1].n, low=low, high=high)
+
+
+def _speak(rows: Sequence[Residual]) -> bool:
+    """Return whether residuals speak for others: there are enough, and not all of one published source."""
+    sources = {r.source for r in rows}
+    return len(rows) >= LEAST and (len(sources) > 1 or "" in sources)
 
 
 def _class_of(name: str, rows: Sequence[Residual]) -> ResidualClass:

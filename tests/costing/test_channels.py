@@ -53,7 +53,8 @@ def test_a_healthy_log_of_two_nodes_passes():
     assert all(row.is_passed for row in found.rows)
     answer = asked(a100(200))
     assert (answer.chosen.algorithm, answer.binding) == ("ring", "nic-leaf")
-    assert gbps_to_gbytes(answer.busbw_gbps) == pytest.approx(95, rel=0.03)
+    # Of the 92 GB/s that the log ends at.
+    assert gbps_to_gbytes(answer.busbw_gbps) == pytest.approx(92, rel=0.02)
 
 
 def test_a_tree_by_hand():

@@ -177,12 +177,12 @@ def test_sums_in_switches_and_copies_have_values_of_their_own(one_node):
 
 
 def test_a_value_for_a_medium_is_the_one_that_is_fitted():
-    """The published file has one for NVLink 5 on a board: a fit must not be hidden behind it."""
-    fabric = loads("{fabric: box, include: hgx-b200}")
-    known = truth({"nvlink5/board": {"in-switch": Overhead(0.5, 20e-6)}})
+    """The published file has one for the backplane of a rack: a fit must not be hidden behind it."""
+    fabric = loads("{fabric: rack, include: gb200-nvl72}")
+    known = truth({"nvlink5/nvl72_backplane": {"in-switch": Overhead(0.5, 20e-6)}})
     logs = [made(fabric, c, known, algorithm="nvls") for c in ("all-reduce", "all-gather")]
     found, _ = calibrate(logs, fabric, name="fit", date="2026-01-31", algorithm="nvls")
-    assert found.links["nvlink5/board"]["in-switch"].rate == pytest.approx(0.5, rel=0.01)
+    assert found.links["nvlink5/nvl72_backplane"]["in-switch"].rate == pytest.approx(0.5, rel=0.01)
     again = cost(fabric, "all-reduce", "8GiB", algorithm="nvls", calibration=found).time_s
     assert again == pytest.approx(
         cost(fabric, "all-reduce", "8GiB", algorithm="nvls", calibration=known).time_s, rel=0.01
@@ -277,15 +277,15 @@ def test_the_log_of_coreweave_reaches_the_published_calibration(many_nodes):
     # Half a gigabyte took 12 % less than expected, the rest within 6 %.
     assert found.diagnosis.departure in ("none", "latency")
     assert {row.binding for row in found.rows} <= {"nic-leaf", "NCCL channels"}
-    assert found.rows[-1].ratio == pytest.approx(1, abs=0.06)
+    assert found.rows[-1].ratio == pytest.approx(1, abs=0.05)
 
 
 def test_the_log_of_superbench_reaches_the_published_calibration():
-    """Eight A100 of Azure: large ones within 6 %; small ones take up to 2.3 times what others take since."""
+    """Eight A100 of Azure: large within 5.5 %; small ones take up to 2.3 times what others take since."""
     fabric = measured("nd-a100-v4")
     for log in read_log(DATA / "superbench-a100.log"):
         for row in compare_log(log, fabric).rows:
-            assert row.ratio == pytest.approx(1, abs=0.06 if row.size_bytes > 2**30 else 0.6)
+            assert row.ratio == pytest.approx(1, abs=0.055 if row.size_bytes > 2**30 else 0.57)
 
 
 def test_the_scatter_of_aws_is_bound_by_the_cards_of_the_root():
@@ -293,7 +293,7 @@ def test_the_scatter_of_aws_is_bound_by_the_cards_of_the_root():
     fabric = measured("p5-2-node")
     rows = [row for row in compare_log(scatter, fabric).rows if row.size_bytes > 2**20]
     assert len(rows) == 2
-    assert all(row.ratio == pytest.approx(0.95, abs=0.1) and row.binding == "nic-fabric" for row in rows)
+    assert all(row.ratio == pytest.approx(0.98, abs=0.06) and row.binding == "nic-fabric" for row in rows)
     # The all-reduce is of an early driver, three times slower than others have measured since.
     assert compare_log(all_reduce, fabric).diagnosis.departure == "bandwidth"
 

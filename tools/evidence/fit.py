@@ -66,10 +66,11 @@ class Pricing:
     def _by(self, run: Run, way: Way, protocol: ProtocolCost, sizes: Floats, in_place: bool) -> Floats:
         latency, busy = 0.0, np.zeros(len(way.rule))
         gpu = self.known.gpu(run.keys, way.transfer)
-        crowded = gpu.crowding(max(run.sizes)) if gpu else 1.0
-        crowding = np.array([crowded if names[-1] == "scale-up" else 1.0 for names in run.keys])
+        inside = np.array([names[-1] == "scale-up" for names in run.keys])
         for kind, hops, load in way.parts:
             latency_s, rate = self._of(run.keys, kind, protocol)
+            of_kind = self.known.gpu(run.keys, kind)
+            crowding = np.where(inside, of_kind.crowding(kind, max(run.sizes)) if of_kind else 1.0, 1.0)
             latency += float(hops @ latency_s)
             busy += load * crowding[way.rule] / rate[way.rule]
         per_byte = float(busy.max(initial=0.0))
@@ -79,6 +80,8 @@ class Pricing:
         elif self.known.channels and way.channels_gb_s:
             per_byte = max(per_byte, seconds_to_send(1.0, gbytes_to_gbps(way.channels_gb_s)))
         start, own = self.known.launch_s, 0.0
+        if gpu is not None and gpu.message_gbps and way.transfer == "all-to-all":
+            per_byte = max(per_byte, seconds_to_send(1 / run.n, gpu.message_gbps))
         if gpu is not None:
             start = gpu.launch_s.get(protocol.name, self.known.launch_s) + gpu.rank_s * max(run.sizes)
             if gpu.own_gbps and not in_place:
@@ -127,7 +130,8 @@ GENERATIONS = (
     Generation(("nvlink4",)),
     Generation(("nvlink5",)),
     Generation(("nvlink5/nvl72_backplane",)),
-    Generation(("xgmi_mi300", "xgmi_mi350"), has_switches=False),
+    Generation(("xgmi_mi300",), has_switches=False),
+    Generation(("xgmi_mi350",), has_switches=False),
 )
 ALL = "all"
 COMMON = {
@@ -141,10 +145,10 @@ COMMON = {
     "all-to-all Simple rate": 0.7,
     "all-to-all own GB/s": 1000.0,
     "all-to-all peers": 140.0,
+    "all-to-all message GB/s": 400.0,
     "in-switch launch us": 10.0,
     "in-switch rank us": 8.0,
-    "in-switch rate": 0.6,
-    "in-switch peers": 140.0,
+    "in-switch rate": 0.55,
 }
 """Where the fit of what all generations have in common starts; each of them starts from what it finds."""
 BETWEEN = {
@@ -225,6 +229,7 @@ def _of_generation(
             launch["all-to-all"],
             own_gbps=gbytes_to_gbps(of("all-to-all own GB/s")),
             peers=of("all-to-all peers"),
+            message_gbps=gbytes_to_gbps(of("all-to-all message GB/s")),
         ),
     }
     if generation.has_switches:
@@ -232,7 +237,6 @@ def _of_generation(
         kinds["in-switch"] = GpuOverhead(
             {"Simple": of("in-switch launch us") * US},
             rank_s=of("in-switch rank us") * US,
-            peers=of("in-switch peers"),
         )
     return own, kinds
 
@@ -296,6 +300,7 @@ def fit(
     *,
     max_tries: int = 30,
     loss: str = "soft_l1",
+    alike: float = 1.0,
 ) -> dict[str, float]:
     """Return the values with those named in `free` fitted to some points.
 
@@ -308,6 +313,8 @@ def fit(
     base : Calibration
     max_tries : int
         Of the values, not counting those for the derivatives.
+    alike : float
+        How many points the start counts for, in latencies of small messages.
     loss : {"soft_l1", "cauchy"}
         The second finds where most are, however far the others.
     """
@@ -317,14 +324,15 @@ def fit(
     start = np.log([values[name] for name in free])
     # No part of a rate is above 1.
     most = np.array([0.0 if name.endswith(" rate") else np.inf for name in free])
+    pull = np.array([alike if " LL " in name and name.endswith(" us") else 1.0 for name in free])
 
     def off(x: Floats) -> Floats:
         tried = {**values, **dict(zip(free, np.exp(x).tolist(), strict=True))}
-        # Beside the points a pull to the start, as of one point each, for what no point tells.
+        # Beside the points a pull to the start, as of one point or a few, for what no point tells.
         return np.concatenate(
             [
                 np.log(_predicted(calibration_of(tried, base), points, groups)[0] / measured) / held,
-                1.0 * (x - start),
+                pull * (x - start),
             ]
         )
 

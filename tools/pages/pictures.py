@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from html import escape
+from textwrap import shorten
 
 from fabric.evidence.residuals import BANDS, band_of
 
@@ -12,6 +13,10 @@ _COLOURS = ("#4477aa", "#228833", "#ccbb44", "#ee6677")
 """Of the bands of sizes, from the smallest: Tol's bright scheme, apart for all eyes."""
 _NAMES = (*(name for _, name in BANDS), "above 64 MiB")
 _SIDE, _LEFT, _TOP = 320, 60, 24
+_NEAR = 0.2
+"""Part of the measured time that is shaded round it."""
+_MOST = 72
+"""Letters of a title that the width holds."""
 
 
 def picture(title: str, points: Sequence[tuple[float, float, int]]) -> str:
@@ -40,7 +45,10 @@ def _lines(title: str, points: Sequence[tuple[float, float, int]], first: int, l
     )
     yield f"<title>{escape(title)}</title>"
     yield '<rect width="100%" height="100%" fill="#fff"/>'
-    yield f'<text x="{_LEFT}" y="15">{escape(title)}</text>'
+    yield f'<text x="{_LEFT}" y="15">{escape(shorten(title, _MOST, placeholder=" ..."))}</text>'
+    above, below = at(10.0**first * (1 + _NEAR)), at(10.0**first / (1 - _NEAR))
+    edge = f"V{bottom - above:.1f}L{right - above:.1f} {_TOP}H{right}V{_TOP + below:.1f}"
+    yield f'<path d="M{_LEFT} {bottom}{edge}L{_LEFT + below:.1f} {bottom}Z" fill="#eee"/>'
     for power in range(first, last + 1):
         x, y = _LEFT + at(10.0**power), bottom - at(10.0**power)
         yield f'<path d="M{x:.1f} {_TOP}V{bottom}M{_LEFT} {y:.1f}H{right}" stroke="#ddd"/>'
@@ -49,6 +57,7 @@ def _lines(title: str, points: Sequence[tuple[float, float, int]], first: int, l
     yield f'<path d="M{_LEFT} {bottom}L{right} {_TOP}" stroke="#888"/>'
     yield f'<text x="{_LEFT + _SIDE // 2}" y="{bottom + 34}" text-anchor="middle">measured</text>'
     yield f'<text x="{_LEFT}" y="{_TOP + 12}" dx="4">predicted without its run</text>'
+    yield f'<text x="{right + 8}" y="{_TOP + 20 + 18 * len(_NAMES) + 4}">shaded: within {_NEAR:.0%}</text>'
     for i, (name, colour) in enumerate(zip(_NAMES, _COLOURS, strict=True)):
         own = [p for p in points if band_of(p[2]) == name]
         y = _TOP + 20 + 18 * i
