@@ -14,12 +14,14 @@ from fabric.blueprint.templates import as_template, template_names
 from fabric.errors import QuestionError, nearest
 
 SUFFIX = ".fabric.yaml"
+SUFFIXES = (SUFFIX, ".job.yaml")
+"""Of topology files, and of jobs on them."""
 _PACKAGE = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True, slots=True)
 class Shipped:
-    """One topology file of the program.
+    """One topology file, or job file, of the program.
 
     Parameters
     ----------
@@ -107,8 +109,8 @@ def examples() -> tuple[Shipped, ...]:
     """
     # A wheel holds them inside the package, a checkout beside it.
     for folder in (_PACKAGE / "examples", _PACKAGE.parent / "topologies"):
-        files = [*folder.glob(f"*{SUFFIX}"), *folder.glob(f"*/*{SUFFIX}")]
-        names = {file.relative_to(folder).as_posix().removesuffix(SUFFIX): file for file in files}
+        files = [f for suffix in SUFFIXES for at in ("*", "*/*") for f in folder.glob(f"{at}{suffix}")]
+        names = {_bare(file.relative_to(folder).as_posix()): file for file in files}
         if names:
             return tuple(
                 _read_shipped(name, names[name]) for name in sorted(names, key=lambda n: ("/" in n, n))
@@ -147,7 +149,7 @@ def find_examples(name: str) -> tuple[Shipped, ...]:
     >>> len(find_examples("patterns")) > 10
     True
     """
-    wanted = name.strip("/").removesuffix(SUFFIX)
+    wanted = _bare(name.strip("/"))
     for matches in (
         [example for example in examples() if example.name == wanted],
         [example for example in examples() if example.name.rpartition("/")[0] == wanted],
@@ -161,7 +163,7 @@ def find_examples(name: str) -> tuple[Shipped, ...]:
         msg = f"several examples are called {name!r}: {', '.join(example.name for example in short)}"
         raise QuestionError(msg)
     known = {word for example in examples() for word in (example.name, *example.name.split("/"))}
-    msg = f"no example {name!r}; {nearest(wanted, known) or 'fabtopo examples lists them'}"
+    msg = f"no example {name!r}; {nearest(wanted.lstrip('./'), known) or 'fabtopo examples lists them'}"
     raise QuestionError(msg)
 
 
@@ -180,6 +182,13 @@ def contents(template: Shipped) -> Contents:
         for name, group in blueprint.groups.items()
     ]
     return Contents({name: axis.size for name, axis in blueprint.axes.items()}, tuple(placed))
+
+
+def _bare(name: str) -> str:
+    """Return the name of a file without what says its kind."""
+    for suffix in SUFFIXES:
+        name = name.removesuffix(suffix)
+    return name
 
 
 def _read_shipped(name: str, file: Path) -> Shipped:

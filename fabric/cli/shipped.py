@@ -66,7 +66,7 @@ def examples_command(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """List the example topologies, or copy some to start from; no file is ever overwritten."""
+    """List the example topologies and jobs, or copy some to start from; no file is ever overwritten."""
     from fabric.blueprint.shipped import examples, find_examples
     from fabric.text.as_json import to_json
     from fabric.text.columns import columns
@@ -93,15 +93,15 @@ def examples_command(
 
 def _places(names: Iterable[str], out: Path) -> dict[Path, Shipped]:
     """Return where each example goes: one named itself right into `out`, those of a folder into its like."""
-    from fabric.blueprint.shipped import SUFFIX, examples, find_examples
+    from fabric.blueprint.shipped import examples, find_examples
 
     places = {}
     for name, matches in [(name, find_examples(name)) for name in names] or [("", examples())]:
         for example in matches:
-            folder, _, stem = example.name.rpartition("/")
+            folder = example.name.rpartition("/")[0]
             # A folder, or all, is copied with its folders; one example alone is not.
             whole = folder in ("", name.strip("/")) or not name
-            places[out / f"{example.name if whole else stem}{SUFFIX}"] = example
+            places[out / (folder if whole else "") / example.file.name] = example
     return places
 
 

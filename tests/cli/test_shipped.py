@@ -14,9 +14,11 @@ from fabric.blueprint.shipped import contents, examples, find_examples, template
 from fabric.cli import app as command_line
 from fabric.errors import QuestionError
 from fabric.graph import load
+from fabric.workload import load_job
 
 ROOT = Path(__file__).parents[2]
-FILES = sorted((ROOT / "topologies").rglob("*.fabric.yaml"))
+TOPOLOGIES = sorted((ROOT / "topologies").rglob("*.fabric.yaml"))
+FILES = sorted([*TOPOLOGIES, *(ROOT / "topologies").rglob("*.job.yaml")])
 
 
 def run(*arguments, cwd=ROOT):
@@ -110,10 +112,16 @@ def test_a_folder_is_copied_as_a_folder_and_all_as_they_lie(tmp_path):
     assert [c.read_bytes() for c in copies] == [f.read_bytes() for f in FILES]
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", TOPOLOGIES, ids=lambda file: file.stem)
 def test_an_example_stands_on_its_own(file):
     """A copy has nothing beside it: whatever is included must be a template."""
     assert "./" not in file.read_text()
+
+
+def test_a_job_finds_its_fabric_where_all_are_copied(tmp_path):
+    answer("examples", "--out", tmp_path)
+    for job in (tmp_path / "jobs").glob("*.job.yaml"):
+        assert Path(load_job(job).fabric).is_file()
 
 
 def test_no_file_is_overwritten_and_none_written_beside_it(tmp_path):
