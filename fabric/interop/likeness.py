@@ -107,7 +107,7 @@ class _Marks:
     def __init__(
         self, plan: CablePlan, planned: Sequence[PlannedCable], matching: Matching, identity: Identity
     ) -> None:
-        self._plan, self._matching = plan, matching
+        self._plan, self._planned, self._matching = plan, planned, matching
         self.notes: list[str] = []
         self._of_node: dict[str, set[str]] = defaultdict(set)
         for cable in planned:
@@ -118,15 +118,18 @@ class _Marks:
         self.absent = sorted({self._selector(node) for node in self._of_node if node not in seen})
         gone = {device for node, own in self._of_node.items() if node not in seen for device in own}
         self.lost: Counter[tuple[str, str]] = Counter()
+        self.slower: Counter[tuple[str, str, float]] = Counter()
         self.extra: list[str] = []
         for fault in matching.faults():
             self._mark(fault, gone)
 
     def _mark(self, fault: Fault, gone: set[str]) -> None:
-        if fault.kind in ("unknown node", "wrong rate"):
+        if fault.kind == "unknown node":
             told = ", ".join(fault.found)
             self.notes.append(f"{fault.kind}, which the file does not say: {told} ({fault.where})")
-        if fault.kind in ("unknown node", "wrong rate", "wrong port"):
+        if fault.kind == "wrong rate":
+            self._mark_rate(fault)
+        if fault.kind in ("unknown node", "wrong rate", "wrong port", "duplicate name"):
             return
         plans = [self._matching.cable_of_text[text] for text in fault.planned]
         for cable in plans:
@@ -134,6 +137,14 @@ class _Marks:
                 self.lost[cable.a.device, cable.z.device] += 1
         for text in fault.found:
             self._add(self._matching.ends_of_text[text], plans, text)
+
+    def _mark_rate(self, fault: Fault) -> None:
+        cable, rate = self._matching.slower[fault.found[0]]
+        if rate < cable.rate_gbps:
+            self.slower[cable.a.device, cable.z.device, rate] += 1
+        else:
+            told = f"{fault.found[0]} ({fault.where})"
+            self.notes.append(f"faster than planned, which the file does not say: {told}")
 
     def _add(self, ends: tuple[Port, Port], plans: Sequence[PlannedCable], text: str) -> None:
         devices = [self._device(port) for port in ends]
@@ -156,9 +167,8 @@ class _Marks:
     def _near(self, ends: tuple[Port, Port]) -> PlannedCable:
         """Return a cable of the plan at one of two nodes, which says how fast one more there is."""
         nodes = {ends[0][0], ends[1][0]}
-        cables = self._matching.cable_of_text.values()
-        both = (c for c in cables if nodes <= {c.a.node, c.z.node})
-        return next(both, None) or next(c for c in cables if nodes & {c.a.node, c.z.node})
+        both = (c for c in self._planned if nodes <= {c.a.node, c.z.node})
+        return next(both, None) or next(c for c in self._planned if nodes & {c.a.node, c.z.node})
 
     def _selector(self, node: str) -> str:
         """Return the selector of all that stands in a node: of a box its axes, and everything there."""
@@ -190,6 +200,8 @@ class _Marks:
             yield from _items("links", self.extra)
         yield from _items("absent", self.absent)
         yield from _items("failed", [f"[{a}, {z}, {n}]" for (a, z), n in sorted(self.lost.items())])
+        slower = [f"[{a}, {z}, {n}, {rate:.12g}Gb/s]" for (a, z, rate), n in sorted(self.slower.items())]
+        yield from _items("degraded", slower)
         # Includes keep these to themselves.
         for key, patterns in (("names", blueprint.site_names), ("ports", blueprint.port_names)):
             if patterns:

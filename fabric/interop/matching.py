@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
+from fabric.errors import Problem, TopologyError
 from fabric.interop.sources import FoundCable, Port
 from fabric.sizing.cable_plan import PlannedCable
 
-Kind = Literal["missing", "extra", "swapped", "moved", "wrong port", "wrong rate", "unknown node"]
-KINDS: tuple[Kind, ...] = ("swapped", "moved", "missing", "extra", "wrong port", "wrong rate", "unknown node")
+Kind = Literal[
+    "swapped", "moved", "missing", "extra", "wrong port", "wrong rate", "duplicate name", "unknown node"
+]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 class Fault(NamedTuple):
@@ -20,7 +23,7 @@ class Fault(NamedTuple):
     Parameters
     ----------
     kind : str
-        One of `KINDS`. Two cables whose ends changed places are one fault.
+        One of `KINDS`. Cables whose ends changed places in turn are one fault: two, or more in a circle.
     planned : tuple of str
         Cables of the plan that are not there, ``leaf0 swp3 - spine1 swp1``.
     found : tuple of str
@@ -33,6 +36,11 @@ class Fault(NamedTuple):
     planned: tuple[str, ...]
     found: tuple[str, ...]
     where: str
+
+    @property
+    def n_moves(self) -> int:
+        """Moves that mend it: of k cables in a circle k - 1 swaps."""
+        return max(1, len(self.planned) - 1) if self.kind == "swapped" else 1
 
 
 def _ends(cable: PlannedCable) -> tuple[Port, Port]:
@@ -58,15 +66,23 @@ class Matching:
     ----------
     planned : sequence of PlannedCable
     found : sequence of FoundCable
+    doubled : sequence of FoundCable
+        Second cables of ports, as where two nodes answer to one name.
     """
 
-    def __init__(self, planned: Sequence[PlannedCable], found: Sequence[FoundCable]) -> None:
+    def __init__(
+        self,
+        planned: Sequence[PlannedCable],
+        found: Sequence[FoundCable],
+        doubled: Sequence[FoundCable] = (),
+    ) -> None:
         self.notes: list[str] = []
         nodes = {end.node for cable in planned for end in (cable.a, cable.z)}
         ports = {(end.node, end.port) for cable in planned for end in (cable.a, cable.z)}
         self.has_ports = any(end in ports for cable in found for end in (cable.a, cable.z))
         if found and not self.has_ports:
             self.notes.append("no port has a name of the plan, so that nodes alone are compared; see ports:")
+        found, self._doubled = self._first_as_planned(planned, found, doubled)
         self.unknown = [cable for cable in found if any(end[0] not in nodes for end in (cable.a, cable.z))]
         known = [cable for cable in found if all(end[0] in nodes for end in (cable.a, cable.z))]
         self.planned: dict[tuple[Port, Port], list[PlannedCable]] = defaultdict(list)
@@ -77,8 +93,30 @@ class Matching:
             self.found[self._key((there.a, there.z))].append(there)
         self.device = {self._port((end.node, end.port)): end.device for c in planned for end in (c.a, c.z)}
         self.n_of = Counter(end.node for cable in planned for end in (cable.a, cable.z))
-        self.cable_of_text = {show(self._key(_ends(cable))): cable for cable in planned}
-        self.ends_of_text = {show(key): key for key in self.found}
+        self.cable_of_text: dict[str, PlannedCable] = {}
+        self.ends_of_text: dict[str, tuple[Port, Port]] = {}
+        self.slower: dict[str, tuple[PlannedCable, float]] = {}
+
+    def _first_as_planned(
+        self, planned: Sequence[PlannedCable], found: Sequence[FoundCable], doubled: Sequence[FoundCable]
+    ) -> tuple[Sequence[FoundCable], Sequence[FoundCable]]:
+        """Return cables, and second ones of ports, those that are as planned among the first."""
+        if not doubled:
+            return found, doubled
+        due = {self._key(_ends(cable)) for cable in planned}
+        kept = {self._key((cable.a, cable.z)): cable for cable in found}
+        at = {port: key for key in kept for port in key}
+        second = []
+        for cable in doubled:
+            key = self._key((cable.a, cable.z))
+            others = {at[port] for port in key if port in at} - due
+            if key in due and len(others) == 1:
+                (other,) = others
+                second.append(kept.pop(other))
+                kept[key] = cable
+            else:
+                second.append(cable)
+        return list(kept.values()), second
 
     def _port(self, port: Port) -> Port:
         return port if self.has_ports else (port[0], "")
@@ -94,17 +132,53 @@ class Matching:
         faults: list[Fault] = []
         for key in dict.fromkeys((*self.planned, *self.found)):
             due, there = self.planned.get(key, []), self.found.get(key, [])
-            lost += [key] * (len(due) - len(there))
-            odd += [(key, cable) for cable in there[len(due) :]]
+            if len(due) > len(there):
+                lost += [key] * (len(due) - len(there))
+                self.cable_of_text[show(key)] = due[-1]
+            elif len(there) > len(due):
+                odd += [(key, cable) for cable in there[len(due) :]]
+                self.ends_of_text[show(key)] = key
             for plan, cable in zip(due, there, strict=False):
                 rate = plan.rate_gbps if cable.rate_gbps is None else cable.rate_gbps
                 if not math.isclose(rate, plan.rate_gbps, rel_tol=0.01):
                     text = f"{show(key)} at {rate:g} Gb/s instead of {plan.rate_gbps:g}"
+                    self.slower[text] = (plan, rate)
                     faults.append(Fault("wrong rate", (), (text,), _where(cable)))
+        faults += self._duplicates(lost)
         faults += _match(lost, odd)
         for cable in self.unknown:
             faults.append(Fault("unknown node", (), (show((cable.a, cable.z)),), _where(cable)))
         return faults
+
+    def _duplicates(self, lost: list[tuple[Port, Port]]) -> Iterable[Fault]:
+        """Yield nodes that answer to the name of another, and take their cables out of what is lost.
+
+        Raises
+        ------
+        TopologyError
+            If a port has two cables for any other reason.
+        """
+        partner = {port: key for key in lost for port in key}
+        problems: list[Problem] = []
+        meant: dict[tuple[str, str], list[tuple[FoundCable, tuple[Port, Port]]]] = defaultdict(list)
+        for cable in self._doubled:
+            # The far port is planned with a node of which nothing was found there.
+            for near, far in ((cable.a, cable.z), (cable.z, cable.a)):
+                key = partner.get(far)
+                other = next((port for port in key if port != far), None) if key else None
+                if key and other is not None and other[0] != near[0] and other[1] == near[1]:
+                    meant[near[0], other[0]].append((cable, key))
+                    break
+            else:
+                what = f"{show((cable.a, cable.z))}: a port of it has another cable too"
+                problems.append(Problem(cable.path, cable.line, 1, "cable", what))
+        if problems:
+            raise TopologyError(problems)
+        for (name, node), pairs in meant.items():
+            for _, key in pairs:
+                lost.remove(key)
+            planned = tuple(show(key) for _, key in pairs)
+            yield Fault("duplicate name", planned, (f"{node} is called {name}",), _where(pairs[0][0]))
 
 
 def _where(cable: FoundCable) -> str:
@@ -118,7 +192,8 @@ def _match(lost: list[tuple[Port, Port]], odd: list[Odd]) -> list[Fault]:
     """Return faults from cables of the plan that are not there, and those that are and should not be."""
     missing = Counter(lost)
     left = dict(enumerate(odd))
-    faults = [*_swaps(missing, left), *_wrong_ports(missing, left), *_moved(missing, left)]
+    steps = (_swaps, _circles, _wrong_ports, _moved)
+    faults = [fault for step in steps for fault in step(missing, left)]
     faults += [Fault("missing", (show(key),), (), "") for key in missing.elements()]
     faults += [Fault("extra", (), (show(key),), _where(cable)) for key, cable in left.values()]
     return faults
@@ -156,9 +231,9 @@ def _swaps(missing: Counter[tuple[Port, Port]], left: dict[int, Odd]) -> Iterabl
     for number, ((x, y), cable) in list(left.items()):
         if number not in left:
             continue
-        for one in at[x]:
+        for one in dict.fromkeys(at[x]):
             other_end = one[1] if one[0] == x else one[0]
-            for two in at[y]:
+            for two in dict.fromkeys(at[y]):
                 far_end = two[1] if two[0] == y else two[0]
                 a, z = sorted((other_end, far_end))
                 rest = [n for n in numbers.get((a, z), []) if n in left and n != number]
@@ -172,6 +247,35 @@ def _swaps(missing: Counter[tuple[Port, Port]], left: dict[int, Odd]) -> Iterabl
                     break
             if number not in left:
                 break
+
+
+def _circles(missing: Counter[tuple[Port, Port]], left: dict[int, Odd]) -> Iterable[Fault]:
+    """Yield cables whose far ends went round: a-x, b-y, c-z were planned, a-y, b-z, c-x are there."""
+    due = {port: key for key in missing.elements() for port in key if port[1]}
+    number = {port: n for n, (key, _) in left.items() for port in key if port[1]}
+    for start in list(left):
+        if start not in left:
+            continue
+        (first, at), cable = left[start]
+        planned, found, on = [], [start], at
+        while on in due:
+            planned.append(due[on])
+            on = _other(due[on], on)
+            if on == first or number.get(on) in (None, *found):
+                break
+            found.append(number[on])
+            on = _other(left[number[on]][0], on)
+        if on == first and len(planned) == len(found) > 1:
+            texts = tuple(show(left[n][0]) for n in found)
+            for key in planned:
+                missing[key] -= 1
+            for n in found:
+                del left[n]
+            yield Fault("swapped", tuple(map(show, planned)), texts, _where(cable))
+
+
+def _other(key: tuple[Port, Port], port: Port) -> Port:
+    return key[1] if key[0] == port else key[0]
 
 
 def _moved(missing: Counter[tuple[Port, Port]], left: dict[int, Odd]) -> Iterable[Fault]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from heapq import heapify, heappop, heappush
 from pathlib import Path
 from typing import ClassVar, Literal, NamedTuple
 
@@ -13,7 +14,7 @@ import networkx as nx
 from fabric.arguments import checked
 from fabric.errors import FabricError, LimitError
 from fabric.flow.throughput import throughput
-from fabric.graph import Fabric, fail
+from fabric.graph import Fabric, degrade, fail
 from fabric.graph.exchange import from_networkx, to_networkx
 from fabric.interop.matching import KINDS, Fault, Kind, Matching
 from fabric.interop.sources import read_sources
@@ -21,6 +22,8 @@ from fabric.results import Result
 from fabric.sizing.cable_plan import CablePlan, PlannedCable
 from fabric.sizing.floor import FloorPlan
 
+MAX_PRICED = 60
+"""Groups of faults whose cost is worked out, the largest first."""
 MANY_DEVICES = 3_000
 """Devices up to which what was built is solved cable by cable."""
 
@@ -160,11 +163,17 @@ def audit(
     """
     plan = CablePlan(design.axes_or_refuse("an audit"), floor)
     planned = list(plan.cables())
-    found = read_sources(sources, format).cables
-    comparison = Matching(planned, found)
+    survey = read_sources(sources, format, is_strict=False)
+    found = survey.cables
+    comparison = Matching(planned, found, survey.doubled)
     faults = comparison.faults()
     costs = _Costs(design, comparison)
-    groups = [_priced(group, comparison, costs) for group in _grouped(faults)]
+    by_size = sorted(_grouped(faults), key=lambda group: -len(group[2]))
+    groups = [_priced(group, comparison, costs) for group in by_size[:MAX_PRICED]]
+    if len(by_size) > MAX_PRICED:
+        n = len(by_size) - MAX_PRICED
+        costs.notes.append(f"the cost of the {n:,} smallest groups was not worked out")
+        groups += [_unpriced(group, comparison) for group in by_size[MAX_PRICED:]]
     groups.sort(key=lambda g: (-g.cut_off, 1.0 if g.kept is None else g.kept, KINDS.index(g.kind), g.node))
     n_wrong = sum(len(fault.planned) for fault in faults)
     return Audit(
@@ -187,13 +196,36 @@ def _grouped(faults: Iterable[Fault]) -> list[tuple[Kind, str, list[Fault]]]:
     """Return faults by kind and by the node that most of them are at."""
     groups = []
     for kind in KINDS:
-        left = [fault for fault in faults if fault.kind == kind]
-        while left:
-            count = Counter(node for fault in left for node in _nodes(fault))
-            node = max(count, key=lambda name: (count[name], name))
-            groups.append((kind, node, [fault for fault in left if node in _nodes(fault)]))
-            left = [fault for fault in left if node not in _nodes(fault)]
+        at: dict[str, dict[int, Fault]] = defaultdict(dict)
+        own = dict(enumerate(fault for fault in faults if fault.kind == kind))
+        for number, fault in own.items():
+            for node in _nodes(fault):
+                at[node][number] = fault
+        # A heap of counts that may be too high by now: those that are go back.
+        heap = [(-len(there), _Last(node)) for node, there in at.items()]
+        heapify(heap)
+        while own:
+            count, last = heappop(heap)
+            here = at[last.name]
+            if len(here) != -count:
+                if here:
+                    heappush(heap, (-len(here), last))
+                continue
+            groups.append((kind, last.name, list(here.values())))
+            for number, fault in list(here.items()):
+                del own[number]
+                for node in _nodes(fault):
+                    del at[node][number]
     return groups
+
+
+class _Last(NamedTuple):
+    """A name that comes the sooner the later it sorts."""
+
+    name: str
+
+    def __lt__(self, other: tuple[str, ...]) -> bool:
+        return self.name > other[0]
 
 
 class _Costs:
@@ -210,7 +242,9 @@ class _Costs:
         try:
             if self._healthy is None:
                 self._healthy = throughput(self._design).per_endpoint_gbps
-            if all(not fault.found for fault in faults):
+            if faults[0].kind == "wrong rate":
+                answer = throughput(self._slower(faults))
+            elif all(not fault.found for fault in faults):
                 answer = throughput(self._without(faults))
             else:
                 answer = throughput(self._as_built(faults))
@@ -221,6 +255,15 @@ class _Costs:
         if not self._healthy:
             return None, cut_off
         return answer.per_endpoint_gbps / self._healthy, cut_off
+
+    def _slower(self, faults: Sequence[Fault]) -> Fabric:
+        at: Counter[tuple[str, str, float]] = Counter()
+        for fault in faults:
+            cable, rate = self._comparison.slower[fault.found[0]]
+            # One that is faster than planned carries what was planned.
+            if rate < cable.rate_gbps:
+                at[cable.a.device, cable.z.device, rate] += 1
+        return degrade(self._design, *((a, z, n, f"{rate:.12g}Gb/s") for (a, z, rate), n in at.items()))
 
     def _without(self, faults: Sequence[Fault]) -> Fabric:
         lost: Counter[tuple[str, str]] = Counter()
@@ -272,9 +315,16 @@ def _put_in(graph: nx.MultiGraph, devices: Sequence[str | None], like: PlannedCa
 
 def _priced(group: tuple[Kind, str, list[Fault]], comparison: Matching, costs: _Costs) -> FaultGroup:
     kind, node, faults = group
-    # What is not of the plan, or slower than it, carries nothing that the plan counts on.
-    kept, cut_off = (None, 0) if kind in ("extra", "unknown node", "wrong rate") else costs.of(faults)
-    return FaultGroup(kind, node, len(faults), comparison.n_of.get(node, 0), kept, cut_off, tuple(faults))
+    # What is not of the plan, or only called otherwise, takes nothing from what the plan counts on.
+    kept, cut_off = (None, 0) if kind in ("extra", "unknown node", "duplicate name") else costs.of(faults)
+    n = sum(fault.n_moves for fault in faults)
+    return FaultGroup(kind, node, n, comparison.n_of.get(node, 0), kept, cut_off, tuple(faults))
+
+
+def _unpriced(group: tuple[Kind, str, list[Fault]], comparison: Matching) -> FaultGroup:
+    kind, node, faults = group
+    n = sum(fault.n_moves for fault in faults)
+    return FaultGroup(kind, node, n, comparison.n_of.get(node, 0), None, 0, tuple(faults))
 
 
 _MEND: Mapping[Kind, str] = {
@@ -283,6 +333,7 @@ _MEND: Mapping[Kind, str] = {
     "missing": "add {planned}",
     "extra": "take out {found}",
     "wrong rate": "replace {found}",
+    "duplicate name": "give it its name: {found}",
     "unknown node": "name the node, or take out {found}",
 }
 
@@ -292,6 +343,22 @@ def _moves(faults: Iterable[Fault]) -> Iterable[str]:
     for fault in sorted(faults, key=lambda fault: KINDS.index(fault.kind)):
         planned, found = " and ".join(fault.planned), " and ".join(fault.found)
         if fault.kind == "swapped":
-            yield f"swap the far ends of {found}: {planned}"
+            yield from _swaps(fault)
         else:
             yield _MEND[fault.kind].format(planned=planned, found=found)
+
+
+def _swaps(fault: Fault) -> Iterable[str]:
+    """Yield swaps that mend cables whose far ends went round, one cable at a time."""
+    odd = [set(text.split(" - ")) for text in fault.found]
+    due = [set(text.split(" - ")) for text in fault.planned]
+    if len(due) == 2:
+        yield f"swap the far ends of {' and '.join(fault.found)}: {' and '.join(fault.planned)}"
+        return
+    (on,) = odd[0] & due[0]
+    (first,) = odd[0] - {on}
+    for k in range(len(due) - 1):
+        (near,) = due[k] - {on}
+        (far,) = odd[k + 1] - {near}
+        yield f"swap the far ends of {first} - {on} and {near} - {far}: {fault.planned[k]}"
+        on = far

@@ -69,7 +69,7 @@ SOURCES = {row[0]: SourceFormat(*row) for row in _ROWS}
 """Formats that can be read, by name."""
 
 
-def read_sources(paths: Sequence[str | Path], form: str) -> Survey:
+def read_sources(paths: Sequence[str | Path], form: str, *, is_strict: bool = True) -> Survey:
     """Return what sources say, each cable once.
 
     Parameters
@@ -78,6 +78,8 @@ def read_sources(paths: Sequence[str | Path], form: str) -> Survey:
         ``-`` is standard input.
     form : str
         A name of `SOURCES`.
+    is_strict : bool
+        As `Survey` has it.
 
     Raises
     ------
@@ -94,7 +96,7 @@ def read_sources(paths: Sequence[str | Path], form: str) -> Survey:
     if not paths:
         msg = "no sources; name at least one file"
         raise QuestionError(msg)
-    found = Survey()
+    found = Survey(is_strict=is_strict)
     for path in paths:
         is_piped = str(path) == STANDARD
         data = read_standard_input(limit=MAX_BYTES) if is_piped else read_bytes(path, limit=MAX_BYTES)

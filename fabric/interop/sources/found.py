@@ -16,6 +16,8 @@ MAX_BYTES = 512 * 2**20
 """Largest source [bytes]."""
 MAX_CABLES = 4_000_000
 """Most cables that all sources together may list."""
+MAX_DOUBLED = 10_000
+"""Most second cables of ports that are kept."""
 _MAX_NAME = 200
 
 Port = tuple[str, str]
@@ -51,11 +53,20 @@ class FoundCable(NamedTuple):
 
 
 class Survey:
-    """What sources say together; readers fill it."""
+    """What sources say together; readers fill it.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    is_strict : bool
+        Whether a port with two cables is a problem; else the second ones are kept in `doubled`, up to
+        `MAX_DOUBLED`.
+    """
+
+    def __init__(self, *, is_strict: bool = True) -> None:
         self.problems = Problems()
         self.kinds: dict[str, str] = {}
+        self.doubled: list[FoundCable] = []
+        self._is_strict = is_strict
         self._by_ends: dict[Ends, FoundCable] = {}
         self._loose: list[FoundCable] = []
         self._at: dict[Port, FoundCable] = {}
@@ -73,7 +84,8 @@ class Survey:
 
     def node(self, name: str, kind: str, at: Place) -> None:
         """Note what a node is; what is said twice must be the same."""
-        if not self._is_name(name, "", at):
+        known = self.kinds.get(name)
+        if known == kind or not self._is_name(name, "", at):
             return
         if self.kinds.setdefault(name, kind) != kind:
             self.problem(at, "node", f"{name} is a {kind} here and a {self.kinds[name]} elsewhere")
@@ -142,6 +154,9 @@ class Survey:
         for port, far in ((cable.a, cable.z), (cable.z, cable.a)):
             first = self._at.setdefault(port, cable) if port[1] else cable
             if first is not cable:
+                if not self._is_strict and len(self.doubled) < MAX_DOUBLED:
+                    self.doubled.append(cable)
+                    return False
                 other = first.z if first.a == port else first.a
                 what = f"{port[0]} {port[1]} has two cables, this one to {far[0]} {far[1]}".rstrip()
                 todo = f"the first is to {other[0]} {other[1]}, at {first.path}:{first.line}"
@@ -165,11 +180,10 @@ class Survey:
         return True
 
     def _is_name(self, node: str, port: str, at: Place) -> bool:
-        for word in (node, port):
-            if len(word) > _MAX_NAME or not word.isprintable():
-                self.problem(at, "cable", "a name is too long, or cannot be printed")
-                return False
-        return True
+        if len(node) <= _MAX_NAME and len(port) <= _MAX_NAME and node.isprintable() and port.isprintable():
+            return True
+        self.problem(at, "cable", "a name is too long, or cannot be printed")
+        return False
 
     def rate(self, text: str, at: Place) -> float | None:
         """Return a rate [Gb/s per direction]; None, and a problem, where its unit is unknown."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from fabric.errors import nearest
 from fabric.interop.sources.found import Place, Survey
-from fabric.text.spreadsheet import Cell, read_csv
+from fabric.text.spreadsheet import csv_rows
 from fabric.units import parse_count
 
 _KIND_OF_TYPE = {"host": "host", "switch": "switch"}
@@ -17,12 +17,16 @@ _NETBOX_RATE = re.compile(r"(?P<n>\d{1,4}(?:\.\d{1,2})?)(?P<unit>g|t)base-.*")
 LANE_GBPS = {"SDR": 2.5, "DDR": 5, "QDR": 10, "FDR": 14, "EDR": 25, "HDR": 50, "NDR": 100, "XDR": 200}
 
 
-def _table(text: str, path: str, found: Survey) -> tuple[list[str], list[list[Cell]]]:
-    rows = list(read_csv(text, path))
+Row = tuple[int, list[str]]
+"""Line and cells."""
+
+
+def _table(text: str, path: str, found: Survey) -> tuple[list[str], list[Row]]:
+    rows = list(csv_rows(text, path))
     if not rows:
         found.problem((path, 1), "file", "is empty")
         return [], []
-    return [cell.text.strip() for cell in rows[0]], rows[1:]
+    return [cell.strip() for cell in rows[0][1]], rows[1:]
 
 
 def _columns(head: Sequence[str], names: Sequence[str], path: str, found: Survey) -> list[int] | None:
@@ -35,19 +39,19 @@ def _columns(head: Sequence[str], names: Sequence[str], path: str, found: Survey
     return [head.index(name) for name in names]
 
 
-def _word(row: Sequence[Cell], column: int) -> str:
+def _word(cells: Sequence[str], column: int) -> str:
     # An apostrophe before a formula is what a spreadsheet is told, and no part of a name.
-    return row[column].text.strip().removeprefix("'") if 0 <= column < len(row) else ""
+    return cells[column].strip().removeprefix("'") if 0 <= column < len(cells) else ""
 
 
-def _of_columns(rows: Iterable[list[Cell]], at: Sequence[int], path: str, found: Survey) -> None:
-    for row in rows:
-        a, p, z, q = (_word(row, column) for column in at)
+def _of_columns(rows: Iterable[Row], at: Sequence[int], path: str, found: Survey) -> None:
+    for line, cells in rows:
+        a, p, z, q = [_word(cells, column) for column in at]
         if not (p or q):
             # A portless cable is none here: each end names what it lacks.
-            found.problem((path, row[0].line), "cable", f"both ends without port: {a} - {z}")
+            found.problem((path, line), "cable", f"both ends without port: {a} - {z}")
             continue
-        found.cable((a, p), (z, q), (path, row[0].line))
+        found.cable((a, p), (z, q), (path, line))
 
 
 def p2p_ethernet(text: str, path: str, found: Survey) -> None:
@@ -60,8 +64,9 @@ def p2p_ethernet(text: str, path: str, found: Survey) -> None:
     _of_columns(rows, at, path, found)
     for name, node in (("A-Type", at[0]), ("Z-Type", at[2])):
         if name in head:
-            for row in rows:
-                _typed(_word(row, node), _word(row, head.index(name)), (path, row[0].line), found)
+            column = head.index(name)
+            for line, cells in rows:
+                _typed(_word(cells, node), _word(cells, column), (path, line), found)
 
 
 def _typed(node: str, kind: str, at: Place, found: Survey) -> None:
@@ -92,11 +97,11 @@ def netbox(text: str, path: str, found: Survey) -> None:
     head, rows = _table(text, path, found)
     if {"device", "name", "type"} <= set(head):
         at = [head.index(word) for word in ("device", "name", "type")]
-        for row in rows:
-            device, name, kind = (_word(row, column) for column in at)
+        for line, cells in rows:
+            device, name, kind = (_word(cells, column) for column in at)
             rate = _netbox_rate(kind)
             if rate is not None:
-                found.rate_of_port((device, name), rate, (path, row[0].line))
+                found.rate_of_port((device, name), rate, (path, line))
         return
     if {"name", "device_type"} <= set(head):
         return  # devices: their roles are the site's own words
@@ -129,9 +134,9 @@ def edges(text: str, path: str, found: Survey) -> None:
         todo = nearest(unknown[0], _EDGE_COLUMNS) or f"columns are {', '.join(_EDGE_COLUMNS)}"
         found.problem((path, 1), "head", f"unknown column {unknown[0]!r}", todo=todo)
         return
-    for row in rows:
-        word = {name: _word(row, column) for name, column in at.items()}
-        place = (path, row[0].line)
+    for line, cells in rows:
+        word = {name: _word(cells, column) for name, column in at.items()}
+        place = (path, line)
         rate = found.rate(word["rate"], place) if word["rate"] else None
         for _ in range(_count(word["count"], place, found)):
             ends = (word["source"], word["source_port"]), (word["target"], word["target_port"])
