@@ -9,6 +9,7 @@ import typer
 
 from fabric.cli.options import (
     Among,
+    Degraded,
     Failed,
     File,
     Force,
@@ -62,6 +63,7 @@ def place_command(
     ] = None,
     force: Force = False,
     failed: Failed = None,
+    degraded: Degraded = None,
     form: Annotated[str, typer.Option("--format", help="text, md, csv, slurm or json.")] = "text",
     as_json: Json = False,
 ) -> None:
@@ -72,7 +74,7 @@ def place_command(
         msg = f"format: text, md, csv, slurm or json; got {form!r}"
         raise QuestionError(msg)
     one_from_standard_input(file, calibration)
-    known, fabric = calibration_of(calibration), fabric_of(file, failed)
+    known, fabric = calibration_of(calibration), fabric_of(file, failed, degraded)
     with progress("place") as heard:
         answer = place(
             fabric,

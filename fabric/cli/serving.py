@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from fabric.cli.options import (
+    Degraded,
     Failed,
     Json,
     PathRule,
@@ -15,7 +16,7 @@ from fabric.cli.options import (
     fabric_of,
     one_from_standard_input,
     path_rule,
-    say,
+    print_form,
 )
 from fabric.errors import QuestionError
 from fabric.text.reading import STANDARD, read_standard_input
@@ -36,6 +37,7 @@ def serve_command(
         str, typer.Option(metavar="NAME", help="Of the step of experts: measured, wire, or a file.")
     ] = "measured",
     failed: Failed = None,
+    degraded: Degraded = None,
     form: Annotated[str, typer.Option("--format", help="text, md or json.")] = "text",
     as_json: Json = False,
 ) -> None:
@@ -54,7 +56,7 @@ def serve_command(
     if file is None and not asked.fabric:
         msg = f"serving job {asked.name} names no fabric; give a topology file"
         raise QuestionError(msg)
-    fabric = fabric_of(file or Path(asked.fabric), failed)
+    fabric = fabric_of(file or Path(asked.fabric), failed, degraded)
     answer = serve(asked, fabric, paths=path_rule(paths), calibration=known)
     texts = {"text": answer.__str__, "md": answer.to_markdown, "json": answer.to_json}
-    say(texts["json" if as_json else form]().rstrip("\n"))
+    print_form(texts, "json" if as_json else form)

@@ -6,7 +6,17 @@ from typing import Annotated, cast
 
 import typer
 
-from fabric.cli.options import Drop, Failed, File, Json, PathRule, fabric_of, path_rule, print_answer
+from fabric.cli.options import (
+    Degraded,
+    Drop,
+    Failed,
+    File,
+    Json,
+    PathRule,
+    fabric_of,
+    path_rule,
+    print_answer,
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -29,13 +39,14 @@ def share_command(
     paths: PathRule = "rules",
     drop_unreachable: Drop = False,
     failed: Failed = None,
+    degraded: Degraded = None,
     as_json: Json = False,
 ) -> None:
     """Rates of jobs that run at once, max-min fair and proven, and the best offset of what comes and goes."""
     from fabric.workload.share import share
     from fabric.workload.sharing import Fair
 
-    fabric = fabric_of(file, failed)
+    fabric = fabric_of(file, failed, degraded)
     answer = share(
         fabric, jobs, fair=cast("Fair", fair), paths=path_rule(paths), drop_unreachable=drop_unreachable
     )

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fabric.arrays import Bools, Floats, Ints
-from fabric.errors import QuestionError
+from fabric.errors import QuestionError, setting
 from fabric.flow.certificate import Verdict
 from fabric.flow.commodities import MAX_MOVES, Commodities, ProgramSizeError, Solution
 from fabric.flow.concurrent import toll
@@ -110,7 +110,8 @@ class FairProgram:
         self._parts = [[(c, fold_moves(c)) for c in work.commodities] for work in works]
         n_moves = sum(len(fold.kept) for part in self._parts for _, fold in part)
         if n_moves > MAX_MOVES:
-            msg = f"{n_moves:,} variables; max-min rates are found up to {MAX_MOVES:,}"
+            remedy = f"fewer jobs, or fewer endpoints with {setting('among')}"
+            msg = f"a program of {n_moves:,} variables; max-min rates are found up to {MAX_MOVES:,}: {remedy}"
             raise ProgramSizeError(msg)
         self._unit = unit_of(np.concatenate([c.view.classes.rate_gbps for p in self._parts for c, _ in p]))
         self._used = np.flatnonzero(self._capacity > 0)

@@ -154,8 +154,8 @@ class Serving(Result):
 
     def __str__(self) -> str:
         """Return the answer in some lines."""
-        shown = columns(*self._cells()).split("\n") if self.transfers else []
-        return "\n".join([self._title(), *(f"  {line}" for line in (*shown, *self._lines()))])
+        shown = [columns(*self._cells(), indent="  ")] if self.transfers else []
+        return "\n".join([self._title(), *shown, *(f"  {line}" for line in self._lines())])
 
     def to_markdown(self) -> str:
         """Return the answer as Markdown."""

@@ -87,8 +87,8 @@ def share(
     ]
     works, why = pose_together(questions)
     is_in = np.array([drop_unreachable or not work.cut_off for work in works])
-    weights = np.ones(len(asked))
-    one = np.ones(1)
+    weights, one = np.ones(len(asked)), np.ones(1)
+    program = FairProgram(works, weights)
     alone = np.array(
         [
             FairProgram([work], one).fill().rate_gbps[0] if takes_part else 0.0
@@ -97,7 +97,7 @@ def share(
     )
     if fair == "slowdown":
         weights = np.where(is_in, alone, 1.0)
-    program = FairProgram(works, weights)
+        program = FairProgram(works, weights)
     together = program.fill(is_in)
     stretch, offsets, best = _phases(asked, program, alone, together, is_in)
     rows = []

@@ -200,6 +200,17 @@ def test_a_job_that_is_cut_off_gets_nothing_and_the_others_all(racks):
     assert left.jobs[0].n_endpoints == 8
 
 
+def test_a_slow_cable_is_shared_as_it_is(racks):
+    slow = fabric.degrade(racks, "leaf1 - spine0 at 1/2")
+    answer = share(slow, ["a=rack0-1", "b=rack2-3", "c=rack1-2/slot0"])
+    assert answer.status == "optimal"
+    assert [job.alone_gbps for job in answer.jobs] == pytest.approx(
+        [fabric.throughput(slow, among=job.among).per_endpoint_gbps for job in answer.jobs], rel=1e-9
+    )
+    # 600 Gb/s into leaf 1: what a's four and c's one GPU there take from other racks.
+    assert 4 * 4 / 7 * rates(answer)[0] + rates(answer)[2] <= 600 * (1 + 1e-9)
+
+
 def test_a_graph_is_answered_on_links(racks):
     graph = fabric.from_networkx(fabric.to_networkx(racks))
     assert share(graph, ["a=*"]).jobs[0].rate_gbps == pytest.approx(250.0)
