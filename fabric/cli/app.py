@@ -332,6 +332,15 @@ def report(
     out: Annotated[
         Path, typer.Option("-o", "--out", metavar="DIR", help="Folder to write README.md and figures to.")
     ],
+    html: Annotated[
+        bool, typer.Option("--html", help="Write report.html too: one file, no network, to explore.")
+    ] = False,
+    before: Annotated[
+        Path | None,
+        typer.Option(
+            "--diff", metavar="BEFORE", help="Tell what changed from this file; 1 where anything did."
+        ),
+    ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Write into a folder that holds what no report wrote.")
     ] = False,
@@ -343,11 +352,31 @@ def report(
     if str(out) == STANDARD:
         msg = "out: a report is a folder of files; name one"
         raise QuestionError(msg)
-    from fabric.text.as_json import to_json
-
+    if before is not None:
+        _report_changes(before, file, out, html=html, force=force, as_json=as_json)
+        return
     fabric = fabric_of(file)
     with progress("report") as heard:
-        page = write(fabric, out, progress=heard, force=force)
+        page = write(fabric, out, html=html, progress=heard, force=force)
+    _say_written(page, as_json=as_json)
+
+
+def _report_changes(before: Path, after: Path, out: Path, *, html: bool, force: bool, as_json: bool) -> None:
+    """Write the page on what changed; exit status 1 where anything did."""
+    from fabric.reporting.page import write_changes
+    from fabric.study.changes import diff as find_changes
+
+    one_from_standard_input(before, after)
+    old, new = fabric_of(before), fabric_of(after)
+    changes = find_changes(old, new)
+    _say_written(write_changes(old, new, changes, out, html=html, force=force), as_json=as_json)
+    if changes.rows:
+        raise typer.Exit(1)
+
+
+def _say_written(page: Path, *, as_json: bool) -> None:
+    from fabric.text.as_json import to_json
+
     files = sorted(str(f) for f in page.parent.iterdir() if f.is_file())
     say(to_json({"status": "ok", "report": str(page), "files": files}) if as_json else f"wrote {page}")
 

@@ -188,7 +188,7 @@ def _groups(job: JobAnswers) -> str:
     return f"{words}\n\n{table(_GROUP_HEAD, [_group_row(group) for group in job.groups])}"
 
 
-_GROUP_HEAD = ["Groups", ">Of ranks", ">Time", ">busbw [GB/s]", ">80 % of runs", "By", "Binding"]
+_GROUP_HEAD = ["Groups", ">Of ranks", ">Time", ">busbw [GB/s]", ">80 % of runs", "By"]
 
 
 def _group_row(group: GroupCost) -> list[str]:
@@ -200,7 +200,6 @@ def _group_row(group: GroupCost) -> list[str]:
         number(gbps_to_gbytes(cost.busbw_gbps)),
         _interval(cost),
         cost.chosen.name + ("" if cost.chosen.is_seen else " ?"),
-        code(cost.binding),
     ]
 
 

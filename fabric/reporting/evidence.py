@@ -9,6 +9,7 @@ from pathlib import PurePath
 from fabric import __version__
 from fabric.blueprint import Blueprint, Rule
 from fabric.costing import calibration
+from fabric.errors import QuestionError
 from fabric.flow.certificate import GAP
 from fabric.graph import PATH_RULES, Fabric
 from fabric.parts import Evidence, Medium, Part, PortClass, Protocol, catalogue, find_medium, find_protocol
@@ -159,14 +160,28 @@ def _unique(names: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
+def input_of(fabric: Fabric) -> tuple[str, str]:
+    """Return the name of the file of a fabric, and the checksum of it with its includes.
+
+    Raises
+    ------
+    QuestionError
+        If it has none: what it says could not be checked.
+    """
+    blueprint = fabric.axes_or_refuse("a report")
+    if not blueprint.sha256:
+        msg = f"{fabric.name} has no checksum of its file, and no page is written without provenance"
+        raise QuestionError(msg)
+    return PurePath(blueprint.path).name, blueprint.sha256
+
+
 def provenance(fabric: Fabric, answers: Answers) -> str:
     """Return where the report comes from: input, program, command, and how far the answers are proved."""
-    blueprint = fabric.blueprint
-    file = PurePath(blueprint.path).name if blueprint else fabric.name
+    file, checksum = input_of(fabric)
     routing = {answer.routing for job in answers.jobs for costs in job.costs.values() for answer in costs}
     rows = [
         ["Input", code(file)],
-        ["SHA-256, with includes", code(blueprint.sha256 if blueprint else "")],
+        ["SHA-256, with includes", code(checksum)],
         ["fabtopo", __version__],
         ["Command", code(f"fabtopo report {file} -o DIR")],
         ["Paths of maximum flow", PATH_RULES["rules"]],

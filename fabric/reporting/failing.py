@@ -129,7 +129,7 @@ def failing_table(answer: Failures) -> str:
         job = "goes on" if row.goes_on else "stops"
         binds = ", ".join(code(name) for name in row.binding)
         rows.append(
-            [escape(row.name), f"{n:,}", job, f"{lost:,}" if lost else "", part(row.kept), after, binds]
+            [escape(_named(row)), f"{n:,}", job, f"{lost:,}" if lost else "", part(row.kept), after, binds]
         )
     head = ["Fails", ">Of them", "Job", ">Lost", ">Rate kept", ">After a restart", "Binds"]
     words = (

@@ -301,3 +301,26 @@ def growing_line(growth: Growth) -> str:
     rate = f"{gbps_to_gbytes(largest.all_to_all_gbps):,.4g} GB/s"
     reach = f"{largest.gpus:,} GPUs on {largest.tiers} tiers"
     return f"designs of these racks and switches reach {reach} at {rate} of all-to-all each{limit}"
+
+
+def size_rows(growth: Growth) -> list[list[tuple[str, str]]]:
+    """Return what a slider shows of each size, as pairs of name and value."""
+    rows = []
+    for row in growth.built:
+        pairs = [
+            ("GPUs", f"{row.gpus:,}"),
+            ("Tiers", str(row.tiers)),
+            ("Switches", f"{row.switches:,}"),
+            ("Cables", f"{row.cables:,}"),
+            ("Known power", format_power(row.known_w)),
+            ("All-to-all of each GPU", f"{gbps_to_gbytes(row.all_to_all_gbps):,.4g} GB/s"),
+            ("All-to-all binds", row.all_to_all_binding),
+        ]
+        for time in row.times:
+            rate = f"{gbps_to_gbytes(time.busbw_gbps):,.4g} GB/s by {time.algorithm}"
+            pairs += [
+                (f"{time.collective}, expected busbw", rate),
+                (f"{time.collective} binds", time.binding),
+            ]
+        rows.append(pairs)
+    return rows

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from fabric.arguments import checked
 from fabric.graph import Fabric
 from fabric.reporting.answers import Answers, JobAnswers, Progress, ask
 from fabric.reporting.billing import bill_notes, bill_table, billing, has_picture
+from fabric.reporting.changes_page import changes_page
 from fabric.reporting.collectives import details, grounds_of, told
 from fabric.reporting.document import PROVENANCE, Block, Folded, Page, Picture, Section
 from fabric.reporting.evidence import assumptions, provenance, sources, unsure
+from fabric.reporting.explorer import topology
 from fabric.reporting.failing import failing, failing_table
 from fabric.reporting.figures import staircase, wiring
-from fabric.reporting.growing import curve, curve_table, pareto, pareto_table
+from fabric.reporting.growing import curve, curve_table, pareto, pareto_table, size_rows
+from fabric.reporting.html import page_html, require_parser
 from fabric.reporting.racks import lengths_table, rack_rows, racks, racks_table
 from fabric.reporting.results import SUMMARIZED, changes, flows, headlines, spread
 from fabric.reporting.sheet import require_pen
@@ -28,13 +31,22 @@ from fabric.reporting.ways import by_kind, by_nobody
 from fabric.reporting.wiring import wiring_title
 from fabric.sizing.bill import Bom
 from fabric.sizing.summary import Summary, summarize
+from fabric.study.changes import Changes, diff
 from fabric.text.folder import write_folder
 from fabric.text.markdown import code
 
 
 @checked
-def report(fabric: Fabric, out: str | Path, *, progress: Progress | None = None, force: bool = False) -> Path:
-    """Write the report of a fabric.
+def report(
+    fabric: Fabric,
+    out: str | Path,
+    *,
+    html: bool = False,
+    before: Fabric | None = None,
+    progress: Progress | None = None,
+    force: bool = False,
+) -> Path:
+    """Write the report of a fabric, or of what changed to it from another.
 
     Parameters
     ----------
@@ -42,9 +54,14 @@ def report(fabric: Fabric, out: str | Path, *, progress: Progress | None = None,
         Read from a file. Without endpoints, or too large for the solvers, it still gets its tables and
         figures, and the page says what is missing and why.
     out : str or Path
-        Folder for ``README.md``, ``staircase.svg`` and ``wiring.svg``; made if need be. Where there are
-        several groups of endpoints, each has its own, such as ``staircase-lpu.svg`` and ``wiring-lpu.svg``,
-        and ``wiring.svg`` has the rest. The files are the same bytes on every run.
+        Folder for ``README.md`` and its pictures, such as ``staircase.svg``; made if need be. Where there are
+        several groups of endpoints, each has its own, such as ``staircase-lpu.svg``, and ``wiring.svg`` has
+        the rest. The files are the same bytes on every run.
+    html : bool
+        Write ``report.html`` too: the same page as one file that needs no network, with the topology to
+        explore.
+    before : Fabric, optional
+        Tell what changed from this one alone, as `fabric.diff` finds it.
     progress : callable, optional
         Given the steps done and all steps.
     force : bool
@@ -60,15 +77,52 @@ def report(fabric: Fabric, out: str | Path, *, progress: Progress | None = None,
     QuestionError
         If the fabric came from a graph.
     ExtraError
-        If matplotlib is not installed; nothing is solved or written then.
+        If matplotlib, or for HTML markdown-it-py, is not installed; nothing is solved or written then.
     FileError
         If the folder cannot be written, or holds what no report wrote; all is as it was then.
     """
     require_pen()
-    page = compose(fabric, progress or (lambda done, total: None))
-    files = {picture.name: picture.svg for picture in page.pictures}
-    write_folder(out, {**files, "README.md": page.to_markdown()}, is_ours=_is_ours, force=force)
+    if html:
+        require_parser()
+    if before is not None:
+        return write_changes(before, fabric, diff(before, fabric), out, html=html, force=force)
+    summary = summarize(fabric)
+    answers = ask(fabric, summary, progress or (lambda done, total: None))
+    sizes = size_rows(answers.growth) if html and answers.growth else []
+    explored = topology(fabric, summary, answers) if html else None
+    files = _files(compose(fabric, summary, answers), explored, sizes, is_html=html)
+    return _write(files, out, force=force)
+
+
+def write_changes(
+    before: Fabric, after: Fabric, changes: Changes, out: str | Path, *, html: bool, force: bool
+) -> Path:
+    """Write the page on changes that are known, as `report` does, and return it."""
+    require_pen()
+    if html:
+        require_parser()
+    return _write(_files(changes_page(before, after, changes), is_html=html), out, force=force)
+
+
+def _write(files: dict[str, str], out: str | Path, *, force: bool) -> Path:
+    write_folder(out, files, is_ours=_is_ours, force=force)
     return Path(out) / "README.md"
+
+
+PAGE = "report.html"
+
+
+def _files(
+    page: Page,
+    explored: dict[str, object] | None = None,
+    sizes: Sequence[object] = (),
+    *,
+    is_html: bool,
+) -> dict[str, str]:
+    """Return the text of every file of a page, by name."""
+    files = {picture.name: picture.svg for picture in page.pictures}
+    files["README.md"] = page.to_markdown()
+    return files | ({PAGE: page_html(page, explored, sizes)} if is_html else {})
 
 
 # The files that `compose` names, and the command that is on every page.
@@ -84,13 +138,13 @@ def _is_ours(file: Path) -> bool:
         return False
     if file.name == "README.md":
         return _COMMAND in file.read_bytes()
+    if file.name == PAGE:
+        return _COMMAND.strip(b"`") in file.read_bytes()
     return _FIGURE.fullmatch(file.name) is not None
 
 
-def compose(fabric: Fabric, progress: Progress) -> Page:
+def compose(fabric: Fabric, summary: Summary, answers: Answers) -> Page:
     """Return the report: its sections, with their pictures."""
-    summary = summarize(fabric)
-    answers = ask(fabric, summary, progress)
     return Page(
         fabric.name,
         (

@@ -92,9 +92,7 @@ def _by_blueprint(blueprint: Blueprint) -> Iterator[FlowQuestion]:
         yield FlowQuestion("two neighbouring units", *units)
     yield FlowQuestion("the two halves", *halves)
     first, second = ({a: 0 for a in group.axes} | {axis.name: i} for i in (0, 1))
-    yield FlowQuestion(
-        "two endpoints of neighbouring units", _name_device(group, first), _name_device(group, second)
-    )
+    yield FlowQuestion("two endpoints of two units", _name_device(group, first), _name_device(group, second))
 
 
 def _name_device(group: DeviceGroup, at: Mapping[str, int]) -> str:
@@ -139,4 +137,4 @@ def _along(blueprint: Blueprint, expanded: Expanded, up: Bools, axis: Axis) -> I
             "the two halves", range_word(part, 0, middle - 1), range_word(part, middle, size - 1)
         )
     if not one_each:
-        yield FlowQuestion("two endpoints of neighbouring units", *ends)
+        yield FlowQuestion("two endpoints of two units", *ends)

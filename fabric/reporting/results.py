@@ -107,7 +107,6 @@ def flows(answers: Answers) -> str:
     rows = [
         [
             question.what,
-            f"{code(question.source)} to {code(question.target)}",
             format_rate_gbyte(
                 flow.value_gbps if flow.without_relay_gbps is None else flow.without_relay_gbps
             ),
@@ -118,7 +117,7 @@ def flows(answers: Answers) -> str:
     text = answers.say_missing("flows")
     if not rows:
         return text
-    head = ["Between", "From, to", ">On its own", ">Relayed by others"]
+    head = ["Between", ">On its own", ">Relayed by others"]
     cuts = bullets(_cut(question, flow) for question, flow in answers.flows)
     words = (
         "Per direction. *On its own*: no other endpoint passes anything on, so that each has what its own "
@@ -136,7 +135,8 @@ def _cut(question: FlowQuestion, flow: MaxFlow) -> str:
         for c in flow.cut
     )
     tied = f", tied with {join_words([code(t) for t in flow.tied])}" if flow.tied else ""
-    head = f"Cut between {question.what}, {format_rate(flow.value_gbps)}"
+    ends = f"{code(question.source)} to {code(question.target)}"
+    head = f"Cut between {question.what}, {ends}, {format_rate(flow.value_gbps)}"
     return f"{head}: {cut or 'empty, no way between them'}{tied}; {flow.status}."
 
 

@@ -125,11 +125,15 @@ def devices(summary: Summary) -> str:
             ", ".join(f"{axis} × {size:,}" for axis, size in group.axes) or "one device",
             format_count(group.n_devices),
             format_count(group.n_absent),
-            group.transit,
         ]
         for group in summary.groups
     ]
-    return table(["Group", "Kind", "Part", "Axes", ">Devices", ">Absent", "Transit"], rows)
+    by_transit: dict[str, list[str]] = {}
+    for group in summary.groups:
+        by_transit.setdefault(group.transit, []).append(code(group.name))
+    passing = "; ".join(f"*{transit}*: {', '.join(names)}" for transit, names in by_transit.items())
+    head = ["Group", "Kind", "Part", "Axes", ">Devices", ">Absent"]
+    return f"{table(head, rows)}\n\nWho passes on traffic (transit): {passing}."
 
 
 def ports(fabric: Fabric, summary: Summary) -> str:

@@ -115,7 +115,7 @@ class Changes(Result):
             rows = [
                 [
                     escape(row.what) + (f" {code(row.of)}" if row.of else ""),
-                    *map(escape, (show(row.before, row.unit), show(row.after, row.unit), _by(row))),
+                    *map(escape, (show(row.before, row.unit), show(row.after, row.unit), by_factor(row))),
                 ]
                 for row in self.rows
             ]
@@ -138,7 +138,7 @@ class Changes(Result):
                 row.what,
                 row.of,
                 *(show(side, row.unit).partition(" (")[0] for side in (row.before, row.after)),
-                _by(row),
+                by_factor(row),
             ]
             for row in self.rows
         ]
@@ -171,7 +171,14 @@ def show(value: Value, unit: str) -> str:
     return f"{value:,.0f}" + (f" {unit}" if unit else "")
 
 
-def _by(row: Change) -> str:
+def by_factor(row: Change) -> str:
+    """Return how much more or less a number is; nothing where it is none, or came or went.
+
+    Examples
+    --------
+    >>> by_factor(Change("devices", "gpu", 4.0, 8.0, "")), by_factor(Change("rate", "a", 4.0, 3.0, "Gb/s"))
+    ('+4', '-25 %')
+    """
     if isinstance(row.before, float) and isinstance(row.after, float) and not row.unit:
         return f"{row.after - row.before:+,.0f}"
     if row.factor is None:

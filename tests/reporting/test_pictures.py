@@ -1,0 +1,146 @@
+"""Every picture of a report: small, plain, legible, and telling what the table beneath it tells."""
+
+import re
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+
+from fabric.flow.bottleneck import bottleneck
+from fabric.graph import load, loads
+from fabric.reporting import answers, growing, report, tornado
+from fabric.reporting.chart import ticks
+from fabric.reporting.failing import failing_line, failing_title
+from fabric.reporting.page import compose
+from fabric.sizing.summary import summarize
+from fabric.study.failures import failures
+
+TOPOLOGIES = Path(__file__).parents[2] / "topologies"
+
+
+@pytest.fixture(scope="module")
+def whole():
+    """Return the page of a small designed cluster, with everything on it."""
+    from fabric.sizing import design
+
+    text = design(gpus=144, rack="gb300-nvl72", leaf="sn5610", planes=2, name="two").text
+    fabric = loads(text, path="two.fabric.yaml")
+    summary = summarize(fabric)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(answers, "LARGEST", 600)
+        found = answers.ask(fabric, summary, lambda done, total: None)
+    return compose(fabric, summary, found), found, fabric
+
+
+def texts_of(svg):
+    return [e.text or "" for e in ET.fromstring(svg).iter() if e.tag.endswith("}text")]
+
+
+def test_pictures_are_small_plain_and_have_their_title(whole):
+    page, *_ = whole
+    names = {picture.name for picture in page.pictures}
+    named = ("algorithms", "bill", "designs", "failures", "racks", "sizes", "staircase", "time-all-reduce")
+    assert names == {f"{name}.svg" for name in (*named, "time-all-to-all", "upgrades", "wiring")}
+    for picture in page.pictures:
+        assert len(picture.svg) <= 60_000, picture.name
+        tags = {e.tag.rpartition("}")[2] for e in ET.fromstring(picture.svg).iter()}
+        assert not tags & {"script", "image", "a", "foreignObject", "date"}
+        assert not re.search(r"\b20\d\d-\d\d-\d\d\b|file:|@import|/tmp|/home|\son\w+=", picture.svg)
+        shown = " ".join(texts_of(picture.svg))
+        assert picture.title in " ".join(shown.split()), picture.name
+        # A unit on every axis.
+        assert re.search(r"\[(GB/s|ms|%|million USD)", shown) or picture.name in ("wiring.svg", "racks.svg")
+
+
+def test_tables_fit_a_hundred_columns(whole):
+    page, *_ = whole
+    wide = [line for line in page.to_markdown().splitlines() if line.startswith("|") and len(line) > 100]
+    assert wide == []
+
+
+def test_the_last_two_sections_say_what_would_change_and_where_from(whole):
+    page, *_ = whole
+    assert [section.title for section in page.told][-2:] == ["What would change the answer", "Provenance"]
+    assert len(page.told[0].filled[0].splitlines()) == 7
+
+
+def test_upgrades_are_dual_and_solved_again(whole):
+    _, found, fabric = whole
+    prices = found.jobs[0].prices
+    again = bottleneck(fabric)
+    assert [p.gain for p in prices.binding] == pytest.approx([p.gain for p in again.binding])
+    text = tornado.tornado_table(prices, found.bill, {x.name: x for x in summarize(fabric).links})
+    for price in prices.binding:
+        (row,) = (line for line in text.splitlines() if line.startswith(f"| `{price.link}`"))
+        assert f"{100 * price.gain:+.3g} %" in row
+        assert (r"\*" in row) == (abs(price.gain - 0.1 * price.up_slope) > 0.005)
+
+
+def test_every_kind_of_failure_is_in_the_table(whole):
+    page, found, _ = whole
+    (section,) = (s for s in page.told if s.title == "What a failure leaves")
+    rows = [line.split(" | ") for line in section.filled[1].splitlines() if line.startswith("| ")][2:]
+    n = sum(int(row[1].replace(",", "")) for row in rows if "cable" not in row[0] and "whole" not in row[0])
+    assert n == found.failing.n_devices
+
+
+def test_a_failed_leaf_is_told_in_one_line():
+    text = "{fabric: a, axes: {i: 4, plane: 2}, devices: {gpu: {kind: gpu, axes: [i]}, leaf: {kind: switch, "
+    text += "axes: [plane]}}, links: [{between: [gpu, leaf], rate: 400Gb/s}]}"
+    answer = failures(loads(text))
+    assert failing_title(answer) == (
+        "A job that goes on keeps at least 50 % of all-to-all (one leaf down); 1 kind of failures stop it"
+    )
+    assert "one `leaf` leaves **50 %** of all-to-all" in failing_line(answer)
+    assert "with a `gpu`." in failing_line(answer)
+
+
+def test_sizes_change_where_the_table_says(whole):
+    _, found, _ = whole
+    growth = found.growth
+    assert growth.departs == ""
+    told = growing.changes(growth)
+    rows = growth.built
+    for low, high in zip(rows[:-1], rows[1:], strict=True):
+        has_changed = high.tiers != low.tiers
+        line = f"between {low.gpus:,} and {high.gpus:,} GPUs: tiers: {low.tiers} -> {high.tiers}"
+        assert (line in told) == has_changed
+    assert [pairs[0] for pairs in growing.size_rows(growth)] == [("GPUs", f"{row.gpus:,}") for row in rows]
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 1e-9), (0, 1), (-3, 17), (87.2, 91.4), (0, 1e12)])
+def test_ticks_are_round_and_within(low, high):
+    found = ticks(low, high)
+    assert 2 <= len(found) <= 7
+    assert all(low - 1e-9 <= value <= high * (1 + 1e-9) for value in found)
+
+
+def test_changes_have_a_page_of_their_own(tmp_path):
+    text = (TOPOLOGIES / "gb300-nvl72.fabric.yaml").read_text()
+    one = loads(text, path="one.fabric.yaml")
+    two = loads(text + "axes: {extra: 1}\nfailed: [tray0/gpu0]\n", path="two.fabric.yaml")
+    page = report(two, tmp_path / "out", before=one, html=True).read_text()
+    assert page.startswith("# one\\-gb300\\-nvl72 to") or page.startswith(
+        "# one-gb300-nvl72 to one-gb300-nvl72\n"
+    )
+    assert "Command | `fabtopo report --diff one.fabric.yaml two.fabric.yaml -o DIR`" in page
+    assert "failed" in page
+    assert one.blueprint.sha256 in page
+    assert two.blueprint.sha256 in page
+    # Written again over what it wrote itself.
+    report(one, tmp_path / "out", before=one)
+    assert "No change in " in (tmp_path / "out" / "README.md").read_text()
+
+
+def test_nothing_to_draw_is_no_picture():
+    lone = loads("{fabric: lone, axes: {i: 1}, devices: {gpu: {kind: gpu, axes: [i]}}}")
+    summary = summarize(lone)
+    page = compose(lone, summary, answers.ask(lone, summary, lambda done, total: None))
+    assert "staircase.svg" in {p.name for p in page.pictures}
+    assert "Missing here" in page.to_markdown()
+
+
+def test_a_report_of_the_example_is_read_from_its_file():
+    fabric = load(TOPOLOGIES / "gb300-nvl72-1152.fabric.yaml")
+    assert growing.command_of("scale", {"rack": "a b"}) == "fabtopo scale --rack 'a b'"
+    assert fabric.blueprint.sha256
