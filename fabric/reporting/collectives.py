@@ -36,6 +36,8 @@ def headline(job: JobAnswers, collective: str) -> str:
     cost = job.at_reference(collective)
     if cost is None:
         return ""
+    if cost.status == "cut off":
+        return f"{collective.capitalize()}{among_of(job)}: **never**; {cut_off_of(cost)}."
     binds = f"**{code(cost.binding)} bind{'' if ' ' in cost.binding else 's'}**"
     return (
         f"{collective.capitalize()} of {SIZE}{among_of(job)}: **{format_time(cost.time_s)}**, busbw "
@@ -43,6 +45,12 @@ def headline(job: JobAnswers, collective: str) -> str:
         f"{_next(cost.chosen)}."
         f"{_most(cost)}{_far(cost)}"
     )
+
+
+def cut_off_of(cost: Cost) -> str:
+    """Return who is cut off from most of the others."""
+    lost = [f"{one.n:,} such as {code(one.endpoint)}" for one in cost.cut_off]
+    return f"failures cut off {join_words(lost)} from most of the others"
 
 
 def _sure(cost: Cost) -> str:

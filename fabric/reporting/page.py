@@ -11,7 +11,7 @@ from fabric.graph import Fabric
 from fabric.reporting.answers import Answers, JobAnswers, Progress, ask
 from fabric.reporting.billing import bill_notes, bill_table, billing, has_picture
 from fabric.reporting.changes_page import changes_page
-from fabric.reporting.collectives import details, grounds_of, told
+from fabric.reporting.collectives import cut_off_of, details, grounds_of, told
 from fabric.reporting.document import PROVENANCE, Block, Folded, Page, Picture, Section
 from fabric.reporting.evidence import assumptions, provenance, sources, unsure
 from fabric.reporting.explorer import topology
@@ -192,14 +192,17 @@ def _collectives(answers: Answers) -> Iterator[Block]:
     for i, job in enumerate(job for job in answers.jobs if job.costs):
         yield f"### Among {code(job.among)}" if job.among else ""
         yield told(job, is_first=not i)
+        first = next(iter(job.costs.values()))[0]
+        if first.status == "cut off":
+            yield f"No collective ends: {cut_off_of(first)}."
+            continue
         for name in SUMMARIZED:
             cost = job.at_reference(name)
-            if cost is not None and cost.status != "cut off":
+            if cost is not None:
                 yield waterfall(_name(f"time-{name}", job), cost)
                 yield waterfall_table(cost)
-        if any(costs[0].status != "cut off" for costs in job.costs.values()):
-            yield algorithm_map(_name("algorithms", job), job)
-            yield regime_table(job)
+        yield algorithm_map(_name("algorithms", job), job)
+        yield regime_table(job)
         yield grounds_of(job)
         yield from details(job)
     yield answers.say_missing("collectives")

@@ -168,7 +168,8 @@ def _spread_row(answer: Throughput) -> list[str]:
 
 def changes(fabric: Fabric, answers: Answers) -> str:
     """Return what the answers hang on: capacity, latency, efficiency, and unsure figures."""
-    answered = [(job, cost) for job in answers.jobs for n in SUMMARIZED if (cost := job.at_reference(n))]
+    found = [(job, cost) for job in answers.jobs for n in SUMMARIZED if (cost := job.at_reference(n))]
+    answered = [(job, cost) for job, cost in found if cost.status != "cut off"]
     costs = [cost for _, cost in answered]
     items = [_upgrade(job, cost) for job, cost in answered]
     items += [_latency(cost) for cost in costs[:1]]

@@ -144,3 +144,14 @@ def test_a_report_of_the_example_is_read_from_its_file():
     fabric = load(TOPOLOGIES / "gb300-nvl72-1152.fabric.yaml")
     assert growing.command_of("scale", {"rack": "a b"}) == "fabtopo scale --rack 'a b'"
     assert fabric.blueprint.sha256
+
+
+def test_what_is_cut_off_never_ends():
+    text = (
+        "{fabric: cut, axes: {i: 4}, devices: {gpu: {kind: gpu, axes: [i]}, leaf: {kind: switch, axes: []}}, "
+    )
+    fabric = loads(text + "failed: [leaf], links: [{between: [gpu, leaf], rate: 400Gb/s}]}")
+    summary = summarize(fabric)
+    page = compose(fabric, summary, answers.ask(fabric, summary, lambda done, total: None)).to_markdown()
+    assert "- All-reduce: **never**; failures cut off " in page
+    assert "inf" not in page.partition("## Assumptions")[0].replace("infinite", "")
