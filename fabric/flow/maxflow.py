@@ -83,15 +83,16 @@ class MaxFlow(Result):
     def __str__(self) -> str:
         """Return the answer in a few lines."""
         proof = self.certificate
-        lines = [f"max-flow {self.source} -> {self.target}: {format_rate(self.value_gbps)} per direction"]
+        rate, own = format_rate(self.value_gbps), self.without_relay_gbps
+        if own is not None:
+            rate = f"{format_rate(own)} on its own, {rate} with others relaying,"
+        lines = [f"max-flow {self.source} -> {self.target}: {rate} per direction"]
         lines += [f"  binding: {cut}" for cut in self.cut] or ["  nothing can flow: no permitted path"]
         if self.tied:
             lines.append(f"  tied with: {', '.join(self.tied)}")
         lines += say_lost(self.cut_off, self.n_failed, "", kind="devices")
         lines += say_damage(self.damage)
         lines.append(f"  paths: {PATH_RULES[self.paths]}")
-        if self.without_relay_gbps is not None:
-            lines.append(f"  without relaying: {format_rate(self.without_relay_gbps)}")
         lines.append(f"  method: {self.method} ({self.why})")
         lower, upper = format_rate(proof.lower_gbps), format_rate(proof.upper_gbps)
         lines.append(f"  {self.status}: a flow of {lower} and a cut of {upper} (checked {proof.scope})")
