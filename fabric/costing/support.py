@@ -159,11 +159,11 @@ def _ratio(one: float, other: float) -> float:
 
 
 def _distance(point: Run, part: str, answer: Cost) -> float:
-    """Return how unlike a point and a question are: doublings, of domains and ranks twice, other hardware."""
+    """Return how unlike a point and a question are: doublings, of domains and ranks twice; own GPUs first."""
     doublings = math.log2(_ratio(point.size_bytes, max(answer.size_bytes, 1)))
     doublings += 2 * math.log2(_ratio(point.ranks, answer.n_ranks))
     doublings += 2 * math.log2(_ratio(point.domains, answer.n_domains))
-    return doublings + (8 if point.gpu != part else 0)
+    return doublings + (1_000 if point.gpu != part else 0)
 
 
 def _words(run: Run, known: Calibration) -> str:

@@ -95,9 +95,11 @@ def test_knees_show_where_steps_take_the_time_and_which_algorithm_takes_over():
     """More racks take longer: a ring has as many steps as ranks, until a tree is so much faster."""
     table = scale([72, 144, 1440, 14_400], rack="gb300-nvl72", leaf="sn6800", size="512MiB")
     times = [row.times[0] for row in table.rows]
-    assert [t.algorithm for t in times[::2]] == ["nvls", "ring"]
-    # On two racks a tree and one over their switches are expected within a per cent of each other.
+    # In one rack a ring and sums in switches are expected within a tenth of each other at this size, on two
+    # a tree and one over their switches within a per cent.
+    assert times[0].algorithm in ("nvls", "ring")
     assert times[1].algorithm in ("nvls-tree", "tree")
+    assert times[2].algorithm == "ring"
     assert times[3].algorithm == "tree"
     assert times[0].time_s < times[1].time_s < times[2].time_s
     for row, told in zip(table.rows, times, strict=True):
