@@ -117,7 +117,7 @@ def test_flows_of_a_pod():
     assert max_flow(fabric, FIRST, "lpx.lpu").value_gbps == pytest.approx(144 * 800)
     one = max_flow(fabric, "vr.gpu", "chain0/lrack0/lpx.lpu")
     assert one.value_gbps == pytest.approx(32 * 800 + 256 * 2 * 100)
-    # What leaves the rack is full; so are the cables of its FPGAs on either side, and a cut takes one of these.
+    # What leaves the rack is full; so are the cables of its FPGAs on either side: a cut takes one of these.
     assert sum(c.capacity_gbps for c in one.cut) == pytest.approx(one.value_gbps)
     links = {c.link for c in one.cut}
     assert "across-racks" in links <= {"lpx.fpga-lpx-leaf", "across-racks", "lpx.lpu-fpga"}
