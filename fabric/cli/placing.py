@@ -58,6 +58,10 @@ def place_command(
     calibration: Annotated[
         str, typer.Option(metavar="NAME", help="measured, wire, nccl, or a file.")
     ] = "measured",
+    job: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="*.job.yaml: time its step in each placement."),
+    ] = None,
     figure: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the segment curve there, as SVG.")
     ] = None,
@@ -68,6 +72,7 @@ def place_command(
     as_json: Json = False,
 ) -> None:
     """Which jobs fit with nodes down, their best and worst placement, and what of racks segments can use."""
+    from fabric.workload import load_job
     from fabric.workload.place import place
 
     if form not in ("text", "md", "csv", "slurm", "json"):
@@ -75,6 +80,7 @@ def place_command(
         raise QuestionError(msg)
     one_from_standard_input(file, calibration)
     known, fabric = calibration_of(calibration), fabric_of(file, failed, degraded)
+    workload = None if job is None else load_job(job)
     with progress("place") as heard:
         answer = place(
             fabric,
@@ -89,6 +95,7 @@ def place_command(
             collective=collective,
             size=size,
             calibration=known,
+            workload=workload,
             progress=heard,
         )
     if figure is not None:

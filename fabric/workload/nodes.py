@@ -91,12 +91,23 @@ class ClusterNodes:
 
     def alone(self, places: Ints) -> Fabric:
         """Return the fabric with no endpoint up but those of some nodes."""
-        flags = np.zeros(self.is_there.size, dtype=np.bool_)
-        flags[places] = True
-        chosen = flags.reshape(self.is_there.shape)
+        chosen = self._flags(places)
         others = [self._selector(terms, self.group) for terms in _boxes(~chosen & self.is_there, chosen)]
         # Other endpoints hold no rank: they neither send nor relay for a job that is not theirs.
         return fail(self.fabric, *others)
+
+    def selector(self, places: Ints) -> str:
+        """Return the one selector of the endpoints of some nodes; nothing where it takes several."""
+        chosen = self._flags(places)
+        # Places without a node belong to whatever is convenient.
+        boxes = list(_boxes(chosen, ~chosen & self.is_there))
+        return self._selector(boxes[0], self.group) if len(boxes) == 1 else ""
+
+    def _flags(self, places: Ints) -> Bools:
+        """Return which places are among some."""
+        flags = np.zeros(self.is_there.size, dtype=np.bool_)
+        flags[places] = True
+        return flags.reshape(self.is_there.shape)
 
     def _selector(self, terms: Sequence[tuple[int, int, int]], group: str) -> str:
         words = [range_word(self.axes[at], lo, hi) for at, lo, hi in terms]

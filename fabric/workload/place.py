@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from fabric.arrays import Ints
 from fabric.costing.calibration import Calibration
 from fabric.costing.calibration import calibration as read_calibration
 from fabric.costing.cost import cost
-from fabric.errors import QuestionError
+from fabric.errors import FabricError, QuestionError
 from fabric.graph import Fabric
 from fabric.interop.export.schedulers import hostlist
 from fabric.routing import Progress
@@ -30,6 +31,8 @@ from fabric.workload.nodes import ClusterNodes, nodes_of
 from fabric.workload.placements import JobRoom, PlacedJob, Placements, SegmentRow
 from fabric.workload.room import FreeNodes, NodeJob
 from fabric.workload.segments import blocks_for, chance_of_room, usable_part
+from fabric.workload.train import train
+from fabric.workload.workload import Workload
 
 MAX_JOBS = 1_000
 _JOB = re.compile(
@@ -54,6 +57,7 @@ def place(
     collective: str = "all-reduce",
     size: int | str = "1GiB",
     calibration: str | Path | Calibration = "measured",
+    workload: Workload | None = None,
     progress: Progress | None = None,
 ) -> Placements:
     """Return which jobs fit into a fabric with nodes down, and what their best and worst placement is worth.
@@ -79,6 +83,9 @@ def place(
         Axes that say them; boxes and scale-up domains if left out.
     collective, size, calibration
         Of the `cost` by which placements are ranked, among all endpoints of the job.
+    workload : Workload, optional
+        What every job trains, such as `load_job` returns it: the step of each placement is timed too, with as
+        many replicas as its endpoints are.
     progress : callable, optional
         Called with the placements that are costed so far and all.
 
@@ -121,7 +128,10 @@ def place(
         )
         n_blocks = len(np.unique(nodes.block[places]))
         listed = hostlist(nodes.names(places))
-        return PlacedJob(way, listed, n_blocks, answer.busbw_gbps, answer.time_s, answer.binding)
+        step_s, step_why = _step(nodes, places, workload, known)
+        return PlacedJob(
+            way, listed, n_blocks, answer.busbw_gbps, answer.time_s, answer.binding, step_s, step_why
+        )
 
     rooms = []
     usual = max(blocks, key=lambda n: (blocks[n] * n, n))
@@ -162,6 +172,23 @@ def place(
         size_bytes=size_bytes,
         calibration=known.name,
     )
+
+
+def _step(
+    nodes: ClusterNodes, places: Ints, workload: Workload | None, known: Calibration
+) -> tuple[float | None, str]:
+    """Return how long a step of training takes on some nodes [s], or why that is not known."""
+    if workload is None:
+        return None, ""
+    among = nodes.selector(places)
+    if not among:
+        return None, "its nodes are no range of axes, and ranks of several selectors have no order"
+    # What the ranks leave of the layout are replicas.
+    sized = replace(workload, among=(among,), parallel=replace(workload.parallel, dp=0))
+    try:
+        return train(sized, nodes.fabric, calibration=known).step_s, ""
+    except FabricError as error:
+        return None, str(error)
 
 
 def _best(tried: Sequence[PlacedJob]) -> int:

@@ -49,6 +49,10 @@ class PlacedJob:
         That it takes [s].
     binding : str
         What binds it.
+    step_s : float or None
+        Of a step of training there [s]; None where none is asked, or it is not known.
+    step_why : str
+        Why it is not known.
     """
 
     way: str
@@ -57,6 +61,8 @@ class PlacedJob:
     busbw_gbps: float
     time_s: float
     binding: str
+    step_s: float | None = None
+    step_why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +158,8 @@ class Placements(Result):
                 "fits": job.fits,
                 "best_gbps": job.best.busbw_gbps if job.best else None,
                 "best_blocks": job.best.n_blocks if job.best else None,
+                "best_step_s": job.best.step_s if job.best else None,
+                "worst_step_s": job.worst.step_s if job.worst else None,
                 "worst_gbps": job.worst.busbw_gbps if job.worst else None,
                 "worst_blocks": job.worst.n_blocks if job.worst else None,
                 "chance": job.chance,
@@ -249,8 +257,20 @@ class Placements(Result):
                     for word, one in (("best", job.best), ("worst", job.worst))
                 ]
                 lines.append(f"{job.name}, {job.n_tried} placements tried: {'; '.join(told)}")
+            lines += [f"{job.name}, step of training: {step}" for step in _steps(job)]
         usual = f"spares: nodes beyond the job's that suffice {100 * self.availability:.4g} % of the time"
         return [*lines, usual]
+
+
+def _steps(job: JobRoom) -> list[str]:
+    """Return in words what a step takes in the best and the worst placement."""
+    told = []
+    for word, one in (("best", job.best), ("worst", job.worst)):
+        if one is not None and one.step_s is not None:
+            told.append(f"{word} placement {format_time(one.step_s)}")
+        elif one is not None and one.step_why:
+            told.append(f"{word} placement not known: {one.step_why}")
+    return [", ".join(told)] if told else []
 
 
 def _markdown(head: list[str], rows: list[list[str]]) -> str:

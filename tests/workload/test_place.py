@@ -4,6 +4,7 @@ import json
 import re
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -139,6 +140,21 @@ def test_best_and_worst_are_what_cost_says_of_these_nodes(racks):
     assert job.worst.busbw_gbps < job.best.busbw_gbps
     # Jobs stand beside one another.
     assert not set(listed(job.best.nodelist)) & set(listed(answer.jobs[1].best.nodelist))
+
+
+def test_the_step_of_a_job_is_that_of_training_there(racks):
+    job = fabric.load_job(ROOT / "topologies" / "jobs" / "qwen3-8b-small.job.yaml")
+    job = replace(job, peak=job.peak._replace(value=1000.0), parallel=replace(job.parallel, tp=2), order="")
+    (row,) = fabric.place(racks, ["8/4"], calibration="wire", workload=job).jobs
+    sized = replace(job, among=("pod0/rack0-1/tray0-3/gpu",), parallel=replace(job.parallel, dp=0))
+    there = fabric.train(sized, racks, calibration="wire")
+    assert row.best.step_s == pytest.approx(there.step_s)
+    assert there.n_ranks == 16
+    # Six nodes of one rack and two of another are no range.
+    (row,) = fabric.place(racks, ["8/2"], calibration="wire", workload=job).jobs
+    assert row.best.step_s is None
+    assert "no range of axes" in row.best.step_why
+    assert "step of training: best placement not known" in str(fabric.place(racks, ["8/2"], workload=job))
 
 
 def test_jobs_are_let_in_in_their_order_and_refused_with_a_reason(racks):
