@@ -6,6 +6,7 @@ import contextlib
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from fabric.costing import Cost, cost
 from fabric.errors import FabricError
@@ -21,7 +22,7 @@ from fabric.sizing.bill import Bom
 from fabric.sizing.bom import bom
 from fabric.sizing.prices import indicative_prices
 from fabric.sizing.summary import Summary
-from fabric.study.designs import Alternative, alternatives, departs, options_of
+from fabric.study.designs import Alternative, alternatives, departs, kept_without, options_of
 from fabric.study.failures import Failures, failures
 from fabric.study.scale import scale
 from fabric.study.scale_table import ScaleRow, ScaleTable
@@ -98,6 +99,14 @@ class JobAnswers:
         return _at_reference(costs) if costs else None
 
 
+class SwitchDown(NamedTuple):
+    """One switch of a tier down: its group, how many there are, and the part of all-to-all that is left."""
+
+    group: str
+    n: int
+    kept: float
+
+
 @dataclass(frozen=True, slots=True)
 class Growth:
     """A design at other sizes, and others at its own.
@@ -137,6 +146,8 @@ class Answers:
         With indicative prices.
     failing : Failures or None
         What every single failure leaves.
+    spots : tuple of SwitchDown
+        Where that is too much to ask: what one switch of each tier down leaves.
     growth : Growth or None
         The same racks and switches at other sizes, and other designs beside it.
     """
@@ -146,6 +157,7 @@ class Answers:
     missing: tuple[Missing, ...]
     bill: Bom
     failing: Failures | None = None
+    spots: tuple[SwitchDown, ...] = ()
     growth: Growth | None = None
 
     def say_missing(self, section: str) -> str:
@@ -198,7 +210,8 @@ def ask(fabric: Fabric, summary: Summary, progress: Progress) -> Answers:
     failing = _failing(fabric, summary, missing)
     growth = _growth(fabric, summary, sizes, missing, tick)
     progress(steps, steps)
-    return Answers(tuple(flows), answered, tuple(missing), bill, failing, growth)
+    spots = () if failing or len(answered) != 1 else tuple(_spots(fabric, summary, answered[0]))
+    return Answers(tuple(flows), answered, tuple(missing), bill, failing, spots, growth)
 
 
 def _failing(fabric: Fabric, summary: Summary, missing: list[Missing]) -> Failures | None:
@@ -216,6 +229,20 @@ def _failing(fabric: Fabric, summary: Summary, missing: list[Missing]) -> Failur
     except FabricError as error:
         missing.append(Missing("failures", what, str(error)))
         return None
+
+
+def _spots(fabric: Fabric, summary: Summary, job: JobAnswers) -> Iterator[SwitchDown]:
+    """Yield what is left with the first switch of each tier down."""
+    if job.spread is None or not job.spread.per_endpoint_gbps:
+        return
+    for tier in summary.tiers:
+        kept = None
+        # The first switch of a tier may be absent: then there is nothing to tell of it.
+        with contextlib.suppress(FabricError):
+            kept = kept_without(fabric, tier.name, job.spread.per_endpoint_gbps)
+        n = next(group.n_devices for group in summary.groups if group.name == tier.name)
+        if kept is not None:
+            yield SwitchDown(tier.name, n, kept)
 
 
 def _sizes(fabric: Fabric, summary: Summary) -> list[int]:

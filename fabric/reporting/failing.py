@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from fabric.reporting.answers import SwitchDown
 from fabric.reporting.chart import chart
 from fabric.reporting.document import Picture
 from fabric.reporting.sheet import COLOURS, svg
@@ -62,6 +63,23 @@ def failing_line(answer: Failures) -> str:
     if stops:
         parts.append(f"the job stops, until a restart without them, with a {_or(stops)}")
     return f"One failure: {'; '.join(parts)}."
+
+
+def spots_line(spots: Sequence[SwitchDown]) -> str:
+    """Return the same for a fabric of which only single switches are asked."""
+    if not spots:
+        return ""
+    told = [f"one {code(spot.group)} of {spot.n:,} leaves **{part(spot.kept)}**" for spot in spots]
+    return f"One failure, of all-to-all: {join_words(told)}."
+
+
+def spots_table(spots: Sequence[SwitchDown]) -> str:
+    """Return what is left with one switch of each tier down."""
+    if not spots:
+        return ""
+    rows = [[code(spot.group), f"{spot.n:,}", part(spot.kept)] for spot in spots]
+    words = "All-to-all of every endpoint with the first switch of a tier down: solved, not proved anew."
+    return f"{table(['Fails', '>Of them', '>Rate kept'], rows)}\n\n{words}"
 
 
 def _or(names: Sequence[str]) -> str:

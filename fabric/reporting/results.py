@@ -10,7 +10,7 @@ from fabric.reporting.answers import Answers, Growth, JobAnswers
 from fabric.reporting.billing import billing_line
 from fabric.reporting.collectives import SIZE, TIE, among_of, domains_of, headline
 from fabric.reporting.evidence import doubts, unsure_rows
-from fabric.reporting.failing import failing_line
+from fabric.reporting.failing import failing_line, spots_line
 from fabric.reporting.growing import growing_line
 from fabric.reporting.questions import FlowQuestion
 from fabric.sizing.summary import Summary
@@ -33,6 +33,8 @@ def headlines(fabric: Fabric, summary: Summary, answers: Answers) -> str:
     lines += told[:_MOST_JOBS]
     if answers.failing is not None:
         lines.append(failing_line(answers.failing))
+    elif answers.spots:
+        lines.append(spots_line(answers.spots))
     lines.append(_state_growth(summary, answers.growth))
     lines.append(f"{_state_oversubscription(summary)} {_state_assumed(fabric)}{_unanswered(answers)}")
     return bullets(lines[:_LINES])

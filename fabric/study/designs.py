@@ -219,7 +219,7 @@ def _alternative(what: str, command: str, built: Design) -> Alternative:
         sum(built.switches.values()),
         sum(n for name, n in built.cables.items() if _is_beyond(built.blueprint, name)),
         rate_gbps,
-        _kept(built, rate_gbps),
+        kept_without(built.fabric, TIERS[0], rate_gbps),
         bill.power_w,
         bill.cost_usd,
     )
@@ -235,11 +235,24 @@ def _rate_gbps(fabric: Fabric) -> float:
     return 0.0 if work.cut_off else solve_commodities(work.capacity, work.commodities).rate_gbps
 
 
-def _kept(built: Design, rate_gbps: float) -> float | None:
-    """Return the part of the rate that is left with one leaf down."""
-    leaf = built.blueprint.groups[TIERS[0]]
+def kept_without(fabric: Fabric, group: str, rate_gbps: float) -> float | None:
+    """Return the part of the rate of all-to-all that is left with the first device of a group down.
+
+    Parameters
+    ----------
+    fabric : Fabric
+    group : str
+    rate_gbps : float
+        While all is up [Gb/s].
+
+    Returns
+    -------
+    float or None
+        0 where it cuts endpoints off; None where the question is too large. Solved, not proved anew.
+    """
+    one = fabric.axes_or_refuse("a failure").groups[group]
     try:
-        return _rate_gbps(fail(built.fabric, first_of(leaf.axes, leaf.name))) / rate_gbps
+        return _rate_gbps(fail(fabric, first_of(one.axes, one.name))) / rate_gbps
     except LimitError:
         return None
 

@@ -421,6 +421,8 @@ def test_too_large_to_expand_still_gets_flows_and_tables(small_text, tmp_path):
     assert "optimal" in section(page, "Maximum flow")
     assert "optimal" in section(page, "All-to-all")
     assert "2,500,000 devices" in section(page, "What a failure leaves")
+    (spots,) = rows(section(page, "What a failure leaves"))
+    assert [row["Fails"] for row in spots] == ["leaf", "spine"]
     assert "expanded form is limited to" in section(page, "Collectives")
     assert "15,999,999 GPUs" in section(page, "Summary")
 
