@@ -51,18 +51,19 @@ def _named(row: FailureRow) -> str:
 
 def failing_line(answer: Failures) -> str:
     """Return for the summary which failures stop a job and what is left after the others, worst first."""
-    stops = _names(row for row in answer.rows if not row.goes_on and row.kind != "place")
+    stopping = [row for row in answer.rows if not row.goes_on and row.kind != "place"]
+    stopping.sort(key=lambda row: 1.0 if row.total_kept is None else row.total_kept)
+    stops = [f"{name} (then {part(row.total_kept)})" for name, row in _first(stopping)]
     going = [row for row in answer.rows if row.goes_on and row.kept is not None]
     costs = [row for row in going if (row.kept or 0.0) < _NOTHING_LOST]
     costs.sort(key=lambda row: row.kept or 0.0)
     parts = [f"one {name} leaves **{part(row.kept)}**" for name, row in _first(costs)[:3]]
-    parts[:1] = [f"{first} of all-to-all" for first in parts[:1]]
     free = _names(row for row in going if row not in costs)
     if free:
         parts.append(f"{counted(len(free), 'kind')} of failures cost nothing")
     if stops:
-        parts.append(f"the job stops, until a restart without them, with a {_or(stops)}")
-    return f"One failure: {'; '.join(parts)}."
+        parts.append(f"the job has to restart without what is lost after a {_or(stops)}")
+    return f"One failure, of all-to-all: {'; '.join(parts)}."
 
 
 def spots_line(spots: Sequence[SwitchDown]) -> str:
@@ -83,7 +84,7 @@ def spots_table(spots: Sequence[SwitchDown]) -> str:
 
 
 def _or(names: Sequence[str]) -> str:
-    shown = [code(name) for name in names[:4]]
+    shown = list(names[:4])
     more = [counted(len(names) - 4, "other kind")] if len(names) > 4 else []
     return " or ".join(filter(None, [", ".join([*shown, *more][:-1]), [*shown, *more][-1]]))
 
@@ -107,11 +108,9 @@ def failing(name: str, answer: Failures) -> Picture:
 
 
 def _figure(title: str, answer: Failures) -> Figure:
-    rows = [row for row in answer.rows if _kept(row) is not None]
-    # The worst first: those that stop a job, then by what is left.
-    rows.sort(key=lambda row: (row.goes_on, round(_kept(row) or 0.0, 6)))
+    rows = _alike(answer)
     shown = rows[:_SHOWN]
-    most = max(100.0, *(100 * (_kept(row) or 0.0) for row in shown)) if shown else 100.0
+    most = max(100.0, *(100 * (_kept(row) or 0.0) for row, _ in shown)) if shown else 100.0
     left_out = (
         f" {len(rows) - _SHOWN:,} kinds that leave more are in the table alone." if len(rows) > _SHOWN else ""
     )
@@ -127,13 +126,24 @@ def _figure(title: str, answer: Failures) -> Figure:
             f"all endpoints.{left_out}"
         ],
     )
-    for i, row in enumerate(shown):
-        made.name(i, _named(row), f"{row.n:,} of them; the job {'goes on' if row.goes_on else 'stops'}")
+    for i, (row, n) in enumerate(shown):
+        made.name(i, _named(row), f"{n:,} of them; the job {'goes on' if row.goes_on else 'stops'}")
         kept = 100 * (_kept(row) or 0.0)
         made.bar(i, 0.0, kept, facecolor=COLOURS["scale-up" if row.goes_on else "scale-out"])
         after = "" if row.goes_on else f" by {row.n_after:,}"
         made.say(i, kept, f"{part(_kept(row))}{after}", fontweight="bold")
     return made.figure
+
+
+def _alike(answer: Failures) -> list[tuple[FailureRow, int]]:
+    """Return one row for failures that say the same, with their number: what stops a job first."""
+    found: dict[tuple[object, ...], tuple[FailureRow, int]] = {}
+    for row in answer.rows:
+        if _kept(row) is not None:
+            key = (_named(row), row.goes_on, row.n_after, part(_kept(row)))
+            first, n = found.get(key, (row, 0))
+            found[key] = first, n + row.n
+    return sorted(found.values(), key=lambda pair: (pair[0].goes_on, round(_kept(pair[0]) or 0.0, 6)))
 
 
 def failing_table(answer: Failures) -> str:

@@ -91,8 +91,8 @@ def test_a_failed_leaf_is_told_in_one_line():
     assert failing_title(answer) == (
         "A job that goes on keeps at least 50 % of all-to-all (one leaf down); 1 kind of failures stop it"
     )
-    assert "one `leaf` leaves **50 %** of all-to-all" in failing_line(answer)
-    assert "with a `gpu`." in failing_line(answer)
+    assert "One failure, of all-to-all: one `leaf` leaves **50 %**" in failing_line(answer)
+    assert "after a `gpu` (then 75 %)." in failing_line(answer)
 
 
 def test_sizes_change_where_the_table_says(whole):

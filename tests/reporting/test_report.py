@@ -105,7 +105,7 @@ def test_summary_is_short_and_names_what_binds(page, small):
     assert f"**{format_power(bill.power_w)}** known" in lines[1]
     assert f"{bill.count('rack')} racks and {bill.count('network rack')} network rack" in lines[1]
     assert "**USD " in lines[1]
-    assert any(x.startswith("- One failure: ") for x in lines)
+    assert any(x.startswith("- One failure, of all-to-all: ") for x in lines)
     assert any(x.startswith("- Growth: 103 of 128 leaf ports free") for x in lines)
     assert any("leaf 2:1" in x for x in lines)
     (cuts,) = re.findall(
