@@ -225,7 +225,7 @@ def _failing(fabric: Fabric, summary: Summary, missing: list[Missing]) -> Failur
         missing.append(Missing("failures", what, why))
         return None
     try:
-        return failures(fabric)
+        return failures(fabric, rates="parts")
     except FabricError as error:
         missing.append(Missing("failures", what, str(error)))
         return None

@@ -66,6 +66,20 @@ def failing_line(answer: Failures) -> str:
     return f"One failure, of all-to-all: {'; '.join(parts)}."
 
 
+def life_lines(answer: Failures) -> str:
+    """Return how a job of all endpoints lives with failures of published rates."""
+    if answer.life is None:
+        return ""
+    *_, lines = answer.life.to_markdown().split("\n\n")
+    n = counted(answer.life.n_endpoints, "endpoint")
+    return f"A job of {n}, at the rates at which parts were seen to fail:\n\n{lines}"
+
+
+def life_table(answer: Failures) -> str:
+    """Return what interrupts such a job, most often first."""
+    return "" if answer.life is None else answer.life.to_markdown().split("\n\n")[1]
+
+
 def spots_line(spots: Sequence[SwitchDown]) -> str:
     """Return the same for a fabric of which only single switches are asked."""
     if not spots:

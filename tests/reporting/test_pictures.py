@@ -82,6 +82,7 @@ def test_every_kind_of_failure_is_in_the_table(whole):
     rows = [line.split(" | ") for line in section.filled[1].splitlines() if line.startswith("| ")][2:]
     n = sum(int(row[1].replace(",", "")) for row in rows if "cable" not in row[0] and "whole" not in row[0])
     assert n == found.failing.n_devices
+    assert f"{100 * found.failing.life.effective:.4g} % of the time is effective" in page.to_markdown()
 
 
 def test_a_failed_leaf_is_told_in_one_line():

@@ -53,7 +53,7 @@ def written(small, tmp_path_factory):
 def _undrawn(monkeypatch, request):
     """Draw nothing in reports of which only the words are asked; that of `written` has its figures."""
 
-    def unasked(fabric):
+    def unasked(fabric, *, rates):
         msg = "not asked in this test"
         raise QuestionError(msg)
 
