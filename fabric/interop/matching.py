@@ -192,22 +192,34 @@ def _match(lost: list[tuple[Port, Port]], odd: list[Odd]) -> list[Fault]:
     """Return faults from cables of the plan that are not there, and those that are and should not be."""
     missing = Counter(lost)
     left = dict(enumerate(odd))
-    steps = (_swaps, _circles, _wrong_ports, _moved)
+    # A port that stays says which cable it was; where both are new, only the two nodes do.
+    steps = (_swaps, _circles, _wrong_port, _moved, _wrong_ports)
     faults = [fault for step in steps for fault in step(missing, left)]
     faults += [Fault("missing", (show(key),), (), "") for key in missing.elements()]
     faults += [Fault("extra", (), (show(key),), _where(cable)) for key, cable in left.values()]
     return faults
 
 
+def _wrong_port(missing: Counter[tuple[Port, Port]], left: dict[int, Odd]) -> Iterable[Fault]:
+    """Yield cables between the right nodes, at one end of which the port is another."""
+    return _between_right_nodes(missing, left, 1)
+
+
 def _wrong_ports(missing: Counter[tuple[Port, Port]], left: dict[int, Odd]) -> Iterable[Fault]:
+    """Yield cables between the right nodes by other ports at both ends."""
+    return _between_right_nodes(missing, left, 0)
+
+
+def _between_right_nodes(
+    missing: Counter[tuple[Port, Port]], left: dict[int, Odd], n_right: int
+) -> Iterable[Fault]:
     by_nodes: dict[tuple[str, ...], list[tuple[Port, Port]]] = defaultdict(list)
     for key in missing.elements():
         by_nodes[tuple(sorted(port[0] for port in key))].append(key)
     for number, (key, cable) in list(left.items()):
         due = by_nodes.get(tuple(sorted(port[0] for port in key)), [])
-        if due:
-            # Of several, the one that shares a port is meant.
-            plan = max(due, key=lambda other: len(set(other) & set(key)))
+        plan = next((other for other in due if len(set(other) & set(key)) >= n_right), None)
+        if plan is not None:
             due.remove(plan)
             missing[plan] -= 1
             del left[number]
