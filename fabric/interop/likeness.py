@@ -120,8 +120,10 @@ class _Marks:
         self.lost: Counter[tuple[str, str]] = Counter()
         self.slower: Counter[tuple[str, str, float]] = Counter()
         self.extra: list[str] = []
+        self._more: list[tuple[str, str, float]] = []
         for fault in matching.faults():
             self._mark(fault, gone)
+        self._settle()
 
     def _mark(self, fault: Fault, gone: set[str]) -> None:
         if fault.kind == "unknown node":
@@ -153,8 +155,25 @@ class _Marks:
             return
         lower, upper = sorted(filter(None, devices), key=lambda device: self._level.get(_group_of(device), 0))
         like = plans[0] if plans else self._near(ends)
-        rate = f"{like.rate_gbps:.12g}Gb/s"
-        self.extra.append(f"{{between: [{lower}, {upper}], name: extra{len(self.extra)}, rate: {rate}}}")
+        self._more.append((lower, upper, like.rate_gbps))
+
+    def _settle(self) -> None:
+        """Take out what is lost and found again between the same two devices: only ports differ there."""
+        n_ports = 0
+        for lower, upper, rate_gbps in self._more:
+            pair = next((p for p in ((lower, upper), (upper, lower)) if self.lost[p]), None)
+            if pair is None:
+                rate = f"{rate_gbps:.12g}Gb/s"
+                name = f"extra{len(self.extra)}"
+                self.extra.append(f"{{between: [{lower}, {upper}], name: {name}, rate: {rate}}}")
+            else:
+                self.lost[pair] -= 1
+                n_ports += 1
+        self.lost = +self.lost
+        if n_ports:
+            self.notes.append(
+                f"{n_ports:,} cables join the right devices by other ports, which the file does not say"
+            )
 
     def _device(self, port: Port) -> str | None:
         """Return the device of a port of the plan, or the only one of its node."""

@@ -135,3 +135,29 @@ def test_what_cannot_be_said_is_refused_or_told(designed, as_drawn, tmp_path):
     many = [((a[0], f"z{n}.{m}"), (z[0], f"z{n}.{m}")) for m in range(6) for n, (a, z) in enumerate(ends)]
     with pytest.raises(LimitError, match="differences for links: that is not the design"):
         found_as(design, as_drawn.point_to_point([*ends, *many], None), tmp_path)
+
+
+def test_swaps_of_ports_alone_change_no_file(designed, as_drawn, tmp_path):
+    design = designed(f"fabric: x\n{as_drawn.SHAPES['rail-only']}")
+    ends = as_drawn.cables_of(design)[0]
+    # The two cables of a node have each other's ports: the same devices are joined.
+    (a, z), (b, y) = ends[:2]
+    assert a[0] == b[0]
+    answer = found_as(design, as_drawn.point_to_point([(a, y), (b, z), *ends[2:]], None), tmp_path)
+    assert (answer.n_missing, answer.n_extra) == (0, 0)
+    assert "2 cables join the right devices by other ports" in answer.notes[0]
+    assert "failed" not in answer.text
+
+
+def test_a_slow_link_is_degraded(designed, as_drawn, tmp_path):
+    design = designed(f"fabric: x\n{as_drawn.SHAPES['rail-only']}")
+    lines = ["source,source_port,target,target_port,rate"]
+    for n, (a, z) in enumerate(as_drawn.cables_of(design)[0]):
+        lines.append(",".join((*a, *z, "200Gb/s" if n == 5 else "400Gb/s")))
+    (tmp_path / "dump.csv").write_text("\n".join(lines))
+    answer = fabric.read_cabling([tmp_path / "dump.csv"], "edges", like=design, folder=tmp_path)
+    assert "degraded:\n  - [node1, leaf1, 1, 200Gb/s]\n" in answer.text
+    slow = fabric.throughput(answer.fabric).per_endpoint_gbps
+    assert slow == pytest.approx(
+        fabric.throughput(fabric.degrade(design, "node1 - leaf1 x 1 at 200Gb/s")).per_endpoint_gbps
+    )
