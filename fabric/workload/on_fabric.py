@@ -101,11 +101,10 @@ def site(fabric: Fabric, work: Workload, calibration: str | Path | Calibration, 
 def _count(fabric: Fabric, group: str, among: tuple[str, ...]) -> int:
     """Return the ranks."""
     blueprint = fabric.axes_or_refuse("a job with parallel dimensions")
-    if len(among) < 2:
-        with contextlib.suppress(NoSymmetryError):
-            part = part_of(blueprint, *among) if among else blueprint
-            if not (part.absent or part.failed):
-                return part.n_devices(group)
+    with contextlib.suppress(NoSymmetryError):
+        parts = [part_of(blueprint, selector) for selector in among] or [blueprint]
+        if not any(part.absent or part.failed for part in parts):
+            return sum(part.n_devices(group) for part in parts)
     work = job_of(fabric, _question(among))
     return work.shape.n * work.n_instances
 
