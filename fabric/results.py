@@ -17,6 +17,9 @@ from fabric.text.columns import fit, terminal
 FRAMES = ("polars", "pandas", "pyarrow")
 """Libraries of data frames, in the order in which an installed one is taken."""
 
+_PAGE = 110
+"""Columns of a notebook."""
+
 HIDDEN: Mapping[str, bool] = {"json": False}
 """Metadata of a field that is no part of the answer, such as how long it took."""
 
@@ -169,7 +172,9 @@ class Result:
         return ""
 
     def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(str(self))}</pre>{self.picture()}"
+        with terminal(_PAGE):
+            text = fit(str(self))
+        return f"<pre>{html.escape(text)}</pre>{self.picture()}"
 
     def __rich_console__(self, console: object, options: _Options) -> Iterator[object]:
         """Yield the text, in tables that fit; its brackets are no markup."""

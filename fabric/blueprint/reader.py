@@ -88,8 +88,24 @@ def read_file(path: str | os.PathLike[str], *, is_strict: bool = True, room: Roo
     try:
         raw = read_bytes(name, limit=MAX_BYTES)
     except FileError as error:
-        _refuse(name, error.what, todo=error.todo)
+        _refuse(name, error.what, todo=_as_shipped(name) or error.todo)
     return read_text(raw, name, is_strict=is_strict, room=room)
+
+
+def _as_shipped(name: str) -> str:
+    """Return how to have what comes with the program and is called like a file that cannot be read."""
+    from fabric.blueprint.shipped import SUFFIX, examples
+    from fabric.blueprint.templates import template_names
+
+    stem = os.path.basename(name).removesuffix(SUFFIX)
+    for example in examples():
+        if example.name.rpartition("/")[2] == stem:
+            return f"`fabtopo examples {example.name}` copies the example of that name here"
+    return (
+        f"a template: `fabtopo templates {stem}` says how a file includes it"
+        if stem in template_names()
+        else ""
+    )
 
 
 def read_text(text: str | bytes, path: str, *, is_strict: bool = True, room: Room | None = None) -> Document:
@@ -263,12 +279,18 @@ class _DocumentBuilder:
         # JSON may write a character as two halves, \\ud83d\\ude00, which YAML does not know.
         is_half = "character escape" in fault and self._is_surrogate(pos)
         todo = "write the character itself, not the two halves that JSON makes of it" if is_half else ""
+        if re.match(r" *\t", self._line(pos)):
+            fault, todo = "a line is indented by a tab", "indent it by blanks"
         self._stop(pos, "syntax error: " + " ".join(fault.split()), todo=todo)
+
+    def _line(self, pos: Pos) -> str:
+        """Return the line of a place of the file."""
+        lines = _LINE_BREAK_RE.split(self._chars)
+        return lines[pos[0] - 1] if pos[0] <= len(lines) else ""
 
     def _is_surrogate(self, pos: Pos) -> bool:
         """Return whether an escape of half a character stands at a place of the file."""
-        lines = _LINE_BREAK_RE.split(self._chars)
-        line = lines[pos[0] - 1] if pos[0] <= len(lines) else ""
+        line = self._line(pos)
         return _SURROGATE_RE.search(line[max(pos[1] - 8, 0) : pos[1] + 8]) is not None
 
     def _document(self, event: _Event) -> None:

@@ -135,6 +135,9 @@ def _usage(error: Exception, *, as_json: bool) -> str:
     """Return what is wrong with the options, and to people what there is."""
     fault: str = error.format_message()  # type: ignore[attr-defined]
     context: typer.Context | None = getattr(error, "ctx", None)
+    about: str = getattr(getattr(error, "param", None), "help", None) or ""
+    if fault.startswith("Missing option") and about:
+        fault = f"{fault.rstrip('.')}: {about}"
     if as_json or context is None:
         return fault
     return f"{context.get_usage()}\nTry '{context.command_path} --help' for help.\nError: {fault}"

@@ -13,7 +13,7 @@ BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#8a8a8a"
 """Of Okabe and Ito's palette, which colour-blind people tell apart."""
 
 _WIDTH, _ROW, _LABEL, _CHAR, _SHOWN = 640, 22, 22, 6.8, 130
-_AXES = (64, 16, 40, 28)
+_AXES = (64, 16, 40, 44)
 """Room left, right, below and above the field of a curve."""
 
 _HEIGHT = 240

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import difflib
 import errno
+import itertools
 import os
 import stat
 import sys
 
-from fabric.errors import FileError
+from fabric.errors import FileError, nearest
 
 STANDARD = "-"
 """The name by which commands read standard input and write standard output."""
+
+_LISTED = 2000
+"""Names of a folder that are looked at for one that is nearly the name of a missing file."""
 
 
 def read_bytes(path: str | os.PathLike[str], *, limit: int) -> bytes:
@@ -36,7 +41,7 @@ def read_bytes(path: str | os.PathLike[str], *, limit: int) -> bytes:
             # Files of /proc say that they are empty and go on for ever, or have nothing yet, which is None.
             data = (file.read(limit + 1) if is_regular and status.st_size <= limit else b"") or b""
     except OSError as error:
-        raise FileError(name, _why_unread(error)) from None
+        raise FileError(name, _why_unread(error), _near_file(name, error)) from None
     except ValueError:  # a NUL in the name
         raise FileError(name, "not a file name") from None
     if not is_regular:
@@ -93,6 +98,21 @@ def _check_size(name: str, n_bytes: int, limit: int) -> None:
 def _open_at_once(name: str, flags: int) -> int:
     # Opening a FIFO that nobody writes to must return, for fstat to refuse it.
     return os.open(name, flags | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0))
+
+
+def _near_file(name: str, error: OSError) -> str:
+    """Return a question after a file beside the one that is missing whose name is nearly the same."""
+    folder, base = os.path.split(name)
+    if not isinstance(error, FileNotFoundError) or not base:
+        return ""
+    try:
+        with os.scandir(folder or ".") as entries:
+            names = [one.name for one in itertools.islice(entries, _LISTED) if one.is_file()]
+    except OSError:
+        return ""
+    # By what stands before the endings, which all have in common.
+    near = set(difflib.get_close_matches(base.partition(".")[0], [n.partition(".")[0] for n in names]))
+    return nearest(base, [n for n in names if n.partition(".")[0] in near])
 
 
 def _why_unread(error: OSError) -> str:
