@@ -28,7 +28,10 @@ LAUGHS = "a: &a [l, l, l, l, l, l, l, l, l, l]\n" + "".join(
 REFUSED: dict[str, tuple[str | bytes, str]] = {
     "syntax, flow": ("a: [1, 2\nb: 3\n", "2:2: file: syntax error: .*"),
     "syntax, block": ("a: b: c\n", "1:5: file: syntax error: mapping values are not allowed in this context"),
-    "syntax, tab": ("a:\n\tb: 1\n", "2:1: file: syntax error: a line is indented by a tab; indent it by blanks"),
+    "syntax, tab": (
+        "a:\n\tb: 1\n",
+        "2:1: file: syntax error: a line is indented by a tab; indent it by blanks",
+    ),
     "syntax, quote": ('a: "b\n', "2:1: file: syntax error: while scanning a quoted scalar, .*end of stream"),
     "duplicate key": (
         "a: 1\nb: {c: 1,\n    c: 2}\n",
