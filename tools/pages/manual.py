@@ -27,7 +27,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -41,6 +41,7 @@ from fabric.cli.app import app
 from fabric.costing import calibration
 from fabric.text.columns import terminal
 from fabric.workload.job_file import parse_job
+from fabric.workload.serving_job import parse_serving
 
 ROOT = Path(__file__).parents[2]
 GIVEN = ROOT / "tests/manual/given"
@@ -55,6 +56,9 @@ _FENCE = re.compile(
     r"(?P<remarks>(?:^<!--[^\n]*-->\n+)*)^(?P<fence>```+)(?P<language>\w*)[^\n]*\n(?P<text>.*?)^(?P=fence)$",
     re.MULTILINE | re.DOTALL,
 )
+_JOBS: dict[str, Callable[[str], object]] = {"job": parse_job, "serve": parse_serving}
+"""What reads the files that say what runs on a fabric, by their first key."""
+
 _SHELL = re.compile(r"[|>;&$]")
 _LEFT_OUT = re.compile(r"^ *\.\.\.\n", re.MULTILINE)
 
@@ -189,8 +193,9 @@ class Reader:
 
     def _yaml(self, block: Block) -> None:
         found = yaml.safe_load(block.text)
-        if "job" in found:
-            parse_job(block.text)
+        if kind := next((kind for kind in _JOBS if kind in found), ""):
+            Path(f"{found[kind]}.{kind}.yaml").write_text(block.text)
+            _JOBS[kind](block.text)
         elif "fabric" in found:
             name = block.remarks.get("file", f"{found['fabric']}.fabric.yaml")
             Path(name).write_text(block.text)
