@@ -78,6 +78,13 @@ def test_a_difference_is_seen():
     assert not manual.is_as_shown("a\n...\nd\n", "a\nb\n")
 
 
+def test_lines_that_are_left_out_stay_so_when_a_page_is_renewed():
+    printed = "rate of all: 12 Gb/s\n  method: axes\n  optimal, in 8 steps\n"
+    assert manual.like("rate of all: 11 Gb/s\n...\n", printed) == "rate of all: 12 Gb/s\n...\n"
+    assert manual.like("rate of all: 11 Gb/s\n", printed) == printed
+    assert manual.like("nothing of the kind\n...\n", printed) == ""
+
+
 @pytest.mark.parametrize(
     ("language", "text", "why"),
     [

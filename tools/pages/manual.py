@@ -1,7 +1,8 @@
 """The code blocks of README and manual, run as a reader would: page by page, in the order of the page.
 
 ``python -m tools.pages.manual [PAGE...]`` puts what the program prints now below the commands of console
-blocks, where that is not what the page shows; a block with lines left out (``...``) is named instead.
+blocks, where that is not what the page shows; of lines that are left out (``...``) none comes back. A block
+whose lines are not found again in what is printed stays, and the tests name it.
 
 A line ``<!-- KEY: WORDS -->`` above a block is a remark on it:
 
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import difflib
 import doctest
 import io
 import itertools
@@ -272,6 +274,19 @@ class Reader:
         return 0, out.getvalue(), error.getvalue()
 
 
+def like(shown: str, printed: str) -> str:
+    """Return what is printed without the lines that are left out; empty where the others are not found."""
+    if not _LEFT_OUT.search(shown):
+        return printed
+    lines = printed.splitlines()
+    near = [
+        line if line.strip() == "..." else next(iter(difflib.get_close_matches(line, lines, n=1)), "")
+        for line in shown.splitlines()
+    ]
+    text = "".join(f"{line}\n" for line in near)
+    return text if is_as_shown(text, printed) else ""
+
+
 def renewed(page: Path) -> Iterator[tuple[int, str, str]]:
     """Yield the line of each console block that is not as printed, its text, and what it should be."""
     reader = Reader(str(page))
@@ -284,9 +299,10 @@ def renewed(page: Path) -> Iterator[tuple[int, str, str]]:
         text = ""
         for command, shown in commands(block.text):
             status, out, error = reader.type(command)
-            is_right = reader.is_right(command, shown, status, out + error)
-            printed = shown if is_right or not shown else out + error
-            text += f"$ {command}\n{printed}"
+            if shown and not reader.is_right(command, shown, status, out + error):
+                whole = "".join(reader.type(command, columns=None)[1:])
+                shown = next(filter(None, (like(shown, told) for told in (out + error, whole))), shown)
+            text += f"$ {command}\n{shown}"
         if text != block.text:
             yield block.line, block.text, text
 
@@ -298,11 +314,8 @@ def main() -> None:
             changes = list(renewed(page))
         text = (ROOT / page).read_text()
         for line, before, after in changes:
-            if _LEFT_OUT.search(before):
-                print(f"{page}:{line}: lines are left out; renew it by hand:\n{after}")
-            else:
-                text = text.replace(before, after)
-                print(f"{page}:{line}: renewed")
+            text = text.replace(before, after)
+            print(f"{page}:{line}: renewed")
         (ROOT / page).write_text(text)
 
 
