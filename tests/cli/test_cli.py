@@ -293,10 +293,31 @@ def test_failures_are_named(tmp_path):
 
 def test_report(small, tmp_path):
     out = tmp_path / "a" / "b"
-    found = json.loads(answer("report", small, "-o", out, "--json"))
-    assert sorted(f.name for f in out.iterdir()) == ["README.md", "staircase.svg", "wiring.svg"]
+    found = json.loads(answer("report", small, "-o", out, "--html", "--json"))
+    names = {f.name for f in out.iterdir()}
+    assert {
+        "README.md",
+        "report.html",
+        "staircase.svg",
+        "upgrades.svg",
+        "failures.svg",
+        "wiring.svg",
+    } <= names
+    assert found["files"] == sorted(str(out / name) for name in names)
     assert found["report"] == str(out / "README.md")
     assert "leaf-spine" in (out / "README.md").read_text()
+
+
+def test_a_report_of_changes_tells_by_its_status(small, tmp_path):
+    other = tmp_path / "other.fabric.yaml"
+    other.write_text(small.read_text().replace("400Gb/s", "200Gb/s"))
+    for before, status in ((small, 0), (other, 1)):
+        done = run("report", "--diff", before, small, "-o", tmp_path / "changes", "--html")
+        assert (done.returncode, done.stderr) == (status, "")
+        page = (tmp_path / "changes" / "README.md").read_text()
+        assert ("facts changed" in page) == bool(status)
+        assert f"`fabtopo report --diff {before.name} {small.name} -o DIR`" in page
+    assert (tmp_path / "changes" / "report.html").read_text().startswith("<!DOCTYPE html>")
 
 
 def test_schema_is_one():
