@@ -33,7 +33,9 @@ def changes(growth: Growth) -> list[str]:
             # A value that is as good at the next size is no change.
             new = after.get(what, values)
             if values[0] not in new:
-                told.append(f"between {low.gpus:,} and {high.gpus:,} GPUs: {what}: {values[0]} -> {new[0]}")
+                told.append(
+                    f"between {low.gpus:,} and {high.gpus:,} GPUs: {what}: {values[0]}, then {new[0]}"
+                )
     for row in growth.table.rows:
         if row.problem:
             told.append(f"at {row.asked:,} GPUs: {row.problem}")
@@ -281,10 +283,11 @@ def pareto_table(growth: Growth) -> str:
     ]
     head = ["Design", ">Switches", ">Cables", ">All-to-all [GB/s]", ">One leaf down", ">Power", ">Cost"]
     words = (
-        "Designs of the same racks and number of GPUs. Bold: on the front of rate, of what one leaf down "
-        "leaves "
-        "of it, and of cost. Rates of each GPU, per direction; power and cost of all that is known, racks "
-        "included, at indicative prices."
+        "Designs of the same racks and number of GPUs, with the media that `fabtopo bom` chooses. Bold: on "
+        "the front "
+        "of rate, of what one leaf down leaves of it, and of cost. Rates of each GPU, per direction; power "
+        "and cost "
+        "of all that is known, racks included, at indicative prices."
     )
     return "\n\n".join([table(head, rows), words, bullets(_commands(growth.designs))])
 

@@ -104,7 +104,7 @@ def test_sizes_change_where_the_table_says(whole):
     rows = growth.built
     for low, high in zip(rows[:-1], rows[1:], strict=True):
         has_changed = high.tiers != low.tiers
-        line = f"between {low.gpus:,} and {high.gpus:,} GPUs: tiers: {low.tiers} -> {high.tiers}"
+        line = f"between {low.gpus:,} and {high.gpus:,} GPUs: tiers: {low.tiers}, then {high.tiers}"
         assert (line in told) == has_changed
     assert [pairs[0] for pairs in growing.size_rows(growth)] == [("GPUs", f"{row.gpus:,}") for row in rows]
 
