@@ -13,7 +13,7 @@ from fabric.errors import FabricError
 from fabric.flow import MaxFlow, max_flow
 from fabric.flow.bottleneck import Bottleneck, bottleneck
 from fabric.flow.throughput import Throughput
-from fabric.graph import EXPAND_LIMIT, Fabric
+from fabric.graph import EXPAND_LIMIT, Fabric, fail
 from fabric.job.question import JobQuestion
 from fabric.job.split import split_axes
 from fabric.reporting.questions import FlowQuestion, questions
@@ -23,7 +23,7 @@ from fabric.sizing.bom import bom
 from fabric.sizing.prices import indicative_prices
 from fabric.sizing.summary import Summary
 from fabric.study.designs import Alternative, alternatives, departs, kept_without, options_of
-from fabric.study.failures import Failures, failures
+from fabric.study.failures import FailureRow, Failures, failures
 from fabric.study.scale import scale
 from fabric.study.scale_table import ScaleRow, ScaleTable
 from fabric.text.markdown import escape
@@ -36,6 +36,7 @@ REFERENCE = "1GiB"
 LARGEST = 1_000_000
 """Endpoints up to which a design is grown."""
 _GROWS = 8
+_SAME = 1e-6
 REPORTED = ("all-reduce", "all-gather", "reduce-scatter", "all-to-all")
 
 
@@ -107,6 +108,13 @@ class SwitchDown(NamedTuple):
     kept: float
 
 
+class Hit(NamedTuple):
+    """A failure that a job goes on with, and the all-reduce of `REFERENCE` then."""
+
+    row: FailureRow
+    cost: Cost
+
+
 @dataclass(frozen=True, slots=True)
 class Growth:
     """A design at other sizes, and others at its own.
@@ -148,6 +156,8 @@ class Answers:
         What every single failure leaves.
     spots : tuple of SwitchDown
         Where that is too much to ask: what one switch of each tier down leaves.
+    hits : tuple of Hit
+        The worst device and the worst place that a job goes on without.
     growth : Growth or None
         The same racks and switches at other sizes, and other designs beside it.
     """
@@ -158,6 +168,7 @@ class Answers:
     bill: Bom
     failing: Failures | None = None
     spots: tuple[SwitchDown, ...] = ()
+    hits: tuple[Hit, ...] = ()
     growth: Growth | None = None
 
     def say_missing(self, section: str) -> str:
@@ -208,10 +219,11 @@ def ask(fabric: Fabric, summary: Summary, progress: Progress) -> Answers:
     answered = tuple(_job(fabric, among, missing, tick) for among in jobs)
     tick()
     failing = _failing(fabric, summary, missing)
+    hits = tuple(_hits(fabric, failing)) if failing and len(answered) == 1 else ()
     growth = _growth(fabric, summary, sizes, missing, tick)
     progress(steps, steps)
     spots = () if failing or len(answered) != 1 else tuple(_spots(fabric, summary, answered[0]))
-    return Answers(tuple(flows), answered, tuple(missing), bill, failing, spots, growth)
+    return Answers(tuple(flows), answered, tuple(missing), bill, failing, spots, hits, growth)
 
 
 def _failing(fabric: Fabric, summary: Summary, missing: list[Missing]) -> Failures | None:
@@ -229,6 +241,17 @@ def _failing(fabric: Fabric, summary: Summary, missing: list[Missing]) -> Failur
     except FabricError as error:
         missing.append(Missing("failures", what, str(error)))
         return None
+
+
+def _hits(fabric: Fabric, failing: Failures) -> Iterator[Hit]:
+    """Yield the all-reduce with the worst device and the worst place down that a job goes on without."""
+    going = [row for row in failing.rows if row.goes_on and row.kept is not None and row.kept < 1 - _SAME]
+    for kind in ("place", "device"):
+        rows = sorted((row for row in going if row.kind == kind), key=lambda row: row.kept or 0.0)
+        # A collective that cannot be costed then has nothing to tell here.
+        with contextlib.suppress(FabricError):
+            for row in rows[:1]:
+                yield Hit(row, cost(fail(fabric, row.example), "all-reduce", REFERENCE, is_bounded=False))
 
 
 def _spots(fabric: Fabric, summary: Summary, job: JobAnswers) -> Iterator[SwitchDown]:

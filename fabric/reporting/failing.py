@@ -6,15 +6,16 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from fabric.reporting.answers import SwitchDown
+from fabric.costing import Cost
+from fabric.reporting.answers import Hit, SwitchDown
 from fabric.reporting.chart import chart
 from fabric.reporting.document import Picture
 from fabric.reporting.sheet import COLOURS, svg
 from fabric.study.failures import FailureRow, Failures
 from fabric.study.failures.table import part
-from fabric.text.markdown import code, escape, table
+from fabric.text.markdown import bullets, code, escape, table
 from fabric.text.words import counted, join_words
-from fabric.units import format_rate
+from fabric.units import format_bytes, format_rate, format_time
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -64,6 +65,23 @@ def failing_line(answer: Failures) -> str:
     if stops:
         parts.append(f"the job has to restart without what is lost after a {_or(stops)}")
     return f"One failure, of all-to-all: {'; '.join(parts)}."
+
+
+def hit_lines(hits: Sequence[Hit], healthy: Cost | None) -> str:
+    """Return in a line each what the worst failures that a job goes on with do to the collectives."""
+    lines = []
+    for row, cost in hits:
+        if healthy is None or cost.status == "cut off":
+            continue
+        before, after = format_time(healthy.time_s), format_time(cost.time_s)
+        change = f"takes {after} as before" if before == after else f"takes {after} instead of {before}"
+        size = format_bytes(cost.size_bytes)
+        lines.append(
+            f"One {_named(row)} down: all-to-all keeps {part(row.kept)}; {cost.collective} of {size} "
+            f"{change}, "
+            f"{code(cost.binding)} bind{'' if ' ' in cost.binding else 's'}."
+        )
+    return bullets(lines)
 
 
 def life_lines(answer: Failures) -> str:

@@ -15,7 +15,7 @@ from fabric.reporting.collectives import cut_off_of, details, grounds_of, told
 from fabric.reporting.document import PROVENANCE, Block, Folded, Page, Picture, Section
 from fabric.reporting.evidence import assumptions, provenance, sources, unsure
 from fabric.reporting.explorer import topology
-from fabric.reporting.failing import failing, failing_table, life_lines, life_table, spots_table
+from fabric.reporting.failing import failing, failing_table, hit_lines, life_lines, life_table, spots_table
 from fabric.reporting.figures import staircase, wiring
 from fabric.reporting.growing import curve, curve_table, pareto, pareto_table, size_rows
 from fabric.reporting.html import page_html, require_parser
@@ -212,6 +212,7 @@ def _failing(answers: Answers) -> Iterator[Block]:
     if answers.failing is not None:
         yield failing("failures.svg", answers.failing)
         yield failing_table(answers.failing)
+        yield hit_lines(answers.hits, answers.jobs[0].at_reference("all-reduce") if answers.jobs else None)
         yield life_lines(answers.failing)
         yield Folded("What interrupts a job, and how often", life_table(answers.failing))
     yield spots_table(answers.spots)

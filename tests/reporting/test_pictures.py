@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from fabric.costing import cost
 from fabric.flow.bottleneck import bottleneck
-from fabric.graph import load, loads
+from fabric.graph import fail, load, loads
 from fabric.reporting import answers, growing, report, tornado
 from fabric.reporting.chart import ticks
 from fabric.reporting.failing import failing_line, failing_title
@@ -77,11 +78,18 @@ def test_upgrades_are_dual_and_solved_again(whole):
 
 
 def test_every_kind_of_failure_is_in_the_table(whole):
-    page, found, _ = whole
+    page, found, fabric = whole
     (section,) = (s for s in page.told if s.title == "What a failure leaves")
     rows = [line.split(" | ") for line in section.filled[1].splitlines() if line.startswith("| ")][2:]
     n = sum(int(row[1].replace(",", "")) for row in rows if "cable" not in row[0] and "whole" not in row[0])
     assert n == found.failing.n_devices
+    (leaf,) = (hit for hit in found.hits if hit.row.of == "leaf")
+    again = cost(fail(fabric, leaf.row.example), "all-reduce", "1GiB")
+    assert leaf.cost.time_s == pytest.approx(again.time_s)
+    assert (
+        f"- One leaf down: all-to-all keeps {100 * leaf.row.kept:.4g} %; all-reduce of 1 GiB takes "
+        in page.to_markdown()
+    )
     assert f"{100 * found.failing.life.effective:.4g} % of the time is effective" in page.to_markdown()
 
 
