@@ -145,8 +145,9 @@ def timed_exchanges(at: Site) -> tuple[Layout, list[TimedExchange]]:
                 Spread(),
             )
             paced = pace(run, exchange.moe)
-        except NoPathError:
-            raise
+        except NoPathError as error:
+            msg = f"job {at.work.name}: {exchange.group}: {error}"
+            raise NoPathError(msg, error.rank) from None
         except FabricError as error:
             msg = f"job {at.work.name}: {exchange.group}: {error}"
             raise QuestionError(msg) from None

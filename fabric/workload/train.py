@@ -75,12 +75,11 @@ def train(
     --------
     >>> from fabric.graph import loads
     >>> from fabric.workload import parse_job
-    >>> f = loads("{fabric: a, islands: 4, include: {fabric: hgx-h100, over: {node: 4}}}")
+    >>> f = loads("{fabric: a, include: {fabric: hgx-h100}}")
     >>> text = "{job: small, model: llama3-8b, batch: {sequences: 64, length: 8192}, parallel: {tp: 8}}"
     >>> answer = train(parse_job(text), f)
-    Traceback (most recent call last):
-        ...
-    fabric.errors.QuestionError: job small: dp: no permitted path between some of the ranks
+    >>> answer.binding, [row.group for row in answer.dimensions], answer.dimensions[0].where
+    ('compute', ['tp'], 'nvswitch')
     """
     work = job if isinstance(job, Workload) else load_job(job)
     if fabric is None:

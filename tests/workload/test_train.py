@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fabric.costing import cost, moe_cost
-from fabric.errors import QuestionError
+from fabric.errors import NoPathError, QuestionError
 from fabric.graph import Fabric, loads
 from fabric.reporting.heat import heat_map, heat_title
 from fabric.schedule import Moe
@@ -326,6 +326,12 @@ def test_what_does_not_fit(fabric, change, fault):
 def test_a_job_without_a_fabric():
     with pytest.raises(QuestionError, match="job small names no fabric; give one"):
         train(DENSE)
+
+
+def test_boxes_without_a_network_have_no_path_for_replicas():
+    boxes = loads("{fabric: a, islands: 2, include: {fabric: hgx-h100, over: {node: 2}}}")
+    with pytest.raises(NoPathError, match="job small: dp: no permitted path between node0/gpu0 and other"):
+        train(job(parallel={"tp": 8}), boxes)
 
 
 def test_ideal_routes_cannot_be_added_up(fabric):
