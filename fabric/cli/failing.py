@@ -64,6 +64,11 @@ def failures_command(
         str, typer.Option(metavar="TIME", help="From an interruption until the job runs again.")
     ] = "5min",
     availability: Annotated[float, typer.Option(help="Part of the time that spare nodes suffice.")] = 0.999,
+    window: Annotated[
+        str, typer.Option(metavar="TIME", help="Draw states at random over it by --rates, such as 30d.")
+    ] = "",
+    samples: Annotated[int, typer.Option(help="States that are drawn.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Of the random numbers.")] = 1,
     jobs: Jobs = 1,
     backend: Backend = "",
     scheduler: Scheduler = "",
@@ -96,6 +101,9 @@ def failures_command(
             checkpoint=checkpoint,
             restart=restart,
             availability=availability,
+            window=window,
+            samples=samples,
+            seed=seed,
             jobs=jobs,
             backend=backend,
             scheduler=scheduler,

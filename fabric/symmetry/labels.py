@@ -216,7 +216,9 @@ def label_tied(tied: TiedRange, marks: Marks, sides: Sequence[Values]) -> list[I
         # Under other indices of the axes above it is another range.
         is_same = _agree(side, home, tied)
         seen.append(np.where(is_in, np.where(is_same, part, part + tied.n_parts), -1))
-        places.append(np.where(is_in, index % tied.widths[axis], -1))
+        # Indices of one range inside the part are alike, and one row stands for them.
+        place = np.searchsorted(tied.cells[axis], index % tied.widths[axis], side="right")
+        places.append(np.where(is_in, place, -1))
     known = []
     for side in {id(side): side for side, _ in ends}.values():
         shift = np.where(_agree(side, home, tied), 0, tied.n_parts)

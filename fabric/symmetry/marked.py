@@ -13,7 +13,7 @@ not the marks are told apart.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -140,6 +140,43 @@ def marked(
     return Marked(
         _drawn(blueprint, boxes), nest, marks, cells, plain, written, relabelling, cuts, len(damage), n_kinds
     )
+
+
+def form_of_damage(
+    blueprint: Blueprint, apart: tuple[Selector, ...] = (), ties: tuple[Tie, ...] = ()
+) -> Hashable:
+    """Return what is down, moved to the first indices in a canonical order.
+
+    Equal forms of one fabric are the same but for a permutation that keeps all else in place: each is the
+    image of its damage under one. States that are alike may have two forms, where `canonical_order` says so.
+
+    Parameters
+    ----------
+    blueprint, apart, ties
+        As given to `quotient`.
+
+    Raises
+    ------
+    NoSymmetryError
+        If the axes do not say the symmetry of a construct.
+
+    Examples
+    --------
+    >>> from fabric.blueprint.load import loads_blueprint
+    >>> text = "{fabric: a, axes: {i: 4}, devices: {gpu: {kind: gpu, axes: [i]}, leaf: {kind: switch, axes: "
+    >>> text += "[]}}, links: [{between: [gpu, leaf], rate: 1Gb/s}], failed: [%s]}"
+    >>> one, other = (form_of_damage(loads_blueprint(text % gpu)) for gpu in ("gpu1", "gpu3"))
+    >>> one == other, one == form_of_damage(loads_blueprint(text % "gpu1, gpu3"))
+    (True, False)
+    """
+    nest = nesting(blueprint, ties)
+    damage, cells = damage_of(blueprint, nest)
+    cells = (*cells, *apart)
+    nest = keep_cells(blueprint, nest, cells)
+    if damage and len(damage) <= MANY_MARKS and may_move(blueprint):
+        plain = class_grid(replace(blueprint, absent=()), cells)
+        damage = tuple(_put_in_order(damage, nest, plain)[0])
+    return frozenset((one.tag, one.ends) for one in damage), cells
 
 
 def _put_in_order(

@@ -40,12 +40,15 @@ class TiedRange:
     n_parts : int
     above : mapping of str to (int, int)
         Of the axes above, the first and the last index under which there are such parts.
+    cells : mapping of str to tuple of int
+        On each axis, where in a part indices begin that are marked as those before are not, 0 first.
     """
 
     starts: Mapping[str, int]
     widths: Mapping[str, int]
     n_parts: int
     above: Mapping[str, tuple[int, int]]
+    cells: Mapping[str, tuple[int, ...]]
 
     def last(self, axis: str) -> int:
         """Return the last index of all parts on an axis."""

@@ -73,7 +73,8 @@ def tied_ranges(
                 break
         else:
             above = _above(context, starts, ranges)
-            tied = TiedRange(starts, widths, len(parts), above)
+            cells = {axis: _cells(axis, starts[axis], w, len(parts), ranges) for axis, w in widths.items()}
+            tied = TiedRange(starts, widths, len(parts), above, cells)
             found[tuple(starts.items()), tuple(above.items())] = tied
     return tuple(found.values())
 
@@ -116,6 +117,15 @@ def _key(tag: Tag, ends: tuple[Mark, ...]) -> tuple[object, ...]:
     """Return what is the same for equal damage: cables between alike ends have these in no order."""
     sides = tag[2]
     return tag, tuple(sorted(ends)) if len(set(sides)) < len(sides) else ends
+
+
+def _cells(
+    axis: str, start: int, width: int, n_parts: int, ranges: Sequence[tuple[Range, ...]]
+) -> tuple[int, ...]:
+    """Return where in a part of a tied range others of its ranges begin: what is inside one is alike."""
+    own = [(lo - start, hi + 1 - start) for end in ranges for a, lo, hi in end if a == axis]
+    limits = {limit % width for ends in own for limit in ends if 0 <= limit < width * n_parts}
+    return tuple(sorted({0, *limits}))
 
 
 def _above(

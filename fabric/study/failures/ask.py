@@ -11,14 +11,28 @@ from fabric.errors import QuestionError
 from fabric.graph import Fabric, Paths
 from fabric.study.failures.evaluate import Kept, Outcome, evaluate, n_up, outcome_of, told
 from fabric.study.failures.events import Event, group_events, single_events
-from fabric.study.failures.life import Interruptions, JobTime, Life, job_time, life_of, rates_for
+from fabric.study.failures.life import HOUR, Interruptions, JobTime, Life, job_time, life_of, rates_for
 from fabric.study.failures.network import FailingJob, bare, job_of
 from fabric.study.failures.pairs import PairEvent, pair_events
 from fabric.study.failures.rates import FailureRate, known_rates, read_rates
 from fabric.study.failures.states import State
 from fabric.study.failures.table import FailureRow, Failures, PairRow, worst_first
+from fabric.study.failures.window import (
+    SAMPLES,
+    SEED,
+    Failing,
+    KeptOverTime,
+    Seen,
+    alike,
+    check_window,
+    draw,
+    joined,
+    known_part,
+    over_time,
+)
 from fabric.study.sweeps import Crew, run
 from fabric.study.sweeps.run import Progress
+from fabric.units import parse_duration
 
 
 @checked
@@ -36,6 +50,9 @@ def failures(
     checkpoint: str = "30s",
     restart: str = "5min",
     availability: float = 0.999,
+    window: str = "",
+    samples: int = SAMPLES,
+    seed: int = SEED,
     jobs: int = 1,
     backend: str = "",
     scheduler: str = "",
@@ -69,6 +86,11 @@ def failures(
         interruption until it runs again.
     availability : float
         Part of the time that spare nodes suffice.
+    window : str
+        A time, such as ``"30d"``, over which states are drawn at random by `rates`, which have to be those
+        of devices and cables, such as ``"parts"``; left out, none is.
+    samples, seed : int
+        How many states are drawn, and of which random numbers.
     jobs, backend, scheduler, store
         Who solves the states, and where the outcomes are kept; see `fabric.study.sweeps.Crew`.
     progress : callable, optional
@@ -131,6 +153,11 @@ def failures(
         both = list(pair_events(job, singles))
         outcomes = solved(job, [one.state for one in both], outcomes, crew, progress)
         rows_of_pairs = pair_rows(both, outcomes, healthy.others)
+    kept: KeptOverTime | None = None
+    if window:
+        kept, outcomes = _over_window(
+            job, table, rows, outcomes, ask=(parse_duration(window), samples, seed), crew=crew, heard=progress
+        )
     life = _life(job, named, table, rows, time) if table else None
     return Failures(
         fabric=fabric.name,
@@ -149,6 +176,7 @@ def failures(
         life=life,
         pairs=rows_of_pairs,
         availability=second_order(job, table, rows, rows_of_pairs) if table and rows_of_pairs else None,
+        over_time=kept,
     )
 
 
@@ -213,6 +241,48 @@ def second_order(
         weight = up * pair.n * odds[pair.first] * odds[pair.second]
         known, kept = known + weight, kept + weight * (pair.total_kept or 0.0)
     return kept, min(1.0, kept + max(0.0, 1 - known))
+
+
+def _over_window(
+    job: FailingJob,
+    table: Sequence[FailureRate],
+    rows: Sequence[FailureRow],
+    outcomes: dict[State, Outcome],
+    *,
+    ask: tuple[float, int, int],
+    crew: Crew,
+    heard: Progress | None,
+) -> tuple[KeptOverTime, dict[State, Outcome]]:
+    """Return what is kept over a window, and all outcomes that are known by then.
+
+    Parameters
+    ----------
+    ask : (float, int, int)
+        Its length [s], the number of samples, and the seed.
+    """
+    window_h, n_samples, seed = ask[0] / HOUR, ask[1], ask[2]
+    failing, single = [], []
+    for row in rows:
+        each = rates_for(table, row.of, kinds_of(job, row)) if row.kind in ("device", "cable") else []
+        per_hour = sum(rate.per_hour for rate in each)
+        if odds := sum(rate.per_hour * rate.repair_h for rate in each):
+            failing.append(Failing(row.kind, row.of, row.n, per_hour, odds / per_hour))
+            single.append(Seen(row.total_kept, row.goes_on))
+    check_window(failing, window_h, n_samples)
+    none, alone = known_part(failing, window_h)
+    known = [(0, none, Seen(1.0, True)), *((1, p, seen) for p, seen in zip(alone, single, strict=True))]
+    drawn, rest = draw(job, joined(failing), window_h=window_h, n_samples=n_samples, seed=seed)
+    one_of = alike(job, (one.state for one in drawn))
+    outcomes = solved(job, list(one_of.values()), outcomes, crew, heard)
+    healthy = outcomes[()].others
+
+    def seen_of(state: State) -> Seen:
+        outcome = outcomes[one_of[state]]
+        return Seen(_solved(outcome.kept, outcome.kept.total_gbps / healthy.total_gbps), outcome.goes_on)
+
+    n_states = len(set(one_of.values()))
+    found = over_time(drawn, known, seen_of, window_h=window_h, rest=rest, seed=seed, n_states=n_states)
+    return found, outcomes
 
 
 def _rates(rates: str | Path | tuple[FailureRate, ...]) -> tuple[FailureRate, ...]:

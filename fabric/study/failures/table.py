@@ -10,6 +10,7 @@ from fabric.flow.certificate import Verdict
 from fabric.graph import PATH_RULES, Paths
 from fabric.results import CutOff, Result
 from fabric.study.failures.life import Life
+from fabric.study.failures.window import KeptOverTime
 from fabric.text.chart import ChartBar, bars
 from fabric.text.columns import columns
 from fabric.text.markdown import bullets, code, escape, table
@@ -188,6 +189,8 @@ class Failures(Result):
     availability : (float, float) or None
         Bounds of the part of the healthy all-to-all that is there on average, of pairs and rates: exact up to
         two failures at once, and between nothing and all where there are more.
+    over_time : KeptOverTime or None
+        What is there over a window of time, where one was asked for.
     """
 
     fabric: str
@@ -206,6 +209,7 @@ class Failures(Result):
     life: Life | None = None
     pairs: tuple[PairRow, ...] = ()
     availability: tuple[float, float] | None = None
+    over_time: KeptOverTime | None = None
 
     shown: ClassVar[tuple[str, ...]] = ("n_devices", "n_cables")
 
@@ -256,7 +260,8 @@ class Failures(Result):
     def __str__(self) -> str:
         """Return the table for a terminal."""
         head, rows = _cells(self, is_long=False)
-        life = [*self._pair_lines(), *([str(self.life)] if self.life else [])]
+        more = (self.over_time, self.life)
+        life = [*self._pair_lines(), *(str(one) for one in more if one is not None)]
         return "\n".join([self._head(), columns(head, rows, indent="  "), *_wrapped(self._remarks()), *life])
 
     def _pair_lines(self) -> list[str]:

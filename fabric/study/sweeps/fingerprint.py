@@ -10,7 +10,7 @@ from pathlib import PurePath
 
 import numpy as np
 
-_NO_PART = ("origin", "path")
+_NO_PART = ("origin", "path", "sha256")
 """Fields that say where something was written, not what it is."""
 
 

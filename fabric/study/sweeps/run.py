@@ -278,7 +278,17 @@ def _dask(scheduler: str) -> Any:  # noqa: ANN401 - a client
         msg = "backend dask needs Dask: pip install 'fabtopo[dask]'"
         raise ExtraError(msg) from None
     try:
-        return Client(scheduler, timeout=PATIENCE_S)  # type: ignore[no-untyped-call]
+        client = Client(scheduler, timeout=PATIENCE_S)  # type: ignore[no-untyped-call]
     except (OSError, ValueError) as error:
         msg = f"no scheduler of Dask at {scheduler}: {error}"
         raise QuestionError(msg) from None
+    # Of other packages there a question would never come back.
+    same = f"import fabric.study.sweeps.run as there\nassert there.__version__ == {__version__!r}"
+    try:
+        client.run_on_scheduler(exec, same)  # type: ignore[no-untyped-call]
+        client.run(exec, same)
+    except (ImportError, AssertionError) as error:
+        client.close()  # type: ignore[no-untyped-call]
+        msg = f"the scheduler at {scheduler} or a worker of it has no fabtopo {__version__} ({error})"
+        raise QuestionError(msg) from None
+    return client
