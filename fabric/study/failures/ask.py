@@ -22,7 +22,7 @@ from fabric.study.failures.window import (
     SEED,
     Failing,
     KeptOverTime,
-    Seen,
+    Remains,
     alike,
     check_window,
     draw,
@@ -267,18 +267,18 @@ def _over_window(
         per_hour = sum(rate.per_hour for rate in each)
         if odds := sum(rate.per_hour * rate.repair_h for rate in each):
             failing.append(Failing(row.kind, row.of, row.n, per_hour, odds / per_hour))
-            single.append(Seen(row.total_kept, row.goes_on))
+            single.append(Remains(row.total_kept, row.goes_on))
     check_window(failing, window_h, n_samples)
     none, alone = known_part(failing, window_h)
-    known = [(0, none, Seen(1.0, True)), *((1, p, seen) for p, seen in zip(alone, single, strict=True))]
+    known = [(0, none, Remains(1.0, True)), *((1, p, seen) for p, seen in zip(alone, single, strict=True))]
     drawn, rest = draw(job, joined(failing), window_h=window_h, n_samples=n_samples, seed=seed)
     one_of = alike(job, (one.state for one in drawn))
     outcomes = solved(job, list(one_of.values()), outcomes, crew, heard)
     healthy = outcomes[()].others
 
-    def seen_of(state: State) -> Seen:
+    def seen_of(state: State) -> Remains:
         outcome = outcomes[one_of[state]]
-        return Seen(_solved(outcome.kept, outcome.kept.total_gbps / healthy.total_gbps), outcome.goes_on)
+        return Remains(_solved(outcome.kept, outcome.kept.total_gbps / healthy.total_gbps), outcome.goes_on)
 
     n_states = len(set(one_of.values()))
     found = over_time(drawn, known, seen_of, window_h=window_h, rest=rest, seed=seed, n_states=n_states)

@@ -173,7 +173,7 @@ class Drawn(NamedTuple):
     weight: float
 
 
-class Seen(NamedTuple):
+class Remains(NamedTuple):
     """What a state leaves of the healthy all-to-all, None where not solved, and whether the job goes on."""
 
     total_kept: float | None
@@ -255,8 +255,8 @@ def _form(job: FailingJob, state: State) -> Hashable:
 
 def over_time(
     drawn: Sequence[Drawn],
-    known: Sequence[tuple[int, float, Seen]],
-    of: Callable[[State], Seen],
+    known: Sequence[tuple[int, float, Remains]],
+    of: Callable[[State], Remains],
     *,
     window_h: float,
     rest: float,
