@@ -283,7 +283,7 @@ def _dask(scheduler: str) -> Any:  # noqa: ANN401 - a client
         msg = f"no scheduler of Dask at {scheduler}: {error}"
         raise QuestionError(msg) from None
     # Of other packages there a question would never come back.
-    same = f"import fabric.study.sweeps.run as there\nassert there.__version__ == {__version__!r}"
+    same = f"import fabric, fabric.study.sweeps\nassert fabric.__version__ == {__version__!r}"
     try:
         client.run_on_scheduler(exec, same)  # type: ignore[no-untyped-call]
         client.run(exec, same)
