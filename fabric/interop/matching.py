@@ -15,6 +15,7 @@ Kind = Literal[
     "swapped", "moved", "missing", "extra", "wrong port", "wrong rate", "duplicate name", "unknown node"
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+_FIRST = 1_000
 
 
 class Fault(NamedTuple):
@@ -41,6 +42,15 @@ class Fault(NamedTuple):
     def n_moves(self) -> int:
         """Moves that mend it: of k cables in a circle k - 1 swaps."""
         return max(1, len(self.planned) - 1) if self.kind == "swapped" else 1
+
+
+def _have_ports(planned: Sequence[PlannedCable], found: Sequence[FoundCable]) -> bool:
+    """Return whether any port that was found is one of the plan; mostly one of the first ones is."""
+    for some in (found[:_FIRST], found[_FIRST:]):
+        wanted = {port for cable in some for port in (cable.a, cable.z)}
+        if wanted and any((end.node, end.port) in wanted for c in planned for end in (c.a, c.z)):
+            return True
+    return False
 
 
 def _ends(cable: PlannedCable) -> tuple[Port, Port]:
@@ -78,8 +88,8 @@ class Matching:
     ) -> None:
         self.notes: list[str] = []
         nodes = {end.node for cable in planned for end in (cable.a, cable.z)}
-        ports = {(end.node, end.port) for cable in planned for end in (cable.a, cable.z)}
-        self.has_ports = any(end in ports for cable in found for end in (cable.a, cable.z))
+        self._plan = planned
+        self.has_ports = _have_ports(planned, found)
         if found and not self.has_ports:
             self.notes.append("no port has a name of the plan, so that nodes alone are compared; see ports:")
         found, self._doubled = self._first_as_planned(planned, found, doubled)
@@ -91,7 +101,7 @@ class Matching:
         self.found: dict[tuple[Port, Port], list[FoundCable]] = defaultdict(list)
         for there in known:
             self.found[self._key((there.a, there.z))].append(there)
-        self.device = {self._port((end.node, end.port)): end.device for c in planned for end in (c.a, c.z)}
+        self.device: dict[Port, str] = {}
         self.n_of = Counter(end.node for cable in planned for end in (cable.a, cable.z))
         self.cable_of_text: dict[str, PlannedCable] = {}
         self.ends_of_text: dict[str, tuple[Port, Port]] = {}
@@ -144,6 +154,12 @@ class Matching:
                     text = f"{show(key)} at {rate:g} Gb/s instead of {plan.rate_gbps:g}"
                     self.slower[text] = (plan, rate)
                     faults.append(Fault("wrong rate", (), (text,), _where(cable)))
+        wanted = {port for key, _ in odd for port in key}
+        for plan in self._plan if wanted else ():
+            for end in (plan.a, plan.z):
+                port = self._port((end.node, end.port))
+                if port in wanted:
+                    self.device[port] = end.device
         faults += self._duplicates(lost)
         faults += _match(lost, odd)
         for cable in self.unknown:

@@ -184,3 +184,12 @@ def test_command(as_drawn, monkeypatch, capsys, tmp_path):
     del words[2:]
     listing = run()[1]
     assert all(f"\n{name} " in listing for name in SOURCES)
+
+
+def test_slow_links_are_degraded(as_drawn, tmp_path):
+    lines = ["source,source_port,target,target_port,rate"]
+    for n, (a, z) in enumerate(as_drawn.cables_of(as_drawn.drawn("rail-only"))[0]):
+        lines.append(",".join((*a, *z, "200Gb/s" if n == 5 else "400Gb/s")))
+    answer = imported("\n".join(lines) + "\n", tmp_path, "edges", rates=None)
+    assert "degraded:\n  - [node1, leaf1, 1, 200Gb/s]\n" in answer.text
+    assert (answer.status, answer.n_missing, answer.n_extra) == ("axes", 0, 0)

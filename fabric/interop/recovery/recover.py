@@ -99,8 +99,6 @@ def recover(dump: Dump, name: str, rates: Mapping[str, str], head: tuple[str, ..
             refused, found = refused or error, None
         if found is not None and (best is None or _length(found) < _length(best)):
             best = found
-        if best is not None and not best.n_marks and best is found and _length(best) <= _SHORT:
-            break
     if best is None and refused is not None:
         raise refused
     return best or _as_listed(dump, Written(name, head, rates))
@@ -134,7 +132,6 @@ def _as_listed(dump: Dump, how: Written) -> Recovered:
 
 
 _SLACKS = (0.0, 1 / 8, 1 / 3)
-_SHORT = 24  # lines; what is exact and no longer need not be looked for again
 
 
 def _length(found: Recovered) -> int:
@@ -163,12 +160,13 @@ def _verified(dump: Dump, drawn: Sketch, how: Written) -> Recovered | None:
     if loaded is None:
         return None
     fabric, how = loaded
-    missing, extra, odd_rates = _differences(dump, drawn, fabric)
+    missing, extra, slower, n_faster = _differences(dump, drawn, fabric)
     n_missing, n_extra = int(missing[:, 2].sum()), int(extra[:, 2].sum())
-    if n_missing + n_extra > max(MAX_ODD * dump.n_cables, MIN_ODD) or len(missing) + len(extra) > MAX_MARKS:
+    n_marks = len(missing) + len(extra) + len(slower)
+    if n_missing + n_extra > max(MAX_ODD * dump.n_cables, MIN_ODD) or n_marks > MAX_MARKS:
         return None
-    if n_missing + n_extra:
-        how = replace(how, remainder=_remainder(dump, drawn, missing, extra, how))
+    if n_marks:
+        how = replace(how, remainder=_remainder(dump, drawn, (missing, extra, slower), how))
         again = _load(drawn, how)
         if again is None:
             return None
@@ -186,8 +184,8 @@ def _verified(dump: Dump, drawn: Sketch, how: Written) -> Recovered | None:
         n_missing,
         n_extra,
         n_places - dump.n,
-        len(how.remainder.failed) + len(how.remainder.extra) + (n_places - dump.n),
-        tuple(_notes(drawn, how, odd_rates)),
+        len(how.remainder.failed) + len(how.remainder.extra) + len(slower) + (n_places - dump.n),
+        tuple(_notes(drawn, how, n_faster)),
     )
 
 
@@ -239,14 +237,17 @@ def _islands(dump: Dump, drawn: Sketch) -> int:
     return len(np.unique(part[np.concatenate(ends)])) if ends else 0
 
 
-def _differences(dump: Dump, drawn: Sketch, fabric: Fabric) -> tuple[Ints, Ints, int]:
-    """Return cables that a fabric has and a dump lacks, the other way round, and those of another rate.
+def _differences(dump: Dump, drawn: Sketch, fabric: Fabric) -> tuple[Ints, Ints, Ints, int]:
+    """Return cables that a fabric has and a dump lacks, the other way round, slower and faster ones.
 
     Returns
     -------
     missing, extra : ndarray of int64, shape (k, 3)
         Two nodes and how many cables.
-    n_odd : int
+    slower : ndarray of int64, shape (k,)
+        Bundles of the dump.
+    n_faster : int
+        Cables.
     """
     said, rate = _pairs_of(dump, drawn, fabric)
     keys = dump.tail * dump.n + dump.head
@@ -258,8 +259,11 @@ def _differences(dump: Dump, drawn: Sketch, fabric: Fabric) -> tuple[Ints, Ints,
     ends = np.stack([*np.divmod(every, dump.n), np.abs(balance)], axis=1)
     at = np.searchsorted(said[:, 0], keys).clip(max=max(0, len(said) - 1))
     is_said = said[at, 0] == keys if len(said) else np.zeros(len(keys), dtype=np.bool_)
-    is_odd = is_said & ~np.isnan(dump.rate_gbps) & ~np.isclose(rate[at] if len(said) else 0, dump.rate_gbps)
-    return ends[balance > 0], ends[balance < 0], int(dump.count[is_odd].sum())
+    planned = rate[at] if len(said) else np.zeros(len(keys))
+    is_odd = is_said & ~np.isnan(dump.rate_gbps) & ~np.isclose(planned, dump.rate_gbps)
+    is_slow = is_odd & (dump.rate_gbps < planned)
+    n_faster = int(dump.count[is_odd & ~is_slow].sum())
+    return ends[balance > 0], ends[balance < 0], np.flatnonzero(is_slow), n_faster
 
 
 def _pairs_of(dump: Dump, drawn: Sketch, fabric: Fabric) -> tuple[Ints, Floats]:
@@ -282,8 +286,9 @@ def _pairs_of(dump: Dump, drawn: Sketch, fabric: Fabric) -> tuple[Ints, Floats]:
     return np.stack([keys, n], axis=1)[is_up], e.rate_gbps[first][is_up]
 
 
-def _remainder(dump: Dump, drawn: Sketch, missing: Ints, extra: Ints, how: Written) -> Remainder:
-    """Return what did not fit as items of the file."""
+def _remainder(dump: Dump, drawn: Sketch, odd: tuple[Ints, Ints, Ints], how: Written) -> Remainder:
+    """Return what did not fit as items of the file: what is missing, what is too much, what is slower."""
+    missing, extra, slower = odd
     names, place = axis_names(drawn), places_of(drawn)
     group_of = np.zeros(dump.n, dtype=np.int64)
     for g, group in enumerate(drawn.groups):
@@ -304,7 +309,11 @@ def _remainder(dump: Dump, drawn: Sketch, missing: Ints, extra: Ints, how: Writt
         items.append(
             f"{{between: [{called(lower)}, {called(upper)}], name: extra{number}, rate: {rate}{count}}}"
         )
-    return Remainder(tuple(failed), tuple(items))
+    degraded = []
+    for k in slower.tolist():
+        ends = ", ".join(called(v) for v in upward(int(dump.tail[k]), int(dump.head[k])))
+        degraded.append(f"[{ends}, {dump.count[k]}, {dump.rate_gbps[k]:.12g}Gb/s]")
+    return Remainder(tuple(failed), tuple(degraded), tuple(items))
 
 
 def _rate_between(
@@ -322,14 +331,14 @@ def _rate_between(
     return texts.get(groups) or how.rates.get("") or next(iter(texts.values()))
 
 
-def _notes(drawn: Sketch, how: Written, n_odd: int) -> Iterator[str]:
+def _notes(drawn: Sketch, how: Written, n_faster: int) -> Iterator[str]:
     guessed = [group.role.name for group in drawn.groups if group.role.is_guess and group.role.is_endpoint]
     if guessed:
         yield f"nothing says what {', '.join(guessed)} are: taken for endpoints, which have the fewest cables"
     if how.transit == "all":
         yield "endpoints pass traffic on (transit: all), else some would not reach others"
-    if n_odd:
-        yield f"{n_odd:,} cables have another rate than most of their rule; the file has that of most"
+    if n_faster:
+        yield f"{n_faster:,} cables are faster than most of their rule; the file has the rate of most"
     for g, group in enumerate(drawn.groups):
         if drawn.tokens.columns[g] is None and len(group.members) > 1:
             yield f"names of {group.role.name} follow no pattern; the file numbers them as they sort"

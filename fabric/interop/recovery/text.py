@@ -23,11 +23,12 @@ class Remainder:
 
     Parameters
     ----------
-    failed, extra : tuple of str
-        Items of ``failed`` and of ``links``.
+    failed, degraded, extra : tuple of str
+        Items of ``failed``, of ``degraded`` and of ``links``.
     """
 
     failed: tuple[str, ...] = ()
+    degraded: tuple[str, ...] = ()
     extra: tuple[str, ...] = ()
 
 
@@ -92,6 +93,8 @@ def write_sketch(drawn: Sketch, how: Written) -> str:
         lines += ["absent:", *(f"  - {item}" for item in absent)]
     if how.remainder.failed:
         lines += ["failed:", *(f"  - {item}" for item in how.remainder.failed)]
+    if how.remainder.degraded:
+        lines += ["degraded:", *(f"  - {item}" for item in how.remainder.degraded)]
     if how.islands != 1:
         lines.append(f"islands: {how.islands}")
     return "\n".join(lines) + "\n"
