@@ -103,11 +103,11 @@ def place(
     >>> from fabric.graph import loads
     >>> text = "{fabric: a, axes: {rack: 2, i: 4}, devices: {gpu: {kind: gpu, axes: [rack, i]}, leaf: "
     >>> text += "{kind: switch, axes: [rack]}, top: {kind: switch, axes: []}}, links: [{between: "
-    >>> text += "[gpu, leaf], rate: 400Gb/s}, {between: [leaf, top], rate: 400Gb/s}]}"
+    >>> text += "[gpu, leaf], rate: 400Gb/s}, {between: [leaf, top], rate: 200Gb/s}]}"
     >>> answer = place(loads(text), ["4/2"], down=["rack0/gpu0"], calibration="wire", size="1GB")
     >>> job = answer.jobs[0]
     >>> job.best.nodelist, round(job.best.busbw_gbps), job.worst.nodelist, round(job.worst.busbw_gbps)
-    ('rack1-gpu[0-3]', 400, 'rack0-gpu[1-2],rack1-gpu[0-1]', 400)
+    ('rack1-gpu[0-3]', 400, 'rack0-gpu[1-2],rack1-gpu[0-1]', 200)
     """
     nodes = nodes_of(fabric, among=among, node=node, block=block, down=down)
     for name, part in (("unavailability", unavailability), ("availability", availability)):
