@@ -67,6 +67,7 @@ if TYPE_CHECKING:
     from fabric.study.expectations import Expectations, check
     from fabric.study.failures import Failures, failures
     from fabric.study.logs import calibrate, compare_log
+    from fabric.study.probe import Probe, probe
     from fabric.study.scale import scale
     from fabric.study.scale_table import ScaleTable
     from fabric.study.thresholds import Thresholds, thresholds
@@ -116,6 +117,7 @@ __all__ = [
     "PartError",
     "Placements",
     "Pool",
+    "Probe",
     "Problem",
     "QuestionError",
     "Result",
@@ -144,12 +146,12 @@ __all__ = [
     "chunk_bound",
     "compare_log",
     "cost",
+    "degrade",
     "design",
     "diff",
     "expand",
     "explain",
     "export",
-    "degrade",
     "fail",
     "failures",
     "flow_network",
@@ -162,6 +164,7 @@ __all__ = [
     "moe_cost",
     "open_boxes",
     "place",
+    "probe",
     "read_cabling",
     "read_log",
     "report",
@@ -229,6 +232,8 @@ _HOME = {
     "place": "fabric.workload.place",
     "Placements": "fabric.workload.placements",
     "read_cabling": "fabric.interop.as_built",
+    "probe": "fabric.study.probe",
+    "Probe": "fabric.study.probe",
     "read_log": "fabric.interop.nccl_tests",
     "report": "fabric.reporting",
     "Result": "fabric.results",

@@ -107,6 +107,7 @@ def calls(tmp_path_factory):
         "open_boxes": {"fabric": f},
         "place": {"fabric": f, "jobs": ["2/2"], "calibration": "wire"},
         "read_cabling": {"sources": [cables], "format": "dot", "rates": "400Gb/s"},
+        "probe": {"fabric": f},
         "read_log": {"path": next(LOG.iterdir())},
         "report": {"fabric": f, "out": tmp_path_factory.mktemp("odd") / "report"},
         "scale": {

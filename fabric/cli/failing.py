@@ -1,4 +1,4 @@
-"""The command about failures: what each of them costs, and how often a job stops."""
+"""Commands about failures: what each costs, how often a job stops, and which tests find a slow card."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from fabric.cli.options import (
     fabric_of,
     one_from_standard_input,
     path_rule,
+    print_answer,
     print_form,
     progress,
     words,
@@ -33,8 +34,9 @@ if TYPE_CHECKING:
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command of this module to `app`."""
+    """Add the commands of this module to `app`."""
     app.command("failures")(failures_command)
+    app.command("probe")(probe_command)
 
 
 def failures_command(
@@ -124,3 +126,27 @@ def _rates(name: str) -> str | tuple[FailureRate, ...]:
     from fabric.study.failures.rates import MAX_BYTES, parse_rates
 
     return parse_rates(read_standard_input(limit=MAX_BYTES), "<stdin>") if name == STANDARD else name
+
+
+def probe_command(
+    file: File,
+    suspects: Annotated[
+        str, typer.Option(metavar="NAME", help="A device group or a link rule; the NICs if left out.")
+    ] = "",
+    part: Annotated[
+        str, typer.Option(metavar="PART", help="Of its rate that the bad one still has, such as 1/2.")
+    ] = "1/2",
+    answers: Annotated[
+        str, typer.Option(metavar="LIST", help="What the first tests have shown, such as slow,sound.")
+    ] = "",
+    failed: Failed = None,
+    degraded: Degraded = None,
+    as_json: Json = False,
+) -> None:
+    """Tell in few tests which card or cable is slow: the shortest plan, and what each test shows."""
+    from fabric.study.probe import probe
+
+    fabric = fabric_of(file, failed, degraded)
+    with progress("tests") as heard:
+        answer = probe(fabric, suspects, part=part, answers=words(answers), progress=heard)
+    print_answer(answer, fabric, as_json=as_json)
