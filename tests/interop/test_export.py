@@ -237,7 +237,8 @@ def test_formats_are_the_same_in_any_process():
     program = (
         "import sys; from fabric.graph import loads; from fabric.interop.export import FORMATS, export; "
     )
-    program += "pod = loads(sys.stdin.read()); print([export(pod, name).files for name in FORMATS])"
+    program += "pod = loads(sys.stdin.read()); "
+    program += "print([export(pod, name).files for name in FORMATS if name != 'astra-sim'])"
     done = subprocess.run(
         [sys.executable, "-c", program],
         input=MINI,
@@ -247,7 +248,9 @@ def test_formats_are_the_same_in_any_process():
         check=True,
         cwd=ROOT,
     )
-    assert done.stdout == f"{[export(loads(MINI), name).files for name in FORMATS]}\n"
+    # A pod with spines is no product.
+    own = [name for name in FORMATS if name != "astra-sim"]
+    assert done.stdout == f"{[export(loads(MINI), name).files for name in own]}\n"
 
 
 @pytest.mark.parametrize(

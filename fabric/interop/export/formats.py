@@ -9,7 +9,7 @@ from typing import ClassVar
 from fabric.arguments import checked
 from fabric.errors import QuestionError, nearest
 from fabric.graph import Fabric
-from fabric.interop.export import cables, graphs, schedulers
+from fabric.interop.export import astra_sim, cables, graphs, schedulers
 from fabric.results import Result
 from fabric.sizing.cable_plan import CablePlan
 from fabric.sizing.floor import FloorPlan
@@ -63,7 +63,15 @@ _GRAPHS = (
     Format("cytoscape", "JSON of Cytoscape", _AXES, from_fabric=graphs.cytoscape),
     Format("simai", "topology of SimAI", "axes, NICs, hosts, parts", from_fabric=graphs.simai),
 )
-FORMATS = {entry.name: entry for entry in (*_PLANS, *_GRAPHS)}
+_PRODUCTS = (
+    Format(
+        "astra-sim",
+        "network file of ASTRA-sim",
+        "parts, cards, hosts; latencies are those of SimAI's examples",
+        from_fabric=astra_sim.astra_sim,
+    ),
+)
+FORMATS = {entry.name: entry for entry in (*_PLANS, *_GRAPHS, *_PRODUCTS)}
 
 
 @dataclass(frozen=True, slots=True)
