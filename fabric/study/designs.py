@@ -45,10 +45,10 @@ def options_of(fabric: Fabric, summary: Summary) -> DesignOptions:
     Examples
     --------
     >>> from fabric.sizing.summary import summarize
-    >>> text = design(gpus=256, rack="hgx-h100", leaf="qm9700", oversubscription={"leaf": 3}).text
+    >>> text = design(gpus=256, rack="hgx-h100", leaf="qm9700", oversubscription={"leaf": 2}).text
     >>> from fabric.graph import loads
     >>> options_of(loads(text), summarize(loads(text)))
-    {'rack': 'hgx-h100', 'leaf': 'qm9700', 'oversubscription': {'leaf': '3:1'}}
+    {'rack': 'hgx-h100', 'leaf': 'qm9700', 'oversubscription': {'leaf': '2:1'}}
     """
     blueprint = fabric.axes_or_refuse("a design that a file is like")
     rack = _rack(blueprint)

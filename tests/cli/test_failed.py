@@ -161,18 +161,3 @@ def test_check_says_that_boxes_are_several_chips(fabtopo):
     assert opened[:2] == (code, out)
     plain = POD.replace("part: q3400", "kind: switch")
     assert "note" not in fabtopo("check", text=plain)[1]
-
-
-def test_the_network_left_out_in_the_manual_is_real(monkeypatch, capsys):
-    page = (ROOT / "docs/cli.md").read_text()
-    block = re.search(
-        r"^\$ fabtopo (throughput [^\n]*--failed [^\n]*)\n(.*?)^```", page, re.MULTILINE | re.DOTALL
-    )
-    monkeypatch.chdir(ROOT)
-    monkeypatch.setattr(sys, "argv", ["fabtopo", *block[1].split()])
-    with pytest.raises(SystemExit, match="0"):
-        command_line.main()
-    out = capsys.readouterr().out
-    head, tail = block[2].split("  ...\n")
-    assert out.startswith(head)
-    assert out.endswith(tail)

@@ -1,7 +1,6 @@
 """Values of ``expect:`` are those of the verbs, and what is not met fails the check."""
 
 import json
-import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -229,20 +228,6 @@ def test_sarif(run):
 def test_no_such_format(run):
     status, _, err = run(MET, options=["--format", "yaml"])
     assert (status, err) == (2, "format: text, json, github or sarif; got 'yaml'\n")
-
-
-def test_the_manual_shows_what_is_printed(monkeypatch, capsys, tmp_path):
-    page = (ROOT / "docs" / "expectations.md").read_text()
-    file, *_ = re.findall(r"^```yaml\n(fabric: .*?)^```", page, re.MULTILINE | re.DOTALL)
-    ((command, printed),) = re.findall(
-        r"^```console\n\$ fabtopo (.*?)\n(.*?)^```", page, re.MULTILINE | re.DOTALL
-    )
-    (tmp_path / "pair.fabric.yaml").write_text(file)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("sys.argv", ["fabtopo", *command.split()])
-    with pytest.raises(SystemExit, match="^1$"):
-        cli.main()
-    assert capsys.readouterr().out == printed
 
 
 @pytest.mark.parametrize("path", ["/etc/passwd", "../secret.yaml", "mine.yaml", "/dev/zero"])

@@ -213,11 +213,11 @@ def _axis(
 
 
 def _usual(n: Ints) -> int:
-    """Return the size for which the fewest places are empty and, thrice as bad, the fewest devices left over.
+    """Return the size of which the fewest fall short and, thrice as bad, the fewest devices are left over.
 
     Examples
     --------
-    >>> _usual(np.array([32, 32, 33, 31])), _usual(np.array([4, 4, 8]))
+    >>> _usual(np.array([32, 32, 32, 32, 33, 31])), _usual(np.array([4, 4, 8]))
     (32, 8)
     """
     sizes = np.unique(n)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import Enum
 from pathlib import PurePath
 
@@ -66,7 +66,7 @@ def _collected(value: object) -> Iterator[bytes]:
         yield b"<"
         yield from sorted(b"".join(_pieces(one)) for one in value)
         yield b">"
-    elif isinstance(value, tuple | list):
+    elif isinstance(value, Sequence):
         yield b"["
         for one in value:
             yield from _pieces(one)
