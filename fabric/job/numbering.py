@@ -87,12 +87,17 @@ def messages(shape: Shape, pattern: Pattern) -> tuple[Ints, Ints, Floats]:
         hops, count = np.unique(orders * shape.n + np.roll(orders, -1, axis=1), return_counts=True)
         return hops // shape.n, hops % shape.n, count / n
     source, target, weight = [], [], []
-    for table in tables(shape, pattern):
+    every = tables(shape, pattern)
+    most = max(table.shape[1] for table in every)
+    for table in every:
         # Groups of one size have the same edges among their members.
-        of_group = edges(pattern.kind, table.shape[1], pattern.by)
+        size = table.shape[1]
+        of_group = edges(pattern.kind, size, pattern.by)
+        # All pairs have as much, so that who is of the largest group sends one byte.
+        part = (size - 1) / max(most - 1, 1) if pattern.kind == "pairwise" else 1.0
         source.append(table[:, of_group.source].ravel())
         target.append(table[:, of_group.target].ravel())
-        weight.append(np.tile(of_group.weight, len(table)))
+        weight.append(np.tile(part * of_group.weight, len(table)))
     return np.concatenate(source), np.concatenate(target), np.concatenate(weight)
 
 
