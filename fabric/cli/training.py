@@ -7,7 +7,16 @@ from typing import Annotated
 
 import typer
 
-from fabric.cli.options import Failed, Force, Json, calibration_of, fabric_of, one_from_standard_input, say
+from fabric.cli.options import (
+    Degraded,
+    Failed,
+    Force,
+    Json,
+    calibration_of,
+    fabric_of,
+    one_from_standard_input,
+    say,
+)
 from fabric.errors import QuestionError
 
 
@@ -34,6 +43,7 @@ def train_command(
     ] = None,
     force: Force = False,
     failed: Failed = None,
+    degraded: Degraded = None,
     form: Annotated[str, typer.Option("--format", help="text, md or json.")] = "text",
     as_json: Json = False,
 ) -> None:
@@ -52,7 +62,7 @@ def train_command(
         raise QuestionError(msg)
     answer = train(
         work,
-        fabric_of(file or Path(work.fabric), failed),
+        fabric_of(file or Path(work.fabric), failed, degraded),
         order=order,
         calibration=known,
         routing=routing,  # type: ignore[arg-type]  # the verb refuses others

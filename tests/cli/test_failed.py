@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 
 from fabric.cli import app as command_line
 
@@ -161,3 +162,13 @@ def test_check_says_that_boxes_are_several_chips(fabtopo):
     assert opened[:2] == (code, out)
     plain = POD.replace("part: q3400", "kind: switch")
     assert "note" not in fabtopo("check", text=plain)[1]
+
+
+def test_every_command_that_asks_what_fails_asks_what_is_slow():
+    options = {
+        name: {option for parameter in command.params for option in parameter.opts}
+        for name, command in get_command(command_line.app).commands.items()
+    }
+    asked = {name for name, own in options.items() if "--failed" in own}
+    assert {"throughput", "train", "serve"} <= asked
+    assert asked == {name for name, own in options.items() if "--degraded" in own}
