@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeVar, cast
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from fabric.flow.commodities import (
     Asked,
     Commodities,
     Commodity,
+    ProgramSizeError,
     capacities,
     limit_moves,
     name_classes,
@@ -20,14 +22,12 @@ from fabric.flow.commodities import (
     without_cut_off,
 )
 from fabric.flow.traffic import FittedTraffic, Matrix
+from fabric.flow.uniform import MAX_PAIRS, Uniform
 from fabric.graph import Expanded, Paths
 from fabric.routing.ecmp import Demands
 from fabric.symmetry import Quotient
 
-MAX_PAIRS = 20_000_000
-"""Pairs of endpoints that are listed."""
-
-DemandOf = Callable[[Bools], Demands]
+DemandOf = Callable[[Bools], Demands | Uniform]
 """Demands among the devices that are kept, shape (n,)."""
 
 
@@ -59,8 +59,8 @@ def matrix_demand(expanded: Expanded, matrix: Matrix) -> Demands:
 
 def pattern_demand(
     expanded: Expanded, ends: Bools, asked: FittedTraffic | None, root: int = -1, pattern: str = "all-to-all"
-) -> Demands:
-    """Return a traffic pattern as demands.
+) -> Demands | Uniform:
+    """Return a traffic pattern as demands, pair by pair where these can be listed.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ def pattern_demand(
     Raises
     ------
     LimitError
-        If there are more than `MAX_PAIRS` pairs.
+        If there are more than `MAX_PAIRS` pairs, but in all-to-all among all.
     """
     endpoints = np.flatnonzero(ends)
     if pattern in ("one-to-all", "all-to-one"):
@@ -87,6 +87,9 @@ def pattern_demand(
         source, target = sides if pattern == "one-to-all" else sides[::-1]
         return Demands(source, target, np.ones(len(endpoints)))
     if len(endpoints) ** 2 > MAX_PAIRS:
+        is_among_all = asked is None or (asked.traffic.pattern == "all-to-all" and not asked.spans)
+        if pattern == "all-to-all" and is_among_all:
+            return Uniform(endpoints)
         many = f"{len(endpoints):,} endpoints has more than {MAX_PAIRS:,} pairs"
         msg = f"{pattern} among {many}; choose fewer with {setting('among')}"
         raise LimitError(msg)
@@ -160,12 +163,13 @@ def links_program(
 
     def build(kept: Bools) -> tuple[Commodities, Bools]:
         # Posed again for those that are left, whenever some are left out.
-        demand = demand_of(kept)
+        demand = _listed(demand_of(kept))
         n = float(len(np.union1d(demand.source, demand.target)))
         # A matrix may name what has failed, which no pattern does.
         demand, down = demands_up(expanded, demand)
         commodities = _commodities(view, demand, paths)
-        lost = kept & (_lost(view, commodities, kept, probe_of, paths) | down)
+        probe = None if probe_of is None else lambda kept: _listed(probe_of(kept))
+        lost = kept & (_lost(view, commodities, kept, probe, paths) | down)
         if lost_of is not None:
             lost[lost_of(kept)] = True
         names, asked = name_classes(view, lost), _ask(demand, paths)
@@ -186,19 +190,40 @@ def links_program(
     return without_cut_off(build, expanded.n_devices, drop_unreachable=drop_unreachable)
 
 
-def demands_up(expanded: Expanded, demand: Demands) -> tuple[Demands, Bools]:
-    """Return the demands between devices that are up, and which of the others have some, shape (n,)."""
-    from fabric.routing.ecmp import Demands
+def _listed(demand: Demands | Uniform) -> Demands:
+    """Return `demand` if its pairs are listed.
 
+    Raises
+    ------
+    ProgramSizeError
+        If they are too many.
+    """
+    if isinstance(demand, Uniform):
+        n = len(demand.ends)
+        pairs = f"{n * (n - 1):,} pairs; at most {MAX_PAIRS:,} are listed"
+        msg = f"the explicit program of {n:,} endpoints has {pairs}"
+        raise ProgramSizeError(msg)
+    return demand
+
+
+AnyDemands = TypeVar("AnyDemands", bound=Demands | Uniform)
+
+
+def demands_up(expanded: Expanded, demand: AnyDemands) -> tuple[AnyDemands, Bools]:
+    """Return the demands between devices that are up, and which of the others have some, shape (n,)."""
     ends = np.column_stack([demand.source, demand.target])
-    is_up = ~expanded.failed[ends].any(axis=1)
+    is_up = np.asarray(~expanded.failed[ends].any(axis=1))
     down = np.zeros(expanded.n_devices, dtype=np.bool_)
     down[ends[expanded.failed[ends]]] = True
-    return Demands(demand.source[is_up], demand.target[is_up], demand.amount[is_up]), down
+    return cast("AnyDemands", demand.some(is_up)), down
 
 
 def _lost(
-    view: Quotient, commodities: list[Commodity], kept: Bools, probe_of: DemandOf | None, paths: Paths
+    view: Quotient,
+    commodities: list[Commodity],
+    kept: Bools,
+    probe_of: Callable[[Bools], Demands] | None,
+    paths: Paths,
 ) -> Bools:
     """Return the devices that are cut off from most of those that they exchange traffic with."""
     lost = np.zeros(len(kept), dtype=np.bool_)

@@ -17,6 +17,7 @@ from fabric.flow.logit import Logit
 from fabric.flow.merged import Merged, merge
 from fabric.flow.streamed import check_interval
 from fabric.flow.towards import Towards, forced_load, gather
+from fabric.flow.uniform import Uniform, list_pairs
 from fabric.graph import Expanded, Paths, forwarding
 from fabric.routing.ecmp import Demands
 
@@ -46,23 +47,23 @@ class Interval:
     n_states: int
 
 
-def network_of(expanded: Expanded, demand: Demands, paths: Paths) -> tuple[Merged, Towards]:
+def network_of(expanded: Expanded, demand: Demands | Uniform, paths: Paths) -> tuple[Merged, Towards]:
     """Return the merged states between the ends of `demand`, and the demands on them."""
     sides = [np.zeros(expanded.n_devices, dtype=np.bool_) for _ in range(2)]
     sides[0][demand.source] = sides[1][demand.target] = True
     net = merge(forwarding(expanded, *sides, paths=paths))
-    return net, gather(net, demand)
+    return net, gather(net, list_pairs(net, demand).pairs)
 
 
 def interval_of(
-    expanded: Expanded, demand: Demands, *, paths: Paths = "rules", gap: float = WANTED_GAP
+    expanded: Expanded, demand: Demands | Uniform, *, paths: Paths = "rules", gap: float = WANTED_GAP
 ) -> Interval:
     """Return the interval of the rate of `demand`.
 
     Parameters
     ----------
     expanded : Expanded
-    demand : Demands
+    demand : Demands or Uniform
         Between devices that can reach each other.
     paths : {"rules", "no-relay", "any"}
     gap : float
@@ -103,7 +104,7 @@ def left_over(
     paths: Paths,
     drop_unreachable: bool,
     lost_of: Callable[[Bools], Ints] | None = None,
-) -> tuple[Demands, Bools]:
+) -> tuple[Demands | Uniform, Bools]:
     """Return demands among those that reach most of one another, and the devices that do not.
 
     Parameters
@@ -143,31 +144,33 @@ def left_over(
             return demand, lost
 
 
-def _lost(expanded: Expanded, demand: Demands, paths: Paths) -> Bools:
+def _lost(expanded: Expanded, demand: Demands | Uniform, paths: Paths) -> Bools:
     """Return the devices that are cut off from most of those that they exchange traffic with."""
-    is_reached = _reached(expanded, demand, paths)
-    n_ends = [len(np.unique(side)) for side in (demand.source, demand.target)]
-    sides = (demand.source, demand.target) if n_ends[0] <= n_ends[1] else (demand.target, demand.source)
-    one, other = (side[~is_reached] for side in sides)
-    n = expanded.n_devices
-    n_far, n_others = np.bincount(one, minlength=n), np.bincount(sides[0], minlength=n)
+    net, traffic = network_of(expanded, demand, paths)
+    listed = list_pairs(net, demand)
+    pairs, n = listed.pairs, expanded.n_devices
+    is_far = ~_reached(net, traffic, pairs)
+    n_ends = [len(np.unique(side)) for side in (pairs.source, pairs.target)]
+    sides = (pairs.source, pairs.target) if n_ends[0] <= n_ends[1] else (pairs.target, pairs.source)
+    one, other = (side[is_far] for side in sides)
+    n_far = np.bincount(one, listed.n_targets[is_far], minlength=n)
+    n_others = np.bincount(sides[0], listed.n_targets, minlength=n)
     is_few = (2 * n_far < n_others + 1)[one]
     # Of a pair that has only each other the one that sends is named.
     is_pair = (n_others == 1)[one]
     lost = np.zeros(n, dtype=np.bool_)
     lost[other[is_few]] = lost[one[~is_few & ~is_pair]] = True
-    lost[demand.source[~is_reached][is_pair]] = True
-    return lost
+    lost[pairs.source[is_far][is_pair]] = True
+    return lost[listed.like]
 
 
-def _reached(expanded: Expanded, demand: Demands, paths: Paths) -> Bools:
-    """Return which demands have a permitted way."""
-    net, traffic = network_of(expanded, demand, paths)
-    nothing = np.zeros(2 * expanded.n_bundles)
+def _reached(net: Merged, traffic: Towards, pairs: Demands) -> Bools:
+    """Return which pairs have a permitted way."""
+    nothing = np.zeros(2 * net.moves.expanded.n_bundles)
     arrives = np.zeros((len(traffic.sink), traffic.n_states), dtype=np.bool_)
     for block, distance in Logit(traffic).distances(nothing):
         arrives[block] = np.isfinite(distance)
-    entry, exit_ = net.entry[demand.source], net.exit[demand.target]
+    entry, exit_ = net.entry[pairs.source], net.exit[pairs.target]
     starts, ends = (entry, exit_) if traffic.is_out else (exit_, entry)
     number = np.full(net.n_states + 1, -1, dtype=np.int64)
     number[traffic.state] = np.arange(traffic.n_states)

@@ -24,6 +24,7 @@ from fabric.symmetry import REFINE_LIMIT, NoSymmetryError
 
 if TYPE_CHECKING:
     from fabric.flow.by_links import DemandOf
+    from fabric.flow.uniform import Uniform
 
 FEW_VARIABLES = 4_000
 """Flow variables up to which a program on axes is solved at once; refinement may find a smaller one."""
@@ -254,7 +255,7 @@ def write_out(ask: Question) -> tuple[Expanded, DemandOf, DemandOf | None]:
     # Who holds the data passes it on, whatever the transit of its group.
     e = let_forward(e, ends) if ask.is_holding else e
 
-    def demand_of(kept: Bools) -> Demands:
+    def demand_of(kept: Bools) -> Demands | Uniform:
         if root >= 0 and not kept[root]:
             msg = f"root {traffic.root!r} is cut off from most of the others"
             raise QuestionError(msg)

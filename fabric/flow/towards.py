@@ -17,6 +17,7 @@ from fabric.flow.merged import Merged, Step
 from fabric.graph import reachable
 
 if TYPE_CHECKING:  # whoever checks an answer loads no routing
+    from fabric.flow.uniform import Uniform
     from fabric.routing.ecmp import Demands
 
 CELLS = 1 << 19
@@ -143,7 +144,7 @@ def gather(net: Merged, demand: Demands) -> Towards:
     return Towards(n, *ends_of, net.link[order], sink, first, cell % max(n, 1), amount, state, is_out)
 
 
-def forced_load(net: Merged, demand: Demands) -> Floats:
+def forced_load(net: Merged, demand: Demands | Uniform) -> Floats:
     """Return what `demand` puts on links where it has no choice, at unit rate, shape (2 * m,)."""
     load = np.zeros(2 * net.moves.expanded.n_bundles)
     for steps, ends in ((net.before, demand.source), (net.after, demand.target)):

@@ -7,15 +7,16 @@ import networkx as nx
 import numpy as np
 import pytest
 
-from fabric import from_networkx, loads, throughput
+from fabric import fail, from_networkx, loads, throughput
 from fabric.errors import QuestionError
 from fabric.flow.by_links import pattern_demand
 from fabric.flow.by_prices import Prices
-from fabric.flow.interval import network_of
+from fabric.flow.interval import interval_of, left_over, network_of
 from fabric.flow.logit import Logit
 from fabric.flow.merged import keep_useful, merge, unlike
 from fabric.flow.streamed import check_interval, merging_faults
 from fabric.flow.towards import forced_load
+from fabric.flow.uniform import Uniform
 from fabric.graph import expand, forwarding
 
 SMALL_GAP = 1e-3
@@ -284,3 +285,74 @@ def test_a_state_that_may_not_do_all_is_not_merged():
     assert len(unlike(cut, whole.at)) > 0
     assert part.n_states > 12
     assert len(unlike(cut, part.at)) == 0
+
+
+def hosts_of(rng):
+    """Return a fabric in which some hosts are alike to the network, and what failed."""
+    n_switches, n_hosts, n_spines = rng.randrange(3, 8), rng.randrange(1, 5), rng.randrange(1, 4)
+    axes = f"s: {n_switches}, h: {n_hosts}, sp: {n_spines}, p: 2"
+    ends = "gpu: {kind: gpu, axes: [s, h], transit: all}, leaf: {kind: switch, axes: [s, p]},"
+    to_leaf = "{between: [gpu, leaf], rate: 1Gb/s}"
+    if rng.random() < 0.5:
+        ends = (
+            "gpu: {kind: gpu, axes: [s, h]}, nic: {kind: nic, axes: [s, h]}, leaf: {kind: switch, axes: [s]},"
+        )
+        to_leaf = "{between: [gpu, nic], rate: 2Gb/s}, {between: [nic, leaf], rate: 2Gb/s}"
+    above = rng.choice(["[p, sp]", "[sp]"]) if "transit" in ends else "[sp]"
+    fabric = loads(
+        f"{{fabric: a, axes: {{{axes}}}, devices: {{{ends} spine: {{kind: switch, axes: {above}}}}}, "
+        f"links: [{to_leaf}, {{between: [leaf, spine], rate: 1Gb/s}}]}}"
+    )
+    some = [name for name in map(str, expand(fabric).names) if "nic" not in name]
+    return fail(fabric, *rng.sample(some, rng.randrange(0, 4)))
+
+
+@pytest.mark.seeds(12, of=200)
+def test_all_to_all_by_kinds_of_endpoints_is_that_by_pairs(seed):
+    rng = random.Random(f"kinds {seed}")
+    e = expand(hosts_of(rng))
+    ends = e.is_endpoint & ~e.failed
+
+    def left(demand_of):
+        return left_over(e, demand_of, None, paths="rules", drop_unreachable=True)
+
+    try:
+        listed, lost = left(lambda kept: pattern_demand(e, ends & kept, None))
+    except QuestionError:
+        with pytest.raises(QuestionError, match="majority|no endpoint has another"):
+            left(lambda kept: Uniform(np.flatnonzero(ends & kept)))
+        return
+    alike, as_lost = left(lambda kept: Uniform(np.flatnonzero(ends & kept)))
+    np.testing.assert_array_equal(as_lost, lost)
+    (net, by_pairs), (_, by_kinds) = (network_of(e, demand, "rules") for demand in (listed, alike))
+    for name in ("tail", "head", "link", "sink", "first", "source"):
+        np.testing.assert_array_equal(getattr(by_kinds, name), getattr(by_pairs, name))
+    np.testing.assert_allclose(by_kinds.amount, by_pairs.amount, rtol=1e-12)
+    np.testing.assert_allclose(forced_load(net, alike), forced_load(net, listed), rtol=1e-12)
+
+
+def test_more_hosts_than_pairs_can_be_listed_are_answered():
+    def jellyfish(n_hosts):
+        return loads(
+            f"{{fabric: a, axes: {{s: 30, h: {n_hosts}}}, devices: {{gpu: {{kind: gpu, axes: [s, h]}}, "
+            "sw: {kind: switch, axes: [s]}}, links: [{between: [gpu, sw], rate: 1Tb/s}, {between: [sw, sw], "
+            "rate: 10Gb/s, wiring: {pattern: jellyfish, along: s, degree: 4}}]}"
+        )
+
+    few, many = (throughput(jellyfish(n), gap=0.01) for n in (1, 200))
+    assert (many.status, many.n_endpoints) == ("bounded", 6_000)
+    # Where a switch has 200 hosts, 199 of the 5,999 parts that each sends stay at home.
+    ratio = 200 * (1 - 199 / 5_999)
+    lower, upper = (getattr(many.certificate, f"{side}_gbps") * ratio for side in ("lower", "upper"))
+    assert lower <= few.certificate.upper_gbps * (1 + 1e-9)
+    assert upper >= few.certificate.lower_gbps * (1 - 1e-9)
+    assert many.gap < 0.01
+
+
+def test_every_host_with_a_choice_of_its_own_is_a_kind():
+    e = expand(loads(RAILS.replace("failed: [[leaf0, spine1], n1/nic0],", "")))
+    ends = np.flatnonzero(e.is_endpoint)
+    by_pairs = interval_of(e, pattern_demand(e, e.is_endpoint, None))
+    by_kinds = interval_of(e, Uniform(ends))
+    assert by_kinds.proof.lower_gbps == pytest.approx(by_pairs.proof.lower_gbps, rel=1e-9)
+    assert by_kinds.proof.upper_gbps == pytest.approx(by_pairs.proof.upper_gbps, rel=1e-9)
