@@ -52,7 +52,7 @@ class Uniform:
 
 
 @dataclass(frozen=True, eq=False)
-class Listed:
+class PairDemands:
     """Demands pair by pair, of devices or of kinds of them.
 
     Parameters
@@ -70,7 +70,7 @@ class Listed:
     like: Ints
 
 
-def list_pairs(net: Merged, demand: Demands | Uniform) -> Listed:
+def list_pairs(net: Merged, demand: Demands | Uniform) -> PairDemands:
     """Return `demand` pair by pair: all-to-all by kinds of endpoints, what is listed already as it is.
 
     Raises
@@ -80,7 +80,7 @@ def list_pairs(net: Merged, demand: Demands | Uniform) -> Listed:
     """
     like = np.arange(len(net.entry))
     if isinstance(demand, Demands):
-        return Listed(demand, np.ones(len(demand.source)), like)
+        return PairDemands(demand, np.ones(len(demand.source)), like)
     ends = demand.ends
     key = net.entry[ends] * (net.n_states + 1) + net.exit[ends]
     _, first, kind, n_alike = np.unique(key, return_index=True, return_inverse=True, return_counts=True)
@@ -93,4 +93,4 @@ def list_pairs(net: Merged, demand: Demands | Uniform) -> Listed:
     n_targets = np.tile(n_alike.astype(np.float64), (len(first), 1)) - np.eye(len(first))
     a, b = np.nonzero(n_targets)
     amount = n_alike[a] * n_targets[a, b] / (len(ends) - 1)
-    return Listed(Demands(ends[first[a]], ends[first[b]], amount), n_targets[a, b], like)
+    return PairDemands(Demands(ends[first[a]], ends[first[b]], amount), n_targets[a, b], like)
