@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +15,7 @@ from fabric.text.reading import STANDARD
 
 if TYPE_CHECKING:
     from fabric.sizing.cable_plan import CablePlan
+    from fabric.text.writing import Piece
 
 Out = Annotated[
     Path | None,
@@ -37,7 +39,7 @@ def register(app: typer.Typer) -> None:
 
 def cables_command(
     file: File,
-    form: Annotated[str, typer.Option("--format", metavar="NAME", help="csv, md or json.")] = "csv",
+    form: Annotated[str, typer.Option("--format", metavar="NAME", help="csv, md, json or xlsx.")] = "csv",
     out: Out = None,
     force: Force = False,
     as_json: Json = False,
@@ -47,12 +49,20 @@ def cables_command(
     from fabric.text.writing import write_file
 
     form = "json" if as_json else form
-    if form not in ("csv", "md", "json"):
-        msg = f"format: csv, md or json; got {form!r}"
+    writers: Mapping[str, Callable[[CablePlan], Iterable[Piece]]] = {
+        "csv": _csv,
+        "md": _markdown,
+        "json": _json,
+        "xlsx": _xlsx,
+    }
+    if form not in writers:
+        msg = f"format: csv, md, json or xlsx; got {form!r}"
+        raise QuestionError(msg)
+    if form == "xlsx" and out is None and sys.stdout.isatty():
+        msg = "a workbook is nothing to read on a terminal; say -o FILE"
         raise QuestionError(msg)
     plan = CablePlan(fabric_of(file).axes_or_refuse("a cable plan"))
-    pieces = {"csv": _csv, "md": _markdown, "json": _json}[form](plan)
-    write_file(out or STANDARD, pieces, force=force)
+    write_file(out or STANDARD, writers[form](plan), force=force)
 
 
 def _rows(plan: CablePlan) -> Iterator[list[object]]:
@@ -65,6 +75,12 @@ def _csv(plan: CablePlan) -> Iterable[str]:
     from fabric.text.spreadsheet import csv_pieces
 
     return csv_pieces(_HEAD, _rows(plan))
+
+
+def _xlsx(plan: CablePlan) -> Iterable[bytes]:
+    from fabric.text.spreadsheet import xlsx_pieces
+
+    return xlsx_pieces(_HEAD, _rows(plan), "cables")
 
 
 def _markdown(plan: CablePlan) -> Iterable[str]:

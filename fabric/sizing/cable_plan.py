@@ -47,6 +47,8 @@ MAX_CABLES = 20_000_000
 _SWITCH_PORT = "swp{n}s{lane}"
 _OTHER_PORT = "port{n}s{lane}"
 _CHUNK = 50_000  # cables
+_BOX_AXES = ("node", "server", "tray", "host")
+"""Axes whose indices are boxes, whatever boards are in them."""
 
 
 class CableEnd(NamedTuple):
@@ -418,13 +420,26 @@ class _NetworkRacks:
 def _boxes(blueprint: Blueprint) -> tuple[Enclosure, ...]:
     """Return the servers and trays: what boards hold together, or else what an axis is called by."""
     boards = tuple(rule for rule in blueprint.rules if not _is_backplane(rule))
+    boxes = (_as_called(blueprint, box) for box in enclosures(replace(blueprint, rules=boards)))
     return tuple(
         box
-        for box in enclosures(replace(blueprint, rules=boards))
+        for box in boxes
         # A rack is no box, and neither is a device alone.
         if box.n_rack_axes is None or box.n_rack_axes < len(box.axes)
         if len(box.groups) > 1 or any(set(blueprint.groups[g].primitives) > set(box.axes) for g in box.groups)
     )
+
+
+def _as_called(blueprint: Blueprint, box: Enclosure) -> Enclosure:
+    """Return a box that is all of a node or tray where the file has one: boards of one server are one box."""
+    for axis in blueprint.axes if len(box.groups) > 1 else ():
+        primitives = blueprint.primitives(axis)
+        if axis.rpartition(".")[2] not in _BOX_AXES or not set(primitives) <= set(box.axes):
+            continue
+        axes = box.axes[: box.axes.index(primitives[-1]) + 1]
+        if axes != box.axes and (box.n_rack_axes or 0) < len(axes):
+            return replace(box, axes=axes)
+    return box
 
 
 def _is_backplane(rule: Rule) -> bool:

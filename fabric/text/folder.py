@@ -11,14 +11,14 @@ from glob import escape
 from pathlib import Path
 
 from fabric.errors import FileError
-from fabric.text.writing import draft_of, naming
+from fabric.text.writing import Piece, draft_of, naming
 
 _LEFT = re.compile(r"\..*\.(?P<pid>[0-9]{1,9})\.(?P<ending>tmp|old)")
 
 
 def write_folder(
     path: str | os.PathLike[str],
-    texts: Mapping[str, str],
+    texts: Mapping[str, Piece],
     *,
     is_ours: Callable[[Path], bool],
     force: bool = False,
@@ -28,8 +28,8 @@ def write_folder(
     Parameters
     ----------
     path : str or path-like
-    texts : mapping of str to str
-        Text of each file by name.
+    texts : mapping of str to str or bytes
+        Each file by name.
     is_ours : callable
         Whether a path in the folder that is there was written by an earlier call and may go.
     force : bool
@@ -60,7 +60,7 @@ def write_folder(
         try:
             draft.mkdir()
             for file, text in texts.items():
-                (draft / file).write_text(text, encoding="utf-8", newline="\n")
+                (draft / file).write_bytes(text.encode() if isinstance(text, str) else text)
             if is_fixed:
                 _move_in(
                     draft,

@@ -1,21 +1,25 @@
-"""CSV: written so that no cell is a formula, and read with the place of every cell."""
+"""CSV and workbooks, written so that no cell is a formula; CSV read with the place of every cell."""
 
 from __future__ import annotations
 
 import csv
 import io
 import re
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain, islice
+from datetime import datetime
+from itertools import chain, count, islice
 from typing import NamedTuple
 
-from fabric.errors import FileError, printable
+from fabric.errors import ExtraError, FileError, printable
 
 MAX_CELL = 10_000
 """Longest cell, in characters."""
 MAX_CELLS = 1_000
 """Most cells in a row."""
 _BATCH = 10_000  # rows
+_SHEET = 1_048_576  # rows of a sheet of Excel, the head among them
+_BLOCK = 1 << 20  # bytes
 
 # A spreadsheet takes a cell that starts so for a formula, which may run programs, in full width too:
 # OWASP, CSV Injection, https://owasp.org/www-community/attacks/CSV_Injection.
@@ -59,11 +63,67 @@ def csv_pieces(head: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterato
         yield sink.getvalue()
 
 
+def xlsx_pieces(head: Sequence[str], rows: Iterable[Sequence[object]], title: str) -> Iterator[bytes]:
+    """Yield a workbook of Excel in pieces; rows beyond what a sheet holds go on in the next.
+
+    Parameters
+    ----------
+    head : sequence of str
+    rows : iterable of sequences
+        Texts, numbers, and None for an empty cell.
+    title : str
+        Of the sheet.
+
+    Raises
+    ------
+    ExtraError
+        If XlsxWriter is not installed.
+
+    Notes
+    -----
+    Texts are cells of text, which no spreadsheet runs; what would be a formula if it were typed in has the
+    mark of a quoted cell too, so that editing it does not make one. The same rows give the same bytes.
+    """
+    try:
+        import xlsxwriter
+    except ImportError:
+        msg = "xlsx needs XlsxWriter: pip install 'fabtopo[xlsx]'"
+        raise ExtraError(msg) from None
+    left = iter(rows)
+    with tempfile.TemporaryFile() as file:
+        book = xlsxwriter.Workbook(file, {"constant_memory": True})
+        book.set_properties({"created": datetime(2000, 1, 1)})
+        quoted, bold = book.add_format({"quote_prefix": True}), book.add_format({"bold": True})
+        for n in count(1):
+            some = list(islice(left, 1))
+            if n > 1 and not some:
+                break
+            sheet = book.add_worksheet(title if n == 1 else f"{title} {n}")
+            sheet.freeze_panes(1, 0)
+            sheet.set_column(0, len(head) - 1, 16)
+            sheet.write_row(0, 0, head, bold)
+            for at, row in enumerate(chain(some, islice(left, _SHEET - 2)), start=1):
+                for column, cell in enumerate(row):
+                    if isinstance(cell, str):
+                        text = printable(cell, kept="\n")
+                        sheet.write_string(at, column, text, quoted if _is_formula(text) else None)
+                    elif cell is not None:
+                        sheet.write_number(at, column, cell)
+        book.close()
+        file.seek(0)
+        while block := file.read(_BLOCK):
+            yield block
+
+
+def _is_formula(text: str) -> bool:
+    return text.lstrip().startswith(_FORMULA)
+
+
 def _harmless(cell: object) -> object:
     if not isinstance(cell, str):
         return cell
     text = printable(cell, kept="\n")
-    return f"'{text}" if text.lstrip().startswith(_FORMULA) else text
+    return f"'{text}" if _is_formula(text) else text
 
 
 def read_csv(text: str, path: str) -> Iterator[list[Cell]]:

@@ -18,7 +18,11 @@ _PATIENCE_S = 10.0
 _THERE = "is there already", "say --force to replace it, or name another"
 
 
-def write_file(path: str | os.PathLike[str], text: str | Iterable[str], *, force: bool = False) -> None:
+Piece = str | bytes
+"""A part of a file: a text, written as UTF-8, or bytes."""
+
+
+def write_file(path: str | os.PathLike[str], text: Piece | Iterable[Piece], *, force: bool = False) -> None:
     """Write a file whole or not at all.
 
     Parameters
@@ -26,8 +30,8 @@ def write_file(path: str | os.PathLike[str], text: str | Iterable[str], *, force
     path : str or path-like
         ``-`` is standard output. A FIFO or a device is written to. The file that a symbolic link names is
         written, and the link stays.
-    text : str or iterable of str
-        Written as UTF-8, piece by piece as they come.
+    text : str or bytes, or iterable of them
+        Written piece by piece as they come, texts as UTF-8.
     force : bool
         Replace a regular file that is there.
 
@@ -37,9 +41,9 @@ def write_file(path: str | os.PathLike[str], text: str | Iterable[str], *, force
         If it is there and may not be replaced, or cannot be written.
     """
     name = os.fspath(path)
-    pieces = [text] if isinstance(text, str) else text
+    pieces = [text] if isinstance(text, str | bytes) else text
     if name == STANDARD:
-        sys.stdout.writelines(pieces)
+        _print(pieces)
         return
     with naming(name):
         at = _status(name)
@@ -48,7 +52,7 @@ def write_file(path: str | os.PathLike[str], text: str | Iterable[str], *, force
         elif stat.S_ISDIR(at.st_mode):
             raise FileError(name, "is a directory, not a file")
         elif _is_standard_output(at):  # such as /dev/stdout, also where that is a file
-            sys.stdout.writelines(pieces)
+            _print(pieces)
         elif not stat.S_ISREG(at.st_mode):
             _write_to(name, pieces)
         elif force:
@@ -83,12 +87,26 @@ def naming(name: str) -> Iterator[None]:
         raise FileError(name, "cannot be written: not the name of a file") from None  # a NUL in it
 
 
-def _replace(place: Path, pieces: Iterable[str], mode: int | None = None) -> None:
+def _print(pieces: Iterable[Piece]) -> None:
+    """Write to standard output, whose text may be caught in memory."""
+    for piece in pieces:
+        if isinstance(piece, bytes):
+            sys.stdout.flush()
+            sys.stdout.buffer.write(piece)
+        else:
+            sys.stdout.write(piece)
+
+
+def _encoded(pieces: Iterable[Piece]) -> Iterator[bytes]:
+    return (piece.encode() if isinstance(piece, str) else piece for piece in pieces)
+
+
+def _replace(place: Path, pieces: Iterable[Piece], mode: int | None = None) -> None:
     """Write beside `place`, and move there only what is whole; `mode` is that of the file to replace."""
     draft = draft_of(place)
     try:
-        with draft.open("w", encoding="utf-8", newline="\n") as file:
-            file.writelines(pieces)
+        with draft.open("wb") as file:
+            file.writelines(_encoded(pieces))
         if mode is None:
             _move_to_free(draft, place)
         else:
@@ -110,7 +128,7 @@ def _move_to_free(draft: Path, place: Path) -> None:
         draft.replace(place)
 
 
-def _write_to(name: str, pieces: Iterable[str]) -> None:
+def _write_to(name: str, pieces: Iterable[Piece]) -> None:
     """Write to a FIFO or a device; one that nobody reads is given up after a while."""
     flags = os.O_WRONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
     end = time.monotonic() + _PATIENCE_S
@@ -124,8 +142,8 @@ def _write_to(name: str, pieces: Iterable[str]) -> None:
                 raise
             time.sleep(0.02)
     os.set_blocking(descriptor, True)
-    with open(descriptor, "w", encoding="utf-8", newline="\n") as file:
-        file.writelines(pieces)
+    with open(descriptor, "wb") as file:
+        file.writelines(_encoded(pieces))
 
 
 def _status(name: str) -> os.stat_result | None:

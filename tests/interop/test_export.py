@@ -309,3 +309,31 @@ def test_cable_plans_as_files(run, tmp_path, planned):
     assert Counter(tuple(row[k] for k in keys) for row in listed) == planned
     assert len(run("cables", "hgx.fabric.yaml", "--format", "md")[1].splitlines()) == planned.total() + 2
     assert run("cables", "hgx.fabric.yaml", "--format", "xls")[0] == 2
+
+
+def test_cable_plans_as_workbooks(run, tmp_path, planned):
+    openpyxl = pytest.importorskip("openpyxl", reason="openpyxl is not installed")
+    pytest.importorskip("xlsxwriter", reason="XlsxWriter is not installed")
+    assert run("cables", "hgx.fabric.yaml", "--format", "xlsx", "-o", "plan.xlsx")[0] == 0
+    assert run("cables", "hgx.fabric.yaml", "-o", "plan.csv")[0] == 0
+    book = openpyxl.load_workbook(tmp_path / "plan.xlsx")
+    head, *rows = book["cables"].iter_rows(values_only=True)
+    listed = table((tmp_path / "plan.csv").read_text())
+    assert list(head) == list(listed[0])
+    # Numbers are numbers, texts are texts, and None stands for an empty cell.
+    texts = [
+        [
+            "" if c is None else f"{c:.1f}" if k == "rate_gbps" else str(c)
+            for k, c in zip(head, row, strict=True)
+        ]
+        for row in rows
+    ]
+    assert [dict(zip(head, row, strict=True)) | {"length_m": ""} for row in texts] == [
+        row | {"length_m": ""} for row in listed
+    ]
+    assert [row[head.index("length_m")] for row in rows] == [float(row["length_m"]) for row in listed]
+    assert (tmp_path / "plan.xlsx").read_bytes()[:2] == b"PK"
+    before = (tmp_path / "plan.xlsx").read_bytes()
+    assert run("cables", "hgx.fabric.yaml", "--format", "xlsx", "-o", "plan.xlsx")[0] == 2
+    assert run("cables", "hgx.fabric.yaml", "--format", "xlsx", "-o", "plan.xlsx", "--force")[0] == 0
+    assert (tmp_path / "plan.xlsx").read_bytes() == before

@@ -64,7 +64,7 @@ def test_the_working_folder_is_not_moved(tmp_path, monkeypatch):
     assert (os.stat(".").st_ino, listing(tmp_path)) == (here, {"x.txt": "3"})
 
 
-@pytest.mark.parametrize("call", ["write_text", "mkdir", "rename"])
+@pytest.mark.parametrize("call", ["write_bytes", "mkdir", "rename"])
 def test_a_full_disk_leaves_all_as_it_was(tmp_path, monkeypatch, call):
     out = tmp_path / "out"
     write(out, x="1", y="2")

@@ -8,10 +8,11 @@ import unicodedata
 import pytest
 
 from fabric.errors import FileError
+from fabric.text import spreadsheet
 from fabric.text.as_json import to_json
 from fabric.text.columns import columns
 from fabric.text.markdown import escape
-from fabric.text.spreadsheet import read_csv, write_csv
+from fabric.text.spreadsheet import read_csv, write_csv, xlsx_pieces
 
 HOSTILE = ["=1+1", "+1", "-1", "@SUM(A1)", " =1", "\t=1", "\r=1", "=cmd|'/c calc'!A0"]
 HOSTILE += ["\uff1d1+1", "\uff0b1", " \uff0d1", "\uff20SUM(A1)"]
@@ -25,6 +26,28 @@ def test_no_cell_is_a_formula():
         assert not cell.lstrip().startswith(("\t", "\r"))
         assert unicodedata.normalize("NFKC", cell.lstrip())[0] not in "=+-@"
     assert write_csv(["n"], [[-1], [-0.5], [None], ["leaf-1"]]) == 'n\n-1\n-0.5\n""\nleaf-1\n'
+
+
+def test_no_cell_of_a_workbook_is_a_formula_and_sheets_follow_each_other(tmp_path, monkeypatch):
+    openpyxl = pytest.importorskip("openpyxl", reason="openpyxl is not installed")
+    pytest.importorskip("xlsxwriter", reason="XlsxWriter is not installed")
+    monkeypatch.setattr(spreadsheet, "_SHEET", 6)
+    rows = [[text, n, None] for n, text in enumerate([*HOSTILE, "leaf"])]
+    (tmp_path / "x.xlsx").write_bytes(b"".join(xlsx_pieces(["text", "n", "none"], rows, "plan")))
+    book = openpyxl.load_workbook(tmp_path / "x.xlsx")
+    assert book.sheetnames == ["plan", "plan 2", "plan 3"]
+    cells = []
+    for sheet in book:
+        head, *own = sheet.iter_rows()
+        assert [cell.value for cell in head] == ["text", "n", "none"]
+        cells += own
+    assert [row[1].value for row in cells] == list(range(len(rows)))
+    assert {row[0].data_type for row in cells} == {"s"}
+    # Marked as quoted, so that no edit of the cell makes a formula of it.
+    assert [bool(row[0].quotePrefix) for row in cells] == [True] * len(HOSTILE) + [False]
+    assert {row[2].value for row in cells} == {None}
+    (tmp_path / "empty.xlsx").write_bytes(b"".join(xlsx_pieces(["a"], [], "plan")))
+    assert openpyxl.load_workbook(tmp_path / "empty.xlsx").sheetnames == ["plan"]
 
 
 def test_cells_are_those_of_the_standard_library():

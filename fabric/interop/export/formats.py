@@ -9,7 +9,7 @@ from typing import ClassVar
 from fabric.arguments import checked
 from fabric.errors import QuestionError, nearest
 from fabric.graph import Fabric
-from fabric.interop.export import astra_sim, cables, graphs, schedulers
+from fabric.interop.export import astra_sim, cables, graphs, infragraph, nccl_topo, schedulers
 from fabric.results import Result
 from fabric.sizing.cable_plan import CablePlan
 from fabric.sizing.floor import FloorPlan
@@ -63,6 +63,20 @@ _GRAPHS = (
     Format("cytoscape", "JSON of Cytoscape", _AXES, from_fabric=graphs.cytoscape),
     Format("simai", "topology of SimAI", "axes, NICs, hosts, parts", from_fabric=graphs.simai),
 )
+_BOXES = (
+    Format(
+        "nccl-topo",
+        "NCCL_TOPO_FILE of each host with GPUs",
+        "the network, NVLinks between hosts, links between processors; bus ids are made up",
+        from_fabric=nccl_topo.nccl_topology,
+    ),
+    Format(
+        "infragraph",
+        "InfraGraph 3.1",
+        "axes, names of the site, parts, transit, what is down; parallel cables without ports are one",
+        from_fabric=infragraph.infragraph,
+    ),
+)
 _PRODUCTS = (
     Format(
         "astra-sim",
@@ -71,7 +85,7 @@ _PRODUCTS = (
         from_fabric=astra_sim.astra_sim,
     ),
 )
-FORMATS = {entry.name: entry for entry in (*_PLANS, *_GRAPHS, *_PRODUCTS)}
+FORMATS = {entry.name: entry for entry in (*_PLANS, *_GRAPHS, *_BOXES, *_PRODUCTS)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,8 @@ from fabric.interop.sources.documents import Parts
 from fabric.interop.sources.found import MAX_CABLES, Survey
 
 _KINDS = {"xpu": "gpu", "switch": "switch", "nic": "nic", "cpu": "host"}
-_RANGE = re.compile(r"(?P<name>[^\[\]]{1,120})(?:\[(?P<first>\d{0,9})(?P<colon>:?)(?P<last>\d{0,9})\])?")
+_RANGE = re.compile(r"(?P<name>[^\[\]]{1,120})(?:\[(?P<slice>[0-9:-]{0,32})\])?")
+_BOUND = re.compile(r"-?[0-9]{1,9}|")
 # Factors to Gb/s.
 _UNITS = {"gigabits_per_second": 1.0, "gigabytes_per_second": 8.0, "gigatransfers_per_second": 0.0}
 
@@ -41,18 +42,23 @@ class _Device:
         # What has ports and one other component is that one with its ports, such as a switch.
         whole = [name for name, choice in self.choice.items() if choice != "port"]
         self.ported = whole[0] if len(whole) == 1 and len(self.choice) > 1 else ""
+        # What is one component is that component, such as a card.
+        self.alone = (
+            whole[0] if len(self.choice) == 1 and self.count.get(whole[0] if whole else "") == 1 else ""
+        )
 
     def node(self, instance: str, component: str, index: int) -> tuple[str, str]:
         """Return node and port of a component of an instance."""
         if self.choice[component] == "port" and self.ported:
             return instance, f"{component}{index}"
-        if component == self.ported:
+        if component in (self.ported, self.alone):
             return instance, ""
         return f"{instance}-{component}{index}", ""
 
     def kind(self, component: str) -> str:
         """Return the kind of a component: of one with ports, a switch."""
-        return "switch" if component == self.ported else _KINDS.get(self.choice[component], "host")
+        choice = "switch" if component == self.ported else self.choice[component]
+        return _KINDS.get(choice, "host")
 
 
 def _rates(links: object, loc: Loc, tree: Parts) -> dict[str, float | None]:
@@ -135,12 +141,19 @@ def _range(text: object, counts: Mapping[str, int], loc: Loc, tree: Parts) -> li
         tree.wrong(loc, "a dangling end: no such instance or component", got=str(text))
         return []
     n = counts[match["name"]]
-    first = int(match["first"] or 0)
-    last = int(match["last"] or n) if match["colon"] else (first + 1 if match["first"] else n)
-    if not first < last <= n:
-        tree.wrong(loc, f"an index beyond the {n:,} there are", got=str(text))
+    bounds = [] if match["slice"] is None else match["slice"].split(":")
+    if len(bounds) > 3 or not all(_BOUND.fullmatch(bound) for bound in bounds):
+        tree.wrong(loc, "no slice", got=str(text), todo="such as [2], [0:4] or [::2]")
         return []
-    return [(match["name"], i) for i in range(first, last)]
+    given = [int(bound) if bound else None for bound in bounds]
+    beyond = [k for k in given[:2] if k is not None and not -n <= k <= n]
+    if len(given) == 1 and given[0] is not None:
+        chosen = [given[0] % n] if -n <= given[0] < n else []
+    else:
+        chosen = [] if beyond or given[2:] == [0] else list(range(n))[slice(*(given or [None]))]
+    if not chosen:
+        tree.wrong(loc, f"an index beyond the {n:,} there are", got=str(text))
+    return [(match["name"], i) for i in chosen]
 
 
 def _join(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from xml.parsers import expat
 
+from fabric.interop.nccl_rates import LANE_GBPS, NVLINK_GBPS, NVSWITCH_CLASS
 from fabric.interop.sources.documents import edge_of
 from fabric.interop.sources.found import Place, Survey
 
@@ -114,14 +115,6 @@ def _whole(text: str) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
 
 
-# GT/s to Gb/s of one lane as NCCL counts them: 1.5, 3, 6, 12, 24, 48 by generation (src/graph/topo.cc).
-_LANE_GBPS = {"2.5": 1.5, "5": 3, "8": 6, "16": 12, "32": 24, "64": 48}
-# Wire rate of one NVLink by compute capability, each direction: NVLink 1 160 Gb/s, 2 to 4 200, 5 400 (NVIDIA
-# architecture whitepapers of P100, V100, A100, H100, Blackwell). GA10x has 112.5. NCCL's own figures are net.
-_NVLINK_GBPS = {"60": 160.0, "70": 200.0, "80": 200.0, "86": 112.5, "90": 200.0, "100": 400.0, "103": 400.0}
-_NVSWITCH = "0x068000"
-
-
 def nccl_topology(text: str, path: str, found: Survey) -> None:
     """Read NCCL's topology of one host, which has the name of the file: ``node0.xml``.
 
@@ -200,13 +193,13 @@ class _Host:
         speed = pci.get("link_speed").split(" ")[0].removesuffix(".0")
         width = _whole(pci.get("link_width") or "0")
         if not pci.get("link_speed"):
-            return _LANE_GBPS["8"] * (width or 16)  # what NCCL takes where the system does not say
-        if speed not in _LANE_GBPS or width is None:
+            return LANE_GBPS["8"] * (width or 16)  # what NCCL takes where the system does not say
+        if speed not in LANE_GBPS or width is None:
             self._found.problem(
                 self._at(pci), "pci", "an unknown speed or width", got=pci.get("link_speed")[:40]
             )
             return None
-        return _LANE_GBPS[speed] * (width or 16)
+        return LANE_GBPS[speed] * (width or 16)
 
     def _count(self, element: Element) -> int:
         count = _whole(element.get("count") or "1")
@@ -223,7 +216,7 @@ class _Host:
 
     def _nvlink(self, gpu: str, sm: str, link: Element) -> None:
         other = self._gpu_at.get(link.get("target"))
-        if other is None and link.get("tclass") not in (_NVSWITCH, "") and link.get("target") != "-1":
+        if other is None and link.get("tclass") not in (NVSWITCH_CLASS, "") and link.get("target") != "-1":
             self._found.problem(
                 self._at(link), "nvlink", "its target is no GPU here", got=link.get("target")[:20]
             )
@@ -234,4 +227,4 @@ class _Host:
         elif other < gpu:
             return  # the other GPU tells of it
         for _ in range(self._count(link)):
-            self._found.cable((gpu, ""), (other, ""), self._at(link), _NVLINK_GBPS.get(sm))
+            self._found.cable((gpu, ""), (other, ""), self._at(link), NVLINK_GBPS.get(sm))
