@@ -89,6 +89,10 @@ SERVERS = {
         {"gpu-nvswitch": (8 * 18, 200), **server(8, 8, dpus=2, switches=8)},
         HGX | {"nvswitch": HOPPER},
     ),
+    "hgx-h20": (
+        {"gpu-nvswitch": (8 * 18, 200), **server(8, 8, dpus=2, switches=8)},
+        HGX | {"nvswitch": HOPPER},
+    ),
     "hgx-h800": (
         {"gpu-nvswitch": (8 * 8, 200), **server(8, 8, dpus=2, switches=8)},
         HGX | {"gpu": 9, "nvswitch": 16},
@@ -226,6 +230,7 @@ SERVERS = {
     "aws-inf2": ({"chip-chip": (12, 48 * GIB_S)}, {"chip": 2}),
     # --- AMD and Microsoft
     "mi300x": ({"gpu-gpu": (28, 512), **server(8, 8, switches=8)}, MI),
+    "mi325x": ({"gpu-gpu": (28, 512), **server(8, 8, switches=8)}, MI),
     "mi350x": ({"gpu-gpu": (28, 614.4), **server(8, 8, switches=8)}, MI),
     "mi355x": ({"gpu-gpu": (28, 614.4), **server(8, 8, switches=8)}, MI),
     "helios": (
@@ -233,6 +238,8 @@ SERVERS = {
         {"gpu": 72 + 3, "th": 432, "nic": 1},
     ),
     "maia100": ({"chip-chip": (6 * 3, 400)}, {"chip": 9}),
+    "gaudi2": ({"chip-chip": (28 * 3, 100), "chip-cpu": (8, 248)}, {"chip": 22, "cpu": 4}),
+    "gaudi3": ({"chip-chip": (28 * 3, 200), "chip-cpu": (8, PCIE5)}, {"chip": 22, "cpu": 4}),
     "maia200": ({"chip-chip": (6, 8000 / 3)}, {"chip": 3}),
     # --- Google
     "tpu-v4": torus((16, 16, 16), 360),

@@ -44,7 +44,10 @@ def test_list():
     ("options", "found"),
     [
         (("--kind", "host"), ["grace", "vera", "graviton4", "graviton5"]),
-        (("--vendor", "amd"), ["mi300x", "mi350x", "mi355x", "mi455x", "vulcano", "pollara400", "ualoe_th6"]),
+        (
+            ("--vendor", "amd"),
+            ["mi300x", "mi325x", "mi350x", "mi355x", "mi455x", "vulcano", "pollara400", "ualoe_th6"],
+        ),
         (("--port-class", "nvlink2"), ["v100_sxm", "nvswitch1", "nvlink2"]),
         (("--source", "brcm-thu"), ["tomahawk_ultra"]),
         (("--planes", "4"), ["sn6800", "q3400", "q3450"]),

@@ -277,10 +277,10 @@ def test_power_of_nics_and_switch_latency_are_not_claimed_as_published():
 
 def test_parts_by_kind():
     wanted = {
-        "gpu": "v100_sxm a100_sxm80 h100_sxm5 h800_sxm h200_sxm b200_sxm b300_sxm gb200_gpu gb300_gpu"
-        " rubin_vr200 mi300x tpu_v4 tpu_v5e tpu_v5p tpu_v6e tpu_v7 tpu_8t inferentia2 trainium2 trainium3"
-        " trainium4 trainium1 inferentia1 mi350x mi355x mi455x maia100 maia200 rubin_ultra groq3_lpu"
-        " rubin_sxm",
+        "gpu": "v100_sxm a100_sxm80 h100_sxm5 h800_sxm h200_sxm h20_sxm b200_sxm b300_sxm gb200_gpu"
+        " gb300_gpu rubin_vr200 mi300x mi325x tpu_v4 tpu_v5e tpu_v5p tpu_v6e tpu_v7 tpu_8t inferentia2 trainium2"
+        " trainium3 trainium4 trainium1 inferentia1 mi350x mi355x mi455x maia100 maia200 gaudi2 gaudi3"
+        " rubin_ultra groq3_lpu rubin_sxm",
         "host": "grace vera graviton4 graviton5",
         "nic": "cx4 cx5 cx6 cx7 cx8 cx9 bf3 bf4 efa_v1 efa_v2 efa_v3 efa_v4 vulcano acceleron thor2"
         " pollara400 e810",
@@ -378,12 +378,16 @@ BOTH_WAYS_TB_S = 2 / 8 / 1000  # from Gb/s in one direction to TB/s of both
         ("h100_sxm5", "nvlink4", 0.9),
         ("h800_sxm", "nvlink4", 0.4),
         ("h200_sxm", "nvlink4", 0.9),
+        ("h20_sxm", "nvlink4", 0.9),
         ("b200_sxm", "nvlink5", 1.8),
         ("b300_sxm", "nvlink5", 1.8),
         ("gb200_gpu", "nvlink5", 1.8),
         ("gb300_gpu", "nvlink5", 1.8),
         ("rubin_vr200", "nvlink6", 3.6),
         ("mi300x", "xgmi_mi300", 0.896),
+        ("mi325x", "xgmi_mi300", 0.896),
+        ("gaudi2", "network", 0.6),
+        ("gaudi3", "network", 1.2),
         ("nvswitch1", "nvlink2", 0.9),
         ("nvswitch3", "nvlink4", 3.2),
         ("gb300_gpu", "c2c", 0.9),
