@@ -279,8 +279,8 @@ def test_parts_by_kind():
     wanted = {
         "gpu": "v100_sxm a100_sxm80 h100_sxm5 h800_sxm h200_sxm h20_sxm b200_sxm b300_sxm gb200_gpu"
         " gb300_gpu rubin_vr200 mi300x mi325x tpu_v4 tpu_v5e tpu_v5p tpu_v6e tpu_v7 tpu_8t inferentia2"
-        " trainium2 trainium3 trainium4 trainium1 inferentia1 mi350x mi355x mi455x maia100 maia200 gaudi2 gaudi3"
-        " rubin_ultra groq3_lpu rubin_sxm",
+        " trainium2 trainium3 trainium4 trainium1 inferentia1 mi350x mi355x mi455x maia100 maia200"
+        " gaudi2 gaudi3 rubin_ultra groq3_lpu rubin_sxm",
         "host": "grace vera graviton4 graviton5",
         "nic": "cx4 cx5 cx6 cx7 cx8 cx9 bf3 bf4 efa_v1 efa_v2 efa_v3 efa_v4 vulcano acceleron thor2"
         " pollara400 e810",
