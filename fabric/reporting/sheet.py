@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -67,6 +68,7 @@ def sheet(width: float, height: float) -> tuple[Figure, Axes]:
     return figure, axes
 
 
+@lru_cache(maxsize=4096)  # the same labels are measured in every picture
 def text_width(text: str, size: float, weight: str = "normal") -> float:
     """Return the width of a text [inches]."""
     from matplotlib.font_manager import FontProperties
