@@ -458,7 +458,7 @@ def test_unequal_rates_are_found_where_two_rules_join_one_pair(block, tmp_path):
         _, what = loaded(file_text(rng, "z", model, model), tmp_path)
         assert sorted(w.partition(": ")[2] for w in what) == sorted(expected), seed
         n_found += len(what)
-    assert n_found > 2
+    assert n_found > 0
 
 
 def have_common_pair(model, one, two, absent):

@@ -183,7 +183,7 @@ def test_all_devices_searched_one_by_one(block):
         said = f"got {n_islands}; expected {n_islands + 1}" if n_islands else "absent"
         assert said in str(others[0]), seed
         n_lost, n_apart, n_sound = n_lost + bool(lost), n_apart + (n_islands > 1), n_sound + (not lost)
-    assert min(n_lost, n_apart, n_sound) > 0
+    assert block or min(n_lost, n_apart, n_sound) > 0  # of other twenty by chance all may be sound
 
 
 def with_relays(rng, file):
@@ -240,7 +240,7 @@ def test_relays_are_followed_as_on_all_devices(block):
             group = re.fullmatch(r"([\d,]+) [gt]pu out of reach", problem.got)
             assert int(group[1]) == sum(v == source for v, _ in lost), seed
         n_lost, n_sound = n_lost + bool(lost), n_sound + (not lost)
-    assert min(n_lost, n_sound) > 0
+    assert block or min(n_lost, n_sound) > 0
 
 
 # Named cases.
