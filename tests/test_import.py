@@ -14,68 +14,66 @@ import fabtopo
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = "topologies/gb300-nvl72-1152.fabric.yaml"
-RUN = "import fabtopo; sys.argv[0] = 'fabtopo'; fabtopo.main()"
 
 
-def packages_loaded_by(code, *arguments):
-    """Return the top-level packages in memory after `code` ran in an interpreter of its own."""
-    return {name.partition(".")[0] for name in modules_loaded_by(code, *arguments)}
-
-
-def modules_loaded_by(code, *arguments):
+def modules_after(code):
     """Return the modules in memory after `code` ran in an interpreter of its own."""
-    program = f"""
-import json, sys
-try:
-    {code}
-except SystemExit as stop:
-    assert not stop.code, stop.code
-print()
-print(json.dumps(sorted(sys.modules)))
-"""
-    command = [sys.executable, "-c", program, *arguments]
+    program = f"{code}\nimport json, sys\nprint()\nprint(json.dumps(sorted(sys.modules)))"
+    command = [sys.executable, "-c", program]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return set(json.loads(done.stdout.splitlines()[-1]))
 
 
+def modules_of(*commands):
+    """Return those after `commands`, one after the other: a start costs more than most of them."""
+    return modules_after(f"""
+import sys, fabtopo
+for words in {commands!r}:
+    sys.argv = ["fabtopo", *words.split()]
+    try:
+        fabtopo.main()
+    except SystemExit as stop:
+        assert not stop.code, (words, stop.code)
+""")
+
+
+def packages(modules):
+    """Return the top-level packages of `modules`."""
+    return {name.partition(".")[0] for name in modules}
+
+
 def test_probe_sees_what_is_loaded():
-    assert {"networkx", "json"} <= packages_loaded_by("import networkx")
+    assert {"networkx", "json"} <= packages(modules_after("import networkx"))
 
 
 def test_package_is_light():
-    loaded = packages_loaded_by("import fabric")
+    loaded = packages(modules_after("import fabric"))
     assert "fabric" in loaded
     assert not loaded & {"numpy", "scipy", "networkx", "matplotlib", "pydantic", "typer", "yaml"}
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["check", EXAMPLE]], ids=lambda arguments: arguments[0])
-def test_light_commands_are_light(arguments):
-    loaded = packages_loaded_by(RUN, *arguments)
+def test_light_commands_are_light():
+    loaded = packages(modules_of("--help", f"check {EXAMPLE}"))
     assert "typer" in loaded
     assert not loaded & {"scipy", "networkx", "highspy", "matplotlib", "rich"}
 
 
-@pytest.mark.parametrize("verb", ["throughput", "bottleneck"])
-def test_questions_on_classes_load_no_scipy(verb):
-    loaded = packages_loaded_by(RUN, verb, EXAMPLE)
+def test_questions_on_classes_load_no_scipy():
+    loaded = packages(modules_of(f"throughput {EXAMPLE}", f"bottleneck {EXAMPLE}"))
     assert {"numpy", "highspy"} <= loaded
     assert not loaded & {"scipy", "networkx", "matplotlib", "rich"}
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["cost", EXAMPLE, "--collective", "all-reduce"],
-        ["bound", EXAMPLE, "--collective", "all-gather"],
-        ["max-flow", EXAMPLE, "--from", "block0", "--to", "block1"],
-    ],
-    ids=lambda arguments: arguments[0],
-)
-def test_commands_load_no_more_of_scipy_than_they_ask(arguments):
-    loaded = modules_loaded_by(RUN, *arguments)
+def test_commands_load_no_more_of_scipy_than_they_ask():
+    loaded = modules_of(
+        f"cost {EXAMPLE} --collective all-reduce",
+        f"bound {EXAMPLE} --collective all-gather",
+        f"max-flow {EXAMPLE} --from block0 --to block1",
+    )
     assert "scipy.sparse" in loaded
-    assert not loaded & {"scipy.optimize", "scipy.special", "networkx", "matplotlib", "rich"}
+    assert not packages(loaded) & {"networkx", "matplotlib", "rich"}
+    assert not loaded & {"scipy.optimize", "scipy.special"}
 
 
 @pytest.mark.parametrize("name", fabric.__all__)

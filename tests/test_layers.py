@@ -1,6 +1,7 @@
 """Imports point down only: also under TYPE_CHECKING, inside functions and through importlib."""
 
 import ast
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,9 +34,15 @@ RANK = {name: rank for rank, line in enumerate(LAYERS.split("\n")) for name in l
 PLOTTING = {"matplotlib", "mpl_toolkits"}
 
 
+@functools.cache
+def nodes(path: str, text: str) -> tuple[ast.AST, ...]:
+    """Return all nodes of a module."""
+    return tuple(ast.walk(ast.parse(text, path)))
+
+
 def imports(path: str, text: str) -> Iterator[str]:
     """Yield each imported name in full, ``fabric.graph.load`` for ``from ..graph import load``."""
-    for node in ast.walk(ast.parse(text, path)):
+    for node in nodes(path, text):
         match node:
             case ast.Import():
                 yield from (alias.name for alias in node.names)
@@ -81,7 +88,7 @@ def shared_class_names(sources: dict[str, str]) -> list[str]:
     """Return one line for each name that several classes of `sources` have, private and inner ones too."""
     homes: dict[str, list[str]] = {}
     for path, text in sources.items():
-        for node in ast.walk(ast.parse(text, path)):
+        for node in nodes(path, text):
             if isinstance(node, ast.ClassDef):
                 homes.setdefault(node.name, []).append(f"{path}:{node.lineno}")
     return [f"{name}: {', '.join(places)}" for name, places in homes.items() if len(places) > 1]

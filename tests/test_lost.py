@@ -80,7 +80,7 @@ DROPS = {
 }
 
 
-@pytest.mark.some(12)
+@pytest.mark.some(6)
 @pytest.mark.parametrize("verb", DROPS)
 @pytest.mark.parametrize("transit", ["end", "relay"])
 def test_what_is_cut_off_can_be_left_out_of_every_verb(verb, transit):
@@ -126,7 +126,7 @@ def test_the_command_line_leaves_out_what_is_cut_off(verb, tmp_path):
     assert told["time_s"] > 0
 
 
-@pytest.mark.some(14)
+@pytest.mark.some(8)
 @pytest.mark.parametrize("verb", VERBS)
 @pytest.mark.parametrize("transit", ["end", "relay"])
 def test_what_has_failed_itself_is_left_out_and_counted(verb, transit):

@@ -214,7 +214,7 @@ def test_scale_up_of_a_chip(name):
 # --- solved ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.some(17)
+@pytest.mark.some(6)
 @pytest.mark.parametrize("name", SOLVED)
 def test_all_to_all_and_all_gather(name):
     among, rate, inward = SOLVED[name]
@@ -228,6 +228,7 @@ def test_all_to_all_and_all_gather(name):
     )
 
 
+@pytest.mark.some(12)
 @pytest.mark.parametrize(
     ("name", "source", "target", "gbps"),
     [

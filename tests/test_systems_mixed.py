@@ -146,7 +146,7 @@ def test_links_of_islands():
     assert capacity(e, "trn.nic-trn-leaf") == 128 * 200
 
 
-@pytest.mark.some(2)
+@pytest.mark.some(1)
 @pytest.mark.parametrize(
     ("among", "rate", "inward"),
     [
@@ -167,6 +167,7 @@ def test_collectives_in_an_island(among, rate, inward):
     )
 
 
+@pytest.mark.some(2)
 @pytest.mark.parametrize(
     ("source", "target", "gbps", "binds"),
     [

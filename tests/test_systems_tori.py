@@ -187,7 +187,7 @@ def test_a_circuit_switch_has_two_ports_a_cube(name, n_cubes):
     assert int(crossing.sum()) * 2 == n_cubes * 96 == 48 * 2 * n_cubes
 
 
-@pytest.mark.some(4)
+@pytest.mark.some(2)
 @pytest.mark.parametrize("name", marked(SOLVED))
 def test_all_to_all_and_all_gather(name):
     rate, inward = SOLVED[name]
@@ -199,6 +199,7 @@ def test_all_to_all_and_all_gather(name):
     assert bound(fabric, "all-gather").algbw_gbps == pytest.approx(inward * n / (n - 1), rel=1e-9)
 
 
+@pytest.mark.some(1)
 @pytest.mark.parametrize("name", marked(TWISTED))
 def test_twist_makes_all_links_alike(name):
     """All-to-all then is what the links have over the mean distance, and better than with plain wraps.
@@ -218,6 +219,7 @@ def test_twist_makes_all_links_alike(name):
     assert bound(fabric, "all-gather").algbw_gbps == pytest.approx(n / (n - 1) * 6 * gbps, rel=1e-9)
 
 
+@pytest.mark.some(4)
 @pytest.mark.parametrize(
     ("name", "source", "target", "gbps"),
     [

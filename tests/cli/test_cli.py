@@ -365,7 +365,6 @@ def test_schema_is_one():
         (["bound", RACK, "--collective", "scan"], r"unknown collective 'scan'"),
         (["parts", "sn5601"], r"unknown part 'sn5601'; did you mean"),
         (["parts", "--kind", "gpus"], r"unknown kind 'gpus'; did you mean gpu\?"),
-        (["report", RACK, "-o", "/proc/none"], r"/proc/none"),
         (["nonsense"], r"No such command"),
     ],
     ids=lambda value: "-".join(value)[:60] if isinstance(value, list) else None,
@@ -378,6 +377,12 @@ def test_errors_are_one_message_and_status_2(arguments, message):
     assert done.returncode == 2
     assert "Traceback" not in done.stderr + done.stdout
     assert re.search(message, done.stderr), done.stderr
+
+
+def test_a_report_that_cannot_be_written_is_one_error(small):
+    done = run("report", small, "-o", "/proc/none")
+    assert done.returncode == 2
+    assert re.fullmatch(r"/proc/none: cannot be written: .*\n", done.stderr), done.stderr
 
 
 def test_errors_as_json(tmp_path):
@@ -409,6 +414,7 @@ def test_all_errors_of_a_file_at_once(tmp_path):
     assert "800" not in lines[1]
 
 
+@pytest.mark.some(1)
 @pytest.mark.parametrize("arguments", [["parts"], ["parts", "--json"], ["--help"]], ids=" ".join)
 def test_a_reader_that_leaves_is_no_error(arguments):
     command = [sys.executable, "-m", "fabric.cli", *arguments]

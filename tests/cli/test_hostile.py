@@ -156,10 +156,18 @@ def run_apart(*arguments, **options):
     )
 
 
-def test_streams_that_are_closed():
-    for arguments in (["show", CLUSTER], ["check", "none.yaml"], ["parts"], ["--help"]):
-        done = run_apart(*arguments, preexec_fn=lambda: os.close(1))
-        assert (done.returncode, done.stderr) == (2, "standard output is closed\n")
+@pytest.mark.some(1)
+@pytest.mark.parametrize(
+    "arguments",
+    [["show", CLUSTER], ["check", "none.yaml"], ["parts"], ["--help"]],
+    ids=lambda words: words[0],
+)
+def test_standard_output_that_is_closed(arguments):
+    done = run_apart(*arguments, preexec_fn=lambda: os.close(1))
+    assert (done.returncode, done.stderr) == (2, "standard output is closed\n")
+
+
+def test_standard_input_that_is_closed():
     done = run_apart("check", "-", stdout=subprocess.PIPE, preexec_fn=lambda: os.close(0))
     assert (done.returncode, done.stdout) == (2, "")
     assert "standard input is closed" in done.stderr
@@ -269,18 +277,14 @@ def test_arguments_that_say_nothing_are_refused(run, tmp_path, arguments, messag
     assert message.removeprefix("--") in err
 
 
-def test_a_full_disk_is_told_by_name():
-    for arguments in (["check", CLUSTER], ["show", CLUSTER, "--json"]):
-        with open("/dev/full", "w") as full:
-            done = subprocess.run(
-                [sys.executable, "-m", "fabric.cli", *map(str, arguments)],
-                stdout=full,
-                stderr=subprocess.PIPE,
-                env={**os.environ, "PYTHONPATH": str(ROOT)},
-                text=True,
-                check=False,
-            )
-        assert (done.returncode, done.stderr) == (2, "standard output: No space left on device\n")
+@pytest.mark.some(1)
+@pytest.mark.parametrize(
+    "arguments", [["check", CLUSTER], ["show", CLUSTER, "--json"]], ids=lambda words: words[0]
+)
+def test_a_full_disk_is_told_by_name(arguments):
+    with open("/dev/full", "w") as full:
+        done = run_apart(*arguments, stdout=full)
+    assert (done.returncode, done.stderr) == (2, "standard output: No space left on device\n")
 
 
 @pytest.mark.parametrize(

@@ -157,6 +157,7 @@ def test_sixty_curves_are_between_domains() -> None:
     assert len(curves) >= 60
 
 
+@pytest.mark.some(2)
 @pytest.mark.parametrize("point", token_points(), ids=lambda p: f"EP{p.ranks}, {p.tokens}")
 def test_tokens_take_what_they_were_measured_to(point: TokenPoint) -> None:
     known = calibration("measured")
@@ -166,19 +167,21 @@ def test_tokens_take_what_they_were_measured_to(point: TokenPoint) -> None:
     assert of_tokens(without, point) == pytest.approx(point.time_s, rel=0.08)
 
 
-def test_intervals_cover_what_they_say_without_the_run() -> None:
+@pytest.mark.parametrize("step", [10, pytest.param(1, marks=pytest.mark.slow)])
+def test_intervals_cover_what_they_say_without_the_run(step: int) -> None:
     # Of every run the interval comes from the residuals of all others.
     known = residuals("measured")
     runs = [(r["system"], r["collective"], r["dtype"], r["source"]) for r in rows()]
-    inside = 0
-    for run in set(runs):
+    inside: list[bool] = []
+    for run in sorted(set(runs))[::step]:
         others = [r for r, of in zip(known, runs, strict=True) if of != run]
         for row in (r for r, of in zip(known, runs, strict=True) if of == run):
             found = residual_class(others, row.collective, row.algorithm, row.size_bytes, row.domains)
             assert found is not None
             assert found.n >= LEAST
-            inside += found.low <= row.ratio <= found.high
-    assert 0.7 <= inside / len(known) <= 0.9
+            inside.append(found.low <= row.ratio <= found.high)
+    assert 0.7 <= np.mean(inside) <= 0.9
+    assert step > 1 or len(inside) == len(known)
 
 
 def test_a_class_with_few_residuals_takes_its_parents() -> None:
@@ -255,7 +258,8 @@ def test_residuals_of_the_model_of_nccl_are_of_measured_points() -> None:
         assert answer.chosen.algorithm == row["algorithm"]
 
 
-def test_healthy_runs_pass_and_half_as_fast_ones_fail() -> None:
+@pytest.mark.parametrize("step", [16, pytest.param(1, marks=pytest.mark.slow)])
+def test_healthy_runs_pass_and_half_as_fast_ones_fail(step: int) -> None:
     """Of every curve: what the calibration was made from passes, and at half of it fails above 1 MiB.
 
     The second where the answer is measured or interpolated, and the interval narrower than twice.
@@ -264,7 +268,7 @@ def test_healthy_runs_pass_and_half_as_fast_ones_fail() -> None:
     fabrics = {text: loads(text) for text in dict.fromkeys(map(fabric_text, points()))}
     n_passed = n_failed = 0
     passed_at_half: list[tuple[object, ...]] = []
-    for point in (p for p in points() if not p.forced):
+    for point in [p for p in points() if not p.forced][::step]:
         answer = cost(
             fabrics[fabric_text(point)],
             point.collective,
@@ -287,8 +291,8 @@ def test_healthy_runs_pass_and_half_as_fast_ones_fail() -> None:
         if point.size_bytes > MIB and support.high_gbps < 2 * support.low_gbps:
             n_failed += ratio / 2 < least
             passed_at_half += [what] if ratio / 2 >= least else []
-    assert n_passed > 1_400
-    assert n_failed > 600
+    assert n_passed > 1_400 // step
+    assert n_failed > 600 // step
     # All-to-all of 8 MiB on A100 is predicted a tenth too slow, and others of its class half too fast.
     assert {what[0] for what in passed_at_half} <= {"HGX A100"}
     assert len(passed_at_half) <= 2

@@ -100,6 +100,7 @@ CONSTRUCTS = (
 )  # fmt: skip
 
 
+@pytest.mark.some(5)
 @pytest.mark.seeds(1, of=6)
 @pytest.mark.parametrize("construct", CONSTRUCTS)
 def test_an_interval_holds_the_exact_rate_of_a_file(constructs, construct, seed):

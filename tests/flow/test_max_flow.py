@@ -245,7 +245,7 @@ def bare(fabric):
     return graph
 
 
-@pytest.mark.some(6)
+@pytest.mark.some(3)
 def test_a_cable_more_never_lowers_and_a_failure_never_raises(question):
     fabric, source, target = question
     before = max_flow(fabric, source, target).value_gbps
@@ -479,7 +479,7 @@ def test_limits():
     assert max_flow(fabric, "x0", "x2", limit=5).method == "axes"
 
 
-@pytest.mark.some(7)
+@pytest.mark.some(3)
 @pytest.mark.parametrize("paths", ["rules", "no-relay", "any"])
 @pytest.mark.parametrize(
     ("file", "source", "target"),

@@ -180,7 +180,7 @@ def agree(fabric, traffic, paths, **more):
     return found.per_endpoint_gbps
 
 
-@pytest.mark.some(4)
+@pytest.mark.some(2)
 @pytest.mark.seeds(1, of=8)
 @pytest.mark.parametrize("n_failed", [0, 1, 2])
 @pytest.mark.parametrize("family", FAMILIES)
@@ -191,7 +191,7 @@ def test_patterns_equal_the_explicit_program(family, n_failed, seed):
     assert len(rates) == 6
 
 
-@pytest.mark.some(2)
+@pytest.mark.some(1)
 @pytest.mark.seeds(2, of=8)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_part_of_the_endpoints(family, seed):
@@ -332,7 +332,7 @@ def test_several_groups_of_endpoints():
         assert throughput(fabric, among="b", method=method).n_endpoints == 3
 
 
-@pytest.mark.some(2)
+@pytest.mark.some(1)
 @pytest.mark.seeds(1, of=3)
 @pytest.mark.parametrize("paths", PATHS)
 def test_a_longest_matching(paths, seed):
@@ -529,7 +529,7 @@ def test_a_torus_with_failures_is_exact_while_small_and_else_an_interval(monkeyp
     assert "refinement looks from 32 endpoints" in throughput(fabric).why
 
 
-@pytest.mark.some(2)
+@pytest.mark.some(1)
 @pytest.mark.parametrize("method", ["auto", "axes", "refinement", "links"])
 def test_a_chip_without_cables(method):
     cables = ", ".join(

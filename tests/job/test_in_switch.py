@@ -264,16 +264,16 @@ def run(
 def test_classes_and_cables_agree(
     constructs: ModuleType, hand_made: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    joined, apart = run(constructs, hand_made, monkeypatch, range(3))
-    assert joined > 3
-    assert apart > 3
+    joined, apart = run(constructs, hand_made, monkeypatch, range(1))
+    assert joined > 0
+    assert apart > 0
 
 
 @pytest.mark.slow
 def test_classes_and_cables_agree_on_many(
     constructs: ModuleType, hand_made: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    joined, apart = run(constructs, hand_made, monkeypatch, range(3, 120))
+    joined, apart = run(constructs, hand_made, monkeypatch, range(1, 120))
     assert joined > 300
     assert apart > 300
 

@@ -168,7 +168,7 @@ def relabellings(fabric: Fabric) -> Iterator[tuple[str, ...]]:
         yield tuple(names)
 
 
-@pytest.mark.some(2)
+@pytest.mark.some(1)
 @pytest.mark.parametrize("name", PLACES)
 def test_any_pattern_is_averaged_over_all_relabellings(name: str) -> None:
     fabric = loads(f"fabric: small{PLACES[name]}")

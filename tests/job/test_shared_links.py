@@ -208,18 +208,18 @@ RAILS: tuple[Routing, ...] = ("ecmp", "rail", "rail-direct", "adaptive")
 
 
 def test_rails_with_relays() -> None:
-    assert compare(range(4), random_rails, RAILS) > 60
+    assert compare(range(2), random_rails, RAILS) > 20
 
 
 @pytest.mark.slow
 def test_many_rails() -> None:
-    assert compare(range(4, 200), random_rails, RAILS) > 4_500
+    assert compare(range(2, 200), random_rails, RAILS) > 4_500
 
 
 def test_best_routes() -> None:
     # On classes ranks that differ in what they do are averaged: those are routed on every cable.
-    assert compare(range(2), random_box, ("ideal",)) > 20
-    assert compare(range(2), random_rails, ("ideal",)) > 20
+    assert compare(range(1), random_box, ("ideal",)) > 5
+    assert compare(range(1), random_rails, ("ideal",)) > 5
 
 
 def test_the_best_routes_of_roots_are_not_averaged() -> None:
@@ -254,13 +254,13 @@ def test_best_routes_of_many_ranks_say_that_they_are_averaged() -> None:
 
 @pytest.mark.slow
 def test_best_routes_of_many_fabrics() -> None:
-    assert compare(range(2, 40), random_box, ("ideal",)) > 600
-    assert compare(range(2, 40), random_rails, ("ideal",)) > 800
+    assert compare(range(1, 40), random_box, ("ideal",)) > 600
+    assert compare(range(1, 40), random_rails, ("ideal",)) > 800
 
 
 def test_hashed_flows() -> None:
     # A class of links carries what its busiest does; of those as many are drawn as are busy.
-    assert compare(range(4), random_rails, ("hashed",), within=0.1) > 60
+    assert compare(range(2), random_rails, ("hashed",), within=0.1) > 20
 
 
 @pytest.mark.slow

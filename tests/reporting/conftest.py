@@ -3,6 +3,8 @@
 import pytest
 
 from fabric.graph import loads
+from fabric.reporting import answers, page
+from fabric.sizing.summary import summarize
 
 # 16 GPUs in 4 NVLink domains; 2 leaves, 1 spine, 2:1 oversubscribed; a side network and a management host.
 SMALL = """
@@ -36,3 +38,15 @@ def small_text():
 @pytest.fixture(scope="session")
 def small(small_text):
     return loads(small_text, path="small.fabric.yaml")
+
+
+@pytest.fixture(scope="session")
+def asked(small):
+    """Return the answers to all that a report asks of the small fabric."""
+    return answers.ask(small, summarize(small), lambda done, total: None)
+
+
+@pytest.fixture
+def known(asked, monkeypatch):
+    """Let a report take the answers of the small fabric, where they are not what is tested."""
+    monkeypatch.setattr(page, "ask", lambda fabric, summary, progress: asked)

@@ -13,6 +13,7 @@ import pytest
 from fabric.errors import QuestionError
 from fabric.graph import loads
 from fabric.reporting import answers, report
+from fabric.reporting import page as page_of_report
 from fabric.reporting.document import PROVENANCE, Folded, Page, Picture, Section
 from fabric.reporting.explorer import MOST, topology
 from fabric.reporting.html import page_html
@@ -47,10 +48,12 @@ def page(*sections):
 
 
 @pytest.fixture(scope="module")
-def written(small_text, tmp_path_factory):
+def written(small_text, asked, tmp_path_factory):
     folder = tmp_path_factory.mktemp("html")
     text = small_text.replace("about: A test.", f"about: {json.dumps(HOSTILE)}")
-    report(loads(text, path="<img onerror=x>.fabric.yaml"), folder, html=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(page_of_report, "ask", lambda fabric, summary, progress: asked)
+        report(loads(text, path="<img onerror=x>.fabric.yaml"), folder, html=True)
     return (folder / "report.html").read_text()
 
 

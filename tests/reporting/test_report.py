@@ -44,9 +44,11 @@ FILES = {"README.md"} | {
 
 
 @pytest.fixture(scope="module")
-def written(small, tmp_path_factory):
+def written(small, asked, tmp_path_factory):
     """Return the page of the small fabric, in its folder with the figures."""
-    return report(small, tmp_path_factory.mktemp("small") / "made" / "here")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(page_of_report, "ask", lambda fabric, summary, progress: asked)
+        return report(small, tmp_path_factory.mktemp("small") / "made" / "here")
 
 
 @pytest.fixture(autouse=True)
@@ -196,8 +198,17 @@ TORUS = """{fabric: torus, axes: {x: 4, y: 4}, devices: {chip: {kind: gpu, axes:
 
 
 @pytest.fixture(scope="module")
-def torus_page(tmp_path_factory):
-    return report(loads(TORUS), tmp_path_factory.mktemp("torus")).read_text()
+def torus_written(tmp_path_factory):
+    return report(loads(TORUS, path="torus.fabric.yaml"), tmp_path_factory.mktemp("torus"))
+
+
+@pytest.fixture(scope="module")
+def torus_page(torus_written):
+    return torus_written.read_text()
+
+
+def test_a_report_has_its_pictures(written):
+    assert {f.name for f in written.parent.iterdir()} == FILES
 
 
 def test_ties_are_told_as_such(torus_page):
@@ -304,21 +315,23 @@ def test_every_part_has_its_source(page):
             assert f"- `{name}`: " in text
 
 
-def test_same_bytes_on_every_run_and_from_anywhere(small_text, written, tmp_path):
-    (tmp_path / "small.fabric.yaml").write_text(small_text)
+@pytest.mark.parametrize("name", ["torus", pytest.param("small", marks=pytest.mark.slow)])
+def test_same_bytes_on_every_run_and_from_anywhere(name, small_text, written, torus_written, tmp_path):
+    text, here = {"torus": (TORUS, torus_written), "small": (small_text, written)}[name]
+    (tmp_path / f"{name}.fabric.yaml").write_text(text)
     program = "import sys; from fabric.graph import load; from fabric.reporting import report; "
-    program += "report(load('small.fabric.yaml'), 'out')"
+    program += f"report(load('{name}.fabric.yaml'), 'out')"
     # Another process than this one, which draws its hashes, in another folder.
     environment = {**os.environ, "PYTHONHASHSEED": "1", "PYTHONPATH": str(ROOT)}
     subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=environment, check=True)
     here, there = (
-        {f.name: f.read_bytes() for f in folder.iterdir()} for folder in (written.parent, tmp_path / "out")
+        {f.name: f.read_bytes() for f in folder.iterdir()} for folder in (here.parent, tmp_path / "out")
     )
     assert here == there
-    assert set(here) == FILES
 
 
-def test_a_failing_write_leaves_the_old_report(small, tmp_path, monkeypatch):
+@pytest.mark.usefixtures("known")
+def test_a_failing_write_leaves_the_old_report(small, small_text, tmp_path, monkeypatch):
     out = tmp_path / "out"
     report(small, out)
     old = {f.name: f.read_bytes() for f in out.iterdir()}
@@ -332,24 +345,25 @@ def test_a_failing_write_leaves_the_old_report(small, tmp_path, monkeypatch):
 
     monkeypatch.setattr(Path, "write_text", full_disk)
     with pytest.raises(FileError, match=r"out: cannot be written: No space left on device$"):
-        report(loads(TORUS), out)
+        report(loads(small_text.replace("A test.", "Another test.")), out)
     assert {f.name: f.read_bytes() for f in out.iterdir()} == old
     assert [f.name for f in tmp_path.iterdir()] == ["out"]
 
 
+@pytest.mark.usefixtures("known")
 def test_a_report_is_renewed_as_a_whole_and_spares_what_others_wrote(small, tmp_path):
     out = tmp_path / "out"
     page = report(small, out)
     (out / "wiring-gone.svg").write_text("of an earlier report")
     report(small, out)
-    assert {f.name for f in out.iterdir()} == FILES - {"failures.svg"}
+    assert {f.name for f in out.iterdir()} == FILES
     page.write_text("by hand")
     with pytest.raises(FileError, match=r"holds README\.md, which no earlier run wrote; .*--force"):
         report(small, out)
     (out / "notes").mkdir()
     (out / "notes" / "a.txt").write_text("mine")
     report(small, out, force=True)
-    assert {f.name for f in out.iterdir()} == FILES - {"failures.svg"} | {"notes"}
+    assert {f.name for f in out.iterdir()} == FILES | {"notes"}
     assert (out / "notes" / "a.txt").read_text() == "mine"
     assert "## Provenance" in page.read_text()
 
@@ -372,6 +386,7 @@ HOSTILE = (
 )
 
 
+@pytest.mark.usefixtures("known")
 def test_hostile_about_is_shown_as_text(small_text, tmp_path):
     text = small_text.replace("about: A test.", f"about: |\n  {HOSTILE}\n\n  ## Provenance\n  - item\n")
     page = report(loads(text), tmp_path).read_text()

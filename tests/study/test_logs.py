@@ -58,7 +58,7 @@ def made(fabric, collective, known, *, name="made.log", first="1KiB", slower=Non
     return log
 
 
-@pytest.mark.some(2)
+@pytest.mark.some(1)
 @pytest.mark.parametrize("collective", ["all-reduce", "all-gather", "all-to-all", "broadcast"])
 def test_a_log_of_the_model_agrees_with_it(many_nodes, collective):
     found = compare_log(made(many_nodes, collective, "measured"), many_nodes)
@@ -68,7 +68,7 @@ def test_a_log_of_the_model_agrees_with_it(many_nodes, collective):
     assert {row.binding for row in found.rows} <= {"nic-leaf", "gpu-nvswitch", "NCCL channels"}
 
 
-@pytest.mark.some(2)
+@pytest.mark.some(1)
 @pytest.mark.parametrize(
     "asked",
     [
@@ -112,6 +112,7 @@ def test_a_slower_whole_and_a_late_start_are_told_apart(one_node):
     assert late.diagnosis.extra_s == pytest.approx(40e-6, rel=1e-2)
 
 
+@pytest.mark.some(1)
 @pytest.mark.parametrize(
     "ask",
     [compare_log, lambda log, fabric: calibrate([log], fabric, name="x", date="2026-01-31")],
@@ -141,7 +142,7 @@ RINGS = {
 }
 
 
-@pytest.mark.some(2)
+@pytest.mark.some(1)
 @pytest.mark.parametrize("name", RINGS)
 def test_a_fit_gives_back_what_made_the_logs(tmp_path, name):
     fabric, (key, kind) = measured(name), RINGS[name]

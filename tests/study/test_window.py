@@ -60,20 +60,20 @@ def exact():
 
 def test_a_long_window_is_the_sum_over_all_states():
     kept, stopped = exact()
-    found = failures(loads(TEXT), rates=RATES, window="3650d", samples=400).over_time
+    found = failures(loads(TEXT), rates=RATES, window="3650d", samples=200).over_time
     assert found.kept == pytest.approx(kept, abs=4 * found.error + 1e-4)
     assert 0 < found.error < 0.01
     assert found.stopped == pytest.approx(stopped, rel=0.2)
     assert sum(one.probability for one in found.strata) == pytest.approx(1 - found.left_out, abs=1e-9)
     # Rare numbers of failures are seen as well as common ones.
-    assert found.strata[-1].n_samples >= 400 / 2 / len(found.strata) / 6
+    assert found.strata[-1].n_samples >= 200 / 2 / len(found.strata) / 6
     assert found.n_states < found.n_samples / 3
     assert found.unsolved == 0
 
 
 def test_a_window_and_pairs_agree_on_what_two_failures_leave():
     rare = tuple(rate.__class__(rate.of, "", rate.per_hour / 100, 50.0, "", "given") for rate in RATES)
-    answer = failures(loads(TEXT), rates=rare, pairs=True, window="36500d", samples=500)
+    answer = failures(loads(TEXT), rates=rare, pairs=True, window="36500d", samples=150)
     low, high = answer.availability
     assert low - 4 * answer.over_time.error - 1e-5 <= answer.over_time.kept
     assert answer.over_time.kept <= high + 4 * answer.over_time.error + 1e-5
@@ -81,7 +81,7 @@ def test_a_window_and_pairs_agree_on_what_two_failures_leave():
 
 def test_a_seed_is_one_answer():
     one, again, other = (
-        failures(loads(TEXT), rates=RATES, window="90d", samples=60, seed=seed).over_time
+        failures(loads(TEXT), rates=RATES, window="90d", samples=25, seed=seed).over_time
         for seed in (1, 1, 2)
     )
     assert one == again
@@ -126,9 +126,9 @@ def test_what_cannot_be_drawn_is_refused():
     ):
         with pytest.raises(QuestionError, match=why):
             failures(fabric, **{"rates": RATES, **given})
-    often = (FailureRate("gpu-nic", "", 1.0, 1.0, "", "given"),)
+    often = (FailureRate("gpu-leaf", "", 1.0, 1.0, "", "given"),)
     with pytest.raises(LimitError, match="more than 200 failures at once"):
-        failures(load("topologies/gb300-nvl72-1152.fabric.yaml"), rates=often, window="9d")
+        failures(loads(TEXT.replace("i: 3", "i: 300")), rates=often, window="9d")
 
 
 @pytest.mark.parametrize("seed", range(6))

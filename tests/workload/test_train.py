@@ -119,7 +119,7 @@ def test_bytes_of_llama_by_hand():
     assert (rows["tp"].where, rows["dp"].where) == ("nvswitch", "core")
 
 
-@pytest.mark.some(2)
+@pytest.mark.some(1)
 @pytest.mark.parametrize("name", WORKS)
 def test_bytes_by_tier_are_what_is_sent(fabric, name):
     _, timed = timed_exchanges(site(fabric, WORKS[name], "wire", "ecmp"))
@@ -145,7 +145,7 @@ def test_bytes_turn_where_groups_lie(fabric):
     assert sent["dp", "spine"] == pytest.approx(sent["dp", "core"])
 
 
-@pytest.mark.some(2)
+@pytest.mark.some(1)
 @pytest.mark.parametrize("name", WORKS)
 @pytest.mark.parametrize("calibration", ["measured", "wire"])
 def test_more_bandwidth_never_slows_a_step(name, calibration):
