@@ -59,7 +59,8 @@ generate: $(STAMP)
 	@mkdir -p "$(OUT)/reports"
 	@set -e; for file in topologies/*.fabric.yaml; do \
 		name=$$(basename "$$file" .fabric.yaml); echo "report: $$name"; \
-		$(BIN)/fabtopo report "$$file" -o "$(OUT)/reports/$$name" >/dev/null; \
+		jobs=$$(grep -lx "fabric: \.\./$$name\.fabric\.yaml" topologies/jobs/*.yaml | sed 's/^/--job /'); \
+		$(BIN)/fabtopo report "$$file" -o "$(OUT)/reports/$$name" $$jobs >/dev/null; \
 	done
 	@$(BIN)/fabtopo schema >"$(OUT)/schema.json"
 	@$(BIN)/python -m tools.pages.accuracy $(CASES) -o "$(OUT)/accuracy.md"

@@ -344,6 +344,24 @@ def report(
             "--diff", metavar="BEFORE", help="Tell what changed from this file; 1 where anything did."
         ),
     ] = None,
+    job: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="JOB", help="*.job.yaml or *.serve.yaml: its page; may be repeated."),
+    ] = None,
+    placed: Annotated[
+        list[str] | None,
+        typer.Option("--place", metavar="JOB", help="NODES/SEGMENT: where it fits; may be repeated."),
+    ] = None,
+    window: Annotated[
+        str, typer.Option(metavar="TIME", help="What failures leave over it, drawn at random, such as 30d.")
+    ] = "",
+    built: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FORMAT=SOURCE",
+            help="Cables as found, such as lldp=x.json: what differs; may be repeated.",
+        ),
+    ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Write into a folder that holds what no report wrote.")
     ] = False,
@@ -355,13 +373,38 @@ def report(
     if str(out) == STANDARD:
         msg = "out: a report is a folder of files; name one"
         raise QuestionError(msg)
+    form, sources = _built(built or [])
+    if before is not None and (job or placed or window or sources):
+        msg = "diff: a page on what changed has no --job, --place, --window or --built; ask for two reports"
+        raise QuestionError(msg)
     if before is not None:
         _report_changes(before, file, out, html=html, force=force, as_json=as_json)
         return
     fabric = fabric_of(file)
     with progress("report") as heard:
-        page = write(fabric, out, html=html, progress=heard, force=force)
+        page = write(
+            fabric,
+            out,
+            html=html,
+            jobs=job or (),
+            places=placed or (),
+            window=window,
+            built=sources,
+            form=form,
+            progress=heard,
+            force=force,
+        )
     _say_written(page, as_json=as_json)
+
+
+def _built(sources: list[str]) -> tuple[str, list[Path]]:
+    """Return the format and the files of cables as they were found; all have one."""
+    split = [source.partition("=") for source in sources]
+    forms = list(dict.fromkeys(form for form, _, _ in split))
+    if len(forms) > 1 or not all(form and path for form, _, path in split):
+        msg = f"built: FORMAT=SOURCE, of one format, such as lldp=x.json; got {', '.join(sources)}"
+        raise QuestionError(msg)
+    return "".join(forms), [Path(path) for _, _, path in split]
 
 
 def _report_changes(before: Path, after: Path, out: Path, *, html: bool, force: bool, as_json: bool) -> None:

@@ -16,6 +16,7 @@ from fabric.flow.throughput import Throughput
 from fabric.graph import EXPAND_LIMIT, Fabric, fail
 from fabric.job.question import JobQuestion
 from fabric.job.split import split_axes
+from fabric.reporting.given import NOTHING, Given, GivenAnswers, answer_given, n_questions
 from fabric.reporting.questions import FlowQuestion, questions
 from fabric.sizing import DesignOptions, design
 from fabric.sizing.bill import Bom
@@ -160,6 +161,8 @@ class Answers:
         The worst device and the worst place that a job goes on without.
     growth : Growth or None
         The same racks and switches at other sizes, and other designs beside it.
+    given : GivenAnswers
+        What the fabric makes of jobs and sources that the report was given.
     """
 
     flows: tuple[tuple[FlowQuestion, MaxFlow], ...]
@@ -170,6 +173,7 @@ class Answers:
     spots: tuple[SwitchDown, ...] = ()
     hits: tuple[Hit, ...] = ()
     growth: Growth | None = None
+    given: GivenAnswers = GivenAnswers()
 
     def say_missing(self, section: str) -> str:
         """Say which questions of a section have no answer, and why."""
@@ -179,7 +183,7 @@ class Answers:
         )
 
 
-def ask(fabric: Fabric, summary: Summary, progress: Progress) -> Answers:
+def ask(fabric: Fabric, summary: Summary, progress: Progress, given: Given = NOTHING) -> Answers:
     """Answer all questions of a report; one that the fabric cannot answer is noted, with the reason.
 
     Parameters
@@ -188,6 +192,8 @@ def ask(fabric: Fabric, summary: Summary, progress: Progress) -> Answers:
     summary : Summary
     progress : callable
         Given the steps done and all steps, after each.
+    given : Given
+        What the report was given beside the fabric.
 
     Returns
     -------
@@ -204,7 +210,7 @@ def ask(fabric: Fabric, summary: Summary, progress: Progress) -> Answers:
         return Answers((), (), tuple(Missing(*section, why) for section in sections.items()), bill)
     jobs = _jobs(fabric)
     sizes = _sizes(fabric, summary)
-    steps = len(flow_questions) + len(jobs) * (len(REPORTED) + 1) + 1 + len(sizes)
+    steps = len(flow_questions) + len(jobs) * (len(REPORTED) + 1) + 1 + len(sizes) + n_questions(given)
     counter = itertools.count()
 
     def tick() -> None:
@@ -218,15 +224,16 @@ def ask(fabric: Fabric, summary: Summary, progress: Progress) -> Answers:
             missing.append(Missing("flows", f"max-flow {question.source} to {question.target}", str(error)))
     answered = tuple(_job(fabric, among, missing, tick) for among in jobs)
     tick()
-    failing = _failing(fabric, summary, missing)
+    failing = _failing(fabric, summary, missing, given.window)
     hits = tuple(_hits(fabric, failing)) if failing and len(answered) == 1 else ()
     growth = _growth(fabric, summary, sizes, missing, tick)
+    asked = answer_given(fabric, given, lambda *why: missing.append(Missing(*why)), tick)
     progress(steps, steps)
     spots = () if failing or len(answered) != 1 else tuple(_spots(fabric, summary, answered[0]))
-    return Answers(tuple(flows), answered, tuple(missing), bill, failing, spots, hits, growth)
+    return Answers(tuple(flows), answered, tuple(missing), bill, failing, spots, hits, growth, asked)
 
 
-def _failing(fabric: Fabric, summary: Summary, missing: list[Missing]) -> Failures | None:
+def _failing(fabric: Fabric, summary: Summary, missing: list[Missing], window: str = "") -> Failures | None:
     """Return what every single failure leaves, of fabrics that can be listed."""
     what = "single failures"
     if sum(group.n_devices for group in summary.groups) > EXPAND_LIMIT:
@@ -236,6 +243,11 @@ def _failing(fabric: Fabric, summary: Summary, missing: list[Missing]) -> Failur
         )
         missing.append(Missing("failures", what, why))
         return None
+    if window:
+        try:
+            return failures(fabric, rates="parts", window=window)
+        except FabricError as error:
+            missing.append(Missing("failures", f"a window of {window}", str(error)))
     try:
         return failures(fabric, rates="parts")
     except FabricError as error:

@@ -14,6 +14,7 @@ from fabric.flow.certificate import GAP
 from fabric.graph import PATH_RULES, Fabric
 from fabric.parts import Evidence, Medium, Part, PortClass, Protocol, catalogue, find_medium, find_protocol
 from fabric.reporting.answers import Answers
+from fabric.reporting.given import Given
 from fabric.sizing.summary import Summary
 from fabric.text.markdown import bullets, code, escape, link, table
 from fabric.text.words import counted
@@ -175,15 +176,16 @@ def input_of(fabric: Fabric) -> tuple[str, str]:
     return PurePath(blueprint.path).name, blueprint.sha256
 
 
-def provenance(fabric: Fabric, answers: Answers) -> str:
+def provenance(fabric: Fabric, answers: Answers, given: Given) -> str:
     """Return where the report comes from: input, program, command, and how far the answers are proved."""
     file, checksum = input_of(fabric)
     routing = {answer.routing for job in answers.jobs for costs in job.costs.values() for answer in costs}
     rows = [
         ["Input", code(file)],
         ["SHA-256, with includes", code(checksum)],
+        *([f"SHA-256 of {escape(one.name)}", code(one.sha256)] for one in given.files),
         ["fabtopo", __version__],
-        ["Command", code(f"fabtopo report {file} -o DIR")],
+        ["Command", code(f"fabtopo report {file} -o DIR{given.options}")],
         ["Paths of maximum flow", PATH_RULES["rules"]],
         ["Routing of collectives", ", ".join(sorted(routing)) or "none"],
         ["Calibration", "measured, see the assumptions"],

@@ -7,9 +7,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from fabric.arguments import checked
+from fabric.errors import QuestionError
 from fabric.graph import Fabric
 from fabric.reporting.answers import Answers, JobAnswers, Progress, ask
 from fabric.reporting.billing import bill_notes, bill_table, billing, has_picture
+from fabric.reporting.built import audited
 from fabric.reporting.changes_page import changes_page
 from fabric.reporting.collectives import cut_off_of, details, grounds_of, told
 from fabric.reporting.document import PROVENANCE, Block, Folded, Page, Picture, Section
@@ -17,9 +19,11 @@ from fabric.reporting.evidence import assumptions, provenance, sources, unsure
 from fabric.reporting.explorer import topology
 from fabric.reporting.failing import failing, failing_table, hit_lines, life_lines, life_table, spots_table
 from fabric.reporting.figures import staircase, wiring
+from fabric.reporting.given import NOTHING, Given, read_given
 from fabric.reporting.growing import curve, curve_table, pareto, pareto_table, size_rows
 from fabric.reporting.html import page_html, require_parser
-from fabric.reporting.racks import lengths_table, rack_rows, racks, racks_table
+from fabric.reporting.placing import placing
+from fabric.reporting.racks import lengths_table, orders_table, rack_rows, racks, racks_table
 from fabric.reporting.results import SUMMARIZED, changes, flows, headlines, spread
 from fabric.reporting.sheet import require_pen
 from fabric.reporting.sizes import algorithm_map, regime_table
@@ -28,7 +32,9 @@ from fabric.reporting.tables import cables, devices, media, oversubscription, po
 from fabric.reporting.tornado import tornado, tornado_table
 from fabric.reporting.waterfall import waterfall, waterfall_table
 from fabric.reporting.ways import by_kind, by_nobody
+from fabric.reporting.window import window_blocks
 from fabric.reporting.wiring import wiring_title
+from fabric.reporting.workloads import jobs as job_pages
 from fabric.sizing.bill import Bom
 from fabric.sizing.summary import Summary, summarize
 from fabric.study.changes import Changes, diff
@@ -43,6 +49,11 @@ def report(
     *,
     html: bool = False,
     before: Fabric | None = None,
+    jobs: Sequence[str | Path] = (),
+    places: Sequence[str] = (),
+    window: str = "",
+    built: Sequence[str | Path] = (),
+    form: str = "",
     progress: Progress | None = None,
     force: bool = False,
 ) -> Path:
@@ -61,7 +72,17 @@ def report(
         Write ``report.html`` too: the same page as one file that needs no network, with the topology to
         explore.
     before : Fabric, optional
-        Tell what changed from this one alone, as `fabric.diff` finds it.
+        Tell what changed from this one alone, as `fabric.diff` finds it; with nothing of the next five.
+    jobs : sequence of str or Path
+        Job files, ``*.job.yaml`` and ``*.serve.yaml``: what each takes on this fabric, whichever it names.
+    places : sequence of str
+        Jobs to be placed, ``"NODES/SEGMENT"`` and as else `fabric.place` reads them.
+    window : str
+        Such as ``"30d"``: what is there of all-to-all over it, drawn at random by the rates of the parts.
+    built : sequence of str or Path
+        Cables as they were found; what differs from the fabric, as `fabric.audit` finds it.
+    form : str
+        Format of those, such as ``"lldp"``.
     progress : callable, optional
         Given the steps done and all steps.
     force : bool
@@ -75,7 +96,7 @@ def report(
     Raises
     ------
     QuestionError
-        If the fabric came from a graph.
+        If the fabric came from a graph, or what is given beside it does not go together.
     ExtraError
         If matplotlib, or for HTML markdown-it-py, is not installed; nothing is solved or written then.
     FileError
@@ -84,13 +105,19 @@ def report(
     require_pen()
     if html:
         require_parser()
+    given = read_given(jobs, places, window=window, built=built, form=form)
     if before is not None:
+        if given != NOTHING:
+            msg = (
+                "before: a page on what changed has no jobs, places, window or built; give one or the others"
+            )
+            raise QuestionError(msg)
         return write_changes(before, fabric, diff(before, fabric), out, html=html, force=force)
     summary = summarize(fabric)
-    answers = ask(fabric, summary, progress or (lambda done, total: None))
+    answers = ask(fabric, summary, progress or (lambda done, total: None), given)
     sizes = size_rows(answers.growth) if html and answers.growth else []
     explored = topology(fabric, summary, answers) if html else None
-    files = _files(compose(fabric, summary, answers), explored, sizes, is_html=html)
+    files = _files(compose(fabric, summary, answers, given), explored, sizes, is_html=html)
     return _write(files, out, force=force)
 
 
@@ -127,7 +154,8 @@ def _files(
 
 # The files that `compose` names, and the command that is on every page.
 _FIGURE = re.compile(
-    r"(?:staircase|wiring|upgrades|time|algorithms|failures|sizes|designs|bill|racks)(?:-[^/]*)?\.svg"
+    r"(?:staircase|wiring|upgrades|time|algorithms|failures|sizes|designs|bill|racks"
+    r"|step|heat|load|segments|window)(?:-[^/]*)?\.svg"
 )
 _COMMAND = b"`fabtopo report "
 
@@ -143,7 +171,7 @@ def _is_ours(file: Path) -> bool:
     return _FIGURE.fullmatch(file.name) is not None
 
 
-def compose(fabric: Fabric, summary: Summary, answers: Answers) -> Page:
+def compose(fabric: Fabric, summary: Summary, answers: Answers, given: Given = NOTHING) -> Page:
     """Return the report: its sections, with their pictures."""
     return Page(
         fabric.name,
@@ -152,14 +180,17 @@ def compose(fabric: Fabric, summary: Summary, answers: Answers) -> Page:
             Section("Bandwidth per tier", tuple(_bandwidth(summary))),
             Section("All-to-all", tuple(_spread(answers, summary))),
             Section("Collectives", tuple(_collectives(answers))),
+            Section("Jobs", (*job_pages(answers.given), answers.say_missing("jobs"))),
+            Section("Where jobs fit", (*placing(answers.given), answers.say_missing("places"))),
             Section("What a failure leaves", tuple(_failing(answers))),
             Section("Other sizes and designs", tuple(_growing(answers))),
             Section("To buy", tuple(_billing(answers.bill))),
             Section("Devices, wiring and racks", tuple(_wiring(fabric, summary, answers.bill))),
+            Section("What was built", (*audited(answers.given), answers.say_missing("built"))),
             Section("Maximum flow", (flows(answers),)),
             Section("Assumptions and notes", tuple(_assumed(fabric, summary))),
             Section("What would change the answer", (changes(fabric, answers),)),
-            Section(PROVENANCE, (provenance(fabric, answers),)),
+            Section(PROVENANCE, (provenance(fabric, answers, given),)),
         ),
     )
 
@@ -213,6 +244,7 @@ def _failing(answers: Answers) -> Iterator[Block]:
         yield failing("failures.svg", answers.failing)
         yield failing_table(answers.failing)
         yield hit_lines(answers.hits, answers.jobs[0].at_reference("all-reduce") if answers.jobs else None)
+        yield from window_blocks(answers.failing)
         yield life_lines(answers.failing)
         yield Folded("What interrupts a job, and how often", life_table(answers.failing))
     yield spots_table(answers.spots)
@@ -235,7 +267,8 @@ def _billing(bill: Bom) -> Iterator[Block]:
     if has_picture(bill):
         yield billing("bill.svg", bill)
     yield bill_table(bill)
-    yield Folded("Cables by length", lengths_table(bill))
+    yield orders_table(bill)
+    yield Folded("The same by rule", lengths_table(bill))
     yield Folded("Where power and prices are from, and what was assumed", bill_notes(bill))
 
 

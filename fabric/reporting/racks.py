@@ -239,6 +239,30 @@ def racks_table(rows: Sequence[RackRow]) -> str:
     return f"{table(['Racks', '>Number', '>Power of one'], cells)}\n\n{held}"
 
 
+def orders_table(bill: Bom) -> str:
+    """Return how many cables to order of each medium and length, whatever they join."""
+    sums: dict[tuple[str, float], int] = {}
+    for run in bill.cables:
+        if not run.is_inside:
+            key = run.medium or "", math.inf if run.reach_m is None else run.reach_m
+            sums[key] = sums.get(key, 0) + run.n_cables
+    rows = [
+        [
+            code(medium) if medium else "not given",
+            "not known" if reach_m == math.inf else f"{reach_m:g} m",
+            format_count(n),
+        ]
+        for (medium, reach_m), n in sorted(sums.items())
+    ]
+    if not rows:
+        return ""
+    told = (
+        f"{counted(sum(sums.values()), 'cable')} to order, by the floor plan that is assumed. `fabtopo "
+        "cables` lists every one: rack, node and port at both ends, medium, length and label, as CSV."
+    )
+    return f"{told}\n\n{table(['Medium', '>Length to order', '>Cables'], rows)}"
+
+
 def lengths_table(bill: Bom) -> str:
     """Return how many cables of each length class have to be ordered, by rule and medium."""
     rows = [

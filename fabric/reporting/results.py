@@ -13,6 +13,7 @@ from fabric.reporting.evidence import doubts, unsure_rows
 from fabric.reporting.failing import failing_line, spots_line
 from fabric.reporting.growing import growing_line
 from fabric.reporting.questions import FlowQuestion
+from fabric.reporting.workloads import workload_line
 from fabric.sizing.summary import Summary
 from fabric.text.markdown import bullets, code, escape, table
 from fabric.text.words import counted, join_words, noun
@@ -30,7 +31,8 @@ def headlines(fabric: Fabric, summary: Summary, answers: Answers) -> str:
     """Return the summary: at most seven lines, each one finding, the bottleneck in bold."""
     lines = [_size(summary, answers), billing_line(answers.bill)]
     told = [line for job in answers.jobs for line in _of_job(job, alone=len(answers.jobs) == 1)]
-    lines += told[:_MOST_JOBS]
+    workload = workload_line(answers.given)
+    lines += [*told[: _MOST_JOBS - bool(workload)], *([workload] if workload else [])]
     if answers.failing is not None:
         lines.append(failing_line(answers.failing))
     elif answers.spots:

@@ -75,5 +75,11 @@ def segment_figure(placements: Placements) -> Figure:
     for i, (sign, colour, text) in enumerate(legend):
         put_text(axes, _LEFT + 3.4 * i, _TOP + 0.22, sign, color=COLOURS[colour], fontsize=9)
         put_text(axes, _LEFT + 0.2 + 3.4 * i, _TOP + 0.22, text, fontsize=8.5)
-    put_text(axes, _LEFT, _BOTTOM - 0.42, "Nodes of a segment, which may not leave a block", color=INK)
+    put_text(
+        axes,
+        _LEFT,
+        _BOTTOM - 0.42,
+        "Nodes of a segment, which may not leave a block; usable of all nodes [%]",
+        color=INK,
+    )
     return figure

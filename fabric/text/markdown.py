@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 from fabric.errors import printable
 
 _MARKS = re.compile(r"([\\`*_\[\]<>|~&#$@!])")
-_LEADING = re.compile(r"^(\d{0,9})([-+=.)])")  # of a list, or of the line under a heading
+# Of a list, whose number has a space behind its point, or of the line under a heading.
+_LEADING = re.compile(r"^(?:(\d{1,9})([.)])(?=\s|$)|()([-+=]))")
 
 
 def escape(text: str) -> str:
@@ -23,7 +24,7 @@ def escape(text: str) -> str:
     line = _MARKS.sub(r"\\\1", line)
     # GitHub makes links of bare addresses.
     line = line.replace("://", ":\\//").replace("www.", "www\\.")
-    return _LEADING.sub(r"\1\\\2", line)
+    return _LEADING.sub(r"\1\3\\\2\4", line)
 
 
 def _line(text: str) -> str:

@@ -9,6 +9,7 @@ from fabric.results import Result
 from fabric.text.columns import columns
 from fabric.text.markdown import escape, table
 from fabric.text.spreadsheet import write_csv
+from fabric.text.words import counted
 from fabric.units import format_bytes, format_count, format_rate_gbyte, format_time
 
 
@@ -208,9 +209,7 @@ class Placements(Result):
 
     def _title(self) -> str:
         up = f"{format_count(self.n_up)} of {format_count(self.n_nodes)} nodes up"
-        return (
-            f"nodes of {self.fabric} ({self.node}): {up}, {format_count(self.n_blocks)} blocks ({self.block})"
-        )
+        return f"nodes of {self.fabric} ({self.node}): {up}, {counted(self.n_blocks, 'block')} ({self.block})"
 
     def _jobs_title(self) -> str:
         what = f"{self.collective} of {format_bytes(self.size_bytes)}, calibration {self.calibration}"

@@ -180,7 +180,8 @@ class Training(Result):
             ["groups", *(f">{escape(place)}" for place in places)],
             [[escape(group), *row] for group, row in cells],
         )
-        return "\n\n".join([head, table(heads, [[*map(escape, row)] for row in rows]), turned])
+        named = [[escape(row[0]), *row[1:-1], escape(row[-1])] for row in rows]
+        return "\n\n".join([head, table(heads, named), turned])
 
     def __str__(self) -> str:
         """Return the answer in some lines."""

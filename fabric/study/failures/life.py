@@ -21,6 +21,7 @@ from fabric.results import Result
 from fabric.study.failures.rates import FailureRate
 from fabric.text.columns import columns
 from fabric.text.markdown import bullets, escape, table
+from fabric.text.words import counted
 from fabric.units import format_count, format_time, parse_duration
 
 HOURS_A_MONTH = 730.5
@@ -160,7 +161,8 @@ class Life(Result):
             f"{self.per_day:.4g} interruptions a day, one in {long_time(self.mean_time_s)}",
             f"checkpoints {every}: {100 * self.effective:.4g} % of the time is effective",
             f"{self.lost_gpu_hours:,.0f} GPU-hours a month are lost",
-            f"{self.spares:,} spare nodes suffice {100 * self.availability:.4g} % of the time",
+            f"{counted(self.spares, 'spare node')} suffice{'s' * (self.spares == 1)} "
+            f"{100 * self.availability:.4g} % of the time",
         ]
 
 

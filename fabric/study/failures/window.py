@@ -93,6 +93,13 @@ class Stratum(NamedTuple):
     worst: float
 
 
+class KeptStep(NamedTuple):
+    """A part of the healthy all-to-all, and the part of the time in which at least so much is there."""
+
+    kept: float
+    time: float
+
+
 @dataclass(frozen=True, slots=True)
 class KeptOverTime(Result):
     """What is there of the healthy all-to-all at a moment of a window.
@@ -117,6 +124,8 @@ class KeptOverTime(Result):
         Probability of states that were not solved; counted as nothing left.
     n_samples, n_states, seed : int
         Drawn, and how many of them differ.
+    steps : tuple of KeptStep
+        The distribution, least first, in steps of a hundredth of a percent.
     """
 
     window_h: float
@@ -132,6 +141,7 @@ class KeptOverTime(Result):
     n_samples: int
     n_states: int
     seed: int
+    steps: tuple[KeptStep, ...] = ()
 
     def table(self) -> list[dict[str, object]]:
         """Return a record for each number of failures."""
@@ -281,6 +291,9 @@ def over_time(
     order = np.argsort(-value, kind="stable")
     there = np.cumsum(weight[order])
 
+    # The last of each value has all that have as much or more.
+    steps = dict(zip(np.round(value[order], 4).tolist(), there.tolist(), strict=True))
+
     def at_least(part: float) -> float:
         at = int(np.searchsorted(there, part * (1 - 1e-12)))
         return float(value[order[at]]) if at < len(order) else 0.0
@@ -301,6 +314,7 @@ def over_time(
         n_samples=len(drawn),
         n_states=n_states,
         seed=seed,
+        steps=tuple(KeptStep(*step) for step in reversed(steps.items())),
     )
 
 
