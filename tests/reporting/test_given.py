@@ -7,11 +7,12 @@ import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
+from pathlib import Path
 
 import pytest
 
 from fabric.errors import FileError, QuestionError, TopologyError
-from fabric.graph import loads
+from fabric.graph import load, loads
 from fabric.reporting import report
 from fabric.reporting.answers import Answers, Missing
 from fabric.reporting.given import NOTHING, answer_given, n_questions, read_given
@@ -27,6 +28,7 @@ from fabric.workload.serve import serve
 from fabric.workload.serving_job import load_serving
 from fabric.workload.train import train
 
+TOPOLOGIES = Path(__file__).parents[2] / "topologies"
 TEXT = """
 fabric: four
 axes: {rack: 2, tray: 2, slot: 4, rail: 2}
@@ -191,9 +193,9 @@ def test_what_was_not_given_is_left_out(four):
     assert "Jobs:" not in page.told[0].filled[0]
 
 
-@pytest.mark.parametrize(("rack", "n"), [("hgx-h100, over: {su: 2, node: 3}", 2), ("gb300-nvl72", 0)])
-def test_what_segments_can_use_is_told_where_there_are_blocks_of_nodes(rack, n):
-    one = loads(f"{{fabric: a, islands: {6 if n else 1}, include: {{fabric: {rack}}}}}")
+@pytest.mark.parametrize(("name", "n"), [("superpod-h100-4su", 4), ("gb300-nvl72", 0)])
+def test_what_segments_can_use_is_told_where_there_are_blocks_of_nodes(name, n):
+    one = load(TOPOLOGIES / f"{name}.fabric.yaml")
     found = answer_given(one, NOTHING, lambda *why: None, lambda: None).placements
     assert (found.n_blocks if found else 0) == n
 
