@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
 from fabric.blueprint import Blueprint, load_blueprint, loads_blueprint, template_names
+from fabric.blueprint.census import census
+from fabric.blueprint.model import DeviceGroup
+from fabric.blueprint.ports import cables_by_port, ports_needed
 from fabric.blueprint.templates import OWN_FILE, as_template, other_template
 from fabric.parts import NETWORK, PortClass
 from fabric.parts.catalogue import plain
@@ -18,6 +21,7 @@ Splits = dict[str, tuple[tuple[str, int], ...]]
 
 # More GPUs than any server has: what is repeated is then a rack, and a node otherwise.
 _MAX_NODE_GPUS = 16
+_SLACK = 1e-9
 # The one axis of a NIC that is no rail: servers that share one scale-up network.
 _TRAY = "tray"
 
@@ -36,9 +40,9 @@ class Rack:
         ``rack``, or ``node`` for a single server.
     n_gpus : int
     nic : str
-        Group whose network ports are cabled.
+        Group whose network ports are cabled: the GPUs themselves, where they have such ports and no NIC.
     nic_port : PortClass or None
-        None for a generic NIC, which has no rate of its own.
+        Those that are free; None for a generic NIC, which has no rate of its own.
     nic_part : str
         Its part, or its kind if it has none.
     per_rail : int
@@ -124,28 +128,27 @@ def _template(name: str) -> Rack:
 
 def _rack(reference: str, blueprint: Blueprint) -> Rack:
     groups = blueprint.groups
-    n_gpus = sum(blueprint.n_devices(g.name) for g in groups.values() if g.is_endpoint and g.kind == "gpu")
+    gpus = [g for g in groups.values() if g.is_endpoint and g.kind == "gpu"]
+    n_gpus = sum(blueprint.n_devices(g.name) for g in gpus)
     nics = [g for g in groups.values() if g.kind == "nic"]
-    # A group named nic is the one meant where there are several.
-    named = [g for g in nics if g.name == "nic"] or nics
+    # A group named nic is the one meant where there are several; without any, GPUs may be cabled themselves.
+    named = [g for g in nics if g.name == "nic"] or nics or [g for g in gpus if _free_ports(blueprint, g)]
     if not n_gpus or len(named) != 1:
         devices = f"{n_gpus} GPUs, NICs: {', '.join(g.name for g in nics) or 'none'}"
-        msg = (
-            f"rack {reference} cannot be cabled; got {devices}; expected GPUs and one group of NICs named nic"
-        )
+        expected = "GPUs and one group of NICs named nic, or GPUs with network ports that are free"
+        msg = f"rack {reference} cannot be cabled; got {devices}; expected {expected}"
         raise DesignError(msg)
     (nic,) = named
     rail_axes = tuple(a for a in nic.axes if a != _TRAY)
     parts = {a: blueprint.primitives(a) for a in rail_axes}
     sizes = {p: blueprint.axes[p].size for a in rail_axes for p in parts[a]}
-    port = next((c for c in nic.part.ports if c.name == NETWORK), None) if nic.part else None
     return Rack(
         reference=reference,
         name=blueprint.name if _is_path(reference) else reference,
         unit="rack" if n_gpus > _MAX_NODE_GPUS else "node",
         n_gpus=n_gpus,
         nic=nic.name,
-        nic_port=port,
+        nic_port=_free_ports(blueprint, nic),
         nic_part=nic.part.id if nic.part else "the NIC",
         per_rail=blueprint.n_devices(nic.name) // math.prod(sizes.values()),
         rail_axes=rail_axes,
@@ -155,6 +158,18 @@ def _rack(reference: str, blueprint: Blueprint) -> Rack:
         groups=frozenset(groups),
         is_relay=any(g.transit in ("relay", "all") for g in groups.values() if g.kind == "gpu"),
     )
+
+
+def _free_ports(blueprint: Blueprint, group: DeviceGroup) -> PortClass | None:
+    """Return the network ports that the rack leaves free on each device of a group; None if it has none."""
+    port = next((c for c in group.part.ports if c.name == NETWORK), None) if group.part else None
+    if port is None:
+        return None
+    cables = cables_by_port(census(blueprint), group).get(NETWORK, {})
+    n_free = int(port.n_ports - ports_needed(port, cables).max() + _SLACK)
+    # Breakouts are of all ports together.
+    modes = tuple((n * n_free // port.n_ports, gbps) for n, gbps in port.modes)
+    return replace(port, n_ports=n_free, modes=modes) if n_free > 0 else None
 
 
 def cut_rails(rack: Rack, cuts: tuple[int, ...]) -> tuple[dict[int, tuple[str, ...]], Splits]:

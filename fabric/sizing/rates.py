@@ -189,7 +189,7 @@ def _share(port: PortClass, faces: int) -> float:
 def _share_nic(port: PortClass, faces: int, most: float, wanted: float | None) -> tuple[float, int]:
     """Return the rate of the cables of a NIC, `most` at most, and how many go to each leaf; 0 if none can."""
     share = _share(port, faces)
-    rate = min(share, most) if wanted is None else wanted
+    rate = min(share, most, port.rate_gbps) if wanted is None else wanted
     per_leaf = round(share / rate) if rate <= share * (1 + _SLACK) else 0
     try:
         able = port.n_ports * cables_per_port(port, rate)

@@ -23,7 +23,17 @@ from fabric.sizing.stripes import stripe
 from fabric.sizing.switch import find_switch, ports_taken
 from fabric.sizing.tiers import survey
 
-RACKS = ("hgx-h100", "hgx-b300", "gb200-nvl72", "gb300-nvl72", "vr-nvl72", "mi300x", "aws-p5", "dgx2-v100")
+RACKS = (
+    "hgx-h100",
+    "hgx-b300",
+    "gb200-nvl72",
+    "gb300-nvl72",
+    "vr-nvl72",
+    "mi300x",
+    "aws-p5",
+    "dgx2-v100",
+    "gaudi3",
+)
 SWITCHES = ("sn5600", "sn5610", "sn6600", "sn6800", "qm9700", "q3400", "64x400G", "40x800G", "128x100G")
 
 
@@ -64,7 +74,8 @@ def check_against_file(d):
         if one.rule.net == "scale-out":
             cables[one.rule.left.group] += one.total
     assert cables == {name.split("-")[0]: n for name, n in d.cables.items()}
-    assert counted.present("gpu") == d.populated <= d.gpus
+    (end,) = (g.name for g in d.blueprint.groups.values() if g.is_endpoint)
+    assert counted.present(end) == d.populated <= d.gpus
     for tier in d.tiers:
         port = find_switch(tier.part).port
         assert tier.used + tier.free == tier.switches * port.n_ports
@@ -206,6 +217,19 @@ def test_presets_meet_what_is_published():
     assert (planes.gpus, planes.n_tiers, planes.switches["leaf"]) == (131_072, 2, 8 * 512)
     assert planes.sizes.down == 256
     assert find_preset("colossus-like").design().n_tiers == 3
+
+
+def test_accelerators_that_are_their_own_cards_are_cabled_by_the_ports_that_are_free():
+    # T. P. Morgan, The Next Platform, 9 April 2024: sixteen boxes of eight Gaudi 3 on three leaves, half of whose
+    # 64 ports of 800G lead down.
+    built = design(gpus=128, rack="gaudi3", leaf="celestica_ds5000", planes=3)
+    (leaves,) = built.tiers
+    assert (leaves.switches, leaves.used, leaves.free) == (3, 3 * 32, 3 * 32)
+    # 9 of 12 ports of 400G are taken in the tray.
+    rack = find_rack("maia100")
+    assert (rack.nic, rack.nic_port.n_ports, rack.nic_port.rate_gbps) == ("chip", 3, 400)
+    with pytest.raises(DesignError, match="4096 GPUs, NICs: none; expected .* network ports that are free"):
+        find_rack("tpu-v4")
 
 
 def test_rails_are_cut_by_splitting_a_plain_axis(tmp_path):
