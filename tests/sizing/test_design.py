@@ -220,7 +220,7 @@ def test_presets_meet_what_is_published():
 
 
 def test_accelerators_that_are_their_own_cards_are_cabled_by_the_ports_that_are_free():
-    # T. P. Morgan, The Next Platform, 9 April 2024: sixteen boxes of eight Gaudi 3 on three leaves, half of whose
+    # The Next Platform, 9 April 2024: sixteen boxes of eight Gaudi 3 on three leaves, half of whose
     # 64 ports of 800G lead down.
     built = design(gpus=128, rack="gaudi3", leaf="celestica_ds5000", planes=3)
     (leaves,) = built.tiers
