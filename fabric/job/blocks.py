@@ -16,7 +16,7 @@ from functools import cached_property
 import numpy as np
 from scipy import sparse
 
-from fabric.arrays import Floats, Ints
+from fabric.arrays import Bools, Floats, Ints
 from fabric.job.differences import MAX_KINDS
 from fabric.job.doings import Doings, distinct, first_of, sums
 from fabric.job.domains import NumberedRanks
@@ -56,24 +56,14 @@ class Joint:
         """View of each rank."""
         return self.ranks.kind[self.place]
 
-    @cached_property
-    def of_view(self) -> tuple[Ints, ...]:
-        """The ranks of each view."""
-        order = np.argsort(self.kind, kind="stable")
-        return tuple(np.split(order, np.cumsum(np.bincount(self.kind))[:-1]))
-
-    def totals(self, n_views: int) -> Floats:
-        """Return what all ranks of each view do together, shape (n_views, columns)."""
+    def totals(self) -> Floats:
+        """Return what all ranks of each view do together, shape (columns,)."""
         weights = self.n_alike[self.of].astype(np.float64)
-        return np.asarray(self._sums(self.kind, weights, n_views).toarray())
-
-    def kinds(self, number: int) -> Floats:
-        """Return the different rows of the ranks of a view, shape (k, columns)."""
-        rows, begin = self._kinds
-        return np.asarray(rows[begin[number] : begin[number + 1]].toarray())
+        rows = [a * (sums(row, weights, d.rows.shape[0]) @ d.rows) for (a, d), row in self._each]
+        return np.asarray(np.sum(rows, axis=0))
 
     @cached_property
-    def _kinds(self) -> tuple[sparse.csr_array, Ints]:
+    def kinds(self) -> tuple[sparse.csr_array, Ints]:
         """The different rows of ranks, those of one view after those of another, and where each begins."""
         first, which = self._sets(np.sum([a * d.mark[row] for (a, d), row in self._each], axis=0))
         many = np.bincount(self.kind[first]) > MAX_KINDS
@@ -84,8 +74,22 @@ class Joint:
             done = [a * np.asarray(d.rows.sum(axis=1)).ravel()[row] for (a, d), row in self._each]
             first, which = self._sets(np.where(many[self.kind], np.sum(done, axis=0), which + 1.0))
             weights = self.n_alike[self.of] / sums(which, self.n_alike[self.of].astype(np.float64), 0)[which]
-        n_kinds = np.bincount(self.kind[first])
-        return self._sums(which, weights, len(first)), np.cumsum([0, *n_kinds.tolist()])
+        used = np.flatnonzero(weights)
+        onto = [
+            sparse.csr_array((weights[used], (which[used], row[used])), (len(first), d.rows.shape[0]))
+            for (_, d), row in self._each
+        ]
+        return self.rows_of(onto), np.cumsum([0, *np.bincount(self.kind[first]).tolist()])
+
+    def rows_of(self, onto: Sequence[sparse.csr_array]) -> sparse.csr_array:
+        """Return sums of rows, of which each pattern has so many, shape (n, columns).
+
+        Parameters
+        ----------
+        onto : sequence of sparse arrays, shape (n, rows of a pattern)
+        """
+        parts = [m @ (amount * doings.rows) for m, (amount, doings) in zip(onto, self.parts, strict=True)]
+        return sparse.csr_array(sum(parts[1:], start=parts[0]))
 
     @property
     def _each(self) -> zip[tuple[tuple[float, Doings], Ints]]:
@@ -93,19 +97,10 @@ class Joint:
 
     def _sets(self, value: Floats) -> tuple[Ints, Ints]:
         """Return the first of each set of ranks of one view with equal values, view by view, and all sets."""
-        n = len(self.of_view)
+        n = int(self.kind.max(initial=0)) + 1
         first, which = distinct(value)
         _, first, which = first_of(self.kind * len(first) + which, n * len(first))
         return first, which
-
-    def _sums(self, at: Ints, weights: Floats, n: int) -> sparse.csr_array:
-        """Return weighted sums of rows of ranks at each number, shape (n, columns)."""
-        used = np.flatnonzero(weights)
-        total = sparse.csr_array((n, self.parts[0][1].rows.shape[1]))
-        for (amount, doings), row in self._each:
-            entries = amount * weights[used], (at[used], row[used])
-            total = total + sparse.csr_array(entries, (n, doings.rows.shape[0])) @ doings.rows
-        return total
 
 
 def joint_of(ranks: NumberedRanks, parts: Sequence[tuple[float, Doings]]) -> Joint:
@@ -160,31 +155,29 @@ class Blocks:
 
     def count(self, numbers: tuple[int, ...]) -> int:
         """Return how many blocks have ranks of any of some views."""
-        has_any = [self.sums(n, np.ones((len(self._joint.of_view[n]), 1)))[:, :, 0] > 0.5 for n in numbers]
-        return int(self._n_alike @ np.count_nonzero(np.any(has_any, axis=0), axis=1))
+        has_any = self._has[:, list(numbers)].any(axis=1).reshape(-1, self._n_places)
+        return int(self._n_alike @ np.count_nonzero(has_any, axis=1))
 
-    def sums(self, number: int, values: Floats) -> Floats:
-        """Return sums over blocks of values of the ranks of a view.
+    @cached_property
+    def _has(self) -> Bools:
+        """Whether blocks have ranks of each view, shape (compositions x sets of places, views)."""
+        n_views = int(self._joint.ranks.kind.max(initial=0)) + 1
+        return np.asarray(self._onto(self._joint.kind, n_views).toarray() > 0)
 
-        Parameters
-        ----------
-        number : int
-        values : ndarray of float64, shape (ranks of the view in `Joint`, k)
+    def rows(self) -> sparse.csr_array:
+        """Return what the ranks of blocks do together, shape (compositions x sets of places, columns)."""
+        joint = self._joint
+        every = zip(joint.parts, joint.rows, strict=True)
+        return joint.rows_of([self._onto(row, d.rows.shape[0]) for (_, d), row in every])
 
-        Returns
-        -------
-        ndarray of float64, shape (compositions, sets of places, k)
-        """
-        own = self._joint.of_view[number]
-        k = values.shape[1]
-        cell = self._joint.of[own] * self._n_places + self._place[own]
-        n_cells = len(self._joint.n_alike) * self._n_places
-        of_cell = np.empty((n_cells, k))
-        for i in range(k):
-            of_cell[:, i] = np.bincount(cell, values[:, i], minlength=n_cells)
-        if self._domains is not None:
-            of_cell = self._domains @ of_cell.reshape(len(self._joint.n_alike), -1)
-        return np.asarray(of_cell.reshape(-1, self._n_places, k))
+    def _onto(self, number: Ints, n: int) -> sparse.csr_array:
+        """Return how many ranks of each block have each number, for the number of each rank below n."""
+        n_doings = len(self._joint.n_alike)
+        cell = self._joint.of * self._n_places + self._place
+        onto = sparse.csr_array((np.ones(len(cell)), (cell, number)), shape=(n_doings * self._n_places, n))
+        if self._domains is None:
+            return onto
+        return sparse.kron(self._domains, sparse.eye_array(self._n_places), format="csr") @ onto
 
 
 def _number(digits: Mapping[str, Ints], n: int) -> Ints:

@@ -7,11 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import sparse
 
 from fabric.arrays import Bools, Floats, Ints
 from fabric.job.pairs import RankPairs
 from fabric.job.product import ProductPairs
-from fabric.job.shared import OfView, Shared
+from fabric.job.shared import Shared
+from fabric.job.stacked import Links, Table
 from fabric.job.views import RankView
 
 Pairs = ProductPairs | RankPairs
@@ -27,17 +29,23 @@ class NearLinks:
 
     Parameters
     ----------
-    is_near : dict of (int, bool) to ndarray of bool
-        For each view, and whether its rank sends, which classes of its links.
+    far : dict of bool to sparse array, shape (columns, links)
+        What a byte of each column puts on a cable of all others, sent or received.
     shared : tuple of Shared
     """
 
-    is_near: dict[tuple[int, bool], Bools]
+    far: dict[bool, sparse.csr_array]
     shared: tuple[Shared, ...]
 
 
 def near_links(
-    pairs: Pairs, views: Sequence[RankView], loads: Mapping[tuple[int, bool], Floats], average: Floats
+    pairs: Pairs,
+    views: Sequence[RankView],
+    links: Links,
+    tables: Mapping[bool, Table],
+    *,
+    loads: Mapping[bool, Floats],
+    average: Floats,
 ) -> NearLinks:
     """Return the links that ranks are nearest to.
 
@@ -45,87 +53,90 @@ def near_links(
     ----------
     pairs : ProductPairs or RankPairs
     views : sequence of RankView
-    loads : mapping of (int, bool) to ndarray of float64, shape (links,)
-        For each view, and whether its rank sends, what the rank puts on a cable where all ranks do the same.
+    links : Links
+        Of all views.
+    tables : mapping of bool to Table
+        What ranks put on them, by whether they send.
+    loads : mapping of bool to ndarray of float64, shape (links,)
+        What the rank of each view puts on a cable where all ranks do the same, by whether it sends.
     average : ndarray of float64, shape (classes of links,)
         What all ranks together put on a cable.
     """
     best, shares = np.zeros(len(average)), {}
-    for (number, is_sent), load in loads.items():
-        base = views[number].quotient.base
+    for is_sent, load in loads.items():
         # What part of an average cable's bytes one rank of the view puts on it.
-        share = np.divide(load, average[base], out=np.zeros(len(base)), where=average[base] > 0)
-        share[views[number].is_free] = 0.0
-        np.maximum.at(best, base, share)
-        shares[number, is_sent] = share
-    is_near = _lie_nearest(pairs, views, shares, best)
-    blocks: dict[tuple[frozenset[str], bool, int], dict[int, dict[int, list[int]]]] = {}
-    for (number, is_sent), near in is_near.items():
-        view = views[number]
-        agrees = _agreement(view, pairs)
-        for link in np.flatnonzero(near).tolist():
-            pinned = frozenset(itertools.compress(pairs.order, agrees[link].tolist()))
-            of_block = blocks.setdefault((pinned, is_sent, pairs.part_of(number)), {})
-            of_view = of_block.setdefault(int(view.quotient.base[link]), {})
-            of_view.setdefault(number, []).append(link)
-    shared = []
-    for (pinned, is_sent, _), links in blocks.items():
-        whole = {}
-        for base_link, of_views in links.items():
-            sizes = dict(zip(of_views, pairs.block_sizes(tuple(of_views), pinned), strict=True))
-            part = sum(n * shares[v, is_sent][of_views[v]].max() for v, n in sizes.items())
+        on = average[links.base]
+        share = np.divide(load, on, out=np.zeros(len(on)), where=(on > 0) & ~links.is_free)
+        np.maximum.at(best, links.base, share)
+        shares[is_sent] = share
+    agrees = np.concatenate([_agreement(view, pairs) for view in views])
+    pins = agrees @ (1 << np.arange(len(pairs.order)))
+    is_near = _lie_nearest(links, pins, shares, best)
+    part = np.array([pairs.part_of(number) for number in range(len(views))])[links.view]
+    shared, far = [], {}
+    for is_sent, near in is_near.items():
+        own = np.flatnonzero(near)
+        block = pins[own] * len(views) + part[own]
+        for members in (own[block == number] for number in np.unique(block)):
+            pinned = frozenset(itertools.compress(pairs.order, agrees[members[0]].tolist()))
+            n_ranks = _ranks_in_blocks(pairs, pinned, links, members)
             # A block whose parts add up to more than the cable carries is no block of this link.
-            if part <= 1 + _SAME:
-                whole[base_link] = of_views, sizes
-                continue
-            for number, own in of_views.items():
-                is_near[number, is_sent][own] = False
-        if whole:
-            shared.append(_shared(pinned, whole, is_sent=is_sent))
-    return NearLinks(is_near, tuple(shared))
+            is_whole = _parts_of_loads(links, members, n_ranks * shares[is_sent][members]) <= 1 + _SAME
+            near[members[~is_whole]] = False
+            if is_whole.any():
+                whole = members[is_whole], n_ranks[is_whole]
+                shared.append(_shared(pinned, links, *whole, tables[is_sent], is_sent=is_sent))
+        far[is_sent] = tables[is_sent].on_cable @ sparse.diags_array((~near).astype(np.float64)).tocsr()
+    return NearLinks(far, tuple(shared))
+
+
+def _ranks_in_blocks(pairs: Pairs, pinned: frozenset[str], links: Links, members: Ints) -> Floats:
+    """Return how many ranks of its view a block has at each link, shape (members,)."""
+    found = np.empty(len(members))
+    for base in np.unique(links.base[members]):
+        of_class = np.flatnonzero(links.base[members] == base)
+        numbers, which = np.unique(links.view[members[of_class]], return_inverse=True)
+        sizes = pairs.block_sizes(tuple(numbers.tolist()), pinned)
+        found[of_class] = np.array(sizes)[which]
+    return found
+
+
+def _parts_of_loads(links: Links, members: Ints, parts: Floats) -> Floats:
+    """Return what part of its bytes a cable of the class of each link gets of blocks, shape (members,)."""
+    classes, of = np.unique(links.base[members], return_inverse=True)
+    most = np.zeros((len(classes), int(links.view.max(initial=0)) + 1))
+    np.maximum.at(most, (of, links.view[members]), parts)
+    return np.asarray(most.sum(axis=1)[of])
 
 
 def _shared(
-    pinned: frozenset[str],
-    links: Mapping[int, tuple[Mapping[int, list[int]], Mapping[int, float]]],
-    *,
-    is_sent: bool,
+    pinned: frozenset[str], links: Links, members: Ints, n_ranks: Floats, table: Table, *, is_sent: bool
 ) -> Shared:
-    """Return the links that blocks share, from those of each view, and its ranks in a block, by class."""
-    rows: dict[int, list[tuple[int, int, float]]] = {}
-    for of, (of_views, sizes) in enumerate(links.values()):
-        for number, own in of_views.items():
-            rows.setdefault(number, []).extend((link, of, sizes[number]) for link in own)
-    of_all = []
-    for number, own_rows in rows.items():
-        link, of_class, n_ranks = zip(*own_rows, strict=True)
-        of_all.append(OfView(number, np.array(link), np.array(of_class), np.array(n_ranks)))
-    return Shared(pinned, is_sent, np.array(list(links)), tuple(of_all))
+    """Return the links that blocks share, sorted as they ask."""
+    order = np.lexsort((links.view[members], links.base[members]))
+    members, n_ranks = members[order], n_ranks[order]
+    base, of = np.unique(links.base[members], return_inverse=True)
+    on_cable = table.on_cable.tocsc()[:, members].tocsr()
+    return Shared(pinned, is_sent, base, members, links.view[members], of.ravel(), n_ranks, on_cable)
 
 
-def _lie_nearest(
-    pairs: Pairs, views: Sequence[RankView], shares: Mapping[tuple[int, bool], Floats], best: Floats
-) -> dict[tuple[int, bool], Bools]:
-    """Return for each view, and whether its rank sends, which classes of links it is nearest to.
+def _lie_nearest(links: Links, pins: Ints, shares: Mapping[bool, Floats], best: Floats) -> dict[bool, Bools]:
+    """Return, for what ranks send and what they receive, which links of its view each is nearest to.
 
     The ranks that a link is nearest to are those with the largest share in what it carries, and those that
     lie to it as these do: ranks of a leaf with more mates send less over it, and are as near.
     """
     # The class of each link in the base, with the axes on which an end of it agrees with the rank.
-    bits = 1 << np.arange(len(pairs.order))
-    lies = [v.quotient.base * 2 ** len(bits) + _agreement(v, pairs) @ bits for v in views]
-    nearest: dict[bool, list[Ints]] = {False: [], True: []}
-    for (number, is_sent), share in shares.items():
-        is_best = (share > 0) & (share > (1 - _SAME) * best[views[number].quotient.base])
-        nearest[is_sent].append(lies[number][is_best])
+    lies = links.base * (int(pins.max(initial=0)) + 1) + pins
+    _, of_view = np.unique(lies * (int(links.view.max(initial=0)) + 1) + links.view, return_inverse=True)
     found = {}
-    for (number, is_sent), share in shares.items():
+    for is_sent, share in shares.items():
+        is_best = (share > 0) & (share > (1 - _SAME) * best[links.base])
         # Of the links of one class that lie so to the rank, those that it uses most.
-        _, which = np.unique(lies[number], return_inverse=True)
-        most = np.zeros(int(which.max(initial=-1)) + 1)
-        np.maximum.at(most, which, share)
-        is_used = (share > 0) & (share > (1 - _SAME) * most[which])
-        found[number, is_sent] = is_used & np.isin(lies[number], np.concatenate(nearest[is_sent]))
+        most = np.zeros(int(of_view.max(initial=-1)) + 1)
+        np.maximum.at(most, of_view, share)
+        is_used = (share > 0) & (share > (1 - _SAME) * most[of_view])
+        found[is_sent] = is_used & np.isin(lies, lies[is_best])
     return found
 
 

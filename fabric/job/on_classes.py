@@ -41,6 +41,7 @@ from fabric.job.placement import Placement, ring_axes
 from fabric.job.product import ProductPairs, ProductTraffic, places_on_axes
 from fabric.job.ranks import Job, Loads, Optimum, Routing, least, links_of
 from fabric.job.shared import Shared
+from fabric.job.stacked import Links, Table, stack_links, table_of
 from fabric.job.views import Carrier, RankView, view_of
 from fabric.routing import Progress
 from fabric.routing.cards import cut_at_cards
@@ -78,7 +79,7 @@ class _Classes:
     routing: Routing
     paths: Paths
     pull: Floats | None = None
-    _carriers: dict[tuple[int, bool], Carrier] = field(default_factory=dict)
+    _tables: dict[bool, Table] = field(default_factory=dict)
     _reduced: dict[Over, tuple[tuple[Floats, Floats], Floats] | None] = field(default_factory=dict)
 
     @cached_property
@@ -86,15 +87,21 @@ class _Classes:
         """Ranks of all instances."""
         return sum(view.n_alike for view in self.views)
 
-    def put(self, number: int, rows: Floats, *, is_sent: bool) -> Floats:
-        """Return the bytes on every class of links of a view when one rank sends, or receives, some rows."""
-        key = (number, is_sent)
-        if key not in self._carriers:
-            view = self.views[number]
-            pull = None if self.pull is None else self.pull[view.quotient.base]
-            ends = self.pairs.others(number, is_sent=is_sent), self.pairs.mates(number)
-            self._carriers[key] = Carrier(view, *ends, is_sent=is_sent, pull=pull)
-        return self._carriers[key].put(rows)
+    @cached_property
+    def links(self) -> Links:
+        """The links of all views."""
+        return stack_links(self.views)
+
+    def table(self, *, is_sent: bool) -> Table:
+        """Return what ranks put on these links when they send, or receive."""
+        if is_sent not in self._tables:
+            carriers = []
+            for number, view in enumerate(self.views):
+                pull = None if self.pull is None else self.pull[view.quotient.base]
+                ends = self.pairs.others(number, is_sent=is_sent), self.pairs.mates(number)
+                carriers.append(Carrier(view, *ends, is_sent=is_sent, pull=pull))
+            self._tables[is_sent] = table_of(carriers, self.links)
+        return self._tables[is_sent]
 
     def route(self, pattern: Pattern, progress: Progress | None = None) -> Loads:
         """Return the loads of `pattern`; see `Job`."""
@@ -117,8 +124,8 @@ class _Classes:
     def _under(self, pull: Floats | None) -> _Classes:
         """Return the same with a split that follows what capacity is left, or an equal one."""
         if pull is None:
-            return replace(self, routing="ecmp", _carriers={})
-        return replace(self, pull=pull, _carriers={})
+            return replace(self, routing="ecmp", _tables={})
+        return replace(self, pull=pull, _tables={})
 
     def ways(self, pattern: Pattern) -> Floats:
         """Return the links of each rule that messages of `pattern` pass; see `Job`."""
@@ -127,32 +134,38 @@ class _Classes:
             is_mate = self.pairs.in_group(number, pattern)
             if self.routing == "rail":
                 # What relays pass on is told by columns alone.
-                load = self.put(number, self.pairs.legs(number, is_mate), is_sent=False)
+                load = self._of_view(number, self.pairs.legs(number, is_mate))
             else:
                 others, mates = self.pairs.each(number, is_mate)
-                load = Carrier(view, others, mates).put(np.eye(len(mates)))
+                carrier = Carrier(view, others, mates)
+                load = carrier.table.toarray()
             rules = view.quotient.classes.rules
             on_rule = np.eye(len(rules))[np.repeat(view.quotient.classes.rule, 2)]
             hops.append(load @ on_rule)
         return np.unique(np.concatenate(hops).round(_DIGITS), axis=0)
 
+    def _of_view(self, number: int, rows: Floats) -> Floats:
+        """Return the bytes on every class of links of a view when its rank receives some rows."""
+        columns = np.arange(*self.pairs.starts[number : number + 2])
+        first, last = self.links.begin[number : number + 2]
+        cells = np.repeat(np.arange(len(rows)), len(columns)), np.tile(columns, len(rows))
+        every = sparse.csr_array((rows.ravel(), cells), shape=(len(rows), int(self.pairs.starts[-1])))
+        every.eliminate_zeros()
+        on_cable = self.table(is_sent=False).put(every)[:, first:last]
+        return np.asarray(on_cable.toarray() * self.views[number].n_cables)
+
     def _peaks(self, mix: Mix, average: Floats) -> Floats:
         """Return what cables carry at most, by class of links."""
-        every = {
-            (number, is_sent): self.pairs.kinds(mix, number, is_sent=is_sent)
-            for is_sent in (False, True)
-            for number in range(len(self.views))
-        }
-        if all(len(kinds) == 1 for kinds in every.values()):
+        every = {is_sent: self.pairs.kinds(mix, is_sent=is_sent) for is_sent in (False, True)}
+        if all(rows.shape[0] == len(self.views) for rows, _ in every.values()):
             return average
-        peak = average.copy()
+        peak, base = average.copy(), self.links.base
         near = self._near(self.pairs.telling(mix))
-        for (number, is_sent), rows in every.items():
-            view = self.views[number]
+        for is_sent, (rows, _) in every.items():
+            self.table(is_sent=is_sent).refuse(rows.indices[rows.data != 0])
             # Where no block is near, the busiest single rank.
-            others = ~near.is_near[number, is_sent]
-            most = self.put(number, rows, is_sent=is_sent)[:, others].max(axis=0) / view.n_cables[others]
-            np.maximum.at(peak, view.quotient.base[others], most)
+            most = (rows @ near.far[is_sent]).max(axis=0).toarray()
+            np.maximum.at(peak, base, most)
         for shared in near.shared:
             busiest, mean = self._of_blocks(mix, shared)
             # Ranks beyond the block add what they do on average.
@@ -164,12 +177,11 @@ class _Classes:
     def _near(self, telling: Telling) -> NearLinks:
         """Return the links that ranks are nearest to, as told by what all of them do in some patterns."""
         pairs, mix = telling
-        loads = {
-            (number, is_sent): self._mean(telling, number, is_sent=is_sent)
-            for is_sent in (False, True)
-            for number in range(len(self.views))
-        }
-        return near_links(pairs, self.views, loads, self._total(mix, pairs) / self.n_cables)
+        every = (False, True)
+        loads = {is_sent: self._mean(telling, is_sent=is_sent) for is_sent in every}
+        tables = {is_sent: self.table(is_sent=is_sent) for is_sent in every}
+        average = self._total(mix, pairs) / self.n_cables
+        return near_links(pairs, self.views, self.links, tables, loads=loads, average=average)
 
     def _of_blocks(self, mix: Mix, shared: Shared) -> tuple[Floats, Floats]:
         """Return what the busiest block of ranks puts on cables nearest to it, and what blocks do on average.
@@ -179,32 +191,21 @@ class _Classes:
         (ndarray of float64, ndarray of float64), shape (k,) each
             By class of the links that they share.
         """
-        is_sent = shared.is_sent
+        load = self._mean((self.pairs, tuple(mix)), is_sent=shared.is_sent)[shared.links]
+        mean = shared.together(sparse.csr_array((shared.n_ranks * load)[None]))
+        return self.pairs.busiest(mix, shared), mean
 
-        def put(number: int, rows: Floats) -> Floats:
-            return self.put(number, rows, is_sent=is_sent) / self.views[number].n_cables
-
-        mean = np.zeros(len(shared.base))
-        for own in shared.of_views:
-            load = self._mean((self.pairs, tuple(mix)), own.number, is_sent=is_sent)[own.links]
-            mean += own.most(own.n_ranks * load, len(mean))
-        return self.pairs.busiest(mix, shared, put), mean
-
-    @remembered(256)
-    def _mean(self, telling: Telling, number: int, *, is_sent: bool) -> Floats:
-        """Return what a rank of a view puts on a cable of each link on average, shape (links,)."""
+    @remembered(_KEPT)
+    def _mean(self, telling: Telling, *, is_sent: bool) -> Floats:
+        """Return what the rank of each view puts on a cable of each link on average, shape (links,)."""
         pairs, mix = telling
-        row = pairs.mean(mix, number, is_sent=is_sent)
-        return np.asarray(self.put(number, row[None], is_sent=is_sent)[0] / self.views[number].n_cables)
+        return self.table(is_sent=is_sent).put_row(pairs.means(mix, is_sent=is_sent))
 
     def _total(self, mix: Mix, pairs: Pairs | None = None) -> Floats:
         """Return the bytes on every class of links when all ranks do what they do on average."""
-        telling = pairs or self.pairs, tuple(mix)
-        total = np.zeros(len(self.n_cables))
-        for number, view in enumerate(self.views):
-            load = self._mean(telling, number, is_sent=False) * view.n_cables
-            total += view.n_alike * np.bincount(view.quotient.base, load, minlength=len(total))
-        return total
+        links = self.links
+        load = self._mean((pairs or self.pairs, tuple(mix)), is_sent=False) * links.n_cables * links.n_alike
+        return np.bincount(links.base, load, minlength=len(self.n_cables)).astype(np.float64)
 
     @cached_property
     def n_cables(self) -> Floats:
@@ -321,13 +322,16 @@ class _Classes:
         every = [(number, is_sent) for number in range(len(self.views)) for is_sent in (False, True)]
         # The best routes choose relays by themselves.
         pairs = self.pairs.by_own_cards
-        means = {end: pairs.mean(mix, end[0], is_sent=end[1]) for end in every}
+        rows = {is_sent: pairs.kinds(mix, is_sent=is_sent) for is_sent in (False, True)}
+        own = {n: slice(*pairs.starts[n : n + 2]) for n in range(len(self.views))}
+        means = {(n, is_sent): pairs.means(mix, is_sent=is_sent)[own[n]] for n, is_sent in every}
         # First what all ranks do on average, all at once; then the busiest rank, alone on the fabric.
         numbers = range(len(self.views))
         time_s, busy = least(self.base, [self._received(n, means[n, False]) for n in numbers])
         is_exact = True
         for (number, is_sent), mean in means.items():
-            kinds = pairs.kinds(mix, number, is_sent=is_sent)
+            done, begin = rows[is_sent]
+            kinds = done[begin[number] : begin[number + 1], own[number]].toarray()
             if np.allclose(kinds, mean, rtol=1e-9, atol=0.0):
                 continue  # all ranks do the same, and so did the program above
             is_exact = False

@@ -29,7 +29,7 @@ from fabric.job.doings import Doings, Pairs, doings_of, first_of, products, rail
 from fabric.job.domains import NumberedRanks
 from fabric.job.numbering import n_bytes, tables
 from fabric.job.placement import Placement, ring_axes
-from fabric.job.shared import OfView, Put, Shared
+from fabric.job.shared import Shared
 from fabric.job.views import RankView
 from fabric.schedule.algorithms import Shape
 from fabric.schedule.patterns import unrotated
@@ -126,12 +126,12 @@ class RankPairs:
 
     def in_group(self, number: int, pattern: Pattern) -> Bools:
         """Return which columns of a view are of ranks of its rank's group in a pattern."""
-        return np.asarray(self._of(self._groups(pattern.over, pattern.axis), number)[number] > 0)
+        return self._of(self._groups(pattern.over, pattern.axis), number) > 0
 
     def group(self, number: int, over: Over) -> Floats:
         """Return how many others of the rank's group, of a domain or a rail, are in each class of a view."""
         n = np.zeros(len(self.views[number].inside))
-        n[self.targets[number]] = self._of(self._groups(over), number)[number]
+        n[self.targets[number]] = self._of(self._groups(over), number)
         return n
 
     def each(self, number: int, is_in: Bools) -> tuple[sparse.csr_array, Bools]:
@@ -189,18 +189,17 @@ class RankPairs:
             return self.n_instances * n_bytes(self.shape, pattern)
         return sum(part.n_bytes for part in told)
 
-    def mean(self, mix: Mix, number: int, *, is_sent: bool) -> Floats:
-        """Return what a rank of a view does on average, shape (columns,)."""
+    def means(self, mix: Mix, *, is_sent: bool) -> Floats:
+        """Return what a rank of each view does on average, shape (columns,)."""
         total = np.zeros(self.starts[-1])
         for pattern, amount in self._parts(mix):
-            total += amount * self._totals(pattern, is_sent=is_sent)[number]
-        return np.asarray(self._of(total[None], number)[0] / self.n_of_kind[number])
+            total += amount * self._totals(pattern, is_sent=is_sent)
+        return np.asarray(total / np.repeat(self.n_of_kind, np.diff(self.starts)))
 
     @remembered(_KEPT)
     def _totals(self, pattern: Pattern, *, is_sent: bool) -> Floats:
-        """Return what all ranks of each view do together, shape (number of views, columns)."""
-        doings = self._doings(pattern, is_sent=is_sent)
-        return joint_of(self.ranks, [(1.0, doings)]).totals(len(self.views))
+        """Return what all ranks of each view do together, shape (columns,)."""
+        return joint_of(self.ranks, [(1.0, self._doings(pattern, is_sent=is_sent))]).totals()
 
     @cached_property
     def n_of_kind(self) -> Ints:
@@ -209,11 +208,11 @@ class RankPairs:
         n = np.bincount(self.ranks.kind, np.repeat(n_domains, self.ranks.size), minlength=len(self.views))
         return n.astype(np.int64)
 
-    def kinds(self, mix: Mix, number: int, *, is_sent: bool) -> Floats:
-        """Return the different rows of the ranks of a view, shape (k, columns)."""
-        return self._of(self._joint(tuple(mix), is_sent=is_sent).kinds(number), number)
+    def kinds(self, mix: Mix, *, is_sent: bool) -> tuple[sparse.csr_array, Ints]:
+        """Return the different rows of ranks, shape (k, columns), view by view, and where each begins."""
+        return self._joint(tuple(mix), is_sent=is_sent).kinds
 
-    def busiest(self, mix: Mix, shared: Shared, put: Put) -> Floats:
+    def busiest(self, mix: Mix, shared: Shared) -> Floats:
         """Return what the busiest block of ranks puts on links near to it, shape (classes of links,).
 
         Parameters
@@ -222,38 +221,14 @@ class RankPairs:
             Patterns that run at once, and what the busiest rank sends or receives in each.
         shared : Shared
             The links, and the axes on which the ranks of a block agree.
-        put : callable
         """
-        is_sent, n = shared.is_sent, len(shared.base)
-        joint = self._joint(tuple(mix), is_sent=is_sent)
-        blocks = self._blocks(tuple(mix), shared.pinned, is_sent=is_sent)
-        total = np.zeros((1, n))
-        for own in shared.of_views:
-            load = np.zeros((len(joint.of_view[own.number]), len(own.links)))
-            for (pattern, amount), row in zip(self._parts(mix), joint.rows, strict=True):
-                by_row = self._on_links(pattern, own, put, is_sent=is_sent)
-                load += amount * by_row[row[joint.of_view[own.number]]]
-            total = total + own.most(blocks.sums(own.number, load), n)
-        return np.asarray(total.max(axis=tuple(range(total.ndim - 1))))
-
-    def _on_links(self, pattern: Pattern, own: OfView, put: Put, *, is_sent: bool) -> Floats:
-        """Return what each row of a pattern puts on a cable of links of a view, shape (rows, links)."""
-        of_columns = np.zeros((int(self.starts[-1]), len(own.links)))
-        done = self._of(self._totals(pattern, is_sent=is_sent), own.number)[own.number]
-        used = np.flatnonzero(done)
-        of_columns[self.starts[own.number] + used] = put(own.number, np.eye(len(done))[used])[:, own.links]
-        return np.asarray(self._doings(pattern, is_sent=is_sent).rows @ of_columns)
+        blocks = Blocks(self._joint(tuple(mix), is_sent=shared.is_sent), shared.pinned)
+        return shared.together(blocks.rows() @ shared.on_cable)
 
     @remembered(_KEPT)
     def _joint(self, mix: tuple[tuple[Pattern, float], ...], *, is_sent: bool) -> Joint:
         parts = [(amount, self._doings(p, is_sent=is_sent)) for p, amount in self._parts(mix)]
         return joint_of(self.ranks, parts)
-
-    @remembered(_KEPT)
-    def _blocks(
-        self, mix: tuple[tuple[Pattern, float], ...], pinned: frozenset[str], *, is_sent: bool
-    ) -> Blocks:
-        return Blocks(self._joint(mix, is_sent=is_sent), pinned)
 
     def part_of(self, number: int) -> int:
         """Return what tells views apart whose ranks do not share a block: any may."""
@@ -262,8 +237,12 @@ class RankPairs:
     @remembered(_KEPT)
     def block_sizes(self, numbers: tuple[int, ...], pinned: frozenset[str]) -> list[float]:
         """Return how many ranks of each of some views a block has, on average of those with any of them."""
-        n_blocks = Blocks(joint_of(self.ranks, []), pinned).count(numbers)
+        n_blocks = self._blocks(pinned).count(numbers)
         return [int(self.n_of_kind[number]) / n_blocks for number in numbers]
+
+    @remembered(_KEPT)
+    def _blocks(self, pinned: frozenset[str]) -> Blocks:
+        return Blocks(joint_of(self.ranks, []), pinned)
 
     def telling(self, mix: Mix) -> tuple[RankPairs, Mix]:
         """Return patterns that tell which links are near to ranks: all send to all, by their own cards."""
@@ -274,8 +253,8 @@ class RankPairs:
         """The same with messages straight from rank to rank."""
         return replace(self, is_by_rail=False) if self.is_by_rail else self
 
-    def _of(self, rows: Floats, number: int) -> Floats:
-        return np.asarray(rows[:, self.starts[number] : self.starts[number + 1]])
+    def _of(self, row: Floats, number: int) -> Floats:
+        return np.asarray(row[self.starts[number] : self.starts[number + 1]])
 
     def _parts(self, mix: Mix) -> list[tuple[Pattern, float]]:
         """Return patterns that are labelled: of equal domains, rings that turn are several at once."""
@@ -311,21 +290,23 @@ class RankPairs:
             most = {"job": shape.n, "domain": g, **dict(shape.torus)}
             # The busiest rank, of the largest group, sends one byte.
             rows = self._groups(pattern.over, pattern.axis) / max(most[pattern.axis or pattern.over] - 1, 1)
-        mark = rows @ self._salt
-        return Doings(
-            ranks.sort, np.arange(len(ranks.size)), ranks.begin, ranks.kind, sparse.csr_array(rows), mark
-        )
+        # The row of each view lies on its own columns.
+        view = np.repeat(np.arange(len(self.views)), np.diff(self.starts))
+        table = sparse.csr_array((rows, (view, np.arange(len(rows)))), shape=(len(self.views), len(rows)))
+        table.eliminate_zeros()
+        sorts = np.arange(len(ranks.size))
+        return Doings(ranks.sort, sorts, ranks.begin, ranks.kind, table, np.asarray(table @ self._salt))
 
     @remembered(_KEPT)
     def _groups(self, over: Over, axis: str = "") -> Floats:
-        """Return how many of its group a rank of each view sees at each column, shape (views, columns)."""
+        """Return how many of its group a rank of each view sees at each of its columns, shape (columns,)."""
         if over == "rail":
             # Ranks of one view may be on rails with other ranks: on average.
             rails = self._totals(Pattern("pairwise", "rail"), is_sent=True)
-            return rails * ((self.shape.n_domains - 1) / self.n_of_kind[:, None])
-        n = np.zeros((len(self.views), int(self.starts[-1])))
+            return rails * ((self.shape.n_domains - 1) / np.repeat(self.n_of_kind, np.diff(self.starts)))
+        n = np.zeros(int(self.starts[-1]))
         first = np.unique(self.ranks.kind, return_index=True)[1].tolist()
-        for number, place in enumerate(first):
+        for place in first:
             sort = int(np.searchsorted(self.ranks.begin, place, side="right")) - 1
             home = int(self.ranks.a_domain[sort])
             domain, at, n_alike = (
@@ -333,7 +314,7 @@ class RankPairs:
             )
             pairs = Pairs(np.full(len(domain), home), domain, np.full(len(domain), place), at)
             column = self._label(pairs)[0]
-            n[number] = np.bincount(column, n_alike, minlength=n.shape[1])
+            n += np.bincount(column, n_alike, minlength=len(n))
         return n
 
     def _others_of(self, home: int, place: int, over: Over) -> tuple[Ints, Ints, Ints]:

@@ -10,12 +10,12 @@ from functools import cached_property
 import numpy as np
 from scipy import sparse
 
-from fabric.arrays import Bools, Floats
+from fabric.arrays import Bools, Floats, Ints
 from fabric.flow.by_axes import ClassTraffic
 from fabric.graph import components
 from fabric.job.differences import Difference, Mix, RankPlaces
 from fabric.job.placement import Placement, ring_axes, torus_of
-from fabric.job.shared import Put, Shared
+from fabric.job.shared import Shared
 from fabric.job.views import RankView
 from fabric.schedule.algorithms import Shape
 from fabric.schedule.tree import Over, Pattern
@@ -136,13 +136,19 @@ class ProductPairs:
         """Return what all ranks send of a pattern, one byte from the busiest."""
         return float(self.places.mean([(pattern, 1.0)]).sum()) * self.places.n_ranks
 
-    def mean(self, mix: Mix, number: int, *, is_sent: bool) -> Floats:
-        """Return what a rank does on average, shape (columns,): the same to send and to receive."""
-        return self.by_rail.mean(mix)
+    def means(self, mix: Mix, *, is_sent: bool) -> Floats:
+        """Return what a rank of each view does on average, shape (columns,): it sends what it receives."""
+        return np.tile(self.by_rail.mean(mix), len(self.views))
 
-    def kinds(self, mix: Mix, number: int, *, is_sent: bool) -> Floats:
-        """Return the different rows of ranks, shape (k, columns)."""
-        return self.by_rail.kinds(mix, is_sent=is_sent)
+    def kinds(self, mix: Mix, *, is_sent: bool) -> tuple[sparse.csr_array, Ints]:
+        """Return the different rows of ranks, shape (k, columns), view by view, and where each begins."""
+        rows, n = self.by_rail.kinds(mix, is_sent=is_sent), len(self.views)
+        return sparse.block_diag([sparse.csr_array(rows)] * n, format="csr"), np.arange(n + 1) * len(rows)
+
+    @cached_property
+    def starts(self) -> Ints:
+        """The first column of every view, and the number of all columns."""
+        return np.arange(len(self.views) + 1) * len(self.places.differences)
 
     def telling(self, mix: Mix) -> tuple[ProductPairs, Mix]:
         """Return the patterns that tell which links are near to ranks: all ranks are alike in each."""
@@ -156,13 +162,11 @@ class ProductPairs:
         """Return how many ranks agree on some axes."""
         return [self.places.n_ranks / math.prod(self.places.size[a] for a in pinned)] * len(numbers)
 
-    def busiest(self, mix: Mix, shared: Shared, put: Put) -> Floats:
+    def busiest(self, mix: Mix, shared: Shared) -> Floats:
         """Return what the busiest block puts on links that are near to it; see `RankPairs.busiest`."""
-        rows = self.by_rail.blocks(mix, shared.pinned, is_sent=shared.is_sent)
-        total = np.zeros(len(shared.base))
-        for own in shared.of_views:
-            total += own.most(put(own.number, rows)[:, own.links], len(total)).max(axis=0)
-        return total
+        # The links are those of one view; see `part_of`.
+        rows = np.tile(self.by_rail.blocks(mix, shared.pinned, is_sent=shared.is_sent), len(self.views))
+        return shared.together(sparse.csr_array(rows @ shared.on_cable))
 
 
 class ProductTraffic(ClassTraffic):

@@ -2,43 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+from scipy import sparse
 
-from fabric.arrays import Floats, Ints
-
-Put = Callable[[int, Floats], Floats]
-"""Return the bytes on a cable of every link of a view when its rank does some rows, shape (k, links)."""
-
-
-@dataclass(frozen=True, eq=False)
-class OfView:
-    """The links of a view that blocks share.
-
-    Parameters
-    ----------
-    number : int
-        The view.
-    links : ndarray of int64, shape (n,)
-        Links of the view.
-    of : ndarray of int64, shape (n,)
-        Which of the classes of links each is of.
-    n_ranks : ndarray of float64, shape (n,)
-        Ranks of the view in a block, on average of those that have any of the ranks of this class of links.
-    """
-
-    number: int
-    links: Ints
-    of: Ints
-    n_ranks: Floats
-
-    def most(self, loads: Floats, n: int) -> Floats:
-        """Return the largest load of links of each of n classes; `loads` have these links last."""
-        most = np.zeros((n, *loads.shape[:-1]))
-        np.maximum.at(most, self.of, np.moveaxis(loads, -1, 0))
-        return np.moveaxis(most, 0, -1)
+from fabric.arrays import Bools, Floats, Ints
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,12 +22,60 @@ class Shared:
     is_sent : bool
         Whether they carry what these ranks send, or what they receive.
     base : ndarray of int64, shape (k,)
-        Classes of links in the base.
-    of_views : tuple of OfView
-        For each class of ranks, its links.
+        Classes of links in the base, ascending.
+    links, view, of : ndarray of int64, shape (n,)
+        Links of the views, one after the other, the view of each, and which of the classes it is of; classes
+        ascend, and views of each.
+    n_ranks : ndarray of float64, shape (n,)
+        Ranks of the view in a block, on average of those that have any of the ranks of this class of links.
+    on_cable : sparse array, shape (columns, n)
+        What a byte of each column puts on a cable of them.
     """
 
     pinned: frozenset[str]
     is_sent: bool
     base: Ints
-    of_views: tuple[OfView, ...]
+    links: Ints
+    view: Ints
+    of: Ints
+    n_ranks: Floats
+    on_cable: sparse.csr_array
+
+    @cached_property
+    def _group(self) -> Ints:
+        """Number of the view and class of each link, ascending."""
+        is_new = (np.diff(self.of) > 0) | (np.diff(self.view) != 0)
+        return np.cumsum([0, *is_new.tolist()])
+
+    @cached_property
+    def _class(self) -> Ints:
+        """The class of each of these."""
+        return self.of[np.unique(self._group, return_index=True)[1]]
+
+    def together(self, loads: sparse.csr_array) -> Floats:
+        """Return what blocks put on a cable of each class at most, shape (k,).
+
+        Of the links of a view that are of one class the busiest counts; views add up.
+
+        Parameters
+        ----------
+        loads : sparse array, shape (blocks, n)
+        """
+        loads.sum_duplicates()  # sorts the links of each block as well
+        row = np.repeat(np.arange(loads.shape[0]), np.diff(loads.indptr))
+        group = row * (int(self._group[-1]) + 1) + self._group[loads.indices]
+        most, at = _reduced(np.maximum, loads.data, group)
+        of = self._class[self._group[loads.indices[at]]]
+        total, at = _reduced(np.add, most, row[at] * len(self.base) + of)
+        busiest = np.zeros(len(self.base))
+        np.maximum.at(busiest, of[at], total)
+        return busiest
+
+
+def _reduced(how: np.ufunc, values: Floats, key: Ints) -> tuple[Floats, Ints]:
+    """Return the values of each key, ascending, put together, and the first place of each."""
+    if not len(key):
+        return values, key
+    is_first: Bools = np.concatenate([[True], np.diff(key) > 0])
+    at = np.flatnonzero(is_first)
+    return np.asarray(how.reduceat(values, at)), at

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -12,7 +11,6 @@ from scipy import sparse
 
 from fabric.arrays import Bools, Floats, Ints
 from fabric.blueprint.remembered import remembered
-from fabric.errors import NoPathError
 from fabric.flow.by_axes import ClassTraffic
 from fabric.graph import Paths
 from fabric.job.chosen import ClassCards
@@ -20,15 +18,13 @@ from fabric.job.differences import Difference
 from fabric.job.placement import Placement
 from fabric.routing import Router, router
 from fabric.routing.cards import cut_at_cards
-from fabric.routing.nearest import Demand, Nearest, keeps_in, nearest, nearest_each, reverse_router
+from fabric.routing.nearest import Demand, keeps_in, nearest, nearest_each, reverse_router
 from fabric.symmetry import Mark, Quotient, quotient
 
 # Starts of ways to one of many targets up to which what they put on links is counted once for all of them.
 _FEW = 64
-# Cells of a table of what every difference puts on links.
+# Cells of a table of columns and links up to which ways are followed hop by hop; of more, by products.
 _CELLS = 4_000_000
-# Cells of such a table up to which it is kept whole.
-_DENSE = 100_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,9 +156,7 @@ class Carrier:
         others = others.tocoo()
         n_columns = others.shape[1]
         self.lost = np.zeros(n_columns, dtype=np.bool_)
-        self.parts: list[tuple[Nearest, sparse.csr_array]] = []
-        # What each difference alone puts on links, if the table fits: any row is then one product.
-        self.has_table = len(view.n_cables) * n_columns <= _CELLS
+        # What each column alone puts on links: any row is then one product.
         self.carried: list[Demand] = []
         # Three kinds of demand: within the domain, by cards, and on the network as it is.
         stays = mates & keeps_in(view.quotient.classes, view.inside)
@@ -183,16 +177,11 @@ class Carrier:
             self._add(route, view.rank, [c[~is_out] for c in far], n_columns=n_columns)
         self.table = self._table(n_columns)
 
-    def _table(self, n_columns: int) -> Floats | sparse.csr_array:
+    def _table(self, n_columns: int) -> sparse.csr_array:
         """Return what of each column has been carried to links, shape (columns, links)."""
         nothing = np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0)
         link, column, amount = (np.concatenate(parts) for parts in zip(nothing, *self.carried, strict=True))
-        shape = n_columns, len(self.view.n_cables)
-        # Of many columns each is on few links: most of the table is empty.
-        if math.prod(shape) > _DENSE:
-            return sparse.csr_array((amount, (column, link)), shape=shape)
-        place = np.ravel_multi_index((column, link), shape)
-        return np.bincount(place, amount, minlength=math.prod(shape)).astype(np.float64).reshape(shape)
+        return sparse.csr_array((amount, (column, link)), shape=(n_columns, len(self.view.n_cables)))
 
     def _add(
         self, route: Router, target: int, demand: Sequence[np.ndarray], *, n_columns: int, net: str = ""
@@ -209,11 +198,12 @@ class Carrier:
         self.lost[columns[(state < 0) | (ways.hops[state] < 0)]] = True
         is_in = state >= 0
         state, columns, data = state[is_in], columns[is_in], data[is_in]
-        if self.has_table or len(classes) <= _FEW:
+        if len(classes) <= _FEW or len(self.view.n_cables) * n_columns <= _CELLS:
             self.carried.append(ways.carry(state, columns, data))
         else:
             start = sparse.csr_array((data, (state, columns)), shape=(route.n_states, n_columns))
-            self.parts.append((ways, start))
+            load = (ways.onto @ ways.at(start)).tocoo()
+            self.carried.append((load.row, load.col, load.data))
 
     def _add_each(self, route: Router, legs: dict[int, list[tuple[int, int, float]]], n_columns: int) -> None:
         """Add the ways of some demand to each of some targets; where it is from few classes, all at once.
@@ -263,29 +253,6 @@ class Carrier:
                     inside.setdefault(self.view.rank, []).append((a, column, amount))
         self._add_each(cards.inside, inside, n_columns)
         self._add_each(cards.network, network, n_columns)
-
-    def put(self, rows: Floats) -> Floats:
-        """Return the bytes on every class of links, shape (k, links).
-
-        Parameters
-        ----------
-        rows : ndarray of float64, shape (k, number of differences)
-
-        Raises
-        ------
-        QuestionError
-            If there is no path.
-        """
-        if rows[:, self.lost].any():
-            names = self.view.quotient.classes.names
-            msg = f"no permitted path between {names[self.view.rank]} and other ranks"
-            raise NoPathError(msg, str(names[self.view.rank]))
-        # Most rows have few differences: the others need not be multiplied.
-        used = rows.any(axis=0)
-        load = np.asarray(rows[:, used] @ self.table[used])
-        for ways, start in self.parts:
-            load += np.asarray((ways.onto @ ways.at(start @ rows.T)).T)
-        return load
 
 
 def view_of(
