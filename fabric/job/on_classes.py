@@ -438,17 +438,20 @@ def _of_pairs(place: Placement, routing: Routing, paths: Paths) -> Job:
     """
     question = TiedTraffic(place.blueprint, place.among, paths, group_ties(place, frozenset()))
     _limit(question)
-    views = _views(question, place, frozenset())
+    # One rank says what a domain is; that the others say the same is looked at in the views of all.
+    domain, found = None, domain_axes(place.order, _views(question, place, frozenset(), n=1))
+    while found != domain:
+        domain = found
+        # Rails are kept whole, as libraries choose cards by them, unless that makes too many kinds.
+        tied = TiedTraffic(place.blueprint, place.among, paths, group_ties(place, domain))
+        has_rails = tied.ends.sum() <= MAX_TIED_VIEWS
+        question = tied if has_rails else question
+        views = _views(question, place, frozenset())
+        found = domain_axes(place.order, views)
     dealt = _deal(place, views)
     if dealt is not None:
         return _of_pairs(dealt, routing, paths)
-    domain = domain_axes(place.order, views)
-    # Rails are kept whole, as libraries choose cards by them, unless that makes too many kinds.
-    tied = TiedTraffic(place.blueprint, place.among, paths, group_ties(place, domain))
-    has_rails = tied.ends.sum() <= MAX_TIED_VIEWS
-    if has_rails and tied.ties != question.ties:
-        question, views = tied, _views(tied, place, frozenset())
-    pairs = _pairs(question, place, domain, views)
+    pairs = _pairs(question, place, found, views)
     if routing == "rail" or pairs.need_relays():
         if not (has_rails and pairs.has_rails):
             why = (
@@ -483,9 +486,11 @@ def _pairs(
     return RankPairs(ranks, views, lift, place.order, domain, place.spans)
 
 
-def _views(question: ClassTraffic, place: Placement, rings: frozenset[str]) -> tuple[RankView, ...]:
-    """Return the view of one rank of each class; of ranks that are no product two far apart tell first."""
-    base, ranks = question.base, np.flatnonzero(question.ends).tolist()
+def _views(
+    question: ClassTraffic, place: Placement, rings: frozenset[str], *, n: int | None = None
+) -> tuple[RankView, ...]:
+    """Return the view of one rank of each class, or of the first n of them."""
+    base, ranks = question.base, np.flatnonzero(question.ends)[:n].tolist()
     return tuple(
         view_of(question, place, base.index[rank], float(base.size[rank]), rings, question.paths)
         for rank in ranks

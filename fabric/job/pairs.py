@@ -304,18 +304,19 @@ class RankPairs:
             # Ranks of one view may be on rails with other ranks: on average.
             rails = self._totals(Pattern("pairwise", "rail"), is_sent=True)
             return rails * ((self.shape.n_domains - 1) / np.repeat(self.n_of_kind, np.diff(self.starts)))
-        n = np.zeros(int(self.starts[-1]))
         first = np.unique(self.ranks.kind, return_index=True)[1].tolist()
+        found, weights = [], []
         for place in first:
             sort = int(np.searchsorted(self.ranks.begin, place, side="right")) - 1
             home = int(self.ranks.a_domain[sort])
             domain, at, n_alike = (
                 self._along(home, place, axis) if over == "axis" else self._others_of(home, place, over)
             )
-            pairs = Pairs(np.full(len(domain), home), domain, np.full(len(domain), place), at)
-            column = self._label(pairs)[0]
-            n += np.bincount(column, n_alike, minlength=len(n))
-        return n
+            found.append((np.full(len(domain), home), domain, np.full(len(domain), place), at))
+            weights.append(n_alike)
+        pairs = Pairs(*(np.concatenate(ends) for ends in zip(*found, strict=True)))
+        column, n = self._label(pairs)[0], int(self.starts[-1])
+        return np.bincount(column, np.concatenate(weights), minlength=n).astype(np.float64)
 
     def _others_of(self, home: int, place: int, over: Over) -> tuple[Ints, Ints, Ints]:
         """Return the others of the group of a rank: domain and place of each, and how many are as alike."""
@@ -375,14 +376,9 @@ class RankPairs:
 
     def _columns_of(self, anchor: tuple[Ints, Ints], other: tuple[Ints, Ints]) -> Ints:
         """Return the columns of some ranks (domains, places), each as seen from another one, shape (k,)."""
-        kind = self.ranks.kind[anchor[1]]
-        found = np.empty(len(kind), dtype=np.int64)
-        for number in np.unique(kind).tolist():
-            own = np.flatnonzero(kind == number)
-            home, at = (self._places(domain[own], place[own]) for domain, place in (anchor, other))
-            label = self._labels(home, at, len(own))
-            found[own] = [self._by_label[number][row.tobytes()] for row in label]
-        return found
+        home, at = (self._places(*end) for end in (anchor, other))
+        label = self._labels(self.ranks.kind[anchor[1]], home, at)
+        return np.array([self._by_label[row.tobytes()] for row in label], dtype=np.int64)
 
     def _places(self, domain: Ints, place: Ints) -> dict[str, Ints]:
         ranks = self.ranks
@@ -390,26 +386,24 @@ class RankPairs:
             axis: index[place] for axis, index in ranks.place_digits.items()
         }
 
-    def _labels(self, home: Mapping[str, Ints], at: Mapping[str, Ints], n: int) -> Ints:
+    def _labels(self, view: Ints, home: Mapping[str, Ints], at: Mapping[str, Ints]) -> Ints:
+        """Return what tells the columns of views apart, a row for each rank as seen from another one."""
+        n = len(view)
         label = labels(self.lift.plain, self.lift.nest, [*self.lift.failed, dict(home)], [dict(at)])
-        return np.ascontiguousarray(np.broadcast_to(label[:n], (n, label.shape[1])))
+        return np.column_stack([view, np.broadcast_to(label[:n], (n, label.shape[1]))])
 
     @cached_property
-    def _by_label(self) -> tuple[dict[bytes, int], ...]:
-        """For every view the column of each label of ranks."""
-        found = []
-        for view, classes, start in zip(self.views, self.targets, self.starts.tolist(), strict=False):
-            index = [dict(view.quotient.index[i]) for i in classes.tolist()]
-            at = {axis: np.array([place[axis] for place in index], dtype=np.int64) for axis in self.order}
-            home = {a: np.full(len(index), i) for a, i in view.quotient.index[view.rank]}
-            moved = self.lift.marked.moved
-            label = (
-                self._labels(moved(home), moved(at), len(index))
-                if index
-                else np.zeros((0, 1), dtype=np.int64)
-            )
-            found.append({row.tobytes(): start + i for i, row in enumerate(label)})
-        return tuple(found)
+    def _by_label(self) -> dict[bytes, int]:
+        """The column of each label of ranks."""
+        view = np.repeat(np.arange(len(self.views)), np.diff(self.starts))
+        index = [v.quotient.index for v in self.views]
+        marks = [index[number][i] for number, own in enumerate(self.targets) for i in own.tolist()]
+        at = {axis: np.array([dict(mark)[axis] for mark in marks], dtype=np.int64) for axis in self.order}
+        ranks = [dict(index[number][v.rank]) for number, v in enumerate(self.views)]
+        home = {axis: np.array([rank[axis] for rank in ranks], dtype=np.int64)[view] for axis in self.order}
+        moved = self.lift.marked.moved
+        label = self._labels(view, moved(home), moved(at))
+        return {row.tobytes(): i for i, row in enumerate(label)}
 
 
 def domain_axes(order: tuple[str, ...], views: Sequence[RankView]) -> frozenset[str]:
