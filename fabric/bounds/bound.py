@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal, cast, get_args, overload
 
 import numpy as np
@@ -197,12 +198,15 @@ def _pack_held(task: Task, ask: _BoundQuestion) -> Packing:
         own = _question(other, ask)
         return 2 * int(own.ends.sum()) * len(own.base.keys)
 
-    def packed(other: Blueprint) -> Packing | None:
+    def packed(other: Blueprint, *, is_brief: bool = False) -> Packing | None:
         root = None if task.root is None else found.moved_mark(task.root)
-        one = pack(replace(task, blueprint=other, question=_question(other, ask), root=root))
+        own = replace(task, blueprint=other, question=_question(other, ask), root=root)
+        one = pack(own, is_brief=is_brief)
         return one if one.rate_gbps > 0 else None
 
-    held = hold(found, n_columns(blueprint), n_columns, answer=packed)
+    # Partitions of the ranks bound an all-reduce without a program: enough where more damage meets them.
+    brief = partial(packed, is_brief=True) if ask.collective == "all-reduce" else None
+    held = hold(found, n_columns(blueprint), n_columns, answer=packed, at_most=brief)
     if held is not None and held.is_met:
         return held.more.held_by(held.less)
     return pack(task)

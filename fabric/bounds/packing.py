@@ -80,8 +80,14 @@ class Packing:
         return Packing(less.rate_gbps, less.binding, less.n_ranks, n, why, proof)
 
 
-def pack(task: Task) -> Packing:
+def pack(task: Task, *, is_brief: bool = False) -> Packing:
     """Return the best rate of a collective, by all groups at once.
+
+    Parameters
+    ----------
+    task : Task
+    is_brief : bool
+        Whether an all-reduce is bounded by partitions of the ranks alone, without a program.
 
     Raises
     ------
@@ -104,7 +110,7 @@ def pack(task: Task) -> Packing:
         why = "by what parts of the ranks must take in"
         many = f": its program has {n_columns:,} variables, more than {MANY_COLUMNS:,}"
         many = many if n_columns > MANY_COLUMNS else ""
-        some = _largest(groups) if many else groups
+        some = [] if is_brief else _largest(groups) if many else groups
         why += many
         # Both bounds hold; the tighter one counts. A program of some ranks alone is one that holds too.
         if some:

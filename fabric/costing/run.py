@@ -179,7 +179,9 @@ def fastest_first(costs: list[AlgorithmCost]) -> list[AlgorithmCost]:
     """
     if len(costs) == 1:  # there is nothing else to choose
         return [replace(costs[0], is_seen=True, margin=1.0)]
-    return sorted(costs, key=lambda c: (float(f"{c.time_s * c.margin:.{DIGITS}g}"), c.time_s))
+    return sorted(
+        costs, key=lambda c: tuple(float(f"{t:.{DIGITS}g}") for t in (c.time_s * c.margin, c.time_s))
+    )
 
 
 def answer_of(run: CostRun, costs: list[AlgorithmCost]) -> Cost:

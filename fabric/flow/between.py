@@ -73,6 +73,7 @@ def hold(
     n_columns: Callable[[Blueprint], int],
     *,
     answer: Callable[[Blueprint], Answer | None],
+    at_most: Callable[[Blueprint], Answer | None] | None = None,
 ) -> Held[Answer] | None:
     """Return the nearest answers from more damage and from less, or None where nothing is gained by that.
 
@@ -85,13 +86,16 @@ def hold(
         The same of a blueprint.
     answer : callable
         Answers a question of a blueprint; None where that has no rate.
+    at_most : callable, optional
+        The same with less work, where the rate may come out too high: asked first of less damage.
     """
     if whole <= MANY_COLUMNS or not found.marks:
         return None
 
-    def tried(other: Blueprint) -> Answer | None:
+    def tried(other: Blueprint, how: Callable[[Blueprint], Answer | None] = answer) -> Answer | None:
         try:
-            return answer(other) if n_columns(other) * _SMALLER <= whole else None
+            is_small = other is found.blueprint or n_columns(other) * _SMALLER <= whole
+            return how(other) if is_small else None
         except FabricError:
             # Nobody is left, or some but not all cables of a class are down.
             return None
@@ -101,14 +105,18 @@ def hold(
     if least is None:
         return None
     # By turns: nobody knows which of the two is the farther off.
-    for harder, easier in zip_longest(more, less):
+    some = list(less)
+    ways = [(answer, other) for other in some]
+    if at_most is not None:
+        ways = [*((at_most, other) for other in (*some, found.blueprint)), *ways]
+    for harder, easier in zip_longest(more, ways):
         one = None if harder is None else tried(harder)
         if one is not None and (best is None or one.rate_gbps > best.rate_gbps * (1 + GAP)):
             best = one
             if best.meets(least):
                 return Held(best, least, is_met=True)
         # With nothing down it carries more: the damage binds. That of one sub-tree may be all that does.
-        one = None if easier is None or best is None else tried(easier)
+        one = None if easier is None or best is None else tried(easier[1], easier[0])
         if one is not None and best is not None and one.rate_gbps < least.rate_gbps * (1 - GAP):
             least = one
             if best.meets(least):
