@@ -13,7 +13,7 @@ from fabric.arrays import Bools, Floats, Ints
 from fabric.job.pairs import RankPairs
 from fabric.job.product import ProductPairs
 from fabric.job.shared import Shared
-from fabric.job.stacked import Links, Table
+from fabric.job.stacked import StackedLinks, StackedTable
 from fabric.job.views import RankView
 
 Pairs = ProductPairs | RankPairs
@@ -41,8 +41,8 @@ class NearLinks:
 def near_links(
     pairs: Pairs,
     views: Sequence[RankView],
-    links: Links,
-    tables: Mapping[bool, Table],
+    links: StackedLinks,
+    tables: Mapping[bool, StackedTable],
     *,
     loads: Mapping[bool, Floats],
     average: Floats,
@@ -53,9 +53,9 @@ def near_links(
     ----------
     pairs : ProductPairs or RankPairs
     views : sequence of RankView
-    links : Links
+    links : StackedLinks
         Of all views.
-    tables : mapping of bool to Table
+    tables : mapping of bool to StackedTable
         What ranks put on them, by whether they send.
     loads : mapping of bool to ndarray of float64, shape (links,)
         What the rank of each view puts on a cable where all ranks do the same, by whether it sends.
@@ -90,7 +90,7 @@ def near_links(
     return NearLinks(far, tuple(shared))
 
 
-def _ranks_in_blocks(pairs: Pairs, pinned: frozenset[str], links: Links, members: Ints) -> Floats:
+def _ranks_in_blocks(pairs: Pairs, pinned: frozenset[str], links: StackedLinks, members: Ints) -> Floats:
     """Return how many ranks of its view a block has at each link, shape (members,)."""
     found = np.empty(len(members))
     for base in np.unique(links.base[members]):
@@ -101,7 +101,7 @@ def _ranks_in_blocks(pairs: Pairs, pinned: frozenset[str], links: Links, members
     return found
 
 
-def _parts_of_loads(links: Links, members: Ints, parts: Floats) -> Floats:
+def _parts_of_loads(links: StackedLinks, members: Ints, parts: Floats) -> Floats:
     """Return what part of its bytes a cable of the class of each link gets of blocks, shape (members,)."""
     classes, of = np.unique(links.base[members], return_inverse=True)
     most = np.zeros((len(classes), int(links.view.max(initial=0)) + 1))
@@ -110,7 +110,13 @@ def _parts_of_loads(links: Links, members: Ints, parts: Floats) -> Floats:
 
 
 def _shared(
-    pinned: frozenset[str], links: Links, members: Ints, n_ranks: Floats, table: Table, *, is_sent: bool
+    pinned: frozenset[str],
+    links: StackedLinks,
+    members: Ints,
+    n_ranks: Floats,
+    table: StackedTable,
+    *,
+    is_sent: bool,
 ) -> Shared:
     """Return the links that blocks share, sorted as they ask."""
     order = np.lexsort((links.view[members], links.base[members]))
@@ -120,7 +126,9 @@ def _shared(
     return Shared(pinned, is_sent, base, members, links.view[members], of.ravel(), n_ranks, on_cable)
 
 
-def _lie_nearest(links: Links, pins: Ints, shares: Mapping[bool, Floats], best: Floats) -> dict[bool, Bools]:
+def _lie_nearest(
+    links: StackedLinks, pins: Ints, shares: Mapping[bool, Floats], best: Floats
+) -> dict[bool, Bools]:
     """Return, for what ranks send and what they receive, which links of its view each is nearest to.
 
     The ranks that a link is nearest to are those with the largest share in what it carries, and those that

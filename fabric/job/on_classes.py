@@ -41,7 +41,7 @@ from fabric.job.placement import Placement, ring_axes
 from fabric.job.product import ProductPairs, ProductTraffic, places_on_axes
 from fabric.job.ranks import Job, Loads, Optimum, Routing, least, links_of
 from fabric.job.shared import Shared
-from fabric.job.stacked import Links, Table, stack_links, table_of
+from fabric.job.stacked import StackedLinks, StackedTable, stack_links, table_of
 from fabric.job.views import Carrier, RankView, view_of
 from fabric.routing import Progress
 from fabric.routing.cards import cut_at_cards
@@ -79,7 +79,7 @@ class _Classes:
     routing: Routing
     paths: Paths
     pull: Floats | None = None
-    _tables: dict[bool, Table] = field(default_factory=dict)
+    _tables: dict[bool, StackedTable] = field(default_factory=dict)
     _reduced: dict[Over, tuple[tuple[Floats, Floats], Floats] | None] = field(default_factory=dict)
 
     @cached_property
@@ -88,11 +88,11 @@ class _Classes:
         return sum(view.n_alike for view in self.views)
 
     @cached_property
-    def links(self) -> Links:
+    def links(self) -> StackedLinks:
         """The links of all views."""
         return stack_links(self.views)
 
-    def table(self, *, is_sent: bool) -> Table:
+    def table(self, *, is_sent: bool) -> StackedTable:
         """Return what ranks put on these links when they send, or receive."""
         if is_sent not in self._tables:
             carriers = []

@@ -23,7 +23,7 @@ from fabric.job.views import Carrier, RankView
 
 
 @dataclass(frozen=True, eq=False)
-class Links:
+class StackedLinks:
     """The links of all views.
 
     Parameters
@@ -48,11 +48,11 @@ class Links:
     is_free: Bools
 
 
-def stack_links(views: Sequence[RankView]) -> Links:
+def stack_links(views: Sequence[RankView]) -> StackedLinks:
     """Return the links of all views."""
     n_links = [len(view.n_cables) for view in views]
     number = np.repeat(np.arange(len(views)), n_links)
-    return Links(
+    return StackedLinks(
         np.cumsum([0, *n_links]),
         number,
         np.concatenate([view.quotient.base for view in views]),
@@ -63,7 +63,7 @@ def stack_links(views: Sequence[RankView]) -> Links:
 
 
 @dataclass(frozen=True, eq=False)
-class Table:
+class StackedTable:
     """What a byte of each column of each view puts on each of its links.
 
     Parameters
@@ -117,7 +117,7 @@ class Table:
             raise NoPathError(msg, name)
 
 
-def table_of(carriers: Sequence[Carrier], links: Links) -> Table:
+def table_of(carriers: Sequence[Carrier], links: StackedLinks) -> StackedTable:
     """Return what the columns of some views, sent or received, put on links."""
     starts = np.cumsum([0, *(len(carrier.lost) for carrier in carriers)])
     nothing = np.zeros(0), np.zeros(0, np.int64), np.zeros(0, np.int64)
@@ -129,4 +129,4 @@ def table_of(carriers: Sequence[Carrier], links: Links) -> Table:
     table = sparse.csr_array((data, (row, col)), shape=(int(starts[-1]), len(links.base)))
     lost = np.concatenate([carrier.lost for carrier in carriers])
     names = [str(c.view.quotient.classes.names[c.view.rank]) for c in carriers]
-    return Table(table, lost, names, starts)
+    return StackedTable(table, lost, names, starts)
