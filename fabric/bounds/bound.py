@@ -24,7 +24,7 @@ from fabric.blueprint.reducing import REDUCING_NETS, ReducingNet, reducing_group
 from fabric.bounds.answer import Bound
 from fabric.bounds.groups import Task
 from fabric.bounds.hops import HopBound, HopKind, hop_bound
-from fabric.bounds.packing import Packing, pack
+from fabric.bounds.packing import PROVEN, Packing, pack
 from fabric.bounds.sinks import slowest_rank
 from fabric.errors import ProofError, QuestionError, nearest
 from fabric.flow.between import hold
@@ -41,9 +41,6 @@ from fabric.schedule.algorithms import busbw_factor
 from fabric.symmetry import Mark, lopsided_axes, quotient
 from fabric.symmetry.marked import count_damage, marked
 from fabric.units import format_rate, parse_bytes, seconds_to_send
-
-_PROVEN = 1e-6
-"""Relative distance of a bound to what its prices and flows prove beyond rounding of programs."""
 
 OPERATIONS = ("all-gather", "reduce-scatter", "all-reduce", "broadcast", "reduce", "all-to-all")
 
@@ -247,9 +244,9 @@ def _of_packing(
 def _refuse_unproven(name: str, rate_gbps: float, proof: Verdict, *, is_reached: bool) -> None:
     """Raise where the proof of a bound fails: it is then an error of this program."""
     fault = "; ".join(proof.faults)
-    if not fault and proof.upper_gbps > rate_gbps * (1 + _PROVEN):
+    if not fault and proof.upper_gbps > rate_gbps * (1 + PROVEN):
         fault = f"its prices prove no less than {format_rate(proof.upper_gbps)} on the links of the file"
-    if not fault and is_reached and proof.lower_gbps < rate_gbps * (1 - _PROVEN):
+    if not fault and is_reached and proof.lower_gbps < rate_gbps * (1 - PROVEN):
         fault = "no flows reach it"
     if fault:
         what = f"the bound of {name}, {format_rate(rate_gbps)}, is not proven ({fault})"

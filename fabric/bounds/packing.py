@@ -30,9 +30,12 @@ from fabric.bounds.trees import Fed, Tree, feed
 from fabric.flow.certificate import Verdict
 from fabric.flow.commodities import capacities
 from fabric.flow.lp import assemble, maximize, stack, unit_of
+from fabric.flow.span import FAR_APART, NEVER_FULL
 from fabric.symmetry import Quotient, nesting
 
 _NEAR = 1e-9
+PROVEN = 1e-6
+"""Relative distance of a bound to what its prices and flows prove that is rounding of programs."""
 
 MANY_COLUMNS = 8_000
 """Variables of a program for an all-reduce that is solved: about a third of a second of HiGHS."""
@@ -114,9 +117,11 @@ def pack(task: Task, *, is_brief: bool = False) -> Packing:
         why += many
         # Both bounds hold; the tighter one counts. A program of some ranks alone is one that holds too.
         if some:
-            solved = _by_program(some, base)
+            solved = _by_program(some, base, rate)
             n = solved[2]
-            if rate >= solved[0] * (1 - _NEAR):
+            # A solver may lose small capacities beside large ones: what parts take in is proven without one.
+            is_lost = _are_far_apart(base) and solved[3].upper_gbps > solved[0] * (1 + PROVEN)
+            if rate >= solved[0] * (1 - _NEAR) and not is_lost:
                 rate, bound, n, proof = solved
                 n_some, n_all = (sum(len(g.trees) for g in own) for own in (some, groups))
                 why = f"by {n_some:,} of {n_all:,} flows of ranks{many}" if many else ""
@@ -189,9 +194,20 @@ def _by_parts(group: RankGroup) -> tuple[float, Ints, int, Verdict]:
     return rate, np.unique(group.to_base()[links]), n, prove_by_parts(group, partition)
 
 
-def _by_program(groups: list[RankGroup], base: Quotient) -> tuple[float, Ints, int, Verdict]:
-    """Return the optimum of the linear program, the base links with a price, its variables, and its proof."""
+def _are_far_apart(base: Quotient) -> bool:
+    rates = base.classes.rate_gbps
+    return bool(rates.max(initial=0.0) > FAR_APART * rates.min(initial=np.inf))
+
+
+def _by_program(
+    groups: list[RankGroup], base: Quotient, most_gbps: float = np.inf
+) -> tuple[float, Ints, int, Verdict]:
+    """Return the optimum of the linear program, the base links with a price, its variables, and its proof.
+
+    No rate above `most_gbps` is possible.
+    """
     capacity = capacities(base)
+    is_far_apart = _are_far_apart(base)
     at = np.cumsum([0, *(g.n_columns for g in groups)]).tolist()
     n = at[-1] + 1
     used = np.flatnonzero(capacity > 0)
@@ -202,10 +218,14 @@ def _by_program(groups: list[RankGroup], base: Quotient) -> tuple[float, Ints, i
     within = [m for g, first in zip(groups, at, strict=False) for m in g.within(first, n)]
     parts = [g.shared(first, row_of) for g, first in zip(groups, at, strict=False)]
     shared = assemble(parts, len(used), n)
-    unit = unit_of(base.classes.rate_gbps)
+    largest = most_gbps * sum(g.n_groups * g.n_ranks for g in groups)
+    unit = unit_of(np.minimum(base.classes.rate_gbps, largest))
+    # Of a link that is never full no more than there can be on it, so that a solver sees the others.
+    n_links = np.bincount(base.base, np.repeat(base.classes.count, 2), minlength=len(capacity))
+    room = np.minimum(capacity, NEVER_FULL * largest * n_links) if is_far_apart else capacity
     # Rows within an envelope end at 0, those of shared links at their capacity.
-    limit = np.concatenate([*(np.zeros(m.shape[0]) for m in within), capacity[used] / unit])
-    x, dual = maximize(stack(equal), stack([*within, shared]), limit)
+    limit = np.concatenate([*(np.zeros(m.shape[0]) for m in within), room[used] / unit])
+    x, dual = maximize(stack(equal), stack([*within, shared]), limit, is_far_apart=is_far_apart)
     # The last duals are those of the links: what has a price binds.
     paid = dual[-len(used) :] if len(used) else dual[:0]
     bound = used[paid > 1e-9 * max(float(paid.max(initial=0.0)), 1e-300)]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from fabric.arrays import Floats, Ints
+from fabric.arrays import Bools, Floats, Ints
 from fabric.flow.commodities import Commodity
 
 CRUMB = 1e-9
@@ -31,6 +31,13 @@ class Fold:
     kept: Ints
     state: Ints
     twin: Ints
+
+    def over(self, commodity: Commodity, is_open: Bools) -> Fold:
+        """Return the fold with variables for moves inside devices and over some base classes of links."""
+        link = commodity.moves.link[self.kept]
+        is_kept = link < 0
+        is_kept[~is_kept] = is_open[commodity.view.base[link[~is_kept]]]
+        return replace(self, kept=self.kept[is_kept])
 
 
 def fold_moves(commodity: Commodity) -> Fold:
@@ -73,8 +80,7 @@ def unfold_flow(commodity: Commodity, fold: Fold, x: Floats, rate: float) -> Flo
     flow[fold.kept] = x
     if not len(fold.twin):
         return flow
-    is_folded = np.ones(len(flow), dtype=np.bool_)
-    is_folded[fold.kept] = False
+    is_folded = fold.state[moves.head] != moves.head
     entering = np.bincount(moves.head, flow, minlength=moves.n_states)
     # Part of what enters each folded device that it keeps: its demand over all that enters.
     stays = np.zeros(moves.n_states)

@@ -16,6 +16,7 @@ from fabric.flow.commodities import MAX_MOVES, Commodity, ProgramSizeError, Solu
 from fabric.flow.folding import fold_moves, settle, unfold_flow
 from fabric.flow.generated import CommodityMoves, TreeProgram
 from fabric.flow.lp import ALL_VARIABLES, Entries, LinearProgram, Rows, assemble, balance_entries, unit_of
+from fabric.flow.span import span_of
 
 _MET, NO_PART = 1e-9, 1e-7
 
@@ -69,12 +70,13 @@ class ClassProgram:
         self, commodities: list[Commodity], capacity: Floats, *, enough_gbps: float = np.inf
     ) -> None:
         self._commodities = commodities
-        self._folds = [fold_moves(commodity) for commodity in commodities]
+        self._span = span_of(commodities, capacity)
+        self._folds = [fold_moves(commodity).over(commodity, self._span.adds) for commodity in commodities]
         self._first = np.cumsum([0, *(len(fold.kept) for fold in self._folds)]).tolist()
         n_columns = self._first[-1] + 1
         self._capacity = capacity
-        self.used = np.flatnonzero(capacity > 0)
-        self.unit_gbps = unit_of(np.concatenate([c.view.classes.rate_gbps for c in commodities]))
+        self.used = np.flatnonzero(self._span.limits)
+        self.unit_gbps = unit_of(np.array([self._span.largest_gbps]))
         # A class without capacity has no row; a move on it would divide by nothing.
         row_of = np.full(len(capacity), -1)
         row_of[self.used] = np.arange(len(self.used))
@@ -86,9 +88,12 @@ class ClassProgram:
             blocks.append(CommodityMoves(moves.tail[kept], moves.head[kept], supply))
             on = np.flatnonzero(moves.link[kept] >= 0)
             base = commodity.view.base[moves.link[kept[on]]]
+            on, base = on[row_of[base] >= 0], base[row_of[base] >= 0]
             load.append((row_of[base], first + on, commodity.n_alike * (self.unit_gbps / capacity[base])))
         self.load = assemble(load, len(self.used), n_columns)
-        self._program = _program(blocks, self.load, enough_gbps / self.unit_gbps)
+        self._program = _program(
+            blocks, self.load, enough_gbps / self.unit_gbps, is_far_apart=self._span.is_far_apart
+        )
 
     def solve(self, wider: Floats | None = None) -> Solution:
         """Return the largest rate at which all commodities can be met at once.
@@ -104,9 +109,12 @@ class ClassProgram:
             If the program is not solved.
         """
         x, dual = self._maximize(wider)
-        price = np.zeros(len(self._capacity))
+        price = np.where(self._span.adds, 0.0, self._span.toll)
         price[self.used] = dual * self.unit_gbps / self._capacity[self.used]
-        return Solution(float(x[-1]) * self.unit_gbps, self.flows(x), price, len(x))
+        flows = self.flows(x)
+        if self._span.is_far_apart:
+            flows = self._within(flows, self._capacity * (1.0 if wider is None else wider))
+        return Solution(float(x[-1]) * self.unit_gbps, flows, price, len(x))
 
     def rate_gbps(self, wider: Floats) -> float:
         """Return the rate that `solve` finds."""
@@ -132,6 +140,9 @@ class ClassProgram:
             Load over capacity of every base class in a flow that leaves as much idle.
         """
         lost = np.isin(self.used, classes).astype(np.float64)
+        if not lost.any():
+            # Nothing that flows needs more than next to nothing of them.
+            return 1.0, self.least_use(rate_gbps)
         x, part = self._program.relieve(self._met(rate_gbps), lost)
         return (part if part > NO_PART else 0.0), self._use(x)
 
@@ -158,8 +169,22 @@ class ClassProgram:
             )
         )
 
+    def _within(self, flows: tuple[Floats, ...], capacity: Floats) -> tuple[Floats, ...]:
+        """Return flows within all capacities: what is rounding of large ones can overload small ones."""
+        load = np.zeros(len(capacity) + 1)
+        # The link of each move; turns inside a device have the one that is none.
+        links = [np.append(c.view.base, len(capacity))[c.moves.link] for c in self._commodities]
+        for commodity, link, flow in zip(self._commodities, links, flows, strict=True):
+            load += np.bincount(link, commodity.n_alike * flow, minlength=len(load))
+        # The certificate finds what is more than rounding: it is lost on the way.
+        room = np.append(capacity, np.inf)
+        part = np.divide(room, load, out=np.ones(len(load)), where=load > room)
+        return tuple(flow * part[link] for link, flow in zip(links, flows, strict=True))
 
-def _program(blocks: list[CommodityMoves], load: Rows, enough: float = np.inf) -> LinearProgram | TreeProgram:
+
+def _program(
+    blocks: list[CommodityMoves], load: Rows, enough: float = np.inf, *, is_far_apart: bool = False
+) -> LinearProgram | TreeProgram:
     """Return the program of some commodities, whose moves are the columns, in order, before the rate.
 
     Raises
@@ -188,4 +213,4 @@ def _program(blocks: list[CommodityMoves], load: Rows, enough: float = np.inf) -
         n_rows, first = n_rows + len(block.supply), first + len(block.tail)
     # What leaves each state, less what enters it and what is sent there, is 0. States that nothing
     # enters, leaves or is asked of have no row.
-    return LinearProgram(assemble(balance, n_rows, n_columns).used(), load)
+    return LinearProgram(assemble(balance, n_rows, n_columns).used(), load, is_far_apart=is_far_apart)

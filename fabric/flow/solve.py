@@ -14,6 +14,7 @@ from scipy.sparse import csgraph
 from fabric.arrays import Bools, Floats, Ints
 from fabric.flow.lp import assemble, balance_entries, maximize, unit_of
 from fabric.flow.problem import Network
+from fabric.flow.span import FAR_APART
 
 # A residual of scipy's Dinic is the sum of two capacities and must stay below 2**31: it wraps silently.
 _INT32_BITS = 30
@@ -230,6 +231,12 @@ def _largest_value(net: Network) -> float:
     return most
 
 
+def _value_apart(net: Network) -> float:
+    """Return the maximum flow were no capacity shared: the true one is no larger, nor smaller by orders."""
+    apart = replace(net, joint=net.joint[:0])
+    return float(_separate(apart).flow[net.head == net.target].sum())
+
+
 def _program(net: Network) -> tuple[Floats, Floats]:
     """Return flow and price of each arc by a linear program."""
     if not _largest_value(net):
@@ -246,14 +253,17 @@ def _program(net: Network) -> tuple[Floats, Floats]:
     limited = np.flatnonzero(link >= 0)
     _, first, row = np.unique(link[limited], return_index=True, return_inverse=True)
     # No flow needs more on a link than all that there is; twice that leaves no doubt about what is cut.
-    shared = np.minimum(capacity[limited][first], 2.0 * _largest_value(net))
+    shared = np.minimum(capacity[limited][first], 2.0 * _value_apart(net))
+    is_far_apart = bool(shared.min() * FAR_APART < shared.max())
     # The value leaves the source and enters the target: the last column.
     sent = np.array([net.source, net.target]), np.array([value, value]), np.array([-1.0, 1.0])
     balance = assemble([*balance_entries(tail, head), sent], net.n_nodes, value + 1)
     unit = unit_of(shared)
     load = assemble([(row.ravel(), limited, unit / shared[row.ravel()])], len(first), value + 1)
-    x, dual = maximize(balance, load)
+    x, dual = maximize(balance, load, is_far_apart=is_far_apart)
     flow, price = np.zeros((2, len(net.tail)))
+    # What is rounding on large links overloads small ones; the certificate finds what is more than that.
+    x[limited] /= np.maximum(load @ x, 1.0)[row.ravel()]
     flow[is_open] = x[:-1] * unit
     price[np.flatnonzero(is_open)[limited]] = (dual * (unit / shared))[row.ravel()]
     return flow, price

@@ -146,8 +146,8 @@ def test_an_answer_that_is_not_the_programs_is_refused(factor, scope, monkeypatc
         found = true_feed(*args)
         return replace(found, rate_gbps=found.rate_gbps * factor, flow=found.flow * factor)
 
-    def maximized(*args):
-        x, dual = true_maximize(*args)
+    def maximized(*args, **more):
+        x, dual = true_maximize(*args, **more)
         x[-1] *= factor
         return x, dual * factor
 

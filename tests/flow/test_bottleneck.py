@@ -153,9 +153,9 @@ def test_the_program_of_throughput_is_built_once_and_solved_no_more_than_needed(
     built, solved = [], []
 
     class Counted(lp.LinearProgram):
-        def __init__(self, *rows):
+        def __init__(self, *rows, **more):
             built.append(rows)
-            super().__init__(*rows)
+            super().__init__(*rows, **more)
 
         def _solve(self):
             solved.append(self)
