@@ -44,7 +44,8 @@ def test_no_cell_of_a_workbook_is_a_formula_and_sheets_follow_each_other(tmp_pat
     assert [row[1].value for row in cells] == list(range(len(rows)))
     assert {row[0].data_type for row in cells} == {"s"}
     # Marked as quoted, so that no edit of the cell makes a formula of it.
-    assert [bool(row[0].quotePrefix) for row in cells] == [True] * len(HOSTILE) + [False]
+    would_be = [not text.startswith(("\t", "\r")) for text in HOSTILE]  # those have no such first sign left
+    assert [bool(row[0].quotePrefix) for row in cells] == [*would_be, False]
     assert {row[2].value for row in cells} == {None}
     (tmp_path / "empty.xlsx").write_bytes(b"".join(xlsx_pieces(["a"], [], "plan")))
     assert openpyxl.load_workbook(tmp_path / "empty.xlsx").sheetnames == ["plan"]
