@@ -79,6 +79,7 @@ if TYPE_CHECKING:
     from fabric.workload.serving_job import Pool, ServingJob, load_serving
     from fabric.workload.share import share
     from fabric.workload.sharing import Sharing, TrafficJob
+    from fabric.workload.trace import ExecutionTrace, trace
     from fabric.workload.train import train
     from fabric.workload.training import Training
 
@@ -98,6 +99,7 @@ __all__ = [
     "Design",
     "DesignArguments",
     "DesignOptions",
+    "ExecutionTrace",
     "Expectations",
     "Explanation",
     "Export",
@@ -175,6 +177,7 @@ __all__ = [
     "thresholds",
     "throughput",
     "to_networkx",
+    "trace",
     "train",
     "transfer",
 ]
@@ -254,6 +257,8 @@ _HOME = {
     "throughput": "fabric.flow.throughput",
     "Throughput": "fabric.flow.throughput",
     "to_networkx": "fabric.graph.exchange",
+    "trace": "fabric.workload.trace",
+    "ExecutionTrace": "fabric.workload.trace",
     "train": "fabric.workload.train",
     "Training": "fabric.workload.training",
     "transfer": "fabric.costing.transfers",

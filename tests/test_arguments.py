@@ -133,6 +133,7 @@ def calls(tmp_path_factory):
         "thresholds": {"fabric": f, "sizes": ["1MiB"], "collectives": ["all-reduce"]},
         "throughput": {"fabric": f},
         "to_networkx": {"fabric": f},
+        "trace": {"fabric": f, "what": "all-reduce", "size": "1MiB"},
         "train": {
             "job": parse_job(
                 "{job: a, model: qwen3-8b, batch: {sequences: 8, length: 8}, assume: {peak: 1}}"

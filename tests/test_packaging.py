@@ -43,7 +43,7 @@ def test_everything_that_is_imported_is_declared():
     needed = {plain(owners[name][0]) for name in modules - {"fabric", "fabtopo", "pydantic_core"}}
     assert {"numpy", "rich", "typer"} <= needed
     # Of the others one is for our own work, and one writes the site.
-    extras = [text for name in ("report", "sweep", "dask", "xlsx") for text in EXTRAS[name]]
+    extras = [text for name in ("report", "sweep", "dask", "xlsx", "chakra") for text in EXTRAS[name]]
     declared = {plain(REQUIREMENT.match(text)[1]) for text in (*REQUIRED, *extras)}
     assert needed <= declared
     assert declared <= needed, "declared and never imported"

@@ -106,6 +106,12 @@ def export_command(
         str,
         typer.Option("--format", metavar="NAME", help="Such as dot or slurm; left out, all are listed."),
     ] = "",
+    what: Annotated[
+        str,
+        typer.Option("--trace", metavar="WHAT", help="For chakra: a collective, or a job file."),
+    ] = "",
+    size: Annotated[str, typer.Option(metavar="SIZE", help="Of the collective of a trace.")] = "1GiB",
+    algorithm: Annotated[str, typer.Option(metavar="NAME", help="Trace every message of an algorithm.")] = "",
     out: Out = None,
     force: Force = False,
     as_json: Json = False,
@@ -118,8 +124,14 @@ def export_command(
 
     if not form:
         rows = [[entry.name, entry.about, entry.loss] for entry in FORMATS.values()]
-        tell(columns(["format", "what it is", "what it cannot hold"], rows))
+        tell(columns(["format", "what it is", "what it cannot hold"], [*rows, _CHAKRA]))
         return
+    if form == _CHAKRA[0]:
+        _write_trace(file, what, size, algorithm, out, force=force, as_json=as_json)
+        return
+    if what or algorithm:
+        msg = f"--trace and --algorithm are for the format chakra, not for {form}"
+        raise QuestionError(msg)
     answer = export(fabric_of(file), form)
     if as_json:
         say(answer.to_json())
@@ -133,6 +145,30 @@ def export_command(
         write_file(out, answer.files[""], force=force)
     else:
         write_folder(out, answer.files, is_ours=lambda path: path.name in names, force=force)
+
+
+_CHAKRA = ["chakra", "Chakra traces of a collective or a job, a file an NPU", "the network"]
+
+
+def _write_trace(
+    file: Path, what: str, size: str, algorithm: str, out: Path | None, *, force: bool, as_json: bool
+) -> None:
+    from fabric.text.folder import write_folder
+    from fabric.workload.trace import trace
+
+    if not what:
+        msg = "a trace of what? say --trace all-reduce, or a job file, with --size and --algorithm"
+        raise QuestionError(msg)
+    if not as_json and (out is None or str(out) == STANDARD):
+        msg = "a trace is a folder of files, one for each NPU; say -o DIR"
+        raise QuestionError(msg)
+    answer = trace(fabric_of(file), what, size, algorithm=algorithm)
+    if as_json:
+        say(answer.to_json())
+        return
+    assert out is not None
+    say(str(answer), err=True)
+    write_folder(out, answer.files, is_ours=lambda path: path.name in answer.files, force=force)
 
 
 def import_command(

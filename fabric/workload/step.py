@@ -144,7 +144,7 @@ class StepTime:
 
 # Part of the compute of a micro-batch that its forward pass is: backward passes are twice as long, and one
 # that does the forward pass again three times.
-_FORWARD = {"none": 1 / 3, "full": 1 / 4}
+FORWARD = {"none": 1 / 3, "full": 1 / 4}
 
 
 def micro_compute_s(work: Workload, peak_tflops: float) -> float:
@@ -183,7 +183,7 @@ def step_time(work: Workload, compute_s: float, timed: Sequence[TimedExchange]) 
     micro = span_time(compute_s, beside["micro-batch"])
     m, idle = work.n_micro, bubble(work.parallel, work.n_micro)
     exposed = {name: m * s for name, s in micro.exposed_s.items()}
-    forward = _FORWARD[work.recompute]
+    forward = FORWARD[work.recompute]
     for span, part in (("first forward", forward), ("last backward", 1 - forward)):
         once = beside[span]  # type: ignore[index]
         if not once:
