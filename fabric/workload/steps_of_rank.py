@@ -45,10 +45,10 @@ def programs(work: Workload, peak_tflops: float, sizes: Mapping[str, int]) -> It
         Ranks of a group of each sort.
     """
     for stage in range(work.parallel.pp):
-        yield _Stage(work, peak_tflops, sizes, stage).program
+        yield _Passes(work, peak_tflops, sizes, stage).program
 
 
-class _Stage:
+class _Passes:
     """One stage of the pipeline."""
 
     def __init__(self, work: Workload, peak_tflops: float, sizes: Mapping[str, int], stage: int) -> None:
