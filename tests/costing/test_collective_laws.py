@@ -80,7 +80,7 @@ def check_bounds(answer: Cost) -> int:
 
 
 class TestBounds:
-    @pytest.mark.some(8)
+    @pytest.mark.some(3)
     @pytest.mark.parametrize("routing", ["ecmp", "hashed", "rail", "ideal"])
     def test_nothing_beats_its_bound(self, one_by_hand: Fabric, routing: str) -> None:
         n = 0

@@ -171,6 +171,7 @@ class TestIdeal:
             assert timed(work, schedule).transfer_s == pytest.approx(1)
             assert timed(work, schedule, self.over).transfer_s == pytest.approx(5 / 6)
 
+    @pytest.mark.some(1)
     @pytest.mark.parametrize("rule", ["nic0, leaf0", "leaf0, spine"])
     def test_a_failed_cable_never_speeds_it_up(self, hand_made: ModuleType, rule: str) -> None:
         left, right = rule.split(", ")

@@ -67,7 +67,7 @@ def test_a_chunk_on_a_ring_crosses_twice_a_round(method):
     assert found == pytest.approx(14 * 2 / 8 * 50 * US)
 
 
-@pytest.mark.some(2)
+@pytest.mark.some(1)
 @pytest.mark.parametrize("collective", ["all-reduce", "all-gather", "all-to-all", "broadcast", "send-recv"])
 def test_length_is_a_latency_of_its_rule_whatever_the_method(collective):
     rng = np.random.default_rng(12)

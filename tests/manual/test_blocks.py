@@ -38,10 +38,20 @@ def n_with(page, remark):
     return sum(remark in block.remarks for block in PAGES[page])
 
 
+@pytest.mark.some(12)
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_is_what_the_program_does(page, reader):
     n_slow, n_not = n_with(page, "slow"), n_with(page, "not run")
     assert read(page, reader, slow=False) == (len(PAGES[page]) - n_slow - n_not, n_slow)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_what_a_page_asks_for_exists(page, reader):
+    someone = reader(page)
+    blocks = [b for b in PAGES[page] if b.language in ("sh", "console") and "not run" not in b.remarks]
+    for block in blocks:
+        someone.glance(block)
+    assert blocks or all(b.language not in ("sh", "console") for b in PAGES[page])
 
 
 @pytest.mark.slow

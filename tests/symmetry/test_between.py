@@ -84,13 +84,15 @@ def check_same(fabric, monkeypatch):
     return n_held
 
 
+@pytest.mark.some(1)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_interval_holds_the_rate(family, marked_fabrics, monkeypatch):
     assert sum(check_hold(marked_fabrics.marked_fabric(family, seed), monkeypatch) for seed in range(8))
 
 
-def test_bottlenecks_and_bounds_are_those_without(marked_fabrics, monkeypatch):
-    assert sum(check_same(marked_fabrics.marked_fabric("nested", seed), monkeypatch) for seed in range(4))
+@pytest.mark.parametrize("seeds", [range(1), pytest.param(range(1, 4), marks=pytest.mark.slow)], ids=len)
+def test_bottlenecks_and_bounds_are_those_without(seeds, marked_fabrics, monkeypatch):
+    assert sum(check_same(marked_fabrics.marked_fabric("nested", seed), monkeypatch) for seed in seeds)
 
 
 @pytest.mark.slow

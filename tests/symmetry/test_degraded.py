@@ -36,7 +36,7 @@ def agrees(fabric, orbits):
     return True
 
 
-@pytest.mark.some(2)
+@pytest.mark.some(1)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_axes_refinement_and_links_have_one_rate(family, marked_fabrics, orbits):
     seeds = range(3)
@@ -139,6 +139,7 @@ def test_ecmp_spreads_evenly_over_cables_so_that_the_slow_one_binds():
     assert after.time_s > 1.1 * before.time_s
 
 
+@pytest.mark.slow
 def test_a_slow_card_in_the_million():
     million = f.load("topologies/million.fabric.yaml")
     card = "pod0/block0/rack0/tray0/nic0"

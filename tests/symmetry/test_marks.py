@@ -35,7 +35,7 @@ def audit(fabric, orbits):
     return orbits.mismatches(expand(fabric), link_views(work, fabric.blueprint, lift), work.commodities)
 
 
-@pytest.mark.some(2)
+@pytest.mark.some(1)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_class_is_an_orbit(family, marked_fabrics, orbits):
     found = [
@@ -89,6 +89,7 @@ def has_one_rate(fabric):
     return True
 
 
+@pytest.mark.some(2)
 @pytest.mark.parametrize("is_slow", [False, True])
 @pytest.mark.seeds(4, of=200)
 def test_flows_bounds_and_costs_are_those_of_devices_one_by_one(seed, is_slow, marked_fabrics):
