@@ -67,10 +67,15 @@ ODD = [
 ]
 
 
+PAIR = """{fabric: pair, axes: {i: 2}, devices: {gpu: {kind: gpu, axes: [i]}, leaf: {kind: switch, axes: []}},
+  links: [{between: [gpu, leaf], rate: 400Gb/s}]}"""
+
+
 @pytest.fixture(scope="module")
 def calls(tmp_path_factory):
     """Return sound arguments of every public verb."""
     f = fabric.loads(TEXT)
+    pair = fabric.loads(PAIR)
     log = fabric.read_log(next(LOG.glob("*.txt")) if list(LOG.glob("*.txt")) else next(LOG.iterdir()))[0]
     graph = fabric.to_networkx(f)
     cables = tmp_path_factory.mktemp("found") / "cables.dot"
@@ -92,7 +97,7 @@ def calls(tmp_path_factory):
         "explain": {"text": "1.8TB/s"},
         "export": {"fabric": f, "format": "dot"},
         "fail": {"fabric": f},
-        "failures": {"fabric": f},
+        "failures": {"fabric": pair},
         "flow_network": {"fabric": f, "source": "node0/gpu0", "target": "node1/gpu0"},
         "from_networkx": {"graph": graph},
         "load": {"path": ROOT / "topologies" / "gb300-nvl72.fabric.yaml"},
@@ -109,13 +114,14 @@ def calls(tmp_path_factory):
         "read_cabling": {"sources": [cables], "format": "dot", "rates": "400Gb/s"},
         "probe": {"fabric": f},
         "read_log": {"path": next(LOG.iterdir())},
-        "report": {"fabric": f, "out": tmp_path_factory.mktemp("odd") / "report"},
+        "report": {"fabric": pair, "out": tmp_path_factory.mktemp("odd") / "report"},
         "scale": {
             "gpus": [8],
             "rack": "hgx-h100",
             "leaf": "qm9700",
             "collectives": ["broadcast"],
             "has_knees": False,
+            "has_bounds": False,
         },
         "load_serving": {"path": ROOT / "topologies" / "jobs" / "mooncake-qwen3-8b.serve.yaml"},
         "serve": {

@@ -184,7 +184,7 @@ def test_tpu_pods(sides, link, bisection, egress, tolerance):
 TORI = {(4, 4, 8): 0.9921875, (4, 8, 8): 0.99609375, (8, 8, 16): 0.49951171875, (8, 8, 8): 0.998046875}
 
 
-@pytest.mark.some(2)
+@pytest.mark.some(1)
 @pytest.mark.parametrize("sides", TORI)
 def test_tori(sides):
     axes = dict(zip("xyz", sides, strict=True))

@@ -175,6 +175,7 @@ def test_every_file_is_solved():
     assert files <= set(SOLVED)
 
 
+@pytest.mark.some(20)
 @pytest.mark.parametrize("path", sorted(SYSTEMS.glob("*.fabric.yaml")), ids=lambda path: path.name)
 def test_file_loads_and_says_what_it_is(path):
     fabric = load(path)
@@ -214,7 +215,7 @@ def test_scale_up_of_a_chip(name):
 # --- solved ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.some(6)
+@pytest.mark.some(4)
 @pytest.mark.parametrize("name", SOLVED)
 def test_all_to_all_and_all_gather(name):
     among, rate, inward = SOLVED[name]
@@ -228,7 +229,7 @@ def test_all_to_all_and_all_gather(name):
     )
 
 
-@pytest.mark.some(12)
+@pytest.mark.some(8)
 @pytest.mark.parametrize(
     ("name", "source", "target", "gbps"),
     [

@@ -466,6 +466,7 @@ def test_every_template_and_every_file_has_its_row():
     assert not set(SERVERS) & set(CLUSTERS)
 
 
+@pytest.mark.some(30)
 @pytest.mark.parametrize("name", marked([*SERVERS, *CLUSTERS]))
 def test_cables_and_rates_of_every_link_class(name):
     e = links(name)

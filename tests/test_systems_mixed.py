@@ -167,7 +167,7 @@ def test_collectives_in_an_island(among, rate, inward):
     )
 
 
-@pytest.mark.some(2)
+@pytest.mark.some(1)
 @pytest.mark.parametrize(
     ("source", "target", "gbps", "binds"),
     [

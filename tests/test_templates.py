@@ -283,6 +283,7 @@ def test_measured_file_loads_whole(path):
     assert any(note.startswith(f"{fabric.name}: ") for note in fabric.blueprint.notes)
 
 
+@pytest.mark.some(3)
 @pytest.mark.parametrize("name", CLUSTERS)
 def test_servers_of_a_cluster_keep_what_their_nics_have(name):
     n_nodes, n_gpus, node_gbps = CLUSTERS[name]
@@ -318,6 +319,7 @@ def test_two_chassis_are_the_graph_of_te_ccl():
     assert nx.utils.graphs_equal(graph, wanted)
 
 
+@pytest.mark.some(3)
 @pytest.mark.parametrize("name", ALL_GATHER)
 def test_all_gather_of_measured_files(name):
     found = bound(load(MEASURED / f"{name}.fabric.yaml"), "all-gather")

@@ -84,6 +84,7 @@ UNCOUNTED = {name: slip for name, slip in SLIPS.items() if name != "nothing"} | 
 }
 
 
+@pytest.mark.some(25)
 @pytest.mark.parametrize("n_between", [0, 1, 2])
 @pytest.mark.parametrize("fault", COUNTED)
 @pytest.mark.parametrize("slip", UNCOUNTED)

@@ -133,6 +133,7 @@ def test_text_is_refused(text: str | bytes, message: str) -> None:
     assert len(str(caught.value)) < 1000
 
 
+@pytest.mark.some(20)
 @pytest.mark.parametrize("name", [n for n in REFUSED if "too large" not in n])
 def test_python_parser_refuses_the_same(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reader, "_LOADER", yaml.SafeLoader)

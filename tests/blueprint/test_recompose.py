@@ -55,6 +55,7 @@ def some_place(rng, product):
     return rng.choice([["slot"], [a for a in product if rng.random() < 0.6]])
 
 
+@pytest.mark.some(1)
 @pytest.mark.parametrize("block", range(3))
 def test_devices_meet_where_they_have_an_index_of_the_axis_in_common(block, tmp_path):
     n_refused = n_new = 0

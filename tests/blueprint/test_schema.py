@@ -178,6 +178,7 @@ def test_every_key_of_the_grammar_is_valid():
     assert loads(json.dumps(SOUND)).blueprint.n_devices("in.gpu") == 20 * 72
 
 
+@pytest.mark.some(30)
 @pytest.mark.parametrize(("path", "value"), SLIPS.values(), ids=SLIPS)
 def test_a_slip_is_refused_by_schema_and_loader(path, value):
     file = changed(path, value)

@@ -189,7 +189,7 @@ SHARED = [
 ]
 
 
-@pytest.mark.some(9)
+@pytest.mark.some(4)
 @pytest.mark.parametrize(("n_racks", "n_each", "failed", "over"), SHARED)
 @pytest.mark.parametrize("operation", ["all-gather", "reduce-scatter", "all-reduce"])
 def test_groups_share_links(n_racks, n_each, failed, over, operation):
@@ -280,7 +280,7 @@ def test_links_shared_by_climbing_and_descending_traffic_count_once():
     assert bound(loads(JOINT), "broadcast", root="x0/gpu0").algbw_gbps == pytest.approx(1.0, rel=1e-9)
 
 
-@pytest.mark.some(2)
+@pytest.mark.some(1)
 @pytest.mark.parametrize("text", MANY)
 def test_flows_and_mirror_images_give_what_the_whole_program_gives(text, monkeypatch):
     fabric = loads(text)
@@ -384,6 +384,7 @@ HUBS = """{fabric: a, axes: {i: 3}, islands: 1, devices: {gpu: {kind: gpu, axes:
   {between: [%s], name: hub, rate: 4Gb/s}, {between: [gpu, leaf], rate: 1Gb/s}]}"""
 
 
+@pytest.mark.some(8)
 @pytest.mark.parametrize(
     ("text", "operation", "more", "kind"),
     [
@@ -492,7 +493,7 @@ NVLS = """{fabric: a, axes: {box: 2, i: 4, chip: 2}, devices: {gpu: {part: b200_
     {between: [gpu, sw], link: nvlink5, count: 9}, {between: [sw, leaf], link: nvlink5, count: 4}]}"""
 
 
-@pytest.mark.some(12)
+@pytest.mark.some(5)
 @pytest.mark.parametrize("operation", OPERATIONS)
 @pytest.mark.parametrize("text", [*MANY, TWO_TIERS, NVLS])
 def test_a_graph_has_the_bound_of_its_file(text, operation):
@@ -571,6 +572,7 @@ def random_switches(seed, *, spread=1):
     return from_networkx(graph)
 
 
+@pytest.mark.some(3)
 @pytest.mark.parametrize("seed", range(8))
 def test_no_routing_beats_hops(seed):
     fabric = random_switches(seed)

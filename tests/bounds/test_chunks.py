@@ -291,7 +291,7 @@ LAW = {
 }
 
 
-@pytest.mark.some(8)
+@pytest.mark.some(3)
 @pytest.mark.parametrize("operation", CHUNKED)
 @pytest.mark.parametrize("name", LAW)
 def test_classes_and_devices_agree(name, operation):
@@ -305,7 +305,7 @@ def test_classes_and_devices_agree(name, operation):
     assert on_classes.n_targets == on_classes.n_classes <= on_devices.n_classes
 
 
-@pytest.mark.some(6)
+@pytest.mark.some(3)
 @pytest.mark.parametrize("operation", CHUNKED)
 @pytest.mark.parametrize(
     "name", [pytest.param(n, marks=[pytest.mark.slow] if n == "thin" else []) for n in LAW]

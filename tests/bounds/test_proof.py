@@ -40,7 +40,7 @@ def scope(request, monkeypatch):
     return request.param
 
 
-@pytest.mark.some(36)
+@pytest.mark.some(9)
 @pytest.mark.parametrize("name", FABRICS)
 @pytest.mark.parametrize("collective", COLLECTIVES)
 @pytest.mark.parametrize("paths", ["rules", "no-relay", "any"])
@@ -106,7 +106,7 @@ def resized(view, rng):
 CHANGES = (recounted, rerated, let_through, resized)
 
 
-@pytest.mark.some(6)
+@pytest.mark.some(2)
 @pytest.mark.parametrize("collective", ["all-gather", "all-reduce", "broadcast"])
 @pytest.mark.parametrize("name", FABRICS)
 def test_a_bound_on_changed_classes_is_refused(name, collective, scope, monkeypatch):

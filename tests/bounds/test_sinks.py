@@ -32,6 +32,7 @@ def clusters(seed):
     return graph, rng
 
 
+@pytest.mark.some(1)
 @pytest.mark.seeds(1, of=4)
 @pytest.mark.parametrize("collective", COLLECTIVES)
 def test_the_same_bound_as_rank_by_rank(collective, seed, monkeypatch):

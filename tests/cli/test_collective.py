@@ -275,6 +275,7 @@ def test_a_table_is_a_log(run, tmp_path):
     assert said in done.out
 
 
+@pytest.mark.slow
 def test_logs_of_the_manual_are_fitted_and_compared(run, tmp_path):
     """The commands of docs/collectives.md, in their order, on logs that the program itself prints."""
     text = (ROOT / "docs/collectives.md").read_text()
@@ -358,6 +359,7 @@ def test_calibrate_replaces_a_file_whole(run, tmp_path):
     assert (tmp_path / "mine.yaml").stat().st_mode & 0o777 == 0o640
 
 
+@pytest.mark.some(1)
 @pytest.mark.parametrize(
     ("out", "message"),
     [

@@ -80,7 +80,7 @@ def check_bounds(answer: Cost) -> int:
 
 
 class TestBounds:
-    @pytest.mark.some(3)
+    @pytest.mark.some(2)
     @pytest.mark.parametrize("routing", ["ecmp", "hashed", "rail", "ideal"])
     def test_nothing_beats_its_bound(self, one_by_hand: Fabric, routing: str) -> None:
         n = 0
@@ -240,6 +240,7 @@ class TestScale:
                 assert own == sorted(own)
                 assert own[0] >= 3e-6
 
+    @pytest.mark.some(1)
     @pytest.mark.parametrize("make", ["boxes", "leaf_spine", "pairs"])
     def test_busbw_is_algbw_times_the_factor(self, hand_made: ModuleType, make: str) -> None:
         # NVIDIA nccl-tests, doc/PERFORMANCE.md: 2 (n - 1) / n, (n - 1) / n, or 1.
@@ -315,6 +316,7 @@ class TestMillion:
         assert answer.binding == "spine-core"
         assert answer.time_s == pytest.approx(54 / 55 * S * 18_432 / (128 * 112 * 100e9))
 
+    @pytest.mark.some(1)
     @pytest.mark.parametrize(
         "collective",
         [

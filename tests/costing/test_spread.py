@@ -158,7 +158,7 @@ links:
 """
 
 
-@pytest.mark.some(3)
+@pytest.mark.some(1)
 @pytest.mark.parametrize("n_queue_pairs", [1, 4])
 @pytest.mark.parametrize("pattern", [ALL, Pattern("shift", "job", 16)])
 @pytest.mark.parametrize("tiers", [2, 3])
@@ -297,6 +297,7 @@ links:
 """
 
 
+@pytest.mark.some(3)
 @pytest.mark.parametrize("method", ["axes", "links"])
 @pytest.mark.parametrize("n_queue_pairs", [1, 4])
 @pytest.mark.parametrize("pattern", [ALL, Pattern("shift", "job", 8)])

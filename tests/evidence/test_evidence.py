@@ -157,7 +157,7 @@ def test_sixty_curves_are_between_domains() -> None:
     assert len(curves) >= 60
 
 
-@pytest.mark.some(2)
+@pytest.mark.some(1)
 @pytest.mark.parametrize("point", token_points(), ids=lambda p: f"EP{p.ranks}, {p.tokens}")
 def test_tokens_take_what_they_were_measured_to(point: TokenPoint) -> None:
     known = calibration("measured")

@@ -130,6 +130,7 @@ def test_slack_is_what_a_class_alone_can_lose(name):
         assert more < rate * (1 - 1e-4)
 
 
+@pytest.mark.some(1)
 @pytest.mark.parametrize("name", SLACK)
 def test_slack_is_the_same_in_every_verb(name):
     fabric = loads(SLACK[name][0])

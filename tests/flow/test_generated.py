@@ -131,6 +131,7 @@ def test_what_neither_trees_nor_moves_solve_gets_an_interval(monkeypatch):
         cost(fabric, "all-to-all", 2**20, algorithm="pairwise", routing="ideal", calibration="wire")
 
 
+@pytest.mark.slow
 def test_a_rack_asks_for_few_programs(monkeypatch):
     # Every pair has the 18 chips between it, and all are needed: one more path a program took 19 s of a core.
     solved = []

@@ -75,6 +75,7 @@ def said(fabric, traffic, **asked):
         return str(error)
 
 
+@pytest.mark.some(1)
 @pytest.mark.seeds(1, of=4)
 @pytest.mark.parametrize("oneway", [False, True])
 def test_an_interval_holds_the_exact_rate_of_a_graph(oneway, seed):
@@ -100,7 +101,7 @@ CONSTRUCTS = (
 )  # fmt: skip
 
 
-@pytest.mark.some(5)
+@pytest.mark.some(2)
 @pytest.mark.seeds(1, of=6)
 @pytest.mark.parametrize("construct", CONSTRUCTS)
 def test_an_interval_holds_the_exact_rate_of_a_file(constructs, construct, seed):

@@ -180,7 +180,7 @@ def agree(fabric, traffic, paths, **more):
     return found.per_endpoint_gbps
 
 
-@pytest.mark.some(2)
+@pytest.mark.some(1)
 @pytest.mark.seeds(1, of=8)
 @pytest.mark.parametrize("n_failed", [0, 1, 2])
 @pytest.mark.parametrize("family", FAMILIES)
@@ -371,6 +371,7 @@ def test_a_longest_matching_leaves_out_what_is_cut_off():
     assert rest.per_endpoint_gbps == pytest.approx(3.0)
 
 
+@pytest.mark.some(1)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_what_is_too_large_gets_an_interval(family, monkeypatch):
     n_tight = 0
@@ -465,6 +466,7 @@ def test_the_million_with_a_failed_leaf():
     assert "left out: 144 endpoints such as pod0/su0/block0/rack0/tray0/gpu0" in str(rest)
 
 
+@pytest.mark.some(1)
 @pytest.mark.parametrize("method", ["auto", "axes", "refinement", "links"])
 def test_a_torus_with_two_failed_cables(method):
     text = """{fabric: t, axes: {x: 4, y: 4}, devices: {chip: {kind: gpu, axes: [x, y], transit: all}},
@@ -510,6 +512,7 @@ def test_auto_takes_the_smallest_exact_program(failed, method, monkeypatch):
     )
 
 
+@pytest.mark.slow
 def test_a_torus_with_failures_is_exact_while_small_and_else_an_interval(monkeypatch):
     fabric = loads(TORUS % (4, 2, 4, CABLES[0]))
     exact = throughput(fabric, method="links").per_endpoint_gbps
@@ -666,6 +669,7 @@ def test_the_longest_matching_crosses_what_is_scarce():
     assert [row.link for row in found.binding] == ["leaf-spine"]
 
 
+@pytest.mark.slow
 def test_the_longest_matching_of_racks_with_two_planes():
     made = design(
         gpus=144, rack="gb300-nvl72", leaf="sn5610", planes=2, oversubscription={"leaf": 8}, block=1
@@ -749,7 +753,7 @@ RELAYS = """{fabric: r, axes: {b: 2, n: 3, s: 2}, devices: {gpu: {kind: gpu, axe
   {between: [nic, leaf], rate: 1%s}, {between: [leaf, spine], rate: 1%s}]}"""
 
 
-@pytest.mark.some(6)
+@pytest.mark.some(2)
 @pytest.mark.parametrize("unit", ["b/s", "kb/s", "Gb/s", "Tb/s", "000Pb/s"])
 @pytest.mark.parametrize("method", ["axes", "links"])
 @pytest.mark.parametrize(("text", "right"), [(SMALL, 7 / 8), (RELAYS, 11 / 18)])

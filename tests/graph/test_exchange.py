@@ -107,6 +107,7 @@ def test_attributes():
     }
 
 
+@pytest.mark.some(1)
 @pytest.mark.parametrize(
     "text",
     [

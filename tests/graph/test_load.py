@@ -196,6 +196,7 @@ def test_a_slip_in_a_million_gpus_is_caught(slip):
         loads(text)
 
 
+@pytest.mark.some(40)
 @pytest.mark.parametrize("path", sorted(TOPOLOGIES.rglob("*.fabric.yaml")), ids=lambda p: p.name)
 def test_topologies_load_and_nothing_is_skipped(path):
     fabric = load(path)

@@ -159,6 +159,7 @@ def _own_tests(names, environment):
     return run
 
 
+@pytest.mark.slow
 def test_tests_of_networkx_for_flows_pass(installed):
     run = _own_tests(["flow.tests.test_maxflow"], installed)
     assert run.returncode == 0, run.stdout[-2000:] + run.stderr[-2000:]

@@ -189,7 +189,7 @@ def test_the_million_with_ten_failed_cards_goes_by_classes() -> None:
     assert hops[work.links.rules.index("nic-leaf")] == pytest.approx(2, rel=1e-4)
 
 
-@pytest.mark.some(3)
+@pytest.mark.some(2)
 @pytest.mark.parametrize("name", FABRICS)
 @pytest.mark.parametrize("routing", ["ecmp", "rail"])
 def test_classes_and_cables_agree(name: str, routing: str) -> None:

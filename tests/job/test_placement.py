@@ -75,6 +75,7 @@ ORDERS = [
 ]
 
 
+@pytest.mark.some(3)
 @pytest.mark.parametrize(("order", "left", "right"), ORDERS)
 def test_order_is_reshape(order: str, left: list[str], right: dict[str, int]) -> None:
     fabric = loads(TEXT)

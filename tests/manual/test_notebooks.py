@@ -14,6 +14,7 @@ from tools.pages import notebook
 NOTEBOOKS = {path.name: path for path in notebook.notebooks()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NOTEBOOKS)
 def test_a_notebook_shows_what_the_program_shows(name):
     committed = NOTEBOOKS[name].read_text(encoding="utf-8")

@@ -36,6 +36,7 @@ def marked(name, *values):
     return pytest.param(name, *values, marks=marks, id=": ".join([name, *(v.what for v in values)]))
 
 
+@pytest.mark.some(60)
 @pytest.mark.parametrize(("name", "check"), [marked(*row) for row in CHECKS])
 def test_published(name, check):
     (found,) = outcomes([check], measured(name))

@@ -44,7 +44,7 @@ def drawn(summary):
     return {draw: draw(summary) for draw in (staircase, wiring)}
 
 
-@pytest.mark.some(5)
+@pytest.mark.some(2)
 @pytest.mark.parametrize("draw", [staircase, wiring])
 def test_svg_is_plain_and_small(drawn, draw):
     text = drawn[draw]
@@ -56,7 +56,7 @@ def test_svg_is_plain_and_small(drawn, draw):
     assert not re.search(r"\b20\d\d-\d\d-\d\d\b|file:|@import|@font-face|/tmp|/home|\son\w+=", text)
 
 
-@pytest.mark.some(5)
+@pytest.mark.some(2)
 @pytest.mark.parametrize("draw", [staircase, wiring])
 def test_svg_is_always_the_same_whatever_the_user_has_set(summary, drawn, draw):
     with mpl.rc_context({"font.size": 30, "svg.fonttype": "path", "svg.hashsalt": "x", "lines.linewidth": 9}):
@@ -90,7 +90,7 @@ def test_ratios_multiply_to_the_whole_taper():
     assert ratios == ["7.438:1", "1.21:1", "1:1"]
 
 
-@pytest.mark.some(5)
+@pytest.mark.some(3)
 @pytest.mark.parametrize("figure", [staircase_figure, wiring_figure])
 def test_no_text_overlaps_or_is_cut(summary, figure):
     sheet = figure(summary)
@@ -146,6 +146,7 @@ def test_figures_of_each_kind_and_the_rest_have_every_rule(mixed):
     assert wiring_title(figures[-1]).endswith(" cables carry no traffic between endpoints")
 
 
+@pytest.mark.some(1)
 def test_nothing_passes_behind_a_box_in_mixed_fabrics(mixed):
     for own in [*by_kind(mixed).values(), by_nobody(mixed)]:
         plan = layout(own, ways(own))
@@ -158,6 +159,7 @@ def test_nothing_passes_behind_a_box_in_mixed_fabrics(mixed):
             ]
 
 
+@pytest.mark.some(1)
 def test_labels_stand_in_gaps(mixed):
     for own in by_kind(mixed).values():
         sheet = wiring_figure(own)

@@ -111,6 +111,7 @@ def test_many_queue_pairs_come_near_the_equal_split():
     assert rates[-1] > 0.999
 
 
+@pytest.mark.some(2)
 @pytest.mark.parametrize("m", [2, 3, 32, 1_000])
 def test_links_as_independent_are_near_the_exact_distribution(monkeypatch, m):
     exact = hashed_factor(100_000, m)

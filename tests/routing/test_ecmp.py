@@ -332,7 +332,7 @@ def random_fabric(seed: int) -> Fabric:
     return from_networkx(graph)
 
 
-@pytest.mark.some(4)
+@pytest.mark.some(2)
 @pytest.mark.parametrize("seed", SEEDS)
 def test_loads_on_random_tiers(seed: int) -> None:
     matches_oracle(random_fabric(seed), seed, skip=0.2 * (seed % 2))
@@ -355,7 +355,7 @@ def peers_only(seed: int) -> Fabric:
     return from_networkx(graph)
 
 
-@pytest.mark.some(4)
+@pytest.mark.some(1)
 @pytest.mark.parametrize("seed", SEEDS)
 def test_loads_on_random_peers(seed: int) -> None:
     matches_oracle(peers_only(seed), seed)

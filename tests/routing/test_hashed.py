@@ -126,6 +126,7 @@ def test_bytes_are_conserved(text, n_queue_pairs):
     assert not found[np.repeat(e.alive == 0, 2)].any()
 
 
+@pytest.mark.some(2)
 @pytest.mark.parametrize("text", FABRICS, ids=title)
 def test_a_flow_takes_one_shortest_path(text):
     e, route, traffic = everyone(text)

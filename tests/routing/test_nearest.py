@@ -108,6 +108,7 @@ SIDE = """{fabric: side, axes: {box: 2, x: 8}, devices: {chip: {kind: gpu, axes:
   {between: [chip, nic], rate: 100Gb/s, net: host}, {between: [nic, leaf], rate: 100Gb/s}]}"""
 
 
+@pytest.mark.some(2)
 @pytest.mark.parametrize("method", ["axes", "links"])
 @pytest.mark.parametrize(("transit", "stays"), [("all", True), ("relay", False)])
 def test_traffic_of_a_torus_stays_in_it(method, transit, stays):

@@ -104,14 +104,14 @@ def check_against(bill, e):
 # --- counts are those of the expanded fabric ---------------------------------------------------------
 
 
-@pytest.mark.some(10)
+@pytest.mark.some(3)
 @pytest.mark.parametrize("name", EXPANDED)
 def test_files_count_as_their_expanded_form(name):
     fabric = read(name)
     check_against(bom(fabric), expand(fabric))
 
 
-@pytest.mark.some(5)
+@pytest.mark.some(2)
 @pytest.mark.parametrize("construct", CONSTRUCTS)
 def test_random_fabrics_count_as_their_expanded_form(construct, constructs):
     assert set(CONSTRUCTS) == set(constructs.CONSTRUCTS)
@@ -326,6 +326,7 @@ def test_copies_double_every_number(template):
     assert [p.n_used for p in two.ports] == [2 * p.n_used for p in one.ports]
 
 
+@pytest.mark.some(12)
 @pytest.mark.parametrize("name", FILES)
 def test_figures_of_each_times_their_number_are_the_whole(name):
     bill = bom(read(name), spares=3)

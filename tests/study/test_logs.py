@@ -126,6 +126,7 @@ def test_another_number_of_ranks_is_one_clear_error(one_node, many_nodes, ask):
     assert compare_log(log, many_nodes, among="node3").is_passed
 
 
+@pytest.mark.some(1)
 @pytest.mark.parametrize("calibrated", ["wire", "nccl"])
 def test_other_calibrations_are_held_against_a_log(one_node, calibrated):
     log = made(one_node, "all-reduce", calibrated, first="1MiB")

@@ -59,7 +59,7 @@ def test_every_class_is_an_orbit_in_quota(family, chunk, marked_fabrics, orbits)
     assert n_seen
 
 
-@pytest.mark.some(2)
+@pytest.mark.some(1)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_classes_and_links_have_one_rate(family, marked_fabrics):
     assert sum(has_one_rate(marked_fabrics.marked_fabric(family, seed)) for seed in range(4)) > 1

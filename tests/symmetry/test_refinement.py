@@ -60,7 +60,7 @@ QUICK = (102, 107, 108)
 SEEDS = [seed if seed in QUICK else pytest.param(seed, marks=pytest.mark.slow) for seed in range(100, 112)]
 
 
-@pytest.mark.some(13)
+@pytest.mark.some(5)
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_refinement_equals_axes_and_the_explicit_program(family, seed, constructs, explicit):
@@ -117,6 +117,7 @@ def drafted(build, seed):
     return loads(text + f"failed: [{', '.join(cables)}]\n" if cables else text)
 
 
+@pytest.mark.some(5)
 @pytest.mark.seeds(6, of=12)
 @pytest.mark.parametrize("build", [twisted, paired])
 def test_what_axes_cannot_say(build, seed, explicit):
@@ -333,7 +334,7 @@ def test_chips_of_a_rack_are_merged_before_anything_is_coloured():
 # ---- one commodity --------------------------------------------------------------------------------
 
 
-@pytest.mark.some(13)
+@pytest.mark.some(5)
 @pytest.mark.seeds(3, of=8)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_coarsest_partition_keeps_every_maximum_flow(family, seed, constructs, explicit):
