@@ -67,6 +67,7 @@ ODD = [
 ]
 
 
+LONE = "{fabric: lone, axes: {i: 1}, devices: {gpu: {kind: gpu, axes: [i]}}}"
 PAIR = """{fabric: pair, axes: {i: 2}, devices: {gpu: {kind: gpu, axes: [i]}, leaf: {kind: switch, axes: []}},
   links: [{between: [gpu, leaf], rate: 400Gb/s}]}"""
 
@@ -75,7 +76,7 @@ PAIR = """{fabric: pair, axes: {i: 2}, devices: {gpu: {kind: gpu, axes: [i]}, le
 def calls(tmp_path_factory):
     """Return sound arguments of every public verb."""
     f = fabric.loads(TEXT)
-    pair = fabric.loads(PAIR)
+    pair, lone = fabric.loads(PAIR), fabric.loads(LONE)
     log = fabric.read_log(next(LOG.glob("*.txt")) if list(LOG.glob("*.txt")) else next(LOG.iterdir()))[0]
     graph = fabric.to_networkx(f)
     cables = tmp_path_factory.mktemp("found") / "cables.dot"
@@ -114,7 +115,7 @@ def calls(tmp_path_factory):
         "read_cabling": {"sources": [cables], "format": "dot", "rates": "400Gb/s"},
         "probe": {"fabric": f},
         "read_log": {"path": next(LOG.iterdir())},
-        "report": {"fabric": pair, "out": tmp_path_factory.mktemp("odd") / "report"},
+        "report": {"fabric": lone, "out": tmp_path_factory.mktemp("odd") / "report"},
         "scale": {
             "gpus": [8],
             "rack": "hgx-h100",
