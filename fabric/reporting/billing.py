@@ -10,7 +10,7 @@ from fabric.reporting.sheet import svg
 from fabric.reporting.tables import dollars
 from fabric.sizing.bill import ENCLOSING, Bom, Item
 from fabric.text.markdown import bullets, code, escape, table
-from fabric.text.words import counted
+from fabric.text.words import counted, join_words
 from fabric.units import format_count, format_power
 
 if TYPE_CHECKING:
@@ -71,6 +71,11 @@ def billing_title(bill: Bom) -> str:
     most = max(priced, key=lambda item: sum(item.cost_usd or (0.0, 0.0)))
     share = sum(most.cost_usd or (0.0, 0.0)) / sum(bill.cost_usd)
     power = f" and {format_power(bill.power_w)}" if bill.power_w else ""
+    # Without a price of what costs most, a share of the rest would mislead.
+    bare = [i.name for i in bill.items if i.kind == "gpu" and not i.cost_usd and not i.price_in]
+    if bare:
+        has = "which has" if len(bare) == 1 else "which have"
+        return f"{dollars(*bill.cost_usd)}{power} without {join_words(bare)}, {has} no price here"
     return (
         f"{dollars(*bill.cost_usd)}{power}: {100 * share:.3g} % of the money goes to {most.n:,} × {most.name}"
     )

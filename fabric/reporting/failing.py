@@ -34,15 +34,24 @@ def failing_title(answer: Failures) -> str:
     """Return what the worst failure leaves, of those that a job survives."""
     going = [row for row in answer.rows if row.goes_on and row.kept is not None]
     stopping = [row for row in answer.rows if not row.goes_on]
+    fatal = next((row for row in stopping if not _kept(row) and row.kind != "place"), None)
+    end = f"one {_named(fatal)} down leaves no node whole" if fatal else _stops(stopping)
     if not going:
-        return "Every single failure stops the job"
-    worst = min(going, key=lambda row: row.kept or 0.0)
+        return f"Every single failure stops the job{f'; {end}' if fatal else ''}"
+    # A device is told before the place that it alone makes up.
+    worst = min(going, key=lambda row: (round(row.kept or 0.0, 6), row.kind == "place"))
     text = f"A job that goes on keeps at least {part(worst.kept)} of all-to-all (one {_named(worst)} down)"
     if (worst.kept or 0.0) >= _NOTHING_LOST:
         text = "No failure that a job survives costs it all-to-all bandwidth"
-    if not stopping:
-        return f"{text}; no single failure stops it"
-    return f"{text}; {counted(len({row.name for row in stopping}), 'kind')} of failures stop it"
+    return f"{text}; {end}"
+
+
+def _stops(stopping: Sequence[FailureRow]) -> str:
+    """Return in words how many kinds of failures stop a job."""
+    n = len({row.name for row in stopping})
+    if not n:
+        return "no single failure stops it"
+    return f"{counted(n, 'kind')} of failure{'s' * (n > 1)} stop{'s' * (n == 1)} it"
 
 
 def _named(row: FailureRow) -> str:
@@ -141,29 +150,29 @@ def failing(name: str, answer: Failures) -> Picture:
 
 def _figure(title: str, answer: Failures) -> Figure:
     rows = _alike(answer)
-    shown = rows[:_SHOWN]
-    most = max(100.0, *(100 * (_kept(row) or 0.0) for row, _ in shown)) if shown else 100.0
+    shown = _worst(rows)
     left_out = (
         f" {len(rows) - _SHOWN:,} kinds that leave more are in the table alone." if len(rows) > _SHOWN else ""
     )
     made = chart(
         title,
         len(shown),
-        span=(0.0, most),
+        span=(0.0, 100.0),
         label="All-to-all that is left, of the healthy one, both sums over all endpoints, one direction [%]",
         notes=[
             f"{answer.fabric}: one of each kind fails, solved exactly, once for all that are alike. "
             "Orange: the job "
             "stops; what is left after a restart without the nodes that lost a device. Blue: it goes on with "
-            f"all endpoints.{left_out}"
+            f"all endpoints. Few that are near may send more than all did: their bars end at 100 %.{left_out}"
         ],
     )
     for i, (row, n) in enumerate(shown):
         made.name(i, _named(row), f"{n:,} of them; the job {'goes on' if row.goes_on else 'stops'}")
         kept = 100 * (_kept(row) or 0.0)
-        made.bar(i, 0.0, kept, facecolor=COLOURS["scale-up" if row.goes_on else "scale-out"])
+        made.bar(i, 0.0, min(kept, 100.0), facecolor=COLOURS["scale-up" if row.goes_on else "scale-out"])
         after = "" if row.goes_on else f" by {row.n_after:,}"
-        made.say(i, kept, f"{part(_kept(row))}{after}", fontweight="bold")
+        told = f"{part(_kept(row))}{after}" if kept else "nothing, no node is whole" * (not row.goes_on)
+        made.say(i, min(kept, 100.0), told or part(0.0), fontweight="bold")
     return made.figure
 
 
@@ -176,6 +185,14 @@ def _alike(answer: Failures) -> list[tuple[FailureRow, int]]:
             first, n = found.get(key, (row, 0))
             found[key] = first, n + row.n
     return sorted(found.values(), key=lambda pair: (pair[0].goes_on, round(_kept(pair[0]) or 0.0, 6)))
+
+
+def _worst(rows: Sequence[tuple[FailureRow, int]]) -> list[tuple[FailureRow, int]]:
+    """Return the rows of the picture: the worst of those that stop a job and of those that do not."""
+    stopping = [pair for pair in rows if not pair[0].goes_on]
+    going = [pair for pair in rows if pair[0].goes_on]
+    n = max(_SHOWN // 2, _SHOWN - len(going))
+    return stopping[:n] + going[: _SHOWN - min(n, len(stopping))]
 
 
 def failing_table(answer: Failures) -> str:

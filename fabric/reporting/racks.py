@@ -1,7 +1,8 @@
 """Racks as they stand: what is in one, and the rows of the floor plan.
 
-A rack is drawn tray by tray where one backplane holds it, server by server else, all of one height: the
-catalogue has no heights. Network racks take no place of their own in the rows.
+A rack is drawn tray by tray where one backplane holds it, server by server else, by rack unit where all of
+their heights are known, and else all of one height, which is said. What stands above what no file tells.
+Network racks take no place of their own in the rows.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ from typing import TYPE_CHECKING
 
 from fabric.blueprint import Blueprint
 from fabric.graph import Fabric
-from fabric.reporting.chart import WIDTH, clipped
+from fabric.reporting.chart import WIDTH
 from fabric.reporting.document import Picture
 from fabric.reporting.sheet import COLOURS, INK, PALE, SOFT, put_box, put_text, put_title, sheet, svg, wrap
 from fabric.sizing.bill import Bom
 from fabric.sizing.floor import Enclosure, FloorPlan, enclosures
+from fabric.sizing.heights import Height, all_heights
 from fabric.text.markdown import bullets, code, escape, table
 from fabric.text.words import counted, join_words, noun
 from fabric.units import format_count, format_power
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_TRAY, _RACK_WIDTH, _MOST_TRAYS = 0.115, 2.3, 40
+_UNIT, _RACK_WIDTH, _LABEL_WIDTH, _MOST_UNITS = 0.1, 1.05, 1.75, 60
 _ROWS, _SPOT, _PITCH = 12, 0.13, 0.24
 """Rows of racks that are drawn; the others are counted."""
 
@@ -42,11 +44,19 @@ class Shelf:
     n : int
     is_switch : bool
         Whether it holds nothing but switches.
+    height : Height or None
+        Of one; None where not known.
     """
 
     what: str
     n: int
     is_switch: bool
+    height: Height | None = None
+
+    @property
+    def each_u(self) -> int:
+        """Rack units that one takes in the picture."""
+        return self.height.height_u if self.height else 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +71,40 @@ class RackRow:
     shelves : tuple of Shelf
     power_w : float or None
         Of one [W].
+    whole : Height or None
+        Of the rack itself.
+    is_full : bool
+        Whether every one of them holds all of that.
     """
 
     name: str
     n: int | None
     shelves: tuple[Shelf, ...]
     power_w: float | None
+    whole: Height | None = None
+    is_full: bool = True
+
+    @property
+    def power(self) -> str:
+        """What one draws, in words."""
+        if not self.power_w:
+            return "not known"
+        return f"{'' if self.is_full else 'at most '}{format_power(self.power_w)}"
+
+    @property
+    def is_to_scale(self) -> bool:
+        """Whether the height of everything in it is known."""
+        return all(shelf.height for shelf in self.shelves)
+
+    @property
+    def used_u(self) -> int:
+        """Rack units that are taken in the picture."""
+        return sum(shelf.n * shelf.each_u for shelf in self.shelves)
+
+    @property
+    def most_u(self) -> int:
+        """Rack units of the picture, those that are free among them."""
+        return max(self.used_u, self.whole.height_u if self.whole and self.is_to_scale else 0)
 
 
 def rack_rows(fabric: Fabric, bill: Bom) -> list[RackRow]:
@@ -79,17 +117,31 @@ def rack_rows(fabric: Fabric, bill: Bom) -> list[RackRow]:
     rows = []
     for kind in kinds:
         shelves, n_boxes = _shelves(blueprint, kind, plan)
-        is_one = len(kinds) == 1
-        rows.append(
-            RackRow("rack", bill.count("rack") if is_one else None, shelves, _power(bill, kind, n_boxes))
-        )
+        n = bill.count("rack") if len(kinds) == 1 else None
+        whole = all_heights().get(_template(blueprint, kind)) if kind.n_rack_axes == len(kind.axes) else None
+        power_w = _power(blueprint, bill, kind, n_boxes)
+        rows.append(RackRow("rack", n, shelves, power_w, whole))
     if bill.count("network rack"):
         inside = frozenset().union(*(kind.groups for kind in kinds))
         beside = [g for g in blueprint.groups.values() if g.kind == "switch" and g.name not in inside]
         names = join_words([noun(g.name, 2) for g in beside])
-        shelf = Shelf(f"switch of the {names}", plan.switches_per_rack, is_switch=True)
-        rows.append(RackRow("network rack", bill.count("network rack"), (shelf,), _switch_power(bill, plan)))
+        found = {all_heights().get(g.part.id) if g.part else None for g in beside}
+        # Switches of several heights stand in one rack: which, nobody said.
+        height = found.pop() if len(found) == 1 else None
+        n_all, n_racks = sum(blueprint.n_devices(g.name) for g in beside), bill.count("network rack")
+        n = min(plan.switches_per_rack, n_all)
+        is_full = n * n_racks <= n_all
+        what = f"switch of the {names}{'' if is_full else ', at most'}"
+        shelf = Shelf(what, n, is_switch=True, height=height)
+        power_w = _switch_power(bill, n)
+        rows.append(RackRow("network rack", n_racks, (shelf,), power_w, is_full=is_full))
     return rows
+
+
+def _template(blueprint: Blueprint, kind: Enclosure) -> str:
+    """Return the template that an enclosure is of; empty where there are several, or none."""
+    names = {blueprint.groups[name].template for name in kind.groups}
+    return names.pop() if len(names) == 1 else ""
 
 
 def _shelves(blueprint: Blueprint, kind: Enclosure, plan: FloorPlan) -> tuple[tuple[Shelf, ...], int]:
@@ -106,46 +158,55 @@ def _shelves(blueprint: Blueprint, kind: Enclosure, plan: FloorPlan) -> tuple[tu
             n = math.prod(blueprint.axes[axis].size for axis in inner[1:])
             by_axis.setdefault(first, []).append(counted(n, group.name))
             switches[first] = switches.get(first, True) and group.kind == "switch"
+        template = _template(blueprint, kind)
         return tuple(
             Shelf(
                 f"{axis or 'rack'}: {join_words(what)}",
                 blueprint.axes[axis].size if axis else 1,
                 switches[axis],
+                all_heights().get(f"{template}/{axis}"),
             )
             for axis, what in by_axis.items()
         ), 1
-    n_boxes = plan.servers_per_rack if kind.n_rack_axes is None else math.prod(sizes[kind.n_rack_axes :])
+    n_all = math.prod(sizes)
+    n_boxes = math.prod(sizes[kind.n_rack_axes :]) if kind.n_rack_axes is not None else plan.servers_per_rack
+    n_boxes = min(n_boxes, n_all)
     held = [
         counted(math.prod(blueprint.axes[a].size for a in g.primitives if a not in kind.axes), g.name)
         for g in groups
     ]
-    return (Shelf(f"server: {join_words(held)}", n_boxes, is_switch=False),), n_boxes
+    height = all_heights().get(_template(blueprint, kind))
+    return (Shelf(f"server: {join_words(held)}", n_boxes, is_switch=False, height=height),), n_boxes
 
 
-def _power(bill: Bom, kind: Enclosure, n_boxes: int) -> float | None:
+def _power(blueprint: Blueprint, bill: Bom, kind: Enclosure, n_boxes: int) -> float | None:
     """Return the power of one rack: of its chassis, or of all devices in it, where it is known."""
-    chassis = [item for item in bill.items if item.kind == "chassis" and item.power_w and item.n]
-    if len(chassis) == 1 and len(kind.groups):
-        return n_boxes * (chassis[0].power_w or 0.0) / chassis[0].n
-    items = [item for item in bill.items if item.where in kind.groups and not item.power_in]
+    template = _template(blueprint, kind)
+    chassis = [item for item in bill.items if item.kind == "chassis" and item.item == template]
+    items = chassis or [item for item in bill.items if item.where in kind.groups and not item.power_in]
     if not items or any(item.power_w is None for item in items):
         return None
-    return sum(item.power_w or 0.0 for item in items) / max(bill.count("rack"), 1)
+    n_all = math.prod(blueprint.axes[axis].size for axis in kind.axes)
+    n = sum(item.n for item in chassis) or n_all
+    return n_boxes * sum(item.power_w or 0.0 for item in items) / n
 
 
-def _switch_power(bill: Bom, plan: FloorPlan) -> float | None:
+def _switch_power(bill: Bom, n_switches: int) -> float | None:
     switches = [item for item in bill.items if item.kind == "switch"]
     if not switches or any(item.power_w is None for item in switches):
         return None
     n = sum(item.n for item in switches)
-    return plan.switches_per_rack * sum(item.power_w or 0.0 for item in switches) / n
+    return n_switches * sum(item.power_w or 0.0 for item in switches) / n
 
 
 def racks_title(rows: Sequence[RackRow]) -> str:
     """Return how many racks there are, and what one draws."""
     told = [counted(row.n, row.name) for row in rows if row.n]
-    power = f"; one draws {format_power(rows[0].power_w)}" if rows[0].power_w else ""
-    return f"{join_words(told)}{power}" if told else "Racks of several kinds"
+    several = sum(row.n is None for row in rows)
+    known = [row.power_w for row in rows if row.name == "rack" and row.power_w]
+    power = f"; one draws {'up to ' * (several > 1)}{format_power(max(known))}" if known else ""
+    kinds = [f"{several} kinds of racks"] if several else []
+    return f"{join_words([*kinds, *told])}{power}"
 
 
 def racks(name: str, fabric: Fabric, bill: Bom) -> Picture:
@@ -155,50 +216,83 @@ def racks(name: str, fabric: Fabric, bill: Bom) -> Picture:
     return Picture(name, title, svg(lambda: _figure(title, rows, bill), title))
 
 
+def _scale_note(rows: Sequence[RackRow]) -> str:
+    """Return in words what is to scale, and what no file tells."""
+    known = [row for row in rows if row.is_to_scale]
+    if not known:
+        return "Heights are not known: trays and servers are drawn all alike."
+    other = [row.name for row in rows if not row.is_to_scale]
+    part = f" but in the {join_words(other)}, where they are not known" if other else ""
+    blank = (
+        " White: units for power shelves, management and blanks." if any(row.whole for row in known) else ""
+    )
+    return f"Heights by rack unit (U){part}; what stands above what is not in the file.{blank}"
+
+
 def _figure(title: str, rows: Sequence[RackRow], bill: Bom) -> Figure:
     lines = wrap(title.split(), WIDTH - 0.4, 12, "bold")
     plan = bill.floor
-    small = wrap(f"Floor plan, assumed: {plan}. Heights of trays are not to scale.".split(), WIDTH - 0.4, 7.5)
-    n_high = max(min(sum(s.n for s in row.shelves), _MOST_TRAYS) + len(row.shelves) for row in rows)
+    drawn = rows[:2]
+    more = f" {counted(len(rows) - 2, 'more kind')} in the table." if len(rows) > 2 else ""
+    small = wrap(f"{_scale_note(drawn)}{more} Floor plan, assumed: {plan}.".split(), WIDTH - 0.4, 7.5)
+    n_high = max(min(row.most_u, _MOST_UNITS) for row in drawn)
     n_racks = bill.count("rack")
     n_rows = min(math.ceil(n_racks / plan.racks_per_row), _ROWS)
-    body = max(n_high * _TRAY + 0.75, n_rows * _PITCH + 0.7)
+    labels = max(sum(len(_label(shelf)) for shelf in row.shelves) for row in drawn)
+    body = max(n_high * _UNIT + 0.55, n_rows * _PITCH + 0.7, labels * 0.13 + 0.55)
     foot = 0.3 + 0.15 * len(small)
     height = 0.24 * len(lines) + 0.4 + body + foot
     figure, axes = sheet(WIDTH, height)
     put_title(axes, lines, height)
     top = foot + body
-    x = 0.2
-    for row in rows[:2]:
+    x = 0.45
+    for row in drawn:
         _rack(axes, row, x, top)
-        x += _RACK_WIDTH + 0.35
-    _floor(axes, (x, top), n_racks, plan)
+        x += _RACK_WIDTH + _LABEL_WIDTH + 0.45
+    _floor(axes, (x - 0.2, top), n_racks, plan)
     for i, line in enumerate(small):
         put_text(axes, 0.2, foot - 0.2 - 0.15 * i, line, fontsize=7.5, color=SOFT)
     return figure
 
 
+def _label(shelf: Shelf) -> list[str]:
+    """Return the lines that tell what a shelf is."""
+    high = f" ({shelf.height.height_u} U)" if shelf.height else ""
+    name, _, held = shelf.what.partition(": ")
+    return wrap(f"{shelf.n} × {name}{high}{': ' * bool(held)}{held}".split(), _LABEL_WIDTH, 7.5)
+
+
 def _rack(axes: Axes, row: RackRow, x: float, top: float) -> None:
-    """Draw one rack, its shelves from the top, and what it draws below it."""
+    """Draw one rack, its shelves from the top, with rack units beside it and what it draws below it."""
     number = "" if row.n is None else f" × {row.n:,}"
     put_text(axes, x, top, f"{row.name}{number}", fontweight="bold", fontsize=9.5)
+    shown_u = min(row.most_u, _MOST_UNITS)
     y = top - 0.18
-    bottom = y - _TRAY * (sum(min(s.n, _MOST_TRAYS) for s in row.shelves) + len(row.shelves))
-    put_box(
-        axes, x, bottom - 0.05, _RACK_WIDTH, y - bottom + 0.05, facecolor="#f7f7f7", edgecolor=INK, lw=1.0
-    )
+    bottom = y - _UNIT * shown_u
+    put_box(axes, x, bottom, _RACK_WIDTH, y - bottom, facecolor="white", edgecolor=INK, lw=1.0)
+    if row.is_to_scale:
+        for u in range(shown_u - shown_u % 6, 0, -6):
+            put_text(axes, x - 0.05, bottom + _UNIT * (u - 0.5), str(u), fontsize=6.5, color=SOFT, ha="right")
+    used, at = 0, y
     for shelf in row.shelves:
         colour = COLOURS["scale-up"] if shelf.is_switch else COLOURS["scale-out"]
-        told = f"{shelf.n} × {shelf.what}"
-        put_text(axes, x + 0.06, y - 0.07, clipped(told, _RACK_WIDTH - 0.1, 6.5), fontsize=6.5, color=INK)
-        y -= _TRAY
-        for _ in range(min(shelf.n, _MOST_TRAYS)):
-            put_box(
-                axes, x + 0.06, y - _TRAY + 0.015, _RACK_WIDTH - 0.12, _TRAY - 0.03, facecolor=colour, lw=0
-            )
-            y -= _TRAY
-    power = f"{format_power(row.power_w)} each" if row.power_w else "power not known"
-    put_text(axes, x, bottom - 0.18, power, fontsize=8.5, fontweight="bold")
+        begin = y
+        for _ in range(shelf.n):
+            if used + shelf.each_u > shown_u:
+                break
+            used += shelf.each_u
+            y -= _UNIT * shelf.each_u
+            style = {"facecolor": colour, "lw": 0}
+            put_box(axes, x + 0.05, y + 0.012, _RACK_WIDTH - 0.1, _UNIT * shelf.each_u - 0.024, **style)
+        # A label stands where its shelf begins, and below the one before it.
+        at = min(begin - 0.07, at)
+        for line in _label(shelf):
+            put_text(axes, x + _RACK_WIDTH + 0.08, at, line, fontsize=7.5, color=INK)
+            at -= 0.13
+    power = f"{row.power} each" if row.power_w else "power not known"
+    units = f"{row.used_u} of {row.most_u} U" if row.whole else f"{row.used_u} U"
+    told = f"{power}, {units}" if row.is_to_scale else power
+    put_text(axes, x, min(bottom, at) - 0.14, told, fontsize=8.5, fontweight="bold")
 
 
 def _floor(axes: Axes, corner: tuple[float, float], n_racks: int, plan: FloorPlan) -> None:
@@ -226,17 +320,27 @@ def _floor(axes: Axes, corner: tuple[float, float], n_racks: int, plan: FloorPla
 
 
 def racks_table(rows: Sequence[RackRow]) -> str:
-    """Return the kinds of racks, what is in one, and its power."""
+    """Return the kinds of racks, what is in one with its height, and its power."""
     cells = [
         [
             row.name,
             "" if row.n is None else format_count(row.n),
-            format_power(row.power_w) if row.power_w else "not known",
+            row.power,
+            f"{row.used_u} U" if row.is_to_scale else "not known",
         ]
         for row in rows
     ]
-    held = bullets(escape(f"{r.name}: {'; '.join(f'{s.n} × {s.what}' for s in r.shelves)}") for r in rows)
-    return f"{table(['Racks', '>Number', '>Power of one'], cells)}\n\n{held}"
+    held = bullets(
+        escape(f"{row.name}: {'; '.join(f'{s.n} × {s.what}' for s in row.shelves)}") for row in rows
+    )
+    heights = [shelf.height for row in rows for shelf in row.shelves] + [row.whole for row in rows]
+    told = [
+        f"Height of {code(h.of)}, {h.height_u} U: {h.evidence.confidence} ({', '.join(h.evidence.source)}; "
+        f"{escape(h.note)})."
+        for h in dict.fromkeys(h for h in heights if h)
+    ]
+    head = ["Racks", ">Number", ">Power of one", ">Filled"]
+    return "\n\n".join([table(head, cells), held, *([bullets(told)] if told else [])])
 
 
 def orders_table(bill: Bom) -> str:

@@ -99,15 +99,33 @@ def put_line(axes: Axes, xs: Sequence[float], ys: Sequence[float], **style: obje
 def wrap(
     words: Sequence[str], width: float, size: float, weight: str = "normal", mark: str = " "
 ) -> list[str]:
-    """Return lines of `words` that fit into `width`, a longer word on a line of its own."""
+    """Return lines of `words` that fit into `width`, a longer word on a line of its own.
+
+    A number stays with its unit.
+    """
     lines: list[str] = []
-    for word in words:
+    for word in _with_units(words):
         longer = f"{lines[-1]}{mark}{word}" if lines else word
         if lines and text_width(longer, size, weight) <= width:
             lines[-1] = longer
         else:
             lines.append(word)
     return lines
+
+
+def _with_units(words: Sequence[str]) -> list[str]:
+    """Return words of which a unit is part of the number before it."""
+    joined: list[str] = []
+    for word in words:
+        if joined and joined[-1][-1:].isdigit() and word.rstrip(".,;:)") in _UNITS:
+            joined[-1] += f" {word}"
+        else:
+            joined.append(word)
+    return joined
+
+
+_UNITS = frozenset({"%", "GB/s", "TB/s", "GB", "MB", "TB", "KiB", "MiB", "GiB", "ms", "us", "s", "h", "d",
+                    "days", "W", "kW", "MW", "m", "million", "billion", "Gb/s", "Tb/s", "U"})  # fmt: skip
 
 
 def put_title(axes: Axes, title: Sequence[str], top: float) -> None:

@@ -24,7 +24,7 @@ _LEFT, _PITCH = 2.1, 0.5
 def _rows(job: JobAnswers) -> list[tuple[str, str, Sequence[Cost]]]:
     """Return what is costed over sizes: collectives of all ranks, then all-reduce of groups."""
     rows = [(name, f"{costs[0].n_ranks:,} ranks", costs) for name, costs in job.costs.items()]
-    rows += [("all-reduce", f"{g.cost.n_ranks:,} ranks, {g.what}", g.costs) for g in job.groups if g.over]
+    rows += [("all-reduce", f"{g.cost.n_ranks:,}: {g.what}", g.costs) for g in job.groups if g.over]
     return [row for row in rows if row[2][0].status != "cut off"]
 
 
@@ -71,7 +71,7 @@ def _figure(title: str, job: JobAnswers) -> Figure:
     for i, (what, ranks, costs) in enumerate(rows):
         y = foot + _PITCH * (len(rows) - i - 0.5)
         put_text(axes, 0.2, y + 0.09, what, fontweight="bold", fontsize=9.5)
-        put_text(axes, 0.2, y - 0.09, clipped(ranks, _LEFT - 0.3, 8), fontsize=8, color=SOFT)
+        put_text(axes, 0.2, y - 0.09, clipped(ranks, _LEFT - 0.25, 7.5), fontsize=7.5, color=SOFT)
         for k, cost in enumerate(costs):
             is_steps = 2 * cost.chosen.latency_s > cost.chosen.time_s
             colour = PALETTE[names.index(cost.chosen.algorithm) % len(PALETTE)]
@@ -97,12 +97,12 @@ def _figure(title: str, job: JobAnswers) -> Figure:
 def regime_table(job: JobAnswers) -> str:
     """Return one row for neighbouring sizes with the same algorithm and class that binds."""
     rows = []
-    for what, ranks, costs in _rows(job):
+    for what, _, costs in _rows(job):
         for run in regimes(costs):
             low, high = run[0], run[-1]
             rows.append(
                 [
-                    f"{what}, {ranks.partition(',')[0]}",
+                    f"{what}, {costs[0].n_ranks:,} ranks",
                     _span(format_bytes(low.size_bytes), format_bytes(high.size_bytes)),
                     low.chosen.name + ("" if low.chosen.is_seen else " ?"),
                     _span(*(number(gbps_to_gbytes(c.busbw_gbps)) for c in (low, high))),

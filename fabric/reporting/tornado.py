@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _MORE = 0.1
+_SAME = 1e-6
+"""Gains that differ by less are the same, and stand in the order of their names."""
 _DIFFERS = 0.005
 """Gap between the slope and the program solved again from which on the slope alone would mislead."""
 
@@ -28,9 +30,12 @@ def tornado_title(answer: Bottleneck) -> str:
     """Return the upgrade that is worth most."""
     best = max(answer.binding, key=lambda price: price.gain)
     if best.gain > 0:
-        gain = f"10 % more {best.link} gives {100 * best.gain:+.3g} % of all-to-all"
+        alike = sorted(p.link for p in answer.binding if p.gain > best.gain - _SAME)
+        each = "" if len(alike) == 1 else " each"
+        names = " or ".join(alike)
+        gain = f"10 % more {names} gives {100 * best.gain:+.3g} % of all-to-all{each}"
         return f"{gain}; nothing else alone gives more"
-    names = join_words([price.link for price in answer.binding])
+    names = join_words(sorted(price.link for price in answer.binding))
     return f"Only {names} together give more all-to-all: {100 * answer.joint_gain:+.3g} % for 10 %"
 
 
@@ -41,7 +46,7 @@ def tornado(name: str, answer: Bottleneck) -> Picture:
 
 
 def _figure(title: str, answer: Bottleneck) -> Figure:
-    rows = sorted(answer.binding, key=lambda price: -max(price.gain, price.loss))
+    rows = sorted(answer.binding, key=lambda price: (-round(max(price.gain, price.loss), 6), price.link))
     most = max(max(price.gain, price.loss, _MORE * price.up_slope) for price in rows)
     spare = [row for row in answer.slack if row.link not in {p.link for p in rows}]
     made = chart(

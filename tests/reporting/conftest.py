@@ -49,4 +49,4 @@ def asked(small):
 @pytest.fixture
 def known(asked, monkeypatch):
     """Let a report take the answers of the small fabric, where they are not what is tested."""
-    monkeypatch.setattr(page, "ask", lambda fabric, summary, progress: asked)
+    monkeypatch.setattr(page, "ask", lambda fabric, summary, progress, given: asked)

@@ -52,7 +52,7 @@ def written(small_text, asked, tmp_path_factory):
     folder = tmp_path_factory.mktemp("html")
     text = small_text.replace("about: A test.", f"about: {json.dumps(HOSTILE)}")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(page_of_report, "ask", lambda fabric, summary, progress: asked)
+        patch.setattr(page_of_report, "ask", lambda fabric, summary, progress, given: asked)
         report(loads(text, path="<img onerror=x>.fabric.yaml"), folder, html=True)
     return (folder / "report.html").read_text()
 

@@ -100,7 +100,7 @@ def test_a_failed_leaf_is_told_in_one_line():
     text += "axes: [plane]}}, links: [{between: [gpu, leaf], rate: 400Gb/s}]}"
     answer = failures(loads(text))
     assert failing_title(answer) == (
-        "A job that goes on keeps at least 50 % of all-to-all (one leaf down); 1 kind of failures stop it"
+        "A job that goes on keeps at least 50 % of all-to-all (one leaf down); 1 kind of failure stops it"
     )
     assert "One failure, of all-to-all: one `leaf` leaves **50 %**" in failing_line(answer)
     assert "after a `gpu` (then 75 %)." in failing_line(answer)

@@ -38,8 +38,8 @@ ROOT = Path(__file__).parents[2]
 TOPOLOGIES = ROOT / "topologies"
 FILES = {"README.md"} | {
     f"{name}.svg"
-    for name in ("algorithms", "bill", "failures", "racks", "staircase", "time-all-reduce", "time-all-to-all",
-                 "upgrades", "wiring")
+    for name in ("algorithms", "bill", "failures", "racks", "segments", "staircase", "time-all-reduce",
+                 "time-all-to-all", "upgrades", "wiring")
 }  # fmt: skip
 
 
@@ -47,7 +47,7 @@ FILES = {"README.md"} | {
 def written(small, asked, tmp_path_factory):
     """Return the page of the small fabric, in its folder with the figures."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(page_of_report, "ask", lambda fabric, summary, progress: asked)
+        patch.setattr(page_of_report, "ask", lambda fabric, summary, progress, given: asked)
         return report(small, tmp_path_factory.mktemp("small") / "made" / "here")
 
 
@@ -377,7 +377,7 @@ def test_nothing_is_written_where_the_page_cannot_be_made(small, tmp_path):
 def test_progress_is_told_to_the_end(small, tmp_path):
     told = []
     report(small, tmp_path, progress=lambda done, total: told.append((done, total)))
-    assert told == [(i, 9) for i in range(10)]
+    assert told == [(i, 10) for i in range(11)]
 
 
 HOSTILE = (
