@@ -335,15 +335,15 @@ def test_a_failing_write_leaves_the_old_report(small, small_text, tmp_path, monk
     out = tmp_path / "out"
     report(small, out)
     old = {f.name: f.read_bytes() for f in out.iterdir()}
-    write = Path.write_text
+    write = Path.write_bytes
 
-    def full_disk(self, text, **options):
+    def full_disk(self, data):
         if "wiring" in self.name:
-            write(self, text[:10], **options)
+            write(self, data[:10])
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        return write(self, text, **options)
+        return write(self, data)
 
-    monkeypatch.setattr(Path, "write_text", full_disk)
+    monkeypatch.setattr(Path, "write_bytes", full_disk)
     with pytest.raises(FileError, match=r"out: cannot be written: No space left on device$"):
         report(loads(small_text.replace("A test.", "Another test.")), out)
     assert {f.name: f.read_bytes() for f in out.iterdir()} == old
