@@ -372,7 +372,7 @@ def _is_free(blueprint: Blueprint, question: ClassTraffic, paths: Paths) -> bool
     if paths == "any":
         return True
     # Endpoints outside the job either forward anything or are as good as absent.
-    outside = [g for g in blueprint.groups.values() if g.is_endpoint] if question.among else []
+    outside = [g for g in blueprint.groups.values() if g.is_endpoint] if question.chosen else []
     if any(g.transit == "relay" for g in outside):
         return False
     # Every rule has an endpoint on one side: from switch to switch, where a turn could be forbidden, leads

@@ -35,7 +35,8 @@ _ROUNDING = 1e-7
 
 def ground_of(task: Task) -> FileGround:
     """Return the file under the question of a bound."""
-    owed = Owed(Traffic(), task.blueprint, task.question.among, is_holding=True)
+    among = next(iter(task.question.chosen), None)
+    owed = Owed(Traffic(), task.blueprint, among, is_holding=True)
     told = task.apart, task.question.ties
     return FileGround(task.blueprint, task.paths, owed, *told, free=task.reducing)
 

@@ -17,7 +17,7 @@ from fabric.errors import NoPathError
 from fabric.flow.lost import count_failed, find_cut_off, leave_out
 from fabric.flow.problem import select_parts
 from fabric.graph import Fabric, failures
-from fabric.job.jobs import job
+from fabric.job.jobs import job, jobs
 from fabric.job.question import JobQuestion
 from fabric.job.ranks import Job
 from fabric.results import CutOff, Slack
@@ -33,6 +33,12 @@ _HAS_OWN_PART = ("all-reduce", "all-gather", "reduce-scatter", "all-to-all")
 def job_of(fabric: Fabric, asked: JobQuestion) -> Job:
     """Return the job of a question, with the patterns that it has routed for other sizes and algorithms."""
     return job(fabric, asked)
+
+
+@remembered(16)
+def jobs_of(fabric: Fabric, asked: JobQuestion) -> tuple[Job, ...]:
+    """Return the jobs of a question, one for each way in which its groups lie in domains."""
+    return jobs(fabric, asked)
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,7 +25,7 @@ from fabric.flow.commodities import (
 )
 from fabric.flow.traffic import FittedTraffic, Traffic, shift_mark
 from fabric.graph import Expanded, Paths, let_forward
-from fabric.symmetry import Mark, Quotient, Tie, devices_up, quotient
+from fabric.symmetry import Mark, Quotient, Sides, Tie, devices_up, quotient
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +117,9 @@ class ClassTraffic(FittedTraffic):
         Primitive axes all of whose indices are told apart.
     is_holding : bool
         Whether those that take part pass on data whatever their transit, because they hold it.
+    is_coloured : bool
+        Whether those that take part are a colour, as damage is: a part here and a part there cut no axis from
+        end to end.
     beside : KeptInPlace, optional
         What all questions keep in place that this one, which has no root, is asked beside.
 
@@ -132,22 +135,24 @@ class ClassTraffic(FittedTraffic):
         self,
         blueprint: Blueprint,
         traffic: Traffic,
-        among: str | None,
+        among: str | Sequence[str] | None,
         paths: Paths,
         *,
         kept: frozenset[str] = frozenset(),
         is_holding: bool = False,
+        is_coloured: bool = False,
         beside: KeptInPlace | None = None,
     ) -> None:
         super().__init__(blueprint, traffic, among)
         self.paths, self.is_holding = paths, is_holding
-        self.apart = tuple(s for s in (self.among, *self._halves(), *self._places()) if s is not None)
+        self.sides: Sides = (self.chosen,) if is_coloured and self.chosen else ()
+        self.apart = (*(() if is_coloured else self.chosen), *self._halves(), *self._places())
         self.ties = (*self._ties(self.groups), *self._kept_ties(kept))
         if beside is not None:
             self.apart, self.ties = beside.apart, beside.ties
         # A root is one commodity: it is kept in place in the base as well.
         fixed = () if self.root is None else (self.root,)
-        self.base = quotient(blueprint, apart=self.apart, ties=self.ties, fixed=fixed)
+        self.base = quotient(blueprint, apart=self.apart, ties=self.ties, fixed=fixed, sides=self.sides)
         self.ends = self.inside(self.base)
         n = float(self.base.size[self.ends].sum())
         if n < 2:
@@ -185,8 +190,7 @@ class ClassTraffic(FittedTraffic):
         # All axes whose indices the file, the job or a failure tells apart.
         sides = (s for r in b.rules for s in (r.left, r.right))
         cables = (s for c in b.marked_cables for s in (c.left, c.right))
-        job = () if self.among is None else (self.among,)
-        axes_named = {t.axis for s in (*sides, *cables, *b.absent, *b.failed, *job) for t in s.terms}
+        axes_named = {t.axis for s in (*sides, *cables, *b.absent, *b.failed, *self.chosen) for t in s.terms}
         axes_named |= {
             a for r in b.rules if r.relation and r.relation.kind == "mesh" for a in relation_axes(b, r)
         }
@@ -219,15 +223,17 @@ class ClassTraffic(FittedTraffic):
     def inside(self, view: Quotient) -> Bools:
         """Return which classes of `view` are endpoints of the job."""
         ends = view.classes.is_endpoint
-        if self.among is None:
+        if not self.chosen:
             return ends
-        groups = selected_groups(self.blueprint, self.among)
         names = list(self.blueprint.groups)
-        ends &= np.isin(view.classes.group, [names.index(g) for g in groups])
+        meant = [selected_groups(self.blueprint, selector) for selector in self.chosen]
         # Classes are told apart by the job, so one index of each says it for all of it.
         for i in np.flatnonzero(ends).tolist():
-            at = dict(view.index[i])
-            ends[i] = fits(self.blueprint, self.among, at)
+            at, group = dict(view.index[i]), names[int(view.classes.group[i])]
+            ends[i] = any(
+                group in groups and fits(self.blueprint, selector, at)
+                for groups, selector in zip(meant, self.chosen, strict=True)
+            )
         return ends
 
     def _forwarders(self, view: Quotient) -> Expanded:
@@ -253,7 +259,7 @@ class ClassTraffic(FittedTraffic):
         if self.root is not None or self.spans:
             return sum(commodity.n_alike for commodity in commodities)
         # Counted in the file, not in the classes: a check of these must not rest on them.
-        n = sum(devices_up(self.blueprint, group, self.among) for group in self.groups)
+        n = sum(devices_up(self.blueprint, group, *self.chosen) for group in self.groups)
         return n - float(self.base.size[self.ends & ~kept].sum())
 
     def commodities(self, kept: Bools) -> Iterator[Commodity]:

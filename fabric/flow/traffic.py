@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -57,15 +57,23 @@ class Traffic:
 class FittedTraffic:
     """A question that fits the fabric: which groups take part, along which axes, from which root.
 
+    Parameters
+    ----------
+    blueprint : Blueprint
+    traffic : Traffic
+    among : str, sequence of str or None
+        Selector of those that take part, or several of them; all endpoints if None.
+
     Raises
     ------
     QuestionError, SelectorError
         If it does not fit.
     """
 
-    def __init__(self, blueprint: Blueprint, traffic: Traffic, among: str | None) -> None:
+    def __init__(self, blueprint: Blueprint, traffic: Traffic, among: str | Sequence[str] | None) -> None:
         self.blueprint, self.traffic = blueprint, traffic
-        self.among = None if among is None else _selector(blueprint, among)
+        texts = () if among is None else (among,) if isinstance(among, str) else among
+        self.chosen = tuple(_selector(blueprint, text) for text in texts)
         self.groups = self._groups()
         self.spans = self._spans(self.groups)
         self.root = self._root()
@@ -87,8 +95,8 @@ class FittedTraffic:
 
     def _groups(self) -> tuple[str, ...]:
         groups = tuple(g.name for g in self.blueprint.groups.values() if g.is_endpoint)
-        if self.among is not None:
-            chosen = selected_groups(self.blueprint, self.among)
+        if self.chosen:
+            chosen = {name for selector in self.chosen for name in selected_groups(self.blueprint, selector)}
             return tuple(g for g in groups if g in chosen)
         # Which of several groups is meant nobody can guess.
         if len(groups) > 1:

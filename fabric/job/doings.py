@@ -181,7 +181,8 @@ def doings_of(
     is_by_rail : bool
         Whether what crosses rails goes to the right rail first.
     """
-    parts = products(ranks.shape, pattern, ranks.n_instances)
+    is_cut = ranks.number is not None
+    parts = None if is_cut else products(ranks.shape, pattern, ranks.n_instances)
     if parts is None:
         return _of_messages(ranks, pattern, label, salt, is_sent=is_sent, is_by_rail=is_by_rail)
     if is_by_rail and pattern.over == "job":
@@ -293,7 +294,8 @@ def _of_messages(
         legs = rail_legs(shape, source, target)
         source, target, weight = legs.source, legs.target, weight[legs.message]
     at = shape.n * np.arange(ranks.n_instances)[:, None]
-    source, target, weight = (at + source).ravel(), (at + target).ravel(), np.tile(weight, len(at))
+    source, target = (ranks.lying((at + ends).ravel()) for ends in (source, target))
+    weight = np.tile(weight, len(at))
     domain, place = ranks.domain_of, ranks.place_of
     columns = label(Pairs(domain[source], domain[target], place[source], place[target]))
     anchor, column = (source, columns[0]) if is_sent else (target, columns[1])
@@ -304,9 +306,14 @@ def _of_messages(
     is_in = which[anchor] >= 0
     shape_of = len(first), len(salt)
     rows = sparse.csr_array((weight[is_in], (which[anchor[is_in]], column[is_in])), shape=shape_of)
-    # What a domain does is what its places do, each for itself.
+    return by_ranks(ranks, row, rows, salt)
+
+
+def by_ranks(ranks: NumberedRanks, row: Ints, rows: sparse.csr_array, salt: Floats) -> Doings:
+    """Return what domains do, by the row of every rank as they lie: what their places do."""
+    domain, place = ranks.domain_of, ranks.place_of
     random = np.random.default_rng(2)
-    own = random.random(len(first))[row] * random.random(int(ranks.begin[-1]))[place]
+    own = random.random(rows.shape[0])[row] * random.random(int(ranks.begin[-1]))[place]
     of_domain, doing = distinct(sums(domain, own, ranks.n_domains))
     sort = ranks.sort[of_domain]
     begin = np.cumsum([0, *ranks.size[sort].tolist()])

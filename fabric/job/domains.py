@@ -74,6 +74,38 @@ class Agreement:
 
 
 @dataclass(frozen=True, eq=False)
+class PlacesInFile:
+    """Where domains, and places in them, are in the file.
+
+    Parameters
+    ----------
+    outer, inner : mapping of str to int
+        Sizes of the axes that tell domains apart, and of those along which ranks of a domain differ.
+    domain : ndarray of int64, shape (number of domains,)
+        Number of each domain on the first.
+    place : ndarray of int64, shape (number of places,)
+        Number of each place, of all sorts, on the second.
+    """
+
+    outer: Mapping[str, int]
+    inner: Mapping[str, int]
+    domain: Ints
+    place: Ints
+
+    @property
+    def n_places(self) -> int:
+        """Places that a domain may have."""
+        return math.prod(self.inner.values())
+
+    def keys(self, index: Digits) -> Ints:
+        """Return a number of each of some indices on all axes."""
+        key = np.zeros(1, dtype=np.int64)
+        for axis, size in (*self.outer.items(), *self.inner.items()):
+            key = key * size + index[axis]
+        return key
+
+
+@dataclass(frozen=True, eq=False)
 class NumberedRanks:
     """The ranks of a job: instance by instance, domain by domain, place by place.
 
@@ -81,6 +113,8 @@ class NumberedRanks:
     ----------
     shape : Shape
         Of one instance.
+    lies : PlacesInFile
+        Where domains and places are in the file.
     sort : ndarray of int64, shape (number of domains of all instances,)
         Sort of each domain.
     digits : mapping of str to ndarray of int64, shape (number of domains,)
@@ -95,9 +129,13 @@ class NumberedRanks:
         Indices of each of these axes.
     rings : frozenset of str
         Axes on which places count.
+    number : ndarray of int64, shape (n,), optional
+        Where instances are cut by number: their ranks as they lie, instance by instance. Ranks that are not
+        there do nothing.
     """
 
     shape: Shape
+    lies: PlacesInFile
     sort: Ints
     digits: Digits
     begin: Ints
@@ -105,16 +143,29 @@ class NumberedRanks:
     kind: Ints
     sizes: Mapping[str, int]
     rings: frozenset[str]
+    number: Ints | None = None
 
     @property
     def n_domains(self) -> int:
-        """Domains of all instances."""
+        """Domains of all ranks."""
         return len(self.sort)
 
     @property
     def n_instances(self) -> int:
         """Groups that run at the same time."""
+        if self.number is not None:
+            return len(self.number) // self.shape.n
         return self.n_domains // self.shape.n_domains
+
+    def lying(self, number: Ints) -> Ints:
+        """Return ranks as they lie, domain by domain, for their numbers, instance by instance."""
+        return number if self.number is None else self.number[number]
+
+    def at(self, index: Digits) -> Ints:
+        """Return ranks as they lie at some indices on the axes, as in the file."""
+        own = self.lies.domain[self.domain_of] * self.lies.n_places + self.lies.place[self.place_of]
+        order = np.argsort(own)
+        return np.asarray(order[np.searchsorted(own[order], self.lies.keys(index))])
 
     @cached_property
     def size(self) -> Ints:
@@ -192,12 +243,12 @@ def number_ranks(question: ClassTraffic, place: Placement, domain: frozenset[str
     # Ranks of one instance are mates.
     inner = tuple(a for a in place.order if a in domain & place.spans)
     outer = tuple(a for a in place.order if a not in inner)
-    found = marked(blueprint, question.apart, question.ties)
+    found = marked(blueprint, question.apart, question.ties, question.sides)
     telling = {a for a in inner if size[a] > 1}
     if any(telling & set(found.nest.above[a]) for a in outer if size[a] > 1):
         msg = "what tells domains apart is not the same for all their ranks"
         raise NoSymmetryError(msg)
-    in_file, at_place = (_every({a: size[a] for a in axes}) for axes in (outer, inner))
+    in_file, at_place = (every_place({a: size[a] for a in axes}) for axes in (outer, inner))
     sort, kinds, place_digits = _sorts(question, place, found, in_file, at_place)
     is_rank = kinds >= 0
     n_ranks = is_rank.sum(axis=1)
@@ -214,8 +265,12 @@ def number_ranks(question: ClassTraffic, place: Placement, domain: frozenset[str
     # Sorts of domains that have ranks, numbered anew.
     used, number_of = np.unique(sort[order], return_inverse=True)
     moved = _moved(found, in_file, inner)
+    lies = PlacesInFile(
+        {a: size[a] for a in outer}, {a: size[a] for a in inner}, order, np.nonzero(is_rank[used])[1]
+    )
     return NumberedRanks(
         shape,
+        lies,
         number_of.ravel(),
         {axis: moved[axis][order] for axis in outer},
         np.cumsum([0, *n_ranks[used].tolist()]),
@@ -226,7 +281,7 @@ def number_ranks(question: ClassTraffic, place: Placement, domain: frozenset[str
     )
 
 
-def _every(size: Mapping[str, int]) -> dict[str, Ints]:
+def every_place(size: Mapping[str, int]) -> dict[str, Ints]:
     """Return the index of all places on some axes, the last one fastest."""
     n = math.prod(size.values())
     found, step = {}, n
@@ -265,7 +320,8 @@ def _sorts(
     dict of str to ndarray of int64, shape (number of sorts, m)
         Index of each place on each axis.
     """
-    ground = lay_ground(question.blueprint, apart=question.apart, ties=question.ties)
+    kept = question.apart, question.ties, question.sides
+    ground = lay_ground(question.blueprint, apart=kept[0], ties=kept[1], sides=kept[2])
     strides, reps = ground.grid.strides(place.group), ground.grid.reps
     n, m = (len(next(iter(digits.values()), [0])) for digits in (domains, places))
 

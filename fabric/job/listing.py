@@ -13,21 +13,16 @@ from fabric.arrays import Bools, Floats, Ints
 from fabric.blueprint.reducing import reducing_groups
 from fabric.errors import LimitError, QuestionError, setting
 from fabric.graph import Expanded, Fabric, Paths, expand, select
-from fabric.job.numbering import numbered, runs
+from fabric.job.in_order import FEW, LISTED, cut
+from fabric.job.numbering import numbered_by_shape, runs
 from fabric.job.on_links import ListedJob, ListedRanks, on_links, scale_up_domains
-from fabric.job.placement import Placement, check_over, dimension_sizes, read_order, ring_axes, torus_of
+from fabric.job.placement import Placement, check_over, read_order, ring_axes, torus_of
 from fabric.job.question import JobQuestion
 from fabric.job.ranks import Job
 from fabric.parts import catalogue
 from fabric.routing.ecmp import Demands
 from fabric.schedule.algorithms import Shape
 from fabric.symmetry import NoSymmetryError
-
-# Selectors up to which names of all devices are not listed.
-_FEW = 64
-
-LISTED = "ranks"
-"""Left side of an order of ranks that are listed one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +59,8 @@ class Listing:
             raise LimitError(msg) from None
 
 
-def job_of_placement(listing: Listing, place: Placement) -> Job:
-    """Return the job of a placement, on every cable."""
+def jobs_of_placement(listing: Listing, place: Placement) -> tuple[Job, ...]:
+    """Return the jobs of a placement, on every cable."""
     torus: tuple[tuple[str, int], ...] = ()
     if place.among is None:
         sizes = {a: place.blueprint.axes[a].size for a in place.spans}
@@ -73,11 +68,11 @@ def job_of_placement(listing: Listing, place: Placement) -> Job:
             torus = torus_of(place, sizes, ring_axes(place.blueprint, place.order))
     agree = tuple(a for a in place.order if a not in place.spans)
     split = Fabric(listing.fabric.name, place.blueprint)
-    return job_of_all(replace(listing, fabric=split, torus=torus), agree, place.order)
+    return jobs_of_all(replace(listing, fabric=split, torus=torus), agree, place.order)
 
 
-def job_of_all(listing: Listing, agree: tuple[str, ...], order: tuple[str, ...]) -> Job:
-    """Return the job of all ranks that `among` selects, on every cable.
+def jobs_of_all(listing: Listing, agree: tuple[str, ...], order: tuple[str, ...]) -> tuple[Job, ...]:
+    """Return the jobs of all ranks that `among` selects, on every cable.
 
     Parameters
     ----------
@@ -93,8 +88,8 @@ def job_of_all(listing: Listing, agree: tuple[str, ...], order: tuple[str, ...])
     return _group(listing, e, devices, instance, number)
 
 
-def job_of_order(listing: Listing) -> Job:
-    """Return the job of ranks that an order numbers across axes."""
+def jobs_of_order(listing: Listing) -> tuple[Job, ...]:
+    """Return the jobs of ranks that an order numbers across axes."""
     asked, blueprint = listing.asked, listing.fabric.axes_or_refuse("an order of ranks")
     left, right = read_order(asked.order)
     check_over(asked.over, right, asked.order)
@@ -103,20 +98,12 @@ def job_of_order(listing: Listing) -> Job:
     axes = [p for a in left for p in blueprint.primitives(a)]
     at = [_index_on(listing.fabric, e, axis)[devices] for axis in axes]
     # Numbers run on where endpoints are left out.
-    return _cut_up(listing, e, devices[np.lexsort(at[::-1])], right)
+    return _cut_up(listing, e, devices[np.lexsort(at[::-1])])
 
 
-def _cut_up(listing: Listing, e: Expanded, devices: Ints, right: Mapping[str, int | None]) -> Job:
-    """Return the job of devices in the order of their ranks, cut into dimensions."""
-    asked = listing.asked
-    check_over(asked.over, right, asked.order)
-    sizes = dimension_sizes(right, len(devices), asked.order)
-    number = np.arange(len(devices))
-    digits = dict(zip(sizes, np.unravel_index(number, tuple(sizes.values())), strict=True))
-    over = asked.over or tuple(sizes)
-    # Dimensions of `over` number the ranks of one instance, the others number the instances.
-    inside, outside = ([digits[n] for n in sizes if (n in over) is is_inside] for is_inside in (True, False))
-    return _group(listing, e, devices, _flat(outside, len(devices)), _flat(inside, len(devices)))
+def _cut_up(listing: Listing, e: Expanded, devices: Ints) -> tuple[Job, ...]:
+    """Return the jobs of devices in the order of their ranks, cut into dimensions."""
+    return _group(listing, e, devices, *cut(listing.asked, len(devices)))
 
 
 def _flat(columns: list[Ints], n: int) -> Ints:
@@ -127,11 +114,14 @@ def _flat(columns: list[Ints], n: int) -> Ints:
     return number
 
 
-def _group(listing: Listing, e: Expanded, devices: Ints, instance: Ints, number: Ints) -> Job:
-    """Return the job of devices by instance, in each by domain and number."""
+def _group(listing: Listing, e: Expanded, devices: Ints, instance: Ints, number: Ints) -> tuple[Job, ...]:
+    """Return the jobs of devices by instance, in each by domain and number."""
     domain = scale_up_domains(e)[devices]
-    order, shape = numbered(instance, number, domain, along=listing.asked.over)
-    return _on_links(listing, e, devices[order].reshape(-1, shape.n), shape.sizes)
+    found = numbered_by_shape(instance, number, domain, along=listing.asked.over)
+    return tuple(
+        _on_links(listing, e, devices[order].reshape(-1, shape.n), shape.sizes, devices)
+        for order, shape in found
+    )
 
 
 def _index_on(fabric: Fabric, e: Expanded, axis: str) -> Ints:
@@ -149,12 +139,12 @@ def _index_on(fabric: Fabric, e: Expanded, axis: str) -> Ints:
     return index
 
 
-def job_of_list(fabric: Fabric, asked: JobQuestion) -> Job:
-    """Return the job of explicit ranks."""
-    listing = Listing(fabric, asked, "ranks are listed one by one")
+def jobs_of_list(listing: Listing) -> tuple[Job, ...]:
+    """Return the jobs of explicit ranks."""
+    fabric, asked = listing.fabric, listing.asked
     e = listing.expand()
     # The name of one device, or else a selector of several; where axes say names, a few are selectors too.
-    is_few = fabric.blueprint is not None and len(asked.ranks) <= _FEW
+    is_few = fabric.blueprint is not None and len(asked.ranks) <= FEW
     number = {} if is_few else {str(name): i for i, name in enumerate(e.names)}
     rows = []
     for text in asked.ranks:
@@ -169,14 +159,14 @@ def job_of_list(fabric: Fabric, asked: JobQuestion) -> Job:
         msg = f"ranks: {twice} is listed twice"
         raise QuestionError(msg)
     if asked.order:
-        left, right = read_order(asked.order)
+        left, _ = read_order(asked.order)
         if left != (LISTED,):
             way = f"({LISTED}) -> (dp tp=8)"
             msg = f"order {asked.order!r}: ranks are listed one by one; number them by {way}"
             raise QuestionError(msg)
-        return _cut_up(listing, e, devices, right)
+        return _cut_up(listing, e, devices)
     sizes = runs(scale_up_domains(e)[devices])
-    return _on_links(listing, e, devices[None], sizes)
+    return (_on_links(listing, e, devices[None], sizes, devices),)
 
 
 def _choose(fabric: Fabric, asked: JobQuestion, e: Expanded) -> Bools:
@@ -211,13 +201,17 @@ def _check(e: Expanded, devices: Ints) -> None:
         raise QuestionError(msg)
 
 
-def _on_links(listing: Listing, e: Expanded, rows: Ints, sizes: tuple[int, ...]) -> Job:
+def _on_links(listing: Listing, e: Expanded, rows: Ints, sizes: tuple[int, ...], every: Ints) -> Job:
     blueprint, asked = listing.fabric.blueprint, listing.asked
     names = reducing_groups(blueprint) if blueprint is not None else _reducing(e)
     torus = listing.torus if math.prod(n for _, n in listing.torus) == sum(sizes) else ()
     index = _Indices(listing.fabric, e)
     return on_links(
-        e, rows, Shape(sizes, torus), (asked.routing, asked.paths), names, listing.why, index=index
+        ListedRanks(e, rows, Shape(sizes, torus), every),
+        (asked.routing, asked.paths),
+        names,
+        listing.why,
+        index=index,
     )
 
 
@@ -262,5 +256,5 @@ def route_pairs(fabric: Fabric, expanded: Expanded, paths: Paths) -> Callable[[D
         From demands to the load of every link, shape (2 * m,).
     """
     devices = np.flatnonzero(expanded.is_endpoint & ~expanded.failed)
-    ranks = ListedRanks(expanded, devices[None, :], Shape((len(devices),)))
+    ranks = ListedRanks(expanded, devices[None, :], Shape((len(devices),)), devices)
     return ListedJob(ranks, "ecmp", paths, (), _Indices(fabric, expanded)).loads

@@ -31,6 +31,27 @@ def numbered(instance: Ints, rank: Ints, domain: Ints, *, along: Sequence[str]) 
     QuestionError
         If instances are of unequal size, or lie in domains in different ways.
     """
+    found = numbered_by_shape(instance, rank, domain, along=along)
+    if len(found) > 1:
+        raise QuestionError(DIFFERENT)
+    return found[0]
+
+
+DIFFERENT = "groups lie in domains in different ways; choose other axes for over, or other ranks"
+
+
+def numbered_by_shape(
+    instance: Ints, rank: Ints, domain: Ints, *, along: Sequence[str]
+) -> list[tuple[Ints, Shape]]:
+    """Return the order of some ranks as `numbered` does, by how their instances lie in domains.
+
+    Most ranks first, of as many the instances that come first.
+
+    Raises
+    ------
+    QuestionError
+        If instances are of unequal size.
+    """
     within = instance * (int(domain.max(initial=0)) + 1) + domain
     first = _first_seen(np.unique(within, return_inverse=True)[1].ravel(), np.lexsort((rank, instance)))
     order = np.lexsort((rank, first, instance))
@@ -39,11 +60,17 @@ def numbered(instance: Ints, rank: Ints, domain: Ints, *, along: Sequence[str]) 
         many = f"{counts.min()} to {counts.max()}"
         msg = f"groups over {', '.join(along)} are of {many} ranks; they must be alike"
         raise QuestionError(msg)
-    shapes = {runs(row) for row in domain[order].reshape(len(counts), -1)}
-    if len(shapes) > 1:
-        msg = "groups lie in domains in different ways; choose other axes for over, or other ranks"
-        raise QuestionError(msg)
-    return order, Shape(shapes.pop())
+    # Where a domain ends in an instance says how it lies.
+    rows = domain[order].reshape(len(counts), -1)
+    ends = np.packbits(np.diff(rows) != 0, axis=1)
+    alike: dict[bytes, list[int]] = {}
+    for number, row in enumerate(ends):
+        alike.setdefault(row.tobytes(), []).append(number)
+    by_instance = order.reshape(len(counts), -1)
+    return [
+        (by_instance[some].ravel(), Shape(runs(rows[some[0]])))
+        for some in sorted(alike.values(), key=lambda some: -len(some))
+    ]
 
 
 def _first_seen(domain: Ints, order: Ints) -> Ints:

@@ -67,25 +67,29 @@ Telling = tuple[Pairs, Mix]
 
 
 @dataclass(frozen=True, eq=False)
-class _Classes:
-    """A job on classes; its methods are the `route`, `optimum` and `ways` of `Job`."""
+class ClassedJob:
+    """A job on classes; its methods are the `route`, `optimum` and `ways` of `Job`.
+
+    With `uncut` the same ranks in one instance, which tell what is near to whom.
+    """
 
     group: str
     pairs: Pairs
     base: Quotient
     views: tuple[RankView, ...]
     inside: Bools
-    reducing: tuple[str, ...]
+    blueprint: Blueprint
     routing: Routing
     paths: Paths
     pull: Floats | None = None
+    uncut: ClassedJob | None = None
     _tables: dict[bool, StackedTable] = field(default_factory=dict)
     _reduced: dict[Over, tuple[tuple[Floats, Floats], Floats] | None] = field(default_factory=dict)
 
     @cached_property
     def n_ranks(self) -> float:
         """Ranks of all instances."""
-        return sum(view.n_alike for view in self.views)
+        return float(self.pairs.shape.n * self.pairs.n_instances)
 
     @cached_property
     def links(self) -> StackedLinks:
@@ -121,7 +125,7 @@ class _Classes:
             return adapt(lambda pull: self._under(pull).route_mix(mix), capacity)
         return self._peaks(mix, self._total(mix) / self.n_cables) * self.n_cables
 
-    def _under(self, pull: Floats | None) -> _Classes:
+    def _under(self, pull: Floats | None) -> ClassedJob:
         """Return the same with a split that follows what capacity is left, or an equal one."""
         if pull is None:
             return replace(self, routing="ecmp", _tables={})
@@ -176,11 +180,13 @@ class _Classes:
     @remembered(_KEPT)
     def _near(self, telling: Telling) -> NearLinks:
         """Return the links that ranks are nearest to, as told by what all of them do in some patterns."""
+        if self.uncut is not None:
+            return self.uncut._near(telling)
         pairs, mix = telling
         every = (False, True)
-        loads = {is_sent: self._mean(telling, is_sent=is_sent) for is_sent in every}
+        loads = {is_sent: self._mean(telling, is_sent=is_sent, is_told=True) for is_sent in every}
         tables = {is_sent: self.table(is_sent=is_sent) for is_sent in every}
-        average = self._total(mix, pairs) / self.n_cables
+        average = self._total(mix, pairs, is_told=True) / self.n_cables
         return near_links(pairs, self.views, self.links, tables, loads=loads, average=average)
 
     def _of_blocks(self, mix: Mix, shared: Shared) -> tuple[Floats, Floats]:
@@ -196,15 +202,20 @@ class _Classes:
         return self.pairs.busiest(mix, shared), mean
 
     @remembered(_KEPT)
-    def _mean(self, telling: Telling, *, is_sent: bool) -> Floats:
-        """Return what the rank of each view puts on a cable of each link on average, shape (links,)."""
-        pairs, mix = telling
-        return self.table(is_sent=is_sent).put_row(pairs.means(mix, is_sent=is_sent))
+    def _mean(self, telling: Telling, *, is_sent: bool, is_told: bool = False) -> Floats:
+        """Return what the rank of each view puts on a cable of each link on average, shape (links,).
 
-    def _total(self, mix: Mix, pairs: Pairs | None = None) -> Floats:
+        Where it is no traffic, but tells where links lie, what has no path goes nowhere.
+        """
+        pairs, mix = telling
+        row, table = pairs.means(mix, is_sent=is_sent), self.table(is_sent=is_sent)
+        return table.put_row(np.where(table.lost, 0.0, row) if is_told else row)
+
+    def _total(self, mix: Mix, pairs: Pairs | None = None, *, is_told: bool = False) -> Floats:
         """Return the bytes on every class of links when all ranks do what they do on average."""
         links = self.links
-        load = self._mean((pairs or self.pairs, tuple(mix)), is_sent=False) * links.n_cables * links.n_alike
+        telling = pairs or self.pairs, tuple(mix)
+        load = self._mean(telling, is_sent=False, is_told=is_told) * links.n_cables * links.n_alike
         return np.bincount(links.base, load, minlength=len(self.n_cables)).astype(np.float64)
 
     @cached_property
@@ -230,22 +241,28 @@ class _Classes:
             return False
         return self.pairs.is_alone(over) or self._in_switches(over) is not None
 
-    @property
+    @cached_property
     def cards(self) -> Literal["none", "own", "shared"]:
         """Whose cards messages take; see `Job`."""
+        if self.uncut is not None:
+            return self.uncut.cards
         by_view = [view.cards for view in self.views if view.cards is not None]
         if not by_view:
             return "none"
         return "shared" if any(cards.are_shared for cards in by_view) else "own"
 
-    @property
+    @cached_property
     def n_cards(self) -> float:
         """Cards that a rank takes turns with; see `Job`."""
+        if self.uncut is not None:
+            return self.uncut.n_cards
         n = sum(view.n_alike * view.cards.n_own for view in self.views if view.cards is not None)
         return n / self.n_ranks or 1.0
 
     def _reducing(self, over: Over) -> Bools:
-        return reducing_switches(self.base.classes, self.reducing, is_scale_up=over == "domain")
+        return reducing_switches(
+            self.base.classes, reducing_groups(self.blueprint), is_scale_up=over == "domain"
+        )
 
     def _in_switches(self, over: Over) -> tuple[tuple[Floats, Floats], Floats] | None:
         """Return what sums put on classes of links, and what comes back, and the hops; asked for once."""
@@ -254,7 +271,8 @@ class _Classes:
         return self._reduced[over]
 
     def _reduce(self, over: Over) -> tuple[tuple[Floats, Floats], Floats] | None:
-        network, amount = self.base.classes, np.where(self.inside, self.base.size, 0.0)
+        network, amount = self.base.classes, np.zeros(len(self.base.size))
+        amount[self.inside] = self.pairs.n_members
         parts = [self._with_mates(number, over) for number in range(len(self.views))]
         to_cards: list[tuple[Quotient, Floats]] = []
         climbs = [
@@ -269,12 +287,13 @@ class _Classes:
                 assert cards is not None
                 climbs[number] = Climb(cards.sides.network, cards.take(part), self.paths)
                 card_bytes = climbs[number].part.toarray()[:, 0]
-                np.add.at(amount, view.quotient.origin, view.n_alike * card_bytes)
-                to_cards.append((view.quotient, view.n_alike * cards.way_out()))
+                n = self.pairs.n_members[number]
+                np.add.at(amount, view.quotient.origin, n * card_bytes)
+                to_cards.append((view.quotient, n * cards.way_out()))
 
         def sums(senders: Bools, targets: Bools) -> Floats:
             summed = np.zeros(len(self.base.size))
-            for view, climb in zip(self.views, climbs, strict=True):
+            for n, view, climb in zip(self.pairs.n_members, self.views, climbs, strict=True):
                 origin = view.quotient.origin
                 climb.advance(senders[origin], targets[origin])
                 # The sum is as large as the parts that come in: the sum of their squares over their sum.
@@ -282,7 +301,7 @@ class _Classes:
                 rank_bytes = np.divide(
                     rank_bytes**2, group_bytes, out=np.zeros(len(rank_bytes)), where=group_bytes > 0
                 )
-                np.add.at(summed, origin, view.n_alike * rank_bytes)
+                np.add.at(summed, origin, n * rank_bytes)
             return summed
 
         n_groups = self.pairs.n_groups(over)
@@ -371,6 +390,17 @@ class _Classes:
             every.append(self._commodity(view, own, is_peer))
         return every
 
+    def as_job(self) -> Job:
+        """Return the job."""
+        base, pairs = self.base, self.pairs
+        in_domain, across = self.joins("domain"), self.joins("rail")
+        shape = replace(pairs.shape, reduces_in_domain=in_domain, reduces_across=across)
+        links = links_of(base.classes, base.base, base.size)
+        verbs = self.route, self.optimum, self.ways
+        return Job(
+            shape, pairs.n_instances, links, *verbs, "axes", "", self.route_mix, self.cards, self.n_cards
+        )
+
     def _commodity(self, view: RankView, amount: Floats, targets: Bools) -> Commodity:
         """Return what classes of ranks give, and if negative take in, as a commodity."""
         moves = forwarding(view.quotient.classes, view.inside, targets, paths=self.paths, bystanders=False)
@@ -384,9 +414,11 @@ class _Classes:
 class TiedTraffic(ClassTraffic):
     """All-to-all whose permutations keep some traffic."""
 
-    def __init__(self, blueprint: Blueprint, among: str | None, paths: Paths, ties: tuple[Tie, ...]) -> None:
+    def __init__(
+        self, blueprint: Blueprint, among: str | Sequence[str] | None, paths: Paths, ties: tuple[Tie, ...]
+    ) -> None:
         self._given = ties
-        super().__init__(blueprint, Traffic(), among, paths)
+        super().__init__(blueprint, Traffic(), among, paths, is_coloured=True)
 
     def _ties(self, groups: tuple[str, ...]) -> tuple[Tie, ...]:
         return self._given
@@ -405,11 +437,11 @@ def on_classes(place: Placement, routing: Routing, paths: Paths) -> Job:
     is_whole = not (blueprint.absent or blueprint.failed or blueprint.marked_cables or place.among)
     if is_whole or ClassTraffic(blueprint, Traffic(), place.among, paths).ends.sum() == 1:
         with contextlib.suppress(NoSymmetryError):
-            return _of_product(place, routing, paths)
-    return _of_pairs(place, routing, paths)
+            return of_product(place, routing, paths).as_job()
+    return of_pairs(place, routing, paths).as_job()
 
 
-def _of_product(place: Placement, routing: Routing, paths: Paths) -> Job:
+def of_product(place: Placement, routing: Routing, paths: Paths) -> ClassedJob:
     """Return the job of ranks that are a product of axes.
 
     Raises
@@ -422,13 +454,13 @@ def _of_product(place: Placement, routing: Routing, paths: Paths) -> Job:
     views = _views(question, place, rings)
     dealt = _deal(place, views)
     if dealt is not None:
-        return _of_product(dealt, routing, paths)
+        return of_product(dealt, routing, paths)
     places = places_on_axes(place, views, rings)
     pairs = ProductPairs(places, _by_rail(places, views, routing), views, place)
-    return _job(question, place.group, pairs, views, (routing, paths))
+    return _classed(question, place.group, pairs, views, (routing, paths))
 
 
-def _of_pairs(place: Placement, routing: Routing, paths: Paths) -> Job:
+def of_pairs(place: Placement, routing: Routing, paths: Paths) -> ClassedJob:
     """Return the job of ranks in any number and place.
 
     Raises
@@ -450,7 +482,7 @@ def _of_pairs(place: Placement, routing: Routing, paths: Paths) -> Job:
         found = domain_axes(place.order, views)
     dealt = _deal(place, views)
     if dealt is not None:
-        return _of_pairs(dealt, routing, paths)
+        return of_pairs(dealt, routing, paths)
     pairs = _pairs(question, place, found, views)
     if routing == "rail" or pairs.need_relays():
         if not (has_rails and pairs.has_rails):
@@ -462,7 +494,7 @@ def _of_pairs(place: Placement, routing: Routing, paths: Paths) -> Job:
             msg = f"{why} no rails that all traffic can take"
             raise NoSymmetryError(msg)
         pairs = replace(pairs, is_by_rail=True)
-    return _job(question, place.group, pairs, views, (routing, paths))
+    return _classed(question, place.group, pairs, views, (routing, paths))
 
 
 def _limit(question: ClassTraffic) -> None:
@@ -481,7 +513,7 @@ def _limit(question: ClassTraffic) -> None:
 def _pairs(
     question: ClassTraffic, place: Placement, domain: frozenset[str], views: tuple[RankView, ...]
 ) -> RankPairs:
-    lift = Lift(place.blueprint, question.apart, question.ties)
+    lift = Lift(place.blueprint, question.apart, question.ties, question.sides)
     ranks = number_ranks(question, place, domain)
     return RankPairs(ranks, views, lift, place.order, domain, place.spans)
 
@@ -517,17 +549,11 @@ def _deal(place: Placement, views: tuple[RankView, ...]) -> Placement | None:
     return None
 
 
-def _job(
+def _classed(
     question: ClassTraffic,
     group: str,
     pairs: Pairs,
     views: tuple[RankView, ...],
     asked: tuple[Routing, Paths],
-) -> Job:
-    base = question.base
-    reducing = reducing_groups(question.blueprint)
-    work = _Classes(group, pairs, base, views, question.ends, reducing, *asked)
-    shape = replace(pairs.shape, reduces_in_domain=work.joins("domain"), reduces_across=work.joins("rail"))
-    links = links_of(base.classes, base.base, base.size)
-    verbs = work.route, work.optimum, work.ways
-    return Job(shape, pairs.n_instances, links, *verbs, "axes", "", work.route_mix, work.cards, work.n_cards)
+) -> ClassedJob:
+    return ClassedJob(group, pairs, question.base, views, question.ends, question.blueprint, *asked)

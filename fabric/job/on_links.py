@@ -53,17 +53,20 @@ class ListedRanks:
         Devices of every instance in the order of the ranks, domain by domain.
     shape : Shape
         Of one instance.
+    every : ndarray of int64, shape (k,)
+        Devices of all ranks of the job, also of those whose instances lie in domains in another way.
     """
 
     expanded: Expanded
     devices: Ints
     shape: Shape
+    every: Ints
 
     @property
     def is_rank(self) -> Bools:
-        """Which devices are ranks, shape (number of devices,)."""
+        """Which devices are ranks of the job, shape (number of devices,)."""
         is_rank = np.zeros(self.expanded.n_devices, dtype=np.bool_)
-        is_rank[self.devices] = True
+        is_rank[self.every] = True
         return is_rank
 
 
@@ -185,14 +188,17 @@ class ListedJob:
         # One column a rank, so that the parts of each can be squared before those of a group are summed.
         ones = np.ones(n)
         part = sparse.csr_array((ones, (devices.ravel(), every)), shape=(e.n_devices, n))
-        amount, before = self.ranks.is_rank.astype(np.float64), np.zeros(2 * e.n_bundles)
+        amount, before = np.zeros(e.n_devices), np.zeros(2 * e.n_bundles)
+        amount[devices.ravel()] = 1.0
         sides = self.messages.sides if over != "domain" else None
         if sides is not None:
             # Bytes start at the cards of the ranks; what they load on the way there is added at the end.
             taken = self.messages.taken
             ends = taken.target, taken.source
             to_cards = sparse.csr_array((taken.amount, ends), shape=(e.n_devices, e.n_devices))
-            part, amount, before = to_cards @ part, to_cards @ amount, link_loads(self.messages.inside, taken)
+            part, amount = to_cards @ part, to_cards @ amount
+            own = np.isin(taken.source, devices)
+            before = link_loads(self.messages.inside, taken.some(own))
             e = sides.network
         climb = Climb(e, part, self.paths)
         to_group = sparse.csr_array((ones, (every, group)), shape=(n, n_groups))
@@ -252,9 +258,7 @@ class ListedJob:
 
 
 def on_links(
-    expanded: Expanded,
-    devices: Ints,
-    shape: Shape,
+    ranks: ListedRanks,
     asked: tuple[Routing, Paths],
     reducing: tuple[str, ...],
     why: str,
@@ -265,11 +269,8 @@ def on_links(
 
     Parameters
     ----------
-    expanded : Expanded
-    devices : ndarray of int64, shape (instances, n)
-        Of every instance in the order of the ranks, domain by domain.
-    shape : Shape
-        Of one instance, as far as domains and a torus go.
+    ranks : ListedRanks
+        Their shape as far as domains and a torus go.
     asked : (str, str)
         Routing and path rule.
     reducing : tuple of str
@@ -279,17 +280,19 @@ def on_links(
     index : mapping of str to ndarray of int64, shape (n,)
         Index of every device on every primitive axis; -1 where it is not on it.
     """
-    listed = ListedJob(ListedRanks(expanded, devices, shape), *asked, reducing, index)
-    shape = replace(shape, reduces_in_domain=listed.joins("domain"), reduces_across=listed.joins("rail"))
+    listed = ListedJob(ranks, *asked, reducing, index)
+    shape = replace(
+        ranks.shape, reduces_in_domain=listed.joins("domain"), reduces_across=listed.joins("rail")
+    )
     cards: Literal["none", "own", "shared"] = "none"
     n_cards = 1.0
     if listed.messages.sides is not None:
         cards = "shared" if listed.messages.are_shared else "own"
-        n_cards = len(listed.messages.taken.source) / devices.size
-    links = links_of(expanded)
+        n_cards = len(listed.messages.taken.source) / len(ranks.every)
+    links = links_of(ranks.expanded)
     return Job(
         shape,
-        len(devices),
+        len(ranks.devices),
         links,
         listed.route,
         listed.optimum,

@@ -27,6 +27,7 @@ from fabric.job.blocks import Blocks, Joint, joint_of
 from fabric.job.differences import Mix
 from fabric.job.doings import Doings, Pairs, doings_of, first_of, products, rails_of
 from fabric.job.domains import NumberedRanks
+from fabric.job.mates import mates_of
 from fabric.job.numbering import n_bytes, tables
 from fabric.job.placement import Placement, ring_axes
 from fabric.job.shared import Shared
@@ -63,6 +64,8 @@ class RankPairs:
         Axes of one instance.
     is_by_rail : bool
         Whether traffic goes to the right rail first.
+    uncut : RankPairs, optional
+        The same ranks in one instance, where they are cut by number.
     """
 
     ranks: NumberedRanks
@@ -72,6 +75,7 @@ class RankPairs:
     domain: frozenset[str]
     spans: frozenset[str]
     is_by_rail: bool = False
+    uncut: RankPairs | None = None
     _columns: dict[int, tuple[int, int]] = field(default_factory=dict)
 
     @property
@@ -125,14 +129,18 @@ class RankPairs:
         return self.agree(number, frozenset(self.order) - self.domain)
 
     def in_group(self, number: int, pattern: Pattern) -> Bools:
-        """Return which columns of a view are of ranks of its rank's group in a pattern."""
-        return self._of(self._groups(pattern.over, pattern.axis), number) > 0
+        """Return which columns of a view are of ranks that its rank hears from in a pattern."""
+        own, parts = self.by_own_cards, self._parts([(pattern, 1.0)])
+        total = np.sum([own._totals(part, is_sent=False) for part, _ in parts], axis=0)
+        return self._of(total, number) > 0
 
     def group(self, number: int, over: Over) -> Floats:
         """Return how many others of the rank's group, of a domain or a rail, are in each class of a view."""
         n = np.zeros(len(self.views[number].inside))
         n[self.targets[number]] = self._of(self._groups(over), number)
-        return n
+        # Of those that have a group at all.
+        of_members = int(self.n_of_kind[number]) / max(int(self.n_members[number]), 1)
+        return np.asarray(of_members * n)
 
     def each(self, number: int, is_in: Bools) -> tuple[sparse.csr_array, Bools]:
         """Return where a byte of each class of ranks at some columns starts, and which are mates."""
@@ -184,6 +192,7 @@ class RankPairs:
 
     def _n_bytes(self, pattern: Pattern) -> float:
         is_told = pattern.kind != "pairwise"
+        is_told = is_told and self.ranks.number is None
         told = products(self.shape, pattern, self.n_instances) if is_told else None
         if told is None:
             return self.n_instances * n_bytes(self.shape, pattern)
@@ -207,6 +216,15 @@ class RankPairs:
         n_domains = np.bincount(self.ranks.sort, minlength=len(self.ranks.size))
         n = np.bincount(self.ranks.kind, np.repeat(n_domains, self.ranks.size), minlength=len(self.views))
         return n.astype(np.int64)
+
+    @cached_property
+    def n_members(self) -> Ints:
+        """Ranks of each view that are in an instance."""
+        ranks = self.ranks
+        if ranks.number is None:
+            return self.n_of_kind
+        kind = ranks.kind[ranks.place_of[ranks.number]]
+        return np.bincount(kind, minlength=len(self.views)).astype(np.int64)
 
     def kinds(self, mix: Mix, *, is_sent: bool) -> tuple[sparse.csr_array, Ints]:
         """Return the different rows of ranks, shape (k, columns), view by view, and where each begins."""
@@ -246,7 +264,7 @@ class RankPairs:
 
     def telling(self, mix: Mix) -> tuple[RankPairs, Mix]:
         """Return patterns that tell which links are near to ranks: all send to all, by their own cards."""
-        return self.by_own_cards, ((Pattern("pairwise", "job"), 1.0),)
+        return self.uncut or self.by_own_cards, ((Pattern("pairwise", "job"), 1.0),)
 
     @cached_property
     def by_own_cards(self) -> RankPairs:
@@ -268,12 +286,18 @@ class RankPairs:
 
     @remembered(_KEPT)
     def _doings(self, pattern: Pattern, *, is_sent: bool) -> Doings:
-        if pattern.kind == "pairwise" and pattern.over == "rail":
-            return rails_of(self.ranks, self._label, self._salt)
-        if pattern.kind == "pairwise":
-            return self._all_pairs(pattern)
+        if pattern.kind == "pairwise" and self.ranks.number is not None and not self._crosses(pattern):
+            return mates_of(self.ranks, pattern, self._label, self._salt, self.above)
+        if pattern.kind == "pairwise" and self.ranks.number is None:
+            is_rail = pattern.over == "rail"
+            return rails_of(self.ranks, self._label, self._salt) if is_rail else self._all_pairs(pattern)
         is_by_rail = self.is_by_rail
         return doings_of(self.ranks, pattern, self._label, self._salt, is_sent=is_sent, is_by_rail=is_by_rail)
+
+    def _crosses(self, pattern: Pattern) -> bool:
+        """Return whether messages of a pattern go to the right rail first."""
+        sizes = self.shape.sizes
+        return self.is_by_rail and pattern.over == "job" and max(sizes) > 1 and len(sizes) > 1
 
     @cached_property
     def _salt(self) -> Floats:
@@ -283,7 +307,7 @@ class RankPairs:
         """Return what ranks do where each sends to all others of its group: any of a class tells of it."""
         shape, ranks = self.shape, self.ranks
         g, k = max(shape.sizes), shape.n_domains
-        if self.is_by_rail and pattern.over == "job" and g > 1 and k > 1:
+        if self._crosses(pattern):
             # To every mate what is its own and what is for its rail; along the rail what the domain sends.
             rows = (self._groups("domain") * k + self._groups("rail") * g) / (shape.n - 1)
         else:
@@ -300,10 +324,11 @@ class RankPairs:
     @remembered(_KEPT)
     def _groups(self, over: Over, axis: str = "") -> Floats:
         """Return how many of its group a rank of each view sees at each of its columns, shape (columns,)."""
-        if over == "rail":
-            # Ranks of one view may be on rails with other ranks: on average.
-            rails = self._totals(Pattern("pairwise", "rail"), is_sent=True)
-            return rails * ((self.shape.n_domains - 1) / np.repeat(self.n_of_kind, np.diff(self.starts)))
+        if over == "rail" or self.ranks.number is not None:
+            # Ranks of one view may be in groups with other ranks: on average.
+            most = {"job": self.shape.n, "domain": max(self.shape.sizes), "rail": self.shape.n_domains}[over]
+            of_views = self.by_own_cards._totals(Pattern("pairwise", over), is_sent=True)
+            return of_views * ((most - 1) / np.repeat(self.n_of_kind, np.diff(self.starts)))
         first = np.unique(self.ranks.kind, return_index=True)[1].tolist()
         found, weights = [], []
         for place in first:

@@ -22,7 +22,7 @@ from fabric.blueprint.rule_axes import relation_axes
 from fabric.errors import QuestionError, nearest, setting
 from fabric.flow.traffic import FittedTraffic, Traffic
 from fabric.job.part import part_of
-from fabric.symmetry import NoSymmetryError
+from fabric.symmetry import NoSymmetryError, devices_up
 
 _ORDER_RE = re.compile(r"\s*\(?([\w.\s]{1,400})\)?\s*->\s*\(?([\w.=\s]{1,400})\)?\s*")
 
@@ -41,15 +41,15 @@ class Placement:
         Primitive axes of the group, outermost first: ranks are numbered with the last one fastest.
     spans : frozenset of str
         Primitive axes that one instance spans.
-    among : str or None
-        Selector of the ranks.
+    among : str, tuple of str or None
+        Selector of the ranks, or several of them.
     """
 
     blueprint: Blueprint
     group: str
     order: tuple[str, ...]
     spans: frozenset[str]
-    among: str | None
+    among: str | tuple[str, ...] | None
 
 
 def placement(blueprint: Blueprint, *, over: Sequence[str], among: str | None, order: str = "") -> Placement:
@@ -104,6 +104,10 @@ def _ordered(
     unordered = placement(blueprint, over=(), among=among)
     numbered = _left_axes(unordered, left, order)
     part = blueprint if among is None else part_of(blueprint, among)
+    n_places = math.prod(part.axes[a].size for a in numbered)
+    if (n_ranks := devices_up(part, unordered.group)) < n_places:
+        msg = f"{n_places:,} places have {n_ranks:,} ranks, whose numbers run on across gaps"
+        raise NoSymmetryError(msg)
     split, dimensions = _cut(part, numbered, right, order)
     return unordered.group, split, tuple(p for a in numbered for p in split.primitives(a)), dimensions
 

@@ -66,6 +66,11 @@ class ProductPairs:
         return self.places.n_ranks // math.prod(self.places.size[a] for a in self.place.spans)
 
     @property
+    def n_members(self) -> Ints:
+        """Ranks of each view, all of which are in an instance."""
+        return np.array([round(view.n_alike) for view in self.views])
+
+    @property
     def shape(self) -> Shape:
         """Ranks of one instance: k domains of g ranks."""
         sizes = {a: self.places.size[a] for a in self.place.spans}

@@ -277,7 +277,8 @@ def _view(
     paths: Paths,
 ) -> RankView:
     """Return the view of the rank at the first of some marks; the others are told apart too."""
-    view = quotient(question.blueprint, marks, apart=question.apart, ties=question.ties)
+    kept = question.apart, question.ties, question.sides
+    view = quotient(question.blueprint, marks, apart=kept[0], ties=kept[1], sides=kept[2])
     inside = question.inside(view)
     home = dict(marks[0])
     rank = next(i for i in np.flatnonzero(inside).tolist() if view.index[i] == marks[0])

@@ -9,13 +9,12 @@ from pathlib import Path
 from fabric.arguments import Method
 from fabric.costing.calibration import Calibration
 from fabric.costing.calibration import calibration as read_calibration
-from fabric.costing.paced import pace
-from fabric.costing.run import CostRun, job_of
+from fabric.costing.paced import pace_groups
+from fabric.costing.run import CostRun, jobs_of
 from fabric.costing.spread import Spread
 from fabric.errors import FabricError, NoPathError, QuestionError, setting
 from fabric.graph import Fabric
-from fabric.job.listing import LISTED
-from fabric.job.part import part_of
+from fabric.job.in_order import LISTED, ranks_in_order
 from fabric.job.question import JobQuestion, ranks_group
 from fabric.job.ranks import Routing
 from fabric.symmetry import NoSymmetryError
@@ -73,7 +72,7 @@ def site(fabric: Fabric, work: Workload, calibration: str | Path | Calibration, 
     blueprint = fabric.axes_or_refuse("a job with parallel dimensions")
     first = work.among[0] if work.among else None
     group = blueprint.groups[ranks_group(fabric, JobQuestion(among=first))]
-    sized = work.on(_count(fabric, group.name, work.among))
+    sized = work.on(_count(fabric, work.among))
     # Ranks of several selectors are numbered as these are listed.
     axes = group.axes if len(work.among) < 2 else (LISTED,)
     left, dimensions = read_dimensions(work.order, sized.parallel, axes)
@@ -98,15 +97,12 @@ def site(fabric: Fabric, work: Workload, calibration: str | Path | Calibration, 
     return Site(fabric, sized, left, dimensions, peak, name, known_calibration, routing)
 
 
-def _count(fabric: Fabric, group: str, among: tuple[str, ...]) -> int:
+def _count(fabric: Fabric, among: tuple[str, ...]) -> int:
     """Return the ranks."""
     blueprint = fabric.axes_or_refuse("a job with parallel dimensions")
     with contextlib.suppress(NoSymmetryError):
-        parts = [part_of(blueprint, selector) for selector in among] or [blueprint]
-        if not any(part.absent or part.failed for part in parts):
-            return sum(part.n_devices(group) for part in parts)
-    work = job_of(fabric, _question(among))
-    return work.shape.n * work.n_instances
+        return ranks_in_order(blueprint, _question(among)).n
+    return sum(job.shape.n * job.n_instances for job in jobs_of(fabric, _question(among)))
 
 
 def _question(among: tuple[str, ...]) -> JobQuestion:
@@ -133,18 +129,9 @@ def timed_exchanges(at: Site) -> tuple[Layout, list[TimedExchange]]:
             method=at.method,
         )
         try:
-            work = job_of(at.fabric, question)
-            run = CostRun(
-                at.fabric,
-                question,
-                work,
-                exchange.collective,
-                max(exchange.size_bytes, 1),
-                1.0,
-                at.calibration,
-                Spread(),
-            )
-            paced = pace(run, exchange.moe)
+            sent = exchange.collective, max(exchange.size_bytes, 1), 1.0, at.calibration, Spread()
+            runs = [CostRun(at.fabric, question, job, *sent) for job in jobs_of(at.fabric, question)]
+            paced = pace_groups(runs, exchange.moe)
         except NoPathError as error:
             msg = f"job {at.work.name}: {exchange.group}: {error}"
             raise NoPathError(msg, error.rank) from None

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from fabric.arrays import Floats
-from fabric.costing.paced import Paced
+from fabric.costing.paced import PacedGroups
 from fabric.workload.exchanges import Exchange, Span
 from fabric.workload.workload import Workload, bubble
 
@@ -30,13 +30,13 @@ class TimedExchange:
     Parameters
     ----------
     exchange : Exchange
-    paced : Paced
+    paced : PacedGroups
     overlap : float
         Part that may run beside the compute.
     """
 
     exchange: Exchange
-    paced: Paced
+    paced: PacedGroups
     overlap: float
 
     @property

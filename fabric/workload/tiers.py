@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fabric.costing.paced import Paced
+from fabric.costing.paced import PacedGroups
 from fabric.job.ranks import Links
 from fabric.units import seconds_to_send
 from fabric.workload.step import TimedExchange
@@ -38,7 +38,7 @@ class LinkUse:
     busiest: float
 
 
-def turns(paced: Paced) -> dict[str, float]:
+def turns(paced: PacedGroups) -> dict[str, float]:
     """Return the bytes that a rank sends by where they turn back down, or the rule that they cross.
 
     ::
@@ -49,7 +49,7 @@ def turns(paced: Paced) -> dict[str, float]:
     at each of its two turns. Between devices without a switch the rule stands for itself, and a byte counts
     on every link of it.
     """
-    links, found = paced.job.links, dict[str, float]()
+    links, found = paced.links, dict[str, float]()
     for rule, ((lower, below), (upper, above)) in enumerate(links.ends):
         # Half of the bytes on a rule go up.
         up = float(paced.on_rule[rule]) / 2
@@ -80,7 +80,7 @@ def places(timed: Sequence[TimedExchange]) -> tuple[str, ...]:
     found = {place for one in timed for place in turns(one.paced)}
     if not timed:
         return ()
-    links = timed[0].paced.job.links
+    links = timed[0].paced.links
     inside = scale_up_turns(links)
     order = [name for rule, (_, (upper, _)) in enumerate(links.ends) for name in (upper, links.rules[rule])]
     return tuple(sorted(found, key=lambda name: (name not in inside, order.index(name))))
@@ -100,12 +100,12 @@ def link_uses(
     """
     if not timed:
         return ()
-    job = timed[0].paced.job
-    links, n_rules = job.links, len(job.links.rules)
+    links = timed[0].paced.links
+    n_rules = len(links.rules)
     n_bytes, busy = np.zeros(n_rules), np.zeros(len(links.rule))
     for one in timed:
         n = times[one.exchange.span] * one.exchange.times
-        n_bytes += n * one.paced.on_rule * job.shape.n * job.n_instances
+        n_bytes += n * one.paced.on_rule * one.paced.n_ranks
         if len(one.paced.busy_s) == len(busy):
             busy += n * one.paced.busy_s
     capacity = np.bincount(links.rule, links.capacity_gbps, minlength=n_rules)

@@ -138,7 +138,7 @@ def _answer(at: Site) -> Training:
     n = work.parallel.n_ranks
     tflops = flops / step.total_s / n / 1e12
     gains = _gains(work, compute_s, timed, step)
-    inside = scale_up_turns(timed[0].paced.job.links) if timed else frozenset()
+    inside = scale_up_turns(timed[0].paced.links) if timed else frozenset()
     turned = [
         TurnedBytes(group, place, n_bytes, place in inside)
         for group in dict.fromkeys(one.exchange.group for one in timed)
@@ -189,7 +189,7 @@ def _rows(
             DimensionTraffic(
                 group=group,
                 n_ranks=layout.sizes[group],
-                n_domains=longest.paced.job.shape.n_domains,
+                n_domains=longest.paced.n_domains,
                 where=next((p for p in reversed(places(timed)) if p in reached), ""),
                 what=", ".join(dict.fromkeys(one.exchange.what for one in own)),
                 sent_bytes=sent,
@@ -221,7 +221,7 @@ def _gains(
 ) -> tuple[Gain, ...]:
     """Return what a tenth more of the compute, and of each class of links, saves of the step; most first."""
     gains = [Gain(COMPUTE, 1 - step_time(work, compute_s / MORE, timed).total_s / step.total_s)]
-    links = timed[0].paced.job.links if timed else None
+    links = timed[0].paced.links if timed else None
     for rule, name in enumerate(links.rules if links else ()):
         # By the same algorithms: only what the links carry gets faster.
         faster = [

@@ -226,7 +226,7 @@ def test_ranks_of_several_selectors_are_those_of_one(fabric):
     layout = {"tp": 8, "pp": 2, "dp": 3}
     data = {"sequences": 48, "length": 4096}
     listed = train(replace(job(parallel=layout, batch=data), among=parts, order="dp pp tp"), fabric)
-    assert (listed.method, listed.n_ranks) == ("links", 48)
+    assert (listed.method, listed.n_ranks) == ("axes", 48)
     assert listed.order == "(ranks) -> (dp=3 pp=2 tp=8)"
     whole = train(DENSE, fabric)
     tp = [next(d for d in answer.dimensions if d.group == "tp") for answer in (listed, whole)]

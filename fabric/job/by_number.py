@@ -1,0 +1,80 @@
+"""Jobs on classes whose ranks are cut into groups by number, wherever these lie.
+
+::
+
+    (rack slot) -> (dp tp=16)      racks of 72: one group of 16 in nine lies in two racks
+
+Such groups are no product of axes, and may lie in domains in different ways. What the fabric looks like from
+each rank, and what is near to it, is the same for all of them: it is found once, on the classes of all ranks
+in one instance. Each pattern of each dimension is then messages between numbered ranks, by the kinds of
+their pairs (`fabric.job.pairs`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from fabric.arrays import Ints
+from fabric.blueprint.model import Blueprint
+from fabric.blueprint.remembered import remembered
+from fabric.graph import Paths
+from fabric.job.in_order import cut, numbers_of, ranks_in_order
+from fabric.job.numbering import numbered_by_shape
+from fabric.job.on_classes import ClassedJob, of_pairs
+from fabric.job.pairs import RankPairs
+from fabric.job.placement import Placement
+from fabric.job.question import JobQuestion
+from fabric.job.ranks import Job, Routing
+
+
+def jobs_by_number(blueprint: Blueprint, asked: JobQuestion) -> tuple[Job, ...]:
+    """Return the jobs on classes of a question with an order: one for each way in which groups lie.
+
+    Raises
+    ------
+    QuestionError, SelectorError
+        If it does not fit the fabric.
+    NoSymmetryError
+        If the axes do not say the symmetry, or the ranks are of too many kinds.
+    """
+    ranks = ranks_in_order(blueprint, asked)
+    uncut = _uncut(blueprint, ranks.group, ranks.chosen, asked.routing, asked.paths)
+    pairs = uncut.pairs
+    assert isinstance(pairs, RankPairs)
+    order = numbers_of(blueprint, asked, ranks)
+    # Classes may be of a fabric of which axes are split.
+    split = uncut.blueprint
+    index = {p: digits for a, own in ranks.index.items() for p, digits in _on_primitives(split, a, own)}
+    lying = pairs.ranks.at({a: digits[order] for a, digits in index.items()})
+    instance, number = cut(asked, len(lying))
+    found = numbered_by_shape(instance, number, pairs.ranks.domain_of[lying], along=asked.over)
+    return tuple(
+        replace(
+            uncut,
+            pairs=replace(
+                pairs, ranks=replace(pairs.ranks, shape=shape, number=lying[some]), uncut=pairs.by_own_cards
+            ),
+            uncut=uncut,
+            _reduced={},
+        ).as_job()
+        for some, shape in found
+    )
+
+
+def _on_primitives(blueprint: Blueprint, axis: str, index: Ints) -> list[tuple[str, Ints]]:
+    """Return the indices on an axis as those on the primitive axes that it is made of."""
+    parts = blueprint.primitives(axis)
+    digits = np.unravel_index(index, tuple(blueprint.axes[p].size for p in parts))
+    return list(zip(parts, digits, strict=True))
+
+
+@remembered(4)
+def _uncut(
+    blueprint: Blueprint, group: str, chosen: tuple[str, ...], routing: Routing, paths: Paths
+) -> ClassedJob:
+    """Return all ranks of a job in one instance, on classes that keep rails whole."""
+    axes = blueprint.groups[group].primitives
+    place = Placement(blueprint, group, axes, frozenset(axes), chosen or None)
+    return of_pairs(place, routing, paths)
