@@ -429,14 +429,20 @@ def _say_written(page: Path, *, as_json: bool) -> None:
 
 def schema(
     job: Annotated[bool, typer.Option("--job", help="That of a job file.")] = False,
+    serve: Annotated[bool, typer.Option("--serve", help="That of a serving job.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="The schema is JSON in any case.")] = False,
 ) -> None:
-    """Print the JSON Schema (draft-07) of a topology file, or of a job file, for editors."""
+    """Print the JSON Schema (draft-07) of a topology file, of a job file or of a serving job, for editors."""
     from fabric.blueprint.schema import schema_text
     from fabric.workload.job_file import job_schema_text
+    from fabric.workload.serving_job import serving_schema_text
 
     del as_json
-    say(job_schema_text() if job else schema_text(), nl=False)
+    if job and serve:
+        msg = "job, serve: one schema at a time"
+        raise QuestionError(msg)
+    text = job_schema_text() if job else serving_schema_text() if serve else schema_text()
+    say(text, nl=False)
 
 
 # In the order of docs/cli.md, as --help lists them.

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from fabric.cli.job_files import FabricFile, Form, check_form, print_in_form, read_job
 from fabric.cli.options import (
     Degraded,
     Failed,
@@ -14,12 +15,8 @@ from fabric.cli.options import (
     PathRule,
     calibration_of,
     fabric_of,
-    one_from_standard_input,
     path_rule,
-    print_form,
 )
-from fabric.errors import QuestionError
-from fabric.text.reading import STANDARD, read_standard_input
 
 
 def register(app: typer.Typer) -> None:
@@ -29,34 +26,23 @@ def register(app: typer.Typer) -> None:
 
 def serve_command(
     job: Annotated[Path, typer.Argument(metavar="JOB", help="Serving job, *.serve.yaml.")],
-    file: Annotated[
-        Path | None, typer.Argument(metavar="FILE", help="Instead of the one that the job names.")
-    ] = None,
+    file: FabricFile = None,
     paths: PathRule = "rules",
     calibration: Annotated[
         str, typer.Option(metavar="NAME", help="Of the step of experts: measured, wire, or a file.")
     ] = "measured",
     failed: Failed = None,
     degraded: Degraded = None,
-    form: Annotated[str, typer.Option("--format", help="text, md or json.")] = "text",
+    form: Form = "text",
     as_json: Json = False,
 ) -> None:
     """Tell what serving by two pools asks: time of a cache by its way, load of links, the step of experts."""
-    from fabric.blueprint.limits import MAX_BYTES
     from fabric.workload.serve import serve
     from fabric.workload.serving_job import load_serving, parse_serving
 
-    if form not in ("text", "md", "json"):
-        msg = f"format: text, md or json; got {form!r}"
-        raise QuestionError(msg)
-    one_from_standard_input(job, file or "", calibration)
-    is_piped = str(job) == STANDARD
-    asked = parse_serving(read_standard_input(limit=MAX_BYTES), "<stdin>") if is_piped else load_serving(job)
+    check_form(form)
+    asked, topology = read_job(job, file, calibration, load=load_serving, parse=parse_serving)
     known = calibration_of(calibration)
-    if file is None and not asked.fabric:
-        msg = f"serving job {asked.name} names no fabric; give a topology file"
-        raise QuestionError(msg)
-    fabric = fabric_of(file or Path(asked.fabric), failed, degraded)
+    fabric = fabric_of(topology, failed, degraded)
     answer = serve(asked, fabric, paths=path_rule(paths), calibration=known)
-    texts = {"text": answer.__str__, "md": answer.to_markdown, "json": answer.to_json}
-    print_form(texts, "json" if as_json else form)
+    print_in_form(answer, form, as_json=as_json)

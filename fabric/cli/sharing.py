@@ -13,6 +13,7 @@ from fabric.cli.options import (
     File,
     Json,
     PathRule,
+    calibration_of,
     fabric_of,
     path_rule,
     print_answer,
@@ -30,7 +31,8 @@ def share_command(
         list[str],
         typer.Argument(
             metavar="JOB...",
-            help="NAME=SELECTOR, then after colons a pattern, over=AXES, by=N, busy=PART, every=TIME.",
+            help="NAME=SELECTOR, then after colons a pattern, over=AXES, by=N, busy=PART, every=TIME; or job "
+            "files: FILE, NAME=FILE, NAME=SELECTOR:FILE.",
         ),
     ],
     fair: Annotated[
@@ -38,6 +40,10 @@ def share_command(
     ] = "rate",
     paths: PathRule = "rules",
     drop_unreachable: Drop = False,
+    routing: Annotated[str, typer.Option(metavar="NAME", help="Of job files, as in train.")] = "ecmp",
+    calibration: Annotated[
+        str, typer.Option(metavar="NAME", help="Of job files: measured, wire, or a file.")
+    ] = "measured",
     failed: Failed = None,
     degraded: Degraded = None,
     as_json: Json = False,
@@ -48,6 +54,12 @@ def share_command(
 
     fabric = fabric_of(file, failed, degraded)
     answer = share(
-        fabric, jobs, fair=cast("Fair", fair), paths=path_rule(paths), drop_unreachable=drop_unreachable
+        fabric,
+        jobs,
+        fair=cast("Fair", fair),
+        paths=path_rule(paths),
+        drop_unreachable=drop_unreachable,
+        routing=routing,  # type: ignore[arg-type]  # the verb refuses others
+        calibration=calibration_of(calibration),
     )
     print_answer(answer, fabric, as_json=as_json)

@@ -120,6 +120,8 @@ class ClassTraffic(FittedTraffic):
     is_coloured : bool
         Whether those that take part are a colour, as damage is: a part here and a part there cut no axis from
         end to end.
+    colours : sequence of sequence of str
+        Those of several questions instead, this one among them, a colour each.
     beside : KeptInPlace, optional
         What all questions keep in place that this one, which has no root, is asked beside.
 
@@ -141,11 +143,14 @@ class ClassTraffic(FittedTraffic):
         kept: frozenset[str] = frozenset(),
         is_holding: bool = False,
         is_coloured: bool = False,
+        colours: Sequence[Sequence[str]] = (),
         beside: KeptInPlace | None = None,
     ) -> None:
         super().__init__(blueprint, traffic, among)
         self.paths, self.is_holding = paths, is_holding
         self.sides: Sides = (self.chosen,) if is_coloured and self.chosen else ()
+        if colours:
+            self.sides = tuple(FittedTraffic(blueprint, Traffic(), some).chosen for some in colours)
         self.apart = (*(() if is_coloured else self.chosen), *self._halves(), *self._places())
         self.ties = (*self._ties(self.groups), *self._kept_ties(kept))
         if beside is not None:

@@ -40,7 +40,7 @@ def jobs_by_number(blueprint: Blueprint, asked: JobQuestion) -> tuple[Job, ...]:
         If the axes do not say the symmetry, or the ranks are of too many kinds.
     """
     ranks = ranks_in_order(blueprint, asked)
-    uncut = _uncut(blueprint, ranks.group, ranks.chosen, asked.routing, asked.paths)
+    uncut = _uncut(blueprint, ranks.group, (ranks.chosen, asked.beside), asked.routing, asked.paths)
     pairs = uncut.pairs
     assert isinstance(pairs, RankPairs)
     order = numbers_of(blueprint, asked, ranks)
@@ -70,11 +70,16 @@ def _on_primitives(blueprint: Blueprint, axis: str, index: Ints) -> list[tuple[s
     return list(zip(parts, digits, strict=True))
 
 
-@remembered(4)
+@remembered(8)
 def _uncut(
-    blueprint: Blueprint, group: str, chosen: tuple[str, ...], routing: Routing, paths: Paths
+    blueprint: Blueprint,
+    group: str,
+    chosen: tuple[tuple[str, ...], tuple[tuple[str, ...], ...]],
+    routing: Routing,
+    paths: Paths,
 ) -> ClassedJob:
     """Return all ranks of a job in one instance, on classes that keep rails whole."""
     axes = blueprint.groups[group].primitives
-    place = Placement(blueprint, group, axes, frozenset(axes), chosen or None)
-    return of_pairs(place, routing, paths)
+    own, beside = chosen
+    place = Placement(blueprint, group, axes, frozenset(axes), own or None)
+    return of_pairs(place, routing, paths, beside)

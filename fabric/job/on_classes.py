@@ -415,10 +415,15 @@ class TiedTraffic(ClassTraffic):
     """All-to-all whose permutations keep some traffic."""
 
     def __init__(
-        self, blueprint: Blueprint, among: str | Sequence[str] | None, paths: Paths, ties: tuple[Tie, ...]
+        self,
+        blueprint: Blueprint,
+        among: str | Sequence[str] | None,
+        paths: Paths,
+        ties: tuple[Tie, ...],
+        beside: Sequence[Sequence[str]] = (),
     ) -> None:
         self._given = ties
-        super().__init__(blueprint, Traffic(), among, paths, is_coloured=True)
+        super().__init__(blueprint, Traffic(), among, paths, is_coloured=True, colours=beside)
 
     def _ties(self, groups: tuple[str, ...]) -> tuple[Tie, ...]:
         return self._given
@@ -460,29 +465,32 @@ def of_product(place: Placement, routing: Routing, paths: Paths) -> ClassedJob:
     return _classed(question, place.group, pairs, views, (routing, paths))
 
 
-def of_pairs(place: Placement, routing: Routing, paths: Paths) -> ClassedJob:
-    """Return the job of ranks in any number and place.
+def of_pairs(
+    place: Placement, routing: Routing, paths: Paths, beside: Sequence[Sequence[str]] = ()
+) -> ClassedJob:
+    """Return the job of ranks in any number and place; `beside` are the jobs that its classes keep in place.
 
     Raises
     ------
     NoSymmetryError
         If the axes do not say the symmetry, or domains are no product of axes.
     """
-    question = TiedTraffic(place.blueprint, place.among, paths, group_ties(place, frozenset()))
+    asked = place.blueprint, place.among, paths
+    question = TiedTraffic(*asked, group_ties(place, frozenset()), beside)
     _limit(question)
     # One rank says what a domain is; that the others say the same is looked at in the views of all.
     domain, found = None, domain_axes(place.order, _views(question, place, frozenset(), n=1))
     while found != domain:
         domain = found
         # Rails are kept whole, as libraries choose cards by them, unless that makes too many kinds.
-        tied = TiedTraffic(place.blueprint, place.among, paths, group_ties(place, domain))
+        tied = TiedTraffic(*asked, group_ties(place, domain), beside)
         has_rails = tied.ends.sum() <= MAX_TIED_VIEWS
         question = tied if has_rails else question
         views = _views(question, place, frozenset())
         found = domain_axes(place.order, views)
     dealt = _deal(place, views)
     if dealt is not None:
-        return of_pairs(dealt, routing, paths)
+        return of_pairs(dealt, routing, paths, beside)
     pairs = _pairs(question, place, found, views)
     if routing == "rail" or pairs.need_relays():
         if not (has_rails and pairs.has_rails):

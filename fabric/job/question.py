@@ -26,6 +26,7 @@ class JobOptions(TypedDict, total=False):
     method: Method
     limit: int
     drop_unreachable: bool
+    beside: Sequence[tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,9 @@ class JobQuestion:
         Of the expanded form.
     drop_unreachable : bool
         Leave out ranks that failures cut off; otherwise the answer is that there is none.
+    beside : tuple of tuple of str
+        Selectors of the ranks of each of several jobs, this one among them, on whose classes all of them are
+        then: what they put on links can be added up. For a question with an order.
     """
 
     over: tuple[str, ...] = ()
@@ -64,6 +68,7 @@ class JobQuestion:
     method: Method = "auto"
     limit: int = EXPAND_LIMIT
     drop_unreachable: bool = False
+    beside: tuple[tuple[str, ...], ...] = ()
 
     @classmethod
     def of(cls, options: JobOptions) -> JobQuestion:

@@ -6,10 +6,8 @@ nearest one is offered; nothing in a file can run, hide a value or exhaust memor
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Mapping
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,18 +17,16 @@ from pydantic import (
     ConfigDict,
     Field,
     PrivateAttr,
-    ValidationError,
     WithJsonSchema,
 )
 
 from fabric.arguments import checked
-from fabric.blueprint.document import Document, Loc, dotted
+from fabric.blueprint.document import Document, Loc
 from fabric.blueprint.fields import WORD_SCHEMA, Count, Label, OptionalText, OptionalWord, list_schema
-from fabric.blueprint.parse import word_problem
 from fabric.blueprint.reader import read_file, read_text
-from fabric.blueprint.schema import tidy
 from fabric.errors import Problem, QuestionError, TopologyError
-from fabric.workload.models import Biases, Model, model, model_rows
+from fabric.workload.files import as_text, beside, columns_of, problem_at, schema_of, validated
+from fabric.workload.models import Biases, Model, model
 from fabric.workload.workload import (
     ASSUMED,
     DEFAULT_OVERLAP,
@@ -46,8 +42,6 @@ from fabric.workload.workload import (
     Workload,
     faults,
 )
-
-SCHEMA_ID = "urn:fabtopo:job.schema.json"
 
 _MAX_SOURCE = 2_000
 _Whole = Annotated[int, Field(ge=0, le=10**12)]
@@ -245,9 +239,7 @@ def load_job(path: str | Path) -> Workload:
         With every problem of the file at its line and column.
     """
     read = _workload(read_file(path))
-    if not read.fabric:
-        return read
-    return replace(read, fabric=os.fspath(Path(path).parent / read.fabric))
+    return replace(read, fabric=beside(path, read.fabric))
 
 
 def parse_job(text: str | bytes, path: str = "job.yaml") -> Workload:
@@ -268,12 +260,7 @@ def parse_job(text: str | bytes, path: str = "job.yaml") -> Workload:
 
 
 def _workload(document: Document) -> Workload:
-    data: Any = document.data
-    try:
-        file = JobFile.model_validate(data)
-    except ValidationError as error:
-        found = [_problem(document, e) for e in error.errors(include_url=False)]
-        raise TopologyError(found) from None
+    file = validated(document, JobFile, _keys)
     read, wrong = _parts(document, file)
     if wrong:
         raise TopologyError(wrong)
@@ -309,18 +296,15 @@ def _parts(document: Document, file: JobFile) -> tuple[dict[str, Any], list[Prob
     item, problems = file.model, list[Problem]()
 
     def say(loc: Loc, fault: str, todo: str) -> None:
-        mark = document.locate(loc)
-        problems.append(Problem(document.path, mark.line, mark.col, dotted(loc), fault, todo=todo))
+        problems.append(problem_at(document, loc, fault, todo))
 
-    said = {f.name: getattr(item, f.name) for f in fields(Model) if f.name != "id"}
-    said["name"], said["note"] = item.name or file.job, item.note or ""
     batch = Batch(file.batch.sequences, file.batch.micro, file.batch.length)
     sizes = file.parallel
     layout = Parallel(sizes.tp, sizes.cp, sizes.ep, sizes.pp, sizes.vpp, sizes.dp)
     if file.assume.achieved.value <= 0:
         say(("assume", "achieved"), "a GPU that computes nothing", "give a part above 0, such as 0.5")
     try:
-        chosen = Model(item.row or file.job, **said)
+        chosen = Model(item.row or file.job, **columns_of(item, file.job))
     except QuestionError as error:
         say(("model",), str(error).partition(": ")[2], "")
         return {}, problems
@@ -336,13 +320,6 @@ _ITEMS: Mapping[str, type[BaseModel]] = {
     "precision": PrecisionItem,
     "assume": AssumeItem,
 }
-
-
-def _problem(document: Document, error: Mapping[str, Any]) -> Problem:
-    loc = tuple(error["loc"])
-    found = word_problem(document, loc, error, keys=_keys, where=lambda _, loc: dotted(loc))
-    fault, _, todo = found.what.partition("; ")
-    return replace(found, what=fault, todo=todo) if todo and not found.todo else found
 
 
 def _keys(loc: Loc) -> list[str]:
@@ -365,25 +342,15 @@ def job_schema() -> dict[str, Any]:
     >>> sorted(job_schema()["required"])
     ['batch', 'job', 'model']
     """
-    body = JobFile.model_json_schema(ref_template="#/definitions/{model}")
-    definitions = body.pop("$defs")
-    # A name stands for an item, and a number for one; pydantic knows only what both become.
-    _or_else(body["properties"]["model"], {"enum": list(model_rows())})
-    _or_else(definitions["AssumeItem"]["properties"]["achieved"], _PART)
-    definitions["AssumeItem"]["properties"]["peak"]["anyOf"].insert(0, {"type": "number", "minimum": 0})
-    for item in definitions["OverlapItem"]["properties"].values():
-        item["anyOf"] = [_PART, *item["anyOf"]]
-    tidy(body)
-    tidy(definitions)
-    head = {"$schema": "http://json-schema.org/draft-07/schema#", "$id": SCHEMA_ID}
-    return {**head, **body, "definitions": dict(sorted(definitions.items()))}
-
-
-def _or_else(node: dict[str, Any], other: Mapping[str, object]) -> None:
-    """Let something else stand for what a node refers to."""
-    node["anyOf"] = [other, {"$ref": node.pop("$ref")}]
+    # A number stands for an item.
+    shorts: dict[tuple[str, str], object] = {
+        ("OverlapItem", name): _PART for name in OverlapItem.model_fields
+    }
+    shorts["AssumeItem", "achieved"] = _PART
+    shorts["AssumeItem", "peak"] = {"type": "number", "minimum": 0}
+    return schema_of(JobFile, "job.schema.json", shorts)
 
 
 def job_schema_text() -> str:
     """Return the JSON Schema as the file ``job.schema.json`` of the package has it."""
-    return json.dumps(job_schema(), indent=2, sort_keys=True) + "\n"
+    return as_text(job_schema())

@@ -48,6 +48,8 @@ class Site:
     routing : str
     method : {"auto", "axes", "links"}
         On classes, or on every cable.
+    beside : tuple of tuple of str
+        Selectors of each of several jobs that are told apart, this one among them.
     """
 
     fabric: Fabric
@@ -59,6 +61,7 @@ class Site:
     calibration: Calibration
     routing: Routing
     method: Method = "auto"
+    beside: tuple[tuple[str, ...], ...] = ()
 
 
 def site(fabric: Fabric, work: Workload, calibration: str | Path | Calibration, routing: Routing) -> Site:
@@ -101,11 +104,11 @@ def _count(fabric: Fabric, among: tuple[str, ...]) -> int:
     """Return the ranks."""
     blueprint = fabric.axes_or_refuse("a job with parallel dimensions")
     with contextlib.suppress(NoSymmetryError):
-        return ranks_in_order(blueprint, _question(among)).n
-    return sum(job.shape.n * job.n_instances for job in jobs_of(fabric, _question(among)))
+        return ranks_in_order(blueprint, asked_ranks(among)).n
+    return sum(job.shape.n * job.n_instances for job in jobs_of(fabric, asked_ranks(among)))
 
 
-def _question(among: tuple[str, ...]) -> JobQuestion:
+def asked_ranks(among: tuple[str, ...]) -> JobQuestion:
     """Return the question about ranks of one selector, of several in their order, or about all."""
     return JobQuestion(ranks=among) if len(among) > 1 else JobQuestion(among=among[0] if among else None)
 
@@ -122,11 +125,12 @@ def timed_exchanges(at: Site) -> tuple[Layout, list[TimedExchange]]:
     timed = []
     for exchange in exchanges(at.work):
         question = replace(
-            _question(at.work.among),
+            asked_ranks(at.work.among),
             over=layout.over[exchange.group],
             order=layout.order,
             routing=at.routing,
             method=at.method,
+            beside=at.beside,
         )
         try:
             sent = exchange.collective, max(exchange.size_bytes, 1), 1.0, at.calibration, Spread()

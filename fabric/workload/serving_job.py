@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from fabric.arguments import checked
-from fabric.blueprint.document import Document, Loc, dotted
+from fabric.blueprint.document import Document, Loc
 from fabric.blueprint.fields import Count, Label, OptionalText, OptionalWord
-from fabric.blueprint.parse import word_problem
 from fabric.blueprint.reader import read_file, read_text
-from fabric.errors import Problem, QuestionError, TopologyError, UnitError
+from fabric.errors import QuestionError, TopologyError, UnitError
 from fabric.units import parse_time
+from fabric.workload.files import as_text, beside, columns_of, problem_at, schema_of, validated
 from fabric.workload.job_file import ModelItem, model_item
 from fabric.workload.models import Model
 from fabric.workload.workload import ASSUMED, PART_PEAK, Assumption, MatrixNumber, Number
@@ -149,10 +148,8 @@ class NumberItem(_Item):
     source: Annotated[str, Field(max_length=2_000)] = ASSUMED
 
 
-_Number = Annotated[
-    NumberItem | None, BeforeValidator(_given), WithJsonSchema({"type": ["number", "object"]})
-]
-_Setup = Annotated[SetupItem | None, BeforeValidator(_given), WithJsonSchema({"type": ["string", "object"]})]
+_Number = Annotated[NumberItem | None, BeforeValidator(_given)]
+_Setup = Annotated[SetupItem | None, BeforeValidator(_given)]
 
 
 class ServeAssumeItem(_Item):
@@ -193,7 +190,7 @@ def load_serving(path: str | Path) -> ServingJob:
         With every problem of the file at its line and column.
     """
     read = _job(read_file(path))
-    return replace(read, fabric=os.fspath(Path(path).parent / read.fabric)) if read.fabric else read
+    return replace(read, fabric=beside(path, read.fabric))
 
 
 def parse_serving(text: str | bytes, path: str = "job.serve.yaml") -> ServingJob:
@@ -215,23 +212,16 @@ def parse_serving(text: str | bytes, path: str = "job.serve.yaml") -> ServingJob
 
 
 def _job(document: Document) -> ServingJob:
-    data: Any = document.data
-    try:
-        file = ServingFile.model_validate(data)
-    except ValidationError as error:
-        found = [_problem(document, e) for e in error.errors(include_url=False)]
-        raise TopologyError(found) from None
+    file = validated(document, ServingFile, _keys)
     try:
         return _read(file)
     except UnitError as error:
-        raise TopologyError([_at(document, ("assume", "setup"), str(error))]) from None
+        raise TopologyError([problem_at(document, ("assume", "setup"), str(error))]) from None
     except QuestionError as error:
-        raise TopologyError([_at(document, ("serve",), str(error))]) from None
+        raise TopologyError([problem_at(document, ("serve",), str(error))]) from None
 
 
 def _read(file: ServingFile) -> ServingJob:
-    said = {f.name: getattr(file.model, f.name) for f in fields(Model) if f.name != "id"}
-    said["name"], said["note"] = file.model.name or file.serve, file.model.note or ""
     assume, numbers = file.assume, file.precision
 
     def assumed(item: NumberItem | None, default: Assumption) -> Assumption:
@@ -240,7 +230,7 @@ def _read(file: ServingFile) -> ServingJob:
     setup = assume.setup
     return ServingJob(
         name=file.serve,
-        model=Model(file.model.row or file.serve, **said),
+        model=Model(file.model.row or file.serve, **columns_of(file.model, file.serve)),
         prefill=Pool(file.prefill.among, file.prefill.tp),
         decode=Pool(file.decode.among, file.decode.tp),
         prompt=file.request.prompt,
@@ -259,11 +249,6 @@ def _read(file: ServingFile) -> ServingJob:
     )
 
 
-def _at(document: Document, loc: Loc, fault: str) -> Problem:
-    mark = document.locate(loc)
-    return Problem(document.path, mark.line, mark.col, dotted(loc), fault)
-
-
 _ITEMS: Mapping[str, type[BaseModel]] = {
     "model": ModelItem,
     "prefill": PoolItem,
@@ -274,11 +259,27 @@ _ITEMS: Mapping[str, type[BaseModel]] = {
 }
 
 
-def _problem(document: Document, error: Mapping[str, Any]) -> Problem:
-    def keys(loc: Loc) -> list[str]:
-        item = _ITEMS.get(str(loc[0]), ServingFile) if len(loc) > 1 else ServingFile
-        return list((NumberItem if loc[:1] == ("assume",) and len(loc) > 2 else item).model_fields)  # noqa: PLR2004
+def _keys(loc: Loc) -> list[str]:
+    """Return the keys that may stand where `loc` ends."""
+    item = _ITEMS.get(str(loc[0]), ServingFile) if len(loc) > 1 else ServingFile
+    # An assumption is a value and its source.
+    return list((NumberItem if loc[:1] == ("assume",) and len(loc) > 2 else item).model_fields)  # noqa: PLR2004
 
-    found = word_problem(document, tuple(error["loc"]), error, keys=keys, where=lambda _, loc: dotted(loc))
-    fault, _, todo = found.what.partition("; ")
-    return replace(found, what=fault, todo=todo) if todo and not found.todo else found
+
+def serving_schema() -> dict[str, Any]:
+    """Return the JSON Schema (draft-07) of a serving job file.
+
+    Examples
+    --------
+    >>> sorted(serving_schema()["required"])
+    ['decode', 'model', 'prefill', 'request', 'serve']
+    """
+    number: object = {"type": "number", "minimum": 0}
+    shorts = {("ServeAssumeItem", key): number for key in ("efficiency", "achieved", "peak")}
+    shorts["ServeAssumeItem", "setup"] = {"type": "string"}
+    return schema_of(ServingFile, "serve.schema.json", shorts)
+
+
+def serving_schema_text() -> str:
+    """Return the JSON Schema as the file ``serve.schema.json`` of the package has it."""
+    return as_text(serving_schema())

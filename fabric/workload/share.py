@@ -10,6 +10,7 @@ import numpy as np
 
 from fabric.arguments import checked
 from fabric.arrays import Bools, Floats
+from fabric.costing.calibration import Calibration
 from fabric.errors import LimitError, QuestionError, setting
 from fabric.flow.by_axes import ClassTraffic, axes_program, kept_by_all
 from fabric.flow.certificate import Verdict
@@ -19,10 +20,14 @@ from fabric.flow.fair import FairProgram, Filling, verdict
 from fabric.flow.prices import LinkPrice, rank_links
 from fabric.flow.question import Question, owed_of, pose
 from fabric.graph import EXPAND_LIMIT, Fabric, Paths
+from fabric.job.ranks import Routing
 from fabric.results import CutOff
 from fabric.symmetry import NoSymmetryError
+from fabric.workload.job_file import load_job
 from fabric.workload.phases import Company, best_offsets, random_phase
-from fabric.workload.sharing import Fair, Neighbour, SharedJob, Sharing, TrafficJob
+from fabric.workload.sharing import Fair, Neighbour, SharedJob, Sharing, StepSharing, TrafficJob
+from fabric.workload.together import share_steps
+from fabric.workload.workload import Workload
 
 MAX_SHARING = 64
 """Jobs at once."""
@@ -36,20 +41,25 @@ _ON_IT = 1e-9
 @checked
 def share(
     fabric: Fabric,
-    jobs: Sequence[TrafficJob | str],
+    jobs: Sequence[TrafficJob | Workload | str],
     *,
     fair: Fair = "rate",
     paths: Paths = "rules",
     drop_unreachable: bool = False,
     limit: int = EXPAND_LIMIT,
-) -> Sharing:
+    routing: Routing = "ecmp",
+    calibration: str | Calibration = "measured",
+) -> Sharing | StepSharing:
     """Return the rates of jobs that run at once, each as fast as it can be without slowing a slower one.
+
+    Of training jobs, what a step of each takes then.
 
     Parameters
     ----------
     fabric : Fabric
-    jobs : sequence of TrafficJob or str
-        Texts as `TrafficJob.read` has them, such as ``"a=rack0-3:all-to-all:over=rack"``.
+    jobs : sequence of TrafficJob, Workload or str
+        Texts as `TrafficJob.read` has them, such as ``"a=rack0-3:all-to-all:over=rack"``, or job files:
+        ``"a.job.yaml"``, ``"NAME=SELECTOR:a.job.yaml"`` for other endpoints than the file says.
     fair : {"rate", "slowdown"}
         Whether the rate of every endpoint is shared fairly, or the part that each has of its rate alone.
     paths : {"rules", "no-relay", "any"}
@@ -57,11 +67,14 @@ def share(
         Leave out endpoints that failures cut off; otherwise their job gets nothing.
     limit : int
         Of the expanded form, where axes do not say the symmetry.
+    routing, calibration
+        Of training jobs, as for `fabric.workload.train.train`.
 
     Returns
     -------
-    Sharing
-        Rates on the wires, with every path used as is best for all.
+    Sharing or StepSharing
+        Of patterns rates on the wires, with every path used as is best for all; of training jobs steps, by
+        the algorithms and routes that `train` has.
 
     Raises
     ------
@@ -80,13 +93,25 @@ def share(
     >>> [(job.name, round(job.alone_gbps), round(job.rate_gbps)) for job in answer.jobs]
     [('a', 300, 150), ('b', 300, 150)]
     """
-    asked = _read(jobs)
+    works = read_works(jobs)
+    if works:
+        if paths != "rules" or drop_unreachable:
+            msg = "paths and dropping are for patterns; job files have a routing"
+            raise QuestionError(msg)
+        return share_steps(fabric, works, fair=fair, routing=routing, calibration=calibration)
+    asked = _read([job for job in jobs if not isinstance(job, Workload)])
     questions = [
         Question(fabric, job.traffic, job.among or None, (), paths, "auto", drop_unreachable, limit)
         for job in asked
     ]
+    return _share_patterns(questions, asked, fair)
+
+
+def _share_patterns(questions: Sequence[Question], asked: Sequence[TrafficJob], fair: Fair) -> Sharing:
+    """Return the rates of patterns that run at once, each asked for as a question."""
+    first = questions[0]
     works, why = pose_together(questions)
-    is_in = np.array([drop_unreachable or not work.cut_off for work in works])
+    is_in = np.array([first.drop_unreachable or not work.cut_off for work in works])
     weights, one = np.ones(len(asked)), np.ones(1)
     program = FairProgram(works, weights)
     alone = np.array(
@@ -123,9 +148,51 @@ def share(
                 tuple(CutOff(who, round(n)) for who, n in work.cut_off),
             )
         )
-    return Sharing(
-        fabric.name, fair, tuple(rows), paths, works[0].method, why, drop_unreachable, program.n_variables
-    )
+    told = first.paths, works[0].method, why, first.drop_unreachable, program.n_variables
+    return Sharing(first.fabric.name, fair, tuple(rows), *told)
+
+
+_FILES = (".yaml", ".yml", ".json")
+"""How the name of a job file ends."""
+
+
+def read_works(jobs: Sequence[TrafficJob | Workload | str]) -> list[Workload]:
+    """Return training jobs, files read; none where all are patterns.
+
+    Raises
+    ------
+    QuestionError
+        If only some of them are training jobs.
+    TopologyError
+        With every problem of a file at its line and column.
+    """
+    works = [
+        job if isinstance(job, Workload) else _read_file(job)
+        for job in jobs
+        if not isinstance(job, TrafficJob)
+    ]
+    found = [work for work in works if work is not None]
+    if found and len(found) < len(jobs):
+        msg = (
+            "jobs: patterns take the best routes, and job files those of the network: ask for the ones or "
+            "the others"
+        )
+        raise QuestionError(msg)
+    return found
+
+
+def _read_file(text: str) -> Workload | None:
+    """Return the job that a text names a file of: ``FILE``, ``NAME=FILE`` or ``NAME=SELECTOR:FILE``."""
+    if not text.endswith(_FILES):
+        return None
+    name, equals, rest = text.rpartition("=")
+    among, colon, path = rest.rpartition(":") if equals else ("", "", rest)
+    work = load_job(path)
+    if equals:
+        work = replace(work, name=name)
+    if colon and among != "*":
+        work = replace(work, among=tuple(among.split(",")))
+    return work
 
 
 def _read(jobs: Sequence[TrafficJob | str]) -> list[TrafficJob]:

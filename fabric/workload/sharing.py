@@ -257,3 +257,125 @@ class Sharing(Result):
                 told += f", {job.best_stretch:.4g} x with offset {format_time(job.offset_s)}"
             lines.append(f"    {part}; {told}")
         return lines
+
+
+@dataclass(frozen=True, slots=True)
+class StepTogether:
+    """A training job beside others.
+
+    Parameters
+    ----------
+    name, model : str
+    n_ranks : int
+    alone_s : float
+        A step with no other job [s].
+    sending_s : float
+        That it communicates in it beyond its scale-up domains [s].
+    busy : float
+        Part of the step that this is, 0 to 1.
+    pace : float
+        Part of its pace alone that it sends at while all jobs do.
+    together_s : float
+        A step while all others send all the time [s].
+    random_s : float
+        A step on average, where the jobs begin at random [s].
+    offset_s : float or None
+        When it should begin to communicate after the first job [s]; None where no offset lasts.
+    best_s : float or None
+        A step then [s].
+    binding : str
+        Class of links that holds it back while all send; empty where none does.
+    neighbours : tuple of Neighbour
+        Whose traffic that carries, itself among them, most first.
+    is_once : bool
+        Whether it sends once a step alone; with every micro-batch no offset lasts.
+    """
+
+    name: str
+    model: str
+    n_ranks: int
+    alone_s: float
+    sending_s: float
+    busy: float
+    pace: float
+    together_s: float
+    random_s: float
+    offset_s: float | None
+    best_s: float | None
+    binding: str
+    neighbours: tuple[Neighbour, ...]
+    is_once: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StepSharing(Result):
+    """Answer of `share` about training jobs.
+
+    Parameters
+    ----------
+    fabric : str
+    fair : {"rate", "slowdown"}
+    jobs : tuple of StepTogether
+        In the order of the question.
+    routing : str
+    method, why : str
+        On classes or on every cable, and why not on classes.
+    status : {"optimal", "bounded"}
+        Whether paces are proven max-min fair.
+    """
+
+    fabric: str
+    fair: Fair
+    jobs: tuple[StepTogether, ...]
+    routing: str
+    method: str
+    why: str
+    status: Literal["optimal", "bounded"]
+
+    def table(self) -> list[dict[str, object]]:
+        """Return a record for each job."""
+        return [
+            {
+                "job": job.name,
+                "model": job.model,
+                "n_ranks": job.n_ranks,
+                "alone_s": job.alone_s,
+                "busy": job.busy,
+                "pace": job.pace,
+                "together_s": job.together_s,
+                "random_s": job.random_s,
+                "offset_s": job.offset_s,
+                "best_s": job.best_s,
+                "binding": job.binding,
+                "neighbours": ", ".join(one.job for one in job.neighbours if one.job != job.name),
+            }
+            for job in self.jobs
+        ]
+
+    def __str__(self) -> str:
+        """Return the answer in some lines."""
+        lines = [f"training jobs on {self.fabric}, {len(self.jobs)} at once, max-min fair in {self.fair}"]
+        for job in self.jobs:
+            lines += self._say(job)
+        method = f"{self.method} ({self.why})" if self.why else self.method
+        proof = "paces fit and each job is at full pace or on a full link on which none has more"
+        lines += [f"  routing: {self.routing}; method: {method}"]
+        return "\n".join([*lines, f"  {self.status}: {proof if self.status == 'optimal' else 'not proven'}"])
+
+    def _say(self, job: StepTogether) -> list[str]:
+        lines = [f"  {job.name}: {job.model} on {format_count(job.n_ranks)}"]
+        part = f"sends beyond its domains for {format_time(job.sending_s)} of it ({100 * job.busy:.3g} %)"
+        lines.append(f"    alone a step takes {format_time(job.alone_s)}; {part}")
+        if job.binding:
+            carried = ", ".join(f"{one.job} {100 * one.part:.3g} %" for one in job.neighbours)
+            lines.append(f"    while all send {100 * job.pace:.3g} % of its pace; held back by {job.binding}")
+            lines.append(f"    which carries {carried}")
+        else:
+            lines.append("    while all send no other job slows it")
+        ways = f"{format_time(job.together_s)} at worst, {format_time(job.random_s)} at random phase"
+        if job.best_s is not None and job.offset_s is not None:
+            ways += f", {format_time(job.best_s)} with offset {format_time(job.offset_s)}"
+        lines.append(f"    a step beside the others: {ways}")
+        if not job.is_once:
+            lines.append("    it sends with every micro-batch, so that no offset lasts")
+        return lines

@@ -80,7 +80,8 @@ def test_bytes_are_conserved(hand_made: ModuleType, pattern: Pattern, routing: s
 
 def test_a_pairwise_pattern_has_a_limit_before_it_is_listed(hand_made: ModuleType) -> None:
     # 1e10 pairs would take 240 GB.
-    many = ListedRanks(expand(hand_made.star(2)), np.arange(100_000)[None], Shape((100_000,)))
+    every = np.arange(100_000)
+    many = ListedRanks(expand(hand_made.star(2)), every[None], Shape((100_000,)), every)
     with pytest.raises(QuestionError, match="pairwise phase of 9,999,900,000 pairs; 50,000,000 at most"):
         demands(many, Pattern("pairwise", "job"))
 

@@ -109,7 +109,7 @@ def test_an_order_of_listed_ranks_is_that_of_the_axes(small: Fabric) -> None:
     one = job(small, JobQuestion(method="links", order=order, over=over, among="pod1-2/tray0-1"))
     listed = "(ranks) -> (dp pp=3 tp=8)"
     both = ("pod1/tray0-1/gpu", "pod2/tray0-1/gpu")
-    two = job(small, JobQuestion(order=listed, over=over, ranks=both))
+    two = job(small, JobQuestion(method="links", order=listed, over=over, ranks=both))
     devices = [work.route.__self__.ranks.devices for work in (one, two)]  # type: ignore[attr-defined]
     assert np.array_equal(*devices)
     # A last block that is not full: a pod and a third of one, which no order of axes says.

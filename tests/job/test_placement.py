@@ -16,7 +16,6 @@ from fabric.graph.expanded import expand as expand_blueprint
 from fabric.job import JobQuestion, job
 from fabric.job.placement import placement, read_order, split_axes
 from fabric.schedule import Pattern
-from fabric.symmetry import NoSymmetryError
 
 TEXT = """
 fabric: small
@@ -199,17 +198,17 @@ class TestQuestionsThatDoNotFit:
         assert both.shape.n == 6
         assert both.why == "ranks are listed one by one"
 
-    def test_what_straddles_goes_to_links_and_says_why(self) -> None:
+    def test_what_straddles_is_cut_by_number(self) -> None:
         order = "(pod rack tray slot) -> (dp tp=3)"
-        work = job(loads(TEXT), JobQuestion(order=order))
-        assert work.method == "links"
-        assert work.why == f"order {order!r}: tp (3) straddles slot"
-        with pytest.raises(NoSymmetryError, match="straddles slot"):
-            job(loads(TEXT), JobQuestion(order=order, method="axes"))
+        by_axes, by_links = (job(loads(TEXT), JobQuestion(order=order, method=m)) for m in ("axes", "links"))
+        assert (by_axes.method, by_links.method, by_links.why) == ("axes", "links", "asked for")
+        assert by_axes.shape == by_links.shape
+        ring = Pattern("ring", "job")
+        np.testing.assert_allclose(by_axes.loads(ring).hops, by_links.loads(ring).hops)
 
     def test_too_many_cables_say_why_they_are_needed(self) -> None:
-        asked = JobQuestion(order="(pod rack tray slot) -> (dp tp=3)", limit=10)
-        with pytest.raises(LimitError, match=r"limited to 10.* Why every cable: order .* straddles slot"):
+        asked = JobQuestion(ranks=("pod0/rack0/tray0/gpu0", "pod1/rack0/tray0/gpu0"), limit=10)
+        with pytest.raises(LimitError, match=r"limited to 10.* Why every cable: ranks are listed one by one"):
             job(loads(TEXT), asked)
         with pytest.raises(LimitError, match="Why every cable: asked for"):
             job(loads(TEXT), JobQuestion(method="links", limit=10))

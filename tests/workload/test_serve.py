@@ -3,9 +3,12 @@
 import json
 import sys
 from dataclasses import replace
+from importlib import resources
 from pathlib import Path
 
+import jsonschema
 import pytest
+import yaml
 
 import fabric
 from fabric.cli import app as command_line
@@ -13,7 +16,14 @@ from fabric.errors import FabricError, TopologyError
 from fabric.schedule.algorithms import Moe
 from fabric.workload.models import model
 from fabric.workload.serve import serve
-from fabric.workload.serving_job import Pool, ServingJob, load_serving, parse_serving
+from fabric.workload.serving_job import (
+    Pool,
+    ServingJob,
+    load_serving,
+    parse_serving,
+    serving_schema,
+    serving_schema_text,
+)
 from fabric.workload.workload import Assumption
 
 JOBS = Path(__file__).parents[2] / "topologies" / "jobs"
@@ -232,6 +242,40 @@ def test_all_problems_of_a_file_come_at_once():
     with pytest.raises(TopologyError, match="modle") as caught:
         parse_serving(json.dumps({**SOUND, "modle": 1, "prefill": {"amonk": "a"}, "request": {"prompt": -1}}))
     assert len(caught.value.problems) >= 3
+
+
+def test_the_schema_is_that_of_the_package_and_valid():
+    assert (resources.files("fabric.workload") / "serve.schema.json").read_text() == serving_schema_text()
+    jsonschema.Draft7Validator.check_schema(serving_schema())
+
+
+@pytest.mark.parametrize(
+    ("change", "is_sound"),
+    [
+        ({}, True),
+        ({"assume": {"setup": "1ms", "efficiency": 0.8, "peak": {"value": 900, "source": "mine"}}}, True),
+        ({"assume": {"setup": {"value": "1ms", "source": "mine"}}}, True),
+        ({"model": "qwen3-9b"}, False),
+        ({"modle": "x"}, False),
+        ({"prefill": {"among": "node0", "tp": 0}}, False),
+        ({"request": {"prompt": 512, "rate": 0}}, False),
+        ({"assume": {"efficiency": -1}}, False),
+        ({"assume": {"setup": 1.5}}, False),
+    ],
+)
+def test_the_schema_and_the_reader_agree(change, is_sound):
+    data = {**SOUND, **change}
+    assert jsonschema.Draft7Validator(serving_schema()).is_valid(data) == is_sound
+    if is_sound:
+        assert parse_serving(json.dumps(data)).name == "s"
+    else:
+        with pytest.raises(TopologyError, match=r"^job\.serve\.yaml:1:\d+: "):
+            parse_serving(json.dumps(data))
+
+
+@pytest.mark.parametrize("path", sorted(JOBS.glob("*.serve.yaml")), ids=lambda path: path.stem)
+def test_jobs_that_come_along_fit_the_schema(path):
+    assert jsonschema.Draft7Validator(serving_schema()).is_valid(yaml.safe_load(path.read_text()))
 
 
 def test_the_command_answers_and_has_its_keys(monkeypatch, capsys):
