@@ -108,7 +108,7 @@ def _jobs(fabric: Fabric, asked: JobQuestion) -> tuple[Job, ...]:
             if asked.method == "axes":
                 raise
             why = str(error)
-    listing = Listing(fabric, asked, why or "asked for")
+    listing = Listing(fabric, asked, "asked for" if asked.method == "links" else why)
     if asked.ranks:
         return jobs_of_list(listing)
     # A placement of a part numbers its devices anew: the real ones are listed by the order itself.
