@@ -1,6 +1,5 @@
 """Every command as a user runs it: output, documented JSON keys, exit status, one clear error."""
 
-import contextlib
 import importlib
 import io
 import json
@@ -8,7 +7,6 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import jsonschema
 import pytest
@@ -17,6 +15,7 @@ import typer
 from fabric.cli import app as command_line
 from fabric.errors import option
 from fabric.flow import lp
+from tests.cli.command import run
 
 ROOT = Path(__file__).parents[2]
 RACK = str(ROOT / "topologies/gb300-nvl72.fabric.yaml")
@@ -33,20 +32,6 @@ links:
 """
 
 
-def run(*arguments, cwd=ROOT):
-    """Run the command in this process: a process of its own costs half a second more."""
-    out, err = io.StringIO(), io.StringIO()
-    before, sys.argv = sys.argv, ["fabtopo", *map(str, arguments)]
-    try:
-        with contextlib.chdir(cwd), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            command_line.main()
-    except SystemExit as stop:
-        return SimpleNamespace(returncode=stop.code or 0, stdout=out.getvalue(), stderr=err.getvalue())
-    finally:
-        sys.argv = before
-    return SimpleNamespace(returncode=0, stdout=out.getvalue(), stderr=err.getvalue())
-
-
 def test_the_module_runs_as_a_command():
     command = [sys.executable, "-m", "fabric.cli", "check", RACK]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
@@ -56,9 +41,9 @@ def test_the_module_runs_as_a_command():
 
 def answer(*arguments):
     done = run(*arguments)
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
-    return done.stdout
+    assert done.status == 0, done.err
+    assert done.err == ""
+    return done.out
 
 
 @pytest.fixture
@@ -111,29 +96,29 @@ def test_messages_name_options_that_exist():
 
 
 def test_messages_speak_the_language_of_the_command_line():
-    file = "topologies/systems/seven-chips.fabric.yaml"
+    file = ROOT / "topologies/systems/seven-chips.fabric.yaml"
     for command in (("throughput",), ("cost", "--collective", "all-gather")):
         done = run(*command[:1], file, *command[1:])
-        assert done.returncode == 2
-        assert done.stderr.endswith("say among which, such as --among vr.gpu\n")
+        assert done.status == 2
+        assert done.err.endswith("say among which, such as --among vr.gpu\n")
         with_json = run(*command[:1], file, *command[1:], "--json")
-        assert "such as --among vr.gpu" in json.loads(with_json.stdout)["message"]
+        assert "such as --among vr.gpu" in json.loads(with_json.out)["message"]
 
 
 def test_a_large_program_is_announced_on_a_terminal(small, monkeypatch):
     asked = ("throughput", small)
-    assert run(*asked).stderr == ""
+    assert run(*asked).err == ""
     monkeypatch.setattr(lp, "ALL_VARIABLES", 5)
     # What is as large is not solved again for its slack.
     monkeypatch.setattr(importlib.import_module("fabric.flow.throughput"), "MANY_VARIABLES", 5)
-    assert run(*asked).stderr == ""
+    assert run(*asked).err == ""
     monkeypatch.setattr(io, "StringIO", type("Terminal", (io.StringIO,), {"isatty": lambda _: True}))
-    assert re.fullmatch(r"solving \d+ variables; --among makes it smaller\n", run(*asked).stderr)
+    assert re.fullmatch(r"solving \d+ variables; --among makes it smaller\n", run(*asked).err)
     # A bottleneck solves the same program several times.
-    lines = run("bottleneck", small).stderr.splitlines()
+    lines = run("bottleneck", small).err.splitlines()
     assert len(lines) == len(set(lines)) >= 1
     monkeypatch.setattr(lp, "ALL_VARIABLES", 1000)
-    assert run(*asked).stderr == ""
+    assert run(*asked).err == ""
 
 
 def test_version():
@@ -313,7 +298,7 @@ def test_a_report_of_changes_tells_by_its_status(small, tmp_path):
     other.write_text(small.read_text().replace("400Gb/s", "200Gb/s"))
     for before, status in ((small, 0), (other, 1)):
         done = run("report", "--diff", before, small, "-o", tmp_path / "changes", "--html")
-        assert (done.returncode, done.stderr) == (status, "")
+        assert (done.status, done.err) == (status, "")
         page = (tmp_path / "changes" / "README.md").read_text()
         assert ("facts changed" in page) == bool(status)
         assert f"`fabtopo report --diff {before.name} {small.name} -o DIR`" in page
@@ -371,26 +356,26 @@ def test_schema_is_one():
 )
 def test_errors_are_one_message_and_status_2(arguments, message):
     if arguments[-1] == "1":  # one byte is a size like any other
-        assert run(*arguments).returncode == 0
+        assert run(*arguments).status == 0
         return
     done = run(*arguments)
-    assert done.returncode == 2
-    assert "Traceback" not in done.stderr + done.stdout
-    assert re.search(message, done.stderr), done.stderr
+    assert done.status == 2
+    assert "Traceback" not in done.err + done.out
+    assert re.search(message, done.err), done.err
 
 
 def test_a_report_that_cannot_be_written_is_one_error(small):
     done = run("report", small, "-o", "/proc/none")
-    assert done.returncode == 2
-    assert re.fullmatch(r"/proc/none: cannot be written: .*\n", done.stderr), done.stderr
+    assert done.status == 2
+    assert re.fullmatch(r"/proc/none: cannot be written: .*\n", done.err), done.err
 
 
 def test_errors_as_json(tmp_path):
     file = tmp_path / "bad.fabric.yaml"
     file.write_text(SMALL.replace("400Gb/s", "400", 1).replace("[spine]", "[spin]"))
     done = run("check", file, "--json")
-    assert done.returncode == 2
-    found = json.loads(done.stdout)
+    assert done.status == 2
+    found = json.loads(done.out)
     assert found["status"] == "error"
     assert [(p["line"], p["where"]) for p in found["problems"]] == [
         (7, "devices.spine"),
@@ -405,8 +390,8 @@ def test_all_errors_of_a_file_at_once(tmp_path):
         SMALL.replace("400Gb/s", "400gbps", 1).replace("[spine]", "[spin]").replace("[1, 4]", "[1, 5]")
     )
     done = run("check", file)
-    assert done.returncode == 2
-    lines = done.stderr.splitlines()
+    assert done.status == 2
+    lines = done.err.splitlines()
     assert len(lines) == 2
     assert lines[0].startswith(f"{file}:7:")
     assert "did you mean spine?" in lines[0]
@@ -448,6 +433,6 @@ def test_bound_by_hops(small):
         "n_endpoints", "degree", "mean_hops", "holds",
     }  # fmt: skip
     done = run(*asked, "path-length")
-    assert done.returncode == 2
-    assert "have 0 to 4 endpoints" in done.stderr
-    assert "unknown kind of bound 'hop'" in run(*asked, "hop").stderr
+    assert done.status == 2
+    assert "have 0 to 4 endpoints" in done.err
+    assert "unknown kind of bound 'hop'" in run(*asked, "hop").err

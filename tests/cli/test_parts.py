@@ -1,30 +1,18 @@
 """`fabtopo parts` as a user runs it."""
 
-import contextlib
 import csv
 import io
 import json
-import sys
-from types import SimpleNamespace
 
 import pytest
 
-from fabric.cli import app as command_line
 from fabric.parts import catalogue, entries, figures_of, sources_of
 from fabric.reporting.parts_page import parts_page
+from tests.cli import command
 
 
 def run(*arguments):
-    out, err = io.StringIO(), io.StringIO()
-    before, sys.argv = sys.argv, ["fabtopo", "parts", *map(str, arguments)]
-    try:
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            command_line.main()
-    except SystemExit as stop:
-        return SimpleNamespace(status=stop.code or 0, out=out.getvalue(), err=err.getvalue())
-    finally:
-        sys.argv = before
-    return SimpleNamespace(status=0, out=out.getvalue(), err=err.getvalue())
+    return command.run("parts", *arguments)
 
 
 def listed(*arguments):

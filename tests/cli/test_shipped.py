@@ -1,42 +1,26 @@
 """Templates and examples as a user finds them: listed, explained, copied, and never over another file."""
 
-import contextlib
-import io
 import json
-import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
 from fabric.blueprint import loads_blueprint, shipped, template_names
 from fabric.blueprint.shipped import contents, examples, find_examples, templates
-from fabric.cli import app as command_line
 from fabric.errors import QuestionError
 from fabric.graph import load
 from fabric.workload import load_job
+from tests.cli.command import run
 
 ROOT = Path(__file__).parents[2]
 TOPOLOGIES = sorted((ROOT / "topologies").rglob("*.fabric.yaml"))
 FILES = sorted([*TOPOLOGIES, *(ROOT / "topologies").rglob("*.job.yaml")])
 
 
-def run(*arguments, cwd=ROOT):
-    out, err = io.StringIO(), io.StringIO()
-    before, sys.argv = sys.argv, ["fabtopo", *map(str, arguments)]
-    try:
-        with contextlib.chdir(cwd), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            command_line.main()
-    except SystemExit as stop:
-        return SimpleNamespace(returncode=stop.code or 0, stdout=out.getvalue(), stderr=err.getvalue())
-    finally:
-        sys.argv = before
-
-
 def answer(*arguments):
     done = run(*arguments)
-    assert (done.returncode, done.stderr) == (0, "")
-    return done.stdout
+    assert (done.status, done.err) == (0, "")
+    return done.out
 
 
 def test_every_template_and_every_file_of_topologies_is_listed_with_a_title():
@@ -93,8 +77,8 @@ def test_examples_are_listed():
 
 def test_an_example_is_copied_and_loads(tmp_path):
     done = run("examples", "bcube", "gb300-nvl72-1152.fabric.yaml", cwd=tmp_path)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == "wrote bcube.fabric.yaml\nwrote gb300-nvl72-1152.fabric.yaml\n"
+    assert (done.status, done.err) == (0, "")
+    assert done.out == "wrote bcube.fabric.yaml\nwrote gb300-nvl72-1152.fabric.yaml\n"
     assert load(tmp_path / "bcube.fabric.yaml").name == "bcube"
     assert load(tmp_path / "gb300-nvl72-1152.fabric.yaml").name == "gb300-nvl72-1152"
 
@@ -128,8 +112,8 @@ def test_no_file_is_overwritten_and_none_written_beside_it(tmp_path):
     own = tmp_path / "bcube.fabric.yaml"
     own.write_bytes(b"\xff mine")
     done = run("examples", "dcell", "bcube", "-o", tmp_path)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == f"{own}: there is such a file already; name another folder by --out\n"
+    assert (done.status, done.out) == (2, "")
+    assert done.err == f"{own}: there is such a file already; name another folder by --out\n"
     assert [f.name for f in tmp_path.iterdir()] == ["bcube.fabric.yaml"]
     assert own.read_bytes() == b"\xff mine"
     own.unlink()
@@ -149,8 +133,8 @@ def test_no_file_is_overwritten_and_none_written_beside_it(tmp_path):
 )
 def test_unknown_names(arguments, message, tmp_path):
     done = run(*arguments, cwd=tmp_path)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith(message)
+    assert (done.status, done.out) == (2, "")
+    assert done.err.startswith(message)
     assert [*tmp_path.iterdir()] == []
 
 

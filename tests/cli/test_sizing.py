@@ -1,37 +1,21 @@
 """The commands that design a fabric and bill it, as a user runs them."""
 
-import contextlib
 import csv
 import io
 import json
 import re
 import shlex
-import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
 import fabric
-from fabric.cli import app as command_line
+from tests.cli.command import run
 
 ROOT = Path(__file__).parents[2]
 FILE = ROOT / "topologies/gb300-nvl72-1152.fabric.yaml"
 SIZES = ("scale", "--gpus", "8..64", "--rack", "hgx-h100")
 POD = ("design", "--gpus", 1000, "--rack", "hgx-h100", "--leaf", "qm9700")
-
-
-def run(*arguments):
-    out, err = io.StringIO(), io.StringIO()
-    before, sys.argv = sys.argv, ["fabtopo", *map(str, arguments)]
-    try:
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            command_line.main()
-    except SystemExit as stop:
-        return SimpleNamespace(status=stop.code or 0, out=out.getvalue(), err=err.getvalue())
-    finally:
-        sys.argv = before
-    return SimpleNamespace(status=0, out=out.getvalue(), err=err.getvalue())
 
 
 def test_a_design_is_written_and_is_a_sound_file(tmp_path):

@@ -1,32 +1,14 @@
 """The command about training, as a user runs it."""
 
-import contextlib
-import io
 import json
-import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
-from fabric.cli import app as command_line
+from tests.cli.command import run
 
 JOB = Path(__file__).parents[2] / "topologies" / "jobs" / "qwen3-8b-small.job.yaml"
 BOXES = "{fabric: boxes, islands: 2, include: {fabric: hgx-h100, over: {node: 2}}}"
-
-
-def run(*arguments, piped=b""):
-    out, err = io.StringIO(), io.StringIO()
-    before, sys.argv = (sys.argv, sys.stdin), ["fabtopo", *map(str, arguments)]
-    sys.stdin = io.TextIOWrapper(io.BytesIO(piped))
-    try:
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            command_line.main()
-    except SystemExit as stop:
-        return SimpleNamespace(status=stop.code or 0, out=out.getvalue(), err=err.getvalue())
-    finally:
-        sys.argv, sys.stdin = before
-    return SimpleNamespace(status=0, out=out.getvalue(), err=err.getvalue())
 
 
 def test_text_markdown_and_json_say_the_same(tmp_path):
