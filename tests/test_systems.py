@@ -5,9 +5,6 @@ test_systems_published.py, switches, cards and reference designs in test_systems
 unlike chips in test_systems_mixed.py.
 """
 
-import functools
-from pathlib import Path
-
 import networkx as nx
 import numpy as np
 import pytest
@@ -15,9 +12,8 @@ import pytest
 from fabric.bounds.bound import bound
 from fabric.flow import max_flow
 from fabric.flow.throughput import throughput
-from fabric.graph import expand, load, loads
-
-SYSTEMS = Path(__file__).parents[1] / "topologies" / "systems"
+from fabric.graph import load
+from tests.shipped_systems import SYSTEMS, links, read
 
 GIB_S = 1024**3 * 8 / 1e9  # [Gb/s]
 
@@ -133,17 +129,6 @@ SOLVED = {
     # The middle of the chain; an LPU at its end has two links less.
     "lpx-4": ("lpu", cut(1024, 512, 256 * 2 * 100), 92 * 100),
 }
-
-
-@functools.cache
-def read(name):
-    path = SYSTEMS / f"{name}.fabric.yaml"
-    return load(path) if path.exists() else loads(f"{{fabric: one, include: {name}}}")
-
-
-@functools.cache
-def links(name):
-    return expand(read(name), limit=4_000_000)
 
 
 def members(e, group):

@@ -4,9 +4,7 @@ Numbers are those of the sources that the files name, or what they say they assu
 generation: 16 lanes of 8 GT/s after 128b/130b, then 31, 63 and 121 GB/s (stas00/ml-engineering, network).
 """
 
-import functools
 from math import prod
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,9 +13,8 @@ from scipy.sparse.csgraph import connected_components
 
 from fabric.blueprint import census
 from fabric.blueprint.templates import template_names
-from fabric.graph import expand, load, loads
-
-SYSTEMS = Path(__file__).parents[1] / "topologies" / "systems"
+from fabric.graph import load
+from tests.shipped_systems import SYSTEMS, links
 
 GIB_S = 1024**3 * 8 / 1e9  # [Gb/s]
 PCIE3, PCIE4, PCIE5, PCIE6 = 126, 31 * 8, 63 * 8, 121 * 8  # 16 lanes [Gb/s]
@@ -429,13 +426,6 @@ CLUSTERS = {
         },
     ),
 }
-
-
-@functools.cache
-def links(name):
-    path = SYSTEMS / f"{name}.fabric.yaml"
-    fabric = load(path) if path.exists() else loads(f"{{fabric: one, include: {name}}}")
-    return expand(fabric, limit=4_000_000)
 
 
 def wanted(name):

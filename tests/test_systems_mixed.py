@@ -5,7 +5,6 @@ Their links are in test_systems_links.py.
 
 import functools
 from math import floor
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,23 +12,12 @@ import pytest
 from fabric.bounds.bound import bound
 from fabric.flow import max_flow
 from fabric.flow.throughput import throughput
-from fabric.graph import expand, load, loads
-
-SYSTEMS = Path(__file__).parents[1] / "topologies" / "systems"
+from fabric.graph import loads
+from tests.shipped_systems import SYSTEMS, links, read
 
 
 def text(name):
     return (SYSTEMS / f"{name}.fabric.yaml").read_text()
-
-
-@functools.cache
-def read(name):
-    return load(SYSTEMS / f"{name}.fabric.yaml")
-
-
-@functools.cache
-def links(name):
-    return expand(read(name))
 
 
 @functools.cache

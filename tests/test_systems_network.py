@@ -1,8 +1,6 @@
 """Cards and switches at their port budgets, Clos ceilings, and reference designs of NVIDIA."""
 
 import re
-from functools import cache
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,11 +10,10 @@ from fabric.blueprint.ports import layer_notes
 from fabric.errors import TopologyError
 from fabric.flow import max_flow
 from fabric.flow.throughput import throughput
-from fabric.graph import expand, load, loads
+from fabric.graph import expand, loads
 from fabric.parts import catalogue, find_part
 from fabric.sizing.summary import summarize
-
-SYSTEMS = Path(__file__).parents[1] / "topologies" / "systems"
+from tests.shipped_systems import SYSTEMS, read
 
 
 def modes(kind):
@@ -197,11 +194,6 @@ def test_the_switches_in_scope_are_in_the_catalogue():
 
 
 # --- reference designs -------------------------------------------------------------------------------------
-
-
-@cache
-def read(name):
-    return load(SYSTEMS / f"{name}.fabric.yaml")
 
 
 def sizes(name, *groups):

@@ -3,28 +3,12 @@
 Sources stand beside the figures in the templates. Ids are those of the totals, by the system they are of.
 """
 
-import functools
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from fabric.flow import max_flow
-from fabric.graph import expand, load, loads
 from fabric.parts import find_part
-
-SYSTEMS = Path(__file__).parents[1] / "topologies" / "systems"
-
-
-@functools.cache
-def read(name):
-    path = SYSTEMS / f"{name}.fabric.yaml"
-    return load(path) if path.exists() else loads(f"{{fabric: one, include: {name}}}")
-
-
-@functools.cache
-def links(name):
-    return expand(read(name))
+from tests.shipped_systems import links, read
 
 
 def members(e, group):

@@ -1,10 +1,8 @@
 """Tori of Google's TPUs, whole pods and slices: every link, published rates, and closed forms."""
 
-import functools
 import itertools
 from collections import Counter
 from math import prod
-from pathlib import Path
 
 import networkx as nx
 import numpy as np
@@ -13,9 +11,8 @@ import pytest
 from fabric.bounds.bound import bound
 from fabric.flow import max_flow
 from fabric.flow.throughput import throughput
-from fabric.graph import expand, load, loads
-
-SYSTEMS = Path(__file__).parents[1] / "topologies" / "systems"
+from fabric.graph import expand, loads
+from tests.shipped_systems import SYSTEMS, links, read
 
 # Tori: their sides, the rate of a link [Gb/s], and the sides without a wrap.
 TORI = {
@@ -81,17 +78,6 @@ SOLVED = {
     "tpu-v5e-8x16": (around((8, 16), 400), 3 * 400),
     "tpu-v6e-8x16": (around((8, 16), 800), 3 * 800),
 }
-
-
-@functools.cache
-def read(name):
-    path = SYSTEMS / f"{name}.fabric.yaml"
-    return load(path) if path.exists() else loads(f"{{fabric: one, include: {name}}}")
-
-
-@functools.cache
-def links(name):
-    return expand(read(name))
 
 
 def rates(e):

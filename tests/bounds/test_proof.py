@@ -3,7 +3,6 @@
 import random
 from dataclasses import replace
 
-import numpy as np
 import pytest
 
 from fabric.bounds import groups, packing, proof
@@ -11,6 +10,7 @@ from fabric.bounds.bound import bound
 from fabric.errors import FabricError, ProofError, QuestionError
 from fabric.flow import looked
 from fabric.graph import load, loads
+from tests.wrong_views import let_through, recounted, rerated, resized
 
 BOXES = """{fabric: boxes, axes: {node: 3, slot: 2}, devices: {
   gpu: {kind: gpu, axes: [node, slot], transit: %s}, nv: {kind: switch, axes: [node]},
@@ -74,33 +74,6 @@ def test_a_million_is_proven_on_its_classes():
     # Parts of the ranks bind here, not the program: 531.5 GB/s, which is 1,063 of busbw.
     assert found.algbw_gbps / 8 == pytest.approx(531.5005, abs=1e-3)
     assert found.certificate.upper_gbps == pytest.approx(found.algbw_gbps, rel=1e-9)
-
-
-def recounted(view, rng):
-    own = view.base[::2] == rng.randrange(int(view.base.max()) + 1) & -2
-    count = np.where(own, view.classes.count * rng.choice((0, 2, 3)), view.classes.count)
-    return replace(view, classes=replace(view.classes, count=count))
-
-
-def rerated(view, rng):
-    e = view.classes
-    rate = np.where(
-        e.rule == rng.randrange(len(e.rules)), e.rate_gbps * rng.choice((0.5, 0.8, 1.25)), e.rate_gbps
-    )
-    return replace(view, classes=replace(e, rate_gbps=rate))
-
-
-def let_through(view, rng):
-    e, group = view.classes, rng.randrange(len(view.classes.groups))
-    transit = rng.choice(("turn", "pass", "end", "relay", "all"))
-    changed = tuple(replace(g, transit=transit) if i == group else g for i, g in enumerate(e.groups))
-    return replace(view, classes=replace(e, groups=changed))
-
-
-def resized(view, rng):
-    size = view.size.copy()
-    size[rng.randrange(len(size))] += 1
-    return replace(view, size=size)
 
 
 CHANGES = (recounted, rerated, let_through, resized)

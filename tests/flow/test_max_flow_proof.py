@@ -10,6 +10,7 @@ from fabric.errors import FabricError, ProofError, QuestionError
 from fabric.flow import classes, looked, maxflow
 from fabric.flow.maxflow import max_flow
 from fabric.graph import load, loads
+from tests.wrong_views import let_through, recounted, rerated, resized
 
 BOXES = """{fabric: boxes, axes: {node: 3, slot: 2}, devices: {
   gpu: {kind: gpu, axes: [node, slot], transit: %s}, nv: {kind: switch, axes: [node]},
@@ -25,31 +26,6 @@ QUESTIONS = {
     "torus": (loads(TORUS % ""), "x0/c0", "x2"),
     "a failed cable": (loads(TORUS % "[x0/c0, x1/c0]"), ["x0/c0", "x1/c1"], "x3"),
 }
-
-
-def recounted(view, rng):
-    own = view.base[::2] == rng.randrange(int(view.base.max()) + 1) & -2
-    count = np.where(own, view.classes.count * rng.choice((0, 2, 3)), view.classes.count)
-    return replace(view, classes=replace(view.classes, count=count))
-
-
-def rerated(view, rng):
-    e, factor = view.classes, rng.choice((0.5, 0.8, 1.25))
-    rate = np.where(e.rule == rng.randrange(len(e.rules)), e.rate_gbps * factor, e.rate_gbps)
-    return replace(view, classes=replace(e, rate_gbps=rate))
-
-
-def let_through(view, rng):
-    e, group = view.classes, rng.randrange(len(view.classes.groups))
-    transit = rng.choice(("turn", "pass", "end", "relay", "all"))
-    changed = tuple(replace(g, transit=transit) if i == group else g for i, g in enumerate(e.groups))
-    return replace(view, classes=replace(e, groups=changed))
-
-
-def resized(view, rng):
-    size = view.size.copy()
-    size[rng.randrange(len(size))] += 1
-    return replace(view, size=size)
 
 
 def rejoined(view, rng):
