@@ -1,4 +1,4 @@
-"""The systems of `topologies/systems` and the templates, read and expanded once for all that is asked of them."""
+"""Systems of `topologies/systems` and templates, read and expanded once for all that is asked of them."""
 
 import functools
 from pathlib import Path
