@@ -141,6 +141,15 @@ def matrix(n, cell):
     return "\n".join([*lines, "\t".join(["NIC0", *["PIX"] * n, "X"]), "", "Legend:", "  X = Self", ""])
 
 
+def test_the_matrix_begins_at_the_line_with_the_first_gpu(tmp_path):
+    # A shell echoes what it was asked, and a log names devices before.
+    text = matrix(8, lambda g, h: "NV18")
+    found = edges(read(text, "nvidia-smi", tmp_path))
+    assert found
+    for before in ("$ nvidia-smi topo -m  # host of mlx5_0 and GPU7\n", "NIC0 is mlx5_0\n\n"):
+        assert edges(read(before + text, "nvidia-smi", tmp_path)) == found
+
+
 def test_the_matrix_of_nvidia_smi(tmp_path):
     found = read(matrix(8, lambda g, h: "NV18"), "nvidia-smi", tmp_path)
     assert edges(found) == Counter(
