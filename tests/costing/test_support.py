@@ -1,6 +1,7 @@
 """What a prediction says of itself: interval, nearest point, and where it leaves the evidence."""
 
 import dataclasses
+import math
 
 import pytest
 
@@ -121,3 +122,16 @@ def test_in_place_nobody_copies_his_own_part() -> None:
     assert within.chosen.own_s == 0
     plain = {**asked, "calibration": "wire"}
     assert cost(box, "all-gather", "512MiB", **plain).chosen.own_s == 0
+
+
+@pytest.mark.parametrize("algorithm", sorted(calibration("measured").seen))
+def test_an_algorithm_is_doubted_only_beyond_all_that_was_seen(algorithm: str) -> None:
+    known = calibration("measured")
+    seen = known.seen[algorithm]
+    large, late, beyond = seen.domain_ranks + 1, seen.size_bytes, seen.domains + 1
+    assert known.margin(algorithm, (large,) * seen.domains, late) == 1
+    assert known.margin(algorithm, (large,) * beyond, late) == (seen.margin or math.inf) > 1
+    # Smaller domains and smaller messages are not meant.
+    assert known.margin(algorithm, (seen.domain_ranks,) * beyond, late) == 1
+    assert known.margin(algorithm, (large,) * beyond, late - 1) == 1
+    assert known.margin("ring", (large,) * beyond, late) == 1
