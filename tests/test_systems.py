@@ -160,7 +160,7 @@ def test_every_file_is_solved():
     assert files <= set(SOLVED)
 
 
-@pytest.mark.some(20)
+@pytest.mark.some(9)
 @pytest.mark.parametrize("path", sorted(SYSTEMS.glob("*.fabric.yaml")), ids=lambda path: path.name)
 def test_file_loads_and_says_what_it_is(path):
     fabric = load(path)
@@ -200,7 +200,7 @@ def test_scale_up_of_a_chip(name):
 # --- solved ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.some(4)
+@pytest.mark.some(2)
 @pytest.mark.parametrize("name", SOLVED)
 def test_all_to_all_and_all_gather(name):
     among, rate, inward = SOLVED[name]
@@ -214,7 +214,7 @@ def test_all_to_all_and_all_gather(name):
     )
 
 
-@pytest.mark.some(8)
+@pytest.mark.some(3)
 @pytest.mark.parametrize(
     ("name", "source", "target", "gbps"),
     [

@@ -456,7 +456,7 @@ def test_every_template_and_every_file_has_its_row():
     assert not set(SERVERS) & set(CLUSTERS)
 
 
-@pytest.mark.some(30)
+@pytest.mark.some(9)
 @pytest.mark.parametrize("name", marked([*SERVERS, *CLUSTERS]))
 def test_cables_and_rates_of_every_link_class(name):
     e = links(name)
@@ -469,6 +469,7 @@ def test_cables_and_rates_of_every_link_class(name):
         assert e.rate_gbps[rows] == pytest.approx(gbps, rel=1e-12), rule.name
 
 
+@pytest.mark.some(27)
 @pytest.mark.parametrize("name", marked([*SERVERS, *CLUSTERS]))
 def test_degree_of_every_device_and_one_piece(name):
     e = links(name)

@@ -51,6 +51,7 @@ def test_seven_chips_are_all_there():
     assert parts >= {"sn6600", "sn6810", "sn6800"}
 
 
+@pytest.mark.slow
 def test_flows_of_the_seven_chips():
     fabric, back_only = read("seven-chips"), without("seven-chips", "vr-front")
     # A rack has 144 cards on the back-end and 18 on the front-end.

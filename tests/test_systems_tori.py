@@ -205,7 +205,7 @@ def test_twist_makes_all_links_alike(name):
     assert bound(fabric, "all-gather").algbw_gbps == pytest.approx(n / (n - 1) * 6 * gbps, rel=1e-9)
 
 
-@pytest.mark.some(4)
+@pytest.mark.some(2)
 @pytest.mark.parametrize(
     ("name", "source", "target", "gbps"),
     [

@@ -227,7 +227,7 @@ def test_a_dgx_is_the_fabric_of_its_board(name):
         assert np.array_equal(getattr(e, field), getattr(board, field)), field
 
 
-@pytest.mark.some(6)
+@pytest.mark.some(2)
 @pytest.mark.parametrize("name", PER_GPU)
 def test_scale_up_of_a_gpu_and_of_a_pair(name):
     both_ways, pair = PER_GPU[name]

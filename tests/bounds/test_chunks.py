@@ -291,7 +291,7 @@ LAW = {
 }
 
 
-@pytest.mark.some(3)
+@pytest.mark.some(2)
 @pytest.mark.parametrize("operation", CHUNKED)
 @pytest.mark.parametrize("name", LAW)
 def test_classes_and_devices_agree(name, operation):

@@ -260,7 +260,7 @@ class TestScale:
 
 
 class TestMethods:
-    @pytest.mark.some(3)
+    @pytest.mark.some(2)
     def test_symmetric_algorithms_cost_the_same_on_every_route(self, one_by_hand: Fabric) -> None:
         # Pairs and reductions in switches are the same for every order of the ranks.
         for collective, names in (

@@ -87,7 +87,7 @@ def test_ideal_flow_is_the_same_open_and_closed(constructs, name, seed):
         assert solve(opened) == pytest.approx(solve(closed), rel=1e-9)
 
 
-@pytest.mark.some(3)
+@pytest.mark.some(2)
 @pytest.mark.parametrize("routing", ["ecmp", "ideal", "adaptive", "rail"])
 @pytest.mark.parametrize("collective", ["all-reduce", "all-to-all"])
 def test_an_equal_split_is_the_same_open_and_closed(routing, collective):

@@ -54,7 +54,7 @@ def both(monkeypatch, fabric, traffic, method="auto"):
     return work, trees, moves
 
 
-@pytest.mark.some(4)
+@pytest.mark.some(2)
 @pytest.mark.parametrize(
     "seed", [*range(12), *(pytest.param(n, marks=pytest.mark.slow) for n in range(12, 200))]
 )

@@ -685,6 +685,7 @@ def test_the_longest_matching_of_racks_with_two_planes():
     assert 0 < matched <= min(rates) * (1 + 1e-9)
 
 
+@pytest.mark.some(2)
 @pytest.mark.seeds(1, of=4)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_no_permutation_along_an_axis_gets_less_than_the_longest_matching(family, seed):

@@ -196,7 +196,7 @@ def test_a_slip_in_a_million_gpus_is_caught(slip):
         loads(text)
 
 
-@pytest.mark.some(40)
+@pytest.mark.some(13)
 @pytest.mark.parametrize("path", sorted(TOPOLOGIES.rglob("*.fabric.yaml")), ids=lambda p: p.name)
 def test_topologies_load_and_nothing_is_skipped(path):
     fabric = load(path)
@@ -206,7 +206,7 @@ def test_topologies_load_and_nothing_is_skipped(path):
     assert path.name.removesuffix(".fabric.yaml") == fabric.name.removeprefix("one-")
 
 
-@pytest.mark.some(15)
+@pytest.mark.some(5)
 @pytest.mark.parametrize("name", template_names())
 def test_templates_load_as_they_are_and_over_an_axis(name):
     alone = expand(loads(f"fabric: one\ninclude: {name}\n"))

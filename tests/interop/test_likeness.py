@@ -89,7 +89,7 @@ def test_by_ports(shape, designed, as_drawn, tmp_path):
     assert 0 < answer.n_missing <= 3
 
 
-@pytest.mark.some(5)
+@pytest.mark.some(2)
 @pytest.mark.parametrize("shape", TREES)
 def test_by_structure(shape, designed, as_drawn, tmp_path):
     design = designed(f"fabric: {shape}\n{as_drawn.SHAPES[shape]}")

@@ -41,7 +41,7 @@ def pairs_in(ends):
     return Counter(frozenset((a[0], z[0])) for a, z in ends)
 
 
-@pytest.mark.some(4)
+@pytest.mark.some(2)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_clean_dump_is_the_design_again(as_drawn, shape, tmp_path):
     design = as_drawn.drawn(shape)

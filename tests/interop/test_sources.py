@@ -35,7 +35,7 @@ def edges(found):
     return Counter((frozenset((c.a[0], c.z[0])), c.rate_gbps) for c in found.cables)
 
 
-@pytest.mark.some(8)
+@pytest.mark.some(3)
 @pytest.mark.parametrize("form", BOTH_WAYS)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_what_we_export_is_read_back(shape, form, as_drawn, tmp_path):

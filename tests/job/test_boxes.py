@@ -103,6 +103,7 @@ def test_a_flow_stays_among_its_chips():
     assert set.union(*chips.values()) == {0, 1, 2, 3}
 
 
+@pytest.mark.some(2)
 @pytest.mark.parametrize("routing", ["ecmp", "adaptive", "ideal"])
 def test_other_routing_spreads_over_chips(routing):
     one, other = (

@@ -64,6 +64,7 @@ def test_svg_is_always_the_same_whatever_the_user_has_set(summary, drawn, draw):
         assert mpl.rcParams["font.size"] == 30
 
 
+@pytest.mark.some(3)
 def test_every_count_is_in_the_wiring_figure(summary, drawn):
     texts = {e.text for e in ET.fromstring(drawn[wiring]).iter() if e.tag.endswith("}text")}
     for one in summary.links:
@@ -90,7 +91,7 @@ def test_ratios_multiply_to_the_whole_taper():
     assert ratios == ["7.438:1", "1.21:1", "1:1"]
 
 
-@pytest.mark.some(3)
+@pytest.mark.some(2)
 @pytest.mark.parametrize("figure", [staircase_figure, wiring_figure])
 def test_no_text_overlaps_or_is_cut(summary, figure):
     sheet = figure(summary)

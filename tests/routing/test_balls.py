@@ -78,6 +78,7 @@ def test_the_distribution_in_fractions(n, m):
     assert exactly(n, m, int(load[0]) - 1) < 1e-12
 
 
+@pytest.mark.some(2)
 @pytest.mark.parametrize(("n", "m"), [(5_000, 64), (100, 1_000), (20_000, 2)])
 def test_simulation(n, m):
     drawn = np.random.default_rng(7).multinomial(n, np.full(m, 1 / m), size=4_000)

@@ -222,6 +222,7 @@ def test_what_is_built_of_is_needed():
         scale([256], calibration="wire")
 
 
+@pytest.mark.slow
 def test_a_bound_that_is_not_by_its_program_says_so_in_its_row(monkeypatch):
     def rows():
         design = {"rack": "gb300-nvl72", "leaf": "sn5610"}

@@ -90,9 +90,8 @@ def test_the_interval_holds_the_rate(family, marked_fabrics, monkeypatch):
     assert sum(check_hold(marked_fabrics.marked_fabric(family, seed), monkeypatch) for seed in range(8))
 
 
-@pytest.mark.parametrize("seeds", [range(1), pytest.param(range(1, 4), marks=pytest.mark.slow)], ids=len)
-def test_bottlenecks_and_bounds_are_those_without(seeds, marked_fabrics, monkeypatch):
-    assert sum(check_same(marked_fabrics.marked_fabric("nested", seed), monkeypatch) for seed in seeds)
+def test_bottlenecks_and_bounds_are_those_without(marked_fabrics, monkeypatch):
+    assert check_same(marked_fabrics.marked_fabric("nested", 3), monkeypatch) == 4
 
 
 @pytest.mark.slow

@@ -250,6 +250,7 @@ links:
 """
 
 
+@pytest.mark.some(2)
 @pytest.mark.parametrize(
     "failed", [("pod0/s1", "pod3/s1"), ("pod0/s1", "pod3/s2"), ("pod1/s0", "pod2/s0", "pod3/s1")]
 )
