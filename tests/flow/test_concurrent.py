@@ -146,6 +146,18 @@ def merged(work):
     return replace(work, base=base, capacity=capacities(base), commodities=blocks)
 
 
+@pytest.mark.parametrize(("sides", "link"), [((4, 4, 8), "z"), ((3, 3, 5), "z"), ((2, 3, 4), "x")], ids=str)
+def test_an_overloaded_link_is_told_with_what_it_carries(sides, link):
+    work, honest = solved(torus(*sides))
+    work = merged(work)
+    claimed = solve_commodities(work.capacity, work.commodities)
+    # A flow that is so many times too large loads what binds as many times over.
+    carried = claimed.rate_gbps / honest.rate_gbps
+    assert carried > 1.1
+    (fault,) = check_concurrent(work, claimed).faults
+    assert fault == f"a {link} link carries {carried:.6g} of 1 Gb/s"
+
+
 def test_links_that_are_not_alike_must_not_be_merged(scope):
     work, honest = solved(torus(4, 4, 8))
     assert honest.rate_gbps == pytest.approx(0.9921875, rel=1e-9)
