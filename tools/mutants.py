@@ -1,10 +1,10 @@
 """Change one line of the program at a time and see whether a test notices.
 
 ``python tools/mutants.py --seed 7 --sample 40`` draws 40 lines of ``fabric/``, changes each in one way in a
-copy of the project, and runs the quick tests that are near: the doctests of the module, its own tests, and
-those of its folder. What all of them pass lives, even if a test of another folder would notice; the share
-of those stands in ``docs/testing.md``. Docstrings, annotations, messages, and the limits and figures of a
-module are left alone: no law says that a limit is not a bit higher.
+copy of the project, and runs the quick tests that are near: the doctests of the module, its own tests, those
+of its folder, and those that import it. What all of them pass lives, even if another test would notice; the
+share of those stands in ``docs/testing.md``. Docstrings, annotations, messages, and the limits and figures of
+a module are left alone: no law says that a limit is not a bit higher.
 """
 
 import argparse
@@ -104,12 +104,22 @@ def mutants(file: Path) -> Iterator[tuple[int, str, str]]:
 
 
 def near(project: Path, file: Path) -> list[str]:
-    """Return the tests of `file`: its doctests, those of its module, those that name it, and its folder's."""
+    """Return the tests of `file`, likeliest first: its doctests, its own, those that name it, those beside.
+
+    Of other folders are those that import it.
+    """
     folder = project / Path("tests", *file.parts[1:-1][:1])
-    found = folder.rglob("test_*.py") if len(file.parts) > 2 else folder.glob("test_*.py")
-    name = re.compile(rf"\b{file.stem}\b")
-    own = sorted(found, key=lambda p: (p.stem != f"test_{file.stem}", not name.search(p.read_text()), p))
-    return [str(path) for path in (file, *(path.relative_to(project) for path in own))]
+    beside = set(folder.rglob("test_*.py") if len(file.parts) > 2 else folder.glob("test_*.py"))
+    module = ".".join(file.with_suffix("").parts)
+    parent, _, stem = module.rpartition(".")
+    imported = re.compile(rf"\b{re.escape(module)}\b|\bfrom {re.escape(parent)} import [^(\n]*\b{stem}\b")
+    named = re.compile(rf"\b{stem}\b")
+    texts = {path: path.read_text() for path in (project / "tests").rglob("test_*.py")}
+    found = sorted(
+        (path for path, text in texts.items() if path in beside or imported.search(text)),
+        key=lambda p: (p.stem != f"test_{stem}", not named.search(texts[p]), p not in beside, p),
+    )
+    return [str(path) for path in (file, *(path.relative_to(project) for path in found))]
 
 
 def run_tests(project: Path, tests: list[str]) -> tuple[bool, list[str]]:

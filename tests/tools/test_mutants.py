@@ -70,3 +70,18 @@ def test_a_file_without_tests_is_not_taken_for_held(project):
     (project / "tests" / "room" / "test_half.py").unlink()
     file = (project / "fabric" / "room" / "half.py").relative_to(project)
     assert not mutants.is_noticed(project, file, SOURCE.replace("//", "*"))
+
+
+def test_tests_that_import_it_are_asked_wherever_they_stand(project):
+    other = project / "tests" / "other"
+    other.mkdir()
+    for name, line in {
+        "by": "from fabric.room.half import half",
+        "of": "from fabric.room import half",
+        "no": "from fabric.room import halves",
+    }.items():
+        (other / f"test_{name}.py").write_text(line)
+    file = (project / "fabric" / "room" / "half.py").relative_to(project)
+    assert mutants.near(project, file) == [
+        str(file), "tests/room/test_half.py", "tests/other/test_by.py", "tests/other/test_of.py",
+    ]  # fmt: skip
