@@ -146,7 +146,7 @@ def _explorer(topology: dict[str, object]) -> str:
             '<section id="topology-section"><h2>Topology to explore</h2>',
             '<div id="controls" hidden><span id="views"></span> ',
             '<label>Load of <select id="collective"></select></label></div>',
-            '<svg id="explorer" role="group" aria-label="Topology"></svg>',
+            '<div class="wide-table"><svg id="explorer" role="group" aria-label="Topology"></svg></div>',
             '<p id="told" aria-live="polite"></p>',
             "<noscript><p>Without scripts the topology is in the tables and the wiring picture below.</p>",
             f"{_plain(topology)}</noscript>",

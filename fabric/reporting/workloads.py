@@ -126,7 +126,7 @@ def _figure(training: Training) -> Figure:
         len(parts) + 1,
         span=(0.0, 1000 * training.step_s),
         label="Time of a step [ms]",
-        room=2.9,
+        room=3.3,
         notes=[
             f"{training.model} on {training.n_ranks:,} GPUs of {training.fabric}. Solid bars follow each "
             "other and sum to the step; pale ones are transfers that run beside the compute. "

@@ -82,6 +82,55 @@ def test_only_what_we_wrote_runs_and_nothing_comes_from_outside(written):
             assert re.match(r"#|https?://", attributes["href"])
 
 
+VOID = {"meta", "img", "input", "br", "hr"}
+
+
+class Sound(HTMLParser):
+    """Refuses what browsers mend: elements that are not closed in their order, or two with one id."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.ids, self.found, self.levels = [], set(), [], []
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        attributes = dict(attrs)
+        assert len(attributes) == len(attrs), (tag, attrs)
+        if "id" in attributes:
+            assert attributes["id"] not in self.ids
+            self.ids.add(attributes["id"])
+        self.found.append((tag, attributes, tuple(self.open)))
+        if re.fullmatch("h[1-6]", tag):
+            self.levels.append(int(tag[1]))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def test_the_page_is_sound_and_read_without_eyes_mouse_or_scripts(written):
+    page = Sound(written)
+    assert ("html", {"lang": "en"}, ()) in page.found
+    # A heading is at most one below that before it, and all that is linked is there.
+    assert page.levels[0] == 1
+    assert all(b <= a + 1 for a, b in zip(page.levels, page.levels[1:], strict=False))
+    for tag, attributes, above in page.found:
+        if tag == "a" and attributes["href"].startswith("#"):
+            assert attributes["href"][1:] in page.ids
+        if tag == "img":
+            assert len(attributes["alt"]) > 10
+        if tag in ("input", "select"):
+            assert "label" in above
+        # What is reached by keys is so in the order of the page.
+        assert int(attributes.get("tabindex", "0")) == 0
+    # What scripts would show is in a table without them.
+    assert [above for tag, _, above in page.found if tag == "table" and "noscript" in above]
+    hidden = [a["id"] for _, a, _ in page.found if "hidden" in a]
+    assert sorted(hidden) in (["controls"], ["controls", "size-box"])
+
+
 def test_hostile_texts_are_text(written):
     assert "alert(1)" in written
     assert "<script>alert" not in written
@@ -163,6 +212,22 @@ def test_a_tray_is_joined_as_its_template_says():
     assert [link["rule"] for link in rack["links"]].count("gpu-nvswitch") == 18 * 9
 
 
+_COLOURS = """[getComputedStyle(document.body).color, getComputedStyle(document.body).backgroundColor]
+    .map(text => text.match(/\\d+/g).slice(0, 3).map(Number))"""
+
+
+def contrast(one, other):
+    """Return the contrast of two colours, 1 to 21."""
+
+    def bright(colour):
+        parts = [c / 255 for c in colour]
+        line = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+        return 0.2126 * line[0] + 0.7152 * line[1] + 0.0722 * line[2]
+
+    low, high = sorted([bright(one), bright(other)])
+    return (high + 0.05) / (low + 0.05)
+
+
 def chromium():
     found = shutil.which("chromium")
     if found is None:
@@ -189,6 +254,14 @@ def test_in_a_browser_it_is_silent_asks_for_nothing_and_hears_keys(written, tmp_
         assert tab.locator("#views button[aria-pressed=true]").inner_text() == "one rack"
         tab.locator(".link").first.focus()
         assert "capacity of all" in tab.locator("#told").inner_text()
+        # On a telephone wide things scroll in their place; the page does not.
+        tab.set_viewport_size({"width": 390, "height": 844})
+        assert tab.evaluate("document.documentElement.scrollWidth") == 390
+        # Letters are told from the paper, by day and by night (WCAG 2.2, 1.4.3).
+        for scheme in ("light", "dark"):
+            tab.emulate_media(color_scheme=scheme)
+            ink, paper = tab.evaluate(_COLOURS)
+            assert contrast(ink, paper) >= 7
         browser.close()
     assert said == []
     assert [url for url in asked if not url.startswith("data:")] == [file.as_uri()]
