@@ -25,8 +25,8 @@ from fabric.sizing.prices import indicative_prices
 from fabric.sizing.summary import Summary
 from fabric.study.designs import Alternative, alternatives, departs, kept_without, options_of
 from fabric.study.failures import FailureRow, Failures, failures
-from fabric.study.scale import scale
-from fabric.study.scale_table import ScaleRow, ScaleTable
+from fabric.study.scale import design_knees, scale
+from fabric.study.scale_table import Knee, ScaleRow, ScaleTable
 from fabric.text.markdown import escape
 from fabric.units import parse_bytes
 
@@ -128,12 +128,20 @@ class Growth:
         Where that design has other numbers of switches; empty where it has the same.
     table : ScaleTable
     designs : tuple of Alternative
+    knees : tuple of Knee
+        Where between those sizes a tier comes, and what then binds all-to-all.
     """
 
     options: DesignOptions
     departs: str
     table: ScaleTable
     designs: tuple[Alternative, ...]
+    knees: tuple[Knee, ...] = ()
+
+    @property
+    def limit(self) -> int | None:
+        """Endpoints from which on there is no design; None where none was found."""
+        return next((knee.gpus for knee in self.knees if knee.after == "-"), None)
 
     @property
     def built(self) -> list[ScaleRow]:
@@ -303,7 +311,8 @@ def _growth(
         table = scale(
             sizes, has_knees=False, has_bounds=False, progress=lambda done, total: tick(), **options
         )
-        return Growth(options, departs(summary, built), table, alternatives(options, summary.n_endpoints))
+        others = alternatives(options, summary.n_endpoints)
+        return Growth(options, departs(summary, built), table, others, design_knees(table, **options))
     except FabricError as error:
         missing.append(Missing("growth", "other sizes and designs", str(error)))
         return None

@@ -13,6 +13,7 @@ from fabric.reporting.sheet import GRID, INK, SOFT, put_line, put_text, put_titl
 from fabric.reporting.tables import dollars, number
 from fabric.study.designs import Alternative, command_of, front
 from fabric.study.failures.table import part
+from fabric.study.scale_table import ALL_TO_ALL, TIERS
 from fabric.text.markdown import bullets, code, escape, table
 from fabric.units import format_bytes, format_power, gbps_to_gbytes
 
@@ -26,19 +27,26 @@ _MARKS = "osD^vP*X"
 
 def changes(growth: Growth) -> list[str]:
     """Return in words what is different from one size to the next."""
-    told, rows = [], growth.built
+    told = [
+        f"from {knee.gpus:,} GPUs on: {knee.what}: {knee.before}, then {knee.after}"
+        for knee in growth.knees
+        if knee.after != "-"
+    ]
+    rows = growth.built
     for low, high in zip(rows[:-1], rows[1:], strict=True):
         before, after = low.signature(), high.signature()
         for what, values in before.items():
             # A value that is as good at the next size is no change.
             new = after.get(what, values)
-            if values[0] not in new:
+            is_found = any(k.what == what and low.gpus < k.gpus <= high.gpus for k in growth.knees)
+            if values[0] not in new and not is_found:
                 told.append(
                     f"between {low.gpus:,} and {high.gpus:,} GPUs: {what}: {values[0]}, then {new[0]}"
                 )
-    for row in growth.table.rows:
-        if row.problem:
-            told.append(f"at {row.asked:,} GPUs: {row.problem}")
+    failed = [row for row in growth.table.rows if row.problem]
+    for row in failed[:1] if growth.limit else failed:
+        first = f"from {growth.limit:,} GPUs on, as at" if growth.limit else "at"
+        told.append(f"{first} {row.asked:,}: {row.problem}")
     return told
 
 
@@ -47,8 +55,11 @@ def curve_title(growth: Growth) -> str:
     rows = growth.built
     last = rows[-1].all_to_all_binding
     first = next(i for i in range(len(rows)) if all(r.all_to_all_binding == last for r in rows[i:]))
+    knee = next((k for k in growth.knees if k.what == ALL_TO_ALL and k.after == last), None)
     begin = (
-        f"from {rows[first].gpus:,} to {rows[-1].gpus:,} GPUs" if first < len(rows) - 1 else "at the largest"
+        f"from {knee.gpus if knee else rows[first].gpus:,} to {rows[-1].gpus:,} GPUs"
+        if knee or first < len(rows) - 1
+        else "at the largest"
     )
     kept = f"{gbps_to_gbytes(rows[-1].all_to_all_gbps):,.4g} GB/s"
     return f"{last} binds all-to-all {begin}, where each GPU still has {kept}"
@@ -71,8 +82,8 @@ def _curve(title: str, growth: Growth) -> Figure:
         series.append((f"{collective}, expected busbw", busbw))
     note = (
         f"{command_of('scale', growth.options)}. Line: {format_bytes(growth.table.size_bytes)}; colour and "
-        "mark of "
-        "a point: the class that binds there; between two points it changes somewhere. Dotted: a tier more."
+        "mark of a point: the class that binds there. Dotted, found by search: from there on a tier more, "
+        "and the class that is named binds all-to-all; other changes come somewhere between two points."
     )
     lines = wrap(title.split(), WIDTH - 0.4, 12, "bold")
     small = wrap(note.split(), WIDTH - 0.4, 7.5)
@@ -98,13 +109,11 @@ def _curve(title: str, growth: Growth) -> Figure:
         put_text(axes, xs[-1] + 0.12, ys[-1], label, fontsize=8, color=SOFT)
         for px, py, point in zip(xs, ys, points, strict=True):
             _mark(axes, px, py, names.index(point[2]))
-    for low, high in zip(rows[:-1], rows[1:], strict=True):
-        if low.tiers != high.tiers:
-            middle = (x(low.gpus) + x(high.gpus)) / 2
-            put_line(axes, [middle, middle], [foot, foot + _HIGH], color=INK, lw=0.9, ls=(0, (1, 2)))
-            put_text(
-                axes, middle + 0.05, foot + _HIGH + 0.02, f"{high.tiers} tiers", fontsize=7.5, color=SOFT
-            )
+    for gpus, told in _marks(growth).items():
+        if gpus <= rows[-1].gpus:
+            put_line(axes, [x(gpus)] * 2, [foot, foot + _HIGH], color=INK, lw=0.9, ls=(0, (1, 2)))
+            for i, line in enumerate([f"from {gpus:,} on", *told]):
+                put_text(axes, x(gpus) + 0.05, foot + _HIGH - 0.06 - 0.13 * i, line, fontsize=7, color=SOFT)
     legend = 0.2
     for i, binding in enumerate(names):
         _mark(axes, legend + 0.1, foot + _HIGH + 0.26, i)
@@ -114,6 +123,15 @@ def _curve(title: str, growth: Growth) -> Figure:
     for i, line in enumerate(small):
         put_text(axes, 0.2, foot - 0.62 - 0.15 * i, line, fontsize=7.5, color=SOFT)
     return figure
+
+
+def _marks(growth: Growth) -> dict[int, list[str]]:
+    """Return by size what is new from there on."""
+    marks: dict[int, list[str]] = {}
+    for knee in growth.knees:
+        new = f"{knee.after} tiers" if knee.what == TIERS else _binds(knee.after)
+        marks.setdefault(knee.gpus, []).append(new)
+    return marks
 
 
 def _binds(name: str) -> str:
@@ -178,9 +196,9 @@ def curve_table(growth: Growth) -> str:
     about = f" Here it has {escape(growth.departs)}." if growth.departs else ""
     words = (
         f"What `fabtopo design` makes of the same rack and switches at each size: "
-        f"{code(command_of('scale', growth.options))} finds every knee.{about} All-to-all: the exact rate "
-        "of each "
-        f"GPU; all-reduce: expected busbw of {format_bytes(growth.table.size_bytes)}. Per direction."
+        f"{code(command_of('scale', growth.options))} finds every knee; those of tiers are "
+        f"here.{about} All-to-all: the exact rate of each GPU; all-reduce: "
+        f"expected busbw of {format_bytes(growth.table.size_bytes)}. Per direction."
     )
     knees = bullets(escape(line) for line in changes(growth))
     return "\n\n".join(filter(None, [table(head, rows), words, knees]))
@@ -301,6 +319,7 @@ def growing_line(growth: Growth) -> str:
     rows = growth.built
     largest = rows[-1]
     limit = "" if len(rows) == len(growth.table.rows) else "; beyond, no design of them"
+    limit = f"; from {growth.limit:,} GPUs on there is none" if growth.limit else limit
     rate = f"{gbps_to_gbytes(largest.all_to_all_gbps):,.4g} GB/s"
     reach = f"{largest.gpus:,} GPUs on {largest.tiers} tiers"
     return f"designs of these racks and switches reach {reach} at {rate} of all-to-all each{limit}"

@@ -27,6 +27,7 @@ from fabric.sizing.bom import bom
 from fabric.sizing.request import resolve
 from fabric.study.scale_table import (
     ALL_TO_ALL,
+    TIERS,
     BusbwBound,
     CollectiveTime,
     FastAlgorithm,
@@ -104,6 +105,28 @@ def scale(
     costed = next(iter(measure.costs), None)
     about = (costed.calibration, costed.about) if costed else ()
     return ScaleTable(tuple(rows), knees, measure.size_bytes, *about)
+
+
+def design_knees(table: ScaleTable, **arguments: Unpack[DesignOptions]) -> tuple[Knee, ...]:
+    """Return from which sizes on a design has another tier, and what then binds all-to-all.
+
+    Parameters
+    ----------
+    table : ScaleTable
+        Of the sizes between which is looked.
+    **arguments
+        Of `fabric.design`, as for the table.
+
+    Returns
+    -------
+    tuple of Knee
+        By size. Each step of the bisection is a design alone, so that they cost little; ``-`` is no design.
+        That another class binds all-to-all is looked for where a tier or a second rack comes: it is a knee if
+        the old one binds one rack before. One that comes elsewhere is not found.
+    """
+    measure = _Measure(arguments, (), table.size_bytes, "measured", has_bounds=False)
+    tiers = tuple(measure.knees(table.rows, (TIERS,)))
+    return tuple(sorted([*tiers, *measure.spread_knees(table.rows, tiers)], key=lambda knee: knee.gpus))
 
 
 def space_sizes(text: str, n_points: int = 20) -> tuple[int, ...]:
@@ -198,20 +221,33 @@ class _Measure:
             ),
         )
 
-    def knees(self, rows: Sequence[ScaleRow]) -> Iterator[Knee]:
-        """Yield the knees between neighbouring sizes, in their order."""
+    def knees(self, rows: Sequence[ScaleRow], only: Sequence[str] = ()) -> Iterator[Knee]:
+        """Yield the knees between neighbouring sizes, in their order; of all traits, or of some only."""
         for row in rows:
             self.known.update({(row.asked, trait): row for trait in row.signature()})
         before = {trait: values[0] for trait, values in rows[0].signature().items()}
         for low, high in zip(rows[:-1], rows[1:], strict=True):
             after = high.signature()
             knees = []
-            for trait in dict.fromkeys([*before, *after]):
+            for trait in only or dict.fromkeys([*before, *after]):
                 old, new = before.get(trait, "-"), after.get(trait, ("-",))
                 if old not in new:
                     knees.append(self._knee(low, high, trait, old))
                     before[trait] = new[0]
             yield from sorted(knees, key=lambda k: k.gpus)
+
+    def spread_knees(self, rows: Sequence[ScaleRow], tiers: Sequence[Knee]) -> Iterator[Knee]:
+        """Yield the knees of what binds all-to-all that are where a tier or a second rack comes."""
+        built, step = [row for row in rows if not row.problem], self._per_rack()
+        for low, high in zip(built[:-1], built[1:], strict=True):
+            old, new = low.all_to_all_binding, high.all_to_all_binding
+            for gpus in sorted({2 * step, *(knee.gpus for knee in tiers)}):
+                if old == new or not low.gpus < gpus <= high.gpus:
+                    continue
+                before = self.brief(max(gpus - step, low.gpus), ALL_TO_ALL)
+                after = self.brief(gpus, ALL_TO_ALL)
+                if (before.all_to_all_binding, after.all_to_all_binding) == (old, new):
+                    yield Knee(gpus, ALL_TO_ALL, old, new)
 
     def _per_rack(self) -> int:
         """Return the GPUs of one rack: what a design for one GPU is rounded up to."""

@@ -13,8 +13,8 @@ from fabric.text.markdown import bullets, escape, table
 from fabric.text.spreadsheet import write_csv
 from fabric.units import format_bytes, format_count, gbps_to_gbytes
 
-ALL_TO_ALL = "all-to-all binds"
-"""Trait of a design: the link class that binds uniform all-to-all."""
+ALL_TO_ALL, TIERS = "all-to-all binds", "tiers"
+"""Traits of a design: the link class that binds uniform all-to-all, and the tiers of switches."""
 
 
 def traits_of(collective: str) -> tuple[str, str, str]:
@@ -109,7 +109,7 @@ class ScaleRow:
         if self.problem:
             return {"design": ("none",)}
         traits: dict[str, tuple[str, ...]] = {
-            "tiers": (str(self.tiers),),
+            TIERS: (str(self.tiers),),
             ALL_TO_ALL: (self.all_to_all_binding,),
         }
         for name, *values in self.ties:

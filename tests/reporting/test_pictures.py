@@ -13,8 +13,10 @@ from fabric.reporting import answers, growing, report, tornado
 from fabric.reporting.chart import ticks
 from fabric.reporting.failing import failing_line, failing_title
 from fabric.reporting.page import compose
+from fabric.sizing import design
 from fabric.sizing.summary import summarize
 from fabric.study.failures import failures
+from fabric.study.scale import design_knees, scale
 
 TOPOLOGIES = Path(__file__).parents[2] / "topologies"
 
@@ -22,8 +24,6 @@ TOPOLOGIES = Path(__file__).parents[2] / "topologies"
 @pytest.fixture(scope="module")
 def whole():
     """Return the page of a small designed cluster, with everything on it."""
-    from fabric.sizing import design
-
     text = design(gpus=144, rack="gb300-nvl72", leaf="sn5610", planes=2, name="two").text
     fabric = loads(text, path="two.fabric.yaml")
     summary = summarize(fabric)
@@ -114,10 +114,25 @@ def test_sizes_change_where_the_table_says(whole):
     told = growing.changes(growth)
     rows = growth.built
     for low, high in zip(rows[:-1], rows[1:], strict=True):
-        has_changed = high.tiers != low.tiers
-        line = f"between {low.gpus:,} and {high.gpus:,} GPUs: tiers: {low.tiers}, then {high.tiers}"
-        assert (line in told) == has_changed
+        (*knees,) = (k for k in growth.knees if k.what == "tiers" and low.gpus < k.gpus <= high.gpus)
+        assert len(knees) == (high.tiers != low.tiers)
+        for knee in knees:
+            # One rack fewer still has the tiers of before.
+            sizes = [knee.gpus - 72, knee.gpus]
+            assert [design(**growth.options, gpus=n).n_tiers for n in sizes] == [low.tiers, high.tiers]
+            line = f"from {knee.gpus:,} GPUs on: tiers: {low.tiers}, then {high.tiers}"
+            assert line in told
+            assert f">{line.partition(':')[0].replace(' GPUs', '')}<" in growing.curve("c.svg", growth).svg
     assert [pairs[0] for pairs in growing.size_rows(growth)] == [("GPUs", f"{row.gpus:,}") for row in rows]
+
+
+def test_what_binds_all_to_all_changes_where_the_knee_is():
+    options = {"rack": "dgx-h100", "leaf": "qm9700"}
+    table = scale([8, 64, 512], has_knees=False, has_bounds=False, collectives=[], **options)
+    # As the search over all traits finds it, at many times the cost.
+    whole = scale([8, 64, 512], has_bounds=False, collectives=[], **options).knees
+    assert design_knees(table, **options) == whole
+    assert [(k.gpus, k.after) for k in whole] == [(16, "nic-leaf"), (72, "2")]
 
 
 @pytest.mark.parametrize(("low", "high"), [(0, 1e-9), (0, 1), (-3, 17), (87.2, 91.4), (0, 1e12)])
