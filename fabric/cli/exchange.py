@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fabric.cli.options import File, Force, Json, fabric_of, one_from_standard_input, say, tell
+from fabric.cli.options import File, Force, Json, fabric_of, one_from_standard_input, progress, say, tell
 from fabric.errors import QuestionError
 from fabric.text.reading import STANDARD
 
 if TYPE_CHECKING:
-    from fabric.sizing.cable_plan import CablePlan
+    from fabric.sizing.cable_plan import CableBatch, CablePlan
     from fabric.text.writing import Piece
 
 Out = Annotated[
@@ -62,7 +62,23 @@ def cables_command(
         msg = "a workbook is nothing to read on a terminal; say -o FILE"
         raise QuestionError(msg)
     plan = CablePlan(fabric_of(file).axes_or_refuse("a cable plan"))
-    write_file(out or STANDARD, writers[form](plan), force=force)
+    pieces = writers[form](plan)
+    if out is None or str(out) == STANDARD:
+        write_file(STANDARD, pieces)
+        return
+    with progress("cables") as heard:
+        write_file(out, _heard(pieces, plan, heard), force=force)
+
+
+def _heard(
+    pieces: Iterable[Piece], plan: CablePlan, heard: Callable[[int, int], None] | None
+) -> Iterator[Piece]:
+    """Yield pieces, and tell how many of the cables are listed."""
+    total = plan.n_cables if heard else 0
+    for piece in pieces:
+        yield piece
+        if heard:
+            heard(min(plan.n_listed, total), total)
 
 
 def _rows(plan: CablePlan) -> Iterator[list[object]]:
@@ -72,9 +88,16 @@ def _rows(plan: CablePlan) -> Iterator[list[object]]:
 
 
 def _csv(plan: CablePlan) -> Iterable[str]:
-    from fabric.text.spreadsheet import csv_pieces
+    from fabric.text.spreadsheet import csv_columns
 
-    return csv_pieces(_HEAD, _rows(plan))
+    return csv_columns(_HEAD, map(_columns_of, plan.batches()))
+
+
+def _columns_of(batch: CableBatch) -> list[Sequence[object]]:
+    a, z, n = batch.a, batch.z, len(batch.medium)
+    ends = [a.rack, a.node, a.port, z.rack, z.node, z.port]
+    rate, rule = [batch.rate_gbps] * n, [batch.rule] * n
+    return [*ends, rate, batch.medium, batch.length_m, batch.labels(), rule, a.device, z.device]
 
 
 def _xlsx(plan: CablePlan) -> Iterable[bytes]:
@@ -210,7 +233,10 @@ def import_command(
         rates[rule] = value
     folder = out.parent if out and str(out) != STANDARD else Path()
     design = fabric_of(like) if like else None
-    answer = read_cabling(sources, form, name=name, rates=rates, like=design, folder=folder)
+    with progress("cables") as heard:
+        answer = read_cabling(
+            sources, form, name=name, rates=rates, like=design, folder=folder, progress=heard
+        )
     if as_json:
         say(answer.to_json())
         return
@@ -235,7 +261,8 @@ def audit_command(
     from fabric.study.audit import audit
 
     one_from_standard_input(design, *sources)
-    answer = audit(fabric_of(design), sources, form)
+    with progress("audit") as heard:
+        answer = audit(fabric_of(design), sources, form, progress=heard)
     say(answer.to_json()) if as_json else tell(str(answer))
     if answer.groups:
         raise typer.Exit(1)

@@ -13,7 +13,7 @@ from fabric.errors import QuestionError
 from fabric.graph import Fabric
 from fabric.interop.likeness import as_marks
 from fabric.interop.recovery import dump_of, recover
-from fabric.interop.sources import SOURCES, Survey, read_sources
+from fabric.interop.sources import SOURCES, Progress, Survey, read_sources
 from fabric.results import HIDDEN, Result
 from fabric.units import parse_rate
 
@@ -85,6 +85,7 @@ def read_cabling(
     rates: Mapping[str, str] | str | None = None,
     like: Fabric | None = None,
     folder: str | Path = ".",
+    progress: Progress | None = None,
 ) -> AsBuilt:
     """Return what was built as a topology file, found in what tools say about its cables.
 
@@ -103,6 +104,8 @@ def read_cabling(
         The design: the file includes it, and says what differs.
     folder : str or path
         Where the file will stand; a design is included by its path from there.
+    progress : callable, optional
+        Called with the sources that are read so far and how many there are.
 
     Returns
     -------
@@ -136,7 +139,7 @@ def read_cabling(
     if like is not None and given:
         msg = "rates come from the design; leave them out, or the design"
         raise QuestionError(msg)
-    found = read_sources(sources, format)
+    found = read_sources(sources, format, progress=progress)
     if like is not None:
         return _of_design(found, name, like, folder)
     cables = found.cables

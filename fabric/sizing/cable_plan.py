@@ -13,13 +13,14 @@ turn, and a rule starts at a new port.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
 from fabric.arrays import Bools, Floats, Ints
+from fabric.blueprint.census import census
 from fabric.blueprint.grid import Grid, full_grid
 from fabric.blueprint.join import join
 from fabric.blueprint.model import Blueprint, DeviceGroup, Rule
@@ -100,6 +101,40 @@ class PlannedCable(NamedTuple):
         return f"{self.a.node}:{self.a.port} - {self.z.node}:{self.z.port}"
 
 
+class CableEnds(NamedTuple):
+    """The same end of many cables, as columns; see `CableEnd`."""
+
+    node: list[str]
+    port: list[str]
+    rack: list[str]
+    device: list[str]
+
+
+class CableBatch(NamedTuple):
+    """Many cables of one rule, as columns; see `PlannedCable`.
+
+    Equal texts of a column are one object, so that what is done to each can be done once.
+    """
+
+    a: CableEnds
+    z: CableEnds
+    rule: str
+    rate_gbps: float
+    medium: list[str]
+    length_m: list[float | None]
+
+    def labels(self) -> list[str]:
+        """Return what stands on both ends of each cable; see `PlannedCable.label`."""
+        sides = zip(self.a.node, self.a.port, self.z.node, self.z.port, strict=True)
+        return [f"{a}:{p} - {z}:{q}" for a, p, z, q in sides]
+
+    def cables(self) -> Iterator[PlannedCable]:
+        """Yield the cables one by one."""
+        ends = (itertools.starmap(CableEnd, zip(*side, strict=True)) for side in (self.a, self.z))
+        for a, z, medium, length_m in zip(*ends, self.medium, self.length_m, strict=True):
+            yield PlannedCable(a, z, self.rule, self.rate_gbps, medium, length_m)
+
+
 class CabledNode(NamedTuple):
     """A box, or a device in none, that cables end at.
 
@@ -149,12 +184,20 @@ class CablePlan:
     ) -> None:
         self.blueprint = blueprint.whole
         self.limit = limit
+        self.n_listed = 0
+        """Cables that the last listing has yielded so far."""
         self.rules = tuple(rule for rule in self.blueprint.rules if not is_inside(rule))
         self._layout = lay_out(self.blueprint, floor or FloorPlan())
         self._grid = full_grid(self.blueprint)
         self._boxes = _boxes(self.blueprint)
         self._sides: dict[str, _Side] = {}
         self._network_racks = _NetworkRacks(self._layout)
+
+    @property
+    def n_cables(self) -> int:
+        """Cables that `cables` yields."""
+        counted = zip(self.blueprint.rules, census(self.blueprint).rules, strict=True)
+        return int(sum(tally.total for rule, tally in counted if not is_inside(rule)))
 
     def side(self, group: str) -> _Side:
         """Return the devices of a group as ends of cables."""
@@ -172,21 +215,34 @@ class CablePlan:
         LimitError
             If there are more than `limit`.
         """
+        for batch in self.batches():
+            yield from batch.cables()
+
+    def batches(self) -> Iterator[CableBatch]:
+        """Yield the cables in the same order, many at a time.
+
+        Raises
+        ------
+        LimitError
+            If there are more than `limit`.
+        """
         numbers = {
             group: np.zeros(self._grid.n_rows(group), dtype=np.int64) for group in self.blueprint.groups
         }
-        n_listed = 0
+        n_due = self.n_listed = 0
         for rule in self.rules:
             bundles = join(self._grid, rule)
             left, right = (self.side(group) for group in (rule.left_group, rule.right_group))
             is_present = left.present[bundles.left] & right.present[bundles.right]
             n = bundles.count[is_present].astype(np.int64)
-            n_listed += int(n.sum())
-            if n_listed > self.limit:
+            n_due += int(n.sum())
+            if n_due > self.limit:
                 msg = f"{self.blueprint.name} has more than {self.limit:,} cables; list a part of it"
                 raise LimitError(msg)
             ends = [np.repeat(rows[is_present], n) for rows in (bundles.left, bundles.right)]
-            yield from self._of_rule(rule, (left, right), (ends[0], ends[1]), numbers)
+            for batch in self._of_rule(rule, (left, right), (ends[0], ends[1]), numbers):
+                self.n_listed += len(batch.medium)
+                yield batch
 
     def nodes(self) -> Iterator[CabledNode]:
         """Yield what cables end at, boxes and devices, the lowest first, each once."""
@@ -236,7 +292,7 @@ class CablePlan:
 
     def _of_rule(
         self, rule: Rule, sides: tuple[_Side, _Side], rows: tuple[Ints, Ints], numbers: dict[str, Ints]
-    ) -> Iterator[PlannedCable]:
+    ) -> Iterator[CableBatch]:
         if not len(rows[0]):
             return
         taken = _number_ports(rule, sides, rows, numbers)
@@ -245,13 +301,12 @@ class CablePlan:
         for start in range(0, len(order), _CHUNK):
             at = order[start : start + _CHUNK]
             names, to_order = media(rule, (sides[0].group, sides[1].group), length_m[at])
-            ends = (
+            a, z = (
                 side.ends(own[at], number[at], lane[at])
                 for side, own, (number, lane) in zip(sides, rows, taken, strict=True)
             )
-            for a, z, medium, metres in zip(*ends, names, to_order.tolist(), strict=True):
-                known = None if metres != metres else metres  # noqa: PLR0124 - NaN
-                yield PlannedCable(a, z, rule.name, rule.rate_gbps, medium, known)
+            length = _each(to_order, lambda few: [None if m != m else m for m in few.tolist()])  # noqa: PLR0124 - NaN
+            yield CableBatch(a, z, rule.name, rule.rate_gbps, names, length)
 
     def _lengths(self, rule: Rule, sides: tuple[_Side, _Side], rows: tuple[Ints, Ints]) -> Floats:
         if rule.length_m is not None or not self._layout.enclosures:
@@ -294,11 +349,14 @@ class _Side:
             key = key * self._grid.blueprint.axes[p].size + self._index(p, self._rows)
         return key
 
-    def ends(self, rows: Ints, number: Ints, lane: Ints) -> Iterator[CableEnd]:
-        """Yield ends of cables, each by the row of its device, its port, and its lane, -1 for all of it."""
-        devices = group_names(self._grid, self.group.name, rows)
-        columns = self.node_names(rows), self.port_names(rows, number, lane), self.rack_names(rows), devices
-        return itertools.starmap(CableEnd, zip(*columns, strict=True))
+    def ends(self, rows: Ints, number: Ints, lane: Ints) -> CableEnds:
+        """Return ends of cables, each by the row of its device, its port, and its lane, -1 for all of it."""
+        return CableEnds(
+            _each(rows, self.node_names),
+            self.port_names(rows, number, lane),
+            _each(rows, self.rack_names),
+            _each(rows, lambda few: group_names(self._grid, self.group.name, few)),
+        )
 
     def rack_names(self, rows: Ints) -> list[str]:
         """Return the racks of devices; empty where they are not known."""
@@ -333,14 +391,18 @@ class _Side:
             return [pattern.text] * len(rows)
         # A port that no cables share is named without its lane.
         whole = pattern.without("lane")
-        known: dict[tuple[int, ...], str] = {}
-        names = []
-        for at in zip(*(column.tolist() for column in columns), strict=True):
-            if at not in known:
-                shown = whole if given and at[1] < 0 else pattern
-                known[at] = shown.show(dict(zip(fields, at, strict=True)))
-            names.append(known[at])
-        return names
+
+        def shown(at: tuple[int, ...]) -> str:
+            told = whole if given and at[1] < 0 else pattern
+            return told.show(dict(zip(fields, at, strict=True)))
+
+        # Few combinations stand for many rows: each has a number, and is shown once.
+        code = np.zeros(len(rows), dtype=np.int64)
+        for column in columns:
+            code = code * (int(column.max(initial=0)) + 2) + column + 1
+        _, first, which = np.unique(code, return_index=True, return_inverse=True)
+        few = zip(*(column[first].tolist() for column in columns), strict=True)
+        return _spread([shown(at) for at in few], which)
 
     def port_names(self, rows: Ints, number: Ints, lane: Ints) -> list[str]:
         """Return the names of ports.
@@ -389,6 +451,23 @@ class _Side:
             where = f"ports of {self.group.name}"
             msg = f"{where}: {pattern.text!r} is the same for several; add {{{missing[0]}}}"
             raise QuestionError(msg)
+
+
+_Text = TypeVar("_Text")
+_Values = TypeVar("_Values", Ints, Floats)
+
+
+def _each(values: _Values, named: Callable[[_Values], list[_Text]]) -> list[_Text]:
+    """Return what each value is called, equal ones once asked for."""
+    few, which = np.unique(values, return_inverse=True)
+    return _spread(named(few), which)
+
+
+def _spread(few: list[_Text], which: Ints) -> list[_Text]:
+    array = np.empty(len(few), dtype=object)
+    array[:] = few
+    spread: list[_Text] = array[which].tolist()
+    return spread
 
 
 class _NetworkRacks:

@@ -17,7 +17,7 @@ from fabric.flow.throughput import throughput
 from fabric.graph import Fabric, degrade, fail
 from fabric.graph.exchange import from_networkx, to_networkx
 from fabric.interop.matching import KINDS, Fault, Kind, Matching
-from fabric.interop.sources import read_sources
+from fabric.interop.sources import Progress, read_sources
 from fabric.results import Result
 from fabric.sizing.cable_plan import CablePlan, PlannedCable
 from fabric.sizing.floor import FloorPlan
@@ -131,6 +131,7 @@ def audit(
     format: str,  # noqa: A002 - the word of the field
     *,
     floor: FloorPlan | None = None,
+    progress: Progress | None = None,
 ) -> Audit:
     """Return how what was built differs from a design, and what that costs.
 
@@ -142,6 +143,9 @@ def audit(
     format : str
         A name of `fabric.interop.sources.SOURCES`.
     floor : FloorPlan, optional
+    progress : callable, optional
+        Called with the sources that are read so far and how many there are, then with the groups of faults
+        whose cost is worked out.
 
     Returns
     -------
@@ -163,16 +167,21 @@ def audit(
     """
     plan = CablePlan(design.axes_or_refuse("an audit"), floor)
     planned = list(plan.cables())
-    survey = read_sources(sources, format, is_strict=False)
+    survey = read_sources(sources, format, is_strict=False, progress=progress)
     found = survey.cables
     comparison = Matching(planned, found, survey.doubled)
     faults = comparison.faults()
     costs = _Costs(design, comparison)
     by_size = sorted(_grouped(faults), key=lambda group: -len(group[2]))
-    groups = [_priced(group, comparison, costs) for group in by_size[:MAX_PRICED]]
+    largest = by_size[:MAX_PRICED]
+    groups = []
+    for n, group in enumerate(largest):
+        if progress:
+            progress(n, len(largest))
+        groups.append(_priced(group, comparison, costs))
     if len(by_size) > MAX_PRICED:
-        n = len(by_size) - MAX_PRICED
-        costs.notes.append(f"the cost of the {n:,} smallest groups was not worked out")
+        n_rest = len(by_size) - MAX_PRICED
+        costs.notes.append(f"the cost of the {n_rest:,} smallest groups was not worked out")
         groups += [_unpriced(group, comparison) for group in by_size[MAX_PRICED:]]
     groups.sort(key=lambda g: (-g.cut_off, 1.0 if g.kept is None else g.kept, KINDS.index(g.kind), g.node))
     n_wrong = sum(len(fault.planned) for fault in faults)

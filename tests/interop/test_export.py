@@ -1,5 +1,6 @@
 """Formats of other tools: the cables of the plan, each once, and what schedulers need to know."""
 
+import contextlib
 import csv
 import io
 import json
@@ -14,6 +15,7 @@ import pytest
 import yaml
 
 from fabric import cli
+from fabric.cli import exchange
 from fabric.errors import QuestionError
 from fabric.graph import expand, load, loads
 from fabric.graph.exchange import from_networkx, to_networkx
@@ -337,3 +339,34 @@ def test_cable_plans_as_workbooks(run, tmp_path, planned):
     assert run("cables", "hgx.fabric.yaml", "--format", "xlsx", "-o", "plan.xlsx")[0] == 2
     assert run("cables", "hgx.fabric.yaml", "--format", "xlsx", "-o", "plan.xlsx", "--force")[0] == 0
     assert (tmp_path / "plan.xlsx").read_bytes() == before
+
+
+def test_a_plan_tells_how_far_it_is():
+    plan = CablePlan(loads(HGX).blueprint)
+    seen = [plan.n_listed for _ in plan.batches()]
+    assert seen[-1] == plan.n_cables == len(list(plan.cables()))
+    assert seen == sorted(seen)
+
+
+def test_bars_are_shown_on_terminals_alone(run, monkeypatch, tmp_path):
+    told = []
+    monkeypatch.setattr(
+        exchange,
+        "progress",
+        lambda label: contextlib.nullcontext(lambda done, total: told.append((label, done, total))),
+    )
+    n = CablePlan(loads(HGX).blueprint).n_cables
+    assert run("cables", "hgx.fabric.yaml", "-o", "plan.csv")[0] == 0
+    assert told[-1] == ("cables", n, n)
+    del told[:]
+    assert run("export", "hgx.fabric.yaml", "--format", "dot", "-o", "a.dot")[0] == 0
+    lines = (tmp_path / "a.dot").read_text().splitlines()
+    (tmp_path / "b.dot").write_text("\n".join(["graph x {", lines[-2], "}"]))
+    (tmp_path / "a.dot").write_text("\n".join([*lines[:-3], "}"]))
+    assert run("audit", "hgx.fabric.yaml", "a.dot", "b.dot", "--format", "dot")[0] == 1
+    # Two sources are read, and one group of faults is priced.
+    assert told == [("audit", 0, 2), ("audit", 1, 2), ("audit", 0, 1)]
+
+
+def test_commands_that_last_are_silent_elsewhere(run, tmp_path):
+    assert run("cables", "hgx.fabric.yaml", "-o", "plan.csv") == (0, "", "")

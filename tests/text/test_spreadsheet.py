@@ -12,7 +12,7 @@ from fabric.text import spreadsheet
 from fabric.text.as_json import to_json
 from fabric.text.columns import columns
 from fabric.text.markdown import escape
-from fabric.text.spreadsheet import read_csv, write_csv, xlsx_pieces
+from fabric.text.spreadsheet import csv_columns, read_csv, write_csv, xlsx_pieces
 
 HOSTILE = ["=1+1", "+1", "-1", "@SUM(A1)", " =1", "\t=1", "\r=1", "=cmd|'/c calc'!A0"]
 HOSTILE += ["\uff1d1+1", "\uff0b1", " \uff0d1", "\uff20SUM(A1)"]
@@ -26,6 +26,18 @@ def test_no_cell_is_a_formula():
         assert not cell.lstrip().startswith(("\t", "\r"))
         assert unicodedata.normalize("NFKC", cell.lstrip())[0] not in "=+-@"
     assert write_csv(["n"], [[-1], [-0.5], [None], ["leaf-1"]]) == 'n\n-1\n-0.5\n""\nleaf-1\n'
+
+
+def test_columns_are_written_as_rows_are():
+    rng = random.Random(1)
+    odd = [*HOSTILE, '"', "a,b", "a\nb", "\x1b[2J", "", " ", "\u2028", "'", "-", None, 1.5, -2, "400.0"]
+    for _ in range(300):
+        n = rng.randint(0, 4)
+        pools = [rng.choice([["leaf0", "leaf1", "sp ine"], odd, [1.0, None], ["", "a"]]) for _ in range(3)]
+        columns = [[rng.choice(pool) for _ in range(n)] for pool in pools]
+        batches = [columns, [["x"], ["y"], ["z"]]]
+        rows = [row for batch in batches for row in zip(*batch, strict=True)]
+        assert "".join(csv_columns(["a", "b", "c"], batches)) == write_csv(["a", "b", "c"], rows)
 
 
 def test_no_cell_of_a_workbook_is_a_formula_and_sheets_follow_each_other(tmp_path, monkeypatch):

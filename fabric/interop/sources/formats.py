@@ -20,6 +20,7 @@ from fabric.interop.sources import (
 from fabric.interop.sources.found import MAX_BYTES, Survey
 from fabric.text.reading import STANDARD, decode, read_bytes, read_standard_input
 
+Progress = Callable[[int, int], None]
 Reader = Callable[[str, str, Survey], None]
 """From a text, its path, to what it says."""
 
@@ -69,7 +70,9 @@ SOURCES = {row[0]: SourceFormat(*row) for row in _ROWS}
 """Formats that can be read, by name."""
 
 
-def read_sources(paths: Sequence[str | Path], form: str, *, is_strict: bool = True) -> Survey:
+def read_sources(
+    paths: Sequence[str | Path], form: str, *, is_strict: bool = True, progress: Progress | None = None
+) -> Survey:
     """Return what sources say, each cable once.
 
     Parameters
@@ -80,6 +83,8 @@ def read_sources(paths: Sequence[str | Path], form: str, *, is_strict: bool = Tr
         A name of `SOURCES`.
     is_strict : bool
         As `Survey` has it.
+    progress : callable, optional
+        Called with the files that are read so far and how many there are.
 
     Raises
     ------
@@ -97,7 +102,9 @@ def read_sources(paths: Sequence[str | Path], form: str, *, is_strict: bool = Tr
         msg = "no sources; name at least one file"
         raise QuestionError(msg)
     found = Survey(is_strict=is_strict)
-    for path in paths:
+    for n, path in enumerate(paths):
+        if progress and len(paths) > 1:
+            progress(n, len(paths))
         is_piped = str(path) == STANDARD
         data = read_standard_input(limit=MAX_BYTES) if is_piped else read_bytes(path, limit=MAX_BYTES)
         SOURCES[form].read(decode(data, str(path)), str(path), found)
