@@ -240,6 +240,8 @@ class CablePlan:
                 msg = f"{self.blueprint.name} has more than {self.limit:,} cables; list a part of it"
                 raise LimitError(msg)
             ends = [np.repeat(rows[is_present], n) for rows in (bundles.left, bundles.right)]
+            # Millions of cables: what is not needed any more makes room.
+            del bundles, is_present, n
             for batch in self._of_rule(rule, (left, right), (ends[0], ends[1]), numbers):
                 self.n_listed += len(batch.medium)
                 yield batch
@@ -296,11 +298,11 @@ class CablePlan:
         if not len(rows[0]):
             return
         taken = _number_ports(rule, sides, rows, numbers)
-        length_m = self._lengths(rule, sides, rows)
         order = np.lexsort((*taken[0][::-1], rows[0], sides[0].rack[rows[0]]))
         for start in range(0, len(order), _CHUNK):
             at = order[start : start + _CHUNK]
-            names, to_order = media(rule, (sides[0].group, sides[1].group), length_m[at])
+            length_m = self._lengths(rule, sides, (rows[0][at], rows[1][at]))
+            names, to_order = media(rule, (sides[0].group, sides[1].group), length_m)
             a, z = (
                 side.ends(own[at], number[at], lane[at])
                 for side, own, (number, lane) in zip(sides, rows, taken, strict=True)
@@ -574,14 +576,17 @@ def _take_ports(
     rule: Rule, side: _Side, rows: Ints, partner: Ints, numbers: dict[str, Ints]
 ) -> tuple[Ints, Ints]:
     lanes = _lanes(rule, side.group)
-    order = np.lexsort((np.arange(len(rows)), partner, rows))
+    order = np.lexsort((partner, rows))  # stable, so that parallel cables keep their order
     n_cables = np.bincount(rows, minlength=len(numbers[side.group.name]))
     start = np.cumsum(n_cables) - n_cables
     rank = np.empty(len(rows), dtype=np.int64)
     rank[order] = np.arange(len(rows)) - start[rows[order]]
-    number = numbers[side.group.name][rows] + rank // lanes + 1
+    del order
+    lane = rank % lanes if lanes > 1 else np.broadcast_to(np.int64(-1), len(rows))
+    rank //= lanes
+    rank += numbers[side.group.name][rows] + 1
     numbers[side.group.name] += -(-n_cables // lanes)
-    return number, rank % lanes if lanes > 1 else np.full(len(rows), -1)
+    return rank, lane
 
 
 def _lanes(rule: Rule, group: DeviceGroup) -> int:
