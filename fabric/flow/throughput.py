@@ -299,6 +299,8 @@ def _worst_permutation(ask: Question) -> Throughput:
         if is_many and along.status == "cut off":
             lost = find_cut_off(ask.fabric, ask.among, paths=ask.paths)
             return replace(along, traffic=LONGEST, n_endpoints=n, cut_off=lost)
+        if traffic.pattern == "halves" and along.n_endpoints < n:  # what is cut off makes them unequal
+            continue
         if 0 < along.per_endpoint_gbps < enough:
             why = f"{traffic.pattern} over {traffic.over[0]} "
             if is_many:

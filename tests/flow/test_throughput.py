@@ -698,6 +698,18 @@ def test_no_permutation_along_an_axis_gets_less_than_the_longest_matching(family
         assert found.per_endpoint_gbps <= along.per_endpoint_gbps * (1 + 1e-9)
 
 
+def test_a_shift_by_few_places_can_be_worse_than_one_by_half():
+    # GPU 5 is off its NVLink switch, leaf 3 off its spine: by two places 3 sends to 5 over the mesh alone.
+    fabric = loads("""{fabric: by, axes: {c: 6}, devices: {gpu: {kind: gpu, axes: [c]},
+      nv: {kind: switch, axes: []}, leaf: {kind: switch, axes: [c]}, spine: {kind: switch, axes: []}}, links: [
+      {between: [gpu, nv], rate: 8Tb/s, net: scale-up}, {between: [gpu, leaf], rate: 3Gb/s},
+      {between: [leaf, spine], rate: 2Gb/s}, {between: [gpu, gpu], name: peers, mesh: c, rate: 1Gb/s}],
+      failed: [[leaf3, spine], [gpu5, nv]]}""")
+    along = {by: throughput(fabric, Traffic("shift", ("c",), by=by)).per_endpoint_gbps for by in (1, 2, 3)}
+    assert along == pytest.approx({1: 3.0, 2: 1.0, 3: 3.0})
+    assert throughput(fabric, "longest-matching").per_endpoint_gbps == pytest.approx(1.0)
+
+
 def test_many_endpoints_are_not_matched_but_permuted_along_their_axes(monkeypatch):
     exact = throughput(loads(LONGEST), "longest-matching")
     monkeypatch.setattr(throughput_module, "MANY_MATCHED", 7)
@@ -730,7 +742,9 @@ def test_permutations_below_one_switch_are_not_tried():
     assert [t.over for t in permutations_along(loads(one % "").blueprint, None)] == [("i",), ("i",)]
     # What has failed tells endpoints under one leaf apart.
     down = loads(one % "failed: [[i0/gpu0, leaf0, 1]], ").blueprint
-    assert [t.over for t in permutations_along(down, None)] == [("i",), ("j",)]
+    kept = [(t.pattern, *t.over) for t in permutations_along(down, None)]
+    # All four endpoints are up, so that halves are equal; a shift by half of two is one by 1.
+    assert kept == [(pattern, axis) for axis in "ij" for pattern in ("shift", "halves")]
 
 
 def test_a_rate_that_is_enough_ends_a_large_program(monkeypatch):
