@@ -28,6 +28,8 @@ from fabric.units import format_rate
 _QUOTIENT = re.compile(r"(?P<over>[0-9]{1,9})[ ]*/[ ]*(?P<under>[0-9]{1,9})")
 EVERY = Selector("*", None)
 """The other end of the cables of a device."""
+LEAST_PART = 1e-12
+"""Of its rate that a slow cable has: below it times are no numbers any more."""
 _FORMS = "expected a part of its rate, such as 1/2, 50% or 0.5, or a rate, such as 200Gb/s"
 
 
@@ -82,6 +84,9 @@ def read_slow(value: object) -> Slow:
             raise ValueError(msg) from None
     if part == 0:
         msg = "a cable that carries nothing has failed: write it in failed"
+        raise ValueError(msg)
+    if 0 < part < LEAST_PART:
+        msg = f"a part of {said} is too small; expected at least {LEAST_PART:g}, or write it in failed"
         raise ValueError(msg)
     if not 0 < part < 1 or not 0 < float(part) < 1:
         msg = f"a slow cable has a part between 0 and 1 of its rate; got {said}"

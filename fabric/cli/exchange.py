@@ -141,13 +141,13 @@ def export_command(
 ) -> None:
     """Write a fabric in a format of other tools; what the format cannot hold is told on standard error."""
     from fabric.interop.export import FORMATS, export
-    from fabric.text.columns import columns
     from fabric.text.folder import write_folder
     from fabric.text.writing import write_file
 
     if not form:
         rows = [[entry.name, entry.about, entry.loss] for entry in FORMATS.values()]
-        tell(columns(["format", "what it is", "what it cannot hold"], [*rows, _CHAKRA]))
+        rows.append([*_CHAKRA])
+        _list_formats(["format", "what it is", "what it cannot hold"], rows, out, as_json=as_json)
         return
     if form == _CHAKRA[0]:
         _write_trace(file, what, size, algorithm, out, force=force, as_json=as_json)
@@ -157,7 +157,7 @@ def export_command(
         raise QuestionError(msg)
     answer = export(fabric_of(file), form)
     if as_json:
-        say(answer.to_json())
+        write_file(out or STANDARD, f"{answer.to_json()}\n", force=force)
         return
     say(f"{form} does not hold {answer.loss}", err=True)
     names = list(answer.files)
@@ -194,6 +194,20 @@ def _write_trace(
     write_folder(out, answer.files, is_ours=lambda path: path.name in answer.files, force=force)
 
 
+def _list_formats(head: list[str], rows: list[list[str]], out: Path | None, *, as_json: bool) -> None:
+    """Say which formats there are where none was named; a file to write wants one."""
+    from fabric.text.as_json import to_json
+    from fabric.text.columns import columns
+
+    if out is not None:
+        names = ", ".join(row[0] for row in rows)
+        msg = f"nothing is written to {out} without a format; say --format, one of {names}"
+        raise QuestionError(msg)
+    keys = [name.replace(" ", "_") for name in head]
+    listed = {"formats": [dict(zip(keys, row, strict=True)) for row in rows]}
+    say(to_json(listed)) if as_json else tell(columns(head, rows))
+
+
 def import_command(
     sources: Annotated[list[Path], typer.Argument(metavar="SOURCE...", help="What tools say of the cables.")],
     form: Annotated[
@@ -219,12 +233,11 @@ def import_command(
     """Write what was built as a topology file: with axes where some explain it, or as a design plus marks."""
     from fabric.interop.as_built import read_cabling
     from fabric.interop.sources import SOURCES
-    from fabric.text.columns import columns
     from fabric.text.writing import write_file
 
     if not form:
         rows = [[source.name, source.about, source.lacks] for source in SOURCES.values()]
-        say(columns(["format", "what it is", "what it does not say"], rows))
+        _list_formats(["format", "what it is", "what it does not say"], rows, out, as_json=as_json)
         return
     one_from_standard_input(*sources, *([like] if like else []))
     rates: dict[str, str] = {}
@@ -238,7 +251,7 @@ def import_command(
             sources, form, name=name, rates=rates, like=design, folder=folder, progress=heard
         )
     if as_json:
-        say(answer.to_json())
+        write_file(out or STANDARD, f"{answer.to_json()}\n", force=force)
         return
     say(str(answer), err=True)
     write_file(out or STANDARD, answer.text, force=force)

@@ -110,6 +110,10 @@ def test_rates_by_hand(fabtopo):
     ("what", "message"),
     [
         ("nic at 1", "a slow cable has a part between 0 and 1 of its rate; got 1"),
+        (
+            "nic at 0.0000000000001",
+            "a part of 0.0000000000001 is too small; expected at least 1e-12, or write it in failed",
+        ),
         ("nic at 0%", "a cable that carries nothing has failed: write it in failed"),
         ("nic at 800Gb/s", "degraded: not slower: 800Gb/s, where the cables are of 800 Gb/s"),
         ("nic", "degraded: expected (selector, how fast)"),

@@ -113,6 +113,25 @@ def test_standard_input_is_read_once(run, arguments):
     assert run(*arguments, piped=b"fabric: a\n")[0::2] == (2, refused)
 
 
+@pytest.mark.parametrize("command", [("export", "a.fabric.yaml"), ("import", "found.dot")])
+def test_formats_and_what_is_written_are_json_where_that_is_asked(run, tmp_path, command):
+    (tmp_path / "a.fabric.yaml").write_text(SMALL)
+    (tmp_path / "found.dot").write_text(run("export", "a.fabric.yaml", "--format", "dot")[1])
+    status, out, _ = run(*command, "--json")
+    listed = json.loads(out)["formats"]
+    assert status == 0
+    assert {"dot", "netbox"} <= {row["format"] for row in listed}
+    status, _, err = run(*command, "-o", "b")
+    assert (status, (tmp_path / "b").exists()) == (2, False)
+    assert err.startswith("nothing is written to b without a format; say --format, one of ")
+    asked = (*command, "--format", "dot", *(["--rate", "400Gb/s"] if command[0] == "import" else []))
+    printed = run(*asked, "--json")[1]
+    assert run(*asked, "--json", "-o", "b.json")[:2] == (0, "")
+    assert json.loads((tmp_path / "b.json").read_text()) == json.loads(printed)
+    # What stands there is replaced only if that is said.
+    assert run(*asked, "--json", "-o", "b.json")[0] == 2
+
+
 def test_failure_rates_are_piped_too(run, tmp_path):
     (tmp_path / "a.fabric.yaml").write_text(SMALL)
     table = b"of,events,devices,days,source\ngpu,10,1000,30,x\n"

@@ -701,12 +701,14 @@ def test_no_permutation_along_an_axis_gets_less_than_the_longest_matching(family
 def test_a_shift_by_few_places_can_be_worse_than_one_by_half():
     # GPU 5 is off its NVLink switch, leaf 3 off its spine: by two places 3 sends to 5 over the mesh alone.
     fabric = loads("""{fabric: by, axes: {c: 6}, devices: {gpu: {kind: gpu, axes: [c]},
-      nv: {kind: switch, axes: []}, leaf: {kind: switch, axes: [c]}, spine: {kind: switch, axes: []}}, links: [
+      nv: {kind: switch, axes: []}, leaf: {kind: switch, axes: [c]}, spine: {kind: switch, axes: []}},
+      links: [
       {between: [gpu, nv], rate: 8Tb/s, net: scale-up}, {between: [gpu, leaf], rate: 3Gb/s},
       {between: [leaf, spine], rate: 2Gb/s}, {between: [gpu, gpu], name: peers, mesh: c, rate: 1Gb/s}],
       failed: [[leaf3, spine], [gpu5, nv]]}""")
-    along = {by: throughput(fabric, Traffic("shift", ("c",), by=by)).per_endpoint_gbps for by in (1, 2, 3)}
-    assert along == pytest.approx({1: 3.0, 2: 1.0, 3: 3.0})
+    shifts = {by: throughput(fabric, Traffic("shift", ("c",), by=by)) for by in (1, 2, 3)}
+    rates = {by: along.per_endpoint_gbps for by, along in shifts.items()}
+    assert rates == pytest.approx({1: 3.0, 2: 1.0, 3: 3.0})
     assert throughput(fabric, "longest-matching").per_endpoint_gbps == pytest.approx(1.0)
 
 

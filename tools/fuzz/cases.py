@@ -24,7 +24,17 @@ MOST_DEVICES = 250
 # The emitter in C takes a tenth of the time; both write the same.
 _DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 PATTERNS = ("all-to-all", "one-to-all", "all-to-one", "shift", "halves", "longest-matching")
+COMMANDS = (
+    ("failures", "--window", "30d", "--samples", "20", "--rates", "parts"),
+    ("failures",),
+    ("place", "train:2", "test:1"), ("share", "a=gpu", "b=gpu:all-to-all"), ("probe",), ("cables",),
+    ("export",), ("diff",), ("show",),
+)  # fmt: skip
+"""What else is asked of a file that got through."""
 OPTIONS = (
+    "--degraded", "--down", "--segment", "--unavailability", "--node", "--block", "--job", "--fair",
+    "--suspects", "--part", "--answers", "--rates", "--interval", "--window", "--samples", "--seed",
+    "--store", "--format",
     "--over", "--among", "--root", "--by", "--paths", "--failed", "--order", "--ranks", "--size",
     "--kind", "--chunks", "--latency", "--calibration", "--algorithm", "--queue-pairs", "--spraying",
     "--reduces", "--moe", "--factor", "--threshold", "--spares", "--racks-per-row", "--rack-pitch",
@@ -89,7 +99,8 @@ def case(seed: int) -> Case:
     # Most inputs are refused or counted while they are read, in a few thousandths of a second; a question of
     # what got through takes ten times as long, so that one in ten is one.
     kinds: dict[Callable[[random.Random], Case], int] = {
-        _read: 50, _topology: 4, _arguments: 8, _graph: 8, _log: 10, _calibration: 4, _prices: 12, _design: 4,
+        _read: 38, _topology: 4, _arguments: 8, _graph: 8, _log: 10, _calibration: 4, _prices: 10, _design: 4,
+        _job: 4, _found: 6, _expecting: 4,
     }  # fmt: skip
     return chance.choices(list(kinds), weights=list(kinds.values()))[0](chance)
 
@@ -119,6 +130,7 @@ def _question(chance: random.Random) -> list[str]:
             ["bound", "--collective", chance.choice(COLLECTIVES)],
             ["cost", "--collective", chance.choice(COLLECTIVES), "--routing", chance.choice(ROUTINGS)],
             ["bom", "--format", chance.choice(("text", "md", "csv", "json"))],
+            list(chance.choice(COMMANDS)),
         )
     )
 
@@ -171,9 +183,132 @@ def _value(name: str, chance: random.Random) -> str:
         "--order": ("(node slot) -> (dp tp=8)", "(x y) -> (dp tp=2)"),
         "--traffic": PATTERNS,
         "--paths": ("rules", "no-relay", "any"),
+        "--degraded": ("nic0 at 1/2", "leaf0 - spine1 at 200Gb/s", "leaf0 - spine1 x 2 at 50%", "gpu0 at 0"),
+        "--down": ("node0", "rack0/tray1", "gpu0"),
+        "--node": ("node", "rack,tray", "i"),
+        "--block": ("rack", "node", "i"),
+        "--segment": ("1", "2", "16"),
+        "--unavailability": ("0.01", "0", "1"),
+        "--job": (str(ROOT / "topologies/jobs/qwen3-8b-small.job.yaml"),),
+        "--fair": ("rate", "slowdown"),
+        "--suspects": ("nic", "leaf-spine", "gpu"),
+        "--part": ("1/2", "0.5", "50%"),
+        "--answers": ("slow", "slow,sound", "sound,sound"),
+        "--rates": ("parts", "llama3", "kokolis"),
+        "--interval": ("60min", "1s"),
+        "--window": ("30d", "1h"),
+        "--samples": ("1", "20"),
+        "--store": ("a.sqlite", "/dev/null", "."),
+        "--format": ("text", "md", "csv", "json", "slurm", "dot", "lldp", "netbox", "xlsx"),
     }.get(name, tuple(str(n) for n in mutate.NUMBERS[:9]))
     chosen = chance.choice(usual)
     return chosen if chance.random() < 0.6 else mutate.word(chosen, chance)
+
+
+JOB = "qwen3-8b-small.job.yaml"
+SERVING = "mooncake-qwen3-8b.serve.yaml"
+
+
+def _job(chance: random.Random) -> Case:
+    """Return a job file, of training or of serving, on a fabric that fits; some on one that is changed."""
+    command, name = chance.choice((("train", JOB), ("serve", SERVING)))
+    path = ROOT / "topologies/jobs" / name
+    fabric = path.parent / parsed(path)["fabric"]
+    files = {f"a.{name.split('.', 1)[1]}": _hostile_yaml(path, chance)}
+    words = [command, *files]
+    if chance.random() < 0.3:
+        files["a.fabric.yaml"] = _hostile_yaml(fabric, chance)
+        words.append("a.fabric.yaml")
+    elif chance.random() < 0.8:
+        words.append(str(fabric))
+    for option in chance.sample(
+        ("--failed", "--degraded", "--calibration", "--paths"), k=chance.choice((0, 0, 1))
+    ):
+        words += [option, _value(option, chance)]
+    return Case("job", (*words, *(["--json"] * (chance.random() < 0.5))), files)
+
+
+LEAVES = """fabric: leaves
+axes: {pod: 2, host: 4, spine: 2}
+devices:
+  gpu: {kind: gpu, axes: [pod, host]}
+  nic: {kind: nic, axes: [pod, host]}
+  leaf: {kind: switch, axes: [pod]}
+  spine: {kind: switch, axes: [spine]}
+links:
+  - {between: [gpu, nic], rate: 400Gb/s}
+  - {between: [nic, leaf], rate: 400Gb/s}
+  - {between: [leaf, spine], rate: 800Gb/s, count: 2}
+"""
+
+
+@cache
+def _wirings() -> tuple[tuple[str, bytes], ...]:
+    """Return the cables of a small fabric in every format that is both written and read as one file."""
+    from fabric import FabricError, export
+    from fabric.graph import loads
+    from fabric.interop.export.formats import FORMATS
+    from fabric.interop.sources.formats import SOURCES
+
+    written = []
+    for name in sorted(set(FORMATS) & set(SOURCES)):
+        try:
+            files = export(loads(LEAVES), name).files
+        except FabricError:  # that format is of other networks
+            continue
+        if len(files) == 1:
+            written.append((name, next(iter(files.values())).encode()))
+    return tuple(written)
+
+
+def _found(chance: random.Random) -> Case:
+    """Return cables as they were found: imported, or held to their design."""
+    form, data = chance.choice(_wirings())
+    n = chance.choice((1, 1, 2, 8))
+    if chance.random() < 0.3:
+        data = mutate.octets(data, chance, n)
+    else:
+        data = mutate.lines(data.decode(), chance, n).encode("utf-8", "surrogatepass")
+    files = {"found.txt": data, "design.fabric.yaml": LEAVES.encode()}
+    told = form if chance.random() < 0.8 else mutate.word(form, chance)
+    if chance.random() < 0.5:
+        words = ["audit", "design.fabric.yaml", "found.txt", "--format", told]
+    else:
+        words = [
+            "import",
+            "found.txt",
+            "--format",
+            told,
+            "--rate",
+            chance.choice(("400Gb/s", "node-leaf=1Tb/s", "x")),
+        ]
+        words += ["--like", "design.fabric.yaml"] * (chance.random() < 0.3)
+    return Case("found", (*words, *(["--json"] * (chance.random() < 0.5))), files)
+
+
+EXPECTATIONS = (
+    "all-to-all >= 300Gb/s", "all-to-all(over=[pod]) >= 0.5", "bisection(pod) >= 0.9",
+    "oversubscription leaf <= 1", "longest-matching >= 0.1", "max-flow(pod0, pod1) >= 1Tb/s",
+    "cables <= 20", "leaf-spine = 8", "power <= 10kW",
+    "all-reduce(1GiB, algorithm=ring, calibration=wire) >= 40GB/s",
+    "all-reduce(1GiB).time <= 1s", "bound(all-reduce).busbw >= 10GB/s",
+    "survives any one spine at 0.4", "survives any one leaf - spine",
+)  # fmt: skip
+SLOW = ("[nic, 1/2]", "[leaf, spine, 50%]", "[leaf, spine, 1, 200Gb/s]", "[pod0/nic0, 0.5]")
+
+
+def _expecting(chance: random.Random) -> Case:
+    """Return a file with what it expects and what is slow in it."""
+    lines = chance.sample(EXPECTATIONS, k=chance.choice((1, 2, 3)))
+    lines = [mutate.word(one, chance) if chance.random() < 0.5 else one for one in lines]
+    text = LEAVES + yaml.dump({"expect": lines}, Dumper=_DUMPER, allow_unicode=True)
+    if chance.random() < 0.4:
+        slow = chance.choice(SLOW)
+        text += f"degraded: [{mutate.word(slow, chance) if chance.random() < 0.5 else slow}]\n"
+    form = chance.choice((["--json"], ["--format", "github"], ["--format", "sarif"], []))
+    return Case(
+        "expectation", ("check", "a.fabric.yaml", *form), {"a.fabric.yaml": text.encode("utf-8", "replace")}
+    )
 
 
 def _log(chance: random.Random) -> Case:
