@@ -13,7 +13,7 @@ from fabric.blueprint.model import Blueprint, DeviceGroup, Expectation, Rule
 from fabric.blueprint.remembered import remembered
 from fabric.bounds.bound import bound
 from fabric.costing import cost
-from fabric.errors import FabricError, QuestionError, printable
+from fabric.errors import FabricError, LimitError, QuestionError, printable
 from fabric.flow import max_flow
 from fabric.flow.throughput import Throughput, throughput
 from fabric.flow.traffic import Traffic, TrafficPattern
@@ -27,6 +27,8 @@ from fabric.symmetry.orbits import orbits
 from fabric.text.words import join_words
 from fabric.units import format_count, format_power, format_rate, format_time
 
+MOST_SOLVED = 500
+"""States of a fabric, or different questions of it, that the lines of one file may have solved."""
 Standing = Literal["met", "unmet", "undecided"]
 
 
@@ -203,10 +205,7 @@ def check(fabric: Fabric) -> Expectations:
 
 
 def _outcome(line: Expectation, measured: _Measured) -> MeasuredLine:
-    try:
-        finding = measured.find(line)
-    except FabricError as error:
-        finding = Finding(None, None, why=" ".join(str(error).split()))
+    finding = measured.find(line)
     status, value = _judge(line, finding)
     at = (line.origin.path, line.origin.line, line.origin.col)
     return MeasuredLine(line.text, status, value, line.demand, line.unit, finding.binding, finding.why, *at)
@@ -234,10 +233,32 @@ class _Measured:
 
     def __init__(self, fabric: Fabric, blueprint: Blueprint) -> None:
         self.fabric, self.blueprint = fabric, blueprint
+        self._found: dict[tuple[object, ...], Finding] = {}
+        self._n_solved = 0
 
     def find(self, line: Expectation) -> Finding:
-        """Return what a line measures."""
-        return _MEASURED.get(line.measure, _Measured.collective)(self, line)
+        """Return what a line measures; lines that differ by what they demand measure the same."""
+        options = tuple(sorted((name, tuple(values)) for name, values in line.options.items()))
+        asked = (line.measure, line.of, options, line.figure, line.unit)
+        if asked not in self._found:
+            try:
+                self._found[asked] = _MEASURED.get(line.measure, _Measured.collective)(self, line)
+            except FabricError as error:
+                self._found[asked] = Finding(None, None, why=" ".join(str(error).split()))
+        return self._found[asked]
+
+    def _solve(self, n: int = 1) -> None:
+        """Count what is solved: a file is not trusted, and lines are short.
+
+        Raises
+        ------
+        LimitError
+            If it is too much.
+        """
+        self._n_solved += n
+        if self._n_solved > MOST_SOLVED:
+            msg = f"not measured: one check solves at most {MOST_SOLVED} states of a fabric"
+            raise LimitError(msg)
 
     @cached_property
     def summary(self) -> Summary:
@@ -305,6 +326,7 @@ class _Measured:
         is_bisection = line.measure == "bisection"
         asked = Traffic("halves", over=line.of) if is_bisection else cast("TrafficPattern", line.measure)
         over = () if is_bisection else tuple(line.options.get("over", ()))
+        self._solve()
         return self._as_demanded(line, _rate(self.fabric, asked, among, over))
 
     def _as_demanded(self, line: Expectation, answer: Throughput) -> Finding:
@@ -319,12 +341,14 @@ class _Measured:
 
     def max_flow(self, line: Expectation) -> Finding:
         """Return the max-flow between two selectors."""
+        self._solve()
         answer = max_flow(self.fabric, line.of[0], line.of[1])
         binding = join_words([part.link for part in answer.cut])
         return _exactly(answer.value_gbps, binding)
 
     def bound(self, line: Expectation) -> Finding:
         """Return what no algorithm can beat."""
+        self._solve()
         answer = bound(self.fabric, line.of[0], over=line.options.get("over", ()), among=_among(line))
         return _exactly(_figure(line, answer.time_s, answer.algbw_gbps, answer.busbw_gbps), answer.binding[0])
 
@@ -335,6 +359,7 @@ class _Measured:
         if "/" in name or "." in name:
             msg = f"calibration {name!r}: a topology file names one of the program and reads no other file"
             raise QuestionError(msg)
+        self._solve()
         answer = cost(self.fabric, line.measure, line.of[0], over=line.options.get("over", ()), **asked)
         if answer.cut_off:
             return _exactly(0.0 if line.unit == "rate" else float("inf"), why="some ranks are cut off")
@@ -364,6 +389,7 @@ class _Measured:
         ]
         if not alike:
             return Finding(None, None, why=f"there is no {' - '.join(line.of)} that could fail")
+        self._solve(1 + len(alike))
         healthy = throughput(self.fabric).certificate
         worst = Finding(float("inf"), float("inf"))
         for orbit in alike:
