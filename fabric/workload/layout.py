@@ -6,6 +6,9 @@ what is left of the three::
 
     (node slot) -> (pp dp=16 tp=4), ep = 8     (pp=.. dp_out=8 dp_in=2 tp=4)
                                                tp: tp    dp: dp_out dp_in    ep: dp_in tp    edp: dp_out
+
+An order may give experts a place of their own: ``dp ep pp tp`` has dp / ep replicas outermost, of each the ep
+ranks that share experts out next, and dp is both.
 """
 
 from __future__ import annotations
@@ -20,6 +23,9 @@ from fabric.workload.workload import PLACED, Parallel
 
 DEFAULT = ("dp", "pp", "cp", "tp")
 """Order of the dimensions where a job says none, the last one fastest (arXiv 2407.21783, section 3.3.2)."""
+
+NAMED = (*PLACED, "ep")
+"""Dimensions that an order may name."""
 
 GROUPS = ("tp", "cp", "ep", "pp", "dp", "edp")
 """Sorts of groups; of dp all ranks that have the same weights outside of experts, so with cp."""
@@ -73,8 +79,8 @@ def read_dimensions(order: str, parallel: Parallel, axes: Sequence[str]) -> tupl
     named: dict[str, str] = {}
     for word in words.replace("(", " ").replace(")", " ").split() or DEFAULT:
         name, equals, size = word.partition("=")
-        if name not in PLACED or name in named:
-            hint = nearest(name, PLACED) or f"dimensions are {', '.join(PLACED)}, each once"
+        if name not in NAMED or name in named:
+            hint = nearest(name, NAMED) or f"dimensions are {', '.join(NAMED)}, each once"
             msg = f"order: {word!r} is no new dimension; {hint}"
             raise QuestionError(msg)
         if equals and size != str(getattr(parallel, name)):
@@ -97,6 +103,9 @@ def lay_out(left: str, dimensions: Sequence[str], parallel: Parallel) -> Layout:
 
     Examples
     --------
+    >>> placed = lay_out("node slot", ("dp", "ep", "pp", "tp"), Parallel(tp=4, pp=2, dp=16, ep=8))
+    >>> placed.order, placed.over["ep"], placed.over["edp"]
+    ('(node slot) -> (dp_out=2 ep=8 pp=2 tp=4)', ('ep',), ('dp_out', 'tp'))
     >>> layout = lay_out("node slot", ("pp", "dp", "tp"), Parallel(tp=4, pp=2, dp=16, ep=8))
     >>> layout.order
     '(node slot) -> (pp=2 dp_out=8 dp_in=2 tp=4)'
@@ -105,10 +114,21 @@ def lay_out(left: str, dimensions: Sequence[str], parallel: Parallel) -> Layout:
     """
     pieces: list[tuple[str, str, int]] = []  # name, dimension, size; the fastest first
     of_experts: list[str] = []
-    left_over = parallel.ep
+    is_placed = "ep" in dimensions and parallel.ep > 1
+    if is_placed and parallel.dp % parallel.ep:
+        todo = "leave it out of the order"
+        msg = f"ep = {parallel.ep} with a place of its own divides dp = {parallel.dp}; {todo}"
+        raise QuestionError(msg)
+    left_over = 1 if is_placed else parallel.ep
     for name in reversed(dimensions):
         size = getattr(parallel, name)
-        if name == "pp" or left_over == 1 or size == 1:
+        if name == "ep":
+            # Ranks of experts are replicas: dp is what an order names dp, and these.
+            pieces += [("ep", "dp", parallel.ep)] if is_placed else []
+            of_experts += ["ep"] if is_placed else []
+        elif name == "dp" and is_placed:
+            pieces.append(("dp_out", "dp", size // parallel.ep))
+        elif name == "pp" or left_over == 1 or size == 1:
             pieces.append((name, name, size))
         elif left_over % size == 0:
             left_over //= size
@@ -141,6 +161,8 @@ def lay_out(left: str, dimensions: Sequence[str], parallel: Parallel) -> Layout:
 
 
 def all_orders(parallel: Parallel) -> Iterator[tuple[str, ...]]:
-    """Yield every order of the dimensions that have several ranks."""
+    """Yield every order of the dimensions of several ranks, with experts in a place of their own too."""
     placed = [name for name in DEFAULT if getattr(parallel, name) > 1]
     yield from itertools.permutations(placed)
+    if parallel.ep > 1 and parallel.dp % parallel.ep == 0:
+        yield from itertools.permutations([*placed, "ep"])

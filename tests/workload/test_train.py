@@ -293,6 +293,25 @@ def test_groups_of_experts_by_numpy():
     assert (between.over["ep"], between.over["edp"]) == (("dp", "tp"), ())
 
 
+def test_experts_in_a_place_of_their_own(fabric):
+    """Next to each other as the fastest of dp they are the folded ones; elsewhere their groups lie elsewhere."""
+    near = job(model=EXPERTS, parallel={"ep": 8, "pp": 2, "dp": 32}, order="pp dp")
+    folded = train(near, fabric)
+    placed = train(replace(near, order="pp dp ep"), fabric)
+    assert placed.step_s == folded.step_s
+    assert [(d.group, d.where) for d in placed.dimensions] == [(d.group, d.where) for d in folded.dimensions]
+    far = train(replace(near, order="ep pp dp"), fabric)
+    rows = {d.group: d for d in far.dimensions}
+    # Eight experts, each on one of the racks' halves: every group of them spans both pods.
+    assert (rows["ep"].where, rows["ep"].n_ranks, rows["edp"].n_ranks) == ("core", 8, 4)
+    assert far.step_s > folded.step_s
+    tried = {placed.order for placed in train(near, fabric, order="all").orders}
+    assert {"pp dp", "dp pp", "pp dp ep", "ep pp dp"} <= tried
+    assert len(tried) == 2 + 6
+    with pytest.raises(QuestionError, match="ep = 16 with a place of its own divides dp = 8"):
+        lay_out("i", ("dp", "ep", "tp"), Parallel(tp=2, dp=8, ep=16))
+
+
 @pytest.mark.parametrize(
     ("order", "fault"),
     [
