@@ -12,7 +12,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -401,6 +401,47 @@ def flat_ring() -> Work:
         return f"{one.time_s:.4g} s, of which latency {one.chosen.latency_s:.4g} s"
 
     return work
+
+
+def step_of(
+    job: str, *, among: tuple[str, ...] = (), parallel: Mapping[str, int] | None = None, **more: str
+) -> Work:
+    """Return the work of a step of a shipped job, on other endpoints and in another layout where given."""
+    from dataclasses import replace
+
+    import fabric
+
+    work = fabric.load_job(fabrics.ROOT / "topologies" / "jobs" / f"{job}.job.yaml")
+    if parallel:
+        layout, batch = replace(work.parallel, **parallel), replace(work.batch, sequences=2 * parallel["dp"])
+        work = replace(work, among=among, order="dp pp tp", parallel=layout, batch=batch)
+    f = fabric.load(fabrics.MILLION if parallel else work.fabric)
+    fabric.train  # noqa: B018  loads the module
+
+    def run_step() -> object:
+        answer = fabric.train(work, fabrics.fresh(f), **more)
+        return sure(
+            answer.method == "axes" and answer.step_s > 0, f"{answer.n_ranks:,} ranks: {answer.step_s:.4g} s"
+        )
+
+    return run_step
+
+
+@case("a step of training on 999,936 GPUs, as a command", budget_s=2, runs=1)
+def train_million() -> Work:
+    return run("-m", "fabric.cli", "train", "topologies/jobs/llama3-405b-million.job.yaml")
+
+
+@case("the same in every order of its dimensions", budget_s=10, budget_mb=400, runs=1)
+def train_million_orders() -> Work:
+    return step_of("llama3-405b-million", order="all")
+
+
+@case("a step on 100,000 of the million, five pods and parts of one", budget_s=10, budget_mb=400, runs=1)
+def train_irregular() -> Work:
+    parts = ("su0", "su1/block0-4", "su1/block5/rack0-3", "su1/block5/rack4/tray0-15")
+    among = ("pod0-4/gpu", *(f"pod5/{part}/gpu" for part in parts))
+    return step_of("llama3-405b-million", among=among, parallel={"pp": 10, "vpp": 1, "dp": 1250})
 
 
 @case("a design at 20 sizes from 72 to 1,000,000 GPUs, with knees", budget_s=3, runs=1)

@@ -138,11 +138,11 @@ def _by_classes(fabric: Fabric, asked: JobQuestion, place: Placement | None, why
         on_cables = _on_cables(fabric, asked, place)
         if not asked.order:
             return (replace(on_classes(place, asked.routing, asked.paths), on_cables=on_cables),)
-        with contextlib.suppress(NoSymmetryError):
+        with contextlib.suppress(*() if asked.is_product else (NoSymmetryError,)):
             if asked.beside:  # on the classes of all jobs
                 return jobs_by_number(fabric.axes_or_refuse("an order of ranks"), asked)
             return (replace(of_product(place, asked.routing, asked.paths).as_job(), on_cables=on_cables),)
-    if asked.order:
+    if asked.order and not asked.is_product:
         return jobs_by_number(fabric.axes_or_refuse("an order of ranks"), asked)
     raise NoSymmetryError(why)
 

@@ -27,6 +27,7 @@ class JobOptions(TypedDict, total=False):
     limit: int
     drop_unreachable: bool
     beside: Sequence[tuple[str, ...]]
+    is_product: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,8 @@ class JobQuestion:
     beside : tuple of tuple of str
         Selectors of the ranks of each of several jobs, this one among them, on whose classes all of them are
         then: what they put on links can be added up. For a question with an order.
+    is_product : bool
+        Whether the groups of an order have to be a product of axes; others are cut by number.
     """
 
     over: tuple[str, ...] = ()
@@ -69,6 +72,7 @@ class JobQuestion:
     limit: int = EXPAND_LIMIT
     drop_unreachable: bool = False
     beside: tuple[tuple[str, ...], ...] = ()
+    is_product: bool = False
 
     @classmethod
     def of(cls, options: JobOptions) -> JobQuestion:

@@ -50,6 +50,8 @@ class Site:
         On classes, or on every cable.
     beside : tuple of tuple of str
         Selectors of each of several jobs that are told apart, this one among them.
+    is_product : bool
+        Whether groups have to be a product of axes.
     """
 
     fabric: Fabric
@@ -62,6 +64,7 @@ class Site:
     routing: Routing
     method: Method = "auto"
     beside: tuple[tuple[str, ...], ...] = ()
+    is_product: bool = False
 
 
 def site(fabric: Fabric, work: Workload, calibration: str | Path | Calibration, routing: Routing) -> Site:
@@ -131,6 +134,7 @@ def timed_exchanges(at: Site) -> tuple[Layout, list[TimedExchange]]:
             routing=at.routing,
             method=at.method,
             beside=at.beside,
+            is_product=at.is_product,
         )
         try:
             sent = exchange.collective, max(exchange.size_bytes, 1), 1.0, at.calibration, Spread()

@@ -92,9 +92,10 @@ def train(
     at = replace(site(fabric, work, calibration, routing), method=method)
     if order != "all":
         return _answer(at)
-    # On classes, where any order is; every order on every cable would take long.
-    for by in ("axes", "auto") if method == "auto" else (method,):
-        each = [_ordered(replace(at, method=by), one) for one in all_orders(at.work.parallel)]
+    # Orders along axes, where any is: of the others each is a step of its own on all ranks.
+    products = replace(at, method="axes", is_product=True)
+    for by in (products, at) if method == "auto" else (at,):
+        each = [_ordered(by, one) for one in all_orders(at.work.parallel)]
         found = sorted(each, key=_rank)
         best = found[0]
         if not best.why:

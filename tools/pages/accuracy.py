@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,8 @@ from fabric.schedule import Moe
 from fabric.text.markdown import table
 from fabric.text.writing import write_file
 from fabric.units import gbps_to_gbytes
+from fabric.workload.serve import serve
+from fabric.workload.serving_job import load_serving
 from fabric.workload.train import train
 from fabric.workload.training import Training
 from tools.pages.evidence import evidence_section, pictures
@@ -64,7 +66,8 @@ class Case:
     ----------
     group, what, source : str
     kind : str
-        Which question: ``cost``, ``bound``, ``chunks``, ``moe``, ``nccl``, ``hashed`` or ``train``.
+        Which question: ``cost``, ``bound``, ``chunks``, ``moe``, ``nccl``, ``hashed``, ``train`` or
+        ``serve``.
     quantity : str
         One of `UNITS`.
     published : float
@@ -155,6 +158,7 @@ def evaluate_case(case: Case, folder: Path) -> Result:
         "nccl": _nccl,
         "hashed": _hashed,
         "train": _train,
+        "serve": _serve,
     }
     if case.kind not in kinds:
         msg = f"{case.what}: unknown kind of case {case.kind!r}; known are {', '.join(kinds)}"
@@ -208,7 +212,12 @@ def _chunks(case: Case, folder: Path) -> tuple[float, str]:
 
 def _moe(case: Case, folder: Path) -> tuple[float, str]:
     fabric, options = _split(case, folder)
-    answer = moe_cost(fabric, options.pop("way"), Moe(**options.pop("moe")), **options)
+    ways, moe = options.pop("ways", {}), options.pop("moe")
+    # There and back again, with so many bytes a value each way.
+    both = [moe_cost(fabric, way, Moe(**moe, bytes_per_value=n), **options) for way, n in ways.items()]
+    if both:
+        return sum(answer.time_s for answer in both), both[0].binding
+    answer = moe_cost(fabric, options.pop("way"), Moe(**moe), **options)
     return _of(answer, case.quantity), answer.binding
 
 
@@ -244,6 +253,14 @@ def _train(case: Case, folder: Path) -> tuple[float, str]:
         return row.sent_bytes / 1e9, row.binding
     figures = {"step": answer.step_s, "tflops": answer.tflops, "tokens": answer.tokens_per_s}
     return figures[case.quantity], answer.binding
+
+
+def _serve(case: Case, folder: Path) -> tuple[float, str]:
+    """Return how long the cache of a prompt is on its way; jobs are beside the folder of cases."""
+    job = load_serving(folder.parent / "jobs" / f"{case.asked['job']}.serve.yaml")
+    answer = serve(replace(job, prompt=case.asked["prompt"]), load(job.fabric))
+    (way,) = (one for one in answer.transfers if one.way == case.asked["way"])
+    return way.time_s, way.binding
 
 
 @cache
