@@ -294,7 +294,7 @@ def test_groups_of_experts_by_numpy():
 
 
 def test_experts_in_a_place_of_their_own(fabric):
-    """Next to each other as the fastest of dp they are the folded ones; elsewhere their groups lie elsewhere."""
+    """Next to each other, as the fastest of dp, they are the folded ones; elsewhere groups lie elsewhere."""
     near = job(model=EXPERTS, parallel={"ep": 8, "pp": 2, "dp": 32}, order="pp dp")
     folded = train(near, fabric)
     placed = train(replace(near, order="pp dp ep"), fabric)
