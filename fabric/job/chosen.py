@@ -10,6 +10,7 @@ import numpy as np
 from scipy import sparse
 
 from fabric.arrays import Bools, Floats, Ints
+from fabric.blueprint.remembered import remembered
 from fabric.graph import Paths
 from fabric.job.placement import Placement, split_axes
 from fabric.routing import Router, router
@@ -150,6 +151,7 @@ class ClassCards:
             self._by_part[part] = cards_of
         return self._by_part[part]
 
+    @remembered(8)
     def _pairs_near(self, part: int) -> Near:
         cards = self.sides.is_card if part < 0 else self.sides.is_card & (self.sides.part == part)
         ends = self.view.classes.is_endpoint

@@ -483,8 +483,11 @@ def of_pairs(
     while found != domain:
         domain = found
         # Rails are kept whole, as libraries choose cards by them, unless that makes too many kinds.
-        tied = TiedTraffic(*asked, group_ties(place, domain), beside)
-        has_rails = tied.ends.sum() <= MAX_TIED_VIEWS
+        n_kinds = int(question.ends.sum())
+        if n_kinds <= MAX_TIED_VIEWS:
+            tied = TiedTraffic(*asked, group_ties(place, domain), beside)
+            n_kinds = int(tied.ends.sum())
+        has_rails = n_kinds <= MAX_TIED_VIEWS
         question = tied if has_rails else question
         views = _views(question, place, frozenset())
         found = domain_axes(place.order, views)
@@ -494,11 +497,7 @@ def of_pairs(
     pairs = _pairs(question, place, found, views)
     if routing == "rail" or pairs.need_relays():
         if not (has_rails and pairs.has_rails):
-            why = (
-                "domains of unequal size have"
-                if has_rails
-                else f"{int(tied.ends.sum())} kinds of ranks leave"
-            )
+            why = "domains of unequal size have" if has_rails else f"{n_kinds} kinds of ranks leave"
             msg = f"{why} no rails that all traffic can take"
             raise NoSymmetryError(msg)
         pairs = replace(pairs, is_by_rail=True)

@@ -21,7 +21,7 @@ from fabric.symmetry.labels import (
     alike,
     box_of,
     join_labels,
-    label_plain_axes,
+    label_by_first,
     link_keys,
     pattern_axes,
 )
@@ -65,8 +65,11 @@ class RowPlaces:
                 self.weight[name] *= grid.weights[p][digit]
             values = {p: grid.reps[p][digit] for p, digit in digits.items()}
             self._values[name] = found.moved(values) if in_file else values
-            for by_group, chosen in zip(self._plain_labels, marks, strict=True):
-                by_group[name] = label_plain_axes(found.plain, found.nest, chosen, self._values[name])
+            # The marks of the base come first.
+            n_marks = [len(chosen) for chosen in marks]
+            told = label_by_first(found.plain, found.nest, marks[-1], self._values[name], n_marks)
+            for by_group, by_axis in zip(self._plain_labels, told, strict=True):
+                by_group[name] = by_axis
 
     def labels(self, number: int, ends: Sequence[tuple[str, Ints]]) -> Ints:
         """Return labels of rows of a group, or of pairs of rows, by the marks of the base (0) or all (-1)."""

@@ -182,18 +182,29 @@ def label_plain_axes(plain: Grid, nest: Nesting, marks: Marks, values: Values) -
 
     A mark that is one index comes before those that are ranges: a source is no longer like its range.
     """
-    near, by_axis = _Near(marks, values, nest), {}
+    return label_by_first(plain, nest, marks, values, (len(marks),))[0]
+
+
+def label_by_first(
+    plain: Grid, nest: Nesting, marks: Marks, values: Values, numbers: Sequence[int]
+) -> list[dict[str, Ints]]:
+    """Return `label_plain_axes` by the first few marks, for each of some numbers of them."""
+    near, found = _Near(marks, values, nest), [dict[str, Ints]() for _ in numbers]
     for axis in nest.order:
-        if axis in values and axis not in nest.permutations:
-            # Cells are numbered from 1, marks from -1 down: no cell has the label of a mark.
-            label = np.searchsorted(plain.reps[axis], values[axis], side="right")
-            if any(axis in mark for mark in marks):
-                hit = near.on((*nest.above[axis], axis))
-                is_wide = np.array([isinstance(mark.get(axis), tuple) for mark in marks], dtype=np.bool_)
-                order = np.argsort(is_wide, kind="stable")
-                label = np.where(hit.any(axis=0), -1 - order[hit[order].argmax(axis=0)], label)
-            by_axis[axis] = label
-    return by_axis
+        if axis not in values or axis in nest.permutations:
+            continue
+        # Cells are numbered from 1, marks from -1 down: no cell has the label of a mark.
+        cell = np.searchsorted(plain.reps[axis], values[axis], side="right")
+        is_on = np.array([axis in mark for mark in marks], dtype=np.bool_)
+        hit = near.on((*nest.above[axis], axis)) if is_on.any() else np.zeros((len(marks), 1), np.bool_)
+        is_wide = np.array([isinstance(mark.get(axis), tuple) for mark in marks], dtype=np.bool_)
+        for n, by_axis in zip(numbers, found, strict=True):
+            by_axis[axis] = cell
+            if is_on[:n].any():
+                order = np.argsort(is_wide[:n], kind="stable")
+                own = hit[order]
+                by_axis[axis] = np.where(own.any(axis=0), -1 - order[own.argmax(axis=0)], cell)
+    return found
 
 
 def label_tied(tied: TiedRange, marks: Marks, sides: Sequence[Values]) -> list[Ints]:
