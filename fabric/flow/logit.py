@@ -62,7 +62,11 @@ class Logit:
         first = np.searchsorted(head, np.arange(net.n_states + 1))
         shape = (net.n_states, net.n_states)
         self._back = sparse.csr_matrix((np.zeros(len(tail)), tail, first), shape=shape)
-        self._turns = net.link < 0
+        # Where nodes pass on freely below switches, a turn down may lead back to where it is.
+        moves = sparse.csr_matrix((np.ones(net.n_moves), (net.tail, net.head)), shape=shape)
+        part = csgraph.connected_components(moves, connection="strong")[1]
+        self._turns = (net.link < 0) & (part[net.tail] != part[net.head])
+        self._turns_back = (net.link < 0) & ~self._turns
 
     def distance(self, length: Floats, block: slice) -> Floats:
         """Return the least length from each state to some sinks, shape (sinks of the block, n_states).
@@ -97,8 +101,8 @@ class Logit:
         """Return which cells, sinks times moves, carry traffic, and the share of what is at their tails."""
         net = self.net
         ahead, here = distance[:, net.head], distance[:, net.tail]
-        # No way back leads over a turn, so that it may be taken even where it comes no nearer.
-        is_way = (ahead < here) | self._turns
+        # A turn that no way leads back from may be taken even where it comes no nearer.
+        is_way = (ahead < here) | self._turns | (self._turns_back & (ahead <= here))
         with np.errstate(invalid="ignore"):  # what leads nowhere is infinitely far at both ends
             ahead += np.append(routing.length, 0.0)[net.link]
             ahead -= here

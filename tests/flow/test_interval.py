@@ -309,6 +309,19 @@ def hosts_of(rng):
     return fail(fabric, *rng.sample(some, rng.randrange(0, 4)))
 
 
+def test_traffic_does_not_go_round_where_chips_pass_on_below_a_switch():
+    """Chips of a line that all reach a top may climb again: a turn down at the top leads back to it."""
+    fabric = loads(
+        "{fabric: lines, axes: {pod: 4, x: 3}, devices: {gpu: {kind: gpu, axes: [pod, x], transit: all}, "
+        "top: {kind: switch, axes: [pod]}, core: {kind: switch, axes: []}}, links: [{between: [gpu, gpu], "
+        "line: x, rate: 1Gb/s}, {between: [gpu, top], rate: 1Gb/s}, {between: [top, core], rate: 1Gb/s}], "
+        "failed: [pod0/gpu1, pod0/gpu2]}"
+    )
+    found = throughput(fabric, method="links", gap=0.01)
+    assert_holds(found, throughput(fabric, method="links"))
+    assert found.gap < 0.01
+
+
 @pytest.mark.seeds(12, of=200)
 def test_all_to_all_by_kinds_of_endpoints_is_that_by_pairs(seed):
     rng = random.Random(f"kinds {seed}")
