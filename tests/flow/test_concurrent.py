@@ -12,6 +12,7 @@ from fabric.errors import ProofError, QuestionError
 from fabric.flow import concurrent, lifted
 from fabric.flow.commodities import capacities
 from fabric.flow.concurrent import check_concurrent
+from fabric.flow.held import Reading
 from fabric.flow.program import solve_commodities
 from fabric.flow.question import Question, pose
 from fabric.flow.throughput import throughput
@@ -144,6 +145,19 @@ def merged(work):
         replace(b, view=replace(b.view, base=np.arange(len(b.view.base)) % 2)) for b in work.commodities
     ]
     return replace(work, base=base, capacity=capacities(base), commodities=blocks)
+
+
+def test_links_of_a_class_that_the_program_lacks_prove_nothing():
+    work, _ = solved(torus(3, 3, 5))
+    e = expand(torus(3, 3, 5))
+    reading = Reading(work, e, np.zeros(e.n_devices, dtype=np.bool_))
+    n, rates = len(work.capacity), reading.capacity
+    base = np.where(rates > 0, 0, -1)
+    right = np.bincount(base[base >= 0], rates[base >= 0], minlength=n)
+    reading = replace(reading, work=replace(work, capacity=right))
+    assert reading.capacity_fault(base) == ""
+    for wrong in (np.where(base == 0, n, -1), np.where(np.cumsum(base == 0) > 1, base, n)):
+        assert reading.capacity_fault(wrong) == "capacities that are not those of the file"
 
 
 @pytest.mark.parametrize(("sides", "link"), [((4, 4, 8), "z"), ((3, 3, 5), "z"), ((2, 3, 4), "x")], ids=str)
