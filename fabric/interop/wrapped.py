@@ -5,6 +5,7 @@ r"""Lines of a log out of what runners wrap them in: JSON of Docker and Ansible,
     {"log":"  1048576  262144  float ...\n","stream":"stdout","time":"..."}      Docker's json-file
     changed: [node1] => {"stdout": "# nThread 1 ...\n#  size ...", ...}          Ansible, a line a host
             "  1048576  262144  float ...",                                       Ansible's stdout_lines
+    ok: [node1] => {"out.stdout_lines": ["#  size ...", "  1048576 ..."]}         the same on one line
           - '  1048576  262144  float ...'                                        the same as YAML
     node1 | CHANGED | rc=0 | (stdout) # nThread 1 ...\n#  size ...                Ansible --one-line
     1048576,262144,float,sum,-1,164.3,6.38,11.17,0,187.7,...                      a spreadsheet
@@ -20,6 +21,10 @@ from collections.abc import Iterator
 # Others that write an object a line put the time or the stream first.
 _DOCKER_RE = re.compile(r'\s{0,9}\{(?:"[\w.@-]{1,40}": {0,3}"[^"\\]{0,200}", {0,3}){0,6}"log": {0,3}"')
 _STDOUT_RE = re.compile(r'"(?:stdout|msg)": {0,9}"((?:[^"\\]|\\.)*)"')
+# Where Ansible shows a variable, or the output of several commands, on one line.
+_STRINGS_RE = re.compile(
+    r'"(?:[\w.]{0,64}stdout_lines|stdout|msg)": {0,9}\[ {0,9}((?:"(?:[^"\\]|\\.)*"(?:, {0,9})?)*)\]'
+)
 _QUOTED_RE = re.compile(r'\s{0,64}"((?:[^"\\]|\\.)*)",?\s{0,9}')
 _LISTED_RE = re.compile(r"\s{0,64}- '((?:[^']|'')*)'\s{0,9}")
 _ONE_LINE_RE = re.compile(r"[^|]{1,200} \| [A-Z!]{2,20} \| rc=\d{1,9} \| \(stdout\) (.*)")
@@ -51,8 +56,11 @@ def _parts(line: str) -> Iterator[str]:
     # By the shape of the line alone, as one log may hold lines of several runners.
     if _DOCKER_RE.match(line):
         yield from _lines_of(_field(line, "log"), line)
-    elif '"stdout": "' in line or '"msg": "' in line:
+    elif any(key in line for key in ('"stdout": ', '"msg": ', 'stdout_lines": [')):
         lines = [text for match in _STDOUT_RE.finditer(line) for text in _lines_of(_string(match[1]), "")]
+        # Where both forms stand they say the same.
+        if not any(lines):
+            lines = [text for match in _STRINGS_RE.finditer(line) for text in _strings(match[1])]
         yield from lines or [line]
     elif line.lstrip()[:1] == '"' and (match := _QUOTED_RE.fullmatch(line)):
         yield from _lines_of(_string(match[1]), line)
@@ -84,6 +92,14 @@ def _string(quoted: str) -> str | None:
     except ValueError:
         return None
     return str(value)
+
+
+def _strings(listed: str) -> list[str]:
+    """Return the strings of a list as JSON has it, without its brackets."""
+    try:
+        return [text for item in json.loads(f"[{listed}]") for text in _lines_of(str(item), "")]
+    except ValueError:
+        return []
 
 
 def _cells(line: str) -> str:

@@ -438,8 +438,32 @@ def test_a_log_in_one_string_of_ansible():
     assert parse_log(one_line)[0].rows[0].out_of_place == parse_log(text)[0].rows[0].out_of_place
 
 
+@pytest.mark.parametrize("key", ["stdout_lines", "out.stdout_lines", "msg", "stdout"])
+def test_a_list_of_lines_of_ansible_on_one_line_is_read(key):
+    """Each host answers so, and so does `debug: var=out.stdout_lines`."""
+    lines = (HEAD + GOOD).split("\n")
+    told = "".join(f"ok: [node{i}] => {json.dumps({key: lines, 'rc': 0})}\n" for i in range(2))
+    found, again = parse_log(told)
+    (plain,) = parse_log(HEAD + GOOD)
+    assert [row.out_of_place for row in found.rows] == [row.out_of_place for row in plain.rows]
+    assert [row.out_of_place for row in again.rows] == [row.out_of_place for row in plain.rows]
+    # Said twice, as string and as list, it is one run.
+    both = json.dumps({"stdout": HEAD + GOOD, "stdout_lines": lines})
+    assert len(parse_log(f"changed: [node1] => {both}")) == 1
+
+
 @pytest.mark.parametrize(
-    "line", ['{"log":"', '{"log":1}', '{"log":[]}', '"\\q",', '"stdout": "\\ud800"', "8,\x002"]
+    "line",
+    [
+        '{"log":"',
+        '"stdout_lines": ["\\q"]',
+        '"msg": ["a',
+        '{"log":1}',
+        '{"log":[]}',
+        '"\\q",',
+        '"stdout": "\\ud800"',
+        "8,\x002",
+    ],
 )
 def test_a_broken_wrapping_hides_no_row(line):
     assert parse_log(f"{HEAD}{line}\n{GOOD}") == parse_log(HEAD + GOOD)
