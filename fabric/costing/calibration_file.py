@@ -99,6 +99,7 @@ class _ByProtocol(_StrictModel):
 
 class _Overhead(_ByProtocol):
     protocols: dict[_Name, _ByProtocol] = {}
+    once: _Time = 0.0
 
 
 class _Gpu(_StrictModel):
@@ -221,7 +222,7 @@ def _by_kind(kinds: _Kinds | _Gpus, as_said: Callable[[Any], _Said]) -> dict[Tra
 
 def _overhead(said: _Overhead) -> Overhead:
     protocols = {n: Overhead(p.rate, p.latency, p.source) for n, p in said.protocols.items()}
-    return Overhead(said.rate, said.latency, said.source, protocols)
+    return Overhead(said.rate, said.latency, said.source, protocols, said.once)
 
 
 def _gpu(said: _Gpu) -> GpuOverhead:
@@ -334,7 +335,8 @@ def _shown_rate(rate_gbps: float) -> str:
 
 
 def _overhead_rows(o: Overhead) -> dict[str, Any]:
-    return {"rate": float(f"{o.rate:.4g}"), "latency": _shown(o.latency_s)} | _source_row(o.source)
+    rows: dict[str, Any] = {"rate": float(f"{o.rate:.4g}"), "latency": _shown(o.latency_s)}
+    return rows | ({"once": _shown(o.once_s)} if o.once_s else {}) | _source_row(o.source)
 
 
 def _gpu_rows(calibration: Calibration) -> dict[str, Any]:

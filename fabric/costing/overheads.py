@@ -53,12 +53,16 @@ class Overhead:
         Where the values come from.
     protocols : mapping of str to Overhead
         Of protocols that were measured on this class by themselves.
+    once_s : float
+        Of every collective between domains over the class, however many steps it takes: the host's threads
+        that drive the cards wake up [s].
     """
 
     rate: float = 1.0
     latency_s: float = 0.0
     source: str = ""
     protocols: Mapping[str, Overhead] = field(default_factory=dict)
+    once_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +211,10 @@ class Calibration:
         if transfer != "copy":
             return known
         return Overhead(known.rate * protocol.rate, known.latency_s * protocol.latency, known.source)
+
+    def once_s(self, links: Keys, transfer: Transfer) -> float:
+        """Return what the networks that a collective passes add to it once [s]."""
+        return max((self.overhead(keys, transfer).once_s for keys in links), default=0.0)
 
     def protocols_of(self, transfer: Transfer, links: Keys) -> tuple[ProtocolCost, ...]:
         """Return the protocols that a transfer over classes of links may take."""

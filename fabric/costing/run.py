@@ -81,12 +81,14 @@ class CostRun:
         return evaluate(self.job, schedule, Overheads(self.calibration, protocol, slowdown, is_ideal))
 
     def start_s(self, transfer: Transfer, protocol: ProtocolCost) -> float:
-        """Return how long the GPUs need to start a transfer [s]."""
-        gpu = self.calibration.gpu(self.job.links.keys, transfer)
+        """Return how long the GPUs, and between domains the network, need to start a transfer [s]."""
+        keys, shape = self.job.links.keys, self.job.shape
+        once_s = self.calibration.once_s(keys, transfer) if shape.n_domains > 1 else 0.0
+        gpu = self.calibration.gpu(keys, transfer)
         if gpu is None:
-            return self.calibration.launch_s
+            return self.calibration.launch_s + once_s
         launch_s = gpu.launch_s.get(protocol.name, self.calibration.launch_s)
-        return launch_s + gpu.rank_s * max(self.job.shape.sizes)
+        return launch_s + gpu.rank_s * max(shape.sizes) + once_s
 
     def own_s(self, transfer: Transfer) -> float:
         """Return how long a rank copies its own part of the buffer, out of place [s]."""

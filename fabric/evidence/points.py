@@ -107,6 +107,11 @@ def points() -> tuple[Point, ...]:
     >>> max(point.ranks for point in points())
     1440
     """
+    return points_of(_text("points.csv"))
+
+
+def points_of(text: str) -> tuple[Point, ...]:
+    """Return the points of a table such as ``points.csv``."""
     return tuple(
         Point(
             system=row["system"],
@@ -125,7 +130,7 @@ def points() -> tuple[Point, ...]:
             library=row["library"],
             source=row["source"],
         )
-        for row in _rows("points.csv")
+        for row in csv.DictReader(text.splitlines())
     )
 
 
@@ -183,9 +188,12 @@ def token_points() -> tuple[TokenPoint, ...]:
     )
 
 
+def _text(file: str) -> str:
+    return (resources.files("fabric.evidence") / "data" / file).read_text(encoding="utf-8")
+
+
 def _rows(file: str) -> list[dict[str, str]]:
-    text = (resources.files("fabric.evidence") / "data" / file).read_text(encoding="utf-8")
-    return list(csv.DictReader(text.splitlines()))
+    return list(csv.DictReader(_text(file).splitlines()))
 
 
 def fabric_text(point: Point) -> str:

@@ -79,11 +79,13 @@ class Pricing:
             per_byte = max(per_byte, seconds_to_send(run.factor, count.n * count.rate_gbps * protocol.rate))
         elif self.known.channels and way.channels_gb_s:
             per_byte = max(per_byte, seconds_to_send(1.0, gbytes_to_gbps(way.channels_gb_s)))
-        start, own = self.known.launch_s, 0.0
+        once_s = self.known.once_s(run.keys, way.transfer) if len(run.sizes) > 1 else 0.0
+        start, own = self.known.launch_s + once_s, 0.0
         if gpu is not None and gpu.message_gbps and way.transfer == "all-to-all":
             per_byte = max(per_byte, seconds_to_send(1 / run.n, gpu.message_gbps))
         if gpu is not None:
-            start = gpu.launch_s.get(protocol.name, self.known.launch_s) + gpu.rank_s * max(run.sizes)
+            launch_s = gpu.launch_s.get(protocol.name, self.known.launch_s)
+            start = launch_s + gpu.rank_s * max(run.sizes) + once_s
             if gpu.own_gbps and not in_place:
                 own = seconds_to_send(1 / run.n, gpu.own_gbps)
         return start + latency + (per_byte + own) * sizes
@@ -156,6 +158,8 @@ BETWEEN = {
     "host LL128 us": 9.0,
     "host Simple us": 14.0,
     "host all-to-all us": 6.0,
+    "network once us": 8.0,
+    "EFA once us": 30.0,
     "EFA LL us": 5.0,
     "EFA Simple us": 8.0,
     "scale-out copy rate": 0.96,
@@ -198,8 +202,8 @@ def calibration_of(values: Mapping[str, float], base: Calibration) -> Calibratio
             ),
             "all-to-all": Overhead(rate, values["host all-to-all us"] * US),
         }
-    links |= {"scale-out": {**links["scale-out"], **_network(values, 0.0, 0.0)}}
-    links |= {"EFA": _network(values, values["EFA LL us"], values["EFA Simple us"])}
+    links |= {"scale-out": {**links["scale-out"], **_network(values, "network", 0.0, 0.0)}}
+    links |= {"EFA": _network(values, "EFA", values["EFA LL us"], values["EFA Simple us"])}
     counts: dict[str, dict[str, ChannelCount]] = {}
     for name, value in values.items():
         if name.startswith("channels "):
@@ -244,14 +248,19 @@ def _of_generation(
 _LAUNCHED = {"copy": PROTOCOLS, "all-to-all": ("LL", "Simple")}
 
 
-def _network(values: Mapping[str, float], ll_us: float, simple_us: float) -> dict[Transfer, Overhead]:
+def _network(
+    values: Mapping[str, float], name: str, ll_us: float, simple_us: float
+) -> dict[Transfer, Overhead]:
     """Return what the links of a network add, on cards that are so much later than others."""
+    once_s = values[f"{name} once us"] * US
     net = values["scale-out copy rate"]
     # Half of the bytes of LL are flags, and 8 of 128 of LL128.
     parts = {"LL": (net * 0.5, ll_us), "LL128": (net * 120 / 128, simple_us), "Simple": (net, simple_us)}
     copies = {p: Overhead(rate, (NET_LINK_US + us) * US) for p, (rate, us) in parts.items()}
-    exchange = Overhead(values["scale-out all-to-all rate"], (NET_LINK_US + ll_us) * US)
-    return {"copy": _by_protocol(copies), "all-to-all": exchange}
+    exchange = Overhead(
+        values["scale-out all-to-all rate"], (NET_LINK_US + ll_us) * US, once_s=once_s
+    )
+    return {"copy": replace(_by_protocol(copies), once_s=once_s), "all-to-all": exchange}
 
 
 def _by_protocol(known: Mapping[str, Overhead]) -> Overhead:
