@@ -39,7 +39,13 @@ def add_wires(run: CostRun, answer: Cost, schedules: Mapping[str, Schedule]) -> 
         replace(cost, most_gbps=most[cost.algorithm].busbw_gbps) if cost.algorithm in most else cost
         for cost in answer.algorithms
     )
-    return replace(answer, algorithms=costs, chosen=costs[0], wire=most.get(costs[0].algorithm))
+    support = answer.support
+    if support is not None and len(most) == len(costs):
+        # What residuals allow, no run reaches where it is more than all wires carry.
+        fastest = max(rate.busbw_gbps for rate in most.values())
+        support = replace(support, high_gbps=min(support.high_gbps, fastest))
+    wire = most.get(costs[0].algorithm)
+    return replace(answer, algorithms=costs, chosen=costs[0], wire=wire, support=support)
 
 
 def add_bound(fabric: Fabric, answer: Cost, asked: JobQuestion, schedules: dict[str, Schedule]) -> Cost:

@@ -45,7 +45,8 @@ def support(fabric: Fabric, question: JobQuestion, answer: Cost, known: Calibrat
     """
     of_collective = _runs_of(answer.collective, known.residuals)
     part = part_of(fabric, question)
-    leaves = tuple(_leaves(of_collective, part, answer))
+    beyond = dict(_leaves(of_collective, part, answer))
+    leaves = tuple(beyond)
     near = min(of_collective, key=lambda p: _distance(p, part, answer), default=None)
     is_measured = near is not None and (near.gpu, near.ranks, near.domains) == (
         part,
@@ -55,7 +56,7 @@ def support(fabric: Fabric, question: JobQuestion, answer: Cost, known: Calibrat
     is_measured = is_measured and near is not None and _ratio(near.size_bytes, answer.size_bytes) <= _SAME
     standing: Standing = "extrapolated" if leaves else "measured" if is_measured else "interpolated"
     asked = (answer.collective, answer.chosen.algorithm, _last_of_band(answer.size_bytes), answer.n_domains)
-    found = _class_of(known.residuals, *asked, is_outside=bool(leaves))
+    found = _class_of(known.residuals, *asked, is_outside=bool(leaves), doublings=sum(beyond.values()))
     low, high = (found.low, found.high) if found else (0.0, 0.0)
     like = (part, answer.n_ranks, answer.n_domains, answer.size_bytes)
     least = None if found is None or leaves else found.least(*like) * answer.busbw_gbps
@@ -67,8 +68,14 @@ def support(fabric: Fabric, question: JobQuestion, answer: Cost, known: Calibrat
         low_gbps=low * answer.busbw_gbps / min(answer.chosen.margin, _MOST_DOUBT),
         high_gbps=high * answer.busbw_gbps,
         pass_gbps=least,
-        residuals=f"{found.name}: {found.n} points" if found else "",
+        residuals=_says(found) if found else "",
     )
+
+
+def _says(found: ResidualClass) -> str:
+    """Return what an interval is of, in words."""
+    of_sites = f" of {found.sites} sites" if found.sites else ""
+    return f"{found.name}: {found.n} points{of_sites}"
 
 
 Run = Point | Residual
@@ -97,13 +104,14 @@ def _class_of(
     domains: int,
     *,
     is_outside: bool,
+    doublings: float,
 ) -> ResidualClass | None:
     """Return the residuals that speak for a question; where a fit has few, those of its parent `measured`."""
     asked = (collective, algorithm, size_bytes, domains)
-    own = residual_class(known, *asked, is_outside=is_outside)
+    own = residual_class(known, *asked, is_outside=is_outside, doublings=doublings)
     if own is not None or not known:
         return own
-    parent = residual_class(residuals("measured"), *asked, is_outside=is_outside)
+    parent = residual_class(residuals("measured"), *asked, is_outside=is_outside, doublings=doublings)
     if parent is None:
         return None
     # What it was made from passes, however few points those are.
@@ -128,30 +136,34 @@ def part_of(fabric: Fabric, question: JobQuestion) -> str:
     return part.id if part else ""
 
 
-def _leaves(known: Sequence[Run], part: str, answer: Cost) -> Iterator[str]:
-    """Yield the dimensions in which a question leaves what was measured."""
+def _leaves(known: Sequence[Run], part: str, answer: Cost) -> Iterator[tuple[str, float]]:
+    """Yield the dimensions in which a question leaves what was measured, and by how many doublings."""
     own = [p for p in known if p.gpu == part]
     if not known:
-        yield "collective"
+        yield "collective", 0.0
         return
     if not own:
-        yield "hardware"
+        yield "hardware", 0.0
         own = list(known)
     # Inside one domain ranks count, beyond it domains, and ranks in each.
     several = answer.n_domains > 1
-    own = [p for p in own if (p.domains > 1) == several]
-    if not own:
-        yield "domains" if several else "ranks"
+    near = [p for p in own if (p.domains > 1) == several]
+    if not near:
+        most = max(p.domains for p in own)
+        yield ("domains", math.log2(_ratio(answer.n_domains, most))) if several else ("ranks", 0.0)
         return
-    domains = [p.domains for p in own]
-    if not min(domains) <= answer.n_domains <= max(domains):
-        yield "domains"
-    per_domain = [p.ranks / p.domains for p in own]
-    if not min(per_domain) <= answer.n_ranks / answer.n_domains <= max(per_domain):
-        yield "ranks"
-    sizes = [p.size_bytes for p in own]
-    if not min(sizes) / _SIZE_REACH <= answer.size_bytes <= max(sizes) * _SIZE_REACH:
-        yield "size"
+    per_domain = answer.n_ranks / answer.n_domains
+    asked: dict[str, tuple[float, list[float], list[float], int]] = {
+        "domains": (answer.n_domains, *2 * ([p.domains for p in near],), 1),
+        "ranks": (per_domain, *2 * ([p.ranks / p.domains for p in near],), 1),
+        # What a size does, runs of other GPUs tell too.
+        "size": (answer.size_bytes, [p.size_bytes for p in near], [p.size_bytes for p in known], _SIZE_REACH),
+    }
+    for name, (value, measured, alike, reach) in asked.items():
+        if value > reach * max(measured):
+            yield name, math.log2(max(value / max(alike), 1))
+        elif value * reach < min(measured):
+            yield name, math.log2(max(min(alike) / max(value, 1), 1))
 
 
 def _ratio(one: float, other: float) -> float:

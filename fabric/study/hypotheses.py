@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from fabric.costing import AlgorithmCost, Calibration, Spread, cost
-from fabric.costing.overheads import ChannelCount, Keys, Overhead
+from fabric.costing.overheads import ChannelCount, Overhead
 from fabric.costing.run import CostRun, cost_algorithm, fastest_first, job_of
 from fabric.errors import FabricError
 from fabric.graph import Fabric
@@ -27,6 +27,10 @@ _LATE = 4.0
 """Times the latency to the card: TCP and EFA against InfiniBand, in the evidence of two nodes."""
 _CHANNELS = (1, 2, 4, 8, 12, 16, 24, 32)
 _NIC_OF_EIGHT = 7 / 8
+_PER_CHOICE = 0.01
+"""What a further free choice must gain: of many numbers of channels one fits noise by about so much."""
+_BY_PROTOCOL = ("ring", "tree")
+"""Algorithms that run by any protocol; sums in switches know Simple alone."""
 _BOUNCE = 0.4
 """Of the rate of the card: copies to and from the memory of the host share the bus with the message."""
 
@@ -109,7 +113,12 @@ def hypotheses(times: Mapping[int, float], tried: Alternatives) -> tuple[Hypothe
         found.append(Hypothesis(what, float(np.mean(off)), max(off)))
     # What changes nothing here is no explanation beside the one before it.
     told = {(round(h.off, 9), round(h.worst, 9)): h for h in reversed(found)}
-    return tuple(sorted(told.values(), key=lambda h: h.off))
+    return tuple(sorted(told.values(), key=lambda h: h.off + _PER_CHOICE * _choices(h.what)))
+
+
+def _choices(what: str) -> int:
+    """Return how many things a hypothesis leaves free that others do not: protocol, then channels."""
+    return what.count(" only") + 2 * what.count(" channels")
 
 
 def _time_s(
@@ -160,6 +169,10 @@ def _cases(
             options,
         )
         yield "a network that answers late (TCP, EFA)", "auto", _network(known, latency=_LATE), options
+    runs_rings = any(a.algorithm in _BY_PROTOCOL for a in first.algorithms)
+    for protocol in known.protocols if len(known.protocols) > 1 and runs_rings else ():
+        only = replace(known, protocols=(protocol,), algorithms=_BY_PROTOCOL)
+        yield f"{protocol.name} only, ring or tree", "auto", only, options
     if "reduces" not in options:
         yield "no sums in the switches (NVLS off)", "auto", known, {**options, "reduces": ()}
     if collective == "all-to-all" and options.get("routing", "ecmp") == "ecmp":
@@ -186,20 +199,35 @@ def _with_channels(known: Calibration, algorithm: str) -> Iterator[tuple[int, Ca
 
 
 def _network(known: Calibration, *, rate: float = 1.0, latency: float = 1.0) -> Calibration:
-    """Return a calibration with another part of the rate, and other latency, on the way to other domains."""
+    """Return a calibration with another part of the rate, and other latency, on the way to other domains.
+
+    The channels of trees go as the cards do, one for each of them.
+    """
 
     def changed(o: Overhead) -> Overhead:
         protocols = {name: changed(p) for name, p in o.protocols.items()}
-        return Overhead(o.rate * rate, o.latency_s * latency, o.source, protocols)
+        return replace(
+            o,
+            rate=o.rate * rate,
+            latency_s=o.latency_s * latency,
+            once_s=o.once_s * latency,
+            protocols=protocols,
+        )
 
-    beyond: Keys = (("host",), ("scale-out",))
-    names = {key for keys in beyond for key in keys}
     links = {
-        key: {kind: changed(o) for kind, o in kinds.items()} if _is_beyond(key, names) else kinds
+        key: {kind: changed(o) for kind, o in kinds.items()} if _is_beyond(key) else kinds
         for key, kinds in (known.links or {}).items()
     }
-    return replace(known, links=links)
+    counts = {
+        key: {
+            name: count if name == "ring" else replace(count, rate_gbps=count.rate_gbps * rate)
+            for name, count in row.items()
+        }
+        for key, row in known.channel_counts.items()
+    }
+    return replace(known, links=links, channel_counts=counts)
 
 
-def _is_beyond(key: str, names: set[str]) -> bool:
-    return key in names or key.startswith(("pcie", "c2c"))
+def _is_beyond(key: str) -> bool:
+    """Return whether links of a name are on the way to other domains."""
+    return key in ("host", "scale-out", "EFA") or key.startswith(("pcie", "c2c"))

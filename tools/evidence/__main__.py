@@ -33,7 +33,15 @@ _PACKAGE = Path(fabric.__file__).parent
 _OVER_TCP = 256 << 20
 """Sizes from which a run over GPUDirect-TCPXO is of what the cards carry, as over InfiniBand and EFA."""
 _SLOW_EXCHANGES = (("oci-gb300", 2, "all-to-all"), ("vultr-b200", 2, "all-to-all"))
-_TCP = ("a3mega", "dstack-a3mega", "gke-a3mega-jp", "a3mega-bootcamp")
+_UNSOUND = {
+    ("MI300X, 2 nodes", 2): (0, 128 << 20),
+    ("MI350X, 1 box, one process", 1): (0, 2 << 20),
+    ("A100, 1 node (cnh)", 1): (32 << 10, 64 << 20),
+    ("A100 40GB (OCI), 2 nodes", 2): (16 << 20, 1 << 40),
+    ("A3 High, 1 node", 1): (0, 1 << 40),
+}
+"""Sizes that judge but teach nothing, by system and domains."""
+_TCP = ("a3mega", "dstack-a3mega", "gke-a3mega-jp", "a3mega-bootcamp", "a3mega-tcpxo")
 
 
 def generation_of(point: Point) -> str:
@@ -51,13 +59,16 @@ def is_fitted(point: Point) -> bool:
     """Return whether the calibration is made from a point.
 
     For judging only are small messages over TCP; two nodes of MI300X whose smallest message takes 220 us,
-    five times what others take; an all-to-all between racks of GB300 at a third of what their cards carry,
-    with no cause told; one between two nodes of B200 at half of it; and a simulator's table, which is a model
-    itself.
+    five times what others take, and one process that drives eight MI350X at four times of it; eight A100 at
+    up to ten times, and two nodes of them from 16 MiB on at a third of the rate that others have; a node of
+    H100 whose settings leave it half of its channels; an all-to-all between racks of GB300 at a third of
+    what their cards carry, with no cause told; one between two nodes of B200 at half of it; and a
+    simulator's table, which is a model itself.
     """
-    if point.source in _TCP and point.size_bytes < _OVER_TCP:
+    known = _UNSOUND.get((point.system, point.domains))
+    if known is not None and known[0] <= point.size_bytes <= known[1]:
         return False
-    if point.system == "MI300X, 2 nodes" and point.size_bytes < 256 << 20:
+    if point.source in _TCP and point.size_bytes < _OVER_TCP:
         return False
     if (point.source, point.domains, point.collective) in _SLOW_EXCHANGES:
         return False
@@ -66,6 +77,7 @@ def is_fitted(point: Point) -> bool:
 
 def fit_all(known: Sequence[Point], base: Calibration) -> dict[str, float]:
     """Return all values, fitted to some points and to nothing else."""
+    known = [p for p in known if is_fitted(p)]
     inside = [p for p in known if p.domains == 1]
     values = {f"{ALL} {what}": value for what, value in COMMON.items()} | dict(BETWEEN)
     values = fit(inside, [f"{ALL} {what}" for what in COMMON], values, base, max_tries=8)
@@ -75,8 +87,8 @@ def fit_all(known: Sequence[Point], base: Calibration) -> dict[str, float]:
         told = [p for p in known if p.domains in (1, 20) and generation_of(p) == generation.name]
         values = fit(told, list(own), {**values, **own}, base, alike=ALIKE) if told else {**values, **own}
     # What lies between domains differs by site more than domains do: the most count, not the middle.
-    between = [p for p in known if p.domains > 1 and is_fitted(p)]
-    return fit(between, list(BETWEEN), values, base, loss="cauchy")
+    between = [p for p in known if p.domains > 1]
+    return fit(between, list(BETWEEN), values, base, loss="cauchy", alike=ALIKE)
 
 
 def run_fold(point: Point) -> int:
@@ -168,11 +180,11 @@ def residual_rows(every: Sequence[Point], base: Calibration) -> str:
     out = io.StringIO()
     rows = csv.writer(out, lineterminator="\n")
     names = ("system", "collective", "dtype", "algorithm", "ranks", "domains", "size_bytes", "ratio")
-    rows.writerow((*names, "ratio_site", "generation_remains", "fitted", "source"))
+    rows.writerow((*names, "ratio_site", "generation_remains", "fitted", "forced", "source"))
     for i, p in enumerate(every):
         said = (p.system, p.collective, p.dtype, by[i], p.ranks, p.domains, p.size_bytes)
-        remains, fitted = ("yes" if yes else "no" for yes in (is_known[i], is_fitted(p)))
-        rows.writerow((*said, f"{ratio[i]:.4f}", f"{ratio_site[i]:.4f}", remains, fitted, p.source))
+        words = ("yes" if yes else "no" for yes in (is_known[i], is_fitted(p), bool(p.forced)))
+        rows.writerow((*said, f"{ratio[i]:.4f}", f"{ratio_site[i]:.4f}", *words, p.source))
     return out.getvalue()
 
 

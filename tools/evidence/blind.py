@@ -1,7 +1,8 @@
-"""Predict points that nothing was fitted to yet, and keep what was said: ``python -m tools.evidence.blind FILE BATCH``.
+"""Predict points that nothing was fitted to yet, and keep what was said.
 
-The file is a table such as ``points.csv``. Points are predicted here first and become evidence afterwards, so
-that ``blind.csv`` holds how near the program came to runs that it did not know, with the interval of that day.
+``python -m tools.evidence.blind FILE BATCH`` takes a table such as ``points.csv``. Points are predicted here
+first and become evidence afterwards, so that ``blind.csv`` holds how near the program came to runs that it
+did not know, with the interval of that day.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from fabric.graph import Fabric, loads
 from fabric.text.writing import write_file
 
 FILE = Path(fabric.__file__).parent / "evidence" / "data" / "blind.csv"
-COLUMNS = ("batch", "system", "collective", "ranks", "domains", "size_bytes", "ratio", "low", "high", "standing")
+_KEYS = ("batch", "system", "collective", "ranks", "domains", "size_bytes")
+COLUMNS = (*_KEYS, "ratio", "low", "high", "standing", "source")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +122,7 @@ def text_of(known: Sequence[Blind]) -> str:
     """Return the table."""
     out = io.StringIO()
     rows = csv.writer(out, lineterminator="\n")
-    rows.writerow((*COLUMNS, "source"))
+    rows.writerow(COLUMNS)
     for b in known:
         start = (b.batch, b.system, b.collective, b.ranks, b.domains, b.size_bytes)
         rows.writerow((*start, f"{b.ratio:.4f}", f"{b.low:.4f}", f"{b.high:.4f}", b.standing, b.source))
@@ -135,10 +137,8 @@ def main() -> None:
         own = [b for b in told if (b.system, b.collective) == curve]
         ratios = sorted(b.ratio for b in own)
         inside = sum(b.is_inside for b in own)
-        print(
-            f"{', '.join(curve)}: {ratios[0]:.2f} to {ratios[-1]:.2f}, median {ratios[len(ratios) // 2]:.2f}; "
-            f"{inside} of {len(own)} inside"
-        )
+        ratio = f"{ratios[0]:.2f} to {ratios[-1]:.2f}, median {ratios[len(ratios) // 2]:.2f}"
+        print(f"{', '.join(curve)}: {ratio}; {inside} of {len(own)} inside")
     print(f"{sum(b.is_inside for b in told)} of {len(told)} points inside the interval of 80 %")
     write_file(FILE, text_of([*blind(), *told] if FILE.exists() else told), force=True)
 

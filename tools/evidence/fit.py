@@ -154,12 +154,12 @@ COMMON = {
 }
 """Where the fit of what all generations have in common starts; each of them starts from what it finds."""
 BETWEEN = {
-    "host LL us": 3.5,
+    "host LL us": 1.0,
     "host LL128 us": 9.0,
     "host Simple us": 14.0,
     "host all-to-all us": 6.0,
-    "network once us": 8.0,
-    "EFA once us": 30.0,
+    "network once us": 14.0,
+    "EFA once us": 40.0,
     "EFA LL us": 5.0,
     "EFA Simple us": 8.0,
     "scale-out copy rate": 0.96,
@@ -169,7 +169,9 @@ BETWEEN = {
     "channels nvlink5/nvl72_backplane nvls-tree GB/s": 760.0,
     "channels xgmi_mi350 mesh GB/s": 350.0,
 }
-"""What is between domains."""
+"""What is between domains, where the fit of it starts. Of LL that is NCCL's own constant, to which it is held
+where few runs of more than two domains tell a step from what is waited for once: 5.0 us for a step of a tree
+between nodes (NVIDIA/nccl@5067397, ``tuning.cc``), which is four ways between GPU and card and two cables."""
 NET_LINK_US = 0.5
 """Of a cable and a switch of the network: a leaf, spine and leaf more take 0.9 us on InfiniBand and 2.0 on
 RoCE (DeepSeek-AI, arXiv 2505.09343, table 5). The rest of a step between domains is the way to the card."""
@@ -257,9 +259,7 @@ def _network(
     # Half of the bytes of LL are flags, and 8 of 128 of LL128.
     parts = {"LL": (net * 0.5, ll_us), "LL128": (net * 120 / 128, simple_us), "Simple": (net, simple_us)}
     copies = {p: Overhead(rate, (NET_LINK_US + us) * US) for p, (rate, us) in parts.items()}
-    exchange = Overhead(
-        values["scale-out all-to-all rate"], (NET_LINK_US + ll_us) * US, once_s=once_s
-    )
+    exchange = Overhead(values["scale-out all-to-all rate"], (NET_LINK_US + ll_us) * US, once_s=once_s)
     return {"copy": replace(_by_protocol(copies), once_s=once_s), "all-to-all": exchange}
 
 
