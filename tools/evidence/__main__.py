@@ -97,9 +97,19 @@ def run_fold(point: Point) -> int:
 
 
 def site_fold(every: Sequence[Point]) -> Callable[[Point], int]:
-    """Return a function that gives the fold of a point: one site is in one fold, and like ones are apart."""
-    places = {site: i for i, site in enumerate(sorted({p.site for p in every}))}
-    return lambda point: places[point.site] % SITE_FOLDS
+    """Return a function that gives the fold of a point: one site is in one fold.
+
+    Sites of one generation are apart as far as there are folds, those with runs inside a domain first, and
+    so are those of one source: what else tells of a site remains where it is left out.
+    """
+    generations = {p.site: generation_of(p) for p in every}
+    inside = {p.site for p in every if p.domains == 1}
+    folds: dict[tuple[str, str], int] = {}
+    for shift, generation in enumerate(sorted(set(generations.values()))):
+        own = [site for site in generations if generations[site] == generation]
+        own.sort(key=lambda site: (site not in inside, site))
+        folds |= {site: (i + shift) % SITE_FOLDS for i, site in enumerate(own)}
+    return lambda point: folds[point.site]
 
 
 def held_out(
