@@ -38,8 +38,8 @@ Side by side: all-reduce of 1 GiB on 96 H100, measured {measured:.1f} GB/s; by a
 ### Predicted before they were known
 
 Points looked up outside the repository, predicted first (`python -m tools.evidence.blind`) and added to the
-evidence afterwards; the interval is that of the day. Between two batches the fit came to know the one before,
-and from the second on an interval tells how sites differ.
+evidence afterwards, the last batch not yet; the interval is that of the day. Between two batches the fit came
+to know the one before, and from the second on an interval tells how sites differ.
 
 {told}
 
