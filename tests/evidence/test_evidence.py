@@ -66,7 +66,7 @@ def test_predictions_are_as_near_as_they_are_held_to() -> None:
     assert len(known) == 8
     for demand in known:
         assert demand.n > 200, demand
-        # Two GPUs of a box were measured by one source alone: of 45 misses without it 32 are of them, and 4 are
+        # Two GPUs of a box were measured by one source alone: of 45 misses without it most are of them, and 4
         # of a machine whose settings leave it half of its channels.
         is_of_pairs = demand.what == "one domain, 128 MiB and above, no site"
         assert demand.reached >= (0.86 if is_of_pairs else demand.asked), demand
