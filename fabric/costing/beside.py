@@ -44,8 +44,8 @@ def add_wires(run: CostRun, answer: Cost, schedules: Mapping[str, Schedule]) -> 
         # What residuals allow, no run reaches where it is more than all wires carry.
         fastest = max(rate.busbw_gbps for rate in most.values())
         support = replace(support, high_gbps=min(support.high_gbps, fastest))
-    wire = most.get(costs[0].algorithm)
-    return replace(answer, algorithms=costs, chosen=costs[0], wire=wire, support=support)
+    own = most.get(costs[0].algorithm)
+    return replace(answer, algorithms=costs, chosen=costs[0], wire=own, support=support)
 
 
 def add_bound(fabric: Fabric, answer: Cost, asked: JobQuestion, schedules: dict[str, Schedule]) -> Cost:

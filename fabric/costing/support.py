@@ -153,7 +153,7 @@ def _leaves(known: Sequence[Run], part: str, answer: Cost) -> Iterator[tuple[str
         yield ("domains", math.log2(_ratio(answer.n_domains, most))) if several else ("ranks", 0.0)
         return
     per_domain = answer.n_ranks / answer.n_domains
-    asked: dict[str, tuple[float, list[float], list[float], int]] = {
+    asked: dict[str, tuple[float, Sequence[float], Sequence[float], int]] = {
         "domains": (answer.n_domains, *2 * ([p.domains for p in near],), 1),
         "ranks": (per_domain, *2 * ([p.ranks / p.domains for p in near],), 1),
         # What a size does, runs of other GPUs tell too.
