@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING
 from fabric.reporting.answers import Growth
 from fabric.reporting.chart import PALETTE, WIDTH, ticks
 from fabric.reporting.document import Picture
-from fabric.reporting.sheet import GRID, INK, SOFT, put_line, put_text, put_title, sheet, svg, wrap
+from fabric.reporting.sheet import (
+    GRID,
+    INK,
+    SOFT,
+    put_line,
+    put_text,
+    put_title,
+    sheet,
+    svg,
+    text_width,
+    wrap,
+)
 from fabric.reporting.tables import dollars, number
 from fabric.study.designs import Alternative, command_of, front
 from fabric.study.failures.table import part
@@ -21,7 +32,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_LEFT, _RIGHT, _HIGH, _LABEL = 0.9, 0.4, 2.6, 1.2
+_LEFT, _RIGHT, _HIGH = 0.9, 0.4, 2.6
 _MARKS = "osD^vP*X"
 
 
@@ -252,24 +263,42 @@ def _pareto(title: str, growth: Growth) -> Figure:
         y = foot + _HIGH * value / (1.15 * most)
         put_line(axes, [_LEFT, _LEFT + room], [y, y], color=GRID, lw=0.8, zorder=0)
         put_text(axes, _LEFT - 0.08, y, f"{value:,.12g}", fontsize=8, color=SOFT, ha="right")
-    before = -_LABEL
-    for place, labels in sorted(_places(designs, costs).items()):
-        x = _LEFT + room * (place[0] - low) / (high - low)
-        y = foot + _HIGH * place[1] / (1.15 * most)
-        is_best = any(label in best for label in labels)
-        fill = PALETTE[0] if is_best else "white"
+    points = {
+        (_LEFT + room * (cost - low) / (high - low), foot + _HIGH * rate / (1.15 * most)): labels
+        for (cost, rate), labels in sorted(_places(designs, costs).items())
+    }
+    taken = [(x - 0.07, y - 0.07, x + 0.07, y + 0.07) for x, y in points]
+    for (x, y), labels in points.items():
+        fill = PALETTE[0] if any(label in best for label in labels) else "white"
         axes.plot([x], [y], marker="o", ms=8, color=fill, mec=PALETTE[0], mew=1.4, zorder=3)
-        # Labels of a point close to the one before it stand below, so that neither covers the other.
-        is_below = x - before < _LABEL
-        before = x if not is_below else before
+        left, bottom = _free(labels, (x, y), taken)
         for i, label in enumerate(labels):
             weight = "bold" if label in best else "normal"
-            up = -0.17 - 0.15 * i if is_below else 0.17 + 0.15 * i
-            put_text(axes, x + 0.1, y + up, label, fontsize=8.5, fontweight=weight)
+            put_text(axes, left, bottom + 0.15 * (i + 0.5), label, fontsize=8.5, fontweight=weight)
     put_text(axes, _LEFT, foot - 0.38, "Cost [million USD]; all-to-all of each GPU, one direction [GB/s]")
     for i, line in enumerate(small):
         put_text(axes, 0.2, foot - 0.62 - 0.15 * i, line, fontsize=7.5, color=SOFT)
     return figure
+
+
+_Box = tuple[float, float, float, float]
+
+
+def _free(labels: Sequence[str], at: tuple[float, float], taken: list[_Box]) -> tuple[float, float]:
+    """Return the lower left corner of labels beside a point where nothing stands yet, and take the place."""
+    wide, high = max(text_width(label, 8.5, "bold") for label in labels), 0.15 * len(labels)
+    rights = (at[0] + 0.1, at[0] - 0.1 - wide)
+    ups = (at[1] + 0.09, at[1] - 0.09 - high, *(at[1] + 0.2 * k for k in (1, 2, 3)))
+    boxes = [(x, y, x + wide, y + high) for y in ups for x in rights if x > _LEFT]
+    apart = [box for box in boxes if not any(_meets(box, other) for other in taken)]
+    found = (apart or boxes)[0]
+    taken.append(found)
+    return found[:2]
+
+
+def _meets(one: _Box, other: _Box) -> bool:
+    """Return whether two boxes, each from left and bottom to right and top, have a place in common."""
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
 def _places(designs: Sequence[Alternative], costs: dict[str, float]) -> dict[tuple[float, float], list[str]]:

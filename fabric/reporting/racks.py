@@ -16,7 +16,18 @@ from fabric.blueprint import Blueprint
 from fabric.graph import Fabric
 from fabric.reporting.chart import WIDTH
 from fabric.reporting.document import Picture
-from fabric.reporting.sheet import COLOURS, INK, PALE, SOFT, put_box, put_text, put_title, sheet, svg, wrap
+from fabric.reporting.sheet import (
+    COLOURS,
+    INK,
+    SOFT,
+    put_box,
+    put_row,
+    put_text,
+    put_title,
+    sheet,
+    svg,
+    wrap,
+)
 from fabric.sizing.bill import Bom
 from fabric.sizing.floor import Enclosure, FloorPlan, enclosures
 from fabric.sizing.heights import Height, all_heights
@@ -239,7 +250,7 @@ def _figure(title: str, rows: Sequence[RackRow], bill: Bom) -> Figure:
     n_racks = bill.count("rack")
     n_rows = min(math.ceil(n_racks / plan.racks_per_row), _ROWS)
     labels = max(sum(len(_label(shelf)) for shelf in row.shelves) for row in drawn)
-    body = max(n_high * _UNIT + 0.55, n_rows * _PITCH + 0.7, labels * 0.13 + 0.55)
+    body = max(n_high * _UNIT + 0.55, n_rows * _PITCH + 0.85, labels * 0.13 + 0.55)
     foot = 0.3 + 0.15 * len(small)
     height = 0.24 * len(lines) + 0.4 + body + foot
     figure, axes = sheet(WIDTH, height)
@@ -306,14 +317,19 @@ def _floor(axes: Axes, corner: tuple[float, float], n_racks: int, plan: FloorPla
     for i in range(min(n_rows, _ROWS)):
         n = min(plan.racks_per_row, n_racks - i * plan.racks_per_row)
         shown = min(n, int(room / spot))
-        for k in range(shown):
-            style = {"facecolor": COLOURS["scale-out"], "edgecolor": "white", "lw": 0.5}
-            put_box(axes, x + k * spot, y - spot / 2, spot * 0.9, spot, **style)
+        put_row(
+            axes, (x, y - spot / 2), (spot * 0.9, spot), shown, spot, facecolor=COLOURS["scale-out"], lw=0
+        )
         y -= _PITCH
     if n_rows > _ROWS:
-        left = f"and {format_count(n_rows - _ROWS)} rows more, {plan.rows_per_column} in a column of rows"
-        put_text(axes, x, y, left, fontsize=8, color=PALE)
-        y -= _PITCH
+        left = [
+            f"and {format_count(n_rows - _ROWS)} rows more,",
+            f"{plan.rows_per_column} in a column of rows",
+        ]
+        for line in left:
+            put_text(axes, x, y, line, fontsize=8, color=SOFT)
+            y -= 0.15
+        y -= 0.06
     put_text(
         axes, x, y, f"{plan.racks_per_row} racks a row, {plan.rack_pitch_m:g} m apart", fontsize=8, color=SOFT
     )

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fabric.reporting.sheet import COLOURS, GRID, INK, SOFT, put_line, put_text, put_title, sheet, svg, wrap
+from fabric.reporting.sheet import (
+    COLOURS,
+    GRID,
+    INK,
+    SOFT,
+    put_line,
+    put_text,
+    put_title,
+    sheet,
+    svg,
+    text_width,
+    wrap,
+)
 from fabric.workload.placements import Placements
 
 if TYPE_CHECKING:
@@ -59,9 +71,15 @@ def segment_figure(placements: Placements) -> Figure:
     for percent in range(0, 101, 20):
         put_line(axes, [_LEFT, _RIGHT], [y(percent / 100)] * 2, color=GRID, lw=0.8, zorder=0)
         put_text(axes, _LEFT - 0.1, y(percent / 100), f"{percent} %", fontsize=8, color=SOFT, ha="right")
-    step = max(1, len(rows) // 18)
-    for row in (*rows[::step], *(rows[-1:] if (len(rows) - 1) % step else ())):
-        put_text(axes, x(row.segment), _BOTTOM - 0.16, str(row.segment), fontsize=8, color=SOFT, ha="center")
+    end = _RIGHT + 1.0
+    for row in reversed(rows):
+        # From the last one, so that the whole block has its number; one that would touch the next has none.
+        half = 0.5 * text_width(str(row.segment), 8)
+        if x(row.segment) + half < end:
+            put_text(
+                axes, x(row.segment), _BOTTOM - 0.16, f"{row.segment}", fontsize=8, color=SOFT, ha="center"
+            )
+            end = x(row.segment) - half - 0.06
     for name, colour, values, mark in (
         ("now", COLOURS["scale-out"], [row.now for row in rows], "s"),
         ("on average", COLOURS["scale-up"], [row.expected for row in rows], "o"),

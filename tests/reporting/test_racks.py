@@ -117,3 +117,12 @@ def test_trays_of_a_known_rack_fit_into_it():
             (rack,), _, _ = drawn(f"{{fabric: a, include: {of}}}")
             assert rack.is_to_scale, of
             assert rack.used_u < whole.height_u
+
+
+def test_a_floor_of_many_racks_stays_small_and_within_the_sheet():
+    _, svg, _ = drawn("{fabric: a, islands: 5000, include: {fabric: gb300-nvl72, over: {rack: 5000}}}")
+    assert len(svg) < 40_000
+    assert "and 301 rows more," in svg
+    # Twelve rows of sixteen, each row one path.
+    n = [path.get("d").count("M ") for path in ET.fromstring(svg).iter() if path.tag.endswith("}path")]
+    assert n.count(16) == 12

@@ -8,6 +8,7 @@ from fabric.flow.bottleneck import bottleneck
 from fabric.graph import loads
 from fabric.reporting.billing import billing_title
 from fabric.reporting.failing import _worst, failing, failing_title
+from fabric.reporting.growing import _free, _meets
 from fabric.reporting.sheet import wrap
 from fabric.reporting.tornado import tornado, tornado_title
 from fabric.sizing.bom import bom
@@ -88,3 +89,17 @@ def test_a_number_stays_with_its_unit(size):
     lines = wrap("of 3 only 75 % and 1.5 GB/s in 42 us.".split(), size, 12)
     assert " ".join(lines) == "of 3 only 75 % and 1.5 GB/s in 42 us."
     assert not [line for line in lines if line.startswith(("%", "GB/s", "us"))]
+
+
+@pytest.mark.parametrize("far", [0.0, 0.05, 0.3])
+def test_labels_of_points_that_are_close_stand_apart(far):
+    at = [(2.0, 2.0), (2.0 + far, 2.0), (2.0 + 2 * far, 1.95)]
+    labels = [["as it is", "rail-only"], ["eight planes"], ["two planes"]]
+    taken = [(x - 0.07, y - 0.07, x + 0.07, y + 0.07) for x, y in at]
+    for name, point in zip(labels, at, strict=True):
+        _free(name, point, taken)
+    boxes = taken[3:]
+    for i, one in enumerate(boxes):
+        assert not any(_meets(one, other) for other in boxes[:i])
+    assert _meets((0, 0, 2, 2), (1, 1, 3, 3))
+    assert not _meets((0, 0, 1, 1), (1, 0, 2, 1))
