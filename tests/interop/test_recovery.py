@@ -194,3 +194,20 @@ def test_slow_links_are_degraded(as_drawn, tmp_path):
     answer = imported("\n".join(lines) + "\n", tmp_path, "edges", rates=None)
     assert "degraded:\n  - [node1, leaf1, 1, 200Gb/s]\n" in answer.text
     assert (answer.status, answer.n_missing, answer.n_extra) == ("axes", 0, 0)
+
+
+def test_a_mesh_that_no_axis_runs_along_is_no_crash(tmp_path):
+    # A node is called by a sign, so that leaves fall into two classes, and one cable is listed twice.
+    rows = [("su0-node0", "port1", "leaf0", "swp1"), ("su0-node1", "port1", "leaf0", "swp2")]
+    rows += [("su0-node2", "port1", "leaf0", "swp3"), ("su1-node0", "port1", "leaf1", "swp1")]
+    rows += [("su0-node1", "port1", "leaf0", "swp2"), ("su1-node1", "port1", "leaf1", "swp2")]
+    rows += [("su1-node2", "port1", "leaf1", "swp3")]
+    lines = ["A-Node Name,A-Type,A-Port,Z-Node Name,Z-Type,Z-Port"]
+    lines += [f"{a},Host,{p},{z},Switch,{q}" for a, p, z, q in rows]
+    lines += ["leaf0,Switch,swp4,spine,Switch,swp1", "{},Switch,swp4,spine,Switch,swp2"]
+    (tmp_path / "dump.csv").write_text("\n".join(lines))
+    answer = fabric.read_cabling([tmp_path / "dump.csv"], "p2p-ethernet", rates="400Gb/s")
+    assert (answer.n_nodes, answer.n_cables) == (10, 8)
+    assert sorted(answer.devices) == sorted(
+        {end for row in rows for end in (row[0], row[2])} | {"spine", "{}"}
+    )

@@ -282,8 +282,9 @@ def _rule(
     if bundles.lower != bundles.upper:
         return FoundRule(*ends)
     own = groups[bundles.lower].axes
-    if partition.relation and partition.relation != "pairs":
-        along = tuple(a for a in own if number not in axes[a].rules)
+    along = tuple(a for a in own if number not in axes[a].rules)
+    # A ring or a mesh that no axis of the group runs along is no more than its pairs.
+    if along and partition.relation and partition.relation != "pairs":
         return FoundRule(*ends, partition.relation, along)
     place = np.full(len(axes[0].index) if axes else 1, -1, dtype=np.int64)
     place[groups[bundles.lower].members] = groups[bundles.lower].place
