@@ -40,6 +40,23 @@ class Identity:
     notes: tuple[str, ...] = ()
 
 
+def by_devices(plan: CablePlan, cables: Sequence[FoundCable]) -> Sequence[FoundCable]:
+    """Return cables between the nodes of a plan where a source names devices, as our graphs do.
+
+    A device in a box is that box, which has ports of other names, and what joins two of one box is no cable.
+    """
+    if not any("/" in node for cable in cables for node, _ in (cable.a, cable.z)):
+        return cables
+    node_of = plan.nodes_of_devices()
+    renamed = []
+    for cable in cables:
+        (one, p), (other, q) = cable.a, cable.z
+        a, z = sorted(((node_of.get(one, one), p), (node_of.get(other, other), q)))
+        if a[0] != z[0]:
+            renamed.append(cable._replace(a=a, z=z))
+    return renamed
+
+
 def identify(plan: CablePlan, planned: Sequence[PlannedCable], survey: Survey) -> Identity:
     """Return which node of a plan each node that was found is.
 
@@ -53,6 +70,10 @@ def identify(plan: CablePlan, planned: Sequence[PlannedCable], survey: Survey) -
     found = {node for cable in cables for node, _ in (cable.a, cable.z)}
     if len(found & nodes) >= _NAMED * len(found):
         return Identity({node: node for node in found if node in nodes})
+    if any("/" in node for node in found):
+        node_of = plan.nodes_of_devices()
+        if len(found & set(node_of)) >= _NAMED * len(found):
+            return Identity({node: node_of[node] for node in found if node in node_of})
     by_ports = _by_ports(planned, cables)
     if by_ports is not None:
         unsaid = len(found) - len(by_ports)

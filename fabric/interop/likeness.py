@@ -77,7 +77,9 @@ def as_marks(design: Fabric, survey: Survey, name: str, folder: str | Path) -> L
     plan = CablePlan(blueprint)
     planned = list(plan.cables())
     identity = identify(plan, planned, survey)
-    matching = Matching(planned, [_renamed(cable, identity) for cable in survey.cables])
+    renamed = [_renamed(cable, identity) for cable in survey.cables]
+    # What joins two devices of one box is no cable of the plan.
+    matching = Matching(planned, [cable for cable in renamed if cable.a[0] != cable.z[0]])
     marks = _Marks(plan, planned, matching, identity)
     marks.check_size()
     path = os.path.relpath(blueprint.path, folder)

@@ -260,6 +260,18 @@ class CablePlan:
                     seen.add(name)
                     yield CabledNode(name, group, own.kind == "switch", part, rack, levels[group])
 
+    def nodes_of_devices(self) -> dict[str, str]:
+        """Return the node of every device of the file that is in a box, or that cables end at."""
+        node_of: dict[str, str] = {}
+        cabled = {group for rule in self.rules for group in rule.groups}
+        for group in self.blueprint.groups:
+            side = self.side(group)
+            if side.box is None and group not in cabled:
+                continue
+            rows = np.flatnonzero(side.present)
+            node_of |= zip(group_names(self._grid, group, rows), side.node_names(rows), strict=True)
+        return node_of
+
     def domains(self) -> dict[str, str]:
         """Return the scale-up domain of every node that is no switch; a node in none is its own."""
         domain: dict[str, str] = {}

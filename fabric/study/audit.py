@@ -16,6 +16,7 @@ from fabric.errors import FabricError, LimitError
 from fabric.flow.throughput import throughput
 from fabric.graph import Fabric, degrade, fail
 from fabric.graph.exchange import from_networkx, to_networkx
+from fabric.interop.identity import by_devices
 from fabric.interop.matching import KINDS, Fault, Kind, Matching
 from fabric.interop.sources import Progress, read_sources
 from fabric.results import Result
@@ -168,7 +169,7 @@ def audit(
     plan = CablePlan(design.axes_or_refuse("an audit"), floor)
     planned = list(plan.cables())
     survey = read_sources(sources, format, is_strict=False, progress=progress)
-    found = survey.cables
+    found = by_devices(plan, survey.cables)
     comparison = Matching(planned, found, survey.doubled)
     faults = comparison.faults()
     costs = _Costs(design, comparison)

@@ -11,6 +11,7 @@ import fabric
 from fabric import cli
 from fabric.errors import LimitError, QuestionError, TopologyError
 from fabric.graph import loads
+from fabric.interop.export import export
 from fabric.interop.sources import SOURCES
 
 MIXED = ("full-mesh", "hyperx", "torus")
@@ -211,3 +212,23 @@ def test_a_mesh_that_no_axis_runs_along_is_no_crash(tmp_path):
     assert sorted(answer.devices) == sorted(
         {end for row in rows for end in (row[0], row[2])} | {"spine", "{}"}
     )
+
+
+@pytest.mark.parametrize("odd", ["a,b", "s*", "l[eaf", "#x", "x:y"])
+def test_names_that_no_file_can_have_are_told_and_left_out(odd, tmp_path):
+    lines = ["source,source_port,target,target_port"]
+    lines += [f'n{i},p{k},"{odd}{k}",q{i}' for i in range(4) for k in range(2)]
+    (tmp_path / "dump.csv").write_text("\n".join(lines))
+    answer = fabric.read_cabling([tmp_path / "dump.csv"], "edges", rates="400Gb/s")
+    assert (answer.status, answer.n_missing, answer.n_extra) == ("axes", 0, 0)
+    assert "names that a file cannot have" in " ".join(answer.notes)
+    assert set(answer.devices) == {*(f"n{i}" for i in range(4)), *(f"{odd}{k}" for k in range(2))}
+
+
+def test_a_host_with_pcie_beside_c2c_comes_back(tmp_path):
+    design = loads("{fabric: x, include: gb200-nvl72}")
+    (name, text), *_ = export(design, "nccl-topo").files.items()
+    (tmp_path / name).write_text(text)
+    answer = fabric.read_cabling([tmp_path / name], "nccl-topo")
+    # Two Graces with a card for each GPU and a DPU: 4 C2C, 4 + 2 PCIe, 4 x 18 NVLinks to one switch.
+    assert answer.n_cables == 4 + 6 + 72

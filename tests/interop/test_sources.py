@@ -119,7 +119,7 @@ def test_the_inside_of_a_host_as_nccl_sees_it(tmp_path):
             (frozenset(("host0-pci0", "host0-cpu0")), 384): 1,
             (frozenset(("host0-gpu0", "host0-pci0")), 384): 1,
             (frozenset(("host0-mlx5_0", "host0-pci0")), 192): 1,
-            (frozenset(("host0-gpu1", "host0-cpu1")), 192): 1,
+            # By C2C; PCIe to the same processor is beside it.
             (frozenset(("host0-gpu1", "host0-cpu1")), 1600): 1,
             (frozenset(("host0-gpu0", "host0-gpu1")), 200): 4,
         }

@@ -117,11 +117,27 @@ def test_what_was_built_as_designed_has_no_fault(design, form, tmp_path):
     assert answer.n_right == answer.n_planned == answer.n_found
 
 
-@pytest.mark.parametrize("form", ["p2p-ethernet", "netbox", "dot"])
-def test_our_own_exports_are_read_back(form, tmp_path):
-    files = export(loads(HGX), form).files
+OWN = [
+    "containerlab", "cytoscape", "dot", "graphml", "netbox", "netlab", "node-link", "nvidia-air",
+    "p2p-ethernet", "p2p-infiniband",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("form", OWN)
+@pytest.mark.parametrize("design", DESIGNS)
+def test_our_own_exports_are_read_back(design, form, tmp_path):
+    files = export(loads(DESIGNS[design]), form).files
     (tmp_path / "x").write_text(files.get("", files.get("cables.csv")))
-    assert audit(loads(HGX), [tmp_path / "x"], form).status == "as designed"
+    assert audit(loads(DESIGNS[design]), [tmp_path / "x"], form).status == "as designed"
+
+
+@pytest.mark.parametrize("form", ["graphml", "node-link", "cytoscape"])
+def test_graphs_name_devices_and_faults_are_told_of_nodes(form, tmp_path):
+    # A cable of a card that is down is left out of the graph; what is inside the boxes is no cable.
+    lost = fail(loads(HGX), ("su1/node2/nic5", "su1/leaf5"))
+    (tmp_path / "x").write_text(export(lost, form).files[""])
+    (group,) = audit(loads(HGX), [tmp_path / "x"], form).groups
+    assert (group.kind, group.n, group.faults[0].planned) == ("missing", 1, ("gpu1-2 - l1-5",))
 
 
 @pytest.mark.some(2)

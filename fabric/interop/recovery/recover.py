@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -123,9 +124,11 @@ def _as_listed(dump: Dump, how: Written) -> Recovered:
     stems, is_telling = stems_as_colours(dump)
     drawn = listed(dump, stems if is_telling else kinds_as_colours(dump))
     how = replace(how, rates=_rates_said(drawn, how), islands=_islands(dump, drawn))
-    # What is listed is what there is: if it is refused, the user is told why.
-    fabric = loads(write_sketch(drawn, replace(how, transit="all")))
-    loaded = _load(drawn, how) or (fabric, replace(how, transit="all"))
+    loaded = _load(drawn, how)
+    if loaded is None:
+        # What is listed is what there is: if it is refused, the user is told why.
+        told = replace(how, transit="all", is_named=False)
+        loaded = loads(write_sketch(drawn, told)), told
     notes = ("no axes explain the cables: every pair is listed", *_notes(drawn, loaded[1], 0))
     devices = _devices(dump, drawn)
     return Recovered(write_sketch(drawn, loaded[1]), loaded[0], devices, 0, 0, 0, 0, notes, has_axes=False)
@@ -219,9 +222,12 @@ def _rates_said(drawn: Sketch, how: Written) -> Mapping[str, str]:
 
 
 def _load(drawn: Sketch, how: Written) -> tuple[Fabric, Written] | None:
-    """Return the fabric of a sketch, whose endpoints pass traffic on if they must; None if it is refused."""
-    for transit in dict.fromkeys((how.transit, "all")):
-        tried = replace(how, transit=transit)
+    """Return the fabric of a sketch, whose endpoints pass traffic on if they must; None if it is refused.
+
+    Names that a file cannot have, such as ``a,b``, are left out of it.
+    """
+    for is_named, transit in product((True, False), dict.fromkeys((how.transit, "all"))):
+        tried = replace(how, transit=transit, is_named=is_named and how.is_named)
         try:
             return loads(write_sketch(drawn, tried)), tried
         except TopologyError:
@@ -337,6 +343,8 @@ def _notes(drawn: Sketch, how: Written, n_faster: int) -> Iterator[str]:
         yield f"nothing says what {', '.join(guessed)} are: taken for endpoints, which have the fewest cables"
     if how.transit == "all":
         yield "endpoints pass traffic on (transit: all), else some would not reach others"
+    if not how.is_named:
+        yield "the nodes have names that a file cannot have: it calls them by their places"
     if n_faster:
         yield f"{n_faster:,} cables are faster than most of their rule; the file has the rate of most"
     for g, group in enumerate(drawn.groups):

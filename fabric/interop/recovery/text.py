@@ -47,6 +47,8 @@ class Written:
         Of endpoints; empty for the default.
     islands : int
     remainder : Remainder
+    is_named : bool
+        Whether the file has the names of the nodes, where it can.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Written:
     transit: str = ""
     islands: int = 1
     remainder: Remainder = field(default_factory=Remainder)
+    is_named: bool = True
 
 
 def write_sketch(drawn: Sketch, how: Written) -> str:
@@ -85,7 +88,7 @@ def write_sketch(drawn: Sketch, how: Written) -> str:
         lines.append(f"  - {{{_rule(rule, name, drawn, names, composed, how)}}}")
     lines += [f"  - {item}" for item in how.remainder.extra]
     patterns = site_patterns(drawn, names)
-    if patterns:
+    if patterns and how.is_named:
         said = ", ".join(f'{name}: "{pattern}"' for name, pattern in patterns.items())
         lines.append(f"names: {{{said}}}")
     absent = [item for group in upward for item in _absent(group, drawn, names)]

@@ -56,7 +56,12 @@ _ROWS = (
     ("containerlab", "containerlab topology", "what nodes are", documents.containerlab),
     ("netlab", "netlab topology", "what nodes are", documents.netlab),
     ("nvidia-air", "simulation of NVIDIA Air", _PORTS, documents.nvidia_air),
-    ("nccl-topo", "NCCL_TOPO_FILE of one host, a file a host", "the network", xml_files.nccl_topology),
+    (
+        "nccl-topo",
+        "NCCL_TOPO_FILE of one host, a file a host",
+        "the network, PCIe beside C2C",
+        xml_files.nccl_topology,
+    ),
     ("nvidia-smi", "nvidia-smi topo -m, a file a host", "rates, PCIe, the network", simulators.nvidia_smi),
     ("infragraph", "InfraGraph 3.1", _PARTS, infragraph.infragraph),
     ("astra-sim", "network.yml of ASTRA-sim", "cables of switches", documents.astra_sim),

@@ -161,7 +161,10 @@ class _Host:
         for gpu in gpus:
             name = f"{self._name}-gpu{gpu.get('dev')}"
             self._gpu_at[pci.get("busid")] = name
-            self._joined(name, "gpu", pci, above)
+            self._found.node(name, "gpu", self._at(pci))
+            # NCCL goes by C2C where there is some; PCIe to the same processor is beside it.
+            if above != cpu or not any(gpu.all("c2c")):
+                self._joined(name, "gpu", pci, above)
             self._links += [(name, gpu.get("sm"), link) for link in gpu.all("nvlink")]
             for c2c in gpu.all("c2c"):
                 self._c2c(name, cpu, c2c)
