@@ -96,12 +96,11 @@ class ClusterNodes:
         # Other endpoints hold no rank: they neither send nor relay for a job that is not theirs.
         return fail(self.fabric, *others)
 
-    def selector(self, places: Ints) -> str:
-        """Return the one selector of the endpoints of some nodes; nothing where it takes several."""
+    def selectors(self, places: Ints) -> tuple[str, ...]:
+        """Return selectors that together name the endpoints of some nodes, in the order of the file."""
         chosen = self._flags(places)
         # Places without a node belong to whatever is convenient.
-        boxes = list(_boxes(chosen, ~chosen & self.is_there))
-        return self._selector(boxes[0], self.group) if len(boxes) == 1 else ""
+        return tuple(self._selector(box, self.group) for box in _boxes(chosen, ~chosen & self.is_there))
 
     def _flags(self, places: Ints) -> Bools:
         """Return which places are among some."""

@@ -25,6 +25,7 @@ from fabric.costing.cost import cost
 from fabric.errors import FabricError, QuestionError
 from fabric.graph import Fabric
 from fabric.interop.export.schedulers import hostlist
+from fabric.job.in_order import FEW
 from fabric.routing import Progress
 from fabric.units import parse_bytes
 from fabric.workload.nodes import ClusterNodes, nodes_of
@@ -180,11 +181,12 @@ def _step(
     """Return how long a step of training takes on some nodes [s], or why that is not known."""
     if workload is None:
         return None, ""
-    among = nodes.selector(places)
-    if not among:
-        return None, "its nodes are no range of axes, and ranks of several selectors have no order"
-    # What the ranks leave of the layout are replicas.
-    sized = replace(workload, among=(among,), parallel=replace(workload.parallel, dp=0))
+    among = nodes.selectors(places)
+    if len(among) > FEW:
+        return None, f"its nodes are {len(among)} ranges of axes; up to {FEW} are told apart"
+    # What the ranks leave of the layout are replicas; ranks of several ranges are numbered as these come.
+    order = workload.order if len(among) == 1 else workload.order.rpartition("->")[2].strip(" ()")
+    sized = replace(workload, among=among, order=order, parallel=replace(workload.parallel, dp=0))
     try:
         return train(sized, nodes.fabric, calibration=known).step_s, ""
     except FabricError as error:
