@@ -281,6 +281,48 @@ def number_ranks(question: ClassTraffic, place: Placement, domain: frozenset[str
     )
 
 
+def side_by_side(parts: Sequence[NumberedRanks]) -> NumberedRanks:
+    """Return the ranks of several groups as those of one instance: the domains of one after those of another.
+
+    On an axis that a group lacks its ranks have the index after the last one.
+
+    Raises
+    ------
+    NoSymmetryError
+        If a group lies on rings, where places count.
+    """
+    if any(part.rings & part.sizes.keys() for part in parts):
+        msg = "ranks of several groups lie on rings"
+        raise NoSymmetryError(msg)
+    size = {axis: n + 1 for part in parts for axis, n in part.sizes.items()}
+    first_sort = np.cumsum([0, *(len(part.size) for part in parts)])
+    first_place = np.cumsum([0, *(int(part.begin[-1]) for part in parts)])
+    begins = [part.begin[:-1] + at for part, at in zip(parts, first_place, strict=False)]
+    return NumberedRanks(
+        Shape(tuple(n for part in parts for n in part.shape.sizes)),
+        # Axes of several groups say no single place in the file.
+        PlacesInFile({}, {}, np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)),
+        np.concatenate([part.sort + at for part, at in zip(parts, first_sort, strict=False)]),
+        _one_below_another([part.digits for part in parts], [part.n_domains for part in parts], size),
+        np.concatenate([*begins, first_place[-1:]]),
+        _one_below_another([part.place_digits for part in parts], np.diff(first_place).tolist(), size),
+        np.concatenate([part.kind for part in parts]),
+        size,
+        frozenset(),
+    )
+
+
+def _one_below_another(parts: Sequence[Digits], n: Sequence[int], size: Mapping[str, int]) -> Digits:
+    """Return the indices of some things after those of others, so many of each, on the axes of any."""
+    axes = dict.fromkeys(axis for part in parts for axis in part)
+    return {
+        axis: np.concatenate(
+            [part.get(axis, np.full(k, size[axis] - 1)) for part, k in zip(parts, n, strict=True)]
+        )
+        for axis in axes
+    }
+
+
 def every_place(size: Mapping[str, int]) -> dict[str, Ints]:
     """Return the index of all places on some axes, the last one fastest."""
     n = math.prod(size.values())

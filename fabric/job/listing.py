@@ -61,6 +61,8 @@ class Listing:
 
 def jobs_of_placement(listing: Listing, place: Placement) -> tuple[Job, ...]:
     """Return the jobs of a placement, on every cable."""
+    if place.others:
+        return jobs_of_all(listing, (), ())
     torus: tuple[tuple[str, int], ...] = ()
     if place.among is None:
         sizes = {a: place.blueprint.axes[a].size for a in place.spans}
@@ -180,6 +182,9 @@ def _choose(fabric: Fabric, asked: JobQuestion, e: Expanded) -> Bools:
             raise QuestionError(msg)
     else:
         chosen = select(fabric, asked.among, limit=asked.limit)
+        # Of the devices of all groups at a place the endpoints are meant.
+        if chosen[e.is_endpoint].any():
+            chosen = chosen & e.is_endpoint
     # What has failed takes no part; the answer says how many.
     _check(e, np.flatnonzero(chosen & ~e.failed))
     return chosen & ~e.failed

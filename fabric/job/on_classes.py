@@ -33,7 +33,7 @@ from fabric.flow.traffic import Traffic
 from fabric.graph import Paths, forwarding
 from fabric.job.chosen import align
 from fabric.job.differences import Mix, RankPlaces
-from fabric.job.domains import number_ranks
+from fabric.job.domains import number_ranks, side_by_side
 from fabric.job.in_switch import Climb, reducing_switches, switch_loads
 from fabric.job.near import NearLinks, Pairs, near_links
 from fabric.job.pairs import RankPairs, domain_axes, group_ties
@@ -440,6 +440,14 @@ def on_classes(place: Placement, routing: Routing, paths: Paths) -> Job:
     # Where nothing is missing, or what is tells no ranks apart, they are a product of axes, as a rule.
     blueprint = place.blueprint
     is_whole = not (blueprint.absent or blueprint.failed or blueprint.marked_cables or place.among)
+    if place.others:
+        # Of groups that are all absent or down there are no ranks.
+        question = ClassTraffic(blueprint, Traffic(), place.among, paths)
+        numbers = set(question.base.classes.group[question.ends].tolist())
+        groups = {list(blueprint.groups)[number] for number in numbers}
+        first, *others = (replace(part, others=()) for part in place.parts if part.group in groups)
+        place = replace(first, others=tuple(others))
+        return of_pairs(place, routing, paths).as_job() if others else on_classes(place, routing, paths)
     if is_whole or ClassTraffic(blueprint, Traffic(), place.among, paths).ends.sum() == 1:
         with contextlib.suppress(NoSymmetryError):
             return of_product(place, routing, paths).as_job()
@@ -479,7 +487,7 @@ def of_pairs(
     question = TiedTraffic(*asked, group_ties(place, frozenset()), beside)
     _limit(question)
     # One rank says what a domain is; that the others say the same is looked at in the views of all.
-    domain, found = None, domain_axes(place.order, _views(question, place, frozenset(), n=1))
+    domain, found = None, domain_axes(_views(question, place, frozenset(), n=1))
     while found != domain:
         domain = found
         # Rails are kept whole, as libraries choose cards by them, unless that makes too many kinds.
@@ -490,14 +498,15 @@ def of_pairs(
         has_rails = n_kinds <= MAX_TIED_VIEWS
         question = tied if has_rails else question
         views = _views(question, place, frozenset())
-        found = domain_axes(place.order, views)
+        found = domain_axes(views)
     dealt = _deal(place, views)
     if dealt is not None:
         return of_pairs(dealt, routing, paths, beside)
     pairs = _pairs(question, place, found, views)
     if routing == "rail" or pairs.need_relays():
-        if not (has_rails and pairs.has_rails):
-            why = "domains of unequal size have" if has_rails else f"{n_kinds} kinds of ranks leave"
+        if place.others or not (has_rails and pairs.has_rails):
+            unlike = "several groups" if place.others else "unequal size"
+            why = f"domains of {unlike} have" if has_rails else f"{n_kinds} kinds of ranks leave"
             msg = f"{why} no rails that all traffic can take"
             raise NoSymmetryError(msg)
         pairs = replace(pairs, is_by_rail=True)
@@ -521,8 +530,9 @@ def _pairs(
     question: ClassTraffic, place: Placement, domain: frozenset[str], views: tuple[RankView, ...]
 ) -> RankPairs:
     lift = Lift(place.blueprint, question.apart, question.ties, question.sides)
-    ranks = number_ranks(question, place, domain)
-    return RankPairs(ranks, views, lift, place.order, domain, place.spans)
+    ranks = [number_ranks(question, part, domain) for part in place.parts]
+    joined = side_by_side(ranks) if place.others else ranks[0]
+    return RankPairs(joined, views, lift, place.axes, domain)
 
 
 def _views(
@@ -530,9 +540,11 @@ def _views(
 ) -> tuple[RankView, ...]:
     """Return the view of one rank of each class, or of the first n of them."""
     base, ranks = question.base, np.flatnonzero(question.ends)[:n].tolist()
+    part_of = {part.group: part for part in place.parts}
+    parts = [part_of[base.classes.groups[base.classes.group[rank]].name] for rank in ranks]
     return tuple(
-        view_of(question, place, base.index[rank], float(base.size[rank]), rings, question.paths)
-        for rank in ranks
+        view_of(question, part, base.index[rank], float(base.size[rank]), rings, question.paths)
+        for part, rank in zip(parts, ranks, strict=True)
     )
 
 

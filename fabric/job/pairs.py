@@ -13,6 +13,7 @@ So messages are numbered as arrays, each is labelled by the kind of its pair, an
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -35,7 +36,7 @@ from fabric.job.views import RankView
 from fabric.schedule.algorithms import Shape
 from fabric.schedule.patterns import unrotated
 from fabric.schedule.tree import Over, Pattern
-from fabric.symmetry import Lift, NoSymmetryError, Tie
+from fabric.symmetry import Lift, Mark, NoSymmetryError, Tie
 from fabric.symmetry.labels import labels
 
 # Patterns that are kept, labelled; mixes of them that are kept, as every view and block asks for them again.
@@ -60,8 +61,6 @@ class RankPairs:
         Primitive axes, outermost first.
     domain : frozenset of str
         Axes along which ranks of one scale-up domain differ.
-    spans : frozenset of str
-        Axes of one instance.
     is_by_rail : bool
         Whether traffic goes to the right rail first.
     uncut : RankPairs, optional
@@ -73,7 +72,6 @@ class RankPairs:
     lift: Lift
     order: tuple[str, ...]
     domain: frozenset[str]
-    spans: frozenset[str]
     is_by_rail: bool = False
     uncut: RankPairs | None = None
     _columns: dict[int, tuple[int, int]] = field(default_factory=dict)
@@ -120,9 +118,12 @@ class RankPairs:
         The axes that an axis is under must be among them, so that one device of a class tells of all.
         """
         view = self.views[number]
-        home = dict(view.quotient.index[view.rank])
+        home, group = dict(view.quotient.index[view.rank]), view.quotient.classes.group
+        told = [axis for axis in axes if axis in home]
         at = [dict(view.quotient.index[i]) for i in self.targets[number].tolist()]
-        return np.array([all(place[a] == home[a] for a in axes) for place in at], dtype=np.bool_)
+        is_same = np.array([all(place.get(a) == home[a] for a in told) for place in at], dtype=np.bool_)
+        # Ranks of another group lie elsewhere, whatever their indices.
+        return np.asarray(is_same & (group[self.targets[number]] == group[view.rank]))
 
     def mates(self, number: int) -> Bools:
         """Return which columns of a view are of ranks of the rank's scale-up domain."""
@@ -401,9 +402,10 @@ class RankPairs:
 
     def _columns_of(self, anchor: tuple[Ints, Ints], other: tuple[Ints, Ints]) -> Ints:
         """Return the columns of some ranks (domains, places), each as seen from another one, shape (k,)."""
+        view, seen = (self.ranks.kind[end[1]] for end in (anchor, other))
         home, at = (self._places(*end) for end in (anchor, other))
-        label = self._labels(self.ranks.kind[anchor[1]], home, at)
-        return np.array([self._by_label[row.tobytes()] for row in label], dtype=np.int64)
+        label = self._labels(view, self._group[seen], home, at)
+        return np.array([self._by_label[row] for row in label], dtype=np.int64)
 
     def _places(self, domain: Ints, place: Ints) -> dict[str, Ints]:
         ranks = self.ranks
@@ -411,33 +413,60 @@ class RankPairs:
             axis: index[place] for axis, index in ranks.place_digits.items()
         }
 
-    def _labels(self, view: Ints, home: Mapping[str, Ints], at: Mapping[str, Ints]) -> Ints:
-        """Return what tells the columns of views apart, a row for each rank as seen from another one."""
-        n = len(view)
-        label = labels(self.lift.plain, self.lift.nest, [*self.lift.failed, dict(home)], [dict(at)])
-        return np.column_stack([view, np.broadcast_to(label[:n], (n, label.shape[1]))])
+    @cached_property
+    def _group(self) -> Ints:
+        """Group of the rank of each view."""
+        return np.array([int(v.quotient.classes.group[v.rank]) for v in self.views], dtype=np.int64)
+
+    def _labels(
+        self, view: Ints, group: Ints, home: Mapping[str, Ints], at: Mapping[str, Ints]
+    ) -> list[tuple[int, int, bytes]]:
+        """Return what tells the columns of views apart, for each rank as seen from another one.
+
+        That is the view, the group of the rank, and its label beside the other one: on the axes of both.
+        """
+        groups = list(self.lift.blueprint.groups.values())
+        told = np.empty(len(view), dtype=object)
+        for source, target in itertools.product(np.unique(self._group).tolist(), repeat=2):
+            rows = np.flatnonzero((self._group[view] == source) & (group == target))
+            ends = [
+                {axis: index[axis][rows] for axis in groups[number].primitives}
+                for index, number in ((home, source), (at, target))
+            ]
+            label = labels(self.lift.plain, self.lift.nest, [*self.lift.failed, ends[0]], [ends[1]])
+            label = np.broadcast_to(label[: len(rows)], (len(rows), label.shape[1]))
+            told[rows] = [row.tobytes() for row in np.ascontiguousarray(label)]
+        return list(zip(view.tolist(), group.tolist(), told.tolist(), strict=True))
 
     @cached_property
-    def _by_label(self) -> dict[bytes, int]:
+    def _by_label(self) -> dict[tuple[int, int, bytes], int]:
         """The column of each label of ranks."""
         view = np.repeat(np.arange(len(self.views)), np.diff(self.starts))
         index = [v.quotient.index for v in self.views]
         marks = [index[number][i] for number, own in enumerate(self.targets) for i in own.tolist()]
-        at = {axis: np.array([dict(mark)[axis] for mark in marks], dtype=np.int64) for axis in self.order}
-        ranks = [dict(index[number][v.rank]) for number, v in enumerate(self.views)]
-        home = {axis: np.array([rank[axis] for rank in ranks], dtype=np.int64)[view] for axis in self.order}
-        moved = self.lift.marked.moved
-        label = self._labels(view, moved(home), moved(at))
-        return {row.tobytes(): i for i, row in enumerate(label)}
+        ranks = [index[number][v.rank] for number, v in enumerate(self.views)]
+        home = {axis: places[view] for axis, places in self._moved(ranks).items()}
+        groups = [v.quotient.classes.group[own] for v, own in zip(self.views, self.targets, strict=True)]
+        label = self._labels(view, np.concatenate(groups), home, self._moved(marks))
+        return {row: i for i, row in enumerate(label)}
+
+    def _moved(self, marks: Sequence[Mark]) -> dict[str, Ints]:
+        """Return where ranks have been moved to, 0 on an axis that one is not on."""
+        found = {axis: np.zeros(len(marks), dtype=np.int64) for axis in self.order}
+        axes_of = [tuple(axis for axis, _ in mark) for mark in marks]
+        for axes in set(axes_of):
+            own = np.array([i for i, one in enumerate(axes_of) if one == axes])
+            at = {a: np.array([dict(marks[i])[a] for i in own.tolist()], dtype=np.int64) for a in axes}
+            for axis, places in self.lift.marked.moved(at).items():
+                found[axis][own] = places
+        return found
 
 
-def domain_axes(order: tuple[str, ...], views: Sequence[RankView]) -> frozenset[str]:
+def domain_axes(views: Sequence[RankView]) -> frozenset[str]:
     """Return the axes along which ranks of one scale-up domain differ; domains may be of unequal size.
 
     Parameters
     ----------
-    order : tuple of str
-        Primitive axes of the ranks.
     views : sequence of RankView
 
     Raises
@@ -453,11 +482,16 @@ def domain_axes(order: tuple[str, ...], views: Sequence[RankView]) -> frozenset[
         rows = rules[e.rule] & (e.alive > 0) if len(rules) else np.zeros(0, np.bool_)
         part = components(e.n_devices, e.tail[rows], e.head[rows])
         for i in np.flatnonzero(view.inside).tolist():
-            others.append((dict(index[view.rank]), dict(index[i]), bool(part[i] == part[view.rank])))
+            is_mate = bool(part[i] == part[view.rank])
+            if e.group[i] == e.group[view.rank]:
+                others.append((dict(index[view.rank]), dict(index[i]), is_mate))
+            elif is_mate:
+                msg = "a scale-up domain has ranks of several groups"
+                raise NoSymmetryError(msg)
     for home, at, is_mate in others:
-        axes |= {a for a in order if is_mate and at[a] != home[a]}
+        axes |= {a for a in home if is_mate and at[a] != home[a]}
     for home, at, is_mate in others:
-        if all(at[a] == home[a] for a in order if a not in axes) != is_mate:
+        if all(at[a] == home[a] for a in home if a not in axes) != is_mate:
             msg = "the scale-up domains are no product of axes"
             raise NoSymmetryError(msg)
     return frozenset(axes)
@@ -477,8 +511,11 @@ def group_ties(place: Placement, domain: frozenset[str]) -> tuple[Tie, ...]:
     NoSymmetryError
         If the ranks lie on a line.
     """
-    every = frozenset(place.order)
-    rings = ring_axes(place.blueprint, place.order)
-    ties = [Tie(place.group, every, rings)] if rings else []
-    agreements = [axes for axes in (domain, every - place.spans) if axes and axes != every]
-    return (*ties, *(Tie(place.group, axes) for axes in agreements))
+    ties = []
+    for part in place.parts:
+        every = frozenset(part.order)
+        rings = ring_axes(part.blueprint, part.order)
+        ties += [Tie(part.group, every, rings)] if rings else []
+        agreements = (axes for axes in (domain & every, every - part.spans) if axes and axes != every)
+        ties += [Tie(part.group, axes) for axes in agreements]
+    return tuple(ties)

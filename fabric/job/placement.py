@@ -43,6 +43,8 @@ class Placement:
         Primitive axes that one instance spans.
     among : str, tuple of str or None
         Selector of the ranks, or several of them.
+    others : tuple of Placement
+        Those of the other groups that the ranks are of, numbered after these.
     """
 
     blueprint: Blueprint
@@ -50,6 +52,17 @@ class Placement:
     order: tuple[str, ...]
     spans: frozenset[str]
     among: str | tuple[str, ...] | None
+    others: tuple[Placement, ...] = ()
+
+    @property
+    def parts(self) -> tuple[Placement, ...]:
+        """The placement of each group."""
+        return (self, *self.others)
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """Primitive axes of all groups."""
+        return tuple(dict.fromkeys(axis for part in self.parts for axis in part.order))
 
 
 def placement(blueprint: Blueprint, *, over: Sequence[str], among: str | None, order: str = "") -> Placement:
@@ -78,12 +91,14 @@ def placement(blueprint: Blueprint, *, over: Sequence[str], among: str | None, o
             none = f"{blueprint.name} has no endpoint"
             msg = f"{setting('among', among)} selects no endpoint" if among else none
             raise QuestionError(msg)
-        if len(question.groups) > 1:
+        first, *others = (
+            Placement(blueprint, group, axes, question.spans or frozenset(axes), among)
+            for group, axes in ((group, blueprint.groups[group].primitives) for group in question.groups)
+        )
+        if others and over:
             msg = f"the ranks are of several groups ({', '.join(question.groups)})"
             raise NoSymmetryError(msg)
-        (group,) = question.groups
-        axes = blueprint.groups[group].primitives
-        return Placement(blueprint, group, axes, question.spans or frozenset(axes), among)
+        return replace(first, others=tuple(others))
     group, split, numbered, dimensions = _ordered(blueprint, among, order)
     check_over(over, dimensions, order)
     spans = frozenset(p for name in over or dimensions for p in dimensions[name])
@@ -102,6 +117,10 @@ def _ordered(
     # endpoints are the part of the fabric that they have.
     left, right = read_order(order)
     unordered = placement(blueprint, over=(), among=among)
+    if unordered.others:
+        groups = ", ".join(part.group for part in unordered.parts)
+        msg = f"the ranks are of several groups ({groups}), and an order is of one"
+        raise NoSymmetryError(msg)
     numbered = _left_axes(unordered, left, order)
     part = blueprint if among is None else part_of(blueprint, among)
     n_places = math.prod(part.axes[a].size for a in numbered)

@@ -39,7 +39,7 @@ class RankView:
     n_alike : float
         Ranks that it stands for.
     sources : dict of tuple to ndarray of int64
-        Classes of ranks by how it differs from them.
+        Classes of ranks of its group by how it differs from them.
     inside : ndarray of bool
         Classes of ranks.
     axes : tuple of str
@@ -122,7 +122,7 @@ class RankView:
         """Return on which axes an end of every link agrees with the rank, shape (links, len(order))."""
         e, every = self.quotient.classes, [dict(at) for at in self.quotient.index]
         home = every[self.rank]
-        agrees = np.array([[at.get(a) == home[a] for a in order] for at in every], dtype=np.bool_)
+        agrees = np.array([[a in home and at.get(a) == home[a] for a in order] for at in every], np.bool_)
         return np.repeat(agrees[e.tail] | agrees[e.head], 2, axis=0)
 
 
@@ -281,10 +281,12 @@ def _view(
     view = quotient(question.blueprint, marks, apart=kept[0], ties=kept[1], sides=kept[2])
     inside = question.inside(view)
     home = dict(marks[0])
-    rank = next(i for i in np.flatnonzero(inside).tolist() if view.index[i] == marks[0])
+    names = [group.name for group in view.classes.groups]
+    own = np.flatnonzero(inside & (view.classes.group == names.index(place.group))).tolist()
+    rank = next(i for i in own if view.index[i] == marks[0])
     classes_at: dict[Difference, list[int]] = {}
     sizes = {axis: question.blueprint.axes[axis].size for axis in place.order}
-    for i in np.flatnonzero(inside).tolist():
+    for i in own:
         at = dict(view.index[i])
         # By how many places the rank differs from this class: exactly on rings, else whether.
         places = {axis: (home[axis] - at[axis]) % n for axis, n in sizes.items()}
