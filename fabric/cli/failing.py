@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,7 +13,6 @@ from fabric.cli.options import (
     Degraded,
     Failed,
     File,
-    Jobs,
     Json,
     Over,
     PathRule,
@@ -71,7 +71,13 @@ def failures_command(
     ] = "",
     samples: Annotated[int, typer.Option(help="States that are drawn.")] = 1000,
     seed: Annotated[int, typer.Option(help="Of the random numbers.")] = 1,
-    jobs: Jobs = 1,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            help="Processes that answer; -1 for one a core (needs joblib): so pairs and windows, 1 else.",
+            show_default=False,
+        ),
+    ] = None,
     backend: Backend = "",
     scheduler: Scheduler = "",
     store: StoreFile = "",
@@ -106,7 +112,7 @@ def failures_command(
             window=window,
             samples=samples,
             seed=seed,
-            jobs=jobs,
+            jobs=_n_jobs(jobs, is_many=pairs or bool(window), is_elsewhere=bool(backend)),
             backend=backend,
             scheduler=scheduler,
             store=store,
@@ -119,6 +125,14 @@ def failures_command(
         "json": answer.to_json,
     }
     print_form(texts, "json" if as_json else form)
+
+
+def _n_jobs(given: int | None, *, is_many: bool, is_elsewhere: bool) -> int:
+    """Return how many processes answer: where it is not said, one a core for what takes long, with joblib."""
+    if given is not None:
+        return given
+    has_joblib = is_many and not is_elsewhere and importlib.util.find_spec("joblib") is not None
+    return -1 if has_joblib else 1
 
 
 def _rates(name: str) -> str | tuple[FailureRate, ...]:

@@ -58,7 +58,6 @@ Degraded = Annotated[
         "'leaf0 - spine1 x 2 at 50%'; may be repeated.",
     ),
 ]
-Jobs = Annotated[int, typer.Option(help="Processes that answer; -1 for one a core (needs joblib).")]
 Backend = Annotated[
     str, typer.Option(metavar="NAME", help="Of joblib, such as dask; this machine's processes if left out.")
 ]
@@ -169,18 +168,26 @@ def path_rule(text: str) -> Paths:
 
 @contextlib.contextmanager
 def progress(label: str) -> Iterator[Callable[[int, int], None] | None]:
-    """Show a bar on standard error while work takes long; nothing where that is no terminal."""
+    """Show a bar, the rate and the time left on standard error; nothing where that is no terminal."""
     if not sys.stderr.isatty():
         yield None
         return
     from rich.console import Console
-    from rich.progress import Progress
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(label, total=None)
+    shown = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(elapsed_when_finished=True),
+    )
+    with Progress(*shown, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(label, total=None, rate="")
 
         def update(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total)
+            speed = bar.tasks[0].speed
+            bar.update(task, completed=done, total=total, rate=f"{speed:.3g}/s" if speed else "")
 
         yield update
 

@@ -241,6 +241,16 @@ def answer_question(ask: Question) -> Throughput:
     return held_by
 
 
+def answer_between(ask: Question) -> Throughput | None:
+    """Return the answer between more damage and less, exact or an interval, or None where there is none.
+
+    What it costs does not grow with the kinds of damage, as a program of the question itself does.
+    """
+    begin = time.perf_counter()
+    held = hold_question(ask, lambda posed: posed)
+    return None if held is None else _answer_held(ask, held, begin)
+
+
 def _answer_held(ask: Question, held: Held[Posed], begin: float) -> Throughput | None:
     """Return the answer between those with more and with less damage, or None where one is not proven."""
     more, less = (

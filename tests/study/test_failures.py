@@ -377,53 +377,6 @@ def test_a_risk_that_is_none_is_refused_in_its_place(risk, why):
     assert {problem.line for problem in error.value.problems} == {11}
 
 
-@pytest.mark.seeds(1, of=8)
-@pytest.mark.parametrize(
-    "construct",
-    ["clos", *(pytest.param(name, marks=pytest.mark.slow) for name in ("line", "composed axes"))],
-)
-def test_every_pair_equals_failing_two_by_two(constructs, explicit, construct, seed):
-    number = next(
-        n
-        for n in range(4 * seed, 10_000, 4)
-        if expand(constructs.random_fabric(construct, n)[0]).n_bundles <= 14
-        and not any(g.kind == "host" for g in expand(constructs.random_fabric(construct, n)[0]).groups)
-    )
-    fabric, paths = constructs.random_fabric(construct, number)
-    answer, e = failures(fabric, paths=paths, pairs=True), expand(fabric)
-    things = [("device", e.groups[e.group[v]].name, (v, None)) for v in np.flatnonzero(~e.failed).tolist()]
-    for b in np.flatnonzero(e.alive > 0).tolist():
-        things += [("cable", e.rules[e.rule[b]].name, (None, b))] * int(e.alive[b])
-    expected, solved = {}, {}
-    for i, (kind, of, one) in enumerate(things):
-        for other_kind, other_of, other in things[i + 1 :]:
-            down = tuple(sorted(v for v, _ in (one, other) if v is not None))
-            cables = tuple(sorted(b for _, b in (one, other) if b is not None))
-            if (down, cables) not in solved:
-                left = with_down(e, down, cables, answer.among)
-                ends = expand(left)
-                n = int((ends.is_endpoint & ~ends.failed).sum())
-                solved[down, cables] = explicit.explicit_rate(left, paths) if n > 1 else 0.0
-            names = tuple(
-                o if k == "device" else f"{o} cable" for k, o in ((kind, of), (other_kind, other_of))
-            )
-            expected.setdefault(names, []).append(solved[down, cables])
-    found = {}
-    for row in answer.pairs:
-        # Where some are cut off, or none is left, the explicit program says 0.
-        lost = row.n_stopped and row.kept is not None
-        found.setdefault((row.first, row.second), []).extend([(row.kept * answer.rate_gbps, lost)] * row.n)
-    assert {k: len(v) for k, v in found.items()} == {k: len(v) for k, v in expected.items()}
-    for names, rates in expected.items():
-        positive = sorted(rate for rate in rates if rate > 0)
-        kept = sorted(rate for rate, _ in found[names])
-        for rate in positive:
-            at = int(np.argmin([abs(k - rate) for k in kept]))
-            assert kept.pop(at) == pytest.approx(rate, rel=1e-7), names
-    n = len(things)
-    assert sum(row.n for row in answer.pairs) == n * (n - 1) // 2
-
-
 def test_second_order_availability_by_hand(tmp_path):
     file = tmp_path / "mine.csv"
     file.write_text("of,events,devices,days,repair_h\nleaf,1,1,1,2.4\n")

@@ -9,12 +9,14 @@ from pathlib import Path
 from fabric.arguments import checked
 from fabric.errors import QuestionError
 from fabric.graph import Fabric, Paths
-from fabric.study.failures.evaluate import Kept, Outcome, evaluate, n_up, outcome_of, told
+from fabric.study.failures.covers import pairs_of
+from fabric.study.failures.evaluate import Kept, Outcome, evaluate, n_up
 from fabric.study.failures.events import Event, group_events, single_events
 from fabric.study.failures.life import HOUR, Interruptions, JobTime, Life, job_time, life_of, rates_for
-from fabric.study.failures.network import FailingJob, bare, job_of
-from fabric.study.failures.pairs import PairEvent, pair_events
+from fabric.study.failures.network import FailingJob, job_of
+from fabric.study.failures.pairs import PairEvent
 from fabric.study.failures.rates import FailureRate, known_rates, read_rates
+from fabric.study.failures.solving import Answers, alike
 from fabric.study.failures.states import State
 from fabric.study.failures.table import FailureRow, Failures, PairRow, worst_first
 from fabric.study.failures.window import (
@@ -23,14 +25,13 @@ from fabric.study.failures.window import (
     Failing,
     KeptOverTime,
     Remains,
-    alike,
     check_window,
     draw,
     joined,
     known_part,
     over_time,
 )
-from fabric.study.sweeps import Crew, run
+from fabric.study.sweeps import Crew
 from fabric.study.sweeps.run import Progress
 from fabric.units import parse_duration
 
@@ -144,20 +145,21 @@ def failures(
         raise QuestionError(healthy.kept.why)
     singles = single_events(job)
     events = (*singles, *group_events(job))
-    outcomes = solved(job, [event.state for event in events], {(): healthy}, crew, progress)
+    answers = Answers(job, healthy, crew, progress)
+    states = {(), *(event.state for event in events)}
+    outcomes = answers.of(states)
     rows = [failure_row(event, outcomes[event.state], healthy.others) for event in events]
     asked = f"{job.collective}{' over ' + ', '.join(job.over) if job.over else ''}" if job.collective else ""
     named = "a table that was given" if isinstance(rates, tuple) else str(rates)
     rows_of_pairs: tuple[PairRow, ...] = ()
     if pairs:
-        both = list(pair_events(job, singles))
-        outcomes = solved(job, [one.state for one in both], outcomes, crew, progress)
-        rows_of_pairs = pair_rows(both, outcomes, healthy.others)
+        plain = answers.of_all_to_all()
+        both = pairs_of(plain, singles)
+        states |= {one.state for one in both}
+        rows_of_pairs = pair_rows(both, plain.of(one.state for one in both), healthy.others)
     kept: KeptOverTime | None = None
     if window:
-        kept, outcomes = _over_window(
-            job, table, rows, outcomes, ask=(parse_duration(window), samples, seed), crew=crew, heard=progress
-        )
+        kept = _over_window(answers.of_all_to_all(), table, rows, ask=(parse_duration(window), samples, seed))
     life = _life(job, named, table, rows, time) if table else None
     return Failures(
         fabric=fabric.name,
@@ -170,7 +172,7 @@ def failures(
         node=_say_node(job),
         paths=paths,
         rows=tuple(sorted(rows, key=worst_first)),
-        n_states=len(outcomes),
+        n_states=len(states),
         notes=_notes(job, among),
         certificate=healthy.others.certificate,
         life=life,
@@ -195,14 +197,14 @@ def pair_rows(
     rows = []
     for pair, n_twice in found.values():
         outcome = outcomes[pair.state]
-        one = failure_row(Event("device", "", 1, pair.example, pair.state), outcome, healthy)
+        one = failure_row(Event("device", "", 1, ", ".join(pair.examples), pair.state), outcome, healthy)
         names = [of if kind == "device" else f"{of} {kind}" for kind, of in (pair.first, pair.second)]
         rows.append(
             PairRow(
                 names[0],
                 names[1],
                 n_twice // 2,
-                pair.example,
+                ", ".join(pair.examples),
                 one.goes_on,
                 one.n_stopped,
                 one.kept,
@@ -212,6 +214,7 @@ def pair_rows(
                 one.binding,
                 one.status,
                 one.certificate,
+                one.certificate_after,
             )
         )
     return tuple(sorted(rows, key=worst_first))
@@ -232,35 +235,36 @@ def second_order(
             odds[row.name] = sum(rate.per_hour * rate.repair_h for rate in each)
             log_up -= row.n * math.log1p(odds[row.name])
     up = math.exp(log_up)
-    known = kept = up
-    for row in rows:
-        if row.name in odds and row.kind in ("device", "cable"):
-            weight = up * row.n * odds[row.name]
-            known, kept = known + weight, kept + weight * (row.total_kept or 0.0)
-    for pair in pairs:
-        weight = up * pair.n * odds[pair.first] * odds[pair.second]
-        known, kept = known + weight, kept + weight * (pair.total_kept or 0.0)
-    return kept, min(1.0, kept + max(0.0, 1 - known))
+    known, kept, open_ = up, up, 0.0
+    weighed: list[tuple[FailureRow | PairRow, float]] = [
+        *((row, row.n * odds[row.name]) for row in rows if row.kind in ("device", "cable")),
+        *((pair, pair.n * odds[pair.first] * odds[pair.second]) for pair in pairs),
+    ]
+    for told, weight in weighed:
+        # Of an interval the lower end is there; what is not solved may be there or not.
+        total = told.total_kept or 0.0
+        is_exact = told.total_kept is not None and told.certificate_after.status == "optimal"
+        known, kept = known + up * weight, kept + up * weight * total
+        open_ += 0.0 if is_exact else up * weight * max(0.0, 1 - total)
+    return kept, min(1.0, kept + open_ + max(0.0, 1 - known))
 
 
 def _over_window(
-    job: FailingJob,
+    answers: Answers,
     table: Sequence[FailureRate],
     rows: Sequence[FailureRow],
-    outcomes: dict[State, Outcome],
     *,
     ask: tuple[float, int, int],
-    crew: Crew,
-    heard: Progress | None,
-) -> tuple[KeptOverTime, dict[State, Outcome]]:
-    """Return what is kept over a window, and all outcomes that are known by then.
+) -> KeptOverTime:
+    """Return what is kept over a window.
 
     Parameters
     ----------
     ask : (float, int, int)
         Its length [s], the number of samples, and the seed.
     """
-    window_h, n_samples, seed = ask[0] / HOUR, ask[1], ask[2]
+    job, (window_s, n_samples, seed) = answers.job, ask
+    window_h = window_s / HOUR
     failing, single = [], []
     for row in rows:
         each = rates_for(table, row.of, kinds_of(job, row)) if row.kind in ("device", "cable") else []
@@ -273,7 +277,7 @@ def _over_window(
     known = [(0, none, Remains(1.0, True)), *((1, p, seen) for p, seen in zip(alone, single, strict=True))]
     drawn, rest = draw(job, joined(failing), window_h=window_h, n_samples=n_samples, seed=seed)
     one_of = alike(job, (one.state for one in drawn))
-    outcomes = solved(job, list(one_of.values()), outcomes, crew, heard)
+    outcomes = answers.of(one_of.values())
     healthy = outcomes[()].others
 
     def seen_of(state: State) -> Remains:
@@ -281,8 +285,7 @@ def _over_window(
         return Remains(_solved(outcome.kept, outcome.kept.total_gbps / healthy.total_gbps), outcome.goes_on)
 
     n_states = len(set(one_of.values()))
-    found = over_time(drawn, known, seen_of, window_h=window_h, rest=rest, seed=seed, n_states=n_states)
-    return found, outcomes
+    return over_time(drawn, known, seen_of, window_h=window_h, rest=rest, seed=seed, n_states=n_states)
 
 
 def _rates(rates: str | Path | tuple[FailureRate, ...]) -> tuple[FailureRate, ...]:
@@ -337,19 +340,6 @@ def sizes(job: FailingJob) -> tuple[int, int]:
         inside = set(blueprint.groups[name].primitives) - set(axes)
         n_each.append(math.prod(blueprint.axes[p].size for p in inside))
     return n_endpoints, math.ceil(n_endpoints / max(n_each, default=1))
-
-
-def solved(
-    job: FailingJob,
-    states: Sequence[State],
-    known: dict[State, Outcome],
-    crew: Crew,
-    progress: Progress | None,
-) -> dict[State, Outcome]:
-    """Return the outcome of every state, each solved once; those that are `known` are not."""
-    todo = [state for state in dict.fromkeys(states) if state not in known]
-    told_of = run(told, job if crew.is_alone else bare(job), todo, crew=crew, progress=progress)
-    return known | dict(zip(todo, map(outcome_of, told_of), strict=True))
 
 
 def failure_row(event: Event, outcome: Outcome, healthy: Kept) -> FailureRow:

@@ -1,34 +1,32 @@
-"""What a job has in one state: the answer to one question, which depends on no other.
+"""What a job has in one state: as it is, and where the job stops without the nodes that it has lost.
 
-A state is asked as it is, and where the job stops in it once more without the nodes that it has lost.
+Each of the two is a question that depends on no other. Many states end in one restart::
+
+    GPU down   card down   cable between them down      three states, one node left out
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from fabric.arrays import Bools
-from fabric.blueprint.model import Blueprint, Selector
-from fabric.blueprint.selector import parse_selector, range_word, selected_groups
 from fabric.costing.cost import cost
 from fabric.errors import FabricError, LimitError, QuestionError
 from fabric.flow.by_axes import ClassTraffic
 from fabric.flow.certificate import Verdict
 from fabric.flow.commodities import name_classes
-from fabric.flow.lost import exchanges
 from fabric.flow.question import Question
-from fabric.flow.throughput import answer_question
+from fabric.flow.throughput import answer_between, answer_question
 from fabric.flow.traffic import Traffic
-from fabric.graph import Expanded, Fabric, Paths, expand, select
+from fabric.graph import Fabric, expand, select
 from fabric.results import CutOff
-from fabric.study.failures.network import FailingJob, ways_out
-from fabric.study.failures.states import Down, State, in_state, state_of
-from fabric.symmetry import NoSymmetryError, devices_up, lay_ground
+from fabric.study.failures.network import FailingJob
+from fabric.study.failures.states import Down, State, in_state
+from fabric.study.failures.stopping import left_by_restart, replicas, stopped_in
+from fabric.symmetry import NoSymmetryError, devices_up
 from fabric.symmetry.counting import count_named
 
 NOTHING = Verdict(0.0, 0.0)
@@ -50,7 +48,8 @@ class Kept:
         Of the collective that was asked for, by its fastest algorithm on the wire [Gb/s]; None without one,
         or where it has no answer.
     status : {"optimal", "bounded", "none", "unsolved"}
-        Of the rate; ``none`` where nobody is left to send to, ``unsolved`` where the program is too large.
+        Of the rate, the lower end of an interval where it is ``bounded``; ``none`` where nobody is left to
+        send to, ``unsolved`` where the program is too large.
     binding : tuple of str
         Rules that bind it, dearest first.
     certificate : Verdict
@@ -59,6 +58,8 @@ class Kept:
         Why there is no rate, or no busbw.
     algorithm : str
         Of the collective.
+    cut_off : tuple of CutOff
+        Endpoints that are up and cut off from most of the others: one of each class, and how many.
     """
 
     n: int
@@ -69,6 +70,7 @@ class Kept:
     certificate: Verdict
     why: str = ""
     algorithm: str = ""
+    cut_off: tuple[CutOff, ...] = ()
 
     @property
     def total_gbps(self) -> float:
@@ -77,26 +79,45 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a job has in a state.
+class AtOnce:
+    """What a job has in a state before anything is restarted.
 
     Parameters
     ----------
     others : Kept
         Those that still exchange traffic, as they are.
-    cut_off : tuple of CutOff
-        Endpoints that are up and cut off from most of the others: one of each class, and how many.
     n_down : int
         Endpoints that are down themselves, more than in the healthy fabric.
     stopped : tuple of CutOff
         Endpoints whose part of the job is over: down, cut off, or without a way out of their own. One of each
         class; the job goes on where there is none.
+    rest : State
+        What is down for the restart, beside the nodes of the stopped ones; of no use where the job goes on.
+    """
+
+    others: Kept
+    n_down: int
+    stopped: tuple[CutOff, ...]
+    rest: State
+
+    def outcome(self, restart: Kept | None) -> Outcome:
+        """Return what a job has in this state, with what its restart has where it stops."""
+        return Outcome(self.others, self.n_down, self.stopped, restart if self.stopped else None)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a job has in a state.
+
+    Parameters
+    ----------
+    others, n_down, stopped
+        As in `AtOnce`.
     restart : Kept or None
         Those that are left without the nodes of the stopped ones, where the job stops.
     """
 
     others: Kept
-    cut_off: tuple[CutOff, ...]
     n_down: int
     stopped: tuple[CutOff, ...]
     restart: Kept | None
@@ -105,6 +126,11 @@ class Outcome:
     def goes_on(self) -> bool:
         """Whether the job goes on."""
         return not self.stopped
+
+    @property
+    def cut_off(self) -> tuple[CutOff, ...]:
+        """Endpoints that are up and cut off from most of the others."""
+        return self.others.cut_off
 
     @property
     def kept(self) -> Kept:
@@ -128,42 +154,64 @@ def evaluate(job: FailingJob, state: State, *, is_brief: bool = True) -> Outcome
     LimitError
         If it is too large to be answered.
     """
+    found = at_once(job, state, is_brief=is_brief)
+    return found.outcome(restarted(job, found.rest, is_brief=is_brief) if found.stopped else None)
+
+
+def at_once(job: FailingJob, state: State, *, is_brief: bool = True) -> AtOnce:
+    """Return what a job has in a state before anything is restarted; see `evaluate`."""
     fabric = in_state(job.fabric, state)
     n_down = n_up(job, job.fabric) - n_up(job, fabric)
-    others, cut_off = _rate(job, fabric, is_brief=is_brief)
-    stopped, places = _stopped(job, fabric, state, cut_off)
+    others = _rate(job, fabric, is_brief=is_brief)
+    stopped, places = stopped_in(job, fabric, state, others.cut_off)
     if not stopped:
-        return Outcome(_with_collective(job, others, state), cut_off, n_down, (), None)
-    rest = state_of((*state, *places))
-    restart, _ = _rate(job, in_state(job.fabric, rest), is_brief=is_brief)
-    return Outcome(others, cut_off, n_down, stopped, _with_collective(job, restart, _replicas(job, rest)))
+        return AtOnce(_with_collective(job, others, state), n_down, (), ())
+    return AtOnce(others, n_down, stopped, left_by_restart(job, state, places))
 
 
-def told(job: FailingJob, state: State) -> str:
-    """Return `evaluate` of one state of many as a text, which a sweep can keep; see `outcome_of`."""
-    return json.dumps(asdict(evaluate(job, state)))
+def restarted(job: FailingJob, rest: State, *, is_brief: bool = True) -> Kept:
+    """Return what those have that a restart leaves; see `AtOnce`."""
+    kept = _rate(job, in_state(job.fabric, rest), is_brief=is_brief)
+    return _with_collective(job, kept, replicas(job, rest))
 
 
-def outcome_of(text: str) -> Outcome:
-    """Return the outcome that a text tells.
+def told_at_once(job: FailingJob, state: State) -> str:
+    """Return `at_once` of one state of many as a text, which a sweep can keep; see `at_once_of`."""
+    return json.dumps(asdict(at_once(job, state)))
+
+
+def told_restart(job: FailingJob, rest: State) -> str:
+    """Return `restarted` of one state of many as a text, which a sweep can keep; see `kept_of`."""
+    return json.dumps(asdict(restarted(job, rest)))
+
+
+def at_once_of(text: str) -> AtOnce:
+    """Return what a text tells.
 
     Examples
     --------
     >>> kept = Kept(4, 400.0, None, "optimal", ("gpu-leaf",), Verdict(400.0, 400.0))
-    >>> some = Outcome(kept, (CutOff("gpu1", 1),), 0, (), None)
-    >>> outcome_of(json.dumps(asdict(some))) == some
+    >>> some = AtOnce(kept, 0, (CutOff("gpu1", 1),), (Down("gpu1"),))
+    >>> at_once_of(json.dumps(asdict(some))) == some
     True
     """
     found = json.loads(text)
-    stopped, cut_off = (tuple(CutOff(*one) for one in found[key]) for key in ("stopped", "cut_off"))
-    restart = None if found["restart"] is None else _kept_of(found["restart"])
-    return Outcome(_kept_of(found["others"]), cut_off, found["n_down"], stopped, restart)
+    stopped, rest = (CutOff(*one) for one in found["stopped"]), (Down(*one) for one in found["rest"])
+    return AtOnce(_kept(found["others"]), found["n_down"], tuple(stopped), tuple(rest))
 
 
-def _kept_of(found: dict[str, Any]) -> Kept:
+def kept_of(text: str) -> Kept:
+    """Return what a text tells."""
+    return _kept(json.loads(text))
+
+
+def _kept(found: dict[str, Any]) -> Kept:
     proof = found["certificate"]
     certificate = Verdict(**{**proof, "faults": tuple(proof["faults"])})
-    return Kept(**{**found, "binding": tuple(found["binding"]), "certificate": certificate})
+    cut_off = tuple(CutOff(*one) for one in found["cut_off"])
+    return Kept(
+        **{**found, "binding": tuple(found["binding"]), "certificate": certificate, "cut_off": cut_off}
+    )
 
 
 def n_up(job: FailingJob, fabric: Fabric) -> int:
@@ -178,32 +226,33 @@ def n_up(job: FailingJob, fabric: Fabric) -> int:
     return sum(devices_up(blueprint, g.name) for g in blueprint.groups.values() if g.is_endpoint)
 
 
-def _rate(job: FailingJob, fabric: Fabric, *, is_brief: bool) -> tuple[Kept, tuple[CutOff, ...]]:
+def _rate(job: FailingJob, fabric: Fabric, *, is_brief: bool) -> Kept:
     """Return what those have that exchange traffic, and who is cut off from them."""
     n = n_up(job, fabric)
     if n < 2:
-        return _none(f"{n} endpoints are left"), ()
-    if is_brief and (why := _too_large(job, fabric, n)):
-        lost = _cut_off_from_one(job, fabric)
-        return replace(_none(why), n=n - sum(one.n for one in lost), status="unsolved"), lost
+        return _none(f"{n} endpoints are left")
     ask = Question(fabric, "all-to-all", job.among, paths=job.paths, drop_unreachable=True, is_brief=is_brief)
+    why = _too_large(job, fabric, n) if is_brief else ""
     try:
-        answer = answer_question(ask)
+        answer = answer_between(ask) if why else answer_question(ask)
     except LimitError as error:
-        lost = _cut_off_from_one(job, fabric)
-        return replace(_none(str(error)), n=n - sum(one.n for one in lost), status="unsolved"), lost
+        answer, why = None, str(error)
     except QuestionError as error:
         # Whoever is up is cut off: nobody has a majority. Anything else was told of the healthy fabric.
-        return _none(str(error)), (CutOff(job.among or "every endpoint", n),)
-    kept = Kept(
+        return replace(_none(str(error)), cut_off=(CutOff(job.among or "every endpoint", n),))
+    if answer is None:
+        lost = _cut_off_from_one(job, fabric)
+        return replace(_none(why), n=n - sum(one.n for one in lost), status="unsolved", cut_off=lost)
+    return Kept(
         n=n - sum(lost.n for lost in answer.cut_off),
         rate_gbps=answer.per_endpoint_gbps,
         busbw_gbps=None,
         status=answer.status,
         binding=tuple(price.link for price in answer.binding),
         certificate=answer.certificate,
+        why=answer.why if answer.status == "bounded" else "",
+        cut_off=answer.cut_off,
     )
-    return kept, answer.cut_off
 
 
 def _too_large(job: FailingJob, fabric: Fabric, n: int) -> str:
@@ -259,161 +308,3 @@ def _with_collective(job: FailingJob, kept: Kept, state: State) -> Kept:
     except FabricError as error:
         return replace(kept, why=str(error))
     return replace(kept, busbw_gbps=answer.busbw_gbps, algorithm=answer.chosen.algorithm)
-
-
-def _replicas(job: FailingJob, state: State) -> State:
-    """Return a state with all endpoints down that stand where those do that are down, along `over`.
-
-    A group of the collective that has lost one rank has none there in any other group: what restarts are
-    groups that are alike, as many replicas of the model as are whole.
-    """
-    blueprint = job.fabric.blueprint
-    if blueprint is None or not job.over:
-        return state
-    spans = {p for axis in job.over for p in blueprint.primitives(axis)}
-    down = [one for one in state if not one.right and _is_of_ends(job, blueprint, one.left)]
-    return state_of((*state, *_along(blueprint, job, down, spans)))
-
-
-def _stopped(
-    job: FailingJob, fabric: Fabric, state: State, cut_off: Sequence[CutOff]
-) -> tuple[tuple[CutOff, ...], tuple[Down, ...]]:
-    """Return whose part of the job is over, and the nodes of these as what is down beside the state."""
-    blueprint = fabric.blueprint
-    if blueprint is not None:
-        try:
-            return _stopped_classes(job, blueprint, state, cut_off)
-        except NoSymmetryError:
-            pass
-    return _stopped_devices(job, fabric, state)
-
-
-def _stopped_classes(
-    job: FailingJob, blueprint: Blueprint, state: State, cut_off: Sequence[CutOff]
-) -> tuple[tuple[CutOff, ...], tuple[Down, ...]]:
-    down = [one for one in state if not one.right and _is_of_ends(job, blueprint, one.left)]
-    try:
-        traffic = ClassTraffic(blueprint, Traffic(), job.among, job.paths)
-    except QuestionError:  # nobody is left to restart
-        return (CutOff(job.among or "every endpoint", 1),), ()
-    base = traffic.base
-    kept = np.ones(len(base.size), dtype=np.bool_)
-    # Leaving some out can cut off others, as in `without_cut_off`.
-    while cut_off and (lost := traffic.lost(list(traffic.commodities(kept)))).any():
-        kept &= ~lost
-    lost = ~kept
-    if job.hops_out:
-        lost |= traffic.ends & (ways_out(base.classes) > job.hops_out)
-    stopped = [CutOff(str(base.classes.names[i]), round(base.size[i])) for i in np.flatnonzero(lost).tolist()]
-    nodes = [*_rows(job, blueprint, traffic.apart, lost), *_down_nodes(job, blueprint, down)]
-    told = [CutOff(one.left, _n_named(job, one.left)) for one in down]
-    return tuple(told + stopped), tuple(dict.fromkeys(nodes))
-
-
-def _is_of_ends(job: FailingJob, blueprint: Blueprint, text: str) -> bool:
-    chosen = parse_selector(text, blueprint.axes, blueprint.groups)
-    return bool(set(selected_groups(blueprint, chosen)) & set(job.node))
-
-
-def _n_named(job: FailingJob, text: str) -> int:
-    """Return how many endpoints of the job a selector names that are up while all is up."""
-    b = job.fabric.axes_or_refuse("a selector")
-    chosen = parse_selector(text, b.axes, b.groups)
-    return sum(devices_up(b, g, chosen) for g in job.node if _speaks_of(b, chosen, g))
-
-
-def _speaks_of(b: Blueprint, chosen: Selector, group: str) -> bool:
-    return group in selected_groups(b, chosen)
-
-
-def _rows(job: FailingJob, blueprint: Blueprint, apart: tuple[Selector, ...], lost: Bools) -> list[Down]:
-    """Return the nodes of some classes of endpoints, as selectors of ranges."""
-    if not lost.any():
-        return []
-    ground = lay_ground(blueprint, apart=apart, in_file=True)
-    grid, found = ground.grid, []
-    for name, axes in job.node.items():
-        device = ground.device[name]
-        for row in np.flatnonzero((device >= 0) & lost[device]).tolist():
-            terms = {}
-            for p in axes:
-                at = int(grid.digit(name, np.array([row]), p)[0])
-                first, n = int(grid.reps[p][at]), int(grid.weights[p][at])
-                # All indices of an axis need no word; as a range they may be told apart one by one.
-                if n < blueprint.axes[p].size:
-                    terms[p] = first, first + n - 1
-            found.append(Down(_word(name, terms)))
-    return found
-
-
-def _down_nodes(job: FailingJob, blueprint: Blueprint, down: Sequence[Down]) -> list[Down]:
-    """Return the nodes of endpoints that are down themselves."""
-    return [
-        node for name, axes in job.node.items() for node in _along(blueprint, job, down, set(axes), (name,))
-    ]
-
-
-def _along(
-    blueprint: Blueprint, job: FailingJob, down: Sequence[Down], kept: set[str], groups: Sequence[str] = ()
-) -> Iterator[Down]:
-    """Yield the endpoints that agree with some that are down on the primitive axes that are `kept`."""
-    for one in down:
-        chosen = parse_selector(one.left, blueprint.axes, blueprint.groups)
-        for name in set(selected_groups(blueprint, chosen)) & set(groups or job.node):
-            terms = {}
-            for term in chosen.terms:
-                parts = blueprint.primitives(term.axis)
-                if len(parts) == 1 and parts[0] in kept:
-                    terms[parts[0]] = term.lo, term.hi
-                elif set(parts) <= kept:
-                    terms[term.axis] = term.lo, term.hi
-                elif term.lo == term.hi:
-                    # One index of a composed axis is one of each of its parts.
-                    index = term.lo
-                    for p in reversed(parts):
-                        index, i = divmod(index, blueprint.axes[p].size)
-                        if p in kept:
-                            terms[p] = i, i
-            yield Down(_word(name, terms))
-
-
-def _word(group: str, terms: dict[str, tuple[int, int]]) -> str:
-    return "/".join([*(range_word(axis, lo, hi) for axis, (lo, hi) in terms.items()), group])
-
-
-def _exchanging(e: Expanded, ends: Bools, paths: Paths) -> Bools:
-    """Return endpoints all of which exchange traffic with each other, without those that reach fewest."""
-    own = np.flatnonzero(ends)
-    seen = exchanges(e, ends, paths=paths)
-    kept = np.ones(len(own), dtype=np.bool_)
-    while len(own) and not seen[np.ix_(kept, kept)].all():
-        n = np.where(kept, (seen & kept).sum(axis=1), len(own) + 1)
-        kept[int(n.argmin())] = False
-    exchanging = np.zeros(e.n_devices, dtype=np.bool_)
-    exchanging[own[kept]] = True
-    return exchanging
-
-
-def _stopped_devices(
-    job: FailingJob, fabric: Fabric, state: State
-) -> tuple[tuple[CutOff, ...], tuple[Down, ...]]:
-    e, before = expand(fabric), expand(job.fabric)
-    ends = before.is_endpoint & ~before.failed
-    if job.among is not None:
-        ends &= select(job.fabric, job.among)
-    lost = ends & e.failed
-    lost |= ends & ~e.failed & ~_exchanging(e, ends & ~e.failed, job.paths)
-    if job.hops_out:
-        lost |= ends & (ways_out(e) > job.hops_out)
-    stopped = tuple(CutOff(str(e.names[v]), 1) for v in np.flatnonzero(lost).tolist())
-    node = np.arange(e.n_devices)
-    if fabric.blueprint is not None:
-        for number, group in enumerate(e.groups):
-            axes = job.node.get(group.name)
-            if axes is not None:
-                own = np.flatnonzero(e.group == number)
-                key = np.column_stack([np.zeros(len(own), np.int64), *(e.coordinates[p][own] for p in axes)])
-                first, which = np.unique(key, axis=0, return_index=True, return_inverse=True)[1:]
-                node[own] = own[first][which.ravel()]
-    gone = ends & np.isin(node, node[lost])
-    return stopped, tuple(Down(str(e.names[v])) for v in np.flatnonzero(gone & ~e.failed).tolist())

@@ -11,7 +11,7 @@ A pair whose second part is down with the first (a leaf and its own cable) is th
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fabric.study.failures.events import Event, state_in
 from fabric.study.failures.network import FailingJob
@@ -32,15 +32,28 @@ class PairEvent:
         Kind (device or cable), and group or rule.
     n_twice : int
         Twice as many as there are: those of one group are met from both of their ends.
-    example : str
+    examples : (str, str)
+        Of the first and of the second.
     state : State
+    base : State
+        That of the first alone.
+    added : State
+        What is down beside it; nothing where the pair is the state of one alone.
     """
 
     first: Name
     second: Name
     n_twice: int
-    example: str
+    examples: tuple[str, str]
     state: State
+    base: State = ()
+    added: State = ()
+
+    def in_order(self, order: Sequence[Name]) -> PairEvent:
+        """Return the pair with the two as they stand in an order of names."""
+        if order.index(self.first) <= order.index(self.second):
+            return self
+        return replace(self, first=self.second, second=self.first, examples=self.examples[::-1])
 
 
 def pair_events(job: FailingJob, singles: Sequence[Event]) -> Iterator[PairEvent]:
@@ -50,7 +63,7 @@ def pair_events(job: FailingJob, singles: Sequence[Event]) -> Iterator[PairEvent
     ----------
     job : FailingJob
     singles : sequence of Event
-        Those of single devices and cables, in the order of groups and rules.
+        Those of single devices and cables; of a pair the one that is named earlier is the first.
     """
     order: dict[Name, int] = {}
     total: dict[Name, int] = {}
@@ -73,9 +86,9 @@ def pair_events(job: FailingJob, singles: Sequence[Event]) -> Iterator[PairEvent
                 if order[other] < order[name]:
                     continue
                 found[other] += orbit.n
-                text = f"{event.example}, {' - '.join(map(str, orbit.ends))}"
-                state = state_of((*event.state, *state_in(job, orbit)))
-                yield PairEvent(name, other, _twice(name, other, event.n * orbit.n), text, state)
+                examples, added = (event.example, " - ".join(map(str, orbit.ends))), state_in(job, orbit)
+                state, n_twice = state_of((*event.state, *added)), _twice(name, other, event.n * orbit.n)
+                yield PairEvent(name, other, n_twice, examples, state, event.state, added)
         yield from _with_the_rest(event, name, order, total, found, singles)
 
 
@@ -100,12 +113,12 @@ def _with_the_rest(
             continue
         idle = not found[other] and not event.state
         if not idle:
-            text = f"{event.example}, {other[1]}"
-            yield PairEvent(name, other, _twice(name, other, event.n * rest), text, event.state)
+            examples = event.example, other[1]
+            yield PairEvent(name, other, _twice(name, other, event.n * rest), examples, event.state)
             continue
         # The first changes nothing: what is left is the state of the second.
         for second in singles:
             if (second.kind, second.of) == other:
                 n_second = second.n - (other == name)
-                text = f"{event.example}, {second.example}"
-                yield PairEvent(name, other, _twice(name, other, event.n * n_second), text, second.state)
+                examples, n_twice = (event.example, second.example), _twice(name, other, event.n * n_second)
+                yield PairEvent(name, other, n_twice, examples, second.state)

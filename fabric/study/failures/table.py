@@ -134,7 +134,8 @@ class PairRow:
     n_after : int
     binding : tuple of str
     status : str
-    certificate : Verdict
+    certificate, certificate_after : Verdict
+        Of `kept`, and of `kept_after`; the same where the job goes on.
     """
 
     first: str
@@ -150,6 +151,7 @@ class PairRow:
     binding: tuple[str, ...]
     status: str
     certificate: Verdict
+    certificate_after: Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,9 +311,11 @@ class Failures(Result):
             lines.append(f"{self.collective}: {rate} while all is up")
         lines.append(f"a restart leaves out whole nodes ({self.node}); {setting('node')} names other axes")
         lines.append(f"paths: {PATH_RULES[self.paths]}")
-        proof = [row.certificate for row in self.rows if row.status == "bounded"]
+        both = [row.certificate for row in self.rows]
+        both += [row.certificate_after for row in self.rows if not row.goes_on]
+        proof = [one for one in both if one.status == "bounded" and one.upper_gbps]
         worst = max((one.gap for one in proof), default=0.0)
-        told = f"{len(proof):,} rows are intervals, the widest of {100 * worst:.2g} %"
+        told = f"{len(proof):,} rates are intervals, the widest of {100 * worst:.2g} %"
         unsolved = [row for row in self.rows if row.status == "unsolved"]
         every = "every other row" if unsolved else "every row"
         lines.append(told if proof else f"optimal: flows and prices meet in {every}")
@@ -360,12 +364,21 @@ def _cells(answer: Failures, *, is_long: bool) -> tuple[list[str], list[list[str
     rows = []
     for row in answer.rows:
         lost = row.n_down + row.n_cut_off
-        after = "" if row.goes_on else f"{format_count(row.n_after)} at {part(row.kept_after)}"
+        after = _span(row.kept_after, row.certificate_after, answer.rate_gbps)
+        after = "" if row.goes_on else f"{format_count(row.n_after)} at {after}"
+        kept = _span(row.kept, row.certificate, answer.rate_gbps)
         cells = [row.name, format_count(row.n), "goes on" if row.goes_on else "stops"]
-        cells += [format_count(lost) if lost else "", part(row.kept), after]
+        cells += [format_count(lost) if lost else "", kept, after]
         cells += ["" if row.busbw_kept is None else part(row.busbw_kept)] if has_busbw else []
         rows.append([*cells, *([row.example] if is_long else []), ", ".join(row.binding)])
     return [*head, "binds"], rows
+
+
+def _span(value: float | None, proof: Verdict, whole_gbps: float) -> str:
+    """Return a part of the healthy rate in percent, of an interval both ends."""
+    if value is None or proof.status == "optimal" or proof.faults or not proof.upper_gbps:
+        return part(value)
+    return f"{part(value)} to {part(proof.upper_gbps / whole_gbps)}"
 
 
 def part(value: float | None) -> str:

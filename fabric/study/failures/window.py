@@ -13,7 +13,7 @@ fatal is seen. States that a permutation maps to one another are one, and solved
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import NamedTuple
@@ -22,16 +22,12 @@ import numpy as np
 
 from fabric.arrays import Floats, Ints
 from fabric.errors import LimitError, QuestionError
-from fabric.flow.by_axes import ClassTraffic
-from fabric.flow.traffic import Traffic
 from fabric.graph import Expanded, expand
 from fabric.results import Result
 from fabric.study.failures.events import state_in
 from fabric.study.failures.network import FailingJob
-from fabric.study.failures.states import Down, State, in_state, state_of
+from fabric.study.failures.states import Down, State, state_of
 from fabric.study.sweeps.run import seed_of
-from fabric.symmetry import NoSymmetryError
-from fabric.symmetry.marked import form_of_damage
 from fabric.symmetry.orbits import Orbit
 from fabric.text.columns import columns
 from fabric.units import format_count
@@ -244,23 +240,6 @@ def known_part(failing: Sequence[Failing], window_h: float) -> tuple[float, list
         for at, (one, q) in enumerate(zip(failing, chances, strict=True)):
             one_alone[at] += part * up * one.n * q / (1 - q)
     return none, one_alone
-
-
-def alike(job: FailingJob, states: Iterable[State]) -> dict[State, State]:
-    """Return for every state the first that a permutation maps to it."""
-    first: dict[Hashable, State] = {}
-    return {state: first.setdefault(_form(job, state), state) for state in states}
-
-
-def _form(job: FailingJob, state: State) -> Hashable:
-    blueprint = in_state(job.fabric, state).blueprint
-    if blueprint is None:
-        return state
-    try:
-        question = ClassTraffic(blueprint, Traffic(), job.among, job.paths)
-        return form_of_damage(blueprint, question.apart, question.ties)
-    except (NoSymmetryError, QuestionError):
-        return state
 
 
 def over_time(
