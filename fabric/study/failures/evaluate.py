@@ -233,8 +233,12 @@ def _rate(job: FailingJob, fabric: Fabric, *, is_brief: bool) -> Kept:
         return _none(f"{n} endpoints are left")
     ask = Question(fabric, "all-to-all", job.among, paths=job.paths, drop_unreachable=True, is_brief=is_brief)
     why = _too_large(job, fabric, n) if is_brief else ""
+    # In a torus what is spread over an axis binds, so that the interval is wide, and dear to find.
+    is_held = fabric.blueprint is not None and all(
+        g.transit != "all" for g in fabric.blueprint.groups.values()
+    )
     try:
-        answer = answer_between(ask) if why else answer_question(ask)
+        answer = answer_question(ask) if not why else answer_between(ask) if is_held else None
     except LimitError as error:
         answer, why = None, str(error)
     except QuestionError as error:
