@@ -14,7 +14,7 @@ from fabric.study.failures.covers import _between, pairs_of
 from fabric.study.failures.evaluate import Kept, Outcome, evaluate
 from fabric.study.failures.events import single_events
 from fabric.study.failures.network import job_of
-from fabric.study.failures.solving import Answers
+from fabric.study.failures.solving import StateAnswers
 from fabric.study.failures.states import Down
 from fabric.study.failures.stopping import left_by_restart
 from fabric.study.sweeps import Crew
@@ -151,7 +151,7 @@ links:
 def racks():
     """Return the answers of racks, its pairs, and how many states were solved for them."""
     job = job_of(loads(RACKS), None, paths="rules", collective="", over=(), node=())
-    answers, asked = Answers(job, evaluate(job, ()), Crew(), None), []
+    answers, asked = StateAnswers(job, evaluate(job, ()), Crew(), None), []
     of = answers.of
     answers.of = lambda states: of(asked.extend(some := list(states)) or some)
     singles = single_events(job)

@@ -16,7 +16,7 @@ from fabric.study.failures.life import HOUR, Interruptions, JobTime, Life, job_t
 from fabric.study.failures.network import FailingJob, job_of
 from fabric.study.failures.pairs import PairEvent
 from fabric.study.failures.rates import FailureRate, known_rates, read_rates
-from fabric.study.failures.solving import Answers, alike
+from fabric.study.failures.solving import StateAnswers, alike
 from fabric.study.failures.states import State
 from fabric.study.failures.table import FailureRow, Failures, PairRow, worst_first
 from fabric.study.failures.window import (
@@ -145,7 +145,7 @@ def failures(
         raise QuestionError(healthy.kept.why)
     singles = single_events(job)
     events = (*singles, *group_events(job))
-    answers = Answers(job, healthy, crew, progress)
+    answers = StateAnswers(job, healthy, crew, progress)
     states = {(), *(event.state for event in events)}
     outcomes = answers.of(states)
     rows = [failure_row(event, outcomes[event.state], healthy.others) for event in events]
@@ -250,7 +250,7 @@ def second_order(
 
 
 def _over_window(
-    answers: Answers,
+    answers: StateAnswers,
     table: Sequence[FailureRate],
     rows: Sequence[FailureRow],
     *,

@@ -24,17 +24,17 @@ from fabric.flow.certificate import GAP, Verdict
 from fabric.study.failures.evaluate import Kept, Outcome
 from fabric.study.failures.events import Event
 from fabric.study.failures.pairs import Name, PairEvent, pair_events
-from fabric.study.failures.solving import Answers, alike
+from fabric.study.failures.solving import StateAnswers, alike
 from fabric.study.failures.states import Down, State, state_of
 from fabric.symmetry import NoSymmetryError, nesting
 
 
-def pairs_of(answers: Answers, singles: Sequence[Event]) -> list[PairEvent]:
+def pairs_of(answers: StateAnswers, singles: Sequence[Event]) -> list[PairEvent]:
     """Return every pair of failures, and settle what needs no program of its own.
 
     Parameters
     ----------
-    answers : Answers
+    answers : StateAnswers
         Those of `singles` are known.
     singles : sequence of Event
         In the order of groups and rules.
@@ -57,7 +57,7 @@ def pairs_of(answers: Answers, singles: Sequence[Event]) -> list[PairEvent]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Item:
+class _Covered:
     """A pair that is to be covered: its state, and what is down in it beside the base."""
 
     state: State
@@ -70,18 +70,18 @@ class _Covering:
 
     Parameters
     ----------
-    answers : Answers
+    answers : StateAnswers
     singles : sequence of Event
     """
 
-    def __init__(self, answers: Answers, singles: Sequence[Event]) -> None:
+    def __init__(self, answers: StateAnswers, singles: Sequence[Event]) -> None:
         self._answers, self._job = answers, answers.job
         self._singles: dict[Name, list[Event]] = {}
         for one in singles:
             self._singles.setdefault((one.kind, one.of), []).append(one)
 
     def settle(self, pairs: Sequence[PairEvent]) -> None:
-        """Put the outcomes of pairs that are covered beside those of `Answers`."""
+        """Put the outcomes of pairs that are covered beside those of `StateAnswers`."""
         if self._job.fabric.blueprint is None:
             return
         try:
@@ -106,13 +106,13 @@ class _Covering:
                     self._answers.outcomes |= {item.state: outcome for item in items}
             groups = halves
 
-    def _items(self, pairs: Sequence[PairEvent]) -> dict[State, list[_Item]]:
+    def _items(self, pairs: Sequence[PairEvent]) -> dict[State, list[_Covered]]:
         """Return by what is down first the pairs that are not known and may be covered."""
-        found: dict[State, dict[State, _Item]] = {}
+        found: dict[State, dict[State, _Covered]] = {}
         for pair in pairs:
             is_one = len(pair.added) == 1 and self._answers.outcomes[pair.base].others.status == "optimal"
             if is_one and pair.state not in self._answers.outcomes:
-                item = _Item(pair.state, pair.second, pair.added[0])
+                item = _Covered(pair.state, pair.second, pair.added[0])
                 found.setdefault(pair.base, {}).setdefault(pair.state, item)
         return {base: list(items.values()) for base, items in found.items()}
 

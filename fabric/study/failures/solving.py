@@ -27,7 +27,7 @@ from fabric.symmetry.marked import form_of_damage
 Found = TypeVar("Found")
 
 
-class Answers:
+class StateAnswers:
     """What is known of the states of a job.
 
     Parameters
@@ -51,11 +51,11 @@ class Answers:
         self._restarts: dict[State, Kept] = {}
         self._forms: dict[Hashable, State] = {}
 
-    def of_all_to_all(self) -> Answers:
+    def of_all_to_all(self) -> StateAnswers:
         """Return the same of the job without its collective, which many states are not asked for."""
         if not self.job.collective:
             return self
-        found = Answers(replace(self.job, collective=""), self.outcomes[()], self._crew, self._progress)
+        found = StateAnswers(replace(self.job, collective=""), self.outcomes[()], self._crew, self._progress)
         found.outcomes |= self.outcomes
         return found
 
