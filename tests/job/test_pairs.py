@@ -158,11 +158,13 @@ def damaged(rng: random.Random, text: str, *, least: int = 1) -> str:
     assert fabric.blueprint is not None
     absent, failed = [], []
     for _ in range(rng.randint(least, 2)):
-        group = rng.choice([name for name in ("gpu", "old") if name in fabric.blueprint.groups])
+        group = rng.choice(["gpu", "old"]) if "old" in fabric.blueprint.groups else "gpu"
         absent.append(_selector(rng, fabric, group, depth=rng.randint(1, 3)))
-    switches = [name for name in ("sp", "leaf", "core", "top") if name in fabric.blueprint.groups]
+    switches = ["sp", "core"] if text == SHARED else ["sp", "leaf"]
+    if "old" in fabric.blueprint.groups:
+        switches = [name for name in ("sp", "leaf", "core", "top") if name in fabric.blueprint.groups]
     for _ in range(rng.randint(0, 2)):
-        failed.append(_selector(rng, fabric, rng.choice(switches if text != SHARED else ["sp", "core"])))
+        failed.append(_selector(rng, fabric, rng.choice(switches)))
     lines = [f"absent: [{', '.join(absent)}]"] if absent else []
     lines += [f"failed: [{', '.join(failed)}]"] if failed else []
     return text + "\n".join(lines) + "\n"
