@@ -297,6 +297,7 @@ BROKEN = {
         (INFRAGRAPH.replace('"nic[0:2]"}\n', '"nic[0:5]"}\n'), [20, 20]),
         (INFRAGRAPH.replace("link: eth\n", "link: ath\n"), [23]),
         (INFRAGRAPH.replace("choice: switch", "choice: bridge"), [6]),
+        (INFRAGRAPH.replace("count: 2", "count: 3999999"), [18]),
     ],
 }  # fmt: skip
 

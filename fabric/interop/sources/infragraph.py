@@ -94,6 +94,9 @@ def infragraph(text: str, path: str, found: Survey) -> None:
             tree.wrong(("instances", n), "no such device, or no count", got=str(device))
             continue
         instances[tree.text(own.get("name"), "instances", n, "name")] = devices[device], count
+    n = sum(count * sum(device.count.values()) for device, count in instances.values())
+    if n > MAX_CABLES:
+        tree.wrong(("instances",), f"more than {MAX_CABLES:,} components of all instances", got=f"{n:,}")
     if found.problems:
         return
     for name, (device, count) in instances.items():
