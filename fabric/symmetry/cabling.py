@@ -77,10 +77,15 @@ class _JoinedBoxes:
         return self.rule.relation is not None and self.rule.relation.kind != "mesh"
 
     @property
+    def _is_between(self) -> bool:
+        """Whether the two devices of a pair are of different groups."""
+        return len(set(self.rule.groups)) == 2
+
+    @property
     def _is_twice(self) -> bool:
         """Whether each pair of a mesh is listed both ways round; a one-way cable is of one way."""
         is_mesh = self.rule.relation is not None and not self._is_next
-        return is_mesh and not self.rule.is_oneway and len(set(self.rule.groups)) == 1
+        return is_mesh and not self.rule.is_oneway and not self._is_between
 
     def _boxes(self, left: Box, right: Box) -> list[Box]:
         """Return the pairs whose two devices lie in a box each."""
@@ -91,9 +96,9 @@ class _JoinedBoxes:
             if p in self.agree:
                 limits = [(lo, hi)]
             elif p in self.free and self._is_next:
-                # The left device of the wrap cable is the last; two have one cable, or one each way.
+                # The left device of the wrap cable is the last; two of one group have one cable or one each way.
                 is_ring = self.rule.relation is not None and self.rule.relation.kind == "ring"
-                wraps = is_ring and n > 2 - self.rule.is_oneway
+                wraps = is_ring and (n > 2 or (n == 2 and (self.rule.is_oneway or self._is_between)))
                 limits = [(max(lo - 1, 0), hi - 1)] if hi else []
                 limits += [(n - 1, n - 1)] if wraps and not lo else []
             else:

@@ -77,3 +77,21 @@ def test_what_boxes_do_not_say():
       links: [{between: [gpu, sw], rate: 1Gb/s, count: 2}], failed: [[gpu*, sw, 3]]}"""
     blueprint = loads(text).blueprint
     assert cables_up(blueprint, blueprint.rules[0]) is None
+
+
+@pytest.mark.parametrize("oneway", ["", ", oneway: true"])
+@pytest.mark.parametrize("size", [2, 3, 4])
+@pytest.mark.parametrize("relation", ["ring", "line", "mesh"])
+@pytest.mark.parametrize("failed", ["", "a1", "b0"])
+def test_relations_between_two_groups_are_those_of_the_expanded_form(relation, size, oneway, failed):
+    # A ring of two between two groups has two cables, low0-high1 and low1-high0: one was counted.
+    text = f"""{{fabric: f, axes: {{x: {size}}}, devices: {{a: {{kind: gpu, axes: [x], transit: all}},
+      b: {{kind: gpu, axes: [x], transit: all}}}}, failed: [{failed}], links: [
+        {{between: [a, b], name: straight, rate: 1Gb/s}},
+        {{between: [a, a], name: own, ring: x, rate: 1Gb/s}},
+        {{between: [a, b], name: across, {relation}: x, rate: 1Gb/s{oneway}}}]}}"""
+    fabric = loads(text)
+    e = expand(fabric)
+    for number, rule in enumerate(fabric.blueprint.rules):
+        up = int(e.alive[e.rule == number].sum())
+        assert cables_up(fabric.blueprint, rule) == up, rule.name
