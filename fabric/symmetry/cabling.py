@@ -96,7 +96,7 @@ class _JoinedBoxes:
             if p in self.agree:
                 limits = [(lo, hi)]
             elif p in self.free and self._is_next:
-                # The left device of the wrap cable is the last; two of one group have one cable, one-way ones two.
+                # The left device of the wrap cable is the last; two of one group have one, or one each way.
                 is_ring = self.rule.relation is not None and self.rule.relation.kind == "ring"
                 wraps = is_ring and (n > 2 or (n == 2 and (self.rule.is_oneway or self._is_between)))
                 limits = [(max(lo - 1, 0), hi - 1)] if hi else []
