@@ -19,7 +19,8 @@ GIB_S = 1024**3 * 8 / 1e9  # [Gb/s]
 
 # Both directions of a chip in its scale-up network [GB/s], as published: AWS Neuron docs (Trn2 1,024 in the
 # instance and 256 on z, Trn3 2,048 in the rack, Inf2 192 GiB/s); NVIDIA; AMD; LPX 2.5 TB/s at 112 Gb/s on the
-# line. Microsoft gives one direction. Scenarios and Trn1: what they assume.
+# line. Microsoft gives one direction. Intel: 21 ports of 24 in the box (habana-net).
+# Scenarios and Trn1: what they assume.
 PER_CHIP = {
     "aws-trn1": 4 * 2 * 48 * GIB_S / 8,
     "aws-trn2": 1024,
@@ -37,6 +38,8 @@ PER_CHIP = {
     "mi355x": 1075.2,
     "helios": 3600,
     "maia100": 9 * 400 * 2 / 8,
+    "gaudi2": 525,
+    "gaudi3": 1050,
     "maia200": 8000 * 2 / 8,
     "hgx-rubin-nvl8": 3600,
     "rubin-ultra-scenario": 3600,

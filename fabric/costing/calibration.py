@@ -63,7 +63,7 @@ def calibration(name: str | Path | Calibration) -> Calibration:
     Examples
     --------
     >>> calibration("wire").overhead(("nvlink5",), "copy")
-    Overhead(rate=1.0, latency_s=0.0, source='', protocols={})
+    Overhead(rate=1.0, latency_s=0.0, source='', protocols={}, once_s=0.0)
     """
     if isinstance(name, Calibration):
         return name

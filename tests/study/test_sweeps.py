@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 import pytest
+from joblib.externals.loky import get_reusable_executor
 
 from fabric import failures, loads
 from fabric.errors import FileError, QuestionError
@@ -62,6 +63,8 @@ def asked():
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "asked_of_workers.py").write_text(ASKED)
         sys.path.insert(0, folder)
+        # Workers that other tests left behind know the path as it was when they began.
+        get_reusable_executor().shutdown(wait=True)
         import asked_of_workers
 
         yield asked_of_workers
