@@ -20,7 +20,7 @@ export PYTHONNOUSERSITE := 1
 export MPLBACKEND := Agg
 export MPLCONFIGDIR := $(CURDIR)/.venv/matplotlib
 
-.PHONY: manual site public-face help setup report reports check-reports generate test test-order test-minimums test-newest stress mutants fuzz lint format bench pins clean
+.PHONY: check-manual manual site public-face help setup report reports check-reports generate test test-order test-minimums test-newest stress mutants fuzz lint format bench pins clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -89,6 +89,9 @@ stress: $(STAMP) ## the slow tests: thousands of random fabrics, some minutes
 
 mutants: $(STAMP) ## change lines one at a time and see which changes no test notices; SEED=1 SAMPLE=40
 	$(BIN)/python tools/mutants.py --seed $(or $(SEED),1) --sample $(or $(SAMPLE),40)
+
+check-manual: $(STAMP) ## run every page and notebook whole, as make test does some of; the slow blocks are make stress's
+	$(BIN)/python -m pytest -q -n auto tests/manual -m slow -k "not slow_blocks"
 
 manual: $(STAMP) ## put what commands print now into README and docs, where pages show something else
 	$(BIN)/python -m tools.pages.manual
