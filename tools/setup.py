@@ -69,12 +69,12 @@ def probe(name: str) -> "tuple[tuple[int, ...], str]":
 
     The path is that of the base interpreter: `name` may be the Python of an active virtualenv.
     """
-    code = "import sys; print(*sys.version_info[:2], getattr(sys, '_base_executable', '') or sys.executable)"
+    code = "import sys; print(*sys.version_info[:3], getattr(sys, '_base_executable', '') or sys.executable)"
     status, printed = run(name, "-c", code)
-    words = printed.strip().split(" ", 2)
-    if status or len(words) != 3:
+    words = printed.strip().split(" ", 3)
+    if status or len(words) != 4:
         return (), ""
-    return (int(words[0]), int(words[1])), words[2]
+    return tuple(map(int, words[:3])), words[3]
 
 
 def find_python(names: "list[str]") -> "tuple[tuple[int, ...], str]":
@@ -90,6 +90,13 @@ def find_python(names: "list[str]") -> "tuple[tuple[int, ...], str]":
     remedy = "install one, or name it: make PYTHON=/path/to/python3"
     fail(f"needs Python >= {wanted}, found {', '.join(seen)}; {remedy}")
     raise AssertionError
+
+
+def find_oldest() -> str:
+    """Return the path of the oldest interpreter on PATH that is new enough: 3.11.2 before 3.11.7."""
+    paths = [os.path.join(folder, name) for folder in os.get_exec_path() for name in OLDEST_FIRST]
+    known = [one for one in map(probe, filter(os.path.exists, paths)) if one[0] >= OLDEST]
+    return min(known)[1] if known and not os.environ.get("PYTHON") else find_python(OLDEST_FIRST)[1]
 
 
 def make_venv(python: str, folder: str) -> None:
@@ -135,7 +142,7 @@ def set_up(stamp: str, kind: str) -> None:
     if complete:
         os.remove(stamp)
     else:
-        print("setup: {} with Python {}.{} ({})".format(folder, *version, python), flush=True)
+        print("setup: {} with Python {}.{}.{} ({})".format(folder, *version, python), flush=True)
         make_venv(python, folder)
     print("setup: installing the packages of", options[1] if "-c" in options else "today", flush=True)
     install(folder, *options)
@@ -145,7 +152,7 @@ def set_up(stamp: str, kind: str) -> None:
 
 def renew_pins() -> None:
     """Write both files of pins, from the releases that the oldest supported Python can use."""
-    python = find_python(OLDEST_FIRST)[1]
+    python = find_oldest()
     write_pins(PINS, python)
     with open("pyproject.toml", encoding="utf-8") as file:
         promised = lowest(file.read())
