@@ -143,7 +143,7 @@ def cost(
     notes = _routing_notes(run, runnable[answer.chosen.algorithm])
     answer = replace(answer, refused=refused, notes=notes)
     if known.name != "wire":
-        notes = (*_default_notes(run, answer.binding), *notes)
+        notes = (*_default_notes(run, answer.binding), *_protocol_notes(run, answer.chosen), *notes)
         answer = replace(answer, notes=notes, support=support(fabric, question, answer, known))
     answer = say_dropped(answer, question, whole, dropped)
     if not is_bounded:
@@ -207,6 +207,20 @@ def _default_notes(run: CostRun, binding: str) -> tuple[str, ...]:
     if _is_measured(run, binding):
         return ()
     return (f"{binding} is counted by the default of measured networks: no run on such links was measured",)
+
+
+def _protocol_notes(run: CostRun, chosen: AlgorithmCost) -> tuple[str, ...]:
+    """Return that links bind by what a protocol moves over them, where no step's latency takes longer."""
+    protocol = next((p for p in run.calibration.protocols if p.name == chosen.protocol), None)
+    if protocol is None or chosen.binding == CHANNELS or chosen.latency_s > chosen.transfer_s:
+        return ()
+    keys = dict(zip(run.job.links.rules, run.job.links.keys, strict=True))[chosen.binding]
+    plain = run.calibration.overhead(keys, "copy").rate
+    moved = run.calibration.overhead_by(keys, "copy", protocol).rate
+    if moved >= plain:
+        return ()
+    told = f"{protocol.name} moves {100 * moved:.3g} % of the wire rate of {chosen.binding}"
+    return (f"{told}, {run.calibration.protocols[-1].name} {100 * plain:.3g} %: the protocol binds there",)
 
 
 def _is_measured(run: CostRun, binding: str) -> bool:

@@ -597,3 +597,21 @@ def test_a_scale_up_network_of_an_unmeasured_kind_behind_a_measured_one_is_said(
     found = cost(loads(text % net), "all-to-all", "1GB")
     assert found.binding == "chip-top"
     assert (f"chip-top {BY_DEFAULT}" in found.notes) == (net == "scale-up")
+
+
+def test_a_protocol_that_binds_is_told():
+    fabric = load(TOPOLOGIES / "gb300-nvl72-1152.fabric.yaml")
+
+    def told(size: str, **asked: Any) -> list[str]:
+        return [
+            note for note in cost(fabric, "all-reduce", size, **asked).notes if "the protocol binds" in note
+        ]
+
+    answer = cost(fabric, "all-reduce", "1GiB")
+    (note,) = told("1GiB")
+    assert note.startswith(f"{answer.chosen.protocol} moves ")
+    assert f"of the wire rate of {answer.binding}, Simple " in note
+    # Where steps take the time, on the wires, and where all of a link is used, no protocol binds.
+    assert not told("64KiB")
+    assert not told("1GiB", calibration="wire")
+    assert not told("16GiB", algorithm="tree")
