@@ -276,6 +276,10 @@ class _DocumentBuilder:
             fault = ", ".join(part for part in (error.context, error.problem) if part)
         # The parser looks ahead, so the data read so far does not say where the fault is.
         self._stack.clear()
+        if (
+            "nesting depth" in fault
+        ):  # some parsers have a limit of their own, which looking ahead meets first
+            self._stop(pos, "nested too deep", expected=f"at most {MAX_DEPTH} levels")
         # JSON may write a character as two halves, \\ud83d\\ude00, which YAML does not know.
         is_half = "character escape" in fault and self._is_surrogate(pos)
         todo = "write the character itself, not the two halves that JSON makes of it" if is_half else ""

@@ -66,7 +66,11 @@ REFUSED: dict[str, tuple[str | bytes, str]] = {
         "2:1: file: second document; expected one document in a file; split the file",
     ),
     "bare separator": ("a: 1\n---\n", "2:1: file: second document; .*"),
-    "nested lists": ("a: " + "[" * 100_000, r"1:35: a(\[0\])+: nested too deep; expected at most 32 levels"),
+    # PyYAML 6.0.4 stops by itself before it tells of any list.
+    "nested lists": (
+        "a: " + "[" * 100_000,
+        r"1:(35: a(\[0\])+|1003: file): nested too deep; expected at most 32 levels",
+    ),
     "nested mappings": ("".join(" " * i + "a:\n" for i in range(999)), "33:33: .*: nested too deep; .*"),
     "nested by dashes": ("a:\n" + "- " * 99_999, "2:63: .*: nested too deep; .*"),
     "nested by aliases": (
