@@ -168,7 +168,7 @@ class ClassedJob:
         for is_sent, (rows, _) in every.items():
             self.table(is_sent=is_sent).refuse(rows.indices[rows.data != 0])
             # Where no block is near, the busiest single rank.
-            most = (rows @ near.far[is_sent]).max(axis=0).toarray()
+            most = (rows @ near.far[is_sent]).max(axis=0).toarray().ravel()  # SciPy up to 1.14 keeps the axis
             np.maximum.at(peak, base, most)
         for shared in near.shared:
             busiest, mean = self._of_blocks(mix, shared)
