@@ -241,8 +241,8 @@ def _pareto(title: str, growth: Growth) -> Figure:
     lines = wrap(title.split(), WIDTH - 0.4, 12, "bold")
     note = (
         "Middle of the range of indicative prices, racks included. Filled: on the front, none of the "
-        "others has as "
-        "much rate, and as much left with one leaf down, for less money. The table has the command of each."
+        "others has as much rate, and as much left with one leaf down, for less money. The table has the "
+        "command of each."
     )
     small = wrap(note.split(), WIDTH - 0.4, 7.5)
     foot = 0.66 + 0.15 * len(small)
