@@ -247,7 +247,7 @@ class CablePlan:
                 yield batch
 
     def nodes(self) -> Iterator[CabledNode]:
-        """Yield what cables end at, boxes and devices, the lowest first, each once."""
+        """Yield the boxes and devices that cables end at, the lowest first; without cables, endpoints."""
         levels = self._levels()
         seen: set[str] = set()
         for group in sorted(levels, key=lambda name: levels[name]):
@@ -263,7 +263,7 @@ class CablePlan:
     def nodes_of_devices(self) -> dict[str, str]:
         """Return the node of every device of the file that is in a box, or that cables end at."""
         node_of: dict[str, str] = {}
-        cabled = {group for rule in self.rules for group in rule.groups}
+        cabled = self._cabled()
         for group in self.blueprint.groups:
             side = self.side(group)
             if side.box is None and group not in cabled:
@@ -276,7 +276,7 @@ class CablePlan:
         """Return the scale-up domain of every node that is no switch; a node in none is its own."""
         domain: dict[str, str] = {}
         rules = [rule for rule in self.blueprint.rules if rule.net == "scale-up"]
-        for group in {group: None for rule in self.rules for group in rule.groups}:
+        for group in self._cabled():
             side = self.side(group)
             if side.group.kind == "switch":
                 continue
@@ -292,10 +292,15 @@ class CablePlan:
                 domain.setdefault(node, name)
         return domain
 
+    def _cabled(self) -> list[str]:
+        """Return the groups that cables end at; where there are no cables, those of endpoints."""
+        ends = [group for rule in self.rules for group in rule.groups]
+        return list(dict.fromkeys(ends)) or [g.name for g in self.blueprint.groups.values() if g.is_endpoint]
+
     def _levels(self) -> dict[str, int]:
         """Return how far above the lowest the groups are that cables end at."""
         oriented = [r for r in self.rules if not r.is_peer]
-        levels = {group: 0 for rule in self.rules for group in rule.groups}
+        levels = dict.fromkeys(self._cabled(), 0)
         # One round per group settles the longest chain; orientation that runs in a circle stops there too.
         for _ in levels:
             for rule in oriented:
@@ -354,13 +359,14 @@ class _Side:
         else:
             self.place = self.rack = np.full(len(self._rows), -1, dtype=np.int64)
 
-    def _index(self, axis: str, rows: Ints) -> Ints:
+    def index(self, axis: str, rows: Ints) -> Ints:
+        """Return the index of devices on one of the axes of their group."""
         return self._grid.index(self.group.name, rows, axis)
 
     def _key(self, axes: Sequence[str]) -> Ints:
         key = np.zeros(len(self._rows), dtype=np.int64)
         for p in axes:
-            key = key * self._grid.blueprint.axes[p].size + self._index(p, self._rows)
+            key = key * self._grid.blueprint.axes[p].size + self.index(p, self._rows)
         return key
 
     def ends(self, rows: Ints, number: Ints, lane: Ints) -> CableEnds:
@@ -387,20 +393,20 @@ class _Side:
         return [name.replace("/", "-") for name in group_names(self._grid, self.group.name, rows)]
 
     def names_on(self, primitives: set[str], rows: Ints) -> list[str]:
-        """Return what devices share by some of their axes, such as ``su0-rack3``."""
+        """Return what devices share by some of their axes, such as ``su0-rack3``; else the fabric."""
         blueprint, names = self._grid.blueprint, []
         left = set(primitives)
         for axis in (*self.group.axes, *self.group.primitives):
             if set(blueprint.primitives(axis)) <= left:
                 names.append(axis)
                 left -= set(blueprint.primitives(axis))
-        columns = [[f"{axis}{i}" for i in self._index(axis, rows).tolist()] for axis in names]
-        return ["-".join(at) for at in zip(*columns, strict=True)] if names else ["all"] * len(rows)
+        columns = [[f"{axis}{i}" for i in self.index(axis, rows).tolist()] for axis in names]
+        return ["-".join(at) for at in zip(*columns, strict=True)] if names else [blueprint.name] * len(rows)
 
     def _show(self, pattern: NamePattern, own: list[str], given: list[Ints], rows: Ints) -> list[str]:
         """Return the names by a pattern: at the indices on the axes `own`, after the columns `given`."""
         fields = (*(PORT_FIELDS if given else ()), *own)
-        columns = [*given, *(self._index(name, rows) for name in own)]
+        columns = [*given, *(self.index(name, rows) for name in own)]
         if not columns:
             return [pattern.text] * len(rows)
         # A port that no cables share is named without its lane.

@@ -41,6 +41,7 @@ class Format:
 
 _INSIDE = "rates, parts, transit and what is inside boxes"
 _NEAR = "all but which nodes are near each other"
+_SIDE = "all but which nodes stand side by side"
 _AXES = "axes as such: indices stand on the nodes"
 _PLANS = (
     Format("p2p-ethernet", "point-to-point list of UFM's cable validation", _INSIDE, cables.p2p_ethernet),
@@ -51,9 +52,11 @@ _PLANS = (
     Format("netlab", "netlab topology", "parts, transit and what is inside boxes", cables.netlab),
     Format("nvidia-air", "simulation of NVIDIA Air", _INSIDE, cables.nvidia_air),
     Format("ibsim", "network of ibsim", _INSIDE, cables.ibsim),
-    Format("slurm", "topology.yaml, a tree and blocks", _NEAR, schedulers.slurm_yaml),
+    Format("slurm", "topology.yaml: a tree, blocks, rings, tori", _NEAR, schedulers.slurm_yaml),
     Format("slurm-tree", "topology.conf of topology/tree", _NEAR, schedulers.slurm_tree),
     Format("slurm-block", "topology.conf of topology/block", "all but the domains", schedulers.slurm_block),
+    Format("slurm-ring", "topology.conf of topology/ring", _SIDE, schedulers.slurm_ring),
+    Format("slurm-torus3d", "topology.yaml of topology/torus3d", _SIDE, schedulers.slurm_torus),
     Format("topograph", "model of Topograph 1.0", _NEAR, schedulers.topograph),
     Format("kueue", "Kueue v1beta2 Topology, and labels of nodes", _NEAR, schedulers.kueue),
 )

@@ -6,6 +6,7 @@ scale-out switches up to a tier are under one virtual switch of it.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,6 +15,8 @@ from dataclasses import dataclass, field
 import networkx as nx
 import yaml
 
+from fabric.errors import QuestionError
+from fabric.interop.export.tori import NodeTorus, rings, tori, toruses
 from fabric.sizing.cable_plan import CablePlan
 
 Files = dict[str, str]
@@ -57,10 +60,13 @@ def tiers(plan: CablePlan) -> list[VirtualSwitch]:
     joined: dict[int, list[tuple[str, str]]] = defaultdict(list)
     scale_out = {rule.name for rule in plan.rules if rule.net == "scale-out"}
     for cable in plan.cables():
-        if cable.rule not in scale_out:
-            continue
-        ends = cable.a.node, cable.z.node
-        joined[max(level[end] for end in ends)].append(ends)
+        if cable.rule in scale_out:
+            ends = cable.a.node, cable.z.node
+            joined[max(level[end] for end in ends)].append(ends)
+    if not joined:
+        # Nothing but scale-up networks: nodes of a domain are near each other.
+        for near in blocks(plan).values():
+            joined[0] += [(near[0], node) for node in near]
     below: dict[str, VirtualSwitch] = {host: VirtualSwitch("", nodes=[host]) for host in hosts}
     n_named: dict[str, int] = defaultdict(int)
     for height in sorted(joined):
@@ -75,6 +81,10 @@ def tiers(plan: CablePlan) -> list[VirtualSwitch]:
                 merged = _merge(members, f"{word}-tier{n_named[word]}")
                 n_named[word] += 1
                 below |= dict.fromkeys(_all_nodes(merged), merged)
+    for host, tier in below.items():
+        if not tier.name:  # a node that no network reaches
+            tier.name = f"{group[host]}-tier{n_named[group[host]]}"
+            n_named[group[host]] += 1
     return list({id(tier): tier for tier in below.values()}.values())
 
 
@@ -112,17 +122,41 @@ def hostlist(names: Iterable[str]) -> str:
     >>> hostlist(["node0", "node1", "node2", "login", "node07"])
     'node[0-2],login,node07'
     """
-    # Numbers of one width, or without leading zeros, can stand in one range.
     stems: dict[tuple[str, int], list[int]] = {}
     for name in dict.fromkeys(names):
-        match = _INDEX.fullmatch(name)
-        if match is None:
-            stems[name, -1] = []
-            continue
-        digits = match["index"]
-        width = len(digits) if digits[0] == "0" and len(digits) > 1 else 0
-        stems.setdefault((match["stem"], width), []).append(int(digits))
+        stem, width, number = _split(name)
+        stems.setdefault((stem, width), []).append(number)
     return ",".join(_ranges(stem, width, numbers) for (stem, width), numbers in stems.items())
+
+
+def hostlist_in_order(names: Iterable[str]) -> str:
+    """Return names as Slurm writes them, where their order says something.
+
+    Examples
+    --------
+    >>> hostlist_in_order(["n2", "n0", "n1", "m1"])
+    'n2,n[0-1],m1'
+    """
+    runs: list[tuple[str, int, list[int]]] = []
+    for name in names:
+        stem, width, number = _split(name)
+        if runs and runs[-1][:2] == (stem, width) and number == runs[-1][2][-1] + 1:
+            runs[-1][2].append(number)
+        else:
+            runs.append((stem, width, [number]))
+    return ",".join(itertools.starmap(_ranges, runs))
+
+
+def _split(name: str) -> tuple[str, int, int]:
+    """Return the stem of a name, the width of its number where that begins with a zero, and the number.
+
+    Numbers of one width, or without leading zeros, can stand in one range; a name without has width -1.
+    """
+    match = _INDEX.fullmatch(name)
+    if match is None:
+        return name, -1, 0
+    digits = match["index"]
+    return match["stem"], len(digits) if digits[0] == "0" and len(digits) > 1 else 0, int(digits)
 
 
 def _ranges(stem: str, width: int, numbers: list[int]) -> str:
@@ -166,8 +200,39 @@ def block_sizes(domains: Mapping[str, list[str]]) -> list[int]:
     return sizes
 
 
+def slurm_ring(plan: CablePlan) -> Files:
+    """Return ``topology.conf`` for the plugin topology/ring."""
+    lines = [f"RingName={ring.name} Nodes={_in_order(ring)}" for ring in rings(plan)]
+    return {"": "\n".join(lines) + "\n"}
+
+
+def slurm_torus(plan: CablePlan) -> Files:
+    """Return ``topology.yaml`` with the tori that nodes form, and no more."""
+    own = {"toruses": toruses(tori(plan), hostlist_in_order)}
+    return {"": _yaml([{"topology": "torus", "cluster_default": True, "torus3d": own}], explicit_start=True)}
+
+
+def _in_order(torus: NodeTorus) -> str:
+    return hostlist_in_order(torus.node[cell] for cell in torus.cells())
+
+
+def _closed(plan: CablePlan) -> list[dict[str, object]]:
+    """Return the rings or else the tori that nodes form, as a topology; none where they form neither."""
+    try:
+        own = [{"ring": ring.name, "nodes": _in_order(ring)} for ring in rings(plan)]
+        return [{"topology": "ring", "cluster_default": True, "ring": {"rings": own}}]
+    except QuestionError:
+        pass
+    try:
+        listed = toruses(tori(plan), hostlist_in_order)
+    except QuestionError:
+        return []
+    return [{"topology": "torus", "cluster_default": True, "torus3d": {"toruses": listed}}]
+
+
 def slurm_yaml(plan: CablePlan) -> Files:
-    """Return ``topology.yaml`` with a tree, which is the default, and blocks."""
+    """Return ``topology.yaml``: tree, blocks, and rings or tori, the default where there are any."""
+    closed = _closed(plan)
     switches = []
     for root in tiers(plan):
         for tier in root.walk():
@@ -180,7 +245,8 @@ def slurm_yaml(plan: CablePlan) -> Files:
         "blocks": [{"block": name, "nodes": hostlist(nodes)} for name, nodes in domains.items()],
     }
     topologies = [
-        {"topology": "tree", "cluster_default": True, "tree": {"switches": switches}},
+        *closed,
+        {"topology": "tree", "cluster_default": not closed, "tree": {"switches": switches}},
         {"topology": "scale-up", "cluster_default": False, "block": block},
     ]
     return {"": _yaml(topologies, explicit_start=True)}

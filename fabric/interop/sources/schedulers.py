@@ -6,6 +6,7 @@ or rings and tori of nodes, and rates are the user's to say.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from itertools import product
@@ -174,8 +175,9 @@ def _yaml_topology(
 ) -> None:
     tree = _Tree(found)
     if kind == "torus3d":
+        placed: set[str] = set()
         for n, torus in enumerate(doc.items(own.get("toruses"), *loc, "toruses")):
-            _torus(doc.mapping(torus, *loc, "toruses", n), (*loc, "toruses", n), doc, found)
+            _torus(doc.mapping(torus, *loc, "toruses", n), (*loc, "toruses", n), doc, placed, found)
         return
     names = {"tree": ("switches", "switch"), "block": ("blocks", "block"), "ring": ("rings", "ring")}
     key, word = names[kind]
@@ -193,23 +195,80 @@ def _yaml_topology(
     tree.check(doc.at(*loc))
 
 
-def _torus(own: Mapping[str, Any], loc: tuple[str | int, ...], doc: Parts, found: Survey) -> None:
-    dims = doc.mapping(own.get("dims"), *loc, "dims")
-    sizes = [dims.get(axis) for axis in "xyz"]
-    nodes = hosts(str(own.get("nodes", "")), doc.at(*loc), found)
-    whole = [size for size in sizes if isinstance(size, int) and not isinstance(size, bool) and size > 0]
-    if len(whole) != 3 or whole[0] * whole[1] * whole[2] != len(nodes):
-        doc.wrong((*loc, "dims"), "x, y and z are not as many as the nodes", got=f"{len(nodes)} nodes")
+Cell = tuple[int, int, int]
+
+
+def _torus(
+    own: Mapping[str, Any], loc: tuple[str | int, ...], doc: Parts, placed: set[str], found: Survey
+) -> None:
+    """Read one torus: its nodes, or those of its regions, each beside the next along x, y and z."""
+    sizes = _sizes(own, loc, doc)
+    if sizes is None:
         return
-    at, step = doc.at(*loc), 1
-    for node in nodes:
-        found.node(node, "host", at)
-    for size in whole:  # x is fastest
-        for v in range(len(nodes)):
-            i = v // step % size
-            if size > 1 and (i + 1 < size or size > 2):
-                found.cable((nodes[v], ""), (nodes[v + ((i + 1) % size - i) * step], ""), at)
-        step *= size
+    if "regions" not in own:
+        node = _box(own, sizes, (0, 0, 0), loc, doc, found)
+    else:
+        node = {}
+        for n, item in enumerate(doc.items(own["regions"], *loc, "regions")):
+            here = (*loc, "regions", n)
+            region = doc.mapping(item, *here)
+            dims, anchor = _sizes(region, here, doc), _xyz(region, "anchor", here, doc)
+            if dims is None or anchor is None:
+                continue
+            if any(a + d > size for a, d, size in zip(anchor, dims, sizes, strict=True)):
+                doc.wrong((*here, "anchor"), "the region is not inside the torus")
+                continue
+            more = _box(region, dims, anchor, here, doc, found)
+            if any(cell in node for cell in more):
+                doc.wrong((*here, "anchor"), "the region overlaps one before it")
+            node |= more
+    for name in node.values():
+        if name in placed:
+            doc.wrong(loc, f"{name} has two places")
+            return
+        placed.add(name)
+    _joined(node, sizes, doc.at(*loc), found)
+
+
+def _xyz(own: Mapping[str, Any], key: str, loc: tuple[str | int, ...], doc: Parts) -> Cell | None:
+    three = doc.mapping(own.get(key), *loc, key)
+    whole = [three.get(axis, 0 if key == "anchor" else None) for axis in "xyz"]
+    if any(not isinstance(n, int) or isinstance(n, bool) or not 0 <= n < 2**16 for n in whole):
+        doc.wrong((*loc, key), "x, y and z are whole numbers below 65,536")
+        return None
+    return whole[0], whole[1], whole[2]
+
+
+def _sizes(own: Mapping[str, Any], loc: tuple[str | int, ...], doc: Parts) -> Cell | None:
+    sizes = _xyz(own, "dims", loc, doc)
+    if sizes is not None and 0 in sizes:
+        doc.wrong((*loc, "dims"), "x, y and z are at least 1")
+        return None
+    return sizes
+
+
+def _box(
+    own: Mapping[str, Any], sizes: Cell, anchor: Cell, loc: tuple[str | int, ...], doc: Parts, found: Survey
+) -> dict[Cell, str]:
+    """Return the nodes of a box by place, x fastest."""
+    nodes = hosts(str(own.get("nodes", "")), doc.at(*loc), found)
+    if math.prod(sizes) != len(nodes):
+        doc.wrong((*loc, "dims"), "x, y and z are not as many as the nodes", got=f"{len(nodes)} nodes")
+        return {}
+    (a, b, c), (nx, ny, _) = anchor, sizes
+    return {(a + v % nx, b + v // nx % ny, c + v // (nx * ny)): node for v, node in enumerate(nodes)}
+
+
+def _joined(node: Mapping[Cell, str], sizes: Cell, at: Place, found: Survey) -> None:
+    for name in node.values():
+        found.node(name, "host", at)
+    for axis, size in enumerate(sizes):
+        for cell, name in node.items():
+            i = cell[axis]
+            beside = node.get((*cell[:axis], (i + 1) % size, *cell[axis + 1 :]))  # type: ignore[arg-type]
+            # A ring of two is one cable.
+            if beside is not None and size > 1 and (i + 1 < size or size > 2):
+                found.cable((name, ""), (beside, ""), at)
 
 
 def slurm(text: str, path: str, found: Survey) -> None:
