@@ -18,11 +18,12 @@ from dataclasses import replace
 from typing import NamedTuple, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from fabric.arrays import Bools, Floats, Ints
 from fabric.blueprint.census import census
 from fabric.blueprint.grid import Grid, full_grid
-from fabric.blueprint.join import join
+from fabric.blueprint.join import join_parts
 from fabric.blueprint.model import Blueprint, DeviceGroup, Rule
 from fabric.blueprint.rule_axes import agreeing_axes
 from fabric.blueprint.site_names import PORT_FIELDS
@@ -45,9 +46,11 @@ from fabric.text.patterns import NamePattern, read_pattern
 
 MAX_CABLES = 20_000_000
 """Cables that are listed unless a caller allows more."""
+Rows = npt.NDArray[np.int32]
+"""As `Ints`, of which the cables of a rule have several for each of millions."""
 _SWITCH_PORT = "swp{n}s{lane}"
 _OTHER_PORT = "port{n}s{lane}"
-_CHUNK = 50_000  # cables
+_CHUNK = 20_000  # cables
 _BOX_AXES = ("node", "server", "tray", "host")
 """Axes whose indices are boxes, whatever boards are in them."""
 
@@ -231,20 +234,14 @@ class CablePlan:
         }
         n_due = self.n_listed = 0
         for rule in self.rules:
-            bundles = join(self._grid, rule)
-            left, right = (self.side(group) for group in (rule.left_group, rule.right_group))
-            is_present = left.present[bundles.left] & right.present[bundles.right]
-            n = bundles.count[is_present].astype(np.int64)
-            n_due += int(n.sum())
-            if n_due > self.limit:
-                msg = f"{self.blueprint.name} has more than {self.limit:,} cables; list a part of it"
-                raise LimitError(msg)
-            ends = [np.repeat(rows[is_present], n) for rows in (bundles.left, bundles.right)]
-            # Millions of cables: what is not needed any more makes room.
-            del bundles, is_present, n
-            for batch in self._of_rule(rule, (left, right), (ends[0], ends[1]), numbers):
+            sides = self.side(rule.left_group), self.side(rule.right_group)
+            rows = self._ends(rule, sides, self.limit - n_due)
+            n_due += len(rows[0])
+            for batch in self._of_rule(rule, sides, rows, numbers):
                 self.n_listed += len(batch.medium)
                 yield batch
+            # Those of the next rule need the room.
+            del rows
 
     def nodes(self) -> Iterator[CabledNode]:
         """Yield the boxes and devices that cables end at, the lowest first; without cables, endpoints."""
@@ -309,8 +306,23 @@ class CablePlan:
                 break
         return levels
 
+    def _ends(self, rule: Rule, sides: tuple[_Side, _Side], limit: int) -> tuple[Rows, Rows]:
+        """Return the rows of the devices at both ends of each cable of a rule."""
+        ends: tuple[list[Rows], list[Rows]] = ([], [])
+        n = 0
+        for part in join_parts(self._grid, rule):
+            is_present = sides[0].present[part.left] & sides[1].present[part.right]
+            count = part.count[is_present]
+            n += int(count.sum())
+            if n > limit:
+                msg = f"{self.blueprint.name} has more than {self.limit:,} cables; list a part of it"
+                raise LimitError(msg)
+            for own, rows in zip(ends, (part.left, part.right), strict=True):
+                own.append(np.repeat(rows[is_present].astype(np.int32), count))
+        return np.concatenate(ends[0]), np.concatenate(ends[1])
+
     def _of_rule(
-        self, rule: Rule, sides: tuple[_Side, _Side], rows: tuple[Ints, Ints], numbers: dict[str, Ints]
+        self, rule: Rule, sides: tuple[_Side, _Side], rows: tuple[Rows, Rows], numbers: dict[str, Ints]
     ) -> Iterator[CableBatch]:
         if not len(rows[0]):
             return
@@ -321,16 +333,18 @@ class CablePlan:
             length_m = self._lengths(rule, sides, (rows[0][at], rows[1][at]))
             names, to_order = media(rule, (sides[0].group, sides[1].group), length_m)
             a, z = (
-                side.ends(own[at], number[at], lane[at])
+                side.ends(*(column[at].astype(np.int64) for column in (own, number, lane)))
                 for side, own, (number, lane) in zip(sides, rows, taken, strict=True)
             )
             length = _each(to_order, lambda few: [None if m != m else m for m in few.tolist()])  # noqa: PLR0124 - NaN
             yield CableBatch(a, z, rule.name, rule.rate_gbps, names, length)
 
-    def _lengths(self, rule: Rule, sides: tuple[_Side, _Side], rows: tuple[Ints, Ints]) -> Floats:
+    def _lengths(self, rule: Rule, sides: tuple[_Side, _Side], rows: tuple[Rows, Rows]) -> Floats:
         if rule.length_m is not None or not self._layout.enclosures:
             return np.full(len(rows[0]), np.nan if rule.length_m is None else rule.length_m)
-        left, right = ((side.stands, side.place[own]) for side, own in zip(sides, rows, strict=True))
+        left, right = (
+            (side.stands, side.place[own].astype(np.int64)) for side, own in zip(sides, rows, strict=True)
+        )
         return lengths_between(self._layout.plan, left, right)
 
 
@@ -348,7 +362,6 @@ class _Side:
         blueprint = grid.blueprint
         self.group, self.box = group, box
         self._grid = grid
-        self._rows = np.arange(grid.n_rows(group.name), dtype=np.int64)
         self.present: Bools = ~grid.mask(group.name, blueprint.absent)
         self._port_pattern = blueprint.port_names.get(group.name)
         self._network_racks = network_racks
@@ -357,17 +370,18 @@ class _Side:
             self.place = self._key(self.stands.axes)
             self.rack = network_racks.of(self)
         else:
-            self.place = self.rack = np.full(len(self._rows), -1, dtype=np.int64)
+            self.place = self.rack = np.full(len(self.present), -1, dtype=np.int32)
 
     def index(self, axis: str, rows: Ints) -> Ints:
         """Return the index of devices on one of the axes of their group."""
         return self._grid.index(self.group.name, rows, axis)
 
-    def _key(self, axes: Sequence[str]) -> Ints:
-        key = np.zeros(len(self._rows), dtype=np.int64)
+    def _key(self, axes: Sequence[str]) -> Rows:
+        rows = np.arange(len(self.present), dtype=np.int64)
+        key = np.zeros(len(rows), dtype=np.int64)
         for p in axes:
-            key = key * self._grid.blueprint.axes[p].size + self.index(p, self._rows)
-        return key
+            key = key * self._grid.blueprint.axes[p].size + self.index(p, rows)
+        return key.astype(np.int32)
 
     def ends(self, rows: Ints, number: Ints, lane: Ints) -> CableEnds:
         """Return ends of cables, each by the row of its device, its port, and its lane, -1 for all of it."""
@@ -499,9 +513,9 @@ class _NetworkRacks:
         self._number: dict[tuple[object, ...], int] = {}
         self._first = 1 + max((int(rack.max(initial=0)) for rack in layout.racks), default=0)
 
-    def of(self, side: _Side) -> Ints:
+    def of(self, side: _Side) -> Rows:
         """Return the number of the rack of each device of a group; network racks come after the others."""
-        rack = side.stands.rack[side.place].copy()
+        rack = side.stands.rack.astype(np.int32)[side.place]
         for row in np.flatnonzero((rack < 0) & side.present).tolist():
             place = (side.stands.axes, side.stands.served, int(side.place[row]))
             n = self._filled[place] = self._filled.get(place, 0) + 1
@@ -574,8 +588,8 @@ def _box_pattern(blueprint: Blueprint, box: Enclosure) -> NamePattern | None:
 
 
 def _number_ports(
-    rule: Rule, sides: tuple[_Side, _Side], rows: tuple[Ints, Ints], numbers: dict[str, Ints]
-) -> list[tuple[Ints, Ints]]:
+    rule: Rule, sides: tuple[_Side, _Side], rows: tuple[Rows, Rows], numbers: dict[str, Ints]
+) -> list[tuple[Rows, Rows]]:
     """Return port and lane of each cable at its two ends, and count up `numbers`, the ports taken so far."""
     tail, head = rows
     if sides[0] is not sides[1]:
@@ -591,18 +605,19 @@ def _number_ports(
 
 
 def _take_ports(
-    rule: Rule, side: _Side, rows: Ints, partner: Ints, numbers: dict[str, Ints]
-) -> tuple[Ints, Ints]:
+    rule: Rule, side: _Side, rows: Rows, partner: Rows, numbers: dict[str, Ints]
+) -> tuple[Rows, Rows]:
     lanes = _lanes(rule, side.group)
     order = np.lexsort((partner, rows))  # stable, so that parallel cables keep their order
     n_cables = np.bincount(rows, minlength=len(numbers[side.group.name]))
-    start = np.cumsum(n_cables) - n_cables
-    rank = np.empty(len(rows), dtype=np.int64)
-    rank[order] = np.arange(len(rows)) - start[rows[order]]
+    start = (np.cumsum(n_cables) - n_cables).astype(np.int32)
+    rank = np.empty(len(rows), dtype=np.int32)
+    rank[order] = np.arange(len(rows), dtype=np.int32)
     del order
-    lane = rank % lanes if lanes > 1 else np.broadcast_to(np.int64(-1), len(rows))
-    rank //= lanes
-    rank += numbers[side.group.name][rows] + 1
+    rank -= start[rows]
+    lane = rank % np.int32(lanes) if lanes > 1 else np.broadcast_to(np.int32(-1), len(rows))
+    rank //= np.int32(lanes)
+    rank += (numbers[side.group.name] + 1).astype(np.int32)[rows]
     numbers[side.group.name] += -(-n_cables // lanes)
     return rank, lane
 
