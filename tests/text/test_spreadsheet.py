@@ -30,7 +30,24 @@ def test_no_cell_is_a_formula():
 
 def test_columns_are_written_as_rows_are():
     rng = random.Random(1)
-    odd = [*HOSTILE, '"', "a,b", "a\nb", "\x1b[2J", "", " ", "\x7f", "caf\u00e9", "\u2028", "'", "-", None, 1.5, -2, "400.0"]
+    odd = [
+        *HOSTILE,
+        '"',
+        "a,b",
+        "a\nb",
+        "\x1b[2J",
+        "",
+        " ",
+        "\x7f",
+        "caf\u00e9",
+        "\u2028",
+        "'",
+        "-",
+        None,
+        1.5,
+        -2,
+        "400.0",
+    ]
     for _ in range(300):
         n = rng.randint(0, 4)
         pools = [rng.choice([["leaf0", "leaf1", "sp ine"], odd, [1.0, None], ["", "a"]]) for _ in range(3)]
