@@ -45,7 +45,7 @@ class KeptInPlace:
 def kept_by_all(plans: Iterable[ClassTraffic]) -> KeptInPlace:
     """Return what permutations keep in place that keep every one of some questions in place."""
     plans = tuple(plans)
-    apart = dict.fromkeys(selector for plan in plans for selector in plan.apart)
+    apart = dict.fromkeys(selector for plan in plans for selector in (*plan.apart, *plan.root_place()))
     # What one tells apart along the axis of another's shift leaves no rotation of it.
     named = {p for s in apart for t in s.terms for plan in plans for p in plan.blueprint.primitives(t.axis)}
     for plan in plans:
@@ -123,7 +123,7 @@ class ClassTraffic(FittedTraffic):
     colours : sequence of sequence of str
         Those of several questions instead, this one among them, a colour each.
     beside : KeptInPlace, optional
-        What all questions keep in place that this one, which has no root, is asked beside.
+        What all questions keep in place that this one is asked beside.
 
     Raises
     ------
@@ -147,7 +147,7 @@ class ClassTraffic(FittedTraffic):
         beside: KeptInPlace | None = None,
     ) -> None:
         super().__init__(blueprint, traffic, among)
-        self.paths, self.is_holding = paths, is_holding
+        self.paths, self.is_holding, self.beside = paths, is_holding, beside
         self.sides: Sides = (self.chosen,) if is_coloured and self.chosen else ()
         if colours:
             self.sides = tuple(FittedTraffic(blueprint, Traffic(), some).chosen for some in colours)
@@ -155,8 +155,8 @@ class ClassTraffic(FittedTraffic):
         self.ties = (*self._ties(self.groups), *self._kept_ties(kept))
         if beside is not None:
             self.apart, self.ties = beside.apart, beside.ties
-        # A root is one commodity: it is kept in place in the base as well.
-        fixed = () if self.root is None else (self.root,)
+        # A root is one commodity: it is kept in place in the base as well, unless all questions do so.
+        fixed = () if self.root is None or beside is not None else (self.root,)
         self.base = quotient(blueprint, apart=self.apart, ties=self.ties, fixed=fixed, sides=self.sides)
         self.ends = self.inside(self.base)
         n = float(self.base.size[self.ends].sum())
@@ -212,6 +212,12 @@ class ClassTraffic(FittedTraffic):
         axis, _, size = self.shift
         return tuple(Selector("", None, (Term(axis, i, i),)) for i in range(size))
 
+    def root_place(self) -> tuple[Selector, ...]:
+        """Return the place of the root, told apart; nothing of a pattern without one."""
+        if self.root is None:
+            return ()
+        return (Selector("", None, tuple(Term(axis, i, i) for axis, i in self.root)),)
+
     def _ties(self, groups: tuple[str, ...]) -> tuple[Tie, ...]:
         if self.traffic.pattern == "shift" or (self.traffic.pattern == "all-to-all" and self.spans):
             # A shift goes round its axis: permutations may turn it but not reverse it.
@@ -252,7 +258,7 @@ class ClassTraffic(FittedTraffic):
             return weight / (weight.sum() or 1.0)
 
         def single(view: Quotient, end: int) -> Floats:
-            partners = self.ends & kept & (np.arange(len(view.size)) != end)
+            partners = self.inside(view) & kept[view.origin] & (np.arange(len(view.size)) != end)
             return np.where(partners, view.size, 0.0)
 
         # All-to-one is one commodity towards its root, whose class receives.
@@ -307,11 +313,16 @@ class ClassTraffic(FittedTraffic):
     def _single(self, asked: Asked, kept: Bools) -> Iterator[Commodity]:
         """Yield the one commodity of one-to-all or all-to-one; the rate is that of each of the others."""
         names = list(self.blueprint.groups)
-        end = _class_of(self.base, self.root or (), names.index(self._root_group()))
-        if not kept[self.base.origin[end]]:
+        root = self.root or ()
+        # Beside other questions the base is that of all of them.
+        view = self.base
+        if self.beside is not None:
+            view = quotient(self.blueprint, (root,), apart=self.apart, ties=self.ties)
+        end = _class_of(view, root, names.index(self._root_group()))
+        if not kept[view.origin[end]]:
             msg = f"root {self.traffic.root!r} is cut off from most of the others"
             raise QuestionError(msg)
-        commodity = asked.commodity(self.base, end)
+        commodity = asked.commodity(view, end)
         if commodity.supply.any():
             yield commodity
 

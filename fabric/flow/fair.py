@@ -26,12 +26,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from fabric.arrays import Bools, Floats, Ints
-from fabric.errors import QuestionError, setting
+from fabric.errors import QuestionError
 from fabric.flow.certificate import Verdict
-from fabric.flow.commodities import MAX_MOVES, Commodities, ProgramSizeError, Solution
+from fabric.flow.commodities import MAX_MOVES, Commodities, Commodity, Solution
 from fabric.flow.concurrent import toll
-from fabric.flow.folding import fold_moves, settle, unfold_flow
-from fabric.flow.lp import Entries, LinearProgram, assemble, balance_entries, unit_of
+from fabric.flow.fair_trees import FairTrees
+from fabric.flow.folding import Fold, fold_moves, settle, unfold_flow
+from fabric.flow.generated import CommodityMoves
+from fabric.flow.lp import Entries, LinearProgram, Rows, assemble, balance_entries, unit_of
 
 _PAYS = 1e-6
 """Part of what all pay below which a price is taken for rounding."""
@@ -53,12 +55,15 @@ class FairLevel:
         Which rose to this level.
     held : ndarray of bool, shape (j,)
         Which are held from now on.
+    is_best : bool
+        Whether the prices prove that it is as high as can be; else all that rise are held at it.
     """
 
     price: Floats
     pays: Floats
     rising: Bools
     held: Bools
+    is_best: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,11 +99,6 @@ class FairProgram:
     weights : ndarray of float64, shape (j,)
         Rates rise in proportion to them.
 
-    Raises
-    ------
-    ProgramSizeError
-        If it has more than `MAX_MOVES` variables.
-
     Attributes
     ----------
     n_variables : int
@@ -109,45 +109,53 @@ class FairProgram:
         self._weights = weights
         self._parts = [[(c, fold_moves(c)) for c in work.commodities] for work in works]
         n_moves = sum(len(fold.kept) for part in self._parts for _, fold in part)
-        if n_moves > MAX_MOVES:
-            remedy = f"fewer jobs, or fewer endpoints with {setting('among')}"
-            msg = f"a program of {n_moves:,} variables; max-min rates are found up to {MAX_MOVES:,}: {remedy}"
-            raise ProgramSizeError(msg)
         self._unit = unit_of(np.concatenate([c.view.classes.rate_gbps for p in self._parts for c, _ in p]))
         self._used = np.flatnonzero(self._capacity > 0)
-        self._program = self._assemble(n_moves)
         self.n_variables = n_moves + len(works) + 1
+        blocks = [
+            CommodityMoves(c.moves.tail[fold.kept], c.moves.head[fold.kept], _supply(c, fold))
+            for part in self._parts
+            for c, fold in part
+        ]
+        of = np.repeat(np.arange(len(works)), [len(part) for part in self._parts])
+        load = self._load(n_moves)
+        # Every commodity has a single end, so that trees can meet it.
+        self._program = (
+            FairTrees(blocks, of, weights, load) if n_moves > MAX_MOVES else self._by_moves(blocks, of, load)
+        )
 
-    def _assemble(self, n_moves: int) -> LinearProgram:
-        """Return the program: flows, then the rate of each traffic, then t."""
-        n, n_used = len(self._works), len(self._used)
-        n_columns = n_moves + n + 1
+    def _load(self, n_moves: int) -> Rows:
+        """Return load over capacity of the used classes, by move."""
         row_of = np.full(len(self._capacity), -1)
-        row_of[self._used] = np.arange(n_used)
-        balance: list[Entries] = []
+        row_of[self._used] = np.arange(len(self._used))
         load: list[Entries] = []
+        first = 0
+        for commodity, fold in (one for part in self._parts for one in part):
+            on = np.flatnonzero(commodity.moves.link[fold.kept] >= 0)
+            base = commodity.view.base[commodity.moves.link[fold.kept[on]]]
+            load.append((row_of[base], first + on, commodity.n_alike * (self._unit / self._capacity[base])))
+            first += len(fold.kept)
+        return assemble(load, len(self._used), n_moves)
+
+    def _by_moves(self, blocks: Sequence[CommodityMoves], of: Ints, load: Rows) -> LinearProgram:
+        """Return the program: flows, then the rate of each traffic, then t."""
+        n, (n_used, n_moves) = len(self._works), load.shape
+        n_columns = n_moves + n + 1
+        balance: list[Entries] = []
         first = n_rows = 0
-        for j, part in enumerate(self._parts):
-            for commodity, fold in part:
-                moves, kept = commodity.moves, fold.kept
-                balance += balance_entries(n_rows + moves.tail[kept], n_rows + moves.head[kept], first)
-                supply: Floats = np.bincount(fold.state, commodity.supply, minlength=moves.n_states).astype(
-                    np.float64
-                )
-                at = np.flatnonzero(supply)
-                balance.append((n_rows + at, np.full(len(at), n_moves + j), -supply[at]))
-                on = np.flatnonzero(moves.link[kept] >= 0)
-                base = commodity.view.base[moves.link[kept[on]]]
-                part_of = commodity.n_alike * (self._unit / self._capacity[base])
-                load.append((row_of[base], first + on, part_of))
-                first, n_rows = first + len(kept), n_rows + moves.n_states
+        for block, j in zip(blocks, of.tolist(), strict=True):
+            balance += balance_entries(n_rows + block.tail, n_rows + block.head, first)
+            at = np.flatnonzero(block.supply)
+            balance.append((n_rows + at, np.full(len(at), n_moves + j), -block.supply[at]))
+            first, n_rows = first + len(block.tail), n_rows + len(block.supply)
         own, ones = np.arange(n), np.ones(n)
         # Two rows a traffic: weight * t - rate <= 0 while it rises, -rate <= -what it is held at.
         rises, holds = n_used + own, n_used + n + own
-        load += [(rises, np.full(n, n_columns - 1), self._weights), (rises, n_moves + own, -ones)]
-        load.append((holds, n_moves + own, -ones))
+        rows = [(load.row, load.column, load.value)]
+        rows += [(rises, np.full(n, n_columns - 1), self._weights), (rises, n_moves + own, -ones)]
+        rows.append((holds, n_moves + own, -ones))
         return LinearProgram(
-            assemble(balance, n_rows, n_columns).used(), assemble(load, n_used + 2 * n, n_columns)
+            assemble(balance, n_rows, n_columns).used(), assemble(rows, n_used + 2 * n, n_columns)
         )
 
     def fill(self, takes_part: Bools | None = None) -> Filling:
@@ -165,7 +173,7 @@ class FairProgram:
         levels: list[FairLevel] = []
         x = np.zeros(self.n_variables)
         while rising.any():
-            x, price = self._raise(rising, held_gbps)
+            x, price, is_best = self._raise(rising, held_gbps)
             pays = np.array(
                 [toll(w, price) if own else 0.0 for w, own in zip(self._works, asked, strict=True)]
             )
@@ -175,7 +183,8 @@ class FairProgram:
             if not held.any():
                 msg = "max-min rates: the program has no price for what rises; nothing bounds it"
                 raise QuestionError(msg)
-            levels.append(FairLevel(price, pays, rising.copy(), held))
+            held = held if is_best else rising.copy()
+            levels.append(FairLevel(price, pays, rising.copy(), held, is_best))
             held_gbps[held] = self._weights[held] * float(x[-1]) * self._unit
             level[held] = len(levels) - 1
             rising &= ~held
@@ -185,14 +194,18 @@ class FairProgram:
         )
         return Filling(answers, tuple(levels), level)
 
-    def _raise(self, rising: Bools, held_gbps: Floats) -> tuple[Floats, Floats]:
-        """Return the variables at which t is largest, and the prices of the base classes."""
-        holds = np.where(rising, 0.0, -(1 - _SLACK) * held_gbps / self._unit)
-        bound = np.concatenate([np.ones(len(self._used)), np.where(rising, 0.0, np.inf), holds])
-        x, dual = self._program.maximize(bound)
+    def _raise(self, rising: Bools, held_gbps: Floats) -> tuple[Floats, Floats, bool]:
+        """Return the variables at which t is largest, the prices, and whether these prove that it is."""
+        kept = (1 - _SLACK) * held_gbps / self._unit
+        if isinstance(self._program, FairTrees):
+            x, dual, is_best = self._program.level(rising, kept)
+        else:
+            holds = np.where(rising, 0.0, -kept)
+            bound = np.concatenate([np.ones(len(self._used)), np.where(rising, 0.0, np.inf), holds])
+            (x, dual), is_best = self._program.maximize(bound), True
         price = np.zeros(len(self._capacity))
         price[self._used] = dual[: len(self._used)] * self._unit / self._capacity[self._used]
-        return x, price
+        return x, price, is_best
 
     def _flows(self, x: Floats) -> Iterator[tuple[float, tuple[Floats, ...]]]:
         """Yield rate and flows of each traffic [Gb/s]."""
@@ -205,6 +218,11 @@ class FairProgram:
                 flows.append(self._unit * settle(commodity, unfold_flow(commodity, fold, own, rate), rate))
                 first += len(fold.kept)
             yield rate * self._unit, tuple(flows)
+
+
+def _supply(commodity: Commodity, fold: Fold) -> Floats:
+    """Return what enters each state that stands for others."""
+    return np.bincount(fold.state, commodity.supply, minlength=commodity.moves.n_states).astype(np.float64)
 
 
 def level_bound(filling: Filling, capacity: Floats, weights: Floats, j: int) -> float:
@@ -220,6 +238,8 @@ def level_bound(filling: Filling, capacity: Floats, weights: Floats, j: int) -> 
         Of one that takes part.
     """
     level = filling.levels[int(filling.level[j])]
+    if not level.is_best and level.rising.sum() > 1:
+        return float("inf")  # prices of several bound the slowest of them, whichever that is
     before = ~level.rising & (filling.level >= 0)
     left = float((capacity * level.price).sum()) - float((filling.rate_gbps * level.pays)[before].sum())
     paying = float((weights * level.pays)[level.rising].sum())
@@ -232,7 +252,9 @@ def joint_overload(works: Sequence[Commodities], filling: Filling) -> float:
     return float(np.max(use, initial=1.0))
 
 
-def verdict(filling: Filling, weights: Floats, works: Sequence[Commodities], j: int, own: Verdict) -> Verdict:
+def verdict(
+    filling: Filling, weights: Floats, works: Sequence[Commodities], j: int, own: Verdict, *, most_gbps: float
+) -> Verdict:
     """Return what is proven of the rate of a traffic: flows that fit together, and the prices of its level.
 
     Parameters
@@ -243,6 +265,13 @@ def verdict(filling: Filling, weights: Floats, works: Sequence[Commodities], j: 
     j : int
     own : Verdict
         Of its flows, each held to the file by `fabric.flow.concurrent.check_concurrent`.
+    most_gbps : float
+        What it can have at most alone, and so beside others [Gb/s].
     """
-    lower = own.lower_gbps / joint_overload(works, filling)
-    return Verdict(lower, level_bound(filling, works[j].capacity, weights, j), own.faults, own.scope)
+    lower, level = own.lower_gbps, filling.levels[int(filling.level[j])]
+    if not level.is_best:
+        # What rises has at least what all have reached; who could have more is not known.
+        lower = min(lower, float(weights[j] * (filling.rate_gbps / weights)[level.rising].min()))
+    lower /= joint_overload(works, filling)
+    upper = min(level_bound(filling, works[j].capacity, weights, j), most_gbps)
+    return Verdict(lower, upper, own.faults, own.scope)

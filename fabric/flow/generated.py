@@ -67,7 +67,7 @@ class CommodityMoves:
         return min(n) == 1
 
 
-class _Growth:
+class TreeGrowth:
     """All commodities side by side in one graph, in which every tree grows from its root.
 
     Parameters
@@ -187,7 +187,7 @@ class TreeProgram:
 
     def __init__(self, blocks: Sequence[CommodityMoves], load: Rows, enough: float = np.inf) -> None:
         self._enough = enough
-        self._ways, (self._n_rows, self._n_columns) = _Growth(blocks, load), load.shape
+        self._ways, (self._n_rows, self._n_columns) = TreeGrowth(blocks, load), load.shape
         self._trees: list[tuple[Ints, Floats]] = []
         self._at: list[int] = []
         self._sums: list[float] = []

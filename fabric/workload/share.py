@@ -16,7 +16,7 @@ from fabric.flow.by_axes import ClassTraffic, axes_program, kept_by_all
 from fabric.flow.certificate import Verdict
 from fabric.flow.commodities import Commodities
 from fabric.flow.concurrent import check_concurrent
-from fabric.flow.fair import FairProgram, Filling, verdict
+from fabric.flow.fair import FairProgram, Filling, level_bound, verdict
 from fabric.flow.prices import LinkPrice, rank_links
 from fabric.flow.question import Question, owed_of, pose
 from fabric.graph import EXPAND_LIMIT, Fabric, Paths
@@ -114,10 +114,14 @@ def _share_patterns(questions: Sequence[Question], asked: Sequence[TrafficJob], 
     is_in = np.array([first.drop_unreachable or not work.cut_off for work in works])
     weights, one = np.ones(len(asked)), np.ones(1)
     program = FairProgram(works, weights)
-    alone = np.array(
+    fillings = [
+        FairProgram([work], one).fill() if own else None for work, own in zip(works, is_in, strict=True)
+    ]
+    alone = np.array([0.0 if found is None else found.rate_gbps[0] for found in fillings])
+    most = np.array(
         [
-            FairProgram([work], one).fill().rate_gbps[0] if takes_part else 0.0
-            for work, takes_part in zip(works, is_in, strict=True)
+            1.0 if found is None else level_bound(found, work.capacity, one, 0)
+            for work, found in zip(works, fillings, strict=True)
         ]
     )
     if fair == "slowdown":
@@ -125,9 +129,16 @@ def _share_patterns(questions: Sequence[Question], asked: Sequence[TrafficJob], 
         program = FairProgram(works, weights)
     together = program.fill(is_in)
     stretch, offsets, best = _phases(asked, program, alone, together, is_in)
+    # Of jobs whose rate alone is an interval, every one has at least this part of it.
+    is_rough = fair == "slowdown" and bool((most > alone * (1 + _ON_IT))[is_in].any())
+    least = alone * (together.rate_gbps / most)[is_in].min(initial=1.0) if is_rough else None
     rows = []
     for j, (job, work) in enumerate(zip(asked, works, strict=True)):
-        binding, neighbours, proof = _held_by(asked, works, together, weights, j)
+        binding, neighbours, proof = _held_by(asked, works, together, weights, j, float(most[j]))
+        if least is not None:
+            proof = replace(
+                proof, lower_gbps=min(proof.lower_gbps, float(least[j])), upper_gbps=float(most[j])
+            )
         rows.append(
             SharedJob(
                 job.name,
@@ -230,14 +241,12 @@ def pose_together(questions: Sequence[Question]) -> tuple[list[Commodities], str
     Notes
     -----
     A permutation that moves one job's endpoints would average another's flow over links that only it loads.
-    So all jobs are marks: each is posed on the classes of the permutations that keep every one of them. A
-    root, and what no axis says, is posed on real links.
+    So all jobs are marks: each is posed on the classes of the permutations that keep every one of them. What
+    no axis says is posed on real links.
     """
     blueprint = questions[0].fabric.blueprint
     traffics = [ask.traffic for ask in questions]
     why = "a fabric read from a graph has no axes" if blueprint is None else ""
-    if any(traffic and traffic.root for traffic in traffics):
-        why = "one endpoint is told apart"
     if any(traffic and traffic.pattern == "longest-matching" for traffic in traffics):
         why = "a longest matching has no symmetry"
     if blueprint is not None and not why:
@@ -272,7 +281,12 @@ def pose_together(questions: Sequence[Question]) -> tuple[list[Commodities], str
 
 
 def _held_by(
-    jobs: Sequence[TrafficJob], works: Sequence[Commodities], filling: Filling, weights: Floats, j: int
+    jobs: Sequence[TrafficJob],
+    works: Sequence[Commodities],
+    filling: Filling,
+    weights: Floats,
+    j: int,
+    most_gbps: float,
 ) -> tuple[tuple[LinkPrice, ...], tuple[Neighbour, ...], Verdict]:
     """Return what holds a job back, whose traffic that carries, and what is proven of its rate."""
     at = int(filling.level[j])
@@ -288,7 +302,7 @@ def _held_by(
     neighbours = tuple(Neighbour(jobs[k].name, float(part[k])) for k in order if part[k] > _ON_IT)
     is_drawn = sum(w.n_endpoints for w in works) > _DRAWN
     own = check_concurrent(work, filling.answers[j], is_drawn=is_drawn)
-    return binding, neighbours, verdict(filling, weights, works, j, own)
+    return binding, neighbours, verdict(filling, weights, works, j, own, most_gbps=most_gbps)
 
 
 def _phases(

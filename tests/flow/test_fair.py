@@ -7,6 +7,7 @@ import pytest
 from scipy import optimize, sparse
 
 from fabric.errors import FabricError
+from fabric.flow import fair, fair_trees
 from fabric.flow.by_links import pattern_demand
 from fabric.flow.throughput import throughput
 from fabric.flow.traffic import FittedTraffic, Traffic
@@ -158,13 +159,38 @@ def test_rates_are_max_min_by_explicit_programs(constructs, seed):
         assert all((job.rate_gbps == 0) == bool(job.cut_off) for job in answer.jobs)
         return
     assert answer.status == "optimal", [job.certificate for job in answer.jobs]
-    fair = Explicit(fabric, jobs, paths).fair()
-    assert [job.rate_gbps for job in answer.jobs] == pytest.approx(fair.tolist(), rel=2e-6)
+    explicit = Explicit(fabric, jobs, paths).fair()
+    assert [job.rate_gbps for job in answer.jobs] == pytest.approx(explicit.tolist(), rel=2e-6)
     for job, row in zip(jobs, answer.jobs, strict=True):
         alone = throughput(fabric, job.traffic, among=job.among, paths=paths)
         assert row.alone_gbps == pytest.approx(alone.per_endpoint_gbps, rel=1e-8)
         assert row.rate_gbps <= row.alone_gbps * (1 + 1e-8)
         assert sum(one.part for one in row.neighbours) == pytest.approx(1.0)
+
+
+@pytest.mark.some(2)
+@pytest.mark.seeds(14, of=60)
+def test_trees_fill_as_moves_do(constructs, seed, monkeypatch):
+    # Above 75,000 variables share ended in an error.
+    fabric, jobs, paths, moves = some_case(constructs, seed)
+    if isinstance(moves, str) or moves.status != "optimal":
+        assert isinstance(moves, str) or moves.status == "cut off"
+        return
+    for way in ("rate", "slowdown"):
+        moves = share(fabric, jobs, paths=paths, fair=way)
+        with monkeypatch.context() as patch:
+            patch.setattr(fair, "MAX_MOVES", 0)
+            trees = share(fabric, jobs, paths=paths, fair=way)
+            assert trees.status == "optimal"
+            patch.setattr(fair_trees, "MAX_ROUNDS", 1)
+            rough = share(fabric, jobs, paths=paths, fair=way)
+        for exact, found, between in zip(moves.jobs, trees.jobs, rough.jobs, strict=True):
+            assert found.rate_gbps == pytest.approx(exact.rate_gbps, rel=1e-6)
+            assert found.alone_gbps == pytest.approx(exact.alone_gbps, rel=1e-8)
+            # What has not settled is an interval that holds the rate.
+            proof = between.certificate
+            assert proof.lower_gbps <= exact.rate_gbps * (1 + 1e-6)
+            assert proof.upper_gbps >= exact.rate_gbps * (1 - 1e-6)
 
 
 def test_halves_among_one_of_two_groups_are_answered():

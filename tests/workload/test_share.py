@@ -14,6 +14,8 @@ from fabric.cli import app as command_line
 from fabric.errors import FabricError
 from fabric.flow import fair
 from fabric.flow.certificate import GAP
+from fabric.symmetry import NoSymmetryError
+from fabric.workload import share as share_module
 from fabric.workload.phases import best_offsets, random_phase
 from fabric.workload.share import share
 
@@ -49,6 +51,11 @@ def racks():
     return fabric.loads(RACKS)
 
 
+def no_symmetry():
+    msg = "left to real links"
+    raise NoSymmetryError(msg)
+
+
 def rates(answer):
     return [job.rate_gbps for job in answer.jobs]
 
@@ -72,6 +79,41 @@ def test_one_job_has_the_throughput_of_today(racks, job, traffic):
     assert (row.status, row.n_endpoints) == ("optimal", today.n_endpoints)
     assert {price.link for price in row.binding} == {price.link for price in today.binding}
     assert (row.stretch, [one.job for one in row.neighbours]) == (pytest.approx(1.0), ["a"])
+
+
+@pytest.mark.parametrize(
+    "jobs",
+    [
+        ["a=rack0-1:one-to-all:root=rack0/gpu0", "b=*:all-to-one:root=rack3/slot2/gpu"],
+        ["a=rack0-1:one-to-all:root=rack0/gpu0", "b=*:shift:over=rack", "c=slot1-2:halves:over=rack"],
+    ],
+)
+def test_roots_are_answered_on_classes_as_on_links(racks, jobs, monkeypatch):
+    # A root sent all jobs to real links, where 1,152 GPUs were too many.
+    on_classes = share(racks, jobs)
+    monkeypatch.setattr(share_module, "kept_by_all", lambda plans: no_symmetry())
+    on_links = share(racks, jobs)
+    assert (on_classes.method, on_links.method) == ("axes", "links")
+    assert on_classes.status == on_links.status == "optimal"
+    assert rates(on_classes) == pytest.approx(rates(on_links), rel=1e-8)
+    assert [job.alone_gbps for job in on_classes.jobs] == pytest.approx(
+        [job.alone_gbps for job in on_links.jobs], rel=1e-8
+    )
+
+
+@pytest.mark.slow
+def test_more_jobs_than_a_program_of_moves_holds_are_shared():
+    # 84,448 variables were refused.
+    jobs = ["a=su0/node0-3", "b=su1/node3-20", "c=su2-3/node4-8", "d=su0-3/node21-30:shift:over=su"]
+    jobs += ["e=su0/node4-7", "g=su0/node8-9/gpu0-3"]
+    pods = fabric.load(ROOT / "topologies/superpod-h100-4su.fabric.yaml")
+    answer = share(pods, jobs)
+    assert (answer.status, answer.n_variables > fair.MAX_MOVES) == ("optimal", True)
+    # Non-blocking: none slows another.
+    for job in answer.jobs:
+        assert job.rate_gbps == pytest.approx(job.alone_gbps, rel=1e-7)
+    # Of 31 others 24 are in other nodes, reached by the cards.
+    assert answer.jobs[0].rate_gbps == pytest.approx(400 * 31 / 24, rel=1e-7)
 
 
 def test_disjoint_jobs_on_rails_of_a_1_to_1_fabric_do_not_slow_each_other():

@@ -28,6 +28,8 @@ from fabric.text.writing import write_file
 from fabric.units import gbps_to_gbytes
 from fabric.workload.serve import serve
 from fabric.workload.serving_job import load_serving
+from fabric.workload.share import share
+from fabric.workload.sharing import Sharing
 from fabric.workload.train import train
 from fabric.workload.training import Training
 from tools.pages.evidence import evidence_section, pictures
@@ -66,8 +68,8 @@ class Case:
     ----------
     group, what, source : str
     kind : str
-        Which question: ``cost``, ``bound``, ``chunks``, ``moe``, ``nccl``, ``hashed``, ``train`` or
-        ``serve``.
+        Which question: ``cost``, ``bound``, ``chunks``, ``moe``, ``nccl``, ``hashed``, ``train``, ``serve``
+        or ``share``.
     quantity : str
         One of `UNITS`.
     published : float
@@ -159,6 +161,7 @@ def evaluate_case(case: Case, folder: Path) -> Result:
         "hashed": _hashed,
         "train": _train,
         "serve": _serve,
+        "share": _share,
     }
     if case.kind not in kinds:
         msg = f"{case.what}: unknown kind of case {case.kind!r}; known are {', '.join(kinds)}"
@@ -261,6 +264,20 @@ def _serve(case: Case, folder: Path) -> tuple[float, str]:
     answer = serve(replace(job, prompt=case.asked["prompt"]), load(job.fabric))
     (way,) = (one for one in answer.transfers if one.way == case.asked["way"])
     return way.time_s, way.binding
+
+
+def _share(case: Case, folder: Path) -> tuple[float, str]:
+    """Return an iteration of one of several jobs at random phase, or what the best offset gains."""
+    fabric, options = _split(case, folder)
+    answer = share(fabric, options["jobs"])
+    assert isinstance(answer, Sharing)
+    if "of" in options:
+        (job,) = (one for one in answer.jobs if one.name == options["of"])
+        times = job.every_s if case.quantity == "step" else 1.0
+        return times * job.stretch, ", ".join(price.link for price in job.binding)
+    # All of them communicate at the same moments, or apart as far as they fit.
+    gains = [(1 - j.busy + j.busy * j.slowdown) / (j.best_stretch or 1.0) for j in answer.jobs]
+    return sum(gains) / len(gains), answer.jobs[0].binding[0].link
 
 
 @cache
