@@ -11,11 +11,11 @@ from fabric.cli.options import (
     Json,
     calibration_of,
     fabric_of,
+    form_of,
     one_from_standard_input,
     print_form,
     words,
 )
-from fabric.errors import QuestionError
 
 
 def register(app: typer.Typer) -> None:
@@ -36,17 +36,16 @@ def thresholds_command(
     form: Annotated[
         str,
         typer.Option(
-            "--format", help="text, md, csv, sh (runs nccl-tests), superbench, readiness (NVIDIA), or json."
+            "--format",
+            help="text (if left out), md, csv, sh (runs nccl-tests), superbench, readiness, or json.",
         ),
-    ] = "text",
+    ] = "",
     as_json: Json = False,
 ) -> None:
     """Busbw that acceptance tests should reach, for each size of group; none outside the evidence."""
     from fabric.study.thresholds import thresholds
 
-    if form not in ("text", "md", "csv", "sh", "superbench", "readiness", "json"):
-        msg = f"format: text, md, csv, sh, superbench, readiness or json; got {form!r}"
-        raise QuestionError(msg)
+    form = form_of(form, ("text", "md", "csv", "sh", "superbench", "readiness", "json"), as_json=as_json)
     one_from_standard_input(file, calibration)
     found = thresholds(
         fabric_of(file),
@@ -64,4 +63,4 @@ def thresholds_command(
         "readiness": found.to_readiness,
         "json": found.to_json,
     }
-    print_form(texts, "json" if as_json else form)
+    print_form(texts, form)

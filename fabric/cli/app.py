@@ -29,6 +29,7 @@ from fabric.cli import (
     sizing,
     training,
 )
+from fabric.cli.job_files import FORMS, Form, print_in_form
 from fabric.cli.options import (
     Among,
     Degraded,
@@ -42,10 +43,10 @@ from fabric.cli.options import (
     PathRule,
     Root,
     fabric_of,
+    form_of,
     one_from_standard_input,
     path_rule,
     print_answer,
-    print_form,
     progress,
     remarks,
     say,
@@ -182,15 +183,18 @@ def check(
     ],
     form: Annotated[
         str,
-        typer.Option("--format", metavar="NAME", help="text, json, github (annotations), or sarif."),
-    ] = "text",
+        typer.Option(
+            "--format", metavar="NAME", help="text (if left out), json, github (annotations), or sarif."
+        ),
+    ] = "",
     as_json: Json = False,
 ) -> None:
     """Check topology files and what they expect; exit status 1 where it is not met, 2 where one is broken."""
+    from fabric.cli.checking import FORMS as REPORTS
     from fabric.cli.checking import check_files
 
     one_from_standard_input(*files)
-    if status := check_files(files, "json" if as_json else form):
+    if status := check_files(files, form_of(form, REPORTS, as_json=as_json)):
         raise typer.Exit(status)
 
 
@@ -209,21 +213,16 @@ def show(file: File, as_json: Json = False) -> None:
 def diff(
     before: Annotated[Path, typer.Argument(metavar="BEFORE", help="Topology file.")],
     after: Annotated[Path, typer.Argument(metavar="AFTER", help="Topology file.")],
-    form: Annotated[str, typer.Option("--format", metavar="NAME", help="text, md or json.")] = "text",
+    form: Form = "",
     as_json: Json = False,
 ) -> None:
     """Show what changed from one fabric to another; exit status 1 where anything did."""
     from fabric.study.changes import diff as find_changes
 
     one_from_standard_input(before, after)
-    if form not in ("text", "md", "json"):
-        msg = f"format: text, md or json; got {form!r}"
-        raise QuestionError(msg)
+    form = form_of(form, FORMS, as_json=as_json)
     changes = find_changes(fabric_of(before), fabric_of(after))
-    if as_json or form == "json":
-        say(changes.to_json())
-    else:
-        print_form({"text": changes.__str__, "md": changes.to_markdown}, form)
+    print_in_form(changes, form)
     if changes.rows:
         raise typer.Exit(1)
 

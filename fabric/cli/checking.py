@@ -12,7 +12,7 @@ from fabric.blueprint import census
 from fabric.blueprint.planes import box_notes
 from fabric.blueprint.ports import layer_notes
 from fabric.cli.options import fabric_of, say, tell
-from fabric.errors import LimitError, Problem, QuestionError, TopologyError
+from fabric.errors import LimitError, Problem, TopologyError
 from fabric.text.annotations import Annotation, to_github, to_sarif
 from fabric.text.as_json import to_json
 
@@ -98,15 +98,7 @@ def check_files(paths: Sequence[Path], form: str) -> int:
     ----------
     paths : sequence of Path
     form : {"text", "json", "github", "sarif"}
-
-    Raises
-    ------
-    QuestionError
-        If there is no such form.
     """
-    if form not in FORMS:
-        msg = f"format: text, json, github or sarif; got {form!r}"
-        raise QuestionError(msg)
     checked = [_checked(path) for path in paths]
     if form == "text":
         for file in checked:

@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fabric.cli.options import File, Force, Json, fabric_of, one_from_standard_input, progress, say, tell
+from fabric.cli.options import (
+    File,
+    Force,
+    Json,
+    fabric_of,
+    form_of,
+    one_from_standard_input,
+    progress,
+    say,
+    tell,
+)
 from fabric.errors import QuestionError
 from fabric.text.reading import STANDARD
 
@@ -39,7 +49,9 @@ def register(app: typer.Typer) -> None:
 
 def cables_command(
     file: File,
-    form: Annotated[str, typer.Option("--format", metavar="NAME", help="csv, md, json or xlsx.")] = "csv",
+    form: Annotated[
+        str, typer.Option("--format", metavar="NAME", help="csv (if left out), md, json or xlsx.")
+    ] = "",
     out: Out = None,
     force: Force = False,
     as_json: Json = False,
@@ -48,16 +60,13 @@ def cables_command(
     from fabric.sizing.cable_plan import CablePlan
     from fabric.text.writing import write_file
 
-    form = "json" if as_json else form
     writers: Mapping[str, Callable[[CablePlan], Iterable[Piece]]] = {
         "csv": _csv,
         "md": _markdown,
         "json": _json,
         "xlsx": _xlsx,
     }
-    if form not in writers:
-        msg = f"format: csv, md, json or xlsx; got {form!r}"
-        raise QuestionError(msg)
+    form = form_of(form, writers, as_json=as_json)
     if form == "xlsx" and out is None and sys.stdout.isatty():
         msg = "a workbook is nothing to read on a terminal; say -o FILE"
         raise QuestionError(msg)

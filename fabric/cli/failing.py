@@ -19,6 +19,7 @@ from fabric.cli.options import (
     Scheduler,
     StoreFile,
     fabric_of,
+    form_of,
     one_from_standard_input,
     path_rule,
     print_answer,
@@ -26,7 +27,6 @@ from fabric.cli.options import (
     progress,
     words,
 )
-from fabric.errors import QuestionError
 from fabric.text.reading import STANDARD, read_standard_input
 
 if TYPE_CHECKING:
@@ -83,15 +83,13 @@ def failures_command(
     store: StoreFile = "",
     failed: Failed = None,
     degraded: Degraded = None,
-    form: Annotated[str, typer.Option("--format", help="text, md, csv or json.")] = "text",
+    form: Annotated[str, typer.Option("--format", help="text (if left out), md, csv or json.")] = "",
     as_json: Json = False,
 ) -> None:
     """Every single failure, exactly: what it costs a job, and whether that goes on; worst first."""
     from fabric.study.failures import failures
 
-    if form not in ("text", "md", "csv", "json"):
-        msg = f"format: text, md, csv or json; got {form!r}"
-        raise QuestionError(msg)
+    form = form_of(form, ("text", "md", "csv", "json"), as_json=as_json)
     one_from_standard_input(file, rates)
     table = _rates(rates)
     fabric = fabric_of(file, failed, degraded)
@@ -124,7 +122,7 @@ def failures_command(
         "csv": answer.to_csv,
         "json": answer.to_json,
     }
-    print_form(texts, "json" if as_json else form)
+    print_form(texts, form)
 
 
 def _n_jobs(given: int | None, *, is_many: bool, is_elsewhere: bool) -> int:

@@ -15,9 +15,9 @@ from fabric.text.reading import STANDARD, read_standard_input
 FabricFile = Annotated[
     Path | None, typer.Argument(metavar="FILE", help="Instead of the one that the job names.")
 ]
-Form = Annotated[str, typer.Option("--format", help="text, md or json.")]
+Form = Annotated[str, typer.Option("--format", help="text (if left out), md or json.")]
 
-_FORMS = ("text", "md", "json")
+FORMS = ("text", "md", "json")
 
 
 class JobWithFabric(Protocol):
@@ -73,19 +73,6 @@ def read_job(
     return job, file or Path(job.fabric)
 
 
-def check_form(form: str) -> None:
-    """Refuse a form that no answer has.
-
-    Raises
-    ------
-    QuestionError
-    """
-    if form not in _FORMS:
-        msg = f"format: text, md or json; got {form!r}"
-        raise QuestionError(msg)
-
-
-def print_in_form(answer: AnswerInForms, form: str, *, as_json: bool) -> None:
+def print_in_form(answer: AnswerInForms, form: str) -> None:
     """Print an answer in one of its forms."""
-    texts = {"text": answer.__str__, "md": answer.to_markdown, "json": answer.to_json}
-    print_form(texts, "json" if as_json else form)
+    print_form({"text": answer.__str__, "md": answer.to_markdown, "json": answer.to_json}, form)

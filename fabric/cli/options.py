@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Protocol
 
@@ -125,6 +125,25 @@ def say(text: str, *, err: bool = False, nl: bool = True) -> None:
 def tell(text: str) -> None:
     """Print what is read and not parsed; its long lines are folded into the terminal."""
     say(fit(text))
+
+
+def form_of(form: str, forms: Collection[str], *, as_json: bool) -> str:
+    """Return the form of an answer that the options say: the first of `forms` where they say none.
+
+    Raises
+    ------
+    QuestionError
+        If there is no such form, or ``--json`` and ``--format`` say two.
+    """
+    first, *more = forms
+    form = form or ("json" if as_json else first)
+    if form not in forms:
+        msg = f"format: {', '.join((first, *more[:-1]))} or {more[-1]}; got {form!r}"
+        raise QuestionError(msg)
+    if as_json and form != "json":
+        msg = f"--json and --format {form} ask for two forms of one answer; give the one or the other"
+        raise QuestionError(msg)
+    return form
 
 
 def print_form(texts: Mapping[str, Callable[[], str]], form: str) -> None:

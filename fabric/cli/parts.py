@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fabric.cli.options import Json, say, tell
+from fabric.cli.options import Json, form_of, say, tell
 from fabric.errors import QuestionError
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def parts_command(
     source: Annotated[str, typer.Option(metavar="ID", help="Only with a figure from this source.")] = "",
     planes: Annotated[str, typer.Option(metavar="N", help="Only switches of so many planes.")] = "",
     search: Annotated[str, typer.Option(metavar="WORDS", help="Only with all these words.")] = "",
-    form: Annotated[str, typer.Option("--format", help="text, md, csv or json.")] = "text",
+    form: Annotated[str, typer.Option("--format", help="text (if left out), md, csv or json.")] = "",
     as_json: Json = False,
 ) -> None:
     """List the catalogue, or explain one row: every figure with its evidence and its sources."""
@@ -45,9 +45,7 @@ def parts_command(
     from fabric.reporting.parts_page import explain_entry, parts_csv, parts_page
     from fabric.text.as_json import to_json
 
-    if form not in ("text", "md", "csv", "json"):
-        msg = f"format: text, md, csv or json; got {form!r}"
-        raise QuestionError(msg)
+    form = form_of(form, ("text", "md", "csv", "json"), as_json=as_json)
     wanted = {
         "kind": kind,
         "vendor": vendor,
@@ -61,7 +59,7 @@ def parts_command(
         msg = "parts: a name explains one row and options choose several; give the one or the other"
         raise QuestionError(msg)
     rows = [find_entry(name)] if name else select(search=search, **wanted)
-    if as_json or form == "json":
+    if form == "json":
         say(to_json(explain_entry(rows[0]) if name else rows))
     elif form == "text":
         tell(_explain(rows[0]) if name else _list(rows))

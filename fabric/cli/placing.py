@@ -16,12 +16,12 @@ from fabric.cli.options import (
     Json,
     calibration_of,
     fabric_of,
+    form_of,
     one_from_standard_input,
     print_form,
     progress,
     words,
 )
-from fabric.errors import QuestionError
 
 
 def register(app: typer.Typer) -> None:
@@ -68,16 +68,14 @@ def place_command(
     force: Force = False,
     failed: Failed = None,
     degraded: Degraded = None,
-    form: Annotated[str, typer.Option("--format", help="text, md, csv, slurm or json.")] = "text",
+    form: Annotated[str, typer.Option("--format", help="text (if left out), md, csv, slurm or json.")] = "",
     as_json: Json = False,
 ) -> None:
     """Which jobs fit with nodes down, their best and worst placement, and what of racks segments can use."""
     from fabric.workload import load_job
     from fabric.workload.place import place
 
-    if form not in ("text", "md", "csv", "slurm", "json"):
-        msg = f"format: text, md, csv, slurm or json; got {form!r}"
-        raise QuestionError(msg)
+    form = form_of(form, ("text", "md", "csv", "slurm", "json"), as_json=as_json)
     one_from_standard_input(file, calibration)
     known, fabric = calibration_of(calibration), fabric_of(file, failed, degraded)
     workload = None if job is None else load_job(job)
@@ -110,4 +108,4 @@ def place_command(
         "slurm": answer.to_slurm,
         "json": answer.to_json,
     }
-    print_form(texts, "json" if as_json else form)
+    print_form(texts, form)

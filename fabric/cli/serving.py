@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from fabric.cli.job_files import FabricFile, Form, check_form, print_in_form, read_job
+from fabric.cli.job_files import FORMS, FabricFile, Form, print_in_form, read_job
 from fabric.cli.options import (
     Degraded,
     Failed,
@@ -15,6 +15,7 @@ from fabric.cli.options import (
     PathRule,
     calibration_of,
     fabric_of,
+    form_of,
     path_rule,
 )
 
@@ -33,16 +34,16 @@ def serve_command(
     ] = "measured",
     failed: Failed = None,
     degraded: Degraded = None,
-    form: Form = "text",
+    form: Form = "",
     as_json: Json = False,
 ) -> None:
     """Tell what serving by two pools asks: time of a cache by its way, load of links, the step of experts."""
     from fabric.workload.serve import serve
     from fabric.workload.serving_job import load_serving, parse_serving
 
-    check_form(form)
+    form = form_of(form, FORMS, as_json=as_json)
     asked, topology = read_job(job, file, calibration, load=load_serving, parse=parse_serving)
     known = calibration_of(calibration)
     fabric = fabric_of(topology, failed, degraded)
     answer = serve(asked, fabric, paths=path_rule(paths), calibration=known)
-    print_in_form(answer, form, as_json=as_json)
+    print_in_form(answer, form)

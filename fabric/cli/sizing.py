@@ -15,6 +15,7 @@ from fabric.cli.options import (
     Json,
     calibration_of,
     fabric_of,
+    form_of,
     one_from_standard_input,
     print_form,
     progress,
@@ -162,7 +163,7 @@ def bom_command(
     racks_per_row: Annotated[int | None, typer.Option(help="Of the floor plan.")] = None,
     rack_pitch: Annotated[float | None, typer.Option(metavar="METRES", help="Of the floor plan.")] = None,
     row_pitch: Annotated[float | None, typer.Option(metavar="METRES", help="Of the floor plan.")] = None,
-    form: Annotated[str, typer.Option("--format", help="text, md, csv or json.")] = "text",
+    form: Annotated[str, typer.Option("--format", help="text (if left out), md, csv or json.")] = "",
     as_json: Json = False,
 ) -> None:
     """List what a fabric is made of: racks, switches, cables, transceivers, ports, kW, and $ where given."""
@@ -170,20 +171,20 @@ def bom_command(
     from fabric.sizing.floor import FloorPlan
     from fabric.text.as_json import to_json
 
-    if form not in ("text", "md", "csv", "json"):
-        msg = f"format: text, md, csv or json; got {form!r}"
-        raise QuestionError(msg)
+    form = form_of(form, ("text", "md", "csv", "json"), as_json=as_json)
     measures = {"racks_per_row": racks_per_row, "rack_pitch_m": rack_pitch, "row_pitch_m": row_pitch}
     given = {key: value for key, value in measures.items() if value is not None}
     one_from_standard_input(file, prices)
     price_list = _prices(prices)
     floor = FloorPlan(**given) if given else None  # type: ignore[arg-type]
     bill = bom(fabric_of(file), floor=floor, prices=price_list, spares=spares)
-    if as_json or form == "json":
-        say(to_json(bill.to_dict()))
-    else:
-        texts = {"text": bill.__str__, "md": bill.to_markdown, "csv": bill.to_csv}
-        print_form(texts, form)
+    texts = {
+        "text": bill.__str__,
+        "md": bill.to_markdown,
+        "csv": bill.to_csv,
+        "json": lambda: to_json(bill.to_dict()),
+    }
+    print_form(texts, form)
 
 
 def _prices(name: str) -> dict[str, Price] | None:
@@ -210,15 +211,13 @@ def scale_command(
         int | None, typer.Option(help="Sizes of a range, evenly spaced on a log scale; 20 if left out.")
     ] = None,
     knees: Annotated[bool, typer.Option(help="Look for the sizes at which something changes.")] = True,
-    form: Annotated[str, typer.Option("--format", help="text, md, csv or json.")] = "text",
+    form: Annotated[str, typer.Option("--format", help="text (if left out), md, csv or json.")] = "",
     as_json: Json = False,
 ) -> None:
     """Design a cluster at many sizes: throughput, bounds, costs, what binds, and where that changes."""
     from fabric.study.scale import scale, space_sizes
 
-    if form not in ("text", "md", "csv", "json"):
-        msg = f"format: text, md, csv or json; got {form!r}"
-        raise QuestionError(msg)
+    form = form_of(form, ("text", "md", "csv", "json"), as_json=as_json)
     if points is not None and ".." not in gpus:
         msg = f"points: a range of sizes has them, such as 72..1000000; got the list {gpus!r}"
         raise QuestionError(msg)
@@ -234,4 +233,4 @@ def scale_command(
             **arguments,
         )
     texts = {"text": table.__str__, "md": table.to_markdown, "csv": table.to_csv, "json": table.to_json}
-    print_form(texts, "json" if as_json else form)
+    print_form(texts, form)

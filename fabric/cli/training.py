@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from fabric.cli.job_files import FabricFile, Form, check_form, print_in_form, read_job
+from fabric.cli.job_files import FORMS, FabricFile, Form, print_in_form, read_job
 from fabric.cli.options import (
     Degraded,
     Failed,
@@ -15,6 +15,7 @@ from fabric.cli.options import (
     Json,
     calibration_of,
     fabric_of,
+    form_of,
 )
 
 
@@ -40,14 +41,14 @@ def train_command(
     force: Force = False,
     failed: Failed = None,
     degraded: Degraded = None,
-    form: Form = "text",
+    form: Form = "",
     as_json: Json = False,
 ) -> None:
     """Tell what a step of training takes on a fabric: by dimension, what binds, the best order of ranks."""
     from fabric.workload import load_job, parse_job
     from fabric.workload.train import train
 
-    check_form(form)
+    form = form_of(form, FORMS, as_json=as_json)
     work, topology = read_job(job, file, calibration, load=load_job, parse=parse_job)
     known = calibration_of(calibration)
     answer = train(
@@ -62,4 +63,4 @@ def train_command(
         from fabric.text.writing import write_file
 
         write_file(figure, heat_map(answer), force=force)
-    print_in_form(answer, form, as_json=as_json)
+    print_in_form(answer, form)

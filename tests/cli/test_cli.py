@@ -436,3 +436,39 @@ def test_bound_by_hops(small):
     assert done.status == 2
     assert "have 0 to 4 endpoints" in done.err
     assert "unknown kind of bound 'hop'" in run(*asked, "hop").err
+
+
+# Of these the format is that of another tool, and --json says what became of it.
+OF_OTHER_TOOLS = {"export", "import", "audit"}
+DESIGN = ("--gpus", "72..144", "--rack", "gb300-nvl72", "--leaf", "sn5610")
+
+
+def commands_with_forms():
+    """The commands whose answers have several forms, by their options."""
+    commands = typer.main.get_command(command_line.app).commands
+    both = {"--format", "--json"}
+    return sorted(
+        name
+        for name, command in commands.items()
+        if name not in OF_OTHER_TOOLS and both <= {word for one in command.params for word in one.opts}
+    )
+
+
+@pytest.mark.parametrize("command", commands_with_forms())
+def test_two_forms_of_one_answer_are_refused(small, command):
+    """An option that is given is never overruled by another: `--format csv --json` printed JSON or CSV."""
+    files = {"diff": [str(small)] * 2, "parts": [], "scale": DESIGN}.get(command, [str(small)])
+    form = {"check": "sarif"}.get(command, "md")
+    done = run(command, *files, "--format", form, "--json")
+    why = f"--json and --format {form} ask for two forms of one answer; give the one or the other"
+    assert (done.status, json.loads(done.out)["message"]) == (2, why)
+
+
+def test_the_same_form_twice_is_one_form(small):
+    once = answer("bom", str(small), "--json")
+    assert answer("bom", str(small), "--format", "json", "--json") == once
+    assert answer("bom", str(small), "--format", "json") == once
+
+
+def test_commands_with_forms_are_found():
+    assert {"bom", "cables", "check", "diff", "failures", "place", "train"} <= set(commands_with_forms())
