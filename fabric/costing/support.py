@@ -58,6 +58,13 @@ def support(fabric: Fabric, question: JobQuestion, answer: Cost, known: Calibrat
     asked = (answer.collective, answer.chosen.algorithm, _last_of_band(answer.size_bytes), answer.n_domains)
     found = _class_of(known.residuals, *asked, is_outside=bool(leaves), doublings=sum(beyond.values()))
     low, high = (found.low, found.high) if found else (0.0, 0.0)
+    low_gbps, high_gbps = low * answer.busbw_gbps, high * answer.busbw_gbps
+    told = _says(found) if found else ""
+    best = max((a for a in answer.algorithms if not a.is_seen), key=lambda a: a.busbw_gbps, default=None)
+    # Outside the evidence a library may choose what none was seen to choose.
+    if best is not None and found and leaves and best.busbw_gbps > high_gbps:
+        high_gbps = best.busbw_gbps
+        told += f"; the upper end is what {best.algorithm} gives if a library chooses it"
     like = (part, answer.n_ranks, answer.n_domains, answer.size_bytes)
     least = None if found is None or leaves else found.least(*like) * answer.busbw_gbps
     return Support(
@@ -65,10 +72,10 @@ def support(fabric: Fabric, question: JobQuestion, answer: Cost, known: Calibrat
         leaves=leaves,
         nearest=_words(near, known) if near is not None else "",
         # A hypothesis may be as much too fast as libraries were seen to hold it for.
-        low_gbps=low * answer.busbw_gbps / min(answer.chosen.margin, _MOST_DOUBT),
-        high_gbps=high * answer.busbw_gbps,
+        low_gbps=low_gbps / min(answer.chosen.margin, _MOST_DOUBT),
+        high_gbps=high_gbps,
         pass_gbps=least,
-        residuals=_says(found) if found else "",
+        residuals=told,
     )
 
 

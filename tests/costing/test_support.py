@@ -135,3 +135,25 @@ def test_an_algorithm_is_doubted_only_beyond_all_that_was_seen(algorithm: str) -
     assert known.margin(algorithm, (seen.domain_ranks,) * beyond, late) == 1
     assert known.margin(algorithm, (large,) * beyond, late - 1) == 1
     assert known.margin("ring", (large,) * beyond, late) == 1
+
+
+def test_the_interval_does_not_jump_where_the_expected_algorithm_does() -> None:
+    """Beyond the evidence a library may choose what none was seen to: the interval reaches up to that."""
+    ring, tree = (
+        cost(
+            cluster("gb300-nvl72", racks, "800Gb/s"),
+            "all-reduce",
+            "1GiB",
+            calibration="measured",
+            is_bounded=False,
+        )
+        for racks in (32, 128)
+    )
+    assert (ring.chosen.algorithm, tree.chosen.algorithm) == ("ring", "tree")
+    assert ring.support is not None
+    assert tree.support is not None
+    fastest = max(a.busbw_gbps for a in ring.algorithms)
+    assert ring.support.high_gbps >= fastest > ring.busbw_gbps
+    assert ring.support.low_gbps < tree.busbw_gbps <= tree.support.high_gbps
+    assert tree.support.low_gbps < ring.busbw_gbps <= ring.support.high_gbps
+    assert "if a library chooses it" in ring.support.residuals
