@@ -190,6 +190,7 @@ class TreeProgram:
         self._ways, (self._n_rows, self._n_columns) = TreeGrowth(blocks, load), load.shape
         self._trees: list[tuple[Ints, Floats]] = []
         self._at: list[int] = []
+        self._of: list[int] = []
         self._sums: list[float] = []
         self._known: set[bytes] = set()
         self._unit, self._load_cost, self._is_begun = 1.0, 0.0, False
@@ -314,6 +315,7 @@ class TreeProgram:
             rows = np.flatnonzero(load)
             place = np.append(number, self._ways.n_blocks + rows).astype(np.int32)
             self._at.append(self._highs.getNumCol())
+            self._of.append(number)
             self._sums.append(float(load.sum()))
             self._trees.append((move[some], flow[some]))
             cost = self._sums[-1] * self._load_cost
@@ -342,9 +344,16 @@ class TreeProgram:
     def _flows(self, values: Floats) -> Floats:
         """Return the flow on every move, and the rate."""
         x = np.zeros(self._n_columns)
-        for at, (move, flow) in zip(self._at, self._trees, strict=True):
-            # Trees that were found since have no value.
-            if at < len(values) and values[at] > 0:
-                np.add.at(x, move, self._unit * values[at] * flow)
+        at, of = np.array(self._at), np.array(self._of)
+        # Trees that were found since have no value.
+        grown = np.flatnonzero(at < len(values))
+        value = np.clip(values[at[grown]], 0, None)
+        # The program asks for no fewer trees than the rate; a commodity with room to spare may have more.
+        total = np.bincount(of[grown], value, minlength=self._ways.n_blocks)
+        value *= np.minimum(1.0, values[0] / np.maximum(total, 1e-300))[of[grown]]
+        for tree, times in zip(grown.tolist(), value.tolist(), strict=True):
+            if times:
+                move, flow = self._trees[tree]
+                np.add.at(x, move, self._unit * times * flow)
         x[-1] = self._unit * values[0]
         return x

@@ -11,7 +11,7 @@ from fabric import bottleneck, cost, from_networkx, load, loads, throughput
 from fabric.errors import LimitError
 from fabric.flow import generated, program
 from fabric.flow.generated import CommodityMoves, TreeProgram
-from fabric.flow.lp import LinearProgram
+from fabric.flow.lp import LinearProgram, Rows
 from fabric.flow.program import ClassProgram
 from fabric.flow.question import Question, pose
 from fabric.flow.traffic import Traffic
@@ -140,3 +140,41 @@ def test_a_rack_asks_for_few_programs(monkeypatch):
     found = throughput(load(ROOT / "topologies/gb300-nvl72.fabric.yaml"), "longest-matching")
     assert (found.status, found.per_endpoint_gbps) == ("optimal", pytest.approx(7200))
     assert len(solved) < 60
+
+
+def test_a_commodity_with_room_to_spare_sends_what_all_get():
+    """The program asks for no fewer trees than the rate: with more, flows were out of balance, not proven."""
+    # Three commodities of one move each, over links of 1, 64 and 100 Gb/s.
+    supply, row = np.array([1.0, -1.0]), np.arange(3)
+    blocks = [CommodityMoves(np.array([0]), np.array([1]), supply) for _ in range(3)]
+    trees = TreeProgram(blocks, Rows(row, row, np.array([1.0, 1 / 64, 1 / 100]), (3, 4)))
+    assert trees.settles
+    # Of the second and the third 13 times as many trees are a solution too.
+    values, _, _ = trees._climb(np.ones(3), generated.MAX_ROUNDS)
+    for at, number in zip(trees._at, trees._of, strict=True):
+        values[at] *= 13 if number else 1
+    assert trees._flows(values).tolist() == pytest.approx([1.0, 1.0, 1.0, 1.0], rel=1e-12)
+
+
+UPLINKS = """
+fabric: uplinks
+axes: {block: 3, node: 12, slot: 2}
+devices:
+  gpu:   {kind: gpu, axes: [block, node, slot], transit: relay}
+  nvsw:  {kind: switch, axes: [block, node]}
+  leaf:  {kind: switch, axes: [block, slot]}
+  spine: {kind: switch, axes: []}
+links:
+  - {between: [gpu, nvsw], rate: 4Tb/s, net: scale-up}
+  - {between: [gpu, leaf], rate: 400Gb/s}
+  - {between: [leaf, spine], rate: 100Gb/s}
+failed: [block0/slot0/leaf]
+"""
+
+
+@pytest.mark.slow
+def test_a_longest_matching_by_trees_is_proven():
+    """The 24 GPUs of a block share the uplink of 100 Gb/s that is left to it; it was an error of ours."""
+    answer = throughput(loads(UPLINKS), "longest-matching")
+    assert (answer.status, answer.method) == ("optimal", "links")
+    assert answer.per_endpoint_gbps == pytest.approx(100 / 24, rel=1e-9)
