@@ -57,7 +57,7 @@ def _at_reference(costs: Sequence[Cost]) -> Cost:
 
 @dataclass(frozen=True, slots=True)
 class GroupCost:
-    """An all-reduce within groups: what they are, the axes that one spans, its cost for each of `SIZES`."""
+    """A collective within groups: what they are, the axes that one spans, its cost for each size."""
 
     what: str
     over: tuple[str, ...]
@@ -82,13 +82,17 @@ class JobAnswers:
     prices : Bottleneck or None
         The best rate of uniform all-to-all, what binds it, and what more of that is worth.
     groups : tuple of GroupCost
-        The all-reduce of all of them, and those along the axes outside and inside a scale-up domain.
+        The all-reduce of all of them, and those along the axes outside and inside a scale-up domain, for
+        each of `SIZES`.
+    reaches : tuple of GroupCost
+        The all-to-all of `REFERENCE` inside of a domain, and of ever more of them up to all.
     """
 
     among: str
     costs: Mapping[str, tuple[Cost, ...]]
     prices: Bottleneck | None = None
     groups: tuple[GroupCost, ...] = ()
+    reaches: tuple[GroupCost, ...] = ()
 
     @property
     def spread(self) -> Throughput | None:
@@ -294,7 +298,8 @@ def _sizes(fabric: Fabric, summary: Summary) -> list[int]:
         unit = design(**options_of(fabric, summary), gpus=1).gpus
     except FabricError:
         return []
-    sizes = {summary.n_endpoints, LARGEST}
+    # Of its own size no second one beside it.
+    sizes = {summary.n_endpoints, LARGEST} if summary.n_endpoints + unit <= LARGEST else {summary.n_endpoints}
     while unit < LARGEST:
         sizes.add(unit)
         unit *= _GROWS
@@ -343,7 +348,9 @@ def _job(fabric: Fabric, among: str, missing: list[Missing], tick: Callable[[], 
         prices = bottleneck(fabric, among=axis, drop_unreachable=True)
     except FabricError as error:
         missing.append(Missing("throughput", "all-to-all throughput" + of_them, str(error)))
-    return JobAnswers(among, costs, prices, tuple(_groups(fabric, among, costs.get("all-reduce", ()))))
+    groups = tuple(_groups(fabric, among, costs.get("all-reduce", ())))
+    reaches = tuple(_reaches(fabric, among, costs.get("all-to-all", ())))
+    return JobAnswers(among, costs, prices, groups, reaches)
 
 
 def _groups(fabric: Fabric, among: str, flat: Sequence[Cost]) -> Iterator[GroupCost]:
@@ -360,3 +367,23 @@ def _groups(fabric: Fabric, among: str, flat: Sequence[Cost]) -> Iterator[GroupC
             with contextlib.suppress(FabricError):
                 of_group = (cost(fabric, "all-reduce", n, over=over, among=among or None) for n in SIZES)
                 yield GroupCost(what, over, tuple(of_group))
+
+
+def _reaches(fabric: Fabric, among: str, flat: Sequence[Cost]) -> Iterator[GroupCost]:
+    """Yield the all-to-all within a domain and within ever more of them, up to all ranks."""
+    if not flat or (whole := _at_reference(flat)).status == "cut off":
+        return
+    if not 1 < whole.n_domains < whole.n_ranks:
+        return
+    outer, over = split_axes(fabric, JobQuestion(among=among or None))
+    axes = fabric.axes_or_refuse("a report").axes
+    # A composed axis part by part: the racks of a block before those of all blocks.
+    parts = [part for axis in outer for part in (axes[axis].parts or (axis,)) if axes[part].size > 1]
+    for k in range(len(parts)) if over else ():
+        # Groups that are not alike are none to ask about.
+        with contextlib.suppress(FabricError):
+            asked = (*parts[len(parts) - k :], *over)
+            one = cost(fabric, "all-to-all", REFERENCE, over=asked, among=among or None)
+            what = "the ranks of a domain" if not k else f"the ranks of {one.n_domains:,} domains"
+            yield GroupCost(what, asked, (one,))
+    yield GroupCost("all ranks", (), (whole,))

@@ -110,7 +110,7 @@ def _figure(title: str, bill: Bom) -> Figure:
         room=2.6,
     )
     for row, (item, (cost, power)) in enumerate(zip(items, shares, strict=True)):
-        made.name(row, item.name, f"{item.n:,} {item.kind}, {item.where}")
+        made.name(row, item.name, f"{item.n:,} × {item.kind}, {_where(item)}")
         for up, share, colour, told in (
             (-0.17, cost, PALETTE[0], dollars(*item.cost_usd) if item.cost_usd else ""),
             (0.17, power, PALETTE[1], format_power(_watts(item)) if _watts(item) else ""),
@@ -120,6 +120,11 @@ def _figure(title: str, bill: Bom) -> Figure:
             if told:
                 made.say(row + up, 100 * share, told, fontsize=8)
     return made.figure
+
+
+def _where(item: Item) -> str:
+    """Return where an item stands, a cable with its length: rules have cables of several."""
+    return f"{item.where}, {item.reach_m:g} m" if item.kind == "cable" and item.reach_m else item.where
 
 
 def _watts(item: Item) -> float:
@@ -136,7 +141,7 @@ def bill_table(bill: Bom) -> str:
         [
             item.kind,
             code(item.name),
-            escape(item.where),
+            escape(_where(item)),
             format_count(item.n),
             _each(bill, item.n),
             _power(item),

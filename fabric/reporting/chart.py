@@ -95,9 +95,11 @@ class Chart:
         put_box(self.axes, left, self.y(row) - height / 2, right - left, height, **style)
 
     def say(self, row: float, value: float, text: str, **style: object) -> None:
-        """Write a text at the right end of what reaches to `value`."""
+        """Write a text at the right end of what reaches to `value`, as far right as the sheet is wide."""
         clear = {"bbox": {"facecolor": "white", "edgecolor": "none", "pad": 1.0}}
-        put_text(self.axes, self.x(value) + 0.08, self.y(row), text, **{**clear, **style})
+        wide = text_width(text, 8.5, str(style.get("fontweight", "normal")))
+        at = min(self.x(value) + 0.08, WIDTH - 0.1 - wide)
+        put_text(self.axes, at, self.y(row), text, **{**clear, **style})
 
 
 def clipped(text: str, width: float, size: float, weight: str = "normal") -> str:

@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from fabric.costing import AlgorithmCost, Cost
 from fabric.reporting.answers import REFERENCE, GroupCost, JobAnswers
 from fabric.reporting.document import Folded
-from fabric.reporting.tables import number
 from fabric.text.markdown import bullets, code, escape, table
-from fabric.text.words import counted, join_words
+from fabric.text.words import counted, join_words, number
 from fabric.units import format_bytes, format_rate_gbyte, format_time, gbps_to_gbytes, parse_bytes
 
 SIZE = format_bytes(parse_bytes(REFERENCE))
@@ -82,8 +81,13 @@ def _next(algorithm: AlgorithmCost) -> str:
 def _most(cost: Cost) -> str:
     if cost.wire is None:
         return ""
-    rate = format_rate_gbyte(cost.wire.busbw_gbps)
-    return f" On the wires at most {rate}."
+    most, fastest = cost.wire.busbw_gbps, max(cost.algorithms, key=lambda a: a.most_gbps)
+    other = ""
+    # The interval is of what a library does, which may choose another algorithm.
+    if cost.support is not None and cost.support.high_gbps > most < fastest.most_gbps:
+        other = f", {fastest.algorithm} {format_rate_gbyte(fastest.most_gbps)}"
+    of = f" {cost.chosen.algorithm}" if other else ""
+    return f" On the wires{of} at most {format_rate_gbyte(most)}{other}."
 
 
 def _far(cost: Cost) -> str:
@@ -119,24 +123,26 @@ def details(job: JobAnswers) -> Iterator[Folded]:
     about = (
         "`*`: expected; `?`: a hypothesis, no library was seen to choose it here. *At most*: the same bytes "
         "at wire rate and zero latency, a rate that no run by it exceeds. *Bound*: a rate that no algorithm "
-        "exceeds."
+        "exceeds which reduces where this one does, in the endpoints alone or in switches too."
     )
     yield Folded("Every size, with the busbw that a healthy run must reach", _sizes(job))
     rates = "\n\n".join(filter(None, [about, _algorithms(job), _no_bounds(job)]))
     yield Folded(f"What each algorithm would give, {SIZE}", rates)
-    yield Folded(f"One all-reduce over all ranks, or within groups, {SIZE}", _groups(job))
+    groups = "\n\n".join(filter(None, [_groups(job), _reaches(job)]))
+    yield Folded(f"One all-reduce or all-to-all over all ranks, or within groups, {SIZE}", groups)
     yield Folded(f"How busy each class is, {SIZE}", _slack(job))
 
 
 def _sizes(job: JobAnswers) -> str:
     """Return a table for each collective, in the order of the columns of nccl-tests."""
-    head = [">Size", ">Time", ">busbw [GB/s]", ">Passes from", ">80 % of runs", "Algorithm", "Evidence"]
+    head = [">Size", ">Time", ">algbw", ">busbw", ">Passes from", ">80 % of runs", "Algorithm", "Evidence"]
     blocks = []
     for name, costs in job.costs.items():
         rows = [
             [
                 format_bytes(cost.size_bytes),
                 format_time(cost.time_s),
+                number(gbps_to_gbytes(cost.algbw_gbps)),
                 number(gbps_to_gbytes(cost.busbw_gbps)),
                 _passes(cost),
                 _interval(cost),
@@ -145,7 +151,7 @@ def _sizes(job: JobAnswers) -> str:
             ]
             for cost in costs
         ]
-        blocks.append(f"{name.capitalize()}, busbw in GB/s:\n\n{table(head, rows)}")
+        blocks.append(f"{name.capitalize()}, algbw and busbw in GB/s:\n\n{table(head, rows)}")
     return "\n\n".join(blocks)
 
 
@@ -173,7 +179,7 @@ def _algorithms(job: JobAnswers) -> str:
             format_time(c.time_s),
             number(gbps_to_gbytes(c.busbw_gbps)),
             number(gbps_to_gbytes(c.most_gbps)),
-            number(gbps_to_gbytes(cost.bound.busbw_gbps)) if cost.bound else "not known",
+            number(gbps_to_gbytes(c.busbw_gbps / c.bound_ratio)) if c.bound_ratio else "not known",
             f"{c.steps:,}",
             code(c.binding),
         ]
@@ -209,6 +215,24 @@ def _group_row(group: GroupCost) -> list[str]:
         _interval(cost),
         cost.chosen.name + ("" if cost.chosen.is_seen else " ?"),
     ]
+
+
+def _reaches(job: JobAnswers) -> str:
+    """Return what all-to-all gives in groups of ever more domains."""
+    if len(job.reaches) < 2:
+        return ""
+    words = (
+        "What all-to-all costs, such as that of experts, once its groups leave a domain; all groups at the "
+        "same time, every rank with the same share for each. *Leaves*: of the bytes of a rank, to other "
+        "domains."
+    )
+    head = ["Groups", ">Of ranks", ">Leaves", ">Time", ">busbw [GB/s]", ">80 % of runs", "Binds"]
+    rows = []
+    for group in job.reaches:
+        cost, row = group.cost, _group_row(group)
+        out = (cost.n_ranks - cost.n_ranks / cost.n_domains) / (cost.n_ranks - 1)
+        rows.append([*row[:2], f"{100 * out:.3g} %", *row[2:-1], code(cost.binding)])
+    return f"{words}\n\n{table(head, rows)}"
 
 
 def _no_bounds(job: JobAnswers) -> str:

@@ -63,14 +63,21 @@ def failing_line(answer: Failures) -> str:
     """Return for the summary which failures stop a job and what is left after the others, worst first."""
     stopping = [row for row in answer.rows if not row.goes_on and row.kind != "place"]
     stopping.sort(key=lambda row: 1.0 if row.total_kept is None else row.total_kept)
-    stops = [f"{name} (then {part(row.total_kept)})" for name, row in _first(stopping)]
+    stops = [
+        f"{name} ({f'then {part(row.total_kept)}' if row.total_kept else 'no node is left whole'})"
+        for name, row in _first(stopping)
+    ]
     going = [row for row in answer.rows if row.goes_on and row.kept is not None]
+    # A place that one device makes up tells nothing more than the device.
+    alone = {(row.of, row.n, part(row.kept)) for row in going if row.kind != "place"}
+    going = [row for row in going if row.kind != "place" or (row.of, row.n, part(row.kept)) not in alone]
     costs = [row for row in going if (row.kept or 0.0) < _NOTHING_LOST]
     costs.sort(key=lambda row: row.kept or 0.0)
     parts = [f"one {name} leaves **{part(row.kept)}**" for name, row in _first(costs)[:3]]
     free = _names(row for row in going if row not in costs)
     if free:
-        parts.append(f"{counted(len(free), 'kind')} of failures cost nothing")
+        many = len(free) > 1
+        parts.append(f"{counted(len(free), 'kind')} of failure{'s' * many} cost{'s' * (not many)} nothing")
     if stops:
         parts.append(f"the job has to restart without what is lost after a {_or(stops)}")
     return f"One failure, of all-to-all: {'; '.join(parts)}."
@@ -202,7 +209,7 @@ def failing_table(answer: Failures) -> str:
         same = list(alike)
         row, n = same[0], sum(r.n for r in same)
         lost = row.n_down + row.n_cut_off
-        after = "" if row.goes_on else f"{row.n_after:,} at {part(row.kept_after)}"
+        after = "" if row.goes_on else f"{row.n_after:,}: {part(row.total_kept)}" if row.n_after else "none"
         job = "goes on" if row.goes_on else "stops"
         binds = ", ".join(code(name) for name in row.binding)
         rows.append(
@@ -215,7 +222,8 @@ def failing_table(answer: Failures) -> str:
         f"all-to-all; {join_words([code(name) for name in answer.binding]) or 'nothing'} "
         f"bind{'s' * (len(answer.binding) == 1)}. *Rate kept*: what each of those left sends; *after a "
         "restart*: "
-        f"how many run on, without whole nodes ({escape(answer.node)}), and at what part of the rate. "
+        f"how many run on, without whole nodes ({escape(answer.node)}), and what part of all that was sent "
+        "they send together. "
         "Exact: one "
         "solve for each class of failures that are alike."
     )
@@ -223,5 +231,5 @@ def failing_table(answer: Failures) -> str:
 
 
 def _told(row: FailureRow) -> tuple[object, ...]:
-    kept = (part(row.kept), part(row.kept_after), row.n_after, row.goes_on, row.binding)
+    kept = (part(row.kept), part(row.total_kept), row.n_after, row.goes_on, row.binding)
     return (row.name, row.n_down, row.n_cut_off, *kept)

@@ -7,33 +7,20 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from fabric.reporting.answers import Growth
-from fabric.reporting.chart import PALETTE, WIDTH, ticks
+from fabric.reporting.chart import PALETTE
 from fabric.reporting.document import Picture
-from fabric.reporting.sheet import (
-    GRID,
-    INK,
-    SOFT,
-    put_line,
-    put_text,
-    put_title,
-    sheet,
-    svg,
-    text_width,
-    wrap,
-)
-from fabric.reporting.tables import dollars, number
+from fabric.reporting.plot import Axis, linear, plot, put_dotted
+from fabric.reporting.sheet import SOFT, put_text, svg, text_width
+from fabric.reporting.tables import dollars
 from fabric.study.designs import Alternative, command_of, front
 from fabric.study.failures.table import part
 from fabric.study.scale_table import ALL_TO_ALL, TIERS
 from fabric.text.markdown import bullets, code, escape, table
+from fabric.text.words import number
 from fabric.units import format_bytes, format_power, gbps_to_gbytes
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-_LEFT, _RIGHT, _HIGH = 0.9, 0.4, 2.6
-_MARKS = "osD^vP*X"
 
 
 def changes(growth: Growth) -> list[str]:
@@ -84,56 +71,38 @@ def curve(name: str, growth: Growth) -> Picture:
 
 def _curve(title: str, growth: Growth) -> Figure:
     rows = growth.built
-    collective = rows[0].times[0].collective if rows[0].times else ""
-    series = [
-        ("all-to-all, each GPU", [(r.gpus, r.all_to_all_gbps, r.all_to_all_binding, r.tiers) for r in rows])
-    ]
-    if collective:
-        busbw = [(r.gpus, r.times[0].busbw_gbps, r.times[0].binding, r.tiers) for r in rows]
-        series.append((f"{collective}, expected busbw", busbw))
+    series = [("all-to-all, each GPU", [(r.gpus, r.all_to_all_gbps, r.all_to_all_binding) for r in rows])]
+    if rows[0].times:
+        busbw = [(r.gpus, r.times[0].busbw_gbps, r.times[0].binding) for r in rows]
+        series.append((f"{rows[0].times[0].collective}, busbw", busbw))
     note = (
-        f"{command_of('scale', growth.options)}. Line: {format_bytes(growth.table.size_bytes)}; colour and "
-        "mark of a point: the class that binds there. Dotted, found by search: from there on a tier more, "
-        "and the class that is named binds all-to-all; other changes come somewhere between two points."
+        f"{command_of('scale', growth.options)}. Line: {format_bytes(growth.table.size_bytes)}, as a run is "
+        "expected to show it; colour and mark of a point: the class that binds there. Dotted, found by "
+        "search: from there on a tier more, and the class that is named binds all-to-all; other changes "
+        "come somewhere between two points."
     )
-    lines = wrap(title.split(), WIDTH - 0.4, 12, "bold")
-    small = wrap(note.split(), WIDTH - 0.4, 7.5)
-    foot = 0.66 + 0.15 * len(small)
-    height = 0.24 * len(lines) + 0.62 + _HIGH + foot
-    figure, axes = sheet(WIDTH, height)
-    put_title(axes, lines, height)
-    most = max(gbps_to_gbytes(rate) for _, points in series for _, rate, *_ in points)
-    least_gpus, most_gpus = rows[0].gpus, rows[-1].gpus
-    wide = math.log10(most_gpus / least_gpus) or 1.0
-
-    def x(gpus: float) -> float:
-        return _LEFT + (WIDTH - _LEFT - _RIGHT - 1.6) * math.log10(gpus / least_gpus) / wide
-
-    def y(rate_gbps: float) -> float:
-        return foot + _HIGH * gbps_to_gbytes(rate_gbps) / (1.08 * most)
-
-    _grid(axes, foot, most, [(row.gpus, x(row.gpus)) for row in rows])
-    names = list(dict.fromkeys(binding for _, points in series for _, _, binding, _ in points))
-    for i, (label, points) in enumerate(series):
-        xs, ys = [x(p[0]) for p in points], [y(p[1]) for p in points]
-        put_line(axes, xs, ys, color=SOFT, lw=1.2, ls="-" if not i else (0, (4, 2)), zorder=1)
-        put_text(axes, xs[-1] + 0.12, ys[-1], label, fontsize=8, color=SOFT)
-        for px, py, point in zip(xs, ys, points, strict=True):
-            _mark(axes, px, py, names.index(point[2]))
+    points = [point for _, line in series for point in line]
+    most = max(gbps_to_gbytes(rate) for _, rate, _ in points)
+    names = list(dict.fromkeys(binding for *_, binding in points))
+    sizes = [(float(row.gpus), f"{row.gpus:,}") for row in rows]
+    made = plot(
+        title,
+        Axis("GPUs (log scale)", rows[0].gpus, rows[-1].gpus, sizes, is_log=True),
+        linear("Rate of one GPU, one direction [GB/s]", 0.0, 1.08 * most),
+        note=note,
+        legend=[_binds(name) for name in names],
+        room=1.6,
+    )
+    for i, (label, line) in enumerate(series):
+        at = [(gpus, gbps_to_gbytes(rate)) for gpus, rate, _ in line]
+        made.line(at, color=SOFT, lw=1.2, ls="-" if not i else (0, (4, 2)), zorder=1)
+        put_text(made.axes, made.right + 0.12, made.y(at[-1][1]), label, fontsize=8, color=SOFT)
+        for (gpus, rate), (*_, binding) in zip(at, line, strict=True):
+            made.mark(gpus, rate, names.index(binding))
     for gpus, told in _marks(growth).items():
         if gpus <= rows[-1].gpus:
-            put_line(axes, [x(gpus)] * 2, [foot, foot + _HIGH], color=INK, lw=0.9, ls=(0, (1, 2)))
-            for i, line in enumerate([f"from {gpus:,} on", *told]):
-                put_text(axes, x(gpus) + 0.05, foot + _HIGH - 0.06 - 0.13 * i, line, fontsize=7, color=SOFT)
-    legend = 0.2
-    for i, binding in enumerate(names):
-        _mark(axes, legend + 0.1, foot + _HIGH + 0.26, i)
-        put_text(axes, legend + 0.25, foot + _HIGH + 0.26, _binds(binding), fontsize=8.5)
-        legend += 0.6 + 0.08 * len(_binds(binding))
-    put_text(axes, _LEFT, foot - 0.38, "GPUs (log scale); rate of one GPU, one direction [GB/s]")
-    for i, line in enumerate(small):
-        put_text(axes, 0.2, foot - 0.62 - 0.15 * i, line, fontsize=7.5, color=SOFT)
-    return figure
+            put_dotted(made, gpus, [f"from {gpus:,} on", *told])
+    return made.figure
 
 
 def _marks(growth: Growth) -> dict[int, list[str]]:
@@ -147,34 +116,6 @@ def _marks(growth: Growth) -> dict[int, list[str]]:
 
 def _binds(name: str) -> str:
     return f"{name} bind" if " " in name else f"{name} binds"
-
-
-def _grid(axes: Axes, foot: float, most: float, sizes: Sequence[tuple[int, float]]) -> None:
-    """Draw the lines of both axes."""
-    right = sizes[-1][1]
-    for value in ticks(0.0, most):
-        y = foot + _HIGH * value / (1.08 * most)
-        put_line(axes, [_LEFT, right], [y, y], color=GRID, lw=0.8, zorder=0)
-        put_text(axes, _LEFT - 0.08, y, f"{value:,.12g}", fontsize=8, color=SOFT, ha="right")
-    end = -1.0
-    for gpus, x in sizes:
-        text = f"{gpus:,}"
-        if x - 0.035 * len(text) > end:
-            put_text(axes, x, foot - 0.15, text, fontsize=8, color=SOFT, ha="center")
-            end = x + 0.05 * len(text)
-        put_line(axes, [x, x], [foot - 0.05, foot], color=SOFT, lw=0.8)
-
-
-def _mark(axes: Axes, x: float, y: float, kind: int) -> None:
-    axes.plot(
-        [x],
-        [y],
-        marker=_MARKS[kind % len(_MARKS)],
-        ms=6.5,
-        color=PALETTE[kind % len(PALETTE)],
-        mec="white",
-        zorder=3,
-    )
 
 
 def curve_table(growth: Growth) -> str:
@@ -191,7 +132,7 @@ def curve_table(growth: Growth) -> str:
                 number(gbps_to_gbytes(row.all_to_all_gbps)),
                 code(row.all_to_all_binding),
                 number(gbps_to_gbytes(time.busbw_gbps)) if time else "",
-                escape(time.binding) if time else "",
+                code(time.binding) if time else "",
             ]
         )
     head = [
@@ -238,58 +179,49 @@ def pareto(name: str, growth: Growth) -> Picture:
 def _pareto(title: str, growth: Growth) -> Figure:
     designs = [d for d in growth.designs if d.cost_usd]
     best = {d.what for d in front(growth.designs)}
-    lines = wrap(title.split(), WIDTH - 0.4, 12, "bold")
     note = (
         "Middle of the range of indicative prices, racks included. Filled: on the front, none of the "
         "others has as much rate, and as much left with one leaf down, for less money. The table has the "
         "command of each."
     )
-    small = wrap(note.split(), WIDTH - 0.4, 7.5)
-    foot = 0.66 + 0.15 * len(small)
-    height = 0.24 * len(lines) + 0.5 + _HIGH + foot
-    figure, axes = sheet(WIDTH, height)
-    put_title(axes, lines, height)
     costs = {d.what: sum(d.cost_usd or (0, 0)) / 2e6 for d in designs}
     low, high = min(costs.values()), max(costs.values())
     pad = 0.1 * (high - low) or 0.1 * high
-    low, high = low - pad, high + pad
     most = max(gbps_to_gbytes(d.rate_gbps) for d in designs)
-    room = WIDTH - _LEFT - _RIGHT - 1.0
-    for value in ticks(low, high):
-        x = _LEFT + room * (value - low) / (high - low)
-        put_line(axes, [x, x], [foot, foot + _HIGH], color=GRID, lw=0.8, zorder=0)
-        put_text(axes, x, foot - 0.15, f"{value:,.12g}", fontsize=8, color=SOFT, ha="center")
-    for value in ticks(0.0, most):
-        y = foot + _HIGH * value / (1.15 * most)
-        put_line(axes, [_LEFT, _LEFT + room], [y, y], color=GRID, lw=0.8, zorder=0)
-        put_text(axes, _LEFT - 0.08, y, f"{value:,.12g}", fontsize=8, color=SOFT, ha="right")
-    points = {
-        (_LEFT + room * (cost - low) / (high - low), foot + _HIGH * rate / (1.15 * most)): labels
-        for (cost, rate), labels in sorted(_places(designs, costs).items())
-    }
+    made = plot(
+        title,
+        linear("Cost [million USD]", low - pad, high + pad),
+        linear("All-to-all of each GPU, one direction [GB/s]", 0.0, 1.25 * most),
+        note=note,
+        room=1.0,
+    )
+    points = {(made.x(c), made.y(r)): labels for (c, r), labels in sorted(_places(designs, costs).items())}
     taken = [(x - 0.07, y - 0.07, x + 0.07, y + 0.07) for x, y in points]
     for (x, y), labels in points.items():
         fill = PALETTE[0] if any(label in best for label in labels) else "white"
-        axes.plot([x], [y], marker="o", ms=8, color=fill, mec=PALETTE[0], mew=1.4, zorder=3)
-        left, bottom = _free(labels, (x, y), taken)
+        made.axes.plot([x], [y], marker="o", ms=8, color=fill, mec=PALETTE[0], mew=1.4, zorder=3)
+        left, bottom = _free(labels, (x, y), taken, (made.left, made.top))
         for i, label in enumerate(labels):
             weight = "bold" if label in best else "normal"
-            put_text(axes, left, bottom + 0.15 * (i + 0.5), label, fontsize=8.5, fontweight=weight)
-    put_text(axes, _LEFT, foot - 0.38, "Cost [million USD]; all-to-all of each GPU, one direction [GB/s]")
-    for i, line in enumerate(small):
-        put_text(axes, 0.2, foot - 0.62 - 0.15 * i, line, fontsize=7.5, color=SOFT)
-    return figure
+            put_text(made.axes, left, bottom + 0.15 * (i + 0.5), label, fontsize=8.5, fontweight=weight)
+    return made.figure
 
 
 _Box = tuple[float, float, float, float]
 
 
-def _free(labels: Sequence[str], at: tuple[float, float], taken: list[_Box]) -> tuple[float, float]:
-    """Return the lower left corner of labels beside a point where nothing stands yet, and take the place."""
+def _free(
+    labels: Sequence[str], at: tuple[float, float], taken: list[_Box], within: tuple[float, float]
+) -> tuple[float, float]:
+    """Return the lower left corner of labels beside a point where nothing stands yet, and take the place.
+
+    Right of the first of `within` and below the second.
+    """
     wide, high = max(text_width(label, 8.5, "bold") for label in labels), 0.15 * len(labels)
     rights = (at[0] + 0.1, at[0] - 0.1 - wide)
     ups = (at[1] + 0.09, at[1] - 0.09 - high, *(at[1] + 0.2 * k for k in (1, 2, 3)))
-    boxes = [(x, y, x + wide, y + high) for y in ups for x in rights if x > _LEFT]
+    boxes = [(x, y, x + wide, y + high) for y in ups for x in rights if x > within[0]]
+    boxes = [box for box in boxes if box[3] < within[1]] or boxes
     apart = [box for box in boxes if not any(_meets(box, other) for other in taken)]
     found = (apart or boxes)[0]
     taken.append(found)

@@ -27,7 +27,7 @@ def heat_map(training: Training) -> str:
     Returns
     -------
     str
-        SVG. Its numbers are those of `Training.turned`; red is what leaves the scale-up domain, and darker
+        SVG. Its numbers are those of `Training.turned`; orange is what leaves the scale-up domain, and darker
         is more, on a log scale.
     """
     return svg(lambda: heat_figure(training), heat_title(training))
@@ -86,7 +86,9 @@ def heat_figure(training: Training) -> Figure:
     put_text(
         axes, 0.2, 0.5, "Bytes that a GPU sends in a step, by the switches at which they turn.", color=SOFT
     )
-    put_text(axes, 0.2, 0.28, "Blue stays in the scale-up domain, red leaves it; darker is more.", color=SOFT)
+    put_text(
+        axes, 0.2, 0.28, "Blue stays in the scale-up domain, orange leaves it; darker is more.", color=SOFT
+    )
     return figure
 
 

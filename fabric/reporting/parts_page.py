@@ -27,9 +27,9 @@ from fabric.parts import (
     sources_of,
 )
 from fabric.parts.model import NETWORK
-from fabric.reporting.tables import number
 from fabric.text.markdown import bullets, code, escape, link, table
 from fabric.text.spreadsheet import write_csv
+from fabric.text.words import number
 from fabric.units import format_count, format_rate, format_rate_gbit
 
 T = TypeVar("T")

@@ -103,7 +103,9 @@ def _state_assumed(fabric: Fabric) -> str:
     assumed = sum(g.evidence.confidence == "assumed" for g in unsure)
     if not unsure:
         return "Assumed: nothing of the catalogue."
-    return f"Assumed: {counted(assumed, 'figure')} of the catalogue; {len(unsure) - assumed} only reported."
+    told = [f"{counted(assumed, 'figure')} of the catalogue"] if assumed else ["nothing of the catalogue"]
+    reported = len(unsure) - assumed
+    return f"Assumed: {'; '.join(told + [f'{reported} only reported'] * (reported > 0))}."
 
 
 def flows(answers: Answers) -> str:

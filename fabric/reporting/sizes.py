@@ -11,8 +11,8 @@ from fabric.reporting.answers import JobAnswers
 from fabric.reporting.chart import PALETTE, WIDTH, clipped
 from fabric.reporting.document import Picture
 from fabric.reporting.sheet import SOFT, put_box, put_text, put_title, sheet, svg, wrap
-from fabric.reporting.tables import number
 from fabric.text.markdown import code, table
+from fabric.text.words import number
 from fabric.units import format_bytes, gbps_to_gbytes
 
 if TYPE_CHECKING:

@@ -8,21 +8,10 @@ from fabric.parts import PortClass, cables_per_port
 from fabric.reporting.ways import ways
 from fabric.sizing.summary import GroupSummary, LinkSummary, Summary
 from fabric.text.markdown import code, table
-from fabric.text.words import counted, span
+from fabric.text.words import counted, number, span
 from fabric.units import format_count, format_rate, format_rate_gbit, format_ratio
 
 _ROLE = {"step": "shortest", "detour": "longer only", "none": "none"}
-
-
-def number(value: float) -> str:
-    """Return a figure of a column with one unit: four digits, or all before the point.
-
-    Examples
-    --------
-    >>> number(8294.4), number(921.6), number(0.19685), number(8)
-    ('8,294', '921.6', '0.1968', '8')
-    """
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def dollars(low_usd: float, high_usd: float) -> str:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _ROWS = 6
+_LEAST = 0.01
+"""Part of the time in percent below which no figure tells more."""
 """Classes beside the binding one that are shown; the others are less busy."""
 
 
@@ -76,6 +78,11 @@ def _idle(idle: float) -> str:
     return "as busy" if idle < TIE else f"{100 * idle:.3g} % idle"
 
 
+def _share(part: Stage, cost: Cost) -> str:
+    percent = 100 * part.time_s / cost.time_s
+    return f"{percent:.3g} %" if percent >= _LEAST or not percent else f"below {_LEAST:g} %"
+
+
 def _figure(title: str, cost: Cost) -> Figure:
     parts, busy = stages(cost), _busy(cost)[: _ROWS + 1]
     made = chart(
@@ -97,8 +104,7 @@ def _figure(title: str, cost: Cost) -> Figure:
         colour = COLOURS["scale-out"] if binds else COLOURS["scale-up"]
         made.name(row, part.name, part.detail)
         made.bar(row, begin, end, facecolor=colour, edgecolor=INK, lw=1.2 if binds else 0)
-        share = 100 * part.time_s / cost.time_s
-        made.say(row, end, f"{format_time(part.time_s)}, {share:.3g} %", fontweight="bold")
+        made.say(row, end, f"{format_time(part.time_s)}, {_share(part, cost)}", fontweight="bold")
         begin = end
     made.name(len(parts), "in all")
     made.bar(len(parts), 0.0, begin, facecolor=SOFT)
@@ -115,10 +121,7 @@ def _figure(title: str, cost: Cost) -> Figure:
 
 def waterfall_table(cost: Cost) -> str:
     """Return the figures of the picture."""
-    rows = [
-        [part.name, part.detail, format_time(part.time_s), f"{100 * part.time_s / cost.time_s:.3g} %"]
-        for part in stages(cost)
-    ]
+    rows = [[part.name, part.detail, format_time(part.time_s), _share(part, cost)] for part in stages(cost)]
     rows.append(["**in all**", "", format_time(cost.time_s), "100 %"])
     rows += [
         [f"{code(one.name)} busy", "binds" if not i else one.detail, format_time(one.time_s), ""]

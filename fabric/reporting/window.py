@@ -6,9 +6,10 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from fabric.reporting.chart import PALETTE, WIDTH, ticks
+from fabric.reporting.chart import PALETTE
 from fabric.reporting.document import Block, Folded, Picture
-from fabric.reporting.sheet import GRID, INK, SOFT, put_line, put_text, put_title, sheet, svg, wrap
+from fabric.reporting.plot import linear, plot
+from fabric.reporting.sheet import put_text, svg
 from fabric.study.failures import Failures
 from fabric.study.failures.table import part
 from fabric.study.failures.window import KeptOverTime
@@ -18,7 +19,6 @@ from fabric.text.words import counted
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_LEFT, _WIDE, _HIGH = 0.9, 5.4, 2.4
 _FINEST = 1 / 400
 """Of the axis; smaller steps are none in the picture."""
 
@@ -72,32 +72,20 @@ def window_blocks(answer: Failures) -> Iterator[Block]:
 
 
 def _figure(title: str, kept: KeptOverTime) -> Figure:
-    lines = wrap(title.split(), WIDTH - 0.4, 12, "bold")
     note = (
         "Devices and cables fail and are repaired independently, at the published rates of their kinds; "
         "states are drawn at random, stratified by how much is down. The line falls where states begin that "
         "have less."
     )
-    small = wrap(note.split(), WIDTH - 0.4, 7.5)
-    foot = 0.7 + 0.15 * len(small)
-    height = 0.24 * len(lines) + 0.5 + _HIGH + foot
-    figure, axes = sheet(WIDTH, height)
-    put_title(axes, lines, height)
-
     # From the round value below what there is in nearly all of the time.
-    least = max(math.floor(10 * min(kept.p99, kept.kept) - 0.5) / 10, 0.0)
-
-    def x(share: float) -> float:
-        return _LEFT + _WIDE * max(share - least, 0.0) / (1 - least)
-
-    def y(time: float) -> float:
-        return foot + _HIGH * time
-
-    for percent in ticks(100 * least, 100.0):
-        put_text(axes, x(percent / 100), foot - 0.15, f"{percent:g}", fontsize=8, color=SOFT, ha="center")
-    for percent in ticks(0.0, 100.0):
-        put_line(axes, [_LEFT, _LEFT + _WIDE], [y(percent / 100)] * 2, color=GRID, lw=0.8, zorder=0)
-        put_text(axes, _LEFT - 0.08, y(percent / 100), f"{percent:g} %", fontsize=8, color=SOFT, ha="right")
+    least = 100 * max(math.floor(10 * min(kept.p99, kept.kept) - 0.5) / 10, 0.0)
+    made = plot(
+        title,
+        linear("All-to-all that is there at least, of the healthy one [%]", least, 100.0),
+        linear("Part of the time [%]", 0.0, 100.0),
+        note=note,
+        room=2.1,
+    )
     places, times = [0.0], [kept.steps[0].time]
     for value, time in kept.steps:
         if value - places[-1] >= _FINEST or value == kept.steps[-1].kept:
@@ -105,14 +93,10 @@ def _figure(title: str, kept: KeptOverTime) -> Figure:
             times += [time, time]
     places.append(places[-1])
     times.append(0.0)
-    put_line(axes, [x(v) for v in places], [y(t) for t in times], color=PALETTE[0], lw=1.6)
+    steps = [(max(100 * v, least), 100 * t) for v, t in zip(places, times, strict=True)]
+    made.line(steps, color=PALETTE[0], lw=1.6)
     for level, value in ((0.99, kept.p99), (0.5, kept.p50)):
-        axes.plot([x(value)], [y(level)], marker="o", ms=6, color=PALETTE[1], mec="white", zorder=3)
+        made.mark(max(100 * value, least), 100 * level, 1, 6)
         words = f"{100 * level:g} % of the time: at least {part(value)}"
-        put_text(axes, _LEFT + _WIDE + 0.1, y(level), words, fontsize=8, color=INK)
-    put_text(
-        axes, _LEFT, foot - 0.38, "At least so much of the healthy all-to-all [%], in so much of the time"
-    )
-    for i, line in enumerate(small):
-        put_text(axes, 0.2, foot - 0.64 - 0.15 * i, line, fontsize=7.5, color=SOFT)
-    return figure
+        put_text(made.axes, made.right + 0.1, made.y(100 * level), words, fontsize=8)
+    return made.figure

@@ -11,7 +11,7 @@ from fabric.reporting.given import GivenAnswers
 from fabric.reporting.heat import heat_map, heat_title
 from fabric.reporting.sheet import COLOURS, INK, SOFT, svg
 from fabric.text.markdown import bullets, code, escape, table
-from fabric.text.words import counted, join_words
+from fabric.text.words import counted, join_words, number
 from fabric.units import format_time
 from fabric.workload.serving import Serving
 from fabric.workload.training import Training
@@ -33,7 +33,7 @@ def workload_line(given: GivenAnswers) -> str:
         for t in given.trainings
     ]
     lines += [
-        f"{code(s.job)} at most {s.most_requests_per_s:,.4g} requests/s, where "
+        f"{code(s.job)} at most {number(s.most_requests_per_s)} requests/s, where "
         f"**{_binds(join_words([*s.binding]))}**"
         for s in given.servings
     ]
@@ -190,10 +190,10 @@ def _assumed(training: Training) -> str:
 
 def loads_title(serving: Serving) -> str:
     """Return at how many requests what is full."""
-    asked = f"{serving.requests_per_s:,.4g} requests/s are asked"
+    asked = f"{number(serving.requests_per_s)} requests/s are asked"
     if not serving.binding:
         return f"{asked} of {serving.job}, and no link is loaded by them"
-    full = f"{join_words([*serving.binding])} full at {serving.most_requests_per_s:,.4g} requests/s"
+    full = f"{join_words([*serving.binding])} full at {number(serving.most_requests_per_s)} requests/s"
     return f"{serving.job}: {full}; {asked}"
 
 
@@ -221,7 +221,7 @@ def _loads(title: str, serving: Serving) -> Figure:
         title,
         len(serving.loads),
         span=(0.0, most),
-        label=f"Busiest direction of a class at {serving.requests_per_s:,.4g} requests/s, of capacity [%]",
+        label=f"Busiest direction of a class at {number(serving.requests_per_s)} requests/s, of capacity [%]",
         notes=[
             f"{serving.model} on {serving.fabric}: caches of {serving.prompt:,} tokens from every GPU of "
             f"prefill ({serving.n_prefill:,}) to every GPU of decode ({serving.n_decode:,}) alike."

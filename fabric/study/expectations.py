@@ -24,7 +24,7 @@ from fabric.sizing.bom import bom
 from fabric.sizing.prices import indicative_prices
 from fabric.sizing.summary import Summary, summarize
 from fabric.symmetry.orbits import orbits
-from fabric.text.words import join_words
+from fabric.text.words import join_words, number
 from fabric.units import format_count, format_power, format_rate, format_time
 
 MOST_SOLVED = 500
@@ -116,7 +116,7 @@ def show(value: float, unit: str) -> str:
     >>> show(300.0, "rate"), show(0.5, "part"), show(20000.0, "count")
     ('300 Gb/s (37.5 GB/s)', '0.5', '20,000')
     """
-    return _SHOW[unit](value) if unit in _SHOW else f"{value:.4g}"
+    return _SHOW[unit](value) if unit in _SHOW else number(value)
 
 
 @dataclass(frozen=True, slots=True)

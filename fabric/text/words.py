@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Iterable
 
@@ -26,6 +27,20 @@ def noun(name: str, n: float = 1) -> str:
     if name.endswith("leaf"):
         return f"{name[:-1]}ves"
     return name + ("es" if name.endswith(("s", "x", "ch", "sh")) else "s")
+
+
+def number(value: float) -> str:
+    """Return a figure of four digits, or with all before the point; never with a power of ten.
+
+    Examples
+    --------
+    >>> number(8294.4), number(921.6), number(0.19685), number(8), number(7.234e-05)
+    ('8,294', '921.6', '0.1968', '8', '0.00007234')
+    """
+    if abs(value) >= 1000:
+        return f"{value:,.0f}"
+    text = f"{value:.4g}"
+    return text if "e" not in text else f"{value:.{3 - math.floor(math.log10(abs(value)))}f}"
 
 
 def counted(n: int, name: str) -> str:

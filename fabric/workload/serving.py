@@ -9,6 +9,7 @@ from fabric.flow.certificate import Verdict
 from fabric.results import Result
 from fabric.text.columns import columns
 from fabric.text.markdown import bullets, escape, table
+from fabric.text.words import number
 from fabric.units import format_bytes, format_count, format_rate_gbyte, format_time
 
 
@@ -187,13 +188,12 @@ class Serving(Result):
         return head, rows
 
     def _lines(self) -> list[str]:
-        full = (
-            f"{' and '.join(self.binding)} full at {self.most_requests_per_s:.4g} requests/s ({self.status})"
-        )
+        most = f"{number(self.most_requests_per_s)} requests/s ({self.status})"
+        full = f"{' and '.join(self.binding)} full at {most}"
         loads = ", ".join(f"{one.link} {100 * one.load:.3g} %" for one in self.loads)
         lines = [
             f"{self.kv_bytes_per_token:,.6g} bytes a token",
-            f"{full}; at {self.requests_per_s:.4g} requests/s: {loads}",
+            f"{full}; at {number(self.requests_per_s)} requests/s: {loads}",
         ]
         if self.prefill_s is not None:
             lines.append(f"prefill of a prompt: {format_time(self.prefill_s)} of compute")

@@ -1,9 +1,13 @@
 """Small fabrics with everything that a report shows."""
 
+import itertools
+import xml.etree.ElementTree as ET
+
 import pytest
 
 from fabric.graph import loads
 from fabric.reporting import answers, page
+from fabric.reporting.sheet import text_width
 from fabric.sizing.summary import summarize
 
 # 16 GPUs in 4 NVLink domains; 2 leaves, 1 spine, 2:1 oversubscribed; a side network and a management host.
@@ -50,3 +54,36 @@ def asked(small):
 def known(asked, monkeypatch):
     """Let a report take the answers of the small fabric, where they are not what is tested."""
     monkeypatch.setattr(page, "ask", lambda fabric, summary, progress, given: asked)
+
+
+def _boxes(root):
+    """Yield the texts of a picture with the box of each: left, top, right, bottom."""
+    for element in root.iter():
+        if element.tag.endswith("}text") and element.text:
+            style = dict(item.strip().split(": ", 1) for item in element.get("style").split(";"))
+            size = float(style["font-size"].removesuffix("px"))
+            weight = "bold" if style.get("font-weight") == "700" else "normal"
+            wide = 72 * text_width(element.text, size, weight)
+            before = {"start": 0.0, "middle": 0.5, "end": 1.0}[style["text-anchor"]]
+            left = float(element.get("x")) - wide * before
+            line = float(element.get("y"))
+            yield element.text, (left, line - 0.73 * size, left + wide, line)
+
+
+@pytest.fixture(scope="session")
+def text_faults():
+    """Return what finds the texts of an SVG that leave the sheet, and the pairs that lie on each other."""
+
+    def faults(svg):
+        root = ET.fromstring(svg)
+        *_, width, height = map(float, root.get("viewBox").split())
+        found = list(_boxes(root))
+        cut = [t for t, (x0, y0, x1, y1) in found if min(x0, y0) < 0 or x1 > width or y1 > height]
+        over = [
+            (one, other)
+            for (one, a), (other, b) in itertools.combinations(found, 2)
+            if min(a[2], b[2]) - max(a[0], b[0]) > 0.5 and min(a[3], b[3]) - max(a[1], b[1]) > 0.5
+        ]
+        return cut + over
+
+    return faults

@@ -10,9 +10,11 @@ from fabric.costing import cost
 from fabric.flow.bottleneck import bottleneck
 from fabric.graph import fail, load, loads
 from fabric.reporting import answers, growing, report, tornado
-from fabric.reporting.chart import ticks
+from fabric.reporting.chart import chart, ticks
 from fabric.reporting.failing import failing_line, failing_title
 from fabric.reporting.page import compose
+from fabric.reporting.plot import linear, plot
+from fabric.reporting.sheet import svg
 from fabric.sizing import design
 from fabric.sizing.summary import summarize
 from fabric.study.failures import failures
@@ -54,6 +56,28 @@ def test_pictures_are_small_plain_and_have_their_title(whole):
         assert picture.title in " ".join(shown.split()), picture.name
         # A unit on every axis.
         assert re.search(r"\[(GB/s|ms|%|million USD)", shown) or picture.name in ("wiring.svg", "racks.svg")
+
+
+def test_no_text_of_a_picture_overlaps_or_is_cut(whole, text_faults):
+    page, *_ = whole
+    assert {p.name: found for p in page.pictures if (found := text_faults(p.svg))} == {}
+
+
+def test_a_legend_of_many_kinds_takes_another_line(text_faults):
+    def draw(n):
+        names = [f"kind-{i}-of-cables binds" for i in range(n)]
+        return plot("A finding", linear("x [m]", 0, 9), linear("y [GB/s]", 0, 7), note="", legend=names)
+
+    # At the right edge of the sheet the next one goes down a line.
+    assert [text_faults(svg(lambda n=n: draw(n).figure, "A finding")) for n in (1, 4, 5, 8)] == [[]] * 4
+    assert draw(8).figure.get_figheight() > draw(4).figure.get_figheight()
+
+
+def test_what_stands_beside_a_long_bar_stays_on_the_sheet(text_faults):
+    made = chart("A finding", 1, span=(0.0, 10.0), label="Time [ms]", room=0.2)
+    made.bar(0, 0.0, 10.0)
+    made.say(0, 10.0, "527.3 us, 0.0547 %; 7.909 ms hidden")
+    assert text_faults(svg(lambda: made.figure, "A finding")) == []
 
 
 def test_tables_fit_a_hundred_columns(whole):

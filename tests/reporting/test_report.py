@@ -26,6 +26,7 @@ from fabric.reporting import (
     waterfall,
 )
 from fabric.reporting import page as page_of_report
+from fabric.reporting.collectives import details
 from fabric.reporting.evidence import doubts
 from fabric.reporting.questions import questions as find_questions
 from fabric.sizing.bom import bom
@@ -151,7 +152,8 @@ def test_costs_are_those_of_the_solver(page, small):
         ]  # fmt: skip
         (row,) = (row for row in table if row["Size"] == "1 GiB")
         answer = cost(small, name, "1GiB")
-        assert float(row["busbw [GB/s]"]) == pytest.approx(answer.busbw_gbps / 8, rel=1e-3)
+        assert float(row["algbw"]) == pytest.approx(answer.algbw_gbps / 8, rel=1e-3)
+        assert float(row["busbw"]) == pytest.approx(answer.busbw_gbps / 8, rel=1e-3)
         assert row["Evidence"] == answer.support.standing
         low, high = (float(word) for word in row["80 % of runs"].split(" to "))
         assert low == pytest.approx(answer.support.low_gbps / 8, rel=1e-3)
@@ -166,8 +168,22 @@ def test_costs_are_those_of_the_solver(page, small):
         # What runs show lies below the rate of the wires, which takes no latency and has no time.
         assert float(row["busbw [GB/s]"]) < float(row["At most [GB/s]"])
         assert float(row["At most [GB/s]"]) == pytest.approx(one.most_gbps / 8, rel=1e-3)
-        assert float(row["Bound [GB/s]"]) == pytest.approx(answer.bound.busbw_gbps / 8, rel=1e-3)
+        # A bound is of those that reduce where this one does: switches that reduce have a higher one.
+        assert float(row["Bound [GB/s]"]) >= float(row["At most [GB/s]"]) * (1 - 1e-3)
+        if one is answer.chosen:
+            assert float(row["Bound [GB/s]"]) == pytest.approx(answer.bound.busbw_gbps / 8, rel=1e-3)
     assert [row["Binds"] for row in slack] == [row["Binding"] for row in algorithms]
+
+
+def test_switches_that_reduce_have_a_bound_of_their_own():
+    known = cost(load(TOPOLOGIES / "gb300-nvl72.fabric.yaml"), "all-reduce", "1GiB")
+    (folded,) = (
+        f for f in details(answers.JobAnswers("", {"all-reduce": (known,)})) if "algorithm" in f.title
+    )
+    (table,) = rows(folded.text)
+    bounds = {row["Algorithm"].split()[0].rstrip("\\*"): float(row["Bound [GB/s]"]) for row in table}
+    assert bounds["nvls"] > bounds["ring"]
+    assert [r for r in table if float(r["At most [GB/s]"]) > float(r["Bound [GB/s]"]) * (1 + 1e-3)] == []
 
 
 def test_times_of_the_waterfall_sum_to_the_whole(small):
@@ -178,7 +194,7 @@ def test_times_of_the_waterfall_sum_to_the_whole(small):
 
 def test_flat_and_grouped_all_reduce_stand_side_by_side(small_text, tmp_path):
     whole = loads(small_text.replace("absent: [rack3/slot3/*]", ""))
-    (groups,) = [
+    groups, reaches = [
         table
         for table in rows(section(report(whole, tmp_path).read_text(), "Collectives"))
         if "Of ranks" in table[0]
@@ -190,6 +206,11 @@ def test_flat_and_grouped_all_reduce_stand_side_by_side(small_text, tmp_path):
         answer = cost(whole, "all-reduce", "1GiB", over=over)
         assert float(row["busbw [GB/s]"]) == pytest.approx(answer.busbw_gbps / 8, rel=1e-3)
         assert row["Of ranks"] == f"{answer.n_instances} × {answer.n_ranks}"
+    assert [row["Leaves"] for row in reaches] == ["0 %", "80 %"]  # 12 of 15 others are in other domains
+    for row, over in zip(reaches, (("slot",), ()), strict=True):
+        answer = cost(whole, "all-to-all", "1GiB", over=over)
+        assert float(row["busbw [GB/s]"]) == pytest.approx(answer.busbw_gbps / 8, rel=1e-3)
+        assert row["Binds"] == answer.binding
 
 
 TORUS = """{fabric: torus, axes: {x: 4, y: 4}, devices: {chip: {kind: gpu, axes: [x, y], transit: all}},

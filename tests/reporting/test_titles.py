@@ -97,7 +97,7 @@ def test_labels_of_points_that_are_close_stand_apart(far):
     labels = [["as it is", "rail-only"], ["eight planes"], ["two planes"]]
     taken = [(x - 0.07, y - 0.07, x + 0.07, y + 0.07) for x, y in at]
     for name, point in zip(labels, at, strict=True):
-        _free(name, point, taken)
+        _free(name, point, taken, (0.0, 9.0))
     boxes = taken[3:]
     for i, one in enumerate(boxes):
         assert not any(_meets(one, other) for other in boxes[:i])

@@ -21,7 +21,7 @@ from fabric.results import Result
 from fabric.study.failures.rates import FailureRate
 from fabric.text.columns import columns
 from fabric.text.markdown import bullets, escape, table
-from fabric.text.words import counted
+from fabric.text.words import counted, number
 from fabric.units import format_count, format_time, parse_duration
 
 HOURS_A_MONTH = 730.5
@@ -148,7 +148,7 @@ class Life(Result):
 
     def _cells(self) -> tuple[list[str], list[list[str]]]:
         rows = [
-            [one.what, one.of, format_count(one.n), f"{one.per_day:.4g}", one.confidence]
+            [one.what, one.of, format_count(one.n), number(one.per_day), one.confidence]
             for one in self.classes
         ]
         return ["stops the job", "of", ">of them", ">a day", "confidence"], rows
@@ -158,7 +158,7 @@ class Life(Result):
             return ["nothing that has a rate stops it"]
         every = f"every {long_time(self.interval_s)} ({'the best' if self.is_best else 'asked for'})"
         return [
-            f"{self.per_day:.4g} interruptions a day, one in {long_time(self.mean_time_s)}",
+            f"{number(self.per_day)} interruptions a day, one in {long_time(self.mean_time_s)}",
             f"checkpoints {every}: {100 * self.effective:.4g} % of the time is effective",
             f"{self.lost_gpu_hours:,.0f} GPU-hours a month are lost",
             f"{counted(self.spares, 'spare node')} suffice{'s' * (self.spares == 1)} "
