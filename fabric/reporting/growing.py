@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from fabric.reporting.answers import Growth
 from fabric.reporting.chart import PALETTE
 from fabric.reporting.document import Picture
-from fabric.reporting.plot import Axis, linear, plot, put_dotted
+from fabric.reporting.plot import PlotAxis, linear, plot, put_dotted
 from fabric.reporting.sheet import SOFT, put_text, svg, text_width
 from fabric.reporting.tables import dollars
 from fabric.study.designs import Alternative, command_of, front
@@ -87,7 +87,7 @@ def _curve(title: str, growth: Growth) -> Figure:
     sizes = [(float(row.gpus), f"{row.gpus:,}") for row in rows]
     made = plot(
         title,
-        Axis("GPUs (log scale)", rows[0].gpus, rows[-1].gpus, sizes, is_log=True),
+        PlotAxis("GPUs (log scale)", rows[0].gpus, rows[-1].gpus, sizes, is_log=True),
         linear("Rate of one GPU, one direction [GB/s]", 0.0, 1.08 * most),
         note=note,
         legend=[_binds(name) for name in names],

@@ -41,7 +41,7 @@ _LEFT, _RIGHT, _HIGH = 0.9, 0.4, 2.6
 _MARKS = "osD^vP*X"
 
 
-class Axis(NamedTuple):
+class PlotAxis(NamedTuple):
     """An axis: what is on it with its unit, its ends, the values with their numbers, and if it is log."""
 
     label: str
@@ -57,9 +57,9 @@ class Axis(NamedTuple):
         return (at - least) / ((most - least) or 1.0)
 
 
-def linear(label: str, least: float, most: float, tick: str = "{:,.12g}") -> Axis:
+def linear(label: str, least: float, most: float, tick: str = "{:,.12g}") -> PlotAxis:
     """Return a linear axis with round numbers on it."""
-    return Axis(label, least, most, [(value, tick.format(value)) for value in ticks(least, most)])
+    return PlotAxis(label, least, most, [(value, tick.format(value)) for value in ticks(least, most)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class Plot:
     axes : Axes
     left, bottom, right, top : float
         Edges of what is drawn on [inches].
-    across, up : Axis
+    across, up : PlotAxis
     """
 
     figure: Figure
@@ -81,8 +81,8 @@ class Plot:
     bottom: float
     right: float
     top: float
-    across: Axis
-    up: Axis
+    across: PlotAxis
+    up: PlotAxis
 
     def x(self, value: float) -> float:
         """Return the place of a value across [inches]."""
@@ -102,7 +102,7 @@ class Plot:
 
 
 def plot(
-    title: str, across: Axis, up: Axis, *, note: str, legend: Sequence[str] = (), room: float = 0.0
+    title: str, across: PlotAxis, up: PlotAxis, *, note: str, legend: Sequence[str] = (), room: float = 0.0
 ) -> Plot:
     """Return two axes with nothing on them yet.
 
@@ -110,7 +110,7 @@ def plot(
     ----------
     title : str
         The finding.
-    across, up : Axis
+    across, up : PlotAxis
     note : str
         Below them.
     legend : sequence of str

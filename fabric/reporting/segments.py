@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fabric.reporting.chart import PALETTE
-from fabric.reporting.plot import Axis, linear, plot
+from fabric.reporting.plot import PlotAxis, linear, plot
 from fabric.reporting.sheet import svg
 from fabric.workload.placements import Placements
 
@@ -48,7 +48,7 @@ def segment_figure(placements: Placements) -> Figure:
     most = max(row.segment for row in rows)
     made = plot(
         segment_title(placements),
-        Axis("Nodes of a segment", 1, most, [(row.segment, str(row.segment)) for row in rows]),
+        PlotAxis("Nodes of a segment", 1, most, [(row.segment, str(row.segment)) for row in rows]),
         linear("Part of all nodes that segments can use [%]", 0.0, 100.0),
         note="A segment may not leave a block. On average: nodes are down for that part of the time, each by "
         "itself.",
