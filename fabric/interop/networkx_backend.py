@@ -57,7 +57,8 @@ class FlowGraph:
         # More than all that is limited: no cut that counts has such an edge.
         unlimited = total + 1
         self.is_small = bool(self.unit) and unlimited <= _MOST
-        ends = np.array([row[:2] for row in rows], dtype=np.int64).reshape(-1, 2)
+        # Whole numbers of 32 bits, which is all that SciPy 1.13 takes for the places of a matrix of graphs.
+        ends = np.array([row[:2] for row in rows], dtype=np.int32).reshape(-1, 2)
         # What would not fit is not asked for.
         count = [min(of.get(c, unlimited), _MOST) for *_, c in rows]
         units, free = np.array(count, dtype=np.int32), np.array([c == math.inf for *_, c in rows], np.bool_)
