@@ -24,7 +24,8 @@ from fabric.errors import QuestionError
 from fabric.text.reading import STANDARD
 
 if TYPE_CHECKING:
-    from fabric.sizing.cable_plan import CableBatch, CablePlan
+    from fabric.sizing.cable_plan import CablePlan
+    from fabric.sizing.cables import CableBatch
     from fabric.text.writing import Piece
 
 Out = Annotated[

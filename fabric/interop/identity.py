@@ -21,7 +21,8 @@ from fabric.interop.recovery.dump import Dump, dump_of
 from fabric.interop.recovery.recover import sketches
 from fabric.interop.recovery.sketch import FoundGroup, Sketch
 from fabric.interop.sources import FoundCable, Port, Survey
-from fabric.sizing.cable_plan import CablePlan, PlannedCable
+from fabric.sizing.cable_plan import CablePlan
+from fabric.sizing.cables import PlannedCable
 
 _NAMED = 0.5
 """Part of the nodes that must have names of the plan for names to decide."""

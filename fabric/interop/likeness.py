@@ -21,7 +21,8 @@ from fabric.graph import Fabric, loads
 from fabric.interop.identity import Identity, identify
 from fabric.interop.matching import Fault, Matching
 from fabric.interop.sources import FoundCable, Port, Survey
-from fabric.sizing.cable_plan import CablePlan, PlannedCable
+from fabric.sizing.cable_plan import CablePlan
+from fabric.sizing.cables import PlannedCable
 
 _SUFFIX = ".fabric.yaml"
 

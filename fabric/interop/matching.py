@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple, get_args
 
 from fabric.errors import Problem, TopologyError
 from fabric.interop.sources import FoundCable, Port
-from fabric.sizing.cable_plan import PlannedCable
+from fabric.sizing.cables import PlannedCable
 
 Kind = Literal[
     "swapped", "moved", "missing", "extra", "wrong port", "wrong rate", "duplicate name", "unknown node"

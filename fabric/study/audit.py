@@ -20,7 +20,8 @@ from fabric.interop.identity import by_devices
 from fabric.interop.matching import KINDS, Fault, Kind, Matching
 from fabric.interop.sources import Progress, read_sources
 from fabric.results import Result
-from fabric.sizing.cable_plan import CablePlan, PlannedCable
+from fabric.sizing.cable_plan import CablePlan
+from fabric.sizing.cables import PlannedCable
 from fabric.sizing.floor import FloorPlan
 
 MAX_PRICED = 60

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import yaml
 
-from fabric.sizing.cable_plan import CabledNode, CablePlan, PlannedCable
+from fabric.sizing.cable_plan import CablePlan
+from fabric.sizing.cables import CabledNode, PlannedCable
 from fabric.text.spreadsheet import write_csv
 
 Files = dict[str, str]
