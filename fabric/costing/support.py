@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cache
 
+from fabric.blueprint.remembered import remembered
 from fabric.costing.answer import Cost
 from fabric.costing.calibration import Calibration
 from fabric.costing.standing import Standing, Support
@@ -29,6 +30,8 @@ _MOST_DOUBT = 10.0
 """What a busbw that no run was seen to reach is divided by at most."""
 _SAME = 2
 """Sizes within this factor are of one measured point."""
+_KEPT = 256
+"""Questions whose evidence is kept with a calibration."""
 
 
 def support(fabric: Fabric, question: JobQuestion, answer: Cost, known: Calibration) -> Support:
@@ -43,7 +46,7 @@ def support(fabric: Fabric, question: JobQuestion, answer: Cost, known: Calibrat
     known : Calibration
         That it is by, with its residuals.
     """
-    of_collective = _runs_of(answer.collective, known.residuals)
+    of_collective = _runs_of(known, answer.collective)
     part = part_of(fabric, question)
     beyond = dict(_leaves(of_collective, part, answer))
     leaves = tuple(beyond)
@@ -56,7 +59,7 @@ def support(fabric: Fabric, question: JobQuestion, answer: Cost, known: Calibrat
     is_measured = is_measured and near is not None and _ratio(near.size_bytes, answer.size_bytes) <= _SAME
     standing: Standing = "extrapolated" if leaves else "measured" if is_measured else "interpolated"
     asked = (answer.collective, answer.chosen.algorithm, _last_of_band(answer.size_bytes), answer.n_domains)
-    found = _class_of(known.residuals, *asked, is_outside=bool(leaves), doublings=sum(beyond.values()))
+    found = _class_of(known, *asked, is_outside=bool(leaves), doublings=sum(beyond.values()))
     low, high = (found.low, found.high) if found else (0.0, 0.0)
     low_gbps, high_gbps = low * answer.busbw_gbps, high * answer.busbw_gbps
     told = _says(found) if found else ""
@@ -89,10 +92,10 @@ Run = Point | Residual
 """A measured run: of the evidence, or of the logs that a calibration was fitted to."""
 
 
-@cache
-def _runs_of(collective: str, known: tuple[Residual, ...]) -> tuple[Run, ...]:
+@remembered(_KEPT)
+def _runs_of(known: Calibration, collective: str) -> tuple[Run, ...]:
     """Return the runs of a collective that a calibration was held against."""
-    own = tuple(r for r in known if r.time_s)
+    own = tuple(r for r in known.residuals if r.time_s)
     return tuple(p for p in own or _free() if p.collective == collective)
 
 
@@ -102,9 +105,9 @@ def _free() -> tuple[Point, ...]:
     return tuple(p for p in points() if not p.forced)
 
 
-@cache
+@remembered(_KEPT)
 def _class_of(
-    known: tuple[Residual, ...],
+    known: Calibration,
     collective: str,
     algorithm: str,
     size_bytes: int,
@@ -115,14 +118,14 @@ def _class_of(
 ) -> ResidualClass | None:
     """Return the residuals that speak for a question; where a fit has few, those of its parent `measured`."""
     asked = (collective, algorithm, size_bytes, domains)
-    own = residual_class(known, *asked, is_outside=is_outside, doublings=doublings)
-    if own is not None or not known:
+    own = residual_class(known.residuals, *asked, is_outside=is_outside, doublings=doublings)
+    if own is not None or not known.residuals:
         return own
     parent = residual_class(residuals("measured"), *asked, is_outside=is_outside, doublings=doublings)
     if parent is None:
         return None
     # What it was made from passes, however few points those are.
-    own_rows = tuple(r for r in known if r.collective == collective)
+    own_rows = tuple(r for r in known.residuals if r.collective == collective)
     name = f"of calibration measured, {parent.name}"
     return replace(parent, name=name, rows=(*parent.rows, *own_rows))
 
@@ -179,9 +182,9 @@ def _ratio(one: float, other: float) -> float:
 
 def _distance(point: Run, part: str, answer: Cost) -> float:
     """Return how unlike a point and a question are: doublings, of domains and ranks twice; own GPUs first."""
-    doublings = math.log2(_ratio(point.size_bytes, max(answer.size_bytes, 1)))
-    doublings += 2 * math.log2(_ratio(point.ranks, answer.n_ranks))
-    doublings += 2 * math.log2(_ratio(point.domains, answer.n_domains))
+    doublings = abs(math.log2(point.size_bytes / max(answer.size_bytes, 1)))
+    doublings += 2 * abs(math.log2(point.ranks / answer.n_ranks))
+    doublings += 2 * abs(math.log2(point.domains / answer.n_domains))
     return doublings + (1_000 if point.gpu != part else 0)
 
 
