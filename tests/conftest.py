@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from _pytest.assertion import util
+from _pytest.assertion import rewrite
 from hypothesis import settings
 
 # Typer and Rich draw colours and boxes by these; a CI runner sets some of them.
@@ -33,7 +33,6 @@ class _Checks:
     """How many checks the running test has made; those of a helper count too, those of a fixture do not."""
 
     n = 0
-    is_test = False
 
 
 def _counted(check):
@@ -51,20 +50,20 @@ for home, name in ((pytest, "raises"), (np.testing, "assert_allclose"), (np.test
     setattr(home, name, _counted(getattr(home, name)))
 
 
-def pytest_assertion_pass(item):
-    if _Checks.is_test:
-        _Checks.n += 1
-        # One is enough: for this hook pytest puts every assertion into words, which doubles the time of all.
-        util._assertion_pass = None
+def _passed():
+    """Count an assertion that holds; say that nobody asks for its words, which take longer than the check."""
+    _Checks.n += 1
+    return False
+
+
+# What rewritten assertions call where they hold, for `enable_assertion_pass_hook`.
+rewrite._check_if_assertion_pass_impl = _passed
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item):
-    _Checks.n, _Checks.is_test = 0, True
-    try:
-        result = yield
-    finally:
-        _Checks.is_test = False
+    _Checks.n = 0
+    result = yield
     if isinstance(item, pytest.Function) and not _Checks.n:
         pytest.fail("no check ran: what they stand in, such as a loop, was empty", pytrace=False)
     return result

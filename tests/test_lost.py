@@ -44,7 +44,7 @@ VERBS = {
 NODE_CUT_OFF = "node0/nv, node0/nic*"
 
 
-@pytest.mark.some(18)
+@pytest.mark.some(8)
 @pytest.mark.parametrize("verb", VERBS)
 @pytest.mark.parametrize("transit", ["end", "relay"])
 def test_who_is_cut_off_is_named_and_nothing_is_promised(verb, transit):

@@ -28,6 +28,7 @@ def sprayed(efficiency):
     )
 
 
+@pytest.mark.some(10)
 @pytest.mark.parametrize(
     ("ask", "message"),
     [

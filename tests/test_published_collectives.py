@@ -11,7 +11,7 @@ FOLDER = Path(__file__).parent.parent / "topologies" / "measured"
 CASES = read_cases(FOLDER / "published.yaml")
 
 
-@pytest.mark.some(20)
+@pytest.mark.some(8)
 @pytest.mark.parametrize("case", CASES, ids=lambda c: f"{c.group}: {c.what}")
 def test_published(case: Case) -> None:
     result = evaluate_case(case, FOLDER)

@@ -76,6 +76,7 @@ def test_a_notebook_shows_the_text(answer):
     assert told == [str(answer)]
 
 
+@pytest.mark.some(8)
 @pytest.mark.parametrize("library", ["pandas", "polars"])
 def test_a_frame_has_the_rows_of_the_table(answer, library):
     made, table = answer.to_frame(library), answer.table()

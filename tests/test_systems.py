@@ -193,6 +193,7 @@ def test_neighbours_of_trainium():
     assert nx.is_isomorphic(cube, nx.hypercube_graph(4))
 
 
+@pytest.mark.some(10)
 @pytest.mark.parametrize("name", PER_CHIP)
 def test_scale_up_of_a_chip(name):
     e = links(name)

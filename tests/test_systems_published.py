@@ -141,7 +141,7 @@ INVARIANTS = {
 }
 
 
-@pytest.mark.some(20)
+@pytest.mark.some(8)
 @pytest.mark.parametrize("name", INVARIANTS)
 def test_invariant(name):
     computed, published, tolerance = INVARIANTS[name]

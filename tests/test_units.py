@@ -57,6 +57,7 @@ RATES = {
 }
 
 
+@pytest.mark.some(16)
 @pytest.mark.parametrize(("text", "gbps"), RATES.items())
 def test_rate_is_read(text: str, gbps: float) -> None:
     assert units.parse_rate(text) == gbps
@@ -106,6 +107,7 @@ BAD_RATES = {
 }
 
 
+@pytest.mark.some(16)
 @pytest.mark.parametrize(("text", "message"), BAD_RATES.items())
 def test_rate_is_refused(text: str, message: str) -> None:
     with pytest.raises(UnitError, match=re.escape(message)):
@@ -155,6 +157,7 @@ READ: list[tuple[Callable[[str | int | float], float], str | int | float, float]
 ]
 
 
+@pytest.mark.some(10)
 @pytest.mark.parametrize(("parse", "text", "value"), READ)
 def test_quantity_is_read(
     parse: Callable[[str | int | float], float], text: str | int | float, value: float
@@ -218,6 +221,7 @@ REFUSED: list[tuple[Callable[[str | int | float], float], str | int | float, str
 ]
 
 
+@pytest.mark.some(16)
 @pytest.mark.parametrize(("parse", "text", "message"), REFUSED)
 def test_quantity_is_refused(
     parse: Callable[[str | int | float], float], text: str | int | float, message: str
@@ -241,6 +245,7 @@ ALL = (
 )
 
 
+@pytest.mark.some(16)
 @pytest.mark.parametrize("parse", ALL)
 @pytest.mark.parametrize(
     "value", [None, [], {}, b"1", False, "", " ", "x" * 100_000, "1" * 100_000], ids=range(9)
@@ -301,6 +306,7 @@ FORMATS: list[tuple[Callable[..., str], float, str]] = [
 ]
 
 
+@pytest.mark.some(10)
 @pytest.mark.parametrize(("show", "value", "text"), FORMATS)
 def test_quantity_is_printed(show: Callable[..., str], value: float, text: str) -> None:
     assert show(value) == text

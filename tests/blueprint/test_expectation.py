@@ -78,6 +78,7 @@ BROKEN = {
 }
 
 
+@pytest.mark.some(8)
 @pytest.mark.parametrize("text", BROKEN)
 def test_a_broken_line_is_told_at_its_place(text):
     with pytest.raises(TopologyError, match=r"^pod.fabric.yaml:12:5: expect\[1\]: ") as caught:

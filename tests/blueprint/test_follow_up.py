@@ -36,6 +36,7 @@ SLIPS = {
 }
 
 
+@pytest.mark.some(8)
 @pytest.mark.parametrize("prefix", ["", "in."])
 @pytest.mark.parametrize("slip", SLIPS)
 def test_a_slip_in_an_included_file_is_told_once(slip, prefix, tmp_path):
@@ -84,7 +85,7 @@ UNCOUNTED = {name: slip for name, slip in SLIPS.items() if name != "nothing"} | 
 }
 
 
-@pytest.mark.some(25)
+@pytest.mark.some(10)
 @pytest.mark.parametrize("n_between", [0, 1, 2])
 @pytest.mark.parametrize("fault", COUNTED)
 @pytest.mark.parametrize("slip", UNCOUNTED)

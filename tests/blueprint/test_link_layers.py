@@ -72,6 +72,7 @@ def test_switches_join_where_they_share_a_layer(leaf, spine):
         assert f"{spine} speaks {' and '.join(NETWORK[spine].layers)}" in words
 
 
+@pytest.mark.some(10)
 @pytest.mark.parametrize("card", CARDS)
 @pytest.mark.parametrize("leaf", ["sn5600", "q3400"])
 def test_cards_take_the_layer_of_their_leaf(card, leaf):

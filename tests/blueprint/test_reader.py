@@ -130,6 +130,7 @@ REFUSED: dict[str, tuple[str | bytes, str]] = {
 }
 
 
+@pytest.mark.some(16)
 @pytest.mark.parametrize(("text", "message"), REFUSED.values(), ids=REFUSED)
 def test_text_is_refused(text: str | bytes, message: str) -> None:
     with pytest.raises(TopologyError, match=rf"\Af\.yaml:{message}\Z") as caught:
@@ -137,7 +138,7 @@ def test_text_is_refused(text: str | bytes, message: str) -> None:
     assert len(str(caught.value)) < 1000
 
 
-@pytest.mark.some(20)
+@pytest.mark.some(8)
 @pytest.mark.parametrize("name", [n for n in REFUSED if "too large" not in n])
 def test_python_parser_refuses_the_same(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reader, "_LOADER", yaml.SafeLoader)
@@ -209,6 +210,7 @@ SCALARS: dict[str, object] = {
 }  # fmt: skip
 
 
+@pytest.mark.some(24)
 @pytest.mark.parametrize("loader", [yaml.SafeLoader, reader._LOADER], ids=["python", "c"])
 @pytest.mark.parametrize(("text", "value"), [pair for pair in SCALARS.items() if pair[0] != "-"])
 def test_scalars_are_those_of_yaml_1_2(

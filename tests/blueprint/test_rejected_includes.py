@@ -113,6 +113,7 @@ def folder(tmp_path):
     return tmp_path
 
 
+@pytest.mark.some(8)
 @pytest.mark.parametrize(("text", "match"), INCLUDES.values(), ids=INCLUDES)
 def test_include_rejected(folder, text, match):
     text, line, col = unmarked(f"fabric: top\n{text}")

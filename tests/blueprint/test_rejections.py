@@ -29,6 +29,7 @@ CASES = [
 ]
 
 
+@pytest.mark.some(24)
 @pytest.mark.parametrize(("text", "match"), CASES)
 def test_rejected(text, match):
     text, line, col = unmarked(text)

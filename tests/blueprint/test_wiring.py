@@ -347,6 +347,7 @@ REFUSED = {
 }
 
 
+@pytest.mark.some(10)
 @pytest.mark.parametrize(("group", "wiring", "message"), REFUSED.values(), ids=REFUSED)
 def test_what_does_not_fit_is_told_where_it_stands(group, wiring, message):
     text = with_rule(group, wiring)
@@ -387,6 +388,7 @@ BEYOND_A_SCHEMA = {
 }
 
 
+@pytest.mark.some(10)
 @pytest.mark.parametrize("name", REFUSED)
 def test_the_schema_refuses_what_the_loader_refuses_by_its_shape(name):
     group, wiring, _ = REFUSED[name]

@@ -311,6 +311,7 @@ def test_schema_is_one():
     assert schema["$schema"] == "http://json-schema.org/draft-07/schema#"
 
 
+@pytest.mark.some(10)
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

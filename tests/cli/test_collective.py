@@ -434,6 +434,7 @@ ERRORS = [
 ]  # fmt: skip
 
 
+@pytest.mark.some(16)
 @pytest.mark.parametrize(("arguments", "message"), ERRORS, ids=lambda value: "")
 def test_errors_are_one_message_and_status_2(run, arguments, message):
     done = run(*arguments)

@@ -96,10 +96,10 @@ def test_a_folder_is_copied_as_a_folder_and_all_as_they_lie(tmp_path):
     assert [c.read_bytes() for c in copies] == [f.read_bytes() for f in FILES]
 
 
-@pytest.mark.parametrize("file", TOPOLOGIES, ids=lambda file: file.stem)
-def test_an_example_stands_on_its_own(file):
+def test_an_example_stands_on_its_own():
     """A copy has nothing beside it: whatever is included must be a template."""
-    assert "./" not in file.read_text()
+    assert TOPOLOGIES
+    assert [file for file in TOPOLOGIES if "./" in file.read_text()] == []
 
 
 def test_a_job_finds_its_fabric_where_all_are_copied(tmp_path):

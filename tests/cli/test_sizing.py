@@ -53,6 +53,7 @@ def test_options_of_a_design():
     assert json.loads(run("design", "--preset", "eight-planes", "--json").out)["gpus"] >= 131_072
 
 
+@pytest.mark.some(8)
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

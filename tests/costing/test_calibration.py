@@ -63,6 +63,7 @@ def test_a_sound_file_is_read_whole(tmp_path):
     assert one.algorithms == ("ring", "tree")
 
 
+@pytest.mark.some(10)
 @pytest.mark.parametrize(
     ("old", "new", "line", "col", "message"),
     [

@@ -173,6 +173,7 @@ class TestTwoLevelsAndTorus:
         assert all(len({p.pattern.axis for p in now}) == d for now in in_step)
 
 
+@pytest.mark.some(10)
 @pytest.mark.parametrize("shape", [Shape((g,) * k) for g in range(1, 6) for k in range(1, 6) if g * k > 1])
 def test_a_bandwidth_optimal_all_reduce_sends_what_the_ring_does(shape: Shape) -> None:
     sent = alpha_beta(built("all-reduce", shape, "hierarchical"))[1]

@@ -286,6 +286,7 @@ def test_halves_without_a_majority_are_refused():
     assert throughput(fabric, Traffic("all-to-all", ("i",))).per_endpoint_gbps == pytest.approx(4.0)
 
 
+@pytest.mark.some(8)
 @pytest.mark.parametrize(
     ("traffic", "match"),
     [

@@ -222,6 +222,7 @@ def edge(cls=nx.Graph, **data):
     return graph
 
 
+@pytest.mark.some(16)
 @pytest.mark.parametrize(
     ("graph", "message"),
     [

@@ -108,6 +108,7 @@ def test_groups_count_apart():
     assert (log.n_ranks, log.remarks) == (96, ())
 
 
+@pytest.mark.some(16)
 @pytest.mark.parametrize("n", [2, 3, 8, 64, 72, 96, 512])
 @pytest.mark.parametrize("collective", [k for k, kind in KINDS.items() if kind.scale])
 def test_rank_count_is_that_of_the_rows(collective, n):
@@ -136,6 +137,7 @@ def test_bounds_hold_the_ranks_that_were_printed():
         assert high is None or n <= high
 
 
+@pytest.mark.some(10)
 @pytest.mark.parametrize("n", [2, 5, 1024])
 @pytest.mark.parametrize("collective", COLLECTIVES)
 def test_factors_are_those_of_the_costs(collective, n):
@@ -263,6 +265,7 @@ def test_json_reports_that_are_refused(text, complaint):
         parse_log(text, "a.log")
 
 
+@pytest.mark.some(8)
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [

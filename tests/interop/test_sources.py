@@ -302,6 +302,7 @@ BROKEN = {
 }  # fmt: skip
 
 
+@pytest.mark.some(10)
 @pytest.mark.parametrize(
     ("form", "text", "lines"), [(f, *case) for f, cases in BROKEN.items() for case in cases]
 )

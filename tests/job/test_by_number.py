@@ -83,6 +83,7 @@ def compare(name: str, seed: int) -> int:
     return n
 
 
+@pytest.mark.some(2)
 @pytest.mark.parametrize("name", FABRICS)
 def test_loads_on_classes_are_those_on_cables(name):
     assert sum(compare(name, seed) for seed in range(3)) > 10

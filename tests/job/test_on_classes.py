@@ -189,6 +189,7 @@ def test_any_pattern_is_averaged_over_all_relabellings(name: str) -> None:
 class TestBusiest:
     """What the links of the busiest rank carry."""
 
+    @pytest.mark.some(8)
     @pytest.mark.parametrize("pattern", ANY)
     def test_a_cable_of_ones_own_carries_one_byte(self, hand_made: ModuleType, pattern: Pattern) -> None:
         found = both(hand_made.leaf_spine(1, pods=3, nodes=4))
@@ -229,6 +230,7 @@ class TestRows:
         a, b = (np.unravel_index(rank, (3, 5, 4)) for rank in (source, target))
         return self.PLACES.column[int(a[0] != b[0]), int((b[1] - a[1]) % 5), int(a[2] != b[2])]
 
+    @pytest.mark.some(8)
     @pytest.mark.parametrize("pattern", [*ANY, Pattern("pairwise", "job"), Pattern("shift", "job", 23)])
     def test_every_message_is_counted(self, pattern: Pattern) -> None:
         some = edges(pattern.kind, 60, pattern.by)
@@ -242,7 +244,7 @@ class TestRows:
             rows = self.PLACES.kinds([(pattern, 1.0)], is_sent=is_sent)
             assert {tuple(r.round(9)) for r in rows} == {tuple(r.round(9)) for r in every}
 
-    @pytest.mark.some(40)
+    @pytest.mark.some(16)
     @pytest.mark.parametrize("pinned", ["", "a", "b", "c", "ab", "ac", "bc"])
     @pytest.mark.parametrize("pattern", [*ANY, Pattern("pairwise", "job"), Pattern("shift", "job", 23)])
     def test_blocks_are_sums_of_ranks(self, pattern: Pattern, pinned: str) -> None:

@@ -143,6 +143,7 @@ def test_split_axes_leave_the_fabric_as_it_is() -> None:
 
 
 class TestQuestionsThatDoNotFit:
+    @pytest.mark.some(8)
     @pytest.mark.parametrize(
         ("asked", "message"),
         [

@@ -404,6 +404,7 @@ def test_ll128_needs_nvlink_inside():
 # Laws over all machines.
 
 
+@pytest.mark.some(10)
 @pytest.mark.parametrize(("node", "n_nodes"), MACHINES)
 def test_channels_fit_the_node(node, n_nodes):
     found = machine(node, n_nodes)
@@ -420,7 +421,7 @@ def test_channels_fit_the_node(node, n_nodes):
         assert leaving > 0.5 * min(node.n_nics * room.channel_gb_s, max(node.nvlink_gb_s, room.pcie_gb_s))
 
 
-@pytest.mark.some(40)
+@pytest.mark.some(16)
 @pytest.mark.parametrize("collective", COLLECTIVES)
 @pytest.mark.parametrize(("node", "n_nodes"), MACHINES)
 def test_table_is_whole_and_predictions_follow_it(node, n_nodes, collective):

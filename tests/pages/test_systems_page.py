@@ -36,7 +36,7 @@ def marked(name, *values):
     return pytest.param(name, *values, marks=marks, id=": ".join([name, *(v.what for v in values)]))
 
 
-@pytest.mark.some(60)
+@pytest.mark.some(20)
 @pytest.mark.parametrize(("name", "check"), [marked(*row) for row in CHECKS])
 def test_published(name, check):
     (found,) = outcomes([check], measured(name))
@@ -52,13 +52,13 @@ def test_every_template_and_every_system_is_on_the_page():
     assert len(set(named)) == len(named)
 
 
-@pytest.mark.parametrize("system", SYSTEMS.values(), ids=SYSTEMS)
-def test_system_has_title_drawing_and_a_note(system):
-    title, drawing = system.drawing()
-    assert title.endswith(".")
-    assert re.search(r"--|==|[|+]", drawing), "a drawing, not prose alone"
-    if system.name not in LARGE:
-        assert system.about()
+def test_every_system_has_title_drawing_and_a_note():
+    for name, system in SYSTEMS.items():
+        title, drawing = system.drawing()
+        assert title.endswith("."), name
+        assert re.search(r"--|==|[|+]", drawing), f"{name}: a drawing, not prose alone"
+        if name not in LARGE:
+            assert system.about(), name
 
 
 @pytest.mark.parametrize(
@@ -273,7 +273,7 @@ def test_what_the_page_shows(tmp_path):
 def test_what_is_ours_is_not_called_published():
     kinds = {
         "Scenarios, of no published design": "rubin-ultra-double-scenario",
-        "Worked examples of ours": "maia200-6144-full",
+        "Worked examples of ours": "maia100-128",
         "Classical topologies, at sizes of ours": "../patterns/bcube",
         "Generic servers, of no vendor": "pcie-gpu-box",
         "Published or reported systems of which something is assumed": "hgx-b200",

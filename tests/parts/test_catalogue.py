@@ -78,6 +78,7 @@ def test_untouched_copy_loads(data):
     assert load_catalogue(data) != catalogue()
 
 
+@pytest.mark.some(16)
 @pytest.mark.parametrize(
     ("file", "name", "cells", "match"),
     [
@@ -370,6 +371,7 @@ def test_breakout_and_cages():
 BOTH_WAYS_TB_S = 2 / 8 / 1000  # from Gb/s in one direction to TB/s of both
 
 
+@pytest.mark.some(16)
 @pytest.mark.parametrize(
     ("part", "port_class", "total_tb_s"),
     [
@@ -422,6 +424,7 @@ def test_total_of_both_directions(part, port_class, total_tb_s):
     assert p.n_ports * p.rate_gbps * BOTH_WAYS_TB_S == pytest.approx(total_tb_s, rel=1e-12)
 
 
+@pytest.mark.some(10)
 @pytest.mark.parametrize(
     ("part", "total_tbps"),
     [
@@ -529,6 +532,7 @@ def test_reduction_in_the_network():
 # --- cables per port ---------------------------------------------------------------------------------
 
 
+@pytest.mark.some(8)
 @pytest.mark.parametrize(
     ("part", "port_class", "rate_gbps", "cables"),
     [

@@ -147,9 +147,8 @@ def test_unknown_value(conditions, match):
 # --- one row by name -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ROWS)
-def test_every_row_is_found_by_its_id(name):
-    assert find_entry(name) is ROWS[name]
+def test_every_row_is_found_by_its_id():
+    assert [name for name in ROWS if find_entry(name) is not ROWS[name]] == []
 
 
 @pytest.mark.parametrize(

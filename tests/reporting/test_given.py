@@ -90,7 +90,7 @@ def answered(four, given):
     assert len(asked) == n_questions(given)
     assert missing == []
     bill = bom(four, prices=indicative_prices())
-    failing = failures(four, rates="parts", window="30d", samples=100)
+    failing = failures(four, rates="parts", window="30d", samples=10)
     return Answers((), (), (), bill, failing, given=found)
 
 

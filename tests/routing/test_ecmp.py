@@ -285,6 +285,7 @@ def title(text: str) -> str:
     return text.split("fabric: ")[1].split("\n")[0] + ("+failed" if "failed:" in text else "")
 
 
+@pytest.mark.some(8)
 @pytest.mark.parametrize("text", [*HAND_MADE, *FAILURES], ids=title)
 def test_loads_are_those_of_all_shortest_permitted_paths(text: str) -> None:
     matches_oracle(loads(text))
@@ -376,6 +377,7 @@ def test_a_peer_link_to_both_halves_counts_its_cables_once() -> None:
     assert sorted(found[found > 0].tolist()) == [0.5, 0.5, 0.5, 0.5]
 
 
+@pytest.mark.some(8)
 @pytest.mark.parametrize("text", [*HAND_MADE, *FAILURES], ids=title)
 def test_bytes_are_conserved(text: str) -> None:
     """What leaves every device is what entered it, and what it sent less what it received."""

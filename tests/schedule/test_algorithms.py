@@ -431,6 +431,7 @@ def test_a_message_to_oneself_is_caught() -> None:
 MOE = Moe(tokens=1, hidden=1, top_k=2, n_experts=360, bytes_per_value=1.0)
 
 
+@pytest.mark.some(8)
 @pytest.mark.parametrize(
     "shape", [s for s in [*EQUAL, *UNEQUAL, *PRIME] if MOE.n_experts % s.n == 0], ids=described
 )
@@ -478,6 +479,7 @@ class TestTable:
             assert list(schedules(collective, shape, SIZE)) == can
             assert can
 
+    @pytest.mark.some(8)
     @pytest.mark.parametrize(
         ("name", "collective", "shape", "why"),
         [

@@ -35,6 +35,7 @@ def check_edges(found: Edges, m: int) -> None:
     assert most == pytest.approx(1), "the busiest member has another share"
 
 
+@pytest.mark.some(24)
 @pytest.mark.parametrize("m", SIZES)
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_busiest_member_sends_or_receives_one_byte(kind: Kind, m: int) -> None:
@@ -169,6 +170,7 @@ def test_trees_are_those_of_nccl() -> None:
     assert two_trees(13)[1].tolist() == [9, -1, 3, 5, 3, 9, 7, 5, 7, 1, 11, 0, 11]
 
 
+@pytest.mark.some(10)
 @pytest.mark.parametrize(
     "shape",
     [

@@ -634,6 +634,7 @@ def test_price_lists_are_read(tmp_path):
     assert bom(of("gb300-nvl72-1152"), prices=read_prices(file)).cost_usd is not None
 
 
+@pytest.mark.some(10)
 @pytest.mark.parametrize(
     ("text", "match"),
     [

@@ -92,6 +92,7 @@ def test_a_design_of_dgx_h100():
 # --- power -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.some(8)
 @pytest.mark.parametrize("template", all_chassis())
 def test_what_is_in_a_chassis_draws_less_than_the_whole(template):
     """Parts without fans, memory and losses: less than the whole, and about half of it at least."""

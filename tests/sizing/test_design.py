@@ -127,6 +127,7 @@ def test_a_tier_more_only_when_the_ports_force_it(arguments):
             assert built(**arguments | {"tiers": fewer}) is None
 
 
+@pytest.mark.some(16)
 @pytest.mark.parametrize(
     ("n", "up", "capacity"), list(itertools.product([1, 5, 24, 64], [1, 6, 18, 32], [4, 36, 64]))
 )
@@ -303,6 +304,7 @@ B300 = {"gpus": 4096, "rack": "hgx-b300", "leaf": "sn5600"}
 H100 = {"gpus": 4096, "rack": "hgx-h100", "leaf": "qm9700"}
 
 
+@pytest.mark.some(10)
 @pytest.mark.parametrize(
     ("arguments", "match"),
     [

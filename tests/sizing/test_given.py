@@ -189,6 +189,7 @@ def refusal(arguments):
     return ""
 
 
+@pytest.mark.some(8)
 @pytest.mark.parametrize("name", arguments_of(DesignArguments))
 def test_odd_values_are_one_error_or_a_design(name):
     sound = {"gpus": 64, "rack": "hgx-h100", "leaf": "qm9700"}

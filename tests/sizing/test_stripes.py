@@ -86,7 +86,7 @@ def check_uneven(arguments):
     return any("-more" in r.name for r in d.blueprint.rules)
 
 
-@settings(max_examples=40)
+@settings(max_examples=15)
 @given(asks())
 def test_files_of_uneven_stripes_count_as_the_design_does(arguments):
     try:

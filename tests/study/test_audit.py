@@ -123,6 +123,7 @@ OWN = [
 ]  # fmt: skip
 
 
+@pytest.mark.some(8)
 @pytest.mark.parametrize("form", OWN)
 @pytest.mark.parametrize("design", DESIGNS)
 def test_our_own_exports_are_read_back(design, form, tmp_path):
@@ -131,6 +132,7 @@ def test_our_own_exports_are_read_back(design, form, tmp_path):
     assert audit(loads(DESIGNS[design]), [tmp_path / "x"], form).status == "as designed"
 
 
+@pytest.mark.some(1)
 @pytest.mark.parametrize("form", ["graphml", "node-link", "cytoscape"])
 def test_graphs_name_devices_and_faults_are_told_of_nodes(form, tmp_path):
     # A cable of a card that is down is left out of the graph; what is inside the boxes is no cable.
@@ -265,6 +267,7 @@ def test_what_is_wrong_in_a_source_is_told_at_once(form, tmp_path):
 HOSTILE = [b"\0", b'"', b"\xff", b"[" * 50, b",,", b"\n", b"{", b"\x1b[2J"]
 
 
+@pytest.mark.some(10)
 @pytest.mark.parametrize("seed", range(24))
 def test_hostile_sources_end_in_an_error_or_in_cables(seed, tmp_path):
     rng = random.Random(seed)

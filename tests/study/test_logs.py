@@ -46,9 +46,9 @@ def truth(links, launch_s=6e-6):
     )
 
 
-def made(fabric, collective, known, *, name="made.log", first="1KiB", slower=None, **asked):
+def made(fabric, collective, known, *, name="made.log", first="1KiB", factor=8, slower=None, **asked):
     """Return the log that a run as fast as the model would print, read back from its text."""
-    found = sweep(fabric, collective, f"{first}..8GiB", factor=4, calibration=known, **asked).costs
+    found = sweep(fabric, collective, f"{first}..8GiB", factor=factor, calibration=known, **asked).costs
     n = found[0].n_ranks
     times = [slower(c.size_bytes, c.time_s) if slower else c.time_s for c in found]
     rows = [
@@ -94,7 +94,7 @@ def test_slower_links_are_named(many_nodes):
     def slower(size, time):
         return time + 0.25 * cost(many_nodes, "all-gather", size, calibration="wire").time_s
 
-    log = made(many_nodes, "all-gather", "measured", slower=slower)
+    log = made(many_nodes, "all-gather", "measured", slower=slower, factor=4)
     found = compare_log(log, many_nodes)
     assert found.diagnosis.departure == "bandwidth"
     wire, whole = (cost(many_nodes, "all-gather", "4GiB", calibration=c).time_s for c in ("wire", "measured"))

@@ -64,6 +64,7 @@ def test_one_way_cables_between_two_chassis():
     )
 
 
+@pytest.mark.some(8)
 @pytest.mark.parametrize("size", [2, 3, 5])
 @pytest.mark.parametrize("failed", ["", "c0", "[c0, c*]"])
 @pytest.mark.parametrize("way", ["", ", oneway: true"])
@@ -79,6 +80,7 @@ def test_what_boxes_do_not_say():
     assert cables_up(blueprint, blueprint.rules[0]) is None
 
 
+@pytest.mark.some(16)
 @pytest.mark.parametrize("oneway", ["", ", oneway: true"])
 @pytest.mark.parametrize("size", [2, 3, 4])
 @pytest.mark.parametrize("relation", ["ring", "line", "mesh"])

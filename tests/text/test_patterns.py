@@ -8,6 +8,7 @@ from fabric.errors import QuestionError
 from fabric.text.patterns import read_pattern
 
 
+@pytest.mark.some(8)
 @pytest.mark.parametrize("seed", range(20))
 def test_what_is_written_is_read_back(seed):
     rng = random.Random(seed)

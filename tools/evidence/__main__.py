@@ -102,7 +102,7 @@ def site_fold(every: Sequence[Point]) -> Callable[[Point], int]:
     Sites of one generation are apart as far as there are folds, those with runs inside a domain first, and
     so are those of one source: what else tells of a site remains where it is left out.
     """
-    generations = {p.site: generation_of(p) for p in every}
+    generations = {site: generation_of(p) for site, p in {p.site: p for p in every}.items()}
     inside = {p.site for p in every if p.domains == 1}
     folds: dict[tuple[str, str], int] = {}
     for shift, generation in enumerate(sorted(set(generations.values()))):

@@ -19,6 +19,7 @@ import contextlib
 import csv
 import difflib
 import doctest
+import functools
 import io
 import itertools
 import json
@@ -121,6 +122,12 @@ def is_as_shown(shown: str, printed: str) -> bool:
     return re.fullmatch("(?:.*\n)*?".join(pieces), printed) is not None
 
 
+@functools.cache
+def _commands() -> dict[str, Any]:
+    """Return the commands, made of their signatures once."""
+    return typer.main.get_command(app).commands  # type: ignore[attr-defined,no-any-return]
+
+
 def look_up(command: str) -> None:
     """See that a command and its options are there.
 
@@ -130,7 +137,7 @@ def look_up(command: str) -> None:
         If not.
     """
     _, name, *words = shlex.split(command, comments=True)
-    known: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    known = _commands()
     if name not in known:
         msg = f"no command {name!r}: {command}"
         raise WrongPageError(msg)
