@@ -3,7 +3,6 @@
 import re
 from pathlib import Path
 
-
 import fabric
 from fabric.schedule.algorithms import ALGORITHMS
 
