@@ -22,6 +22,8 @@ from fabric.sizing.cable_plan import CablePlan
 Files = dict[str, str]
 
 _INDEX = re.compile(r"(?P<stem>.*?)(?P<index>\d+)", re.ASCII)
+# A name of a node is the value of a label too, which is shorter (docs "Labels and Selectors").
+_NODE_NAME = re.compile(r"[a-z0-9](?:[-a-z0-9.]{0,61}[a-z0-9])?", re.ASCII)
 _TIER_LABEL = "fabric.topograph.run/tier-{}"
 _DOMAIN_LABEL = "accelerator.topograph.run/domain"
 _HOST_LABEL = "kubernetes.io/hostname"
@@ -274,8 +276,19 @@ def topograph(plan: CablePlan) -> Files:
 
 
 def kueue(plan: CablePlan) -> Files:
-    """Return a Topology of Kueue with a ResourceFlavor, and the labels of its nodes."""
+    """Return a Topology of Kueue with a ResourceFlavor, and the labels of its nodes.
+
+    Raises
+    ------
+    QuestionError
+        If a node is called what Kubernetes has for no node.
+    """
     roots = tiers(plan)
+    for node in (node for root in roots for node in _all_nodes(root)):
+        if not _NODE_NAME.fullmatch(node):
+            told = "a-z, 0-9, - and ., at most 63; see names:"
+            msg = f"kueue: {node!r} is no name of a node in Kubernetes: {told}"
+            raise QuestionError(msg)
     depth = _depth(roots)
     domain_of = plan.domains()
     labels = [_TIER_LABEL.format(n) for n in reversed(range(depth))]
