@@ -46,9 +46,11 @@ def by_devices(plan: CablePlan, cables: Sequence[FoundCable]) -> Sequence[FoundC
 
     A device in a box is that box, which has ports of other names, and what joins two of one box is no cable.
     """
-    if not any("/" in node for cable in cables for node, _ in (cable.a, cable.z)):
+    nodes = _NodesOfDevices(plan)
+    names = {node for cable in cables for node, _ in (cable.a, cable.z)}
+    node_of = {name: node for name in names if (node := nodes.of(name)) is not None}
+    if not node_of:
         return cables
-    node_of = plan.nodes_of_devices()
     renamed = []
     for cable in cables:
         (one, p), (other, q) = cable.a, cable.z
@@ -56,6 +58,23 @@ def by_devices(plan: CablePlan, cables: Sequence[FoundCable]) -> Sequence[FoundC
         if a[0] != z[0]:
             renamed.append(cable._replace(a=a, z=z))
     return renamed
+
+
+class _NodesOfDevices:
+    """Nodes of a plan by their devices, called as in the file, or ``node3-nic0`` as of InfraGraph."""
+
+    def __init__(self, plan: CablePlan) -> None:
+        self._node_of = plan.nodes_of_devices()
+        self._nodes = set(self._node_of.values())
+        self._boxed = {group for group in plan.blueprint.groups if plan.side(group).box is not None}
+
+    def of(self, name: str) -> str | None:
+        """Return the node of a device; None of what is a node, or unknown."""
+        if name in self._nodes:
+            return None
+        box, _, device = name.rpartition("-")
+        is_inside = box in self._nodes and device.rstrip("0123456789") in self._boxed
+        return self._node_of.get(name) or (box if is_inside else None)
 
 
 def identify(plan: CablePlan, planned: Sequence[PlannedCable], survey: Survey) -> Identity:
@@ -71,10 +90,12 @@ def identify(plan: CablePlan, planned: Sequence[PlannedCable], survey: Survey) -
     found = {node for cable in cables for node, _ in (cable.a, cable.z)}
     if len(found & nodes) >= _NAMED * len(found):
         return Identity({node: node for node in found if node in nodes})
-    if any("/" in node for node in found):
-        node_of = plan.nodes_of_devices()
-        if len(found & set(node_of)) >= _NAMED * len(found):
-            return Identity({node: node_of[node] for node in found if node in node_of})
+    devices = _NodesOfDevices(plan)
+    node_of = {
+        name: node for name in found if (node := name if name in nodes else devices.of(name)) is not None
+    }
+    if len(node_of) >= _NAMED * len(found):
+        return Identity(node_of)
     by_ports = _by_ports(planned, cables)
     if by_ports is not None:
         unsaid = len(found) - len(by_ports)

@@ -118,7 +118,7 @@ def test_what_was_built_as_designed_has_no_fault(design, form, tmp_path):
 
 
 OWN = [
-    "containerlab", "cytoscape", "dot", "graphml", "netbox", "netlab", "node-link", "nvidia-air",
+    "containerlab", "cytoscape", "dot", "graphml", "infragraph", "netbox", "netlab", "node-link", "nvidia-air",
     "p2p-ethernet", "p2p-infiniband",
 ]  # fmt: skip
 
@@ -201,6 +201,25 @@ def test_nodes_alone_are_compared_where_ports_have_other_names(tmp_path):
     assert answer.status == "as designed"
     assert "nodes alone are compared" in answer.notes[0]
     assert audit(loads(HGX), written(cables[1:], "dot", tmp_path), "dot").groups[0].kind == "missing"
+
+
+def test_what_is_beside_a_box_is_no_device_of_it(tmp_path):
+    cables = [*ends(HGX), (("gpu1-2-bmc0", "eth0"), ("l1-0", "swp60"))]
+    (group,) = audit(loads(HGX), written(cables, "dot", tmp_path), "dot").groups
+    assert (group.kind, group.n) == ("unknown node", 1)
+
+
+def test_an_infragraph_knows_nodes_on_several_axes(as_drawn, tmp_path):
+    design = as_drawn.drawn("three-tier")
+    lost = fail(design, ("pod1/su1/node3", "pod1/su1/leaf2"))
+    (tmp_path / "x").write_text(export(lost, "infragraph").files[""])
+    (group,) = audit(design, [tmp_path / "x"], "infragraph").groups
+    assert (group.kind, group.faults[0].planned) == ("missing", ("pod1-su1-leaf2 - pod1-su1-node3",))
+    # Without names instances are numbered, and no number says where on the axes a node is.
+    plain = re.sub(", description: .*}", "}", (tmp_path / "x").read_text())
+    (tmp_path / "x").write_text(plain)
+    (group, *_) = audit(design, [tmp_path / "x"], "infragraph").groups
+    assert group.kind == "unknown node"
 
 
 def test_unknown_nodes_are_told(tmp_path):

@@ -4,6 +4,7 @@ import json
 import random
 from collections import Counter
 
+import networkx as nx
 import pytest
 
 import fabric
@@ -16,9 +17,15 @@ SHAPES = (
     "fat-tree", "full-mesh", "hyperx", "planes", "rail-groups", "rail-only", "three-tier", "top-of-rack",
     "torus", "two-tier",
 )  # fmt: skip
-FORMS = ("dot", "edges", "ibnetdiscover", "lldp", "netbox", "nvidia-air", "p2p-ethernet", "p2p-infiniband")
-WITH_RATES = ("edges", "ibnetdiscover", "netbox")
-WITH_NAMES_TWICE = ("dot", "edges", "p2p-ethernet", "p2p-infiniband")
+FORMS = (
+    "containerlab", "dot", "edges", "ibnetdiscover", "lldp", "netbox", "netlab", "nvidia-air", "p2p-ethernet",
+    "p2p-infiniband",
+)  # fmt: skip
+WITH_RATES = ("containerlab", "edges", "ibnetdiscover", "netbox", "netlab")
+WITH_NAMES_TWICE = ("containerlab", "dot", "edges", "netlab", "nvidia-air", "p2p-ethernet", "p2p-infiniband")
+LABORATORIES = ("containerlab", "netlab", "nvidia-air")
+# They have no ports of the plan, so that a fault is one of nodes.
+OF_NODES = ("cytoscape", "graphml", "infragraph", "node-link")
 RATE = 400
 
 
@@ -116,10 +123,8 @@ def written(built, form, folder):
         lines += [",".join(a + z) for a, z, _ in cables]
         path.write_text("\n".join(lines) + "\n")
         return [folder / "interfaces.csv", path]
-    elif form == "nvidia-air":
-        nodes = {node: {"os": "x"} for *ends, _ in cables for node, _ in ends}
-        links = [[{"node": end[0], "interface": end[1]} for end in ends] for *ends, _ in cables]
-        lines = [json.dumps({"content": {"nodes": nodes, "links": links}})]
+    elif form in LABORATORIES:
+        lines = [json.dumps(laboratory(cables, form))]
     elif form == "ibnetdiscover":
         lines = []
         for node in sorted({end[0] for *ends, _ in cables for end in ends}):
@@ -133,6 +138,27 @@ def written(built, form, folder):
         lines = ['graph "x" {', *(f'"{a[0]}":"{a[1]}" -- "{z[0]}":"{z[1]}"' for a, z, _ in cables), "}"]
     path.write_text("\n".join(lines) + "\n")
     return [path]
+
+
+def laboratory(cables, form):
+    """Return what a format of laboratories, in JSON or YAML, says of cables."""
+    names = sorted({node for *ends, _ in cables for node, _ in ends})
+    if form == "netlab":
+        links = [
+            {a[0]: {"ifname": a[1]}, z[0]: {"ifname": z[1]}, "bandwidth": rate * 10**6}
+            for a, z, rate in cables
+        ]
+        return {"nodes": names, "links": links}
+    if form == "containerlab":
+        links = [
+            {"endpoints": [":".join(a), ":".join(z)], "labels": {"rate-gbps": rate}} for a, z, rate in cables
+        ]
+        return {
+            "name": "x",
+            "topology": {"nodes": {name: {"kind": "linux"} for name in names}, "links": links},
+        }
+    links = [[{"node": end[0], "interface": end[1]} for end in ends] for *ends, _ in cables]
+    return {"content": {"nodes": {name: {"os": "x"} for name in names}, "links": links}}
 
 
 def lldp(cables, folder):
@@ -180,6 +206,88 @@ def test_exactly_the_faults_that_were_made(shape, form, seed, as_drawn, tmp_path
     assert len(answer.moves) == built.made.total()
     n = built.made["swapped"]
     assert [move.startswith("swap ") for move in answer.moves[:n]] == [True] * n
+
+
+class BuiltOfNodes(Built):
+    """The same where no two faults are at one node, so that each is told by nodes alone."""
+
+    def take(self, fits):
+        number = super().take(fits)
+        if number is not None:
+            near = {end[0] for end in self.cables[number][:2]}
+            self.whole = [n for n in self.whole if not near & {end[0] for end in self.cables[n][:2]}]
+        return number
+
+    def moved(self):
+        """A cable goes to a switch that no other fault is at."""
+        number = self.take(lambda cable: True)
+        touched = {end[0] for n in {*range(len(self.cables))} - {*self.whole} for end in self.cables[n][:2]}
+        others = [switch for switch in self.switches if switch not in touched]
+        if number is None or not others:
+            self.gone.discard(number)
+            return
+        self.cables[number][1] = (self.rng.choice(others), "")
+        near = self.cables[number][1][0]
+        self.whole = [n for n in self.whole if near not in {end[0] for end in self.cables[n][:2]}]
+        self.made["moved"] += 1
+
+
+def graph_of(built, form, folder):
+    """Return a file of a graph of nodes, or of an InfraGraph of them, with these cables."""
+    graph = nx.MultiGraph()
+    for n, (a, z, rate) in enumerate(built.found()):
+        graph.add_edge(a[0], z[0], key=n, rate_gbps=float(rate), count=1, failed_count=0)
+    path = folder / "found"
+    if form == "graphml":
+        nx.write_graphml(graph, path)
+    elif form == "node-link":
+        path.write_text(json.dumps(nx.node_link_data(graph, edges="edges")))
+    elif form == "cytoscape":
+        path.write_text(json.dumps(nx.cytoscape_data(graph)))
+    else:
+        path.write_text("\n".join(infrastructure(graph)))
+    return [path]
+
+
+def infrastructure(graph):
+    """Yield the lines of an InfraGraph of which every node is a port of one device, called as the node."""
+    nodes = list(graph)
+    rates = sorted({data["rate_gbps"] for *_, data in graph.edges(data=True)})
+    ports = Counter()
+    yield "name: x\ndevices:\n- name: box\n  components:"
+    yield "  - {name: asic, count: 1, choice: switch}\n  - {name: port, count: 64, choice: port}"
+    yield "  links: [{name: ic}]\n  edges: [{ep1: {component: asic}, ep2: {component: port}, link: ic}]"
+    yield "links:"
+    for rate in rates:
+        told = f"{{choice: gigabits_per_second, gigabits_per_second: {rate}}}"
+        yield f"- {{name: l{rate:g}, physical: {{bandwidth: {told}}}}}"
+    yield "instances:"
+    yield f'- {{name: box, device: box, count: {len(nodes)}, description: "nodes: {",".join(nodes)}"}}'
+    yield "edges:"
+    for a, z, data in graph.edges(data=True):
+        ends = []
+        for node in (a, z):
+            ends.append(f'{{instance: "box[{nodes.index(node)}]", component: "port[{ports[node]}]"}}')
+            ports[node] += 1
+        yield f"- {{ep1: {ends[0]}, ep2: {ends[1]}, scheme: one2one, link: l{data['rate_gbps']:g}}}"
+
+
+@pytest.mark.some(4)
+@pytest.mark.parametrize("form", OF_NODES)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_exactly_the_faults_of_nodes_that_were_made(shape, form, as_drawn, tmp_path, monkeypatch):
+    design = as_drawn.drawn(shape)
+    built = BuiltOfNodes(design, f"{shape}{form}")
+    built.missing()
+    for _ in range(built.rng.randint(0, 4)):
+        built.rng.choice([built.missing, built.swapped, built.moved, built.halved])()
+    monkeypatch.setattr(audits, "MAX_PRICED", 0)
+    answer = audit(design, graph_of(built, form, tmp_path), form)
+    counted = Counter()
+    for group in answer.groups:
+        counted[group.kind] += group.n
+    assert counted == built.made
+    assert len(answer.moves) == built.made.total() > 0
 
 
 @pytest.mark.some(1)

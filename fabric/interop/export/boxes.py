@@ -30,6 +30,7 @@ class Boxes:
         The box of each device; -1 for a device in none.
     inner : mapping of str to tuple of str
         Of each group in a box, the axes that tell its devices in one box apart.
+    plan : CablePlan
     """
 
     blueprint: Blueprint
@@ -37,6 +38,12 @@ class Boxes:
     names: Sequence[str]
     of: Ints
     inner: dict[str, tuple[str, ...]]
+    plan: CablePlan
+
+    @cached_property
+    def node_of(self) -> dict[str, str]:
+        """What the plan calls the node of a device; see `CablePlan.nodes_of_devices`."""
+        return self.plan.nodes_of_devices()
 
     @cached_property
     def devices(self) -> list[list[int]]:
@@ -86,4 +93,4 @@ def boxes_of(fabric: Fabric, purpose: str) -> Boxes:
             rows = rows * blueprint.axes[p].size + e.coordinates[p][own]
         names = side.node_names(rows)
         of[own] = [number.setdefault(name, len(number)) for name in names]
-    return Boxes(blueprint, e, list(number), of, inner)
+    return Boxes(blueprint, e, list(number), of, inner, plan)

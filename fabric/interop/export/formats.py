@@ -76,7 +76,7 @@ _BOXES = (
     Format(
         "infragraph",
         "InfraGraph 3.1",
-        "axes, names of the site, parts, transit, what is down; parallel cables without ports are one",
+        "axes, parts, transit, what is down; parallel cables without ports are one",
         from_fabric=infragraph.infragraph,
     ),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,11 +14,14 @@ from fabric.arrays import Ints
 from fabric.errors import LimitError
 from fabric.graph import Fabric
 from fabric.interop.export.boxes import Boxes, boxes_of
+from fabric.interop.export.schedulers import hostlist_in_order
 
 Files = dict[str, str]
 
 MAX_CABLES = 2_000_000
 """Cables that are listed."""
+NODES = "nodes: "
+"""What begins the description of an instance that says what its nodes are called, as Slurm's hostlists do."""
 _CHOICES = {"gpu": "xpu", "switch": "switch", "nic": "nic"}
 _NO_NAME = re.compile(r"[^A-Za-z0-9_-]+")
 
@@ -65,7 +69,7 @@ class _Infrastructure:
         self._boxes, self._e = boxes, boxes.expanded
         e = self._e
         self._devices: dict[str, _Described] = {}
-        self._n_of: dict[str, int] = {}
+        self._nodes: dict[str, list[str]] = {}  # of each instance, what the plan calls them
         # Of each device of the fabric: instance, index of it, component, index of it.
         self._at: list[tuple[str, int, str, int]] = [("", 0, "", 0)] * e.n_devices
         self._words = {info.name: _word(info.name) for info in e.groups}
@@ -82,7 +86,8 @@ class _Infrastructure:
     def _place_boxes(self) -> None:
         """Give boxes that are alike one device, and each an instance of it."""
         e, known = self._e, dict[object, str]()
-        for devices, bundles in zip(self._boxes.devices, self._boxes.bundles, strict=True):
+        boxes = zip(self._boxes.names, self._boxes.devices, self._boxes.bundles, strict=True)
+        for node, devices, bundles in boxes:
             n_of: dict[str, int] = {}
             place: dict[int, Component] = {}
             for v in devices:
@@ -102,9 +107,10 @@ class _Infrastructure:
                 told = ", ".join(f"{n} {word}" for word, n, _ in components)
                 self._devices[name] = _Described(name, told, components, edges)
             name = known[components, edges]
+            own = self._nodes.setdefault(name, [])
             for v, (word, index) in place.items():
-                self._at[v] = name, self._n_of.get(name, 0), word, index
-            self._n_of[name] = self._n_of.get(name, 0) + 1
+                self._at[v] = name, len(own), word, index
+            own.append(node)
 
     def _place_others(self) -> None:
         """Give each group that is in no box a device of its own, a switch with ports."""
@@ -122,7 +128,8 @@ class _Infrastructure:
             n_ports = int(n_cables[own].max()) if is_switch else 0
             components = ((word, 1, _CHOICES.get(info.kind, "cpu")),)
             self._devices[name] = _Described(name, info.part or info.kind, components, n_ports=n_ports)
-            self._n_of[name] = len(own)
+            names = (str(self._e.names[v]) for v in own.tolist())
+            self._nodes[name] = [self._boxes.node_of.get(v, v.replace("/", "-")) for v in names]
             for index, v in enumerate(own.tolist()):
                 self._at[v] = name, index, word, 0
 
@@ -152,7 +159,9 @@ class _Infrastructure:
         edges = list(self._edges())
         yield from self._link_lines("")
         yield "instances:"
-        yield from (f"- {{name: {name}, device: {name}, count: {n}}}" for name, n in self._n_of.items())
+        for name, nodes in self._nodes.items():
+            # InfraGraph has numbers alone; our reader knows nodes by their names.
+            yield f"- {{name: {name}, device: {name}, count: {len(nodes)}, description: {_described(nodes)}}}"
         yield from ["edges:", *edges] if edges else ["edges: []"]
 
     def _device(self, device: _Described) -> Iterator[str]:
@@ -217,6 +226,10 @@ def _word(name: str) -> str:
     """Return a name as InfraGraph has them, which YAML takes for a text."""
     word = _NO_NAME.sub("_", name)
     return word if yaml.safe_load(word) == word else f"{word}_"
+
+
+def _described(nodes: list[str]) -> str:
+    return json.dumps(f"{NODES}{hostlist_in_order(nodes)}")
 
 
 def _edge(one: str, other: str, link: str) -> str:

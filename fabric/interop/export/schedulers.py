@@ -284,11 +284,10 @@ def kueue(plan: CablePlan) -> Files:
         If a node is called what Kubernetes has for no node.
     """
     roots = tiers(plan)
-    for node in (node for root in roots for node in _all_nodes(root)):
-        if not _NODE_NAME.fullmatch(node):
-            told = "a-z, 0-9, - and ., at most 63; see names:"
-            msg = f"kueue: {node!r} is no name of a node in Kubernetes: {told}"
-            raise QuestionError(msg)
+    odd = next((node for root in roots for node in _all_nodes(root) if not _NODE_NAME.fullmatch(node)), None)
+    if odd is not None:
+        msg = f"kueue: {odd!r} is no name of a node in Kubernetes: a-z, 0-9, - and ., at most 63; see names:"
+        raise QuestionError(msg)
     depth = _depth(roots)
     domain_of = plan.domains()
     labels = [_TIER_LABEL.format(n) for n in reversed(range(depth))]

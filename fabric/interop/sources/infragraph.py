@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from itertools import product
-from typing import Any
+from typing import Any, NamedTuple
 
 from fabric.blueprint.document import Loc
 from fabric.interop.sources.documents import Parts
-from fabric.interop.sources.found import MAX_CABLES, Survey
+from fabric.interop.sources.found import MAX_CABLES, Place, Survey
+from fabric.interop.sources.schedulers import hosts
 
+NODES = "nodes: "
 _KINDS = {"xpu": "gpu", "switch": "switch", "nic": "nic", "cpu": "host"}
 _RANGE = re.compile(r"(?P<name>[^\[\]]{1,120})(?:\[(?P<slice>[0-9:-]{0,32})\])?")
 _BOUND = re.compile(r"-?[0-9]{1,9}|")
@@ -50,7 +52,7 @@ class _Device:
     def node(self, instance: str, component: str, index: int) -> tuple[str, str]:
         """Return node and port of a component of an instance."""
         if self.choice[component] == "port" and self.ported:
-            return instance, f"{component}{index}"
+            return instance, f"{component}[{index}]"
         if component in (self.ported, self.alone):
             return instance, ""
         return f"{instance}-{component}{index}", ""
@@ -59,6 +61,21 @@ class _Device:
         """Return the kind of a component: of one with ports, a switch."""
         choice = "switch" if component == self.ported else self.choice[component]
         return _KINDS.get(choice, "host")
+
+
+class _Instances(NamedTuple):
+    """Devices of one kind, and what each is called."""
+
+    device: _Device
+    nodes: list[str]
+
+
+def _named(description: object, count: int, at: Place, found: Survey) -> list[str]:
+    """Return what the description of instances calls each, as our export has it; else nothing."""
+    if not isinstance(description, str) or not description.startswith(NODES):
+        return []
+    nodes = hosts(description.removeprefix(NODES), at, found)
+    return nodes if len(set(nodes)) == len(nodes) == count else []
 
 
 def _rates(links: object, loc: Loc, tree: Parts) -> dict[str, float | None]:
@@ -86,22 +103,24 @@ def infragraph(text: str, path: str, found: Survey) -> None:
     for n, item in enumerate(tree.items(tree.data.get("devices", []), "devices")):
         own = tree.mapping(item, "devices", n)
         devices[tree.text(own.get("name"), "devices", n, "name")] = _Device(own, ("devices", n), tree)
-    instances: dict[str, tuple[_Device, int]] = {}
+    instances: dict[str, _Instances] = {}
     for n, item in enumerate(tree.items(tree.data.get("instances", []), "instances")):
         own = tree.mapping(item, "instances", n)
         device, count = own.get("device"), own.get("count", 1)
         if device not in devices or not isinstance(count, int) or not 0 < count <= MAX_CABLES:
             tree.wrong(("instances", n), "no such device, or no count", got=str(device))
             continue
-        instances[tree.text(own.get("name"), "instances", n, "name")] = devices[device], count
-    n = sum(count * sum(device.count.values()) for device, count in instances.values())
+        name = tree.text(own.get("name"), "instances", n, "name")
+        nodes = _named(own.get("description"), count, tree.at("instances", n), found)
+        instances[name] = _Instances(devices[device], nodes or [f"{name}{i}" for i in range(count)])
+    n = sum(len(one.nodes) * sum(one.device.count.values()) for one in instances.values())
     if n > MAX_CABLES:
         tree.wrong(("instances",), f"more than {MAX_CABLES:,} components of all instances", got=f"{n:,}")
     if found.problems:
         return
-    for name, (device, count) in instances.items():
-        for i in range(count):
-            _inside(f"{name}{i}", device, tree, found)
+    for one in instances.values():
+        for node in one.nodes:
+            _inside(node, one.device, tree, found)
     rates = _rates(tree.data.get("links", []), ("links",), tree)
     for n, item in enumerate(tree.items(tree.data.get("edges", []), "edges")):
         edge, loc = tree.mapping(item, "edges", n), ("edges", n)
@@ -127,14 +146,14 @@ def _inside(instance: str, device: _Device, tree: Parts, found: Survey) -> None:
 
 
 def _outer(
-    end: object, instances: Mapping[str, tuple[_Device, int]], loc: Loc, tree: Parts
+    end: object, instances: Mapping[str, _Instances], loc: Loc, tree: Parts
 ) -> Iterator[tuple[str, str]]:
     own = tree.mapping(end, *loc)
-    counts = {name: count for name, (_, count) in instances.items()}
+    counts = {name: len(one.nodes) for name, one in instances.items()}
     for name, i in _range(own.get("instance"), counts, loc, tree):
-        device = instances[name][0]
+        device, nodes = instances[name]
         for component, index in _range(own.get("component"), device.count, loc, tree):
-            yield device.node(f"{name}{i}", component, index)
+            yield device.node(nodes[i], component, index)
 
 
 def _range(text: object, counts: Mapping[str, int], loc: Loc, tree: Parts) -> list[tuple[str, int]]:
