@@ -118,8 +118,8 @@ def test_what_was_built_as_designed_has_no_fault(design, form, tmp_path):
 
 
 OWN = [
-    "containerlab", "cytoscape", "dot", "graphml", "infragraph", "netbox", "netlab", "node-link", "nvidia-air",
-    "p2p-ethernet", "p2p-infiniband",
+    "containerlab", "cytoscape", "dot", "graphml", "infragraph", "netbox", "netlab", "node-link",
+    "nvidia-air", "p2p-ethernet", "p2p-infiniband",
 ]  # fmt: skip
 
 
@@ -218,8 +218,7 @@ def test_an_infragraph_knows_nodes_on_several_axes(as_drawn, tmp_path):
     # Without names instances are numbered, and no number says where on the axes a node is.
     plain = re.sub(", description: .*}", "}", (tmp_path / "x").read_text())
     (tmp_path / "x").write_text(plain)
-    (group, *_) = audit(design, [tmp_path / "x"], "infragraph").groups
-    assert group.kind == "unknown node"
+    assert "unknown node" in {group.kind for group in audit(design, [tmp_path / "x"], "infragraph").groups}
 
 
 def test_unknown_nodes_are_told(tmp_path):
