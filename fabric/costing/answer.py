@@ -106,6 +106,43 @@ class AlgorithmCost:
 
 
 @dataclass(frozen=True, slots=True)
+class GroupKind:
+    """Groups of as many ranks that lie in domains in the same way, where a collective has several kinds.
+
+    Parameters
+    ----------
+    n_groups : int
+    sizes : tuple of int
+        Ranks of a group in each of its scale-up domains.
+    algorithm : str
+        The fastest for them.
+    time_s : float
+        What it takes where only they run [s].
+    binding : str
+    """
+
+    n_groups: int
+    sizes: tuple[int, ...]
+    algorithm: str
+    time_s: float
+    binding: str
+
+    def __str__(self) -> str:
+        """Return the kind in one line."""
+        few = len(self.sizes) <= MAX_SIZES
+        parts = " + ".join(str(n) for n in self.sizes) if few else f"{len(self.sizes):,} domains"
+        of = f"{sum(self.sizes):,} ranks" + (f" ({parts})" if len(self.sizes) > 1 else "")
+        took = f"{format_time(self.time_s)} by {self.algorithm}, {self.binding} binds"
+        return f"{self.n_groups:,} group{'s' * (self.n_groups > 1)} of {of}: {took}"
+
+
+MAX_SIZES = 4
+"""Parts of a group in domains that are told one by one."""
+MAX_KINDS = 8
+"""Kinds of groups that are told."""
+
+
+@dataclass(frozen=True, slots=True)
 class Cost(Result):
     """Answer of `cost`.
 
@@ -115,7 +152,8 @@ class Cost(Result):
     size_bytes : int
         By the convention of nccl-tests.
     n_ranks, n_domains, n_instances : int
-        Ranks of one group, scale-up domains that they lie in, and groups that run at the same time.
+        Ranks of one group, scale-up domains that they lie in, and groups that run at the same time; where
+        groups are of several kinds the ranks and domains of those that take longest.
     chosen : AlgorithmCost
     algorithms : tuple of AlgorithmCost
         All that were costed, in the order in which a library would choose them.
@@ -143,6 +181,9 @@ class Cost(Result):
         What a prediction rests on; None for wire rates, which predict nothing.
     wire : WireRate or None
         Beside a prediction the rate on the wires.
+    kinds : tuple of GroupKind
+        Where groups are of several kinds, each of them, the slowest first; the answer is of that, beside
+        the others on the same links.
     """
 
     collective: str
@@ -167,6 +208,7 @@ class Cost(Result):
     damage: DamageCount | None = None
     support: Support | None = None
     wire: WireRate | None = None
+    kinds: tuple[GroupKind, ...] = ()
 
     shown: ClassVar[tuple[str, ...]] = ("status", "time_s", "algbw_gbps", "busbw_gbps", "binding")
 
@@ -216,6 +258,13 @@ class Cost(Result):
         lost = say_lost(self.cut_off, self.n_failed, remedy, is_dropped=self.is_dropped, kind="ranks")
         if self.status == "cut off":
             return "\n".join([f"{lines[0]}: never, for some are cut off from most of the others", *lost])
+        if self.kinds:
+            lines.append(
+                "  groups of several kinds run at once; the answer is of the first, beside the others"
+            )
+            lines += [f"    {kind}" for kind in self.kinds[:MAX_KINDS]]
+            if len(self.kinds) > MAX_KINDS:
+                lines.append(f"    and {len(self.kinds) - MAX_KINDS:,} kinds more")
         lines += self._expectation()
         if (best := self.bound) is not None:
             verb = "binds" if len(best.binding) == 1 else "bind"

@@ -14,6 +14,7 @@ from fabric.costing.calibration import Calibration
 from fabric.costing.calibration import calibration as read_calibration
 from fabric.costing.channels import CHANNELS
 from fabric.costing.notes import WORTH, card_notes, chip_notes, numbering_notes, route_notes, split_notes
+from fabric.costing.paced import Paced, beside, schedules_of, slowest_first
 from fabric.costing.run import (
     CostRun,
     answer_of,
@@ -21,12 +22,14 @@ from fabric.costing.run import (
     cut_off_answer,
     fastest_first,
     job_of,
+    jobs_of,
+    of_kinds,
     rest_of,
     say_dropped,
 )
 from fabric.costing.spread import Spread
 from fabric.costing.support import support
-from fabric.errors import NoPathError, QuestionError, nearest
+from fabric.errors import NoPathError, QuestionError
 from fabric.evidence.residuals import residuals
 from fabric.graph import Fabric
 from fabric.job.question import JobOptions, JobQuestion, ranks_group
@@ -34,8 +37,6 @@ from fabric.nccl import ABOUT, Timed, machine, node_of, predict
 from fabric.results import Refused
 from fabric.routing import Progress
 from fabric.schedule.algorithms import (
-    ALGORITHMS,
-    Shape,
     busbw_factor,
     schedules,
 )
@@ -124,22 +125,29 @@ def cost(
         asked_size = parse_bytes(size)
         nccl = _as_nccl(fabric, question, collective, asked_size, algorithm, is_bounded=is_bounded)
         return say_dropped(nccl, question, whole, dropped)
-    work = job_of(fabric, question)
     known = read_calibration(calibration)
     size_bytes = parse_bytes(size)
+    runs = [
+        CostRun(fabric, question, one, collective, size_bytes, 1.0, known, spread or Spread(), in_place)
+        for one in jobs_of(fabric, question)
+    ]
+    try:
+        run, others, kinds = slowest_first(runs, algorithm=algorithm)
+    except NoPathError as error:
+        return cut_off_answer(runs[0], error)
+    work = run.job
     runnable, refused = schedules_of(collective, work.shape, size_bytes, algorithm, known)
     if progress:
         # What has no path is told below, algorithm by algorithm.
         with contextlib.suppress(QuestionError):
             work.prepare([p.pattern for schedule in runnable.values() for p in phases(schedule)], progress)
-    factor = busbw_factor(collective, work.shape.n)
-    run = CostRun(fabric, question, work, collective, size_bytes, factor, known, spread or Spread(), in_place)
     try:
         costs, unroutable = _all_costs(run, runnable)
     except NoPathError as error:
         return cut_off_answer(run, error)
     refused += unroutable
-    answer = answer_of(run, fastest_first(costs))
+    costs = [beside(Paced(run, runnable[one.algorithm], one), others) for one in costs] if others else costs
+    answer = of_kinds(answer_of(run, fastest_first(costs)), kinds)
     notes = _routing_notes(run, runnable[answer.chosen.algorithm])
     answer = replace(answer, refused=refused, notes=notes)
     if known.name != "wire":
@@ -163,7 +171,8 @@ def _routing_notes(run: CostRun, chosen: Schedule) -> tuple[str, ...]:
         if plain.transfer_s < (1 + WORTH) * plain.held_s[run.job.links.is_own].sum():
             return 1.0
         # The same schedule on the same ranks.
-        adaptive = replace(run, job=job_of(run.fabric, replace(run.question, routing="adaptive")))
+        works = jobs_of(run.fabric, replace(run.question, routing="adaptive"))
+        adaptive = replace(run, job=next(one for one in works if one.shape == run.job.shape))
         adaptive_s = adaptive.timing(chosen, protocol, None).transfer_s
         return plain.transfer_s / adaptive_s if adaptive_s > 0 else 1.0
 
@@ -298,34 +307,3 @@ def _retime(run: CostRun, on_wires: AlgorithmCost, row: Timed) -> AlgorithmCost:
         # The same bytes on the same cables, over the longer time.
         wire_gbps=on_wires.wire_gbps * on_wires.time_s / time_s,
     )
-
-
-def schedules_of(
-    collective: str, shape: Shape, size_bytes: int, algorithm: str, known: Calibration
-) -> tuple[dict[str, Schedule], tuple[Refused, ...]]:
-    """Return the schedules that were asked for, and which cannot run.
-
-    Raises
-    ------
-    QuestionError
-        If there is no such algorithm, or it cannot run.
-    """
-    runnable = schedules(collective, shape, size_bytes)
-    serving = {a.name: a for a in ALGORITHMS if collective in a.collectives}
-    if algorithm == "all":
-        refused = tuple(
-            Refused(n, a.refuses(collective, shape)) for n, a in serving.items() if n not in runnable
-        )
-        return runnable, refused
-    if algorithm == "auto":
-        # What libraries run unasked; where none of that can run, whatever can.
-        usual = {n: s for n, s in runnable.items() if n in known.algorithms}
-        return usual or runnable, ()
-    if algorithm not in serving:
-        hint = nearest(algorithm, serving) or f"known are auto, all, {', '.join(serving)}"
-        msg = f"no algorithm {algorithm!r} for {collective}; {hint}"
-        raise QuestionError(msg)
-    if algorithm not in runnable:
-        msg = f"{algorithm} cannot run: {serving[algorithm].refuses(collective, shape)}"
-        raise QuestionError(msg)
-    return {algorithm: runnable[algorithm]}, ()

@@ -12,26 +12,25 @@ from fabric.costing.beside import add_wires
 from fabric.costing.calibration import Calibration
 from fabric.costing.calibration import calibration as read_calibration
 from fabric.costing.notes import chip_notes
+from fabric.costing.paced import Paced, beside, for_tokens, moe_schedules, slowest_first
 from fabric.costing.run import (
     CostRun,
     answer_of,
     cost_algorithm,
     cut_off_answer,
     fastest_first,
-    job_of,
+    jobs_of,
+    of_kinds,
     rest_of,
     say_dropped,
 )
 from fabric.costing.spread import Spread
 from fabric.costing.support import support
-from fabric.errors import NoPathError, QuestionError
+from fabric.errors import NoPathError
 from fabric.graph import Fabric
 from fabric.job.question import JobOptions, JobQuestion
 from fabric.schedule.algorithms import (
     Moe,
-    moe_combine,
-    moe_dispatch,
-    moe_logical_bytes,
     moe_reach,
 )
 
@@ -80,27 +79,19 @@ def moe_cost(
     question = JobQuestion.of(asked)
     whole = fabric
     fabric, dropped = rest_of(fabric, question)
-    work = job_of(fabric, question)
     known = read_calibration(calibration)
-    # A combine is the dispatch backwards: other patterns, the same bytes.
-    ways = {"dispatch": moe_dispatch, "combine": moe_combine}
-    if way not in ways:
-        msg = f"a mixture of experts has dispatch and combine; got {way!r}"
-        raise QuestionError(msg)
-    runnable = ways[way](work.shape, moe)
-    if algorithm != "auto" and algorithm not in runnable:
-        msg = f"no algorithm {algorithm!r} for {way}; known here are auto, {', '.join(runnable)}"
-        raise QuestionError(msg)
-    chosen = {n: s for n, s in runnable.items() if algorithm in ("auto", n)}
-    logical = moe_logical_bytes(work.shape, moe)
-    # DeepEP counts copies by domain between them, and by rank inside one.
-    size = logical.to_ranks if work.shape.n_domains == 1 else logical.between_domains
-    run = CostRun(fabric, question, work, way, round(size), 1.0, known, spread or Spread())
+    works = jobs_of(fabric, question)
+    runs = [CostRun(fabric, question, work, way, 1, 1.0, known, spread or Spread()) for work in works]
     try:
+        run, others, kinds = slowest_first(runs, moe, algorithm=algorithm)
+        work = run.job
+        chosen = moe_schedules(way, work.shape, moe, algorithm)
         costs = [cost_algorithm(run, name, schedule) for name, schedule in chosen.items()]
     except NoPathError as error:
-        return cut_off_answer(run, error)
-    answer = say_dropped(answer_of(run, fastest_first(costs)), question, whole, dropped)
+        return cut_off_answer(for_tokens(runs[0], moe), error)
+    costs = [beside(Paced(run, chosen[one.algorithm], one), others) for one in costs] if others else costs
+    answer = of_kinds(answer_of(run, fastest_first(costs)), kinds)
+    answer = say_dropped(answer, question, whole, dropped)
     if known.name != "wire":
         answer = replace(answer, support=support(fabric, question, answer, known))
         answer = add_wires(run, answer, chosen)

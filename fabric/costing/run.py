@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from fabric.blueprint.remembered import remembered
-from fabric.costing.answer import AlgorithmCost, Cost, HashedTime, never
+from fabric.costing.answer import AlgorithmCost, Cost, GroupKind, HashedTime, never
 from fabric.costing.calibration import Calibration, ProtocolCost
 from fabric.costing.calibration import calibration as read_calibration
 from fabric.costing.channels import CHANNELS, channel_limit_gb_s
@@ -37,7 +37,7 @@ def job_of(fabric: Fabric, asked: JobQuestion) -> Job:
 
 @remembered(16)
 def jobs_of(fabric: Fabric, asked: JobQuestion) -> tuple[Job, ...]:
-    """Return the jobs of a question, one for each way in which its groups lie in domains."""
+    """Return the jobs of a question, one for each kind of its groups."""
     return jobs(fabric, asked)
 
 
@@ -211,6 +211,13 @@ def answer_of(run: CostRun, costs: list[AlgorithmCost]) -> Cost:
         n_failed=0 if run.question.ranks else count_failed(run.fabric, run.question.among),
         damage=count_damage(run.fabric.blueprint),
     )
+
+
+def of_kinds(answer: Cost, kinds: tuple[GroupKind, ...]) -> Cost:
+    """Return an answer of the slowest of several kinds of groups as that of all of them."""
+    if not kinds:
+        return answer
+    return replace(answer, n_instances=sum(kind.n_groups for kind in kinds), kinds=kinds)
 
 
 def rest_of(fabric: Fabric, question: JobQuestion) -> tuple[Fabric, tuple[CutOff, ...]]:

@@ -22,8 +22,8 @@ import numpy as np
 
 from fabric.arrays import Ints
 from fabric.blueprint.model import Blueprint
-from fabric.errors import QuestionError
 from fabric.flow.by_axes import ClassTraffic
+from fabric.job.numbering import UnlikeGroupsError
 from fabric.job.placement import Placement, ring_axes, torus_of
 from fabric.schedule.algorithms import Shape
 from fabric.symmetry import NoSymmetryError, lay_ground
@@ -232,7 +232,7 @@ def number_ranks(question: ClassTraffic, place: Placement, domain: frozenset[str
     ------
     NoSymmetryError
         If they are more than `MAX_RANKS`, or permutations do not move domains as a whole.
-    QuestionError
+    UnlikeGroupsError
         If instances are of unequal size, or lie in domains in different ways.
     """
     blueprint = place.blueprint
@@ -401,20 +401,15 @@ def _shape(place: Placement, instance: Ints, n_ranks: Ints) -> Shape:
 
     Raises
     ------
-    QuestionError
+    UnlikeGroupsError
         If they differ.
     """
     _, first = np.unique(instance, return_index=True)
-    counts = np.add.reduceat(n_ranks, first)
-    if counts.min() < counts.max():
-        along = ", ".join(a for a in place.order if a in place.spans)
-        msg = f"groups over {along} are of {counts.min()} to {counts.max()} ranks; they must be alike"
-        raise QuestionError(msg)
     n_domains = np.diff([*first.tolist(), len(instance)])
     sizes = n_ranks.reshape(len(first), -1) if n_domains.min() == n_domains.max() else None
     if sizes is None or (sizes != sizes[0]).any():
-        msg = "groups lie in domains in different ways; choose other axes for over, or other ranks"
-        raise QuestionError(msg)
+        kinds = {Shape(tuple(own.tolist())) for own in np.split(n_ranks, first[1:])}
+        raise UnlikeGroupsError(tuple(kinds), [a for a in place.order if a in place.spans])
     shape = Shape(tuple(sizes[0].tolist()))
     if place.among is None:
         size = {a: place.blueprint.axes[a].size for a in place.spans}

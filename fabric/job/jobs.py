@@ -14,7 +14,7 @@ from fabric.errors import LimitError, QuestionError
 from fabric.graph import Fabric
 from fabric.job.by_number import jobs_by_number
 from fabric.job.listing import Listing, jobs_of_all, jobs_of_list, jobs_of_order, jobs_of_placement
-from fabric.job.numbering import DIFFERENT
+from fabric.job.numbering import UnlikeGroupsError
 from fabric.job.on_classes import of_product, on_classes
 from fabric.job.placement import Placement, placement
 from fabric.job.question import JobQuestion
@@ -36,7 +36,7 @@ def job(fabric: Fabric, asked: JobQuestion | None = None) -> Job:
     Raises
     ------
     QuestionError, SelectorError
-        If it does not fit the fabric, or groups lie in domains in different ways.
+        If it does not fit the fabric, or groups are of several kinds.
     NoSymmetryError
         If only axes were asked for, and they do not say the symmetry.
     LimitError
@@ -44,12 +44,15 @@ def job(fabric: Fabric, asked: JobQuestion | None = None) -> Job:
     """
     found = jobs(fabric, asked)
     if len(found) > 1:
-        raise QuestionError(DIFFERENT)
+        asked = asked or JobQuestion()
+        raise UnlikeGroupsError([work.shape for work in found], asked.over)
     return found[0]
 
 
 def jobs(fabric: Fabric, asked: JobQuestion | None = None) -> tuple[Job, ...]:
-    """Return the jobs of a question: one for each way in which its groups lie in domains, on the same links.
+    """Return the jobs of a question: one for each kind of its groups, on the same links.
+
+    Groups of a kind have as many ranks, which lie in domains in the same way.
 
     Raises
     ------
@@ -137,7 +140,10 @@ def _by_classes(fabric: Fabric, asked: JobQuestion, place: Placement | None, why
     if place is not None:
         on_cables = _on_cables(fabric, asked, place)
         if not asked.order:
-            return (replace(on_classes(place, asked.routing, asked.paths), on_cables=on_cables),)
+            try:
+                return (replace(on_classes(place, asked.routing, asked.paths), on_cables=on_cables),)
+            except UnlikeGroupsError:
+                return jobs_by_number(place.blueprint, asked, place)
         with contextlib.suppress(*() if asked.is_product else (NoSymmetryError,)):
             if asked.beside:  # on the classes of all jobs
                 return jobs_by_number(fabric.axes_or_refuse("an order of ranks"), asked)

@@ -119,7 +119,7 @@ def _flat(columns: list[Ints], n: int) -> Ints:
 def _group(listing: Listing, e: Expanded, devices: Ints, instance: Ints, number: Ints) -> tuple[Job, ...]:
     """Return the jobs of devices by instance, in each by domain and number."""
     domain = scale_up_domains(e)[devices]
-    found = numbered_by_shape(instance, number, domain, along=listing.asked.over)
+    found = numbered_by_shape(instance, number, domain)
     return tuple(
         _on_links(listing, e, devices[order].reshape(-1, shape.n), shape.sizes, devices)
         for order, shape in found

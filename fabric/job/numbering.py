@@ -28,49 +28,65 @@ def numbered(instance: Ints, rank: Ints, domain: Ints, *, along: Sequence[str]) 
 
     Raises
     ------
-    QuestionError
+    UnlikeGroupsError
         If instances are of unequal size, or lie in domains in different ways.
     """
-    found = numbered_by_shape(instance, rank, domain, along=along)
+    found = numbered_by_shape(instance, rank, domain)
     if len(found) > 1:
-        raise QuestionError(DIFFERENT)
+        raise UnlikeGroupsError([shape for _, shape in found], along)
     return found[0]
 
 
-DIFFERENT = "groups lie in domains in different ways; choose other axes for over, or other ranks"
+class UnlikeGroupsError(QuestionError):
+    """Groups of several kinds, where one kind is asked for.
+
+    Parameters
+    ----------
+    shapes : sequence of Shape
+        Of the kinds.
+    along : sequence of str
+        Axes or dimensions that a group spans.
+    """
+
+    def __init__(self, shapes: Sequence[Shape], along: Sequence[str]) -> None:
+        n = sorted({shape.n for shape in shapes})
+        if len(n) > 1:
+            super().__init__(
+                f"groups over {', '.join(along)} are of {n[0]} to {n[-1]} ranks; they must be alike"
+            )
+        else:
+            super().__init__(
+                "groups lie in domains in different ways; choose other axes for over, or other ranks"
+            )
 
 
-def numbered_by_shape(
-    instance: Ints, rank: Ints, domain: Ints, *, along: Sequence[str]
-) -> list[tuple[Ints, Shape]]:
-    """Return the order of some ranks as `numbered` does, by how their instances lie in domains.
+def numbered_by_shape(instance: Ints, rank: Ints, domain: Ints) -> list[tuple[Ints, Shape]]:
+    """Return the order of some ranks as `numbered` does, by the kinds of their instances.
 
-    Most ranks first, of as many the instances that come first.
-
-    Raises
-    ------
-    QuestionError
-        If instances are of unequal size.
+    Instances of one kind have as many ranks, which lie in domains in the same way. The kind of most
+    ranks comes first, of as many the instances that come first.
     """
     within = instance * (int(domain.max(initial=0)) + 1) + domain
     first = _first_seen(np.unique(within, return_inverse=True)[1].ravel(), np.lexsort((rank, instance)))
     order = np.lexsort((rank, first, instance))
     _, counts = np.unique(instance, return_counts=True)
-    if counts.min() < counts.max():
-        many = f"{counts.min()} to {counts.max()}"
-        msg = f"groups over {', '.join(along)} are of {many} ranks; they must be alike"
-        raise QuestionError(msg)
-    # Where a domain ends in an instance says how it lies.
-    rows = domain[order].reshape(len(counts), -1)
-    ends = np.packbits(np.diff(rows) != 0, axis=1)
-    alike: dict[bytes, list[int]] = {}
-    for number, row in enumerate(ends):
-        alike.setdefault(row.tobytes(), []).append(number)
-    by_instance = order.reshape(len(counts), -1)
-    return [
-        (by_instance[some].ravel(), Shape(runs(rows[some[0]])))
-        for some in sorted(alike.values(), key=lambda some: -len(some))
-    ]
+    begins, of = np.cumsum(counts) - counts, np.repeat(counts, counts)
+    found = []
+    for n in np.unique(counts).tolist():
+        by_instance = order[of == n].reshape(-1, n)
+        # Where a domain ends in an instance says how it lies.
+        rows = domain[by_instance]
+        ends = np.packbits(np.diff(rows) != 0, axis=1)
+        alike: dict[bytes, list[int]] = {}
+        for number, row in enumerate(ends):
+            alike.setdefault(row.tobytes(), []).append(number)
+        first = begins[counts == n]
+        found += [
+            (by_instance[some].ravel(), Shape(runs(rows[some[0]])), int(first[some[0]]))
+            for some in alike.values()
+        ]
+    found.sort(key=lambda kind: (-len(kind[0]), kind[2]))
+    return [(some, shape) for some, shape, _ in found]
 
 
 def _first_seen(domain: Ints, order: Ints) -> Ints:

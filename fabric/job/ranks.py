@@ -138,6 +138,25 @@ class Links:
 
 
 @dataclass(frozen=True, eq=False)
+class Kin:
+    """The kinds of groups of one question, all of which run at once.
+
+    Parameters
+    ----------
+    number : int
+        Of the job among them.
+    n : int
+        Kinds.
+    route_mixes : callable
+        ``route_mixes(mixes)`` returns the bytes on every link of patterns at once, some for each kind.
+    """
+
+    number: int
+    n: int
+    route_mixes: Callable[[Sequence[Sequence[tuple[Pattern, float]]]], Floats]
+
+
+@dataclass(frozen=True, eq=False)
 class Job:
     """Ranks on a fabric.
 
@@ -169,6 +188,8 @@ class Job:
         Cards that a rank takes turns with, on average.
     on_cables : callable, optional
         Returns the same job on every cable, or None where these are too many for the best routes.
+    kin : Kin, optional
+        Where groups are of several kinds, on classes; on every cable their loads add.
     """
 
     shape: Shape
@@ -183,6 +204,7 @@ class Job:
     cards: Literal["none", "own", "shared"] = "none"
     n_cards: float = 1.0
     on_cables: Callable[[], Job | None] | None = None
+    kin: Kin | None = None
     _known_best: dict[tuple[tuple[Pattern, float], ...], Optimum] = field(default_factory=dict)
     _known: dict[Pattern, Loads] = field(default_factory=dict)
     _known_ways: dict[Pattern, Floats] = field(default_factory=dict)
@@ -281,6 +303,32 @@ class Job:
 
             self.loads(pattern, tell)
             tell(1, 1)
+
+
+def load_of_kinds(mixes: Sequence[tuple[Job, Sequence[tuple[Pattern, float]]]]) -> Floats:
+    """Return the bytes on every link of groups of several kinds at once, each with some patterns.
+
+    Links near to ranks carry what the busiest block of ranks puts there, whichever kinds these are of.
+    """
+    first = mixes[0][0]
+    if first.kin is None:
+        return np.asarray(np.sum([job.together(mix) for job, mix in mixes], axis=0))
+    joint: list[list[tuple[Pattern, float]]] = [[] for _ in range(first.kin.n)]
+    load = np.zeros(len(first.links.rule))
+    for job, mix in mixes:
+        assert job.kin is not None
+        for pattern, amount in mix:
+            if pattern.kind.endswith("-switches"):  # of all members of a group alike
+                load = load + amount * job.loads(pattern).on_link
+            elif amount > 0:
+                joint[job.kin.number].append((pattern, amount))
+    if not any(joint):
+        return load
+    by_ranks = first.kin.route_mixes(joint)
+    # A rank is in a group of one kind: what it has for itself carries what that does, not both.
+    links = first.links
+    of_ranks = np.array([kind not in ("nic", "switch") for (_, kind), _ in links.ends], dtype=np.bool_)
+    return np.where((links.is_own & of_ranks)[links.rule], np.maximum(load, by_ranks), load + by_ranks)
 
 
 def links_of(expanded: Expanded, base: Ints | None = None, size: Floats | None = None) -> Links:

@@ -14,6 +14,7 @@ from fabric.job import Job, JobQuestion
 from fabric.job.in_order import ranks_in_order
 from fabric.job.jobs import job, jobs
 from fabric.job.numbering import members
+from fabric.job.ranks import load_of_kinds
 from fabric.schedule.tree import Pattern
 from tests.job.test_pairs import BASE, PLAIN, SHARED, damaged, seconds_by_rule
 
@@ -80,7 +81,28 @@ def compare(name: str, seed: int) -> int:
             np.testing.assert_allclose(*on_rule, rtol=1e-9, atol=1e-12, err_msg=f"{pattern}")
             assert one.farthest_s(pattern, latency_s) == pytest.approx(two.farthest_s(pattern, latency_s))
             n += 1
+    if len(on_classes) > 1:
+        n += compare_at_once(rng, on_classes, on_cables)
     return n
+
+
+def compare_at_once(rng: random.Random, on_classes: tuple[Job, ...], on_cables: tuple[Job, ...]) -> int:
+    """Hold groups of all kinds at once, each with a pattern of its own, to cables."""
+    every = [[Pattern(kind, "job") for kind in ("ring", "two-way-ring", "pairwise")] for _ in on_classes]
+    mixes = [[(rng.choice(some), rng.choice((1.0, 2.0)))] for some in every]
+    seconds = []
+    for works in (on_cables, on_classes):
+        try:
+            load = load_of_kinds([(w, mix) for w, mix in zip(works, mixes, strict=True) if w.shape.n > 1])
+        except NoPathError:
+            return 0
+        links = works[0].links
+        part = np.divide(load, links.capacity_gbps, out=np.zeros(len(load)), where=links.capacity_gbps > 0)
+        peak = np.zeros(len(links.rules))
+        np.maximum.at(peak, links.rule, np.where(links.is_inner, 0.0, part))
+        seconds.append(peak)
+    np.testing.assert_allclose(seconds[1], seconds[0], rtol=1e-6, err_msg=f"{mixes}")
+    return 1
 
 
 @pytest.mark.some(2)
