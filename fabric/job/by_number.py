@@ -31,7 +31,7 @@ from fabric.job.on_classes import ClassedJob, of_pairs
 from fabric.job.pairs import RankPairs
 from fabric.job.placement import Placement
 from fabric.job.question import JobQuestion
-from fabric.job.ranks import Job, Kin, Routing
+from fabric.job.ranks import Job, GroupKinds, Routing
 
 
 def jobs_by_number(
@@ -76,7 +76,7 @@ def jobs_by_number(
     def at_once(mixes: Sequence[Mix]) -> Floats:
         return mix_of_kinds(uncut, every, mixes)
 
-    return tuple(replace(work, kin=Kin(n, len(works), at_once)) for n, work in enumerate(works))
+    return tuple(replace(work, kin=GroupKinds(n, len(works), at_once)) for n, work in enumerate(works))
 
 
 def _along(place: Placement, index: Digits) -> tuple[Ints, Ints]:

@@ -138,7 +138,7 @@ class Links:
 
 
 @dataclass(frozen=True, eq=False)
-class Kin:
+class GroupKinds:
     """The kinds of groups of one question, all of which run at once.
 
     Parameters
@@ -188,7 +188,7 @@ class Job:
         Cards that a rank takes turns with, on average.
     on_cables : callable, optional
         Returns the same job on every cable, or None where these are too many for the best routes.
-    kin : Kin, optional
+    kin : GroupKinds, optional
         Where groups are of several kinds, on classes; on every cable their loads add.
     """
 
@@ -204,7 +204,7 @@ class Job:
     cards: Literal["none", "own", "shared"] = "none"
     n_cards: float = 1.0
     on_cables: Callable[[], Job | None] | None = None
-    kin: Kin | None = None
+    kin: GroupKinds | None = None
     _known_best: dict[tuple[tuple[Pattern, float], ...], Optimum] = field(default_factory=dict)
     _known: dict[Pattern, Loads] = field(default_factory=dict)
     _known_ways: dict[Pattern, Floats] = field(default_factory=dict)
