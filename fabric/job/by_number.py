@@ -31,7 +31,7 @@ from fabric.job.on_classes import ClassedJob, of_pairs
 from fabric.job.pairs import RankPairs
 from fabric.job.placement import Placement
 from fabric.job.question import JobQuestion
-from fabric.job.ranks import Job, GroupKinds, Routing
+from fabric.job.ranks import GroupKinds, Job, Routing
 
 
 def jobs_by_number(
