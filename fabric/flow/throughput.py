@@ -12,6 +12,7 @@ import numpy as np
 from fabric.arguments import Method, checked
 from fabric.blueprint.model import Blueprint
 from fabric.errors import FabricError, LimitError, ProofError, QuestionError, setting
+from fabric.flow.along import permutations_along
 from fabric.flow.between import Held, Posed, between, hold_question
 from fabric.flow.certificate import GAP, Verdict
 from fabric.flow.commodities import Commodities, ProgramSizeError, Solution, capacities
@@ -21,7 +22,7 @@ from fabric.flow.prices import LinkPrice, rank_links
 from fabric.flow.program import ClassProgram
 from fabric.flow.question import Question, find_unmatched, pose, write_out
 from fabric.flow.slack import SpareCapacity
-from fabric.flow.traffic import LONGEST, Matrix, Traffic, permutations_along
+from fabric.flow.traffic import LONGEST, Matrix, Traffic
 from fabric.graph import EXPAND_LIMIT, PATH_RULES, Fabric, Paths
 from fabric.results import HIDDEN, CutOff, DamageCount, Result, say_damage, say_lost
 from fabric.symmetry import count_named, devices_up

@@ -12,12 +12,13 @@ from scipy import optimize
 
 from fabric.errors import LimitError, QuestionError
 from fabric.flow import commodities, matching, max_flow, program, question
+from fabric.flow.along import permutations_along
 from fabric.flow.by_refinement import REFINED_PATTERNS
 from fabric.flow.generated import EnoughError
 from fabric.flow.matching import longest_matching
 from fabric.flow.question import Question, pose
 from fabric.flow.throughput import answer_question, throughput
-from fabric.flow.traffic import Traffic, permutations_along
+from fabric.flow.traffic import Traffic
 from fabric.graph import expand, fail, load, loads, select
 from fabric.graph.exchange import from_networkx
 from fabric.sizing import design
