@@ -290,7 +290,7 @@ def _worst_permutation(ask: Question) -> Throughput:
     """Return the answer to the longest matching, or to a permutation along one axis that gets less.
 
     The permutation that goes farthest need not be the worst. One along an axis is, where all that it joins
-    has to cross the same few links. Of equal halves, `halves` is a mean of permutations: one gets no more.
+    has to cross the same few links. `halves` is a mean of permutations: one gets no more.
     Among many endpoints those along axes, which classes answer, stand alone.
     """
     begin, blueprint = time.perf_counter(), ask.fabric.blueprint
@@ -299,21 +299,24 @@ def _worst_permutation(ask: Question) -> Throughput:
     worst = None if is_many else _answer_one(ask)
     if blueprint is None or (worst is not None and not worst.per_endpoint_gbps):
         return cast(Throughput, worst)
-    for traffic in permutations_along(blueprint, ask.among):
+    for traffic, times in permutations_along(blueprint, ask.among):
         # Rounding is no worse pattern: less by more than the gap of a proof.
         enough = np.inf if worst is None else worst.per_endpoint_gbps * (1 - GAP)
         method: Method = "axes" if is_many else "auto"
         try:
-            along = _answer_one(replace(ask, asked=traffic, method=method, enough_gbps=enough))
+            along = _answer_one(replace(ask, asked=traffic, method=method, enough_gbps=enough / times))
         except FabricError:  # too large, cut off, or no less than what is known
             continue
         if is_many and along.status == "cut off":
             lost = find_cut_off(ask.fabric, ask.among, paths=ask.paths)
             return replace(along, traffic=LONGEST, n_endpoints=n, cut_off=lost)
-        if traffic.pattern == "halves" and along.n_endpoints < n:  # what is cut off makes them unequal
+        if traffic.pattern == "halves" and along.n_endpoints < n:  # how unequal what is cut off makes them
             continue
-        if 0 < along.per_endpoint_gbps < enough:
+        if 0 < times * along.per_endpoint_gbps < enough:
             why = f"{traffic.pattern} over {traffic.over[0]} "
+            if times > 1:
+                along = _scaled(along, times)
+                why += f"(of unequal halves, a permutation gets up to {times:.4g} times the rate) "
             if is_many:
                 why += f"is the worst along an axis; {n:,} endpoints are not matched"
             else:
@@ -321,6 +324,13 @@ def _worst_permutation(ask: Question) -> Throughput:
             worst = replace(along, traffic=LONGEST, n_endpoints=worst.n_endpoints if worst else n, why=why)
     worst = _answer_one(ask) if worst is None else worst
     return replace(worst, solve_s=time.perf_counter() - begin)
+
+
+def _scaled(answer: Throughput, times: float) -> Throughput:
+    """Return an answer at so many times the rate."""
+    proof = answer.certificate
+    proof = replace(proof, lower_gbps=times * proof.lower_gbps, upper_gbps=times * proof.upper_gbps)
+    return replace(answer, per_endpoint_gbps=times * answer.per_endpoint_gbps, certificate=proof)
 
 
 def _n_meant(blueprint: Blueprint, among: str | None) -> int:

@@ -11,7 +11,7 @@ import pytest
 from scipy import optimize
 
 from fabric.errors import LimitError, QuestionError
-from fabric.flow import commodities, matching, max_flow, program, question
+from fabric.flow import along, commodities, matching, max_flow, program, question
 from fabric.flow.along import permutations_along
 from fabric.flow.by_refinement import REFINED_PATTERNS
 from fabric.flow.generated import EnoughError
@@ -700,18 +700,54 @@ def test_no_permutation_along_an_axis_gets_less_than_the_longest_matching(family
         assert found.per_endpoint_gbps <= along.per_endpoint_gbps * (1 + 1e-9)
 
 
-def test_a_shift_by_few_places_can_be_worse_than_one_by_half():
-    # GPU 5 is off its NVLink switch, leaf 3 off its spine: by two places 3 sends to 5 over the mesh alone.
-    fabric = loads("""{fabric: by, axes: {c: 6}, devices: {gpu: {kind: gpu, axes: [c]},
+TWO_FAULTS = """{fabric: by, axes: {c: 6}, devices: {gpu: {kind: gpu, axes: [c]},
       nv: {kind: switch, axes: []}, leaf: {kind: switch, axes: [c]}, spine: {kind: switch, axes: []}},
       links: [
       {between: [gpu, nv], rate: 8Tb/s, net: scale-up}, {between: [gpu, leaf], rate: 3Gb/s},
       {between: [leaf, spine], rate: 2Gb/s}, {between: [gpu, gpu], name: peers, mesh: c, rate: 1Gb/s}],
-      failed: [[leaf3, spine], [gpu5, nv]]}""")
+      failed: [[leaf3, spine], [gpu5, nv]]}"""
+
+
+def test_a_shift_by_few_places_can_be_worse_than_one_by_half():
+    # GPU 5 is off its NVLink switch, leaf 3 off its spine: by two places 3 sends to 5 over the mesh alone.
+    fabric = loads(TWO_FAULTS)
     shifts = {by: throughput(fabric, Traffic("shift", ("c",), by=by)) for by in (1, 2, 3)}
     rates = {by: along.per_endpoint_gbps for by, along in shifts.items()}
     assert rates == pytest.approx({1: 3.0, 2: 1.0, 3: 3.0})
     assert throughput(fabric, "longest-matching").per_endpoint_gbps == pytest.approx(1.0)
+
+
+def test_halves_of_unequal_size_count_by_what_a_permutation_gets():
+    """Five GPUs of a leaf share its 100 Gb/s: 20 each. Of halves of 10 and 18, those 10 receive 1.8 of it."""
+    fabric = loads(
+        LONGEST.replace("{block: 2, node: 2,", "{block: 3, node: 5,").replace(
+            "{fabric: lm,", "{fabric: lm, absent: [block2/node4/gpu],"
+        )
+    )
+    rates = {
+        t.pattern: (times, throughput(fabric, t).per_endpoint_gbps)
+        for t, times in permutations_along(fabric.blueprint, None)
+        if t.over == ("block",)
+    }
+    assert rates == {"shift": (1.0, pytest.approx(20.0)), "halves": (1.8, pytest.approx(100 / 9))}
+    assert throughput(fabric, "longest-matching").per_endpoint_gbps <= 20 * (1 + 1e-9)
+
+
+def test_among_many_endpoints_places_that_faults_tell_apart_are_tried(monkeypatch):
+    """What `test_a_shift_by_few_places_can_be_worse` finds by trying all, without trying all."""
+    monkeypatch.setattr(along, "FEW_ENDPOINTS", 5)
+    blueprint = loads(TWO_FAULTS).blueprint
+    tried = [(t.pattern, t.by, times) for t, times in permutations_along(blueprint, None)]
+    assert tried == [("shift", 3, 1.0), ("halves", 1, 1.0), ("shift", 2, 1.0), ("shift", 1, 1.0)]
+    assert throughput(loads(TWO_FAULTS), "longest-matching").per_endpoint_gbps == pytest.approx(1.0)
+    # A size of millions costs no more: of a range of what is down only its ends tell places apart.
+    many = loads(
+        LONGEST.replace("block: 2", "block: 90000").replace(
+            "{fabric: lm,", "{fabric: lm, failed: [block7-60000/node0/gpu0, block5/leaf1],"
+        )
+    ).blueprint
+    shifts = [t.by for t, _ in permutations_along(many, None) if (t.pattern, *t.over) == ("shift", "block")]
+    assert shifts == [45000, 2, 30005, 30007, 1]
 
 
 def test_many_endpoints_are_not_matched_but_permuted_along_their_axes(monkeypatch):
@@ -737,16 +773,16 @@ def test_a_million_endpoints_have_a_worst_permutation():
 
 def test_permutations_below_one_switch_are_not_tried():
     fly = load(ROOT / "topologies/patterns/slim-fly.fabric.yaml").blueprint
-    assert [axis for t in permutations_along(fly, None) for axis in t.over] == ["half", "half", "x", "y"]
+    assert [axis for t, _ in permutations_along(fly, None) for axis in t.over] == ["half", "half", "x", "y"]
     kept = permutations_along(loads(LONGEST).blueprint, None)
-    assert {axis for t in kept for axis in t.over} == {"block", "node", "slot"}
+    assert {axis for t, _ in kept for axis in t.over} == {"block", "node", "slot"}
     one = """{fabric: o, axes: {i: 2, j: 2}, devices: {gpu: {kind: gpu, axes: [i, j]},
       leaf: {kind: switch, axes: [i]}, spine: {kind: switch, axes: []}}, %slinks: [
       {between: [gpu, leaf], rate: 1Gb/s, count: 2}, {between: [leaf, spine], rate: 1Gb/s}]}"""
-    assert [t.over for t in permutations_along(loads(one % "").blueprint, None)] == [("i",), ("i",)]
+    assert [t.over for t, _ in permutations_along(loads(one % "").blueprint, None)] == [("i",), ("i",)]
     # What has failed tells endpoints under one leaf apart.
     down = loads(one % "failed: [[i0/gpu0, leaf0, 1]], ").blueprint
-    kept = [(t.pattern, *t.over) for t in permutations_along(down, None)]
+    kept = [(t.pattern, *t.over) for t, _ in permutations_along(down, None)]
     # All four endpoints are up, so that halves are equal; a shift by half of two is one by 1.
     assert kept == [(pattern, axis) for axis in "ij" for pattern in ("shift", "halves")]
 
