@@ -66,8 +66,9 @@ def _distances(fitted: FittedTraffic, axis: str) -> list[int]:
     Between two of them traffic may meet two faults at once, as by no other number of places.
     """
     blueprint, size = fitted.blueprint, fitted.blueprint.axes[axis].size
-    sides = [s for one in (*blueprint.rules, *blueprint.marked_cables) for s in (one.left, one.right)]
-    named = [*sides, *blueprint.absent, *blueprint.failed, *fitted.chosen]
+    named = [*blueprint.absent, *blueprint.failed, *fitted.chosen]
+    named += [side for rule in blueprint.rules for side in (rule.left, rule.right)]
+    named += [side for cables in blueprint.marked_cables for side in (cables.left, cables.right)]
     # Of a range its two ends: nothing within tells places apart.
     places = sorted(
         {_place(blueprint, t, axis, i) for s in named for t in s.terms for i in (t.lo, t.hi)} - {-1}
