@@ -114,7 +114,7 @@ def pytest_generate_tests(metafunc):
 def pytest_collection_finish():
     # What was imported and collected stays: the garbage collector need not look at it again and again.
     gc.freeze()
-    gc.set_threshold(50_000)
+    gc.set_threshold(300_000)
 
 
 def _module(path):

@@ -148,7 +148,14 @@ class ProductPairs:
     def kinds(self, mix: Mix, *, is_sent: bool) -> tuple[sparse.csr_array, Ints]:
         """Return the different rows of ranks, shape (k, columns), view by view, and where each begins."""
         rows, n = self.by_rail.kinds(mix, is_sent=is_sent), len(self.views)
-        return sparse.block_diag([sparse.csr_array(rows)] * n, format="csr"), np.arange(n + 1) * len(rows)
+        row, column = np.nonzero(rows)
+        ends = np.cumsum(np.bincount(row, minlength=len(rows)))
+        # The same block for every view, each on columns of its own.
+        columns = (column + rows.shape[1] * np.arange(n)[:, None]).ravel()
+        starts = np.concatenate(([0], (ends + len(row) * np.arange(n)[:, None]).ravel()))
+        shape = (n * len(rows), n * rows.shape[1])
+        every = sparse.csr_array((np.tile(rows[row, column], n), columns, starts), shape=shape)
+        return every, np.arange(n + 1) * len(rows)
 
     @cached_property
     def starts(self) -> Ints:

@@ -365,8 +365,10 @@ def test_errors_are_one_message_and_status_2(arguments, message):
     assert re.search(message, done.err), done.err
 
 
-def test_a_report_that_cannot_be_written_is_one_error(small):
-    done = run("report", small, "-o", "/proc/none")
+def test_a_report_that_cannot_be_written_is_one_error(tmp_path):
+    lone = tmp_path / "lone.fabric.yaml"
+    lone.write_text("{fabric: lone, axes: {i: 1}, devices: {gpu: {kind: gpu, axes: [i]}}}")
+    done = run("report", lone, "-o", "/proc/none")
     assert done.status == 2
     assert re.fullmatch(r"/proc/none: cannot be written: .*\n", done.err), done.err
 

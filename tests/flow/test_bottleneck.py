@@ -114,8 +114,9 @@ SLACK = {
 }
 
 
-@pytest.mark.some(1)
-@pytest.mark.parametrize("name", SLACK)
+@pytest.mark.parametrize(
+    "name", ["clos", *(pytest.param(name, marks=pytest.mark.slow) for name in ("failed", "dragonfly"))]
+)
 def test_slack_is_what_a_class_alone_can_lose(name):
     """Settled by other programs: narrowed by its slack the rate stays, narrowed by more it does not."""
     text, right = SLACK[name]

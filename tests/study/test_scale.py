@@ -69,7 +69,7 @@ def test_a_knee_of_tiers_is_found_without_a_flow_or_a_cost(monkeypatch):
 
     for name in ("throughput", "cost"):
         monkeypatch.setattr(scaling, name, counted(name))
-    table = scale([64, 200], **HGX, calibration="wire")
+    table = scale([64, 200], **HGX, has_bounds=False, calibration="wire")
     assert table.knees == (Knee(136, "tiers", "2", "3"),)
     # One of each for the two rows, and none for the sizes between them.
     assert sorted(solved) == ["cost"] * 2 + ["throughput"] * 2
@@ -157,7 +157,7 @@ def test_an_unknown_name_is_an_error_and_no_row(wrong):
 
 def test_sizes_that_cannot_be_built_make_one_knee():
     racks = {"rack": "gb300-nvl72", "leaf": "sn5610", "planes": 2, "tiers": 1}
-    table = scale([72, 720_000, 7_200_000], **racks, collectives=(), calibration="wire")
+    table = scale([72, 720_000, 7_200_000], **racks, collectives=(), has_bounds=False, calibration="wire")
     assert [row.problem[:10] for row in table.rows] == ["", "no design ", "no design "]
     assert [k.what for k in table.knees if k.what == "design"] == ["design"]
 
@@ -167,7 +167,8 @@ def test_no_knee_where_nothing_changes():
 
 
 def test_a_size_that_cannot_be_built_says_why():
-    table = scale([1152, 10_000_000], rack="gb300-nvl72", leaf="sn5610", has_knees=False, calibration="wire")
+    asked = {"has_knees": False, "has_bounds": False, "collectives": (), "calibration": "wire"}
+    table = scale([1152, 10_000_000], rack="gb300-nvl72", leaf="sn5610", **asked)
     assert table.rows[0].problem == ""
     assert "no design for 10000000 GPUs" in table.rows[1].problem
     assert "no design for 10000000 GPUs" in table.to_markdown()

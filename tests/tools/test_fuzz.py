@@ -34,14 +34,14 @@ def fuzz(monkeypatch, tmp_path):
 
 
 def test_a_number_is_an_input(fuzz):
-    first = [fuzz.cases.case(n) for n in range(100)]
-    again = [fuzz.cases.case(n) for n in range(100)]
+    first = [fuzz.cases.case(n) for n in range(60)]
+    again = [fuzz.cases.case(n) for n in range(60)]
     assert [one.arguments for one in first] == [one.arguments for one in again]
     assert [one.files for one in first] == [one.files for one in again]
     kinds = Counter(one.kind for one in first)
     read = {"file", "log", "calibration", "prices", "job", "found", "expectation"}
     assert set(kinds) == {*read, "topology", "arguments", "graph", "design"}
-    assert sum(one.files != again[0].files for one in first) > 60
+    assert sum(one.files != again[0].files for one in first) > 36
 
 
 def answers(monkeypatch, fuzz, answer):

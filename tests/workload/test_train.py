@@ -85,7 +85,7 @@ def test_parts_add_up_to_the_step(fabric, name):
     assert answer.tflops * 1e12 * answer.step_s * 64 == pytest.approx(flops)
 
 
-@pytest.mark.some(2)
+@pytest.mark.some(1)
 @pytest.mark.parametrize("name", WORKS)
 def test_every_collective_is_that_of_cost(fabric, name):
     """A step of one collective alone takes what `cost` says; so do all of every job, each by itself."""
@@ -234,10 +234,11 @@ def test_ranks_of_several_selectors_are_those_of_one(fabric):
     assert {t.place for t in listed.turned if t.group == "dp" and t.n_bytes} == {"spine", "core"}
 
 
-def test_the_best_of_all_orders_is_the_best_of_each(fabric):
+@pytest.mark.parametrize("every", [3, pytest.param(1, marks=pytest.mark.slow)])
+def test_the_best_of_all_orders_is_the_best_of_each(fabric, every):
     best = train(DENSE, fabric, order="all")
     assert len(best.orders) == 6
-    for placed in best.orders:
+    for placed in best.orders[::every]:
         assert train(DENSE, fabric, order=placed.order).step_s == pytest.approx(placed.step_s)
     assert best.step_s == min(placed.step_s for placed in best.orders)
     assert [p.step_s for p in best.orders] == sorted(p.step_s for p in best.orders)

@@ -21,7 +21,7 @@ from fabric.costing.overheads import GpuOverhead, Overhead
 from fabric.evidence import Point, points
 from fabric.schedule.tree import Transfer
 from fabric.text.writing import write_file
-from tools.evidence.features import run_of
+from tools.evidence.features import job_of, run_of
 from tools.evidence.fit import ALL, BETWEEN, COMMON, GENERATIONS, calibration_of, fit, predicted
 from tools.evidence.tokens import with_tokens
 
@@ -46,7 +46,8 @@ _TCP = ("a3mega", "dstack-a3mega", "gke-a3mega-jp", "a3mega-bootcamp", "a3mega-t
 
 def generation_of(point: Point) -> str:
     """Return the name of the generation of a point."""
-    keys = [key for rule in run_of(point).keys if rule[-1] == "scale-up" for key in rule]
+    _, _, work = job_of(point)
+    keys = [key for rule in work.links.keys if rule[-1] == "scale-up" for key in rule]
     return next(g.name for key in keys for g in GENERATIONS if key in g.keys)
 
 

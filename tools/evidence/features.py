@@ -14,7 +14,7 @@ from fabric.costing.channels import channel_limit_gb_s
 from fabric.costing.overheads import TRANSFERS, Keys
 from fabric.evidence import Point, fabric_text
 from fabric.graph import Fabric, loads
-from fabric.job import job
+from fabric.job import Job, job
 from fabric.job.question import JobQuestion
 from fabric.schedule import schedules
 from fabric.schedule.algorithms import busbw_factor
@@ -95,12 +95,17 @@ def run_of(point: Point) -> Run:
     return _RUNS[setting]
 
 
-def _run_of(point: Point) -> Run:
+def job_of(point: Point) -> tuple[Fabric, JobQuestion, Job]:
+    """Return the job of a point, with its fabric and the question as it was asked."""
     fabric = fabric_of(fabric_text(point))
     question = JobQuestion(
         among=point.among or None, reduces=("scale-up",) if point.is_added_in_switches else ()
     )
-    work = job(fabric, question)
+    return fabric, question, job(fabric, question)
+
+
+def _run_of(point: Point) -> Run:
+    fabric, question, work = job_of(point)
     ways = []
     for name, schedule in schedules(point.collective, work.shape, 1.0).items():
         if name not in calibration("measured").algorithms:
