@@ -177,7 +177,7 @@ def test_values_by_tier_on_the_command_line():
 def test_warnings_are_on_standard_error_and_in_json():
     asked = ("design", "--gpus", 2056, "--rack", "hgx-h100", "--leaf", "qm9700", "--core", "qm9700")
     done = run(*asked)
-    assert done.err == "warning: near a cliff: 8 GPUs fewer (2,048) need 96 switches, not 197\n"
+    assert done.err == "warning: near a cliff: 8 GPUs fewer (2,048) need 96 switches, not 180\n"
     assert fabric.loads(done.out).name == "hgx-h100-2056"
     idle = json.loads(run(*POD, "--core", "q3400", "--json").out)["warnings"]
     assert idle == ["--core q3400 changes nothing: with 2 tiers there is nothing of it"]

@@ -416,6 +416,14 @@ WRAPPED = {
     "time before the line": lambda line: json.dumps(
         {"@timestamp": "2026-01-01T00:00:00Z", "stream": "stdout", "log": line + "\n"}
     ),
+    "attributes before the line": lambda line: json.dumps(
+        {"attrs": {"tag": "a"}, "log": line + "\n", "stream": "stdout"}
+    ),
+    "Fluent Bit": lambda line: json.dumps({"log": line, "stream": "stdout"}),
+    "journal": lambda line: json.dumps({"MESSAGE": line, "__REALTIME_TIMESTAMP": "1"}),
+    "CRI": lambda line: f"2026-01-01T00:00:00.123456789Z stdout F {line}",
+    "Markdown": lambda line: f"| {' | '.join(line.split())} |",
+    "spreadsheet with decimal commas": lambda line: ";".join(line.replace(".", ",").split()),
     "ansible lines as YAML": lambda line: f"  - '{line}'",
     "ansible lines": lambda line: "        " + json.dumps(line) + ",",
     "spreadsheet": lambda line: ",".join(line.split()),
@@ -431,6 +439,49 @@ def test_a_wrapped_log_is_read_as_it_was(wrapper):
     (found,) = parse_log("\n".join(WRAPPED[wrapper](line) for line in text.split("\n")))
     assert found == plain
     assert found.rows[0].line == plain.rows[0].line
+
+
+def docker(text, stream="stdout"):
+    return json.dumps({"log": text, "stream": stream, "time": "2026-01-01T00:00:00Z"})
+
+
+@pytest.mark.parametrize("tag", ["stdout", "stderr"])
+def test_a_line_in_pieces_is_one(tag):
+    """Docker's json-file and CRI cut lines at 16 KiB; what another stream says may stand between."""
+    text = HEAD + GOOD
+    (plain,) = parse_log(text)
+    for n in (1, 7, 40):
+        whole = [[line[i : i + n] for i in range(0, len(line), n)] or [""] for line in text.split("\n")]
+        other = docker("a warning\n", "stderr" if tag == "stdout" else "stdout")
+        told = [
+            docker(piece + "\n" * (i == len(pieces) - 1), tag) + "\n" + other
+            for pieces in whole
+            for i, piece in enumerate(pieces)
+        ]
+        (found,) = parse_log("\n".join(told))
+        assert [row.out_of_place for row in found.rows] == [row.out_of_place for row in plain.rows]
+        assert found.collective == plain.collective
+        cri = [
+            f"2026-01-01T00:00:00Z {tag} {'F' if i == len(pieces) - 1 else 'P'} {piece}"
+            for pieces in whole
+            for i, piece in enumerate(pieces)
+        ]
+        (found,) = parse_log("\n".join(cri))
+        assert [row.out_of_place for row in found.rows] == [row.out_of_place for row in plain.rows]
+    # The line of a row is that of its first piece, and an end that is cut off hides nothing before it.
+    cut = "\n".join(docker(piece) for piece in (HEAD, GOOD[:20], GOOD[20:] + "\n", "  16777216  41"))
+    assert [row.line for row in parse_log(cut)[0].rows] == [2]
+
+
+def test_all_that_ansible_says_of_a_task_is_one_run():
+    """Its JSON callback has the output as a string and as lines."""
+    said = {"stdout": HEAD + GOOD, "stdout_lines": (HEAD + GOOD).split("\n")}
+    told = json.dumps({"plays": [{"tasks": [{"hosts": {"node1": said, "node2": said}}]}]}, indent=4)
+    runs = parse_log(told)
+    assert [len(run.rows) for run in runs] == [1, 1]
+    # `debug: var=out.stdout` names the variable.
+    (run,) = parse_log('ok: [node1] => {\n    "out.stdout": ' + json.dumps(HEAD + GOOD) + "\n}")
+    assert len(run.rows) == 1
 
 
 def test_a_log_in_one_string_of_ansible():
