@@ -39,7 +39,7 @@ def test_a_number_is_an_input(fuzz):
     assert [one.arguments for one in first] == [one.arguments for one in again]
     assert [one.files for one in first] == [one.files for one in again]
     kinds = Counter(one.kind for one in first)
-    read = {"file", "log", "calibration", "prices", "job", "found", "expectation"}
+    read = {"file", "log", "calibration", "prices", "job", "found", "expectation", "study"}
     assert set(kinds) == {*read, "topology", "arguments", "graph", "design"}
     assert sum(one.files != again[0].files for one in first) > 36
 

@@ -100,20 +100,25 @@ def case(seed: int) -> Case:
     # what got through takes ten times as long, so that one in ten is one.
     kinds: dict[Callable[[random.Random], Case], int] = {
         _read: 38, _topology: 4, _arguments: 8, _graph: 8, _log: 10, _calibration: 4, _prices: 10, _design: 4,
-        _job: 4, _found: 6, _expecting: 4,
+        _job: 4, _found: 6, _expecting: 4, _study: 6,
     }  # fmt: skip
     return chance.choices(list(kinds), weights=list(kinds.values()))[0](chance)
 
 
 def _hostile_yaml(path: Path, chance: random.Random) -> bytes:
     """Return a shipped file with some changes, of its tree or of its bytes."""
+    return _hostile_text(path.read_text(encoding="utf-8"), chance, path)
+
+
+def _hostile_text(text: str, chance: random.Random, path: Path | None = None) -> bytes:
+    """Return YAML with some changes; of a file it is read once."""
     n = chance.choice((1, 1, 1, 2, 4))
     if chance.random() < 0.2:
-        return mutate.octets(path.read_bytes(), chance, n)
+        return mutate.octets(text.encode(), chance, n)
     if chance.random() < 0.2:
-        return mutate.lines(path.read_text(encoding="utf-8"), chance, n).encode("utf-8", "surrogatepass")
-    data = mutate.tree(parsed(path), chance, n)
-    text: str = yaml.dump(data, Dumper=_DUMPER, sort_keys=False, allow_unicode=True)
+        return mutate.lines(text, chance, n).encode("utf-8", "surrogatepass")
+    data = mutate.tree(parsed(path) if path else yaml.safe_load(text), chance, n)
+    text = yaml.dump(data, Dumper=_DUMPER, sort_keys=False, allow_unicode=True)
     return text.encode("utf-8", "surrogatepass")
 
 
@@ -309,6 +314,43 @@ def _expecting(chance: random.Random) -> Case:
     return Case(
         "expectation", ("check", "a.fabric.yaml", *form), {"a.fabric.yaml": text.encode("utf-8", "replace")}
     )
+
+
+PAIR = """fabric: pair
+axes: {i: 2}
+devices:
+  gpu: {kind: gpu, axes: [i]}
+  leaf: {kind: switch, axes: []}
+links:
+  - {between: [gpu, leaf], rate: 400Gb/s, count: 2}
+"""
+STUDIES = (
+    ("failures", "--pairs", "--jobs", "1"),
+    ("failures", "--pairs", "--jobs", "1", "--rates", "parts", "--interval", "60min"),
+    ("place", "train=4/2", "2", "--down", "pod0/host1", "--segment", "2"),
+    ("place", "a=1", "--node", "pod,host", "--unavailability", "0.1"),
+    ("share", "a=pod0", "b=pod1:shift:over=host:by=1:busy=0.5:every=1s", "c=gpu:all-to-all"),
+    ("share", "a=pod0", "b=gpu", "--fair", "slowdown"),
+    ("thresholds", "--for", "pod,all", "--sizes", "1MiB,1GiB"),
+    ("probe", "--suspects", "nic", "--part", "1/2"),
+    ("diff", "b.fabric.yaml"),
+)  # fmt: skip
+"""Runs of many questions, and questions of two files or several jobs, as they fit `LEAVES`."""
+
+
+def _study(chance: random.Random) -> Case:
+    """Return many questions of a fabric at once: its files, or one of the words, are changed."""
+    command, *words = chance.choice(STUDIES)
+    # Two failures at once are solved for every two things that may fail: of few.
+    text = PAIR if "--pairs" in words else LEAVES
+    is_hostile = chance.random() < 0.6
+    files = {"a.fabric.yaml": _hostile_text(text, chance) if is_hostile else text.encode()}
+    if command == "diff":
+        files["b.fabric.yaml"] = _hostile_text(text, chance)
+    elif not is_hostile or chance.random() < 0.3:
+        i = chance.randrange(len(words))
+        words[i] = mutate.word(words[i], chance)
+    return Case("study", (command, "a.fabric.yaml", *words, *(["--json"] * (chance.random() < 0.5))), files)
 
 
 def _log(chance: random.Random) -> Case:
