@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from fabric.bounds import bound as room
+from fabric.bounds import sinks
 from fabric.bounds.bound import bound
 from fabric.bounds.fed import is_fed
 from fabric.bounds.sinks import slowest_rank
@@ -70,6 +71,24 @@ def test_a_random_regular_graph_is_bound_by_the_links_of_a_rank():
     assert slowest.rate_gbps == pytest.approx(2400 * 200 / 199, rel=1e-12)
     assert len(slowest.links) == 6
     assert len({int(e.tail[v // 2] if v % 2 else e.head[v // 2]) for v in slowest.links}) == 1
+
+
+@pytest.mark.parametrize("factor", [-1, 2])
+def test_a_rank_whose_flow_does_not_stand_is_no_proof(factor, monkeypatch):
+    graph = nx.random_regular_graph(4, 20, seed=3)
+    nx.set_edge_attributes(graph, 400.0, "capacity")
+    e, ranks = expand(from_networkx(graph)), np.ones(20, dtype=np.bool_)
+    right = sinks.csgraph.maximum_flow
+
+    def wrong(network, source, state):
+        found = right(network, source, state)
+        # Of one rank alone, neither the first nor the last: the value is right, and what flows is not.
+        found.flow.data *= factor if state == 7 else 1
+        return found
+
+    monkeypatch.setattr(sinks.csgraph, "maximum_flow", wrong)
+    _, proof = slowest_rank(e, ranks, np.arange(20), paths="rules", is_inward=False)
+    assert proof.lower_gbps == 0.0 < proof.upper_gbps
 
 
 def test_a_mesh_of_switches_shares_links_up_and_down_and_is_no_plain_flow():

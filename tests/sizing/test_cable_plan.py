@@ -64,6 +64,19 @@ def test_sums_are_those_of_the_bill_and_of_every_cable(file):
     assert Counter((c.rule, c.a.device, c.z.device) for c in cables) == ends
 
 
+def test_a_length_of_the_file_is_that_of_its_cables_and_of_no_others():
+    # Racks are known: 3 m is what the file says, and what it does not say is measured on the floor.
+    without = {cable.label: cable for cable in listed(HGX)}
+    cables = listed(HGX.replace("rate: 400Gb/s}", "rate: 400Gb/s, length: 3m}"))
+    assert {c.length_m for c in cables if c.rule == "nic-leaf"} == {3.0}
+    for cable in cables:
+        if cable.rule != "nic-leaf":
+            assert cable.length_m == without[cable.label].length_m > 0
+    # A torus of chips in no box stands in no rack: of its cables only those have a length that the file gives.
+    text = TORUS.replace("rate: 100Gb/s, name: x", "rate: 100Gb/s, name: x, length: 2m")
+    assert {(c.rule, c.length_m) for c in listed(text)} == {("x", 2.0), ("y", None)}
+
+
 @pytest.mark.parametrize("text", [HGX, HGX + NAMES, TORUS], ids=["hgx", "named", "torus"])
 def test_no_port_is_used_twice(text):
     ends = [end for cable in listed(text) for end in (cable.a, cable.z)]

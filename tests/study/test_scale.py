@@ -35,6 +35,8 @@ def test_rows_are_what_the_layers_below_say(table):
     answer = throughput(made.fabric)
     assert row.all_to_all_gbps == pytest.approx(answer.per_endpoint_gbps)
     assert row.all_to_all_binding == answer.binding[0].link
+    assert row.all_to_all_share == answer.binding[0].share > 0
+    assert row.costed_gpus == cost(made.fabric, "all-reduce", "1GiB").n_ranks == 128
     assert [name for name, *_ in row.bounds] == ["all-gather", "all-reduce", "all-to-all"]
     for name, rate, _ in row.bounds:
         assert rate == pytest.approx(bound(made.fabric, name).busbw_gbps)
