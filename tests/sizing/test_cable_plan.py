@@ -72,7 +72,7 @@ def test_a_length_of_the_file_is_that_of_its_cables_and_of_no_others():
     for cable in cables:
         if cable.rule != "nic-leaf":
             assert cable.length_m == without[cable.label].length_m > 0
-    # A torus of chips in no box stands in no rack: of its cables only those have a length that the file gives.
+    # A torus of chips in no box stands in no rack: only cables that the file gives a length have one.
     text = TORUS.replace("rate: 100Gb/s, name: x", "rate: 100Gb/s, name: x, length: 2m")
     assert {(c.rule, c.length_m) for c in listed(text)} == {("x", 2.0), ("y", None)}
 

@@ -2,7 +2,7 @@
 
 import itertools
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from fractions import Fraction
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from fabric.blueprint.ports import cables_by_port, ports_needed
 from fabric.errors import ArgumentError
 from fabric.graph import expand, loads
 from fabric.sizing import PRESETS, DesignError, design, find_preset, growth
+from fabric.sizing.cable_plan import CablePlan
 from fabric.sizing.rack import cut_rails, find_rack
 from fabric.sizing.request import resolve
 from fabric.sizing.stripes import stripes
@@ -311,6 +312,29 @@ def test_explanation_tells_rule_numbers_and_what_was_rejected():
     text = str(design(gpus=1000, rack="gb300-nvl72", leaf="sn5610", planes=2, populated=500))
     assert "asked for 1000 GPUs, built 14 racks x 72 = 1,008, of which 504 are installed" in text
     assert "wait for what is absent" in text
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        {"gpus": 128, "rack": "hgx-h100", "leaf": "16x400G"},
+        {"gpus": 160, "rack": "hgx-h100", "leaf": "sn5600"},
+        {"gpus": 96, "rack": "hgx-h100", "leaf": "qm9700", "oversubscription": {"leaf": "2:1"}},
+    ],
+    ids=["full", "shared", "narrow"],
+)
+def test_the_ports_that_are_told_are_those_that_cables_take(ask):
+    made = design(**ask)
+    used = defaultdict(set)
+    for cable in CablePlan(made.blueprint).cables():
+        for end in (cable.a, cable.z):
+            # Two cables of 400 Gb/s that share a port of 800 are its lanes, swp1s0 and swp1s1.
+            used[end.device].add(re.sub(r"s\d+$", "", end.port))
+    told = {decision.what: decision.numbers for decision in made.explain}
+    for name, group in (("leaf", "leaf"), ("spines", "spine")):
+        taken, has = re.search(r"; (\d+) of (\d+) ports$", told[name]).groups()
+        switches = [ports for device, ports in used.items() if device.rpartition("/")[2].startswith(group)]
+        assert int(taken) == max(map(len, switches)) <= int(has)
 
 
 GB300 = {"gpus": 1152, "rack": "gb300-nvl72", "leaf": "sn5610"}
