@@ -21,14 +21,17 @@ from typing import TYPE_CHECKING
 from fabric.reporting.sheet import (
     GRID,
     INK,
+    NOTE_PITCH,
     SOFT,
     put_box,
     put_line,
+    put_notes,
     put_text,
     put_title,
     sheet,
     text_width,
     wrap,
+    wrap_notes,
 )
 
 if TYPE_CHECKING:
@@ -142,8 +145,8 @@ def chart(
         Format of a value on the axis.
     """
     lines = wrap(title.split(), WIDTH - 0.4, 12, "bold")
-    small = [line for note in notes for line in wrap(note.split(), WIDTH - 0.4, 7.5)]
-    foot = 0.66 + 0.15 * len(small)
+    small = wrap_notes(notes, WIDTH)
+    foot = 0.66 + NOTE_PITCH * len(small)
     height = 0.24 * len(lines) + 0.34 + pitch * n_rows + foot
     figure, axes = sheet(WIDTH, height)
     put_title(axes, lines, height)
@@ -163,8 +166,7 @@ def chart(
         shown = tick.format(value)
         put_text(axes, x, foot - 0.13, shown, fontsize=8, color=SOFT, ha="center")
     put_text(axes, min(left, made.x(0) if least < 0 else left), foot - 0.36, label)
-    for i, line in enumerate(small):
-        put_text(axes, 0.2, foot - 0.62 - 0.15 * i, line, fontsize=7.5, color=SOFT)
+    put_notes(axes, small, foot - 0.62)
     return made
 
 

@@ -24,13 +24,16 @@ from fabric.reporting.chart import PALETTE, WIDTH, ticks
 from fabric.reporting.sheet import (
     GRID,
     INK,
+    NOTE_PITCH,
     SOFT,
     put_line,
+    put_notes,
     put_text,
     put_title,
     sheet,
     text_width,
     wrap,
+    wrap_notes,
 )
 
 if TYPE_CHECKING:
@@ -119,10 +122,10 @@ def plot(
         What is kept free right of them [inches].
     """
     lines = wrap(title.split(), WIDTH - 0.4, 12, "bold")
-    small = wrap(note.split(), WIDTH - 0.4, 7.5)
+    small = wrap_notes([note], WIDTH)
     places = _legend_places(legend)
     rows = 1 + max((row for _, row in places), default=-1)
-    bottom = 0.66 + 0.15 * len(small)
+    bottom = 0.66 + NOTE_PITCH * len(small)
     top = bottom + _HIGH
     height = top + 0.34 + 0.22 * rows + 0.2 + 0.24 * len(lines)
     figure, axes = sheet(WIDTH, height)
@@ -135,8 +138,7 @@ def plot(
     put_text(axes, 0.2, top + 0.18, up.label)
     put_text(axes, _LEFT, bottom - 0.38, across.label)
     _put_grid(made)
-    for i, line in enumerate(small):
-        put_text(axes, 0.2, bottom - 0.62 - 0.15 * i, line, fontsize=7.5, color=SOFT)
+    put_notes(axes, small, bottom - 0.62)
     return made
 
 

@@ -19,14 +19,17 @@ from fabric.reporting.document import Picture
 from fabric.reporting.sheet import (
     COLOURS,
     INK,
+    NOTE_PITCH,
     SOFT,
     put_box,
+    put_notes,
     put_row,
     put_text,
     put_title,
     sheet,
     svg,
     wrap,
+    wrap_notes,
 )
 from fabric.sizing.bill import Bom
 from fabric.sizing.floor import Enclosure, FloorPlan, enclosures
@@ -245,13 +248,13 @@ def _figure(title: str, rows: Sequence[RackRow], bill: Bom) -> Figure:
     plan = bill.floor
     drawn = rows[:2]
     more = f" {counted(len(rows) - 2, 'more kind')} in the table." if len(rows) > 2 else ""
-    small = wrap(f"{_scale_note(drawn)}{more} Floor plan, assumed: {plan}.".split(), WIDTH - 0.4, 7.5)
+    small = wrap_notes([f"{_scale_note(drawn)}{more} Floor plan, assumed: {plan}."], WIDTH)
     n_high = max(min(row.most_u, _MOST_UNITS) for row in drawn)
     n_racks = bill.count("rack")
     n_rows = min(math.ceil(n_racks / plan.racks_per_row), _ROWS)
     labels = max(sum(len(_label(shelf)) for shelf in row.shelves) for row in drawn)
     body = max(n_high * _UNIT + 0.55, n_rows * _PITCH + 0.85, labels * 0.13 + 0.55)
-    foot = 0.3 + 0.15 * len(small)
+    foot = 0.3 + NOTE_PITCH * len(small)
     height = 0.24 * len(lines) + 0.4 + body + foot
     figure, axes = sheet(WIDTH, height)
     put_title(axes, lines, height)
@@ -261,8 +264,7 @@ def _figure(title: str, rows: Sequence[RackRow], bill: Bom) -> Figure:
         _rack(axes, row, x, top)
         x += _RACK_WIDTH + _LABEL_WIDTH + 0.45
     _floor(axes, (x - 0.2, top), n_racks, plan)
-    for i, line in enumerate(small):
-        put_text(axes, 0.2, foot - 0.2 - 0.15 * i, line, fontsize=7.5, color=SOFT)
+    put_notes(axes, small, foot - 0.2)
     return figure
 
 

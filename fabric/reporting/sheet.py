@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+NOTE_PITCH = 0.15
+"""From line to line of the notes below a picture [inches]."""
 COLOURS = {"scale-up": "#0072b2", "host": "#7a5c99", "scale-out": "#c44e00"}
 INK, SOFT, PALE, GRID = "#1a1a1a", "#595959", "#8c8c8c", "#e0e0e0"
 _SETTINGS: dict[str, object] = {
@@ -151,3 +153,14 @@ def put_title(axes: Axes, title: Sequence[str], top: float) -> None:
     """Write the lines of a title below `top`."""
     for i, line in enumerate(title):
         put_text(axes, 0.2, top - 0.28 - 0.24 * i, line, fontsize=12, fontweight="bold")
+
+
+def wrap_notes(notes: Sequence[str], width: float) -> list[str]:
+    """Return the lines of the notes below a picture, each note beginning one."""
+    return [line for note in notes for line in wrap(note.split(), width - 0.4, 7.5)]
+
+
+def put_notes(axes: Axes, lines: Sequence[str], top: float) -> None:
+    """Write the lines of `wrap_notes` from `top` down."""
+    for i, line in enumerate(lines):
+        put_text(axes, 0.2, top - NOTE_PITCH * i, line, fontsize=7.5, color=SOFT)

@@ -10,7 +10,18 @@ from fabric.costing import Cost
 from fabric.reporting.answers import JobAnswers
 from fabric.reporting.chart import PALETTE, WIDTH, clipped
 from fabric.reporting.document import Picture
-from fabric.reporting.sheet import SOFT, put_box, put_text, put_title, sheet, svg, wrap
+from fabric.reporting.sheet import (
+    NOTE_PITCH,
+    SOFT,
+    put_box,
+    put_notes,
+    put_text,
+    put_title,
+    sheet,
+    svg,
+    wrap,
+    wrap_notes,
+)
 from fabric.text.markdown import code, table
 from fabric.text.words import number
 from fabric.units import format_bytes, gbps_to_gbytes
@@ -61,8 +72,8 @@ def _figure(title: str, job: JobAnswers) -> Figure:
         "counts it]. Pale: more than half of the time goes to steps, so that latency counts more than "
         "bandwidth."
     )
-    small = wrap(note.split(), WIDTH - 0.4, 7.5)
-    foot = 0.56 + 0.15 * len(small)
+    small = wrap_notes([note], WIDTH)
+    foot = 0.56 + NOTE_PITCH * len(small)
     height = 0.24 * len(lines) + 0.34 + _PITCH * len(rows) + foot
     figure, axes = sheet(WIDTH, height)
     put_title(axes, lines, height)
@@ -89,8 +100,7 @@ def _figure(title: str, job: JobAnswers) -> Figure:
         x = _LEFT + (k + 0.5) * wide
         put_text(axes, x, foot - 0.12, format_bytes(size), fontsize=8, color=SOFT, ha="center")
     put_text(axes, 0.2, foot - 0.12, "Size of the buffer")
-    for i, line in enumerate(small):
-        put_text(axes, 0.2, foot - 0.48 - 0.15 * i, line, fontsize=7.5, color=SOFT)
+    put_notes(axes, small, foot - 0.48)
     return figure
 
 

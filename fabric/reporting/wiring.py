@@ -9,15 +9,18 @@ from fabric.reporting.layout import Bar, Bundle, Diagram, layout
 from fabric.reporting.sheet import (
     COLOURS,
     INK,
+    NOTE_PITCH,
     PALE,
     SOFT,
     put_box,
     put_line,
+    put_notes,
     put_text,
     put_title,
     sheet,
     text_width,
     wrap,
+    wrap_notes,
 )
 from fabric.reporting.ways import Way, steps, ways
 from fabric.sizing.summary import GroupSummary, LinkSummary, Summary
@@ -73,16 +76,15 @@ def wiring_figure(summary: Summary) -> Figure:
     heights = [0.34] * plan.n_rows
     for name, bar in plan.bars.items():
         heights[bar.row] = max(heights[bar.row], 0.34 + 0.16 * len(labels[name]))
-    note = wrap(_NOTE.split(), width - 0.4, 7.5)
+    notes = wrap_notes([_NOTE], width)
     has_loop = any(b.low == b.high == plan.n_rows - 1 for b in plan.bundles)
-    bottoms = [0.3 + 0.15 * len(note)]
+    bottoms = [0.3 + NOTE_PITCH * len(notes)]
     for row_height in heights:
         bottoms.append(bottoms[-1] + row_height + _GAP)
     height = bottoms[-1] - _GAP * (not has_loop) + 0.24 * len(title) + 0.3
     figure, axes = sheet(width, height)
     put_title(axes, title, height)
-    for i, line in enumerate(note):
-        put_text(axes, 0.2, 0.05 + 0.15 * (len(note) - i), line, fontsize=7.5, color=SOFT)
+    put_notes(axes, notes, 0.05 + NOTE_PITCH * len(notes))
     ends = [(bottom, bottom + row_height) for bottom, row_height in zip(bottoms, heights, strict=False)]
     for bundle in plan.bundles:
         _bundle(axes, bundle, links[bundle.name], roles[bundle.name], lefts[bundle.column], ends)
