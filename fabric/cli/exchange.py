@@ -98,7 +98,7 @@ def _rows(plan: CablePlan) -> Iterator[list[object]]:
 
 
 def _csv(plan: CablePlan) -> Iterable[str]:
-    from fabric.text.spreadsheet import csv_columns
+    from fabric.text.csv_columns import csv_columns
 
     return csv_columns(_HEAD, map(_columns_of, plan.batches()))
 

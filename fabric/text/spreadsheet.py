@@ -11,8 +11,6 @@ from datetime import datetime
 from itertools import chain, count, islice
 from typing import NamedTuple
 
-import numpy as np
-
 from fabric.errors import ExtraError, FileError, printable
 
 MAX_CELL = 10_000
@@ -25,10 +23,7 @@ _BLOCK = 1 << 20  # bytes
 
 # A spreadsheet takes a cell that starts so for a formula, which may run programs, in full width too:
 # OWASP, CSV Injection, https://owasp.org/www-community/attacks/CSV_Injection.
-_FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-_BREAK, _DELETE = ord("\n"), 0x7F
-_IS_ODD_START = np.zeros(256, dtype=np.bool_)
-_IS_ODD_START[[ord(mark) for mark in (" ", *_FORMULA) if mark.isascii()]] = True
+FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 # RFC 4180, 2: a cell is quoted as a whole or has no quote. What does not fit is left to the complaint.
 _CELL = re.compile(r'[ \t]*"(?P<quoted>[^"]*+(?:""[^"]*+)*+)"[ \t]*|(?P<plain>[^",\r\n]*)')
 _LINE_BREAK = re.compile("\r\n|\r|\n")
@@ -64,61 +59,8 @@ def csv_pieces(head: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterato
     left = chain([head], rows)
     while batch := list(islice(left, _BATCH)):
         sink = io.StringIO()
-        csv.writer(sink, lineterminator="\n").writerows([_harmless(cell) for cell in row] for row in batch)
+        csv.writer(sink, lineterminator="\n").writerows([harmless(cell) for cell in row] for row in batch)
         yield sink.getvalue()
-
-
-def csv_columns(head: Sequence[str], batches: Iterable[Sequence[Sequence[object]]]) -> Iterator[str]:
-    r"""Yield the text of `write_csv` for rows that come as columns, many at a time.
-
-    Notes
-    -----
-    A column of plain texts is looked at as a whole and written as it is, which is what makes it fast.
-
-    Examples
-    --------
-    >>> print("".join(csv_columns(["item", "n"], [[["leaf", "=1"], [1.5, None]]])), end="")
-    item,n
-    leaf,1.5
-    '=1,
-    """
-    yield write_csv(head, [])
-    for columns in batches:
-        rows = zip(*map(_cell_texts, columns), strict=True)
-        lines = "\n".join(map(",".join, rows))
-        yield f"{lines}\n" if lines else ""
-
-
-def _cell_texts(column: Sequence[object]) -> Sequence[str]:
-    """Return a column as CSV has it."""
-    try:
-        # What is no text is found here.
-        whole = "\n".join(column)  # type: ignore[arg-type]
-    except TypeError:
-        pass
-    else:
-        if _is_plain(whole, len(column)):
-            return column  # type: ignore[return-value]
-    shown = {cell: _shown(cell) for cell in set(column)}
-    return [shown[cell] for cell in column]
-
-
-def _is_plain(whole: str, n: int) -> bool:
-    """Return whether n cells, a line each, are written as they are: by their bytes, which is fast."""
-    if not whole.isascii() or '"' in whole or "," in whole:
-        return False
-    codes = np.frombuffer(f"{whole}\n".encode("ascii"), dtype=np.uint8)
-    ends = np.flatnonzero(codes == _BREAK)
-    if len(ends) != n or np.count_nonzero(codes < ord(" ")) != n or np.any(codes == _DELETE):
-        return False
-    return not bool(_IS_ODD_START[codes[np.append(0, ends[:-1] + 1)]].any())
-
-
-def _shown(cell: object) -> str:
-    sink = io.StringIO()
-    # Beside another cell an empty one is written as nothing.
-    csv.writer(sink, lineterminator="\n").writerow([_harmless(cell), ""])
-    return sink.getvalue()[:-2]
 
 
 def xlsx_pieces(head: Sequence[str], rows: Iterable[Sequence[object]], title: str) -> Iterator[bytes]:
@@ -174,10 +116,11 @@ def xlsx_pieces(head: Sequence[str], rows: Iterable[Sequence[object]], title: st
 
 
 def _is_formula(text: str) -> bool:
-    return text.lstrip().startswith(_FORMULA)
+    return text.lstrip().startswith(FORMULA)
 
 
-def _harmless(cell: object) -> object:
+def harmless(cell: object) -> object:
+    """Return a cell that no spreadsheet runs and no terminal obeys."""
     if not isinstance(cell, str):
         return cell
     text = printable(cell, kept="\n")

@@ -11,8 +11,9 @@ from fabric.errors import FileError
 from fabric.text import spreadsheet
 from fabric.text.as_json import to_json
 from fabric.text.columns import columns
+from fabric.text.csv_columns import csv_columns
 from fabric.text.markdown import escape
-from fabric.text.spreadsheet import csv_columns, read_csv, write_csv, xlsx_pieces
+from fabric.text.spreadsheet import read_csv, write_csv, xlsx_pieces
 
 HOSTILE = ["=1+1", "+1", "-1", "@SUM(A1)", " =1", "\t=1", "\r=1", "=cmd|'/c calc'!A0"]
 HOSTILE += ["\uff1d1+1", "\uff0b1", " \uff0d1", "\uff20SUM(A1)"]
