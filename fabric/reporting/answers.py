@@ -36,6 +36,8 @@ SIZES = ("1MiB", "4MiB", "16MiB", "64MiB", "256MiB", "1GiB", "4GiB", "16GiB")
 REFERENCE = "1GiB"
 LARGEST = 1_000_000
 """Endpoints up to which a design is grown."""
+_SAMPLES = 100
+"""States that a window is drawn from; `fabtopo failures --window` draws more, in minutes."""
 _GROWS = 8
 _SAME = 1e-6
 REPORTED = ("all-reduce", "all-gather", "reduce-scatter", "all-to-all")
@@ -257,7 +259,7 @@ def _failing(fabric: Fabric, summary: Summary, missing: list[Missing], window: s
         return None
     if window:
         try:
-            return failures(fabric, rates="parts", window=window)
+            return failures(fabric, rates="parts", window=window, samples=_SAMPLES)
         except FabricError as error:
             missing.append(Missing("failures", f"a window of {window}", str(error)))
     try:

@@ -10,6 +10,8 @@ from fabric import fail, failures, load, loads, throughput
 from fabric.errors import LimitError, QuestionError
 from fabric.study.failures.network import job_of
 from fabric.study.failures.rates import FailureRate
+from fabric.study.failures.states import Down
+from fabric.study.failures.stopping import left_by_restart
 from fabric.study.failures.window import Failing, _compositions, _numbers, known_part
 from fabric.symmetry.marked import form_of_damage
 
@@ -177,6 +179,20 @@ def test_parts_of_several_indices_are_alike_inside():
             for method in ("axes", "links")
         )
         assert by_axes == pytest.approx(by_links, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    "gpu", ["rack3/tray5/gpu2", "block1/r1/tray5/module1/die0/gpu", "rack3/tray5/gpu1-2"]
+)
+def test_a_restart_tells_nothing_apart_inside_of_a_node_that_is_left_out(gpu):
+    # A GPU that is down in a tray that is left out was marked twice, so that its rail was told from others.
+    fabric = load("topologies/gb300-nvl72-1152.fabric.yaml")
+    job = job_of(fabric, None, paths="rules", collective="", over=(), node=())
+    rest = left_by_restart(job, (Down(gpu), Down("plane0/spine4")), (Down("rack3/tray5/gpu"),))
+    assert rest == (Down("plane0/spine4"), Down("rack3/tray5/gpu"))
+    # What lies elsewhere, or in part, stays.
+    for other in ("rack2/tray5/gpu2", "rack3/tray6/gpu2", "rack3/tray4-5/gpu2"):
+        assert Down(other) in left_by_restart(job, (Down(other),), (Down("rack3/tray5/gpu"),))
 
 
 def test_a_job_is_known_by_what_it_is(tmp_path):

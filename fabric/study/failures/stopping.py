@@ -46,7 +46,11 @@ def left_by_restart(job: FailingJob, state: State, nodes: Sequence[Down]) -> Sta
     A way climbs from endpoints, turns once and descends to endpoints, so what it meets has an endpoint below;
     where devices may forward anything all is left as it is.
     """
-    rest, blueprint = state_of((*state, *nodes)), job.fabric.blueprint
+    blueprint = job.fabric.blueprint
+    if blueprint is not None:
+        # What is marked twice would be told from what is marked once, and with it all that is joined to it.
+        state = tuple(one for one in state if not any(_is_within(blueprint, one, node) for node in nodes))
+    rest = state_of((*state, *nodes))
     if blueprint is None or job.paths == "any" or any(g.transit == "all" for g in blueprint.groups.values()):
         return rest
     ends = tuple(one for one in rest if not one.right and _is_of_ends(job, blueprint, one.left))
@@ -70,6 +74,35 @@ def left_by_restart(job: FailingJob, state: State, nodes: Sequence[Down]) -> Sta
 
     idle = {one for one, selector in lower.items() if selector is not None and not carries(selector)}
     return tuple(one for one in rest if one not in idle)
+
+
+def _is_within(blueprint: Blueprint, one: Down, node: Down) -> bool:
+    """Return whether devices that are down are all of a node; not where their ranges do not say."""
+    if one.right or node.right:
+        return False
+    inner, outer = (parse_selector(down.left, blueprint.axes, blueprint.groups) for down in (one, node))
+    if outer.group not in (None, inner.group):
+        return False
+    ranges, wide = _ranges(blueprint, inner), _ranges(blueprint, outer)
+    # What is not said of the devices is all; what is not said of the node is not known to hold all.
+    is_said = all(len(blueprint.primitives(term.axis)) == 1 or term.lo == term.hi for term in outer.terms)
+    return is_said and all(
+        axis in ranges and lo <= ranges[axis][0] and ranges[axis][1] <= hi for axis, (lo, hi) in wide.items()
+    )
+
+
+def _ranges(blueprint: Blueprint, chosen: Selector) -> dict[str, tuple[int, int]]:
+    """Return the range of each primitive axis in a selector, without what ranges of composed ones say."""
+    found = {}
+    for term in chosen.terms:
+        parts, index = blueprint.primitives(term.axis), term.lo
+        if len(parts) == 1:
+            found[parts[0]] = term.lo, term.hi
+        elif term.lo == term.hi:
+            for part in reversed(parts):
+                index, i = divmod(index, blueprint.axes[part].size)
+                found[part] = i, i
+    return found
 
 
 def _lower_end(blueprint: Blueprint, down: Down) -> Selector | None:
