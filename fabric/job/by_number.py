@@ -32,6 +32,7 @@ from fabric.job.pairs import RankPairs
 from fabric.job.placement import Placement
 from fabric.job.question import JobQuestion
 from fabric.job.ranks import GroupKinds, Job, Routing
+from fabric.schedule.algorithms import Shape
 
 
 def jobs_by_number(
@@ -54,6 +55,30 @@ def jobs_by_number(
     NoSymmetryError
         If the axes do not say the symmetry, or the ranks are of too many kinds.
     """
+    uncut, pairs, found = _kinds(blueprint, asked, place)
+    every = [
+        replace(
+            pairs,
+            ranks=replace(pairs.ranks, shape=shape, number=number, whole=pairs.ranks),
+            uncut=pairs.by_own_cards,
+        )
+        for number, shape in found
+    ]
+    works = [replace(uncut, pairs=own, uncut=uncut, _reduced={}).as_job() for own in every]
+    if len(works) == 1:
+        return (works[0],)
+
+    def at_once(mixes: Sequence[Mix]) -> Floats:
+        return mix_of_kinds(uncut, every, mixes)
+
+    return tuple(replace(work, kin=GroupKinds(n, len(works), at_once)) for n, work in enumerate(works))
+
+
+def _kinds(
+    blueprint: Blueprint, asked: JobQuestion, place: Placement | None
+) -> tuple[ClassedJob, RankPairs, list[tuple[Ints, Shape]]]:
+    """Return all ranks in one instance, how they lie, and for each kind of groups its ranks in order."""
+    # What is worked out here is as long as the ranks are many, and goes before the next is.
     ranks = ranks_in_order(blueprint, asked)
     uncut = _uncut(blueprint, ranks.group, (ranks.chosen, asked.beside), asked.routing, asked.paths)
     pairs = uncut.pairs
@@ -65,18 +90,7 @@ def jobs_by_number(
     lying = pairs.ranks.at({a: digits[order] for a, digits in index.items()})
     instance, number = cut(asked, len(lying)) if place is None else _along(place, ranks.index)
     found = numbered_by_shape(instance, number, pairs.ranks.domain_of[lying])
-    every = [
-        replace(pairs, ranks=replace(pairs.ranks, shape=shape, number=lying[some]), uncut=pairs.by_own_cards)
-        for some, shape in found
-    ]
-    works = [replace(uncut, pairs=own, uncut=uncut, _reduced={}).as_job() for own in every]
-    if len(works) == 1:
-        return (works[0],)
-
-    def at_once(mixes: Sequence[Mix]) -> Floats:
-        return mix_of_kinds(uncut, every, mixes)
-
-    return tuple(replace(work, kin=GroupKinds(n, len(works), at_once)) for n, work in enumerate(works))
+    return uncut, pairs, [(lying[some], shape) for some, shape in found]
 
 
 def _along(place: Placement, index: Digits) -> tuple[Ints, Ints]:

@@ -132,6 +132,8 @@ class NumberedRanks:
     number : ndarray of int64, shape (n,), optional
         Where instances are cut by number: their ranks as they lie, instance by instance. Ranks that are not
         there do nothing.
+    whole : NumberedRanks, optional
+        The same in one instance, which then knows the domain and the place of every rank.
     """
 
     shape: Shape
@@ -144,6 +146,7 @@ class NumberedRanks:
     sizes: Mapping[str, int]
     rings: frozenset[str]
     number: Ints | None = None
+    whole: NumberedRanks | None = None
 
     @property
     def n_domains(self) -> int:
@@ -201,11 +204,15 @@ class NumberedRanks:
     @cached_property
     def domain_of(self) -> Ints:
         """The domain of every rank, shape (n_ranks,)."""
+        if self.whole is not None:
+            return self.whole.domain_of
         return np.repeat(np.arange(self.n_domains), self.size[self.sort])
 
     @cached_property
     def place_of(self) -> Ints:
         """The place of every rank, shape (n_ranks,)."""
+        if self.whole is not None:
+            return self.whole.place_of
         domain = self.domain_of
         return np.arange(self.n_ranks) - self.first_rank[domain] + self.begin[self.sort[domain]]
 

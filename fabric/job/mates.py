@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import sparse
 
 from fabric.arrays import Floats, Ints
@@ -54,8 +55,12 @@ def mates_of(
     of = (np.arange(ranks.n_instances)[:, None] * len(groups) + local).ravel()
     rank = ranks.lying(np.arange(len(of)))
     domain, place = ranks.domain_of[rank], ranks.place_of[rank]
-    digits = {a: i[domain] for a, i in ranks.digits.items()} | {
-        a: i[place] for a, i in ranks.place_digits.items()
+    # Half the memory of a million ranks: what is made of them is counted in the type of the blocks.
+    digits = {
+        axis: index.astype(np.int32)[at]
+        for of_all, at in ((ranks.digits, domain), (ranks.place_digits, place))
+        for axis, index in of_all.items()
+        if index.any()
     }
     random = np.random.default_rng(4)
     of_kind = random.random(int(ranks.kind.max(initial=0)) + 1)[ranks.kind[place]]
@@ -89,9 +94,11 @@ def mates_of(
     return by_ranks(ranks, of_rank, rows, salt)
 
 
-def _blocks(of: Ints, digits: Mapping[str, Ints], above: Mapping[str, tuple[str, ...]]) -> Iterator[Ints]:
+def _blocks(
+    of: Ints, digits: Mapping[str, NDArray[np.int32]], above: Mapping[str, tuple[str, ...]]
+) -> Iterator[Ints]:
     """Yield the blocks of ranks of one group that agree on axes, for each set of axes that says something."""
-    axes = [axis for axis in digits if digits[axis].max(initial=0) > 0]
+    axes = list(digits)
 
     def split(block: Ints, on: frozenset[str], left: list[str]) -> Iterator[Ints]:
         if not left:
