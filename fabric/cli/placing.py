@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -22,6 +22,9 @@ from fabric.cli.options import (
     progress,
     words,
 )
+
+if TYPE_CHECKING:
+    from fabric.workload.nodes import ClusterNodes
 
 
 def register(app: typer.Typer) -> None:
@@ -68,14 +71,18 @@ def place_command(
     force: Force = False,
     failed: Failed = None,
     degraded: Degraded = None,
-    form: Annotated[str, typer.Option("--format", help="text (if left out), md, csv, slurm or json.")] = "",
+    form: Annotated[
+        str, typer.Option("--format", help="text (if left out), md, csv, slurm, slurm-block, kueue or json.")
+    ] = "",
     as_json: Json = False,
 ) -> None:
     """Which jobs fit with nodes down, their best and worst placement, and what of racks segments can use."""
     from fabric.workload import load_job
+    from fabric.workload.nodes import nodes_of
     from fabric.workload.place import place
+    from fabric.workload.scheduling import kueue_jobs, slurm_blocks
 
-    form = form_of(form, ("text", "md", "csv", "slurm", "json"), as_json=as_json)
+    form = form_of(form, ("text", "md", "csv", "slurm", "slurm-block", "kueue", "json"), as_json=as_json)
     one_from_standard_input(file, calibration)
     known, fabric = calibration_of(calibration), fabric_of(file, failed, degraded)
     workload = None if job is None else load_job(job)
@@ -101,11 +108,17 @@ def place_command(
         from fabric.text.writing import write_file
 
         write_file(figure, segment_curve(answer), force=force)
+
+    def nodes() -> ClusterNodes:
+        return nodes_of(fabric, among=among, node=words(node), block=words(block), down=down or ())
+
     texts = {
         "text": answer.__str__,
         "md": answer.to_markdown,
         "csv": answer.to_csv,
         "slurm": answer.to_slurm,
+        "slurm-block": lambda: slurm_blocks(nodes()),
+        "kueue": lambda: kueue_jobs(answer, nodes()),
         "json": answer.to_json,
     }
     print_form(texts, form)

@@ -45,6 +45,8 @@ class ClusterNodes:
         Which places have a node.
     is_up : ndarray of bool, shape (sizes of `axes`)
         Of which no endpoint is down.
+    is_by_leaf : bool
+        Whether blocks are the nodes under one leaf.
     """
 
     fabric: Fabric
@@ -53,6 +55,7 @@ class ClusterNodes:
     block_axes: tuple[str, ...]
     is_there: Bools
     is_up: Bools
+    is_by_leaf: bool = False
 
     @cached_property
     def block(self) -> Ints:
@@ -202,8 +205,9 @@ def nodes_of(
     for text in down:
         is_down |= _down_rows(blueprint, group, text)
     is_up = is_there & ~folded(is_down & is_endpoint)
+    is_by_leaf = not inside and domain_axes(blueprint, group, axes) == axes
     inside = inside or _block_axes(blueprint, group, axes)
-    return ClusterNodes(fabric, group, axes, inside, is_there, is_up)
+    return ClusterNodes(fabric, group, axes, inside, is_there, is_up, is_by_leaf)
 
 
 def _named(blueprint: Blueprint, group: str, argument: str, axes: Sequence[str]) -> tuple[str, ...]:

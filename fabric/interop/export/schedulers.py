@@ -22,11 +22,12 @@ from fabric.sizing.cable_plan import CablePlan
 Files = dict[str, str]
 
 _INDEX = re.compile(r"(?P<stem>.*?)(?P<index>\d+)", re.ASCII)
+_LISTED = re.compile(r"([^,\[\]]+)(?:\[([0-9,-]+)\])?", re.ASCII)
 # A name of a node is the value of a label too, which is shorter (docs "Labels and Selectors").
 _NODE_NAME = re.compile(r"[a-z0-9](?:[-a-z0-9.]{0,61}[a-z0-9])?", re.ASCII)
-_TIER_LABEL = "fabric.topograph.run/tier-{}"
-_DOMAIN_LABEL = "accelerator.topograph.run/domain"
-_HOST_LABEL = "kubernetes.io/hostname"
+TIER_LABEL = "fabric.topograph.run/tier-{}"
+DOMAIN_LABEL = "accelerator.topograph.run/domain"
+HOST_LABEL = "kubernetes.io/hostname"
 
 
 @dataclass
@@ -129,6 +130,25 @@ def hostlist(names: Iterable[str]) -> str:
         stem, width, number = _split(name)
         stems.setdefault((stem, width), []).append(number)
     return ",".join(_ranges(stem, width, numbers) for (stem, width), numbers in stems.items())
+
+
+def listed_hosts(text: str) -> list[str]:
+    """Return the names of a `hostlist`.
+
+    Examples
+    --------
+    >>> listed_hosts("node[0-2,08-09],login")
+    ['node0', 'node1', 'node2', 'node08', 'node09', 'login']
+    """
+    names = []
+    for stem, ranges in _LISTED.findall(text):
+        if not ranges:
+            names.append(stem)
+        for part in filter(None, ranges.split(",")):
+            first, _, last = part.partition("-")
+            width = len(first) if first[0] == "0" else 0
+            names += [f"{stem}{n:0{width}d}" for n in range(int(first), int(last or first) + 1)]
+    return names
 
 
 def hostlist_in_order(names: Iterable[str]) -> str:
@@ -290,8 +310,8 @@ def kueue(plan: CablePlan) -> Files:
         raise QuestionError(msg)
     depth = _depth(roots)
     domain_of = plan.domains()
-    labels = [_TIER_LABEL.format(n) for n in reversed(range(depth))]
-    levels = [{"nodeLabel": label} for label in (*labels, _DOMAIN_LABEL, _HOST_LABEL)]
+    labels = [TIER_LABEL.format(n) for n in reversed(range(depth))]
+    levels = [{"nodeLabel": label} for label in (*labels, DOMAIN_LABEL, HOST_LABEL)]
     name = re.sub(r"[^a-z0-9-]+", "-", plan.blueprint.name.lower()).strip("-") or "fabric"
     topology: dict[str, object] = {
         "apiVersion": "kueue.x-k8s.io/v1beta2",
@@ -312,7 +332,7 @@ def kueue(plan: CablePlan) -> Files:
                 # The highest tier has the highest number; a short branch repeats its lowest.
                 own = [tier.name for tier in chain] + [chain[-1].name] * (depth - len(chain))
                 told = dict(zip(labels, own, strict=True))
-                told |= {_DOMAIN_LABEL: domain_of.get(node, node), _HOST_LABEL: node}
+                told |= {DOMAIN_LABEL: domain_of.get(node, node), HOST_LABEL: node}
                 told["nvidia.com/gpu.present"] = "true"
                 nodes.append({"apiVersion": "v1", "kind": "Node", "metadata": {"name": node, "labels": told}})
     return {"topology.yaml": _documents([topology, flavor]), "nodes.yaml": _documents(nodes)}
