@@ -7,6 +7,7 @@
                 is what the plan has there         sweep by sweep, so that a few wrong cables are outvoted
     structure   equal places on equal axes         the plan and what was found are both put on axes
                                                    (`fabric.interop.recovery`); true up to automorphisms
+                as far from the same landmarks     else, whatever the plan is (`fabric.interop.landmarks`)
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 from itertools import islice, permutations
 
 from fabric.errors import QuestionError
+from fabric.interop.landmarks import by_landmarks, nodes_by_name, numbered
 from fabric.interop.recovery.dump import Dump, dump_of
 from fabric.interop.recovery.recover import sketches
 from fabric.interop.recovery.sketch import FoundGroup, Sketch
@@ -28,6 +30,8 @@ _NAMED = 0.5
 """Part of the nodes that must have names of the plan for names to decide."""
 _FITTING = 0.7
 """Part of the cables that must be as planned for ports to decide."""
+_LIKE = 0.9
+"""Part of the cables that must be as planned for structure to decide."""
 _TRIED = 16
 _SWEEPS = 12
 _MAX_ORDERS = 5_000
@@ -200,26 +204,46 @@ def _by_votes(vote: tuple[int, str, str]) -> tuple[int, str, str]:
 
 
 def _by_structure(plan: CablePlan, planned: Sequence[PlannedCable], survey: Survey) -> Identity | None:
-    """Return nodes by equal places on equal axes; None where the axes of both are not the same."""
+    """Return nodes by how they are cabled: on axes, else by landmarks; None where too few cables fit."""
     kinds = {node.name: "switch" if node.is_switch else "host" for node in plan.nodes()}
-    ours = dump_of(map(_as_found, planned), kinds if survey.kinds else {})
     said = {name: "switch" if kind == "switch" else "host" for name, kind in survey.kinds.items()}
+    ours = dump_of(map(_as_found, planned), kinds if said else {})
     theirs = dump_of((cable._replace(rate_gbps=None) for cable in survey.cables), said)
+    node, alike = _on_axes(ours, theirs)
+    if node is None:
+        by_number, fit = by_landmarks(ours, theirs, numbered((kinds, said), (ours, theirs)))
+        if fit < _LIKE:
+            return None
+        node = nodes_by_name(ours, theirs, by_number)
+        alike = "the nodes of the plan"
+    notes = (
+        "nodes have no names of the plan: they were found by how they are cabled",
+        f"ambiguous: cables say who is near whom among {alike}, and not which one is which",
+    )
+    return Identity(node, notes)
+
+
+def _on_axes(ours: Dump, theirs: Dump) -> tuple[dict[str, str] | None, str]:
+    """Return nodes by equal places on equal axes, if enough cables fit then; and which of them are alike."""
+    at = Counter[frozenset[str]]()
+    for v, w, n in zip(ours.tail.tolist(), ours.head.tolist(), ours.count.tolist(), strict=True):
+        at[frozenset((ours.names[v], ours.names[w]))] += n
     for mine, other in _drawn_alike(ours, theirs):
         equal = _equal(mine, other)
         if equal is None:
             continue
         pairs = [pair for g in range(len(mine.groups)) for pair in _places(mine, other, equal, g)]
         node = {theirs.names[v]: ours.names[w] for w, v in pairs}
+        fitting = 0
+        for v, w, n in zip(theirs.tail.tolist(), theirs.head.tolist(), theirs.count.tolist(), strict=True):
+            fitting += min(n, at[frozenset((node.get(theirs.names[v], ""), node.get(theirs.names[w], "")))])
+        if fitting < _LIKE * theirs.n_cables:
+            continue
         alike = [
             f"{len(group.members):,} {group.role.name}" for group in mine.groups if len(group.members) > 1
         ]
-        notes = (
-            "nodes have no names of the plan: they were found by how they are cabled",
-            f"ambiguous: cables say who is near whom among {', '.join(alike)}, and not which one is which",
-        )
-        return Identity(node, notes)
-    return None
+        return node, ", ".join(alike)
+    return None, ""
 
 
 def _as_found(cable: PlannedCable) -> FoundCable:

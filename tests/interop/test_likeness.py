@@ -2,12 +2,14 @@
 
 import random
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
 import fabric
 from fabric.errors import LimitError, QuestionError
 
+ROOT = Path(__file__).parents[2]
 TREES = ("fat-tree", "planes", "rail-groups", "rail-only", "three-tier", "top-of-rack", "two-tier")
 HGX = """\
 fabric: hgx
@@ -89,12 +91,17 @@ def test_by_ports(shape, designed, as_drawn, tmp_path):
     assert 0 < answer.n_missing <= 3
 
 
+def without_ports(as_drawn, ends, switches, seed):
+    """Return cables between nodes whose names say nothing, at ports that say nothing either."""
+    ends, switches = as_drawn.renamed(ends, switches, seed)
+    return [((a, f"e{n}"), (z, f"e{n}")) for n, ((a, _), (z, _)) in enumerate(ends)], switches
+
+
 @pytest.mark.some(2)
-@pytest.mark.parametrize("shape", TREES)
+@pytest.mark.parametrize("shape", [*TREES, "hyperx", "full-mesh", "torus"])
 def test_by_structure(shape, designed, as_drawn, tmp_path):
     design = designed(f"fabric: {shape}\n{as_drawn.SHAPES[shape]}")
-    ends, switches = as_drawn.renamed(*as_drawn.cables_of(design), seed=9)
-    ends = [((a, f"e{n}"), (z, f"e{n}")) for n, ((a, _), (z, _)) in enumerate(ends)]
+    ends, switches = without_ports(as_drawn, *as_drawn.cables_of(design), seed=9)
     ends.pop(7)
     answer = found_as(design, as_drawn.point_to_point(ends, switches), tmp_path)
     assert "by how they are cabled" in answer.notes[0]
@@ -102,6 +109,50 @@ def test_by_structure(shape, designed, as_drawn, tmp_path):
     assert up(answer.fabric, answer) == pairs(ends)
     assert answer.n_missing + answer.n_absent == 1
     assert answer.n_extra == 0
+
+
+PATTERNS = (
+    "bcube", "dcell", "dragonfly", "dragonfly-plus", "hypercube", "hyperx", "jellyfish", "slim-fly",
+    "xpander",
+)  # fmt: skip
+
+
+@pytest.mark.some(3)
+@pytest.mark.parametrize("says_kinds", [True, False])
+@pytest.mark.parametrize("n_lost", [0, 1, 3])
+@pytest.mark.parametrize("name", PATTERNS)
+def test_by_landmarks(name, n_lost, says_kinds, designed, as_drawn, tmp_path):
+    design = designed((ROOT / f"topologies/patterns/{name}.fabric.yaml").read_text())
+    ends, switches = without_ports(as_drawn, *as_drawn.cables_of(design), n_lost)
+    ends = ends[n_lost:]
+    answer = found_as(design, as_drawn.point_to_point(ends, switches if says_kinds else None), tmp_path)
+    assert up(answer.fabric, answer) == pairs(ends)
+    assert answer.n_missing + answer.n_absent == n_lost
+    assert answer.n_extra == 0
+
+
+@pytest.mark.some(1)
+@pytest.mark.parametrize("name", ["bcube", "dragonfly", "hyperx", "slim-fly", "xpander"])
+def test_by_landmarks_with_a_swap(name, designed, as_drawn, tmp_path):
+    design = designed((ROOT / f"topologies/patterns/{name}.fabric.yaml").read_text())
+    clean, switches = as_drawn.cables_of(design)
+    ends, switches = without_ports(as_drawn, spoiled(clean, 0, 1), switches, 1)
+    answer = found_as(design, as_drawn.point_to_point(ends, switches), tmp_path)
+    assert up(answer.fabric, answer) == pairs(ends)
+    # Two cables that changed ends are as many more that are not there, and as many that should not be.
+    assert answer.n_missing + answer.n_absent <= 3
+    assert answer.n_extra <= 2
+
+
+@pytest.mark.slow
+def test_a_torus_of_hundreds_is_found_by_landmarks(designed, as_drawn, tmp_path):
+    rings = "".join(f"  - {{between: [chip, chip], name: {a}, ring: {a}, rate: 1Gb/s}}\n" for a in "xyz")
+    chips = "devices: {chip: {kind: gpu, axes: [x, y, z], transit: all}}"
+    design = designed(f"fabric: t\naxes: {{x: 8, y: 6, z: 5}}\n{chips}\nlinks:\n{rings}")
+    ends, _ = without_ports(as_drawn, spoiled(as_drawn.cables_of(design)[0], 2, 3), set(), 2)
+    answer = found_as(design, as_drawn.point_to_point(ends, None), tmp_path)
+    assert up(answer.fabric, answer) == pairs(ends)
+    assert (answer.n_missing, answer.n_extra) == (5, 2)
 
 
 def test_boxes_are_found_and_absent_whole(designed, as_drawn, tmp_path):
