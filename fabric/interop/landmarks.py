@@ -175,11 +175,12 @@ def _swept(node: dict[int, int], mine: _Graph, other: _Graph) -> dict[int, int]:
     """Return nodes where most of their neighbours see them."""
     best, most = node, _fit(node, mine, other)
     for _ in range(_SWEEPS):
-        node = _seen(node, mine, other)
+        before, node = node, _seen(node, mine, other)
         fit = _fit(node, mine, other)
-        if fit <= most:
+        if fit > most:
+            best, most = node, fit
+        if node == before:
             break
-        best, most = node, fit
     return best
 
 

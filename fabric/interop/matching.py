@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict, deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple, get_args
 
 from fabric.errors import Problem, TopologyError
@@ -16,6 +16,7 @@ Kind = Literal[
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 _FIRST = 1_000
+_MAX_TRIED = 2_000_000  # pairs of cables that are looked at for a shorter list of moves
 
 
 class Fault(NamedTuple):
@@ -208,38 +209,11 @@ def _match(lost: list[tuple[Port, Port]], odd: list[Odd]) -> list[Fault]:
     """Return faults from cables of the plan that are not there, and those that are and should not be."""
     missing = Counter(lost)
     left = dict(enumerate(odd))
-    # A port that stays says which cable it was; where both are new, only the two nodes do.
-    steps = (_swaps, _circles, _wrong_port, _moved, _wrong_ports)
+    steps = (_swaps, _circles, _moved)
     faults = [fault for step in steps for fault in step(missing, left)]
     faults += [Fault("missing", (show(key),), (), "") for key in missing.elements()]
     faults += [Fault("extra", (), (show(key),), _where(cable)) for key, cable in left.values()]
     return faults
-
-
-def _wrong_port(missing: Counter[tuple[Port, Port]], left: dict[int, Odd]) -> Iterable[Fault]:
-    """Yield cables between the right nodes, at one end of which the port is another."""
-    return _between_right_nodes(missing, left, 1)
-
-
-def _wrong_ports(missing: Counter[tuple[Port, Port]], left: dict[int, Odd]) -> Iterable[Fault]:
-    """Yield cables between the right nodes by other ports at both ends."""
-    return _between_right_nodes(missing, left, 0)
-
-
-def _between_right_nodes(
-    missing: Counter[tuple[Port, Port]], left: dict[int, Odd], n_right: int
-) -> Iterable[Fault]:
-    by_nodes: dict[tuple[str, ...], list[tuple[Port, Port]]] = defaultdict(list)
-    for key in missing.elements():
-        by_nodes[tuple(sorted(port[0] for port in key))].append(key)
-    for number, (key, cable) in list(left.items()):
-        due = by_nodes.get(tuple(sorted(port[0] for port in key)), [])
-        plan = next((other for other in due if len(set(other) & set(key)) >= n_right), None)
-        if plan is not None:
-            due.remove(plan)
-            missing[plan] -= 1
-            del left[number]
-            yield Fault("wrong port", (show(plan),), (show(key),), _where(cable))
 
 
 def _by_port(missing: Counter[tuple[Port, Port]]) -> dict[Port, list[tuple[Port, Port]]]:
@@ -307,12 +281,77 @@ def _other(key: tuple[Port, Port], port: Port) -> Port:
 
 
 def _moved(missing: Counter[tuple[Port, Port]], left: dict[int, Odd]) -> Iterable[Fault]:
-    at = _by_port(missing)
-    for number, (key, cable) in list(left.items()):
-        for port in key:
-            due = next((plan for plan in at[port] if missing[plan] > 0), None)
-            if due is not None:
-                missing[due] -= 1
-                del left[number]
-                yield Fault("moved", (show(due),), (show(key),), _where(cable))
-                break
+    """Yield cables that are there instead of one of the plan: as many as there can be, each one move away."""
+    due = list(missing.elements())
+    instead = _Instead(due, {number: key for number, (key, _) in left.items()})
+    for number, n in instead.pairs():
+        plan, (key, cable) = due[n], left.pop(number)
+        missing[plan] -= 1
+        kind: Kind = "wrong port" if _nodes(plan) == _nodes(key) else "moved"
+        yield Fault(kind, (show(plan),), (show(key),), _where(cable))
+
+
+def _nodes(key: tuple[Port, Port]) -> tuple[str, ...]:
+    return tuple(sorted(port[0] for port in key))
+
+
+class _Instead:
+    """Which cable stands for which of the plan: they share a port, or join the same two nodes."""
+
+    def __init__(self, due: Sequence[tuple[Port, Port]], odd: Mapping[int, tuple[Port, Port]]) -> None:
+        self._odd, self._due = odd, due
+        self._at: dict[Port, list[int]] = defaultdict(list)
+        self._between: dict[tuple[str, ...], list[int]] = defaultdict(list)
+        for n, key in enumerate(due):
+            self._between[_nodes(key)].append(n)
+            for port in key:
+                self._at[port].append(n)
+        self._of_due: dict[int, int] = {}
+        self._of_odd: dict[int, int] = {}
+        self._n_tried = 0
+
+    def pairs(self) -> list[tuple[int, int]]:
+        """Return a number of each pair of odd and due cables, as many as possible, the likeliest first."""
+        # A port that stays says which cable it was; where both are new, only the two nodes do.
+        for likely in (self._at_a_port_between_its_nodes, self._at_a_port, self._between_its_nodes):
+            for number in self._odd:
+                if number not in self._of_odd:
+                    n = next((n for n in likely(number) if n not in self._of_due), None)
+                    if n is not None:
+                        self._of_odd[number], self._of_due[n] = n, number
+        for number in self._odd:
+            if number not in self._of_odd and self._n_tried < _MAX_TRIED:
+                self._augment(number)
+        return list(self._of_odd.items())
+
+    def _at_a_port(self, number: int) -> Iterator[int]:
+        return (n for port in self._odd[number] for n in self._at.get(port, ()))
+
+    def _between_its_nodes(self, number: int) -> Iterator[int]:
+        return iter(self._between.get(_nodes(self._odd[number]), ()))
+
+    def _at_a_port_between_its_nodes(self, number: int) -> Iterator[int]:
+        own = set(self._odd[number])
+        return (n for n in self._between_its_nodes(number) if own & set(self._due[n]))
+
+    def _augment(self, number: int) -> None:
+        """Find a place for a cable by giving others that stand for something another one to stand for."""
+        came_from: dict[int, int] = {}
+        queue = deque([number])
+        while queue:
+            one = queue.popleft()
+            for n in (*self._at_a_port(one), *self._between_its_nodes(one)):
+                self._n_tried += 1
+                if n in came_from:
+                    continue
+                came_from[n] = one
+                if n in self._of_due:
+                    queue.append(self._of_due[n])
+                    continue
+                while True:  # the path back, each cable taking the next place
+                    one = came_from[n]
+                    before = self._of_odd.get(one)
+                    self._of_odd[one], self._of_due[n] = n, one
+                    if before is None:
+                        return
+                    n = before
