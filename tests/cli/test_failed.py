@@ -9,6 +9,7 @@ import pytest
 from typer.main import get_command
 
 from fabric.cli import app as command_line
+from fabric.cli import failing
 
 ROOT = Path(__file__).parents[2]
 POD = """
@@ -176,3 +177,15 @@ def test_every_command_that_asks_what_fails_asks_what_is_slow():
     asked = {name for name, own in options.items() if "--failed" in own}
     assert {"throughput", "train", "serve"} <= asked
     assert asked == {name for name, own in options.items() if "--degraded" in own}
+
+
+def test_how_many_processes_answer_where_it_is_not_said(monkeypatch):
+    def asked(given, *, is_many, is_elsewhere=False):
+        return failing._n_jobs(given, is_many=is_many, is_elsewhere=is_elsewhere)
+
+    # All cores for what takes long, unless a cluster does it or there is nothing to share it out.
+    assert (asked(None, is_many=True), asked(None, is_many=False)) == (-1, 1)
+    assert asked(None, is_many=True, is_elsewhere=True) == 1
+    assert [asked(n, is_many=is_many) for n in (1, 3) for is_many in (True, False)] == [1, 1, 3, 3]
+    monkeypatch.setattr(failing.importlib.util, "find_spec", lambda name: None)
+    assert asked(None, is_many=True) == 1

@@ -138,6 +138,24 @@ def test_scale():
     assert (wrong.status, wrong.err.strip()) == (2, "format: text, md, csv or json; got 'xml'")
 
 
+def test_points_are_those_of_a_range():
+    wanted = (
+        *SIZES,
+        "--leaf",
+        "16x400G",
+        "--collectives",
+        "broadcast",
+        "--no-knees",
+        "--calibration",
+        "wire",
+        "--json",
+    )
+    assert [row["gpus"] for row in json.loads(run(*wanted, "--points", 2).out)["rows"]] == [8, 64]
+    wrong = run(*wanted, "--points", 2, "--gpus", "8,64")
+    assert wrong.status == 2
+    assert json.loads(wrong.out)["message"].startswith("points: a range of sizes has them")
+
+
 def test_growth():
     asked = ("design", "--gpus", "2048", "--rack", "hgx-h100", "--leaf", "qm9700", "--grow", "512")
     first, last = json.loads(run(*asked, "--json").out)["phases"]

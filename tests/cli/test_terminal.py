@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import logging
 import os
 import pty
 import re
@@ -15,6 +16,7 @@ import pytest
 import typer
 
 from fabric import cli, design
+from fabric.cli import options
 from fabric.cli.app import app
 from fabric.text.columns import columns, fit, terminal
 
@@ -155,3 +157,17 @@ def test_notebooks_and_rich_print_every_result():
     assert max(map(len, out.getvalue().splitlines())) <= 60
     assert "[" not in out.getvalue() or "[" in str(answer)
     assert answer._repr_html_().startswith("<")
+
+
+def test_remarks_leave_the_logger_as_it_was(monkeypatch):
+    logger = logging.getLogger("fabric")
+    before = logger.level, list(logger.handlers)
+    heard = io.StringIO()
+    heard.isatty = lambda: True
+    monkeypatch.setattr(sys, "stderr", heard)
+    with options.remarks():
+        logger.info("twice the same")
+        logger.info("twice the same")
+    logger.info("and nothing after it")
+    assert heard.getvalue() == "twice the same\n"
+    assert (logger.level, list(logger.handlers)) == before
