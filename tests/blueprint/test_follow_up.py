@@ -114,3 +114,25 @@ def test_nothing_is_counted_beside_a_slip_of_an_include(slip, fault, n_between, 
     problems = problems_with(UNCOUNTED[slip])
     assert problems
     assert not any(fault in problem for problem in problems), problems
+
+
+RISKS = """\
+fabric: risky
+axes: {rack: 2}
+devices: {gpu: {kind: gpu, axes: [rack]}, leaf: {kind: switch, axes: []}}
+links: [{between: [gpu, leaf], rate: 1Gb/s}]
+risk: {feed: FEED, switch: {down: [leaf, [rack1/gpu, leaf]]}}
+"""
+
+
+def test_risks_are_read_beside_broken_ones_which_are_told_once():
+    feed, switch = loads(RISKS.replace("FEED", "{over: [rack]}")).blueprint.risks
+    assert (feed.name, feed.axes, feed.devices, feed.cables) == ("feed", ("rack",), (), ())
+    assert ([s.text for s in switch.devices], len(switch.cables)) == (["leaf"], 1)
+    # Of a broken entry nothing more is said, of a sound one beside it what is wrong there.
+    with pytest.raises(TopologyError, match="expected a list of axes") as caught:
+        loads(RISKS.replace("FEED", "{over: 5, down: [leef]}"))
+    assert len(caught.value.problems) == 1
+    with pytest.raises(TopologyError, match="no device group 'leef'; did you mean leaf") as caught:
+        loads(RISKS.replace("FEED", "{over: 5}").replace("[leaf, [", "[leef, ["))
+    assert len(caught.value.problems) == 2

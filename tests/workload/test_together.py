@@ -31,6 +31,9 @@ def once(name: str, *among: str, dp: int = 4) -> Workload:
 
 A = once("a", "pod0/rack0/gpu", "pod1/rack0/gpu")
 B = once("b", "pod0/rack1/gpu", "pod1/rack1/gpu")
+ALONE = replace(
+    job(model=SMALL, parallel={"tp": 1, "dp": 1}, batch={"sequences": 1, "length": 4096}), name="alone"
+)
 
 
 @pytest.mark.some(8)
@@ -152,6 +155,10 @@ def test_jobs_that_send_with_every_micro_batch_have_no_offset(slow):
     [
         ([A, replace(B, among=("pod0/rack0/gpu", "pod1/rack1/gpu"))], "a and b have endpoints in common"),
         ([A, replace(B, name="a")], "jobs: 'a' is there twice; write NAME=FILE"),
+        (
+            [replace(ALONE, among=("pod0/rack0/node0/slot0/gpu",)), B],
+            "job alone sends nothing, so that it shares nothing",
+        ),
         ([A, "b=pod0"], "patterns take the best routes, and job files those of the network"),
     ],
 )
