@@ -12,12 +12,12 @@ from fabric.reporting.document import Picture
 from fabric.reporting.plot import PlotAxis, linear, plot, put_dotted
 from fabric.reporting.sheet import SOFT, put_text, svg, text_width
 from fabric.reporting.tables import dollars
-from fabric.study.designs import Alternative, command_of, front
+from fabric.study.designs import REFERENCE, Alternative, command_of, front
 from fabric.study.failures.table import part
 from fabric.study.scale_table import ALL_TO_ALL, TIERS
 from fabric.text.markdown import bullets, code, escape, table
 from fabric.text.words import number
-from fabric.units import format_bytes, format_power, gbps_to_gbytes
+from fabric.units import format_bytes, format_power, gbps_to_gbytes, parse_bytes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -254,20 +254,26 @@ def pareto_table(growth: Growth) -> str:
             f"{d.n_switches:,}",
             f"{d.n_cables:,}",
             number(gbps_to_gbytes(d.rate_gbps)),
+            number(gbps_to_gbytes(d.busbw_gbps)) if d.busbw_gbps is not None else "not known",
             "cuts off" if d.kept == 0 else part(d.kept),
             format_power(d.power_w) if d.power_w else "not known",
             dollars(*d.cost_usd) if d.cost_usd else "not known",
         ]
         for d in growth.designs
     ]
-    head = ["Design", ">Switches", ">Cables", ">All-to-all [GB/s]", ">One leaf down", ">Power", ">Cost"]
+    head = ["Design", ">Switches", ">Cables", ">All-to-all", ">All-reduce", ">Leaf down", ">Power", ">Cost"]
     words = (
         "Designs of the same racks and number of GPUs, with the media that `fabtopo bom` chooses. Bold: on "
         "the front "
-        "of rate, of what one leaf down leaves of it, and of cost. Rates of each GPU, per direction; power "
-        "and cost "
-        "of all that is known, racks included, at indicative prices."
+        "of all-to-all, of what one leaf down leaves of it, and of cost. All-to-all: the exact rate of each "
+        f"GPU; all-reduce: expected busbw of {format_bytes(parse_bytes(REFERENCE))}; both in GB/s per "
+        "direction. Power and cost of all that is known, racks included, at indicative prices."
     )
+    if any(d.what == "rail-only" for d in growth.designs):
+        words += (
+            " Rail-only joins rails by GPUs alone that relay over their scale-up network (PXN): what cannot, "
+            "such as storage or a single GPU of a box, has no way to another rail."
+        )
     return "\n\n".join([table(head, rows), words, bullets(_commands(growth.designs))])
 
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from fabric.blueprint import Blueprint
+from fabric.costing import cost
 from fabric.errors import FabricError, LimitError, QuestionError
 from fabric.flow.program import solve_commodities
 from fabric.flow.question import Question, pose
@@ -141,6 +142,10 @@ def departs(summary: Summary, built: Design) -> str:
     return join_words(told)
 
 
+REFERENCE = "1GiB"
+"""Size at which designs are told apart by a collective."""
+
+
 @dataclass(frozen=True, slots=True)
 class Alternative:
     """A design of the same racks beside others.
@@ -155,9 +160,11 @@ class Alternative:
         Of the network beyond the racks.
     rate_gbps : float
         Of every endpoint in uniform all-to-all [Gb/s per direction].
+    busbw_gbps : float or None
+        That an all-reduce of `REFERENCE` is expected to show; None where it has no cost.
     kept : float or None
-        Part of it that is left with one leaf down, 0 where that cuts endpoints off; None where the question
-        is too large.
+        Part of the rate of all-to-all that is left with one leaf down, 0 where that cuts endpoints off; None
+        where the question is too large.
     power_w : float or None
         Known power [W].
     cost_usd : (float, float) or None
@@ -169,6 +176,7 @@ class Alternative:
     n_switches: int
     n_cables: int
     rate_gbps: float
+    busbw_gbps: float | None
     kept: float | None
     power_w: float | None
     cost_usd: tuple[float, float] | None
@@ -219,6 +227,7 @@ def _alternative(what: str, command: str, built: Design) -> Alternative:
         sum(built.switches.values()),
         sum(n for name, n in built.cables.items() if _is_beyond(built.blueprint, name)),
         rate_gbps,
+        _busbw_gbps(built.fabric),
         kept_without(built.fabric, TIERS[0], rate_gbps),
         bill.power_w,
         bill.cost_usd,
@@ -233,6 +242,14 @@ def _rate_gbps(fabric: Fabric) -> float:
     """Return the rate of every endpoint in all-to-all, 0 where some are cut off; solved, not proved anew."""
     work, _ = pose(Question(fabric, "all-to-all"))
     return 0.0 if work.cut_off else solve_commodities(work.capacity, work.commodities).rate_gbps
+
+
+def _busbw_gbps(fabric: Fabric) -> float | None:
+    """Return the busbw that an all-reduce of `REFERENCE` is expected to show."""
+    try:
+        return cost(fabric, "all-reduce", REFERENCE, is_bounded=False).busbw_gbps
+    except FabricError:
+        return None
 
 
 def kept_without(fabric: Fabric, group: str, rate_gbps: float) -> float | None:

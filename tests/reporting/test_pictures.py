@@ -19,6 +19,7 @@ from fabric.sizing import design
 from fabric.sizing.summary import summarize
 from fabric.study.failures import failures
 from fabric.study.scale import design_knees, scale
+from fabric.text.words import number
 
 TOPOLOGIES = Path(__file__).parents[2] / "topologies"
 
@@ -148,6 +149,22 @@ def test_sizes_change_where_the_table_says(whole):
             assert line in told
             assert f">{line.partition(':')[0].replace(' GPUs', '')}<" in growing.curve("c.svg", growth).svg
     assert [pairs[0] for pairs in growing.size_rows(growth)] == [("GPUs", f"{row.gpus:,}") for row in rows]
+
+
+def test_designs_say_what_both_collectives_have(whole):
+    _, found, _ = whole
+    growth = found.growth
+    own, *_ = growth.designs
+    (row,) = (row for row in growth.built if row.gpus == 144)
+    # By the size table and by the design alone.
+    assert (own.rate_gbps, own.busbw_gbps) == pytest.approx((row.all_to_all_gbps, row.times[0].busbw_gbps))
+    text = growing.pareto_table(growth)
+    lines = [line.replace("*", "") for line in text.splitlines()]
+    for one in growth.designs:
+        (line,) = (line for line in lines if line.startswith(f"| {one.what} |"))
+        rates = [number(rate / 8) for rate in (one.rate_gbps, one.busbw_gbps)]
+        assert line.split(" | ")[3:5] == rates
+    assert "has no way to another rail" in text
 
 
 def test_what_binds_all_to_all_changes_where_the_knee_is():
