@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _LEFT, _CELL_WIDTH, _CELL_HEIGHT, _FOOT = 1.25, 1.35, 0.42, 0.85
+# What leaves the scale-up domain: as light as the orange of networks, so that letters are read on it.
+_LEAVES = "#dd3322"
 # The palest colour that is told from white, and the darkest that black letters are read on.
 _PALEST, _DARKEST = 0.12, 0.7
 
@@ -27,7 +29,7 @@ def heat_map(training: Training) -> str:
     Returns
     -------
     str
-        SVG. Its numbers are those of `Training.turned`; orange is what leaves the scale-up domain, and darker
+        SVG. Its numbers are those of `Training.turned`; red is what leaves the scale-up domain, and darker
         is more, on a log scale.
     """
     return svg(lambda: heat_figure(training), heat_title(training))
@@ -66,7 +68,7 @@ def heat_figure(training: Training) -> Figure:
     most = max(sent.values(), default=1.0)
     for column, place in enumerate(places):
         middle = _LEFT + _CELL_WIDTH * (column + 0.5)
-        colour = COLOURS["scale-up" if place in inside else "scale-out"]
+        colour = COLOURS["scale-up"] if place in inside else _LEAVES
         put_text(axes, middle, top + 0.18, place, ha="center", color=colour, fontweight="bold")
     for i, group in enumerate(groups):
         y = top - _CELL_HEIGHT * (i + 1)
@@ -76,7 +78,7 @@ def heat_figure(training: Training) -> Figure:
             n_bytes = sent.get((group, place), 0.0)
             style: dict[str, object] = {"facecolor": "white", "edgecolor": GRID, "lw": 0.8}
             if n_bytes:
-                style["facecolor"] = COLOURS["scale-up" if place in inside else "scale-out"]
+                style["facecolor"] = COLOURS["scale-up"] if place in inside else _LEAVES
                 style["alpha"] = _shade(n_bytes, most)
             put_box(axes, _LEFT + _CELL_WIDTH * column, y, _CELL_WIDTH, _CELL_HEIGHT, **style)
             text = format_gbytes(n_bytes) if n_bytes else "0"
@@ -86,9 +88,7 @@ def heat_figure(training: Training) -> Figure:
     put_text(
         axes, 0.2, 0.5, "Bytes that a GPU sends in a step, by the switches at which they turn.", color=SOFT
     )
-    put_text(
-        axes, 0.2, 0.28, "Blue stays in the scale-up domain, orange leaves it; darker is more.", color=SOFT
-    )
+    put_text(axes, 0.2, 0.28, "Blue stays in the scale-up domain, red leaves it; darker is more.", color=SOFT)
     return figure
 
 
