@@ -28,7 +28,14 @@ import numpy as np
 from fabric.arrays import Bools, Floats, Ints
 from fabric.errors import QuestionError
 from fabric.flow.certificate import Verdict
-from fabric.flow.commodities import MAX_MOVES, Commodities, Commodity, Solution
+from fabric.flow.commodities import (
+    MAX_MOVES,
+    MAX_TOGETHER,
+    Commodities,
+    Commodity,
+    ProgramSizeError,
+    Solution,
+)
 from fabric.flow.concurrent import toll
 from fabric.flow.fair_trees import FairTrees
 from fabric.flow.folding import Fold, fold_moves, settle, unfold_flow
@@ -99,6 +106,11 @@ class FairProgram:
     weights : ndarray of float64, shape (j,)
         Rates rise in proportion to them.
 
+    Raises
+    ------
+    ProgramSizeError
+        If it has more than `MAX_TOGETHER` variables.
+
     Attributes
     ----------
     n_variables : int
@@ -109,6 +121,9 @@ class FairProgram:
         self._weights = weights
         self._parts = [[(c, fold_moves(c)) for c in work.commodities] for work in works]
         n_moves = sum(len(fold.kept) for part in self._parts for _, fold in part)
+        if n_moves > MAX_TOGETHER:
+            msg = f"a program of {n_moves:,} variables; at most {MAX_TOGETHER:,} are solved together"
+            raise ProgramSizeError(msg)
         self._unit = unit_of(np.concatenate([c.view.classes.rate_gbps for p in self._parts for c, _ in p]))
         self._used = np.flatnonzero(self._capacity > 0)
         self.n_variables = n_moves + len(works) + 1

@@ -11,7 +11,7 @@ import numpy as np
 from fabric.arguments import checked
 from fabric.arrays import Bools, Floats
 from fabric.costing.calibration import Calibration
-from fabric.errors import LimitError, QuestionError, setting
+from fabric.errors import LimitError, QuestionError
 from fabric.flow.by_axes import ClassTraffic, axes_program, kept_by_all
 from fabric.flow.certificate import Verdict
 from fabric.flow.commodities import Commodities
@@ -23,6 +23,7 @@ from fabric.graph import EXPAND_LIMIT, Fabric, Paths
 from fabric.job.ranks import Routing
 from fabric.results import CutOff
 from fabric.symmetry import NoSymmetryError
+from fabric.workload.apart import share_apart
 from fabric.workload.job_file import load_job
 from fabric.workload.phases import Company, best_offsets, random_phase
 from fabric.workload.sharing import Fair, Neighbour, SharedJob, Sharing, StepSharing, TrafficJob
@@ -81,7 +82,11 @@ def share(
     QuestionError, SelectorError
         If a job does not fit the fabric.
     LimitError
-        If the program is too large.
+        If even one job alone is too much.
+
+    Notes
+    -----
+    Where the jobs are too much for one program each rate is an interval; see `fabric.workload.apart`.
 
     Examples
     --------
@@ -109,11 +114,14 @@ def share(
 
 def _share_patterns(questions: Sequence[Question], asked: Sequence[TrafficJob], fair: Fair) -> Sharing:
     """Return the rates of patterns that run at once, each asked for as a question."""
-    first = questions[0]
-    works, why = pose_together(questions)
+    first, weights = questions[0], np.ones(len(asked))
+    try:
+        works, why = pose_together(questions)
+        program = FairProgram(works, weights)
+    except LimitError as error:
+        return share_apart(questions, asked, fair, str(error))
     is_in = np.array([first.drop_unreachable or not work.cut_off for work in works])
-    weights, one = np.ones(len(asked)), np.ones(1)
-    program = FairProgram(works, weights)
+    one = np.ones(1)
     fillings = [
         FairProgram([work], one).fill() if own else None for work, own in zip(works, is_in, strict=True)
     ]
@@ -276,7 +284,7 @@ def pose_together(questions: Sequence[Question]) -> tuple[list[Commodities], str
     try:
         return [pose(replace(ask, method="links"))[0] for ask in questions], why
     except LimitError as error:
-        msg = f"{why}, and on real links: {error}; fewer endpoints with {setting('among')}"
+        msg = f"{why}, and on real links: {error}"
         raise LimitError(msg) from None
 
 

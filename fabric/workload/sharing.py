@@ -128,7 +128,7 @@ class SharedJob:
     rate_gbps : float
         With all of them communicating [Gb/s].
     binding : tuple of LinkPrice
-        Link classes that hold it back, dearest first.
+        Link classes that hold it back, dearest first; not known of jobs that are too much for one program.
     neighbours : tuple of Neighbour
         Whose traffic these classes carry, itself among them, most first.
     status : {"optimal", "bounded", "cut off"}
@@ -137,7 +137,8 @@ class SharedJob:
     busy, every_s : float
         As in `TrafficJob`.
     stretch : float
-        How many times as long an iteration takes on average, where the jobs begin at random.
+        How many times as long an iteration takes on average, where the jobs begin at random; at most, where
+        the jobs are too much for one program.
     offset_s : float or None
         When it should begin to communicate after the first job [s]; None where periods drift.
     best_stretch : float or None
@@ -247,12 +248,17 @@ class Sharing(Result):
             return [*lines, *(f"  {line}" for line in lost)]
         rates = f"alone {format_rate(job.alone_gbps)} each, together {format_rate(job.rate_gbps)}"
         lines.append(f"    {rates} ({job.slowdown:.4g} x as slow)")
+        if not job.binding:
+            between = f"between {format_rate(job.rate_gbps)} and {format_rate(job.certificate.upper_gbps)}"
+            lines[-1] = f"    alone {format_rate(job.alone_gbps)} each, together {between}"
         links = ", ".join(price.link for price in job.binding)
         others = [f"{one.job} {100 * one.part:.3g} %" for one in job.neighbours]
-        lines.append(f"    held back by {links}, which carries {', '.join(others)}")
+        if job.binding:
+            lines.append(f"    held back by {links}, which carries {', '.join(others)}")
         if any(one.busy < 1 for one in self.jobs):
             part = f"communicates {100 * job.busy:.4g} % of {format_time(job.every_s)}"
-            told = f"an iteration takes {job.stretch:.4g} x as long at random phase"
+            most = "" if job.binding else "at most "
+            told = f"an iteration takes {most}{job.stretch:.4g} x as long at random phase"
             if job.best_stretch is not None and job.offset_s is not None:
                 told += f", {job.best_stretch:.4g} x with offset {format_time(job.offset_s)}"
             lines.append(f"    {part}; {told}")

@@ -11,7 +11,7 @@ import pytest
 
 import fabric
 from fabric.cli import app as command_line
-from fabric.errors import FabricError
+from fabric.errors import FabricError, LimitError
 from fabric.flow import fair
 from fabric.flow.certificate import GAP
 from fabric.symmetry import NoSymmetryError
@@ -49,6 +49,11 @@ links:
 @pytest.fixture(scope="module")
 def racks():
     return fabric.loads(RACKS)
+
+
+def too_large():
+    msg = "too large"
+    raise LimitError(msg)
 
 
 def no_symmetry():
@@ -114,6 +119,32 @@ def test_more_jobs_than_a_program_of_moves_holds_are_shared():
         assert job.rate_gbps == pytest.approx(job.alone_gbps, rel=1e-7)
     # Of 31 others 24 are in other nodes, reached by the cards.
     assert answer.jobs[0].rate_gbps == pytest.approx(400 * 31 / 24, rel=1e-7)
+
+
+@pytest.mark.parametrize("way", ["rate", "slowdown"])
+@pytest.mark.seeds(3, of=60)
+def test_what_is_too_much_for_one_program_is_an_interval_that_holds_the_rate(racks, seed, way, monkeypatch):
+    # Ended in an error: more than 400,000 variables.
+    jobs = [*some_jobs(random.Random(f"apart {seed}")), "z=*:all-to-all:busy=0.5"]
+    exact = share(racks, jobs, fair=way)
+    monkeypatch.setattr(share_module, "pose_together", lambda questions: too_large())
+    found = share(racks, jobs, fair=way)
+    assert (exact.status, found.status) == ("optimal", "bounded")
+    assert found.why == "too large"
+    for job, right in zip(found.jobs, exact.jobs, strict=True):
+        assert job.alone_gbps == pytest.approx(right.alone_gbps, rel=1e-8)
+        assert job.certificate.lower_gbps <= right.rate_gbps * (1 + 1e-8)
+        assert job.certificate.upper_gbps >= right.rate_gbps * (1 - 1e-8)
+        assert job.stretch >= right.stretch * (1 - 1e-8)
+    assert "at most" in str(found)
+
+
+def test_a_cut_off_job_takes_nothing_of_an_interval(racks, monkeypatch):
+    f = fabric.fail(racks, "leaf0")
+    monkeypatch.setattr(share_module, "pose_together", lambda questions: too_large())
+    lost, other = share(f, ["a=rack0", "b=rack1-3"]).jobs
+    assert (lost.status, lost.rate_gbps) == ("cut off", 0)
+    assert other.rate_gbps == pytest.approx(other.alone_gbps)
 
 
 def test_disjoint_jobs_on_rails_of_a_1_to_1_fabric_do_not_slow_each_other():
