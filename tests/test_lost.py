@@ -39,6 +39,10 @@ VERBS = {
     "cost on links": lambda f: fabric.cost(f, "all-gather", "1GB", method="links", calibration="wire"),
     "cost hashed": lambda f: fabric.cost(f, "all-to-all", "1GB", routing="hashed", calibration="wire"),
     "cost ideal": lambda f: fabric.cost(f, "all-to-all", "1GB", routing="ideal", calibration="wire"),
+    **{
+        f"chunks {c}": lambda f, c=c: fabric.chunk_bound(f, c, "1GB")
+        for c in ("all-gather", "reduce-scatter", "all-reduce", "broadcast", "reduce", "all-to-all")
+    },
     "cost nccl-like": lambda f: fabric.cost(f, "all-reduce", "1GB", calibration="measured"),
 }
 NODE_CUT_OFF = "node0/nv, node0/nic*"
@@ -62,6 +66,38 @@ def test_who_is_cut_off_is_named_and_nothing_is_promised(verb, transit):
     assert "node0/gpu" in text
     assert not {"inf", "nan"} & set(text.replace(",", " ").split())
     json.loads(answer.to_json())
+
+
+@pytest.mark.parametrize("transit", ["end", "relay"])
+def test_nodes_that_are_cut_off_are_down_where_jobs_are_placed(transit):
+    """A job of two nodes was put on the one whose NICs are down, at a busbw of 0."""
+    found = fabric.place(fabric.loads(TEXT % (transit, NODE_CUT_OFF)), ["2", "3"], calibration="wire")
+    right = fabric.place(fabric.loads(TEXT % (transit, "node0/gpu")), ["2", "3"], calibration="wire")
+    assert (found.n_up, found.jobs) == (2, right.jobs)
+    assert found.jobs[0].best.busbw_gbps > 0
+    assert sum(who.n for who in found.cut_off) == 2
+    assert "cut off: 2 endpoints such as node0/gpu0" in str(found).replace("1 endpoints", "2 endpoints")
+    assert right.cut_off == ()
+
+
+def test_parts_that_no_flow_joins_are_places_of_their_own():
+    """No endpoint reaches most of the others: each half has room for a job, none for one over both."""
+    halves = fabric.loads(TEXT % ("relay", "spine, leaf0, leaf1, node2/gpu"))
+    found = fabric.place(halves, ["1", "1", "2"], calibration="wire")
+    assert [job.fits for job in found.jobs] == [True, True, False]
+    across = fabric.place(halves, ["2"], calibration="wire")
+    assert across.jobs[0].best.busbw_gbps == 0
+    assert "cut off" in str(across)
+
+
+def test_a_threshold_of_ranks_that_are_cut_off_says_so():
+    rows = fabric.thresholds(
+        fabric.loads(TEXT % ("relay", "node0/nic*")),
+        groups=["all"],
+        collectives=["all-reduce"],
+        sizes=["1MiB"],
+    ).rows
+    assert [(row.standing, row.pass_gbps, row.expected_gbps) for row in rows] == [("cut off", None, 0.0)]
 
 
 DROPS = {

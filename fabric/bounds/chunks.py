@@ -18,11 +18,13 @@ looked at are different chunks, which nothing can merge on the way:
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from itertools import chain
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from fabric.arguments import checked
+from fabric.bounds.bound import bound
 from fabric.bounds.chunk_times import (
     ROOTED,
     ChunkTask,
@@ -35,9 +37,10 @@ from fabric.bounds.chunk_times import (
 )
 from fabric.bounds.cut_in_time import ChunkTiming, Latency, latencies
 from fabric.bounds.targets import target_views
-from fabric.errors import QuestionError, argument_name, nearest
+from fabric.errors import QuestionError, argument_name, nearest, setting
+from fabric.flow.lost import count_failed
 from fabric.graph import Fabric, Paths
-from fabric.results import Result
+from fabric.results import CutOff, Result, say_lost
 from fabric.schedule.algorithms import busbw_factor
 from fabric.units import (
     format_bytes,
@@ -89,6 +92,10 @@ class ChunkBound(Result):
     paths : str
     n_targets, n_classes : int
         Classes of ranks that were looked at with what is on the way to them, and all.
+    cut_off : tuple of CutOff
+        Ranks that no chunk can reach, or leave, one of each class; the bound is then 0.
+    n_failed : int
+        Endpoints of the question that have failed themselves: they are no ranks.
     """
 
     collective: str
@@ -109,12 +116,27 @@ class ChunkBound(Result):
     paths: Paths
     n_targets: int
     n_classes: int
+    cut_off: tuple[CutOff, ...] = ()
+    n_failed: int = 0
 
     shown: ClassVar[tuple[str, ...]] = ("status",)
-    status: ClassVar[str] = "upper bound"
+
+    @property
+    def status(self) -> Literal["upper bound", "cut off"]:
+        """``cut off`` where some ranks are."""
+        return "cut off" if self.cut_off else "upper bound"
 
     def __str__(self) -> str:
         """Return the answer in a few lines."""
+        question = (
+            f"{self.collective} of {format_bytes(self.size_bytes)} among {format_count(self.n_ranks)} ranks "
+            f"in whole chunks of {format_bytes(self.chunk_bytes)}"
+        )
+        lost = say_lost(self.cut_off, self.n_failed, setting("among"), kind="ranks")
+        if self.cut_off:
+            return "\n".join(
+                [f"{question}: never, for some ranks are cut off from most of the others", *lost]
+            )
         way = "out of" if self.is_out else "into"
         ranks = "1 rank" if self.n_sources == 1 else f"{format_count(self.n_sources)} ranks"
         where = f"{way} {self.target}, {ranks}" if self.target else "all ranks"
@@ -123,8 +145,7 @@ class ChunkBound(Result):
             "takes its next chunk while the last is under way" if self.pipelined else "carries one at a time"
         )
         lines = [
-            f"{self.collective} of {format_bytes(self.size_bytes)} among {format_count(self.n_ranks)} ranks "
-            f"in whole chunks of {format_bytes(self.chunk_bytes)}: at least {format_time(self.time_s)}",
+            f"{question}: at least {format_time(self.time_s)}",
             f"  algbw at most {format_rate(self.algbw_gbps)}, busbw at most {format_rate(self.busbw_gbps)}",
             f"  binding: {', '.join(self.binding)} ({where}{away})",
             f"  the ports of a rank alone: {format_time(self.ports_s)}; a link {link}",
@@ -132,7 +153,7 @@ class ChunkBound(Result):
         if self.n_targets < self.n_classes:
             n, of = format_count(self.n_targets), format_count(self.n_classes)
             lines.append(f"  the ports of all ranks, and the way to {n} of {of} classes of them")
-        return "\n".join(lines)
+        return "\n".join([*lines, *lost])
 
 
 @checked
@@ -231,7 +252,8 @@ def chunk_bound(
     # What no single rank shows: all ports, or all links, at once.
     together = [*by_all_ports(task, base), *by_all_links(fabric, task, size_bytes, among)]
     best = slowest([*ports, *together, *chain.from_iterable(more)])
-    algbw = gbytes_to_gbps(gbytes_per_second(size_bytes, best.time_s))
+    is_met = math.isfinite(best.time_s)
+    algbw = gbytes_to_gbps(gbytes_per_second(size_bytes, best.time_s)) if is_met else 0.0
     return ChunkBound(
         collective=collective,
         size_bytes=size_bytes,
@@ -251,4 +273,9 @@ def chunk_bound(
         paths=paths,
         n_targets=min(map(len, more)),
         n_classes=len(targets),
+        cut_off=()
+        if is_met
+        else bound(fabric, collective, size_bytes, among=among, root=root, paths=paths).cut_off
+        or (CutOff(best.target, 1),),
+        n_failed=count_failed(fabric, among),
     )

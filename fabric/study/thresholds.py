@@ -264,7 +264,11 @@ def _threshold(group: str, answer: Cost, n_nodes: int) -> Threshold:
         size_bytes=answer.size_bytes,
         expected_gbps=answer.busbw_gbps,
         pass_gbps=support.pass_gbps if support else None,
-        standing=support.standing if support else "at wire rates",
+        standing=answer.status
+        if answer.status == "cut off"
+        else support.standing
+        if support
+        else "at wire rates",
         binding=answer.binding,
         n_nodes=n_nodes,
     )

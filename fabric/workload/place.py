@@ -23,9 +23,11 @@ from fabric.costing.calibration import Calibration
 from fabric.costing.calibration import calibration as read_calibration
 from fabric.costing.cost import cost
 from fabric.errors import FabricError, QuestionError
-from fabric.graph import Fabric
+from fabric.flow.lost import find_cut_off, leave_out
+from fabric.graph import Fabric, failures
 from fabric.interop.export.schedulers import hostlist
 from fabric.job.in_order import FEW
+from fabric.results import CutOff
 from fabric.routing import Progress
 from fabric.units import parse_bytes
 from fabric.workload.nodes import ClusterNodes, nodes_of
@@ -66,7 +68,7 @@ def place(
     Parameters
     ----------
     fabric : Fabric
-        With what has failed; a node is down where any of its endpoints is.
+        With what has failed; a node is down where any of its endpoints is, or is cut off from most others.
     jobs : sequence of str
         ``"NODES"``, ``"NODES/SEGMENT"`` or ``"NAME=NODES/SEGMENT"``, the first ones first. The nodes of a
         segment are in one block; where the segment does not divide the nodes, the last one is smaller.
@@ -110,7 +112,8 @@ def place(
     >>> job.best.nodelist, round(job.best.busbw_gbps), job.worst.nodelist, round(job.worst.busbw_gbps)
     ('rack1-gpu[0-3]', 400, 'rack0-gpu[1-2],rack1-gpu[0-1]', 200)
     """
-    nodes = nodes_of(fabric, among=among, node=node, block=block, down=down)
+    reaching, cut_off = _reaching(fabric, among)
+    nodes = nodes_of(reaching, among=among, node=node, block=block, down=down)
     for name, part in (("unavailability", unavailability), ("availability", availability)):
         if not 0 <= part <= 1 or (name == "availability" and part in (0, 1)):
             msg = f"{name}: got {part:g}; expected a part of the time between 0 and 1"
@@ -172,7 +175,21 @@ def place(
         collective=collective,
         size_bytes=size_bytes,
         calibration=known.name,
+        cut_off=cut_off,
     )
+
+
+def _reaching(fabric: Fabric, among: str | None) -> tuple[Fabric, tuple[CutOff, ...]]:
+    """Return a fabric in which what failures cut off has failed too, and who that is.
+
+    Where all are cut off, as between halves that do not meet, jobs may still stand in one of them.
+    """
+    if not failures(fabric) or not (found := find_cut_off(fabric, among)):
+        return fabric, ()
+    try:
+        return leave_out(fabric, among)[0], found
+    except QuestionError:  # nobody is left
+        return fabric, ()
 
 
 def _step(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import ClassVar
 
-from fabric.results import Result
+from fabric.results import CutOff, Result, say_lost
 from fabric.text.columns import columns
 from fabric.text.markdown import escape, table
 from fabric.text.spreadsheet import write_csv
@@ -124,6 +124,8 @@ class Placements(Result):
     collective : str
     size_bytes : int
     calibration : str
+    cut_off : tuple of CutOff
+        Endpoints that failures cut off from most of the others, one of each class; their nodes count as down.
     """
 
     fabric: str
@@ -139,6 +141,7 @@ class Placements(Result):
     collective: str
     size_bytes: int
     calibration: str
+    cut_off: tuple[CutOff, ...] = ()
 
     shown: ClassVar[tuple[str, ...]] = ("n_fit",)
 
@@ -199,7 +202,7 @@ class Placements(Result):
             if job.best is None:
                 parts.append(f"# {job.name}: does not fit: {job.why}")
                 continue
-            busbw = format_rate_gbyte(job.best.busbw_gbps)
+            busbw = _busbw(job.best)
             parts.append(
                 f"# {job.name}: {self.collective} of {format_bytes(self.size_bytes)} at busbw {busbw}\n"
                 f"#SBATCH --nodes={job.n_nodes} --segment={job.segment}\n"
@@ -209,7 +212,9 @@ class Placements(Result):
 
     def _title(self) -> str:
         up = f"{format_count(self.n_up)} of {format_count(self.n_nodes)} nodes up"
-        return f"nodes of {self.fabric} ({self.node}): {up}, {counted(self.n_blocks, 'block')} ({self.block})"
+        blocks = f"{counted(self.n_blocks, 'block')} ({self.block})"
+        lost = say_lost(self.cut_off, 0, "")
+        return "\n".join([f"nodes of {self.fabric} ({self.node}): {up}, {blocks}", *lost])
 
     def _jobs_title(self) -> str:
         what = f"{self.collective} of {format_bytes(self.size_bytes)}, calibration {self.calibration}"
@@ -240,7 +245,7 @@ class Placements(Result):
             ways = [
                 cell
                 for one in (job.best, job.worst)
-                for cell in ((format_rate_gbyte(one.busbw_gbps), str(one.n_blocks)) if one else ("", ""))
+                for cell in ((_busbw(one), str(one.n_blocks)) if one else ("", ""))
             ]
             spares = "none enough" if job.n_spares is None else format_count(job.n_spares)
             own = [job.name, format_count(job.n_nodes), str(job.segment), "yes" if job.fits else "no"]
@@ -259,6 +264,11 @@ class Placements(Result):
             lines += [f"{job.name}, step of training: {step}" for step in _steps(job)]
         usual = f"spares: nodes beyond the job's that suffice {100 * self.availability:.4g} % of the time"
         return [*lines, usual]
+
+
+def _busbw(placed: PlacedJob) -> str:
+    """Return in words how fast a placement is."""
+    return format_rate_gbyte(placed.busbw_gbps) if placed.busbw_gbps > 0 else "cut off"
 
 
 def _steps(job: JobRoom) -> list[str]:

@@ -388,7 +388,8 @@ def test_a_cut_off_rank_leaves_no_time():
     assert found.time_s == math.inf
     assert found.algbw_gbps == 0.0
     assert found.target == "gpu0"
-    assert "at least inf" in str(found)
+    assert (found.status, found.cut_off) == ("cut off", (("gpu0", 1),))
+    assert "cut off: 1 ranks such as gpu0" in str(found)
 
 
 @pytest.mark.parametrize(
