@@ -191,7 +191,7 @@ class ClassCards:
             # Endpoints are counted at one card.
             return self.mark_card(self.view.index[rank_cards[0]]).dealing()
         n_near = self.view.size[rank_cards].sum()
-        if n_each_of(near, rank_cards[:1], n_near, self.view.size)[0] >= n_near:
+        if n_each_of(near, np.array([self.rank]), rank_cards[:1], self.view.size)[0] >= n_near:
             return None
         # Ranks that share a card, and the axes on which they differ: along these cards are dealt.
         beside = near.endpoint[near.card == rank_cards[0]]
@@ -238,6 +238,28 @@ class ClassCards:
         at_rank = [(b, a, p * w) for b, p in peer_cards for a, w in self._relays(self.rank, b)]
         at_peer = [(b, a, w * p) for a, w in rank_cards for b, p in self._relays(peer, a)]
         return at_rank or at_peer if is_sent else at_peer or at_rank
+
+    def check_indices(self) -> None:
+        """Refuse classes of cards that are compared by the index of one of them, and hold different ones.
+
+        Raises
+        ------
+        NoSymmetryError
+        """
+        size = self.view.size
+        # Cards that endpoints of one class have to themselves.
+        near = self._pairs_near(-1)
+        is_own = np.bincount(near.card, minlength=len(size)) == 1
+        is_own[near.card] &= size[near.card] >= size[near.endpoint]
+        for peer in np.flatnonzero(self.ranks).tolist():
+            _, _, joined = self._pairs(peer)
+            most = max((n for n, _ in joined), default=0)
+            kept = [(b, a) for n, (b, a, _) in joined if n == most]
+            # Where all pairs of cards are kept, no index told them apart.
+            for b, a in kept if len(kept) < len(joined) else ():
+                if is_own[a] and is_own[b] and round(size[a] * size[peer]) != round(size[b]):
+                    msg = "cards of a box that are alike are not those that meet the cards of another"
+                    raise NoSymmetryError(msg)
 
     def _relays(self, rank: int, facing: int) -> Shares:
         """Return the cards of a class of ranks on the network of a card that they face: those of its rail."""

@@ -559,12 +559,21 @@ def _by_rail(places: RankPlaces, views: tuple[RankView, ...], routing: Routing) 
 
 
 def _deal(place: Placement, views: tuple[RankView, ...]) -> Placement | None:
-    """Return the placement with ranks on the axis of the cards that they deal out, if they do."""
+    """Return the placement with ranks on the axis of the cards that they deal out, if they do.
+
+    Raises
+    ------
+    NoSymmetryError
+        If that is no product, or cards meet by indices that classes of them do not have.
+    """
     for view in views:
         dealing = view.cards.dealing() if view.cards is not None else None
         if dealing is not None:
             # Once the ranks lie on the axis of their cards, no view deals any more.
             return align(place, dealing)
+    for view in views:
+        if view.cards is not None:
+            view.cards.check_indices()
     return None
 
 

@@ -115,12 +115,15 @@ class Near:
     part : ndarray of float64, shape (k,)
         Part of the ways from the endpoint that end at the card; the sum over its cards is 1.
     hops : ndarray of int64, shape (k,)
+    fastest : tuple of ndarray of int64, each of shape (j,)
+        Endpoints, cards and hops of all nearest and fastest cards, those with another index too.
     """
 
     endpoint: Ints
     card: Ints
     part: Floats
     hops: Ints
+    fastest: tuple[Ints, Ints, Ints]
 
 
 def near_cards(
@@ -164,18 +167,24 @@ def near_cards(
         n_common += (a >= 0) & (a == b)
     # Where no card has the index of the endpoint, all of them may serve it.
     rank = np.where(agrees, 1 + n_common, 0)
-    serves = np.ones(len(column), dtype=np.bool_)
-    for merit in (speed, rank):
-        most = np.zeros(len(reaching))
-        np.maximum.at(most, column[serves], merit[serves])
-        serves &= merit >= most[column] * (1 - _SAME)
+    is_fastest = _is_most(column, speed)
+    serves = is_fastest & _is_most(column, np.where(is_fastest, rank, -1))
+    hops = ways.hops[start[column]]
     total = np.bincount(column[serves], part[serves], minlength=len(reaching))
     return Near(
         pairs[0][serves],
         pairs[1][serves],
         part[serves] / total[column[serves]],
-        ways.hops[start[column[serves]]],
+        hops[serves],
+        (pairs[0][is_fastest], pairs[1][is_fastest], hops[is_fastest]),
     )
+
+
+def _is_most(column: Ints, merit: Floats | Ints) -> Bools:
+    """Return which entries have the most merit of their column."""
+    most = np.zeros(int(column.max(initial=-1)) + 1)
+    np.maximum.at(most, column, merit)
+    return np.asarray(merit >= most[column] * (1 - _SAME))
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,10 +196,13 @@ class Dealt:
     first : ndarray of int64, shape (n + 1,)
         ``first[v]:first[v + 1]`` are the cards of device v; a device without has none.
     card : ndarray of int64, shape (k,)
+    is_all : ndarray of bool, shape (n,)
+        Devices that take all of their near cards.
     """
 
     first: Ints
     card: Ints
+    is_all: Bools
 
     @property
     def n_cards(self) -> Ints:
@@ -203,7 +215,7 @@ def deal(near: Near, n_devices: int) -> Dealt:
     begin = np.flatnonzero(np.diff(near.endpoint, prepend=-1))
     n_near = np.diff([*begin.tolist(), len(near.endpoint)])
     leader, hops = near.card[begin], near.hops[begin]
-    n_each = n_each_of(near, leader, n_near)
+    n_each = n_each_of(near, near.endpoint[begin], leader)
     # Endpoints with the same first card, as many cards and as far from them are told apart by their number.
     key = np.column_stack([leader, hops, n_near])
     _, kind = np.unique(key, axis=0, return_inverse=True)
@@ -218,27 +230,31 @@ def deal(near: Near, n_devices: int) -> Dealt:
     card = near.card[begin[which] + (place[which] * n_each[which] + turn) % n_near[which]]
     count = np.zeros(n_devices, dtype=np.int64)
     count[near.endpoint[begin]] = n_each
-    return Dealt(np.concatenate([[0], np.cumsum(count)]), card)
+    is_all = np.ones(n_devices, dtype=np.bool_)
+    is_all[near.endpoint[begin]] = n_each == n_near
+    return Dealt(np.concatenate([[0], np.cumsum(count)]), card, is_all)
 
 
-def n_each_of(near: Near, leader: Ints, n_near: Ints, size: Floats | None = None) -> Ints:
-    """Return how many cards an endpoint takes, shape (k,).
+def n_each_of(near: Near, endpoints: Ints, leader: Ints, size: Floats | None = None) -> Ints:
+    """Return how many cards some endpoints take, shape (k,).
 
     Parameters
     ----------
     near : Near
-    leader, n_near : ndarray of int64, shape (k,)
-        First near card of some endpoints, and how many they have.
+    endpoints, leader : ndarray of int64, shape (k,)
+        Endpoints, and the first near card of each.
     size : ndarray of float64, optional
-        Endpoints that each device stands for; 1 by default.
+        Devices that each stands for; 1 by default.
     """
-    n = int(near.card.max(initial=-1)) + 1
-    # A card counts the endpoints that no other is nearer to it than.
+    end, card, hops = near.fastest
+    n = 1 + max(int(column.max(initial=-1)) for column in (end, card))
+    of_end, of_card = (np.ones(len(end)), np.ones(len(end))) if size is None else (size[end], size[card])
+    # A card counts the endpoints that no other is nearer to it than, whether or not it is their own.
     least = np.full(n, np.iinfo(np.int64).max)
-    np.minimum.at(least, near.card, near.hops)
-    closest = near.hops == least[near.card]
-    endpoint = near.endpoint[closest]
-    n_closest = np.bincount(
-        near.card[closest], np.ones(len(endpoint)) if size is None else size[endpoint], minlength=n
-    )
-    return np.ceil(n_near / n_closest[leader]).astype(np.int64)
+    np.minimum.at(least, card, hops)
+    closest = hops == least[card]
+    n_closest = np.bincount(card[closest], of_end[closest], minlength=n)[leader]
+    n_fastest = np.bincount(end, of_card, minlength=n)[endpoints]
+    own = np.ones(len(near.card)) if size is None else size[near.card]
+    n_near = np.bincount(near.endpoint, own, minlength=n)[endpoints]
+    return np.minimum(n_near, np.ceil(n_fastest / n_closest)).astype(np.int64)

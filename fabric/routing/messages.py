@@ -220,11 +220,16 @@ class Messages:
         """
         assert self.sides is not None
         sender, receiver = (_or_itself(self.cards, ends[far]) for ends in (demands.source, demands.target))
-        # Sender and receiver take turns with their cards: all pairs of turns, until both begin anew.
-        n_turns = np.lcm(sender[1], receiver[1])
+        # Sender and receiver that take all of their cards may meet on any pair of them. Where cards are dealt
+        # out they take turns: all pairs of turns, until both begin anew.
+        n_sent, n_received = sender[1], receiver[1]
+        is_free = self.cards.is_all[demands.source[far]] & self.cards.is_all[demands.target[far]]
+        n_turns = np.where(is_free, n_sent * n_received, np.lcm(n_sent, n_received))
         which = np.repeat(np.arange(len(far)), n_turns)
         turn = np.arange(len(which)) - np.repeat(np.cumsum(n_turns) - n_turns, n_turns)
-        a, b = (card[first[which] + turn % n[which]] for first, n, card in (sender, receiver))
+        turn_sent = np.where(is_free[which], turn // n_received[which], turn % n_sent[which])
+        a = sender[2][sender[0][which] + turn_sent]
+        b = receiver[2][receiver[0][which] + turn % n_received[which]]
         part = self.sides.part
         is_joined = (part[a] == part[b]) | ~(self.sides.is_card[a] & self.sides.is_card[b])
         # Cards that the network joins come first, and of these those with the same index, as on one rail.
@@ -292,7 +297,8 @@ class Messages:
             if part not in self._on_part:
                 near = self._near_cards(self.sides.is_card & (self.sides.part == part))
                 first = firsts(near.endpoint, self.expanded.n_devices)
-                self._on_part[part] = Dealt(first, near.card), deal(near, self.expanded.n_devices)
+                every = Dealt(first, near.card, np.ones(self.expanded.n_devices, dtype=np.bool_))
+                self._on_part[part] = every, deal(near, self.expanded.n_devices)
             every, dealt = self._on_part[part]
             rows = np.flatnonzero(parts == part)
             at, row = ranges(every.first, ranks[rows])

@@ -197,6 +197,48 @@ links:
         fabric = box(2, 2, extra="failed: [node0/nic1]")
         assert busbw(fabric, "all-to-all", method=method) == pytest.approx(3 / 4 * 50)
 
+    def test_a_gpu_without_its_card_has_one_of_the_others(self) -> None:
+        # Three cards are left near to four GPUs: ceil(3/4) each, so GPU 3 is on card 0 beside GPU 0. Both
+        # send S/2 to the other node. Dealt among those on that card alone, it had ceil(3/2).
+        fabric = loads("""
+fabric: four
+axes: {node: 2, slot: 4}
+devices:
+  gpu: {kind: gpu, axes: [node, slot]}
+  psw: {kind: switch, axes: [node]}
+  nic: {kind: nic, axes: [node, slot]}
+  leaf: {kind: switch, axes: []}
+links:
+  - {between: [gpu, psw], rate: 200GB/s}
+  - {between: [psw, nic], rate: 200GB/s}
+  - {between: [nic, leaf], rate: 50GB/s}
+failed: [node0/nic3]
+""")
+        assert busbw(fabric, "all-to-all") == pytest.approx(7 / 8 * 50)
+
+    def test_cards_that_are_left_meet_on_their_rails(self) -> None:
+        # One GPU with four cards a socket, on rails. On classes the four of socket 0 were compared by the
+        # index of the first, so that all messages to socket 1 met on rail 0; but a card of each rail does.
+        fabric = loads("""
+fabric: rails
+axes: {node: 2, socket: 2, card: 4, k: 2}
+devices:
+  gpu: {kind: gpu, axes: [node, socket]}
+  psw: {kind: switch, axes: [node, socket]}
+  nic: {kind: nic, axes: [node, socket, card]}
+  leaf: {kind: switch, axes: [socket, card]}
+  spine: {kind: switch, axes: [k]}
+links:
+  - {between: [gpu, psw], rate: 400Gb/s}
+  - {between: [psw, nic], rate: 800Gb/s}
+  - {between: [nic, leaf], rate: 200Gb/s}
+  - {between: [leaf, spine], rate: 100Gb/s}
+failed: [node0/socket1/nic0, node0/socket1/nic3, node1/socket1/nic3]
+""")
+        # To leaf 1 of socket 1, from socket 0: twice S/4 on two cards, twice S/4 on three, over two cables of
+        # 100 Gb/s. What the GPUs of socket 1 send one another stays on its leaf.
+        assert busbw(fabric, "all-to-all") == pytest.approx(gbps_to_gbytes(3 / 4 * 200 / (5 / 12)))
+
     @pytest.mark.parametrize("method", METHODS)
     def test_cards_without_a_cable_do_not_count(self, method: str) -> None:
         # Two of four cards are cabled, one a GPU.
