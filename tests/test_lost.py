@@ -116,7 +116,7 @@ DROPS = {
 }
 
 
-@pytest.mark.some(4)
+@pytest.mark.some(2)
 @pytest.mark.parametrize("verb", DROPS)
 @pytest.mark.parametrize("transit", ["end", "relay"])
 def test_what_is_cut_off_can_be_left_out_of_every_verb(verb, transit):

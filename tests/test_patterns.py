@@ -152,7 +152,7 @@ def test_cables_and_rates_of_every_link_class(name):
 # --- classical counts ----------------------------------------------------------------------------------
 
 
-@pytest.mark.some(2)
+@pytest.mark.some(1)
 @pytest.mark.parametrize("k", [2, 4, 6, 8, 10])
 def test_fat_tree(k):
     h = k // 2
@@ -338,7 +338,7 @@ def explicit_rate(fabric):
     return module.explicit_rate(fabric)
 
 
-@pytest.mark.some(2)
+@pytest.mark.some(1)
 @pytest.mark.parametrize("name", ALL_TO_ALL)
 def test_all_to_all(name):
     fabric = load(FOLDER / f"{name}.fabric.yaml")

@@ -120,7 +120,7 @@ def test_nvl72_rack_cut_is_the_own_nvlinks(source):
     assert answer.status == "optimal"
 
 
-@pytest.mark.some(2)
+@pytest.mark.some(1)
 @pytest.mark.parametrize(
     ("source", "target", "cut", "tied"),
     [

@@ -80,7 +80,7 @@ FORESTCOLL = {
 }
 
 
-@pytest.mark.some(2)
+@pytest.mark.some(1)
 @pytest.mark.parametrize("name", FORESTCOLL)
 def test_forestcoll(name):
     make, algbw = FORESTCOLL[name]
@@ -200,7 +200,7 @@ def test_the_largest_torus():
     assert found.per_endpoint_gbps == pytest.approx(0.499878, abs=5e-7)
 
 
-@pytest.mark.some(2)
+@pytest.mark.some(1)
 @pytest.mark.parametrize(
     ("n", "degree", "hops", "rate"),
     [

@@ -43,7 +43,7 @@ TACOS = {
 }
 
 
-@pytest.mark.some(2)
+@pytest.mark.some(1)
 @pytest.mark.parametrize("name", TACOS)
 def test_tacos(name):
     kind, sides, rates, latency, n_chunks, size, expected = TACOS[name]
@@ -98,7 +98,7 @@ def test_te_ccl_dgx2_topology():
     }
 
 
-@pytest.mark.some(2)
+@pytest.mark.some(1)
 @pytest.mark.parametrize("size", TE_CCL)
 def test_te_ccl_dgx2(size):
     algbw, tolerance = TE_CCL[size]

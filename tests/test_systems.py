@@ -204,7 +204,7 @@ def test_scale_up_of_a_chip(name):
 # --- solved ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.some(2)
+@pytest.mark.some(1)
 @pytest.mark.parametrize("name", SOLVED)
 def test_all_to_all_and_all_gather(name):
     among, rate, inward = SOLVED[name]
@@ -218,7 +218,7 @@ def test_all_to_all_and_all_gather(name):
     )
 
 
-@pytest.mark.some(3)
+@pytest.mark.some(2)
 @pytest.mark.parametrize(
     ("name", "source", "target", "gbps"),
     [

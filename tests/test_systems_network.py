@@ -178,7 +178,7 @@ ALIKE = [
 ]
 
 
-@pytest.mark.some(2)
+@pytest.mark.some(1)
 @pytest.mark.parametrize(("part", "k", "gbps"), ALIKE)
 def test_two_tiers_carry_the_full_rate(part, k, gbps):
     fabric = loads(two_tier(part, k, 1, gbps))

@@ -110,7 +110,7 @@ def lattice(sides, lines, shift):
     return found
 
 
-@pytest.mark.some(6)
+@pytest.mark.some(3)
 @pytest.mark.parametrize("name", [*TORI, *TWISTED])
 def test_torus_has_its_neighbours_and_wraps(name):
     sides, rate, rest = (TORI | TWISTED)[name]
@@ -173,7 +173,7 @@ def test_a_circuit_switch_has_two_ports_a_cube(name, n_cubes):
     assert int(crossing.sum()) * 2 == n_cubes * 96 == 48 * 2 * n_cubes
 
 
-@pytest.mark.some(2)
+@pytest.mark.some(1)
 @pytest.mark.parametrize("name", marked(SOLVED))
 def test_all_to_all_and_all_gather(name):
     rate, inward = SOLVED[name]
@@ -205,7 +205,7 @@ def test_twist_makes_all_links_alike(name):
     assert bound(fabric, "all-gather").algbw_gbps == pytest.approx(n / (n - 1) * 6 * gbps, rel=1e-9)
 
 
-@pytest.mark.some(2)
+@pytest.mark.some(1)
 @pytest.mark.parametrize(
     ("name", "source", "target", "gbps"),
     [

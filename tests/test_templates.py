@@ -159,7 +159,7 @@ def test_scale_up_ports_meet_on_both_sides(name, n_gpus, links, used, total):
     assert {g.transit for g in e.groups if g.name == "gpu"} == {"relay"}
 
 
-@pytest.mark.some(6)
+@pytest.mark.some(3)
 @pytest.mark.parametrize(("name", "n_nics", "rate", "total"), SCALE_OUT, ids=[row[0] for row in SCALE_OUT])
 def test_scale_out_is_what_the_nics_have_ports_for(name, n_nics, rate, total):
     text = """
@@ -230,7 +230,7 @@ def test_a_dgx_is_the_fabric_of_its_board(name):
         assert np.array_equal(getattr(e, field), getattr(board, field)), field
 
 
-@pytest.mark.some(2)
+@pytest.mark.some(1)
 @pytest.mark.parametrize("name", PER_GPU)
 def test_scale_up_of_a_gpu_and_of_a_pair(name):
     both_ways, pair = PER_GPU[name]
@@ -286,7 +286,7 @@ def test_measured_file_loads_whole(path):
     assert any(note.startswith(f"{fabric.name}: ") for note in fabric.blueprint.notes)
 
 
-@pytest.mark.some(3)
+@pytest.mark.some(2)
 @pytest.mark.parametrize("name", CLUSTERS)
 def test_servers_of_a_cluster_keep_what_their_nics_have(name):
     n_nodes, n_gpus, node_gbps = CLUSTERS[name]
@@ -322,7 +322,7 @@ def test_two_chassis_are_the_graph_of_te_ccl():
     assert nx.utils.graphs_equal(graph, wanted)
 
 
-@pytest.mark.some(3)
+@pytest.mark.some(2)
 @pytest.mark.parametrize("name", ALL_GATHER)
 def test_all_gather_of_measured_files(name):
     found = bound(load(MEASURED / f"{name}.fabric.yaml"), "all-gather")

@@ -37,7 +37,7 @@ def is_sound(text):
     return True
 
 
-@pytest.mark.some(3)
+@pytest.mark.some(2)
 @pytest.mark.parametrize("full", [0, 1, 60, 61, 62, 63, 64, 65])
 def test_breakout_of_single_ports_takes_whole_ports(full):
     for halves, quarters in itertools.product([0, 1, 2, 3, 4, 5, 126, 127, 128, 129], [0, 1, 4, 5]):

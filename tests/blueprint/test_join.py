@@ -429,7 +429,7 @@ def test_expand_joins_what_the_grammar_says(block, tmp_path):
     assert n_sound > 2
 
 
-@pytest.mark.some(2)
+@pytest.mark.some(1)
 @pytest.mark.parametrize("sizes", [(4, 2), (2, 4), (3, 3), (2, 3, 2), (3, 1, 3), (2, 2, 2, 2)], ids=str)
 def test_every_range_of_a_composed_axis_is_counted(sizes):
     # No digit of a range may be thought alike because the digits below it are whole in part of it.

@@ -62,7 +62,7 @@ def test_one_chunk_each(fabric, n, time, operation):
     assert seconds(fabric, operation, size_of(n), latency=A) == pytest.approx(time, rel=1e-12)
 
 
-@pytest.mark.some(4)
+@pytest.mark.some(2)
 @pytest.mark.parametrize("latency", [0.0, A, 100 * P])
 @pytest.mark.parametrize(
     ("fabric", "n", "steps", "chunks"),
@@ -291,7 +291,7 @@ LAW = {
 }
 
 
-@pytest.mark.some(2)
+@pytest.mark.some(1)
 @pytest.mark.parametrize("operation", CHUNKED)
 @pytest.mark.parametrize("name", LAW)
 def test_classes_and_devices_agree(name, operation):
@@ -305,7 +305,7 @@ def test_classes_and_devices_agree(name, operation):
     assert on_classes.n_targets == on_classes.n_classes <= on_devices.n_classes
 
 
-@pytest.mark.some(3)
+@pytest.mark.some(2)
 @pytest.mark.parametrize("operation", CHUNKED)
 @pytest.mark.parametrize(
     "name", [pytest.param(n, marks=[pytest.mark.slow] if n == "thin" else []) for n in LAW]

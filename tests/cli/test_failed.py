@@ -48,7 +48,7 @@ def fabtopo(tmp_path, monkeypatch, capsys):
     return run
 
 
-@pytest.mark.some(2)
+@pytest.mark.some(1)
 @pytest.mark.parametrize("question", QUESTIONS)
 def test_asked_for_as_in_the_file(fabtopo, question):
     options = QUESTIONS[question]
@@ -66,7 +66,7 @@ def _untimed(text):
     return re.sub(r"in [0-9.]+ s", "", text)
 
 
-@pytest.mark.some(2)
+@pytest.mark.some(1)
 @pytest.mark.parametrize("question", QUESTIONS)
 def test_slow_cables_are_asked_for_as_in_the_file(fabtopo, question):
     options = QUESTIONS[question]

@@ -69,7 +69,7 @@ def printed(command, width, monkeypatch):
     return told.getvalue()
 
 
-@pytest.mark.some(3)
+@pytest.mark.some(2)
 @pytest.mark.parametrize("command", ASKED, ids=lambda command: command.split()[0])
 def test_an_answer_fits_and_has_every_number(command, monkeypatch):
     whole = printed(command, None, monkeypatch)

@@ -90,7 +90,7 @@ def test_faster_cards_never_hurt_and_choose_the_ring_once_they_are_fast():
     assert [a.chosen.algorithm for a in answers] == ["tree", "tree", "tree", "tree", "ring"]
 
 
-@pytest.mark.some(2)
+@pytest.mark.some(1)
 @pytest.mark.parametrize("collective", ["all-reduce", "all-gather", "all-to-all", "broadcast"])
 def test_channels_only_ever_add_time(collective):
     fabric = a100(200, nodes=3)

@@ -13,7 +13,7 @@ def wide():
     return fabric.loads(WIDE)
 
 
-@pytest.mark.some(2)
+@pytest.mark.some(1)
 @pytest.mark.parametrize("collective", ["all-reduce", "all-to-all"])
 @pytest.mark.parametrize(
     ("order", "over"),

@@ -202,7 +202,7 @@ links:
 """
 
 
-@pytest.mark.some(2)
+@pytest.mark.some(1)
 @pytest.mark.parametrize("method", ["axes", "links"])
 @pytest.mark.parametrize("n_queue_pairs", [1, 4])
 @pytest.mark.parametrize("pattern", [ALL, Pattern("shift", "job", 4)])
@@ -297,7 +297,7 @@ links:
 """
 
 
-@pytest.mark.some(3)
+@pytest.mark.some(2)
 @pytest.mark.parametrize("method", ["axes", "links"])
 @pytest.mark.parametrize("n_queue_pairs", [1, 4])
 @pytest.mark.parametrize("pattern", [ALL, Pattern("shift", "job", 8)])

@@ -81,7 +81,7 @@ def test_thresholds_that_are_none(boxes, threshold):
         sweep(boxes, "all-gather", "1MiB", threshold=threshold, calibration="wire")
 
 
-@pytest.mark.some(3)
+@pytest.mark.some(2)
 @pytest.mark.parametrize("collective", COLLECTIVES)
 def test_every_row_is_the_cost_of_its_size(boxes, collective):
     asked = {"calibration": "measured", "among": "node0-1", "routing": "rail"}
@@ -94,7 +94,7 @@ def test_every_row_is_the_cost_of_its_size(boxes, collective):
         )
 
 
-@pytest.mark.some(2)
+@pytest.mark.some(1)
 @pytest.mark.parametrize("collective", COLLECTIVES)
 @pytest.mark.parametrize("calibration", ["wire", "measured"])
 def test_time_grows_and_busbw_does_not_exceed_that_of_the_wire(boxes, collective, calibration):
@@ -107,7 +107,7 @@ def test_time_grows_and_busbw_does_not_exceed_that_of_the_wire(boxes, collective
     )
 
 
-@pytest.mark.some(4)
+@pytest.mark.some(2)
 @pytest.mark.parametrize("collective", COLLECTIVES)
 @pytest.mark.parametrize("calibration", ["wire", "measured"])
 @pytest.mark.parametrize("among", [None, "node0-2", "node0/slot0-1"])

@@ -24,7 +24,7 @@ def rate(access, uplink, failed=""):
 
 
 # Uplinks of 2 Gb/s bind at 1.15 Gb/s a GPU: the last three fill the access to 95, 91 and 88 %.
-@pytest.mark.some(3)
+@pytest.mark.some(2)
 @pytest.mark.parametrize(
     ("access", "uplink"), [(4, 2), (4, 20), (1.5, 4), (7, 3), (1.21, 2), (1.264, 2), (1.307, 2)]
 )

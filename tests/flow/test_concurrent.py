@@ -48,7 +48,7 @@ def scope(request, monkeypatch):
     return request.param
 
 
-@pytest.mark.some(6)
+@pytest.mark.some(3)
 @pytest.mark.parametrize("failed", ["", "pod1/rack0/gpu0", "spine0"])
 @pytest.mark.parametrize("pattern", ["all-to-all", "one-to-all", "all-to-one"])
 def test_sound_answers_pass(failed, pattern, scope):

@@ -78,7 +78,7 @@ def check(constructs, seed):
     return sum(len(found.devices) for found in by_axes.cut)
 
 
-@pytest.mark.seeds(5, of=26)
+@pytest.mark.seeds(3, of=26)
 def test_named_cables_are_those_of_the_cut(seed, constructs):
     check(constructs, seed)
 

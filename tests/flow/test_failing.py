@@ -54,7 +54,7 @@ def test_asked_for_as_in_the_file(constructs, name, seed):
     assert answers(asked, paths) == answers(in_file, paths)
 
 
-@pytest.mark.some(2)
+@pytest.mark.some(1)
 @pytest.mark.parametrize(("name", "seed"), SEEDS)
 def test_failures_never_help(constructs, name, seed):
     draft, failed, paths = constructs.random_draft(name, seed)

@@ -160,7 +160,7 @@ def value(graph, source, target):
     return max_flow(from_networkx(graph), source, target).value_gbps
 
 
-@pytest.mark.some(3)
+@pytest.mark.some(2)
 def test_networkx_finds_the_same(question):
     fabric, source, target = question
     answer = max_flow(fabric, source, target)
@@ -171,7 +171,7 @@ def test_networkx_finds_the_same(question):
         assert found == pytest.approx(answer.value_gbps, rel=1e-9, abs=1e-12)
 
 
-@pytest.mark.some(6)
+@pytest.mark.some(3)
 def test_flow_keeps_to_capacities_and_nothing_is_lost(question):
     fabric, source, target = question
     problem = flow_problem(fabric, source, target)
@@ -206,7 +206,7 @@ def test_flow_keeps_to_capacities_and_nothing_is_lost(question):
     assert arrived == pytest.approx(max_flow(fabric, source, target).value_gbps, rel=1e-12)
 
 
-@pytest.mark.some(6)
+@pytest.mark.some(3)
 def test_the_cut_is_as_large_as_the_flow(question):
     fabric, source, target = question
     answer = max_flow(fabric, source, target)
@@ -247,7 +247,7 @@ def bare(fabric):
     return graph
 
 
-@pytest.mark.some(2)
+@pytest.mark.some(1)
 def test_a_cable_more_never_lowers_and_a_failure_never_raises(question):
     fabric, source, target = question
     before = max_flow(fabric, source, target).value_gbps
@@ -275,7 +275,7 @@ def test_a_cable_more_never_lowers_and_a_failure_never_raises(question):
         before = after
 
 
-@pytest.mark.some(2)
+@pytest.mark.some(1)
 def test_relabelling_changes_nothing(question):
     fabric, source, target = question
     answer = max_flow(fabric, source, target)
@@ -297,7 +297,7 @@ def test_relabelling_changes_nothing(question):
     assert set(again.tied) == set(answer.tied)
 
 
-@pytest.mark.some(4)
+@pytest.mark.some(2)
 @pytest.mark.parametrize("factor", [2.0, 1 / 3, 1e7])
 def test_scaling_scales(question, factor):
     fabric, source, target = question
@@ -311,8 +311,8 @@ def test_scaling_scales(question, factor):
     assert {(c.link, c.n_cables) for c in again.cut} == {(c.link, c.n_cables) for c in answer.cut}
 
 
-@pytest.mark.some(2)
-@pytest.mark.seeds(4, of=40)
+@pytest.mark.some(1)
+@pytest.mark.seeds(2, of=40)
 def test_a_graph_gives_what_networkx_gives(seed):
     graph = random_graph(seed)
     fabric = from_networkx(graph)
@@ -321,11 +321,12 @@ def test_a_graph_gives_what_networkx_gives(seed):
         assert max_flow(fabric, source, target).value_gbps == pytest.approx(expected, rel=1e-9, abs=1e-12)
 
 
-def test_petersen_and_hypercube():
+@pytest.mark.parametrize("every", [8, pytest.param(1, marks=pytest.mark.slow)])
+def test_petersen_and_hypercube(every):
     for graph, degree in ((nx.petersen_graph(), 3), (nx.hypercube_graph(4), 4)):
         nx.set_edge_attributes(graph, 100.0, "capacity")
         fabric = from_networkx(graph)
-        for source, target in itertools.combinations(graph, 2):
+        for source, target in list(itertools.combinations(graph, 2))[::every]:
             assert max_flow(fabric, source, target).value_gbps == 100.0 * degree
 
 
@@ -355,7 +356,7 @@ def minimum_cuts(graph, source, target):
     return least, [side for side, size in sides.items() if size == least]
 
 
-@pytest.mark.seeds(40, of=80)
+@pytest.mark.seeds(20, of=80)
 def test_cut_and_ties_against_every_subset(seed):
     rng = random.Random(seed)
     graph = random_multigraph(rng, rng.randint(2, 7))
@@ -482,7 +483,7 @@ def test_limits():
     assert max_flow(fabric, "x0", "x2", limit=5).method == "axes"
 
 
-@pytest.mark.some(2)
+@pytest.mark.some(1)
 @pytest.mark.parametrize("paths", ["rules", "no-relay", "any"])
 @pytest.mark.parametrize(
     ("file", "source", "target"),

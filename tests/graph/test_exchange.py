@@ -308,7 +308,7 @@ def test_both_directions_of_an_export_are_refused_and_not_misread():
         from_networkx(graph)
 
 
-@pytest.mark.some(2)
+@pytest.mark.some(1)
 @pytest.mark.parametrize("text", [pytest.param(EVERYTHING, id="everything"), *TOPOLOGIES[:1]])
 @pytest.mark.parametrize("form", ["graphml", "gml"])
 def test_a_graph_is_written_and_read_by_networkx(text, form, tmp_path):

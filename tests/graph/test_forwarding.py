@@ -461,7 +461,7 @@ def test_max_flow_is_what_fits_on_permitted_paths(seed):
             assert answer.status == "optimal" or (expected == 0 and answer.status == "cut off")
 
 
-@pytest.mark.some(3)
+@pytest.mark.some(2)
 @pytest.mark.parametrize("links", [TWO_RACKS, THIRD_RACK, LEAF_SPINE, HOST_PEERS, LEAF_MESH, DRAGONFLY, RING])
 @pytest.mark.parametrize("gpu", ["end", "relay", "all"])
 def test_max_flow_of_the_drawn_fabrics(links, gpu):

@@ -206,7 +206,7 @@ def test_topologies_load_and_nothing_is_skipped(path):
     assert path.name.removesuffix(".fabric.yaml") == fabric.name.removeprefix("one-")
 
 
-@pytest.mark.some(5)
+@pytest.mark.some(3)
 @pytest.mark.parametrize("name", template_names())
 def test_templates_load_as_they_are_and_over_an_axis(name):
     alone = expand(loads(f"fabric: one\ninclude: {name}\n"))

@@ -27,7 +27,7 @@ VERBS = {
 }
 
 
-@pytest.mark.some(5)
+@pytest.mark.some(3)
 @pytest.mark.parametrize("verb", VERBS)
 def test_no_answer_keeps_a_fabric_alive(verb):
     kept = asked(verb)

@@ -38,7 +38,7 @@ def answer(call):
         return type(error), str(error)
 
 
-@pytest.mark.seeds(24, of=200)
+@pytest.mark.seeds(12, of=200)
 def test_values_and_sides_are_those_of_networkx(seed):
     graph = random_graph(seed)
     own = backend.convert_from_nx(graph, {"capacity": float("inf")})

@@ -42,7 +42,7 @@ def pairs_in(ends):
     return Counter(frozenset((a[0], z[0])) for a, z in ends)
 
 
-@pytest.mark.some(2)
+@pytest.mark.some(1)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_clean_dump_is_the_design_again(as_drawn, shape, tmp_path):
     design = as_drawn.drawn(shape)
@@ -84,7 +84,7 @@ def spoiled(ends, seed, n):
     return ends
 
 
-@pytest.mark.some(4)
+@pytest.mark.some(2)
 @pytest.mark.parametrize("is_renamed", [False, True])
 @pytest.mark.parametrize("shape", TREES)
 def test_a_few_faults_are_marks_and_nothing_more(as_drawn, shape, is_renamed, tmp_path):

@@ -35,7 +35,7 @@ def edges(found):
     return Counter((frozenset((c.a[0], c.z[0])), c.rate_gbps) for c in found.cables)
 
 
-@pytest.mark.some(3)
+@pytest.mark.some(2)
 @pytest.mark.parametrize("form", BOTH_WAYS)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_what_we_export_is_read_back(shape, form, as_drawn, tmp_path):
@@ -347,7 +347,7 @@ HOSTILE = [
 ]
 
 
-@pytest.mark.seeds(30, of=600)
+@pytest.mark.seeds(15, of=600)
 def test_hostile_files_end_in_an_error_or_in_cables(seed, as_drawn, tmp_path):
     rng = random.Random(seed)
     form = sorted(SOURCES)[seed % len(SOURCES)]

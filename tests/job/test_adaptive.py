@@ -21,7 +21,7 @@ def seconds(hand_made: ModuleType, uplinks: int, failed: str, routing: str, meth
     return cost(fabric, "all-to-all", S, spread=Spread(spraying=1.0), **asked, calibration="wire").time_s
 
 
-@pytest.mark.some(2)
+@pytest.mark.some(1)
 @pytest.mark.parametrize("method", ["axes", "links"])
 @pytest.mark.parametrize(
     ("uplinks", "failed"),

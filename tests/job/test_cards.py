@@ -451,7 +451,7 @@ class TestRelays:
             ("node1/gpu1", "node1/nic1"),
         }
 
-    @pytest.mark.some(2)
+    @pytest.mark.some(1)
     @pytest.mark.parametrize("method", METHODS)
     @pytest.mark.parametrize("spine", [False, True])
     def test_a_failed_card_is_shared_out(self, method: str, spine: bool) -> None:

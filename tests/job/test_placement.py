@@ -74,7 +74,7 @@ ORDERS = [
 ]
 
 
-@pytest.mark.some(3)
+@pytest.mark.some(2)
 @pytest.mark.parametrize(("order", "left", "right"), ORDERS)
 def test_order_is_reshape(order: str, left: list[str], right: dict[str, int]) -> None:
     fabric = loads(TEXT)
@@ -91,7 +91,7 @@ def test_order_is_reshape(order: str, left: list[str], right: dict[str, int]) ->
             assert sorted(map(tuple, found)) == sorted(map(tuple, expected))
 
 
-@pytest.mark.some(2)
+@pytest.mark.some(1)
 @pytest.mark.parametrize(
     "order",
     [

@@ -38,7 +38,7 @@ def n_with(page, remark):
     return sum(remark in block.remarks for block in PAGES[page])
 
 
-@pytest.mark.some(4)
+@pytest.mark.some(2)
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_is_what_the_program_does(page, reader):
     n_slow, n_not = n_with(page, "slow"), n_with(page, "not run")

@@ -207,7 +207,7 @@ def test_the_manual_has_its_table():
     assert len(list(_rows())) == 12
 
 
-@pytest.mark.some(2)
+@pytest.mark.some(1)
 @pytest.mark.parametrize(("typed", "algorithm", "model", "measured"), list(_rows()))
 def test_the_table_of_the_manual_is_what_a_user_can_type(typed, algorithm, model, measured, capsys):
     import json

@@ -44,7 +44,7 @@ def drawn(summary):
     return {draw: draw(summary) for draw in (staircase, wiring)}
 
 
-@pytest.mark.some(2)
+@pytest.mark.some(1)
 @pytest.mark.parametrize("draw", [staircase, wiring])
 def test_svg_is_plain_and_small(drawn, draw):
     text = drawn[draw]
@@ -56,7 +56,7 @@ def test_svg_is_plain_and_small(drawn, draw):
     assert not re.search(r"\b20\d\d-\d\d-\d\d\b|file:|@import|@font-face|/tmp|/home|\son\w+=", text)
 
 
-@pytest.mark.some(2)
+@pytest.mark.some(1)
 @pytest.mark.parametrize("draw", [staircase, wiring])
 def test_svg_is_always_the_same_whatever_the_user_has_set(summary, drawn, draw):
     with mpl.rc_context({"font.size": 30, "svg.fonttype": "path", "svg.hashsalt": "x", "lines.linewidth": 9}):
@@ -64,7 +64,7 @@ def test_svg_is_always_the_same_whatever_the_user_has_set(summary, drawn, draw):
         assert mpl.rcParams["font.size"] == 30
 
 
-@pytest.mark.some(3)
+@pytest.mark.some(2)
 def test_every_count_is_in_the_wiring_figure(summary, drawn):
     texts = {e.text for e in ET.fromstring(drawn[wiring]).iter() if e.tag.endswith("}text")}
     for one in summary.links:
@@ -91,7 +91,7 @@ def test_ratios_multiply_to_the_whole_taper():
     assert ratios == ["7.438:1", "1.21:1", "1:1"]
 
 
-@pytest.mark.some(2)
+@pytest.mark.some(1)
 @pytest.mark.parametrize("figure", [staircase_figure, wiring_figure])
 def test_no_text_overlaps_or_is_cut(summary, figure):
     sheet = figure(summary)

@@ -78,7 +78,7 @@ def test_the_distribution_in_fractions(n, m):
     assert exactly(n, m, int(load[0]) - 1) < 1e-12
 
 
-@pytest.mark.some(2)
+@pytest.mark.some(1)
 @pytest.mark.parametrize(("n", "m"), [(5_000, 64), (100, 1_000), (20_000, 2)])
 def test_simulation(n, m):
     drawn = np.random.default_rng(7).multinomial(n, np.full(m, 1 / m), size=4_000)
@@ -112,7 +112,7 @@ def test_many_queue_pairs_come_near_the_equal_split():
     assert rates[-1] > 0.999
 
 
-@pytest.mark.some(2)
+@pytest.mark.some(1)
 @pytest.mark.parametrize("m", [2, 3, 32, 1_000])
 def test_links_as_independent_are_near_the_exact_distribution(monkeypatch, m):
     exact = hashed_factor(100_000, m)

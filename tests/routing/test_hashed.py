@@ -126,7 +126,7 @@ def test_bytes_are_conserved(text, n_queue_pairs):
     assert not found[np.repeat(e.alive == 0, 2)].any()
 
 
-@pytest.mark.some(2)
+@pytest.mark.some(1)
 @pytest.mark.parametrize("text", FABRICS, ids=title)
 def test_a_flow_takes_one_shortest_path(text):
     e, route, traffic = everyone(text)
@@ -146,7 +146,7 @@ def test_a_flow_takes_one_shortest_path(text):
         assert (split[found > 0] > 0).all()
 
 
-@pytest.mark.some(2)
+@pytest.mark.some(1)
 @pytest.mark.parametrize("text", FABRICS, ids=title)
 def test_the_mean_of_many_draws_is_the_equal_split(text):
     e, route, traffic = everyone(text)

@@ -231,7 +231,7 @@ def built(collective: str, shape: Shape, name: str) -> Schedule:
     return schedules(collective, shape, SIZE)[name]
 
 
-@pytest.mark.some(5)
+@pytest.mark.some(3)
 @each(SHAPES)
 def test_every_rank_ends_with_what_the_collective_promises(
     collective: str, name: str, shapes: tuple[Shape, ...]

@@ -76,7 +76,7 @@ def test_the_same_is_the_same_and_back_is_the_reverse():
     assert {key: (b, a) for key, (a, b) in there.items()} == back
 
 
-@pytest.mark.some(2)
+@pytest.mark.some(1)
 @pytest.mark.parametrize("seed", range(6))
 def test_any_one_edit_is_seen(seed):
     rng = random.Random(seed)

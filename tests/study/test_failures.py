@@ -144,7 +144,7 @@ def test_orbits_of_wired_fabrics_are_found_and_sum_up(name):
     assert len(found) < (e.n_devices + e.n_bundles) / 4
 
 
-@pytest.mark.seeds(4, of=20)
+@pytest.mark.seeds(2, of=20)
 def test_searched_orbits_are_those_of_all_automorphisms(constructs, orbits_by_force, seed):
     construct = CONSTRUCTS[seed % len(CONSTRUCTS)]
     fabric, _ = constructs.random_fabric(construct, seed)

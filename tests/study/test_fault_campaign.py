@@ -272,7 +272,7 @@ def infrastructure(graph):
         yield f"- {{ep1: {ends[0]}, ep2: {ends[1]}, scheme: one2one, link: l{data['rate_gbps']:g}}}"
 
 
-@pytest.mark.some(4)
+@pytest.mark.some(2)
 @pytest.mark.parametrize("form", OF_NODES)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_exactly_the_faults_of_nodes_that_were_made(shape, form, as_drawn, tmp_path, monkeypatch):

@@ -87,7 +87,7 @@ def check_same(fabric, monkeypatch):
 @pytest.mark.some(1)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_interval_holds_the_rate(family, marked_fabrics, monkeypatch):
-    assert sum(check_hold(marked_fabrics.marked_fabric(family, seed), monkeypatch) for seed in range(8))
+    assert sum(check_hold(marked_fabrics.marked_fabric(family, seed), monkeypatch) for seed in range(4))
 
 
 def test_bottlenecks_and_bounds_are_those_without(marked_fabrics, monkeypatch):
@@ -184,6 +184,7 @@ def test_what_scattered_damage_costs_cables_is_what_none_does(monkeypatch):
     )
 
 
+@pytest.mark.slow
 def test_damage_of_many_kinds_that_binds_is_that_of_the_worst_kind(monkeypatch):
     monkeypatch.setattr(between, "MANY_COLUMNS", 500)
     monkeypatch.setattr(between, "_SMALLER", 2)

@@ -98,9 +98,9 @@ def has_one_rate(fabric):
     return True
 
 
-@pytest.mark.some(2)
+@pytest.mark.some(1)
 @pytest.mark.parametrize("is_slow", [False, True])
-@pytest.mark.seeds(4, of=200)
+@pytest.mark.seeds(2, of=200)
 def test_flows_bounds_and_costs_are_those_of_devices_one_by_one(seed, is_slow, marked_fabrics):
     family = ("crossing", "nested", "crossing", "cells")[seed % 4]
     fabric = marked_fabrics.marked_fabric(family, seed, is_slow=is_slow)
@@ -259,7 +259,7 @@ links:
 """
 
 
-@pytest.mark.some(2)
+@pytest.mark.some(1)
 @pytest.mark.parametrize(
     "failed", [("pod0/s1", "pod3/s1"), ("pod0/s1", "pod3/s2"), ("pod1/s0", "pod2/s0", "pod3/s1")]
 )

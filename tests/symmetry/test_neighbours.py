@@ -22,7 +22,7 @@ PEERS = {
 }
 
 
-@pytest.mark.some(3)
+@pytest.mark.some(2)
 @pytest.mark.parametrize("peers", PEERS)
 def test_cables_of_a_device_are_those_of_the_expanded_form(peers):
     fabric = loads(TEXT % (GROUPS, PEERS[peers]))

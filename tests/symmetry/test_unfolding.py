@@ -88,7 +88,7 @@ def audit(view, block, lift, work, rng):
         assert [int(view.seen(s)[link]) for s in view.sources.tolist()] == want
 
 
-@pytest.mark.some(2)
+@pytest.mark.some(1)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_axes(family, constructs):
     for seed in range(6):
@@ -121,7 +121,7 @@ def test_axes_in_quota(family, pattern, constructs):
     assert n_seen > 6
 
 
-@pytest.mark.some(2)
+@pytest.mark.some(1)
 @pytest.mark.parametrize("seed", [2, *(pytest.param(n, marks=pytest.mark.slow) for n in (0, 1, 3))])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_refinement(family, seed, constructs, explicit):

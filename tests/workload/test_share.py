@@ -179,7 +179,7 @@ def some_jobs(rng):
         yield f"{name}={where}:{rng.choice(['all-to-all', 'all-to-all:over=rack', 'shift:over=slot'])}"
 
 
-@pytest.mark.seeds(4, of=60)
+@pytest.mark.seeds(2, of=60)
 def test_laws_of_adding_a_job(racks, seed):
     *few, last = some_jobs(random.Random(f"add {seed}"))
     before, after = share(racks, few), share(racks, [*few, last])
@@ -194,7 +194,7 @@ def test_laws_of_adding_a_job(racks, seed):
             break
 
 
-@pytest.mark.seeds(3, of=40)
+@pytest.mark.seeds(2, of=40)
 def test_shared_by_slowdown_each_of_n_jobs_has_an_nth_at_least(racks, seed):
     jobs = list(some_jobs(random.Random(f"slow {seed}")))
     answer = share(racks, jobs, fair="slowdown")
@@ -370,7 +370,7 @@ def test_periods_that_meet_are_put_on_one_circle():
     assert best_offsets(LINK, np.array([0.2, 0.25]), [1.0, 1.0 + 1e-9]) is None
 
 
-@pytest.mark.seeds(3, of=60)
+@pytest.mark.seeds(2, of=60)
 def test_no_offset_of_a_fine_grid_is_better(seed):
     rng = np.random.default_rng(seed)
     busy, every = rng.uniform(0.1, 0.9, 2), [1.0, float(rng.choice([0.5, 1.0, 1.5, 2.0]))]
