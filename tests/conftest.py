@@ -107,6 +107,9 @@ def _others(cases, n_quick):
 def pytest_generate_tests(metafunc):
     for mark in metafunc.definition.iter_markers("seeds"):
         (n_quick,), n = mark.args, mark.kwargs["of"]
+        n = (
+            n_quick if metafunc.config.option.markexpr == "not slow" else n
+        )  # the others would be left out anyway
         slow = (pytest.param(seed, marks=pytest.mark.slow) for seed in range(n_quick, n))
         metafunc.parametrize("seed", [*range(n_quick), *slow])
 

@@ -45,6 +45,7 @@ FULL = {
 ONE_MORE = {"axes": 1, "devices": STAR["sw"], "names": "z", "ports": "z", "risk": ["x"]}
 
 
+@pytest.mark.some(3)
 @pytest.mark.parametrize("section", MAX_ELEMENTS)
 def test_elements_of_a_section(section):
     file = star()
@@ -97,6 +98,7 @@ def test_axes_of_a_device_and_parts_of_an_axis(key):
             assert problems(file)[0].what == f"a list of {n} axes; expected at most {MAX_PARTS}"
 
 
+@pytest.mark.some(3)
 @pytest.mark.parametrize(
     "more",
     [

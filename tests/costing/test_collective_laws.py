@@ -98,6 +98,7 @@ class TestBounds:
                     n += 0 if answer is None else check_bounds(answer)
         return n
 
+    @pytest.mark.slow
     def test_nor_on_random_fabrics(self, constructs: ModuleType) -> None:
         assert self.run(some(constructs, range(1), CONSTRUCTS[:3]), "ecmp") > 20
 
@@ -201,6 +202,7 @@ class TestIdeal:
                         n += bool(cables)
         return n
 
+    @pytest.mark.slow
     def test_a_failed_cable_never_speeds_it_up(self, constructs: ModuleType) -> None:
         assert self.broken(constructs, range(2, 4), ("clos",)) > 2
 

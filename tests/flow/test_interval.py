@@ -198,6 +198,7 @@ def beyond(cell, flow, rng):
 QUESTIONS = [(RAILS, "rules"), (RAILS, "any"), (CHIPS, "rules"), (HOSTS, "rules")]
 
 
+@pytest.mark.some(2)
 @pytest.mark.parametrize(("text", "paths"), QUESTIONS)
 def test_flows_that_are_changed_prove_nothing(text, paths):
     posed = Posed(text, paths)
@@ -228,6 +229,7 @@ def test_demands_that_are_left_out_and_parts_of_more_than_a_whole_prove_nothing(
         assert (verdict.lower_gbps, bool(verdict.faults)) == (0.0, True)
 
 
+@pytest.mark.some(2)
 @pytest.mark.parametrize(("text", "paths"), QUESTIONS)
 def test_prices_and_potentials_that_are_changed_never_prove_too_little(text, paths):
     posed = Posed(text, paths)

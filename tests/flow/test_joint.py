@@ -113,6 +113,7 @@ def mesh_flow(n, peer, up):
     return min(100.0, -found.fun)
 
 
+@pytest.mark.some(4)
 @pytest.mark.parametrize("n", [2, 3, 4])
 @pytest.mark.parametrize(("peer", "up"), [(10, 15), (5, 40), (8 / 3, 1), (30, 30)])
 def test_leaf_mesh_below_a_spine(n, peer, up):

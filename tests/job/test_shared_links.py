@@ -207,6 +207,7 @@ def test_every_algorithm_of_every_collective() -> None:
 RAILS: tuple[Routing, ...] = ("ecmp", "rail", "rail-direct", "adaptive")
 
 
+@pytest.mark.slow
 def test_rails_with_relays() -> None:
     assert compare(range(2), random_rails, RAILS) > 20
 

@@ -186,6 +186,7 @@ def test_broken_row(data, file, name, cells, match):
         load_catalogue(data)
 
 
+@pytest.mark.some(4)
 @pytest.mark.parametrize("file", [file.name for file in sorted(DATA.iterdir())])
 def test_broken_file(data, file):
     header, *rows = lines(data / file)

@@ -30,6 +30,7 @@ def test_one_direction_that_is_told_is_not_doubted(text):
     assert (explain(text).value, explain(text).half) == (7_200, None)
 
 
+@pytest.mark.some(3)
 @pytest.mark.parametrize(
     ("text", "kind", "value"),
     [

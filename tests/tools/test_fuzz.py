@@ -73,6 +73,7 @@ def spin():
         pass
 
 
+@pytest.mark.some(4)
 @pytest.mark.parametrize(
     ("answer", "what"),
     [

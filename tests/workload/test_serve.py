@@ -68,6 +68,7 @@ def test_bytes_of_a_token_are_those_of_the_model(nodes):
     assert serve(job(kv="fp8"), nodes).kv_bytes == 516_096 / 2 * 8192
 
 
+@pytest.mark.some(1)
 @pytest.mark.parametrize(("tokens", "published_ms"), [(512, 0.92), (8192, 8.84), (32768, 31.65)])
 def test_mooncake_moves_caches_as_it_says(tokens, published_ms):
     asked = replace(load_serving(JOBS / "mooncake-qwen3-8b.serve.yaml"), prompt=tokens)
@@ -133,6 +134,7 @@ def test_the_part_of_the_first_token_is_of_prefill_and_transfer(nodes):
     assert serve(job(peak=Assumption(0.0)), nodes).transfers[0].part is None
 
 
+@pytest.mark.some(1)
 @pytest.mark.parametrize(
     "pools", [("node0-1", "node2-3"), ("node0", "node1-3"), ("slot0", "slot1-3"), ("node0/slot0-1", "node1")]
 )

@@ -198,6 +198,7 @@ JOBS = [
 ]
 
 
+@pytest.mark.some(1)
 @pytest.mark.parametrize(("model", "parallel", "more"), JOBS)
 def test_a_step_of_a_job_runs_to_its_end(model, parallel, more):
     text = JOB.format(model=model, parallel=parallel, more=more)
