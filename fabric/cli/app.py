@@ -367,6 +367,9 @@ def report(
     as_json: Json = False,
 ) -> None:
     """Write the report of a fabric: Markdown and SVG, the same bytes on every run."""
+    from fabric.reporting.sheet import require_pen
+
+    require_pen()  # before all that a report needs is loaded
     from fabric.reporting import report as write
 
     if str(out) == STANDARD:

@@ -286,6 +286,7 @@ def test_an_unknown_bound_is_told_once(small, tmp_path, monkeypatch):
     assert "the algorithm limits" not in page
 
 
+@pytest.mark.some(1)
 @pytest.mark.parametrize(
     ("rates", "said"),
     [
