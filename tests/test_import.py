@@ -60,7 +60,8 @@ def test_light_commands_are_light():
 
 
 def test_questions_on_classes_load_no_scipy():
-    loaded = packages(modules_of(f"throughput {EXAMPLE}", f"bottleneck {EXAMPLE}"))
+    small = "topologies/patterns/fat-tree.fabric.yaml"
+    loaded = packages(modules_of(f"throughput {small}", f"bottleneck {small}"))
     assert {"numpy", "highspy"} <= loaded
     assert not loaded & {"scipy", "networkx", "matplotlib", "rich"}
 
