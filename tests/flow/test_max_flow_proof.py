@@ -105,14 +105,15 @@ def test_sound_answers_pass(name, paths, scope):
     assert found.certificate.scope.startswith("on all " if scope == "all links" else "on classes")
 
 
+@pytest.mark.parametrize("n", [16, pytest.param(40, marks=pytest.mark.slow)])
 @pytest.mark.some(1)
 @pytest.mark.parametrize("name", QUESTIONS)
-def test_a_flow_on_changed_classes_is_refused(name, scope, monkeypatch):
-    """Of 40 each: none whose value is another is given out."""
+def test_a_flow_on_changed_classes_is_refused(name, n, scope, monkeypatch):
+    """Of so many each: none whose value is another is given out."""
     fabric, source, target = QUESTIONS[name]
     right = max_flow(fabric, source, target, method="axes").value_gbps
     true, n_refused = classes.quotient, 0
-    for seed in range(40):
+    for seed in range(n):
         change = CHANGES[seed % len(CHANGES)]
         known = {}
 
@@ -132,7 +133,7 @@ def test_a_flow_on_changed_classes_is_refused(name, scope, monkeypatch):
                 continue  # no question at all
             else:
                 assert found.value_gbps == pytest.approx(right, rel=1e-6), (change.__name__, seed)
-    assert n_refused >= 5
+    assert n_refused >= n // 8
 
 
 @pytest.mark.some(1)
