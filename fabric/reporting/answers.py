@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -381,8 +382,9 @@ def _reaches(fabric: Fabric, among: str, flat: Sequence[Cost]) -> Iterator[Group
     axes = fabric.axes_or_refuse("a report").axes
     # A composed axis part by part: the racks of a block before those of all blocks.
     parts = [part for axis in outer for part in (axes[axis].parts or (axis,)) if axes[part].size > 1]
-    for k in range(len(parts)) if over else ():
-        # Groups that are not alike are none to ask about.
+    # Where some are absent groups of several domains are not alike, and as many questions as there are kinds.
+    is_whole = whole.n_ranks == math.prod(axes[axis].size for axis in (*outer, *over))
+    for k in range(len(parts) if is_whole else 1) if over else ():
         with contextlib.suppress(FabricError):
             asked = (*parts[len(parts) - k :], *over)
             one = cost(fabric, "all-to-all", REFERENCE, over=asked, among=among or None)

@@ -123,8 +123,8 @@ def _figure(title: str, bill: Bom) -> Figure:
 
 
 def _where(item: Item) -> str:
-    """Return where an item stands, a cable with its length: rules have cables of several."""
-    return f"{item.where}, {item.reach_m:g} m" if item.kind == "cable" and item.reach_m else item.where
+    """Return where an item stands, a cable with how far it reaches: rules have cables of several."""
+    return f"{item.where}, up to {item.reach_m:g} m" if item.kind == "cable" and item.reach_m else item.where
 
 
 def _watts(item: Item) -> float:
