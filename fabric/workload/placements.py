@@ -9,7 +9,7 @@ from fabric.results import CutOff, Result, say_lost
 from fabric.text.columns import columns
 from fabric.text.markdown import escape, table
 from fabric.text.spreadsheet import write_csv
-from fabric.text.words import counted
+from fabric.text.words import counted, fold
 from fabric.units import format_bytes, format_count, format_rate_gbyte, format_time
 
 
@@ -176,10 +176,10 @@ class Placements(Result):
 
     def __str__(self) -> str:
         """Return the answer in some lines."""
-        lines = [self._title(), columns(*self._curve_cells(), indent="  ")]
+        lines = [fold([self._title()]), columns(*self._curve_cells(), indent="  ")]
         if self.jobs:
-            lines += [self._jobs_title(), columns(*self._job_cells(), indent="  ")]
-            lines += [f"  {line}" for line in self._lines()]
+            lines += [fold([self._jobs_title()]), columns(*self._job_cells(), indent="  ")]
+            lines.append(fold(f"  {line}" for line in self._lines()))
         return "\n".join(lines)
 
     def to_markdown(self) -> str:

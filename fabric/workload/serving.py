@@ -9,7 +9,7 @@ from fabric.flow.certificate import Verdict
 from fabric.results import Result
 from fabric.text.columns import columns
 from fabric.text.markdown import bullets, escape, table
-from fabric.text.words import number
+from fabric.text.words import fold, number
 from fabric.units import format_bytes, format_count, format_rate_gbyte, format_time
 
 
@@ -156,7 +156,7 @@ class Serving(Result):
     def __str__(self) -> str:
         """Return the answer in some lines."""
         shown = [columns(*self._cells(), indent="  ")] if self.transfers else []
-        return "\n".join([self._title(), *shown, *(f"  {line}" for line in self._lines())])
+        return "\n".join([fold([self._title()]), *shown, fold(f"  {line}" for line in self._lines())])
 
     def to_markdown(self) -> str:
         """Return the answer as Markdown."""

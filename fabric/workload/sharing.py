@@ -13,6 +13,7 @@ from fabric.flow.prices import LinkPrice
 from fabric.flow.traffic import Traffic, TrafficPattern
 from fabric.graph import PATH_RULES, Paths
 from fabric.results import CutOff, Result, say_lost
+from fabric.text.words import fold
 from fabric.units import format_count, format_rate, format_time, parse_count, parse_number, parse_time
 
 Fair = Literal["rate", "slowdown"]
@@ -238,7 +239,7 @@ class Sharing(Result):
         scope = next((job.certificate.scope for job in self.jobs if job.certificate.scope), "")
         proof = "flows that fit together and prices meet" if worst <= GAP else f"{100 * worst:.2g} % apart"
         remarks = ", ".join([*faults, *([f"checked {scope}"] if scope and not faults else [])])
-        return "\n".join([*lines, f"  {self.status}: {proof} ({remarks}, {self.n_variables:,} variables)"])
+        return fold([*lines, f"  {self.status}: {proof} ({remarks}, {self.n_variables:,} variables)"])
 
     def _say(self, job: SharedJob) -> list[str]:
         where = f" among {job.among}" if job.among else ""
@@ -366,7 +367,7 @@ class StepSharing(Result):
         method = f"{self.method} ({self.why})" if self.why else self.method
         proof = "paces fit and each job is at full pace or on a full link on which none has more"
         lines += [f"  routing: {self.routing}; method: {method}"]
-        return "\n".join([*lines, f"  {self.status}: {proof if self.status == 'optimal' else 'not proven'}"])
+        return fold([*lines, f"  {self.status}: {proof if self.status == 'optimal' else 'not proven'}"])
 
     def _say(self, job: StepTogether) -> list[str]:
         lines = [f"  {job.name}: {job.model} on {format_count(job.n_ranks)}"]
