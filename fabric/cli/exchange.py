@@ -19,6 +19,7 @@ from fabric.cli.options import (
     progress,
     say,
     tell,
+    words,
 )
 from fabric.errors import QuestionError
 from fabric.text.reading import STANDARD
@@ -278,6 +279,13 @@ def audit_command(
             help="Such as lldp or netbox; a wrong one lists all.",
         ),
     ],
+    collectives: Annotated[
+        str, typer.Option(metavar="LIST", help="Price faults in these too, such as all-reduce.")
+    ] = "",
+    size: Annotated[str, typer.Option(metavar="SIZE", help="Of their buffers.")] = "1GiB",
+    as_markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print Markdown for a pull request.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Compare what was built with a design: what differs, what it costs; exit status 1 if anything does."""
@@ -285,7 +293,12 @@ def audit_command(
 
     one_from_standard_input(design, *sources)
     with progress("audit") as heard:
-        answer = audit(fabric_of(design), sources, form, progress=heard)
-    say(answer.to_json()) if as_json else tell(str(answer))
+        answer = audit(
+            fabric_of(design), sources, form, collectives=words(collectives), size=size, progress=heard
+        )
+    if as_json:
+        say(answer.to_json())
+    else:
+        tell(answer.to_markdown().rstrip("\n") if as_markdown else str(answer))
     if answer.groups:
         raise typer.Exit(1)

@@ -89,7 +89,7 @@ class Matching:
     ) -> None:
         self.notes: list[str] = []
         nodes = {end.node for cable in planned for end in (cable.a, cable.z)}
-        self._plan = planned
+        self.plan = planned
         self.has_ports = _have_ports(planned, found)
         if found and not self.has_ports:
             self.notes.append("no port has a name of the plan, so that nodes alone are compared; see ports:")
@@ -156,7 +156,7 @@ class Matching:
                     self.slower[text] = (plan, rate)
                     faults.append(Fault("wrong rate", (), (text,), _where(cable)))
         wanted = {port for key, _ in odd for port in key}
-        for plan in self._plan if wanted else ():
+        for plan in self.plan if wanted else ():
             for end in (plan.a, plan.z):
                 port = self._port((end.node, end.port))
                 if port in wanted:

@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 from pathlib import Path
 from typing import ClassVar, Literal, NamedTuple
 
-import networkx as nx
-
 from fabric.arguments import checked
-from fabric.errors import FabricError, LimitError
-from fabric.flow.throughput import throughput
-from fabric.graph import Fabric, degrade, fail
-from fabric.graph.exchange import from_networkx, to_networkx
+from fabric.graph import Fabric
 from fabric.interop.identity import by_devices
 from fabric.interop.matching import KINDS, Fault, Kind, Matching
 from fabric.interop.sources import Progress, read_sources
 from fabric.results import Result
 from fabric.sizing.cable_plan import CablePlan
-from fabric.sizing.cables import PlannedCable
 from fabric.sizing.floor import FloorPlan
+from fabric.study.fault_costs import FaultCost, FaultCosts, Ways
+from fabric.text.markdown import code, escape, table
 
 MAX_PRICED = 60
 """Groups of faults whose cost is worked out, the largest first."""
-MANY_DEVICES = 3_000
-"""Devices up to which what was built is solved cable by cable."""
 
 
 class FaultGroup(NamedTuple):
@@ -45,6 +39,10 @@ class FaultGroup(NamedTuple):
         All-to-all with only these faults, as a part of that of the design; None where it was not worked out.
     cut_off : int
         Endpoints that they cut off.
+    collectives : mapping of str to (float or None)
+        Bus bandwidth of the collectives that were asked for, as parts of that of the design.
+    ways : Ways or None
+        The node with the fewest cables left that lead on from it; None where none is lost.
     faults : tuple of Fault
     """
 
@@ -54,14 +52,29 @@ class FaultGroup(NamedTuple):
     n_of: int
     kept: float | None
     cut_off: int
+    collectives: Mapping[str, float | None]
+    ways: Ways | None
     faults: tuple[Fault, ...]
 
     @property
     def text(self) -> str:
         """The group in a line."""
-        cost = "" if self.kept is None else f"; all-to-all keeps {100 * self.kept:.4g} %"
-        cost += f"; cuts off {self.cut_off:,} endpoints" if self.cut_off else ""
-        return f"{self.kind}: {self.n} of {self.n_of} cables of {self.node}{cost}"
+        return "; ".join([f"{self.kind}: {self.n} of {self.n_of} cables of {self.node}", *self.costs])
+
+    @property
+    def costs(self) -> list[str]:
+        """What it costs, in words."""
+        parts = {"all-to-all": self.kept} if "all-to-all" not in self.collectives else {}
+        told = [
+            f"{name} keeps {100 * part:.4g} %"
+            for name, part in (parts | {**self.collectives}).items()
+            if part
+        ]
+        if self.cut_off:
+            told.append(f"cuts off {self.cut_off:,} endpoints")
+        if self.ways is not None and self.ways.left < self.ways.n_of:
+            told.append(f"{self.ways.node} has {self.ways.left} of {self.ways.n_of} ways on")
+        return told
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +112,38 @@ class Audit(Result):
     def table(self) -> list[dict[str, object]]:
         """Return the groups of faults."""
         return [
-            {"kind": g.kind, "node": g.node, "n": g.n, "n_of": g.n_of, "kept": g.kept, "cut_off": g.cut_off}
+            {
+                **{
+                    "kind": g.kind,
+                    "node": g.node,
+                    "n": g.n,
+                    "n_of": g.n_of,
+                    "kept": g.kept,
+                    "cut_off": g.cut_off,
+                },
+                **g.collectives,
+                "ways_left": g.ways.left if g.ways else None,
+            }
             for g in self.groups
         ]
+
+    def to_markdown(self) -> str:
+        """Return the groups and what mends them as Markdown, as for a pull request."""
+        right = f"{self.n_right:,} of {self.n_planned:,} cables are as designed; {self.n_found:,} found"
+        blocks = [f"**{escape(self.name)}**: {right}."]
+        if self.groups:
+            rows = [
+                [g.kind, code(g.node), f"{g.n} of {g.n_of}", escape("; ".join(g.costs)), _examples(g)]
+                for g in self.groups
+            ]
+            blocks.append(table(["fault", "at", "cables", "cost", "found, planned"], rows))
+            more = len(self.moves) - _MOVES
+            moves = [f"- [ ] {escape(move)}" for move in self.moves[:_MOVES]]
+            blocks.append(
+                "\n".join(["To mend it:", "", *moves, *([f"- and {more:,} more"] if more > 0 else [])])
+            )
+        blocks += [f"Note: {escape(note)}." for note in self.notes]
+        return "\n\n".join(blocks) + "\n"
 
     def __str__(self) -> str:
         """Return the groups, their faults, and what mends them."""
@@ -122,6 +164,12 @@ class Audit(Result):
         return "\n".join([*lines, *(f"  note: {note}" for note in self.notes)])
 
 
+def _examples(group: FaultGroup) -> str:
+    fault, more = group.faults[0], len(group.faults) - 1
+    texts = [code(text) for text in (*fault.found, *fault.planned)]
+    return ", ".join(texts) + (f", and {more:,} more" if more else "")
+
+
 _SHOWN = 6
 _MOVES = 40
 
@@ -132,6 +180,8 @@ def audit(
     sources: Sequence[str | Path],
     format: str,  # noqa: A002 - the word of the field
     *,
+    collectives: Sequence[str] = (),
+    size: str | int = "1GiB",
     floor: FloorPlan | None = None,
     progress: Progress | None = None,
 ) -> Audit:
@@ -144,6 +194,10 @@ def audit(
         Cables as they were found.
     format : str
         A name of `fabric.interop.sources.SOURCES`.
+    collectives : sequence of str
+        Whose bus bandwidth each group is priced by too, beside all-to-all throughput.
+    size : str or int
+        Of their buffers.
     floor : FloorPlan, optional
     progress : callable, optional
         Called with the sources that are read so far and how many there are, then with the groups of faults
@@ -173,7 +227,7 @@ def audit(
     found = by_devices(plan, survey.cables)
     comparison = Matching(planned, found, survey.doubled)
     faults = comparison.faults()
-    costs = _Costs(design, comparison)
+    costs = FaultCosts(design, plan, comparison, collectives, size)
     by_size = sorted(_grouped(faults), key=lambda group: -len(group[2]))
     largest = by_size[:MAX_PRICED]
     groups = []
@@ -239,103 +293,20 @@ class _Last(NamedTuple):
         return self.name > other[0]
 
 
-class _Costs:
-    """What faults cost in all-to-all, beside the design as it is."""
-
-    def __init__(self, design: Fabric, comparison: Matching) -> None:
-        self._design, self._comparison = design, comparison
-        self.notes: list[str] = []
-        self._graph: nx.MultiGraph | None = None
-        self._healthy: float | None = None
-
-    def of(self, faults: Sequence[Fault]) -> tuple[float | None, int]:
-        """Return the part of all-to-all that is kept with these faults alone, and the endpoints cut off."""
-        try:
-            if self._healthy is None:
-                self._healthy = throughput(self._design).per_endpoint_gbps
-            if faults[0].kind == "wrong rate":
-                answer = throughput(self._slower(faults))
-            elif all(not fault.found for fault in faults):
-                answer = throughput(self._without(faults))
-            else:
-                answer = throughput(self._as_built(faults))
-        except FabricError as error:
-            self.notes.append(f"cost not worked out: {' '.join(str(error).split())}")
-            return None, 0
-        cut_off = sum(cut.n for cut in answer.cut_off)
-        if not self._healthy:
-            return None, cut_off
-        return answer.per_endpoint_gbps / self._healthy, cut_off
-
-    def _slower(self, faults: Sequence[Fault]) -> Fabric:
-        at: Counter[tuple[str, str, float]] = Counter()
-        for fault in faults:
-            cable, rate = self._comparison.slower[fault.found[0]]
-            # One that is faster than planned carries what was planned.
-            if rate < cable.rate_gbps:
-                at[cable.a.device, cable.z.device, rate] += 1
-        return degrade(self._design, *((a, z, n, f"{rate:.12g}Gb/s") for (a, z, rate), n in at.items()))
-
-    def _without(self, faults: Sequence[Fault]) -> Fabric:
-        lost: Counter[tuple[str, str]] = Counter()
-        for text in (text for fault in faults for text in fault.planned):
-            cable = self._comparison.cable_of_text[text]
-            lost[cable.a.device, cable.z.device] += 1
-        return fail(self._design, *(f"{a} - {z} x {n}" for (a, z), n in lost.items()))
-
-    def _as_built(self, faults: Sequence[Fault]) -> Fabric:
-        if self._graph is None:
-            self._graph = to_networkx(self._design)
-        if self._graph.number_of_nodes() > MANY_DEVICES:
-            n = self._graph.number_of_nodes()
-            msg = f"{n:,} devices are more than {MANY_DEVICES:,}, up to which cables are solved one by one"
-            raise LimitError(msg)
-        graph = self._graph.copy()
-        for fault in faults:
-            plans = [self._comparison.cable_of_text[text] for text in fault.planned]
-            for cable in plans:
-                _take_out(graph, cable)
-            for text in fault.found if plans else ():
-                ends = self._comparison.ends_of_text[text]
-                devices = [self._comparison.device.get(port) for port in ends]
-                if all(devices) and fault.kind != "wrong port":
-                    _put_in(graph, devices, plans[0])
-                elif fault.kind == "wrong port":
-                    _put_in(graph, [plans[0].a.device, plans[0].z.device], plans[0])
-        return from_networkx(graph)
-
-
-def _take_out(graph: nx.MultiGraph, cable: PlannedCable) -> None:
-    data = graph[cable.a.device][cable.z.device][cable.rule]
-    if data["count"] == 1:
-        graph.remove_edge(cable.a.device, cable.z.device, cable.rule)
-    else:
-        data["count"] -= 1
-        data["capacity"] -= cable.rate_gbps
-
-
-def _put_in(graph: nx.MultiGraph, devices: Sequence[str | None], like: PlannedCable) -> None:
-    """Add a cable like one of the plan; the end nearer the endpoints is that of the same group, if any is."""
-    group = graph.nodes[like.a.device]["group"]
-    lower, upper = devices if graph.nodes[devices[0]]["group"] == group else devices[::-1]
-    rate = like.rate_gbps
-    graph.add_edge(
-        lower, upper, rate_gbps=rate, count=1, failed_count=0, capacity=rate, net="scale-out", lower=lower
-    )
-
-
-def _priced(group: tuple[Kind, str, list[Fault]], comparison: Matching, costs: _Costs) -> FaultGroup:
+def _priced(group: tuple[Kind, str, list[Fault]], comparison: Matching, costs: FaultCosts) -> FaultGroup:
     kind, node, faults = group
     # What is not of the plan, or only called otherwise, takes nothing from what the plan counts on.
-    kept, cut_off = (None, 0) if kind in ("extra", "unknown node", "duplicate name") else costs.of(faults)
+    is_free = kind in ("extra", "unknown node", "duplicate name")
+    cost = FaultCost() if is_free else costs.of(faults)
+    ways = None if is_free else costs.ways(faults)
     n = sum(fault.n_moves for fault in faults)
-    return FaultGroup(kind, node, n, comparison.n_of.get(node, 0), kept, cut_off, tuple(faults))
+    return FaultGroup(kind, node, n, comparison.n_of.get(node, 0), *cost, ways, tuple(faults))
 
 
 def _unpriced(group: tuple[Kind, str, list[Fault]], comparison: Matching) -> FaultGroup:
     kind, node, faults = group
     n = sum(fault.n_moves for fault in faults)
-    return FaultGroup(kind, node, n, comparison.n_of.get(node, 0), None, 0, tuple(faults))
+    return FaultGroup(kind, node, n, comparison.n_of.get(node, 0), *FaultCost(), None, tuple(faults))
 
 
 _MEND: Mapping[Kind, str] = {

@@ -168,6 +168,35 @@ def test_the_cost_of_missing_cables_is_that_of_failed_ones(tmp_path):
     assert group.kept == pytest.approx(rates[0] / rates[1])
 
 
+def test_collectives_that_are_asked_for_are_priced_and_ways_on_are_counted(tmp_path):
+    lost = [cable for cable in ends(HGX) if cable[0][0] == "l1-3" and cable[1][0] in ("s0", "s1")]
+    (file,) = written([c for c in ends(HGX) if c not in lost], "dot", tmp_path)
+    answer = audit(loads(HGX), [file], "dot", collectives=["all-reduce", "all-gather"], size="64MiB")
+    (group,) = answer.groups
+    failed = fail(loads(HGX), "su1/leaf3 - spine0", "su1/leaf3 - spine1")
+    for name, kept in group.collectives.items():
+        rates = [fabric.cost(f, name, "64MiB").busbw_gbps for f in (failed, loads(HGX))]
+        assert kept == pytest.approx(rates[0] / rates[1])
+    assert list(group.collectives) == ["all-reduce", "all-gather"]
+    # Two spines of four, by two cables each; the cables to servers below it do not lead on.
+    n_up = sum(cable[0][0] == "l1-3" and cable[1][0].startswith("s") for cable in ends(HGX))
+    assert group.ways == ("l1-3", n_up - len(lost), n_up)
+    assert f"l1-3 has {n_up - len(lost)} of {n_up} ways on" in group.text
+    with pytest.raises(QuestionError, match="unknown collective 'all-redcue'"):
+        audit(loads(HGX), [file], "dot", collectives=["all-redcue"])
+
+
+def test_a_report_for_a_pull_request_is_a_table_and_boxes_to_tick(tmp_path):
+    (file,) = written(ends(MINI)[1:], "dot", tmp_path)
+    lines = audit(loads(MINI), [file], "dot").to_markdown().splitlines()
+    assert lines[0] == "**mini-net**: 15 of 16 cables are as designed; 15 found."
+    assert lines[2] == "| fault | at | cables | cost | found, planned |"
+    assert lines[4].startswith("| missing | `node0` | 1 of 2 | all-to-all keeps ")
+    assert lines[-1] == "- [ ] add leaf0 swp1 - node0 port1"
+    (file,) = written(ends(MINI), "dot", tmp_path)
+    assert audit(loads(MINI), [file], "dot").to_markdown().count("\n") == 1
+
+
 def test_the_cost_of_a_swap_across_rails(tmp_path):
     # The cable of rail 0 goes to leaf1 and that of rail 1 to leaf0: nothing is lost but the order of rails.
     (a, z), (b, y) = ends(MINI)[:2]
@@ -330,6 +359,6 @@ def test_command(monkeypatch, capsys, tmp_path):
     written(cables[1:], "dot", tmp_path)
     status, out = run(str(good), "--format", "dot")
     assert status == 1
-    assert re.search(r"^  missing: 1 of 2 cables of node0; all-to-all keeps .* %$", out, re.MULTILINE)
+    assert re.search(r"^  missing: 1 of 2 cables of node0; all-to-all keeps 50 %; node0 has 1 of 2 ways on$", out, re.MULTILINE)
     assert "    add leaf0 swp1 - node0 port1" in out
     assert json.loads(run(str(good), "--format", "dot", "--json")[1])["groups"][0]["kind"] == "missing"
