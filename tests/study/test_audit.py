@@ -359,6 +359,10 @@ def test_command(monkeypatch, capsys, tmp_path):
     written(cables[1:], "dot", tmp_path)
     status, out = run(str(good), "--format", "dot")
     assert status == 1
-    assert re.search(r"^  missing: 1 of 2 cables of node0; all-to-all keeps 50 %; node0 has 1 of 2 ways on$", out, re.MULTILINE)
+    assert re.search(
+        r"^  missing: 1 of 2 cables of node0; all-to-all keeps 50 %; node0 has 1 of 2 ways on$",
+        out,
+        re.MULTILINE,
+    )
     assert "    add leaf0 swp1 - node0 port1" in out
     assert json.loads(run(str(good), "--format", "dot", "--json")[1])["groups"][0]["kind"] == "missing"
