@@ -17,7 +17,7 @@ from fabric.interop.sources import Progress, read_sources
 from fabric.results import Result
 from fabric.sizing.cable_plan import CablePlan
 from fabric.sizing.floor import FloorPlan
-from fabric.study.fault_costs import FaultCost, FaultCosts, Ways
+from fabric.study.fault_costs import FaultCost, FaultCosts, WaysOn
 from fabric.text.markdown import code, escape, table
 
 MAX_PRICED = 60
@@ -41,7 +41,7 @@ class FaultGroup(NamedTuple):
         Endpoints that they cut off.
     collectives : mapping of str to (float or None)
         Bus bandwidth of the collectives that were asked for, as parts of that of the design.
-    ways : Ways or None
+    ways : WaysOn or None
         The node with the fewest cables left that lead on from it; None where none is lost.
     faults : tuple of Fault
     """
@@ -53,7 +53,7 @@ class FaultGroup(NamedTuple):
     kept: float | None
     cut_off: int
     collectives: Mapping[str, float | None]
-    ways: Ways | None
+    ways: WaysOn | None
     faults: tuple[Fault, ...]
 
     @property

@@ -41,7 +41,7 @@ class FaultCost(NamedTuple):
     collectives: Mapping[str, float | None] = {}
 
 
-class Ways(NamedTuple):
+class WaysOn(NamedTuple):
     """Cables that lead on from a node: to its own level or a higher one.
 
     Parameters
@@ -113,7 +113,7 @@ class FaultCosts:
             self.notes.append(f"{collective} not worked out: {' '.join(str(error).split())}")
             return None
 
-    def ways(self, faults: Sequence[Fault]) -> Ways | None:
+    def ways(self, faults: Sequence[Fault]) -> WaysOn | None:
         """Return which node has the fewest cables left that lead on from it; None where none is lost."""
         change: Counter[str] = Counter()
         for sign, texts in (
@@ -127,7 +127,7 @@ class FaultCosts:
         if not lost:
             return None
         left, node = min(lost)
-        return Ways(node, left, self._n_on[node])
+        return WaysOn(node, left, self._n_on[node])
 
     def _nodes_of(self, text: str) -> tuple[str, str] | None:
         plan = self._comparison.cable_of_text.get(text)
