@@ -65,6 +65,8 @@ BROKEN = {
     "all-reduce(1G) >= 1GB/s": "'G' may be decimal or binary",
     "all-reduce(1GiB, ovr=[pod]) >= 1GB/s": "all-reduce has no option 'ovr'; did you mean over?",
     "all-reduce(1GiB, over=[podd]) >= 1GB/s": "no axis 'podd'; did you mean pod?",
+    "all-reduce(1GiB, over=[]) >= 1GB/s": "all-reduce: over: expected axes",
+    "all-reduce(1GiB, among=[gpu, leaf]) >= 1GB/s": "all-reduce: among: expected one word",
     "all-reduce(1GiB, among=nix) >= 1GB/s": "nix",
     "cables.time <= 3": "cables has no .time",
     "cables(leaf) <= 3": "cables is measured of the whole fabric",

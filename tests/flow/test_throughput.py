@@ -299,12 +299,17 @@ def test_halves_without_a_majority_are_refused():
         (Traffic("shift"), "needs over= with one plain axis"),
         (Traffic("halves", ("leaf", "i")), "needs over= with one plain axis"),
         (Traffic("all-to-all", ("rank",)), "no axis 'rank'"),
+        (Traffic("all-to-all", ("leaf", "plane")), "over: gpu is not placed on plane"),
         ("all-to-al", "did you mean all-to-all"),
     ],
 )
 @pytest.mark.parametrize("method", ["axes", "links"])
 def test_questions_that_do_not_fit(traffic, match, method):
-    fabric = loads(PAIRS_OF_A_LEAF % (1, "leaf1/nic1"))
+    # An axis more, which no endpoint is placed on.
+    text = PAIRS_OF_A_LEAF.replace("axes: {leaf: 3,", "axes: {plane: 1, leaf: 3,").replace(
+        "axes: []", "axes: [plane]"
+    )
+    fabric = loads(text % (1, "leaf1/nic1"))
     with pytest.raises(QuestionError, match=match):
         throughput(fabric, traffic, drop_unreachable=True, method=method)
 
