@@ -364,8 +364,9 @@ def _price(trial: Trial, ids: Ints, rule: int) -> CablePrice | None:
     rows = np.isin(work.base.base[0::2], ids)
     example = int(np.flatnonzero(rows)[0])
     is_whole = rows.sum() == (e.rule == rule).sum()
-    # A class that is the whole rule needs no example.
-    where = "" if is_whole else f"{e.names[int(e.tail[example])]} - {e.names[int(e.head[example])]}"
+    tail, head = (str(e.names[int(end[example])]) for end in (e.tail, e.head))
+    # A class that is the whole rule needs no example. Two alike have one name, that of their class.
+    where = "" if is_whole else f"{tail} - {head}" if tail != head else f"{tail} and one like it"
     n_cables = int(e.count[rows].sum()) // work.n_listings(rule)
     return CablePrice(
         link=e.rules[rule].name,

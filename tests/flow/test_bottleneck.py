@@ -175,3 +175,11 @@ def test_a_large_program_says_that_slack_is_no_less(monkeypatch):
     assert found.slack
     assert not any(row.is_measured for row in found.slack)
     assert "at least" in str(found)
+
+
+def test_a_cable_between_two_that_are_alike_is_not_one_to_itself():
+    text = "{fabric: chain, axes: {i: 4}, devices: {gpu: {kind: gpu, axes: [i], transit: all}}, links: "
+    text += "[{between: [gpu, gpu], name: chain, line: i, rate: 400Gb/s, net: scale-up}]}"
+    (price,) = bottleneck(loads(text)).binding
+    # The middle cable of three.
+    assert (price.n_cables, price.where) == (1, "gpu1 and one like it")
