@@ -566,11 +566,15 @@ def _deal(place: Placement, views: tuple[RankView, ...]) -> Placement | None:
     NoSymmetryError
         If that is no product, or cards meet by indices that classes of them do not have.
     """
-    for view in views:
-        dealing = view.cards.dealing() if view.cards is not None else None
-        if dealing is not None:
-            # Once the ranks lie on the axis of their cards, no view deals any more.
-            return align(place, dealing)
+    dealings = [view.cards.dealing() for view in views if view.cards is not None]
+    dealt = list(dict.fromkeys(dealing for dealing in dealings if dealing is not None))
+    if len({(one.ranks, one.cards) for one in dealt}) < len(dealt):
+        # The cards that are left are dealt anew, whatever their numbers.
+        msg = "boxes that lost cards deal out those that are left"
+        raise NoSymmetryError(msg)
+    if dealt:
+        # Once the ranks lie on the axis of their cards, no view deals any more.
+        return align(place, dealt[0])
     for view in views:
         if view.cards is not None:
             view.cards.check_indices()

@@ -232,9 +232,10 @@ class Messages:
         b = receiver[2][receiver[0][which] + turn % n_received[which]]
         part = self.sides.part
         is_joined = (part[a] == part[b]) | ~(self.sides.is_card[a] & self.sides.is_card[b])
-        # Cards that the network joins come first, and of these those with the same index, as on one rail.
-        has_choice = len(which) > len(far)
-        rank = np.where(is_joined, 1 + (self.n_common(a, b) if has_choice else 0), 0)
+        # Cards that the network joins come first, and of all pairs of cards those with the same index, as on
+        # one rail. Turns are taken as they come.
+        n_common = self.n_common(a, b) * is_free[which] if len(which) > len(far) else 0
+        rank = np.where(is_joined, 1 + n_common, 0)
         # Of each message only the pairs of the best rank are kept.
         best = np.zeros(len(far), dtype=np.int64)
         np.maximum.at(best, which, rank)

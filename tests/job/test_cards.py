@@ -216,6 +216,17 @@ failed: [node0/nic3]
 """)
         assert busbw(fabric, "all-to-all") == pytest.approx(7 / 8 * 50)
 
+    def test_boxes_that_lost_a_card_deal_out_those_that_are_left(self) -> None:
+        # Cards 0, 2 and 3 of node 0: GPU 0 has 0 and 2, GPU 1 has 3 and 0, so card 0 has half of S/2
+        # twice. Classes went by the numbers of the cards, and messages by turns kept to equal indices.
+        fabric = box(2, 4, extra="failed: [node0/nic1]")
+        assert busbw(fabric, "all-to-all") == pytest.approx(3 / 4 * 50 / (1 / 2))
+        work = job(fabric, JobQuestion(method="links"))
+        load = work.loads(Pattern("pairwise", "job")).on_link
+        on_cards = load[np.array(work.links.rules)[work.links.rule] == "nic-leaf"] / load.max()
+        assert sorted(on_cards.tolist()) == pytest.approx([0, 0, *[0.5] * 12, 1, 1])
+        assert job(fabric, JobQuestion()).method == "links"
+
     def test_cards_that_are_left_meet_on_their_rails(self) -> None:
         # One GPU with four cards a socket, on rails. On classes the four of socket 0 were compared by the
         # index of the first, so that all messages to socket 1 met on rail 0; but a card of each rail does.
