@@ -213,10 +213,15 @@ def slowest_first(
     Raises
     ------
     QuestionError
-        If a kind cannot run.
+        If a kind cannot run, or several are to have the best routes.
     """
     if len(runs) == 1:
         return for_tokens(runs[0], moe), (), ()
+    if runs[0].routing == "ideal":
+        msg = (
+            f"groups are of {len(runs)} kinds, and best routes of each are not those of all at once: ask ecmp"
+        )
+        raise QuestionError(msg)
     by = "auto" if algorithm == "all" else algorithm
     parts = sorted(
         (pace(run, moe, algorithm=by) for run in _sending(runs)), key=lambda part: -part.cost.time_s

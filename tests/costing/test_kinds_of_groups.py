@@ -96,3 +96,11 @@ def test_an_algorithm_by_name_has_to_run_in_every_kind(wide):
         fabric.cost(wide, "all-reduce", "64MiB", algorithm="hierarchical", **asked)
     every = fabric.cost(wide, "all-reduce", "64MiB", algorithm="all", **asked)
     assert len(every.algorithms) > 1
+
+
+def test_best_routes_of_each_kind_are_not_those_of_all(wide):
+    # Added up they were slower than an equal split.
+    with pytest.raises(QuestionError, match="groups are of 3 kinds, and best routes of each are not"):
+        fabric.cost(
+            wide, "all-to-all", "64MiB", order="(pod rack slot) -> (b a=8)", over=("a",), routing="ideal"
+        )
