@@ -104,6 +104,7 @@ def infragraph(text: str, path: str, found: Survey) -> None:
         own = tree.mapping(item, "devices", n)
         devices[tree.text(own.get("name"), "devices", n, "name")] = _Device(own, ("devices", n), tree)
     instances: dict[str, _Instances] = {}
+    is_ours = True
     for n, item in enumerate(tree.items(tree.data.get("instances", []), "instances")):
         own = tree.mapping(item, "instances", n)
         device, count = own.get("device"), own.get("count", 1)
@@ -111,7 +112,9 @@ def infragraph(text: str, path: str, found: Survey) -> None:
             tree.wrong(("instances", n), "no such device, or no count", got=str(device))
             continue
         name = tree.text(own.get("name"), "instances", n, "name")
-        nodes = _named(own.get("description"), count, tree.at("instances", n), found)
+        nodes = _named(own.get("description"), count, tree.at("instances", n), found) if is_ours else []
+        # Hostlists of others are not expanded one after another.
+        is_ours = bool(nodes)
         instances[name] = _Instances(devices[device], nodes or [f"{name}{i}" for i in range(count)])
     n = sum(len(one.nodes) * sum(one.device.count.values()) for one in instances.values())
     if n > MAX_CABLES:
