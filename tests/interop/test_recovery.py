@@ -232,3 +232,12 @@ def test_a_host_with_pcie_beside_c2c_comes_back(tmp_path):
     answer = fabric.read_cabling([tmp_path / name], "nccl-topo")
     # Two Graces with a card for each GPU and a DPU: 4 C2C, 4 + 2 PCIe, 4 x 18 NVLinks to one switch.
     assert answer.n_cables == 4 + 6 + 72
+
+
+@pytest.mark.parametrize("name", ["", "two words", "a/b", "x" * 81])
+def test_a_name_that_no_file_can_have_is_refused(name, as_drawn, tmp_path):
+    dump = as_drawn.point_to_point(
+        *as_drawn.cables_of(loads(f"fabric: two-tier\n{as_drawn.SHAPES['two-tier']}"))
+    )
+    with pytest.raises(QuestionError, match=r"^name: got .*; a name holds letters, digits"):
+        imported(dump, tmp_path, name=name)
