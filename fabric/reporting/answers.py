@@ -24,7 +24,7 @@ from fabric.sizing.bill import Bom
 from fabric.sizing.bom import bom
 from fabric.sizing.prices import indicative_prices
 from fabric.sizing.summary import Summary
-from fabric.study.designs import Alternative, alternatives, departs, kept_without, options_of
+from fabric.study.designs import Alternative, alternatives, departs, design_like, kept_without, options_of
 from fabric.study.failures import FailureRow, Failures, failures
 from fabric.study.scale import design_knees, scale
 from fabric.study.scale_table import Knee, ScaleRow, ScaleTable
@@ -314,8 +314,7 @@ def _growth(
 ) -> Growth | None:
     """Return the design that the file is like at several sizes, and others at its own."""
     try:
-        options = options_of(fabric, summary)
-        built = design(**options, gpus=summary.n_endpoints)
+        options, built = design_like(fabric, summary)
         table = scale(
             sizes, has_knees=False, has_bounds=False, progress=lambda done, total: tick(), **options
         )

@@ -7,6 +7,7 @@ may have other numbers of switches than the file; `departs` says so.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
@@ -112,8 +113,47 @@ def _rails(blueprint: Blueprint, rack: str, switch: str) -> set[str]:
     """Return the axes inside the rack or server that a switch stands on: it serves some rails of it."""
     of_rack = [set(g.primitives) for g in blueprint.groups.values() if g.template == rack]
     # What not all devices of a rack have tells places inside it apart.
-    within = {axis for axes in of_rack for axis in axes if not all(axis in other for other in of_rack)}
+    within = set().union(*of_rack) - _of_racks(blueprint, rack)
     return within & set(blueprint.groups[switch].primitives)
+
+
+def _of_racks(blueprint: Blueprint, rack: str) -> set[str]:
+    """Return the axes that tell racks or servers apart: those of all their devices."""
+    return set.intersection(*(set(g.primitives) for g in blueprint.groups.values() if g.template == rack))
+
+
+def _block(blueprint: Blueprint, rack: str, leaf: str) -> int:
+    """Return the racks or servers on the same leaves."""
+    apart = _of_racks(blueprint, rack) - set(blueprint.groups[leaf].primitives)
+    return math.prod(blueprint.axes[axis].size for axis in apart)
+
+
+def design_like(fabric: Fabric, summary: Summary) -> tuple[DesignOptions, Design]:
+    """Return the arguments of the design that a file is like, and that design at the size of the file.
+
+    Racks share leaves as in the file where only that is like it: the design of the fewest switches may have others.
+
+    Parameters
+    ----------
+    fabric : Fabric
+    summary : Summary
+
+    Raises
+    ------
+    FabricError
+        If its racks or its network are none of those that `fabric.design` builds, with the reason.
+    """
+    options = options_of(fabric, summary)
+    built = design(**options, gpus=summary.n_endpoints)
+    if departs(summary, built):
+        blueprint = fabric.axes_or_refuse("a design that a file is like")
+        block = _block(blueprint, options["rack"], summary.tiers[0].name)
+        with contextlib.suppress(FabricError):
+            shaped: DesignOptions = {**options, "block": block}
+            own = design(**shaped, gpus=summary.n_endpoints)
+            if not departs(summary, own):
+                return shaped, own
+    return options, built
 
 
 def command_of(verb: str, options: Mapping[str, object], more: str = "") -> str:
@@ -184,6 +224,7 @@ class Alternative:
 
 _VARIANTS: tuple[tuple[str, Mapping[str, object]], ...] = (
     ("as it is", {}),
+    ("racks on the leaves of the fewest switches", {"block": None}),
     ("leaf 2:1", {"oversubscription": {"leaf": "2:1"}}),
     ("leaf 4:1", {"oversubscription": {"leaf": "4:1"}}),
     ("rail-only", {"layout": "rail-only"}),
@@ -192,7 +233,7 @@ _VARIANTS: tuple[tuple[str, Mapping[str, object]], ...] = (
     ("eight planes", {"planes": 8}),
 )
 """Other designs that a reader may ask for, one argument changed in each."""
-_DEFAULTS: Mapping[str, object] = {"planes": 1, "layout": "rail"}
+_DEFAULTS: Mapping[str, object] = {"planes": 1, "layout": "rail", "block": None}
 
 
 def alternatives(options: DesignOptions, gpus: int) -> tuple[Alternative, ...]:
@@ -205,7 +246,7 @@ def alternatives(options: DesignOptions, gpus: int) -> tuple[Alternative, ...]:
     """
     found: list[Alternative] = []
     for what, change in _VARIANTS:
-        arguments = {**options, **change}
+        arguments = {name: value for name, value in {**options, **change}.items() if value is not None}
         if change and {**_DEFAULTS, **arguments} == {**_DEFAULTS, **options}:
             continue
         with_command = command_of("design", arguments, f"--gpus {gpus}")

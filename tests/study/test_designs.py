@@ -9,7 +9,7 @@ from fabric.flow.throughput import throughput
 from fabric.graph import fail, load, loads
 from fabric.sizing import design
 from fabric.sizing.summary import summarize
-from fabric.study.designs import alternatives, departs, first_of, front, options_of
+from fabric.study.designs import alternatives, departs, design_like, first_of, front, options_of
 
 TOPOLOGIES = Path(__file__).parents[2] / "topologies"
 PARTS = {"rack": "gb300-nvl72", "leaf": "sn5610"}
@@ -18,7 +18,8 @@ PARTS = {"rack": "gb300-nvl72", "leaf": "sn5610"}
 @pytest.mark.parametrize(
     ("name", "options"),
     [
-        ("gb300-nvl72-1152", {**PARTS, "planes": 2}),
+        # 70 switches do for it by now: its racks are on leaves by two, and by three there.
+        ("gb300-nvl72-1152", {**PARTS, "planes": 2, "block": 2}),
         ("superpod-h100-4su", {"rack": "dgx-h100", "leaf": "qm9700"}),
         ("million", {"rack": "gb300-nvl72", "leaf": "sn6800"}),
     ],
@@ -26,8 +27,10 @@ PARTS = {"rack": "gb300-nvl72", "leaf": "sn5610"}
 def test_shipped_files_are_like_a_design_of_the_same_switches(name, options):
     fabric = load(TOPOLOGIES / f"{name}.fabric.yaml")
     summary = summarize(fabric)
-    assert options_of(fabric, summary) == options
-    assert departs(summary, design(**options, gpus=summary.n_endpoints)) == ""
+    found, built = design_like(fabric, summary)
+    assert found == options
+    assert built.gpus == summary.n_endpoints
+    assert departs(summary, built) == ""
 
 
 @pytest.mark.parametrize(
@@ -84,3 +87,12 @@ def test_rates_are_those_that_throughput_proves():
         for other in found.values():
             is_no_worse = other.rate_gbps >= one.rate_gbps and (other.kept or 0) >= (one.kept or 0)
             assert not (is_no_worse and sum(other.cost_usd) < sum(one.cost_usd))
+
+
+def test_fewer_switches_by_other_blocks_are_an_alternative():
+    fabric = load(TOPOLOGIES / "gb300-nvl72-1152.fabric.yaml")
+    options, _ = design_like(fabric, summarize(fabric))
+    own, other, *_ = alternatives(options, 1152)
+    assert (own.n_switches, other.n_switches) == (82, 70)
+    assert "--block" in own.command
+    assert "--block" not in other.command
