@@ -131,7 +131,7 @@ def _block(blueprint: Blueprint, rack: str, leaf: str) -> int:
 def design_like(fabric: Fabric, summary: Summary) -> tuple[DesignOptions, Design]:
     """Return the arguments of the design that a file is like, and that design at the size of the file.
 
-    Racks share leaves as in the file where only that is like it: the design of the fewest switches may have others.
+    Racks share leaves as in the file where only that is like it: the fewest switches may ask for others.
 
     Parameters
     ----------
