@@ -129,7 +129,28 @@ def _columns() -> int | None:
 @functools.cache
 def _command() -> Callable[..., int | None]:
     """Return the command line, made of the signatures of all commands once."""
-    return typer.main.get_command(app)
+    group = typer.main.get_command(app)
+    for command in group.commands.values():  # type: ignore[attr-defined]  # Typer's own class of groups
+        command.make_parser = functools.partial(_parser_of_once, command.make_parser)
+    return group
+
+
+def _parser_of_once(make_parser: Callable[[Any], Any], context: Any) -> Any:  # noqa: ANN401  of click, as above
+    """Return a parser that refuses an option of one value given twice; click would take the last."""
+    parser = make_parser(context)
+    parse = parser.parse_args
+
+    def parse_args(args: list[str]) -> tuple[dict[str, Any], list[str], list[Any]]:
+        values, rest, order = parse(args=args)
+        for param in dict.fromkeys(order):
+            takes_one = param.param_type_name == "option" and not param.is_flag and not param.multiple
+            if takes_one and order.count(param) > 1:
+                msg = f"{max(param.opts, key=len)} is given {order.count(param)} times, and takes one value"
+                raise _UsageError(msg, context)
+        return values, rest, order
+
+    parser.parse_args = parse_args
+    return parser
 
 
 def _usage(error: Exception, *, as_json: bool) -> str:

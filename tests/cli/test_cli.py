@@ -475,3 +475,20 @@ def test_the_same_form_twice_is_one_form(small):
 
 def test_commands_with_forms_are_found():
     assert {"bom", "cables", "check", "diff", "failures", "place", "train"} <= set(commands_with_forms())
+
+
+def test_an_option_of_one_value_given_twice_is_refused():
+    """What the user gave is never overruled silently: click takes the last."""
+    tried = 0
+    for name, command in command_line._command().commands.items():
+        for one in command.params:
+            if one.param_type_name != "option" or one.is_flag or one.multiple:
+                continue
+            spelled = max(one.opts, key=len)
+            with pytest.raises(command_line._UsageError, match=f"{spelled} is given 2 times, and takes one"):
+                command.make_context(name, [spelled, "1", spelled, "2"])
+            tried += 1
+    assert tried > 150
+    given = run("cost", "x.fabric.yaml", "--size", "1GiB", "--size", "2GiB", "--json")
+    assert given.returncode == 2
+    assert "--size is given 2 times" in given.stderr
