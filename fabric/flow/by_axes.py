@@ -14,7 +14,6 @@ from fabric.blueprint.selector import fits, selected_groups
 from fabric.errors import QuestionError
 from fabric.flow.commodities import (
     MAX_TOGETHER,
-    MAX_VARIABLES,
     Asked,
     Commodities,
     Commodity,
@@ -86,7 +85,7 @@ def axes_program(
 
     def build(kept: Bools) -> tuple[Commodities, Bools]:
         program = f"the program of {int((plan.ends & kept).sum()):,} classes of sources"
-        most = MAX_VARIABLES if beside is None else MAX_TOGETHER
+        most = None if beside is None else MAX_TOGETHER
         commodities = list(limit_moves(plan.commodities(kept), program, most))
         # What is left out changes the majorities: `without_cut_off` builds again until none is lost.
         lost = plan.lost(commodities)

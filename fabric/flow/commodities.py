@@ -296,16 +296,16 @@ def commodity_of(
 
 
 def limit_moves(
-    commodities: Iterable[Commodity], program: str, most: int = MAX_VARIABLES
+    commodities: Iterable[Commodity], program: str, most: int | None = None
 ) -> Iterator[Commodity]:
     """Pass `commodities` on as long as they make a program that can be solved.
 
     Raises
     ------
     ProgramSizeError
-        If together they have more than `most` moves; `program` says which that is.
+        If together they have more than `most` moves, else `MAX_VARIABLES`; `program` says which that is.
     """
-    n_variables = 0
+    most, n_variables = MAX_VARIABLES if most is None else most, 0
     # Counted while they are made: a program that is too large is never held whole.
     for commodity in commodities:
         n_variables += len(commodity.moves.tail)

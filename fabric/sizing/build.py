@@ -146,8 +146,7 @@ def design(**arguments: Unpack[DesignArguments]) -> Design:
     Notes
     -----
     The cheapest is the one of the fewest tiers, then of the fewest switches, then with cables of one rate all
-    the way up, then of the fewest cables between switches. Uplinks are as few as the oversubscription allows,
-    rounded up to whole cables to every switch above.
+    the way up, then of the fewest cables between switches. Uplinks are as few as the oversubscription allows.
 
     Examples
     --------
@@ -156,7 +155,7 @@ def design(**arguments: Unpack[DesignArguments]) -> Design:
     (1000, {'leaf': 32, 'spine': 16}, {'nic-leaf': 1000, 'leaf-spine': 1024})
     >>> print(next(d for d in pod.explain if d.what == "spines"))
     spines: 16 for 32 leaves, 2 cables a pair; 64 of 64 ports
-      rule: the smallest number with ports enough for whole cables to every leaf
+      rule: the smallest number with ports enough that divides the uplinks of a leaf: whole cables
     """
     request = resolve(arguments)
     best = solve(request)

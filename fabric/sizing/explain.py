@@ -145,17 +145,14 @@ def _block(request: Request, sizes: Sizes, designs: Sequence[Sizes]) -> Decision
     best: dict[int, Sizes] = {}
     for design in designs:
         best.setdefault(design.block, design)
-    rejected = [f"{b} {plural(b, unit)}: {_dearer(d, sizes)}" for b, d in best.items() if b != sizes.block]
+    rejected = [
+        f"{b} {plural(b, unit)}: {d.n_switches:,} switches in all, not {sizes.n_switches:,}"
+        for b, d in best.items()
+        if b != sizes.block
+    ]
     more = _too_many(request, sizes.block + 1)
     rule = "as given" if request.block else "fewest switches in all, then fewest cables between them"
     return Decision(block_name(request), rule, numbers, (*more, *rejected[:_MAX_REJECTED]))
-
-
-def _dearer(other: Sizes, chosen: Sizes) -> str:
-    """Say what another design has more of."""
-    if other.n_switches != chosen.n_switches or other.n_uplinks == chosen.n_uplinks:
-        return f"{other.n_switches:,} switches in all, not {chosen.n_switches:,}"
-    return f"as many switches, {other.n_uplinks:,} cables between them, not {chosen.n_uplinks:,}"
 
 
 def _too_many(request: Request, block: int) -> tuple[str, ...]:
@@ -186,38 +183,28 @@ def _leaf(request: Request, sizes: Sizes) -> Decision:
     numbers = f"{sizes.down} down, {sizes.up} up; {ratio} built, {wanted} asked"
     ports = request.ports("leaf", add_rates((cables.nic_gbps, sizes.down), (cables.leaf_gbps, sizes.up)))
     numbers += f"; {ports} of {request.leaf.port.n_ports} ports"
-    rule = "as few uplinks as the oversubscription allows"
-    _, least = _leaf_cables(request, sizes.block)
-    if sizes.up > least:
-        rule += f", {least}, rounded up to whole cables to every spine"
-    return Decision("leaf", rule, numbers)
+    return Decision("leaf", "as few uplinks as the oversubscription allows", numbers)
 
 
 def _pod(request: Request, sizes: Sizes, designs: Sequence[Sizes]) -> Decision:
     name = block_name(request)
     numbers = f"{sizes.pod} {plural(sizes.pod, name)} each, "
-    if sizes.subgroups > 1:
-        numbers += f"for each of {sizes.subgroups} parts of the rails, which meet at the cores, "
     numbers += f"{sizes.leaves_of_pod} leaves under {sizes.spines} spines a plane"
     best: dict[int, Sizes] = {}
     for design in designs:
         if design.block == sizes.block:
             best.setdefault(design.pod, design)
     rejected = [
-        f"{p} {plural(p, name)}: {d.pods:,} pods, {_dearer(d, sizes)}"
+        f"{p} {plural(p, name)}: {d.pods:,} pods, {d.n_switches:,} switches in all"
         for p, d in best.items()
         if p != sizes.pod
     ]
-    rule = (
-        "as given"
-        if request.pod
-        else "fewest switches, then fewest cables, then all rails together, then fewest pods"
-    )
+    rule = "as given" if request.pod else "fewest switches, then fewest cables, then fewest pods"
     return Decision("pods", rule, f"{sizes.pods:,} of {numbers}", tuple(rejected[:_MAX_REJECTED]))
 
 
 def _spines(request: Request, sizes: Sizes) -> Decision:
-    rule = "the smallest number with ports enough for whole cables to every leaf"
+    rule = "the smallest number with ports enough that divides the uplinks of a leaf: whole cables"
     if not request.is_even:
         rule = "the smallest number with ports enough"
     numbers = f"{sizes.spines} for {sizes.leaves_of_pod} leaves, {_a_pair(sizes.leaf_stripe)}; "
@@ -236,19 +223,18 @@ def _a_pair(stripe: Stripe) -> str:
 
 def _uneven(request: Request, sizes: Sizes) -> tuple[str, ...]:
     """Return the smaller number of spines that has the ports, but no whole cables, if there is one."""
-    _, up = _leaf_cables(request, sizes.block)
-    total = sizes.leaves_of_pod * up
+    total = sizes.leaves_of_pod * sizes.up
     if sizes.tiers > 2 or not request.is_even:
         return ()
     least = -(-total // request.capacity("spine", request.cables.leaf_gbps))
     if least >= sizes.spines:
         return ()
     ask = f"; ask with {setting('stripes', 'uneven')}"
-    return (f"{least}: ports enough for {total:,} uplinks, but {up} do not divide by {least}{ask}",)
+    return (f"{least}: ports enough for {total:,} uplinks, but {sizes.up} do not divide by {least}{ask}",)
 
 
 def _cores(request: Request, sizes: Sizes) -> Decision:
-    rule = "core plane k joins spine k of every pod; the smallest number with whole cables to every spine"
+    rule = "core plane k joins spine k of every pod; the smallest number that divides its uplinks"
     if not request.is_even:
         rule = "a core plane joins the same spines of every pod; the smallest number with ports enough"
     ratio = sizes.spine_down * request.cables.leaf_gbps / (sizes.spine_up * request.cables.spine_gbps)

@@ -21,6 +21,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from fabric.sizing.rack import divisors
+
 Range = tuple[int, int]
 
 
@@ -141,51 +143,42 @@ def _unravel(k: int, sizes: tuple[int, ...]) -> tuple[int, ...]:
     return next(itertools.islice(itertools.product(*map(range, sizes)), k, None))
 
 
-def stripes(
-    n_below: int, up: int, most: int, capacity: int, *, is_even: bool = True
-) -> Iterator[tuple[int, int]]:
-    """Yield the numbers of switches above that have the ports, fewest first, and the uplinks of one below.
+def stripe(n_below: int, up: int, capacity: int, *, is_even: bool = True) -> int:
+    """Count the switches above.
 
     Parameters
     ----------
     n_below : int
         Switches below.
-    up, most : int
-        Uplinks that each of them needs, and has ports for.
+    up : int
+        Uplinks of each of them.
     capacity : int
         Cables that a switch above has ports for.
     is_even : bool
-        Whether every switch below has the same whole number of cables to each above, some uplinks more than
-        it needs if need be; else these numbers differ by one at most. Every pair has a cable.
+        Whether every switch below has the same whole number of cables to each above; else these numbers
+        differ by one at most.
+
+    Returns
+    -------
+    int
+        The smallest number whose ports take all uplinks and that gives every pair a cable; a divisor of `up`
+        where stripes are even. 0 if there is none.
 
     Notes
     -----
     NVIDIA's DGX SuperPOD reference architecture RA-11333-001, table 4: 24 leaves with 32 uplinks each need 12
-    switches of 64 ports by their number, and have 16: three cables to each of 12 are 36 uplinks, and a leaf
-    has no port for more than 32.
+    switches of 64 ports by their number, and have 16, since 32 uplinks do not stripe evenly over 12.
 
     Examples
     --------
-    >>> list(stripes(24, 32, 32, 64)), list(stripes(65, 32, 32, 64))
-    ([(16, 32), (32, 32)], [])
-    >>> next(stripes(24, 32, 32, 64, is_even=False))
-    (12, 32)
-
-    Seven uplinks divide by 1 and 7 alone. With nine, three to each, three switches above do:
-
-    >>> next(stripes(8, 7, 7, 24)), next(stripes(8, 7, 11, 24))
-    ((7, 7), (3, 9))
+    >>> stripe(16, 32, 64), stripe(24, 32, 64), stripe(64, 32, 64), stripe(65, 32, 64)
+    (8, 16, 32, 0)
+    >>> stripe(24, 32, 64, is_even=False)
+    12
     """
-    if not is_even:
-        # The pigeonhole bound is enough, as windows spread what is left over to within one cable.
-        least = max(1, -(-n_below * up // capacity)) if capacity else up + 1
-        yield from ((above, up) for above in range(least, up + 1))
-        return
-    # The more cables a pair, the fewer switches above; of numbers of cables that need as many, the least.
-    met = 0
-    for count in range(min(up, capacity // n_below), 0, -1):
-        above = -(-up // count)
-        uplinks = above * -(-up // above)
-        if above != met and uplinks <= most:
-            yield above, uplinks
-        met = above
+    if is_even:
+        # Even: a whole number of cables for each pair, so the number above divides the uplinks.
+        return next((s for s in divisors(up) if n_below * up // s <= capacity), 0)
+    # Uneven: the pigeonhole bound is enough, as windows spread what is left over to within one cable.
+    least = -(-n_below * up // capacity) if capacity else 0
+    return max(least, 1) if 0 < least <= up else 0

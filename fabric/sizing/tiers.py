@@ -22,7 +22,7 @@ from functools import lru_cache
 
 from fabric.sizing.rack import divisors, leading_products
 from fabric.sizing.request import Request
-from fabric.sizing.stripes import Stripe, stripes
+from fabric.sizing.stripes import Stripe, stripe
 from fabric.sizing.switch import add_rates
 
 
@@ -211,111 +211,99 @@ def _size_blocks(request: Request, groups: int, tiers: int) -> Iterator[Sizes]:
 
 def two_tiers(request: Request, groups: int, most: float = math.inf) -> Iterator[Sizes]:
     """Yield the designs of leaves and spines: for each size of a block the fewest spines."""
-    cables = request.cables
-    capacity = request.capacity("spine", cables.leaf_gbps)
+    capacity = request.capacity("spine", request.cables.leaf_gbps)
     for base in _size_blocks(request, groups, 2):
-        room = _room(request, "leaf", (cables.nic_gbps, base.down), cables.leaf_gbps)
         # Every leaf reaches every spine: one number of spines for each size of a block.
-        for spines, up in stripes(base.leaves_of_pod, base.up, room, capacity, is_even=request.is_even):
-            sizes = replace(base, spines=spines, up=up)
+        spines = stripe(base.leaves_of_pod, base.up, capacity, is_even=request.is_even)
+        if spines:
+            sizes = replace(base, spines=spines)
             yield replace(sizes, spine_down=sizes.leaf_stripe.most)
-            break
-
-
-def _room(request: Request, tier: str, below: tuple[float, int], up_gbps: float) -> int:
-    """Return the uplinks that a switch of `tier` has ports for beside cables below (rate, number)."""
-    able = range(1, request.capacity(tier, up_gbps) + 1)
-    return bisect.bisect_left(
-        able, True, key=lambda up: not request.fits(tier, add_rates(below, (up_gbps, up)))
-    )
 
 
 def three_tiers(request: Request, groups: int, most: float = math.inf) -> Iterator[Sizes]:
-    """Yield the designs with cores: the best for each number of kinds of pods, size of a block and of a pod.
+    """Yield the designs with cores: for each size of a block and of a pod the fewest spines, then cores.
 
     Notes
     -----
-    Pods hold all rails of a group, or the rails are dealt out to some kinds of pods, which meet at the cores.
+    Pods hold all rails of a group, as long as a spine has the ports for it; else the rails are dealt out to
+    as few kinds of pods as need be.
     """
-    cables = request.cables
     able = [g for g in leading_products(request.rack) if request.rails // groups % g == 0]
-    joined = request.capacity("core", cables.spine_gbps)
-    for base in _size_blocks(request, groups, 3):
-        # Branch and bound: what the leaves alone rule out is never built up.
-        if _at_least(request, base) >= most:
-            continue
-        room = _room(request, "leaf", (cables.nic_gbps, base.down), cables.leaf_gbps)
-        for subgroups in able:
+    joined = request.capacity("core", request.cables.spine_gbps)
+    # Fewest kinds of pods first: the first that can be built ends the search.
+    for subgroups in able:
+        is_found = False
+        for base in _size_blocks(request, groups, 3):
+            # Branch and bound: what the leaves alone rule out is never built up.
+            if _at_least(request, base) >= most:
+                continue
             # A core has a cable at least to every pod.
             least = -(-base.blocks * subgroups // joined) if joined else base.blocks
             for pod in range(least, base.blocks + 1) if request.pod is None else (request.pod,):
                 sizes = replace(base, subgroups=subgroups, pod=pod, pods=-(-base.blocks // pod))
                 # A spine has a cable at least to every leaf of its pod, and larger pods have more leaves.
-                if sizes.leaves_of_pod > request.capacity("spine", cables.leaf_gbps):
+                if sizes.leaves_of_pod > request.capacity("spine", request.cables.leaf_gbps):
                     break
-                built = min(_with_spines(request, sizes, room, most), key=preference, default=None)
+                built = _with_cores(request, sizes)
                 if built:
-                    most = min(most, built.n_switches)
+                    is_found, most = True, min(most, built.n_switches)
                     yield built
+        if is_found:
+            return
 
 
 def _at_least(request: Request, base: Sizes) -> int:
     """Return a number of switches that no design on these leaves goes below, were every port used."""
     cables, total = request.cables, base.n_leaves * base.up
-    lift = _lift(request)
+    ratio = request.spine_ratio
+    # Uplinks of a spine for one downlink, as a fraction: rounding up would not be a lower bound.
+    lift = _share(cables.leaf_gbps, cables.spine_gbps, ratio.numerator, ratio.denominator)
     # Ports of a spine that one downlink takes, with its share of the uplinks.
     per_downlink = Fraction(1, request.spine.per_port(cables.leaf_gbps))
     per_downlink += lift / request.spine.per_port(cables.spine_gbps)
     spines = total * per_downlink / request.budget("spine")
-    return base.n_leaves + math.ceil(spines) + _least_cores(request, base)
-
-
-def _lift(request: Request) -> Fraction:
-    """Return the uplinks of a spine for one downlink; rounded up it would be no lower bound."""
-    cables, ratio = request.cables, request.spine_ratio
-    return _share(cables.leaf_gbps, cables.spine_gbps, ratio.numerator, ratio.denominator)
-
-
-def _least_cores(request: Request, base: Sizes) -> int:
-    """Return the cores that the uplinks of these leaves need at least: they have ports downwards alone."""
-    total = base.n_leaves * base.up
-    return math.ceil(total * _lift(request) / request.capacity("core", request.cables.spine_gbps))
-
-
-def _with_spines(request: Request, base: Sizes, room: int, most: float) -> Iterator[Sizes]:
-    """Yield the designs on these leaves, which have `room` for uplinks, by the spines of a pod."""
-    cables = request.cables
-    capacity = request.capacity("spine", cables.leaf_gbps)
-    least_cores = _least_cores(request, base)
-    for spines, up in stripes(base.leaves_of_pod, base.up, room, capacity, is_even=request.is_even):
-        sizes = replace(base, spines=spines, up=up)
-        if sizes.n_leaves + sizes.n_spines + least_cores > most:
-            return
-        down = sizes.leaf_stripe.most
-        up = uplinks(down, cables.leaf_gbps, cables.spine_gbps, request.spine_ratio)
-        built = _with_cores(request, replace(sizes, spine_down=down, spine_up=up))
-        if built:
-            most = min(most, built.n_switches)
-            yield built
+    # Cores have ports downwards alone.
+    cores = total * lift / request.capacity("core", cables.spine_gbps)
+    return base.n_leaves + math.ceil(spines) + math.ceil(cores)
 
 
 def _with_cores(request: Request, base: Sizes) -> Sizes | None:
-    """Return the fewest cores for the spines of a pod, if these have the ports."""
-    cables = request.cables
-    room = _room(request, "spine", (cables.leaf_gbps, base.spine_down), cables.spine_gbps)
-    capacity = request.capacity("core", cables.spine_gbps)
-    if base.spine_up > room:
+    built = _with_spines(request, base)
+    if built is None:
         return None
+    # A core plane has one spine of every pod, times the folds.
+    below, up = built.pods * built.subgroups, built.spine_up
+    capacity = request.capacity("core", request.cables.spine_gbps)
     best: Sizes | None = None
-    # A core plane has one spine of every pod, or several: uneven stripes may save cores by it.
-    for folds in (1,) if request.is_even else divisors(base.spines):
-        below = base.pods * base.subgroups * folds
-        for cores, up in stripes(below, base.spine_up, room, capacity, is_even=request.is_even):
-            built = replace(base, folds=folds, cores=cores, spine_up=up)
-            if best is None or built.n_cores < best.n_cores:
-                best = built
-            break
+    # Uneven stripes may fold several spines of a pod into one core plane where that saves cores.
+    for folds in (1,) if request.is_even else divisors(built.spines):
+        cores = stripe(below * folds, up, capacity, is_even=request.is_even)
+        if cores and (best is None or built.spines // folds * cores < best.spines // best.folds * best.cores):
+            best = replace(built, folds=folds, cores=cores)
     return best and replace(best, core_down=best.spine_stripe.most)
+
+
+def _with_spines(request: Request, base: Sizes) -> Sizes | None:
+    """Return the fewest spines of a pod that have the ports for its leaves and for as many uplinks."""
+    cables, uplinks_below = request.cables, base.leaves_of_pod * base.up
+
+    def split(spines: int) -> tuple[int, int]:
+        # The fullest spine of uneven stripes: rounded up.
+        down = -(-uplinks_below // spines)
+        return down, uplinks(down, cables.leaf_gbps, cables.spine_gbps, request.spine_ratio)
+
+    def fits(spines: int) -> bool:
+        down, up = split(spines)
+        return request.fits("spine", add_rates((cables.leaf_gbps, down), (cables.spine_gbps, up)))
+
+    # The more spines, the fewer cables of each.
+    able = divisors(base.up) if request.is_even else range(1, base.up + 1)
+    # Fitting is monotone in the spines, so the fewest are found by bisection.
+    first = bisect.bisect_left(able, True, key=fits)
+    if first == len(able):
+        return None
+    down, up = split(able[first])
+    return replace(base, spines=able[first], spine_down=down, spine_up=up)
 
 
 BUILDERS: Mapping[int, Callable[..., Iterator[Sizes]]] = {
@@ -326,8 +314,8 @@ BUILDERS: Mapping[int, Callable[..., Iterator[Sizes]]] = {
 
 
 def preference(sizes: Sizes) -> tuple[int, ...]:
-    """Return what is small in a good design: switches, their cables, kinds of pods, pods, then blocks."""
-    return sizes.n_switches, sizes.n_uplinks, sizes.subgroups, sizes.pods, sizes.blocks
+    """Return what is small in a good design: switches, cables between them, pods, then blocks."""
+    return sizes.n_switches, sizes.n_uplinks, sizes.pods, sizes.blocks
 
 
 def survey(request: Request, groups: int, tiers: int, most: float = math.inf) -> list[Sizes]:

@@ -18,8 +18,7 @@ PARTS = {"rack": "gb300-nvl72", "leaf": "sn5610"}
 @pytest.mark.parametrize(
     ("name", "options"),
     [
-        # 70 switches do for it by now: its racks are on leaves by two, and by three there.
-        ("gb300-nvl72-1152", {**PARTS, "planes": 2, "block": 2}),
+        ("gb300-nvl72-1152", {**PARTS, "planes": 2}),
         ("superpod-h100-4su", {"rack": "dgx-h100", "leaf": "qm9700"}),
         ("million", {"rack": "gb300-nvl72", "leaf": "sn6800"}),
     ],
@@ -90,9 +89,12 @@ def test_rates_are_those_that_throughput_proves():
 
 
 def test_fewer_switches_by_other_blocks_are_an_alternative():
-    fabric = load(TOPOLOGIES / "gb300-nvl72-1152.fabric.yaml")
-    options, _ = design_like(fabric, summarize(fabric))
+    built = design(**PARTS, planes=2, gpus=1152, block=1)
+    options, same = design_like(built.fabric, summarize(built.fabric))
+    assert options["block"] == 1
+    assert same.switches == built.switches
     own, other, *_ = alternatives(options, 1152)
-    assert (own.n_switches, other.n_switches) == (82, 70)
+    assert (own.n_switches, other.n_switches) == (sum(built.switches.values()), 82)
+    assert own.n_switches > other.n_switches
     assert "--block" in own.command
     assert "--block" not in other.command
