@@ -22,7 +22,7 @@ from fabric.errors import LimitError, Problem
 from fabric.graph.expanded import expand_sample
 from fabric.graph.forwarding import AWAY, HOME, Forwarding, components, forwarding
 
-CHECK_LIMIT = 150_000
+CHECK_LIMIT = 240_000
 """Sampled devices, and joined pairs of them, up to which islands and reachability are checked."""
 STEPS_LIMIT = 20_000_000
 """Steps of traffic that are followed in all, those of 64 sources at once."""
@@ -123,20 +123,27 @@ class _Sample:
         e = self._expanded
         ends = np.flatnonzero(e.is_endpoint)
         ends = ends[np.lexsort((self._island[ends], e.group[ends]))]
-        kind = np.column_stack([e.group[ends], self._island[ends]])
-        is_next = np.concatenate([[True], (kind[1:] != kind[:-1]).any(axis=1)])
+        kinds = np.column_stack([e.group[ends], self._island[ends]])
+        is_next = np.concatenate([[True], (kinds[1:] != kinds[:-1]).any(axis=1)])
         first, kind_of = np.flatnonzero(is_next), np.cumsum(is_next) - 1
         sources = np.flatnonzero(self._is_first()[ends])
         reported: set[int] = set()
         for batch, bit, arrived in _follow(forwarding(e, e.is_endpoint, e.is_endpoint), ends, sources):
-            # Bits that arrive at all devices of a group and island: a source whose bit is missing loses some.
+            # Bits that arrive at all devices of a group and island; a source whose bit does not may lose some.
             by_all = np.bitwise_and.reduceat(arrived, first)
+            missed: dict[tuple[int, int], Ints] = {}
             for at in np.flatnonzero(by_all[kind_of[batch]] & bit == 0).tolist():
-                source = int(batch[at])
+                source, kind = int(batch[at]), int(kind_of[batch[at]])
                 group = int(e.group[ends[source]])
-                if group not in reported:
+                if group in reported:
+                    continue
+                key = int(bit[at]), kind
+                if key not in missed:
+                    missed[key] = np.flatnonzero((kind_of == kind) & (arrived & bit[at] == 0))
+                # Whether its traffic comes back to itself says nothing.
+                lost = missed[key][missed[key] != source]
+                if len(lost):
                     reported.add(group)
-                    lost = (kind_of == kind_of[source]) & (arrived & bit[at] == 0)
                     yield self._lost_problem(int(ends[source]), ends[lost])
 
     def _lost_problem(self, source: int, lost: Ints) -> Problem:
@@ -203,7 +210,7 @@ def _follow(moves: Forwarding, ends: Ints, sources: Ints) -> Iterator[tuple[Ints
     bit : ndarray of uint64, shape (k,)
         The bit of each, which it may share with others that reach the same.
     arrived : ndarray of uint64, shape (n,)
-        The bits that arrive at each of `ends`; a source is where it starts.
+        The bits that arrive at each of `ends`.
     """
     # Contract states that reach each other, sort moves by head, and spread 64 bits at once.
     label = _merge(moves)
@@ -211,7 +218,8 @@ def _follow(moves: Forwarding, ends: Ints, sources: Ints) -> Iterator[tuple[Ints
     head, tail = np.divmod(key[np.diff(key, prepend=-1) > 0], moves.n_states)
     head, tail = head[head != tail], tail[head != tail]
     first = np.flatnonzero(np.diff(head, prepend=-1))
-    starts, start_of = np.unique(label[_start(moves)[ends[sources]]], return_inverse=True)
+    begin = _onward(label[_start(moves)[ends[sources]]], tail, head)
+    starts, start_of = np.unique(begin, return_inverse=True)
     target = label[moves.target[ends]]
     n_steps = 0
     for at in range(0, len(starts), _N_BITS):
@@ -232,9 +240,7 @@ def _follow(moves: Forwarding, ends: Ints, sources: Ints) -> Iterator[tuple[Ints
             is_new = bool((before != after).any())
         batch = np.flatnonzero((start_of >= at) & (start_of < at + _N_BITS))
         bit = np.uint64(1) << (start_of[batch] - at).astype(np.uint64)
-        arrived = bits[target]
-        arrived[sources[batch]] |= bit
-        yield sources[batch], bit, arrived
+        yield sources[batch], bit, bits[target]
 
 
 def _merge(moves: Forwarding) -> Ints:
@@ -245,6 +251,18 @@ def _merge(moves: Forwarding) -> Ints:
         ranked[np.searchsorted(ranked, back).clip(max=len(ranked) - 1)] == back if len(ranked) else forth > 0
     )
     return components(moves.n_states, moves.tail[both], moves.head[both])
+
+
+def _onward(starts: Ints, tail: Ints, head: Ints) -> Ints:
+    """Return where sources may as well start: those with one way on at its end, so that many start alike."""
+    n = int(max(head.max(initial=0), tail.max(initial=0), starts.max(initial=0))) + 1
+    onward = np.arange(n)
+    is_only = np.bincount(tail, minlength=n)[tail] == 1
+    onward[tail[is_only]] = head[is_only]
+    # By twice as far in each round; where single ways lead round in a ring, any of it will do.
+    for _ in range(n.bit_length()):
+        onward = onward[onward]
+    return np.asarray(onward[starts])
 
 
 def _start(moves: Forwarding) -> Ints:

@@ -7,6 +7,7 @@ import random
 import re
 
 import networkx as nx
+import numpy as np
 import pytest
 
 from fabric.blueprint import loads_blueprint
@@ -327,3 +328,21 @@ def test_no_islands_where_there_are_endpoints():
     text = SWITCHES % (BOX % "gpu", ", islands: 0")
     with pytest.raises(TopologyError, match="more islands than the file says; got 1; expected 0"):
         loads(text)
+
+
+def test_a_long_chain_is_checked_in_sources_that_start_alike(monkeypatch):
+    """Each chip has one way on, to the same line of switches: 75,000 were too many, one is followed."""
+    chain = """{fabric: chain, axes: {x: 6000}, devices: {gpu: {kind: gpu, axes: [x]},
+      sw: {kind: switch, axes: [x]}}, links: [{between: %s, rate: 1Gb/s, name: own},
+      {between: [sw, sw], line: x, rate: 1Gb/s}]}"""
+    monkeypatch.setattr(reach, "STEPS_LIMIT", 200_000)
+    assert loads(chain % "[gpu, sw]").skipped == ()
+    with pytest.raises(TopologyError, match=r"gpu0 cannot reach gpu1 .*5,999 gpu out of reach"):
+        loads(chain % "[sw, gpu]")
+
+
+def test_single_ways_on_may_lead_round_in_a_ring():
+    ring = np.array([0, 1, 2, 5]), np.array([1, 2, 0, 0])
+    first, second = reach._onward(np.array([5, 4]), *ring).tolist()
+    assert first in (0, 1, 2)
+    assert second == 4
