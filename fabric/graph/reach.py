@@ -129,7 +129,7 @@ class _Sample:
         sources = np.flatnonzero(self._is_first()[ends])
         reported: set[int] = set()
         for batch, bit, arrived in _follow(forwarding(e, e.is_endpoint, e.is_endpoint), ends, sources):
-            # Bits that arrive at all devices of a group and island; a source whose bit does not may lose some.
+            # Bits that arrive at all of a group and island; a source whose bit does not may lose some.
             by_all = np.bitwise_and.reduceat(arrived, first)
             missed: dict[tuple[int, int], Ints] = {}
             for at in np.flatnonzero(by_all[kind_of[batch]] & bit == 0).tolist():
