@@ -115,3 +115,12 @@ def test_a_rate_that_no_cable_has_is_refused_with_its_place(number):
     text = f"{{fabric: a, axes: {{i: 2}}, devices: {devices},\n"
     with pytest.raises(FabricError, match=r"^<text>:2:39: links.gpu-leaf.rate: .*; got "):
         fabric.loads(f"{text} links: [{{between: [gpu, leaf], rate: {number}Gb/s}}]}}")
+
+
+@pytest.mark.parametrize("part", [2**64, 10**400, "18446744073709551616"])
+def test_a_whole_number_that_no_float_holds_is_no_part_of_a_rate(part):
+    """Of 2**64 numpy says that it cannot tell whether it is finite: that was a traceback."""
+    text = """{fabric: a, axes: {i: 2}, devices: {gpu: {kind: gpu, axes: [i]}, leaf: {kind: switch, axes: []}},
+      links: [{between: [gpu, leaf], rate: 1Gb/s}], degraded: [[gpu0, leaf, %s]]}"""
+    with pytest.raises(FabricError, match="degraded"):
+        fabric.loads(text % part)

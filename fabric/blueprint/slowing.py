@@ -10,6 +10,7 @@ the next ones, the slowest first, and a mark on all of them makes none faster::
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -75,7 +76,11 @@ def read_slow(value: object) -> Slow:
     said = value.strip() if isinstance(value, str) else value
     if isinstance(said, bool) or not isinstance(said, str | int | float):
         raise ValueError(_FORMS)
-    part = _part(said) if isinstance(said, str) else Fraction(str(said)) if np.isfinite(said) else None
+    if isinstance(said, str):
+        part = _part(said)
+    else:
+        # Whole numbers of any size, which no float holds, are finite.
+        part = Fraction(str(said)) if isinstance(said, int) or math.isfinite(said) else None
     if part is None:
         try:
             return Slow(str(said), rate_gbps=units.parse_rate(said))

@@ -404,3 +404,16 @@ def test_interfaces_of_netbox_say_rates_and_dangling_ends(tmp_path):
 def test_node_link_may_be_of_anyone(tmp_path):
     graph = {"nodes": [{"id": "a"}, {"id": 7}], "links": [{"source": "a", "target": 7}]}
     assert edges(read(json.dumps(graph), "node-link", tmp_path)) == {(frozenset(("a", "7")), None): 1}
+
+
+@pytest.mark.parametrize("encoding", ["utf-inf", "latin-1", "UTF-16"])
+def test_the_encoding_that_xml_says_is_that_of_bytes_long_decoded(encoding, tmp_path):
+    """An unknown one was a traceback; of another known one, names that are not ASCII came out wrong."""
+    file = tmp_path / "found.graphml"
+    head = f'<?xml version="1.0" encoding="{encoding}"?>'
+    edge = '<edge source="ä" target="b"><data key="r">100</data></edge>'
+    key = '<key id="r" attr.name="rate_gbps"/><key id="k" attr.name="kind"/>'
+    nodes = '<node id="ä"><data key="k">gpu</data></node><node id="b"><data key="k">gpu</data></node>'
+    file.write_text(f"{head}<graphml>{key}<graph>{nodes}{edge}</graph></graphml>", encoding="utf-8")
+    found = read_sources([file], "graphml")
+    assert {end for c in found.cables for end in (c.a[0], c.z[0])} == {"ä", "b"}

@@ -48,7 +48,8 @@ def read_xml(text: str, path: str, found: Survey) -> Element | None:
     """
     root = Element("", {}, 1)
     stack = [root]
-    parser = expat.ParserCreate()
+    # The text is decoded already, whatever encoding it says that it had.
+    parser = expat.ParserCreate("utf-8")
 
     def start(tag: str, attributes: dict[str, str]) -> None:
         if len(stack) > _MAX_DEPTH:
