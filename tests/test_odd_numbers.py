@@ -120,7 +120,8 @@ def test_a_rate_that_no_cable_has_is_refused_with_its_place(number):
 @pytest.mark.parametrize("part", [2**64, 10**400, "18446744073709551616"])
 def test_a_whole_number_that_no_float_holds_is_no_part_of_a_rate(part):
     """Of 2**64 numpy says that it cannot tell whether it is finite: that was a traceback."""
-    text = """{fabric: a, axes: {i: 2}, devices: {gpu: {kind: gpu, axes: [i]}, leaf: {kind: switch, axes: []}},
+    text = """{fabric: a, axes: {i: 2}, devices: {gpu: {kind: gpu, axes: [i]},
+      leaf: {kind: switch, axes: []}},
       links: [{between: [gpu, leaf], rate: 1Gb/s}], degraded: [[gpu0, leaf, %s]]}"""
     with pytest.raises(FabricError, match="degraded"):
         fabric.loads(text % part)
