@@ -71,7 +71,9 @@ def check_same(fabric, monkeypatch):
             assert {p.link for p in found.binding} == {p.link for p in exact.binding}
             for price in found.binding:
                 again = next(p for p in exact.binding if p.link == price.link)
-                for name in ("n_cables", "up_slope", "down_slope", "gain", "loss"):
+                # With less down a class may be the whole rule, where alone some of its cables bind.
+                n_cables = ("n_cables",) if price.where == again.where else ()
+                for name in (*n_cables, "up_slope", "down_slope", "gain", "loss"):
                     assert getattr(price, name) == pytest.approx(getattr(again, name), abs=1e-4), name
             assert found.joint_gain == pytest.approx(exact.joint_gain, abs=1e-7)
             assert found.next_gbps == pytest.approx(exact.next_gbps)
@@ -204,3 +206,8 @@ def test_what_every_rank_takes_in_at_most_is_that_of_one_without_its_nic(monkeyp
     assert many.algbw_gbps == pytest.approx(one.algbw_gbps, rel=1e-9)
     assert many.algbw_gbps < f.bound(fabric, "all-gather").algbw_gbps
     assert "less down" in many.why
+
+
+def test_a_packing_that_is_not_proven_holds_nothing(marked_fabrics, monkeypatch):
+    """Classes of less damage that miss links ended in an error of ours; the question itself has its proof."""
+    assert check_same(marked_fabrics.marked_fabric("nested", 278), monkeypatch) >= 0
