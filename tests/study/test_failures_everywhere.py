@@ -32,7 +32,12 @@ def test_every_file_with_endpoints_is_answered(path):
             continue
         assert row.status in ("optimal", "bounded", "none"), (row.name, row.why)
         assert row.certificate.lower_gbps <= row.certificate.upper_gbps * (1 + 1e-9)
-        # Fewer can have more each, but not all together.
-        assert 0 <= row.total_kept <= 1 + 1e-6, row.name
+        assert row.kept >= 0, row.name
+        assert row.total_kept >= 0, row.name
+        # Fewer can have more, also in all: of two boxes one is left, which sends by NVLink alone.
+        if row.n_others == answer.n_endpoints:
+            assert row.kept <= 1 + 1e-6, row.name
+        if row.n_after == answer.n_endpoints:
+            assert row.total_kept <= 1 + 1e-6, row.name
     assert answer.n_devices > 0
     assert answer.n_cables > 0

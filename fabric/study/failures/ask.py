@@ -30,6 +30,7 @@ from fabric.study.failures.window import (
     joined,
     known_part,
     over_time,
+    part_there,
 )
 from fabric.study.sweeps import Crew
 from fabric.study.sweeps.run import Progress
@@ -242,7 +243,7 @@ def second_order(
     ]
     for told, weight in weighed:
         # Of an interval the lower end is there; what is not solved may be there or not.
-        total = told.total_kept or 0.0
+        total = part_there(told.total_kept)
         is_exact = told.total_kept is not None and told.certificate_after.status == "optimal"
         known, kept = known + up * weight, kept + up * weight * total
         open_ += 0.0 if is_exact else up * weight * max(0.0, 1 - total)

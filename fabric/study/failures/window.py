@@ -186,6 +186,14 @@ class Remains(NamedTuple):
     goes_on: bool
 
 
+def part_there(total_kept: float | None) -> float:
+    """Return how much of the healthy all-to-all is there: all at most, nothing where it is not known.
+
+    Of two boxes one that is left sends by NVLink alone, several times what both sent over the network.
+    """
+    return min(1.0, total_kept or 0.0)
+
+
 def draw(
     job: FailingJob, failing: Sequence[Failing], *, window_h: float, n_samples: int, seed: int
 ) -> tuple[list[Drawn], float]:
@@ -255,7 +263,7 @@ def over_time(
     """Return what is kept, of states that are known with their parts of the time, and of those drawn."""
     points = [(n, weight, seen, 0) for n, weight, seen in known]
     points += [(one.n_failures, one.weight, of(one.state), 1) for one in drawn]
-    value = np.array([seen.total_kept or 0.0 for _, _, seen, _ in points])
+    value = np.array([part_there(seen.total_kept) for _, _, seen, _ in points])
     weight = np.array([w for _, w, _, _ in points])
     number = np.array([n for n, *_ in points])
     variance, strata = 0.0, []
