@@ -16,6 +16,7 @@ from fabric.cli.options import (
     fabric_of,
     form_of,
     one_from_standard_input,
+    print_form,
     progress,
     say,
     tell,
@@ -291,14 +292,15 @@ def audit_command(
     """Compare what was built with a design: what differs, what it costs; exit status 1 if anything does."""
     from fabric.study.audit import audit
 
+    if as_markdown and as_json:
+        msg = "--json and --markdown ask for two forms of one answer; give the one or the other"
+        raise QuestionError(msg)
     one_from_standard_input(design, *sources)
     with progress("audit") as heard:
         answer = audit(
             fabric_of(design), sources, form, collectives=words(collectives), size=size, progress=heard
         )
-    if as_json:
-        say(answer.to_json())
-    else:
-        tell(answer.to_markdown().rstrip("\n") if as_markdown else str(answer))
+    texts = {"text": answer.__str__, "md": answer.to_markdown, "json": answer.to_json}
+    print_form(texts, "json" if as_json else "md" if as_markdown else "text")
     if answer.groups:
         raise typer.Exit(1)

@@ -24,7 +24,15 @@ from fabric.sizing.bill import Bom
 from fabric.sizing.bom import bom
 from fabric.sizing.prices import indicative_prices
 from fabric.sizing.summary import Summary
-from fabric.study.designs import Alternative, alternatives, departs, design_like, kept_without, options_of
+from fabric.study.designs import (
+    REFERENCE,
+    Alternative,
+    alternatives,
+    departs,
+    design_like,
+    kept_without,
+    options_of,
+)
 from fabric.study.failures import FailureRow, Failures, failures
 from fabric.study.scale import design_knees, scale
 from fabric.study.scale_table import Knee, ScaleRow, ScaleTable
@@ -34,7 +42,6 @@ from fabric.units import parse_bytes
 Progress = Callable[[int, int], None]
 
 SIZES = ("1MiB", "4MiB", "16MiB", "64MiB", "256MiB", "1GiB", "4GiB", "16GiB")
-REFERENCE = "1GiB"
 LARGEST = 1_000_000
 """Endpoints up to which a design is grown."""
 _SAMPLES = 100

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fabric.costing import AlgorithmCost, Cost
-from fabric.reporting.answers import REFERENCE, GroupCost, JobAnswers
+from fabric.reporting.answers import GroupCost, JobAnswers
 from fabric.reporting.document import Folded
+from fabric.study.designs import REFERENCE
 from fabric.text.markdown import bullets, code, escape, table
 from fabric.text.words import counted, join_words, number
 from fabric.units import format_bytes, format_rate_gbyte, format_time, gbps_to_gbytes, parse_bytes

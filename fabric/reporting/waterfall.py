@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _ROWS = 6
+"""Classes beside the binding one that are shown; the others are less busy."""
 _LEAST = 0.01
 """Part of the time in percent below which no figure tells more."""
-"""Classes beside the binding one that are shown; the others are less busy."""
 
 
 class Stage(NamedTuple):

@@ -68,7 +68,7 @@ class FaultGroup(NamedTuple):
         told = [
             f"{name} keeps {100 * part:.4g} %"
             for name, part in (parts | {**self.collectives}).items()
-            if part
+            if part is not None
         ]
         if self.cut_off:
             told.append(f"cuts off {self.cut_off:,} endpoints")
@@ -113,14 +113,12 @@ class Audit(Result):
         """Return the groups of faults."""
         return [
             {
-                **{
-                    "kind": g.kind,
-                    "node": g.node,
-                    "n": g.n,
-                    "n_of": g.n_of,
-                    "kept": g.kept,
-                    "cut_off": g.cut_off,
-                },
+                "kind": g.kind,
+                "node": g.node,
+                "n": g.n,
+                "n_of": g.n_of,
+                "kept": g.kept,
+                "cut_off": g.cut_off,
                 **g.collectives,
                 "ways_left": g.ways.left if g.ways else None,
             }

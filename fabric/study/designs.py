@@ -183,7 +183,7 @@ def departs(summary: Summary, built: Design) -> str:
 
 
 REFERENCE = "1GiB"
-"""Size at which designs are told apart by a collective."""
+"""Size at which designs are told apart by a collective, and of which reports tell most."""
 
 
 @dataclass(frozen=True, slots=True)

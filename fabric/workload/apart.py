@@ -9,11 +9,11 @@ n jobs has an nth of its rate alone at least.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from fabric.arrays import Floats
-from fabric.flow.certificate import Verdict
 from fabric.flow.question import Question
 from fabric.flow.throughput import throughput
 from fabric.workload.sharing import Fair, SharedJob, Sharing, TrafficJob
@@ -51,29 +51,27 @@ def share_apart(questions: Sequence[Question], asked: Sequence[TrafficJob], fair
     least[is_in] = _least(np.array([a.certificate.lower_gbps for a in alone])[is_in], fair)
     rows = []
     for job, answer, rate in zip(asked, alone, least.tolist(), strict=True):
-        proof = Verdict(
-            rate, answer.certificate.upper_gbps, answer.certificate.faults, answer.certificate.scope
-        )
+        proof = replace(answer.certificate, lower_gbps=rate)
         is_lost = answer.status == "cut off"
-        slow = answer.certificate.upper_gbps / rate if rate > 0 else float("inf")
+        slow = proof.upper_gbps / rate if rate > 0 else float("inf")
         rows.append(
             SharedJob(
-                job.name,
-                job.among,
-                answer.traffic,
-                answer.n_endpoints,
-                answer.per_endpoint_gbps,
-                rate,
-                (),
-                (),
-                "cut off" if is_lost else proof.status,
-                proof,
-                job.busy,
-                job.every_s,
-                float("inf") if is_lost else 1 - job.busy + job.busy * slow,
-                None,
-                None,
-                answer.cut_off,
+                name=job.name,
+                among=job.among,
+                traffic=answer.traffic,
+                n_endpoints=answer.n_endpoints,
+                alone_gbps=answer.per_endpoint_gbps,
+                rate_gbps=rate,
+                binding=(),
+                neighbours=(),
+                status="cut off" if is_lost else proof.status,
+                certificate=proof,
+                busy=job.busy,
+                every_s=job.every_s,
+                stretch=float("inf") if is_lost else 1 - job.busy + job.busy * slow,
+                offset_s=None,
+                best_stretch=None,
+                cut_off=answer.cut_off,
             )
         )
     n_variables = sum(answer.n_variables for answer in alone)

@@ -17,8 +17,9 @@ from fabric.interop.export.schedulers import (
     TIER_LABEL,
     block_sizes,
     hostlist,
-    listed_hosts,
 )
+from fabric.interop.sources import Survey
+from fabric.interop.sources.schedulers import hosts
 from fabric.workload.nodes import ClusterNodes, domain_axes
 from fabric.workload.placements import JobRoom, Placements
 
@@ -103,8 +104,10 @@ def _patch(job: JobRoom, label: str) -> dict[str, object]:
             f"{kueue}-slice-required-topology": label,
             f"{kueue}-slice-size": str(job.segment),
         }
-    hosts = {"key": HOST_LABEL, "operator": "In", "values": listed_hosts(job.best.nodelist)}
-    terms = {"nodeSelectorTerms": [{"matchExpressions": [hosts]}]}
+    names = hosts(job.best.nodelist, ("", 0), Survey())  # a list of our own: nothing is wrong in it
+    terms = {
+        "nodeSelectorTerms": [{"matchExpressions": [{"key": HOST_LABEL, "operator": "In", "values": names}]}]
+    }
     name = re.sub(r"[^a-z0-9-]+", "-", job.name.lower()).strip("-") or "job"
     return {
         "apiVersion": "batch/v1",

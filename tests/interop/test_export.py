@@ -22,19 +22,9 @@ from fabric.graph.exchange import from_networkx, to_networkx
 from fabric.interop.export import FORMATS, export
 from fabric.interop.export.schedulers import hostlist
 from fabric.sizing.cable_plan import CablePlan
+from tests.hgx_cluster import hgx_cluster
 
-HGX = """\
-fabric: hgx
-include: {fabric: hgx-h100, over: {su: 2, node: 4}}
-axes: {spine: 4}
-devices:
-  leaf:  {part: sn5600, axes: [su, slot]}
-  spine: {part: sn5600, axes: [spine]}
-links:
-  - {between: [nic, leaf], rate: 400Gb/s}
-  - {between: [leaf, spine], rate: 800Gb/s, count: 2}
-names: {node: "gpu{su}-{node:02}"}
-"""
+HGX = hgx_cluster()
 # 2 hosts x 2 GPUs, one NVSwitch a host, one card of 400G a GPU, one leaf a rail, two spines.
 MINI = """\
 fabric: mini-pod

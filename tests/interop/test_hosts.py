@@ -10,19 +10,9 @@ from fabric.errors import LimitError, QuestionError, TopologyError
 from fabric.graph import expand, fail, loads
 from fabric.interop.export import export, nccl_topo
 from fabric.interop.sources import read_sources
+from tests.hgx_cluster import hgx_cluster
 
-HGX = """\
-fabric: hgx
-include: {fabric: hgx-h100, over: {su: 2, node: 2}}
-axes: {spine: 4}
-devices:
-  leaf:  {part: sn5600, axes: [su, slot]}
-  spine: {part: sn5600, axes: [spine]}
-links:
-  - {between: [nic, leaf], rate: 400Gb/s}
-  - {between: [leaf, spine], rate: 800Gb/s, count: 2}
-names: {node: "gpu{su}-{node:02}"}
-"""
+HGX = hgx_cluster(nodes=2)
 # 2 hosts x 2 GPUs, one NVSwitch a host, one card of 400G a GPU, one leaf a rail, two spines.
 MINI = """\
 fabric: mini-pod

@@ -8,21 +8,11 @@ import pytest
 
 import fabric
 from fabric.errors import LimitError, QuestionError
+from tests.hgx_cluster import ALL_NAMES, hgx_cluster
 
 ROOT = Path(__file__).parents[2]
 TREES = ("fat-tree", "planes", "rail-groups", "rail-only", "three-tier", "top-of-rack", "two-tier")
-HGX = """\
-fabric: hgx
-include: {fabric: hgx-h100, over: {su: 2, node: 3}}
-axes: {spine: 2}
-devices:
-  leaf:  {part: sn5600, axes: [su, slot]}
-  spine: {part: sn5600, axes: [spine]}
-links:
-  - {between: [nic, leaf], rate: 400Gb/s}
-  - {between: [leaf, spine], rate: 800Gb/s, count: 2}
-names: {node: "gpu{su}-{node}", leaf: "l{su}-{slot}", spine: "s{spine}"}
-"""
+HGX = hgx_cluster(nodes=3, spines=2, names=ALL_NAMES)
 
 
 @pytest.fixture

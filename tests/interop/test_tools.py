@@ -23,20 +23,10 @@ from fabric.graph import load, loads
 from fabric.interop.export import export
 from fabric.interop.sources import read_sources
 from fabric.sizing.cable_plan import CablePlan
+from tests.hgx_cluster import hgx_cluster
 
 ROOT = Path(__file__).parents[2]
-HGX = """\
-fabric: hgx
-include: {fabric: hgx-h100, over: {su: 2, node: 4}}
-axes: {spine: 4}
-devices:
-  leaf:  {part: sn5600, axes: [su, slot]}
-  spine: {part: sn5600, axes: [spine]}
-links:
-  - {between: [nic, leaf], rate: 400Gb/s}
-  - {between: [leaf, spine], rate: 800Gb/s, count: 2}
-names: {node: "gpu{su}-{node:02}"}
-"""
+HGX = hgx_cluster()
 
 
 def tool(name, package):

@@ -9,18 +9,9 @@ from fabric.errors import LimitError, QuestionError, TopologyError
 from fabric.graph import expand, load, loads
 from fabric.sizing.bom import bom
 from fabric.sizing.cable_plan import CablePlan
+from tests.hgx_cluster import hgx_cluster
 
-HGX = """\
-fabric: hgx
-include: {fabric: hgx-h100, over: {su: 2, node: 4}}
-axes: {spine: 4}
-devices:
-  leaf:  {part: sn5600, axes: [su, slot]}
-  spine: {part: sn5600, axes: [spine]}
-links:
-  - {between: [nic, leaf], rate: 400Gb/s}
-  - {between: [leaf, spine], rate: 800Gb/s, count: 2}
-"""
+HGX = hgx_cluster(names="")
 TORUS = """\
 fabric: torus
 axes: {x: 3, y: 2}

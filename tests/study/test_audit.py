@@ -14,19 +14,9 @@ from fabric.interop.export import export
 from fabric.interop.sources import read_sources
 from fabric.sizing.cable_plan import CablePlan
 from fabric.study.audit import audit
+from tests.hgx_cluster import ALL_NAMES, hgx_cluster
 
-HGX = """\
-fabric: hgx
-include: {fabric: hgx-h100, over: {su: 2, node: 4}}
-axes: {spine: 4}
-devices:
-  leaf:  {part: sn5600, axes: [su, slot]}
-  spine: {part: sn5600, axes: [spine]}
-links:
-  - {between: [nic, leaf], rate: 400Gb/s}
-  - {between: [leaf, spine], rate: 800Gb/s, count: 2}
-names: {node: "gpu{su}-{node}", leaf: "l{su}-{slot}", spine: "s{spine}"}
-"""
+HGX = hgx_cluster(names=ALL_NAMES)
 MINI = """\
 fabric: mini-net
 axes: {node: 4, rail: 2, spine: 2}
@@ -344,6 +334,14 @@ def test_there_is_no_such_format(tmp_path):
         audit(loads(MINI), [tmp_path], "p2p")
 
 
+def _priced_lines(run, cables, tmp_path):
+    """Return what is said of a node that has lost all of its cables."""
+    (file,) = written(cables, "dot", tmp_path)
+    lines = [line for line in run(str(file), "--format", "dot")[1].splitlines() if "of node0" in line]
+    assert lines
+    return lines
+
+
 def test_command(monkeypatch, capsys, tmp_path):
     (tmp_path / "net.fabric.yaml").write_text(MINI)
     cables = ends(MINI)
@@ -366,3 +364,7 @@ def test_command(monkeypatch, capsys, tmp_path):
     )
     assert "    add leaf0 swp1 - node0 port1" in out
     assert json.loads(run(str(good), "--format", "dot", "--json")[1])["groups"][0]["kind"] == "missing"
+    assert "| fault | at |" in run(str(good), "--format", "dot", "--markdown")[1]
+    status, out = run(str(good), "--format", "dot", "--markdown", "--json")
+    assert (status, "--json and --markdown ask for two forms" in json.loads(out)["message"]) == (2, True)
+    assert all("all-to-all keeps 0 %" in line for line in _priced_lines(run, cables[2:], tmp_path))

@@ -6,10 +6,12 @@ import pytest
 import yaml
 
 import fabric
-from fabric.interop.export.schedulers import hostlist, listed_hosts
+from fabric.interop.export.schedulers import hostlist
+from fabric.interop.sources import Survey
+from fabric.interop.sources.schedulers import hosts
 from fabric.workload.nodes import nodes_of
 from fabric.workload.scheduling import kueue_jobs, slurm_blocks
-from tests.workload.test_place import RACKS
+from tests.workload.test_place import RACKS, listed
 
 
 @pytest.fixture(scope="module")
@@ -20,8 +22,8 @@ def racks():
 def test_blocks_hold_every_node_once_and_are_those_of_the_export(racks):
     nodes = nodes_of(racks, down=["pod0/rack0/tray0"])
     *blocks, sizes = slurm_blocks(nodes).splitlines()
-    listed = [host for line in blocks for host in listed_hosts(line.split("Nodes=")[1])]
-    assert len(listed) == len(set(listed)) == int(nodes.is_there.sum())
+    nodes_told = [host for line in blocks for host in listed(line.split("Nodes=")[1])]
+    assert len(nodes_told) == len(set(nodes_told)) == int(nodes.is_there.sum())
     least, *more = map(int, sizes.removeprefix("BlockSizes=").split(","))
     assert all(size == least * 2 ** (i + 1) for i, size in enumerate(more))
     exported = dict(fabric.export(racks, "slurm-block").files)[""].splitlines()
@@ -55,11 +57,11 @@ def test_pods_of_a_segment_are_under_one_label_that_the_export_gives(racks):
     labels = {node["metadata"]["name"]: node["metadata"]["labels"] for node in exported}
     affinity = big["spec"]["template"]["spec"]["affinity"]["nodeAffinity"]
     (term,) = affinity["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]
-    (hosts,) = term["matchExpressions"]
-    assert (hosts["key"], len(hosts["values"])) == ("kubernetes.io/hostname", 12)
-    assert hosts["values"] == listed_hosts(answer.jobs[0].best.nodelist)
+    (near,) = term["matchExpressions"]
+    assert (near["key"], len(near["values"])) == ("kubernetes.io/hostname", 12)
+    assert near["values"] == listed(answer.jobs[0].best.nodelist)
     # Whole segments under each value of the label.
-    values = [labels[host][label] for host in hosts["values"]]
+    values = [labels[host][label] for host in near["values"]]
     assert all(values.count(value) % 6 == 0 for value in values)
 
 
@@ -83,4 +85,6 @@ def test_boxes_under_a_leaf_are_told_by_the_lowest_tier():
     "names", [["a"], ["n0", "n1", "n3"], ["n08", "n09", "n10"], ["r0-t[".strip("["), "r0-t11", "x1y"]]
 )
 def test_names_come_back_from_their_list(names):
-    assert sorted(listed_hosts(hostlist(names))) == sorted(names)
+    found = Survey()
+    assert sorted(hosts(hostlist(names), ("", 0), found)) == sorted(names)
+    assert not found.problems

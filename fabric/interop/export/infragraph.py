@@ -15,13 +15,12 @@ from fabric.errors import LimitError
 from fabric.graph import Fabric
 from fabric.interop.export.boxes import Boxes, boxes_of
 from fabric.interop.export.schedulers import hostlist_in_order
+from fabric.interop.sources.infragraph import NODES
 
 Files = dict[str, str]
 
 MAX_CABLES = 2_000_000
 """Cables that are listed."""
-NODES = "nodes: "
-"""What begins the description of an instance that says what its nodes are called, as Slurm's hostlists do."""
 _CHOICES = {"gpu": "xpu", "switch": "switch", "nic": "nic"}
 _NO_NAME = re.compile(r"[^A-Za-z0-9_-]+")
 

@@ -22,7 +22,6 @@ from fabric.sizing.cable_plan import CablePlan
 Files = dict[str, str]
 
 _INDEX = re.compile(r"(?P<stem>.*?)(?P<index>\d+)", re.ASCII)
-_LISTED = re.compile(r"([^,\[\]]+)(?:\[([0-9,-]+)\])?", re.ASCII)
 # A name of a node is the value of a label too, which is shorter (docs "Labels and Selectors").
 _NODE_NAME = re.compile(r"[a-z0-9](?:[-a-z0-9.]{0,61}[a-z0-9])?", re.ASCII)
 TIER_LABEL = "fabric.topograph.run/tier-{}"
@@ -132,25 +131,6 @@ def hostlist(names: Iterable[str]) -> str:
     return ",".join(_ranges(stem, width, numbers) for (stem, width), numbers in stems.items())
 
 
-def listed_hosts(text: str) -> list[str]:
-    """Return the names of a `hostlist`.
-
-    Examples
-    --------
-    >>> listed_hosts("node[0-2,08-09],login")
-    ['node0', 'node1', 'node2', 'node08', 'node09', 'login']
-    """
-    names = []
-    for stem, ranges in _LISTED.findall(text):
-        if not ranges:
-            names.append(stem)
-        for part in filter(None, ranges.split(",")):
-            first, _, last = part.partition("-")
-            width = len(first) if first[0] == "0" else 0
-            names += [f"{stem}{n:0{width}d}" for n in range(int(first), int(last or first) + 1)]
-    return names
-
-
 def hostlist_in_order(names: Iterable[str]) -> str:
     """Return names as Slurm writes them, where their order says something.
 
@@ -224,7 +204,7 @@ def block_sizes(domains: Mapping[str, list[str]]) -> list[int]:
 
 def slurm_ring(plan: CablePlan) -> Files:
     """Return ``topology.conf`` for the plugin topology/ring."""
-    lines = [f"RingName={ring.name} Nodes={_in_order(ring)}" for ring in rings(plan)]
+    lines = [f"RingName={ring.name} Nodes={_in_order(ring)}" for ring in rings(tori(plan))]
     return {"": "\n".join(lines) + "\n"}
 
 
@@ -241,15 +221,15 @@ def _in_order(torus: NodeTorus) -> str:
 def _closed(plan: CablePlan) -> list[dict[str, object]]:
     """Return the rings or else the tori that nodes form, as a topology; none where they form neither."""
     try:
-        own = [{"ring": ring.name, "nodes": _in_order(ring)} for ring in rings(plan)]
-        return [{"topology": "ring", "cluster_default": True, "ring": {"rings": own}}]
-    except QuestionError:
-        pass
-    try:
-        listed = toruses(tori(plan), hostlist_in_order)
+        found = tori(plan)
     except QuestionError:
         return []
-    return [{"topology": "torus", "cluster_default": True, "torus3d": {"toruses": listed}}]
+    try:
+        own = [{"ring": ring.name, "nodes": _in_order(ring)} for ring in rings(found)]
+    except QuestionError:
+        listed = toruses(found, hostlist_in_order)
+        return [{"topology": "torus", "cluster_default": True, "torus3d": {"toruses": listed}}]
+    return [{"topology": "ring", "cluster_default": True, "ring": {"rings": own}}]
 
 
 def slurm_yaml(plan: CablePlan) -> Files:

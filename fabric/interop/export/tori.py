@@ -170,15 +170,14 @@ def _placed(plan: CablePlan, group: str, dimensions: Sequence[tuple[str, ...]]) 
         yield NodeTorus(name, sizes, node_at)
 
 
-def rings(plan: CablePlan) -> list[NodeTorus]:
-    """Return the rings that the nodes of a plan form.
+def rings(found: list[NodeTorus]) -> list[NodeTorus]:
+    """Return tori of one dimension as they are.
 
     Raises
     ------
     QuestionError
-        If they form none, or such as Slurm has not.
+        If they have more, or are rings such as Slurm has not.
     """
-    found = tori(plan)
     sizes = found[0].sizes if found else ()
     if len(sizes) > 1:
         _refuse(f"they are tori of {' x '.join(map(str, sizes))}, which slurm-torus3d writes")

@@ -13,6 +13,7 @@ from fabric.interop.sources.found import MAX_CABLES, Place, Survey
 from fabric.interop.sources.schedulers import hosts
 
 NODES = "nodes: "
+"""What begins the description of an instance that says what its nodes are called, as Slurm's hostlists do."""
 _KINDS = {"xpu": "gpu", "switch": "switch", "nic": "nic", "cpu": "host"}
 _RANGE = re.compile(r"(?P<name>[^\[\]]{1,120})(?:\[(?P<slice>[0-9:-]{0,32})\])?")
 _BOUND = re.compile(r"-?[0-9]{1,9}|")
