@@ -1,165 +1,32 @@
 """Traffic patterns on classes against the same demands written out for every pair of real devices."""
 
 import random
-import sys
-from dataclasses import replace
 from pathlib import Path
 
 import networkx as nx
 import numpy as np
 import pytest
-from scipy import optimize
 
 from fabric.errors import LimitError, QuestionError
-from fabric.flow import along, commodities, matching, max_flow, program, question
-from fabric.flow.along import permutations_along
+from fabric.flow import commodities, max_flow, question
 from fabric.flow.by_refinement import REFINED_PATTERNS
-from fabric.flow.generated import EnoughError
-from fabric.flow.matching import longest_matching
 from fabric.flow.question import Question, pose
-from fabric.flow.throughput import answer_question, throughput
+from fabric.flow.throughput import throughput
 from fabric.flow.traffic import Traffic
-from fabric.graph import expand, fail, load, loads, select
+from fabric.graph import expand, fail, loads, select
 from fabric.graph.exchange import from_networkx
-from fabric.sizing import design
+from tests.flow.drawn import (
+    FAMILIES,
+    PAIRS_OF_A_LEAF,
+    PATHS,
+    RATES,
+    alive,
+    demands_of,
+    fabric_of,
+    patterns,
+)
 
 ROOT = Path(__file__).parents[2]
-throughput_module = sys.modules["fabric.flow.throughput"]  # the package has a function of this name
-RATES = ("1Gb/s", "2Gb/s", "3Gb/s", "5Gb/s", "8Gb/s/3")
-
-
-def clos(rng):
-    """Racks with an NVLink switch each, leaves per rail or per rack, spines, and perhaps NICs."""
-    transit = rng.choice(("end", "relay", "all"))
-    leaf = rng.choice(("[pod, slot]", "[pod, rack]", "[slot]"))
-    nic = rng.random() < 0.5
-    sizes = {"pod": rng.randint(1, 2), "rack": rng.randint(1, 3), "slot": rng.randint(2, 3)}
-    axes = {**sizes, "chip": rng.randint(1, 2), "k": rng.randint(1, 3)}
-    devices = [
-        f"gpu: {{kind: gpu, axes: [pod, rack, slot], transit: {transit}}}",
-        "chip: {kind: switch, axes: [pod, rack, chip]}",
-        f"leaf: {{kind: switch, axes: {leaf}}}",
-        "spine: {kind: switch, axes: [k]}",
-    ]
-    links = [f"{{between: [gpu, chip], rate: {rng.choice(RATES)}, net: scale-up}}"]
-    if nic:
-        devices.append("nic: {kind: nic, axes: [pod, rack, slot]}")
-        links.append(f"{{between: [gpu, nic], rate: {rng.choice(RATES)}, net: host}}")
-    links.append(f"{{between: [{'nic' if nic else 'gpu'}, leaf], rate: {rng.choice(RATES)}}}")
-    links.append(f"{{between: [leaf, spine], rate: {rng.choice(RATES)}, count: {rng.randint(1, 2)}}}")
-    down = ["gpu", "chip", "leaf", "spine", ("gpu", "chip"), ("leaf", "spine")]
-    return axes, devices, links, ("pod", "rack", "slot"), down
-
-
-def chips(rng):
-    """Chips that are joined directly: a mesh, ring or line over each axis, in any mixture."""
-    axes = {"x": rng.randint(2, 4), "y": rng.randint(2, 4)}
-    links = []
-    for axis in axes:
-        kind = rng.choice(("mesh", "ring", "line"))
-        count = (
-            f", count: {{y: {[rng.randint(1, 2) for _ in range(axes['y'])]}}}" if rng.random() < 0.3 else ""
-        )
-        count = count if axis == "x" else ""
-        links.append(
-            f"{{between: [gpu, gpu], name: {axis}, {kind}: {axis}, rate: {rng.choice(RATES)}{count}}}"
-        )
-    return axes, ["gpu: {kind: gpu, axes: [x, y], transit: all}"], links, ("x", "y"), ["gpu", ("gpu", "gpu")]
-
-
-def uneven(rng):
-    """Some racks with a second leaf, and twice the cables on some rails."""
-    axes = {"rack": rng.randint(2, 4), "slot": rng.randint(1, 3)}
-    counts = [rng.randint(1, 3) for _ in range(axes["slot"])]
-    devices = [
-        "gpu: {kind: gpu, axes: [rack, slot]}",
-        "leaf: {kind: switch, axes: [rack]}",
-        "extra: {kind: switch, axes: [rack]}",
-        "spine: {kind: switch, axes: []}",
-    ]
-    links = [
-        f"{{between: [gpu, leaf], rate: {rng.choice(RATES)}, count: {{slot: {counts}}}}}",
-        f"{{between: [rack0/gpu, extra], rate: {rng.choice(RATES)}}}",
-        f"{{between: [leaf, spine], rate: {rng.choice(RATES)}}}",
-        f"{{between: [extra, spine], rate: {rng.choice(RATES)}}}",
-    ]
-    return axes, devices, links, ("rack", "slot"), ["gpu", "leaf", ("leaf", "spine")]
-
-
-FAMILIES = {"clos": clos, "chips": chips, "uneven": uneven}
-PATHS = ("rules", "no-relay", "any")
-
-
-def fabric_of(family, seed, *, n_failed=0):
-    """Return a random fabric, and the axes of its endpoints with their sizes."""
-    rng = random.Random(f"{family} {seed}")
-    axes, devices, links, own, down = FAMILIES[family](rng)
-    text = f"{{fabric: {family}, axes: {axes}, devices: {{{', '.join(devices)}}}, links: [{', '.join(links)}]"
-    text = text.replace("'", "")
-    plain = loads(text + "}")
-    names = [str(name) for name in expand(plain).names]
-    failed = []
-    for _ in range(n_failed):
-        what = rng.choice(down)
-        if isinstance(what, str):
-            failed.append(rng.choice([n for n in names if n.split("/")[-1].rstrip("0123456789") == what]))
-        else:
-            e = expand(plain)
-            cables = [
-                f"[{names[a]}, {names[b]}]"
-                for a, b in zip(e.tail.tolist(), e.head.tolist(), strict=True)
-                if (e.groups[e.group[a]].name, e.groups[e.group[b]].name) == what
-            ]
-            failed.append(rng.choice(cables))
-    fabric = loads(f"{text}, failed: [{', '.join(failed)}]}}") if failed else plain
-    return fabric, {axis: axes[axis] for axis in own}, rng
-
-
-def demands_of(fabric, traffic, *, among=None, gone=()):
-    """Return the demands of every pair, by names; `gone` do not take part."""
-    e = expand(fabric)
-    taking = e.is_endpoint & ~e.failed if among is None else select(fabric, among) & e.is_endpoint & ~e.failed
-    ends = [v for v in np.flatnonzero(taking).tolist() if e.names[v] not in gone]
-    at = {v: {a: int(c[v]) for a, c in e.coordinates.items() if c[v] >= 0} for v in ends}
-    sizes = {a: fabric.blueprint.axes[a].size for a in traffic.over}
-
-    def is_target(s, t):
-        if traffic.pattern == "halves":
-            (axis,) = traffic.over
-            half = sizes[axis] // 2
-            return (at[s][axis] < half) != (at[t][axis] < half)
-        if traffic.pattern == "shift":
-            (axis,) = traffic.over
-            return at[t] == {**at[s], axis: (at[s][axis] + traffic.by) % sizes[axis]}
-        return not traffic.over or all(at[s][a] == at[t][a] for a in at[s] if a not in traffic.over)
-
-    if traffic.pattern in ("one-to-all", "all-to-one"):
-        pairs = [(traffic.root, e.names[v]) for v in ends if e.names[v] != traffic.root]
-        return {pair if traffic.pattern == "one-to-all" else pair[::-1]: 1.0 for pair in pairs}
-    found = {}
-    for s in ends:
-        targets = [t for t in ends if t != s and is_target(s, t)]
-        found |= {(e.names[s], e.names[t]): 1 / len(targets) for t in targets}
-    return found
-
-
-def patterns(sizes, rng, root):
-    """Return one traffic of every kind that fits endpoints on axes of these sizes."""
-    axis = rng.choice([a for a, n in sizes.items() if n > 1])
-    over = tuple(a for a in sizes if a == axis or rng.random() < 0.4)
-    return [
-        Traffic(),
-        Traffic("all-to-all", over),
-        Traffic("one-to-all", root=root),
-        Traffic("all-to-one", root=root),
-        Traffic("shift", (axis,), by=rng.randint(1, sizes[axis] - 1)),
-        Traffic("halves", (axis,)),
-    ]
-
-
-def alive(fabric):
-    e = expand(fabric)
-    return [str(e.names[v]) for v in np.flatnonzero(e.is_endpoint & ~e.failed)]
 
 
 def agree(fabric, traffic, paths, **more):
@@ -261,14 +128,6 @@ def test_what_failures_cut_off_is_named_and_left_out(seed):
     assert n_seen >= 1
 
 
-PAIRS_OF_A_LEAF = """
-{fabric: a, axes: {leaf: 3, i: 2}, islands: %d, devices: {gpu: {kind: gpu, axes: [leaf, i]},
- sw: {kind: switch, axes: [leaf]}, nic: {kind: nic, axes: [leaf, i]}, top: {kind: switch, axes: []}},
- links: [{between: [gpu, nic], rate: 4Gb/s}, {between: [nic, sw], rate: 4Gb/s}, {between: [sw, top], rate:
- 6Gb/s}], failed: [%s]}
-"""
-
-
 def test_a_shift_blames_the_one_that_is_cut_off():
     fabric = loads(PAIRS_OF_A_LEAF % (1, "leaf1/nic0"))
     found = throughput(fabric, Traffic("shift", ("leaf",)))
@@ -337,45 +196,6 @@ def test_several_groups_of_endpoints():
             throughput(fabric, method=method)
         assert throughput(fabric, among="a", method=method).per_endpoint_gbps == pytest.approx(2.0)
         assert throughput(fabric, among="b", method=method).n_endpoints == 3
-
-
-@pytest.mark.some(1)
-@pytest.mark.seeds(1, of=3)
-@pytest.mark.parametrize("paths", PATHS)
-def test_a_longest_matching(paths, seed):
-    for number, family in ((2 * seed, "chips"), (2 * seed + 1, "clos")):
-        fabric, _, _ = fabric_of(family, ("matching", number))
-        e = expand(fabric)
-        ends = np.flatnonzero(e.is_endpoint)
-        graph = nx.Graph(zip(e.tail.tolist(), e.head.tolist(), strict=True))
-        hops = dict(nx.all_pairs_shortest_path_length(graph))
-        sources, targets = longest_matching(e, e.is_endpoint, paths="any")
-        assert sorted(sources) == sorted(targets) == ends.tolist()
-        assert (sources != targets).all()
-        total = sum(hops[s][t] for s, t in zip(sources.tolist(), targets.tolist(), strict=True))
-        # As many hops as any permutation without fixed points has; all of them, as there are few devices.
-        row = np.array([[hops[s][t] if s != t else -99 for t in ends] for s in ends])
-        best = row[optimize.linear_sum_assignment(-row)].sum()
-        assert total == best
-        found = throughput(fabric, "longest-matching", paths=paths)
-        sources, targets = longest_matching(e, e.is_endpoint, paths=paths)
-        matrix = {
-            (e.names[s], e.names[t]): 1.0 for s, t in zip(sources.tolist(), targets.tolist(), strict=True)
-        }
-        matched = throughput(fabric, matrix, paths=paths).per_endpoint_gbps
-        if "gets less" in found.why:
-            assert found.per_endpoint_gbps < matched
-        else:
-            assert found.per_endpoint_gbps == pytest.approx(matched, rel=1e-9)
-        assert found.status == "optimal"
-
-
-def test_a_longest_matching_leaves_out_what_is_cut_off():
-    fabric = loads(PAIRS_OF_A_LEAF % (1, "leaf1/nic0"))
-    assert throughput(fabric, "longest-matching").cut_off == (("leaf1/gpu0", 1),)
-    rest = throughput(fabric, "longest-matching", drop_unreachable=True)
-    assert rest.n_endpoints == 5
-    assert rest.per_endpoint_gbps == pytest.approx(3.0)
 
 
 @pytest.mark.some(1)
@@ -490,6 +310,8 @@ TORUS = """
  links: [{between: [c, c], name: x, ring: x, rate: 1Gb/s}, {between: [c, c], name: y, ring: y, rate: 1Gb/s},
  {between: [c, c], name: z, ring: z, rate: 1Gb/s}], failed: [%s]}
 """
+
+
 CABLES = ("[x0/y0/c0, x1/y0/c0]", "[x2/y1/c0, x2/y1/c1]")
 
 
@@ -662,151 +484,11 @@ def test_a_shift_by_a_large_number_is_one_by_its_rest(by, method):
     assert found[0] != pytest.approx(found[2], rel=1e-3)
 
 
-LONGEST = """{fabric: lm, axes: {block: 2, node: 2, slot: 2}, devices: {
-  gpu: {kind: gpu, axes: [block, node, slot], transit: relay}, nvsw: {kind: switch, axes: [block, node]},
-  leaf: {kind: switch, axes: [block, slot]}, spine: {kind: switch, axes: []}},
- links: [{between: [gpu, nvsw], rate: 4Tb/s, net: scale-up}, {between: [gpu, leaf], rate: 400Gb/s},
-  {between: [leaf, spine], rate: 100Gb/s}]}"""
-
-
-def test_the_longest_matching_crosses_what_is_scarce():
-    """A hop over NVLink is none beside one over the spine: all 8 GPUs share 4 uplinks of 100 Gb/s."""
-    found = throughput(loads(LONGEST), "longest-matching")
-    assert (found.per_endpoint_gbps, found.status) == (pytest.approx(50.0), "optimal")
-    assert [row.link for row in found.binding] == ["leaf-spine"]
-
-
-@pytest.mark.slow
-def test_the_longest_matching_of_racks_with_two_planes():
-    made = design(
-        gpus=144, rack="gb300-nvl72", leaf="sn5610", planes=2, oversubscription={"leaf": 8}, block=1
-    )
-    matched = throughput(made.fabric, "longest-matching").per_endpoint_gbps
-    axes = [a for a in ("block", "tray") if a in made.blueprint.axes and made.blueprint.axes[a].size > 1]
-    rates = [
-        throughput(made.fabric, Traffic(p, (a,), **by)).per_endpoint_gbps
-        for a in axes
-        for p, by in (("shift", {"by": made.blueprint.axes[a].size // 2}), ("halves", {}))
-    ]
-    assert rates
-    assert 0 < matched <= min(rates) * (1 + 1e-9)
-
-
-@pytest.mark.some(1)
-@pytest.mark.seeds(1, of=4)
-@pytest.mark.parametrize("family", FAMILIES)
-def test_no_permutation_along_an_axis_gets_less_than_the_longest_matching(family, seed):
-    fabric, sizes, _ = fabric_of(family, ("longest", seed))
-    found = throughput(fabric, "longest-matching", drop_unreachable=True)
-    for axis in sizes:
-        if sizes[axis] < 2 or axis not in fabric.blueprint.groups["gpu"].primitives:
-            continue
-        along = throughput(fabric, Traffic("shift", (axis,), by=sizes[axis] // 2), drop_unreachable=True)
-        assert found.per_endpoint_gbps <= along.per_endpoint_gbps * (1 + 1e-9)
-
-
-TWO_FAULTS = """{fabric: by, axes: {c: 6}, devices: {gpu: {kind: gpu, axes: [c]},
-      nv: {kind: switch, axes: []}, leaf: {kind: switch, axes: [c]}, spine: {kind: switch, axes: []}},
-      links: [
-      {between: [gpu, nv], rate: 8Tb/s, net: scale-up}, {between: [gpu, leaf], rate: 3Gb/s},
-      {between: [leaf, spine], rate: 2Gb/s}, {between: [gpu, gpu], name: peers, mesh: c, rate: 1Gb/s}],
-      failed: [[leaf3, spine], [gpu5, nv]]}"""
-
-
-def test_a_shift_by_few_places_can_be_worse_than_one_by_half():
-    # GPU 5 is off its NVLink switch, leaf 3 off its spine: by two places 3 sends to 5 over the mesh alone.
-    fabric = loads(TWO_FAULTS)
-    shifts = {by: throughput(fabric, Traffic("shift", ("c",), by=by)) for by in (1, 2, 3)}
-    rates = {by: along.per_endpoint_gbps for by, along in shifts.items()}
-    assert rates == pytest.approx({1: 3.0, 2: 1.0, 3: 3.0})
-    assert throughput(fabric, "longest-matching").per_endpoint_gbps == pytest.approx(1.0)
-
-
-def test_halves_of_unequal_size_count_by_what_a_permutation_gets():
-    """Five GPUs of a leaf share its 100 Gb/s: 20 each. Of halves of 10 and 18, those 10 receive 1.8 of it."""
-    fabric = loads(
-        LONGEST.replace("{block: 2, node: 2,", "{block: 3, node: 5,").replace(
-            "{fabric: lm,", "{fabric: lm, absent: [block2/node4/gpu],"
-        )
-    )
-    rates = {
-        t.pattern: (times, throughput(fabric, t).per_endpoint_gbps)
-        for t, times in permutations_along(fabric.blueprint, None)
-        if t.over == ("block",)
-    }
-    assert rates == {"shift": (1.0, pytest.approx(20.0)), "halves": (1.8, pytest.approx(100 / 9))}
-    assert throughput(fabric, "longest-matching").per_endpoint_gbps <= 20 * (1 + 1e-9)
-
-
-def test_among_many_endpoints_places_that_faults_tell_apart_are_tried(monkeypatch):
-    """What `test_a_shift_by_few_places_can_be_worse` finds by trying all, without trying all."""
-    monkeypatch.setattr(along, "FEW_ENDPOINTS", 5)
-    blueprint = loads(TWO_FAULTS).blueprint
-    tried = [(t.pattern, t.by, times) for t, times in permutations_along(blueprint, None)]
-    assert tried == [("shift", 3, 1.0), ("halves", 1, 1.0), ("shift", 2, 1.0), ("shift", 1, 1.0)]
-    assert throughput(loads(TWO_FAULTS), "longest-matching").per_endpoint_gbps == pytest.approx(1.0)
-    # A size of millions costs no more: of a range of what is down only its ends tell places apart.
-    many = loads(
-        LONGEST.replace("block: 2", "block: 90000").replace(
-            "{fabric: lm,", "{fabric: lm, failed: [block7-60000/node0/gpu0, block5/leaf1],"
-        )
-    ).blueprint
-    shifts = [t.by for t, _ in permutations_along(many, None) if (t.pattern, *t.over) == ("shift", "block")]
-    assert shifts == [45000, 2, 30005, 30007, 1]
-
-
-def test_many_endpoints_are_not_matched_but_permuted_along_their_axes(monkeypatch):
-    exact = throughput(loads(LONGEST), "longest-matching")
-    monkeypatch.setattr(throughput_module, "MANY_MATCHED", 7)
-    monkeypatch.setattr(matching, "longest_matching", None)
-    found = throughput(loads(LONGEST), "longest-matching")
-    assert (found.per_endpoint_gbps, found.status, found.method) == (pytest.approx(50.0), "optimal", "axes")
-    assert found.why == "shift over block is the worst along an axis; 8 endpoints are not matched"
-    assert (found.traffic, found.n_endpoints) == (exact.traffic, exact.n_endpoints)
-    down = loads(LONGEST.replace("{fabric: lm,", "{fabric: lm, failed: ['block0/node0/nvsw', block0/leaf0],"))
-    lost = throughput(down, "longest-matching")
-    assert (lost.status, lost.cut_off) == ("cut off", throughput(down).cut_off)
-    assert [who for who, _ in lost.cut_off] == ["block0/node0/gpu0", "block0/node1/gpu0"][: len(lost.cut_off)]
-
-
-@pytest.mark.slow
-def test_a_million_endpoints_have_a_worst_permutation():
-    """Beyond its pod a GPU has 112 x 128 / 18,432 of a cable of 800 Gb/s."""
-    found = throughput(load(ROOT / "topologies/systems/million-scenario.fabric.yaml"), "longest-matching")
-    assert found.per_endpoint_gbps == pytest.approx(112 * 128 / 18_432 * 800)
-    assert (found.status, found.binding[0].link) == ("optimal", "spine-core")
-
-
-def test_permutations_below_one_switch_are_not_tried():
-    fly = load(ROOT / "topologies/patterns/slim-fly.fabric.yaml").blueprint
-    assert [axis for t, _ in permutations_along(fly, None) for axis in t.over] == ["half", "half", "x", "y"]
-    kept = permutations_along(loads(LONGEST).blueprint, None)
-    assert {axis for t, _ in kept for axis in t.over} == {"block", "node", "slot"}
-    one = """{fabric: o, axes: {i: 2, j: 2}, devices: {gpu: {kind: gpu, axes: [i, j]},
-      leaf: {kind: switch, axes: [i]}, spine: {kind: switch, axes: []}}, %slinks: [
-      {between: [gpu, leaf], rate: 1Gb/s, count: 2}, {between: [leaf, spine], rate: 1Gb/s}]}"""
-    assert [t.over for t, _ in permutations_along(loads(one % "").blueprint, None)] == [("i",), ("i",)]
-    # What has failed tells endpoints under one leaf apart.
-    down = loads(one % "failed: [[i0/gpu0, leaf0, 1]], ").blueprint
-    kept = [(t.pattern, *t.over) for t, _ in permutations_along(down, None)]
-    # All four endpoints are up, so that halves are equal; a shift by half of two is one by 1.
-    assert kept == [(pattern, axis) for axis in "ij" for pattern in ("shift", "halves")]
-
-
-def test_a_rate_that_is_enough_ends_a_large_program(monkeypatch):
-    monkeypatch.setattr(program, "ALL_VARIABLES", 0)
-    question = Question(loads(LONGEST), Traffic("shift", ("slot",)))
-    right = answer_question(question).per_endpoint_gbps
-    assert answer_question(replace(question, enough_gbps=right * 1.01)).per_endpoint_gbps == pytest.approx(
-        right
-    )
-    with pytest.raises(EnoughError, match="enough"):
-        answer_question(replace(question, enough_gbps=right * 0.99))
-
-
 SMALL = """{fabric: small, axes: {rack: 2, slot: 4, spine: 2}, devices: {gpu: {kind: gpu, axes: [rack, slot]},
   leaf: {kind: switch, axes: [rack]}, spine: {kind: switch, axes: [spine]}},
  links: [{between: [gpu, leaf], rate: 1%s}, {between: [leaf, spine], rate: 1%s}]}"""
+
+
 RELAYS = """{fabric: r, axes: {b: 2, n: 3, s: 2}, devices: {gpu: {kind: gpu, axes: [b, n, s], transit: relay},
   nv: {kind: switch, axes: [b, n]}, nic: {kind: nic, axes: [b, n, s]}, leaf: {kind: switch, axes: [b, s]},
   spine: {kind: switch, axes: []}},
@@ -883,19 +565,3 @@ def test_endpoints_that_have_failed_are_counted_and_those_cut_off_are_named():
     assert (lost.to_dict()["status"], lost.to_dict()["per_endpoint_gbps"]) == ("cut off", 0.0)
     rest = throughput(loads(text % "node0/leaf0"), drop_unreachable=True).to_dict()
     assert (rest["status"], rest["n_endpoints"]) == ("optimal", 3)
-
-
-def test_a_longest_matching_is_worked_out_once_for_program_and_interval(monkeypatch):
-    graph = nx.random_regular_graph(4, 24, seed=1)
-    nx.set_edge_attributes(graph, 100.0, "capacity")
-    fabric = from_networkx(graph)
-    exact, asked = matching.longest_matching, []
-
-    def counted(*arguments, **options):
-        asked.append(1)
-        return exact(*arguments, **options)
-
-    monkeypatch.setattr(matching, "longest_matching", counted)
-    monkeypatch.setattr(commodities, "MAX_VARIABLES", 100)
-    found = throughput(fabric, "longest-matching")
-    assert (found.status, len(asked)) == ("bounded", 1)
