@@ -26,6 +26,7 @@ from fabric.blueprint.fields import WORD_SCHEMA, Count, Label, OptionalText, Opt
 from fabric.blueprint.reader import read_file, read_text
 from fabric.errors import Problem, QuestionError, TopologyError
 from fabric.workload.files import as_text, beside, columns_of, problem_at, schema_of, validated
+from fabric.workload.layout import read_dimensions
 from fabric.workload.models import Biases, Model, model
 from fabric.workload.workload import (
     ASSUMED,
@@ -310,6 +311,10 @@ def _parts(document: Document, file: JobFile) -> tuple[dict[str, Any], list[Prob
         return {}, problems
     for loc, fault, todo in faults(chosen, batch, layout):
         say(loc, fault, todo)
+    try:
+        read_dimensions(file.order or "", layout, ())
+    except QuestionError as error:
+        say(("order",), str(error).removeprefix("order: "), "")
     return {"model": chosen, "batch": batch, "parallel": layout}, problems
 
 

@@ -61,6 +61,7 @@ def read_dimensions(order: str, parallel: Parallel, axes: Sequence[str]) -> tupl
     order : str
         ``(rack slot) -> (dp tp=8)``, or the dimensions alone; empty for `DEFAULT`.
     parallel : Parallel
+        With ``dp`` 0 where it is what is left of the ranks.
     axes : sequence of str
         Of the endpoints, in the order of the file, for where no axes are named.
 
@@ -79,11 +80,15 @@ def read_dimensions(order: str, parallel: Parallel, axes: Sequence[str]) -> tupl
     named: dict[str, str] = {}
     for word in words.replace("(", " ").replace(")", " ").split() or DEFAULT:
         name, equals, size = word.partition("=")
-        if name not in NAMED or name in named:
-            hint = nearest(name, NAMED) or f"dimensions are {', '.join(NAMED)}, each once"
-            msg = f"order: {word!r} is no new dimension; {hint}"
+        if name in named:
+            msg = f"order: {name} stands twice; name each dimension once"
             raise QuestionError(msg)
-        if equals and size != str(getattr(parallel, name)):
+        if name not in NAMED:
+            hint = nearest(name, NAMED) or f"dimensions are {', '.join(NAMED)}"
+            msg = f"order: {word!r} is no dimension; {hint}"
+            raise QuestionError(msg)
+        # A size of 0 is what is left of the ranks, which is not known yet.
+        if equals and size != str(getattr(parallel, name) or size):
             msg = f"order: {word!r}, and the layout has {name} = {getattr(parallel, name)}"
             raise QuestionError(msg)
         named[name] = size

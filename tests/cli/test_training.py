@@ -52,7 +52,7 @@ def test_a_job_from_standard_input_on_a_fabric_that_is_named(tmp_path):
         (("none.job.yaml",), b"", "none.job.yaml"),
         ((JOB, "--format", "pdf"), b"", "format: text, md or json; got 'pdf'"),
         ((JOB, "--routing", "ideal"), b"", "--routing"),
-        ((JOB, "--order", "xp"), b"", "order: 'xp' is no new dimension"),
+        ((JOB, "--order", "xp"), b"", "order: 'xp' is no dimension"),
         ((JOB, "--failed", "rack0/tray0/gpu0"), b"", "15 ranks are no whole number of replicas"),
     ],
 )  # fmt: skip

@@ -65,6 +65,11 @@ def test_all_that_a_file_says():
     assert job.overlap["tp"].source == "assumed"
 
 
+def test_an_order_may_size_what_is_left_of_the_ranks():
+    said = changed("parallel", "dp", 0) | {"order": "(rack slot) -> (dp=4 pp cp tp)"}
+    assert parse_job(json.dumps(said)).parallel.dp == 0
+
+
 def test_what_may_be_left_out():
     job = parse_job("{job: small, model: llama3-8b, batch: {sequences: 64, length: 8192}}")
     assert job.model == model("llama3-8b")
@@ -109,6 +114,12 @@ def test_every_error_at_once(tmp_path):
         (("parallel", "pp", 1), r"parallel.vpp: chunks of one stage"),
         (("sharding", "zero-2"), r"sharding: unknown value; got zero-2; expected none, zero-1 or zero-3"),
         (("batch", None), r"missing key 'batch'"),
+        (("order", "dp pp tp xp"), r"^job\.yaml:1:\d+: order: 'xp' is no dimension"),
+        (
+            ("order", "(rack slot) -> (dp pp cp tp=4)"),
+            r"^job\.yaml:1:\d+: order: 'tp=4', and the layout has tp = 2",
+        ),
+        (("order", "dp tp tp"), r"^job\.yaml:1:\d+: order: tp stands twice"),
         (("precision", "compute", "fp16"), "precision.compute: unknown value"),
         (("among", 7), "among: expected a list"),
     ],
