@@ -199,8 +199,7 @@ def _pack_held(task: Task, ask: _BoundQuestion) -> Packing:
         root = None if task.root is None else found.moved_mark(task.root)
         own = replace(task, blueprint=other, question=_question(other, ask), root=root)
         one = pack(own, is_brief=is_brief)
-        # What is not proven holds nothing: the question is then answered as it is.
-        return one if one.rate_gbps > 0 and not one.proof.faults else None
+        return one if one.rate_gbps > 0 else None
 
     # Partitions of the ranks bound an all-reduce without a program: enough where more damage meets them.
     brief = partial(packed, is_brief=True) if ask.collective == "all-reduce" else None

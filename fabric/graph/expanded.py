@@ -415,7 +415,8 @@ def _with_marked_cables(blueprint: Blueprint, expanded: Expanded) -> Expanded:
     """Return `expanded` with the failed and slow cables between selectors marked, first devices first."""
     down = np.zeros(expanded.n_bundles, dtype=np.int64)
     for failure in blueprint.cables_down:
-        down = failed_between(expanded, down, _marked(blueprint, expanded, failure), failure.n)
+        hit = _marked(blueprint, expanded, failure)
+        down = failed_between(expanded, down, hit, failure.n, is_each=failure.is_each)
     expanded = replace(expanded, failed_count=down)
     slow = [(cables, _marked(blueprint, expanded, cables)) for cables in blueprint.cables_slow]
     if not slow:
@@ -470,7 +471,9 @@ def split_bundles(expanded: Expanded, at: Ints, rate_gbps: Floats, n_up: Floats)
     )
 
 
-def failed_between(expanded: Expanded, down: Ints, hit: Bools, n: int | None) -> Ints:
+def failed_between(
+    expanded: Expanded, down: Ints, hit: Bools, n: int | None, *, is_each: bool = False
+) -> Ints:
     """Return how many cables of each bundle are down when more have failed, shape (m,).
 
     Parameters
@@ -483,9 +486,13 @@ def failed_between(expanded: Expanded, down: Ints, hit: Bools, n: int | None) ->
         Bundles that the failure is among.
     n : int or None
         The first so many cables of them that are up; None for all.
+    is_each : bool
+        Whether they are so many of each bundle.
     """
     room = np.where(hit, expanded.count - down, 0)
-    if n is not None:
+    if n is not None and is_each:
+        room = np.minimum(room, n)
+    elif n is not None:
         # Fill bundles in order until n cables are spent: what those before take is the running sum.
         room = np.clip(n - (np.cumsum(room) - room), 0, room)
     return down + room

@@ -1,14 +1,19 @@
 """Failures as a question: the same as in a file, and clear where they do not fit."""
 
+from dataclasses import replace
+
 import networkx as nx
 import numpy as np
 import pytest
 
 from fabric.blueprint.failures import as_failure
+from fabric.blueprint.model import MarkedCables
+from fabric.blueprint.selector import parse_selector
 from fabric.errors import QuestionError, SelectorError
 from fabric.flow import max_flow
 from fabric.graph import expand, fail, failures, loads, open_boxes
 from fabric.graph.exchange import from_networkx, to_networkx
+from fabric.symmetry import quotient
 
 POD = """
 fabric: pod
@@ -156,3 +161,18 @@ def test_cables_of_a_graph_fail_from_either_end():
     fabric = from_networkx(graph)
     for pair in (("a", "b"), ("b", "a")):
         assert max_flow(fail(fabric, pair), "a", "b").value_gbps == 1.0
+
+
+@pytest.mark.parametrize(("is_each", "down"), [(True, [1, 1, 1]), (False, [2, 0, 0])])
+def test_cables_of_every_two_devices_are_down_on_links_as_on_classes(is_each, down):
+    """Of a range of pairs the expansion had so many cables of all of them down, classes of each."""
+    text = "{fabric: f, axes: {i: 4}, devices: {gpu: {kind: gpu, axes: [i]}, leaf: {kind: switch, axes: []}},"
+    fabric = loads(text + " links: [{between: [gpu, leaf], rate: 1Gb/s, count: 2}]}")
+    b = fabric.blueprint
+    ends = (parse_selector(name, b.axes, b.groups) for name in ("gpu0-2", "leaf"))
+    mark = MarkedCables(*ends, 1 if is_each else 2, b.origin, is_each)
+    marked = replace(fabric, blueprint=replace(b, marked_cables=(mark,)))
+    assert expand(marked).failed_count.tolist() == [*down, 0]
+    if is_each:
+        view = quotient(marked.blueprint)
+        assert float((view.classes.count * 1.0).sum()) == 8 - sum(down)
