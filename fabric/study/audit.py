@@ -18,6 +18,7 @@ from fabric.results import Result
 from fabric.sizing.cable_plan import CablePlan
 from fabric.sizing.floor import FloorPlan
 from fabric.study.fault_costs import FaultCost, FaultCosts, WaysOn
+from fabric.study.fault_places import FaultPlaces
 from fabric.text.markdown import code, escape, table
 
 MAX_PRICED = 60
@@ -35,6 +36,9 @@ class FaultGroup(NamedTuple):
     n : int
     n_of : int
         Cables that the node has in the plan.
+    to, planned_to : str
+        What the devices share at which cables of the node end, and those at which they should end, such as
+        ``plane1/spine``; the first is empty where cables are missing, both where they say nothing.
     kept : float or None
         All-to-all with only these faults, as a part of that of the design; None where it was not worked out.
     cut_off : int
@@ -50,6 +54,8 @@ class FaultGroup(NamedTuple):
     node: str
     n: int
     n_of: int
+    to: str
+    planned_to: str
     kept: float | None
     cut_off: int
     collectives: Mapping[str, float | None]
@@ -59,7 +65,16 @@ class FaultGroup(NamedTuple):
     @property
     def text(self) -> str:
         """The group in a line."""
-        return "; ".join([f"{self.kind}: {self.n} of {self.n_of} cables of {self.node}", *self.costs])
+        place = f" {self.place}" if self.place else ""
+        head = f"{self.kind}: {self.n} of {self.n_of} cables of {self.node}{place}"
+        return "; ".join([head, *self.costs])
+
+    @property
+    def place(self) -> str:
+        """Where the cables go and should go, in words."""
+        if not self.to:
+            return f"to {self.planned_to}" if self.planned_to else ""
+        return f"{'goes' if self.n == 1 else 'go'} to {self.to} instead of {self.planned_to}"
 
     @property
     def costs(self) -> list[str]:
@@ -117,6 +132,8 @@ class Audit(Result):
                 "node": g.node,
                 "n": g.n,
                 "n_of": g.n_of,
+                "to": g.to,
+                "planned_to": g.planned_to,
                 "kept": g.kept,
                 "cut_off": g.cut_off,
                 **g.collectives,
@@ -131,7 +148,13 @@ class Audit(Result):
         blocks = [f"**{escape(self.name)}**: {right}."]
         if self.groups:
             rows = [
-                [g.kind, code(g.node), f"{g.n} of {g.n_of}", escape("; ".join(g.costs)), _examples(g)]
+                [
+                    g.kind,
+                    code(g.node),
+                    " ".join(filter(None, [f"{g.n} of {g.n_of}", g.place])),
+                    escape("; ".join(g.costs)),
+                    _examples(g),
+                ]
                 for g in self.groups
             ]
             blocks.append(table(["fault", "at", "cables", "cost", "found, planned"], rows))
@@ -228,15 +251,16 @@ def audit(
     costs = FaultCosts(design, plan, comparison, collectives, size)
     by_size = sorted(_grouped(faults), key=lambda group: -len(group[2]))
     largest = by_size[:MAX_PRICED]
+    places = FaultPlaces(comparison, {node for _, node, _ in by_size})
     groups = []
     for n, group in enumerate(largest):
         if progress:
             progress(n, len(largest))
-        groups.append(_priced(group, comparison, costs))
+        groups.append(_priced(group, comparison, places, costs))
     if len(by_size) > MAX_PRICED:
         n_rest = len(by_size) - MAX_PRICED
         costs.notes.append(f"the cost of the {n_rest:,} smallest groups was not worked out")
-        groups += [_unpriced(group, comparison) for group in by_size[MAX_PRICED:]]
+        groups += [_unpriced(group, comparison, places) for group in by_size[MAX_PRICED:]]
     groups.sort(key=lambda g: (-g.cut_off, 1.0 if g.kept is None else g.kept, KINDS.index(g.kind), g.node))
     n_wrong = sum(len(fault.planned) for fault in faults)
     return Audit(
@@ -250,12 +274,15 @@ def audit(
     )
 
 
+_Group = tuple[Kind, str, list[Fault]]
+
+
 def _nodes(fault: Fault) -> list[str]:
     texts = fault.planned or fault.found
     return list(dict.fromkeys(end.split(" ")[0] for text in texts for end in text.split(" - ")))
 
 
-def _grouped(faults: Iterable[Fault]) -> list[tuple[Kind, str, list[Fault]]]:
+def _grouped(faults: Iterable[Fault]) -> list[_Group]:
     """Return faults by kind and by the node that most of them are at."""
     groups = []
     for kind in KINDS:
@@ -291,20 +318,21 @@ class _Last(NamedTuple):
         return self.name > other[0]
 
 
-def _priced(group: tuple[Kind, str, list[Fault]], comparison: Matching, costs: FaultCosts) -> FaultGroup:
-    kind, node, faults = group
+def _priced(group: _Group, comparison: Matching, places: FaultPlaces, costs: FaultCosts) -> FaultGroup:
+    kind, _, faults = group
     # What is not of the plan, or only called otherwise, takes nothing from what the plan counts on.
     is_free = kind in ("extra", "unknown node", "duplicate name")
     cost = FaultCost() if is_free else costs.of(faults)
     ways = None if is_free else costs.ways(faults)
-    n = sum(fault.n_moves for fault in faults)
-    return FaultGroup(kind, node, n, comparison.n_of.get(node, 0), *cost, ways, tuple(faults))
+    return _unpriced(group, comparison, places)._replace(**cost._asdict(), ways=ways)
 
 
-def _unpriced(group: tuple[Kind, str, list[Fault]], comparison: Matching) -> FaultGroup:
+def _unpriced(group: _Group, comparison: Matching, places: FaultPlaces) -> FaultGroup:
     kind, node, faults = group
     n = sum(fault.n_moves for fault in faults)
-    return FaultGroup(kind, node, n, comparison.n_of.get(node, 0), *FaultCost(), None, tuple(faults))
+    place = places.of(node, faults) if kind in ("swapped", "moved", "missing") else ("", "")
+    n_of = comparison.n_of.get(node, 0)
+    return FaultGroup(kind, node, n, n_of, *place, None, 0, {}, None, tuple(faults))
 
 
 _MEND: Mapping[Kind, str] = {

@@ -197,6 +197,48 @@ def test_the_cost_of_a_swap_across_rails(tmp_path):
     assert set(group.faults[0].planned) == {"leaf0 swp1 - node0 port1", "leaf1 swp1 - node0 port2"}
 
 
+PLANES = """\
+fabric: planes
+axes: {plane: 2, leaf: 4, spine: 4}
+devices:
+  node:  {kind: host, axes: [leaf], endpoint: true}
+  leaf:  {kind: switch, axes: [leaf]}
+  spine: {kind: switch, axes: [plane, spine]}
+links:
+  - {between: [node, leaf], rate: 400Gb/s}
+  - {between: [leaf, spine], rate: 400Gb/s}
+"""
+
+
+def audited(cables, tmp_path):
+    return audit(loads(PLANES), written(cables, "dot", tmp_path), "dot").groups
+
+
+def test_where_the_cables_of_a_node_go_is_said_by_the_axes(tmp_path):
+    due = ends(PLANES)
+    plane0 = [(a, z) for a, z in due if a[0] == "leaf3" and z[0].startswith("plane0")]
+    # Each to another spine of the other plane, at a port that the plan does not use.
+    spine = {f"plane0-spine{n}": f"plane1-spine{(n + 1) % 4}" for n in range(4)}
+    moved = [(a, (spine[z[0]], "swp9")) for a, z in plane0]
+    rest = [cable for cable in due if cable not in plane0]
+    (group,) = audited(rest + moved, tmp_path)
+    assert (group.kind, group.n, group.to, group.planned_to) == ("moved", 4, "plane1/spine", "plane0/spine")
+    assert group.text.startswith("moved: 4 of 9 cables of leaf3 go to plane1/spine instead of plane0/spine; ")
+    # Those that are missing were for one plane of two; where all are missing that says nothing.
+    (group,) = audited(rest, tmp_path)
+    assert group.text.startswith("missing: 4 of 9 cables of leaf3 to plane0/spine; ")
+    up = [(a, z) for a, z in due if a[0] == "leaf3" and "spine" in z[0]]
+    (group,) = audited([cable for cable in due if cable not in up], tmp_path)
+    assert (group.n, group.place) == (8, "")
+
+
+def test_what_is_swapped_at_one_node_goes_where_it_should(tmp_path):
+    due = ends(PLANES)
+    (a, z), (b, y) = [cable for cable in due if cable[0][0] == "leaf3" and cable[1][0].endswith("spine2")]
+    (group,) = audited([cable for cable in due if cable not in [(a, z), (b, y)]] + [(a, y), (b, z)], tmp_path)
+    assert (group.kind, group.place) == ("swapped", "")
+
+
 def test_a_lost_node_cuts_off(tmp_path):
     cables = [cable for cable in ends(MINI) if cable[0][0] != "node2"]
     (group,) = audit(loads(MINI), written(cables, "dot", tmp_path), "dot").groups
