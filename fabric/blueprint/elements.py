@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NoReturn, cast
 
@@ -30,12 +31,14 @@ from fabric.blueprint.planes import names_chips, open_chips, refusal
 from fabric.blueprint.ports import port_class
 from fabric.blueprint.schema import DeviceItem, LinkItem, WiringItem
 from fabric.blueprint.selector import UnknownNameError, parse_selector, pinned_axes, quote, selected_groups
+from fabric.blueprint.site_selectors import read_selector
 from fabric.blueprint.slowing import SlowCables
 from fabric.blueprint.templates import as_template
 from fabric.blueprint.wiring import PATTERNS, MisfitError, check_listed, wire
 from fabric.blueprint.wiring.misfit import refuse_many
 from fabric.errors import PartError, Problem, SelectorError
 from fabric.parts import Part, Protocol, find_medium, find_part, find_protocol
+from fabric.text.patterns import NamePattern
 from fabric.units import MAX_COUNT
 
 Groups = tuple[DeviceGroup, DeviceGroup]
@@ -56,6 +59,8 @@ class Scope:
     problems : list of Problem
     room : Room
         What the files may still ask for.
+    site_names : mapping of str to NamePattern
+        What the file calls the devices of its groups at the site.
     """
 
     axes: AxisTable
@@ -64,10 +69,11 @@ class Scope:
     is_lost: bool
     problems: list[Problem]
     room: Room
+    site_names: Mapping[str, NamePattern] = field(default_factory=dict)
 
     def view(self) -> Blueprint:
         """Return the axes and groups as a blueprint without rules."""
-        return Blueprint("", self.axes.axes, self.groups, ())
+        return Blueprint("", self.axes.axes, self.groups, (), site_names=self.site_names)
 
     def excuses(self, name: str) -> bool:
         """Return whether `name` may be unknown for a reason that is told elsewhere."""
@@ -430,7 +436,7 @@ def _selectors(texts: tuple[str, ...], origin: Origin, scope: Scope, view: Bluep
     for text in texts:
         is_excused = False
         try:
-            selector = parse_selector(text, view.axes, view.groups)
+            selector = read_selector(view, text)
             # Without a group, what it means may be among the devices that were left out.
             is_excused = selector.group is None and bool(scope.is_lost or scope.broken)
             check_match(view, selector)

@@ -22,8 +22,8 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from fabric import units
-from fabric.blueprint.model import Axis, Comparison, DeviceGroup, Expectation, Origin, Unit
-from fabric.blueprint.selector import parse_selector
+from fabric.blueprint.model import Axis, Blueprint, Comparison, DeviceGroup, Expectation, Origin, Unit
+from fabric.blueprint.site_selectors import read_selector
 from fabric.errors import FabricError, Problem, nearest
 from fabric.schedule import COLLECTIVES
 
@@ -101,14 +101,23 @@ class Named:
 
     Parameters
     ----------
-    axes : mapping of str to Axis
-    groups : mapping of str to DeviceGroup
+    blueprint : Blueprint
+        Its axes and groups, and what they are called at the site.
     rules : collection of str
     """
 
-    axes: Mapping[str, Axis]
-    groups: Mapping[str, DeviceGroup]
+    blueprint: Blueprint
     rules: Collection[str]
+
+    @property
+    def axes(self) -> Mapping[str, Axis]:
+        """Axes by name."""
+        return self.blueprint.axes
+
+    @property
+    def groups(self) -> Mapping[str, DeviceGroup]:
+        """Device groups by name."""
+        return self.blueprint.groups
 
 
 def read_expectation(text: str, origin: Origin, named: Named) -> Expectation | Problem:
@@ -116,10 +125,11 @@ def read_expectation(text: str, origin: Origin, named: Named) -> Expectation | P
 
     Examples
     --------
-    >>> line = read_expectation("cables <= 20k", Origin("a.yaml", 3, 5, "expect[0]"), Named({}, {}, ()))
+    >>> named = Named(Blueprint("a", {}, {}, ()), ())
+    >>> line = read_expectation("cables <= 20k", Origin("a.yaml", 3, 5, "expect[0]"), named)
     >>> line.measure, line.relation, line.demand, line.unit
     ('cables', '<=', 20000.0, 'count')
-    >>> print(read_expectation("cabels <= 20k", Origin("a.yaml", 3, 5, "expect[0]"), Named({}, {}, ())))
+    >>> print(read_expectation("cabels <= 20k", Origin("a.yaml", 3, 5, "expect[0]"), named))
     a.yaml:3:5: expect[0]: nothing called 'cabels' to measure; did you mean cables?
     """
     words = " ".join(text.split())
@@ -158,7 +168,9 @@ def _measured(text: str, words: str, origin: Origin, named: Named) -> Expectatio
     for argument in _ARGUMENT.findall(match["inside"] or ""):
         key, is_option, value = (word.strip() for word in argument.partition("="))
         if is_option:
-            options[key] = tuple(word.strip() for word in value.strip("[]").split(",") if word.strip())
+            # Brackets around the whole are of a list, others of a name of the site.
+            listed = value[1:-1] if value.startswith("[") and value.endswith("]") else value
+            options[key] = tuple(word.strip() for word in listed.split(",") if word.strip())
         elif key:
             of.append(key)
     if name in MEASURES:
@@ -219,7 +231,7 @@ def _ends(name: str, of: list[str], named: Named) -> None:
     if len(of) != 2:
         _refuse(f"{name} needs a source and a target, as in {name}(rack0, rack1)")
     for end in of:
-        parse_selector(end, named.axes, named.groups, needs_group=False)
+        read_selector(named.blueprint, end, needs_group=False)
 
 
 _ARGUMENTS: Mapping[str, Callable[[str, list[str], Named], None]] = {
@@ -245,7 +257,7 @@ def _check_options(name: str, options: Mapping[str, tuple[str, ...]], measure: M
         for axis in values if key == "over" else ():
             _known(axis, "axis", named.axes)
         if key == "among":
-            parse_selector(values[0], named.axes, named.groups, needs_group=False)
+            read_selector(named.blueprint, values[0], needs_group=False)
 
 
 def _demand(name: str, figure: str, text: str, measure: Measure) -> tuple[str, Unit, float]:

@@ -10,7 +10,8 @@ from typing import NamedTuple
 from fabric.blueprint.elements import check_match
 from fabric.blueprint.model import Blueprint, MarkedCables, Selector
 from fabric.blueprint.planes import ASIC, boxes, names_chips, open_chips
-from fabric.blueprint.selector import UnknownNameError, parse_selector
+from fabric.blueprint.selector import UnknownNameError
+from fabric.blueprint.site_selectors import read_selector
 from fabric.blueprint.slowing import EVERY, Slow, SlowCables, read_slow
 from fabric.errors import QuestionError, SelectorError
 from fabric.units import MAX_COUNT
@@ -154,7 +155,7 @@ def _read_ends(blueprint: Blueprint, failure: Failure, refusal: str) -> tuple[Bl
     whole = blueprint.whole
     view = open_chips(whole) if names_chips(whole, *words) else whole
     try:
-        ends = [parse_selector(text, view.axes, view.groups) for text in words]
+        ends = [read_selector(view, text) for text in words]
     except UnknownNameError as error:
         if error.name == ASIC and not boxes(whole):
             msg = f"{error}; no part of {blueprint.name} is several chips inside"
@@ -173,7 +174,7 @@ def _is_joined(view: Blueprint, text: str) -> bool:
     for at in (i for i, c in enumerate(text) if c == "-"):
         with contextlib.suppress(SelectorError):
             for side in (text[:at], text[at + 1 :]):
-                parse_selector(side, view.axes, view.groups)
+                read_selector(view, side)
             return True
     return False
 

@@ -73,6 +73,7 @@ class _Fragment:
     absent: list[Selector] = field(default_factory=list)
     damaged: Damaged = field(default_factory=Damaged)
     risks: list[Risk] = field(default_factory=list)
+    site_names: Mapping[str, NamePattern] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     broken: set[str] = field(default_factory=set)
     is_whole: bool = True
@@ -158,18 +159,18 @@ def _finish(document: Document, base: Path, run: _LoadRun) -> Blueprint:
         absent=tuple(fragment.absent),
         risks=tuple(fragment.risks),
         islands=parsed.file.islands,
+        site_names=fragment.site_names,
         notes=tuple(fragment.notes),
         path=document.path,
         sha256=hashlib.sha256("".join(run.digest).encode()).hexdigest(),
         origin=origin,
     )
-    site_names, port_names = _named(parsed, blueprint, run.problems)
-    blueprint = replace(
-        blueprint,
-        expectations=_expected(parsed, blueprint, run.problems),
-        site_names=site_names,
-        port_names=port_names,
+    port_names, problems = read_port_names(
+        parsed.file.ports, lambda group: parsed.origin("ports", group), blueprint.groups
     )
+    run.problems += problems
+    blueprint = replace(blueprint, port_names=port_names)
+    blueprint = replace(blueprint, expectations=_expected(parsed, blueprint, run.problems))
     if fragment.is_countable:
         blueprint = _count(_damaged(blueprint, fragment.damaged, run.problems), fragment, run.problems)
     if run.problems:
@@ -177,26 +178,9 @@ def _finish(document: Document, base: Path, run: _LoadRun) -> Blueprint:
     return blueprint
 
 
-def _named(
-    parsed: Parsed, blueprint: Blueprint, problems: Problems
-) -> tuple[Mapping[str, NamePattern], Mapping[str, NamePattern]]:
-    """Return what devices and ports are called at the site; what is wrong with a pattern is noted."""
-    file = parsed.file
-    if file is None:
-        return {}, {}
-    names, name_problems = read_names(
-        file.names, lambda group: parsed.origin("names", group), blueprint.axes, blueprint.groups
-    )
-    ports, port_problems = read_port_names(
-        file.ports, lambda group: parsed.origin("ports", group), blueprint.groups
-    )
-    problems += [*name_problems, *port_problems]
-    return names, ports
-
-
 def _expected(parsed: Parsed, blueprint: Blueprint, problems: Problems) -> tuple[Expectation, ...]:
     """Return what the file expects of the fabric; what is wrong with a line is noted."""
-    named = Named(blueprint.axes, blueprint.groups, [rule.name for rule in blueprint.rules])
+    named = Named(blueprint, [rule.name for rule in blueprint.rules])
     expectations = []
     for index, text in enumerate(parsed.file.expect if parsed.file else ()):
         if ("expect", index) not in parsed.broken:
@@ -272,8 +256,13 @@ def _resolve(place: _Place, run: _LoadRun) -> tuple[_Fragment, Parsed]:
     fragment.axes.settle(run.problems, is_lost=fragment.is_lost)
     fragment.is_countable = fragment.is_countable and len(run.problems) == before
     _add_groups(parsed, fragment, run)
+    # What is marked may be called as it is at the site; an include keeps its names to itself.
+    fragment.site_names, misnamed = read_names(
+        parsed.file.names, lambda key: parsed.origin("names", key), fragment.axes.axes, fragment.groups
+    )
     _add_rules(parsed, fragment, run)
     fragment.is_whole = fragment.is_whole and len(run.problems) == before
+    run.problems += misnamed
     # No number but those of the failures themselves hangs on them.
     _add_damaged(read_damaged(parsed, _scope(fragment, run)), fragment)
     _add_risks(read_risks(parsed, _scope(fragment, run)), fragment, run.problems)
@@ -310,7 +299,10 @@ def _leave_out(fragment: _Fragment, parsed: Parsed) -> None:
 
 
 def _scope(fragment: _Fragment, run: _LoadRun) -> Scope:
-    return Scope(fragment.axes, fragment.groups, fragment.broken, fragment.is_lost, run.problems, run.room)
+    names = fragment.site_names
+    return Scope(
+        fragment.axes, fragment.groups, fragment.broken, fragment.is_lost, run.problems, run.room, names
+    )
 
 
 def _add_groups(parsed: Parsed, fragment: _Fragment, run: _LoadRun) -> None:

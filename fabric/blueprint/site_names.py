@@ -51,7 +51,14 @@ def read_names(
             problems.append(origin(name).problem(str(error), got=text))
             continue
         missing = _missing(pattern, group, axes) if group else []
-        if missing:
+        low = next((p for p in pattern.parts if isinstance(p, NumberField) and p.offset < 0), None)
+        if low is not None:
+            fault = f"names of {name}: index 0 of {low.name} would be called {low.show(0)}"
+            problems.append(origin(name).problem(fault, got=text, todo="add a number instead"))
+        elif not pattern.fields and text != name and text in (*groups, *axes):
+            fault = f"names of {name}: {text!r} is a selector of other devices"
+            problems.append(origin(name).problem(fault, todo="add a letter"))
+        elif missing:
             fault = f"names of {name} are not told apart along {', '.join(missing)}"
             problems.append(origin(name).problem(fault, todo=f"add {{{missing[0]}}}"))
         elif pattern.shape in shapes:

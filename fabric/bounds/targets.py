@@ -9,7 +9,8 @@ import numpy as np
 
 from fabric.arrays import Bools, Floats
 from fabric.blueprint.model import Blueprint
-from fabric.blueprint.selector import parse_selector, selected_groups
+from fabric.blueprint.selector import selected_groups
+from fabric.blueprint.site_selectors import read_selector
 from fabric.errors import QuestionError
 from fabric.flow.by_axes import ClassTraffic
 from fabric.flow.traffic import Traffic
@@ -88,7 +89,7 @@ def _on_classes(
     first = int(np.flatnonzero(question.ends)[0])
     at, group = question.base.index[first], int(question.base.classes.group[first])
     if root:
-        selector = parse_selector(root, blueprint.axes, blueprint.groups, needs_group=False)
+        selector = read_selector(blueprint, root, needs_group=False)
         names = selected_groups(blueprint, selector)
         at = question.device(root)
         # The mark says the indices; the group of the root must be known too.

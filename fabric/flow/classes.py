@@ -15,7 +15,8 @@ import numpy as np
 from fabric.arrays import Bools
 from fabric.blueprint.grid import class_grid
 from fabric.blueprint.model import Blueprint, Selector
-from fabric.blueprint.selector import fits, parse_selector, selected_groups
+from fabric.blueprint.selector import fits, selected_groups
+from fabric.blueprint.site_selectors import read_selector
 from fabric.errors import QuestionError, SelectorError
 from fabric.flow.problem import FlowProblem, problem_of
 from fabric.graph import Paths
@@ -101,7 +102,7 @@ def _selectors(blueprint: Blueprint, parts: tuple[object, ...]) -> tuple[Selecto
     if not parts:
         msg = "an empty selection; name at least one device"
         raise QuestionError(msg)
-    return tuple(parse_selector(str(p), blueprint.axes, blueprint.groups, needs_group=False) for p in parts)
+    return tuple(read_selector(blueprint, str(p), needs_group=False) for p in parts)
 
 
 def _select_classes(blueprint: Blueprint, view: Quotient, side: tuple[Selector, ...]) -> Bools:

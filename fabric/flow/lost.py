@@ -23,7 +23,7 @@ from fabric.graph import (
     Fabric,
     Paths,
     expand,
-    fail,
+    fail_by_axes,
     failures,
     forwarding,
     let_forward,
@@ -143,7 +143,7 @@ def leave_out(
         if not devices:
             break
         out += found
-        fabric = fail(fabric, *devices)
+        fabric = fail_by_axes(fabric, *devices)
     return fabric, tuple(out)
 
 

@@ -8,7 +8,8 @@ import numpy as np
 
 from fabric.arrays import Bools, Floats
 from fabric.blueprint.model import Blueprint, Selector
-from fabric.blueprint.selector import fits, parse_selector, selected_groups
+from fabric.blueprint.selector import fits, selected_groups
+from fabric.blueprint.site_selectors import read_selector
 from fabric.errors import QuestionError
 from fabric.flow.commodities import (
     Asked,
@@ -42,9 +43,7 @@ def pools_program(blueprint: Blueprint, source: str, target: str, *, paths: Path
     ProgramSizeError
         If the program is too large.
     """
-    chosen = tuple(
-        parse_selector(text, blueprint.axes, blueprint.groups, needs_group=False) for text in (source, target)
-    )
+    chosen = tuple(read_selector(blueprint, text, needs_group=False) for text in (source, target))
     base = quotient(blueprint, apart=chosen)
     senders, receivers = (_inside(blueprint, base, selector) for selector in chosen)
     for text, pool in ((source, senders), (target, receivers)):

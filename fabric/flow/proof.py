@@ -14,7 +14,7 @@ import numpy as np
 
 from fabric.arrays import Bools, Floats, Ints
 from fabric.blueprint.model import Blueprint
-from fabric.blueprint.selector import parse_selector
+from fabric.blueprint.site_selectors import read_selector
 from fabric.errors import ProofError, setting
 from fabric.flow.certificate import Verdict
 from fabric.flow.classes import class_view
@@ -131,8 +131,8 @@ def _members(blueprint: Blueprint, parts: tuple[object, ...], group: Ints, place
     """
     found = np.zeros(len(group), dtype=np.bool_)
     for part in parts:
-        chosen = parse_selector(str(part), blueprint.axes, blueprint.groups, needs_group=False)
-        is_any = chosen.group is not None or str(part).endswith("*")
+        chosen = read_selector(blueprint, str(part), needs_group=False)
+        is_any = chosen.group is not None or chosen.text.endswith("*")
         for number, own in enumerate(blueprint.groups.values()):
             rows = np.flatnonzero(group == number)
             if (is_any or own.is_endpoint) and len(rows):

@@ -12,7 +12,7 @@ from fabric.arguments import Method
 from fabric.arrays import Bools, Ints
 from fabric.blueprint.model import Blueprint
 from fabric.blueprint.remembered import remembered
-from fabric.blueprint.selector import parse_selector
+from fabric.blueprint.site_selectors import read_selector
 from fabric.errors import LimitError, QuestionError
 from fabric.flow.by_axes import axes_program
 from fabric.flow.by_refinement import REFINED_PATTERNS, EndpointTraffic, refined_program
@@ -100,7 +100,7 @@ def owed_of(ask: Question) -> Owed | None:
         return Owed(traffic, ends=find_endpoints(ask, traffic, e)[0], is_holding=ask.is_holding)
     among = None
     if ask.among is not None:
-        among = parse_selector(ask.among, blueprint.axes, blueprint.groups, needs_group=False)
+        among = read_selector(blueprint, ask.among, needs_group=False)
     return Owed(traffic, blueprint, among, is_holding=ask.is_holding)
 
 
@@ -230,6 +230,15 @@ def find_unmatched(ask: Question, e: Expanded) -> Callable[[Bools], Ints] | None
     return lambda kept: lost_devices(e, ends & kept, paths=ask.paths)
 
 
+def _by_device(blueprint: Blueprint | None, matrix: Matrix) -> Matrix:
+    """Return demands between devices as the file calls them."""
+    if blueprint is None or not blueprint.site_names:
+        return matrix
+    texts = dict.fromkeys(str(end) for pair in matrix for end in pair)
+    device = {text: read_selector(blueprint, text).text for text in texts}
+    return {(device[str(a)], device[str(b)]): amount for (a, b), amount in matrix.items()}
+
+
 def write_out(ask: Question) -> tuple[Expanded, DemandOf, DemandOf | None]:
     """Return the expanded fabric, the demands on it, and those that tell who is cut off."""
     from fabric.flow.by_links import matrix_demand, pattern_demand
@@ -238,7 +247,7 @@ def write_out(ask: Question) -> tuple[Expanded, DemandOf, DemandOf | None]:
     traffic, blueprint = ask.traffic, ask.fabric.blueprint
     e = expand(ask.fabric, limit=ask.limit)
     if traffic is None:
-        matrix = matrix_demand(e, cast(Matrix, ask.asked))
+        matrix = matrix_demand(e, _by_device(blueprint, cast(Matrix, ask.asked)))
 
         def given(kept: Bools) -> Demands:
             rows = kept[matrix.source] & kept[matrix.target]

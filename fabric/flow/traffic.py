@@ -8,7 +8,8 @@ from typing import Literal
 
 from fabric.arguments import check_fields
 from fabric.blueprint.model import Blueprint, Selector
-from fabric.blueprint.selector import parse_selector, selected_groups
+from fabric.blueprint.selector import selected_groups
+from fabric.blueprint.site_selectors import read_selector
 from fabric.errors import QuestionError, nearest, setting
 from fabric.symmetry import Mark
 
@@ -175,4 +176,4 @@ def shift_mark(mark: Mark, axis: str, by: int, size: int) -> Mark:
 
 
 def _selector(blueprint: Blueprint, text: str) -> Selector:
-    return parse_selector(text, blueprint.axes, blueprint.groups, needs_group=False)
+    return read_selector(blueprint, text, needs_group=False)

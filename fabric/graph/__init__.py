@@ -3,7 +3,7 @@
 from fabric.graph.expanded import EXPAND_LIMIT, Expanded, GroupInfo, RuleInfo, let_forward
 from fabric.graph.fabric import Fabric, expand, load, loads, select
 from fabric.graph.forwarding import PATH_RULES, Forwarding, Paths, components, forwarding, reachable
-from fabric.graph.whatif import degradations, degrade, fail, failures, open_boxes
+from fabric.graph.whatif import degradations, degrade, fail, fail_by_axes, failures, open_boxes, unnamed
 
 __all__ = [
     "EXPAND_LIMIT",
@@ -19,6 +19,7 @@ __all__ = [
     "degradations",
     "degrade",
     "fail",
+    "fail_by_axes",
     "failures",
     "forwarding",
     "let_forward",
@@ -27,4 +28,5 @@ __all__ = [
     "open_boxes",
     "reachable",
     "select",
+    "unnamed",
 ]

@@ -13,7 +13,7 @@ from fabric.arrays import Bools
 from fabric.blueprint import load_blueprint, loads_blueprint
 from fabric.blueprint.failures import degradation_texts, failure_texts
 from fabric.blueprint.model import Blueprint
-from fabric.blueprint.selector import parse_selector
+from fabric.blueprint.site_selectors import read_selector
 from fabric.errors import QuestionError, SelectorError, TopologyError, nearest, printable
 from fabric.graph.expanded import EXPAND_LIMIT, Expanded, matching
 from fabric.graph.expanded import expand as expand_blueprint
@@ -143,10 +143,10 @@ def select(fabric: Fabric, text: str, *, limit: int = EXPAND_LIMIT) -> Bools:
     expanded = expand(fabric, limit=limit)
     if fabric.blueprint is None:
         return by_name(expanded, text)
-    selector = parse_selector(text, fabric.blueprint.axes, fabric.blueprint.groups, needs_group=False)
+    selector = read_selector(fabric.blueprint, text, needs_group=False)
     selected = matching(fabric.blueprint, expanded, selector)
     # A place without a group means its endpoints; with ``*``, all devices there.
-    if selector.group is None and not text.endswith("*"):
+    if selector.group is None and not selector.text.endswith("*"):
         selected &= expanded.is_endpoint
     if not selected.any():
         msg = f"selector {text!r} matches no device of {fabric.name}"

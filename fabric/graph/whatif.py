@@ -21,6 +21,7 @@ from fabric.blueprint.failures import (
 )
 from fabric.blueprint.model import Blueprint, MarkedCables, Selector
 from fabric.blueprint.planes import open_chips, with_marks
+from fabric.blueprint.site_selectors import with_names
 from fabric.errors import LimitError, Problem, QuestionError, SelectorError
 from fabric.graph.expanded import Expanded, failed_between, split_bundles
 from fabric.graph.fabric import Fabric, by_name
@@ -134,6 +135,21 @@ def _check(word: str, view: Blueprint, marks: tuple[MarkedCables, ...]) -> list[
     if problems:
         raise _refusal(word, problems[0])
     return []
+
+
+def unnamed(fabric: Fabric) -> Fabric:
+    """Return a fabric without names of the site, for what the program itself calls by the axes."""
+    if fabric.blueprint is None or not fabric.blueprint.site_names:
+        return fabric
+    return replace(fabric, blueprint=with_names(fabric.blueprint, {}))
+
+
+def fail_by_axes(fabric: Fabric, *what: object) -> Fabric:
+    """Return what `fail` does where the program itself says what: by the axes, whatever the site calls it."""
+    failed = fail(unnamed(fabric), *what)
+    if fabric.blueprint is None or failed.blueprint is None:
+        return failed
+    return replace(failed, blueprint=with_names(failed.blueprint, fabric.blueprint.site_names))
 
 
 @checked

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fabric.blueprint.limits import MAX_ELEMENTS
+from fabric.blueprint.site_selectors import unmistakable
 from fabric.errors import LimitError, QuestionError
 from fabric.graph import Fabric, loads
 from fabric.interop.identity import Identity, identify
@@ -208,6 +209,9 @@ class _Marks:
             terms.append(f"{last[0]}{index}")
         return "/".join([*terms, "*"])
 
+    def _told(self, selector: str) -> str:
+        return unmistakable(self._plan.blueprint, selector)
+
     def check_size(self) -> None:
         """Refuse more marks than a file may have."""
         for what, n in (("links", len(self.extra)), ("failed", len(self.lost)), ("absent", len(self.absent))):
@@ -220,10 +224,12 @@ class _Marks:
         blueprint = self._plan.blueprint
         if self.extra:
             yield from _items("links", self.extra)
-        yield from _items("absent", self.absent)
-        yield from _items("failed", [f"[{a}, {z}, {n}]" for (a, z), n in sorted(self.lost.items())])
-        slower = [f"[{a}, {z}, {n}, {rate:.12g}Gb/s]" for (a, z, rate), n in sorted(self.slower.items())]
-        yield from _items("degraded", slower)
+        # What is marked is read by the names below as well.
+        yield from _items("absent", map(self._told, self.absent))
+        lost = [(*map(self._told, pair), n) for pair, n in sorted(self.lost.items())]
+        yield from _items("failed", [f"[{a}, {z}, {n}]" for a, z, n in lost])
+        slower = [(self._told(a), self._told(z), n, rate) for (a, z, rate), n in sorted(self.slower.items())]
+        yield from _items("degraded", [f"[{a}, {z}, {n}, {rate:.12g}Gb/s]" for a, z, n, rate in slower])
         # Includes keep these to themselves.
         for key, patterns in (("names", blueprint.site_names), ("ports", blueprint.port_names)):
             if patterns:

@@ -9,7 +9,8 @@ import numpy as np
 
 from fabric.arrays import Bools, Ints
 from fabric.blueprint.model import Blueprint, Selector
-from fabric.blueprint.selector import parse_selector, quote
+from fabric.blueprint.selector import quote
+from fabric.blueprint.site_selectors import read_selector
 from fabric.errors import QuestionError, SelectorError
 from fabric.flow.owed import is_selected
 from fabric.job.domains import MAX_RANKS, Digits, every_place
@@ -62,7 +63,7 @@ def ranks_in_order(blueprint: Blueprint, asked: JobQuestion) -> RanksInOrder:
     if len(chosen) > FEW:
         msg = f"ranks are {len(chosen)} selectors; up to {FEW} are told apart"
         raise NoSymmetryError(msg)
-    selectors = [parse_selector(t, blueprint.axes, blueprint.groups, needs_group=False) for t in chosen]
+    selectors = [read_selector(blueprint, t, needs_group=False) for t in chosen]
     ends = [g.name for g in blueprint.groups.values() if g.is_endpoint]
     if named := {s.group for s in selectors if s.group is not None}:
         if wrong := sorted(named - set(ends)):

@@ -16,7 +16,7 @@ from dataclasses import replace
 
 from fabric.blueprint.model import Blueprint, MarkedCables, Selector, Term
 from fabric.blueprint.rule_axes import relation_axes, twist_axes
-from fabric.blueprint.selector import parse_selector
+from fabric.blueprint.site_selectors import read_selector
 from fabric.symmetry import NoSymmetryError
 
 Ranges = Mapping[str, tuple[int, int]]
@@ -43,7 +43,7 @@ def part_of(blueprint: Blueprint, among: str) -> Blueprint:
     >>> part.axes["pod"].size, part.n_devices("gpu")
     (3, 24)
     """
-    selector = parse_selector(among, blueprint.axes, blueprint.groups, needs_group=False)
+    selector = read_selector(blueprint, among, needs_group=False)
     chosen: dict[str, tuple[int, int]] = {}
     for term in selector.terms:
         chosen |= _plain(blueprint, term)
@@ -63,7 +63,13 @@ def part_of(blueprint: Blueprint, among: str) -> Blueprint:
         if len(ends) == 2:
             cables.append(replace(mark, left=ends[0], right=ends[1]))
     return replace(
-        blueprint, axes=axes, absent=tuple(absent), failed=tuple(failed), marked_cables=tuple(cables)
+        blueprint,
+        axes=axes,
+        absent=tuple(absent),
+        failed=tuple(failed),
+        marked_cables=tuple(cables),
+        # Indices begin at 0 again, so that names would be of others.
+        site_names={},
     )
 
 

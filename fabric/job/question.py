@@ -8,7 +8,8 @@ from typing import Any, TypedDict, cast
 
 from fabric.arguments import Method, check_fields
 from fabric.blueprint.reducing import ReducingNet
-from fabric.blueprint.selector import parse_selector, selected_groups
+from fabric.blueprint.selector import selected_groups
+from fabric.blueprint.site_selectors import read_selector
 from fabric.errors import QuestionError, setting
 from fabric.graph import EXPAND_LIMIT, Fabric, Paths
 from fabric.job.ranks import Routing
@@ -110,9 +111,7 @@ def ranks_group(fabric: Fabric, asked: JobQuestion) -> str:
         {g.name for g in fabric.blueprint.groups.values() if g.is_endpoint} if fabric.blueprint else set()
     )
     if asked.among is not None and fabric.blueprint is not None:
-        selector = parse_selector(
-            asked.among, fabric.blueprint.axes, fabric.blueprint.groups, needs_group=False
-        )
+        selector = read_selector(fabric.blueprint, asked.among, needs_group=False)
         e_groups &= set(selected_groups(fabric.blueprint, selector))
     if len(e_groups) != 1:
         names = ", ".join(sorted(e_groups)) or "none"

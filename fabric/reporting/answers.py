@@ -14,7 +14,7 @@ from fabric.errors import FabricError
 from fabric.flow import MaxFlow, max_flow
 from fabric.flow.bottleneck import Bottleneck, bottleneck
 from fabric.flow.throughput import Throughput
-from fabric.graph import EXPAND_LIMIT, Fabric, fail
+from fabric.graph import EXPAND_LIMIT, Fabric, fail_by_axes
 from fabric.job.question import JobQuestion
 from fabric.job.split import split_axes
 from fabric.reporting.given import NOTHING, Given, GivenAnswers, answer_given, n_questions
@@ -285,7 +285,9 @@ def _hits(fabric: Fabric, failing: Failures) -> Iterator[Hit]:
         # A collective that cannot be costed then has nothing to tell here.
         with contextlib.suppress(FabricError):
             for row in rows[:1]:
-                yield Hit(row, cost(fail(fabric, row.example), "all-reduce", REFERENCE, is_bounded=False))
+                yield Hit(
+                    row, cost(fail_by_axes(fabric, row.example), "all-reduce", REFERENCE, is_bounded=False)
+                )
 
 
 def _spots(fabric: Fabric, summary: Summary, job: JobAnswers) -> Iterator[SwitchDown]:

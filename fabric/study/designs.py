@@ -18,7 +18,7 @@ from fabric.costing import cost
 from fabric.errors import FabricError, LimitError, QuestionError
 from fabric.flow.program import solve_commodities
 from fabric.flow.question import Question, pose
-from fabric.graph import Fabric, fail
+from fabric.graph import Fabric, fail_by_axes
 from fabric.sizing import Design, DesignOptions, design
 from fabric.sizing.bom import bom
 from fabric.sizing.prices import indicative_prices
@@ -310,7 +310,7 @@ def kept_without(fabric: Fabric, group: str, rate_gbps: float) -> float | None:
     """
     one = fabric.axes_or_refuse("a failure").groups[group]
     try:
-        return _rate_gbps(fail(fabric, first_of(one.axes, one.name))) / rate_gbps
+        return _rate_gbps(fail_by_axes(fabric, first_of(one.axes, one.name))) / rate_gbps
     except LimitError:
         return None
 

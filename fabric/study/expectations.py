@@ -17,7 +17,7 @@ from fabric.errors import FabricError, LimitError, QuestionError, printable
 from fabric.flow import max_flow
 from fabric.flow.throughput import Throughput, throughput
 from fabric.flow.traffic import Traffic, TrafficPattern
-from fabric.graph import Fabric, fail
+from fabric.graph import Fabric, fail_by_axes
 from fabric.results import Result
 from fabric.sizing.bill import Bom
 from fabric.sizing.bom import bom
@@ -394,7 +394,7 @@ class _Measured:
         worst = Finding(float("inf"), float("inf"))
         for orbit in alike:
             name = " - ".join(map(str, orbit.ends))
-            answer = throughput(fail(self.fabric, name if orbit.kind == "device" else f"{name} x 1"))
+            answer = throughput(fail_by_axes(self.fabric, name if orbit.kind == "device" else f"{name} x 1"))
             if answer.status == "cut off":
                 lost = sum(cut.n for cut in answer.cut_off)
                 return _exactly(0.0, why=f"{name} cuts off {format_count(lost)} endpoints")

@@ -13,7 +13,7 @@ import networkx as nx
 from fabric.costing import cost
 from fabric.errors import FabricError, LimitError
 from fabric.flow.throughput import throughput
-from fabric.graph import Fabric, degrade, fail
+from fabric.graph import Fabric, degrade, fail, unnamed
 from fabric.graph.exchange import from_networkx, to_networkx
 from fabric.interop.matching import Fault, Matching
 from fabric.sizing.cable_plan import CablePlan
@@ -79,7 +79,8 @@ class FaultCosts:
         collectives: Sequence[str],
         size: str | int,
     ) -> None:
-        self._design, self._plan, self._comparison = design, plan, comparison
+        # Devices of the plan go by the axes, whatever the site calls them.
+        self._design, self._plan, self._comparison = unnamed(design), plan, comparison
         self._size = size
         self._whole = {name: cost(design, name, size).busbw_gbps for name in collectives}
         self.notes: list[str] = []

@@ -29,7 +29,7 @@ from fabric.blueprint.selector import parse_selector, range_word
 from fabric.blueprint.slowing import read_slow
 from fabric.costing import cost
 from fabric.errors import LimitError, QuestionError, nearest
-from fabric.graph import Fabric, degrade
+from fabric.graph import Fabric, degrade, unnamed
 from fabric.results import Result
 from fabric.routing import Progress
 from fabric.symmetry import NoSymmetryError, devices_up, lay_ground
@@ -235,7 +235,7 @@ class _Plan:
     def __init__(
         self, fabric: Fabric, blueprint: Blueprint, of: DeviceGroup | Rule, part: float | str
     ) -> None:
-        self._fabric, self._blueprint, self._of, self._part = fabric, blueprint, of, part
+        self._fabric, self._blueprint, self._of, self._part = unnamed(fabric), blueprint, of, part
         try:
             read_slow(part)
         except ValueError as error:

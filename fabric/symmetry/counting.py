@@ -13,7 +13,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from fabric.blueprint.model import Blueprint, Selector
-from fabric.blueprint.selector import parse_selector, selected_groups
+from fabric.blueprint.selector import selected_groups
+from fabric.blueprint.site_selectors import read_selector
 
 Box = tuple[tuple[int, int], ...]
 """First and last index on every primitive axis of a group."""
@@ -59,8 +60,8 @@ def count_named(blueprint: Blueprint, texts: tuple[str, ...]) -> tuple[int, int]
     for name, group in blueprint.groups.items():
         own = []
         for text in texts:
-            chosen = parse_selector(text, blueprint.axes, blueprint.groups, needs_group=False)
-            is_any = chosen.group is not None or text.endswith("*")
+            chosen = read_selector(blueprint, text, needs_group=False)
+            is_any = chosen.group is not None or chosen.text.endswith("*")
             if (is_any or group.is_endpoint) and name in selected_groups(blueprint, chosen):
                 own.append(chosen)
         n_up += devices_up(blueprint, name, *own) if own else 0

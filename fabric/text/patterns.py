@@ -32,6 +32,15 @@ class NumberField:
         """Return the number for an index."""
         return f"{index + self.offset:0{self.width}d}"
 
+    def show_range(self, lo: int, hi: int) -> str:
+        """Return the number for one index, or ``[01-08]`` for several."""
+        return self.show(lo) if lo == hi else f"[{self.show(lo)}-{self.show(hi)}]"
+
+    def read(self, text: str) -> tuple[int, int]:
+        """Return the first and last index that a number, or ``[01-08]``, stands for."""
+        lo, _, hi = text.strip("[]").partition("-")
+        return int(lo) - self.offset, int(hi or lo) - self.offset
+
 
 @dataclass(frozen=True, slots=True)
 class NamePattern:
@@ -67,21 +76,46 @@ class NamePattern:
         >>> pattern.read("dc1-l09"), pattern.read("dc1-l9"), pattern.read("leaf9")
         ({'slot': 8}, None, None)
         """
+        found = self.read_ranges(name)
+        if found is None or "[" in name:
+            return None
+        return {field: lo for field, (lo, _) in found.items()}
+
+    def read_ranges(self, name: str) -> dict[str, tuple[int, int]] | None:
+        """Return the first and last index of every field of a name, or of many as ``dc1-l[01-08]``.
+
+        Examples
+        --------
+        >>> pattern = read_pattern("dc1-l{slot+1:02}", ["slot"])
+        >>> pattern.read_ranges("dc1-l[01-08]"), pattern.read_ranges("dc1-l09")
+        ({'slot': (0, 7)}, {'slot': (8, 8)})
+        """
         match = re.fullmatch(self._expression, name, re.ASCII)
         if match is None:
             return None
-        found: dict[str, int] = {}
+        found: dict[str, tuple[int, int]] = {}
         for number, part in enumerate(p for p in self.parts if isinstance(p, NumberField)):
-            index = int(match[number + 1]) - part.offset
+            lo, hi = part.read(match[number + 1])
             # Only what the pattern writes is one of its names; a field that stands twice has one value.
-            is_written = index >= 0 and part.show(index) == match[number + 1]
-            if not is_written or found.setdefault(part.name, index) != index:
+            is_written = 0 <= lo <= hi and part.show_range(lo, hi) == match[number + 1]
+            if not is_written or found.setdefault(part.name, (lo, hi)) != (lo, hi):
                 return None
         return found
 
+    def show_ranges(self, ranges: Mapping[str, tuple[int, int]]) -> str:
+        """Return the names at the first to the last index of all fields.
+
+        Examples
+        --------
+        >>> read_pattern("p{pod}-l{slot+1:02}", ["pod", "slot"]).show_ranges({"pod": (3, 3), "slot": (0, 7)})
+        'p3-l[01-08]'
+        """
+        return "".join(p if isinstance(p, str) else p.show_range(*ranges[p.name]) for p in self.parts)
+
     @property
     def _expression(self) -> str:
-        return "".join(re.escape(p) if isinstance(p, str) else r"(\d{1,18})" for p in self.parts)
+        number = r"(\d{1,18}|\[\d{1,18}-\d{1,18}\])"
+        return "".join(re.escape(p) if isinstance(p, str) else number for p in self.parts)
 
     def without(self, field: str) -> NamePattern:
         """Return the pattern without a number, and without the text between it and the number before.

@@ -18,10 +18,11 @@ from fabric.arrays import Bools, Ints
 from fabric.blueprint.grid import full_grid
 from fabric.blueprint.model import Blueprint
 from fabric.blueprint.rule_axes import agreeing_axes
-from fabric.blueprint.selector import parse_selector, range_word, selected_groups
+from fabric.blueprint.selector import range_word, selected_groups
+from fabric.blueprint.site_selectors import read_selector
 from fabric.errors import LimitError, QuestionError, SelectorError, nearest
 from fabric.flow.traffic import FittedTraffic, Traffic
-from fabric.graph import Fabric, fail
+from fabric.graph import Fabric, fail_by_axes
 from fabric.sizing.cable_plan import CablePlan
 
 MAX_NODES = 4_000_000
@@ -97,7 +98,7 @@ class ClusterNodes:
         chosen = self._flags(places)
         others = [self._selector(terms, self.group) for terms in _boxes(~chosen & self.is_there, chosen)]
         # Other endpoints hold no rank: they neither send nor relay for a job that is not theirs.
-        return fail(self.fabric, *others)
+        return fail_by_axes(self.fabric, *others)
 
     def selectors(self, places: Ints) -> tuple[str, ...]:
         """Return selectors that together name the endpoints of some nodes, in the order of the file."""
@@ -186,9 +187,7 @@ def nodes_of(
     if (n := int(np.prod(sizes, dtype=np.int64))) > MAX_NODES:
         msg = f"{blueprint.name} has {n:,} places of nodes; at most {MAX_NODES:,} are placed"
         raise LimitError(msg)
-    chosen = (
-        () if among is None else (parse_selector(among, blueprint.axes, blueprint.groups, needs_group=False),)
-    )
+    chosen = () if among is None else (read_selector(blueprint, among, needs_group=False),)
     grid = full_grid(blueprint)
 
     def folded(rows: Bools) -> Bools:
@@ -256,7 +255,7 @@ def _shared(blueprint: Blueprint, group: str, node: tuple[str, ...], net: str) -
 
 def _down_rows(blueprint: Blueprint, group: str, text: str) -> Bools:
     """Return which endpoints of a group are where a selector says that something is down."""
-    selector = parse_selector(text, blueprint.axes, blueprint.groups, needs_group=False)
+    selector = read_selector(blueprint, text, needs_group=False)
     own = set(blueprint.groups[group].primitives)
     speaks = selected_groups(blueprint, selector)
     if group not in speaks and not all(set(blueprint.primitives(t.axis)) <= own for t in selector.terms):

@@ -24,7 +24,7 @@ from fabric.costing.calibration import calibration as read_calibration
 from fabric.costing.cost import cost
 from fabric.errors import FabricError, QuestionError
 from fabric.flow.lost import find_cut_off, leave_out
-from fabric.graph import Fabric, failures
+from fabric.graph import Fabric, failures, unnamed
 from fabric.interop.export.schedulers import hostlist
 from fabric.job.in_order import FEW
 from fabric.results import CutOff
@@ -205,7 +205,7 @@ def _step(
     order = workload.order if len(among) == 1 else workload.order.rpartition("->")[2].strip(" ()")
     sized = replace(workload, among=among, order=order, parallel=replace(workload.parallel, dp=0))
     try:
-        return train(sized, nodes.fabric, calibration=known).step_s, ""
+        return train(sized, unnamed(nodes.fabric), calibration=known).step_s, ""
     except FabricError as error:
         return None, str(error)
 

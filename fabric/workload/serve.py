@@ -17,7 +17,8 @@ import numpy as np
 
 from fabric.arguments import checked
 from fabric.arrays import Ints
-from fabric.blueprint.selector import parse_selector, selected_groups
+from fabric.blueprint.selector import selected_groups
+from fabric.blueprint.site_selectors import read_selector
 from fabric.costing.calibration import Calibration
 from fabric.costing.moe import moe_cost
 from fabric.costing.transfers import transfer
@@ -30,7 +31,7 @@ from fabric.flow.pools import pools_program
 from fabric.flow.prices import rank_links
 from fabric.flow.program import ClassProgram
 from fabric.flow.question import Question, pose
-from fabric.graph import EXPAND_LIMIT, Expanded, Fabric, Paths, expand, select
+from fabric.graph import EXPAND_LIMIT, Expanded, Fabric, Paths, expand, select, unnamed
 from fabric.schedule.algorithms import Moe
 from fabric.symmetry import NoSymmetryError, devices_up
 from fabric.units import gbytes_per_second, gbytes_to_gbps, seconds_to_send
@@ -132,7 +133,7 @@ def _pool_size(fabric: Fabric, pool: Pool) -> int:
         If they are fewer than one instance.
     """
     blueprint = fabric.axes_or_refuse("a serving job")
-    chosen = parse_selector(pool.among, blueprint.axes, blueprint.groups, needs_group=False)
+    chosen = read_selector(blueprint, pool.among, needs_group=False)
     groups = [g for g in selected_groups(blueprint, chosen) if blueprint.groups[g].is_endpoint]
     n = sum(devices_up(blueprint, group, chosen) for group in groups)
     if n < pool.tp:
@@ -155,7 +156,7 @@ def _pools(fabric: Fabric, job: ServingJob, paths: Paths, limit: int) -> tuple[C
         raise LimitError(msg)
     names = [str(name) for name in e.names]
     matrix = {(names[s], names[t]): 1 / len(targets) for s in sources.tolist() for t in targets.tolist()}
-    return pose(Question(fabric, matrix, None, (), paths, "links", limit=limit))[0], why
+    return pose(Question(unnamed(fabric), matrix, None, (), paths, "links", limit=limit))[0], why
 
 
 def _filled(work: Commodities) -> tuple[float, list[CacheLoad], Verdict]:
@@ -185,7 +186,7 @@ def _prefill_s(job: ServingJob, fabric: Fabric) -> tuple[float | None, float]:
     A forward pass is a third of the FLOPs of training (`Model.flops_per_token`).
     """
     blueprint = fabric.axes_or_refuse("a serving job")
-    chosen = parse_selector(job.prefill.among, blueprint.axes, blueprint.groups, needs_group=False)
+    chosen = read_selector(blueprint, job.prefill.among, needs_group=False)
     group = next(g for g in selected_groups(blueprint, chosen) if blueprint.groups[g].is_endpoint)
     part = blueprint.groups[group].part
     peak = job.peak.value or (part.figures.get(f"{job.compute}_dense_tflops") if part else None) or 0.0

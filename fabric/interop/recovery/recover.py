@@ -21,9 +21,11 @@ from fabric.interop.recovery.text import (
     Remainder,
     Written,
     device_name,
+    may_be_mistaken,
     places_of,
     rate_text,
     rule_names,
+    unmistaken,
     write_sketch,
 )
 from fabric.interop.recovery.words import axis_names
@@ -303,10 +305,15 @@ def _remainder(dump: Dump, drawn: Sketch, odd: tuple[Ints, Ints, Ints], how: Wri
     def called(v: int) -> str:
         return device_name(drawn.groups[group_of[v]], int(place[v]), drawn, names)
 
+    is_clear = not may_be_mistaken(drawn, names)
+
+    def marked(v: int) -> str:
+        return called(v) if is_clear else unmistaken(called(v), drawn.groups[group_of[v]], names)
+
     def upward(a: int, b: int) -> list[int]:
         return sorted((a, b), key=lambda v: (drawn.groups[group_of[v]].role.level, group_of[v]))
 
-    failed = [f"[{', '.join(called(v) for v in upward(a, b))}, {n}]" for a, b, n in missing.tolist()]
+    failed = [f"[{', '.join(marked(v) for v in upward(a, b))}, {n}]" for a, b, n in missing.tolist()]
     items = []
     for number, (a, b, n) in enumerate(extra.tolist()):
         lower, upper = upward(a, b)
@@ -317,7 +324,7 @@ def _remainder(dump: Dump, drawn: Sketch, odd: tuple[Ints, Ints, Ints], how: Wri
         )
     degraded = []
     for k in slower.tolist():
-        ends = ", ".join(called(v) for v in upward(int(dump.tail[k]), int(dump.head[k])))
+        ends = ", ".join(marked(v) for v in upward(int(dump.tail[k]), int(dump.head[k])))
         degraded.append(f"[{ends}, {dump.count[k]}, {dump.rate_gbps[k]:.12g}Gb/s]")
     return Remainder(tuple(failed), tuple(degraded), tuple(items))
 

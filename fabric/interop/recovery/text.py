@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -91,9 +92,13 @@ def write_sketch(drawn: Sketch, how: Written) -> str:
     if patterns and how.is_named:
         said = ", ".join(f'{name}: "{pattern}"' for name, pattern in patterns.items())
         lines.append(f"names: {{{said}}}")
-    absent = [item for group in upward for item in _absent(group, drawn, names)]
+    absent = [(group, item) for group in upward for item in _absent(group, drawn, names)]
+    is_clear = not absent or not may_be_mistaken(drawn, names)
     if absent:
-        lines += ["absent:", *(f"  - {item}" for item in absent)]
+        lines += [
+            "absent:",
+            *(f"  - {item if is_clear else unmistaken(item, group, names)}" for group, item in absent),
+        ]
     if how.remainder.failed:
         lines += ["failed:", *(f"  - {item}" for item in how.remainder.failed)]
     if how.remainder.degraded:
@@ -183,6 +188,20 @@ def device_name(group: FoundGroup, place: int, drawn: Sketch, names: Sequence[st
     return "/".join(reversed(words)) or group.role.name
 
 
+def unmistaken(device: str, group: FoundGroup, names: Sequence[str]) -> str:
+    """Return a device, or a range, in words that are no site name of another: ``i3/leaf`` for ``leaf3``."""
+    *words, last = device.split("/")
+    index = last.removeprefix(group.role.name)
+    return "/".join([*words, f"{names[group.axes[-1]]}{index}", group.role.name]) if index else device
+
+
+def may_be_mistaken(drawn: Sketch, names: Sequence[str]) -> bool:
+    """Return whether names of the site may be read as selectors."""
+    own = {*names, *(group.role.name for group in drawn.groups)}
+    stems = (re.split(r"[{0-9]", pattern, maxsplit=1)[0] for pattern in site_patterns(drawn, names).values())
+    return any(stem in own for stem in stems)
+
+
 def _absent(group: FoundGroup, drawn: Sketch, names: Sequence[str]) -> list[str]:
     """Return selectors of the places of a group at which nothing stands, runs of the last axis in one."""
     n = math.prod(drawn.axes[a].size for a in group.axes)
@@ -227,7 +246,7 @@ def _pattern(g: int, group: FoundGroup, drawn: Sketch, names: Sequence[str]) -> 
         number = columns.numbers[:, c]
         for a, index in indices.items():
             offset = int(number[0] - index[0])
-            if np.array_equal(number, index + offset):
+            if offset >= 0 and np.array_equal(number, index + offset):
                 told.add(a)
                 parts.append(NumberField(names[a], offset, width))
                 break

@@ -15,7 +15,8 @@ import numpy as np
 
 from fabric.arrays import Ints
 from fabric.blueprint.model import Blueprint, DeviceGroup, Selector
-from fabric.blueprint.selector import parse_selector, selected_groups
+from fabric.blueprint.selector import selected_groups
+from fabric.blueprint.site_selectors import read_selector
 from fabric.errors import QuestionError, SelectorError, nearest
 from fabric.flow.by_axes import ClassTraffic
 from fabric.flow.commodities import Commodity
@@ -127,9 +128,7 @@ def _endpoints(blueprint: Blueprint, among: str | None) -> list[DeviceGroup]:
     groups = [g for g in blueprint.groups.values() if g.is_endpoint]
     if among is None:
         return groups
-    chosen = selected_groups(
-        blueprint, parse_selector(among, blueprint.axes, blueprint.groups, needs_group=False)
-    )
+    chosen = selected_groups(blueprint, read_selector(blueprint, among, needs_group=False))
     return [g for g in groups if g.name in chosen]
 
 

@@ -1,0 +1,355 @@
+"""Selectors by the names of a site: ``dc1-p0-l03`` is ``pod0/leaf2`` where ``names:`` says so, to and fro.
+
+::
+
+    selector = as in `fabric.blueprint.selector`
+             | {term "/"} device                     term: of an axis, as for a chip of a box
+             | {term "/"} server {"/" term}          what is in a server, by the axes: gpu0-3/nic2
+    device, server = a name by a pattern, or several: dc1-p0-l[01-08]
+
+A text that means one thing by the axes and another by the names is refused: neither of the two wins. Names
+that the program makes itself go by the axes, and are read by `parse_selector` alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from difflib import SequenceMatcher
+
+from fabric.blueprint.model import Blueprint, Selector
+from fabric.blueprint.selector import UnknownNameError, parse_selector, quote, range_word
+from fabric.errors import SelectorError
+from fabric.text.patterns import NamePattern
+
+_MAX_WORDS = 32
+"""Words between slashes that are looked through for a name."""
+_MAX_NAME = 200
+"""Characters of a text that may be a name, or a slip of one."""
+_CLOSE = 0.6
+"""How alike a slip and a name are at least, as in `fabric.errors.nearest`."""
+_NUMBER = re.compile(r"\d+")
+
+Ranges = Mapping[str, tuple[int, int]]
+
+
+def read_selector(blueprint: Blueprint, text: str, *, needs_group: bool = True) -> Selector:
+    """Read a selector that a user wrote: by the axes, or by the names of the site.
+
+    Parameters
+    ----------
+    blueprint : Blueprint
+        With the axes, groups and site names that count.
+    text : str
+    needs_group : bool
+        As in `parse_selector`.
+
+    Returns
+    -------
+    Selector
+        By the axes, whose text has no site names.
+
+    Raises
+    ------
+    SelectorError
+        If it cannot be read, with the nearest names, or if it means two things.
+
+    Examples
+    --------
+    >>> from fabric.blueprint import loads_blueprint
+    >>> text = "{fabric: a, axes: {i: 4, s: 3}, devices: {gpu: {kind: gpu, axes: [i]}, leaf: {kind: switch, "
+    >>> text += "axes: [s]}}, links: [{between: [gpu, leaf], rate: 1Gb/s}], "
+    >>> a = loads_blueprint(text + "names: {leaf: 'l{s+1:02}', gpu: 'gpu{i+1}'}}")
+    >>> read_selector(a, "l02").text, read_selector(a, "l[01-02]").text
+    ('leaf1', 'leaf0-1')
+    >>> read_selector(a, "gpu1")
+    Traceback (most recent call last):
+        ...
+    fabric.errors.SelectorError: selector 'gpu1' is i1/gpu by its axes, i0/gpu by the site; write which
+    """
+    axes, groups = blueprint.axes, blueprint.groups
+    named = _by_axes(blueprint, text, needs_group=needs_group) if blueprint.site_names else None
+    try:
+        own = parse_selector(text, axes, groups, needs_group=needs_group)
+    except SelectorError as error:
+        if named is None:
+            raise _unknown(blueprint, text, error) from None
+        return parse_selector(named, axes, groups, needs_group=needs_group)
+    if named is not None:
+        other = parse_selector(named, axes, groups, needs_group=needs_group)
+        if _meaning(blueprint, own) != _meaning(blueprint, other):
+            by_axes, by_names = (_explicit(blueprint, one) for one in (own, other))
+            msg = f"selector {quote(text)} is {by_axes} by its axes, {by_names} by the site; write which"
+            raise SelectorError(msg)
+    return own
+
+
+def with_names(blueprint: Blueprint, site_names: Mapping[str, NamePattern]) -> Blueprint:
+    """Return `blueprint`, opened or not, with other names of the site."""
+    closed = blueprint.closed and replace(blueprint.closed, site_names=site_names)
+    return replace(blueprint, site_names=site_names, closed=closed)
+
+
+def unmistakable(blueprint: Blueprint, text: str) -> str:
+    """Return a selector by the axes in words that are no site name of anything else.
+
+    Examples
+    --------
+    >>> from fabric.blueprint import loads_blueprint
+    >>> text = "{fabric: a, axes: {i: 4}, devices: {gpu: {kind: gpu, axes: [i]}, leaf: {kind: switch, axes: "
+    >>> text += "[]}}, links: [{between: [gpu, leaf], rate: 1Gb/s}], names: {gpu: 'gpu{i+1}'}}"
+    >>> unmistakable(loads_blueprint(text), "gpu1"), unmistakable(loads_blueprint(text), "leaf")
+    ('i1/gpu', 'leaf')
+    """
+    try:
+        read_selector(blueprint, text)
+    except SelectorError:
+        return _explicit(blueprint, parse_selector(text, blueprint.axes, blueprint.groups))
+    return text
+
+
+def _explicit(blueprint: Blueprint, chosen: Selector) -> str:
+    """Return a selector with every index on the name of its axis, none on the group."""
+    words = [range_word(term.axis, term.lo, term.hi) for term in chosen.terms]
+    has_all = chosen.group is not None and not words and blueprint.groups[chosen.group].axes
+    return "/".join([*words, f"{chosen.group}*" if has_all else chosen.group or "*"])
+
+
+def _meaning(blueprint: Blueprint, chosen: Selector) -> object:
+    """Return what two selectors of the same devices have in common."""
+    at = _Places(blueprint, {term.axis: (term.lo, term.hi) for term in chosen.terms})
+    return chosen.group, at.index, {axis: span for axis, span in at.spans.items()}
+
+
+class _Places:
+    """Where devices stand: one index on each of some primitive axes, and ranges along other axes.
+
+    Parameters
+    ----------
+    blueprint : Blueprint
+    ranges : mapping of str to (int, int)
+        First and last index, of axes that may be composed.
+    """
+
+    def __init__(self, blueprint: Blueprint, ranges: Ranges) -> None:
+        self._blueprint = blueprint
+        self.index: dict[str, int] = {}
+        self.spans: dict[str, tuple[int, int]] = {}
+        self.is_sound = all(hi < blueprint.axes[axis].size for axis, (_, hi) in ranges.items())
+        for axis, (lo, hi) in ranges.items():
+            if lo != hi and (lo, hi) != (0, blueprint.axes[axis].size - 1):
+                self.spans[axis] = lo, hi
+            if lo != hi:
+                continue
+            flat = lo
+            for p in reversed(blueprint.primitives(axis)):
+                flat, i = divmod(flat, blueprint.axes[p].size)
+                # A number that a composed axis tells, and its part tells too, is one number.
+                self.is_sound &= self.index.setdefault(p, i) == i
+        ranged = [p for axis in self.spans for p in blueprint.primitives(axis)]
+        self.is_sound &= len(set(ranged)) == len(ranged) and not set(ranged) & set(self.index)
+
+    def words(self, axes: tuple[str, ...]) -> list[str]:
+        """Return terms for all of this on some axes, each as it stands there where it can."""
+        return [word for axis in axes for word in self._of(axis)]
+
+    def _of(self, axis: str) -> Iterator[str]:
+        along = self.along(axis)
+        if along is not None:
+            yield range_word(axis, *along)
+            return
+        primitives = set(self._blueprint.primitives(axis))
+        yield from (range_word(p, i, i) for p, i in self.index.items() if p in primitives)
+        inside = self._blueprint.primitives
+        yield from (range_word(a, *span) for a, span in self.spans.items() if set(inside(a)) <= primitives)
+
+    def along(self, axis: str) -> tuple[int, int] | None:
+        """Return the range on an axis; None where it is not one, or where nothing is said."""
+        if axis in self.spans:
+            return self.spans[axis]
+        sizes = self._blueprint.axes
+        primitives = self._blueprint.primitives(axis)
+        # Of an axis of one index there is nothing to say.
+        if not any(p in self.index for p in primitives) and sizes[axis].size > 1:
+            return None
+        if all(p in self.index or sizes[p].size == 1 for p in primitives):
+            flat = self._blueprint.flat(axis, {p: self.index.get(p, 0) for p in primitives})
+            return flat, flat
+        return None
+
+    @property
+    def said(self) -> set[str]:
+        """Primitive axes that are restricted."""
+        return {*self.index, *(p for axis in self.spans for p in self._blueprint.primitives(axis))}
+
+    def without(self, axes: set[str]) -> _Places:
+        """Return this without some primitive axes, of which ranges have none or all."""
+        left = _Places(self._blueprint, {})
+        left.index = {p: i for p, i in self.index.items() if p not in axes}
+        inside = self._blueprint.primitives
+        left.spans = {axis: span for axis, span in self.spans.items() if not set(inside(axis)) & axes}
+        return left
+
+
+def _by_axes(blueprint: Blueprint, text: str, *, needs_group: bool) -> str | None:
+    """Return by the axes what a text names at the site; None where it has no name of it."""
+    words = text.split("/")
+    if len(words) > _MAX_WORDS or len(text) > _MAX_NAME:
+        return None
+    for n in range(len(words), 0, -1):
+        for start in range(len(words) - n + 1):
+            before, name, after = words[:start], "/".join(words[start : start + n]), words[start + n :]
+            for key, pattern in blueprint.site_names.items():
+                ranges = pattern.read_ranges(name)
+                if ranges is None or not (at := _Places(blueprint, ranges)).is_sound:
+                    continue
+                found = _named(blueprint, key, at, after, needs_group=needs_group)
+                if found is not None:
+                    return "/".join([*before, *found])
+    return None
+
+
+def _named(
+    blueprint: Blueprint, key: str, at: _Places, after: list[str], *, needs_group: bool
+) -> list[str] | None:
+    """Return the words for the device, or for what is in the server, of a name."""
+    group = blueprint.groups.get(key)
+    if group is None or (after and group.kind == "host"):
+        _check_apart(blueprint, key)
+        axes = tuple(group.axes if group else dict.fromkeys((*at.index, *at.spans)))
+        return [*at.words(axes), *(after or (["*"] if needs_group else []))]
+    if after:
+        return None
+    words = at.words(group.axes)
+    last = at.along(group.axes[-1]) if group.axes else None
+    return [*words[:-1], range_word(group.name, *last)] if last else [*words, group.name]
+
+
+def _check_apart(blueprint: Blueprint, key: str) -> None:
+    """Refuse names of servers that several of them have."""
+    if key in blueprint.groups:
+        return
+    missing = _untold(blueprint, key)
+    if missing:
+        text = blueprint.site_names[key].text
+        msg = f"names of {key}: {text!r} is the same for several; add {{{missing[0]}}}"
+        raise SelectorError(msg)
+
+
+def _untold(blueprint: Blueprint, axis: str) -> list[str]:
+    """Return the primitive axes at and above a server that its name does not tell."""
+    last = blueprint.primitives(axis)[-1]
+    along = [g.primitives for g in blueprint.groups.values() if last in g.primitives]
+    above = [set(own[: own.index(last) + 1]) for own in along]
+    told = {p for field in blueprint.site_names[axis].fields for p in blueprint.primitives(field)}
+    needed = set.intersection(*above) if above else set()
+    return [p for p in blueprint.axes if p in needed - told and blueprint.axes[p].size > 1]
+
+
+def site_text(blueprint: Blueprint, text: str) -> str:
+    """Return a selector by the axes as the site calls what it names; itself where the site has no name.
+
+    Examples
+    --------
+    >>> from fabric.blueprint import loads_blueprint
+    >>> text = "{fabric: a, axes: {node: 4, slot: 2}, devices: {gpu: {kind: gpu, axes: [node, slot]}, leaf: "
+    >>> text += "{kind: switch, axes: [slot]}}, links: [{between: [gpu, leaf], rate: 1Gb/s}], islands: 2, "
+    >>> a = loads_blueprint(text + "names: {leaf: 'l{slot+1:02}', node: 'n{node}'}}")
+    >>> [site_text(a, text) for text in ("leaf1", "node3/gpu1", "node0-2/gpu", "gpu1")]
+    ['l02', 'n3/gpu1', 'n[0-2]/gpu', 'gpu1']
+    """
+    try:
+        chosen = parse_selector(text, blueprint.axes, blueprint.groups, needs_group=False)
+    except SelectorError:
+        return text
+    group = blueprint.groups.get(chosen.group or "")
+    at = _Places(blueprint, {term.axis: (term.lo, term.hi) for term in chosen.terms})
+    if group is not None and (at.said or not group.axes) and group.name in blueprint.site_names:
+        name = _shown(blueprint, blueprint.site_names[group.name], at)
+        if name is not None:
+            return "/".join([*name[1].words(group.axes), name[0]])
+    for key, pattern in blueprint.site_names.items():
+        along = _server_axes(blueprint, key)
+        is_there = group is None or along <= set(group.primitives)
+        if along and is_there and along & at.said and (name := _shown(blueprint, pattern, at)) is not None:
+            left = name[1]
+            if group is None:
+                axes = tuple(dict.fromkeys((*left.index, *left.spans)))
+                return "/".join([name[0], *left.words(axes), *(["*"] if text.endswith("*") else [])])
+            words = left.words(group.axes)
+            last = left.along(group.axes[-1]) if words and group.axes else None
+            inner = [*words[:-1], range_word(group.name, *last)] if last else [*words, group.name]
+            return "/".join([name[0], *inner])
+    return text
+
+
+def _server_axes(blueprint: Blueprint, key: str) -> set[str]:
+    """Return the primitive axes of the servers that a pattern names; none where it names something else."""
+    group = blueprint.groups.get(key)
+    if group is not None:
+        return set(group.primitives) if group.kind == "host" else set()
+    return set(blueprint.primitives(key)) if not _untold(blueprint, key) else set()
+
+
+def _shown(blueprint: Blueprint, pattern: NamePattern, at: _Places) -> tuple[str, _Places] | None:
+    """Return the name by a pattern and what it leaves unsaid; None where no name of it says that."""
+    ranges: dict[str, tuple[int, int]] = {}
+    for field in pattern.fields:
+        own = set(blueprint.primitives(field))
+        along = at.along(field)
+        if along is None and not own & at.said:
+            along = 0, blueprint.axes[field].size - 1
+        # A range in two places of a name would read as a product.
+        if along is None or (along[0] < along[1] and pattern.fields.count(field) > 1):
+            return None
+        ranges[field] = along
+    told = {p for field in ranges for p in blueprint.primitives(field)}
+    halved = any(set(blueprint.primitives(axis)) & told and axis not in ranges for axis in at.spans)
+    return None if halved else (pattern.show_ranges(ranges), at.without(told))
+
+
+def _unknown(blueprint: Blueprint, text: str, error: SelectorError) -> SelectorError:
+    """Return what is wrong with a text, with the nearest name in the form that it has."""
+    names = [*blueprint.groups, *blueprint.axes]
+    stems = [word.rstrip("*0123456789-") for word in text.split("/")]
+    slips = [stem for stem in stems if stem not in names]
+    by_axes = (
+        min((max(_alike(slip, name) for name in names) for slip in slips), default=1.0) if names else 0.0
+    )
+    near = _nearest_name(blueprint, text)
+    if len(text) > _MAX_NAME or near is None or _alike(text, near) < max(_CLOSE, by_axes):
+        return error
+    msg = f"no device of the site is called {quote(text)}; did you mean {near}?"
+    return UnknownNameError(msg, error.name) if isinstance(error, UnknownNameError) else SelectorError(msg)
+
+
+def _alike(one: str, other: str) -> float:
+    return SequenceMatcher(None, one[:_MAX_NAME], other[:_MAX_NAME]).ratio()
+
+
+def _nearest_name(blueprint: Blueprint, text: str) -> str | None:
+    """Return the name that is most like a text, of its numbers as far as there are as many."""
+    words = text[:_MAX_NAME].split("/")
+    candidates = []
+    for n in range(1, min(len(words), _MAX_WORDS) + 1):
+        head, tail = "/".join(words[:n]), words[n:]
+        for key, pattern in blueprint.site_names.items():
+            if not tail or _server_axes(blueprint, key):
+                candidates.append("/".join([_filled(blueprint, pattern, head), *tail]))
+    return max(candidates, key=lambda name: _alike(text, name), default=None)
+
+
+def _filled(blueprint: Blueprint, pattern: NamePattern, text: str) -> str:
+    """Return the name of a pattern whose numbers are as near to those of a text as there are indices."""
+    numbers = [int(number[:18]) for number in _NUMBER.findall(text)]
+    # Numbers that the pattern has itself count as well.
+    at, places = 0, {}
+    for part in pattern.parts:
+        if isinstance(part, str):
+            at += len(_NUMBER.findall(part))
+        else:
+            number = numbers[at] - part.offset if len(numbers) == pattern.shape.count("#") else 0
+            places[part.name] = min(max(number, 0), blueprint.axes[part.name].size - 1)
+            at += 1
+    return pattern.show(places)
