@@ -13,12 +13,13 @@ that the program makes itself go by the axes, and are read by `parse_selector` a
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from difflib import SequenceMatcher
 
-from fabric.blueprint.model import Blueprint, Selector
+from fabric.blueprint.model import Blueprint, DeviceGroup, Selector
 from fabric.blueprint.selector import UnknownNameError, parse_selector, quote, range_word
 from fabric.errors import SelectorError
 from fabric.text.patterns import NamePattern
@@ -111,9 +112,11 @@ def unmistakable(blueprint: Blueprint, text: str) -> str:
 
 def _explicit(blueprint: Blueprint, chosen: Selector) -> str:
     """Return a selector with every index on the name of its axis, none on the group."""
+    if chosen.group is None:
+        return chosen.text
     words = [range_word(term.axis, term.lo, term.hi) for term in chosen.terms]
-    has_all = chosen.group is not None and not words and blueprint.groups[chosen.group].axes
-    return "/".join([*words, f"{chosen.group}*" if has_all else chosen.group or "*"])
+    is_all = not words and bool(blueprint.groups[chosen.group].axes)
+    return "/".join([*words, f"{chosen.group}*" if is_all else chosen.group])
 
 
 def _meaning(blueprint: Blueprint, chosen: Selector) -> object:
@@ -152,7 +155,15 @@ class _Places:
 
     def words(self, axes: tuple[str, ...]) -> list[str]:
         """Return terms for all of this on some axes, each as it stands there where it can."""
-        return [word for axis in axes for word in self._of(axis)]
+        said = self.said
+        primitives = self._blueprint.primitives
+        return [word for axis in axes if said & set(primitives(axis)) for word in self._of(axis)]
+
+    def selector(self, group: DeviceGroup) -> list[str]:
+        """Return the words for all of this on the axes of a group, the last one on the group itself."""
+        last = self.along(group.axes[-1]) if group.axes else None
+        words = [word for axis in group.axes for word in self._of(axis)]
+        return [*words[:-1], range_word(group.name, *last)] if last else [*words, group.name]
 
     def _of(self, axis: str) -> Iterator[str]:
         along = self.along(axis)
@@ -221,9 +232,7 @@ def _named(
         return [*at.words(axes), *(after or (["*"] if needs_group else []))]
     if after:
         return None
-    words = at.words(group.axes)
-    last = at.along(group.axes[-1]) if group.axes else None
-    return [*words[:-1], range_word(group.name, *last)] if last else [*words, group.name]
+    return at.selector(group)
 
 
 def _check_apart(blueprint: Blueprint, key: str) -> None:
@@ -278,7 +287,7 @@ def site_text(blueprint: Blueprint, text: str) -> str:
                 axes = tuple(dict.fromkeys((*left.index, *left.spans)))
                 return "/".join([name[0], *left.words(axes), *(["*"] if text.endswith("*") else [])])
             words = left.words(group.axes)
-            last = left.along(group.axes[-1]) if words and group.axes else None
+            last = left.along(group.axes[-1]) if words else None
             inner = [*words[:-1], range_word(group.name, *last)] if last else [*words, group.name]
             return "/".join([name[0], *inner])
     return text
@@ -311,17 +320,19 @@ def _shown(blueprint: Blueprint, pattern: NamePattern, at: _Places) -> tuple[str
 
 def _unknown(blueprint: Blueprint, text: str, error: SelectorError) -> SelectorError:
     """Return what is wrong with a text, with the nearest name in the form that it has."""
-    names = [*blueprint.groups, *blueprint.axes]
-    stems = [word.rstrip("*0123456789-") for word in text.split("/")]
-    slips = [stem for stem in stems if stem not in names]
-    by_axes = (
-        min((max(_alike(slip, name) for name in names) for slip in slips), default=1.0) if names else 0.0
-    )
-    near = _nearest_name(blueprint, text)
-    if len(text) > _MAX_NAME or near is None or _alike(text, near) < max(_CLOSE, by_axes):
+    near = _nearest_name(blueprint, text) if blueprint.site_names and len(text) <= _MAX_NAME else None
+    if near is None or _alike(text, near) < max(_CLOSE, _likeness_by_axes(blueprint, text)):
         return error
     msg = f"no device of the site is called {quote(text)}; did you mean {near}?"
     return UnknownNameError(msg, error.name) if isinstance(error, UnknownNameError) else SelectorError(msg)
+
+
+def _likeness_by_axes(blueprint: Blueprint, text: str) -> float:
+    """Return how alike the words of a text and those of the file are, 1 where only an index is wrong."""
+    *heads, last = (word.rstrip("*0123456789-") for word in text.split("/"))
+    axes = list(blueprint.axes)
+    slips = [(stem, axes) for stem in heads] + [(last, [*blueprint.groups, *axes])]
+    return min(max((_alike(stem, name) for name in names), default=0.0) for stem, names in slips)
 
 
 def _alike(one: str, other: str) -> float:
@@ -330,14 +341,21 @@ def _alike(one: str, other: str) -> float:
 
 def _nearest_name(blueprint: Blueprint, text: str) -> str | None:
     """Return the name that is most like a text, of its numbers as far as there are as many."""
-    words = text[:_MAX_NAME].split("/")
+    words = text.split("/")
     candidates = []
+
+    def is_read(name: str) -> bool:
+        with contextlib.suppress(SelectorError):
+            found = _by_axes(blueprint, name, needs_group=False)
+            return bool(found and parse_selector(found, blueprint.axes, blueprint.groups, needs_group=False))
+        return False
+
     for n in range(1, min(len(words), _MAX_WORDS) + 1):
         head, tail = "/".join(words[:n]), words[n:]
         for key, pattern in blueprint.site_names.items():
             if not tail or _server_axes(blueprint, key):
                 candidates.append("/".join([_filled(blueprint, pattern, head), *tail]))
-    return max(candidates, key=lambda name: _alike(text, name), default=None)
+    return max(filter(is_read, candidates), key=lambda name: _alike(text, name), default=None)
 
 
 def _filled(blueprint: Blueprint, pattern: NamePattern, text: str) -> str:
