@@ -121,11 +121,11 @@ def _explicit(blueprint: Blueprint, chosen: Selector) -> str:
 
 def _meaning(blueprint: Blueprint, chosen: Selector) -> object:
     """Return what two selectors of the same devices have in common."""
-    at = _Places(blueprint, {term.axis: (term.lo, term.hi) for term in chosen.terms})
+    at = _Whereabouts(blueprint, {term.axis: (term.lo, term.hi) for term in chosen.terms})
     return chosen.group, at.index, {axis: span for axis, span in at.spans.items()}
 
 
-class _Places:
+class _Whereabouts:
     """Where devices stand: one index on each of some primitive axes, and ranges along other axes.
 
     Parameters
@@ -194,9 +194,9 @@ class _Places:
         """Primitive axes that are restricted."""
         return {*self.index, *(p for axis in self.spans for p in self._blueprint.primitives(axis))}
 
-    def without(self, axes: set[str]) -> _Places:
+    def without(self, axes: set[str]) -> _Whereabouts:
         """Return this without some primitive axes, of which ranges have none or all."""
-        left = _Places(self._blueprint, {})
+        left = _Whereabouts(self._blueprint, {})
         left.index = {p: i for p, i in self.index.items() if p not in axes}
         inside = self._blueprint.primitives
         left.spans = {axis: span for axis, span in self.spans.items() if not set(inside(axis)) & axes}
@@ -213,7 +213,7 @@ def _by_axes(blueprint: Blueprint, text: str, *, needs_group: bool) -> str | Non
             before, name, after = words[:start], "/".join(words[start : start + n]), words[start + n :]
             for key, pattern in blueprint.site_names.items():
                 ranges = pattern.read_ranges(name)
-                if ranges is None or not (at := _Places(blueprint, ranges)).is_sound:
+                if ranges is None or not (at := _Whereabouts(blueprint, ranges)).is_sound:
                     continue
                 found = _named(blueprint, key, at, after, needs_group=needs_group)
                 if found is not None:
@@ -222,7 +222,7 @@ def _by_axes(blueprint: Blueprint, text: str, *, needs_group: bool) -> str | Non
 
 
 def _named(
-    blueprint: Blueprint, key: str, at: _Places, after: list[str], *, needs_group: bool
+    blueprint: Blueprint, key: str, at: _Whereabouts, after: list[str], *, needs_group: bool
 ) -> list[str] | None:
     """Return the words for the device, or for what is in the server, of a name."""
     group = blueprint.groups.get(key)
@@ -273,7 +273,7 @@ def site_text(blueprint: Blueprint, text: str) -> str:
     except SelectorError:
         return text
     group = blueprint.groups.get(chosen.group or "")
-    at = _Places(blueprint, {term.axis: (term.lo, term.hi) for term in chosen.terms})
+    at = _Whereabouts(blueprint, {term.axis: (term.lo, term.hi) for term in chosen.terms})
     if group is not None and (at.said or not group.axes) and group.name in blueprint.site_names:
         name = _shown(blueprint, blueprint.site_names[group.name], at)
         if name is not None:
@@ -301,7 +301,7 @@ def _server_axes(blueprint: Blueprint, key: str) -> set[str]:
     return set(blueprint.primitives(key)) if not _untold(blueprint, key) else set()
 
 
-def _shown(blueprint: Blueprint, pattern: NamePattern, at: _Places) -> tuple[str, _Places] | None:
+def _shown(blueprint: Blueprint, pattern: NamePattern, at: _Whereabouts) -> tuple[str, _Whereabouts] | None:
     """Return the name by a pattern and what it leaves unsaid; None where no name of it says that."""
     ranges: dict[str, tuple[int, int]] = {}
     for field in pattern.fields:
