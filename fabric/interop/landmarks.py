@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations, islice, zip_longest
 
 import numpy as np
-from scipy.sparse import csr_array
+from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import dijkstra
 
 from fabric.arrays import Ints
@@ -39,7 +39,8 @@ class _Graph:
         self.n = dump.n
         ends = np.concatenate([dump.tail, dump.head]), np.concatenate([dump.head, dump.tail])
         n_cables = np.concatenate([dump.count, dump.count]).astype(np.int64)
-        self.cables = csr_array((n_cables, ends), shape=(dump.n, dump.n))
+        # A matrix has 32-bit indices, all that dijkstra of SciPy 1.13 takes; an array has those given.
+        self.cables = csr_matrix((n_cables, ends), shape=(dump.n, dump.n))
         self.cables.sum_duplicates()
         self.degree: Ints = np.bincount(ends[0], n_cables, dump.n).astype(np.int64)
         self._from: dict[int, Ints] = {}

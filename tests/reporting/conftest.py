@@ -1,6 +1,7 @@
 """Small fabrics with everything that a report shows."""
 
 import itertools
+import re
 import xml.etree.ElementTree as ET
 
 import pytest
@@ -61,8 +62,10 @@ def _boxes(root):
     for element in root.iter():
         if element.tag.endswith("}text") and element.text:
             style = dict(item.strip().split(": ", 1) for item in element.get("style").split(";"))
-            size = float(style["font-size"].removesuffix("px"))
-            weight = "bold" if style.get("font-weight") == "700" else "normal"
+            # Matplotlib up to 3.9 says all of a font at once: "font: 700 9px sans-serif".
+            font = style.get("font", "")
+            size = float((style.get("font-size") or re.search(r"[\d.]+px", font)[0]).removesuffix("px"))
+            weight = "bold" if "700" in (style.get("font-weight"), *font.split()) else "normal"
             wide = 72 * text_width(element.text, size, weight)
             before = {"start": 0.0, "middle": 0.5, "end": 1.0}[style["text-anchor"]]
             left = float(element.get("x")) - wide * before
