@@ -308,6 +308,7 @@ def find_endpoints(ask: Question, traffic: Traffic, e: Expanded) -> tuple[Bools,
             raise QuestionError(msg)
     n = int(ends.sum())
     if n < 2:
-        msg = f"traffic needs at least 2 endpoints; the job has {n}"
+        who = f"the job has {n}" if e.is_endpoint.any() else f"no device of {ask.fabric.name} is one"
+        msg = f"traffic needs at least 2 endpoints; {who}"
         raise QuestionError(msg)
     return ends, root

@@ -212,6 +212,11 @@ def from_networkx(graph: nx.Graph, *, name: str = "", capacity: str = "capacity"
     return Fabric(title, graph=expanded, notes=_guess_note(graph))
 
 
+_ENDPOINTS = ("", "gpu")
+"""Kinds of nodes that are endpoints where nothing else is said."""
+_NOBODY = "no node is an endpoint; set endpoint=True on those that send and receive, such as hosts"
+
+
 def _guess_note(graph: nx.Graph) -> tuple[str, ...]:
     """Say how many nodes were taken for endpoints that forward, since nothing says what they are."""
     unsaid = [(node, data) for node, data in graph.nodes(data=True) if "endpoint" not in data]
@@ -223,7 +228,9 @@ def _guess_note(graph: nx.Graph) -> tuple[str, ...]:
         f"have a kind that is none of {', '.join(DEFAULT_TRANSIT)}: taken for no endpoints; set "
         "endpoint=True on those that are some": foreign,
     }
-    return tuple(
+    ends = [d.get("endpoint", d.get("kind", "") in _ENDPOINTS) for _, d in graph.nodes(data=True)]
+    nobody = () if any(ends) or foreign else (_NOBODY,)
+    return nobody + tuple(
         f"{len(nodes):,} of {len(graph):,} nodes, such as {', '.join(map(_shown, nodes[:3]))}, {guess}"
         for guess, nodes in guesses.items()
         if nodes
@@ -250,7 +257,7 @@ def _devices(graph: nx.Graph) -> tuple[list[GroupInfo], list[int], dict[str, Int
             transit=_one_of(
                 where, "transit", data.get("transit", DEFAULT_TRANSIT.get(kind, "all")), TRANSITS
             ),
-            is_endpoint=_truth(where, "endpoint", data, kind in ("", "gpu")),
+            is_endpoint=_truth(where, "endpoint", data, kind in _ENDPOINTS),
             axes=tuple(place),
         )
         group.append(group_ids.setdefault(info, len(group_ids)))

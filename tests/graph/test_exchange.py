@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fabric import cost, throughput
-from fabric.errors import FabricError, GraphError, LimitError
+from fabric.errors import FabricError, GraphError, LimitError, QuestionError
 from fabric.graph import expand, load, loads
 from fabric.graph.exchange import from_networkx, to_networkx
 
@@ -376,3 +376,17 @@ def test_kinds_of_others_are_told():
     assert throughput(fabric).n_endpoints == 3
     nx.set_node_attributes(graph, {0: False, 3: True}, "endpoint")
     assert from_networkx(graph).notes == ()
+
+
+def test_a_graph_without_endpoints_says_so():
+    graph = nx.star_graph(3)
+    nx.set_edge_attributes(graph, 10.0, "capacity")
+    nx.set_node_attributes(graph, {0: "switch", 1: "host", 2: "host", 3: "host"}, "kind")
+    fabric = from_networkx(graph)
+    assert fabric.notes == (
+        "no node is an endpoint; set endpoint=True on those that send and receive, such as hosts",
+    )
+    with pytest.raises(QuestionError, match=r"traffic needs at least 2 endpoints; no device of graph is one"):
+        throughput(fabric)
+    nx.set_node_attributes(graph, {n: True for n in (1, 2, 3)}, "endpoint")
+    assert (from_networkx(graph).notes, throughput(from_networkx(graph)).n_endpoints) == ((), 3)
