@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from fabric.flow.throughput import Throughput, throughput
     from fabric.flow.traffic import Traffic
     from fabric.graph import Fabric, degrade, expand, fail, load, loads, open_boxes
+    from fabric.graph.called import by_site_names
     from fabric.graph.exchange import from_networkx, to_networkx
     from fabric.interop.as_built import AsBuilt, read_cabling
     from fabric.interop.export import Export, export
@@ -143,6 +144,7 @@ __all__ = [
     "bom",
     "bottleneck",
     "bound",
+    "by_site_names",
     "calibrate",
     "check",
     "chunk_bound",
@@ -191,6 +193,7 @@ _HOME = {
     "bottleneck": "fabric.flow.bottleneck",
     "Bottleneck": "fabric.flow.bottleneck",
     "bound": "fabric.bounds.bound",
+    "by_site_names": "fabric.graph.called",
     "Bound": "fabric.bounds.answer",
     "calibrate": "fabric.study.logs",
     "Calibration": "fabric.costing",

@@ -7,8 +7,8 @@ import functools
 import html
 import importlib
 import sys
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, ClassVar, NamedTuple, Protocol, cast
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Annotated, Any, ClassVar, NamedTuple, Protocol, TypeVar, cast, get_args, get_type_hints
 
 from fabric.errors import ExtraError, printable
 from fabric.text.as_json import plain, to_json
@@ -24,10 +24,18 @@ HIDDEN: Mapping[str, bool] = {"json": False}
 """Metadata of a field that is no part of the answer, such as how long it took."""
 
 
+class _ByAxes:
+    """Marks a text in which devices are called by the axes."""
+
+
+DeviceText = Annotated[str, _ByAxes()]
+"""A text of an answer in which devices are called by the axes; `spelled` calls them otherwise."""
+
+
 class CutOff(NamedTuple):
     """Endpoints that cannot take part: one of them, and how many are alike."""
 
-    endpoint: str
+    endpoint: DeviceText
     n: int
 
 
@@ -101,7 +109,7 @@ class Refused(NamedTuple):
     """An algorithm that cannot run here, and why."""
 
     algorithm: str
-    why: str
+    why: DeviceText
 
 
 class _Printer(Protocol):
@@ -185,6 +193,49 @@ class Result:
 
     def _repr_pretty_(self, printer: _Printer, cycle: bool) -> None:  # noqa: FBT001 - IPython's signature
         printer.text("..." if cycle else str(self))
+
+
+_Value = TypeVar("_Value")
+
+
+def spelled(answer: _Value, spell: Callable[[str], str]) -> _Value:
+    """Return an answer in which every `DeviceText` is spelled otherwise.
+
+    Examples
+    --------
+    >>> spelled((CutOff("gpu3", 4),), str.upper)
+    (CutOff(endpoint='GPU3', n=4),)
+    """
+    value: Any = answer
+    if isinstance(value, tuple) and not hasattr(value, "_fields"):
+        return cast("_Value", tuple(spelled(part, spell) for part in value))
+    is_record = dataclasses.is_dataclass(value) and not isinstance(value, type)
+    if not is_record and not isinstance(value, tuple):
+        return answer
+    record: type = type(value)
+    said = _device_texts(record)
+    names = [f.name for f in dataclasses.fields(value)] if is_record else value._fields
+    old = {name: getattr(value, name) for name in names}
+    new = {n: _respelled(v, spell) if n in said else spelled(v, spell) for n, v in old.items()}
+    return cast("_Value", dataclasses.replace(value, **new) if is_record else record(**new))
+
+
+def _respelled(value: object, spell: Callable[[str], str]) -> object:
+    if isinstance(value, tuple):
+        return tuple(_respelled(part, spell) for part in value)
+    return spell(value) if isinstance(value, str) else value
+
+
+@functools.cache
+def _device_texts(record: type) -> frozenset[str]:
+    """Return the fields of a record that are device texts."""
+    hints = get_type_hints(record, include_extras=True)
+    return frozenset(name for name, hint in hints.items() if _is_device_text(hint))
+
+
+def _is_device_text(hint: object) -> bool:
+    parts = get_args(hint)
+    return any(isinstance(part, _ByAxes) or _is_device_text(part) for part in parts)
 
 
 def frame(rows: Iterable[Mapping[str, object]], library: str = "") -> Any:  # noqa: ANN401

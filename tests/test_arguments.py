@@ -76,6 +76,7 @@ PAIR = """{fabric: pair, axes: {i: 2}, devices: {gpu: {kind: gpu, axes: [i]}, le
 def calls(tmp_path_factory):
     """Return sound arguments of every public verb."""
     f = fabric.loads(TEXT)
+    named = fabric.loads(TEXT + "names: {leaf: 'l{slot}'}\n")
     pair, lone = fabric.loads(PAIR), fabric.loads(LONE)
     log = fabric.read_log(next(LOG.glob("*.txt")) if list(LOG.glob("*.txt")) else next(LOG.iterdir()))[0]
     graph = fabric.to_networkx(f)
@@ -86,6 +87,7 @@ def calls(tmp_path_factory):
         "bom": {"fabric": f},
         "bottleneck": {"fabric": f},
         "bound": {"fabric": f, "collective": "all-gather"},
+        "by_site_names": {"fabric": named, "answer": fabric.throughput(named)},
         "calibrate": {"logs": [log], "fabric": f, "name": "mine", "date": "2026-01-01"},
         "check": {"fabric": f},
         "chunk_bound": {"fabric": f, "collective": "all-gather"},

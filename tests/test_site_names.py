@@ -1,6 +1,7 @@
 """Site names in every verb: a device by the name of its site is the device by its axes."""
 
 import json
+import re
 
 import pytest
 
@@ -146,3 +147,47 @@ def test_an_import_marks_in_words_that_are_no_name_of_another(built, is_like, tm
     again = fabric.loads(fabric.read_cabling([found], "dot", **rates).text, base=tmp_path).blueprint
     (down,) = again.cables_down
     assert [site_text(again, end.text) for end in (down.left, down.right)] == ["leaf0-2", "spine1"]
+
+
+DAMAGED = TEXT + NAMES + "failed: [su0/leaf1]\n"
+
+
+@pytest.mark.parametrize(
+    ("ask", "named"),
+    [
+        (lambda f: fabric.throughput(f), "h1-00/gpu1"),
+        (lambda f: fabric.bottleneck(f), "h1-00/gpu1"),
+        (lambda f: fabric.bound(f, "all-gather"), "h1-00/gpu1"),
+        (lambda f: fabric.cost(f, "all-to-all", "1MiB"), "h1-00/gpu1"),
+        (lambda f: fabric.max_flow(f, "su0/node0", "su1/node0", devices=True), "dc1-s0-l01"),
+        (lambda f: fabric.chunk_bound(f, "all-gather", among="su1/node0"), "h2-00/gpu0"),
+        (lambda f: fabric.transfer(f, [("su1/node0/gpu0", "su1/node1/gpu1")], "1MiB"), "h2-01/gpu1"),
+        (lambda f: fabric.failures(f), "dc1-sp1"),
+        (lambda f: fabric.failures(f), "dc1-s0-l01 - dc1-sp1"),
+        (lambda f: fabric.probe(f, "gpu-leaf"), "h2-[00-01]/gpu"),
+        (lambda f: fabric.place(f, ["1/1"], node=["su", "node"], calibration="wire"), "h1-00/gpu1"),
+        (lambda f: fabric.share(f, ["a=su1/node0", "b=su1/node1"]), "h2-01"),
+        (lambda f: fabric.check(f), "dc1-sp1 cuts off"),
+    ],
+)
+def test_an_answer_calls_devices_as_the_site_does(ask, named):
+    f = fabric.loads(DAMAGED + 'expect: ["survives any one spine at 0.9"]\n')
+    answer = ask(f)
+    shown = fabric.by_site_names(f, answer)
+    assert type(shown) is type(answer)
+    assert named in shown.to_json()
+    assert named not in answer.to_json()
+    # Only devices are called otherwise, and nothing that names a place of them is left by the axes.
+    assert [line.split(":")[0] for line in shown.to_json().splitlines()] == [
+        line.split(":")[0] for line in answer.to_json().splitlines()
+    ]
+    assert not re.search(r"su\d/(node\d|leaf\d)|\bspine\d", shown.to_json())
+
+
+def test_an_answer_without_names_of_the_site_is_refused():
+    f = fabric.loads(TEXT)
+    with pytest.raises(fabric.QuestionError, match=r"hall has no names of the site; give its file names:"):
+        fabric.by_site_names(f, fabric.throughput(f))
+    graph = fabric.from_networkx(fabric.to_networkx(f))
+    with pytest.raises(fabric.QuestionError, match="names of the site needs axes"):
+        fabric.by_site_names(graph, fabric.throughput(graph))

@@ -20,6 +20,7 @@ from dataclasses import replace
 from difflib import SequenceMatcher
 
 from fabric.blueprint.model import Blueprint, DeviceGroup, Selector
+from fabric.blueprint.planes import names_chips, open_chips
 from fabric.blueprint.selector import UnknownNameError, parse_selector, quote, range_word
 from fabric.errors import SelectorError
 from fabric.text.patterns import NamePattern
@@ -268,6 +269,8 @@ def site_text(blueprint: Blueprint, text: str) -> str:
     >>> [site_text(a, text) for text in ("leaf1", "node3/gpu1", "node0-2/gpu", "gpu1")]
     ['l02', 'n3/gpu1', 'n[0-2]/gpu', 'gpu1']
     """
+    if names_chips(blueprint.whole, text):
+        blueprint = open_chips(blueprint.whole)
     try:
         chosen = parse_selector(text, blueprint.axes, blueprint.groups, needs_group=False)
     except SelectorError:
@@ -291,6 +294,23 @@ def site_text(blueprint: Blueprint, text: str) -> str:
             inner = [*words[:-1], range_word(group.name, *last)] if last else [*words, group.name]
             return "/".join([name[0], *inner])
     return text
+
+
+_WORD = re.compile(r"[^\s,;:()]+")
+
+
+def site_words(blueprint: Blueprint, text: str) -> str:
+    """Return a text with every selector in it as `site_text` spells it, such as of the cables between two.
+
+    Examples
+    --------
+    >>> from fabric.blueprint import loads_blueprint
+    >>> text = "{fabric: a, axes: {i: 4, s: 3}, devices: {gpu: {kind: gpu, axes: [i]}, leaf: {kind: switch, "
+    >>> text += "axes: [s]}}, links: [{between: [gpu, leaf], rate: 1Gb/s}], names: {leaf: 'l{s+1:02}'}}"
+    >>> site_words(loads_blueprint(text), "gpu3 - leaf1 x 2 at 1/2")
+    'gpu3 - l02 x 2 at 1/2'
+    """
+    return _WORD.sub(lambda match: site_text(blueprint, match[0]), text)
 
 
 def _server_axes(blueprint: Blueprint, key: str) -> set[str]:

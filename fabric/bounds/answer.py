@@ -8,7 +8,7 @@ from typing import Literal
 from fabric.errors import setting
 from fabric.flow.certificate import GAP, Verdict
 from fabric.graph import Paths
-from fabric.results import CutOff, DamageCount, Result, say_damage, say_lost
+from fabric.results import CutOff, DamageCount, DeviceText, Result, say_damage, say_lost
 from fabric.units import format_bytes, format_rate, format_time
 
 
@@ -63,7 +63,7 @@ class Bound(Result):
     binding: tuple[str, ...]
     n_variables: int
     cut_off: tuple[CutOff, ...] = ()
-    why: str = ""
+    why: DeviceText = ""
     n_failed: int = 0
     is_dropped: bool = False
     damage: DamageCount | None = None

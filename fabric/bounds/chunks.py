@@ -40,7 +40,7 @@ from fabric.bounds.targets import target_views
 from fabric.errors import QuestionError, argument_name, nearest, setting
 from fabric.flow.lost import count_failed
 from fabric.graph import Fabric, Paths
-from fabric.results import CutOff, Result, say_lost
+from fabric.results import CutOff, DeviceText, Result, say_lost
 from fabric.schedule.algorithms import busbw_factor
 from fabric.units import (
     format_bytes,
@@ -107,7 +107,7 @@ class ChunkBound(Result):
     algbw_gbps: float
     busbw_gbps: float
     ports_s: float
-    target: str
+    target: DeviceText
     is_out: bool
     n_sources: int
     away_s: float

@@ -42,8 +42,10 @@ from fabric.cli.options import (
     Over,
     PathRule,
     Root,
+    SiteNames,
     fabric_of,
     form_of,
+    in_words_of_site,
     one_from_standard_input,
     path_rule,
     print_answer,
@@ -208,6 +210,7 @@ def check(
             "--format", metavar="NAME", help="text (if left out), json, github (annotations), or sarif."
         ),
     ] = "",
+    site_names: SiteNames = False,
     as_json: Json = False,
 ) -> None:
     """Check topology files and what they expect; exit status 1 where it is not met, 2 where one is broken."""
@@ -215,18 +218,19 @@ def check(
     from fabric.cli.checking import check_files
 
     one_from_standard_input(*files)
-    if status := check_files(files, form_of(form, REPORTS, as_json=as_json)):
+    if status := check_files(files, form_of(form, REPORTS, as_json=as_json), site_names=site_names):
         raise typer.Exit(status)
 
 
 @app.command()
-def show(file: File, as_json: Json = False) -> None:
+def show(file: File, site_names: SiteNames = False, as_json: Json = False) -> None:
     """Show the groups as a tree, capacity and oversubscription per tier, and ports."""
     from fabric.cli.text import summary_text
     from fabric.sizing.summary import summarize
     from fabric.text.as_json import to_json
 
-    summary = summarize(fabric_of(file))
+    fabric = fabric_of(file, site_names=site_names)
+    summary = in_words_of_site(summarize(fabric), fabric, site_names=site_names)
     say(to_json(summary)) if as_json else tell(summary_text(summary))
 
 
@@ -263,16 +267,17 @@ def max_flow_command(
     devices: Annotated[bool, typer.Option("--devices", help="Name the devices that the cut parts.")] = False,
     failed: Failed = None,
     degraded: Degraded = None,
+    site_names: SiteNames = False,
     as_json: Json = False,
 ) -> None:
     """Maximum flow between two selections, with the minimum cut by link class."""
     from fabric.flow import max_flow
 
-    fabric = fabric_of(file, failed, degraded)
+    fabric = fabric_of(file, failed, degraded, site_names=site_names)
     answer = max_flow(
         fabric, source, target, paths=path_rule(paths), method=cast("Method", method), devices=devices
     )
-    print_answer(answer, fabric, as_json=as_json)
+    print_answer(answer, fabric, as_json=as_json, site_names=site_names)
 
 
 Pattern = Annotated[
@@ -298,6 +303,7 @@ def throughput_command(
     gap: Gap = None,
     failed: Failed = None,
     degraded: Degraded = None,
+    site_names: SiteNames = False,
     as_json: Json = False,
 ) -> None:
     """Rate that every endpoint can send in a traffic pattern, exact at any size, and what binds it."""
@@ -305,7 +311,7 @@ def throughput_command(
     from fabric.flow.traffic import Traffic
 
     pattern = Traffic(cast("TrafficPattern", traffic), words(over), root, by)
-    fabric = fabric_of(file, failed, degraded)
+    fabric = fabric_of(file, failed, degraded, site_names=site_names)
     answer = throughput(
         fabric,
         pattern,
@@ -315,7 +321,7 @@ def throughput_command(
         drop_unreachable=drop_unreachable,
         gap=gap,
     )
-    print_answer(answer, fabric, as_json=as_json)
+    print_answer(answer, fabric, as_json=as_json, site_names=site_names)
 
 
 @app.command("bottleneck")
@@ -331,6 +337,7 @@ def bottleneck_command(
     method: MethodName = "auto",
     failed: Failed = None,
     degraded: Degraded = None,
+    site_names: SiteNames = False,
     as_json: Json = False,
 ) -> None:
     """Which link class binds a traffic pattern, what widening it gains, and what binds next."""
@@ -338,7 +345,7 @@ def bottleneck_command(
     from fabric.flow.traffic import Traffic
 
     pattern = Traffic(cast("TrafficPattern", traffic), words(over), root, by)
-    fabric = fabric_of(file, failed, degraded)
+    fabric = fabric_of(file, failed, degraded, site_names=site_names)
     answer = bottleneck(
         fabric,
         pattern,
@@ -347,7 +354,7 @@ def bottleneck_command(
         method=cast("Method", method),
         drop_unreachable=drop_unreachable,
     )
-    print_answer(answer, fabric, as_json=as_json)
+    print_answer(answer, fabric, as_json=as_json, site_names=site_names)
 
 
 def report(

@@ -11,7 +11,7 @@ from fabric import __version__
 from fabric.blueprint import census
 from fabric.blueprint.planes import box_notes
 from fabric.blueprint.ports import layer_notes
-from fabric.cli.options import fabric_of, say, tell
+from fabric.cli.options import fabric_of, in_words_of_site, say, tell
 from fabric.errors import LimitError, Problem, TopologyError
 from fabric.text.annotations import Annotation, to_github, to_sarif
 from fabric.text.as_json import to_json
@@ -91,15 +91,17 @@ class CheckedFile:
         return "\n".join(lines)
 
 
-def check_files(paths: Sequence[Path], form: str) -> int:
+def check_files(paths: Sequence[Path], form: str, *, site_names: bool = False) -> int:
     """Print what is to be said of topology files, and return the exit status: that of the worst.
 
     Parameters
     ----------
     paths : sequence of Path
     form : {"text", "json", "github", "sarif"}
+    site_names : bool
+        Whether devices are called as the site does.
     """
-    checked = [_checked(path) for path in paths]
+    checked = [_checked(path, site_names=site_names) for path in paths]
     if form == "text":
         for file in checked:
             say(str(file), err=True) if file.status == 2 else tell(str(file))
@@ -113,12 +115,15 @@ def check_files(paths: Sequence[Path], form: str) -> int:
     return max(file.status for file in checked)
 
 
-def _checked(path: Path) -> CheckedFile:
+def _checked(path: Path, *, site_names: bool) -> CheckedFile:
     try:
-        fabric = fabric_of(path)
+        fabric = fabric_of(path, site_names=site_names)
     except TopologyError as error:
         return CheckedFile(path, error=error)
-    return CheckedFile(path, fabric, expected=_expected(fabric))
+    expected = _expected(fabric)
+    return CheckedFile(
+        path, fabric, expected=expected and in_words_of_site(expected, fabric, site_names=site_names)
+    )
 
 
 def _annotation(problem: Problem) -> Annotation:

@@ -12,7 +12,6 @@ import typer
 
 from fabric.cli.options import (
     Among,
-    Answer,
     Degraded,
     Drop,
     Failed,
@@ -22,6 +21,7 @@ from fabric.cli.options import (
     Over,
     PathRule,
     Root,
+    SiteNames,
     calibration_of,
     fabric_of,
     one_from_standard_input,
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
     from fabric.interop.nccl_tests import Log
     from fabric.job.question import JobOptions
+    from fabric.results import Result
     from fabric.schedule.algorithms import Moe
 
 Collective = Annotated[
@@ -143,6 +144,7 @@ def cost_command(
     ] = "",
     failed: Failed = None,
     degraded: Degraded = None,
+    site_names: SiteNames = False,
     as_json: Json = False,
 ) -> None:
     """Time, algbw and busbw of a collective, what binds it, and how far it is from the best possible."""
@@ -167,7 +169,7 @@ def cost_command(
             "size": (size != "1GiB", not is_moe, "what is no mixture of experts, whose tokens say it"),
         }
     )
-    fabric = fabric_of(file, failed, degraded)
+    fabric = fabric_of(file, failed, degraded, site_names=site_names)
     loaded = calibration_of(calibration)
     options = _options(over, among, ranks, order, routing, reduces)
     options["drop_unreachable"] = drop_unreachable
@@ -175,7 +177,7 @@ def cost_command(
     with progress("routing") as heard:
         if is_moe:
             layer = _moe(moe)
-            answer: Answer = moe_cost(
+            answer: Result = moe_cost(
                 fabric,
                 collective,
                 layer,
@@ -208,7 +210,7 @@ def cost_command(
                 progress=heard,
                 **options,
             )
-    print_answer(answer, fabric, as_json=as_json)
+    print_answer(answer, fabric, as_json=as_json, site_names=site_names)
 
 
 def _refuse_uncounted(options: Mapping[str, tuple[bool, bool, str]]) -> None:
@@ -309,13 +311,14 @@ def bound_command(
     drop_unreachable: Drop = False,
     failed: Failed = None,
     degraded: Degraded = None,
+    site_names: SiteNames = False,
     as_json: Json = False,
 ) -> None:
     """Bound a collective: what no algorithm can beat on this fabric."""
     from fabric.bounds.bound import bound
     from fabric.bounds.chunks import chunk_bound
 
-    fabric = fabric_of(file, failed, degraded)
+    fabric = fabric_of(file, failed, degraded, site_names=site_names)
     if kind == "chunks":
         if over:
             msg = "bounds by whole chunks are of one group: leave over out"
@@ -333,7 +336,7 @@ def bound_command(
             root=root,
             paths=path_rule(paths),
         )
-        print_answer(by_chunks, fabric, as_json=as_json)
+        print_answer(by_chunks, fabric, as_json=as_json, site_names=site_names)
         return
     for name, is_given in (("chunks", chunks != 1), ("latency", latency != "0us")):
         if is_given:
@@ -351,7 +354,7 @@ def bound_command(
         reduces=cast("Any", () if reduces == "none" else words(reduces)),
         drop_unreachable=drop_unreachable,
     )
-    print_answer(answer, fabric, as_json=as_json)
+    print_answer(answer, fabric, as_json=as_json, site_names=site_names)
 
 
 LogFile = Annotated[Path, typer.Argument(metavar="LOG", help="Output of nccl-tests or rccl-tests.")]

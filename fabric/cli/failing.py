@@ -17,9 +17,11 @@ from fabric.cli.options import (
     Over,
     PathRule,
     Scheduler,
+    SiteNames,
     StoreFile,
     fabric_of,
     form_of,
+    in_words_of_site,
     one_from_standard_input,
     path_rule,
     print_answer,
@@ -84,6 +86,7 @@ def failures_command(
     failed: Failed = None,
     degraded: Degraded = None,
     form: Annotated[str, typer.Option("--format", help="text (if left out), md, csv or json.")] = "",
+    site_names: SiteNames = False,
     as_json: Json = False,
 ) -> None:
     """Every single failure, exactly: what it costs a job, and whether that goes on; worst first."""
@@ -92,7 +95,7 @@ def failures_command(
     form = form_of(form, ("text", "md", "csv", "json"), as_json=as_json)
     one_from_standard_input(file, rates)
     table = _rates(rates)
-    fabric = fabric_of(file, failed, degraded)
+    fabric = fabric_of(file, failed, degraded, site_names=site_names)
     with progress("failures") as heard:
         answer = failures(
             fabric,
@@ -116,6 +119,7 @@ def failures_command(
             store=store,
             progress=heard,
         )
+    answer = in_words_of_site(answer, fabric, site_names=site_names)
     texts = {
         "text": answer.__str__,
         "md": answer.to_markdown,
@@ -153,12 +157,13 @@ def probe_command(
     ] = "",
     failed: Failed = None,
     degraded: Degraded = None,
+    site_names: SiteNames = False,
     as_json: Json = False,
 ) -> None:
     """Tell in few tests which card or cable is slow: the shortest plan, and what each test shows."""
     from fabric.study.probe import probe
 
-    fabric = fabric_of(file, failed, degraded)
+    fabric = fabric_of(file, failed, degraded, site_names=site_names)
     with progress("tests") as heard:
         answer = probe(fabric, suspects, part=part, answers=words(answers), progress=heard)
-    print_answer(answer, fabric, as_json=as_json)
+    print_answer(answer, fabric, as_json=as_json, site_names=site_names)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Protocol
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -18,6 +19,9 @@ from fabric.text.reading import STANDARD, read_standard_input
 if TYPE_CHECKING:
     from fabric.costing.calibration import Calibration
     from fabric.graph import Fabric, Paths
+    from fabric.results import Result
+
+Told = TypeVar("Told")
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="Topology file, *.fabric.yaml or *.fabric.json.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace a file that is there already.")]
@@ -67,6 +71,9 @@ Scheduler = Annotated[
 StoreFile = Annotated[
     str, typer.Option("--store", metavar="FILE", help="Keep answers in it, and go on from what is there.")
 ]
+SiteNames = Annotated[
+    bool, typer.Option("--site-names", help="Call devices as the site does, by names: of the file.")
+]
 Drop = Annotated[bool, typer.Option("--drop-unreachable", help="Leave out endpoints that failures cut off.")]
 Root = Annotated[
     str,
@@ -79,11 +86,26 @@ def words(text: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
-def fabric_of(file: Path, failed: list[str] | None = None, degraded: list[str] | None = None) -> Fabric:
-    """Return the fabric of a file, or of standard input for ``-``, in which more has failed or is slow."""
+def fabric_of(
+    file: Path,
+    failed: list[str] | None = None,
+    degraded: list[str] | None = None,
+    *,
+    site_names: bool = False,
+) -> Fabric:
+    """Return the fabric of a file, or of standard input for ``-``, in which more has failed or is slow.
+
+    Raises
+    ------
+    QuestionError
+        If answers are to have names of the site and the file has none.
+    """
     from fabric.graph import degrade, fail, load
+    from fabric.graph.called import names_or_refuse
 
     fabric = _read_piped() if str(file) == STANDARD else load(file)
+    if site_names:
+        names_or_refuse(fabric)
     return degrade(fail(fabric, *(failed or ())), *(degraded or ()))
 
 
@@ -151,20 +173,25 @@ def print_form(texts: Mapping[str, Callable[[], str]], form: str) -> None:
     (tell if form == "text" else say)(texts[form]().rstrip("\n"))
 
 
-class Answer(Protocol):
-    """What a command prints."""
+def in_words_of_site(answer: Told, fabric: Fabric, *, site_names: bool) -> Told:
+    """Return an answer with the names of the site where these are asked for."""
+    from fabric.graph.called import called
+    from fabric.results import spelled
 
-    def to_dict(self) -> Mapping[str, object]:
-        """Return the documented keys of ``--json``."""
+    return spelled(answer, functools.partial(called, fabric)) if site_names else answer
 
 
-def print_answer(answer: Answer, fabric: Fabric, *, as_json: bool) -> None:
+def print_answer(answer: Result, fabric: Fabric, *, as_json: bool, site_names: bool = False) -> None:
     """Print an answer and what has failed or is slow in its fabric."""
     from fabric.graph import degradations, failures
+    from fabric.graph.called import called
     from fabric.text.as_json import to_json
 
     damage = {"failed": failures(fabric), "degraded": degradations(fabric)}
     damage = {word: texts for word, texts in damage.items() if texts}
+    answer = in_words_of_site(answer, fabric, site_names=site_names)
+    if site_names:
+        damage = {word: tuple(called(fabric, text) for text in texts) for word, texts in damage.items()}
     if as_json:
         say(to_json({**answer.to_dict(), **damage}))
         return

@@ -14,9 +14,11 @@ from fabric.cli.options import (
     File,
     Force,
     Json,
+    SiteNames,
     calibration_of,
     fabric_of,
     form_of,
+    in_words_of_site,
     one_from_standard_input,
     print_form,
     progress,
@@ -74,6 +76,7 @@ def place_command(
     form: Annotated[
         str, typer.Option("--format", help="text (if left out), md, csv, slurm, slurm-block, kueue or json.")
     ] = "",
+    site_names: SiteNames = False,
     as_json: Json = False,
 ) -> None:
     """Which jobs fit with nodes down, their best and worst placement, and what of racks segments can use."""
@@ -84,7 +87,7 @@ def place_command(
 
     form = form_of(form, ("text", "md", "csv", "slurm", "slurm-block", "kueue", "json"), as_json=as_json)
     one_from_standard_input(file, calibration)
-    known, fabric = calibration_of(calibration), fabric_of(file, failed, degraded)
+    known, fabric = calibration_of(calibration), fabric_of(file, failed, degraded, site_names=site_names)
     workload = None if job is None else load_job(job)
     with progress("place") as heard:
         answer = place(
@@ -112,6 +115,7 @@ def place_command(
     def nodes() -> ClusterNodes:
         return nodes_of(fabric, among=among, node=words(node), block=words(block), down=down or ())
 
+    answer = in_words_of_site(answer, fabric, site_names=site_names)
     texts = {
         "text": answer.__str__,
         "md": answer.to_markdown,

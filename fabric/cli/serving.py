@@ -13,9 +13,11 @@ from fabric.cli.options import (
     Failed,
     Json,
     PathRule,
+    SiteNames,
     calibration_of,
     fabric_of,
     form_of,
+    in_words_of_site,
     path_rule,
 )
 
@@ -35,6 +37,7 @@ def serve_command(
     failed: Failed = None,
     degraded: Degraded = None,
     form: Form = "",
+    site_names: SiteNames = False,
     as_json: Json = False,
 ) -> None:
     """Tell what serving by two pools asks: time of a cache by its way, load of links, the step of experts."""
@@ -44,6 +47,6 @@ def serve_command(
     form = form_of(form, FORMS, as_json=as_json)
     asked, topology = read_job(job, file, calibration, load=load_serving, parse=parse_serving)
     known = calibration_of(calibration)
-    fabric = fabric_of(topology, failed, degraded)
+    fabric = fabric_of(topology, failed, degraded, site_names=site_names)
     answer = serve(asked, fabric, paths=path_rule(paths), calibration=known)
-    print_in_form(answer, form)
+    print_in_form(in_words_of_site(answer, fabric, site_names=site_names), form)

@@ -13,6 +13,7 @@ from fabric.cli.options import (
     File,
     Json,
     PathRule,
+    SiteNames,
     calibration_of,
     fabric_of,
     path_rule,
@@ -46,13 +47,14 @@ def share_command(
     ] = "measured",
     failed: Failed = None,
     degraded: Degraded = None,
+    site_names: SiteNames = False,
     as_json: Json = False,
 ) -> None:
     """Rates of jobs that run at once, max-min fair and proven, and the best offset of what comes and goes."""
     from fabric.workload.share import share
     from fabric.workload.sharing import Fair
 
-    fabric = fabric_of(file, failed, degraded)
+    fabric = fabric_of(file, failed, degraded, site_names=site_names)
     answer = share(
         fabric,
         jobs,
@@ -62,4 +64,4 @@ def share_command(
         routing=routing,  # type: ignore[arg-type]  # the verb refuses others
         calibration=calibration_of(calibration),
     )
-    print_answer(answer, fabric, as_json=as_json)
+    print_answer(answer, fabric, as_json=as_json, site_names=site_names)

@@ -10,7 +10,7 @@ from fabric.bounds.answer import Bound
 from fabric.costing.channels import CHANNELS
 from fabric.costing.standing import Support
 from fabric.errors import setting
-from fabric.results import CutOff, DamageCount, Refused, Result, Slack, say_damage, say_lost
+from fabric.results import CutOff, DamageCount, DeviceText, Refused, Result, Slack, say_damage, say_lost
 from fabric.text.chart import ChartBar, bars
 from fabric.text.columns import columns
 from fabric.text.words import fold, join_words
@@ -196,12 +196,12 @@ class Cost(Result):
     calibration: str = "wire"
     n_instances: int = 1
     bound: Bound | None = None
-    no_bound: str = ""
+    no_bound: DeviceText = ""
     method: str = "axes"
-    why: str = ""
+    why: DeviceText = ""
     refused: tuple[Refused, ...] = ()
     about: str = ""
-    notes: tuple[str, ...] = ()
+    notes: tuple[DeviceText, ...] = ()
     cut_off: tuple[CutOff, ...] = ()
     n_failed: int = 0
     is_dropped: bool = False

@@ -19,7 +19,7 @@ from fabric.arrays import Floats, Ints
 from fabric.errors import QuestionError
 from fabric.graph import EXPAND_LIMIT, Expanded, Fabric, Paths, expand, select
 from fabric.job.listing import route_pairs
-from fabric.results import Result
+from fabric.results import DeviceText, Result
 from fabric.routing.ecmp import Demands
 from fabric.units import format_bytes, format_rate, format_time, parse_bytes, seconds_to_send
 
@@ -46,8 +46,8 @@ class TransferRow:
         The link rule that is full and gives it no more.
     """
 
-    source: str
-    target: str
+    source: DeviceText
+    target: DeviceText
     size_bytes: int
     rate_gbps: float
     alone_gbps: float

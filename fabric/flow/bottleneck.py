@@ -30,7 +30,7 @@ from fabric.flow.question import Question, pose
 from fabric.flow.throughput import Throughput, answer_of
 from fabric.flow.traffic import Traffic
 from fabric.graph import EXPAND_LIMIT, Fabric, Paths
-from fabric.results import CutOff, Result, say_damage, say_lost
+from fabric.results import CutOff, DeviceText, Result, say_damage, say_lost
 from fabric.units import format_count, format_rate
 
 STEP = 1e-4
@@ -58,7 +58,7 @@ class CablePrice(Result):
     """
 
     link: str
-    where: str
+    where: DeviceText
     n_cables: int
     up_slope: float
     down_slope: float
@@ -87,7 +87,7 @@ class CablePrice(Result):
 class Starving(NamedTuple):
     """Endpoints that hold back all: one, how many are alike, and the rate of the rest without them [Gb/s]."""
 
-    endpoint: str
+    endpoint: DeviceText
     n: int
     rest_gbps: float
 

@@ -23,7 +23,7 @@ from fabric.blueprint.model import Blueprint, Rule
 from fabric.blueprint.rule_axes import agreeing_axes, twist_axes
 from fabric.blueprint.selector import range_word
 from fabric.graph import Expanded
-from fabric.results import Result
+from fabric.results import DeviceText, Result
 from fabric.symmetry import Ground
 from fabric.units import format_count, format_rate
 
@@ -44,8 +44,8 @@ class CutCables:
     n_cables : int
     """
 
-    tail: str
-    head: str
+    tail: DeviceText
+    head: DeviceText
     n_cables: int
 
     def __str__(self) -> str:

@@ -20,7 +20,7 @@ from fabric.flow.proof import Claim, prove_on_file
 from fabric.flow.solve import solve
 from fabric.graph import EXPAND_LIMIT, Expanded, Fabric, Paths, expand, failures
 from fabric.graph.forwarding import PATH_RULES
-from fabric.results import CutOff, DamageCount, Result, say_damage, say_lost
+from fabric.results import CutOff, DamageCount, DeviceText, Result, say_damage, say_lost
 from fabric.symmetry import NoSymmetryError, count_named, nesting
 from fabric.symmetry.marked import count_damage
 from fabric.units import format_rate
@@ -60,8 +60,8 @@ class MaxFlow(Result):
         How much is absent or down, and of how many kinds; None if nothing is, or the axes do not say.
     """
 
-    source: str
-    target: str
+    source: DeviceText
+    target: DeviceText
     value_gbps: float
     status: Literal["optimal", "bounded", "cut off"]
     cut: tuple[CutClass, ...]
@@ -69,7 +69,7 @@ class MaxFlow(Result):
     paths: Paths
     without_relay_gbps: float | None
     method: str
-    why: str
+    why: DeviceText
     n_classes: int
     certificate: Verdict = field(repr=False)
     cut_off: tuple[CutOff, ...] = ()

@@ -24,7 +24,7 @@ from fabric.flow.question import Question, find_unmatched, pose, write_out
 from fabric.flow.slack import SpareCapacity
 from fabric.flow.traffic import LONGEST, Matrix, Traffic
 from fabric.graph import EXPAND_LIMIT, PATH_RULES, Fabric, Paths
-from fabric.results import HIDDEN, CutOff, DamageCount, Result, say_damage, say_lost
+from fabric.results import HIDDEN, CutOff, DamageCount, DeviceText, Result, say_damage, say_lost
 from fabric.symmetry import count_named, devices_up
 from fabric.symmetry.marked import count_damage
 from fabric.text.chart import ChartBar, bars
@@ -84,7 +84,7 @@ class Throughput(Result):
     n_senders: float
     paths: Paths
     method: str
-    why: str
+    why: DeviceText
     cut_off: tuple[CutOff, ...]
     is_dropped: bool
     n_classes: int

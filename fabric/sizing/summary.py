@@ -16,6 +16,7 @@ from fabric.blueprint.model import DeviceGroup, Relation
 from fabric.blueprint.planes import box_notes
 from fabric.blueprint.ports import cables_by_port, layer_notes, ports_needed
 from fabric.graph import Fabric, degradations, failures
+from fabric.results import DeviceText
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,8 +160,8 @@ class Summary:
     groups: tuple[GroupSummary, ...]
     links: tuple[LinkSummary, ...]
     tiers: tuple[TierSummary, ...]
-    failed: tuple[str, ...]
-    degraded: tuple[str, ...]
+    failed: tuple[DeviceText, ...]
+    degraded: tuple[DeviceText, ...]
     notes: tuple[str, ...]
     skipped: tuple[str, ...]
 

@@ -18,7 +18,7 @@ from fabric.flow import max_flow
 from fabric.flow.throughput import Throughput, throughput
 from fabric.flow.traffic import Traffic, TrafficPattern
 from fabric.graph import Fabric, fail_by_axes
-from fabric.results import Result
+from fabric.results import DeviceText, Result
 from fabric.sizing.bill import Bom
 from fabric.sizing.bom import bom
 from fabric.sizing.prices import indicative_prices
@@ -82,7 +82,7 @@ class MeasuredLine:
     demand: float
     unit: str
     binding: str
-    why: str
+    why: DeviceText
     path: str
     line: int
     col: int

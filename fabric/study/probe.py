@@ -30,7 +30,7 @@ from fabric.blueprint.slowing import read_slow
 from fabric.costing import cost
 from fabric.errors import LimitError, QuestionError, nearest
 from fabric.graph import Fabric, degrade, unnamed
-from fabric.results import Result
+from fabric.results import DeviceText, Result
 from fabric.routing import Progress
 from fabric.symmetry import NoSymmetryError, devices_up, lay_ground
 from fabric.symmetry.cabling import cables_up
@@ -69,9 +69,9 @@ class ProbeTest:
         Whether the answer was said.
     """
 
-    among: str
+    among: DeviceText
     n_endpoints: int
-    suspects: str
+    suspects: DeviceText
     sound_gbps: float
     slow_gbps: float
     binding: str
@@ -104,10 +104,10 @@ class Probe(Result):
     part: str
     n_suspects: int
     tests: tuple[ProbeTest, ...]
-    found: str
+    found: DeviceText
     n_left: int
     n_fewest: int
-    untold: tuple[str, ...]
+    untold: tuple[DeviceText, ...]
 
     shown: ClassVar[tuple[str, ...]] = ()
 

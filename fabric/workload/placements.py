@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import ClassVar
 
-from fabric.results import CutOff, Result, say_lost
+from fabric.results import CutOff, DeviceText, Result, say_lost
 from fabric.text.columns import columns
 from fabric.text.markdown import escape, table
 from fabric.text.spreadsheet import write_csv
@@ -63,7 +63,7 @@ class PlacedJob:
     time_s: float
     binding: str
     step_s: float | None = None
-    step_why: str = ""
+    step_why: DeviceText = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ class JobRoom:
     n_nodes: int
     segment: int
     fits: bool
-    why: str
+    why: DeviceText
     best: PlacedJob | None
     worst: PlacedJob | None
     n_tried: int

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import ClassVar, NamedTuple
 
 from fabric.flow.certificate import Verdict
-from fabric.results import Result
+from fabric.results import DeviceText, Result
 from fabric.text.columns import columns
 from fabric.text.markdown import bullets, escape, table
 from fabric.text.words import fold, number
@@ -43,7 +43,7 @@ class CacheTransfer:
     """
 
     way: str
-    example: str
+    example: DeviceText
     n_streams: int
     rate_gbps: float
     time_s: float
@@ -140,7 +140,7 @@ class Serving(Result):
     prefill_s: float | None
     experts: ExpertStep | None
     assumed: tuple[ServingFigure, ...]
-    notes: tuple[str, ...] = ()
+    notes: tuple[DeviceText, ...] = ()
 
     shown: ClassVar[tuple[str, ...]] = ("binding",)
 

@@ -12,7 +12,7 @@ from fabric.flow.certificate import GAP, Verdict
 from fabric.flow.prices import LinkPrice
 from fabric.flow.traffic import Traffic, TrafficPattern
 from fabric.graph import PATH_RULES, Paths
-from fabric.results import CutOff, Result, say_lost
+from fabric.results import CutOff, DeviceText, Result, say_lost
 from fabric.text.words import fold
 from fabric.units import format_count, format_rate, format_time, parse_count, parse_number, parse_time
 
@@ -149,7 +149,7 @@ class SharedJob:
     """
 
     name: str
-    among: str
+    among: DeviceText
     traffic: str
     n_endpoints: int
     alone_gbps: float
@@ -194,7 +194,7 @@ class Sharing(Result):
     jobs: tuple[SharedJob, ...]
     paths: Paths
     method: str
-    why: str
+    why: DeviceText
     is_dropped: bool
     n_variables: int
 
@@ -336,7 +336,7 @@ class StepSharing(Result):
     jobs: tuple[StepTogether, ...]
     routing: str
     method: str
-    why: str
+    why: DeviceText
     status: Literal["optimal", "bounded"]
 
     def table(self) -> list[dict[str, object]]:

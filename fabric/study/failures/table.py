@@ -8,7 +8,7 @@ from typing import ClassVar
 from fabric.errors import setting
 from fabric.flow.certificate import Verdict
 from fabric.graph import PATH_RULES, Paths
-from fabric.results import CutOff, Result
+from fabric.results import CutOff, DeviceText, Result
 from fabric.study.failures.life import Life
 from fabric.study.failures.window import KeptOverTime
 from fabric.text.chart import ChartBar, bars
@@ -68,7 +68,7 @@ class FailureRow:
     kind: str
     of: str
     n: int
-    example: str
+    example: DeviceText
     goes_on: bool
     n_down: int
     cut_off: tuple[CutOff, ...]
@@ -86,7 +86,7 @@ class FailureRow:
     status: str
     certificate: Verdict
     certificate_after: Verdict
-    why: str = ""
+    why: DeviceText = ""
 
     @property
     def n_cut_off(self) -> int:
@@ -141,7 +141,7 @@ class PairRow:
     first: str
     second: str
     n: int
-    example: str
+    example: DeviceText
     goes_on: bool
     n_stopped: int
     kept: float | None
@@ -196,7 +196,7 @@ class Failures(Result):
     """
 
     fabric: str
-    among: str | None
+    among: DeviceText | None
     n_endpoints: int
     rate_gbps: float
     binding: tuple[str, ...]
@@ -206,7 +206,7 @@ class Failures(Result):
     paths: Paths
     rows: tuple[FailureRow, ...]
     n_states: int
-    notes: tuple[str, ...] = ()
+    notes: tuple[DeviceText, ...] = ()
     certificate: Verdict = field(default=Verdict(0.0, 0.0), repr=False)
     life: Life | None = None
     pairs: tuple[PairRow, ...] = ()
