@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 
+import numpy as np
+
+from fabric.arrays import Bools, Ints
 from fabric.blueprint.model import Axis, Blueprint, DeviceGroup, Selector, Term
 from fabric.errors import SelectorError, nearest
 
@@ -200,6 +203,17 @@ def selected_groups(blueprint: Blueprint, selector: Selector) -> tuple[str, ...]
 def fits(blueprint: Blueprint, selector: Selector, at: Mapping[str, int]) -> bool:
     """Return whether a device of a selected group, at an index on each primitive axis, is selected."""
     return all(t.lo <= blueprint.flat(t.axis, at) <= t.hi for t in selector.terms)
+
+
+def fitting(blueprint: Blueprint, selector: Selector, at: Mapping[str, Ints], n: int) -> Bools:
+    """Return which of `n` devices of a selected group are selected, by their index on each primitive axis."""
+    found = np.ones(n, dtype=np.bool_)
+    for term in selector.terms:
+        index = np.zeros(n, dtype=np.int64)
+        for p in blueprint.primitives(term.axis):
+            index = index * blueprint.axes[p].size + at[p]
+        found &= (term.lo <= index) & (index <= term.hi)
+    return found
 
 
 def pinned_axes(blueprint: Blueprint, selector: Selector) -> frozenset[str]:

@@ -135,9 +135,8 @@ class RankGroup:
     def members_of(self, view: Quotient) -> Bools:
         """Return the device classes of the ranks."""
         members = self.task.question.inside(view)
-        for i in np.flatnonzero(members).tolist() if self.mark else []:
-            at = dict(view.index[i])
-            members[i] = all(at.get(p) == k for p, k in self.mark)
+        for p, k in self.mark:
+            members &= view.places[p] == k
         return members
 
     def _trees(self) -> list[Tree]:
@@ -151,8 +150,7 @@ class RankGroup:
             view = self.task.quotient((mark,), fixed=self.fixed)
             group = int(self.view.classes.group[rank_class])
             # The class of the one device that the view marks.
-            hits = (view.index[i] == mark for i in np.flatnonzero(view.classes.group == group))
-            marked = int(np.flatnonzero(view.classes.group == group)[list(hits).index(True)])
+            marked = int(np.flatnonzero((view.classes.group == group) & view.is_at(mark))[0])
             roots, paths = self.roots(view), self.task.paths
             holding = self.task.question.inside(view)
             trees += [
@@ -168,7 +166,7 @@ class RankGroup:
         """Return the device classes of a view that may be roots."""
         members = self.members_of(view)
         if self.root is not None:
-            return members & np.array([index == self.root for index in view.index], dtype=np.bool_)
+            return members & view.is_at(self.root)
         names = list(self.task.blueprint.groups)
         return members | np.isin(view.classes.group, [names.index(g) for g in self.task.reducing])
 

@@ -135,9 +135,9 @@ def _parts(
         origin = int(view.origin[rank.marked])
         if origin in done:
             continue
-        home = dict(view.index[rank.marked])
-        agree = [all(dict(at).get(p) == home.get(p) for p in axes) for at in view.index]
-        part = rank.members & np.array(agree, dtype=np.bool_)
+        part = rank.members.copy()
+        for at in (view.places[p] for p in axes):
+            part &= at == at[rank.marked]
         done |= set(view.origin[part].tolist())
         # Ranks of the base class, over those of them that are in this one part.
         n_alike = rank.n_alike / float(view.size[part & (view.origin == origin)].sum())

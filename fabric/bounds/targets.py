@@ -114,8 +114,8 @@ def _on_classes(
 
 
 def _class_at(view: Quotient, mark: Mark, group: int) -> int:
-    hits = (i for i in np.flatnonzero(view.classes.group == group).tolist() if view.index[i] == mark)
-    return next(hits, -1)
+    hits = np.flatnonzero((view.classes.group == group) & view.is_at(mark))
+    return int(hits[0]) if len(hits) else -1
 
 
 def _check_ranks(base: TargetView, rooted: bool, root: str) -> TargetView:

@@ -10,7 +10,7 @@ import numpy as np
 from fabric.arrays import Bools, Floats
 from fabric.blueprint.model import Blueprint, Selector, Term
 from fabric.blueprint.rule_axes import relation_axes
-from fabric.blueprint.selector import fits, selected_groups
+from fabric.blueprint.selector import fitting, selected_groups
 from fabric.errors import QuestionError
 from fabric.flow.commodities import (
     MAX_TOGETHER,
@@ -239,15 +239,14 @@ class ClassTraffic(FittedTraffic):
         if not self.chosen:
             return ends
         names = list(self.blueprint.groups)
-        meant = [selected_groups(self.blueprint, selector) for selector in self.chosen]
+        inside = np.zeros(len(ends), dtype=np.bool_)
         # Classes are told apart by the job, so one index of each says it for all of it.
-        for i in np.flatnonzero(ends).tolist():
-            at, group = dict(view.index[i]), names[int(view.classes.group[i])]
-            ends[i] = any(
-                group in groups and fits(self.blueprint, selector, at)
-                for groups, selector in zip(meant, self.chosen, strict=True)
-            )
-        return ends
+        for selector in self.chosen:
+            groups = [names.index(group) for group in selected_groups(self.blueprint, selector)]
+            rows = np.flatnonzero(ends & np.isin(view.classes.group, groups))
+            at = {p: index[rows] for p, index in view.places.items()}
+            inside[rows] |= fitting(self.blueprint, selector, at, len(rows))
+        return inside
 
     def _forwarders(self, view: Quotient) -> Expanded:
         return let_forward(view.classes, self.inside(view)) if self.is_holding else view.classes
@@ -297,19 +296,17 @@ class ClassTraffic(FittedTraffic):
         """Return how many devices of each class are targets of the source."""
         weight = np.where(ends, view.size, 0.0)
         weight[end] = 0.0
-        # Indices of the source: what a target shares with it, or differs in, is the pattern.
-        home = dict(view.index[end])
-        for i in np.flatnonzero(weight).tolist():
-            at = dict(view.index[i])
-            if self.traffic.pattern == "halves":
-                (axis,) = self.spans
-                half = self.blueprint.axes[axis].size // 2
-                weight[i] *= (home[axis] < half) != (at[axis] < half)
-            elif self.traffic.pattern == "shift":
-                is_target = view.index[i] == shift_mark(view.index[end], *self.shift) if self.shift else False
-                weight[i] *= is_target and view.classes.group[i] == view.classes.group[end]
-            elif self.spans:
-                weight[i] *= all(at.get(p) == i_ for p, i_ in home.items() if p not in self.spans)
+        # What a target shares with the source, or differs in, is the pattern.
+        if self.traffic.pattern == "halves":
+            (axis,) = self.spans
+            is_first = view.places[axis] < self.blueprint.axes[axis].size // 2
+            weight *= is_first != is_first[end]
+        elif self.traffic.pattern == "shift":
+            group = view.classes.group
+            there = shift_mark(view.index[end], *self.shift) if self.shift else None
+            weight *= view.is_at(there) & (group == group[end]) if there is not None else 0.0
+        elif self.spans:
+            weight *= _agree(view, end, self.spans)
         return weight
 
     def _single(self, asked: Asked, kept: Bools) -> Iterator[Commodity]:
@@ -348,10 +345,8 @@ class ClassTraffic(FittedTraffic):
         """Return `commodity` with all endpoints along the axis of its shift as targets."""
         view = commodity.view
         end = int(commodity.moves.device[np.flatnonzero(commodity.supply > 0)[0]])
-        home = dict(view.index[end])
         # Classes on the same indices as the source, but for the axis of the shift.
-        near = [all(dict(i).get(p) == k for p, k in home.items() if p not in self.spans) for i in view.index]
-        weight = np.where(self.inside(view) & np.array(near), view.size, 0.0)
+        weight = np.where(self.inside(view) & _agree(view, end, self.spans), view.size, 0.0)
         weight[end] = 0.0
         forwarders = self._forwarders(view)
         demand = weight / weight.sum()
@@ -360,11 +355,19 @@ class ClassTraffic(FittedTraffic):
         )
 
 
+def _agree(view: Quotient, end: int, spans: frozenset[str]) -> Bools:
+    """Return which classes have the index of a source on all of its axes but some, shape (c,)."""
+    found = np.ones(len(view.size), dtype=np.bool_)
+    for at in (at for p, at in view.places.items() if p not in spans and at[end] >= 0):
+        found &= at == at[end]
+    return found
+
+
 def _class_of(view: Quotient, mark: Mark, group: int) -> int:
-    for i in np.flatnonzero(view.classes.group == group).tolist():
-        # The marked device is a class of its own.
-        if view.index[i] == mark and view.size[i] == 1:
-            return i
+    # The marked device is a class of its own.
+    hits = np.flatnonzero((view.classes.group == group) & view.is_at(mark) & (view.size == 1))
+    if len(hits):
+        return int(hits[0])
     where = "/".join(f"{axis}{i}" for axis, i in mark)
     msg = f"{view.classes.groups[group].name} at {where} is down or absent"
     raise QuestionError(msg)

@@ -15,7 +15,7 @@ import numpy as np
 from fabric.arrays import Bools
 from fabric.blueprint.grid import class_grid
 from fabric.blueprint.model import Blueprint, Selector
-from fabric.blueprint.selector import fits, selected_groups
+from fabric.blueprint.selector import fitting, selected_groups
 from fabric.blueprint.site_selectors import read_selector
 from fabric.errors import QuestionError, SelectorError
 from fabric.flow.problem import FlowProblem, problem_of
@@ -115,8 +115,7 @@ def _select_classes(blueprint: Blueprint, view: Quotient, side: tuple[Selector, 
         # As in the expanded form: without a group, only endpoints are meant.
         if selector.group is None and not selector.text.endswith("*"):
             matching &= view.classes.is_endpoint
-        for i in np.flatnonzero(matching).tolist():
-            matching[i] = fits(blueprint, selector, dict(view.index[i]))
+        matching &= fitting(blueprint, selector, view.places, len(matching))
         # What has failed has no class; a selector that names only such devices is still a question.
         if not matching.any() and not _names_present(blueprint, selector):
             msg = f"selector {selector.text!r} matches no device of {blueprint.name}"

@@ -252,7 +252,7 @@ def trivial(expanded: Expanded) -> Quotient:
     n, m = expanded.n_devices, 2 * expanded.n_bundles
     # What has failed is left out by its count, so that capacities are those of the cables that are up.
     up = replace(expanded, count=expanded.alive, failed_count=np.zeros(expanded.n_bundles, dtype=np.int64))
-    return Quotient(up, np.ones(n), ((),) * n, np.arange(m), np.arange(n), np.zeros((0, 1), np.int64))
+    return Quotient(up, np.ones(n), {}, np.arange(m), np.arange(n), np.zeros((0, 1), np.int64))
 
 
 def commodity_of(

@@ -292,8 +292,7 @@ def _by_group(view: Quotient) -> Iterator[tuple[str, Ints, dict[str, Ints]]]:
     for number, group in enumerate(view.classes.groups):
         rows = np.flatnonzero(view.classes.group == number)
         if group.is_endpoint and len(rows):
-            known = [dict(view.index[i]) for i in rows.tolist()]
-            yield group.name, rows, {p: np.array([at[p] for at in known], dtype=np.int64) for p in known[0]}
+            yield group.name, rows, {p: at[rows] for p, at in view.places.items() if at[rows[0]] >= 0}
 
 
 def _inside(owed: Owed, view: Quotient) -> Bools:

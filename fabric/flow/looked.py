@@ -138,7 +138,7 @@ class FileGround:
         for number, group in enumerate(view.classes.groups):
             rows = np.flatnonzero(view.classes.group == number)
             if self._owed is not None and group.is_endpoint and len(rows):
-                at = columns([view.index[i] for i in rows.tolist()])
+                at = {p: index[rows] for p, index in view.places.items() if index[rows[0]] >= 0}
                 inside[rows] = self._owed.takes_part(group.name, at, len(rows))
         return inside
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from fabric.arrays import Bools, Floats
 from fabric.blueprint.model import Blueprint, Selector
-from fabric.blueprint.selector import fits, selected_groups
+from fabric.blueprint.selector import fitting, selected_groups
 from fabric.blueprint.site_selectors import read_selector
 from fabric.errors import QuestionError
 from fabric.flow.commodities import (
@@ -66,7 +66,7 @@ def pools_program(blueprint: Blueprint, source: str, target: str, *, paths: Path
         for at in np.flatnonzero(senders).tolist():
             view = quotient(blueprint, (base.index[at],), apart=chosen)
             is_own = (view.classes.group == base.classes.group[at]) & (view.size == 1)
-            own = next(i for i in np.flatnonzero(is_own).tolist() if view.index[i] == base.index[at])
+            own = int(np.flatnonzero(is_own & view.is_at(base.index[at]))[0])
             yield asked.commodity(view, own, float(base.size[at]), int(base.origin[at]))
 
     work = list(limit_moves(commodities(), f"the program of {int(senders.sum()):,} classes of sources"))
@@ -95,6 +95,4 @@ def _inside(blueprint: Blueprint, view: Quotient, selector: Selector) -> Bools:
     names = list(blueprint.groups)
     groups = [names.index(g) for g in selected_groups(blueprint, selector)]
     inside = view.classes.is_endpoint & np.isin(view.classes.group, groups)
-    for i in np.flatnonzero(inside).tolist():
-        inside[i] = fits(blueprint, selector, dict(view.index[i]))
-    return np.asarray(inside, dtype=np.bool_)
+    return np.asarray(inside & fitting(blueprint, selector, view.places, len(inside)), dtype=np.bool_)

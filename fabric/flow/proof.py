@@ -24,7 +24,6 @@ from fabric.flow.owed import Place, is_selected
 from fabric.flow.problem import FlowProblem, select_parts
 from fabric.graph import Fabric, Paths
 from fabric.symmetry import count_named
-from fabric.symmetry.lifting import columns
 from fabric.units import format_rate
 
 _PROVEN = 1e-7
@@ -106,9 +105,7 @@ def _side_faults(
         elif look.reading.blueprint is None:
             meant = _members(fabric.blueprint, parts, e.group.astype(np.int64), e.coordinates)
         else:
-            meant = _members(
-                fabric.blueprint, parts, view.classes.group.astype(np.int64), columns(view.index)
-            )
+            meant = _members(fabric.blueprint, parts, view.classes.group.astype(np.int64), view.places)
         there = (look.of >= 0) & ~e.failed
         if (meant[there] != own[look.of[there]]).any():
             yield "a side with other devices than in the file"

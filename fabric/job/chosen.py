@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from scipy import sparse
 
-from fabric.arrays import Bools, Floats, Ints
+from fabric.arrays import Bools, Floats
 from fabric.blueprint.remembered import remembered
 from fabric.graph import Paths
 from fabric.job.placement import Placement, split_axes
@@ -125,13 +125,6 @@ class ClassCards:
         return router(self.sides.network, self.ranks, switches=self.sides.is_card, paths=self.paths)
 
     @cached_property
-    def index(self) -> dict[str, Ints]:
-        """Index of one device of every class on every axis; -1 where it is not on it."""
-        known = [dict(at) for at in self.view.index]
-        axes = dict.fromkeys(axis for at in known for axis in at)
-        return {axis: np.array([at.get(axis, -1) for at in known], dtype=np.int64) for axis in axes}
-
-    @cached_property
     def _by_part(self) -> dict[int, dict[int, Shares]]:
         return {}
 
@@ -159,7 +152,7 @@ class ClassCards:
         if (ends & ~self.ranks).any():
             route = router(self.sides.inside, ends, switches=self.sides.is_card, paths=self.paths)
         return near_cards(
-            route, np.flatnonzero(ends), cards, index=self.index, speed_gbps=self.sides.speed_gbps
+            route, np.flatnonzero(ends), cards, index=self.view.places, speed_gbps=self.sides.speed_gbps
         )
 
     @property
@@ -195,8 +188,9 @@ class ClassCards:
             return None
         # Ranks that share a card, and the axes on which they differ: along these cards are dealt.
         beside = near.endpoint[near.card == rank_cards[0]]
-        ranks = tuple(a for a in self.axes if (self.index[a][beside] != self.index[a][self.rank]).any())
-        cards = tuple(a for a, at in self.index.items() if a not in self.axes and at[rank_cards[0]] >= 0)
+        places = self.view.places
+        ranks = tuple(a for a in self.axes if (places[a][beside] != places[a][self.rank]).any())
+        cards = tuple(a for a, at in places.items() if a not in self.axes and at[rank_cards[0]] >= 0)
         return Dealing(ranks, cards, round(float(self.view.size[beside].sum())), round(float(n_near)))
 
     def take(self, ranks: sparse.csr_array) -> sparse.csr_array:
@@ -293,7 +287,8 @@ class ClassCards:
         group, mark = self.view.classes.group[card], self.view.index[card]
         one = self.mark_card(mark)
         cards = np.flatnonzero(one.sides.is_card & (one.view.classes.group == group)).tolist()
-        relays = one._relays(one.rank, next(i for i in cards if one.view.index[i] == mark))
+        is_marked = one.view.is_at(mark)
+        relays = one._relays(one.rank, next(i for i in cards if is_marked[i]))
         if len(relays) == 1 and one.view.size[relays[0][0]] == 1:
             return True
         of_relays = {relay for relay, _ in relays}
@@ -304,7 +299,13 @@ class ClassCards:
 
     def _n_common(self, a: int, b: int) -> int:
         """Return the axes on which two cards have the same index, such as that of their rail."""
-        return sum(places[a] == places[b] >= 0 for places in self.index.values())
+        return self._agreeing(a)[b]
+
+    @remembered(64)
+    def _agreeing(self, card: int) -> list[int]:
+        """Return on how many axes every class has the index of a card."""
+        rows = [(at == at[card]) & (at >= 0) for at in self.view.places.values()]
+        return [int(n) for n in np.sum(rows, axis=0)]
 
     def loop(self, card: int) -> Floats:
         """Return what a byte puts on links that goes from a card to the next switch and back."""

@@ -116,7 +116,7 @@ class ClassedJob:
         total = self._total(mix)
         sent = max(self.pairs.n_bytes(pattern), 1e-300)
         hops = np.bincount(links.rule, total, minlength=len(links.rules)) / sent
-        return Loads(self.route_mix(mix), hops, total, sent / self.n_ranks)
+        return Loads(lambda: self.route_mix(mix), hops, total, sent / self.n_ranks)
 
     def route_mix(self, mix: Mix) -> Floats:
         """Return the bytes on every link of some patterns at once; see `Job`."""
@@ -231,7 +231,7 @@ class ClassedJob:
         both_ways, hops = reduction
         # What switches multiply runs the same links the other way.
         load = both_ways[pattern.kind == "from-switches"]
-        return Loads(load, hops, load)
+        return Loads(lambda: load, hops, load)
 
     def joins(self, over: Over) -> bool:
         """Return whether switches that reduce join all ranks of a domain, or of a rail."""

@@ -111,7 +111,7 @@ class ListedJob:
             demand, _ = by_rail(self.ranks, demand)
         load = self._adapted(demand) if self.routing == "adaptive" else self.loads(demand, progress)
         hops = np.bincount(np.repeat(e.rule, 2), load, minlength=len(e.rules)) / total
-        return Loads(load, hops, load, total / self.ranks.devices.size)
+        return Loads(lambda: load, hops, load, total / self.ranks.devices.size)
 
     def route_mix(self, mix: Mix) -> Floats:
         """Return the bytes on every link of some patterns at once, under adaptive routing; see `Job`."""
@@ -167,7 +167,7 @@ class ListedJob:
         # What switches multiply runs the same links the other way.
         if pattern.kind == "from-switches":
             load = load.reshape(-1, 2)[:, ::-1].ravel()
-        return Loads(load, hops, load)
+        return Loads(lambda: load, hops, load)
 
     def in_switches(self, over: Over) -> tuple[Floats, Floats] | None:
         """Return what `switch_loads` does, which is asked for once."""

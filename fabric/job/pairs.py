@@ -36,7 +36,7 @@ from fabric.job.views import RankView
 from fabric.schedule.algorithms import Shape
 from fabric.schedule.patterns import unrotated
 from fabric.schedule.tree import Over, Pattern
-from fabric.symmetry import Lift, Mark, NoSymmetryError, Tie
+from fabric.symmetry import Lift, NoSymmetryError, Tie
 from fabric.symmetry.labels import labels
 
 # Patterns that are kept, labelled; mixes of them that are kept, as every view and block asks for them again.
@@ -117,13 +117,13 @@ class RankPairs:
 
         The axes that an axis is under must be among them, so that one device of a class tells of all.
         """
-        view = self.views[number]
-        home, group = dict(view.quotient.index[view.rank]), view.quotient.classes.group
-        told = [axis for axis in axes if axis in home]
-        at = [dict(view.quotient.index[i]) for i in self.targets[number].tolist()]
-        is_same = np.array([all(place.get(a) == home[a] for a in told) for place in at], dtype=np.bool_)
+        view, own = self.views[number], self.targets[number]
+        group, places = view.quotient.classes.group, view.quotient.places
         # Ranks of another group lie elsewhere, whatever their indices.
-        return np.asarray(is_same & (group[self.targets[number]] == group[view.rank]))
+        is_same: Bools = group[own] == group[view.rank]
+        for at in (places[axis] for axis in axes if axis in places):
+            is_same = is_same & (at[own] == at[view.rank])
+        return is_same
 
     def mates(self, number: int) -> Bools:
         """Return which columns of a view are of ranks of the rank's scale-up domain."""
@@ -442,23 +442,22 @@ class RankPairs:
     def _by_label(self) -> dict[tuple[int, int, bytes], int]:
         """The column of each label of ranks."""
         view = np.repeat(np.arange(len(self.views)), np.diff(self.starts))
-        index = [v.quotient.index for v in self.views]
-        marks = [index[number][i] for number, own in enumerate(self.targets) for i in own.tolist()]
-        ranks = [index[number][v.rank] for number, v in enumerate(self.views)]
-        home = {axis: places[view] for axis, places in self._moved(ranks).items()}
+        home = {axis: places[view] for axis, places in self._moved([[v.rank] for v in self.views]).items()}
         groups = [v.quotient.classes.group[own] for v, own in zip(self.views, self.targets, strict=True)]
-        label = self._labels(view, np.concatenate(groups), home, self._moved(marks))
+        label = self._labels(view, np.concatenate(groups), home, self._moved(self.targets))
         return {row: i for i, row in enumerate(label)}
 
-    def _moved(self, marks: Sequence[Mark]) -> dict[str, Ints]:
-        """Return where ranks have been moved to, 0 on an axis that one is not on."""
-        found = {axis: np.zeros(len(marks), dtype=np.int64) for axis in self.order}
-        axes_of = [tuple(axis for axis, _ in mark) for mark in marks]
-        for axes in set(axes_of):
-            own = np.array([i for i, one in enumerate(axes_of) if one == axes])
-            at = {a: np.array([dict(marks[i])[a] for i in own.tolist()], dtype=np.int64) for a in axes}
-            for axis, places in self.lift.marked.moved(at).items():
-                found[axis][own] = places
+    def _moved(self, ranks: Sequence[Ints | list[int]]) -> dict[str, Ints]:
+        """Return where some ranks of every view have been moved to, 0 on an axis that one is not on."""
+        each = [(v.quotient, own) for v, own in zip(self.views, ranks, strict=True)]
+        group = np.concatenate([view.classes.group[own] for view, own in each])
+        index = {axis: np.concatenate([view.places[axis][own] for view, own in each]) for axis in self.order}
+        found = {axis: np.zeros(len(group), dtype=np.int64) for axis in self.order}
+        for number in np.unique(group).tolist():
+            rows = np.flatnonzero(group == number)
+            axes = tuple(self.lift.blueprint.groups.values())[number].primitives
+            for axis, places in self.lift.marked.moved({a: index[a][rows] for a in axes}).items():
+                found[axis][rows] = places
         return found
 
 
@@ -475,23 +474,24 @@ def domain_axes(views: Sequence[RankView]) -> frozenset[str]:
         If agreeing on the other axes does not tell who is in the same domain.
     """
     axes: set[str] = set()
-    others: list[tuple[dict[str, int], dict[str, int], bool]] = []
+    # Of every view, on which axes others of the rank's group differ from it, and which are its mates.
+    others: list[tuple[dict[str, Bools], Bools]] = []
     for view in views:
-        e, index = view.quotient.classes, view.quotient.index
+        e, places = view.quotient.classes, view.quotient.places
         rules = np.array([r.net == "scale-up" for r in e.rules], dtype=np.bool_)
         rows = rules[e.rule] & (e.alive > 0) if len(rules) else np.zeros(0, np.bool_)
         part = components(e.n_devices, e.tail[rows], e.head[rows])
-        for i in np.flatnonzero(view.inside).tolist():
-            is_mate = bool(part[i] == part[view.rank])
-            if e.group[i] == e.group[view.rank]:
-                others.append((dict(index[view.rank]), dict(index[i]), is_mate))
-            elif is_mate:
-                msg = "a scale-up domain has ranks of several groups"
-                raise NoSymmetryError(msg)
-    for home, at, is_mate in others:
-        axes |= {a for a in home if is_mate and at[a] != home[a]}
-    for home, at, is_mate in others:
-        if all(at[a] == home[a] for a in home if a not in axes) != is_mate:
+        is_mate = view.inside & (part == part[view.rank])
+        is_own = view.inside & (e.group == e.group[view.rank])
+        if (is_mate & ~is_own).any():
+            msg = "a scale-up domain has ranks of several groups"
+            raise NoSymmetryError(msg)
+        differs = {a: (at != at[view.rank])[is_own] for a, at in places.items() if at[view.rank] >= 0}
+        others.append((differs, is_mate[is_own]))
+        axes |= {a for a, is_apart in differs.items() if (is_apart & is_mate[is_own]).any()}
+    for differs, is_mate in others:
+        beyond = [own for a, own in differs.items() if a not in axes]
+        if (np.logical_or.reduce([np.zeros(len(is_mate), dtype=np.bool_), *beyond]) == is_mate).any():
             msg = "the scale-up domains are no product of axes"
             raise NoSymmetryError(msg)
     return frozenset(axes)

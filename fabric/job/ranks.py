@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Literal, get_args
 
 import numpy as np
@@ -43,8 +44,8 @@ class Loads:
 
     Parameters
     ----------
-    on_link : ndarray of float64, shape (l,)
-        Bytes on every link, or on all links of a class if each carries what the busiest of them does.
+    busiest : callable
+        Returns `on_link`, the dearest of all: found when it is asked for.
     hops : ndarray of float64, shape (number of rules,)
         Links of each rule that a byte passes on average.
     total : ndarray of float64, shape (l,)
@@ -53,10 +54,15 @@ class Loads:
         Bytes that a rank sends on average.
     """
 
-    on_link: Floats
+    busiest: Callable[[], Floats]
     hops: Floats
     total: Floats
     mean: float = 1.0
+
+    @cached_property
+    def on_link(self) -> Floats:
+        """Bytes on every link, or on all links of a class if each carries what the busiest of them does."""
+        return self.busiest()
 
 
 @dataclass(frozen=True, eq=False)

@@ -120,9 +120,10 @@ class RankView:
     @remembered(1)
     def agreement(self, order: tuple[str, ...]) -> Bools:
         """Return on which axes an end of every link agrees with the rank, shape (links, len(order))."""
-        e, every = self.quotient.classes, [dict(at) for at in self.quotient.index]
-        home = every[self.rank]
-        agrees = np.array([[a in home and at.get(a) == home[a] for a in order] for at in every], np.bool_)
+        e, places = self.quotient.classes, self.quotient.places
+        # On an axis that the rank is not on nothing agrees with it.
+        every = [places[axis] for axis in order]
+        agrees = np.column_stack([(at == at[self.rank]) & (at[self.rank] >= 0) for at in every])
         return np.repeat(agrees[e.tail] | agrees[e.head], 2, axis=0)
 
 
@@ -280,17 +281,17 @@ def _view(
     kept = question.apart, question.ties, question.sides
     view = quotient(question.blueprint, marks, apart=kept[0], ties=kept[1], sides=kept[2])
     inside = question.inside(view)
-    home = dict(marks[0])
     names = [group.name for group in view.classes.groups]
-    own = np.flatnonzero(inside & (view.classes.group == names.index(place.group))).tolist()
-    rank = next(i for i in own if view.index[i] == marks[0])
+    own = np.flatnonzero(inside & (view.classes.group == names.index(place.group)))
+    rank = int(own[view.is_at(marks[0])[own]][0])
+    # By how many places the rank differs from each class: exactly on rings, else whether.
+    every = {axis: view.places[axis][rank] - view.places[axis][own] for axis in place.order}
+    differences = [
+        n % question.blueprint.axes[axis].size if axis in rings else (n != 0).astype(np.int64)
+        for axis, n in every.items()
+    ]
     classes_at: dict[Difference, list[int]] = {}
-    sizes = {axis: question.blueprint.axes[axis].size for axis in place.order}
-    for i in own:
-        at = dict(view.index[i])
-        # By how many places the rank differs from this class: exactly on rings, else whether.
-        places = {axis: (home[axis] - at[axis]) % n for axis, n in sizes.items()}
-        difference = tuple(n if axis in rings else int(n > 0) for axis, n in places.items())
+    for i, difference in zip(own.tolist(), zip(*(n.tolist() for n in differences), strict=True), strict=True):
         classes_at.setdefault(difference, []).append(i)
     sources = {d: np.array(c, dtype=np.int64) for d, c in classes_at.items()}
 

@@ -108,8 +108,7 @@ def _on_classes(question: ClassTraffic) -> Iterator[Cards]:
 def _keep_in_place(question: ClassTraffic, marks: tuple[Mark, ...]) -> tuple[Quotient, int]:
     """Return the classes that keep some devices in place, and the class of the rank at the first mark."""
     view = quotient(question.blueprint, marks, apart=question.apart, ties=question.ties)
-    inside = np.flatnonzero(question.inside(view)).tolist()
-    return view, next(i for i in inside if view.index[i] == marks[0])
+    return view, int(np.flatnonzero(question.inside(view) & view.is_at(marks[0]))[0])
 
 
 def _of_rank(question: ClassTraffic, view: Quotient, home: int) -> tuple[float, float]:

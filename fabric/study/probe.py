@@ -34,6 +34,7 @@ from fabric.results import DeviceText, Result
 from fabric.routing import Progress
 from fabric.symmetry import NoSymmetryError, devices_up, lay_ground
 from fabric.symmetry.cabling import cables_up
+from fabric.symmetry.quotient import marks_of
 from fabric.text.columns import columns
 from fabric.units import format_rate
 
@@ -348,7 +349,8 @@ class _Plan:
         grid = ground.grid
         rows = np.flatnonzero(grid.mask(name, (inside,)) & (ground.device[name] >= 0))
         _, first = np.unique(ground.device[name][rows], return_index=True)
-        return [{p: (i, i) for p, i in mark} for mark in ground.places.index(name, rows[first])]
+        places = ground.places.in_file(name, rows[first])
+        return [{p: (i, i) for p, i in mark} for mark in marks_of(places, len(first))]
 
     def _listed(self, tested: Box) -> list[Box]:
         """Return every suspect of a few."""

@@ -86,20 +86,17 @@ class RowPlaces:
         """How many choices of marks there are, 1 or 2."""
         return len(self._marks)
 
-    def index(self, group: str, rows: Ints) -> list[Mark]:
+    def in_file(self, group: str, rows: Ints) -> Values:
         """Return one device of each row, by its indices in the file."""
-        return self.marks(self.values(group, rows)) or [()] * len(rows)
+        return self.of_file(self.values(group, rows))
 
     def values(self, group: str, rows: Ints) -> Values:
         """Return one device of each row, by its indices where marks have been moved to."""
         return {p: index[rows] for p, index in self._values[group].items()}
 
-    def marks(self, values: Values) -> list[Mark]:
-        """Return devices by their indices in the file; none of those that are on no axis."""
-        axes = sorted(values)
-        in_file = self._found.of_file(values)
-        columns = [in_file[p].tolist() for p in axes]
-        return [tuple(zip(axes, at, strict=True)) for at in zip(*columns, strict=True)]
+    def of_file(self, values: Values) -> Values:
+        """Return devices by their indices in the file."""
+        return self._found.of_file(values)
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,8 +108,8 @@ class Ground:
     places : RowPlaces
     device : mapping of str to ndarray of int64
         For every group, the class of each row of `grid`; -1 where it is down.
-    classes : (ndarray of int64, ndarray of float64, tuple of Mark, ndarray of int64)
-        Group, size, one device, and class in the base of each class.
+    classes : (ndarray of int64, ndarray of float64, mapping of str to ndarray, ndarray of int64)
+        Group, size, one device (see `Quotient.places`), and class in the base of each class.
     joined : tuple of Joined
         Pairs of rows that each rule joins.
     alive : tuple of ndarray of float64, shape (k, p)
@@ -123,7 +120,7 @@ class Ground:
 
     places: RowPlaces
     device: dict[str, Ints]
-    classes: tuple[Ints, Floats, tuple[Mark, ...], Ints]
+    classes: tuple[Ints, Floats, Values, Ints]
     joined: tuple[Joined, ...]
     alive: tuple[Floats, ...]
     parts: tuple[float, ...]
@@ -168,9 +165,8 @@ def lay_ground(
     up = {g: ~grid.mask(g, (*drawn.absent, *drawn.failed)) for g in drawn.groups}
     # What has failed is in no class; its cables fall away with it.
     places = RowPlaces(grid, found, marks, in_file=in_file)
-    device, group, size, index, origin = device_classes(places, up)
+    device, classes = device_classes(places, up)
     joined = [join(grid, rule) for rule in drawn.rules]
-    classes = group, size, index, origin
     ground = Ground(places, device, classes, tuple(joined), tuple(_alive(places, joined)), parts_of(drawn))
     if any(cables.n is not None and not cables.is_each for cables in drawn.marked_cables):
         _refuse_uneven(ground)
@@ -179,7 +175,7 @@ def lay_ground(
 
 def device_classes(
     places: RowPlaces, up: dict[str, Bools]
-) -> tuple[dict[str, Ints], Ints, Floats, tuple[Mark, ...], Ints]:
+) -> tuple[dict[str, Ints], tuple[Ints, Floats, Values, Ints]]:
     """Return the class of every row of every group (-1 where it is down), and what is known of each class."""
     rows = {name: np.flatnonzero(up[name]) for name in places.grid.blueprint.groups}
     # The groups below one another, so that one sort numbers the classes of all of them.
@@ -194,14 +190,17 @@ def device_classes(
         [np.zeros(0), *(places.weight[name][group_rows] for name, group_rows in rows.items())]
     )
     device: dict[str, Ints] = {}
-    index: list[Mark] = []
+    axes = {p for own in places.grid.blueprint.groups.values() for p in own.primitives}
+    one_of_each = {p: np.full(len(first), -1, dtype=np.int64) for p in sorted(axes)}
     for (name, group_rows), start, stop in zip(rows.items(), starts[:-1], starts[1:], strict=True):
         device[name] = np.full(places.grid.n_rows(name), -1, dtype=np.int64)
         device[name][group_rows] = inverse[start:stop]
         # Classes ascend with their group: those of this one have their first row in its span.
-        index += places.index(name, group_rows[first[(first >= start) & (first < stop)] - start])
+        own = np.flatnonzero((first >= start) & (first < stop))
+        for p, index in places.in_file(name, group_rows[first[own] - start]).items():
+            one_of_each[p][own] = index
     size = np.bincount(inverse, weight, minlength=len(first)).astype(np.float64)
-    return device, group[first], size, tuple(index), base[first]
+    return device, (group[first], size, one_of_each, base[first])
 
 
 def link_rows(ground: Ground, number: int) -> tuple[Floats, list[Ints]]:

@@ -99,8 +99,8 @@ def orbits(fabric: Fabric, *, limit: int = EXPAND_LIMIT) -> tuple[Orbit, ...]:
 
 
 def _devices(ground: Ground) -> Iterator[Orbit]:
-    group, size, index, _ = ground.classes
-    names = device_names(ground.grid.blueprint, group, index)
+    group, size, places, _ = ground.classes
+    names = device_names(ground.grid.blueprint, group, places)
     groups = list(ground.grid.blueprint.groups)
     for at, n in enumerate(size.tolist()):
         yield Orbit("device", groups[group[at]], round(n), (names[at],), (at,))
@@ -128,7 +128,7 @@ def _cables(ground: Ground) -> Iterator[Orbit]:
 def _names(ground: Ground, group: str, values: Values, n: int) -> Sequence[str]:
     blueprint = ground.grid.blueprint
     number = list(blueprint.groups).index(group)
-    return device_names(blueprint, np.full(n, number), ground.places.marks(values) or [()] * n)
+    return device_names(blueprint, np.full(n, number), ground.places.of_file(values))
 
 
 def _keys(

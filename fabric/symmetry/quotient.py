@@ -13,12 +13,13 @@ so the number of classes grows with the marks, not with the size.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from fabric.arrays import Floats, Ints
+from fabric.arrays import Bools, Floats, Ints
 from fabric.blueprint.model import Blueprint, Selector
 from fabric.blueprint.remembered import remembered
 from fabric.graph import Expanded, GroupInfo, RuleInfo
@@ -43,8 +44,8 @@ class Quotient:
         direction, as one-way cables, because an automorphism may turn them round.
     size : ndarray of float64, shape (c,)
         Devices in each class.
-    index : tuple of Mark
-        One device of each class, by its index on every primitive axis.
+    places : mapping of str to ndarray of int64, shape (c,)
+        Index of one device of each class on every primitive axis; -1 where it is not on it.
     base : ndarray of int64, shape (2 * m,)
         For each directed link of `classes`, its class when only failures are marked.
     origin : ndarray of int64, shape (c,)
@@ -55,10 +56,32 @@ class Quotient:
 
     classes: Expanded
     size: Floats
-    index: tuple[Mark, ...]
+    places: Mapping[str, Ints]
     base: Ints
     origin: Ints
     keys: Ints
+
+    @cached_property
+    def index(self) -> tuple[Mark, ...]:
+        """One device of each class, by its index on every primitive axis."""
+        return marks_of(self.places, len(self.size))
+
+    def is_at(self, mark: Mark) -> Bools:
+        """Return which classes are told by one device at some indices, and on no other axis, shape (c,)."""
+        at = dict(mark)
+        found: Bools = np.full(len(self.size), at.keys() <= self.places.keys())
+        for axis, places in self.places.items():
+            found &= places == at.get(axis, -1)
+        return found
+
+
+def marks_of(places: Mapping[str, Ints], n: int) -> tuple[Mark, ...]:
+    """Return devices, given by their index on each axis, -1 where one is not on it; `n` of them."""
+    axes = sorted(places)
+    if not axes:
+        return ((),) * n
+    rows = zip(*(places[axis].tolist() for axis in axes), strict=True)
+    return tuple(tuple((axis, i) for axis, i in zip(axes, at, strict=True) if i >= 0) for at in rows)
 
 
 def quotient(
@@ -105,7 +128,7 @@ def _quotient(
 ) -> Quotient:
     # Rows of the class grid refine the orbits: rows whose labels are equal are one class.
     ground = lay_ground(blueprint, sources, apart=apart, ties=ties, fixed=fixed, sides=sides)
-    group, size, index, origin = ground.classes
+    group, size, places, origin = ground.classes
     links = [link_rows(ground, number) for number in range(len(blueprint.rules))]
     # Base keys know only the failures, fine keys the sources too; without sources they are the same.
     rows = np.concatenate([np.zeros((0, 4)), *(r for r, _ in links)])
@@ -128,17 +151,17 @@ def _quotient(
             count=np.bincount(fine_id, rows[:, 2], minlength=len(first)).astype(np.int64),
             failed_count=np.zeros(len(first), dtype=np.int64),
             failed=np.zeros(len(group), dtype=np.bool_),
-            names=device_names(blueprint, group, index),
+            names=device_names(blueprint, group, places),
             coordinates={},
         ),
         size,
-        index,
+        places,
         np.column_stack([base_of, base_of + 1]).ravel(),
         origin,
         fine[first],
     )
     # It is cached and handed to many: nobody may write into it.
-    for array in (view.size, view.base, view.origin, view.keys):
+    for array in (view.size, view.base, view.origin, view.keys, *places.values()):
         array.setflags(write=False)
     return view
 
@@ -157,23 +180,24 @@ def _infos(blueprint: Blueprint) -> tuple[tuple[GroupInfo, ...], tuple[RuleInfo,
     return tuple(groups), tuple(rules)
 
 
-def device_names(blueprint: Blueprint, group: Ints, index: Sequence[Mark]) -> Sequence[str]:
+def device_names(blueprint: Blueprint, group: Ints, places: Mapping[str, Ints]) -> Sequence[str]:
     """Return the names of devices by their groups and their indices in the file."""
-    return _Names(blueprint, group, index)
+    return _Names(blueprint, group, places)
 
 
 class _Names(Sequence[str]):
     """Name of one device of each class, such as ``rack3/tray7/gpu1``, made when it is asked for."""
 
-    def __init__(self, blueprint: Blueprint, group: Ints, index: Sequence[Mark]) -> None:
-        self._blueprint, self._group, self._index = blueprint, group, index
+    def __init__(self, blueprint: Blueprint, group: Ints, places: Mapping[str, Ints]) -> None:
+        self._blueprint, self._group, self._places = blueprint, group, places
         self._groups = tuple(blueprint.groups.values())
 
     def __len__(self) -> int:
-        return len(self._index)
+        return len(self._group)
 
     def __getitem__(self, number: int) -> str:  # type: ignore[override]
-        group, at = self._groups[self._group[number]], dict(self._index[number])
+        group = self._groups[self._group[number]]
+        at = {p: int(self._places[p][number]) for p in group.primitives}
         index = [self._blueprint.flat(axis, at) for axis in group.axes]
         words = [f"{a}{i}" for a, i in zip(group.axes[:-1], index[:-1], strict=False)]
         return "/".join([*words, group.name + "".join(map(str, index[-1:]))])

@@ -422,7 +422,7 @@ def _quotient(
             coordinates={},
         ),
         size=np.bincount(node, graph.size, minlength=n).astype(np.float64),
-        index=((),) * n,
+        places={},
         base=np.column_stack([2 * link[row], 2 * link[row] + 1]).ravel(),
         origin=origin[first],
         keys=np.column_stack([graph.rule[row], link[row], tail[row], head[row]]),

@@ -240,7 +240,7 @@ def real_classes(blueprint, sources):
     full = full_grid(drawn)
     up = {g: ~full.mask(g, (*drawn.absent, *drawn.failed)) for g in drawn.groups}
     places = RowPlaces(full, found, (known, [*known, *(dict(found.moved_mark(m)) for m in sources)]))
-    rows, _, size, _, origin = device_classes(places, up)
+    rows, (_, size, _, origin) = device_classes(places, up)
     of = []
     for g in blueprint.groups:
         # Rows of the full grid are devices of the file: each has the class of the place that it is moved to.

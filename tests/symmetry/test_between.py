@@ -6,6 +6,7 @@ from functools import partial
 import pytest
 
 import fabric as f
+from fabric.bounds import bound
 from fabric.errors import FabricError
 from fabric.flow import between
 from fabric.flow.question import Question
@@ -19,6 +20,7 @@ CONSTRUCTS = ("ring x mesh", "composed axes", "two includes", "clos")
 def look_at_all(monkeypatch):
     """Have more damage and less looked at however small the program is."""
     monkeypatch.setattr(between, "MANY_COLUMNS", -1)
+    monkeypatch.setattr(bound, "FEW_COLUMNS", -1)
     monkeypatch.setattr(between, "_SMALLER", 0)
 
 
@@ -202,6 +204,7 @@ def test_damage_of_many_kinds_that_binds_is_that_of_the_worst_kind(monkeypatch):
 
 def test_what_every_rank_takes_in_at_most_is_that_of_one_without_its_nic(monkeypatch):
     monkeypatch.setattr(between, "MANY_COLUMNS", 500)
+    monkeypatch.setattr(bound, "FEW_COLUMNS", 500)
     monkeypatch.setattr(between, "_SMALLER", 2)
     fabric = loads(PODS)
     one, many = (f.bound(fail(fabric, *scattered(n)), "all-gather") for n in (1, 30))

@@ -14,7 +14,7 @@ import numpy as np
 
 from fabric.arrays import Bools
 from fabric.blueprint.model import Blueprint, Selector
-from fabric.blueprint.selector import fits, parse_selector, range_word, selected_groups
+from fabric.blueprint.selector import fitting, parse_selector, range_word, selected_groups
 from fabric.errors import QuestionError
 from fabric.flow.by_axes import ClassTraffic
 from fabric.flow.lost import exchanges
@@ -70,7 +70,7 @@ def left_by_restart(job: FailingJob, state: State, nodes: Sequence[Down]) -> Sta
 
     def carries(selector: Selector) -> bool:
         own = np.isin(view.classes.group, [numbers[g] for g in selected_groups(left, selector)])
-        return any(fits(left, selector, dict(view.index[i])) for i in np.flatnonzero(own & below).tolist())
+        return bool((own & below & fitting(left, selector, view.places, len(own))).any())
 
     idle = {one for one, selector in lower.items() if selector is not None and not carries(selector)}
     return tuple(one for one in rest if one not in idle)
