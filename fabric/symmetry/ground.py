@@ -71,20 +71,22 @@ class RowPlaces:
             for by_group, by_axis in zip(self._plain_labels, told, strict=True):
                 by_group[name] = by_axis
 
-    def labels(self, number: int, ends: Sequence[tuple[str, Ints]]) -> Ints:
-        """Return labels of rows of a group, or of pairs of rows, by the marks of the base (0) or all (-1)."""
-        sides = [{p: index[rows] for p, index in self._values[group].items()} for group, rows in ends]
-        plain_labels = [
-            {p: index[rows] for p, index in self._plain_labels[number][group].items()} for group, rows in ends
-        ]
-        label = join_labels(self._found.plain, self._found.nest, self._marks[number], sides, plain_labels)
+    def labels(self, ends: Sequence[tuple[str, Ints]], *, in_base: bool = False) -> Ints:
+        """Return labels of rows of a group, or of pairs of rows, by all marks or by those of the base."""
+        number, nest = 0 if in_base else -1, self._found.nest
+        every = [(self._plain_labels[number][group], rows) for group, rows in ends]
+        plain_labels = [{p: index[rows] for p, index in told.items()} for told, rows in every]
+        # Of plain axes all is known; of others it is asked where each is.
+        is_known = not (nest.permutations or nest.tied)
+        sides = [] if is_known else [self.values(group, rows) for group, rows in ends]
+        label = join_labels(self._found.plain, nest, self._marks[number], sides, plain_labels)
         # Where no label depends on the row, one line stands for all: cut to the number of rows either way.
         return label[: len(ends[0][1])]
 
     @property
-    def n_marks(self) -> int:
-        """How many choices of marks there are, 1 or 2."""
-        return len(self._marks)
+    def has_sources(self) -> bool:
+        """Whether there are more marks than those of the base."""
+        return len(self._marks) > 1
 
     def in_file(self, group: str, rows: Ints) -> Values:
         """Return one device of each row, by its indices in the file."""
@@ -181,11 +183,18 @@ def device_classes(
     # The groups below one another, so that one sort numbers the classes of all of them.
     starts = np.cumsum([0, *(len(group_rows) for group_rows in rows.values())])
     group = np.repeat(np.arange(len(rows)), np.diff(starts))
-    keys = (stack_keys([places.labels(i, [item]) for item in rows.items()]) for i in (0, -1))
-    label = [np.column_stack([group, key]) for key in keys]
-    first, inverse = alike(label[-1])
-    # A class without sources is the union of those with: its number is found at any of its rows.
-    base = alike(label[0])[1] if places.n_marks > 1 else inverse
+    label = np.column_stack([group, stack_keys([places.labels([item]) for item in rows.items()])])
+    first, inverse = alike(label)
+    base = np.arange(len(first))
+    if places.has_sources:
+        # A class without sources is the union of those with: its number is found at any of its rows.
+        some = np.sort(first)
+        own = [
+            (name, group_rows[some[(some >= start) & (some < stop)] - start])
+            for (name, group_rows), start, stop in zip(rows.items(), starts[:-1], starts[1:], strict=True)
+        ]
+        told = stack_keys([places.labels([item], in_base=True) for item in own])
+        base = alike(np.column_stack([group[some], told]))[1][np.searchsorted(some, first)]
     weight = np.concatenate(
         [np.zeros(0), *(places.weight[name][group_rows] for name, group_rows in rows.items())]
     )
@@ -196,40 +205,75 @@ def device_classes(
         device[name] = np.full(places.grid.n_rows(name), -1, dtype=np.int64)
         device[name][group_rows] = inverse[start:stop]
         # Classes ascend with their group: those of this one have their first row in its span.
-        own = np.flatnonzero((first >= start) & (first < stop))
-        for p, index in places.in_file(name, group_rows[first[own] - start]).items():
-            one_of_each[p][own] = index
+        at = np.flatnonzero((first >= start) & (first < stop))
+        for p, index in places.in_file(name, group_rows[first[at] - start]).items():
+            one_of_each[p][at] = index
     size = np.bincount(inverse, weight, minlength=len(first)).astype(np.float64)
-    return device, (group[first], size, one_of_each, base[first])
+    return device, (group[first], size, one_of_each, base)
 
 
-def link_rows(ground: Ground, number: int) -> tuple[Floats, list[Ints]]:
-    """Return links of a rule as rows (tail, head, links, rate), and their keys without and with sources."""
-    device, rule = ground.device, ground.grid.blueprint.rules[number]
-    groups = rule.left_group, rule.right_group
-    left, right, pattern, speed, n_links = cable_rows(ground, number)
-    rate_gbps = rule.rate_gbps * np.array(ground.parts)[speed]
-    # An automorphism may swap the ends of a cable between peers, so each direction has a class of its own.
-    ways = [(groups, (left, right), False)]
-    if rule.is_peer and not rule.is_oneway:
-        ways.append((groups[::-1], (right, left), True))
-    rows: list[Floats] = []
-    keys: list[list[Ints]] = [[] for _ in range(ground.places.n_marks)]
-    for (tail_group, head_group), (tails, heads), is_turned in ways:
-        rows.append(
-            np.column_stack(
-                [
-                    device[tail_group][tails],
-                    device[head_group][heads],
-                    n_links,
-                    rate_gbps,
-                ]
-            )
-        )
-        for i, parts in enumerate(keys):
-            label = ground.places.labels(i, [(tail_group, tails), (head_group, heads)])
-            parts.append(link_keys(rule, number, label, pattern, speed, is_turned=is_turned))
-    return np.concatenate(rows), [np.concatenate(parts) for parts in keys]
+@dataclass(frozen=True, slots=True)
+class Way:
+    """Links of a rule in one direction: of each row the links between two rows of the class grid.
+
+    Parameters
+    ----------
+    rule : int
+    tail, head : (str, ndarray of int64, shape (k,))
+        Group and rows of both ends.
+    pattern, speed : ndarray of int64, shape (k,)
+        As `cable_rows`.
+    n_links : ndarray of float64, shape (k,)
+    is_turned : bool
+        Whether the tail is on the right side of the rule.
+    """
+
+    rule: int
+    tail: tuple[str, Ints]
+    head: tuple[str, Ints]
+    pattern: Ints
+    speed: Ints
+    n_links: Floats
+    is_turned: bool
+
+    def of(self, rows: Ints) -> Way:
+        """Return some of the rows."""
+        tail, head = ((group, own[rows]) for group, own in (self.tail, self.head))
+        told = self.pattern[rows], self.speed[rows], self.n_links[rows]
+        return Way(self.rule, tail, head, *told, self.is_turned)
+
+
+def link_ways(ground: Ground) -> list[Way]:
+    """Return the links of all rules that are up, both directions of peers apart."""
+    ways = []
+    for number, rule in enumerate(ground.grid.blueprint.rules):
+        left, right, pattern, speed, n_links = cable_rows(ground, number)
+        ends = (rule.left_group, left), (rule.right_group, right)
+        ways.append(Way(number, *ends, pattern, speed, n_links, False))
+        # An automorphism may swap the ends of a cable between peers, so each direction is a class of its own.
+        if rule.is_peer and not rule.is_oneway:
+            ways.append(Way(number, *ends[::-1], pattern, speed, n_links, True))
+    return ways
+
+
+def link_rows(ground: Ground, ways: Sequence[Way]) -> Floats:
+    """Return links as rows (tail, head, links, rate)."""
+    rows = [np.zeros((0, 4))]
+    for way in ways:
+        tail, head = (ground.device[group][own] for group, own in (way.tail, way.head))
+        rate_gbps = ground.grid.blueprint.rules[way.rule].rate_gbps * np.array(ground.parts)[way.speed]
+        rows.append(np.column_stack([tail, head, way.n_links, rate_gbps]))
+    return np.concatenate(rows)
+
+
+def way_keys(ground: Ground, ways: Sequence[Way], *, in_base: bool = False) -> Ints:
+    """Return what tells links apart, by all marks or by those of the base; see `link_keys`."""
+    keys = []
+    for way in ways:
+        label = ground.places.labels([way.tail, way.head], in_base=in_base)
+        rule = ground.grid.blueprint.rules[way.rule]
+        keys.append(link_keys(rule, way.rule, label, way.pattern, way.speed, is_turned=way.is_turned))
+    return stack_keys(keys)
 
 
 def cable_rows(ground: Ground, number: int) -> tuple[Ints, Ints, Ints, Ints, Floats]:
@@ -350,7 +394,7 @@ def _refuse_uneven(ground: Ground) -> None:
         row, pattern, _ = split_pairs(ground.places, rule, pairs)
         ends = (rule.left_group, pairs.left[row]), (rule.right_group, pairs.right[row])
         up = np.flatnonzero(np.all([ground.device[group][rows] >= 0 for group, rows in ends], axis=0))
-        label = ground.places.labels(0, [(group, rows[up]) for group, rows in ends])
+        label = ground.places.labels([(group, rows[up]) for group, rows in ends], in_base=True)
         first, which = alike(link_keys(rule, number, label, pattern[up], 0, is_turned=False))
         alive = ground.alive[number][row[up]]
         if (alive != alive[first][which]).any():

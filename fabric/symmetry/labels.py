@@ -162,7 +162,7 @@ class _Near:
             axis = axes[-1]
             value = self._values[axis]
             # No index is below 0: a mark that is not on the axis is nowhere near.
-            same = np.array([_meets(value, mark.get(axis, -1)) for mark in self._marks], dtype=np.bool_)
+            same = _meet(value, [mark.get(axis, -1) for mark in self._marks])
             self._is_near[axes] = same & self.on(axes[:-1]) if len(axes) > 1 else same
         return self._is_near[axes]
 
@@ -171,6 +171,15 @@ class _Near:
         near = np.array([axis in mark for mark in self._marks], dtype=np.bool_)[:, None]
         above = self._nest.above[axis]
         return near & self.on(above) if above else np.repeat(near, len(self._values[axis]), axis=1)
+
+
+def _meet(index: Ints, every: Sequence[Ints | int | tuple[int, int]]) -> Bools:
+    """Return which indices are those of each of some marks, shape (number of marks, n)."""
+    if any(isinstance(at, np.ndarray) for at in every):
+        return np.array([_meets(index, at) for at in every], dtype=np.bool_)
+    ends = np.array([at if isinstance(at, tuple) else (at, at) for at in every], dtype=np.int64)
+    first, last = ends.reshape(-1, 2, 1).swapaxes(0, 1)
+    return np.asarray((index >= first) & (index <= last))
 
 
 def _meets(index: Ints, at: Ints | int | tuple[int, int]) -> Bools:
@@ -195,15 +204,21 @@ def label_by_first(
             continue
         # Cells are numbered from 1, marks from -1 down: no cell has the label of a mark.
         cell = np.searchsorted(plain.reps[axis], values[axis], side="right")
-        is_on = np.array([axis in mark for mark in marks], dtype=np.bool_)
-        hit = near.on((*nest.above[axis], axis)) if is_on.any() else np.zeros((len(marks), 1), np.bool_)
-        is_wide = np.array([isinstance(mark.get(axis), tuple) for mark in marks], dtype=np.bool_)
-        for n, by_axis in zip(numbers, found, strict=True):
+        for by_axis in found:
             by_axis[axis] = cell
-            if is_on[:n].any():
-                order = np.argsort(is_wide[:n], kind="stable")
-                own = hit[order]
-                by_axis[axis] = np.where(own.any(axis=0), -1 - order[own.argmax(axis=0)], cell)
+        on = [number for number, mark in enumerate(marks) if axis in mark]
+        if not on:
+            continue
+        hit = near.on((*nest.above[axis], axis))
+        # Of several that an index belongs to the first is written last: ranges before all others.
+        wide_last = sorted(on, key=lambda number: isinstance(marks[number][axis], tuple))
+        order = np.array(wide_last)[::-1]
+        which, row = np.nonzero(hit[order])
+        for n, by_axis in zip(numbers, found, strict=True):
+            if on[0] < n:
+                by_axis[axis] = np.array(np.broadcast_to(cell, (hit.shape[1],)))
+                is_known = order[which] < n
+                by_axis[axis][row[is_known]] = -1 - order[which[is_known]]
     return found
 
 

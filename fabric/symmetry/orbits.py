@@ -135,10 +135,10 @@ def _keys(
     ground: Ground, rule: Rule, number: int, ends: list[tuple[str, Ints]], told: tuple[Ints, Ints]
 ) -> Ints:
     """Return what tells cables apart; of the two directions between peers the lesser key is that of both."""
-    key = link_keys(rule, number, ground.places.labels(0, ends), *told, is_turned=False)
+    key = link_keys(rule, number, ground.places.labels(ends, in_base=True), *told, is_turned=False)
     if not rule.is_peer or rule.is_oneway or rule.left_group != rule.right_group:
         return key
-    back = link_keys(rule, number, ground.places.labels(0, ends[::-1]), *told, is_turned=True)
+    back = link_keys(rule, number, ground.places.labels(ends[::-1], in_base=True), *told, is_turned=True)
     return np.where(_is_less(back, key)[:, None], back, key)
 
 

@@ -24,7 +24,7 @@ from fabric.blueprint.model import Blueprint, Selector
 from fabric.blueprint.remembered import remembered
 from fabric.graph import Expanded, GroupInfo, RuleInfo
 from fabric.symmetry.damage import Sides
-from fabric.symmetry.ground import lay_ground, link_rows, stack_keys
+from fabric.symmetry.ground import lay_ground, link_rows, link_ways, way_keys
 from fabric.symmetry.labels import Mark, alike
 from fabric.symmetry.nesting import Tie
 
@@ -129,13 +129,20 @@ def _quotient(
     # Rows of the class grid refine the orbits: rows whose labels are equal are one class.
     ground = lay_ground(blueprint, sources, apart=apart, ties=ties, fixed=fixed, sides=sides)
     group, size, places, origin = ground.classes
-    links = [link_rows(ground, number) for number in range(len(blueprint.rules))]
-    # Base keys know only the failures, fine keys the sources too; without sources they are the same.
-    rows = np.concatenate([np.zeros((0, 4)), *(r for r, _ in links)])
-    base, fine = (stack_keys([keys[i] for _, keys in links]) for i in (0, -1))
+    ways = link_ways(ground)
+    rows, fine = link_rows(ground, ways), way_keys(ground, ways)
     first, fine_id = alike(fine)
+    base = np.arange(len(first))
+    if sources:
+        # Fine keys know the sources too, base keys only the failures: those of one row of a class tell of it.
+        some, starts = np.sort(first), np.cumsum([0, *(len(way.pattern) for way in ways)])
+        own = [
+            way.of(some[(some >= a) & (some < b)] - a)
+            for way, a, b in zip(ways, starts[:-1], starts[1:], strict=True)
+        ]
+        base = alike(way_keys(ground, own, in_base=True))[1][np.searchsorted(some, first)]
     # Directed links are numbered 2 * bundle + way, in the base as in the view.
-    base_of = 2 * (alike(base)[1] if sources else fine_id)[first]
+    base_of = 2 * base
     sample = rows[first]
     groups, rules = _infos(blueprint)
     view = Quotient(
