@@ -168,13 +168,31 @@ def _busy(job: Job, phase: Phase, over: Overheads) -> Floats:
     return busy * over.slowdown(phase.pattern, load) if over.slowdown else busy
 
 
+def carried(job: Job, schedule: Schedule) -> Floats:
+    """Return the bytes on every link of all phases of a schedule, those that overlap together."""
+    load = np.zeros(len(job.links.rule))
+    if isinstance(schedule, Seq):
+        return load + np.sum([carried(job, part) for part in schedule.parts], axis=0)
+    if isinstance(schedule, Phase):
+        return np.asarray(schedule.bytes_per_endpoint * job.loads(schedule.pattern).on_link)
+    for mix in _mixes(schedule).values():
+        load += job.together(mix)
+    return load
+
+
+def _mixes(schedule: Schedule) -> dict[Transfer, list[tuple[Pattern, float]]]:
+    """Return the patterns of a schedule with their bytes, by kind of transfer."""
+    mixes: dict[Transfer, list[tuple[Pattern, float]]] = {}
+    for phase in (p for p in phases(schedule) if p.bytes_per_endpoint):
+        mixes.setdefault(phase.transfer, []).append((phase.pattern, phase.bytes_per_endpoint))
+    return mixes
+
+
 def _busy_together(job: Job, schedule: Schedule, over: Overheads) -> Floats:
     """Return how long links are busy with all phases of a schedule."""
     busy = np.zeros(len(job.links.rule))
     # One kind of transfer after the other, as each gets its own part of the wire rate.
-    every = [p for p in phases(schedule) if p.bytes_per_endpoint]
-    for transfer in dict.fromkeys(p.transfer for p in every):
-        mix = [(p.pattern, p.bytes_per_endpoint) for p in every if p.transfer == transfer]
+    for transfer, mix in _mixes(schedule).items():
         load = job.together(mix)
         rate = job.links.capacity_gbps * _by_rule(job, over, transfer)[0][job.links.rule]
         own_s = np.divide(seconds_to_send(1.0, 1.0) * load, rate, out=np.zeros(len(load)), where=rate > 0)

@@ -11,7 +11,16 @@ from fabric.costing.answer import AlgorithmCost, Cost, GroupKind, HashedTime, ne
 from fabric.costing.calibration import Calibration, ProtocolCost
 from fabric.costing.calibration import calibration as read_calibration
 from fabric.costing.channels import CHANNELS, channel_limit_gb_s
-from fabric.costing.evaluate import DIGITS, Overheads, Timing, evaluate, first_largest, peaks, steps_of
+from fabric.costing.evaluate import (
+    DIGITS,
+    Overheads,
+    Timing,
+    carried,
+    evaluate,
+    first_largest,
+    peaks,
+    steps_of,
+)
 from fabric.costing.spread import Slowdown, Spread, slowdowns
 from fabric.errors import NoPathError
 from fabric.flow.lost import count_failed, find_cut_off, leave_out
@@ -173,9 +182,7 @@ def _wire_rate(run: CostRun, schedule: Schedule, binding: int, time_s: float) ->
         busy = evaluate(run.job, schedule, wire).busy_s
         return float((busy[on] * links.capacity_gbps[on] / links.n_cables[on]).max()) / time_s
     # All bytes of all phases on the cable, by the second: what a counter on it would show.
-    load = np.zeros(len(links.rule))
-    for phase in phases(schedule):
-        load += phase.bytes_per_endpoint * run.job.loads(phase.pattern).on_link
+    load = carried(run.job, schedule)
     return float((seconds_to_send(1.0, 1.0) * load[on] / links.n_cables[on]).max()) / time_s
 
 

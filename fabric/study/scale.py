@@ -19,7 +19,8 @@ from fabric.costing.answer import AlgorithmCost, Cost
 from fabric.costing.calibration import Calibration
 from fabric.costing.sweep import ends_of
 from fabric.errors import FabricError, QuestionError
-from fabric.flow.throughput import throughput
+from fabric.flow.question import Question
+from fabric.flow.throughput import answer_question
 from fabric.graph import Fabric
 from fabric.routing import Progress
 from fabric.sizing import Design, DesignOptions, design
@@ -194,9 +195,13 @@ class _Measure:
     def _measured(
         self, gpus: int, built: Design, collectives: Sequence[str], *, is_all_to_all: bool = True
     ) -> ScaleRow:
-        spread = throughput(built.fabric) if is_all_to_all else None
+        # One question of many: its proof draws links, as it does of every large fabric.
+        ask = Question(built.fabric, "all-to-all", is_brief=True)
+        spread = answer_question(ask) if is_all_to_all else None
         # Algorithms number their ranks along axes; a last block that is not full has no such numbers.
-        filled = Fabric(built.blueprint.name, replace(built.blueprint, absent=()))
+        filled = built.fabric
+        if built.blueprint.absent:
+            filled = Fabric(built.blueprint.name, replace(built.blueprint, absent=()))
         costs = [
             cost(filled, name, self.size_bytes, calibration=self.calibration, is_bounded=False)
             for name in collectives

@@ -69,12 +69,12 @@ def test_a_knee_of_tiers_is_found_without_a_flow_or_a_cost(monkeypatch):
         verb = getattr(scaling, name)
         return lambda *args, **more: solved.append(name) or verb(*args, **more)
 
-    for name in ("throughput", "cost"):
+    for name in ("answer_question", "cost"):
         monkeypatch.setattr(scaling, name, counted(name))
     table = scale([64, 200], **HGX, has_bounds=False, calibration="wire")
     assert table.knees == (Knee(136, "tiers", "2", "3"),)
     # One of each for the two rows, and none for the sizes between them.
-    assert sorted(solved) == ["cost"] * 2 + ["throughput"] * 2
+    assert sorted(solved) == ["cost"] * 2 + ["answer_question"] * 2
 
 
 def test_an_algorithm_that_is_hardly_faster_makes_no_knee(monkeypatch):
