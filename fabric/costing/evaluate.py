@@ -170,11 +170,11 @@ def _busy(job: Job, phase: Phase, over: Overheads) -> Floats:
 
 def carried(job: Job, schedule: Schedule) -> Floats:
     """Return the bytes on every link of all phases of a schedule, those that overlap together."""
-    load = np.zeros(len(job.links.rule))
     if isinstance(schedule, Seq):
-        return load + np.sum([carried(job, part) for part in schedule.parts], axis=0)
+        return np.asarray(np.sum([carried(job, part) for part in schedule.parts], axis=0))
     if isinstance(schedule, Phase):
         return np.asarray(schedule.bytes_per_endpoint * job.loads(schedule.pattern).on_link)
+    load = np.zeros(len(job.links.rule))
     for mix in _mixes(schedule).values():
         load += job.together(mix)
     return load
