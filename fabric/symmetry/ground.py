@@ -213,7 +213,7 @@ def device_classes(
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class RuleWay:
     """Links of a rule in one direction: of each row the links between two rows of the class grid.
 
     Parameters
@@ -236,27 +236,27 @@ class Way:
     n_links: Floats
     is_turned: bool
 
-    def of(self, rows: Ints) -> Way:
+    def of(self, rows: Ints) -> RuleWay:
         """Return some of the rows."""
         tail, head = ((group, own[rows]) for group, own in (self.tail, self.head))
         told = self.pattern[rows], self.speed[rows], self.n_links[rows]
-        return Way(self.rule, tail, head, *told, self.is_turned)
+        return RuleWay(self.rule, tail, head, *told, self.is_turned)
 
 
-def link_ways(ground: Ground) -> list[Way]:
+def link_ways(ground: Ground) -> list[RuleWay]:
     """Return the links of all rules that are up, both directions of peers apart."""
     ways = []
     for number, rule in enumerate(ground.grid.blueprint.rules):
         left, right, pattern, speed, n_links = cable_rows(ground, number)
         ends = (rule.left_group, left), (rule.right_group, right)
-        ways.append(Way(number, *ends, pattern, speed, n_links, False))
+        ways.append(RuleWay(number, *ends, pattern, speed, n_links, False))
         # An automorphism may swap the ends of a cable between peers, so each direction is a class of its own.
         if rule.is_peer and not rule.is_oneway:
-            ways.append(Way(number, *ends[::-1], pattern, speed, n_links, True))
+            ways.append(RuleWay(number, *ends[::-1], pattern, speed, n_links, True))
     return ways
 
 
-def link_rows(ground: Ground, ways: Sequence[Way]) -> Floats:
+def link_rows(ground: Ground, ways: Sequence[RuleWay]) -> Floats:
     """Return links as rows (tail, head, links, rate)."""
     rows = [np.zeros((0, 4))]
     for way in ways:
@@ -266,7 +266,7 @@ def link_rows(ground: Ground, ways: Sequence[Way]) -> Floats:
     return np.concatenate(rows)
 
 
-def way_keys(ground: Ground, ways: Sequence[Way], *, in_base: bool = False) -> Ints:
+def way_keys(ground: Ground, ways: Sequence[RuleWay], *, in_base: bool = False) -> Ints:
     """Return what tells links apart, by all marks or by those of the base; see `link_keys`."""
     keys = []
     for way in ways:
