@@ -261,7 +261,8 @@ def link_rows(ground: Ground, ways: Sequence[RuleWay]) -> Floats:
     rows = [np.zeros((0, 4))]
     for way in ways:
         tail, head = (ground.device[group][own] for group, own in (way.tail, way.head))
-        rate_gbps = ground.grid.blueprint.rules[way.rule].rate_gbps * np.array(ground.parts)[way.speed]
+        rule = ground.grid.blueprint.rules[way.rule]
+        rate_gbps = rule.rate_gbps * np.array(ground.parts)[way.speed]
         rows.append(np.column_stack([tail, head, way.n_links, rate_gbps]))
     return np.concatenate(rows)
 
