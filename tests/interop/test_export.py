@@ -167,7 +167,7 @@ def test_kueue():
     levels = [level["nodeLabel"] for level in topology["spec"]["levels"]]
     assert levels[-1] == "kubernetes.io/hostname"
     assert flavor["spec"]["topologyName"] == topology["metadata"]["name"] == "hgx"
-    nodes = list(yaml.safe_load_all(files["nodes.yaml"]))
+    nodes = list(yaml.load_all(files["nodes.yaml"], yaml.CSafeLoader))
     assert len(nodes) == 8
     for node in nodes:
         assert set(levels) <= set(node["metadata"]["labels"])

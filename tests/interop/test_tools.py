@@ -161,7 +161,7 @@ def test_kueue_has_the_levels_and_labels_that_it_may_have(file):
     assert len(set(labels)) == len(labels) <= 8
     assert all(NODE_LABEL.fullmatch(label) and len(label) <= 316 for label in labels)
     assert labels.index("kubernetes.io/hostname") == len(labels) - 1
-    nodes = list(yaml.safe_load_all(files["nodes.yaml"]))
+    nodes = list(yaml.load_all(files["nodes.yaml"], yaml.CSafeLoader))
     assert all(OBJECT.fullmatch(one["metadata"]["name"]) for one in (topology, flavor, *nodes))
     for node in nodes:
         own = node["metadata"]["labels"]

@@ -31,8 +31,8 @@ def whole():
     fabric = loads(text, path="two.fabric.yaml")
     summary = summarize(fabric)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(answers, "LARGEST", 300)
-        patch.setattr(answers, "SIZES", ("1MiB", "64MiB", "1GiB", "16GiB"))
+        patch.setattr(answers, "LARGEST", 150)
+        patch.setattr(answers, "SIZES", ("1MiB", "1GiB"))
         found = answers.ask(fabric, summary, lambda done, total: None)
     return compose(fabric, summary, found), found, fabric
 

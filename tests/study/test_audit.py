@@ -159,21 +159,21 @@ def test_the_cost_of_missing_cables_is_that_of_failed_ones(tmp_path):
 
 
 def test_collectives_that_are_asked_for_are_priced_and_ways_on_are_counted(tmp_path):
-    lost = [cable for cable in ends(HGX) if cable[0][0] == "l1-3" and cable[1][0] in ("s0", "s1")]
-    (file,) = written([c for c in ends(HGX) if c not in lost], "dot", tmp_path)
-    answer = audit(loads(HGX), [file], "dot", collectives=["all-reduce", "all-gather"], size="64MiB")
+    lost = [cable for cable in ends(MINI) if cable[0][0] == "leaf1" and cable[1][0] == "spine0"]
+    (file,) = written([c for c in ends(MINI) if c not in lost], "dot", tmp_path)
+    answer = audit(loads(MINI), [file], "dot", collectives=["all-reduce", "all-gather"], size="64MiB")
     (group,) = answer.groups
-    failed = fail(loads(HGX), "su1/leaf3 - spine0", "su1/leaf3 - spine1")
+    whole = loads(MINI)
+    failed = fail(whole, "leaf1 - spine0")
     for name, kept in group.collectives.items():
-        rates = [fabric.cost(f, name, "64MiB").busbw_gbps for f in (failed, loads(HGX))]
+        rates = [fabric.cost(f, name, "64MiB").busbw_gbps for f in (failed, whole)]
         assert kept == pytest.approx(rates[0] / rates[1])
     assert list(group.collectives) == ["all-reduce", "all-gather"]
-    # Two spines of four, by two cables each; the cables to servers below it do not lead on.
-    n_up = sum(cable[0][0] == "l1-3" and cable[1][0].startswith("s") for cable in ends(HGX))
-    assert group.ways == ("l1-3", n_up - len(lost), n_up)
-    assert f"l1-3 has {n_up - len(lost)} of {n_up} ways on" in group.text
+    # One spine of two, by two cables each; the cables to servers below it do not lead on.
+    assert group.ways == ("leaf1", 2, 4)
+    assert "leaf1 has 2 of 4 ways on" in group.text
     with pytest.raises(QuestionError, match="unknown collective 'all-redcue'"):
-        audit(loads(HGX), [file], "dot", collectives=["all-redcue"])
+        audit(whole, [file], "dot", collectives=["all-redcue"])
 
 
 def test_a_report_for_a_pull_request_is_a_table_and_boxes_to_tick(tmp_path):
@@ -271,11 +271,14 @@ def test_what_is_beside_a_box_is_no_device_of_it(tmp_path):
 
 
 def test_an_infragraph_knows_nodes_on_several_axes(as_drawn, tmp_path):
-    design = as_drawn.drawn("three-tier")
-    lost = fail(design, ("pod1/su1/node3", "pod1/su1/leaf2"))
+    large = as_drawn.SHAPES["three-tier"]
+    design = loads(
+        f"fabric: x\n{large}".replace("pod: 3, su: 2, node: 5, rail: 4", "pod: 2, su: 2, node: 2, rail: 2")
+    )
+    lost = fail(design, ("pod1/su1/node0", "pod1/su1/leaf1"))
     (tmp_path / "x").write_text(export(lost, "infragraph").files[""])
     (group,) = audit(design, [tmp_path / "x"], "infragraph").groups
-    assert (group.kind, group.faults[0].planned) == ("missing", ("pod1-su1-leaf2 - pod1-su1-node3",))
+    assert (group.kind, group.faults[0].planned) == ("missing", ("pod1-su1-leaf1 - pod1-su1-node0",))
     # Without names instances are numbered, and no number says where on the axes a node is.
     plain = re.sub(", description: .*}", "}", (tmp_path / "x").read_text())
     (tmp_path / "x").write_text(plain)

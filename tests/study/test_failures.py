@@ -404,7 +404,7 @@ def test_the_command_tells_pairs_where_they_are_asked_for(capsys, monkeypatch, t
 def test_what_is_there_is_all_at_most_though_one_box_alone_sends_more_than_two():
     text = """
         fabric: two-boxes
-        axes: {box: 2, slot: 4}
+        axes: {box: 2, slot: 2}
         devices:
           gpu: {kind: gpu, axes: [box, slot], transit: relay}
           nvswitch: {kind: switch, axes: [box]}
@@ -417,9 +417,9 @@ def test_what_is_there_is_all_at_most_though_one_box_alone_sends_more_than_two()
         """
     answer = failures(loads(text), rates="parts", pairs=True, window="30d", samples=10)
     gpu = next(row for row in answer.rows if row.of == "gpu")
-    # 4 of 7 partners are in the other box: 100 x 7 / 4 = 175 Gb/s each of 8. Then 4 have NVLink and cards.
-    assert answer.rate_gbps == pytest.approx(175.0)
-    assert gpu.total_kept == pytest.approx(4 * (4000 + 100) / (8 * 175))
+    # 2 of 3 partners are in the other box: 100 x 3 / 2 = 150 Gb/s each of 4. Then 2 have NVLink and cards.
+    assert answer.rate_gbps == pytest.approx(150.0)
+    assert gpu.total_kept == pytest.approx(2 * (4000 + 100) / (4 * 150))
     lower, upper = answer.availability
     assert 0 < lower <= upper <= 1
     assert 0 < answer.over_time.kept <= 1

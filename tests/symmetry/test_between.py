@@ -213,6 +213,7 @@ def test_what_every_rank_takes_in_at_most_is_that_of_one_without_its_nic(monkeyp
     assert "less down" in many.why
 
 
+@pytest.mark.slow  # the law is asked of one fabric of each family too
 def test_less_damage_is_the_same_on_links_and_on_classes(marked_fabrics, monkeypatch):
     """Links had one cable of a range of pairs down, classes one of each pair: a proof failed."""
     assert check_same(marked_fabrics.marked_fabric("nested", 278), monkeypatch) == 1

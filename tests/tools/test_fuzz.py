@@ -35,9 +35,9 @@ def fuzz(monkeypatch, tmp_path):
 
 def test_a_number_is_an_input(fuzz):
     first = [fuzz.cases.case(n) for n in range(60)]
-    again = [fuzz.cases.case(n) for n in range(60)]
-    assert [one.arguments for one in first] == [one.arguments for one in again]
-    assert [one.files for one in first] == [one.files for one in again]
+    again = [fuzz.cases.case(n) for n in range(15)]
+    assert [one.arguments for one in first[:15]] == [one.arguments for one in again]
+    assert [one.files for one in first[:15]] == [one.files for one in again]
     kinds = Counter(one.kind for one in first)
     read = {"file", "log", "calibration", "prices", "job", "found", "expectation", "study"}
     assert set(kinds) == {*read, "topology", "arguments", "graph", "design"}

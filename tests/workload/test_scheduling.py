@@ -53,7 +53,7 @@ def test_pods_of_a_segment_are_under_one_label_that_the_export_gives(racks):
     assert odd["spec"]["template"]["metadata"]["annotations"] == {
         "kueue.x-k8s.io/podset-unconstrained-topology": "true"
     }
-    exported = yaml.safe_load_all(dict(fabric.export(racks, "kueue").files)["nodes.yaml"])
+    exported = yaml.load_all(dict(fabric.export(racks, "kueue").files)["nodes.yaml"], yaml.CSafeLoader)
     labels = {node["metadata"]["name"]: node["metadata"]["labels"] for node in exported}
     affinity = big["spec"]["template"]["spec"]["affinity"]["nodeAffinity"]
     (term,) = affinity["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]
@@ -76,7 +76,7 @@ def test_boxes_under_a_leaf_are_told_by_the_lowest_tier():
     (job,) = yaml.safe_load_all(kueue_jobs(answer, nodes_of(f)))
     near = job["spec"]["template"]["metadata"]["annotations"]
     label = near["kueue.x-k8s.io/podset-slice-required-topology"]
-    exported = yaml.safe_load_all(dict(fabric.export(f, "kueue").files)["nodes.yaml"])
+    exported = yaml.load_all(dict(fabric.export(f, "kueue").files)["nodes.yaml"], yaml.CSafeLoader)
     pods = {node["metadata"]["labels"][label] for node in exported}
     assert len(pods) == 2
 

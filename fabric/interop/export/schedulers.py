@@ -11,6 +11,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import networkx as nx
 import yaml
@@ -27,6 +28,8 @@ _NODE_NAME = re.compile(r"[a-z0-9](?:[-a-z0-9.]{0,61}[a-z0-9])?", re.ASCII)
 TIER_LABEL = "fabric.topograph.run/tier-{}"
 DOMAIN_LABEL = "accelerator.topograph.run/domain"
 HOST_LABEL = "kubernetes.io/hostname"
+# libyaml writes a document for each node ten times as fast, in the same bytes.
+_DUMPER: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
 @dataclass
@@ -334,4 +337,4 @@ def _yaml(data: object, *, explicit_start: bool = False) -> str:
 
 
 def _documents(items: list[dict[str, object]]) -> str:
-    return yaml.safe_dump_all(items, sort_keys=False, width=110)
+    return yaml.dump_all(items, Dumper=_DUMPER, sort_keys=False, width=110)
