@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Protocol, TypeVar
+from typing import TYPE_CHECKING, Annotated, Protocol, TypeVar
 
 import typer
 
 from fabric.cli.options import one_from_standard_input, print_form
-from fabric.errors import QuestionError
 from fabric.text.reading import STANDARD, read_standard_input
+
+if TYPE_CHECKING:
+    from fabric.workload.written import WrittenJob
 
 FabricFile = Annotated[
     Path | None, typer.Argument(metavar="FILE", help="Instead of the one that the job names.")
@@ -18,18 +20,6 @@ FabricFile = Annotated[
 Form = Annotated[str, typer.Option("--format", help="text (if left out), md or json.")]
 
 FORMS = ("text", "md", "json")
-
-
-class JobWithFabric(Protocol):
-    """A job that may name its fabric."""
-
-    @property
-    def name(self) -> str:
-        """Of the job."""
-
-    @property
-    def fabric(self) -> str:
-        """Topology file, or empty."""
 
 
 class AnswerInForms(Protocol):
@@ -42,7 +32,7 @@ class AnswerInForms(Protocol):
         """Return it for programs."""
 
 
-Job = TypeVar("Job", bound=JobWithFabric)
+Job = TypeVar("Job", bound="WrittenJob")
 
 
 def read_job(
@@ -63,14 +53,12 @@ def read_job(
         With every problem of the file at its line and column.
     """
     from fabric.blueprint.limits import MAX_BYTES
+    from fabric.workload.written import fabric_file
 
     one_from_standard_input(path, file or "", calibration)
     is_piped = str(path) == STANDARD
     job = parse(read_standard_input(limit=MAX_BYTES), "<stdin>") if is_piped else load(path)
-    if file is None and not job.fabric:
-        msg = f"job {job.name} names no fabric; give a topology file"
-        raise QuestionError(msg)
-    return job, file or Path(job.fabric)
+    return job, file or fabric_file(job)
 
 
 def print_in_form(answer: AnswerInForms, form: str) -> None:

@@ -121,7 +121,7 @@ def _ordered(
         groups = ", ".join(part.group for part in unordered.parts)
         msg = f"the ranks are of several groups ({groups}), and an order is of one"
         raise NoSymmetryError(msg)
-    numbered = _left_axes(unordered, left, order)
+    numbered = left_axes(blueprint, unordered.group, left, order)
     part = blueprint if among is None else part_of(blueprint, among)
     n_places = math.prod(part.axes[a].size for a in numbered)
     if (n_ranks := devices_up(part, unordered.group)) < n_places:
@@ -177,17 +177,23 @@ def read_order(order: str) -> tuple[tuple[str, ...], dict[str, int | None]]:
     return tuple(match[1].split()), dimensions
 
 
-def _left_axes(place: Placement, left: tuple[str, ...], order: str) -> tuple[str, ...]:
-    """Return the primitive axes on the left, which must be those of the group, each once."""
-    blueprint = place.blueprint
+def left_axes(blueprint: Blueprint, group: str, left: Sequence[str], order: str) -> tuple[str, ...]:
+    """Return the primitive axes on the left of an order, which must be those of the ranks, each once.
+
+    Raises
+    ------
+    QuestionError
+        If one is no axis, or they are not those of the group.
+    """
+    own = blueprint.groups[group].primitives
     for axis in left:
         if axis not in blueprint.axes:
-            hint = nearest(axis, blueprint.axes) or f"axes are {', '.join(blueprint.axes)}"
+            hint = nearest(axis, blueprint.axes) or f"axes of {group} are {', '.join(own)}"
             msg = f"order: no axis {axis!r}; {hint}"
             raise QuestionError(msg)
     axes = tuple(p for axis in left for p in blueprint.primitives(axis))
-    if sorted(axes) != sorted(place.order):
-        msg = f"order {order!r}: {place.group} is placed on {' '.join(place.order)}; name each of them once"
+    if sorted(axes) != sorted(own):
+        msg = f"order {order!r}: {group} is placed on {' '.join(own)}; name each of them once"
         raise QuestionError(msg)
     return axes
 

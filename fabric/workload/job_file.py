@@ -26,7 +26,7 @@ from fabric.blueprint.fields import WORD_SCHEMA, Count, Label, OptionalText, Opt
 from fabric.blueprint.reader import read_file, read_text
 from fabric.errors import Problem, QuestionError, TopologyError
 from fabric.workload.files import as_text, beside, columns_of, problem_at, schema_of, validated
-from fabric.workload.layout import read_dimensions
+from fabric.workload.layout import lay_out, read_dimensions
 from fabric.workload.models import Biases, Model, model
 from fabric.workload.workload import (
     ASSUMED,
@@ -43,6 +43,7 @@ from fabric.workload.workload import (
     Workload,
     faults,
 )
+from fabric.workload.written import AsWritten
 
 _MAX_SOURCE = 2_000
 _Whole = Annotated[int, Field(ge=0, le=10**12)]
@@ -239,8 +240,10 @@ def load_job(path: str | Path) -> Workload:
     TopologyError
         With every problem of the file at its line and column.
     """
-    read = _workload(read_file(path))
-    return replace(read, fabric=beside(path, read.fabric))
+    document = read_file(path)
+    read = _workload(document)
+    read = replace(read, fabric=beside(path, read.fabric))
+    return replace(read, written=AsWritten(document, read))
 
 
 def parse_job(text: str | bytes, path: str = "job.yaml") -> Workload:
@@ -257,7 +260,9 @@ def parse_job(text: str | bytes, path: str = "job.yaml") -> Workload:
     >>> job.model.name, job.batch.tokens, job.parallel.dp
     ('Llama 3 8B', 524288, 0)
     """
-    return _workload(read_text(text, path))
+    document = read_text(text, path)
+    read = _workload(document)
+    return replace(read, written=AsWritten(document, read))
 
 
 def _workload(document: Document) -> Workload:
@@ -312,7 +317,9 @@ def _parts(document: Document, file: JobFile) -> tuple[dict[str, Any], list[Prob
     for loc, fault, todo in faults(chosen, batch, layout):
         say(loc, fault, todo)
     try:
-        read_dimensions(file.order or "", layout, ())
+        left, dimensions = read_dimensions(file.order or "", layout, ())
+        if file.order and layout.dp and not problems:
+            lay_out(left, dimensions, layout)
     except QuestionError as error:
         say(("order",), str(error).removeprefix("order: "), "")
     return {"model": chosen, "batch": batch, "parallel": layout}, problems

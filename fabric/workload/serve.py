@@ -22,7 +22,7 @@ from fabric.blueprint.site_selectors import read_selector
 from fabric.costing.calibration import Calibration
 from fabric.costing.moe import moe_cost
 from fabric.costing.transfers import transfer
-from fabric.errors import LimitError, NoPathError, QuestionError
+from fabric.errors import LimitError, NoPathError
 from fabric.flow import max_flow
 from fabric.flow.certificate import Verdict
 from fabric.flow.commodities import Commodities
@@ -36,9 +36,11 @@ from fabric.schedule.algorithms import Moe
 from fabric.symmetry import NoSymmetryError, devices_up
 from fabric.units import gbytes_per_second, gbytes_to_gbps, seconds_to_send
 from fabric.workload.nodes import domain_axes, node_axes
+from fabric.workload.on_fabric import selected_endpoints
 from fabric.workload.serving import CacheLoad, CacheTransfer, ExpertStep, Serving, ServingFigure
 from fabric.workload.serving_job import Pool, ServingJob
 from fabric.workload.workload import VALUE_BYTES
+from fabric.workload.written import JobFaults
 
 SCALES = {"fp8": 1 + 4 / 128}
 """Bytes of a value on its way to experts, with a float for every 128 (DeepEP)."""
@@ -79,13 +81,15 @@ def serve(
 
     Raises
     ------
-    QuestionError, SelectorError
+    TopologyError
+        Where its file says what does not fit the fabric.
+    QuestionError
         If the job does not fit the fabric.
     LimitError
         If the fabric is too large for real links where these are needed.
     """
     fabric.axes_or_refuse("a serving job")
-    n_prefill, n_decode = (_pool_size(fabric, pool) for pool in (job.prefill, job.decode))
+    n_prefill, n_decode = _pool_sizes(fabric, job)
     work, why = _pools(fabric, job, paths, limit)
     kv_bytes = job.model.kv_bytes_per_token(VALUE_BYTES[job.kv]) * job.prompt
     prefill_s, peak = _prefill_s(job, fabric)
@@ -124,22 +128,25 @@ def serve(
     )
 
 
-def _pool_size(fabric: Fabric, pool: Pool) -> int:
-    """Return the endpoints of a pool that are up.
+def _pool_sizes(fabric: Fabric, job: ServingJob) -> tuple[int, int]:
+    """Return the endpoints of both pools that are up.
 
     Raises
     ------
-    QuestionError
-        If they are fewer than one instance.
+    TopologyError, QuestionError
+        If a pool is none, or fewer than one instance.
     """
     blueprint = fabric.axes_or_refuse("a serving job")
-    chosen = read_selector(blueprint, pool.among, needs_group=False)
-    groups = [g for g in selected_groups(blueprint, chosen) if blueprint.groups[g].is_endpoint]
-    n = sum(devices_up(blueprint, group, chosen) for group in groups)
-    if n < pool.tp:
-        msg = f"{pool.among!r} is {n:,} endpoints that are up; an instance has tp = {pool.tp}"
-        raise QuestionError(msg)
-    return n
+    faults, sizes = JobFaults(job), {"prefill": 0, "decode": 0}
+    for name, pool in (("prefill", job.prefill), ("decode", job.decode)):
+        with faults.at(name, "among"):
+            chosen, groups = selected_endpoints(blueprint, pool.among)
+            sizes[name] = n = sum(devices_up(blueprint, group, chosen) for group in groups)
+            if n < pool.tp:
+                ranks = f"{pool.among!r} is {n:,} endpoints that are up; an instance has tp = {pool.tp}"
+                faults.say((name, "tp"), ranks, "choose fewer, or more endpoints by among")
+    faults.check()
+    return sizes["prefill"], sizes["decode"]
 
 
 def _pools(fabric: Fabric, job: ServingJob, paths: Paths, limit: int) -> tuple[Commodities, str]:

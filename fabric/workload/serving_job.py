@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,6 +19,7 @@ from fabric.workload.files import as_text, beside, columns_of, problem_at, schem
 from fabric.workload.job_file import ModelItem, model_item
 from fabric.workload.models import Model
 from fabric.workload.workload import ASSUMED, PART_PEAK, Assumption, MatrixNumber, Number
+from fabric.workload.written import AsWritten
 
 MOONCAKE = "Mooncake with vLLM, 8 RoCE cards of 200 Gb/s: 0.37 ms and 137 GiB/s of 200 GB/s"
 SETUP, EFFICIENCY = Assumption(0.37e-3, MOONCAKE), Assumption(0.735, MOONCAKE)
@@ -67,6 +68,8 @@ class ServingJob:
     peak : Assumption
         Dense peak of a GPU [TFLOPS]; 0 for what the catalogue of parts says.
     fabric, about : str
+    written : AsWritten, optional
+        The file that it is of, for errors to point to.
     """
 
     name: str
@@ -86,6 +89,7 @@ class ServingJob:
     peak: Assumption = PART_PEAK
     fabric: str = ""
     about: str = ""
+    written: AsWritten | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Refuse what is no serving job."""
@@ -189,8 +193,10 @@ def load_serving(path: str | Path) -> ServingJob:
     TopologyError
         With every problem of the file at its line and column.
     """
-    read = _job(read_file(path))
-    return replace(read, fabric=beside(path, read.fabric))
+    document = read_file(path)
+    read = _job(document)
+    read = replace(read, fabric=beside(path, read.fabric))
+    return replace(read, written=AsWritten(document, read))
 
 
 def parse_serving(text: str | bytes, path: str = "job.serve.yaml") -> ServingJob:
@@ -208,7 +214,9 @@ def parse_serving(text: str | bytes, path: str = "job.serve.yaml") -> ServingJob
     >>> job.model.kv_bytes_per_token() * job.prompt / 2**30
     3.9375
     """
-    return _job(read_text(text, path))
+    document = read_text(text, path)
+    read = _job(document)
+    return replace(read, written=AsWritten(document, read))
 
 
 def _job(document: Document) -> ServingJob:

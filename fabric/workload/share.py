@@ -29,6 +29,7 @@ from fabric.workload.phases import Company, best_offsets, random_phase
 from fabric.workload.sharing import Fair, Neighbour, SharedJob, Sharing, StepSharing, TrafficJob
 from fabric.workload.together import share_steps
 from fabric.workload.workload import Workload
+from fabric.workload.written import all_of
 
 MAX_SHARING = 64
 """Jobs at once."""
@@ -185,11 +186,10 @@ def read_works(jobs: Sequence[TrafficJob | Workload | str]) -> list[Workload]:
     TopologyError
         With every problem of a file at its line and column.
     """
-    works = [
-        job if isinstance(job, Workload) else _read_file(job)
-        for job in jobs
-        if not isinstance(job, TrafficJob)
-    ]
+    works = all_of(
+        lambda job: job if isinstance(job, Workload) else _read_file(job),
+        (job for job in jobs if not isinstance(job, TrafficJob)),
+    )
     found = [work for work in works if work is not None]
     if found and len(found) < len(jobs):
         msg = (

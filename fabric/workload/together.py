@@ -22,7 +22,7 @@ import numpy as np
 
 from fabric.arrays import Floats
 from fabric.costing.calibration import Calibration
-from fabric.errors import LimitError, QuestionError
+from fabric.errors import FabricError, LimitError, QuestionError
 from fabric.graph import Fabric
 from fabric.job.in_order import ranks_in_order
 from fabric.job.ranks import Links, Routing
@@ -33,6 +33,7 @@ from fabric.workload.sharing import Fair, Neighbour, StepSharing, StepTogether
 from fabric.workload.step import TimedExchange, micro_compute_s, step_time
 from fabric.workload.tiers import scale_up_turns, turns
 from fabric.workload.workload import Workload
+from fabric.workload.written import JobFaults, all_of
 
 MAX_STEPS = 6
 """Jobs at once: every company of them has paces of its own."""
@@ -129,8 +130,14 @@ def share_steps(
     QuestionError
         If a job does not fit the fabric, two have an endpoint in common, or they are too many.
     """
-    _check(fabric, works)
-    jobs = _running(fabric, works, calibration, routing)
+    _check(works)
+    taken: dict[int, str] = {}
+
+    def placed(work: Workload) -> Site:
+        _take(fabric, work, taken)
+        return site(fabric, work, calibration, routing)
+
+    jobs = _running(all_of(placed, works))
     used = np.array([job.on_link for job in jobs])
     weights = np.array([job.sent_bytes_per_s if fair == "rate" else 1.0 for job in jobs])
     sends = weights > 0
@@ -253,8 +260,8 @@ def _held_by(
     return links.rules[links.rule[at]], neighbours
 
 
-def _check(fabric: Fabric, works: Sequence[Workload]) -> None:
-    """Raise where jobs are too many, or two have one name or an endpoint in common."""
+def _check(works: Sequence[Workload]) -> None:
+    """Raise where jobs are too many, or two have one name."""
     if len(works) > MAX_STEPS:
         msg = f"jobs: {len(works)}; at most {MAX_STEPS} job files are worked out at once"
         raise QuestionError(msg)
@@ -262,25 +269,28 @@ def _check(fabric: Fabric, works: Sequence[Workload]) -> None:
     if doubled := [name for name in names if names.count(name) > 1]:
         msg = f"jobs: {doubled[0]!r} is there twice; write NAME=FILE"
         raise QuestionError(msg)
+
+
+def _take(fabric: Fabric, work: Workload, taken: dict[int, str]) -> None:
+    """Note which endpoints a job has; raise where another one has one of them."""
     blueprint = fabric.axes_or_refuse("a job with parallel dimensions")
-    taken: dict[int, str] = {}
-    for work in works:
-        try:
-            ranks = ranks_in_order(blueprint, asked_ranks(work.among))
-        except NoSymmetryError as error:
-            msg = f"job {work.name}: {error}"
-            raise QuestionError(msg) from None
-        sizes = tuple(blueprint.axes[axis].size for axis in ranks.index)
-        for place in np.ravel_multi_index(tuple(ranks.index.values()), sizes).tolist():
-            if (other := taken.setdefault(place, work.name)) != work.name:
-                todo = "give each endpoints of its own: among in the file, or NAME=SELECTOR:FILE"
-                msg = f"jobs: {other} and {work.name} have endpoints in common; {todo}"
-                raise QuestionError(msg)
+    try:
+        ranks = ranks_in_order(blueprint, asked_ranks(work.among))
+    except NoSymmetryError as error:
+        msg = f"job {work.name}: {error}"
+        raise QuestionError(msg) from None
+    except FabricError:  # of the job alone, which `site` tells
+        return
+    sizes = tuple(blueprint.axes[axis].size for axis in ranks.index)
+    for place in np.ravel_multi_index(tuple(ranks.index.values()), sizes).tolist():
+        if (other := taken.setdefault(place, work.name)) != work.name:
+            faults = JobFaults(work)
+            todo = "give each endpoints of its own: among in the file, or NAME=SELECTOR:FILE"
+            faults.say(("among",), f"{other} and {work.name} have endpoints in common", todo)
+            raise faults.error()
 
 
-def _running(
-    fabric: Fabric, works: Sequence[Workload], calibration: str | Calibration, routing: Routing
-) -> list[RunningJob]:
+def _running(sites: Sequence[Site]) -> list[RunningJob]:
     """Return the jobs, all on the same links: on classes that keep all of them in place, or on every cable.
 
     Raises
@@ -288,8 +298,7 @@ def _running(
     QuestionError
         If a job does not fit, or only every cable will do, and they are too many.
     """
-    sites = [site(fabric, work, calibration, routing) for work in works]
-    beside = tuple(work.among for work in works if work.among)
+    beside = tuple(at.work.among for at in sites if at.work.among)
     why = ""
     try:
         jobs = [_run(replace(at, method="axes", beside=beside)) for at in sites]

@@ -23,7 +23,7 @@ from fabric.schedule.algorithms import Shape, schedules
 from fabric.schedule.tree import Par, Phase, Schedule
 from fabric.units import parse_bytes
 from fabric.workload.job_file import load_job
-from fabric.workload.layout import GROUPS, Layout, lay_out
+from fabric.workload.layout import GROUPS, Layout
 from fabric.workload.on_fabric import Site, site
 from fabric.workload.steps_of_rank import Program, programs
 from fabric.workload.workload import Workload
@@ -232,7 +232,7 @@ def _received(sent: TraceNode) -> TraceNode:
 
 def _of_job(fabric: Fabric, work: Workload) -> ExecutionTrace:
     at = site(fabric, work, "wire", "ecmp")
-    layout = lay_out(at.left, at.dimensions, at.work.parallel)
+    layout = at.lay_out()
     stages = list(programs(at.work, at.peak_tflops, layout.sizes))
     n_ranks = at.work.parallel.n_ranks
     _refuse_many(sum(len(stage.nodes) for stage in stages) * n_ranks // len(stages))

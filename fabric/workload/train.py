@@ -28,6 +28,7 @@ from fabric.workload.training import (
     TurnedBytes,
 )
 from fabric.workload.workload import Workload
+from fabric.workload.written import fabric_file
 
 MORE = 1.1
 """By how much more of something its gain is told."""
@@ -83,10 +84,7 @@ def train(
     """
     work = job if isinstance(job, Workload) else load_job(job)
     if fabric is None:
-        if not work.fabric:
-            msg = f"job {work.name} names no fabric; give one"
-            raise QuestionError(msg)
-        fabric = load(work.fabric)
+        fabric = load(fabric_file(work))
     if order not in ("", "all"):
         work = replace(work, order=order)
     at = replace(site(fabric, work, calibration, routing), method=method)

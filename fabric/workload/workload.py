@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple, get_args
 
 from fabric.errors import QuestionError
 from fabric.workload.models import Model
+from fabric.workload.written import AsWritten
 
 Number = Literal["fp32", "bf16", "fp16", "fp8", "fp4"]
 MatrixNumber = Literal["bf16", "fp8", "fp4"]
@@ -89,6 +90,10 @@ class Parallel:
     vpp: int = 1
     dp: int = 0
 
+    def on(self, n_ranks: int) -> Parallel:
+        """Return the layout with as many replicas as `n_ranks` ranks are, where it does not say how many."""
+        return self if self.dp else replace(self, dp=n_ranks // self.n_fixed)
+
     @property
     def n_fixed(self) -> int:
         """Ranks of one replica."""
@@ -162,6 +167,8 @@ class Workload:
         Dense peak of a GPU [TFLOPS]; 0 for what the catalogue of parts says.
     overlap : mapping of str to Assumption
         For each dimension, the part of its transfers that may run beside the compute.
+    written : AsWritten, optional
+        The file that it is of, for errors to point to.
 
     Raises
     ------
@@ -183,6 +190,7 @@ class Workload:
     achieved: Assumption = Assumption(0.5)
     peak: Assumption = PART_PEAK
     overlap: Mapping[ParallelDimension, Assumption] = field(default_factory=lambda: dict(DEFAULT_OVERLAP))
+    written: AsWritten | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Refuse parts that do not fit each other."""
@@ -198,22 +206,22 @@ class Workload:
         QuestionError
             If they are no whole number of replicas, or not as many as the layout has.
         """
-        have = self.parallel
-        if not have.dp:
-            if n_ranks % have.n_fixed:
-                msg = (
-                    f"job {self.name}: {n_ranks:,} ranks are no whole number of replicas of tp x cp x pp = "
-                    f"{have.n_fixed:,}; choose other sizes, or ranks by among"
-                )
-                raise QuestionError(msg)
-            return replace(self, parallel=replace(have, dp=n_ranks // have.n_fixed))
-        if have.n_ranks != n_ranks:
-            msg = (
-                f"job {self.name}: tp x cp x pp x dp = {have.n_ranks:,} ranks, and {n_ranks:,} endpoints are "
-                "chosen; choose as many by among, or leave dp out"
-            )
+        for loc, fault, todo in self.unfit(n_ranks):
+            msg = f"job {self.name}: {'.'.join(loc)}: {fault}; {todo}"
             raise QuestionError(msg)
-        return self
+        return replace(self, parallel=self.parallel.on(n_ranks))
+
+    def unfit(self, n_ranks: int) -> Iterator[Fault]:
+        """Yield what does not fit on `n_ranks` ranks."""
+        have = self.parallel
+        if have.dp and have.n_ranks != n_ranks:
+            ranks = f"tp x cp x pp x dp = {have.n_ranks:,} ranks, and {n_ranks:,} endpoints are chosen"
+            yield ("parallel", "dp"), ranks, "choose as many by among, or leave dp out"
+        elif n_ranks % have.n_fixed:
+            ranks = f"{n_ranks:,} ranks are no whole number of replicas of tp x cp x pp = {have.n_fixed:,}"
+            yield ("parallel",), ranks, "choose other sizes, or ranks by among"
+        else:
+            yield from faults(self.model, self.batch, have.on(n_ranks))
 
     @property
     def n_micro(self) -> int:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.optimize import linprog
 
-from fabric.errors import QuestionError
+from fabric.errors import QuestionError, TopologyError
 from fabric.graph import Fabric
 from fabric.workload import Assumption, Workload
 from fabric.workload.share import share
@@ -175,5 +175,6 @@ def test_files_by_name_and_place(tmp_path, slow):
         slow, [f"one=pod0/rack0/gpu,pod1/rack0/gpu:{path}", f"two=pod0/rack1/gpu,pod1/rack1/gpu:{path}"]
     )
     assert [(one.name, one.n_ranks) for one in answer.jobs] == [("one", 32), ("two", 32)]
-    with pytest.raises(QuestionError, match="one and two have endpoints in common; give each endpoints"):
+    common = "f.job.yaml:1:1: among: one and two have endpoints in common; give each endpoints"
+    with pytest.raises(TopologyError, match=common):
         share(slow, [f"one={path}", f"two={path}"])

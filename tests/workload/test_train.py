@@ -347,7 +347,7 @@ def test_what_does_not_fit(fabric, change, fault):
 
 
 def test_a_job_without_a_fabric():
-    with pytest.raises(QuestionError, match="job small names no fabric; give one"):
+    with pytest.raises(QuestionError, match="job small names no fabric; give a topology file"):
         train(DENSE)
 
 
