@@ -395,9 +395,16 @@ def _refuse_uneven(ground: Ground) -> None:
         row, pattern, _ = split_pairs(ground.places, rule, pairs)
         ends = (rule.left_group, pairs.left[row]), (rule.right_group, pairs.right[row])
         up = np.flatnonzero(np.all([ground.device[group][rows] >= 0 for group, rows in ends], axis=0))
-        label = ground.places.labels([(group, rows[up]) for group, rows in ends], in_base=True)
-        first, which = alike(link_keys(rule, number, label, pattern[up], 0, is_turned=False))
-        alive = ground.alive[number][row[up]]
+        sides = [(group, rows[up]) for group, rows in ends]
+        # On a line the first cable is alike to the last one turned round.
+        ways = [False, True] if rule.is_peer and not rule.is_oneway else [False]
+        labels = [ground.places.labels(sides[::-1] if way else sides, in_base=True) for way in ways]
+        keys = [
+            link_keys(rule, number, label, pattern[up], 0, is_turned=way)
+            for way, label in zip(ways, labels, strict=True)
+        ]
+        first, which = alike(np.concatenate(keys))
+        alive = np.tile(ground.alive[number][row[up]], (len(ways), 1))
         if (alive != alive[first][which]).any():
             some = f"some of the cables of {rule.name} are marked"
             msg = f"{some}, and the axes cannot say which; name two devices"

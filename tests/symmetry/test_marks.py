@@ -132,6 +132,28 @@ def test_flows_bounds_and_costs_are_those_of_devices_one_by_one(seed, is_slow, m
         assert found == pytest.approx(f.bound(listed, collective).algbw_gbps, rel=1e-7), collective
 
 
+LINE = """
+fabric: line
+axes: {pod: 4, x: 3}
+devices: {gpu: {kind: gpu, axes: [pod, x]}, top: {kind: switch, axes: [pod]}, core: {kind: switch, axes: []}}
+links:
+  - {between: [gpu, gpu], name: round, line: pod, rate: 1Gb/s}
+  - {between: [gpu, top], rate: 1Gb/s}
+  - {between: [top, core], rate: 1Gb/s}
+failed: [[gpu2, gpu2, 1]]
+"""
+
+
+def test_the_first_cable_of_a_line_is_not_its_last_turned_round():
+    """Turned over, a line maps its last cable onto its first: only one of the two is down."""
+    fabric = loads(LINE)
+    with pytest.raises(NoSymmetryError, match="cannot say which"):
+        f.throughput(fabric, among="gpu", method="axes")
+    found, every = (f.throughput(fabric, among="gpu", method=m) for m in ("auto", "links"))
+    assert found.status == every.status == "optimal"
+    assert found.per_endpoint_gbps == pytest.approx(every.per_endpoint_gbps, rel=1e-9)
+
+
 # ---- what was brute-forced -----------------------------------------------------------------------
 
 LEAF_SPINE = """
