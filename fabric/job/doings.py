@@ -27,6 +27,7 @@ from fabric.job.numbering import messages, rail_legs
 from fabric.schedule.algorithms import Shape
 from fabric.schedule.patterns import Edges, edges
 from fabric.schedule.tree import Pattern
+from fabric.symmetry.labels import equal_sets
 
 
 @dataclass(frozen=True, eq=False)
@@ -336,12 +337,5 @@ def distinct(mark: Floats) -> tuple[Ints, Ints]:
 
 def first_of(code: Ints, radix: int) -> tuple[Ints, Ints, Ints]:
     """Return the distinct numbers below `radix`, the first place of each, and the set of every number."""
-    if radix > 4 * len(code) + 64:
-        codes, first, inverse = np.unique(code, return_index=True, return_inverse=True)
-        return codes, first.astype(np.int64), inverse.ravel().astype(np.int64)
-    first_place = np.full(radix, -1, dtype=np.int64)
-    first_place[code[::-1]] = np.arange(len(code))[::-1]
-    codes = np.flatnonzero(first_place >= 0)
-    number = np.zeros(radix, dtype=np.int64)
-    number[codes] = np.arange(len(codes))
-    return codes, first_place[codes], number[code]
+    first, which = equal_sets(code, radix)
+    return code[first], first, which

@@ -306,14 +306,8 @@ def _label_ring(
 
 def _distinct(values: Ints, n: int) -> tuple[Ints, Ints]:
     """Return the distinct `values`, all below `n`, and the position there of each."""
-    # Sorting costs by the number of values, counting by the span: whichever is smaller.
-    if n > len(values):
-        distinct, position = np.unique(values, return_inverse=True)
-        return distinct, position.ravel().astype(np.int64)
-    distinct = np.flatnonzero(np.bincount(values, minlength=n))
-    position_of = np.zeros(n, dtype=np.int64)
-    position_of[distinct] = np.arange(len(distinct))
-    return distinct, position_of[values]
+    first, which = equal_sets(values, n)
+    return values[first], which
 
 
 def _least(images: Ints) -> Bools:
@@ -325,19 +319,44 @@ def _least(images: Ints) -> Bools:
 
 def alike(keys: Ints) -> tuple[Ints, Ints]:
     """Return the first of each set of equal rows, and the set of every row; sets ascend with their rows."""
+    return equal_sets(*pack(keys))
+
+
+def equal_sets(code: Ints, span: int) -> tuple[Ints, Ints]:
+    """Return the first of each set of equal numbers from 0 below `span`, and the set of each, as `alike`."""
+    n = len(code)
+    # Sorting costs by how many there are, counting by the span: whichever is smaller.
+    if span <= 4 * n:
+        at = np.full(span, -1, dtype=np.int64)
+        # Of several the first is written last.
+        at[code[::-1]] = np.arange(n - 1, -1, -1)
+        known = np.flatnonzero(at >= 0)
+        number = np.empty(span, dtype=np.int64)
+        number[known] = np.arange(len(known))
+        return at[known], number[code]
+    order = code.argsort()
+    ascending = code[order]
+    is_new = np.ones(n, dtype=np.bool_)
+    is_new[1:] = ascending[1:] != ascending[:-1]
+    which = np.empty(n, dtype=np.int64)
+    which[order] = np.cumsum(is_new) - 1
+    starts = np.flatnonzero(is_new)
+    return np.minimum.reduceat(order, starts) if n else starts, which
+
+
+def pack(keys: Ints) -> tuple[Ints, int]:
+    """Return one number for each row, in the order of the rows, and what all of them are below."""
+    code, span = np.zeros(len(keys), dtype=np.int64), 1
     if not len(keys):
-        return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
-    _, first, inverse = np.unique(_pack(keys), axis=0, return_index=True, return_inverse=True)
-    return first.astype(np.int64), inverse.ravel().astype(np.int64)
-
-
-def _pack(keys: Ints) -> Ints:
-    """Return one number for each row, in the order of the rows, or `keys` where that would not fit."""
-    low = keys.min(axis=0)
-    # Mixed radix with the first column on top keeps the order of rows; 62 bits must hold the product.
-    steps = [1]
-    for n in (keys.max(axis=0) - low + 1).tolist()[:0:-1]:
-        steps.append(steps[-1] * n)
-    if steps[-1] * int(keys[:, 0].max() - low[0] + 1) >= 2**62:
-        return keys
-    return np.asarray((keys - low) @ np.array(steps[::-1], dtype=np.int64), dtype=np.int64)
+        return code, span
+    columns = np.ascontiguousarray(keys.T)
+    low = columns.min(axis=1)
+    widths = columns.max(axis=1) - low + 1
+    # Mixed radix with the first column on top keeps the order of rows; 62 bits hold some columns at a time.
+    for at in np.flatnonzero(widths > 1).tolist():
+        n = int(widths[at])
+        if span * n >= 2**62:
+            first, code = equal_sets(code, span)
+            span = len(first)
+        code, span = code * n + (columns[at] - low[at]), span * n
+    return code, span

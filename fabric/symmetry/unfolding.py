@@ -20,13 +20,12 @@ from functools import cached_property
 from typing import cast
 
 import numpy as np
-import numpy.typing as npt
 
 from fabric.arrays import Bools, Floats, Ints
 from fabric.blueprint.model import Rule
 from fabric.blueprint.slowing import parts_of
 from fabric.graph import Expanded
-from fabric.symmetry.labels import Mark, label_tied, labels, link_keys, pattern_axes
+from fabric.symmetry.labels import Mark, alike, label_tied, labels, link_keys, pack, pattern_axes
 from fabric.symmetry.lifting import Lift
 from fabric.symmetry.nesting import Nesting, TiedRange
 from fabric.symmetry.quotient import Quotient
@@ -118,7 +117,7 @@ class Unfolding:
         constant = labels(lift.plain, no_source, lift.failed, sides)
         columns = [side[p] for side in sides for p in side if p in axes]
         # Links that are equal in all of these look the same from every source: one row is walked for them.
-        first, row = distinct(np.column_stack([pattern, speed, *columns, *constant[: len(bundles)].T]))
+        first, row = alike(np.column_stack([pattern, speed, *columns, *constant[: len(bundles)].T]))
         return _Rows(
             number,
             2 * bundles + is_turned,
@@ -266,7 +265,7 @@ def _project(rows: _Rows, marks: tuple[Place, ...], n_sources: int, nest: Nestin
     on_axes = [{p: x for p, x in mark.items() if p in axes} for mark in marks]
     columns = [np.zeros(n_sources, dtype=np.int64), *(x for mark in on_axes for x in mark.values())]
     # Sources that agree on every axis of the rule see its rows alike.
-    first, source = distinct(np.column_stack(columns))
+    first, source = alike(np.column_stack(columns))
     distinct_marks = tuple({p: x[first] for p, x in mark.items()} for mark in on_axes)
     return _Part(rows, distinct_marks, np.bincount(source).astype(np.float64), source)
 
@@ -348,11 +347,11 @@ class _Walk:
         nest, marks = self._lift.nest, self._marks
         above = nest.above[axis]
         ends = [side for side in self._rows.sides if axis in side]
-        first, row = distinct(np.column_stack([side[p] for side in ends for p in (axis, *above)]))
+        first, row = alike(np.column_stack([side[p] for side in ends for p in (axis, *above)]))
         on = [m for m, mark in enumerate(marks) if axis in mark]
         positions, source = np.zeros((2, 1), dtype=np.int64)
         if on:
-            positions, source = distinct(np.column_stack([marks[m][axis] for m in on]))
+            positions, source = alike(np.column_stack([marks[m][axis] for m in on]))
         n = len(positions) * len(first)
         sides = [{p: np.tile(side[p][first], len(positions)) for p in (axis, *above)} for side in ends]
         index = {m: np.repeat(marks[m][axis][positions], len(first)) for m in on}
@@ -393,11 +392,11 @@ class _Walk:
         columns = [x for side in sides if tied.starts.keys() & side for x in side.values()]
         if not columns:
             return None
-        first, row = distinct(np.column_stack(columns))
+        first, row = alike(np.column_stack(columns))
         marks = [{p: mark[p] for p in axes if p in mark} for mark in self._marks]
         positions, source = np.zeros((2, 1), dtype=np.int64)
         if any(marks):
-            positions, source = distinct(np.column_stack([x for mark in marks for x in mark.values()]))
+            positions, source = alike(np.column_stack([x for mark in marks for x in mark.values()]))
         n = len(positions) * len(first)
         placed = [{p: np.repeat(x[positions], len(first)) for p, x in mark.items()} for mark in marks]
         ends = [{p: np.tile(x[first], len(positions)) for p, x in side.items()} for side in sides]
@@ -417,7 +416,7 @@ class _Walk:
         agreement = axis_labels.agree.reshape(len(axis_labels.agree), math.prod(shape)).astype(np.int64)
         read = np.concatenate([code.reshape(n_choices, -1), agreement]).T
         # The alphabet: what can be read on this axis, by any source and row.
-        first, symbol = distinct(read)
+        first, symbol = alike(read)
         read = read[first]
         bits = [m * len(order) + order.index(axis) for m in range(len(axis_labels.agree))]
         # One bit for each mark and axis, set once the row agrees with the mark there.
@@ -435,7 +434,7 @@ class _Walk:
         end = tree[states[:, :1] * (n_codes + 1) + read[:, choice].T]
         mask = np.where(end < len(reached), states[:, 1:] | bit, 0)
         all_states = np.column_stack([end.ravel(), mask.ravel()])
-        first_state, after = distinct(all_states)
+        first_state, after = alike(all_states)
         if self._steps:
             # States are numbered by where their transitions begin.
             self._steps[-1][2][:] *= len(first)
@@ -446,30 +445,10 @@ class _Walk:
         return all_states[first_state], number.ravel().astype(np.int64), len(reached)
 
 
-def distinct(columns: npt.NDArray[np.integer]) -> tuple[Ints, Ints]:
-    """Return the first of each set of equal rows, and the set of every row."""
-    _, first, group = np.unique(_pack(columns), return_index=True, return_inverse=True)
-    return first.astype(np.int64), group.ravel().astype(np.int64)
-
-
 def _number_keys(known: Ints, rows: Ints) -> tuple[Ints, Ints, int]:
     """Return numbers of known rows, of other rows, and how many; rows like no known one have that number."""
-    code = _pack(np.concatenate([known, rows]))
+    code, _ = pack(np.concatenate([known, rows]))
     keys, number = np.unique(code[: len(known)], return_inverse=True)
     place = np.searchsorted(keys, code[len(known) :])
     is_known = np.append(keys, -1)[place] == code[len(known) :]
     return number.ravel().astype(np.int64), np.where(is_known, place, len(keys)).astype(np.int64), len(keys)
-
-
-def _pack(columns: npt.NDArray[np.integer]) -> Ints:
-    """Return one number, not negative, for each row: equal where the rows are."""
-    code, span = np.zeros(len(columns), dtype=np.int64), 1
-    for column in columns.T:
-        low = int(column.min(initial=0))
-        n = int(column.max(initial=0)) - low + 1
-        # Too wide for one word: number the rows so far, which keeps them apart, and go on.
-        if span * n >= 2**62:
-            code = np.unique(code, return_inverse=True)[1].ravel()
-            span = len(code)
-        code, span = code * n + (column - low), span * n
-    return code
