@@ -37,8 +37,8 @@ Out = Annotated[
     ),
 ]
 _HEAD = (
-    "a_rack", "a_node", "a_port", "z_rack", "z_node", "z_port", "rate_gbps", "medium", "length_m", "label",
-    "rule", "a_device", "z_device",
+    "a_rack", "a_unit", "a_node", "a_port", "z_rack", "z_unit", "z_node", "z_port", "rate_gbps", "medium",
+    "length_m", "label", "rule", "a_device", "z_device",
 )  # fmt: skip
 
 
@@ -59,7 +59,7 @@ def cables_command(
     force: Force = False,
     as_json: Json = False,
 ) -> None:
-    """List every cable that is bought: both ends with rack, node and port, medium, length, label."""
+    """List every cable that is bought: both ends with rack, unit, node and port, medium, length, label."""
     from fabric.sizing.cable_plan import CablePlan
     from fabric.text.writing import write_file
 
@@ -95,7 +95,7 @@ def _heard(
 
 def _rows(plan: CablePlan) -> Iterator[list[object]]:
     for c in plan.cables():
-        ends = [c.a.rack, c.a.node, c.a.port, c.z.rack, c.z.node, c.z.port]
+        ends = [part for end in (c.a, c.z) for part in (end.rack, end.unit, end.node, end.port)]
         yield [*ends, c.rate_gbps, c.medium, c.length_m, c.label, c.rule, c.a.device, c.z.device]
 
 
@@ -107,7 +107,7 @@ def _csv(plan: CablePlan) -> Iterable[str]:
 
 def _columns_of(batch: CableBatch) -> list[Sequence[object]]:
     a, z, n = batch.a, batch.z, len(batch.medium)
-    ends = [a.rack, a.node, a.port, z.rack, z.node, z.port]
+    ends = [part for end in (a, z) for part in (end.rack, end.unit, end.node, end.port)]
     rate, rule = [batch.rate_gbps] * n, [batch.rule] * n
     return [*ends, rate, batch.medium, batch.length_m, batch.labels(), rule, a.device, z.device]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from fabric.blueprint import Blueprint
@@ -33,9 +33,9 @@ from fabric.reporting.sheet import (
 )
 from fabric.sizing.bill import Bom
 from fabric.sizing.floor import Enclosure, FloorPlan, enclosures
-from fabric.sizing.heights import Height, all_heights
+from fabric.sizing.shelves import Shelf, Stack, groups_beside, stack_of, switch_stack, template_of
 from fabric.text.markdown import bullets, code, escape, table
-from fabric.text.words import counted, join_words, noun
+from fabric.text.words import counted, join_words
 from fabric.units import format_count, format_power
 
 if TYPE_CHECKING:
@@ -47,55 +47,24 @@ _ROWS, _SPOT, _PITCH = 12, 0.13, 0.24
 """Rows of racks that are drawn; the others are counted."""
 
 
-@dataclass(frozen=True, slots=True)
-class Shelf:
-    """What is in a rack so many times.
-
-    Parameters
-    ----------
-    what : str
-        Such as ``tray: 4 GPUs, 2 graces``.
-    n : int
-    is_switch : bool
-        Whether it holds nothing but switches.
-    height : Height or None
-        Of one; None where not known.
-    """
-
-    what: str
-    n: int
-    is_switch: bool
-    height: Height | None = None
-
-    @property
-    def each_u(self) -> int:
-        """Rack units that one takes in the picture."""
-        return self.height.height_u if self.height else 1
-
-
-@dataclass(frozen=True, slots=True)
-class RackRow:
-    """Racks of one kind.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RackRow(Stack):
+    """Racks of one kind, each with the same in it.
 
     Parameters
     ----------
     name : str
     n : int or None
         None where not known.
-    shelves : tuple of Shelf
     power_w : float or None
         Of one [W].
-    whole : Height or None
-        Of the rack itself.
     is_full : bool
         Whether every one of them holds all of that.
     """
 
     name: str
     n: int | None
-    shelves: tuple[Shelf, ...]
     power_w: float | None
-    whole: Height | None = None
     is_full: bool = True
 
     @property
@@ -104,21 +73,6 @@ class RackRow:
         if not self.power_w:
             return "not known"
         return f"{'' if self.is_full else 'at most '}{format_power(self.power_w)}"
-
-    @property
-    def is_to_scale(self) -> bool:
-        """Whether the height of everything in it is known."""
-        return all(shelf.height for shelf in self.shelves)
-
-    @property
-    def used_u(self) -> int:
-        """Rack units that are taken in the picture."""
-        return sum(shelf.n * shelf.each_u for shelf in self.shelves)
-
-    @property
-    def most_u(self) -> int:
-        """Rack units of the picture, those that are free among them."""
-        return max(self.used_u, self.whole.height_u if self.whole and self.is_to_scale else 0)
 
 
 def rack_rows(fabric: Fabric, bill: Bom) -> list[RackRow]:
@@ -130,72 +84,26 @@ def rack_rows(fabric: Fabric, bill: Bom) -> list[RackRow]:
         return []
     rows = []
     for kind in kinds:
-        shelves, n_boxes = _shelves(blueprint, kind, plan)
+        stack = stack_of(blueprint, kind, plan)
         n = bill.count("rack") if len(kinds) == 1 else None
-        whole = all_heights().get(_template(blueprint, kind)) if kind.n_rack_axes == len(kind.axes) else None
+        n_boxes = 1 if kind.n_rack_axes == len(kind.axes) else stack.shelves[0].n
         power_w = _power(blueprint, bill, kind, n_boxes)
-        rows.append(RackRow("rack", n, shelves, power_w, whole))
+        rows.append(RackRow(stack.shelves, stack.whole, name="rack", n=n, power_w=power_w))
     if bill.count("network rack"):
-        inside = frozenset().union(*(kind.groups for kind in kinds))
-        beside = [g for g in blueprint.groups.values() if g.kind == "switch" and g.name not in inside]
-        names = join_words([noun(g.name, 2) for g in beside])
-        found = {all_heights().get(g.part.id) if g.part else None for g in beside}
-        # Switches of several heights stand in one rack: which, nobody said.
-        height = found.pop() if len(found) == 1 else None
-        n_all, n_racks = sum(blueprint.n_devices(g.name) for g in beside), bill.count("network rack")
-        n = min(plan.switches_per_rack, n_all)
-        is_full = n * n_racks <= n_all
-        what = f"switch of the {names}{'' if is_full else ', at most'}"
-        shelf = Shelf(what, n, is_switch=True, height=height)
-        power_w = _switch_power(bill, n)
-        rows.append(RackRow("network rack", n_racks, (shelf,), power_w, is_full=is_full))
+        (shelf,) = switch_stack(blueprint, kinds, plan).shelves
+        beside = [g.name for g in groups_beside(blueprint, kinds) if g.kind == "switch"]
+        n_all = sum(map(blueprint.n_devices, beside))
+        n_racks = bill.count("network rack")
+        is_full = shelf.n * n_racks <= n_all
+        shelf = replace(shelf, what=f"{shelf.what}{'' if is_full else ', at most'}")
+        power_w = _switch_power(bill, shelf.n)
+        rows.append(RackRow((shelf,), name="network rack", n=n_racks, power_w=power_w, is_full=is_full))
     return rows
-
-
-def _template(blueprint: Blueprint, kind: Enclosure) -> str:
-    """Return the template that an enclosure is of; empty where there are several, or none."""
-    names = {blueprint.groups[name].template for name in kind.groups}
-    return names.pop() if len(names) == 1 else ""
-
-
-def _shelves(blueprint: Blueprint, kind: Enclosure, plan: FloorPlan) -> tuple[tuple[Shelf, ...], int]:
-    """Return what is in a rack, and the enclosures that it holds."""
-    sizes = [blueprint.axes[axis].size for axis in kind.axes]
-    groups = [g for g in blueprint.groups.values() if g.name in kind.groups]
-    if kind.n_rack_axes == len(kind.axes):
-        # One backplane: its trays are the places on the first axis inside the rack.
-        by_axis: dict[str, list[str]] = {}
-        switches: dict[str, bool] = {}
-        for group in groups:
-            inner = [axis for axis in group.primitives if axis not in kind.axes]
-            first = inner[0] if inner else ""
-            n = math.prod(blueprint.axes[axis].size for axis in inner[1:])
-            by_axis.setdefault(first, []).append(counted(n, group.name))
-            switches[first] = switches.get(first, True) and group.kind == "switch"
-        template = _template(blueprint, kind)
-        return tuple(
-            Shelf(
-                f"{axis or 'rack'}: {join_words(what)}",
-                blueprint.axes[axis].size if axis else 1,
-                switches[axis],
-                all_heights().get(f"{template}/{axis}"),
-            )
-            for axis, what in by_axis.items()
-        ), 1
-    n_all = math.prod(sizes)
-    n_boxes = math.prod(sizes[kind.n_rack_axes :]) if kind.n_rack_axes is not None else plan.servers_per_rack
-    n_boxes = min(n_boxes, n_all)
-    held = [
-        counted(math.prod(blueprint.axes[a].size for a in g.primitives if a not in kind.axes), g.name)
-        for g in groups
-    ]
-    height = all_heights().get(_template(blueprint, kind))
-    return (Shelf(f"server: {join_words(held)}", n_boxes, is_switch=False, height=height),), n_boxes
 
 
 def _power(blueprint: Blueprint, bill: Bom, kind: Enclosure, n_boxes: int) -> float | None:
     """Return the power of one rack: of its chassis, or of all devices in it, where it is known."""
-    template = _template(blueprint, kind)
+    template = template_of(blueprint, kind)
     chassis = [item for item in bill.items if item.kind == "chassis" and item.item == template]
     items = chassis or [item for item in bill.items if item.where in kind.groups and not item.power_in]
     if not items or any(item.power_w is None for item in items):

@@ -16,6 +16,7 @@ from fabric.graph.expanded import group_names
 from fabric.sizing.boxes import box_pattern
 from fabric.sizing.cables import CableEnds, Rows
 from fabric.sizing.floor import Enclosure, RackLayout, Stands, stands
+from fabric.sizing.shelves import groups_beside, inner_axes, servers_in_rack, stack_of, switch_stack
 from fabric.text.patterns import NamePattern, read_pattern
 
 _SWITCH_PORT = "swp{n}s{lane}"
@@ -42,9 +43,10 @@ class Side:
         if layout.enclosures:
             self.stands: Stands = stands(layout, group.name)
             self.place = self._key(self.stands.axes)
-            self.rack = network_racks.of(self)
+            self.rack, self._units = network_racks.of(self)
         else:
             self.place = self.rack = np.full(len(self.present), -1, dtype=np.int32)
+            self._units = np.zeros_like
 
     def index(self, axis: str, rows: Ints) -> Ints:
         """Return the index of devices on one of the axes of their group."""
@@ -63,6 +65,7 @@ class Side:
             each(rows, self.node_names),
             self.port_names(rows, number, lane),
             each(rows, self.rack_names),
+            each(self._units(rows), lambda few: [unit or None for unit in few.tolist()]),
             each(rows, lambda few: group_names(self._grid, self.group.name, few)),
         )
 
@@ -161,6 +164,8 @@ class Side:
             raise QuestionError(msg)
 
 
+UnitsOf = Callable[[Ints], Ints]
+"""Says the lowest rack unit of devices by their rows, 0 where it is not known."""
 _Text = TypeVar("_Text")
 _Values = TypeVar("_Values", Ints, Floats)
 
@@ -187,15 +192,42 @@ class NetworkRacks:
         self._number: dict[tuple[object, ...], int] = {}
         self._first = 1 + max((int(rack.max(initial=0)) for rack in layout.racks), default=0)
 
-    def of(self, side: Side) -> Rows:
-        """Return the number of the rack of each device of a group; network racks come after the others."""
+    def of(self, side: Side) -> tuple[Rows, UnitsOf]:
+        """Return the number of the rack of each device of a group, and who says at which unit some stand.
+
+        Network racks come after the others. A unit is the lowest that a device takes; 0 where it is not
+        known, as of switches that stand with servers.
+        """
         rack = side.stands.rack.astype(np.int32)[side.place]
-        for row in np.flatnonzero((rack < 0) & side.present).tolist():
+        plan = self._layout.plan
+        at = np.flatnonzero((rack < 0) & side.present)
+        position = []
+        for row in at.tolist():
             place = (side.stands.axes, side.stands.served, int(side.place[row]))
-            n = self._filled[place] = self._filled.get(place, 0) + 1
-            key = (*place, (n - 1) // self._layout.plan.switches_per_rack)
-            rack[row] = self._first + self._number.setdefault(key, len(self._number))
-        return rack
+            n = self._filled.get(place, 0)
+            self._filled[place] = n + 1
+            number, stood = divmod(n, plan.switches_per_rack)
+            rack[row] = self._first + self._number.setdefault((*place, number), len(self._number))
+            position.append(stood)
+        blueprint, kinds = self._layout.grid.blueprint, self._layout.enclosures
+        kind = next((kind for kind in kinds if side.group.name in kind.groups), None)
+        if kind is not None:
+            return rack, self._units_inside(side, kind)
+        unit = np.zeros(len(rack), dtype=np.int64)
+        if all(group.kind == "switch" for group in groups_beside(blueprint, kinds)):
+            unit[at] = switch_stack(blueprint, kinds, plan).units(0, np.array(position, dtype=np.int64))
+        return rack, lambda rows: unit[rows]
+
+    def _units_inside(self, side: Side, kind: Enclosure) -> UnitsOf:
+        """Return who says the rack units of devices in enclosures: of trays in a rack, or of servers."""
+        blueprint, plan = self._layout.grid.blueprint, self._layout.plan
+        stack = stack_of(blueprint, kind, plan)
+        if kind.n_rack_axes != len(kind.axes):
+            n = servers_in_rack(blueprint, kind, plan)
+            return lambda rows: stack.units(0, side.place[rows].astype(np.int64) % n)
+        axis = next(iter(inner_axes(side.group.primitives, kind)), "")
+        shelf = [s.axis for s in stack.shelves].index(axis)
+        return lambda rows: stack.units(shelf, side.index(axis, rows) if axis else np.zeros_like(rows))
 
     def name(self, number: int) -> str:
         """Return what a rack is called; nothing where it is not known."""

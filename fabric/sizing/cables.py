@@ -23,6 +23,9 @@ class CableEnd(NamedTuple):
     port : str
     rack : str
         Empty where racks are not known.
+    unit : int or None
+        The lowest rack unit that it takes, from 1 at the bottom, as the floor plan stacks racks; None where
+        that is not known.
     device : str
         The device in the words of the file.
     """
@@ -30,6 +33,7 @@ class CableEnd(NamedTuple):
     node: str
     port: str
     rack: str
+    unit: int | None
     device: str
 
 
@@ -68,6 +72,7 @@ class CableEnds(NamedTuple):
     node: list[str]
     port: list[str]
     rack: list[str]
+    unit: list[int | None]
     device: list[str]
 
 

@@ -40,7 +40,7 @@ def p2p_ethernet(plan: CablePlan) -> Files:
             row: list[object] = []
             for end in (cable.a, cable.z):
                 kind = "Switch" if end.node in switches else "Host"
-                row += [end.rack, "", end.node, kind, end.port]
+                row += [end.rack, end.unit or "", end.node, kind, end.port]
             yield row
 
     return {"": write_csv(_P2P_ETHERNET, rows())}
@@ -49,7 +49,7 @@ def p2p_ethernet(plan: CablePlan) -> Files:
 def p2p_infiniband(plan: CablePlan) -> Files:
     """Return the point-to-point list of NVIDIA's cable validation for InfiniBand."""
     rows = (
-        [cable.a.rack, "", cable.a.node, cable.a.port, cable.z.rack, "", cable.z.node, cable.z.port]
+        [part for end in (cable.a, cable.z) for part in (end.rack, end.unit or "", end.node, end.port)]
         for cable in plan.cables()
     )
     return {"": write_csv(_P2P_INFINIBAND, rows)}
