@@ -21,7 +21,7 @@ from fabric.graph import EXPAND_LIMIT, Expanded, Fabric, Paths, expand, select
 from fabric.job.listing import route_pairs
 from fabric.results import DeviceText, Result
 from fabric.routing.ecmp import Demands
-from fabric.units import format_bytes, format_rate, format_time, parse_bytes, seconds_to_send
+from fabric.units import CABLE_S_PER_M, format_bytes, format_rate, format_time, parse_bytes, seconds_to_send
 
 MAX_TRANSFERS = 20_000
 """Transfers at once."""
@@ -42,6 +42,8 @@ class TransferRow:
         With no other [Gb/s].
     time_s : float
         Until it is done, all having started together [s].
+    flight_s : float
+        Of these the flight through its cables, the mean over its ways [s].
     binding : str
         The link rule that is full and gives it no more.
     """
@@ -52,6 +54,7 @@ class TransferRow:
     rate_gbps: float
     alone_gbps: float
     time_s: float
+    flight_s: float
     binding: str
 
 
@@ -127,7 +130,7 @@ def transfer(
     Returns
     -------
     Transfers
-        At wire rates, without latency.
+        At wire rates; of latency only the flight through cables whose length the file says.
 
     Raises
     ------
@@ -157,17 +160,13 @@ def transfer(
     capacity = np.repeat(e.rate_gbps * e.alive, 2)
     rate, link = fair_rates(loads, capacity)
     alone = np.array([_alone(loads[:, [i]], capacity) for i in range(len(source))])
-    done = _finish(loads, capacity, rate, sizes)
-    rules = [e.rules[r].name for r in e.rule.tolist()]
-    rows = (
-        TransferRow(
-            str(e.names[s]), str(e.names[t]), n, float(r), float(a), float(d), rules[b // 2] if b >= 0 else ""
-        )
-        for s, t, n, r, a, d, b in zip(
-            source.tolist(), target.tolist(), sizes.tolist(), rate, alone, done, link.tolist(), strict=True
-        )
-    )
-    return Transfers(tuple(rows), paths)
+    of_rule = CABLE_S_PER_M * np.array([rule.length_m or 0.0 for rule in e.rules])
+    flight = loads.T @ np.repeat(of_rule[e.rule], 2)
+    done = _finish(loads, capacity, rate, sizes) + flight
+    binding = [e.rules[e.rule[b // 2]].name if b >= 0 else "" for b in link.tolist()]
+    names = [[str(e.names[i]) for i in ends.tolist()] for ends in (source, target)]
+    columns = [column.tolist() for column in (sizes, rate, alone, done, flight)]
+    return Transfers(tuple(map(TransferRow, *names, *columns, binding)), paths)
 
 
 def _ends(fabric: Fabric, e: Expanded, pairs: Sequence[Sequence[str]]) -> tuple[Ints, Ints]:

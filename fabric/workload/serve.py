@@ -217,13 +217,15 @@ def _transfers(
     n = max(job.prefill.tp, job.decode.tp)
     size = math.ceil(kv_bytes / n)
 
-    def told(way: str, pairs: Sequence[Pair], rate_gbps: float, time_s: float, binding: str) -> CacheTransfer:
-        total_s = job.setup.value + time_s / job.efficiency.value
+    def told(
+        way: str, pairs: Sequence[Pair], rate_gbps: float, sent_s: float, flight_s: float, binding: str
+    ) -> CacheTransfer:
+        total_s = job.setup.value + sent_s / job.efficiency.value + flight_s
         part = None if prefill_s is None else total_s / (total_s + prefill_s)
         example = f"{e.names[pairs[0][0]]} to {e.names[pairs[0][1]]}"
         return CacheTransfer(way, example, n, rate_gbps, total_s, binding, part)
 
-    out: tuple[Sequence[Pair], float] = ((), 0.0)
+    out: tuple[Sequence[Pair], float, float] = ((), 0.0, 0.0)
     for way, pairs in _ways(fabric, job, e).items():
         ends = [(str(e.names[s]), str(e.names[t])) for s, t in pairs]
         try:
@@ -232,17 +234,17 @@ def _transfers(
             notes.append(f"{way}: {error}")
             continue
         slowest = max(moved.rows, key=lambda row: row.time_s)
-        yield told(way, pairs, moved.total_gbps, moved.time_s, slowest.binding)
+        sent_s = slowest.time_s - slowest.flight_s
+        yield told(way, pairs, moved.total_gbps, sent_s, slowest.flight_s, slowest.binding)
         if way != "same domain" and not out[0]:
-            out = pairs, moved.time_s
-    streams, time_s = out
+            out = pairs, sent_s, slowest.flight_s
+    streams, sent_s, flight_s = out
     if streams and (host_s := _host_s(fabric, e, streams, size)):
         # In pieces one behind the other: the slower of the two ways tells.
-        longest = max(time_s, host_s)
-        bound = "the way to the host" if host_s > time_s else "the network"
-        yield told(
-            "through the host", streams, gbytes_to_gbps(gbytes_per_second(n * size, longest)), longest, bound
-        )
+        longest = max(sent_s, host_s)
+        bound = "the way to the host" if host_s > sent_s else "the network"
+        rate_gbps = gbytes_to_gbps(gbytes_per_second(n * size, longest))
+        yield told("through the host", streams, rate_gbps, longest, flight_s, bound)
 
 
 def _ways(fabric: Fabric, job: ServingJob, e: Expanded) -> dict[str, list[Pair]]:

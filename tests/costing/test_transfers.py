@@ -92,6 +92,21 @@ def test_one_transfer_is_the_cost_of_a_send():
     assert alone.time_s == pytest.approx(cost.time_s)
 
 
+def test_the_last_byte_is_late_by_the_cables_that_it_passes():
+    # Two leaves and 50 km to the spine and as much from it: 500 us, whatever the size and whoever else sends.
+    far = loads(
+        POD.replace("300Gb/s}", "300Gb/s, length: 50km}").replace("400Gb/s}", "400Gb/s, length: 20m}")
+    )
+    pairs = [("pod0/gpu0", "pod1/gpu0"), ("pod0/gpu1", "pod0/gpu2")]
+    near, late = (transfer(pod, pairs, ["1GB", "1kB"]).rows for pod in (loads(POD), far))
+    assert [row.flight_s for row in near] == [0, 0]
+    assert [row.flight_s for row in late] == pytest.approx([500.2e-6, 0.2e-6])
+    assert [row.time_s - row.flight_s for row in late] == pytest.approx([row.time_s for row in near])
+    assert [row.rate_gbps for row in late] == [row.rate_gbps for row in near]
+    cost = fabric.cost(far, "send-recv", "1GB", ranks=pairs[0], calibration="wire", is_bounded=False)
+    assert late[0].time_s == pytest.approx(cost.time_s)
+
+
 @pytest.mark.seeds(2, of=20)
 def test_another_transfer_never_speeds_one_up_that_shares_its_full_link(seed):
     rng = random.Random(seed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from functools import partial
 
 import numpy as np
@@ -424,6 +425,33 @@ class TestRelays:
         assert busbw(rails(), "scatter", method=method) == pytest.approx(250)
         # To the root all come in by its own card, whose rail they change to before: 12/16 S.
         assert busbw(rails(), "gather", method=method) == pytest.approx(15 / 16 * 50 / (12 / 16))
+
+    @pytest.mark.parametrize("routing", ["rail", "rail-direct"])
+    @pytest.mark.parametrize("sizes", [(4, 2), (2, 4, 1, 3)])
+    def test_domains_of_unequal_size_by_a_listing_of_every_message(
+        self, sizes: tuple[int, ...], routing: str
+    ) -> None:
+        """Each of n ranks has S/n for every other; a mate on the receiver's rail takes it, where one is."""
+        ranks = [(node, slot) for node, size in enumerate(sizes) for slot in range(size)]
+        busy: dict[tuple[str, int, int], int] = {}
+        for (node, slot), (to, rail) in itertools.permutations(ranks, 2):
+            if node == to:
+                continue
+            own = rail if routing == "rail" and rail < sizes[node] else slot
+            uplinks = [("up", own, 0), ("down", rail, 0)] if own != rail else []
+            for cable in (("out", node, own), ("in", to, rail), *uplinks):
+                busy[cable] = busy.get(cable, 0) + 1
+        # 50 GB/s a card, and four such cables from each leaf to the spine.
+        most = max(n / (200 if way in ("up", "down") else 50) for (way, *_), n in busy.items())
+        absent = ", ".join(
+            f"node{node}/slot{slot}/{kind}"
+            for node, size in enumerate(sizes)
+            for slot in range(size, 4)
+            for kind in ("gpu", "nic")
+        )
+        fabric = rails(nodes=len(sizes), spine=True, extra=f"absent: [{absent}]")
+        found = busbw(fabric, "all-to-all", algorithm="pairwise", routing=routing)
+        assert found == pytest.approx((len(ranks) - 1) / most)
 
     @pytest.mark.parametrize("method", METHODS)
     def test_rail_direct_refuses_pxn(self, method: str) -> None:

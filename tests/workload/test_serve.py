@@ -124,6 +124,19 @@ def test_a_request_takes_setup_and_efficiency_beside_the_wire(nodes):
     assert slow.transfers[0].time_s == pytest.approx(1e-3 + 2 * wire)
 
 
+def test_a_cache_is_late_by_the_cables_that_it_passes(nodes):
+    # 300 km to the leaf of the rail and as much from it are 3 ms, whatever part of the wire rate it has.
+    far = fabric.loads(
+        NODES.replace("[nic, leaf], rate: 400Gb/s", "[nic, leaf], rate: 400Gb/s, length: 300km")
+    )
+    for given in ({}, {"setup": Assumption(1e-3), "efficiency": Assumption(0.5)}):
+        near, late = ({one.way: one for one in serve(job(**given), f).transfers} for f in (nodes, far))
+        assert set(near) == {"same rail", "across rails", "through the host"}
+        for way, one in near.items():
+            assert late[way].time_s == pytest.approx(one.time_s + 3e-3)
+            assert late[way].rate_gbps == pytest.approx(one.rate_gbps)
+
+
 def test_the_part_of_the_first_token_is_of_prefill_and_transfer(nodes):
     answer = serve(job(), nodes)
     llama = model("llama3-405b")
