@@ -264,7 +264,13 @@ class ClassTraffic(FittedTraffic):
 
         # All-to-one is one commodity towards its root, whose class receives.
         is_out = self.traffic.pattern != "all-to-one"
-        return Asked(averaged if self.root is None else single, self.paths, self._forwarders, is_out)
+        return Asked(
+            averaged if self.root is None else single,
+            self.paths,
+            self._forwarders,
+            is_out,
+            self.shift is not None,
+        )
 
     def n_sources(self, kept: Bools, commodities: list[Commodity]) -> float:
         """Return how many devices send, or 1 for a root; where all send, counted in the file."""
@@ -281,7 +287,7 @@ class ClassTraffic(FittedTraffic):
             yield from self._single(asked, kept)
             return
         for source in np.flatnonzero(self.ends & kept).tolist():
-            mark = self.base.index[source]
+            mark = self.base.mark(source)
             # A shift marks the one target as well, or its class would share what it alone receives.
             marks = (mark,) if self.shift is None else (mark, shift_mark(mark, *self.shift))
             view = quotient(self.blueprint, marks, apart=self.apart, ties=self.ties)
@@ -303,7 +309,7 @@ class ClassTraffic(FittedTraffic):
             weight *= is_first != is_first[end]
         elif self.traffic.pattern == "shift":
             group = view.classes.group
-            there = shift_mark(view.index[end], *self.shift) if self.shift else None
+            there = shift_mark(view.mark(end), *self.shift) if self.shift else None
             weight *= view.is_at(there) & (group == group[end]) if there is not None else 0.0
         elif self.spans:
             weight *= _agree(view, end, self.spans)

@@ -19,7 +19,7 @@ from fabric.arrays import Bools, Floats, Ints
 from fabric.blueprint.model import Blueprint, Selector
 from fabric.errors import LimitError, QuestionError, setting
 from fabric.flow.owed import Owed
-from fabric.graph import Expanded, Forwarding, Paths, forwarding, reachable
+from fabric.graph import Expanded, Forwarding, Paths, forwarding, on_the_way, reachable
 from fabric.symmetry import Mark, Quotient, Tie
 
 MAX_VARIABLES = 400_000
@@ -116,12 +116,15 @@ class Asked:
         The classes of a view with the transits of the question.
     is_out : bool
         Whether the one class sends.
+    has_one_target : bool
+        Whether each source has one: most moves then lie on no way to it, and are left out.
     """
 
     demand: Callable[[Quotient, int], Floats]
     paths: Paths
     forwarders: Callable[[Quotient], Expanded]
     is_out: bool = True
+    has_one_target: bool = False
 
     def commodity(self, view: Quotient, end: int, n_alike: float = 1.0, origin: int = -1) -> Commodity:
         """Return the traffic of class `end` of a view."""
@@ -134,6 +137,7 @@ class Asked:
             n_alike=n_alike,
             origin=origin,
             is_out=self.is_out,
+            is_narrow=self.has_one_target,
         )
 
 
@@ -265,6 +269,7 @@ def commodity_of(
     n_alike: float = 1.0,
     origin: int = -1,
     is_out: bool = True,
+    is_narrow: bool = False,
 ) -> Commodity:
     """Return the traffic between one class and others as a commodity.
 
@@ -282,10 +287,14 @@ def commodity_of(
         As in `Commodity`.
     is_out : bool
         Whether `end` sends.
+    is_narrow : bool
+        Whether moves on no way from the one to a partner are left out.
     """
     is_end, is_partner = np.arange(len(view.size)) == end, demand > 0
     sides = (is_end, is_partner) if is_out else (is_partner, is_end)
     moves = forwarding(view.classes if forwarders is None else forwarders, *sides, paths=paths)
+    if is_narrow:
+        moves = on_the_way(moves, *sides)
     # Where the class receives, all signs turn: the partners send.
     at, far, sign = (moves.source, moves.target, 1.0) if is_out else (moves.target, moves.source, -1.0)
     supply = np.zeros(moves.n_states)

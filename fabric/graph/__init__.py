@@ -2,7 +2,15 @@
 
 from fabric.graph.expanded import EXPAND_LIMIT, Expanded, GroupInfo, RuleInfo, let_forward
 from fabric.graph.fabric import Fabric, expand, load, loads, select
-from fabric.graph.forwarding import PATH_RULES, Forwarding, Paths, components, forwarding, reachable
+from fabric.graph.forwarding import (
+    PATH_RULES,
+    Forwarding,
+    Paths,
+    components,
+    forwarding,
+    on_the_way,
+    reachable,
+)
 from fabric.graph.whatif import degradations, degrade, fail, fail_by_axes, failures, open_boxes, unnamed
 
 __all__ = [
@@ -26,6 +34,7 @@ __all__ = [
     "load",
     "loads",
     "open_boxes",
+    "on_the_way",
     "reachable",
     "select",
     "unnamed",

@@ -24,7 +24,7 @@ A link may be open to several (state, state) moves; all of them share its capaci
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -306,6 +306,25 @@ def _stage_after(role: State, *, is_scale_up: bool) -> int:
     if stage == ARRIVED:
         return ARRIVED if is_scale_up else -1
     return AWAY
+
+
+def on_the_way(moves: Forwarding, sources: Bools, targets: Bools) -> Forwarding:
+    """Return the moves that lie on a way from a source to a target; states are as before.
+
+    Parameters
+    ----------
+    moves : Forwarding
+    sources, targets : ndarray of bool, shape (n,)
+        Devices.
+    """
+    n = moves.n_states
+    start, end = np.zeros((2, n), dtype=np.bool_)
+    start[moves.source[sources & (moves.source >= 0)]] = True
+    end[moves.target[targets & (moves.target >= 0)]] = True
+    is_left = reachable(n, moves.tail, moves.head, start)
+    is_right = reachable(n, moves.head, moves.tail, end)
+    kept = is_left[moves.tail] & is_right[moves.head]
+    return replace(moves, tail=moves.tail[kept], head=moves.head[kept], link=moves.link[kept])
 
 
 def reachable(n_states: int, tail: Ints, head: Ints, start: Bools) -> Bools:

@@ -66,6 +66,10 @@ class Quotient:
         """One device of each class, by its index on every primitive axis."""
         return marks_of(self.places, len(self.size))
 
+    def mark(self, one: int) -> Mark:
+        """Return one device of one class, as `index` does of all."""
+        return marks_of({axis: at[one : one + 1] for axis, at in self.places.items()}, 1)[0]
+
     def is_at(self, mark: Mark) -> Bools:
         """Return which classes are told by one device at some indices, and on no other axis, shape (c,)."""
         at = dict(mark)

@@ -391,6 +391,27 @@ def test_what_is_always_on_has_no_period_of_its_own(racks):
     assert answer.jobs[0].best_stretch <= answer.jobs[0].stretch + 1e-12
 
 
+def gapped_pods(n_pods):
+    """Return pods of 2 x 2 GPUs, of the last one only a quarter, as designs leave places over."""
+    text = f"{{fabric: pods, axes: {{pod: {n_pods}, leaf: 2, slot: 2, spine: 2, core: 2}}, "
+    text += "devices: {gpu: {kind: gpu, axes: [pod, leaf, slot]}, leaf: {kind: switch, axes: [pod, leaf]}, "
+    text += "spine: {kind: switch, axes: [pod, spine]}, core: {kind: switch, axes: [spine, core]}}, links: ["
+    text += "{between: [gpu, leaf], rate: 4Gb/s}, {between: [leaf, spine], rate: 2Gb/s}, "
+    text += "{between: [spine, core], rate: 1Gb/s}], "
+    return fabric.loads(text + f"absent: [pod{n_pods - 1}/leaf1/*, pod{n_pods - 1}/leaf0/slot1/gpu]}}")
+
+
+def test_a_shift_round_pods_of_which_one_is_not_full():
+    # Every pod is told apart, since only rotations keep a shift: each source must cost its own way only.
+    small, more, large = (share(gapped_pods(n), ["a=*:shift:over=pod"]) for n in (6, 12, 18))
+    assert {answer.method for answer in (small, more, large)} == {"axes"}
+    assert large.n_variables - more.n_variables == more.n_variables - small.n_variables
+    # 4 GPUs send out of each pod by 4 cables of 1 Gb/s to the cores.
+    assert large.jobs[0].rate_gbps == pytest.approx(1.0)
+    links = fabric.throughput(gapped_pods(6), fabric.Traffic("shift", ("pod",)), method="links")
+    assert small.jobs[0].rate_gbps == pytest.approx(links.per_endpoint_gbps)
+
+
 @pytest.mark.parametrize(
     ("jobs", "match"),
     [
