@@ -70,21 +70,23 @@ def read_selector(blueprint: Blueprint, text: str, *, needs_group: bool = True) 
         ...
     fabric.errors.SelectorError: selector 'gpu1' is i1/gpu by its axes, i0/gpu by the site; write which
     """
-    axes, groups = blueprint.axes, blueprint.groups
-    named = _by_axes(blueprint, text, needs_group=needs_group) if blueprint.site_names else None
+    readings: list[Selector] = []
     try:
-        own = parse_selector(text, axes, groups, needs_group=needs_group)
+        readings.append(parse_selector(text, blueprint.axes, blueprint.groups, needs_group=needs_group))
     except SelectorError as error:
-        if named is None:
+        readings += _by_names(blueprint, text, needs_group=needs_group)
+        if not readings:
             raise _unknown(blueprint, text, error) from None
-        return parse_selector(named, axes, groups, needs_group=needs_group)
-    if named is not None:
-        other = parse_selector(named, axes, groups, needs_group=needs_group)
-        if _meaning(blueprint, own) != _meaning(blueprint, other):
-            by_axes, by_names = (_explicit(blueprint, one) for one in (own, other))
-            msg = f"selector {quote(text)} is {by_axes} by its axes, {by_names} by the site; write which"
+    else:
+        readings += _by_names(blueprint, text, needs_group=needs_group)
+    first, *others = readings
+    for other in others:
+        if _meaning(blueprint, other) != _meaning(blueprint, first):
+            one, two = (_explicit(blueprint, reading) for reading in (first, other))
+            how = "by its axes" if first.text == text else "by the site"
+            msg = f"selector {quote(text)} is {one} {how}, {two} by the site; write which"
             raise SelectorError(msg)
-    return own
+    return first
 
 
 def with_names(blueprint: Blueprint, site_names: Mapping[str, NamePattern]) -> Blueprint:
@@ -204,47 +206,44 @@ class _Whereabouts:
         return left
 
 
-def _by_axes(blueprint: Blueprint, text: str, *, needs_group: bool) -> str | None:
-    """Return by the axes what a text names at the site; None where it has no name of it."""
+def _by_names(blueprint: Blueprint, text: str, *, needs_group: bool) -> Iterator[Selector]:
+    """Yield what a text may mean by the names of the site."""
+    for key, at, (before, after) in _names_in(blueprint, text):
+        found = _named(blueprint, key, at, after, needs_group=needs_group)
+        if found is not None:
+            own = "/".join([*before, *found])
+            with contextlib.suppress(SelectorError):
+                yield parse_selector(own, blueprint.axes, blueprint.groups, needs_group=needs_group)
+
+
+def _names_in(
+    blueprint: Blueprint, text: str
+) -> Iterator[tuple[str, _Whereabouts, tuple[list[str], list[str]]]]:
+    """Yield the names in a text: their pattern, where that is, and the words before and after."""
     words = text.split("/")
     if len(words) > _MAX_WORDS or len(text) > _MAX_NAME:
-        return None
-    for n in range(len(words), 0, -1):
+        return
+    for key, pattern in blueprint.site_names.items():
+        n = 1 + pattern.text.count("/")
         for start in range(len(words) - n + 1):
-            before, name, after = words[:start], "/".join(words[start : start + n]), words[start + n :]
-            for key, pattern in blueprint.site_names.items():
-                ranges = pattern.read_ranges(name)
-                if ranges is None or not (at := _Whereabouts(blueprint, ranges)).is_sound:
-                    continue
-                found = _named(blueprint, key, at, after, needs_group=needs_group)
-                if found is not None:
-                    return "/".join([*before, *found])
-    return None
+            ranges = pattern.read_ranges("/".join(words[start : start + n]))
+            if ranges is not None and (at := _Whereabouts(blueprint, ranges)).is_sound:
+                yield key, at, (words[:start], words[start + n :])
 
 
 def _named(
     blueprint: Blueprint, key: str, at: _Whereabouts, after: list[str], *, needs_group: bool
 ) -> list[str] | None:
-    """Return the words for the device, or for what is in the server, of a name."""
+    """Return the words for the device, or for what is in the server, of a name; None where that is no one."""
     group = blueprint.groups.get(key)
-    if group is None or (after and group.kind == "host"):
-        _check_apart(blueprint, key)
+    if group is not None and not after:
+        return at.selector(group)
+    if group is None and _untold(blueprint, key):
+        return None
+    if group is None or group.kind == "host":
         axes = tuple(group.axes if group else dict.fromkeys((*at.index, *at.spans)))
         return [*at.words(axes), *(after or (["*"] if needs_group else []))]
-    if after:
-        return None
-    return at.selector(group)
-
-
-def _check_apart(blueprint: Blueprint, key: str) -> None:
-    """Refuse names of servers that several of them have."""
-    if key in blueprint.groups:
-        return
-    missing = _untold(blueprint, key)
-    if missing:
-        text = blueprint.site_names[key].text
-        msg = f"names of {key}: {text!r} is the same for several; add {{{missing[0]}}}"
-        raise SelectorError(msg)
+    return None
 
 
 def _untold(blueprint: Blueprint, axis: str) -> list[str]:
@@ -340,6 +339,10 @@ def _shown(blueprint: Blueprint, pattern: NamePattern, at: _Whereabouts) -> tupl
 
 def _unknown(blueprint: Blueprint, text: str, error: SelectorError) -> SelectorError:
     """Return what is wrong with a text, with the nearest name in the form that it has."""
+    for key, *_ in _names_in(blueprint, text):
+        if key not in blueprint.groups and (untold := _untold(blueprint, key)):
+            pattern = blueprint.site_names[key].text
+            return SelectorError(f"names of {key}: {pattern!r} is the same for several; add {{{untold[0]}}}")
     near = _nearest_name(blueprint, text) if blueprint.site_names and len(text) <= _MAX_NAME else None
     if near is None or _alike(text, near) < max(_CLOSE, _likeness_by_axes(blueprint, text)):
         return error
@@ -365,10 +368,7 @@ def _nearest_name(blueprint: Blueprint, text: str) -> str | None:
     candidates = []
 
     def is_read(name: str) -> bool:
-        with contextlib.suppress(SelectorError):
-            found = _by_axes(blueprint, name, needs_group=False)
-            return bool(found and parse_selector(found, blueprint.axes, blueprint.groups, needs_group=False))
-        return False
+        return any(True for _ in _by_names(blueprint, name, needs_group=False))
 
     for n in range(1, min(len(words), _MAX_WORDS) + 1):
         head, tail = "/".join(words[:n]), words[n:]

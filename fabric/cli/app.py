@@ -43,6 +43,7 @@ from fabric.cli.options import (
     PathRule,
     Root,
     SiteNames,
+    errors_at_site,
     fabric_of,
     form_of,
     in_words_of_site,
@@ -98,7 +99,7 @@ def main() -> None:
     if sys.stdout is None:  # closed, as by >&-
         _fail(FabricError("standard output is closed"), as_json=False)
     try:
-        with command_line(), remarks(), terminal(_columns()):
+        with command_line(), remarks(), errors_at_site(), terminal(_columns()):
             status = _command()(standalone_mode=False) or 0
         sys.stdout.flush()  # a full disk is found here, where it can be told
         raise SystemExit(status)

@@ -7,12 +7,13 @@ import functools
 import logging
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from fabric.errors import QuestionError, printable
+from fabric.errors import FabricError, QuestionError, printable
 from fabric.text.columns import fit
 from fabric.text.reading import STANDARD, read_standard_input
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from fabric.results import Result
 
 Told = TypeVar("Told")
+_AT_SITE: ContextVar[Fabric | None] = ContextVar("at_site", default=None)
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="Topology file, *.fabric.yaml or *.fabric.json.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace a file that is there already.")]
@@ -106,6 +108,7 @@ def fabric_of(
     fabric = _read_piped() if str(file) == STANDARD else load(file)
     if site_names:
         names_or_refuse(fabric)
+        _AT_SITE.set(fabric)
     return degrade(fail(fabric, *(failed or ())), *(degraded or ()))
 
 
@@ -171,6 +174,23 @@ def form_of(form: str, forms: Collection[str], *, as_json: bool) -> str:
 def print_form(texts: Mapping[str, Callable[[], str]], form: str) -> None:
     """Print one of the forms of an answer; ``text`` is for people."""
     (tell if form == "text" else say)(texts[form]().rstrip("\n"))
+
+
+@contextlib.contextmanager
+def errors_at_site() -> Iterator[None]:
+    """Let errors of a command call devices as the site does where its answers are asked to."""
+    before = _AT_SITE.set(None)
+    try:
+        yield
+    except FabricError as error:
+        fabric = _AT_SITE.get()
+        if fabric is None:
+            raise
+        from fabric.graph.called import called
+
+        raise FabricError(called(fabric, str(error))) from error
+    finally:
+        _AT_SITE.reset(before)
 
 
 def in_words_of_site(answer: Told, fabric: Fabric, *, site_names: bool) -> Told:

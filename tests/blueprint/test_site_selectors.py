@@ -279,3 +279,21 @@ def test_names_of_an_include_are_its_own(tmp_path):
         TopologyError, match=r"failed\[0\]: no device group 'dc1-sp'|cannot read|no device group"
     ):
         loads_blueprint(text + "failed: [dc1-sp1]\n", base=tmp_path)
+
+
+def test_a_name_and_what_a_name_has_behind_it_are_two_meanings():
+    names = 'names: {gpu: "h{su}-{node}/gpu{slot+1}", node: "h{su}-{node}"}\n'
+    blueprint = loads_blueprint(FIXED + names)
+    with pytest.raises(
+        SelectorError, match=r"'h1-3/gpu2' is su1/node3/slot1/gpu by the site, su1/node3/slot2/gpu by"
+    ):
+        read_selector(blueprint, "h1-3/gpu2")
+    # There is no fifth GPU in a server by the axes, and none of number 0 by the names.
+    assert read_selector(blueprint, "h1-3/gpu4").text == "su1/node3/gpu3"
+    assert read_selector(blueprint, "h1-3/gpu0").text == "su1/node3/gpu0"
+
+
+def test_a_place_by_the_axes_stays_one_where_names_do_not_tell_servers_apart():
+    blueprint = loads_blueprint(f'{FIXED}names: {{node: "node{{node}}"}}\n')
+    assert read_selector(blueprint, "node3", needs_group=False).text == "node3"
+    assert site_text(blueprint, "su1/node3/gpu0") == "su1/node3/gpu0"

@@ -55,3 +55,12 @@ def test_a_file_without_names_of_the_site_is_refused(command, tmp_path):
     done = run(command, "hall.fabric.yaml", "--site-names", cwd=tmp_path)
     assert (done.status, done.out) == (2, "")
     assert done.err.startswith("hall has no names of the site; give its file names: (docs/topology-file.md)")
+
+
+def test_an_error_calls_devices_as_the_site_does(tmp_path):
+    (tmp_path / "hall.fabric.yaml").write_text(HALL + NAMES)
+    words = ["throughput", "hall.fabric.yaml", "--failed", "su1/leaf0", "--drop-unreachable"]
+    by_site, by_axes = run(*words, "--site-names", cwd=tmp_path), run(*words, cwd=tmp_path)
+    assert (by_site.status, by_axes.status) == (2, 2)
+    assert by_axes.err.startswith("no majority of the endpoints is left: su0/node0/gpu1 and others")
+    assert by_site.err == by_axes.err.replace("su0/node0/gpu1", "h1-00/gpu1")
