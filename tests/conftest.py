@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from _pytest.assertion import rewrite
 from hypothesis import settings
+from hypothesis.internal.conjecture import providers
 
 # Typer and Rich draw colours and boxes by these; a CI runner sets some of them.
 for name in ("FORCE_COLOR", "PY_COLORS", "GITHUB_ACTIONS"):
@@ -27,6 +28,9 @@ os.environ.update(NO_COLOR="1", MPLBACKEND="Agg")
 # The same examples on every run, and no clock: a flaky or timed test is a defect.
 settings.register_profile("fabtopo", derandomize=True, deadline=None, database=None)
 settings.load_profile("fabtopo")
+# Nor by which modules are loaded: Hypothesis draws of the constants that it finds in all of them, and reads
+# each for that, which takes a second of every worker.
+providers._get_local_constants = lambda: providers._local_constants
 
 
 class _Checks:

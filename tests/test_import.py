@@ -14,6 +14,7 @@ import fabtopo
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = "topologies/gb300-nvl72-1152.fabric.yaml"
+RACK = "topologies/gb300-nvl72.fabric.yaml"
 
 
 def modules_after(code):
@@ -68,9 +69,9 @@ def test_questions_on_classes_load_no_scipy():
 
 def test_commands_load_no_more_of_scipy_than_they_ask():
     loaded = modules_of(
-        f"cost {EXAMPLE} --collective all-reduce",
-        f"bound {EXAMPLE} --collective all-gather",
-        f"max-flow {EXAMPLE} --from block0 --to block1",
+        f"cost {RACK} --collective all-reduce",
+        f"bound {RACK} --collective all-gather",
+        f"max-flow {RACK} --from tray0 --to tray1",
     )
     assert "scipy.sparse" in loaded
     assert not packages(loaded) & {"networkx", "matplotlib", "rich"}

@@ -130,7 +130,7 @@ def test_scale():
     plain = run(*asked[:-1], "64", "--no-knees", "--format", "csv").out
     assert plain.splitlines()[0].startswith("gpus,tiers,")
     assert len(plain.splitlines()) == 2
-    text = run(*asked[:-1], "64", "--calibration", "wire").out
+    text = run(*asked[:-1], "64", "--no-knees", "--calibration", "wire").out
     assert re.search(r"^ *64 +2 ", text, re.MULTILINE)
     assert "| 64 | 2 |" in run(*asked[:-1], "64", "--no-knees", "--format", "md").out
     assert "\nCollectives of 1 GiB, calibration wire: Wire rates and zero latency" in text

@@ -170,27 +170,27 @@ def test_rates_are_max_min_by_explicit_programs(constructs, seed):
 
 @pytest.mark.some(1)
 @pytest.mark.seeds(7, of=60)
-def test_trees_fill_as_moves_do(constructs, seed, monkeypatch):
+@pytest.mark.parametrize("way", ["rate", "slowdown"])
+def test_trees_fill_as_moves_do(constructs, seed, way, monkeypatch):
     # Above 75,000 variables share ended in an error.
     fabric, jobs, paths, moves = some_case(constructs, seed)
     if isinstance(moves, str) or moves.status != "optimal":
         assert isinstance(moves, str) or moves.status == "cut off"
         return
-    for way in ("rate", "slowdown"):
-        moves = share(fabric, jobs, paths=paths, fair=way)
-        with monkeypatch.context() as patch:
-            patch.setattr(fair, "MAX_MOVES", 0)
-            trees = share(fabric, jobs, paths=paths, fair=way)
-            assert trees.status == "optimal"
-            patch.setattr(fair_trees, "MAX_ROUNDS", 1)
-            rough = share(fabric, jobs, paths=paths, fair=way)
-        for exact, found, between in zip(moves.jobs, trees.jobs, rough.jobs, strict=True):
-            assert found.rate_gbps == pytest.approx(exact.rate_gbps, rel=1e-6)
-            assert found.alone_gbps == pytest.approx(exact.alone_gbps, rel=1e-8)
-            # What has not settled is an interval that holds the rate.
-            proof = between.certificate
-            assert proof.lower_gbps <= exact.rate_gbps * (1 + 1e-6)
-            assert proof.upper_gbps >= exact.rate_gbps * (1 - 1e-6)
+    moves = share(fabric, jobs, paths=paths, fair=way)
+    with monkeypatch.context() as patch:
+        patch.setattr(fair, "MAX_MOVES", 0)
+        trees = share(fabric, jobs, paths=paths, fair=way)
+        assert trees.status == "optimal"
+        patch.setattr(fair_trees, "MAX_ROUNDS", 1)
+        rough = share(fabric, jobs, paths=paths, fair=way)
+    for exact, found, between in zip(moves.jobs, trees.jobs, rough.jobs, strict=True):
+        assert found.rate_gbps == pytest.approx(exact.rate_gbps, rel=1e-6)
+        assert found.alone_gbps == pytest.approx(exact.alone_gbps, rel=1e-8)
+        # What has not settled is an interval that holds the rate.
+        proof = between.certificate
+        assert proof.lower_gbps <= exact.rate_gbps * (1 + 1e-6)
+        assert proof.upper_gbps >= exact.rate_gbps * (1 - 1e-6)
 
 
 def test_halves_among_one_of_two_groups_are_answered():

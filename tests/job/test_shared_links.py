@@ -201,7 +201,7 @@ def compare(
 
 
 def test_every_algorithm_of_every_collective() -> None:
-    assert compare(range(4)) > 40
+    assert compare(range(2)) > 20
 
 
 RAILS: tuple[Routing, ...] = ("ecmp", "rail", "rail-direct", "adaptive")

@@ -169,9 +169,9 @@ def test_designs_say_what_both_collectives_have(whole):
 
 def test_what_binds_all_to_all_changes_where_the_knee_is():
     options = {"rack": "dgx-h100", "leaf": "qm9700"}
-    table = scale([8, 64, 512], has_knees=False, has_bounds=False, collectives=[], **options)
+    table = scale([8, 64, 128], has_knees=False, has_bounds=False, collectives=[], **options)
     # As the search over all traits finds it, at many times the cost.
-    whole = scale([8, 64, 512], has_bounds=False, collectives=[], **options).knees
+    whole = scale([8, 64, 128], has_bounds=False, collectives=[], **options).knees
     assert design_knees(table, **options) == whole
     assert [(k.gpus, k.after) for k in whole] == [(16, "nic-leaf"), (72, "2")]
 

@@ -471,6 +471,11 @@ def test_too_large_to_expand_still_gets_flows_and_tables(small_text, tmp_path):
 def test_two_groups_of_endpoints_are_answered_one_by_one_and_between(small_text, tmp_path):
     text = small_text.replace("cpu:    {part: grace,", "cpu:    {kind: host, endpoint: true, transit: end,")
     text = text.replace("[gpu, cpu], link: c2c-grace, each: [1, 2]", "[cpu, leaf], rate: 400Gb/s")
+    text = (
+        text.replace("rack: 4", "rack: 2")
+        .replace("absent: [rack3/slot3/*]", "")
+        .replace(", each: [2, 16]", "")
+    )
     fabric = loads(text)
     page = report(fabric, tmp_path).read_text()
     names = ("staircase", "wiring", "upgrades", "time-all-reduce", "time-all-to-all", "algorithms")
@@ -545,9 +550,14 @@ def test_one_collective_that_fails_leaves_the_others(small, tmp_path, monkeypatc
     assert len(section(page, "Summary").strip().splitlines()) <= 7
 
 
-def test_failures_are_named_and_lower_the_flow(small_text, tmp_path):
-    page = report(loads(small_text + "failed: [rack0/slot0/nic]"), tmp_path).read_text()
-    assert "Failed: rack0/slot0/nic." in section(page, "Assumptions and notes")
+def test_failures_are_named_and_lower_the_flow(tmp_path):
+    text = (
+        "{fabric: a, axes: {i: 4}, devices: {gpu: {kind: gpu, axes: [i]}, leaf: {kind: switch, axes: []}}, "
+    )
+    text += "failed: [[gpu0, leaf, 2]], links: [{between: [gpu, leaf], rate: 400Gb/s, count: 4}]}"
+    page = report(loads(text), tmp_path).read_text()
+    assert "Failed: gpu0 - leaf x 2." in section(page, "Assumptions and notes")
+    # Half of the first GPU's cables are left: 800 + 1,600 Gb/s between the halves.
     assert "2.4 Tb/s (300 GB/s)" in section(page, "Maximum flow")
 
 

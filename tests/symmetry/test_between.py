@@ -176,6 +176,7 @@ def test_damage_that_binds_is_solved_as_it_is(monkeypatch):
     assert found.per_endpoint_gbps == pytest.approx(4 * 863 / (8 * 856), rel=1e-9)
 
 
+@pytest.mark.slow  # bottlenecks and bounds are asked of random fabrics too
 def test_what_scattered_damage_costs_cables_is_what_none_does(monkeypatch):
     monkeypatch.setattr(between, "MANY_COLUMNS", 500)
     monkeypatch.setattr(between, "_SMALLER", 2)
@@ -202,6 +203,7 @@ def test_damage_of_many_kinds_that_binds_is_that_of_the_worst_kind(monkeypatch):
     assert found.per_endpoint_gbps == pytest.approx(one.per_endpoint_gbps, rel=1e-9)
 
 
+@pytest.mark.slow  # bottlenecks and bounds are asked of random fabrics too
 def test_what_every_rank_takes_in_at_most_is_that_of_one_without_its_nic(monkeypatch):
     monkeypatch.setattr(between, "MANY_COLUMNS", 500)
     monkeypatch.setattr(bound, "FEW_COLUMNS", 500)

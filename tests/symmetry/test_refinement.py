@@ -294,6 +294,7 @@ def test_order_changes_nothing(family, constructs):
     assert shape(*refine(relabelled(e, 1))) == shape(*refine(e))
 
 
+@pytest.mark.some(5)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_views_refine_the_base(family, constructs):
     e = expand(constructs.random_fabric(family, 107)[0])

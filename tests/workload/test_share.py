@@ -121,6 +121,7 @@ def test_more_jobs_than_a_program_of_moves_holds_are_shared():
     assert answer.jobs[0].rate_gbps == pytest.approx(400 * 31 / 24, rel=1e-7)
 
 
+@pytest.mark.some(3)
 @pytest.mark.parametrize("way", ["rate", "slowdown"])
 @pytest.mark.seeds(3, of=60)
 def test_what_is_too_much_for_one_program_is_an_interval_that_holds_the_rate(racks, seed, way, monkeypatch):

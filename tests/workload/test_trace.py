@@ -165,7 +165,7 @@ def algorithms():
                 yield collective, name
 
 
-@pytest.mark.some(8)
+@pytest.mark.some(4)
 @pytest.mark.parametrize(("collective", "algorithm"), list(algorithms()))
 def test_messages_of_an_algorithm_are_those_of_its_schedule(collective, algorithm):
     design = loads(BOXES)

@@ -151,7 +151,7 @@ def test_bytes_turn_where_groups_lie(fabric):
 def test_more_bandwidth_never_slows_a_step(name, calibration):
     times = [
         train(WORKS[name], pods(**rates), calibration=calibration).step_s
-        for rates in ({"spine": 50, "leaf": 100}, {"leaf": 100, "spine": 100}, {"leaf": 200}, {})
+        for rates in ({"spine": 50, "leaf": 100}, {"leaf": 100, "spine": 100}, {})
     ]
     assert all(later <= earlier * (1 + 1e-9) for earlier, later in zip(times, times[1:], strict=False))
 
@@ -237,7 +237,7 @@ def test_ranks_of_several_selectors_are_those_of_one(fabric):
     assert {t.place for t in listed.turned if t.group == "dp" and t.n_bytes} == {"spine", "core"}
 
 
-@pytest.mark.parametrize("every", [3, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("every", [5, pytest.param(1, marks=pytest.mark.slow)])
 def test_the_best_of_all_orders_is_the_best_of_each(fabric, every):
     best = train(DENSE, fabric, order="all")
     assert len(best.orders) == 6
