@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal, NamedTuple
@@ -73,9 +74,9 @@ class AlgorithmCost:
     is_seen : bool
         Whether a library would choose it by its time, for all that was seen; else what it would give is a
         hypothesis.
-    margin : float
-        Times that it must be faster than the others before a library chooses it: 1 where it is seen, infinite
-        where libraries were seen not to choose it.
+    doubt : float
+        Times that its bytes are held to take longer than links and channels say, where no library was seen to
+        choose it: 1 where one was, infinite (and not in its time) where none is taken to.
     most_gbps : float
         Busbw of the same bytes at wire rates and zero latency, which no run exceeds; 0 where it was not
         worked out [Gb/s].
@@ -96,8 +97,15 @@ class AlgorithmCost:
     bound_ratio: float = 0.0
     own_s: float = 0.0
     is_seen: bool = True
-    margin: float = 1.0
+    doubt: float = 1.0
     most_gbps: float = 0.0
+
+    @property
+    def hoped_gbps(self) -> float:
+        """Busbw that links and channels say, without doubt [Gb/s]."""
+        if not math.isfinite(self.doubt):
+            return self.busbw_gbps
+        return self.busbw_gbps * self.time_s / (self.time_s - self.transfer_s * (1 - 1 / self.doubt))
 
     @property
     def name(self) -> str:
@@ -307,6 +315,11 @@ class Cost(Result):
         ]
         if not run.is_seen:
             lines.append("  which algorithm a library chooses here is open: no run of this kind was seen")
+        if 1 < run.doubt < math.inf:
+            lines.append(
+                f"  {run.algorithm} gives {format_rate_gbyte(run.hoped_gbps)} by links and channels; its "
+                f"bytes are held to take {run.doubt:g} times as long, since a measured run passed it over"
+            )
         if self.wire is not None:
             lines.append(
                 f"  wires: busbw {format_rate_gbyte(self.wire.busbw_gbps)} at most by {self.wire.algorithm}, "

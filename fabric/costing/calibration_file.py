@@ -128,7 +128,7 @@ class _Seen(_StrictModel):
     domains: Annotated[int, Field(strict=True, ge=1)]
     domain_ranks: Annotated[int, Field(strict=True, ge=0)] = 0
     size: Annotated[int, BeforeValidator(_size)] = 0
-    margin: Annotated[float, Field(strict=True, gt=1, le=1e6, allow_inf_nan=False)] | None = None
+    doubt: Annotated[float, Field(strict=True, gt=1, le=1e6, allow_inf_nan=False)] | None = None
     source: _Line = ""
 
 
@@ -201,7 +201,7 @@ def read_calibration(document: Document) -> Calibration:
             for key, counts in file.channel_counts.items()
         },
         seen={
-            name: Seen(s.domains, s.domain_ranks, s.size, s.margin or 0.0, s.source)
+            name: Seen(s.domains, s.domain_ranks, s.size, s.doubt or 0.0, s.source)
             for name, s in file.seen.items()
         },
         residuals=tuple(
@@ -306,7 +306,7 @@ def calibration_text(calibration: Calibration) -> str:
             name: {"domains": s.domains}
             | ({"domain_ranks": s.domain_ranks} if s.domain_ranks else {})
             | ({"size": s.size_bytes} if s.size_bytes else {})
-            | ({"margin": s.margin} if s.margin else {})
+            | ({"doubt": s.doubt} if s.doubt else {})
             | _source_row(s.source)
             for name, s in calibration.seen.items()
         }

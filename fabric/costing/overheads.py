@@ -133,16 +133,16 @@ class Seen:
         Only domains of more ranks than these are meant.
     size_bytes : int
         Only from this size on.
-    margin : float
-        Times that it must be faster than what was seen before a library is taken to choose it all the same;
-        0 for never.
+    doubt : float
+        Times that its bytes take longer there than the links and channels say, at least, if the library that
+        was seen to run another algorithm chose the faster one; 0 where no library is taken to choose it.
     source : str
     """
 
     domains: int
     domain_ranks: int = 0
     size_bytes: int = 0
-    margin: float = 0.0
+    doubt: float = 0.0
     source: str = ""
 
 
@@ -233,8 +233,8 @@ class Calibration:
         counts = self._of_gpus(self.channel_counts, links)
         return counts.get(algorithm) if counts else None
 
-    def margin(self, algorithm: str, sizes: tuple[int, ...], size_bytes: int) -> float:
-        """Return how many times faster than others an algorithm must be before a library chooses it.
+    def doubt(self, algorithm: str, sizes: tuple[int, ...], size_bytes: int) -> float:
+        """Return how many times longer the bytes of an algorithm are held to take than links say.
 
         Parameters
         ----------
@@ -246,18 +246,18 @@ class Calibration:
         Returns
         -------
         float
-            1 where libraries were seen to choose it by its time; infinite where they were seen not to.
+            1 where libraries were seen to choose it by its time; infinite where they are not taken to.
         """
         seen = self.seen.get(algorithm)
         if seen is None or len(sizes) <= seen.domains:
             return 1.0
         if max(sizes) <= seen.domain_ranks or size_bytes < seen.size_bytes:
             return 1.0
-        return seen.margin or math.inf
+        return seen.doubt or math.inf
 
     def is_seen(self, algorithm: str, sizes: tuple[int, ...], size_bytes: int) -> bool:
-        """Return whether a library would choose an algorithm for all that was seen; see `margin`."""
-        return self.margin(algorithm, sizes, size_bytes) == 1
+        """Return whether a library would choose an algorithm for all that was seen; see `doubt`."""
+        return self.doubt(algorithm, sizes, size_bytes) == 1
 
     @staticmethod
     def _of_gpus(known: Mapping[str, _Known], links: Keys) -> _Known | None:

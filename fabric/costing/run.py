@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -130,10 +131,14 @@ def cost_algorithm(run: CostRun, name: str, schedule: Schedule) -> AlgorithmCost
     protocols = run.calibration.protocols_of(transfer, run.job.links.keys)
     own_s = run.own_s(transfer)
 
+    # Bytes of what nobody was seen to choose take as long as the choice of others reveals.
+    doubt = run.calibration.doubt(name, run.job.shape.sizes, run.size_bytes)
+    slower = doubt if math.isfinite(doubt) else 1.0
+
     def time_with(protocol: ProtocolCost, slowdown: Slowdown | None) -> Timing:
         timing = run.timing(schedule, protocol, slowdown)
         # A tree of two nodes leaves cards idle where its channels move less.
-        transfer_s = max(timing.transfer_s, run.channels_s(name, transfer, protocol))
+        transfer_s = slower * max(timing.transfer_s, run.channels_s(name, transfer, protocol))
         start_s = run.start_s(transfer, protocol)
         return replace(timing, transfer_s=transfer_s, latency_s=timing.latency_s + start_s)
 
@@ -142,11 +147,10 @@ def cost_algorithm(run: CostRun, name: str, schedule: Schedule) -> AlgorithmCost
     time_s = timing.time_s + own_s
     algbw = gbytes_to_gbps(gbytes_per_second(run.size_bytes, time_s))
     links = run.job.links
-    margin = run.calibration.margin(name, run.job.shape.sizes, run.size_bytes)
     # What binds holds the pace longest; where links hold it for less than the transfer, the channels do.
     peak = peaks(run.job, timing.busy_s)
     binding = first_largest(timing.held_s)
-    is_by_links = timing.held_s.sum() >= timing.transfer_s * (1 - 10.0**-DIGITS)
+    is_by_links = slower * timing.held_s.sum() >= timing.transfer_s * (1 - 10.0**-DIGITS)
     # Slack: the part of the transfer in which the busiest link of a rule has nothing to send.
     slack = [
         (round(max(1 - peak[r] / timing.transfer_s, 0.0), DIGITS), r)
@@ -167,8 +171,8 @@ def cost_algorithm(run: CostRun, name: str, schedule: Schedule) -> AlgorithmCost
         slack=tuple(Slack(links.rules[r], float(idle)) for idle, r in sorted(slack)),
         spread=tuple(HashedTime(n, own_s + time_with(protocol, slowdown).time_s) for n, slowdown in others),
         own_s=own_s,
-        is_seen=margin == 1,
-        margin=margin,
+        is_seen=doubt == 1,
+        doubt=doubt,
     )
 
 
@@ -189,14 +193,11 @@ def _wire_rate(run: CostRun, schedule: Schedule, binding: int, time_s: float) ->
 def fastest_first(costs: list[AlgorithmCost]) -> list[AlgorithmCost]:
     """Return costs in the order in which a library would choose them; rounding leaves them as they are.
 
-    By time, and by as many times that as an algorithm must be faster; what no library was seen to choose
-    comes last.
+    By time; what no library is taken to choose comes last.
     """
     if len(costs) == 1:  # there is nothing else to choose
-        return [replace(costs[0], is_seen=True, margin=1.0)]
-    return sorted(
-        costs, key=lambda c: tuple(float(f"{t:.{DIGITS}g}") for t in (c.time_s * c.margin, c.time_s))
-    )
+        return [replace(costs[0], is_seen=True)]
+    return sorted(costs, key=lambda c: (not math.isfinite(c.doubt), float(f"{c.time_s:.{DIGITS}g}")))
 
 
 def answer_of(run: CostRun, costs: list[AlgorithmCost]) -> Cost:

@@ -19,7 +19,7 @@ class Support:
     standing : {"measured", "interpolated", "extrapolated"}
     leaves : tuple of str
         The dimensions that leave the evidence: ``collective``, ``hardware``, ``ranks``,
-        ``domains``, ``size``.
+        ``domains``, ``size``, and the ``algorithm`` where none was seen to be chosen in such a case.
     nearest : str
         The nearest measured point, in words; empty where the collective was not measured.
     low_gbps, high_gbps : float

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import cache
 
 from fabric.blueprint.remembered import remembered
-from fabric.costing.answer import Cost
+from fabric.costing.answer import AlgorithmCost, Cost
 from fabric.costing.calibration import Calibration
 from fabric.costing.standing import Standing, Support
 from fabric.errors import QuestionError
@@ -26,8 +26,6 @@ from fabric.units import (
 
 _SIZE_REACH = 4
 """Beyond the last measured size times this, and below the first over it, a size is none of the evidence."""
-_MOST_DOUBT = 10.0
-"""What a busbw that no run was seen to reach is divided by at most."""
 _SAME = 2
 """Sizes within this factor are of one measured point."""
 _KEPT = 256
@@ -63,19 +61,23 @@ def support(fabric: Fabric, question: JobQuestion, answer: Cost, known: Calibrat
     low, high = (found.low, found.high) if found else (0.0, 0.0)
     low_gbps, high_gbps = low * answer.busbw_gbps, high * answer.busbw_gbps
     told = _says(found) if found else ""
-    best = max((a for a in answer.algorithms if not a.is_seen), key=lambda a: a.busbw_gbps, default=None)
-    # Outside the evidence a library may choose what none was seen to choose.
-    if best is not None and found and leaves and best.busbw_gbps > high_gbps:
-        high_gbps = best.busbw_gbps
-        told += f"; the upper end is what {best.algorithm} gives if a library chooses it"
+    if found and standing != "measured":
+        # A library may choose what none was seen to choose, or stay with what was seen.
+        seen = max((a for a in answer.algorithms if a.is_seen), key=_busbw, default=answer.chosen)
+        best = max(answer.algorithms, key=_hoped)
+        if low * seen.busbw_gbps < low_gbps:
+            low_gbps = max(low * seen.busbw_gbps, low_gbps / answer.chosen.doubt)
+            told += f"; the lower end is what {seen.algorithm} gives if a library stays with it"
+        if not best.is_seen and best.hoped_gbps > high_gbps:
+            high_gbps = best.hoped_gbps
+            told += f"; the upper end is what {best.algorithm} gives if a library chooses it"
     like = (part, answer.n_ranks, answer.n_domains, answer.size_bytes)
     least = None if found is None or leaves else found.least(*like) * answer.busbw_gbps
     return Support(
         standing=standing,
         leaves=leaves,
         nearest=_words(near, known) if near is not None else "",
-        # A hypothesis may be as much too fast as libraries were seen to hold it for.
-        low_gbps=low_gbps / min(answer.chosen.margin, _MOST_DOUBT),
+        low_gbps=low_gbps,
         high_gbps=high_gbps,
         pass_gbps=least,
         residuals=told,
@@ -86,6 +88,14 @@ def _says(found: ResidualClass) -> str:
     """Return what an interval is of, in words."""
     of_sites = f" of {found.sites} sites" if found.sites else ""
     return f"{found.name}: {found.n} points{of_sites}"
+
+
+def _busbw(run: AlgorithmCost) -> float:
+    return run.busbw_gbps
+
+
+def _hoped(run: AlgorithmCost) -> float:
+    return run.hoped_gbps
 
 
 Run = Point | Residual
@@ -152,6 +162,8 @@ def _leaves(known: Sequence[Run], part: str, answer: Cost) -> Iterator[tuple[str
     if not known:
         yield "collective", 0.0
         return
+    if not answer.chosen.is_seen:
+        yield "algorithm", 0.0
     if not own:
         yield "hardware", 0.0
         own = list(known)

@@ -7,6 +7,7 @@ Sizes are asked for one by one; between two that differ the knee is found by bis
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -299,8 +300,10 @@ def _goes_to(run: AlgorithmCost) -> str:
 
 def _fastest(cost: Cost) -> list[AlgorithmCost]:
     """Return the algorithms that a library would choose as soon, but for `TIE`, the chosen one first."""
-    most = cost.chosen.time_s * cost.chosen.margin * (1 + TIE)
-    near = [a for a in cost.algorithms if a.time_s * a.margin <= most and a is not cost.chosen]
+    most = cost.chosen.time_s * (1 + TIE)
+    near = [
+        a for a in cost.algorithms if math.isfinite(a.doubt) and a.time_s <= most and a is not cost.chosen
+    ]
     return [cost.chosen, *near]
 
 

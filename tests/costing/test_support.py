@@ -1,6 +1,7 @@
 """What a prediction says of itself: interval, nearest point, and where it leaves the evidence."""
 
 import dataclasses
+import itertools
 import math
 
 import pytest
@@ -129,12 +130,23 @@ def test_an_algorithm_is_doubted_only_beyond_all_that_was_seen(algorithm: str) -
     known = calibration("measured")
     seen = known.seen[algorithm]
     large, late, beyond = seen.domain_ranks + 1, seen.size_bytes, seen.domains + 1
-    assert known.margin(algorithm, (large,) * seen.domains, late) == 1
-    assert known.margin(algorithm, (large,) * beyond, late) == (seen.margin or math.inf) > 1
+    assert known.doubt(algorithm, (large,) * seen.domains, late) == 1
+    assert known.doubt(algorithm, (large,) * beyond, late) == (seen.doubt or math.inf) > 1
     # Smaller domains and smaller messages are not meant.
-    assert known.margin(algorithm, (seen.domain_ranks,) * beyond, late) == 1
-    assert known.margin(algorithm, (large,) * beyond, late - 1) == 1
-    assert known.margin("ring", (large,) * beyond, late) == 1
+    assert known.doubt(algorithm, (seen.domain_ranks,) * beyond, late) == 1
+    assert known.doubt(algorithm, (large,) * beyond, late - 1) == 1
+    assert known.doubt("ring", (large,) * beyond, late) == 1
+
+
+def test_the_doubt_of_a_tree_is_the_least_that_makes_the_ring_of_twenty_racks_right() -> None:
+    known = calibration("measured")
+    runs = [p for p in points() if p.domains == 20]
+    asked = {"algorithm": "tree", "calibration": known, "is_bounded": False}
+    trees = [cost(loads(fabric_text(p)), "all-reduce", p.size_bytes, **asked).chosen for p in runs]
+    assert {tree.doubt for tree in trees} == {known.seen["tree"].doubt}
+    # Of every size what the tree's bytes would have to take for its time to be that of the run.
+    doubts = [1 + (p.time_s - t.time_s) / t.transfer_s for p, t in zip(runs, trees, strict=True)]
+    assert max(doubts) == pytest.approx(1, rel=1e-3)
 
 
 def test_the_interval_does_not_jump_where_the_expected_algorithm_does() -> None:
@@ -147,13 +159,31 @@ def test_the_interval_does_not_jump_where_the_expected_algorithm_does() -> None:
             calibration="measured",
             is_bounded=False,
         )
-        for racks in (32, 128)
+        for racks in (32, 256)
     )
     assert (ring.chosen.algorithm, tree.chosen.algorithm) == ("ring", "tree")
     assert ring.support is not None
     assert tree.support is not None
-    fastest = max(a.busbw_gbps for a in ring.algorithms)
+    fastest = max(a.hoped_gbps for a in ring.algorithms)
     assert ring.support.high_gbps >= fastest > ring.busbw_gbps
     assert ring.support.low_gbps < tree.busbw_gbps <= tree.support.high_gbps
     assert tree.support.low_gbps < ring.busbw_gbps <= ring.support.high_gbps
     assert "if a library chooses it" in ring.support.residuals
+    assert "if a library stays with it" in tree.support.residuals
+    assert tree.support.leaves[0] == "algorithm"
+    assert "by links and channels" in str(tree)
+
+
+@pytest.mark.parametrize("size", [1 << 26, 1 << 30, 1 << 34])
+def test_what_is_expected_of_more_racks_falls_without_a_jump(size: int) -> None:
+    """It rose from 123 to 424 GB/s at 1 GiB between 64 and 128 racks, where a tree was four times faster."""
+    racks = [20, 32, 40, 48, 64, 128, 512]
+    answers = [
+        cost(cluster("gb200-nvl72", n), "all-reduce", size, calibration="measured", is_bounded=False)
+        for n in racks
+    ]
+    rates = [a.busbw_gbps for a in answers]
+    # Steps of a tree are a whole number of doublings: racks between two powers of two differ by rounding.
+    assert all(b < 1.005 * a for a, b in itertools.pairwise(rates))
+    for fewer, more, before, after in zip(racks, racks[1:], rates, rates[1:], strict=False):
+        assert after > before * (fewer / more) ** 1.1

@@ -52,15 +52,15 @@ class Pricing:
         ways = [way for way in run.ways if not algorithm or way.algorithm == algorithm]
         for way in ways:
             # What no library was seen to choose is none of its expectations, but where it is alone.
-            margin = np.ones(len(sizes))
+            doubt = np.ones(len(sizes))
             if len(ways) > 1:
-                margin = np.array([self.known.margin(way.algorithm, run.sizes, int(s)) for s in sizes])
+                doubt = np.array([self.known.doubt(way.algorithm, run.sizes, int(s)) for s in sizes])
             for protocol in self.known.protocols_of(way.transfer, run.keys):
                 if protocols and protocol.name not in protocols:
                     continue
                 t = self._by(run, way, protocol, sizes, in_place)
-                for i in np.flatnonzero(t * margin < chosen):
-                    best[i], chosen[i], by[i] = t[i], t[i] * margin[i], way.algorithm
+                for i in np.flatnonzero(t * doubt < chosen):
+                    best[i], chosen[i], by[i] = t[i], t[i] * doubt[i], way.algorithm
         return best, by
 
     def _by(self, run: Run, way: Way, protocol: ProtocolCost, sizes: Floats, in_place: bool) -> Floats:
