@@ -138,13 +138,24 @@ class Comparison(Result):
         if untold := sum(row.least is None for row in self.rows):
             lines.append(f"{untold} of them have no pass threshold: outside the evidence")
         lines.append(self.diagnosis.text)
-        lines.extend(f"{i}. {hypothesis}" for i, hypothesis in enumerate(self.hypotheses[:_SHOWN], 1))
+        lines.extend(_ranked(self.hypotheses))
         lines.extend(f"remark: {remark}" for remark in self.remarks)
         return "\n".join(lines)
 
 
 _SHOWN = 4
 """Hypotheses that are printed."""
+
+
+def _ranked(found: Sequence[Hypothesis]) -> Iterator[str]:
+    """Yield the first hypotheses by rank: those that the log does not tell from the first share its rank."""
+    tied = [h for h in found if h.is_tied]
+    for i, hypothesis in enumerate((*found[:1], *tied, *(h for h in found[1:] if not h.is_tied))):
+        if i == _SHOWN:
+            break
+        yield f"{1 if i <= len(tied) else i + 1}. {hypothesis}"
+    if len(tied) >= _SHOWN:
+        yield f"{len(tied) + 1 - _SHOWN} more are as good as the first: this log cannot tell them apart"
 
 
 def _verdict(row: ComparedRow) -> str:

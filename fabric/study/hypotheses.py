@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from fabric.arrays import Floats
 from fabric.costing import AlgorithmCost, Calibration, Spread, cost
 from fabric.costing.overheads import ChannelCount, Overhead
 from fabric.costing.run import CostRun, cost_algorithm, fastest_first, job_of
@@ -22,6 +23,7 @@ from fabric.errors import FabricError
 from fabric.graph import Fabric
 from fabric.job.question import JobOptions, JobQuestion
 from fabric.schedule.algorithms import busbw_factor, schedules
+from fabric.study.diagnosis import TOLERANCES
 
 _LATE = 4.0
 """Times the latency to the card: TCP and EFA against InfiniBand, in the evidence of two nodes."""
@@ -46,15 +48,19 @@ class Hypothesis:
         Mean of |log(measured / predicted)| over the sizes: about the relative difference.
     worst : float
         The largest of them.
+    is_tied : bool
+        Whether the log does not tell it from the best one.
     """
 
     what: str
     off: float
     worst: float
+    is_tied: bool = False
 
     def __str__(self) -> str:
         """Return the hypothesis with how well it fits."""
-        return f"{self.what}: {100 * math.expm1(self.off):.3g} % off on average, at most {self._worst}"
+        fit = f"{100 * math.expm1(self.off):.3g} % off on average, at most {self._worst}"
+        return f"{self.what}: {fit}{'; this log does not tell it from the first' if self.is_tied else ''}"
 
     @property
     def _worst(self) -> str:
@@ -106,14 +112,47 @@ def hypotheses(times: Mapping[int, float], tried: Alternatives) -> tuple[Hypothe
         Of every size [bytes] the time [s].
     tried : Alternatives
         For these sizes at least.
+
+    Notes
+    -----
+    A hypothesis is tied with the best where it differs from it by no more than repeated runs do, or where its
+    rows are further off by less than twice the standard error of the mean difference (a paired test).
     """
-    found = []
-    for what, predicted in tried:
-        off = [abs(math.log(measured / predicted[size])) for size, measured in times.items()]
-        found.append(Hypothesis(what, float(np.mean(off)), max(off)))
-    # What changes nothing here is no explanation beside the one before it.
-    told = {(round(h.off, 9), round(h.worst, 9)): h for h in reversed(found)}
-    return tuple(sorted(told.values(), key=lambda h: h.off + _PER_CHOICE * _choices(h.what)))
+    logs = {what: np.log([t / predicted[s] for s, t in times.items()]) for what, predicted in tried}
+    usual = next(iter(logs.values()), np.zeros(0))
+    # What changes nothing here is no explanation, nor is a further choice that changes nothing.
+    plain: dict[tuple[float, ...], int] = {}
+    for what, log in logs.items():
+        plain.setdefault(_key(log), _choices(what))
+        plain[_key(log)] = min(plain[_key(log)], _choices(what))
+    told = {
+        what: log
+        for i, (what, log) in enumerate(logs.items())
+        if not i or (_key(log) != _key(usual) and _choices(what) == plain[_key(log)])
+    }
+    order = sorted(told, key=lambda w: float(np.abs(told[w]).mean()) + _PER_CHOICE * _choices(w))
+    return tuple(
+        Hypothesis(
+            what,
+            float(np.abs(told[what]).mean()),
+            float(np.abs(told[what]).max()),
+            bool(i) and _is_tied(told[order[0]], told[what]),
+        )
+        for i, what in enumerate(order)
+    )
+
+
+def _key(log: Floats) -> tuple[float, ...]:
+    return tuple(round(off, 9) for off in log.tolist())
+
+
+def _is_tied(best: Floats, other: Floats) -> bool:
+    """Return whether rows do not tell how far two predictions are off, as logarithms, from each other."""
+    if np.abs(best - other).max() <= math.log1p(TOLERANCES[0]):
+        return True
+    further = np.abs(other) - np.abs(best)
+    error = further.std(ddof=1) / math.sqrt(len(further)) if len(further) > 2 else 0.0
+    return bool(further.mean() <= 2 * error)
 
 
 def _choices(what: str) -> int:
@@ -150,10 +189,12 @@ def _cases(
     )
     chosen = next(a for a in first.algorithms if _is_usual(a, known))
     yield f"as expected, {chosen.algorithm} at the largest size", "auto", known, options
+    # What ran needs nobody to choose it.
+    ran = replace(known, seen={})
     for algorithm in dict.fromkeys(a.algorithm for a in first.algorithms if _is_usual(a, known)):
-        yield algorithm, algorithm, known, options
+        yield algorithm, algorithm, ran, options
         for protocol in known.protocols if algorithm in ("ring", "tree") else ():
-            only = replace(known, protocols=(protocol,))
+            only = replace(ran, protocols=(protocol,))
             yield f"{algorithm}, {protocol.name} only", algorithm, only, options
             for n, calibration in _with_channels(only, algorithm) if first.n_domains > 1 else ():
                 yield f"{algorithm}, {protocol.name} on {n} channels", algorithm, calibration, options
