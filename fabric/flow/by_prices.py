@@ -7,7 +7,9 @@ bring the two together, in two stages::
     every link rises with its load, extrapolated        many links bind: random graphs, in some ten routings
     prices half way to what the best mix would pay      few links bind: failures, uneven networks
 
-and all the while the last routings are mixed as well as can be, and what is then busy is priced.
+and all the while the last routings are mixed as well as can be, and what is then busy is priced. Some groups
+of sinks have mixes of their own: where prices bind on few links the ways of most traffic cost nothing, and no
+price says how they are to be spread.
 """
 
 from __future__ import annotations
@@ -24,8 +26,10 @@ MOST_ROUTINGS = 60
 """Routings that are tried at most."""
 _FIRST = 24
 """Routings of the first stage."""
-_MIXED = 30
-"""Routings that are mixed, the last ones."""
+_MIXED = 24
+"""Routings that are mixed: the last one, and those that had most of the mix before."""
+_GROUPS, _CELLS = 32, 1 << 19
+"""Groups of sinks that have a mix of their own at most, and links times groups."""
 _EVERY = 4
 """Routings from one mix to the next in the first stage; in the second each is mixed at once."""
 _REMEMBERED = 6
@@ -56,15 +60,15 @@ class Found:
         What they prove, or will when they are checked [Gb/s].
     length : ndarray of float64, shape (2 * m,)
         Price of every link; empty where one without choice bounds more.
-    mix : list of (float, Routing)
-        Parts, which sum to 1.
+    mix : list of (ndarray of float64, shape (t,), Routing)
+        The part that each routing has of the traffic towards every sink, which sum to 1.
     n_routings : int
     """
 
     upper_gbps: float = np.inf
     lower_gbps: float = 0.0
     length: Floats = field(default_factory=lambda: np.zeros(0))
-    mix: list[tuple[float, Routing]] = field(default_factory=list)
+    mix: list[tuple[Floats, Routing]] = field(default_factory=list)
     n_routings: int = 0
 
     @property
@@ -84,19 +88,29 @@ class Prices:
         Of demands that all have a way.
     capacity, forced : ndarray of float64, shape (2 * m,)
         Of every link, and its load at unit rate where there is no choice [Gb/s].
+    kind : ndarray of int64, shape (2 * m,), optional
+        Links of one kind share a price and carry the mean of their loads; every link by itself if left out.
     """
 
-    def __init__(self, logit: Logit, capacity: Floats, forced: Floats) -> None:
+    def __init__(self, logit: Logit, capacity: Floats, forced: Floats, kind: Ints | None = None) -> None:
         self._logit, self._net = logit, logit.net
-        self._link = np.unique(self._net.link[self._net.link >= 0])
-        self._capacity, self._forced = capacity[self._link], forced[self._link]
         self._n_links = len(capacity)
+        self._link = np.unique(self._net.link[self._net.link >= 0])
+        own = self._link if kind is None else kind[self._link]
+        self._kind = np.unique(own, return_inverse=True)[1].ravel()
+        # What links of one kind have together.
+        self._capacity, self._forced = (
+            np.bincount(self._kind, x[self._link]).astype(np.float64) for x in (capacity, forced)
+        )
         row = np.full(len(capacity) + 1, -1, dtype=np.int64)
-        row[self._link] = np.arange(len(self._link))
+        row[self._link] = self._kind
         self._row = row[self._net.link]
         self._sent = float(self._net.amount.sum())
+        n_groups = max(1, min(_GROUPS, len(self._net.sink), _CELLS // max(len(self._capacity), 1)))
+        self._group = np.arange(len(self._net.sink)) % n_groups
         self._routings: list[Routing] = []
         self._uses: list[Floats] = []
+        self._share = np.zeros(0)
         # What all demands pay at the best prices so far, and these.
         self._paid, self._best = 0.0, _lift(self._capacity)
         busiest = float((forced[capacity > 0] / capacity[capacity > 0]).max(initial=0.0))
@@ -108,12 +122,12 @@ class Prices:
         worth = _lift(self._capacity)
         mean = self._logit.paid(self._lengths(worth)) / self._sent
         if not mean > 0:  # all that is left of the way is a turn
-            self._take([1.0], [Routing(np.zeros(self._n_links), 1.0)], 0.0)
+            self._take(self._whole(), [Routing(np.zeros(self._n_links), 1.0)], 0.0)
             return self.found
         sharp = float(np.clip(1.0 / gap, _LEAST_SHARP, _MOST_SHARP))
         mean = self._rise(worth, mean, sharp, gap)
         while self.found.gap > gap and self.found.n_routings < MOST_ROUTINGS:
-            dearest = self._combine(gap)
+            dearest = self._combine(gap, by_group=True)
             # Half way from the best prices to those of the mix: what is between cuts off more than either
             # (Wentges, "Weighted Dantzig-Wolfe decomposition", Int. Trans. Operational Research 4, 1997).
             worth = _lift((self._best + dearest) / 2)
@@ -127,7 +141,7 @@ class Prices:
         while True:
             use, paid = self._route(worth, sharp / mean)
             if found.gap > gap and found.n_routings % _EVERY == 0:
-                self._combine(gap)
+                self._combine(gap, by_group=False)
             spent, mean = float(worth @ use), paid / self._sent
             if found.gap <= gap or found.n_routings >= _FIRST:
                 return mean
@@ -144,56 +158,70 @@ class Prices:
     def _lengths(self, worth: Floats) -> Floats:
         """Return the price of every link."""
         length = np.zeros(self._n_links)
-        length[self._link] = worth / self._capacity
+        length[self._link] = (worth / self._capacity)[self._kind]
         return length
 
     def _route(self, worth: Floats, sharpness: float) -> tuple[Floats, float]:
         """Return load over capacity of the links at unit rate, and what all demands pay."""
         routing = Routing(self._lengths(worth), sharpness)
-        load = np.append(0.0, self._forced)
-        paid = float(self._forced @ routing.length[self._link])
+        n_groups = len(self._whole())
+        load = np.zeros((len(self._capacity) + 1) * n_groups)
+        paid = float(self._forced @ (worth / self._capacity))
         for part in self._logit.flows(routing):
-            row = self._row[part.cell % self._net.n_moves] + 1
-            load += np.bincount(row, part.flow, minlength=len(load))
+            sink, move = np.divmod(part.cell, self._net.n_moves)
+            at = (self._row[move] + 1) * n_groups + self._group[part.block.start + sink]
+            load += np.bincount(at, part.flow, minlength=len(load))
             paid += self._net.paid(part.distance, part.block)
-        use = load[1:] / self._capacity
+        own = load.reshape(-1, n_groups)[1:] / self._capacity[:, None]
+        use = own.sum(axis=1) + self._forced / self._capacity
         self.found.n_routings += 1
         self._bound(worth, paid)
-        self._take([1.0], [routing], float(use.max()))
-        self._routings = [*self._routings, routing][-_MIXED:]
-        self._uses = [*self._uses, use][-_MIXED:]
+        self._take(self._whole(), [routing], float(use.max()))
+        # What had least of the last mix makes room for the new one.
+        kept = np.sort(np.argsort(-self._share, kind="stable")[: _MIXED - 1])
+        self._routings = [*(self._routings[i] for i in kept.tolist()), routing]
+        self._uses = [*(self._uses[i] for i in kept.tolist()), own]
+        self._share = np.append(self._share[kept], np.inf)
         return use, paid
+
+    def _whole(self) -> Floats:
+        """Return the parts of one routing that has all: 1 of every group."""
+        return np.ones((int(self._group.max(initial=0)) + 1, 1))
 
     def _bound(self, worth: Floats, paid: float | None = None) -> None:
         """Take prices if they prove a lower rate than those before."""
         length = self._lengths(worth)
         if paid is None:
-            paid = float(self._forced @ length[self._link]) + self._logit.paid(length)
+            paid = float(self._forced @ (worth / self._capacity)) + self._logit.paid(length)
         if paid > self._paid:
             self._paid, self._best = paid, worth
         if 1.0 < paid * self.found.upper_gbps:
             self.found.upper_gbps, self.found.length = 1.0 / paid, length
 
-    def _take(self, parts: list[float], routings: list[Routing], busiest: float) -> None:
-        """Take a mix of routings if it proves a higher rate than those before."""
+    def _take(self, parts: Floats, routings: list[Routing], busiest: float) -> None:
+        """Take a mix of routings, shape (groups, routings), if it proves a higher rate than those before."""
         rate = min(1.0 / busiest, self._most_gbps) if busiest > 0 else self._most_gbps
         if rate > self.found.lower_gbps:
             self.found.lower_gbps = rate
-            self.found.mix = [(part, one) for part, one in zip(parts, routings, strict=True) if part > 0]
+            each = zip(parts.T, routings, strict=True)
+            self.found.mix = [(part[self._group], one) for part, one in each if part.any()]
 
-    def _combine(self, gap: float) -> Floats:
+    def _combine(self, gap: float, *, by_group: bool) -> Floats:
         """Mix the last routings as well as can be, price what is then busy, and return what the mix pays."""
-        uses = np.column_stack(self._uses)
-        parts, dearest = best_mix(uses)
-        use = uses @ parts
-        busiest = float(use.max())
-        self._take(parts.tolist(), self._routings, busiest)
-        tried = [dearest, np.exp(_STEEP * (use / busiest - 1))]
-        tried += [(use >= busiest * (1 - near)).astype(np.float64) for near in _LOADED]
-        for worth in tried:
-            if self.found.gap <= gap:
-                break
-            self._bound(_lift(worth))
+        uses, forced = np.stack(self._uses, axis=2), self._forced / self._capacity
+        # One mix for all sinks leaves few links busy, which says where the prices are.
+        mixed = [uses.sum(axis=1, keepdims=True)]
+        for own in [*mixed, uses] if by_group and uses.shape[1] > 1 else mixed:
+            parts, use, dearest = best_mix(own, forced)
+            busiest = float(use.max())
+            self._take(np.broadcast_to(parts, (uses.shape[1], uses.shape[2])), self._routings, busiest)
+            self._share = parts.sum(axis=0)
+            tried = [dearest, np.exp(_STEEP * (use / busiest - 1))]
+            tried += [(use >= busiest * (1 - near)).astype(np.float64) for near in _LOADED]
+            for worth in tried:
+                if self.found.gap <= gap:
+                    break
+                self._bound(_lift(worth))
         return dearest
 
 
@@ -243,36 +271,51 @@ def _lift(worth: Floats) -> Floats:
     return np.asarray(worth / worth.sum())
 
 
-def best_mix(uses: Floats) -> tuple[Floats, Floats]:
+def best_mix(uses: Floats, forced: Floats) -> tuple[Floats, Floats, Floats]:
     """Return the parts of some routings with which the busiest link is least busy, and what links then pay.
 
     Parameters
     ----------
-    uses : ndarray of float64, shape (l, r)
-        Load over capacity of every link under each routing.
+    uses : ndarray of float64, shape (l, g, r)
+        Load over capacity of every link by each group of sinks under each routing.
+    forced : ndarray of float64, shape (l,)
+        The same of what has no choice.
 
     Returns
     -------
-    parts : ndarray of float64, shape (r,)
+    parts : ndarray of float64, shape (g, r)
+        Those of a group sum to 1.
+    use : ndarray of float64, shape (l,)
+        Load over capacity of every link under the mix.
     worth : ndarray of float64, shape (l,)
         Of the links that bind the mix; sums to 1.
     """
-    n = uses.shape[1]
-    parts, best, busiest = np.full(n, 1.0 / n), np.full(n, 1.0 / n), np.inf
+    n_links, n_groups, n_routings = uses.shape
+    flat, n = uses.reshape(n_links, -1), n_groups * n_routings
     rows: Ints = np.zeros(0, dtype=np.int64)
-    worth = np.zeros(len(uses))
-    balance = assemble([(np.zeros(n + 1, np.int64), np.arange(n + 1), np.append(np.ones(n), -1.0))], 1, n + 1)
+    worth = np.zeros(n_links)
+    group = np.repeat(np.arange(n_groups), n_routings)
+    whole = np.arange(n_groups), np.full(n_groups, n), -np.ones(n_groups)
+    balance = assemble([(group, np.arange(n), np.ones(n)), whole], n_groups, n + 1)
+    parts = np.full(n, 1.0 / n_routings)
+    best, least = parts, flat @ parts + forced
+    use = least
     # Few links bind a mix: those that it fills too much are added until none is left.
     for _ in range(4):
-        use = uses @ parts
-        if use.max() < busiest:
-            best, busiest = parts, float(use.max())
         if len(rows) and use.max() <= use[rows].max() * (1 + 1e-6):
             break
         rows = np.union1d(rows, np.argsort(use)[-_ROWS:])
-        at = np.repeat(np.arange(len(rows)), n), np.tile(np.arange(n), len(rows)), uses[rows].ravel()
-        x, dual = maximize(balance, assemble([at], len(rows), n + 1))
-        parts = x[:-1] / x[:-1].sum()
-        worth = np.zeros(len(uses))
+        entry = np.column_stack([flat[rows], forced[rows]])
+        at, column = np.nonzero(entry)
+        # In this unit the rate is near 1.
+        unit = float(use.max())
+        load = assemble([(at, column, entry[at, column] / unit)], len(rows), n + 1)
+        x, dual = maximize(balance, load)
+        share = x[:-1].reshape(n_groups, n_routings)
+        parts = (share / share.sum(axis=1, keepdims=True)).ravel()
+        use = flat @ parts + forced
+        if use.max() < least.max():
+            best, least = parts, use
+        worth = np.zeros(n_links)
         worth[rows] = dual / dual.sum()
-    return best, worth
+    return best.reshape(n_groups, n_routings), least, worth

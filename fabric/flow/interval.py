@@ -15,11 +15,13 @@ from fabric.flow.certificate import Verdict
 from fabric.flow.commodities import nobody_left
 from fabric.flow.logit import Logit
 from fabric.flow.merged import Merged, merge
+from fabric.flow.mirrored import mirrored
 from fabric.flow.streamed import check_interval
 from fabric.flow.towards import Towards, forced_load, gather
 from fabric.flow.uniform import Uniform, list_pairs
 from fabric.graph import Expanded, Paths, forwarding
 from fabric.routing.ecmp import Demands
+from fabric.symmetry.mirrors import mirrors
 
 WANTED_GAP = 1e-3
 """Relative distance of the bounds at which the search ends, if nothing else is asked for."""
@@ -77,19 +79,23 @@ def interval_of(
     net, traffic = network_of(expanded, demand, paths)
     capacity = net.moves.link_capacity()
     forced = forced_load(net, demand)
+    images = mirrors(expanded)
+    alike = mirrored(net, traffic, forced, images)
     use = np.divide(forced, capacity, out=np.zeros(len(forced)), where=capacity > 0)
     # The busiest link where there is no choice bounds all; where there is one, prices may prove less.
     price = np.zeros(len(capacity))
     price[use.argmax()] = 1.0
-    mix, logit = [], Logit(traffic)
+    mix, logit = [], Logit(alike.traffic)
     if len(traffic.sink):
-        found = Prices(logit, capacity, forced).narrow(gap)
+        found = Prices(logit, capacity, forced, alike.kind).narrow(gap)
         mix = found.mix
         price = found.length if len(found.length) else price
     # Nothing of the search but prices and parts goes into the proof.
     net, traffic = network_of(expanded, demand, paths)
+    forced = forced_load(net, demand)
+    alike = mirrored(net, traffic, forced, images)
     flows = [(part, logit.flows(routing)) for part, routing in mix]
-    proof, use = check_interval(net, traffic, forced_load(net, demand), flows, price, logit.distances(price))
+    proof, use = check_interval(net, alike, forced, flows, price, logit.distances(price))
     if proof.faults:
         msg = f"an interval that is not proven ({proof.faults[0]}): an error of fabtopo, please report it"
         raise ProofError(msg)

@@ -18,17 +18,18 @@ import numpy as np
 from fabric.arrays import Bools, Floats, Ints
 from fabric.flow.certificate import GAP, Verdict
 from fabric.flow.merged import Merged, Step, moves_between, unlike
+from fabric.flow.mirrored import Mirrored
 from fabric.flow.towards import BlockFlow, Towards
 
-Mix = Sequence[tuple[float, Iterable[BlockFlow]]]
-"""Parts of some routings, which sum to 1, with the flows of each."""
+Mix = Sequence[tuple[float | Floats, Iterable[BlockFlow]]]
+"""The part that each routing has of the traffic towards every sink, or of all; and its flows."""
 Potentials = Iterable[tuple[slice, Floats]]
 """Blocks of sinks with the potential of every state, shape (sinks of the block, n_states)."""
 
 
 def check_interval(
     net: Merged,
-    traffic: Towards,
+    alike: Mirrored,
     forced: Floats,
     mix: Mix,
     price: Floats,
@@ -40,12 +41,12 @@ def check_interval(
     ----------
     net : Merged
         The permitted moves, merged anew from the question.
-    traffic : Towards
-        Its demands, gathered anew.
+    alike : Mirrored
+        Its demands, gathered anew, towards one sink of each kind.
     forced : ndarray of float64, shape (2 * m,)
         Load of every link where there is no choice, at unit rate.
-    mix : sequence of (float, iterable of BlockFlow)
-        At unit rate.
+    mix : sequence of (float or ndarray of float64, shape (t,), iterable of BlockFlow)
+        Parts of the traffic towards every sink, which sum to 1, and flows at unit rate.
     price : ndarray of float64, shape (2 * m,)
         Of every link.
     potentials : iterable of (slice, ndarray)
@@ -58,13 +59,17 @@ def check_interval(
         Load over capacity of every link, at the lower rate.
     """
     capacity = net.moves.link_capacity()
+    traffic = alike.traffic
     faults = list(merging_faults(net))
     load, lost = _mixed_load(traffic, mix, len(capacity))
     faults += lost
+    load = alike.mean(load)
     use = _over(load + forced, capacity)
     busiest = float(use.max(initial=0.0))
     lower = 0.0 if faults or not busiest > 0 else 1.0 / busiest
-    upper = _upper(traffic, capacity, forced, price, potentials)
+    # What is paid towards one sink is paid towards its images if their links cost the same.
+    is_alike = np.array_equal(price, price[alike.kind], equal_nan=True)
+    upper = _upper(traffic, capacity, forced, price, potentials) if is_alike else float("inf")
     n_links = int((load + forced > 0).sum())
     scope = f"on {len(traffic.sink):,} sinks and {n_links:,} links"
     return Verdict(lower, upper, tuple(dict.fromkeys(faults)), scope), use * lower
@@ -108,10 +113,11 @@ def _mixed_load(traffic: Towards, mix: Mix, n_links: int) -> tuple[Floats, list[
     """Return the load of every link under a mix of routings, and what is wrong with it."""
     load = np.zeros(n_links)
     faults: list[str] = []
-    parts = np.array([part for part, _ in mix])
-    if len(traffic.sink) and not (abs(parts.sum() - 1.0) <= GAP and (parts >= 0).all()):
+    n_sinks = len(traffic.sink)
+    parts = np.array([np.broadcast_to(part, n_sinks) for part, _ in mix]).reshape(len(mix), n_sinks)
+    if not ((np.abs(parts.sum(axis=0) - 1.0) <= GAP).all() and (parts >= 0).all()):
         faults.append("parts of routings that do not make a whole")
-    for part, blocks in mix:
+    for part, (_, blocks) in zip(parts, mix, strict=True):
         seen = np.zeros(len(traffic.sink), dtype=np.int64)
         for block in blocks:
             seen[block.block] += 1
@@ -119,9 +125,11 @@ def _mixed_load(traffic: Towards, mix: Mix, n_links: int) -> tuple[Floats, list[
             if wrong:
                 faults += wrong
                 continue
-            link = traffic.link[block.cell % traffic.n_moves]
+            sink, move = np.divmod(block.cell, traffic.n_moves)
+            flow = part[block.block.start + sink] * block.flow
+            link = traffic.link[move]
             on = link >= 0
-            load += part * np.bincount(link[on], block.flow[on], minlength=n_links)
+            load += np.bincount(link[on], flow[on], minlength=n_links)
         if (seen != 1).any():
             faults.append("a demand that is left out")
     return load, faults

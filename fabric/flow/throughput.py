@@ -252,6 +252,23 @@ def answer_between(ask: Question) -> Throughput | None:
     return None if held is None else _answer_held(ask, held, begin)
 
 
+def answer_interval(ask: Question, why: str) -> Throughput:
+    """Return an interval of the rate on real links, or on those that mirrors leave of them.
+
+    Parameters
+    ----------
+    ask : Question
+    why : str
+        Why no program answers it.
+
+    Raises
+    ------
+    QuestionError, LimitError, ProofError
+        As `throughput`.
+    """
+    return _bound_question(ask, why, time.perf_counter())
+
+
 def _answer_held(ask: Question, held: Held[Posed], begin: float) -> Throughput | None:
     """Return the answer between those with more and with less damage, or None where one is not proven."""
     more, less = (

@@ -12,12 +12,14 @@ from fabric.errors import QuestionError
 from fabric.flow.by_links import pattern_demand
 from fabric.flow.by_prices import Prices
 from fabric.flow.interval import interval_of, left_over, network_of
-from fabric.flow.logit import Logit
+from fabric.flow.logit import Logit, Routing
 from fabric.flow.merged import keep_useful, merge, unlike
+from fabric.flow.mirrored import mirrored, plain
 from fabric.flow.streamed import check_interval, merging_faults
 from fabric.flow.towards import forced_load
 from fabric.flow.uniform import Uniform
 from fabric.graph import expand, forwarding
+from fabric.symmetry.mirrors import mirrors
 
 SMALL_GAP = 1e-3
 
@@ -157,7 +159,7 @@ class Posed:
     def verdict(self, **changed):
         asked = {"mix": self.mix, "price": self.price, "potentials": self.potentials, **changed}
         net = asked.pop("net", self.net)
-        return check_interval(net, self.traffic, self.forced, **asked)[0]
+        return check_interval(net, plain(net, self.traffic), self.forced, **asked)[0]
 
 
 def with_flow(mix, rng, change):
@@ -373,3 +375,57 @@ def test_every_host_with_a_choice_of_its_own_is_a_kind():
     by_kinds = interval_of(e, Uniform(ends))
     assert by_kinds.proof.lower_gbps == pytest.approx(by_pairs.proof.lower_gbps, rel=1e-9)
     assert by_kinds.proof.upper_gbps == pytest.approx(by_pairs.proof.upper_gbps, rel=1e-9)
+
+
+TORUS = """{fabric: t, axes: {x: 6, y: 6}, devices: {tpu: {kind: gpu, axes: [x, y], transit: all}},
+  links: [{between: [tpu, tpu], name: a, ring: x, rate: 1Gb/s},
+    {between: [tpu, tpu], name: b, ring: y, rate: 1Gb/s}]}"""
+
+
+# From a point the others are 0 to 3 away on two axes that may be exchanged: 10 kinds with itself. From the
+# middle of a cable they are half a step, 3 or 5 of these away along it.
+@pytest.mark.parametrize(("failed", "n"), [("x1/y2/tpu", 10 - 1), ("x5/y0/tpu - x0/y0/tpu", 3 * 4)])
+def test_mirrors_about_what_is_down_change_no_bound(failed, n):
+    torus = fail(loads(TORUS), failed)
+    e = expand(torus)
+    ends = np.flatnonzero(e.is_endpoint & ~e.failed)
+    net, traffic = network_of(e, Uniform(ends), "rules")
+    forced = forced_load(net, Uniform(ends))
+    alike = mirrored(net, traffic, forced, mirrors(e))
+    assert len(alike.traffic.sink) == n
+    assert alike.traffic.amount.sum() == pytest.approx(traffic.amount.sum(), rel=1e-12)
+    exact = throughput(torus).per_endpoint_gbps
+    found = interval_of(e, Uniform(ends), gap=SMALL_GAP).proof
+    assert not found.faults
+    assert found.lower_gbps <= exact * (1 + 1e-9) <= found.upper_gbps * (1 + 2e-9)
+    assert found.gap <= SMALL_GAP
+
+
+def test_a_permutation_that_keeps_no_cable_is_not_taken():
+    e = expand(fail(loads(TORUS), "x1/y2/tpu"))
+    ends = np.flatnonzero(e.is_endpoint & ~e.failed)
+    net, traffic = network_of(e, Uniform(ends), "rules")
+    forced = forced_load(net, Uniform(ends))
+    wrong = np.arange(e.n_devices)
+    wrong[[0, 5]] = wrong[[5, 0]]
+    assert len(mirrored(net, traffic, forced, [wrong]).traffic.sink) == len(traffic.sink)
+    # Nor is one that moves a link onto one of another load.
+    (mirror, *_) = mirrors(e)
+    assert len(mirrored(net, traffic, forced, [mirror]).traffic.sink) < len(traffic.sink)
+    odd = forced + np.arange(len(forced))
+    assert len(mirrored(net, traffic, odd, [mirror]).traffic.sink) == len(traffic.sink)
+
+
+def test_prices_that_differ_between_images_prove_nothing():
+    e = expand(fail(loads(TORUS), "x1/y2/tpu"))
+    ends = np.flatnonzero(e.is_endpoint & ~e.failed)
+    net, traffic = network_of(e, Uniform(ends), "rules")
+    forced = forced_load(net, Uniform(ends))
+    alike = mirrored(net, traffic, forced, mirrors(e))
+    logit, price = Logit(alike.traffic), np.ones(2 * e.n_bundles)
+    routing = [(1.0, list(logit.flows(Routing(price, 1.0))))]
+    sound, _ = check_interval(net, alike, forced, routing, price, logit.distances(price))
+    assert 0 < sound.lower_gbps <= sound.upper_gbps < np.inf
+    price[np.flatnonzero(net.moves.link_capacity() > 0)[0]] = 2.0
+    odd, _ = check_interval(net, alike, forced, routing, price, logit.distances(price))
+    assert odd.upper_gbps == np.inf

@@ -19,7 +19,7 @@ from fabric.flow.by_axes import ClassTraffic
 from fabric.flow.certificate import Verdict
 from fabric.flow.commodities import name_classes
 from fabric.flow.question import Question
-from fabric.flow.throughput import answer_between, answer_question
+from fabric.flow.throughput import Throughput, answer_between, answer_interval, answer_question
 from fabric.flow.traffic import Traffic
 from fabric.graph import Fabric, expand, select
 from fabric.results import CutOff
@@ -32,6 +32,8 @@ from fabric.symmetry.counting import count_named
 NOTHING = Verdict(0.0, 0.0)
 FEW_SOURCES, MANY_COLUMNS = 40, 400_000
 """Classes of sources up to which a state is always solved, and variables beyond which it is not."""
+SLOW_COLUMNS = 20_000
+"""The same of a torus, where most variables carry flow, and mirrors leave a small interval."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,13 +234,8 @@ def _rate(job: FailingJob, fabric: Fabric, *, is_brief: bool) -> Kept:
     if n < 2:
         return _none(f"{n} endpoints are left")
     ask = Question(fabric, "all-to-all", job.among, paths=job.paths, drop_unreachable=True, is_brief=is_brief)
-    why = _too_large(job, fabric, n) if is_brief else ""
-    # In a torus what is spread over an axis binds, so that the interval is wide, and dear to find.
-    is_held = fabric.blueprint is not None and all(
-        g.transit != "all" for g in fabric.blueprint.groups.values()
-    )
     try:
-        answer = answer_question(ask) if not why else answer_between(ask) if is_held else None
+        answer, why = _brief_answer(job, ask) if is_brief else (answer_question(ask), "")
     except LimitError as error:
         answer, why = None, str(error)
     except QuestionError as error:
@@ -259,8 +256,24 @@ def _rate(job: FailingJob, fabric: Fabric, *, is_brief: bool) -> Kept:
     )
 
 
-def _too_large(job: FailingJob, fabric: Fabric, n: int) -> str:
-    """Return why a state is not solved, or nothing: one of many may take some seconds."""
+def _brief_answer(job: FailingJob, ask: Question) -> tuple[Throughput | None, str]:
+    """Return the answer to one question of many, which may take some seconds; or None, and why."""
+    blueprint = ask.fabric.blueprint
+    # In a torus what is spread over an axis binds, so that there is nothing to hold an answer by.
+    is_free = blueprint is not None and any(g.transit == "all" for g in blueprint.groups.values())
+    is_torus = blueprint is not None and all(
+        g.is_endpoint and g.transit == "all" for g in blueprint.groups.values()
+    )
+    why = _too_large(job, ask.fabric, SLOW_COLUMNS if is_torus else MANY_COLUMNS)
+    if not why:
+        return answer_question(ask), ""
+    if is_torus:
+        return answer_interval(ask, why), ""
+    return (None if is_free or blueprint is None else answer_between(ask)), why
+
+
+def _too_large(job: FailingJob, fabric: Fabric, most: int) -> str:
+    """Return why a state is not solved, or nothing: its program has more than so many variables."""
     if fabric.blueprint is not None:
         try:
             traffic = ClassTraffic(fabric.blueprint, Traffic(), job.among, job.paths)
@@ -274,9 +287,10 @@ def _too_large(job: FailingJob, fabric: Fabric, n: int) -> str:
                 return ""
             first = next(traffic.commodities(np.ones(len(traffic.ends), dtype=np.bool_)))
             size = n_classes * len(first.moves.tail)
-            return f"a program of some {size:,} variables" if size > MANY_COLUMNS else ""
+            return f"a program of some {size:,} variables" if size > most else ""
+    n = n_up(job, fabric)
     size = n * 2 * expand(fabric).n_bundles
-    return f"{n:,} endpoints without axes that say what is alike" if size > MANY_COLUMNS else ""
+    return f"{n:,} endpoints without axes that say what is alike" if size > most else ""
 
 
 def _cut_off_from_one(job: FailingJob, fabric: Fabric) -> tuple[CutOff, ...]:

@@ -64,6 +64,9 @@ class StateAnswers:
         todo = [state for state in dict.fromkeys(states) if state not in self.outcomes]
         found = dict(zip(todo, self._asked(told_at_once, at_once_of, todo), strict=True))
         restart_of = {state: self._first(one.rest) for state, one in found.items() if one.stopped}
+        if not self.job.collective:
+            # What a restart leaves out is often what is down: the same state again.
+            self._restarts |= {rest: found[rest].others for rest in restart_of.values() if rest in found}
         rests = [rest for rest in dict.fromkeys(restart_of.values()) if rest not in self._restarts]
         self._restarts |= zip(rests, self._asked(told_restart, kept_of, rests), strict=True)
         for state, one in found.items():
