@@ -16,7 +16,9 @@ import pytest
 
 from fabric.blueprint import census, loads_blueprint
 from fabric.blueprint.census import degrees
-from fabric.errors import TopologyError
+from fabric.blueprint.grid import full_grid
+from fabric.blueprint.join import join
+from fabric.errors import LimitError, TopologyError
 from fabric.graph.expanded import expand
 
 
@@ -527,3 +529,22 @@ def class_row(grid, group, device):
         at = np.searchsorted(grid.reps[p], device[p], side="right") - 1
         row = row * len(grid.reps[p]) + int(at)
     return row
+
+
+@pytest.mark.parametrize(
+    ("link", "n"),
+    [
+        ("between: [gpu, leaf]", 6),
+        ("between: [gpu, leaf0]", 3),
+        ("between: [gpu, gpu], ring: i, name: around", 6),
+        ("between: [gpu, gpu], line: i, name: along", 4),
+    ],
+)
+def test_as_many_pairs_as_the_limit_are_joined_and_no_more(link, n):
+    text = "{fabric: a, axes: {i: 3, r: 2}, devices: {gpu: {kind: gpu, axes: [i, r]}, "
+    text += "leaf: {kind: switch, axes: [r]}}, islands: 2, links: [{%s, rate: 1Gb/s}]}"
+    blueprint = loads_blueprint(text % link)
+    (rule,) = blueprint.rules
+    assert len(join(full_grid(blueprint), rule, limit=n).left) == n
+    with pytest.raises(LimitError, match=f"joins {n} pairs; at most {n - 1} more are listed"):
+        join(full_grid(blueprint), rule, limit=n - 1)

@@ -171,3 +171,13 @@ def test_a_file_whose_name_looks_like_that_of_a_template(tmp_path):
     )
     (tmp_path / "a.fabric.yaml").write_text("fabric: a\ninclude: <hgx-h100>.fabric.yaml\nislands: 2\n")
     assert load(tmp_path / "a.fabric.yaml").blueprint.n_devices("gpu") == 2
+
+
+def test_a_budget_tells_nothing_of_rules_on_other_ports():
+    text = """{fabric: f, axes: {node: 2, s: 2}, devices: {nic: {part: cx8, axes: [node, s]},
+      leaf: {kind: switch, axes: [s]}, far: {kind: host, axes: []}}, links: [
+      {between: [nic, leaf], rate: 400Gb/s, count: 3}, {between: [nic, far], link: pcie6, each: [1, 4]}]}"""
+    with pytest.raises(TopologyError, match="node0/nic0 needs 2 network ports") as caught:
+        loads(text)
+    # Every card is on the one far host, by a port of another kind.
+    assert "share no axis" not in str(caught.value)

@@ -413,3 +413,17 @@ def test_command(monkeypatch, capsys, tmp_path):
     status, out = run(str(good), "--format", "dot", "--markdown", "--json")
     assert (status, "--json and --markdown ask for two forms" in json.loads(out)["message"]) == (2, True)
     assert all("all-to-all keeps 0 %" in line for line in _priced_lines(run, cables[2:], tmp_path))
+
+
+def test_three_far_ends_that_went_round_are_one_fault(tmp_path):
+    cables = ends(HGX)
+    near = [
+        cables.index(next(c for c in cables if (c[0][0], c[1][0]) == (f"gpu1-{i}", f"l1-{i}")))
+        for i in range(3)
+    ]
+    far = [cables[n][1] for n in near]
+    for n, end in zip(near, [*far[1:], far[0]], strict=True):
+        cables[n] = cables[n][0], end
+    (group,) = audit(loads(HGX), written(cables, "dot", tmp_path), "dot").groups
+    assert (group.kind, len(group.faults)) == ("swapped", 1)
+    assert len(group.faults[0].planned) == len(group.faults[0].found) == 3
