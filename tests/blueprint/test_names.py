@@ -174,8 +174,8 @@ def test_a_file_whose_name_looks_like_that_of_a_template(tmp_path):
 
 
 def test_a_budget_tells_nothing_of_rules_on_other_ports():
-    text = """{fabric: f, axes: {node: 2, s: 2}, devices: {nic: {part: cx8, axes: [node, s]},
-      leaf: {kind: switch, axes: [s]}, far: {kind: host, axes: []}}, links: [
+    text = """{fabric: f, axes: {node: 2, s: 2, f: 1}, devices: {nic: {part: cx8, axes: [node, s]},
+      leaf: {kind: switch, axes: [s]}, far: {kind: host, axes: [f]}}, links: [
       {between: [nic, leaf], rate: 400Gb/s, count: 3}, {between: [nic, far], link: pcie6, each: [1, 4]}]}"""
     with pytest.raises(TopologyError, match="node0/nic0 needs 2 network ports") as caught:
         loads(text)
