@@ -213,7 +213,16 @@ def _by_names(blueprint: Blueprint, text: str, *, needs_group: bool) -> Iterator
         if found is not None:
             own = "/".join([*before, *found])
             with contextlib.suppress(SelectorError):
-                yield parse_selector(own, blueprint.axes, blueprint.groups, needs_group=needs_group)
+                chosen = parse_selector(own, blueprint.axes, blueprint.groups, needs_group=needs_group)
+                yield _as_called_by_axes(blueprint, chosen)
+
+
+def _as_called_by_axes(blueprint: Blueprint, chosen: Selector) -> Selector:
+    """Return a selector whose text, of one device, is the name that it has by the axes."""
+    at = _Whereabouts(blueprint, {term.axis: (term.lo, term.hi) for term in chosen.terms})
+    if chosen.group is None or not at.is_sound:
+        return chosen
+    return replace(chosen, text="/".join(at.selector(blueprint.groups[chosen.group])))
 
 
 def _names_in(
@@ -241,7 +250,7 @@ def _named(
     if group is None and _untold(blueprint, key):
         return None
     if group is None or group.kind == "host":
-        axes = tuple(group.axes if group else dict.fromkeys((*at.index, *at.spans)))
+        axes = group.axes if group else tuple(dict.fromkeys(blueprint.site_names[key].fields))
         return [*at.words(axes), *(after or (["*"] if needs_group else []))]
     return None
 

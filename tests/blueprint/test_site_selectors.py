@@ -297,3 +297,16 @@ def test_a_place_by_the_axes_stays_one_where_names_do_not_tell_servers_apart():
     blueprint = loads_blueprint(f'{FIXED}names: {{node: "node{{node}}"}}\n')
     assert read_selector(blueprint, "node3", needs_group=False).text == "node3"
     assert site_text(blueprint, "su1/node3/gpu0") == "su1/node3/gpu0"
+
+
+def test_a_device_in_a_server_goes_on_by_its_own_name():
+    # It was pod1/rack0/row1/node1/gpu0, which is no name of a device where names are looked up.
+    text = "{fabric: a, axes: {pod: 2, row: 2, rack: 2, blk: [row, rack], node: 2, slot: 2}, devices: {gpu: "
+    text += "{kind: gpu, axes: [pod, blk, node, slot]}, leaf: {kind: switch, axes: []}}, links: [{"
+    blueprint = loads_blueprint(
+        text + "between: [gpu, leaf], rate: 1Gb/s}], names: {node: 'p{pod}-b{blk:03}-n{node}'}}"
+    )
+    name = site_text(blueprint, "pod1/blk2/node1/gpu0")
+    assert name == "p1-b002-n1/gpu0"
+    assert read_selector(blueprint, name).text == "pod1/blk2/node1/gpu0"
+    assert read_selector(blueprint, "p1-b002-n1").text == "pod1/blk2/node1/*"
