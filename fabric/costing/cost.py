@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Unpack
 
 from fabric.arguments import checked
-from fabric.costing.answer import AlgorithmCost, Cost
+from fabric.costing.answer import AlgorithmCost, Cost, GroupKind
 from fabric.costing.beside import add_bound, add_wires
 from fabric.costing.calibration import Calibration
 from fabric.costing.calibration import calibration as read_calibration
@@ -21,7 +21,6 @@ from fabric.costing.run import (
     cost_algorithm,
     cut_off_answer,
     fastest_first,
-    job_of,
     jobs_of,
     of_kinds,
     rest_of,
@@ -32,6 +31,7 @@ from fabric.costing.support import support
 from fabric.errors import NoPathError, QuestionError
 from fabric.evidence.residuals import residuals
 from fabric.graph import Fabric
+from fabric.job import Job
 from fabric.job.question import JobOptions, JobQuestion, ranks_group
 from fabric.nccl import ABOUT, Timed, machine, node_of, predict
 from fabric.results import Refused
@@ -260,8 +260,45 @@ def _as_nccl(
     QuestionError
         If NCCL has no model of the collective or of the fabric.
     """
+    # A communicator tunes itself and knows no other one: groups of each kind have their own times.
+    found = [
+        _nccl_of(fabric, question, collective, size_bytes, algorithm, work=work)
+        for work in _kinds(fabric, question)
+    ]
+    if lost := next((answer for _, answer, _ in found if answer.cut_off), None):
+        return lost
+    found.sort(key=lambda one: -one[1].time_s)
+    run, answer, chosen = found[0]
+    if len(found) > 1:
+        answer = of_kinds(answer, tuple(_as_kind(one.job, told) for one, told, _ in found))
+    answer = replace(answer, support=support(fabric, question, answer, run.calibration))
+    if not is_bounded:
+        return replace(answer, no_bound="not asked for")
+    return add_bound(fabric, add_wires(run, answer, chosen), question, chosen)
+
+
+def _kinds(fabric: Fabric, question: JobQuestion) -> list[Job]:
+    """Return the job of each kind of groups in which somebody sends; all where nobody does."""
+    works = jobs_of(fabric, question)
+    return [work for work in works if work.shape.n > 1] or list(works)
+
+
+def _as_kind(work: Job, answer: Cost) -> GroupKind:
+    best = answer.chosen
+    return GroupKind(work.n_instances, work.shape.sizes, best.name, best.time_s, best.binding)
+
+
+def _nccl_of(
+    fabric: Fabric, question: JobQuestion, collective: str, size_bytes: int, algorithm: str, *, work: Job
+) -> tuple[CostRun, Cost, dict[str, Schedule]]:
+    """Return what NCCL expects of groups of one kind: the run, the answer, and the schedules it chose from.
+
+    Raises
+    ------
+    QuestionError
+        If NCCL has no model of the collective or of the fabric.
+    """
     blueprint = fabric.axes_or_refuse("NCCL's model, which reads parts and protocols,")
-    work = job_of(fabric, question)
     node, n_nodes = node_of(blueprint, ranks_group(fabric, question), work.shape, among=question.among)
     predicted = predict(machine(node, n_nodes), collective, size_bytes)
     known = replace(read_calibration("wire"), name="nccl", about=ABOUT, residuals=residuals("nccl"))
@@ -277,17 +314,13 @@ def _as_nccl(
             try:
                 on_wires = cost_algorithm(run, name, runnable[name])
             except NoPathError as error:
-                return cut_off_answer(run, error)
+                return run, cut_off_answer(run, error), {}
             costs.append(_retime(run, on_wires, predicted.of(name)))
     if not costs:
         names = ", ".join(dict.fromkeys(row.algorithm for row in predicted.rows))
         msg = f"NCCL does not run {algorithm!r} for {collective} here; it chooses from {names}"
         raise QuestionError(msg)
-    answer = replace(answer_of(run, costs), notes=tuple(str(predicted).split("\n")))
-    answer = replace(answer, support=support(fabric, question, answer, known))
-    if not is_bounded:
-        return replace(answer, no_bound="not asked for")
-    return add_bound(fabric, add_wires(run, answer, chosen), question, chosen)
+    return run, replace(answer_of(run, costs), notes=tuple(str(predicted).split("\n"))), chosen
 
 
 def _retime(run: CostRun, on_wires: AlgorithmCost, row: Timed) -> AlgorithmCost:

@@ -219,7 +219,8 @@ def slowest_first(
         return for_tokens(runs[0], moe), (), ()
     if runs[0].routing == "ideal":
         msg = (
-            f"groups are of {len(runs)} kinds, and best routes of each are not those of all at once: ask ecmp"
+            f"groups are of {len(runs)} kinds, each with steps of its own, so that no one program has the "
+            "best routes of all at once; ask ecmp, adaptive or rail, or choose ranks of one kind"
         )
         raise QuestionError(msg)
     by = "auto" if algorithm == "all" else algorithm

@@ -62,6 +62,12 @@ def node_of(
         msg = f"NCCL's model knows {names} between GPUs; {ranks} has {between}; use calibration measured"
         raise QuestionError(msg)
     # A node as NCCL counts: the ranks of one scale-up domain.
+    if len(set(shape.sizes)) > 1:
+        msg = (
+            f"NCCL's model is of nodes with as many ranks each; a group here has {min(shape.sizes)} to "
+            f"{max(shape.sizes)} in a scale-up domain; use calibration measured"
+        )
+        raise QuestionError(msg)
     g = shape.equal()
     cards = node_cards(blueprint, among).of(g) if shape.n_domains > 1 else Cards(0.0, 0.0, g)
     n_nics = max(1, round(cards.n)) if cards.n else 0

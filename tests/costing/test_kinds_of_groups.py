@@ -100,7 +100,33 @@ def test_an_algorithm_by_name_has_to_run_in_every_kind(wide):
 
 def test_best_routes_of_each_kind_are_not_those_of_all(wide):
     # Added up they were slower than an equal split.
-    with pytest.raises(QuestionError, match="groups are of 3 kinds, and best routes of each are not"):
+    with pytest.raises(QuestionError, match="groups are of 3 kinds, each with steps of its own"):
         fabric.cost(
             wide, "all-to-all", "64MiB", order="(pod rack slot) -> (b a=8)", over=("a",), routing="ideal"
+        )
+
+
+def test_nccl_tunes_each_kind_by_itself():
+    # Refused: "groups lie in domains in different ways".
+    racks = fabric.load("topologies/gb300-nvl72-1152.fabric.yaml")
+    asked = {"order": "(rack tray slot) -> (b a=16)", "over": ("a",), "is_bounded": False}
+    answer = fabric.cost(racks, "all-reduce", "1GB", calibration="nccl", **asked)
+    # 4 groups of 16 fill 64 of 72 places: of two racks 8 groups lie in one, one in both.
+    assert [(kind.sizes, kind.n_groups) for kind in answer.kinds] == [((8, 8), 8), ((16,), 64)]
+    assert answer.n_instances == 72
+    # A communicator knows no other one: each takes what it does alone.
+    for kind, among in zip(answer.kinds, ("rack0-1/tray0-1", "rack0/tray0-3"), strict=True):
+        alone = fabric.cost(racks, "all-reduce", "1GB", calibration="nccl", among=among, is_bounded=False)
+        assert (kind.time_s, kind.algorithm) == (pytest.approx(alone.time_s, rel=1e-9), alone.chosen.name)
+    assert answer.time_s == answer.kinds[0].time_s
+
+
+def test_nccl_has_no_nodes_of_unequal_size():
+    racks = fabric.load("topologies/gb300-nvl72-1152.fabric.yaml")
+    unequal = (
+        "NCCL's model is of nodes with as many ranks each; a group here has 8 to 56 in a scale-up domain"
+    )
+    with pytest.raises(QuestionError, match=unequal):
+        fabric.cost(
+            racks, "all-reduce", "1GB", calibration="nccl", order="(rack tray slot) -> (b a=64)", over=("a",)
         )
