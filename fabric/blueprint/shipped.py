@@ -10,7 +10,7 @@ from pathlib import Path
 from fabric.blueprint.census import census
 from fabric.blueprint.load import load_blueprint
 from fabric.blueprint.reader import read_file
-from fabric.blueprint.templates import as_template, template_names
+from fabric.blueprint.templates import as_template, part_instead, template_names
 from fabric.errors import QuestionError, nearest
 
 SUFFIX = ".fabric.yaml"
@@ -130,7 +130,8 @@ def find_template(name: str) -> Shipped:
     by_name = {template.name: template for template in templates()}
     if meant := as_template(name):
         return by_name[meant]
-    msg = f"no template {name!r}; {nearest(name, by_name) or 'fabtopo templates lists them'}"
+    hint = part_instead(name) or nearest(name, by_name) or "fabtopo templates lists them"
+    msg = f"no template {name!r}; {hint}"
     raise QuestionError(msg)
 
 

@@ -40,18 +40,25 @@ def other_template(name: str) -> str:
     >>> other_template("tomahawk5")
     'it is the part th5, not a template: write part: th5 under devices'
     """
+    if part := part_instead(name):
+        return part
+    wanted = plain(name)
+    # A piece of a template's name, or its name in a longer one: "nvl72", "p5.48xlarge".
+    alike = [template for template in template_names() if wanted and wanted in plain(template)]
+    alike = alike or [
+        template for template in template_names() if plain(template).removeprefix("aws") in wanted
+    ]
+    hint = f"did you mean {' or '.join(alike[:3])}?" if alike else ""
+    hint = hint or near(name, template_names(), "templates are")
+    return f"{hint}; {OWN_FILE}"
+
+
+def part_instead(name: str) -> str:
+    """Return what to write where the name is that of a part; empty if it is of none."""
     try:
         part = find_part(name).id
     except PartError:
-        wanted = plain(name)
-        # A piece of a template's name, or its name in a longer one: "nvl72", "p5.48xlarge".
-        alike = [template for template in template_names() if wanted and wanted in plain(template)]
-        alike = alike or [
-            template for template in template_names() if plain(template).removeprefix("aws") in wanted
-        ]
-        hint = f"did you mean {' or '.join(alike[:3])}?" if alike else ""
-        hint = hint or near(name, template_names(), "templates are")
-        return f"{hint}; {OWN_FILE}"
+        return ""
     return f"it is the part {part}, not a template: write part: {part} under devices"
 
 

@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from fabric.errors import QuestionError
-from fabric.interop.nccl_log import Log, LoggedTiming
+from fabric.interop.nccl_log import Log, LoggedTiming, LogRow
 from fabric.results import Result
 from fabric.study.diagnosis import Diagnosis, diagnose
 from fabric.study.hypotheses import Hypothesis
@@ -206,17 +206,17 @@ def compare(
     if not callable(threshold) and not (threshold > 0 and math.isfinite(threshold)):
         msg = f"threshold {threshold!r}: must be positive, such as 0.9"
         raise QuestionError(msg)
-    alike: dict[tuple[str, str, int, int], list[LoggedTiming]] = {}
+    alike: dict[tuple[str, str, int, int], list[LogRow]] = {}
     for row in log.rows:
-        timing = row.in_place if in_place and row.in_place else row.out_of_place
-        alike.setdefault((row.dtype, row.redop, row.root, row.size_bytes), []).append(timing)
+        alike.setdefault((row.dtype, row.redop, row.root, row.size_bytes), []).append(row)
     # Kinds of rows in the order of the log, of each the sizes ascending.
     order = {kind: i for i, kind in enumerate(dict.fromkeys(key[:3] for key in alike))}
     rows = []
-    for (dtype, redop, root, size), timings in sorted(
-        alike.items(), key=lambda a: (order[a[0][:3]], a[0][3])
-    ):
-        time_s = float(np.median([timing.time_s for timing in timings]))
+    for (dtype, redop, root, size), logged in sorted(alike.items(), key=lambda a: (order[a[0][:3]], a[0][3])):
+        # Wrong results fail a row wherever they are, in the columns that are not compared too.
+        timings = [timing for row in logged for timing in (row.out_of_place, row.in_place) if timing]
+        chosen = [(in_place and row.in_place) or row.out_of_place for row in logged]
+        time_s = float(np.median([timing.time_s for timing in chosen]))
         predicted_s, binding, note = predict(log.collective, size)
         if not (predicted_s > 0 and math.isfinite(predicted_s)):
             msg = f"{log.collective} of {format_bytes(size)}: predicted time {predicted_s!r} is not positive"

@@ -128,6 +128,7 @@ def test_no_file_is_overwritten_and_none_written_beside_it(tmp_path):
         (("examples", ""), "no example ''; fabtopo examples lists them\n"),
         (("examples", "../systems"), "no example '../systems'; did you mean systems"),
         (("templates", "hgx-h10"), "no template 'hgx-h10'; did you mean hgx-h100"),
+        (("templates", "tomahawk5"), "no template 'tomahawk5'; it is the part th5, not a template"),
         (("templates", "zzz"), "no template 'zzz'; fabtopo templates lists them\n"),
     ],
 )

@@ -329,6 +329,20 @@ def test_a_row_with_wrong_results_fails_alone():
     assert "3 wrong elements" in found.rows[1].note
 
 
+@pytest.mark.parametrize("wrong", [("2", "0"), ("0", "2"), ("1", "1")])
+@pytest.mark.parametrize("in_place", [False, True])
+def test_wrong_results_fail_a_row_in_the_columns_that_are_not_compared_too(wrong, in_place, one_node):
+    here, there = wrong
+    text = f"""#  size count type redop root time algbw busbw #wrong time algbw busbw #wrong
+   1073741824 268435456 float sum -1 4000 268.44 469.76 {here} 4000 268.44 469.76 {there}
+   2147483648 536870912 float sum -1 8000 268.44 469.76 0 8000 268.44 469.76 0
+"""
+    (log,) = parse_log(text)
+    found = compare_log(log, one_node, threshold=0.01, in_place=in_place)
+    assert [row.is_passed for row in found.rows] == [False, True]
+    assert "2 wrong elements" in found.rows[0].note
+
+
 def test_many_runs_of_the_same_sizes_ask_the_model_once(monkeypatch, one_node):
     asked = []
     whole = study_logs.cost
