@@ -29,6 +29,8 @@ _LATE = 4.0
 """Times the latency to the card: TCP and EFA against InfiniBand, in the evidence of two nodes."""
 _CHANNELS = (1, 2, 4, 8, 12, 16, 24, 32)
 _NIC_OF_EIGHT = 7 / 8
+_LIKELIER = 20
+"""Times likelier that rows must be under one hypothesis than under another to tell them apart."""
 _PER_CHOICE = 0.01
 """What a further free choice must gain: of many numbers of channels one fits noise by about so much."""
 _BY_PROTOCOL = ("ring", "tree")
@@ -115,8 +117,8 @@ def hypotheses(times: Mapping[int, float], tried: Alternatives) -> tuple[Hypothe
 
     Notes
     -----
-    A hypothesis is tied with the best where it differs from it by no more than repeated runs do, or where its
-    rows are further off by less than twice the standard error of the mean difference (a paired test).
+    A hypothesis is tied with the best where it differs from it by no more than repeated runs do, or where the
+    rows are less than `_LIKELIER` times likelier under the best, off by Laplace's law about as far as it is.
     """
     logs = {what: np.log([t / predicted[s] for s, t in times.items()]) for what, predicted in tried}
     usual = next(iter(logs.values()), np.zeros(0))
@@ -150,9 +152,8 @@ def _is_tied(best: Floats, other: Floats) -> bool:
     """Return whether rows do not tell how far two predictions are off, as logarithms, from each other."""
     if np.abs(best - other).max() <= math.log1p(TOLERANCES[0]):
         return True
-    further = np.abs(other) - np.abs(best)
-    error = further.std(ddof=1) / math.sqrt(len(further)) if len(further) > 2 else 0.0
-    return bool(further.mean() <= 2 * error)
+    usual = max(float(np.abs(best).mean()), math.log1p(TOLERANCES[0]) / 2)
+    return bool((np.abs(other) - np.abs(best)).sum() <= usual * math.log(_LIKELIER))
 
 
 def _choices(what: str) -> int:

@@ -119,3 +119,11 @@ def test_the_fault_of_a_synthetic_log_is_first_or_tied(seed: int) -> None:
         # A tie is no way out: most hypotheses stay apart.
         assert sum(h.is_tied for h in found) < len(tried) / 2
     assert n_first >= 0.9 * len(tried)
+
+
+def test_three_sizes_far_off_are_no_tie() -> None:
+    """A log that is by NVLS at its largest sizes alone is not taken for one of a ring, 32 % slower there."""
+    times = {1 << k: 2e-5 * 1.5 ** (k - 10) for k in range(10, 31, 2)}
+    ring = {s: t * (1.32 if s >= 1 << 26 else 1) for s, t in times.items()}
+    found = hypotheses({s: 1.01 * t for s, t in times.items()}, (("nvls", times), ("ring", ring)))
+    assert [(h.what, h.is_tied) for h in found] == [("nvls", False), ("ring", False)]
