@@ -34,6 +34,8 @@ FEW_SOURCES, MANY_COLUMNS = 40, 400_000
 """Classes of sources up to which a state is always solved, and variables beyond which it is not."""
 SLOW_COLUMNS = 20_000
 """The same of a torus, where most variables carry flow, and mirrors leave a small interval."""
+MANY_CHIPS = 2_048
+"""Chips of a torus beyond which no interval is looked for: its pairs are listed before mirrors join them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,7 +269,7 @@ def _brief_answer(job: FailingJob, ask: Question) -> tuple[Throughput | None, st
     why = _too_large(job, ask.fabric, SLOW_COLUMNS if is_torus else MANY_COLUMNS)
     if not why:
         return answer_question(ask), ""
-    if is_torus:
+    if is_torus and n_up(job, ask.fabric) <= MANY_CHIPS:
         return answer_interval(ask, why), ""
     return (None if is_free or blueprint is None else answer_between(ask)), why
 
