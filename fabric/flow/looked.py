@@ -13,6 +13,7 @@ import numpy as np
 
 from fabric.arrays import Bools, Floats, Ints
 from fabric.blueprint.model import Blueprint, Selector
+from fabric.blueprint.remembered import remembered
 from fabric.errors import LimitError
 from fabric.flow.certificate import GAP, distances
 from fabric.flow.commodities import Asked, Commodities, Commodity, trivial
@@ -23,9 +24,9 @@ from fabric.flow.posed import cable_faults
 from fabric.flow.walks import ROLES, relays, states
 from fabric.graph.expanded import Expanded, expand
 from fabric.graph.forwarding import Paths
-from fabric.symmetry import AxisView, Lift, Mark, Quotient, Sides, Tie, Unfolding
+from fabric.symmetry import AxisView, Lift, Mark, Quotient, Sides, Tie, Unfolding, quotient
 from fabric.symmetry.lifting import columns
-from fabric.symmetry.neighbours import look_at_devices
+from fabric.symmetry.neighbours import Looked, look_at_devices
 
 FEW_BUNDLES = 20_000
 """Joined pairs of devices up to which all links are listed."""
@@ -114,14 +115,14 @@ class FileGround:
             fault = "devices that are not as many as their class says"
         return Look(view, reading, seen, of, fault)
 
-    def look_at_devices(self, view: Quotient) -> tuple[str, str]:
+    def look_at_devices(self) -> tuple[str, str]:
         """Return whether devices of the file have other cables than their classes, and how many, in words.
 
-        Where not all links are listed; `view` has no further marks.
+        Where not all links are listed.
         """
         if self.expanded is not None:
             return "", ""
-        found = look_at_devices(Lift(self._blueprint, *self._told), view, SEED)
+        found = _looked(self._blueprint, *self._told)
         return found.fault, f" and on all cables of {found.n_devices:,} devices"
 
     def _group_fault(self, view: Quotient) -> str:
@@ -141,6 +142,13 @@ class FileGround:
                 at = {p: index[rows] for p, index in view.places.items() if index[rows[0]] >= 0}
                 inside[rows] = self._owed.takes_part(group.name, at, len(rows))
         return inside
+
+
+@remembered(4)
+def _looked(blueprint: Blueprint, apart: tuple[Selector, ...], ties: tuple[Tie, ...], sides: Sides) -> Looked:
+    """Return what devices of the file say of the classes of a question, whatever its path rule."""
+    view = quotient(blueprint, apart=apart, ties=ties, sides=sides)
+    return look_at_devices(Lift(blueprint, apart, ties, sides), view, SEED)
 
 
 def look_at_links(expanded: Expanded, paths: Paths) -> tuple[Look, str]:

@@ -74,7 +74,7 @@ def prove_on_file(
     if fabric.blueprint is not None and on_classes:
         view, selectors = class_view(fabric.blueprint, *sides)
         ground = FileGround(fabric.blueprint, paths, None, sides=selectors)
-        look, (uneven, devices) = ground.look(view, ()), ground.look_at_devices(view)
+        look, (uneven, devices) = ground.look(view, ()), ground.look_at_devices()
         scope = ground.scope + devices
     else:
         uneven, (look, scope) = "", look_at_links(claim.problem.moves.expanded, paths)

@@ -284,7 +284,7 @@ class Lift:
         """Yield `link` once for each speed that cables of its bundle have, with how many have it."""
         for speed, n in enumerate(self.cables(link).tolist()):
             if n > 0:
-                yield replace(link, speed=speed), n
+                yield (link if speed == link.speed else replace(link, speed=speed)), n
 
     def link_class(
         self, view: Quotient, links: Sequence[RealLink], of: Ints, places: Sequence[Values]
