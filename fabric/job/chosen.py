@@ -258,8 +258,11 @@ class ClassCards:
     def _relays(self, rank: int, facing: int) -> Shares:
         """Return the cards of a class of ranks on the network of a card that they face: those of its rail."""
         near = self.near(int(self.sides.part[facing])).get(rank, [])
-        most = max((self._n_common(card, facing) for card, _ in near), default=0)
-        some = [(card, share) for card, share in near if self._n_common(card, facing) == most]
+        # Asked of the cards of the rank of the view, which are few: of the one, or of the other.
+        is_own = rank == self.rank
+        pairs = ((card, facing) if is_own else (facing, card) for card, _ in near)
+        n_common = [self._agreeing(few)[other] for few, other in pairs]
+        some = [one for one, n in zip(near, n_common, strict=True) if n == max(n_common)]
         total = sum(share for _, share in some)
         return [(card, share / total) for card, share in some]
 
@@ -270,7 +273,7 @@ class ClassCards:
         part, is_card = self.sides.part, self.sides.is_card
         # Pairs of cards on one network, or of which one end is no card at all.
         joined = [
-            (self._n_common(a, b), (b, a, w * p))
+            (self._agreeing(a)[b], (b, a, w * p))
             for a, w in rank_cards
             for b, p in peer_cards
             if part[a] == part[b] or not (is_card[a] and is_card[b])
@@ -297,15 +300,13 @@ class ClassCards:
             for mate, shares in one.near().items()
         )
 
-    def _n_common(self, a: int, b: int) -> int:
-        """Return the axes on which two cards have the same index, such as that of their rail."""
-        return self._agreeing(a)[b]
-
     @remembered(64)
     def _agreeing(self, card: int) -> list[int]:
-        """Return on how many axes every class has the index of a card."""
-        rows = [(at == at[card]) & (at >= 0) for at in self.view.places.values()]
-        return [int(n) for n in np.sum(rows, axis=0)]
+        """Return on how many axes every class has the index of a card, such as that of its rail."""
+        found = np.zeros(len(self.view.size), dtype=np.int64)
+        for at in self.view.places.values():
+            found += (at == at[card]) & (at >= 0)
+        return [int(n) for n in found.tolist()]
 
     def loop(self, card: int) -> Floats:
         """Return what a byte puts on links that goes from a card to the next switch and back."""
