@@ -78,7 +78,7 @@ def told(answer, words):
     return json.loads(text)
 
 
-@pytest.mark.some(6)
+@pytest.mark.some(3)
 @pytest.mark.parametrize("verb", VERBS)
 def test_a_device_by_its_site_name_is_the_device_by_its_axes(verb):
     f = fabric.loads(TEXT + NAMES)
@@ -107,7 +107,7 @@ ALONE = {
 }
 
 
-@pytest.mark.some(4)
+@pytest.mark.some(2)
 @pytest.mark.parametrize("verb", ALONE)
 def test_names_that_look_like_selectors_of_others_change_no_answer(verb):
     expect = 'expect: ["survives any one spine at 0.5", "survives any one leaf - spine at 0.1"]\n'
@@ -152,6 +152,7 @@ def test_an_import_marks_in_words_that_are_no_name_of_another(built, is_like, tm
 DAMAGED = TEXT + NAMES + "failed: [su0/leaf1]\n"
 
 
+@pytest.mark.some(3)
 @pytest.mark.parametrize(
     ("ask", "named"),
     [

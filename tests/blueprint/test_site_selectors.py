@@ -97,7 +97,7 @@ def places(blueprint, selector):
     return found
 
 
-@pytest.mark.some(8)
+@pytest.mark.some(4)
 @pytest.mark.parametrize("seed", range(150))
 def test_every_device_is_read_by_the_name_that_is_written(seed):
     blueprint = loads_blueprint(drawn(seed))
@@ -114,7 +114,7 @@ def test_every_device_is_read_by_the_name_that_is_written(seed):
         assert places(blueprint, read_selector(blueprint, device)) == {device}
 
 
-@pytest.mark.some(8)
+@pytest.mark.some(4)
 @pytest.mark.parametrize("seed", range(150))
 def test_ranges_are_read_by_the_names_that_are_written(seed):
     blueprint = loads_blueprint(drawn(seed))

@@ -38,7 +38,7 @@ COMMANDS = {
 }
 
 
-@pytest.mark.some(4)
+@pytest.mark.some(3)
 @pytest.mark.parametrize("words", COMMANDS)
 def test_commands_call_devices_as_the_site_does(words, tmp_path):
     (tmp_path / "hall.fabric.yaml").write_text(HALL + NAMES)
@@ -49,6 +49,7 @@ def test_commands_call_devices_as_the_site_does(words, tmp_path):
     assert COMMANDS[words] not in run(command, "hall.fabric.yaml", *options, cwd=tmp_path).out
 
 
+@pytest.mark.some(2)
 @pytest.mark.parametrize("command", ["show", "check", "throughput", "failures", "probe", "place"])
 def test_a_file_without_names_of_the_site_is_refused(command, tmp_path):
     (tmp_path / "hall.fabric.yaml").write_text(HALL)

@@ -32,6 +32,7 @@ def ends_of(fabric, floor=None):
     return {node: at.pop() for node, at in units.items()}
 
 
+@pytest.mark.some(2)
 @pytest.mark.parametrize("servers_per_rack", [1, 3, 4])
 @pytest.mark.parametrize("switches_per_rack", [1, 5, 16])
 def test_no_two_things_stand_at_one_unit(servers_per_rack, switches_per_rack):
