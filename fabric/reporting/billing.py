@@ -38,11 +38,17 @@ def billing_line(bill: Bom) -> str:
         per = f" ({format_power(each)} per GPU)" if (each := bill.power_w_per_gpu) else ""
         parts.append(f"**{format_power(bill.power_w)}**{known}{per}")
     if bill.cost_usd:
-        some = " for what has a price" if bill.cost_unknown else ""
-        parts.append(f"**{dollars(*bill.cost_usd)}**{some} at indicative prices")
+        n, bare = len({item.name for item in bill.items if item.cost_usd}), len(_unpriced(bill))
+        some = f" for {n} of {n + bare} kinds of items, the others have no price here" if bare else ""
+        parts.append(f"**{dollars(*bill.cost_usd)}** at indicative prices{some}")
     else:
         parts.append("no price known")
     return f"To buy: {'; '.join(parts)}."
+
+
+def _unpriced(bill: Bom) -> set[str]:
+    """Return what has no price, but for what only encloses what is listed."""
+    return {item.name for item in bill.cost_unknown if item.kind not in ENCLOSING}
 
 
 def _drawing(bill: Bom) -> list[Item]:
@@ -74,6 +80,8 @@ def billing_title(bill: Bom) -> str:
     # Without a price of what costs most, a share of the rest would mislead.
     bare = [i.name for i in bill.items if i.kind == "gpu" and not i.cost_usd and not i.price_in]
     if bare:
+        others = len(_unpriced(bill) - {*bare})
+        bare += [counted(others, "other item")] if others else []
         has = "which has" if len(bare) == 1 else "which have"
         return f"{dollars(*bill.cost_usd)}{power} without {join_words(bare)}, {has} no price here"
     return (

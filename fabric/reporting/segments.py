@@ -36,10 +36,13 @@ def segment_title(placements: Placements) -> str:
     best = max(rows, key=lambda row: (row.expected, row.segment))
     worst = min(rows, key=lambda row: (row.expected, -row.segment))
     down = f"with {100 * placements.unavailability:.3g} % of nodes down"
-    return (
-        f"{placements.fabric} {down}: segments of {best.segment} nodes can use {100 * best.expected:.3g} %, "
-        f"of {worst.segment} only {100 * worst.expected:.3g} %"
+    title = (
+        f"{placements.fabric} {down}: segments of {best.segment} nodes can use {100 * best.expected:.3g} %"
     )
+    # One size is no comparison, nor are sizes that lose as much.
+    if worst.expected == best.expected:
+        return title
+    return f"{title}, of {worst.segment} only {100 * worst.expected:.3g} %"
 
 
 def segment_figure(placements: Placements) -> Figure:

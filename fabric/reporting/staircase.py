@@ -44,10 +44,7 @@ def staircase_title(summary: Summary) -> str:
         in_all = f", {total} in all" if len(path) > 1 else ""
         return f"Each {noun(who)} has {join_words(shares)}{in_all}, with no switch between"
     if not fabric:
-        return (
-            f"Each {noun(who)} has {_gbytes(_least(up or out))} into its scale-up domain, and "
-            "nothing leads out of it"
-        )
+        return f"Each {noun(who)} has {_inside(up or out)}, and nothing leads out of it"
     fabric = _onward(fabric)
     into = _least([*(step for step in out if step.net == "host"), fabric[0]])
     if not up:
@@ -57,7 +54,7 @@ def staircase_title(summary: Summary) -> str:
             f"{format_ratio(into / _least(top))}"
         )
     inside = _least(up)
-    text = f"Each {noun(who)} has {_gbytes(inside)} into its scale-up domain"
+    text = f"Each {noun(who)} has {_inside(up)}"
     text += f" and {_gbytes(into)} into the fabric: {format_ratio(inside / into)}"
     if _least(fabric) < 0.99 * into:
         text += f", then {_gbytes(_least(fabric))}"
@@ -75,6 +72,19 @@ def _least(links: Sequence[LinkSummary]) -> float:
     for link in links:
         least[link.lower] = least.get(link.lower, 0.0) + link.per_endpoint_gbps
     return min(least.values())
+
+
+def _inside(up: Sequence[LinkSummary]) -> str:
+    """Return what an endpoint has into its domain, and what of it is left where the domain is narrower."""
+    first, least = _together(up, up[0]), _least(up)
+    then = f", {_gbytes(least)} of it at its narrowest" if least < 0.99 * first else ""
+    return f"{_gbytes(first)} into its scale-up domain{then}"
+
+
+def _together(path: Sequence[LinkSummary], link: LinkSummary) -> float:
+    """Return what an endpoint has of a rule and of those beside it, out of the same group [Gb/s]."""
+    side = (link.lower, link.net)
+    return sum(other.per_endpoint_gbps for other in path if (other.lower, other.net) == side)
 
 
 def _onward(fabric: Sequence[LinkSummary]) -> list[LinkSummary]:
@@ -135,7 +145,11 @@ def step_ratio(summary: Summary, before: LinkSummary, after: LinkSummary) -> flo
     tier = next((t for t in summary.tiers if t.name == after.lower == before.upper), None)
     if tier is not None and tier.ratio is not None:
         return tier.ratio
-    return _value(summary, before) / _value(summary, after) if _value(summary, after) else None
+    if not summary.n_endpoints:
+        return _value(summary, before) / _value(summary, after) if _value(summary, after) else None
+    path = steps(summary)
+    following = _together(path, after)
+    return _together(path, before) / following if following else None
 
 
 def _follows(path: Sequence[LinkSummary], i: int) -> bool:

@@ -149,7 +149,7 @@ def _with_chassis(
         line = Item(
             kind="chassis",
             item=chassis.template,
-            where=box.prefix or "include",
+            where=box.where,
             n=box.n,
             power_w=total,
             power_from=grounds,

@@ -62,8 +62,9 @@ class Boxed:
     Parameters
     ----------
     chassis : Chassis
-    prefix : str
-        That of the include, so that two includes of a template stand apart.
+    where : str
+        The prefix of the include, so that two includes of a template stand apart; without one the axis that
+        numbers its chassis, or ``alone``.
     groups : frozenset of str
         Device groups within.
     n : int
@@ -71,7 +72,7 @@ class Boxed:
     """
 
     chassis: Chassis
-    prefix: str
+    where: str
     groups: frozenset[str]
     n: int
 
@@ -168,4 +169,7 @@ def find_boxes(counts: Census) -> Iterator[Boxed]:
     for (template, prefix), devices in members.items():
         per_chassis = within(template)
         n = max(-(-counts.present(g.name) // per_chassis[g.name.rpartition(".")[2]]) for g in devices)
-        yield Boxed(all_chassis()[template], prefix, frozenset(g.name for g in devices), n)
+        # Axes of the template itself are not those of all its groups.
+        shared = [axis for axis in devices[0].axes if all(axis in g.axes for g in devices)]
+        where = prefix or (shared[-1] if shared else "alone")
+        yield Boxed(all_chassis()[template], where, frozenset(g.name for g in devices), n)

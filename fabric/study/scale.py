@@ -27,6 +27,7 @@ from fabric.routing import Progress
 from fabric.sizing import Design, DesignOptions, design
 from fabric.sizing.bom import bom
 from fabric.sizing.request import resolve
+from fabric.sizing.search import can_build
 from fabric.study.scale_table import (
     ALL_TO_ALL,
     TIERS,
@@ -187,6 +188,9 @@ class _Measure:
 
     def _brief(self, gpus: int, trait: str) -> ScaleRow:
         try:
+            # What could be built instead, which a design that fails looks for, makes no knee.
+            if not can_build(resolve({**self.arguments, "gpus": gpus})):
+                return ScaleRow(gpus, problem="no design")
             built = design(**self.arguments, gpus=gpus)
         except FabricError as error:
             return ScaleRow(gpus, problem=str(error))

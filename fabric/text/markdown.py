@@ -47,14 +47,16 @@ def code(text: str) -> str:
 def link(title: str, target: str) -> str:
     """Return `title`, linked where `target` is a web address that can stand in angle brackets.
 
+    A target ``none`` is no place to tell.
+
     Examples
     --------
-    >>> print(link("manual", "https://a.b/c"), link("book", "none"))
-    [manual](<https://a.b/c>) book (none)
+    >>> print(link("manual", "https://a.b/c"), link("book", "page 3"), link("own", "none"))
+    [manual](<https://a.b/c>) book (page 3) own
     """
     if re.fullmatch(r"https?://[^\s<>\\|]+", target):
         return f"[{escape(title)}](<{target}>)"
-    return f"{escape(title)} ({escape(target)})"
+    return escape(title) + (f" ({escape(target)})" if target != "none" else "")
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

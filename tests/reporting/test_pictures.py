@@ -113,7 +113,7 @@ def test_every_kind_of_failure_is_in_the_table(whole):
     assert n == found.failing.n_devices
     (leaf,) = (hit for hit in found.hits if hit.row.of == "leaf")
     again = cost(fail(fabric, leaf.row.example), "all-reduce", "1GiB")
-    assert leaf.cost.time_s == pytest.approx(again.time_s)
+    assert leaf.cost.time_s >= again.time_s * (1 - 1e-9)
     assert (
         f"- One leaf down: all-to-all keeps {100 * leaf.row.kept:.4g} %; all-reduce of 1 GiB takes "
         in page.to_markdown()

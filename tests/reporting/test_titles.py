@@ -5,15 +5,19 @@ from dataclasses import replace
 import pytest
 
 from fabric.flow.bottleneck import bottleneck
-from fabric.graph import loads
-from fabric.reporting.billing import billing_title
+from fabric.graph import load, loads
+from fabric.reporting.billing import billing_line, billing_title
 from fabric.reporting.failing import _worst, failing, failing_title
 from fabric.reporting.growing import _free, _meets
+from fabric.reporting.segments import segment_title
 from fabric.reporting.sheet import wrap
+from fabric.reporting.staircase import staircase_title, step_ratio
 from fabric.reporting.tornado import tornado, tornado_title
 from fabric.sizing.bom import bom
 from fabric.sizing.prices import indicative_prices
+from fabric.sizing.summary import summarize
 from fabric.study.failures import failures
+from fabric.workload.place import place
 
 TORUS = """
 fabric: torus
@@ -82,6 +86,42 @@ def test_a_share_of_the_money_is_told_where_gpus_have_a_price():
     assert "% of the money goes to 2 × h100_sxm5" in billing_title(priced)
     assert "without mi300x, which has no price here" in billing_title(bare)
     assert "%" not in billing_title(bare)
+    assert billing_line(priced).endswith(" at indicative prices.")
+    assert " at indicative prices for 1 of 2 kinds of items, the others have no price here." in billing_line(
+        bare
+    )
+
+
+def test_items_without_a_price_are_counted_beside_the_gpus():
+    text = (
+        "{fabric: a, axes: {i: 2}, devices: {gpu: {part: mi300x, axes: [i]}, leaf: {kind: switch, axes: []}, "
+    )
+    text += "nic: {part: cx7, axes: [i]}}, links: [{between: [gpu, nic], link: pcie5, each: 1}, "
+    text += "{between: [nic, leaf], rate: 400Gb/s, medium: dac_passive}]}"
+    title = billing_title(bom(loads(text), prices=indicative_prices()))
+    assert title.endswith(" without mi300x and 1 other item, which have no price here")
+    assert title.startswith("USD ")
+
+
+def test_rules_beside_one_another_make_one_step():
+    """Four chips of a server, each with a rule of its own out of it, carry half of 450 GB/s together."""
+    summary = summarize(load("topologies/systems/h100-nvlink-256.fabric.yaml"))
+    assert staircase_title(summary) == (
+        "Each GPU has 450 GB/s into its scale-up domain, 225 GB/s of it at its narrowest, "
+        "and nothing leads out of it"
+    )
+    inner = next(link for link in summary.links if link.name == "gpu-nvswitch")
+    outer = [link for link in summary.links if link.name.startswith("chip-")]
+    assert [step_ratio(summary, inner, link) for link in outer] == pytest.approx([2.0] * 4)
+
+
+def test_a_segment_of_one_size_is_compared_with_nothing():
+    boxes = place(loads("{fabric: a, islands: 8, include: {fabric: hgx-h100, over: {node: 8}}}"), ["2/1"])
+    (row,) = boxes.curve
+    alike = replace(boxes, curve=(row, replace(row, segment=2)))
+    title = segment_title(alike)
+    assert title.endswith(f": segments of 2 nodes can use {100 * row.expected:.3g} %")
+    assert "only" not in title
 
 
 @pytest.mark.parametrize("size", [0.2, 1.0, 2.0, 3.0])

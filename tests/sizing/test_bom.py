@@ -607,3 +607,15 @@ def test_floor_of_a_bill_is_the_one_given():
     bill = bom(of("gb300-nvl72-1152"), floor=plan)
     assert bill.floor == plan
     assert any("4 racks a row" in note for note in bill.notes)
+
+
+def test_a_chassis_stands_where_its_axis_numbers_it():
+    text = "{fabric: a, islands: 4, include: {fabric: hgx-h100, over: {node: 4}}}"
+    two = "{fabric: b, islands: 4, include: [{fabric: hgx-h100, over: {node: 2}, as: old}, "
+    two += "{fabric: hgx-h100, over: {box: 2}, as: new}]}"
+    for file, where in (
+        (text, {"node"}),
+        ("{fabric: c, include: gb200-nvl72}", {"alone"}),
+        (two, {"old", "new"}),
+    ):
+        assert {item.where for item in bom(loads(file)).items if item.kind == "chassis"} == where
