@@ -22,13 +22,13 @@ from fabric.arrays import Floats, Ints
 from fabric.flow.logit import Logit, Routing
 from fabric.flow.lp import assemble, maximize
 
-MOST_ROUTINGS = 60
+MOST_ROUTINGS = 40
 """Routings that are tried at most."""
 _FIRST = 24
 """Routings of the first stage."""
 _MIXED = 24
 """Routings that are mixed: the last one, and those that had most of the mix before."""
-_GROUPS, _CELLS = 32, 1 << 19
+_GROUPS, _CELLS = 16, 1 << 19
 """Groups of sinks that have a mix of their own at most, and links times groups."""
 _EVERY = 4
 """Routings from one mix to the next in the first stage; in the second each is mixed at once."""
@@ -111,15 +111,17 @@ class Prices:
         self._routings: list[Routing] = []
         self._uses: list[Floats] = []
         self._share = np.zeros(0)
+        # All links are worth as much, so that wide ones, to hosts, do not outweigh the narrow ones that bind.
+        self._even = _lift(np.bincount(self._kind).astype(np.float64))
         # What all demands pay at the best prices so far, and these.
-        self._paid, self._best = 0.0, _lift(self._capacity)
+        self._paid, self._best = 0.0, self._even
         busiest = float((forced[capacity > 0] / capacity[capacity > 0]).max(initial=0.0))
         self._most_gbps = 1.0 / busiest if busiest > 0 else np.inf
         self.found = Found(self._most_gbps)
 
     def narrow(self, gap: float) -> Found:
         """Return bounds that are at most `gap` apart, or the best that were found."""
-        worth = _lift(self._capacity)
+        worth = self._even
         mean = self._logit.paid(self._lengths(worth)) / self._sent
         if not mean > 0:  # all that is left of the way is a turn
             self._take(self._whole(), [Routing(np.zeros(self._n_links), 1.0)], 0.0)

@@ -33,7 +33,7 @@ def by_site_names(fabric: Fabric, answer: Result) -> Result:
 
     Examples
     --------
-    >>> from fabric.flow import throughput
+    >>> from fabric.flow.throughput import throughput
     >>> from fabric.graph import fail, loads
     >>> text = "{fabric: a, axes: {i: 4}, devices: {gpu: {kind: gpu, axes: [i]}, leaf: {kind: switch, axes: "
     >>> text += "[]}}, links: [{between: [gpu, leaf], rate: 1Gb/s}], names: {gpu: 'r7-g{i+1:02}'}}"

@@ -429,3 +429,27 @@ def test_prices_that_differ_between_images_prove_nothing():
     price[np.flatnonzero(net.moves.link_capacity() > 0)[0]] = 2.0
     odd, _ = check_interval(net, alike, forced, routing, price, logit.distances(price))
     assert odd.upper_gbps == np.inf
+
+
+@pytest.mark.some(2)
+@pytest.mark.parametrize(
+    ("kind", "seed"), [("torus", 1), ("geometric", 2), ("torus", 2), ("geometric", 0), ("geometric", 1)]
+)
+def test_narrow_places_beside_wide_links_to_hosts_are_found(kind, seed):
+    # Few links of 10 Gb/s join the parts of the network; those to hosts carry a hundred times as much.
+    if kind == "geometric":
+        core = nx.random_geometric_graph(110, 0.17, seed=seed)
+        core = core.subgraph(max(nx.connected_components(core), key=len))
+    else:
+        core = nx.convert_node_labels_to_integers(nx.grid_graph([5, 5, 5], periodic=True))
+        core.remove_edges_from(random.Random(seed).sample(sorted(core.edges), 3))
+    graph = nx.Graph()
+    for u, v in core.edges:
+        graph.add_edge(f"s{u}", f"s{v}", capacity=10.0)
+    nx.set_node_attributes(graph, "switch", "kind")
+    for v in core:
+        graph.add_node(f"h{v}", kind="gpu")
+        graph.add_edge(f"s{v}", f"h{v}", capacity=1000.0)
+    expanded = expand(from_networkx(graph))
+    found = interval_of(expanded, pattern_demand(expanded, expanded.is_endpoint, None))
+    assert found.proof.upper_gbps <= found.proof.lower_gbps * (1 + 2 * SMALL_GAP)
