@@ -22,13 +22,13 @@ from fabric.arrays import Floats, Ints
 from fabric.flow.logit import Logit, Routing
 from fabric.flow.lp import assemble, maximize
 
-MOST_ROUTINGS = 40
+MOST_ROUTINGS = 60
 """Routings that are tried at most."""
 _FIRST = 24
 """Routings of the first stage."""
 _MIXED = 24
 """Routings that are mixed: the last one, and those that had most of the mix before."""
-_GROUPS, _CELLS = 16, 1 << 19
+_GROUPS, _CELLS = 32, 1 << 15
 """Groups of sinks that have a mix of their own at most, and links times groups."""
 _EVERY = 4
 """Routings from one mix to the next in the first stage; in the second each is mixed at once."""
