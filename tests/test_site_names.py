@@ -7,19 +7,8 @@ import pytest
 
 import fabric
 from fabric.blueprint.site_selectors import site_text
+from tests.hall import HALL, NAMES
 
-TEXT = """
-fabric: hall
-axes: {su: 2, node: 3, slot: 2, spine: 2}
-devices:
-  gpu: {kind: gpu, axes: [su, node, slot]}
-  leaf: {kind: switch, axes: [su, slot]}
-  spine: {kind: switch, axes: [spine]}
-links:
-  - {between: [gpu, leaf], rate: 400Gb/s}
-  - {between: [leaf, spine], rate: 800Gb/s}
-"""
-NAMES = 'names: {leaf: "dc1-s{su}-l{slot+1:02}", spine: "dc1-sp{spine+1}", node: "h{su+1}-{node:02}"}\n'
 SHIFTED = 'names: {leaf: "leaf{su}-{slot+1}", spine: "spine{spine+1}", node: "su{su}/node{node+1}"}\n'
 
 OWN = {
@@ -81,15 +70,15 @@ def told(answer, words):
 @pytest.mark.some(3)
 @pytest.mark.parametrize("verb", VERBS)
 def test_a_device_by_its_site_name_is_the_device_by_its_axes(verb):
-    f = fabric.loads(TEXT + NAMES)
+    f = fabric.loads(HALL + NAMES)
     by_site, by_axes = VERBS[verb](f, SITE), VERBS[verb](f, OWN)
     both = {**SITE, **{f"own {key}": word for key, word in OWN.items()}}
     assert told(by_site, both) == told(by_axes, both)
     # A file without names has no such devices, and answers the same, but for what a scheduler calls nodes.
     if verb != "place":
-        assert told(VERBS[verb](fabric.loads(TEXT), OWN), both) == told(by_axes, both)
+        assert told(VERBS[verb](fabric.loads(HALL), OWN), both) == told(by_axes, both)
     with pytest.raises(fabric.FabricError, match="h2-02|h1-00|dc1-s|h\\[1-2\\]"):
-        VERBS[verb](fabric.loads(TEXT), SITE)
+        VERBS[verb](fabric.loads(HALL), SITE)
 
 
 ALONE = {
@@ -111,14 +100,14 @@ ALONE = {
 @pytest.mark.parametrize("verb", ALONE)
 def test_names_that_look_like_selectors_of_others_change_no_answer(verb):
     expect = 'expect: ["survives any one spine at 0.5", "survives any one leaf - spine at 0.1"]\n'
-    answers = [ALONE[verb](fabric.loads(text)).to_dict() for text in (TEXT + expect, TEXT + expect + SHIFTED)]
+    answers = [ALONE[verb](fabric.loads(text)).to_dict() for text in (HALL + expect, HALL + expect + SHIFTED)]
     assert answers[0] == answers[1]
 
 
 @pytest.fixture
 def built(tmp_path):
     """Return a design with names that look like selectors, and its cables but one of leaf0-2."""
-    design = fabric.loads(TEXT + SHIFTED)
+    design = fabric.loads(HALL + SHIFTED)
     edges = fabric.export(design, "dot").files[""].splitlines()
     gone = next(line for line in edges if "leaf0-2" in line and "spine1" in line)
     found = tmp_path / "found.dot"
@@ -132,8 +121,8 @@ def test_an_audit_costs_the_cable_that_is_missing_and_no_other_of_that_word(buil
     (fault,) = group.faults
     assert "leaf0-2" in fault.planned[0]
     assert "spine1" in fault.planned[0]
-    without = fabric.throughput(fabric.fail(fabric.loads(TEXT), ("su0/leaf1", "spine0")))
-    healthy = fabric.throughput(fabric.loads(TEXT))
+    without = fabric.throughput(fabric.fail(fabric.loads(HALL), ("su0/leaf1", "spine0")))
+    healthy = fabric.throughput(fabric.loads(HALL))
     assert group.kept == pytest.approx(without.per_endpoint_gbps / healthy.per_endpoint_gbps)
 
 
@@ -141,7 +130,7 @@ def test_an_audit_costs_the_cable_that_is_missing_and_no_other_of_that_word(buil
 def test_an_import_marks_in_words_that_are_no_name_of_another(built, is_like, tmp_path):
     design, found = built
     if is_like:
-        (tmp_path / "hall.fabric.yaml").write_text(TEXT + SHIFTED)
+        (tmp_path / "hall.fabric.yaml").write_text(HALL + SHIFTED)
         design = fabric.load(tmp_path / "hall.fabric.yaml")
     rates = {"rates": "400Gb/s"} if not is_like else {"like": design, "folder": tmp_path}
     again = fabric.loads(fabric.read_cabling([found], "dot", **rates).text, base=tmp_path).blueprint
@@ -149,7 +138,7 @@ def test_an_import_marks_in_words_that_are_no_name_of_another(built, is_like, tm
     assert [site_text(again, end.text) for end in (down.left, down.right)] == ["leaf0-2", "spine1"]
 
 
-DAMAGED = TEXT + NAMES + "failed: [su0/leaf1]\n"
+DAMAGED = HALL + NAMES + "failed: [su0/leaf1]\n"
 
 
 @pytest.mark.some(3)
@@ -186,7 +175,7 @@ def test_an_answer_calls_devices_as_the_site_does(ask, named):
 
 
 def test_an_answer_without_names_of_the_site_is_refused():
-    f = fabric.loads(TEXT)
+    f = fabric.loads(HALL)
     with pytest.raises(fabric.QuestionError, match=r"hall has no names of the site; give its file names:"):
         fabric.by_site_names(f, fabric.throughput(f))
     graph = fabric.from_networkx(fabric.to_networkx(f))

@@ -5,21 +5,12 @@ import shlex
 import pytest
 
 from tests.cli.command import run
+from tests.hall import HALL, NAMES
 
-HALL = """
-fabric: hall
-axes: {su: 2, node: 3, slot: 2, spine: 2}
-devices:
-  gpu: {kind: gpu, axes: [su, node, slot]}
-  leaf: {kind: switch, axes: [su, slot]}
-  spine: {kind: switch, axes: [spine]}
-links:
-  - {between: [gpu, leaf], rate: 400Gb/s}
-  - {between: [leaf, spine], rate: 800Gb/s}
+DAMAGED = """\
 failed: [su0/leaf1]
 expect: ["survives any one spine at 0.9"]
 """
-NAMES = 'names: {leaf: "dc1-s{su}-l{slot+1:02}", spine: "dc1-sp{spine+1}", node: "h{su+1}-{node:02}"}\n'
 COMMANDS = {
     "show": "failed: dc1-s0-l02",
     "check": "dc1-sp1 cuts off",
@@ -41,7 +32,7 @@ COMMANDS = {
 @pytest.mark.some(3)
 @pytest.mark.parametrize("words", COMMANDS)
 def test_commands_call_devices_as_the_site_does(words, tmp_path):
-    (tmp_path / "hall.fabric.yaml").write_text(HALL + NAMES)
+    (tmp_path / "hall.fabric.yaml").write_text(HALL + DAMAGED + NAMES)
     command, *options = shlex.split(words)
     done = run(command, "hall.fabric.yaml", *options, "--site-names", cwd=tmp_path)
     assert done.status == (command == "check"), done.err
@@ -52,14 +43,14 @@ def test_commands_call_devices_as_the_site_does(words, tmp_path):
 @pytest.mark.some(2)
 @pytest.mark.parametrize("command", ["show", "check", "throughput", "failures", "probe", "place"])
 def test_a_file_without_names_of_the_site_is_refused(command, tmp_path):
-    (tmp_path / "hall.fabric.yaml").write_text(HALL)
+    (tmp_path / "hall.fabric.yaml").write_text(HALL + DAMAGED)
     done = run(command, "hall.fabric.yaml", "--site-names", cwd=tmp_path)
     assert (done.status, done.out) == (2, "")
     assert done.err.startswith("hall has no names of the site; give its file names: (docs/topology-file.md)")
 
 
 def test_an_error_calls_devices_as_the_site_does(tmp_path):
-    (tmp_path / "hall.fabric.yaml").write_text(HALL + NAMES)
+    (tmp_path / "hall.fabric.yaml").write_text(HALL + DAMAGED + NAMES)
     words = ["throughput", "hall.fabric.yaml", "--failed", "su1/leaf0", "--drop-unreachable"]
     by_site, by_axes = run(*words, "--site-names", cwd=tmp_path), run(*words, cwd=tmp_path)
     assert (by_site.status, by_axes.status) == (2, 2)
