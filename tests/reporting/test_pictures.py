@@ -8,7 +8,7 @@ import pytest
 
 from fabric.costing import cost
 from fabric.flow.bottleneck import bottleneck
-from fabric.graph import fail, load, loads
+from fabric.graph import expand, fail, load, loads
 from fabric.reporting import answers, growing, report, tornado
 from fabric.reporting.chart import chart, ticks
 from fabric.reporting.failing import failing_line, failing_title
@@ -112,8 +112,10 @@ def test_every_kind_of_failure_is_in_the_table(whole):
     n = sum(int(row[1].replace(",", "")) for row in rows if "cable" not in row[0] and "whole" not in row[0])
     assert n == found.failing.n_devices
     (leaf,) = (hit for hit in found.hits if hit.row.of == "leaf")
-    again = cost(fail(fabric, leaf.row.example), "all-reduce", "1GiB")
-    assert leaf.cost.time_s >= again.time_s * (1 - 1e-9)
+    # Wherever it stands: the worst of all leaves is told.
+    names = [name for name in expand(fabric).names if name.rpartition("/")[2].startswith("leaf")]
+    times = [cost(fail(fabric, name), "all-reduce", "1GiB", is_bounded=False).time_s for name in names]
+    assert (len(times), leaf.cost.time_s) == (leaf.row.n, pytest.approx(max(times)))
     assert (
         f"- One leaf down: all-to-all keeps {100 * leaf.row.kept:.4g} %; all-reduce of 1 GiB takes "
         in page.to_markdown()
